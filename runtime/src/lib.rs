@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What the agent and the control plane both need and that belongs to no domain: the life of the process, its
+//! tasks, its log, its settings, retrying, time, TLS roots and secret files.
+
+pub mod clock;
+pub mod exit;
+pub mod lifecycle;
+pub mod retry;
+pub mod secret;
+pub mod settings;
+pub mod supervise;
+pub mod telemetry;
+pub mod tls;

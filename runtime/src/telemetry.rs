@@ -1,0 +1,64 @@
+//! The log: structured, to standard error, as text for people or JSON for machines.
+
+use std::backtrace::Backtrace;
+use std::panic::PanicHookInfo;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::supervise;
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter cannot be parsed.
+    #[error("the log filter {filter:?} is not valid; write for example info or postern_agent=debug,info")]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// Why.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Somebody else logs already.
+    #[error("the log is already set up")]
+    AlreadyInitialized(#[source] TryInitError),
+}
+
+/// Starts logging to standard error. `RUST_LOG` takes precedence over `default_filter`. Panics that nobody contains
+/// are logged too.
+pub fn init(format: Format, default_filter: &str) -> Result<(), Error> {
+    let filter = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| default_filter.to_owned());
+    let filter = EnvFilter::try_new(&filter).map_err(|source| Error::Filter { filter, source })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        Format::Text => registry.with(lines.with_ansi(false)).try_init(),
+        Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    }
+    .map_err(Error::AlreadyInitialized)?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// A contained panic is logged by whoever contains it, with the task's name; any other one here.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    if supervise::note_contained_panic(&location) {
+        return;
+    }
+    let message = supervise::panic_message(panic.payload());
+    tracing::error!(location, message, backtrace = %Backtrace::capture(), "process.panicked");
+}
