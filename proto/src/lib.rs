@@ -1,1 +1,57 @@
-//! Placeholder.
+//! What travels between agent and control plane, and nothing else: the generated messages and services,
+//! the encoding of entries in bulk, the digest that proves completeness, and the enrollment token.
+
+pub mod chunk;
+pub mod codec;
+pub mod digest;
+pub mod enrollment_token;
+mod varint;
+
+/// Generated from `postern/gateway/v1/*.proto`; see there for who may call what, and what unset means.
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code; documented in the .proto files"
+)]
+pub mod v1 {
+    tonic::include_proto!("postern.gateway.v1");
+}
+
+/// The oldest protocol version that this release speaks.
+pub const PROTOCOL_MIN: u32 = 1;
+/// The newest protocol version that this release speaks.
+pub const PROTOCOL_MAX: u32 = 1;
+
+/// The largest message on `Enrollment` and `Gateway.Connect`, in bytes; both sides refuse a larger one.
+pub const MAX_FRAME_BYTES: usize = 4 << 20;
+/// The largest message on `Gateway.Deliver`, in bytes. A chunk is far smaller (see [`CHUNK_TARGET_BYTES`])
+/// unless a single entry, such as a group of some hundred thousand members, is larger by itself.
+pub const MAX_CHUNK_BYTES: usize = 64 << 20;
+/// How many entries a chunk holds at the most unless the command says otherwise.
+pub const CHUNK_ENTRIES: u32 = 500;
+/// A chunk is closed when it reaches this many bytes, however few its entries.
+pub const CHUNK_TARGET_BYTES: usize = 1 << 20;
+
+/// Chooses the protocol version of a session: the newest that both ends speak, or none.
+#[must_use]
+pub fn negotiate(peer_min: u32, peer_max: u32) -> Option<u32> {
+    let chosen = peer_max.min(PROTOCOL_MAX);
+    (peer_min > 0 && chosen >= peer_min.max(PROTOCOL_MIN)).then_some(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_common_version_is_chosen_or_none() {
+        assert_eq!(negotiate(1, 1), Some(1));
+        assert_eq!(negotiate(1, 9), Some(1));
+        assert_eq!(negotiate(2, 9), None);
+        assert_eq!(negotiate(0, 1), None, "an unset range is refused");
+        assert_eq!(negotiate(1, 0), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! A batch of entries as it travels: columnar, so that neither end allocates a message for each value.
+//!
+//! Attribute names stand once in a table; the lengths of everything stand together; the bytes of everything
+//! follow as one blob. `docs/protocol.md` gives the layout byte by byte.
+
+mod read;
+mod write;
+
+pub use read::{Attributes, ChunkReader, DecodeError, EntryView, Values};
+pub use write::{ChunkWriter, EntryWriter};
+
+/// First byte of every chunk.
+const LAYOUT: u8 = 1;
+/// More attribute names than this are not a directory's schema but an attack.
+const MAX_NAMES: usize = 4096;
+
+/// What an entry is, as the configured searches found it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// Found by the users' search.
+    User,
+    /// Found by the groups' search.
+    Group,
+}
+
+/// What the members of a chunk's groups are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemberForm {
+    /// Distinguished names (`member`, `uniqueMember`).
+    Dn,
+    /// Values of the users' unique attribute (`memberUid`).
+    UniqueValue,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digest::Digest;
+
+    type Attribute = (String, Vec<Vec<u8>>);
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Owned {
+        kind: Kind,
+        external_id: String,
+        dn: String,
+        unique_value: Option<String>,
+        attributes: Vec<Attribute>,
+        members: Vec<Vec<u8>>,
+    }
+
+    fn entry() -> impl Strategy<Value = Owned> {
+        let attribute = ("[a-z;-]{1,12}", vec(vec(any::<u8>(), 0..40), 0..4));
+        (
+            any::<bool>(),
+            ".{0,20}",
+            ".{0,40}",
+            proptest::option::of(".{0,10}"),
+            vec(attribute, 0..6),
+            vec(vec(any::<u8>(), 0..30), 0..6),
+        )
+            .prop_map(|(user, external_id, dn, unique_value, attributes, members)| Owned {
+                kind: if user { Kind::User } else { Kind::Group },
+                external_id,
+                dn,
+                unique_value,
+                attributes,
+                members,
+            })
+    }
+
+    fn write(writer: &mut ChunkWriter, entry: &Owned) -> [u8; 32] {
+        let mut open = writer.entry(entry.kind, &entry.external_id, &entry.dn, entry.unique_value.as_deref());
+        for (name, values) in &entry.attributes {
+            open.attribute(name, values.iter().map(Vec::as_slice));
+        }
+        entry.members.iter().for_each(|member| open.member(member));
+        open.finish()
+    }
+
+    fn read(view: &EntryView<'_>) -> Owned {
+        Owned {
+            kind: view.kind,
+            external_id: view.external_id.to_owned(),
+            dn: view.dn.to_owned(),
+            unique_value: view.unique_value.map(str::to_owned),
+            attributes: view
+                .attributes()
+                .map(|(name, values)| (name.to_owned(), values.map(<[u8]>::to_vec).collect()))
+                .collect(),
+            members: view.members().map(<[u8]>::to_vec).collect(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn entries_their_hashes_and_the_digest_survive_the_round_trip(entries in vec(entry(), 0..12)) {
+            let mut writer = ChunkWriter::new(MemberForm::UniqueValue);
+            let hashes: Vec<_> = entries.iter().map(|entry| write(&mut writer, entry)).collect();
+            let digest = writer.digest();
+            let payload = writer.finish();
+            prop_assert!(writer.is_empty());
+
+            let mut reader = ChunkReader::parse(&payload).unwrap();
+            prop_assert_eq!(reader.len(), entries.len());
+            prop_assert_eq!(reader.member_form(), MemberForm::UniqueValue);
+            let (mut back, mut seen, mut sum) = (Vec::new(), Vec::new(), Digest::default());
+            while let Some(view) = reader.next_entry().unwrap() {
+                back.push(read(&view));
+                seen.push(view.hash);
+                sum.add_entry(&view.hash);
+            }
+            prop_assert_eq!(back, entries);
+            prop_assert_eq!(seen, hashes);
+            prop_assert_eq!(sum, digest);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_refused_or_read_but_never_panic(payload in vec(any::<u8>(), 0..300)) {
+            walk(&payload);
+        }
+
+        #[test]
+        fn a_damaged_chunk_is_refused_or_hashes_differently(
+            entries in vec(entry(), 1..5), place in any::<prop::sample::Index>(), flip in 1_u8..,
+        ) {
+            let mut writer = ChunkWriter::new(MemberForm::Dn);
+            for entry in &entries {
+                write(&mut writer, entry);
+            }
+            let digest = writer.digest();
+            let mut payload = writer.finish().to_vec();
+            let place = place.index(payload.len());
+            payload[place] ^= flip;
+            if let Some(sum) = walk(&payload) {
+                // Only the member form (byte 1) and an attribute name that nobody uses are outside of the hashes.
+                prop_assert!(sum != digest || place == 1 || entries.iter().any(|entry| !entry.attributes.is_empty()));
+            }
+        }
+    }
+
+    fn walk(payload: &[u8]) -> Option<Digest> {
+        let mut reader = ChunkReader::parse(payload).ok()?;
+        let mut sum = Digest::default();
+        loop {
+            match reader.next_entry() {
+                Ok(Some(view)) => {
+                    read(&view);
+                    sum.add_entry(&view.hash);
+                }
+                Ok(None) => return Some(sum),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_depends_on_every_part_and_not_on_the_chunk_around() {
+        let base = Owned {
+            kind: Kind::User,
+            external_id: "id".into(),
+            dn: "cn=a".into(),
+            unique_value: Some("a".into()),
+            attributes: vec![("cn".into(), vec![b"a".to_vec(), b"b".to_vec()])],
+            members: vec![b"m".to_vec()],
+        };
+        let hash = |entry: &Owned| write(&mut ChunkWriter::new(MemberForm::Dn), entry);
+        let changed = [
+            Owned { kind: Kind::Group, ..base.clone() },
+            Owned { external_id: "ie".into(), ..base.clone() },
+            Owned { external_id: "i".into(), dn: "dcn=a".into(), ..base.clone() },
+            Owned { unique_value: None, ..base.clone() },
+            Owned { attributes: vec![("cn".into(), vec![b"ab".to_vec()])], ..base.clone() },
+            Owned { attributes: vec![("sn".into(), vec![b"a".to_vec(), b"b".to_vec()])], ..base.clone() },
+            Owned { members: vec![], ..base.clone() },
+        ];
+        for other in &changed {
+            assert_ne!(hash(other), hash(&base), "{other:?}");
+        }
+        let mut writer = ChunkWriter::new(MemberForm::Dn);
+        write(&mut writer, &changed[5]);
+        assert_eq!(write(&mut writer, &base), hash(&base));
+    }
+
+    #[test]
+    fn an_abandoned_entry_leaves_nothing_behind() {
+        let mut writer = ChunkWriter::new(MemberForm::Dn);
+        writer.entry(Kind::User, "id", "cn=a", None).attribute("cn", [b"a".as_slice()]);
+        assert!(writer.is_empty());
+        let payload = writer.finish();
+        assert_eq!(ChunkReader::parse(&payload).unwrap().len(), 0);
+    }
+}

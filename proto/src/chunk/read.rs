@@ -1,0 +1,256 @@
+//! Walking a chunk without copying its entries.
+
+use std::sync::Arc;
+
+use super::{Kind, LAYOUT, MAX_NAMES, MemberForm};
+use crate::varint;
+
+/// Why a chunk cannot be read. Whoever sent it speaks another layout, or it was damaged.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The first byte names a layout of another release.
+    #[error("the chunk has layout {0}, this release reads layout {LAYOUT}")]
+    Layout(u8),
+    /// The named part is missing, cut short or impossible.
+    #[error("the chunk's {0} is cut short or impossible")]
+    Malformed(&'static str),
+    /// The named part must be text.
+    #[error("the chunk's {0} is not UTF-8")]
+    NotUtf8(&'static str),
+}
+
+/// Hash over all lengths and names, then over all bytes, of one entry. Used by both ends.
+pub(super) fn content_hash(canonical: &mut Vec<u8>, blob: &[u8]) -> [u8; 32] {
+    // One contiguous input is quicker than an incremental hasher at these sizes.
+    canonical.extend_from_slice(blob);
+    *blake3::hash(canonical).as_bytes()
+}
+
+/// Walks the entries of one chunk.
+#[derive(Debug)]
+pub struct ChunkReader<'a> {
+    member_form: MemberForm,
+    names: Arc<[&'a str]>,
+    entries: usize,
+    read: usize,
+    lengths: &'a [u8],
+    blob: &'a [u8],
+    canonical: Vec<u8>,
+}
+
+impl<'a> ChunkReader<'a> {
+    /// Reads the head of a chunk; the entries are checked one by one as they are walked.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = payload;
+        match take_byte(&mut rest).ok_or(DecodeError::Malformed("layout"))? {
+            LAYOUT => {}
+            other => return Err(DecodeError::Layout(other)),
+        }
+        let member_form = match take_byte(&mut rest) {
+            Some(0) => MemberForm::Dn,
+            Some(1) => MemberForm::UniqueValue,
+            _ => return Err(DecodeError::Malformed("member form")),
+        };
+        let names = take_names(&mut rest)?;
+        let entries = varint::take_len(&mut rest).ok_or(DecodeError::Malformed("entry count"))?;
+        let lengths = take_sized(&mut rest).ok_or(DecodeError::Malformed("table of lengths"))?;
+        if entries > lengths.len() {
+            return Err(DecodeError::Malformed("entry count"));
+        }
+        Ok(Self { member_form, names: names.into(), entries, read: 0, lengths, blob: rest, canonical: Vec::new() })
+    }
+
+    /// How many entries the chunk says that it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Whether the chunk holds no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// What the members of the groups in this chunk are.
+    #[must_use]
+    pub fn member_form(&self) -> MemberForm {
+        self.member_form
+    }
+
+    /// The next entry, checked in all its parts; `None` after the last.
+    pub fn next_entry(&mut self) -> Result<Option<EntryView<'a>>, DecodeError> {
+        if self.read == self.entries {
+            let whole = self.lengths.is_empty() && self.blob.is_empty();
+            return if whole { Ok(None) } else { Err(DecodeError::Malformed("end")) };
+        }
+        self.read += 1;
+        self.canonical.clear();
+        let start = self.lengths;
+        let kind = match take_byte(&mut self.lengths) {
+            Some(0) => Kind::User,
+            Some(1) => Kind::Group,
+            _ => return Err(DecodeError::Malformed("entry kind")),
+        };
+        let mut blob = self.blob;
+        let external_id = self.take_text("external id", 0)?.unwrap_or_default();
+        let dn = self.take_text("DN", 0)?.unwrap_or_default();
+        let unique_value = self.take_text("unique value", 1)?;
+        self.canonical.extend_from_slice(&start[..start.len() - self.lengths.len()]);
+
+        let attributes = self.take_attributes()?;
+        self.canonical.push(0xff);
+        let tail = self.lengths;
+        let members = self.take_values("members")?;
+        self.canonical.extend_from_slice(&tail[..tail.len() - self.lengths.len()]);
+        let used = blob.len() - self.blob.len();
+        blob = &blob[..used];
+        let hash = content_hash(&mut self.canonical, blob);
+        Ok(Some(EntryView { kind, external_id, dn, unique_value, hash, attributes, members }))
+    }
+
+    /// A text of the blob; a length of `absent` 1 means that 0 stands for "none" and all else is one more.
+    fn take_text(&mut self, what: &'static str, absent: usize) -> Result<Option<&'a str>, DecodeError> {
+        let length = varint::take_len(&mut self.lengths).ok_or(DecodeError::Malformed(what))?;
+        let Some(length) = length.checked_sub(absent) else { return Ok(None) };
+        let bytes = take_bytes(&mut self.blob, length).ok_or(DecodeError::Malformed(what))?;
+        std::str::from_utf8(bytes).map(Some).map_err(|_| DecodeError::NotUtf8(what))
+    }
+
+    fn take_attributes(&mut self) -> Result<Attributes<'a>, DecodeError> {
+        let malformed = DecodeError::Malformed("attributes");
+        let Some(count) = varint::take_len(&mut self.lengths) else { return Err(malformed) };
+        let (lengths, blob) = (self.lengths, self.blob);
+        for _ in 0..count {
+            let name = varint::take_len(&mut self.lengths).and_then(|place| self.names.get(place).copied());
+            let Some(name) = name else { return Err(malformed) };
+            varint::put(&mut self.canonical, name.len() as u64);
+            self.canonical.extend_from_slice(name.as_bytes());
+            let tail = self.lengths;
+            self.take_values("attribute values")?;
+            self.canonical.extend_from_slice(&tail[..tail.len() - self.lengths.len()]);
+        }
+        Ok(Attributes { names: Arc::clone(&self.names), left: count, lengths, blob })
+    }
+
+    fn take_values(&mut self, what: &'static str) -> Result<Values<'a>, DecodeError> {
+        let malformed = DecodeError::Malformed(what);
+        let Some(count) = varint::take_len(&mut self.lengths) else { return Err(malformed) };
+        let values = Values { left: count, lengths: self.lengths, blob: self.blob };
+        for _ in 0..count {
+            let length = varint::take_len(&mut self.lengths);
+            if length.and_then(|length| take_bytes(&mut self.blob, length)).is_none() {
+                return Err(malformed);
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// One entry of a chunk, as slices of it.
+#[derive(Clone, Debug)]
+pub struct EntryView<'a> {
+    /// What the entry is.
+    pub kind: Kind,
+    /// Immutable id of the entry in its directory.
+    pub external_id: &'a str,
+    /// Its distinguished name.
+    pub dn: &'a str,
+    /// Value of the users' unique attribute; `None` for groups and for users that have none.
+    pub unique_value: Option<&'a str>,
+    /// Content hash over all of the entry.
+    pub hash: [u8; 32],
+    attributes: Attributes<'a>,
+    members: Values<'a>,
+}
+
+impl<'a> EntryView<'a> {
+    /// The attributes with their values, in the order in which they were written.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes<'a> {
+        self.attributes.clone()
+    }
+
+    /// The members of a group.
+    #[must_use]
+    pub fn members(&self) -> Values<'a> {
+        self.members.clone()
+    }
+}
+
+/// The attributes of one entry.
+#[derive(Clone, Debug)]
+pub struct Attributes<'a> {
+    names: Arc<[&'a str]>,
+    left: usize,
+    lengths: &'a [u8],
+    blob: &'a [u8],
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (&'a str, Values<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let name = self.names.get(varint::take_len(&mut self.lengths)?)?;
+        let left = varint::take_len(&mut self.lengths)?;
+        let values = Values { left, lengths: self.lengths, blob: self.blob };
+        for _ in 0..left {
+            let length = varint::take_len(&mut self.lengths)?;
+            take_bytes(&mut self.blob, length)?;
+        }
+        Some((name, values))
+    }
+}
+
+/// The values of one attribute, or the members of one group.
+#[derive(Clone, Debug)]
+pub struct Values<'a> {
+    left: usize,
+    lengths: &'a [u8],
+    blob: &'a [u8],
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let length = varint::take_len(&mut self.lengths)?;
+        take_bytes(&mut self.blob, length)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Values<'_> {}
+
+fn take_byte(input: &mut &[u8]) -> Option<u8> {
+    let (&byte, rest) = input.split_first()?;
+    *input = rest;
+    Some(byte)
+}
+
+fn take_bytes<'a>(input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (bytes, rest) = input.split_at_checked(length)?;
+    *input = rest;
+    Some(bytes)
+}
+
+fn take_sized<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = varint::take_len(input)?;
+    take_bytes(input, length)
+}
+
+fn take_names<'a>(input: &mut &'a [u8]) -> Result<Vec<&'a str>, DecodeError> {
+    let count = varint::take_len(input).filter(|&count| count <= MAX_NAMES);
+    let count = count.ok_or(DecodeError::Malformed("table of names"))?;
+    (0..count)
+        .map(|_| {
+            let name = take_sized(input).ok_or(DecodeError::Malformed("table of names"))?;
+            std::str::from_utf8(name).map_err(|_| DecodeError::NotUtf8("table of names"))
+        })
+        .collect()
+}
