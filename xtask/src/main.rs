@@ -1,2 +1,38 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: everything that is done to Postern from outside of it. Run it without arguments for the list.
+
+mod docs;
+mod fuzz;
+mod steps;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+/// Demo, tests, benchmarks, generated documentation, packages.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs the servers that the tests need and runs all tests, or those whose names contain the filter.
+    Test(test::Arguments),
+    /// Writes the generated references in docs/, or checks that they are what the code produces.
+    Docs(docs::Arguments),
+    /// Fuzzes every target for a while, where the toolchain can.
+    Fuzz(fuzz::Arguments),
+    /// Runs a cargo tool, building it into the cache first where it is missing.
+    Tool(tools::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Docs(arguments) => docs::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Tool(arguments) => tools::run(&arguments),
+    }
+}

@@ -1,0 +1,46 @@
+//! Running other programs, with words for the person who watches.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+/// The checkout that this program was built from.
+pub fn workspace() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// The cargo that runs us.
+pub fn cargo() -> Command {
+    let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(program);
+    command.current_dir(workspace());
+    command
+}
+
+/// Where cargo puts what it builds with `profile`.
+pub fn built(profile: &str) -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    workspace().join(target).join(if profile == "dev" { "debug" } else { profile })
+}
+
+/// Runs a command to its end; its failure is ours, and says what was run.
+pub fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
+    println!("» {title}");
+    let started = Instant::now();
+    let status = command.status().with_context(|| format!("{title}: cannot start {}", shown(command)))?;
+    if !status.success() {
+        bail!("{title}: `{}` ended with {status}", shown(command));
+    }
+    println!("  {title}: done in {:.1} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask test`: the README's test command.
+
+use crate::{steps, tools};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only tests whose names contain this.
+    filter: Option<String>,
+}
+
+/// Installs what is missing, builds both programs, and runs unit, property, conformance and scenario tests.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    postern_tests::install::everything()?;
+    let mut build = steps::cargo();
+    steps::run("building", build.args(["build", "--workspace", "--bins"]))?;
+
+    let mut nextest = tools::command("cargo-nextest")?;
+    nextest.args(["run", "--workspace"]);
+    if std::env::var_os("CI").is_some() {
+        nextest.args(["--profile", "ci"]);
+    }
+    nextest.args(&arguments.filter);
+    steps::run("testing", &mut nextest)?;
+
+    if arguments.filter.is_none() {
+        let mut examples = steps::cargo();
+        steps::run("testing the examples in documentation", examples.args(["test", "--workspace", "--doc", "--quiet"]))?;
+    }
+    Ok(())
+}

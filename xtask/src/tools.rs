@@ -1,0 +1,57 @@
+//! Cargo tools that the checks need. They are built once into a cache outside of the checkout.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+use crate::steps;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The tool's crate: cargo-nextest, cargo-deny or cargo-fuzz.
+    name: String,
+    /// What to call it with.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// The tools and the versions that were seen to work.
+const KNOWN: [(&str, &str); 3] = [("cargo-nextest", "0.9"), ("cargo-deny", "0.20"), ("cargo-fuzz", "0.13")];
+
+/// Runs a tool.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut command = command(&arguments.name)?;
+    steps::run(&arguments.name, command.args(&arguments.arguments))
+}
+
+/// A command for a tool, which is installed into the cache when it is missing.
+pub fn command(name: &str) -> anyhow::Result<Command> {
+    let subcommand = name.strip_prefix("cargo-").context("cargo tools are named cargo-…")?;
+    let Some((_, version)) = KNOWN.iter().find(|(known, _)| *known == name) else {
+        bail!("{name} is not a tool that the checks know");
+    };
+    let cached = cache()?.join("bin").join(name);
+    let installed = Command::new(name).arg(subcommand).arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = if cached.is_file() {
+        Command::new(cached)
+    } else if { installed }.status().is_ok_and(|status| status.success()) {
+        Command::new(name)
+    } else {
+        let title = format!("building {name} (once; it is kept in {})", cache()?.display());
+        let mut install = steps::cargo();
+        install.args(["install", "--locked", "--version", &format!("^{version}"), "--root"]).arg(cache()?).arg(name);
+        steps::run(&title, &mut install)?;
+        Command::new(cached)
+    };
+    command.current_dir(steps::workspace()).arg(subcommand);
+    Ok(command)
+}
+
+fn cache() -> anyhow::Result<PathBuf> {
+    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    Ok(base.context("neither XDG_CACHE_HOME nor HOME is set: there is no place for tools")?.join("postern-tools"))
+}
