@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Everything that speaks LDAP: connections with failover, paged streaming searches, the rules of each kind of directory,
+//! and the diagnosis of one. Nothing here knows of the control plane.
+//!
+//! Read from the top floor down: [`Directory`] → `check`, `enumerate`, `lookup` → `search` → `connection` → `guard` →
+//! `transport`; beside them the types [`dn`], [`filter`], [`entry`], [`config`] and [`Error`].
+
+mod attributes;
+mod ber;
+mod check;
+pub mod config;
+mod connection;
+mod directory;
+pub mod dn;
+pub mod entry;
+mod enumerate;
+mod error;
+pub mod filter;
+mod flavour;
+mod guard;
+mod lookup;
+mod range;
+mod record;
+mod root_dse;
+mod search;
+mod sections;
+mod server_url;
+mod throttle;
+mod tls;
+mod transport;
+
+pub use attributes::is_withheld;
+pub use ber::Malformed;
+pub use check::{Check, State};
+pub use config::{ConfigError, DirectoryConfig, GroupsConfig, MemberForm, Problem, Scope, SecretError, UsersConfig};
+pub use directory::Directory;
+pub use enumerate::{Enumeration, Page};
+pub use error::{Class, Error, Phase, Progress, Step};
+pub use flavour::{Flavour, external_id};
+pub use lookup::LookedUp;
+pub use record::{Record, Unusable};
+pub use root_dse::RootDse;
+pub use tls::{CertificateSummary, TlsConfigError, TlsFailure};

@@ -1,0 +1,264 @@
+//! The diagnosis of one directory, step by step, as an administrator would do it by hand; a cure for each failure.
+
+mod sample;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::DirectoryConfig;
+use crate::connection::{Connection, Servers};
+use crate::error::{Error, Step};
+use crate::flavour::Flavour;
+use crate::root_dse::RootDse;
+
+/// How a step went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// As it should be.
+    Passed,
+    /// It works, but somebody should look at it.
+    Warning,
+    /// It does not work.
+    Failed,
+    /// Not tried, because an earlier step failed.
+    Skipped,
+}
+
+/// One step of the diagnosis.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Check {
+    /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users` or `groups`.
+    pub name: &'static str,
+    /// How it went.
+    pub state: State,
+    /// What was found, in words that hold no configuration: fit to leave the site.
+    pub detail: String,
+    /// What was found, with servers and names: for the screen of the agent's machine.
+    pub detail_local: String,
+    /// What to do about it; names keys of the configuration, never their values.
+    pub cure: Option<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// What a step found.
+struct Finding {
+    state: State,
+    detail: String,
+    local: String,
+    cure: Option<String>,
+}
+
+impl Finding {
+    fn new(state: State, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { state, local: detail.clone(), detail, cure: None }
+    }
+
+    fn passed(detail: impl Into<String>) -> Self {
+        Self::new(State::Passed, detail)
+    }
+
+    fn failed(error: &Error) -> Self {
+        Self { state: State::Failed, detail: error.public_message(), local: chain(error), cure: error.cure() }
+    }
+
+    fn locally(self, local: impl Into<String>) -> Self {
+        Self { local: local.into(), ..self }
+    }
+
+    fn cured_by(self, cure: impl Into<String>) -> Self {
+        Self { cure: Some(cure.into()), ..self }
+    }
+}
+
+/// The steps so far.
+struct Diagnosis<'a> {
+    config: &'a DirectoryConfig,
+    checks: Vec<Check>,
+    began: Instant,
+}
+
+const AFTER_CONFIGURATION: [&str; 8] = ["connect", "tls", "bind", "root_dse", "base_dns", "paging", "users", "groups"];
+
+pub(crate) async fn run(servers: &Servers) -> Vec<Check> {
+    let mut diagnosis = Diagnosis { config: &servers.config, checks: Vec::new(), began: Instant::now() };
+    diagnosis.configuration();
+    let _ = diagnosis.all(servers).await;
+    diagnosis.skip_the_rest();
+    diagnosis.checks
+}
+
+impl Diagnosis<'_> {
+    fn note(&mut self, name: &'static str, finding: Finding) {
+        let elapsed = self.began.elapsed();
+        let Finding { state, detail, local, cure } = finding;
+        self.checks.push(Check { name, state, detail, detail_local: local, cure, elapsed });
+        self.began = Instant::now();
+    }
+
+    /// Notes a failure and ends the diagnosis where the result is none.
+    fn need<T>(&mut self, name: &'static str, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.note(name, Finding::failed(&error))).ok()
+    }
+
+    fn skip_the_rest(&mut self) {
+        for name in AFTER_CONFIGURATION {
+            let groupless = name == "groups" && self.config.groups.is_none();
+            if !groupless && !self.checks.iter().any(|check| check.name == name) {
+                self.note(name, Finding::new(State::Skipped, "not tried, because an earlier step failed"));
+            }
+        }
+    }
+
+    fn configuration(&mut self) {
+        let mut warnings = self.config.warnings();
+        warnings.extend(secret_file_warning(self.config));
+        let finding = match warnings.as_slice() {
+            [] => Finding::passed("valid"),
+            warnings => {
+                let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+                Finding::new(State::Warning, texts.join("; "))
+            }
+        };
+        self.note("configuration", finding);
+    }
+
+    async fn all(&mut self, servers: &Servers) -> Option<()> {
+        let mut connection = self.connect(servers).await?;
+        let bound = servers.bind(&mut connection).await;
+        self.need("bind", bound)?;
+        let whom = match &self.config.bind_dn {
+            Some(name) => Finding::passed("accepted").locally(format!("accepted as {name}")),
+            None => Finding::passed("accepted by client certificate"),
+        };
+        self.note("bind", whom);
+        let root = connection.root_dse().await;
+        let root = self.need("root_dse", root)?;
+        let flavour = root.flavour();
+        self.note("root_dse", Finding::passed(describe(&root, flavour)));
+        self.base_dns(&mut connection).await?;
+        self.paging_and_users(&mut connection, &root, flavour).await?;
+        self.groups(servers, flavour).await
+    }
+
+    /// Tries every server, so that a broken second one is known before the first one fails.
+    async fn connect(&mut self, servers: &Servers) -> Option<Connection> {
+        let mut usable = None;
+        let mut reached = 0;
+        let mut unreachable = Vec::new();
+        let mut refused = Vec::new();
+        for url in &servers.urls {
+            match servers.reach(url).await {
+                Ok(connection) => {
+                    reached += 1;
+                    usable = usable.or(Some(connection));
+                }
+                Err(
+                    error
+                    @ (Error::Tls { .. } | Error::StartTls { .. } | Error::TlsConfig(_) | Error::Malformed { .. }),
+                ) => {
+                    reached += 1;
+                    refused.push(error);
+                }
+                Err(error) => unreachable.push(error),
+            }
+        }
+        let total = servers.urls.len();
+        let state = if reached == 0 { State::Failed } else { State::Passed };
+        self.note("connect", several(state, &unreachable, format!("{reached} of {total} servers reachable")));
+        if reached > 0 {
+            let state = if usable.is_none() { State::Failed } else { State::Passed };
+            let tls = usable.as_ref().map_or_else(|| "no server usable".to_owned(), |_| "certificate valid".to_owned());
+            let encrypted = usable.as_ref().is_none_or(|connection| !connection.certificates.is_empty());
+            let mut finding = several(state, &refused, tls);
+            if let Some(shown) = usable.as_ref().and_then(|connection| connection.certificates.first())
+                && refused.is_empty()
+            {
+                let (subject, issuer, end) = (&shown.subject, &shown.issuer, &shown.not_after);
+                finding = finding.locally(format!("\"{subject}\", issued by \"{issuer}\", valid until {end}"));
+            }
+            if !encrypted {
+                finding = Finding::new(State::Warning, "no TLS: passwords and people cross the network readable")
+                    .cured_by("use ldaps:// or start_tls = true");
+            }
+            self.note("tls", finding);
+        }
+        usable
+    }
+
+    async fn base_dns(&mut self, connection: &mut Connection) -> Option<()> {
+        let groups = self.config.groups.iter().flat_map(|groups| &groups.base_dns);
+        let bases: Vec<&String> = self.config.users.base_dns.iter().chain(groups).collect();
+        let nothing = ["1.1".to_owned()];
+        for base_dn in &bases {
+            let found = connection.read_entry(base_dn, "(objectClass=*)", &nothing, Step::Search).await;
+            let failure = match found {
+                Ok(Some(_)) => continue,
+                // Not visible is as bad as not there.
+                Ok(None) => {
+                    Error::Refused { step: Step::Search, code: 32, diagnostic: "the entry cannot be read".to_owned() }
+                }
+                Err(error) => error,
+            };
+            let local = format!("{base_dn}: {}", chain(&failure));
+            self.note("base_dns", Finding::failed(&failure).locally(local));
+            return None;
+        }
+        self.note("base_dns", Finding::passed(format!("{} readable", bases.len())));
+        Some(())
+    }
+}
+
+/// One finding for several servers: those that failed are named, and the first one's cure is given.
+fn several(state: State, failures: &[Error], detail: String) -> Finding {
+    let Some(first) = failures.first() else { return Finding::new(state, detail) };
+    let state = if state == State::Passed { State::Warning } else { state };
+    let public: Vec<String> = failures.iter().map(Error::public_message).collect();
+    let local: Vec<String> = failures.iter().map(|error| chain(error)).collect();
+    let finding = Finding::new(state, format!("{detail}; {}", public.join("; ")));
+    let finding = finding.locally(format!("{detail}; {}", local.join("; ")));
+    Finding { cure: first.cure(), ..finding }
+}
+
+/// An error with all its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+fn describe(root: &RootDse, flavour: Flavour) -> String {
+    let name = match flavour {
+        Flavour::ActiveDirectory => "Active Directory",
+        Flavour::OpenLdap => "OpenLDAP",
+        Flavour::Ds389 => "389 Directory Server",
+        Flavour::Generic => "an LDAP server of no known flavour",
+    };
+    match &root.vendor_version {
+        Some(version) => format!("{name} ({version})"),
+        None => name.to_owned(),
+    }
+}
+
+#[cfg(unix)]
+fn secret_file_warning(config: &DirectoryConfig) -> Option<crate::config::Problem> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = config.bind_password_file.as_ref()?;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o007 != 0).then(|| crate::config::Problem {
+        key: "bind_password_file",
+        reason: "everybody on this machine can read the file; chmod 600".to_owned(),
+    })
+}
+
+#[cfg(not(unix))]
+fn secret_file_warning(_config: &DirectoryConfig) -> Option<crate::config::Problem> {
+    None
+}

@@ -1,0 +1,251 @@
+//! The configuration of one directory, as it stands in the agent's file. It never leaves the site.
+
+mod credentials;
+mod validation;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+pub use credentials::SecretError;
+pub(crate) use credentials::{Credentials, credentials, read_file};
+pub use validation::{ConfigError, Problem};
+
+use crate::attributes::is_withheld;
+
+/// One `[[directory]]` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryConfig {
+    /// The name by which the control plane knows this directory.
+    pub name: String,
+    /// `ldaps://host:port` or `ldap://host:port`, tried in order until one answers.
+    pub urls: Vec<String>,
+    /// PEM file with the authorities to trust; unset: those of the operating system.
+    pub ca_file: Option<PathBuf>,
+    /// Upgrade `ldap://` connections with STARTTLS before anything else is sent.
+    #[serde(default)]
+    pub start_tls: bool,
+    /// Allow `ldap://` without TLS. Passwords and people then cross the network readable.
+    #[serde(default)]
+    pub allow_plaintext: bool,
+    /// PEM file with the client certificate (and its chain) to show to the server.
+    pub client_cert_file: Option<PathBuf>,
+    /// PEM file with the key of `client_cert_file`.
+    pub client_key_file: Option<PathBuf>,
+    /// Whom to bind as: a DN, or for Active Directory also `name@domain`. Unset: SASL EXTERNAL with the client certificate.
+    pub bind_dn: Option<String>,
+    /// File that holds the bind password; read anew at each connection.
+    pub bind_password_file: Option<PathBuf>,
+    /// Name of a systemd credential that holds the bind password.
+    pub bind_password_credential: Option<String>,
+    /// The bind password itself; a file is better kept.
+    pub bind_password: Option<SecretString>,
+    /// Attribute that names an entry for ever; unset: as the flavour has it (objectGUID, entryUUID, nsUniqueId).
+    pub external_id_attribute: Option<String>,
+    /// Entries asked for at a time. Default 500.
+    #[serde(default = "default_page_size")]
+    pub page_size: u32,
+    /// Seconds to reach a server, TLS and bind included. Default 10.
+    #[serde(default = "default_connect_timeout_secs")]
+    pub connect_timeout_secs: u64,
+    /// Seconds that one operation, or one page of a search, may take. Default 60.
+    #[serde(default = "default_operation_timeout_secs")]
+    pub operation_timeout_secs: u64,
+    /// Where users are, and what of them is read.
+    pub users: UsersConfig,
+    /// Where groups are; unset: no groups are read.
+    pub groups: Option<GroupsConfig>,
+}
+
+/// `[directory.users]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsersConfig {
+    /// Where to search; none may lie within another.
+    pub base_dns: Vec<String>,
+    /// How far below each base DN. Default `subtree`.
+    #[serde(default)]
+    pub scope: Scope,
+    /// Which entries are users; unset: as the flavour has it.
+    pub filter: Option<String>,
+    /// The attribute by which the organization knows a user: `uid`, `mail`, `sAMAccountName`, …
+    pub unique_attribute: String,
+    /// The attributes that may leave the site, in this order.
+    pub attributes: Vec<String>,
+}
+
+/// `[directory.groups]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupsConfig {
+    /// Where to search; none may lie within another.
+    pub base_dns: Vec<String>,
+    /// How far below each base DN. Default `subtree`.
+    #[serde(default)]
+    pub scope: Scope,
+    /// Which entries are groups; unset: as the flavour has it.
+    pub filter: Option<String>,
+    /// The attribute that lists the members: `member`, `uniqueMember` or `memberUid`. Default `member`.
+    #[serde(default = "default_member_attribute")]
+    pub member_attribute: String,
+    /// The attributes that may leave the site, in this order.
+    #[serde(default)]
+    pub attributes: Vec<String>,
+}
+
+/// How far a search reaches (RFC 4511 §4.5.1.2).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The base entry alone.
+    Base,
+    /// The entries right below it.
+    #[serde(alias = "one_level", alias = "onelevel")]
+    One,
+    /// It and everything below.
+    #[default]
+    #[serde(alias = "sub")]
+    Subtree,
+}
+
+/// What the members of this directory's groups are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemberForm {
+    /// Distinguished names (`member`, `uniqueMember`).
+    Dn,
+    /// Values of the users' unique attribute (`memberUid`).
+    UniqueValue,
+}
+
+impl DirectoryConfig {
+    /// Everything that is wrong with this configuration; empty when it can be used. Reads no file and asks no server.
+    pub fn validation(&self) -> Vec<Problem> {
+        validation::problems(self)
+    }
+
+    /// What is allowed but better done otherwise, for the operator's eyes.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        if self.bind_password.is_some() {
+            warnings.push(Problem::new(
+                "bind_password",
+                "the password stands in the configuration; bind_password_file keeps it apart",
+            ));
+        }
+        if self.allow_plaintext && !self.start_tls && self.urls.iter().any(|url| url.starts_with("ldap://")) {
+            warnings.push(Problem::new("allow_plaintext", "passwords and people cross the network readable"));
+        }
+        let groups = self.groups.iter().flat_map(|groups| &groups.attributes).map(|name| ("groups.attributes", name));
+        for (key, name) in self.users.attributes.iter().map(|name| ("users.attributes", name)).chain(groups) {
+            if is_withheld(name) {
+                warnings
+                    .push(Problem::new(key, format!("{name} holds passwords or keys and never leaves, listed or not")));
+            }
+        }
+        warnings
+    }
+
+    /// What the members of the groups are, told from `member_attribute`.
+    pub fn member_form(&self) -> MemberForm {
+        let unique = |groups: &GroupsConfig| groups.member_attribute.eq_ignore_ascii_case("memberUid");
+        if self.groups.as_ref().is_some_and(unique) { MemberForm::UniqueValue } else { MemberForm::Dn }
+    }
+
+    /// How long reaching a server may take.
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout_secs)
+    }
+
+    /// How long one operation or page may take.
+    pub fn operation_timeout(&self) -> Duration {
+        Duration::from_secs(self.operation_timeout_secs)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Base => "base",
+            Self::One => "one",
+            Self::Subtree => "subtree",
+        })
+    }
+}
+
+fn default_page_size() -> u32 {
+    500
+}
+
+fn default_connect_timeout_secs() -> u64 {
+    10
+}
+
+fn default_operation_timeout_secs() -> u64 {
+    60
+}
+
+fn default_member_attribute() -> String {
+    "member".to_owned()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The example of the manual.
+    pub(crate) fn corp() -> DirectoryConfig {
+        DirectoryConfig {
+            name: "corp".to_owned(),
+            urls: vec!["ldaps://ldap1.corp.example:636".to_owned(), "ldaps://ldap2.corp.example:636".to_owned()],
+            ca_file: None,
+            start_tls: false,
+            allow_plaintext: false,
+            client_cert_file: None,
+            client_key_file: None,
+            bind_dn: Some("cn=reader,dc=corp,dc=example".to_owned()),
+            bind_password_file: Some("/etc/postern/corp.secret".into()),
+            bind_password_credential: None,
+            bind_password: None,
+            external_id_attribute: None,
+            page_size: default_page_size(),
+            connect_timeout_secs: default_connect_timeout_secs(),
+            operation_timeout_secs: default_operation_timeout_secs(),
+            users: UsersConfig {
+                base_dns: vec!["ou=people,dc=corp,dc=example".to_owned()],
+                scope: Scope::Subtree,
+                filter: Some("(objectClass=inetOrgPerson)".to_owned()),
+                unique_attribute: "uid".to_owned(),
+                attributes: vec!["uid".to_owned(), "cn".to_owned()],
+            },
+            groups: Some(GroupsConfig {
+                base_dns: vec!["ou=groups,dc=corp,dc=example".to_owned()],
+                scope: Scope::Subtree,
+                filter: Some("(objectClass=groupOfNames)".to_owned()),
+                member_attribute: "member".to_owned(),
+                attributes: vec!["cn".to_owned(), "description".to_owned()],
+            }),
+        }
+    }
+
+    #[test]
+    fn member_uid_means_unique_values() {
+        let mut config = corp();
+        assert_eq!(config.member_form(), MemberForm::Dn);
+        config.groups.as_mut().expect("groups").member_attribute = "memberUID".to_owned();
+        assert_eq!(config.member_form(), MemberForm::UniqueValue);
+    }
+
+    #[test]
+    fn a_withheld_attribute_and_an_open_password_are_warned_about() {
+        let mut config = corp();
+        config.bind_password = Some("hunter2".to_owned().into());
+        config.users.attributes.push("userPassword;x-old".to_owned());
+        let warnings: Vec<_> = config.warnings().into_iter().map(|problem| problem.key).collect();
+        assert_eq!(warnings, ["bind_password", "users.attributes"]);
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

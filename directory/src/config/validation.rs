@@ -1,0 +1,234 @@
+//! What makes a directory's configuration unusable. All mistakes are told at once, each with the key to look at.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::{DirectoryConfig, Scope};
+use crate::dn::Dn;
+use crate::filter;
+use crate::server_url::ServerUrl;
+
+/// One mistake in the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The key, below `[[directory]]`: `users.filter`.
+    pub key: &'static str,
+    /// What is wrong, and what to write instead.
+    pub reason: String,
+}
+
+impl Problem {
+    pub(super) fn new(key: &'static str, reason: impl Into<String>) -> Self {
+        Self { key, reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.key, self.reason)
+    }
+}
+
+/// A directory's configuration cannot be used.
+#[derive(Clone, Debug, Error)]
+#[error("directory \"{directory}\": {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct ConfigError {
+    /// The directory's name.
+    pub directory: String,
+    /// Every mistake found.
+    pub problems: Vec<Problem>,
+}
+
+pub(super) fn problems(config: &DirectoryConfig) -> Vec<Problem> {
+    let mut found = Vec::new();
+    if config.name.is_empty()
+        || config.name.len() > 100
+        || config.name.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
+        found.push(Problem::new("name", "1 to 100 characters without spaces"));
+    }
+    urls(config, &mut found);
+    credentials(config, &mut found);
+    limits(config, &mut found);
+    let users = &config.users;
+    section(
+        &["users.base_dns", "users.filter", "users.attributes", "users.unique_attribute"],
+        (&users.base_dns, users.scope, users.filter.as_deref(), &users.attributes, &users.unique_attribute),
+        &mut found,
+    );
+    if users.attributes.is_empty() {
+        found.push(Problem::new("users.attributes", "list the attributes that may leave the site"));
+    }
+    if let Some(groups) = &config.groups {
+        section(
+            &["groups.base_dns", "groups.filter", "groups.attributes", "groups.member_attribute"],
+            (&groups.base_dns, groups.scope, groups.filter.as_deref(), &groups.attributes, &groups.member_attribute),
+            &mut found,
+        );
+    }
+    if let Some(name) = &config.external_id_attribute {
+        attribute("external_id_attribute", name, &mut found);
+    }
+    found
+}
+
+fn urls(config: &DirectoryConfig, found: &mut Vec<Problem>) {
+    if config.urls.is_empty() {
+        found.push(Problem::new("urls", "at least one server, as in ldaps://ldap1.corp.example:636"));
+    }
+    for text in &config.urls {
+        match ServerUrl::parse(text) {
+            Err(error) => found.push(Problem::new("urls", format!("{text}: {error}"))),
+            Ok(url) if !url.is_tls() && !config.start_tls && !config.allow_plaintext => found.push(Problem::new(
+                "urls",
+                format!("{text} has no TLS: use ldaps://, or set start_tls = true (or allow_plaintext = true)"),
+            )),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn credentials(config: &DirectoryConfig, found: &mut Vec<Problem>) {
+    if config.client_cert_file.is_some() != config.client_key_file.is_some() {
+        found.push(Problem::new("client_cert_file", "client_cert_file and client_key_file go together"));
+    }
+    let passwords = [
+        config.bind_password_file.is_some(),
+        config.bind_password_credential.is_some(),
+        config.bind_password.is_some(),
+    ];
+    let passwords = passwords.iter().filter(|set| **set).count();
+    if passwords > 1 {
+        found.push(Problem::new(
+            "bind_password_file",
+            "only one of bind_password_file, bind_password_credential and bind_password",
+        ));
+    }
+    match &config.bind_dn {
+        Some(name) if name.trim().is_empty() => found.push(Problem::new("bind_dn", "empty")),
+        Some(_) if passwords == 0 => found.push(Problem::new("bind_dn", "no password: set bind_password_file")),
+        // Active Directory also takes name@domain and DOMAIN\name.
+        Some(name) if name.contains('=') => {
+            if let Err(error) = Dn::parse(name) {
+                found.push(Problem::new("bind_dn", error.to_string()));
+            }
+        }
+        None if passwords > 0 => found.push(Problem::new("bind_dn", "a password but nobody to bind as")),
+        None if config.client_cert_file.is_none() => {
+            found.push(Problem::new("bind_dn", "set bind_dn and bind_password_file, or a client certificate"));
+        }
+        _ => {}
+    }
+    if config.bind_password_credential.as_ref().is_some_and(|name| name.is_empty() || name.contains(['/', '\\'])) {
+        found.push(Problem::new("bind_password_credential", "the name of a systemd credential, not a path"));
+    }
+}
+
+fn limits(config: &DirectoryConfig, found: &mut Vec<Problem>) {
+    if !(1..=5_000).contains(&config.page_size) {
+        found.push(Problem::new("page_size", "between 1 and 5000"));
+    }
+    if !(1..=600).contains(&config.connect_timeout_secs) {
+        found.push(Problem::new("connect_timeout_secs", "between 1 and 600"));
+    }
+    if !(1..=3_600).contains(&config.operation_timeout_secs) {
+        found.push(Problem::new("operation_timeout_secs", "between 1 and 3600"));
+    }
+}
+
+type Section<'a> = (&'a [String], Scope, Option<&'a str>, &'a [String], &'a str);
+
+fn section(
+    keys: &[&'static str; 4],
+    (base_dns, scope, filter, names, key_name): Section<'_>,
+    found: &mut Vec<Problem>,
+) {
+    let [base_key, filter_key, names_key, single_key] = *keys;
+    bases(base_key, base_dns, scope, found);
+    if let Some(Err(error)) = filter.map(filter::validate) {
+        found.push(Problem::new(filter_key, error.to_string()));
+    }
+    for name in names {
+        attribute(names_key, name, found);
+    }
+    attribute(single_key, key_name, found);
+}
+
+fn bases(key: &'static str, base_dns: &[String], scope: Scope, found: &mut Vec<Problem>) {
+    if base_dns.is_empty() {
+        found.push(Problem::new(key, "at least one base DN"));
+    }
+    let mut parsed: Vec<(&str, Dn)> = Vec::new();
+    for text in base_dns {
+        match Dn::parse(text) {
+            Err(error) => found.push(Problem::new(key, format!("{text}: {error}"))),
+            Ok(base) => {
+                // An entry that two bases hold would be counted twice, and the proof of completeness would fail.
+                for (other_text, other) in &parsed {
+                    let nested = scope == Scope::Subtree && (base.is_within(other) || other.is_within(&base));
+                    if nested || base == *other {
+                        found.push(Problem::new(
+                            key,
+                            format!("{text} and {other_text} overlap; name the upper one only"),
+                        ));
+                    }
+                }
+                parsed.push((text, base));
+            }
+        }
+    }
+}
+
+fn attribute(key: &'static str, name: &str, found: &mut Vec<Problem>) {
+    if !filter::is_attribute_description(name.as_bytes()) {
+        found.push(Problem::new(key, format!("\"{name}\" is no attribute name")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::corp;
+    use super::*;
+
+    fn keys(config: &DirectoryConfig) -> Vec<&'static str> {
+        problems(config).into_iter().map(|problem| problem.key).collect()
+    }
+
+    #[test]
+    fn the_example_of_the_manual_is_valid() {
+        assert_eq!(problems(&corp()), Vec::new());
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let mut config = corp();
+        config.urls = vec!["ldap://plain.corp.example".to_owned(), "https://corp.example".to_owned()];
+        config.users.filter = Some("(objectClass=".to_owned());
+        config.users.base_dns = vec!["ou=people,dc=corp".to_owned(), "OU=a, ou=People, dc=corp".to_owned()];
+        config.page_size = 0;
+        config.bind_password_file = None;
+        assert_eq!(keys(&config), ["urls", "urls", "bind_dn", "page_size", "users.base_dns", "users.filter"]);
+    }
+
+    #[test]
+    fn bases_side_by_side_do_not_overlap() {
+        let mut config = corp();
+        config.users.base_dns = vec!["ou=a,dc=corp".to_owned(), "ou=b,dc=corp".to_owned()];
+        assert!(keys(&config).is_empty());
+        config.users.base_dns.push("OU=A,DC=corp".to_owned());
+        assert_eq!(keys(&config), ["users.base_dns"]);
+    }
+
+    #[test]
+    fn a_directory_without_credentials_is_refused() {
+        let mut config = corp();
+        config.bind_dn = None;
+        config.bind_password_file = None;
+        assert_eq!(keys(&config), ["bind_dn"]);
+        config.client_cert_file = Some("c.pem".into());
+        assert_eq!(keys(&config), ["client_cert_file"]);
+        config.client_key_file = Some("k.pem".into());
+        assert!(keys(&config).is_empty());
+    }
+}

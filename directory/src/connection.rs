@@ -1,0 +1,218 @@
+//! Connections to a directory: several servers tried in order, bound, bounded in time, and thrown away rather than mended.
+//! With `search.rs` the only rooms that name `ldap3`.
+//!
+//! A connection serves one operation after the other. `ldap3` runs in a task behind the guard; a panic there, or in an
+//! operation, becomes that operation's error, and the connection is not used again.
+
+mod local;
+
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use ldap3::{Ldap, LdapConnAsync, LdapError};
+use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::config::{Credentials, DirectoryConfig, credentials};
+use crate::error::{Error, Step, active_directory_subcode};
+use crate::guard::{self, Batch, GuardError};
+use crate::server_url::ServerUrl;
+use crate::throttle::Throttle;
+use crate::tls::CertificateSummary;
+use crate::transport;
+
+/// A connection older than this is not used for another search: load balancers and certificates move on.
+const MAX_AGE: Duration = Duration::from_mins(10);
+
+/// `ldap3` never frees the message ids of searches; a connection ends long before they matter.
+const MAX_OPERATIONS: u32 = 50_000;
+
+/// How long a broken connection's tasks get to say why they ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// invalidCredentials
+const INVALID_CREDENTIALS: u32 = 49;
+
+/// The servers of one directory.
+pub(crate) struct Servers {
+    pub(crate) config: DirectoryConfig,
+    pub(crate) urls: Vec<ServerUrl>,
+    preferred: AtomicUsize,
+    throttle: Throttle,
+}
+
+/// One connection.
+pub(crate) struct Connection {
+    pub(crate) ldap: Ldap,
+    pub(crate) entries: mpsc::Receiver<Batch>,
+    pub(crate) operation_timeout: Duration,
+    /// An operation is under way, or was left in its middle: what comes next on the wire belongs to it.
+    pub(crate) busy: bool,
+    pub(crate) url: String,
+    pub(crate) certificates: Vec<CertificateSummary>,
+    tasks: JoinSet<TaskEnd>,
+    opened: Instant,
+    operations: u32,
+}
+
+enum TaskEnd {
+    Guard(Result<(), GuardError>),
+    Client(Result<(), LdapError>),
+}
+
+impl Servers {
+    pub(crate) fn new(config: DirectoryConfig, urls: Vec<ServerUrl>) -> Self {
+        Self { config, urls, preferred: AtomicUsize::new(0), throttle: Throttle::default() }
+    }
+
+    /// A bound connection to the first server that gives one, beginning with the one that did last time.
+    pub(crate) async fn open(&self) -> Result<Connection, Error> {
+        let count = self.urls.len();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut last = None;
+        for (at, url) in
+            (0..count).map(|step| (first + step) % count.max(1)).filter_map(|at| Some((at, self.urls.get(at)?)))
+        {
+            match self.open_one(url).await {
+                Ok(connection) => {
+                    self.preferred.store(at, Ordering::Relaxed);
+                    tracing::debug!(directory = %self.config.name, server = at, "directory.connection.opened");
+                    return Ok(connection);
+                }
+                // Another server would count the same wrong password once more.
+                Err(error) if !error.is_of_one_server() || count == 1 => return Err(error),
+                Err(error) => {
+                    tracing::warn!(directory = %self.config.name, server = at, error = %error.public_message(), "directory.server.failed");
+                    last = Some(error);
+                }
+            }
+        }
+        Err(match last {
+            Some(last) => Error::NoServer { tried: count, last: Box::new(last) },
+            None => Error::Connect { url: String::new(), source: io::ErrorKind::NotFound.into() },
+        })
+    }
+
+    async fn open_one(&self, url: &ServerUrl) -> Result<Connection, Error> {
+        let mut connection = self.reach(url).await?;
+        self.bind(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// TCP and TLS to one server, not bound yet.
+    pub(crate) async fn reach(&self, url: &ServerUrl) -> Result<Connection, Error> {
+        let limit = self.config.connect_timeout();
+        let transport = timeout(limit, transport::connect(&self.config, url)).await;
+        let transport = transport.map_err(|_| Error::Timeout { step: Step::Connect, limit })??;
+        let client_failed = |source| Error::Client { step: Step::Connect, source };
+        let (ours, settings, address) = local::pair().map_err(|error| client_failed(error.into()))?;
+        let (client, ldap) =
+            LdapConnAsync::with_settings(settings, address).await.map_err(|error| client_failed(error.into()))?;
+        let (sender, entries) = mpsc::channel(guard::WAITING_BATCHES);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { TaskEnd::Guard(guard::run(transport.wire, ours, sender).await) });
+        tasks.spawn(async move { TaskEnd::Client(client.drive().await) });
+        Ok(Connection {
+            ldap,
+            entries,
+            operation_timeout: self.config.operation_timeout(),
+            busy: false,
+            url: url.text.clone(),
+            certificates: transport.certificates,
+            tasks,
+            opened: Instant::now(),
+            operations: 0,
+        })
+    }
+
+    /// Proves who we are. After three wrong passwords in a row it refuses for minutes to even try.
+    pub(crate) async fn bind(&self, connection: &mut Connection) -> Result<(), Error> {
+        let _turn = self.throttle.turn.lock().await;
+        let credentials = credentials(&self.config).map_err(Error::Secret)?;
+        self.throttle.permit(&credentials).map_err(|retry_after| Error::Throttled { retry_after })?;
+        let limit = self.config.connect_timeout();
+        let mut ldap = connection.ldap.clone();
+        let result = connection
+            .operate(Step::Bind, limit, async move {
+                match &credentials {
+                    Credentials::Simple { bind_dn, password } => {
+                        ldap.simple_bind(bind_dn, password.expose_secret()).await
+                    }
+                    Credentials::External => ldap.sasl_external_bind().await,
+                }
+            })
+            .await?;
+        match result.rc {
+            0 => {
+                self.throttle.accepted();
+                Ok(())
+            }
+            code => {
+                if code == INVALID_CREDENTIALS {
+                    self.throttle.refused();
+                }
+                let subcode = active_directory_subcode(&result.text);
+                Err(Error::Bind { url: connection.url.clone(), code, subcode, diagnostic: result.text })
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Whether another search may be started on this connection.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.busy && self.opened.elapsed() < MAX_AGE && self.operations < MAX_OPERATIONS
+    }
+
+    /// Runs one operation of `ldap3`: bounded in time, its panics contained. After a failure the connection is spent.
+    pub(crate) async fn operate<T>(
+        &mut self,
+        step: Step,
+        limit: Duration,
+        operation: impl Future<Output = Result<T, LdapError>>,
+    ) -> Result<T, Error> {
+        self.busy = true;
+        self.operations = self.operations.saturating_add(1);
+        match timeout(limit, AssertUnwindSafe(operation).catch_unwind()).await {
+            Err(_) => Err(Error::Timeout { step, limit }),
+            Ok(Err(_panic)) => Err(Error::Panicked { step }),
+            Ok(Ok(Err(error))) => Err(self.lost(step, Some(error)).await),
+            Ok(Ok(Ok(value))) => {
+                self.busy = false;
+                Ok(value)
+            }
+        }
+    }
+
+    /// Why the connection broke: what its tasks say, the worst first, and `error` where they say nothing.
+    pub(crate) async fn lost(&mut self, step: Step, error: Option<LdapError>) -> Error {
+        self.busy = true;
+        let mut client_error = error;
+        let mut guard_error = None;
+        while let Ok(Some(end)) = timeout(LAST_WORDS, self.tasks.join_next()).await {
+            match end {
+                Err(join) if join.is_panic() => return Error::Panicked { step },
+                Ok(TaskEnd::Guard(Err(error))) => guard_error = Some(error),
+                Ok(TaskEnd::Client(Err(error))) => client_error = Some(error),
+                _ => {}
+            }
+        }
+        match (guard_error, client_error) {
+            (Some(GuardError::Io(source)), _) => Error::Lost { step, source },
+            (Some(GuardError::Malformed(source)), _) => Error::Malformed { step, source },
+            (Some(GuardError::Disconnected { code }), _) => {
+                Error::Refused { step, code, diagnostic: "notice of disconnection".to_owned() }
+            }
+            (None, Some(error)) => Error::Client { step, source: Box::new(error) },
+            (Some(GuardError::Closed), _) | (None, None) => Error::Lost {
+                step,
+                source: io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"),
+            },
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! One directory, ready to be asked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::check::{self, Check};
+use crate::config::{ConfigError, DirectoryConfig, MemberForm, Problem};
+use crate::connection::Servers;
+use crate::enumerate::Enumeration;
+use crate::error::Error;
+use crate::flavour::Flavour;
+use crate::lookup::{self, LookedUp};
+use crate::search::is_encodable;
+use crate::server_url::ServerUrl;
+
+/// A configured directory. Cheap to clone; clones share what was learned of the servers, the bind throttle above all.
+#[derive(Clone)]
+pub struct Directory {
+    servers: Arc<Servers>,
+    flavour: Arc<OnceCell<Flavour>>,
+}
+
+impl Directory {
+    /// Checks the configuration; reads no file and asks no server.
+    pub fn new(config: DirectoryConfig) -> Result<Self, ConfigError> {
+        let mut problems = config.validation();
+        let filters = [("users.filter", config.users.filter.as_deref())];
+        let groups = config.groups.as_ref().map(|groups| ("groups.filter", groups.filter.as_deref()));
+        for (key, filter) in filters.into_iter().chain(groups) {
+            if problems.is_empty() && !filter.is_none_or(is_encodable) {
+                problems.push(Problem { key, reason: "the LDAP client cannot encode this filter".to_owned() });
+            }
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError { directory: config.name, problems });
+        }
+        for warning in config.warnings() {
+            tracing::warn!(directory = %config.name, key = warning.key, reason = %warning.reason, "directory.config.warning");
+        }
+        let urls = config.urls.iter().filter_map(|url| ServerUrl::parse(url).ok()).collect();
+        Ok(Self { servers: Arc::new(Servers::new(config, urls)), flavour: Arc::new(OnceCell::new()) })
+    }
+
+    /// The name by which the control plane knows this directory.
+    pub fn name(&self) -> &str {
+        &self.servers.config.name
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &DirectoryConfig {
+        &self.servers.config
+    }
+
+    /// What the members of groups are here.
+    pub fn member_form(&self) -> MemberForm {
+        self.servers.config.member_form()
+    }
+
+    /// What kind of server this is; asked once and remembered.
+    pub async fn flavour(&self) -> Result<Flavour, Error> {
+        let ask = || async { Ok(self.servers.open().await?.root_dse().await?.flavour()) };
+        self.flavour.get_or_try_init(ask).await.copied()
+    }
+
+    /// Reads all users, then all groups. Starts at once, inside the current tokio runtime.
+    pub fn enumerate(&self, cancel: CancellationToken) -> Enumeration {
+        Enumeration::start(Arc::clone(&self.servers), cancel)
+    }
+
+    /// One user by the unique attribute, with the groups that list it.
+    pub async fn lookup_user(&self, unique_value: &str) -> Result<LookedUp, Error> {
+        lookup::lookup_user(&self.servers, unique_value).await
+    }
+
+    /// Diagnoses everything between here and the first users, step by step.
+    pub async fn check(&self) -> Vec<Check> {
+        check::run(&self.servers).await
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Directory").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! The form of a name in which equal names are equal texts (RFC 4517 `distinguishedNameMatch`, RFC 4518 preparation).
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::{Dn, ParseError};
+
+/// [`Dn::normalized`] of a text, in one pass for the plain names that nearly all are.
+pub fn normalize(text: &str) -> Result<String, ParseError> {
+    match plain(text) {
+        Some(normalized) => Ok(normalized),
+        None => Ok(Dn::parse(text)?.normalized()),
+    }
+}
+
+/// One pass over a name of printable ASCII with nothing escaped, quoted or multi-valued; `None` sends it the long way.
+fn plain(text: &str) -> Option<String> {
+    if text.is_empty() || text.bytes().any(|byte| !matches!(byte, b' '..=b'~') || b"\\\"#+;<>".contains(&byte)) {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    for part in text.split(',') {
+        let (attribute, value) = part.split_once('=')?;
+        let attribute = attribute.trim_matches(' ');
+        if !attribute.starts_with(|first: char| first.is_ascii_alphabetic())
+            || attribute.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
+        {
+            return None;
+        }
+        if !out.is_empty() {
+            out.push(',');
+        }
+        write_attribute(attribute, &mut out);
+        out.push('=');
+        write_plain(value, &mut out);
+    }
+    Some(out)
+}
+
+fn write_plain(value: &str, out: &mut String) {
+    let mut space = false;
+    for byte in value.trim_matches(' ').bytes() {
+        if byte == b' ' {
+            space = true;
+            continue;
+        }
+        if std::mem::take(&mut space) {
+            out.push(' ');
+        }
+        out.push(char::from(byte.to_ascii_lowercase()));
+    }
+}
+
+/// An attribute type by its lower-case short name, also where it is written as an OID or by its long name.
+pub(super) fn write_attribute(attribute: &str, out: &mut String) {
+    let start = out.len();
+    out.extend(attribute.chars().map(|character| character.to_ascii_lowercase()));
+    let short = match out.get(start..).unwrap_or_default() {
+        "2.5.4.3" | "commonname" => "cn",
+        "2.5.4.4" | "surname" => "sn",
+        "2.5.4.5" => "serialnumber",
+        "2.5.4.6" | "countryname" => "c",
+        "2.5.4.7" | "localityname" => "l",
+        "2.5.4.8" | "stateorprovincename" => "st",
+        "2.5.4.9" | "streetaddress" => "street",
+        "2.5.4.10" | "organizationname" => "o",
+        "2.5.4.11" | "organizationalunitname" => "ou",
+        "2.5.4.12" => "title",
+        "2.5.4.42" | "gn" => "givenname",
+        "0.9.2342.19200300.100.1.1" | "userid" => "uid",
+        "0.9.2342.19200300.100.1.3" | "rfc822mailbox" => "mail",
+        "0.9.2342.19200300.100.1.25" | "domaincomponent" => "dc",
+        "1.2.840.113549.1.9.1" | "email" | "e" => "emailaddress",
+        _ => return,
+    };
+    out.truncate(start);
+    out.push_str(short);
+}
+
+/// A value as `caseIgnoreMatch` compares it: RFC 4518 preparation (mapping, case folding, NFKC), spaces at the ends
+/// dropped and runs of them made one. Characters newer than the tables are lower-cased only.
+pub(super) fn prepare(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        let mut out = String::with_capacity(text.len());
+        write_plain(text, &mut out);
+        return Cow::Owned(out);
+    }
+    let folded = stringprep::x520prep(text, true).unwrap_or_else(|_| Cow::Owned(text.to_lowercase()));
+    // The library folds character by character; what it leaves apart is composed here.
+    let folded: String = folded.nfkc().collect();
+    let mut out = String::with_capacity(folded.len());
+    for word in folded.split(' ').filter(|word| !word.is_empty()) {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    Cow::Owned(out)
+}

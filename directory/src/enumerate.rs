@@ -1,0 +1,274 @@
+//! All users, then all groups, as a stream of pages: reading goes on while the consumer works, and never more than two
+//! pages ahead of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Scope;
+use crate::connection::{Connection, Servers};
+use crate::error::{Error, Phase, Progress, Step};
+use crate::guard::is_reference;
+use crate::range;
+use crate::record::{Record, Selected, Selection, Unusable};
+use crate::search::{PagedSearch, Query};
+use crate::sections::Section;
+
+/// One page waits in the channel while another waits to be put there.
+const WAITING_PAGES: usize = 1;
+
+/// A page ends early at this size, so that groups with very many members do not pile up.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// Some entries, in the server's order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// What the entries are.
+    pub phase: Phase,
+    /// The entries.
+    pub records: Vec<Record>,
+    /// Entries that cannot be imported, and why.
+    pub unusable: Vec<Unusable>,
+    /// Referrals seen on the way and not chased.
+    pub referrals: u64,
+}
+
+/// A directory being read. Dropping it ends the reading.
+#[derive(Debug)]
+pub struct Enumeration {
+    pages: mpsc::Receiver<Result<Page, Error>>,
+    task: JoinSet<()>,
+    totals: Progress,
+    complete: bool,
+    over: bool,
+}
+
+impl Enumeration {
+    pub(crate) fn start(servers: Arc<Servers>, cancel: CancellationToken) -> Self {
+        let (sender, pages) = mpsc::channel(WAITING_PAGES);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut reading = Reading { servers, cancel, sender, progress: Progress::default(), spare: None };
+            if let Err(error) = reading.run().await {
+                // Nobody listens any more: nobody needs to know.
+                let _ = reading.sender.send(Err(error)).await;
+            }
+        });
+        Self { pages, task, totals: Progress::default(), complete: false, over: false }
+    }
+
+    /// The next page. An error is the last thing that comes; `None` without one before it means that every entry was read.
+    pub async fn next(&mut self) -> Option<Result<Page, Error>> {
+        if self.over {
+            return None;
+        }
+        match self.pages.recv().await {
+            Some(Ok(page)) => {
+                self.totals.count(&page);
+                Some(Ok(page))
+            }
+            Some(Err(error)) => {
+                self.over = true;
+                Some(Err(error))
+            }
+            None => {
+                self.over = true;
+                match self.task.join_next().await {
+                    Some(Ok(())) => {
+                        self.complete = true;
+                        None
+                    }
+                    _ => Some(Err(Error::Panicked { step: Step::Search })),
+                }
+            }
+        }
+    }
+
+    /// What came so far.
+    pub fn totals(&self) -> Progress {
+        self.totals
+    }
+
+    /// Whether every entry was read.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+}
+
+impl Progress {
+    fn count(&mut self, page: &Page) {
+        let records = page.records.len() as u64;
+        match page.phase {
+            Phase::Users => self.users += records,
+            Phase::Groups => self.groups += records,
+        }
+        self.unusable += page.unusable.len() as u64;
+        self.referrals += page.referrals;
+        self.pages += 1;
+    }
+}
+
+/// The reading task.
+struct Reading {
+    servers: Arc<Servers>,
+    cancel: CancellationToken,
+    sender: mpsc::Sender<Result<Page, Error>>,
+    progress: Progress,
+    /// A second connection for ranges of values: a search in between would end a paged one on some servers.
+    spare: Option<Connection>,
+}
+
+impl Reading {
+    async fn run(&mut self) -> Result<(), Error> {
+        let mut connection = self.open().await?;
+        let flavour = connection.root_dse().await?.flavour();
+        let servers = Arc::clone(&self.servers);
+        for section in Section::all(&servers.config, flavour) {
+            for base_dn in section.base_dns {
+                if !connection.is_fresh() {
+                    connection = self.open().await?;
+                }
+                let (phase, scope) = (section.phase, section.scope);
+                self.read_base(&mut connection, &section, base_dn)
+                    .await
+                    .map_err(|error| self.ended(error, phase, base_dn, scope))?;
+            }
+        }
+        tracing::debug!(
+            directory = %servers.config.name,
+            flavour = %flavour,
+            users = self.progress.users,
+            groups = self.progress.groups,
+            pages = self.progress.pages,
+            "directory.enumeration.complete"
+        );
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<Connection, Error> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Error::Canceled),
+            connection = self.servers.open() => connection,
+        }
+    }
+
+    fn ended(&self, error: Error, phase: Phase, base_dn: &str, scope: Scope) -> Error {
+        if matches!(error, Error::Canceled) {
+            return error;
+        }
+        Error::Ended { phase, base_dn: base_dn.to_owned(), scope, progress: self.progress, source: Box::new(error) }
+    }
+
+    async fn read_base(
+        &mut self,
+        connection: &mut Connection,
+        section: &Section<'_>,
+        base_dn: &str,
+    ) -> Result<(), Error> {
+        let page_size = self.servers.config.page_size;
+        let query = Query {
+            base_dn,
+            scope: section.scope,
+            filter: &section.filter,
+            attributes: section.selection.requested(),
+            page_size,
+        };
+        let cancel = self.cancel.clone();
+        let mut search = PagedSearch::new(connection, query, &cancel);
+        let mut page = Filling::new(section.phase, page_size as usize);
+        let mut scratch = Vec::new();
+        while let Some(batch) = search.next().await? {
+            for message in &batch {
+                self.take(message, &section.selection, &mut page, &mut scratch).await?;
+                if page.is_full() {
+                    self.send(page.take()).await?;
+                }
+            }
+        }
+        if page.is_empty() { Ok(()) } else { self.send(page.take()).await }
+    }
+
+    async fn take(
+        &mut self,
+        message: &Bytes,
+        selection: &Selection,
+        page: &mut Filling,
+        scratch: &mut Vec<Vec<Bytes>>,
+    ) -> Result<(), Error> {
+        page.bytes += message.len();
+        if is_reference(message) {
+            page.page.referrals += 1;
+            return Ok(());
+        }
+        match selection.select(message, scratch) {
+            Err(unusable) => page.page.unusable.push(unusable),
+            Ok(selected) if selected.partial.is_empty() => page.page.records.push(selected.record),
+            Ok(selected) => {
+                let record = self.complete(selected, &mut page.bytes).await?;
+                page.page.records.push(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the values that did not fit into the entry.
+    async fn complete(&mut self, selected: Selected, bytes: &mut usize) -> Result<Record, Error> {
+        let mut connection = match self.spare.take() {
+            Some(spare) if spare.is_fresh() => spare,
+            _ => self.open().await?,
+        };
+        let Selected { mut record, partial } = selected;
+        for part in &partial {
+            let dn = record.dn.clone();
+            if let Some(values) = Selected::values_mut(&mut record, part) {
+                tokio::select! {
+                    biased;
+                    () = self.cancel.cancelled() => return Err(Error::Canceled),
+                    read = range::read_rest(&mut connection, &dn, &part.attribute, part.next, values) => read?,
+                }
+                *bytes += values.iter().map(Bytes::len).sum::<usize>();
+            }
+        }
+        self.spare = Some(connection);
+        Ok(record)
+    }
+
+    async fn send(&mut self, page: Page) -> Result<(), Error> {
+        self.progress.count(&page);
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Error::Canceled),
+            sent = self.sender.send(Ok(page)) => sent.map_err(|_| Error::Canceled),
+        }
+    }
+}
+
+/// The page that is being filled.
+struct Filling {
+    page: Page,
+    bytes: usize,
+    capacity: usize,
+}
+
+impl Filling {
+    fn new(phase: Phase, capacity: usize) -> Self {
+        Self { page: Page { phase, records: Vec::new(), unusable: Vec::new(), referrals: 0 }, bytes: 0, capacity }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.page.records.is_empty() && self.page.unusable.is_empty() && self.page.referrals == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= PAGE_BYTES || self.page.records.len() + self.page.unusable.len() >= self.capacity
+    }
+
+    fn take(&mut self) -> Page {
+        let next = Self::new(self.page.phase, self.capacity);
+        std::mem::replace(self, next).page
+    }
+}

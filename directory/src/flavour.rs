@@ -1,0 +1,201 @@
+//! The rules that differ between directory servers: how to tell them apart, what names an entry for ever, and defaults.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use uuid::Uuid;
+
+use crate::root_dse::RootDse;
+
+/// `LDAP_CAP_ACTIVE_DIRECTORY_OID` and `LDAP_CAP_ACTIVE_DIRECTORY_ADAM_OID` (MS-ADTS §3.1.1.3.4.3).
+const ACTIVE_DIRECTORY: [&str; 2] = ["1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"];
+
+/// A kind of directory server.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Flavour {
+    /// Active Directory, AD LDS, and Samba as a domain controller.
+    ActiveDirectory,
+    /// OpenLDAP.
+    OpenLdap,
+    /// 389 Directory Server and its relatives.
+    Ds389,
+    /// Any other LDAP v3 server.
+    Generic,
+}
+
+impl Flavour {
+    /// Tells the flavour from what a server says of itself.
+    pub fn detect(root: &RootDse) -> Self {
+        if root.supported_capabilities.iter().any(|capability| ACTIVE_DIRECTORY.contains(&capability.as_str())) {
+            return Self::ActiveDirectory;
+        }
+        if root.object_classes.iter().any(|class| class.eq_ignore_ascii_case("OpenLDAProotDSE")) {
+            return Self::OpenLdap;
+        }
+        let vendor = [root.vendor_name.as_deref(), root.vendor_version.as_deref()].map(Option::unwrap_or_default);
+        match vendor.map(str::to_ascii_lowercase) {
+            words if words.iter().any(|word| word.contains("389")) => Self::Ds389,
+            words if words.iter().any(|word| word.contains("openldap")) => Self::OpenLdap,
+            _ => Self::Generic,
+        }
+    }
+
+    /// The word for it on the wire and in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ActiveDirectory => "active_directory",
+            Self::OpenLdap => "openldap",
+            Self::Ds389 => "389ds",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// The attribute that names an entry for ever, whatever it is renamed to.
+    pub fn external_id_attribute(self) -> &'static str {
+        match self {
+            Self::ActiveDirectory => "objectGUID",
+            Self::OpenLdap | Self::Generic => "entryUUID",
+            Self::Ds389 => "nsUniqueId",
+        }
+    }
+
+    /// Which entries are users where the configuration does not say.
+    pub fn user_filter(self) -> &'static str {
+        match self {
+            Self::ActiveDirectory => "(&(objectCategory=person)(objectClass=user))",
+            Self::OpenLdap | Self::Ds389 | Self::Generic => "(objectClass=inetOrgPerson)",
+        }
+    }
+
+    /// Which entries are groups where the configuration does not say.
+    pub fn group_filter(self) -> &'static str {
+        match self {
+            Self::ActiveDirectory => "(objectClass=group)",
+            Self::OpenLdap | Self::Ds389 | Self::Generic => {
+                "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup))"
+            }
+        }
+    }
+
+    /// Whether attributes with very many values come in ranges (MS-ADTS §3.1.1.3.1.3.3).
+    pub(crate) fn has_ranges(self) -> bool {
+        self == Self::ActiveDirectory
+    }
+}
+
+impl fmt::Display for Flavour {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// The text form of an external id; `None` where the value can be none (empty, or text with control characters).
+///
+/// `objectGUID` is a mixed-endian binary GUID (MS-DTYP §2.3.4.2) and gets Microsoft's text form; `objectSid` gets
+/// `S-1-…`; a UUID in text is lower-cased; other text stays as it is; other bytes become hex.
+pub fn external_id(attribute: &str, value: &[u8]) -> Option<String> {
+    if let Ok(bytes) = <[u8; 16]>::try_from(value)
+        && is_guid_attribute(attribute)
+    {
+        return Some(Uuid::from_bytes_le(bytes).hyphenated().to_string());
+    }
+    if attribute.eq_ignore_ascii_case("objectSid")
+        && let Some(sid) = sid(value)
+    {
+        return Some(sid);
+    }
+    match std::str::from_utf8(value) {
+        Ok("") => None,
+        Ok(text) if text.chars().any(char::is_control) => None,
+        Ok(text) if is_uuid_text(text) => Some(text.to_ascii_lowercase()),
+        Ok(text) => Some(text.to_owned()),
+        Err(_) => {
+            let mut hex = String::with_capacity(value.len() * 2);
+            for byte in value {
+                // Writing to a String cannot fail.
+                let _ = write!(hex, "{byte:02x}");
+            }
+            Some(hex)
+        }
+    }
+}
+
+fn is_guid_attribute(attribute: &str) -> bool {
+    ["objectGUID", "mS-DS-ConsistencyGuid", "msExchMailboxGuid"].iter().any(|name| name.eq_ignore_ascii_case(attribute))
+}
+
+/// The forms of RFC 4530 (`entryUUID`) and of 389-DS (`nsUniqueId`, four groups of eight).
+fn is_uuid_text(text: &str) -> bool {
+    let groups: &[usize] = match text.len() {
+        36 => &[8, 4, 4, 4, 12],
+        35 => &[8, 8, 8, 8],
+        _ => return false,
+    };
+    let mut parts = text.split('-');
+    groups.iter().all(|length| {
+        parts.next().is_some_and(|part| part.len() == *length && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    }) && parts.next().is_none()
+}
+
+/// A security identifier in its text form (MS-DTYP §2.4.2.1).
+fn sid(value: &[u8]) -> Option<String> {
+    let (&[revision, count], rest) = value.split_first_chunk::<2>()?;
+    let (authority, rest) = rest.split_first_chunk::<6>()?;
+    let (parts, []) = rest.as_chunks::<4>() else { return None };
+    if parts.len() != usize::from(count) {
+        return None;
+    }
+    let authority = authority.iter().fold(0_u64, |value, byte| (value << 8) | u64::from(*byte));
+    let mut text = format!("S-{revision}-{authority}");
+    for part in parts {
+        let _ = write!(text, "-{}", u32::from_le_bytes(*part));
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_guid_gets_the_text_form_that_microsoft_shows() {
+        let bytes: Vec<u8> = (0..16).collect();
+        let expected = Some("03020100-0504-0706-0809-0a0b0c0d0e0f".to_owned());
+        assert_eq!(external_id("objectGUID", &bytes), expected);
+        assert_eq!(external_id("OBJECTGUID", &bytes), expected);
+        // Also one whose bytes happen to be UTF-8 text.
+        assert_eq!(
+            external_id("objectGUID", b"ABCDEFGHIJKLMNOP").as_deref(),
+            Some("44434241-4645-4847-494a-4b4c4d4e4f50")
+        );
+    }
+
+    #[test]
+    fn other_external_ids_keep_their_text() {
+        assert_eq!(
+            external_id("entryUUID", b"F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6").as_deref(),
+            Some("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")
+        );
+        assert_eq!(
+            external_id("nsUniqueId", b"66446001-1dd211b2-9D92C6D2-77C6D2D1").as_deref(),
+            Some("66446001-1dd211b2-9d92c6d2-77c6d2d1")
+        );
+        assert_eq!(external_id("employeeNumber", b"AbC-7").as_deref(), Some("AbC-7"));
+        assert_eq!(external_id("x", &[0xff, 0x01]).as_deref(), Some("ff01"));
+        assert_eq!(external_id("x", b""), None);
+        assert_eq!(external_id("x", b"a\nb"), None);
+        let sid = [1, 5, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0xf4, 1, 0, 0];
+        assert_eq!(external_id("objectSid", &sid).as_deref(), Some("S-1-5-21-1-2-3-500"));
+    }
+
+    #[test]
+    fn flavours_are_told_by_what_servers_say() {
+        let mut root = RootDse { vendor_name: Some("389 Project".to_owned()), ..RootDse::default() };
+        assert_eq!(root.flavour(), Flavour::Ds389);
+        root.object_classes = vec!["top".to_owned(), "OpenLDAProotDSE".to_owned()];
+        assert_eq!(root.flavour(), Flavour::OpenLdap);
+        root.supported_capabilities = vec!["1.2.840.113556.1.4.800".to_owned()];
+        assert_eq!(root.flavour(), Flavour::ActiveDirectory);
+        assert_eq!(RootDse::default().flavour(), Flavour::Generic);
+    }
+}

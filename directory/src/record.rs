@@ -1,0 +1,265 @@
+//! What of an entry leaves this crate: the configured attributes in their configured order and nothing else. Passwords and
+//! keys stay behind, listed or not.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::attributes::is_withheld;
+use crate::ber::Malformed;
+use crate::entry::{Attribute, Entry, EntryError};
+use crate::flavour::{Flavour, external_id};
+use crate::range;
+
+/// An entry as the agent sends it on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// What names the entry for ever, in its text form.
+    pub external_id: String,
+    /// The entry's name as the server writes it.
+    pub dn: String,
+    /// Users: the first value of the unique attribute, where it has one.
+    pub unique_value: Option<String>,
+    /// The listed attributes that have values, in the configured order and spelling; values in the server's order.
+    pub attributes: Vec<(Arc<str>, Vec<Bytes>)>,
+    /// Groups: the values of the member attribute.
+    pub members: Vec<Bytes>,
+}
+
+/// An entry that was read and cannot be imported.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unusable {
+    /// Its name, as far as that is text.
+    pub dn: String,
+    /// What it lacks.
+    pub reason: String,
+}
+
+/// Which attributes to ask for, and what each is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    names: Vec<Arc<str>>,
+    roles: Vec<Role>,
+    requested: Vec<String>,
+    external_id: String,
+}
+
+/// What an attribute of the server is for; one may have several uses.
+#[derive(Clone, Debug)]
+struct Role {
+    description: String,
+    slot: Option<usize>,
+    external_id: bool,
+    unique: bool,
+    member: bool,
+}
+
+/// A record, and which of its attributes have more values to be read.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    pub(crate) record: Record,
+    pub(crate) partial: Vec<Partial>,
+}
+
+/// An attribute of which only the first values came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Partial {
+    pub(crate) attribute: String,
+    pub(crate) target: Target,
+    pub(crate) next: u64,
+}
+
+/// Where the values of an attribute go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    Members,
+    Attribute,
+}
+
+impl Selection {
+    /// `attributes` are the listed ones; `unique` and `member` the attributes with a meaning of their own.
+    pub(crate) fn new(
+        flavour: Flavour,
+        external_id: &str,
+        attributes: &[String],
+        unique: Option<&str>,
+        member: Option<&str>,
+    ) -> Self {
+        let mut selection =
+            Self { names: Vec::new(), roles: Vec::new(), requested: Vec::new(), external_id: external_id.to_owned() };
+        for name in attributes.iter().filter(|name| !is_withheld(name)) {
+            let slot = selection.names.len();
+            let role = selection.role(name);
+            if role.slot.is_none() {
+                role.slot = Some(slot);
+                selection.names.push(Arc::from(name.as_str()));
+            }
+        }
+        selection.role(external_id).external_id = true;
+        if let Some(unique) = unique.filter(|name| !is_withheld(name)) {
+            selection.role(unique).unique = true;
+        }
+        if let Some(member) = member.filter(|name| !is_withheld(name)) {
+            selection.role(member).member = true;
+        }
+        let request = |role: &Role| match (role.member && flavour.has_ranges(), role.description.contains(';')) {
+            (true, false) => format!("{};{}", role.description, range::FIRST),
+            _ => role.description.clone(),
+        };
+        selection.requested = selection.roles.iter().map(request).collect();
+        selection
+    }
+
+    /// What to ask the server for.
+    pub(crate) fn requested(&self) -> &[String] {
+        &self.requested
+    }
+
+    /// The attribute that holds the external id.
+    pub(crate) fn external_id_attribute(&self) -> &str {
+        &self.external_id
+    }
+
+    fn role(&mut self, name: &str) -> &mut Role {
+        let found = self.roles.iter().position(|role| role.description.eq_ignore_ascii_case(name));
+        let position = found.unwrap_or_else(|| {
+            self.roles.push(Role {
+                description: name.to_owned(),
+                slot: None,
+                external_id: false,
+                unique: false,
+                member: false,
+            });
+            self.roles.len() - 1
+        });
+        &mut self.roles[position]
+    }
+
+    /// The role of an attribute that the server sent. Servers answer in one order all along, so that the search goes on
+    /// where the last one ended.
+    fn find(&self, description: &str, hint: &mut usize) -> Option<&Role> {
+        let matches = |role: &&Role| {
+            role.description.len() == description.len() && role.description.eq_ignore_ascii_case(description)
+        };
+        let count = self.roles.len();
+        let found = (0..count)
+            .map(|step| (*hint + step) % count)
+            .find(|at| self.roles.get(*at).as_ref().is_some_and(matches))?;
+        *hint = found + 1;
+        self.roles.get(found)
+    }
+
+    /// Takes from an entry what may leave. `scratch` is reused from entry to entry.
+    pub(crate) fn select(&self, message: &Bytes, scratch: &mut Vec<Vec<Bytes>>) -> Result<Selected, Unusable> {
+        let entry = Entry::parse(message).map_err(|error| match error {
+            EntryError::DnNotText { lossy } => Unusable { dn: lossy, reason: "the DN is not UTF-8 text".to_owned() },
+            EntryError::Malformed(malformed) => Unusable { dn: String::new(), reason: malformed.to_string() },
+        })?;
+        let dn = entry.dn();
+        scratch.iter_mut().for_each(Vec::clear);
+        scratch.resize_with(self.names.len(), Vec::new);
+        let mut taken = Taken::default();
+        self.take_all(entry, scratch, &mut taken)
+            .map_err(|malformed| Unusable { dn: dn.to_owned(), reason: malformed.to_string() })?;
+        let Some(external_id) = taken.external_id else {
+            return Err(Unusable { dn: dn.to_owned(), reason: format!("no usable value in {}", self.external_id) });
+        };
+        let filled = scratch.iter().filter(|values| !values.is_empty()).count();
+        let mut attributes = Vec::with_capacity(filled);
+        for (name, values) in self.names.iter().zip(scratch) {
+            if !values.is_empty() {
+                attributes.push((Arc::clone(name), std::mem::take(values)));
+            }
+        }
+        let Taken { unique_value, members, partial, .. } = taken;
+        Ok(Selected { record: Record { external_id, dn: dn.to_owned(), unique_value, attributes, members }, partial })
+    }
+
+    fn take_all(&self, mut entry: Entry<'_>, slots: &mut [Vec<Bytes>], taken: &mut Taken) -> Result<(), Malformed> {
+        let mut hint = 0;
+        while let Some(attribute) = entry.next_attribute()? {
+            let description = attribute.description();
+            let ranged = range::parse(description);
+            let base = ranged.map_or(description, |ranged| ranged.base);
+            // `;binary` asks for an encoding (RFC 4522) and names no other attribute; other options do.
+            let found = self.find(base, &mut hint);
+            let Some(role) = found.or_else(|| self.find(base.strip_suffix(";binary")?, &mut hint)) else { continue };
+            take(role, attribute, ranged.and_then(|ranged| ranged.next), slots, taken)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was taken from an entry so far, listed attributes apart.
+#[derive(Default)]
+struct Taken {
+    external_id: Option<String>,
+    unique_value: Option<String>,
+    members: Vec<Bytes>,
+    partial: Vec<Partial>,
+}
+
+fn take(
+    role: &Role,
+    attribute: Attribute<'_>,
+    next: Option<u64>,
+    slots: &mut [Vec<Bytes>],
+    taken: &mut Taken,
+) -> Result<(), Malformed> {
+    if let Some(slot) = role.slot.and_then(|slot| slots.get_mut(slot)) {
+        attribute.values_into(slot)?;
+        taken.note_partial(role, Target::Attribute, next);
+    }
+    if role.external_id {
+        let mut values = attribute;
+        taken.external_id = values.next_value()?.and_then(|value| external_id(&role.description, value));
+    }
+    if role.unique {
+        let mut values = attribute;
+        let first = values.next_value()?.and_then(|value| std::str::from_utf8(value).ok());
+        taken.unique_value = first.filter(|text| !text.is_empty()).map(str::to_owned);
+    }
+    if role.member {
+        attribute.values_into(&mut taken.members)?;
+        if role.description.eq_ignore_ascii_case("uniqueMember") {
+            taken.members.iter_mut().for_each(drop_unique_identifier);
+        }
+        taken.note_partial(role, Target::Members, next);
+    }
+    Ok(())
+}
+
+impl Taken {
+    fn note_partial(&mut self, role: &Role, target: Target, next: Option<u64>) {
+        if let Some(next) = next {
+            self.partial.push(Partial { attribute: role.description.clone(), target, next });
+        }
+    }
+}
+
+/// `uniqueMember` may carry a bit string behind the DN, `cn=a#'0101'B` (RFC 4517 §3.3.21), which names nobody.
+fn drop_unique_identifier(member: &mut Bytes) {
+    if member.ends_with(b"'B")
+        && let Some(end) = member.windows(2).rposition(|pair| pair == b"#'")
+        && member.get(end + 2..member.len() - 2).is_some_and(|bits| bits.iter().all(|bit| matches!(bit, b'0' | b'1')))
+    {
+        member.truncate(end);
+    }
+}
+
+impl Selected {
+    /// Where the further values of a partial attribute go.
+    pub(crate) fn values_mut<'r>(record: &'r mut Record, partial: &Partial) -> Option<&'r mut Vec<Bytes>> {
+        match partial.target {
+            Target::Members => Some(&mut record.members),
+            Target::Attribute => record
+                .attributes
+                .iter_mut()
+                .find(|(name, _)| name.eq_ignore_ascii_case(&partial.attribute))
+                .map(|(_, values)| values),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

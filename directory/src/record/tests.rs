@@ -1,0 +1,103 @@
+//! What leaves and what stays.
+
+use super::*;
+use crate::entry::tests::message;
+
+const GUID: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn select(selection: &Selection, message: &Bytes) -> Result<Selected, Unusable> {
+    selection.select(message, &mut Vec::new())
+}
+
+#[test]
+fn only_listed_attributes_leave_in_the_listed_order() {
+    let listed = strings(&["mail", "cn", "CN", "jpegPhoto", "l"]);
+    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &listed, Some("uid"), None);
+    assert_eq!(selection.requested(), ["mail", "cn", "jpegPhoto", "l", "entryUUID", "uid"]);
+    let message = message(
+        b"uid=a,dc=x",
+        &[
+            ("uid", &[b"a", b"b"]),
+            ("cn", &[b"A"]),
+            ("cn;lang-de", &[b"not listed"]),
+            ("sn", &[b"not listed"]),
+            ("jpegphoto;binary", &[&[0xff, 0xd8]]),
+            ("mail", &[b"a@x", b"b@x"]),
+            ("l", &[]),
+            ("entryUUID", &[b"F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6"]),
+        ],
+    );
+    let record = select(&selection, &message).expect("usable").record;
+    assert_eq!(record.external_id, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6");
+    assert_eq!(record.unique_value.as_deref(), Some("a"));
+    let names: Vec<&str> = record.attributes.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["mail", "cn", "jpegPhoto"]);
+    assert_eq!(record.attributes[0].1, [&b"a@x"[..], b"b@x"]);
+    assert_eq!(record.attributes[2].1, [&[0xff_u8, 0xd8][..]]);
+}
+
+#[test]
+fn passwords_never_leave_listed_or_not() {
+    let listed = strings(&["cn", "userPassword", "USERPASSWORD;x-old", "unicodePwd", "2.5.4.35"]);
+    let selection =
+        Selection::new(Flavour::OpenLdap, "entryUUID", &listed, Some("userPassword"), Some("sambaNTPassword"));
+    assert_eq!(selection.requested(), ["cn", "entryUUID"]);
+    let message = message(
+        b"cn=a",
+        &[
+            ("userPassword", &[b"{SSHA}secret"]),
+            ("userPassword;x-old", &[b"secret"]),
+            ("sambaNTPassword", &[b"secret"]),
+            ("cn", &[b"a"]),
+            ("entryUUID", &[b"1"]),
+        ],
+    );
+    let record = select(&selection, &message).expect("usable").record;
+    assert!(!format!("{record:?}").contains("secret"));
+}
+
+#[test]
+fn an_entry_without_its_external_id_is_unusable() {
+    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &strings(&["cn"]), None, None);
+    let unusable = select(&selection, &message(b"cn=a", &[("cn", &[b"a"])])).expect_err("no id");
+    assert_eq!(unusable, Unusable { dn: "cn=a".to_owned(), reason: "no usable value in entryUUID".to_owned() });
+}
+
+#[test]
+fn members_of_active_directory_are_asked_for_in_ranges() {
+    let selection =
+        Selection::new(Flavour::ActiveDirectory, "objectGUID", &strings(&["cn", "objectGUID"]), None, Some("member"));
+    assert_eq!(selection.requested(), ["cn", "objectGUID", "member;range=0-1499"]);
+    let message =
+        message(b"cn=g", &[("objectGUID", &[&GUID]), ("member;range=0-1", &[b"cn=a", b"cn=b"]), ("member", &[])]);
+    let mut selected = select(&selection, &message).expect("usable");
+    assert_eq!(selected.record.members, [&b"cn=a"[..], b"cn=b"]);
+    assert_eq!(selected.record.attributes[0].1, [&GUID[..]], "a listed objectGUID keeps its exact bytes");
+    let partial = Partial { attribute: "member".to_owned(), target: Target::Members, next: 2 };
+    assert_eq!(selected.partial, std::slice::from_ref(&partial));
+    assert_eq!(Selected::values_mut(&mut selected.record, &partial).expect("members").len(), 2);
+}
+
+#[test]
+fn the_bit_string_of_a_unique_member_is_no_part_of_its_dn() {
+    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &[], None, Some("uniqueMember"));
+    let values: &[&[u8]] = &[b"cn=a#'0101'B", b"cn=b", b"cn=#'x'B", b"cn=c#''B"];
+    let message = message(b"cn=g", &[("entryUUID", &[b"1"]), ("uniqueMember", values)]);
+    let record = select(&selection, &message).expect("usable").record;
+    assert_eq!(record.members, [&b"cn=a"[..], b"cn=b", b"cn=#'x'B", b"cn=c"]);
+}
+
+#[test]
+fn one_entry_leaves_nothing_behind_for_the_next() {
+    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &strings(&["cn", "sn"]), None, None);
+    let mut scratch = Vec::new();
+    let _ = selection.select(&message(b"cn=a", &[("cn", &[b"a"]), ("sn", &[b"a"])]), &mut scratch);
+    let second = message(b"cn=b", &[("entryUUID", &[b"1"]), ("cn", &[b"b"])]);
+    let record = selection.select(&second, &mut scratch).expect("usable").record;
+    assert_eq!(record.attributes.len(), 1);
+    assert_eq!(record.attributes[0].1, [&b"b"[..]]);
+}

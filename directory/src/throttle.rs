@@ -1,0 +1,111 @@
+//! Three wrong passwords, and the bind waits for minutes: a directory that locks accounts after a few failures must not
+//! lock the one that the agent uses. A changed secret is tried at once.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use crate::config::Credentials;
+
+const FREE_TRIES: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_mins(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(15);
+
+/// Counts consecutive `invalidCredentials` of one directory.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle {
+    // Keyed anew in each process: the fingerprint of a password tells nothing outside of it.
+    hasher: RandomState,
+    state: Mutex<State>,
+    /// Held from the permission to its outcome, so that parallel binds cannot use up the tries together.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    blocked_until: Option<Instant>,
+    fingerprint: u64,
+}
+
+impl Throttle {
+    /// Whether a bind with these credentials may be tried now; otherwise how long to wait.
+    pub(crate) fn permit(&self, credentials: &Credentials) -> Result<(), Duration> {
+        let fingerprint = self.fingerprint(credentials);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.fingerprint != fingerprint {
+            *state = State { fingerprint, ..State::default() };
+        }
+        match state.blocked_until.map(|until| until.saturating_duration_since(Instant::now())) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory accepted the credentials.
+    pub(crate) fn accepted(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failures = 0;
+        state.blocked_until = None;
+    }
+
+    /// The directory answered `invalidCredentials`.
+    pub(crate) fn refused(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failures = state.failures.saturating_add(1);
+        if let Some(beyond) = state.failures.checked_sub(FREE_TRIES) {
+            let wait = FIRST_WAIT.saturating_mul(1 << beyond.min(8)).min(LONGEST_WAIT);
+            state.blocked_until = Some(Instant::now() + wait);
+        }
+    }
+
+    fn fingerprint(&self, credentials: &Credentials) -> u64 {
+        match credentials {
+            Credentials::Simple { bind_dn, password } => self.hasher.hash_one((bind_dn, password.expose_secret())),
+            Credentials::External => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Credentials {
+        Credentials::Simple { bind_dn: "cn=reader".to_owned(), password: text.to_owned().into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_three_wrong_passwords_the_bind_waits_longer_and_longer() {
+        let throttle = Throttle::default();
+        for _ in 0..3 {
+            assert_eq!(throttle.permit(&password("wrong")), Ok(()));
+            throttle.refused();
+        }
+        for minutes in [1, 2, 4, 8, 15, 15] {
+            let wait = Duration::from_secs(minutes * 60);
+            assert_eq!(throttle.permit(&password("wrong")), Err(wait));
+            tokio::time::advance(wait).await;
+            assert_eq!(throttle.permit(&password("wrong")), Ok(()));
+            throttle.refused();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_secret_is_tried_at_once() {
+        let throttle = Throttle::default();
+        for _ in 0..3 {
+            assert_eq!(throttle.permit(&password("wrong")), Ok(()));
+            throttle.refused();
+        }
+        assert!(throttle.permit(&password("wrong")).is_err());
+        assert_eq!(throttle.permit(&password("right")), Ok(()));
+        throttle.accepted();
+        throttle.refused();
+        assert_eq!(throttle.permit(&password("right")), Ok(()));
+    }
+}

@@ -1,0 +1,130 @@
+//! The way to one server: name, TCP, TLS or STARTTLS, each step failing in its own words.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::ber::{self, Malformed, Reader};
+use crate::config::DirectoryConfig;
+use crate::error::{Error, Step};
+use crate::server_url::ServerUrl;
+use crate::tls::{CertificateSummary, Tls, TlsFailure};
+
+/// Anything bytes go through.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// A connected, and unless plaintext is allowed, encrypted stream.
+pub(crate) struct Transport {
+    pub(crate) wire: Box<dyn Wire>,
+    /// What the server showed; empty without TLS.
+    pub(crate) certificates: Vec<CertificateSummary>,
+}
+
+/// STARTTLS: an extended request with message id 1 and the object identifier 1.3.6.1.4.1.1466.20037 (RFC 4511 §4.14).
+const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
+
+/// An answer to STARTTLS longer than this is none.
+const MAX_START_TLS_ANSWER: usize = 64 * 1024;
+
+const EXTENDED_RESPONSE: u8 = 0x78;
+
+/// Connects to `url`; the caller bounds the time of the whole.
+pub(crate) async fn connect(config: &DirectoryConfig, url: &ServerUrl) -> Result<Transport, Error> {
+    let stream = tcp(url, config.connect_timeout()).await?;
+    if url.is_tls() {
+        return secure(config, url, stream).await;
+    }
+    if config.start_tls {
+        let stream = start_tls(url, stream).await?;
+        return secure(config, url, stream).await;
+    }
+    Ok(Transport { wire: Box::new(stream), certificates: Vec::new() })
+}
+
+/// Resolves the name and opens the TCP connection.
+pub(crate) async fn tcp(url: &ServerUrl, limit: Duration) -> Result<TcpStream, Error> {
+    let failed = |source| Error::Connect { url: url.text.clone(), source };
+    let connecting = TcpStream::connect((url.host.as_str(), url.port));
+    let stream = tokio::time::timeout(limit, connecting).await.map_err(|_| failed(io::ErrorKind::TimedOut.into()))?;
+    let stream = stream.map_err(failed)?;
+    // Requests are small and waited for.
+    stream.set_nodelay(true).map_err(failed)?;
+    Ok(stream)
+}
+
+async fn secure(config: &DirectoryConfig, url: &ServerUrl, stream: TcpStream) -> Result<Transport, Error> {
+    let tls = Tls::new(config).map_err(Error::TlsConfig)?;
+    let failed = |failure, source| Error::Tls { url: url.text.clone(), failure, source };
+    let name = url.server_name().map_err(|error| {
+        failed(TlsFailure::WrongName { chain: Vec::new() }, io::Error::new(io::ErrorKind::InvalidInput, error))
+    })?;
+    match TlsConnector::from(std::sync::Arc::clone(&tls.config)).connect(name, stream).await {
+        Ok(stream) => Ok(Transport { wire: Box::new(stream), certificates: tls.presented() }),
+        Err(source) => Err(failed(tls.failure(&source), source)),
+    }
+}
+
+async fn start_tls(url: &ServerUrl, mut stream: TcpStream) -> Result<TcpStream, Error> {
+    let lost = |source| Error::Lost { step: Step::Connect, source };
+    stream.write_all(START_TLS).await.map_err(lost)?;
+    let mut answer = BytesMut::new();
+    let total = loop {
+        let malformed = |source| Error::Malformed { step: Step::Connect, source };
+        match ber::header(&answer).map_err(malformed)? {
+            Some(header) if header.total() > MAX_START_TLS_ANSWER => {
+                return Err(malformed(Malformed("an oversized answer to STARTTLS")));
+            }
+            Some(header) if header.total() <= answer.len() => break header.total(),
+            _ => {}
+        }
+        if stream.read_buf(&mut answer).await.map_err(lost)? == 0 {
+            return Err(lost(io::ErrorKind::UnexpectedEof.into()));
+        }
+    };
+    let malformed = |source| Error::Malformed { step: Step::Connect, source };
+    if answer.len() > total {
+        // Bytes before the handshake would be taken for protected ones (CVE-2011-0411 and its kin).
+        return Err(malformed(Malformed("bytes behind the answer to STARTTLS")));
+    }
+    match result_code(&answer).map_err(malformed)? {
+        0 => Ok(stream),
+        code => Err(Error::StartTls { url: url.text.clone(), code }),
+    }
+}
+
+fn result_code(message: &[u8]) -> Result<u32, Malformed> {
+    let mut outer = Reader::new(message);
+    let mut parts = Reader::new(outer.expect(ber::SEQUENCE)?);
+    parts.expect(ber::INTEGER)?;
+    let mut response = Reader::new(parts.expect(EXTENDED_RESPONSE)?);
+    let code = ber::integer(response.expect(ber::ENUMERATED)?)?;
+    u32::try_from(code).map_err(|_| Malformed("a negative result code"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_tls_request_is_well_formed() {
+        let mut outer = Reader::new(START_TLS);
+        let mut parts = Reader::new(outer.expect(ber::SEQUENCE).expect("a message"));
+        assert!(outer.is_empty());
+        assert_eq!(parts.expect(ber::INTEGER), Ok(&[1_u8][..]));
+        let mut request = Reader::new(parts.expect(0x77).expect("a request"));
+        assert_eq!(request.expect(0x80), Ok(&b"1.3.6.1.4.1.1466.20037"[..]));
+        assert!(parts.is_empty() && request.is_empty());
+    }
+
+    #[test]
+    fn its_answer_is_read() {
+        assert_eq!(result_code(b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x34\x04\x00\x04\x00"), Ok(52));
+        assert!(result_code(b"\x30\x03\x02\x01\x01").is_err());
+    }
+}
