@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The Postern agent as a library: a session with a control plane that executes commands against the directories
+//! that it serves. The program `postern-agent` wraps it; the control plane's hosted mode and simulated agents in
+//! tests use it as it is.
+
+pub mod agent;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod deliver;
+mod encode;
+pub mod health;
+pub mod identity;
+pub mod link;
+pub mod policy;
+pub mod roster;
+pub mod served;
+pub mod session;
+pub mod status;
+pub mod wire;
+
+mod app;
+
+pub use self::agent::{Agent, Options, Parts};
+
+/// Version of the agent's software.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,77 @@
+//! Reads all users and groups of a directory and delivers them. Reading, encoding and sending overlap: the directory
+//! reads ahead by a page or two, the encoder by a chunk or two, the delivery by its window; more is never in memory.
+
+use tokio::sync::mpsc;
+
+use super::Work;
+use super::outcome::{Answer, End, Failure, Imported, Progress};
+use crate::deliver::{Delivery, Item};
+use crate::encode::Encoder;
+use crate::served::{Page, Unusable};
+
+/// Encoded chunks that may wait for room in the delivery's window.
+const CHUNKS_AHEAD: usize = 2;
+/// Unusable entries that are told by name.
+const MAX_SAMPLES: usize = 20;
+
+pub(super) async fn run(work: &Work, chunk_entries: usize) -> End {
+    let context = work.context();
+    let (chunks, waiting) = mpsc::channel(CHUNKS_AHEAD);
+    let delivery = Delivery::new(work.key, context.line.clone(), context.delivery, context.clock.clone());
+    let reading = async { read(work, chunk_entries, chunks).await.map_err(End::Failed) };
+    match tokio::try_join!(reading, delivery.run(waiting)) {
+        Ok((imported, ())) => End::Answered(Answer::Import(imported)),
+        Err(end) => end,
+    }
+}
+
+/// Reads to the end. Only then does it say so: a reader that fails leaves the delivery without a summary, and
+/// without a summary nothing is concluded from what is missing.
+async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> Result<Imported, Failure> {
+    let mut pages = work.directory.enumerate(work.cancel.child_token());
+    let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
+    let mut imported = Imported::default();
+    let mut entries = 0;
+    while let Some(page) = pages.next().await {
+        let page = page?;
+        entries += count(&mut imported, &page);
+        let phase = page.phase;
+        for record in page.records {
+            if let Some(chunk) = encoder.add(phase, record, &work.policy) {
+                send(&chunks, Item::Chunk(chunk)).await;
+            }
+        }
+        note(&mut imported, page.unusable);
+        work.report(Progress { entries, pages: imported.pages, phase });
+    }
+    if let Some(chunk) = encoder.finish() {
+        send(&chunks, Item::Chunk(chunk)).await;
+    }
+    send(&chunks, Item::Complete).await;
+    Ok(imported)
+}
+
+/// Waits for room. A delivery that is gone has ended the whole import with its own reason, and this with it.
+async fn send(chunks: &mpsc::Sender<Item>, item: Item) {
+    if chunks.send(item).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn count(imported: &mut Imported, page: &Page) -> u64 {
+    let records = u64::try_from(page.records.len()).unwrap_or(u64::MAX);
+    match page.phase {
+        crate::served::Phase::Users => imported.users += records,
+        crate::served::Phase::Groups => imported.groups += records,
+    }
+    imported.pages += 1;
+    imported.referrals += page.referrals;
+    records
+}
+
+fn note(imported: &mut Imported, unusable: Vec<Unusable>) {
+    imported.unusable += u64::try_from(unusable.len()).unwrap_or(u64::MAX);
+    let room = MAX_SAMPLES.saturating_sub(imported.unusable_samples.len());
+    let samples = unusable.into_iter().take(room).map(|entry| format!("{}: {}", entry.dn, entry.reason));
+    imported.unusable_samples.extend(samples);
+}

@@ -1,0 +1,210 @@
+//! The agent's configuration file, `/etc/postern/agent.toml`, and its `POSTERN_AGENT__…` overrides.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use postern_directory::{ConfigError, Directory, DirectoryConfig};
+use postern_runtime::settings;
+use postern_runtime::telemetry::Format;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::deliver::Compression;
+use crate::link::proxy::{self, ProxyRule};
+use crate::policy::Policy;
+
+/// Where the configuration is looked for unless `--config` says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/postern/agent.toml";
+/// Where the agent keeps its identity unless told otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/postern-agent";
+/// What environment overrides begin with.
+pub const ENV_PREFIX: &str = "POSTERN_AGENT";
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file or a variable cannot be read.
+    #[error("the configuration cannot be used")]
+    Settings(#[source] settings::Error),
+    /// The proxy setting is wrong.
+    #[error("the configuration cannot be used")]
+    Proxy(#[source] proxy::Error),
+    /// The health listener could be reached from elsewhere.
+    #[error(
+        "[health] listen = \"{address}\" can be reached from other machines; use a loopback address such as 127.0.0.1:9464"
+    )]
+    HealthNotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Two directories of one name.
+    #[error("two [[directory]] sections have the name {name:?}")]
+    DuplicateDirectory {
+        /// The name.
+        name: String,
+    },
+    /// A directory's section is wrong.
+    #[error("a [[directory]] section cannot be used")]
+    Directory(#[source] ConfigError),
+}
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the identity and the status socket are kept. Unset: `/var/lib/postern-agent`.
+    pub state_dir: Option<PathBuf>,
+    /// The way to the control plane.
+    pub control_plane: ControlPlane,
+    /// The local health and metrics listener. Unset: off.
+    pub health: Option<Health>,
+    /// The log.
+    pub log: Log,
+    /// The site's policy.
+    pub policy: Policy,
+    /// The directories served.
+    #[serde(rename = "directory")]
+    pub directories: Vec<DirectoryConfig>,
+}
+
+/// `[control_plane]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlPlane {
+    /// HTTP proxy, `http://user:password@host:port`. Unset: as `HTTPS_PROXY` and `NO_PROXY` say.
+    pub proxy: Option<SecretString>,
+    /// Whether bulk results are compressed. Unset: yes, unless the control plane is on this machine.
+    pub compression: Option<Compression>,
+}
+
+/// `[health]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// A loopback address and port.
+    pub listen: SocketAddr,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: Format,
+    /// Levels by module, `info` unless set. The variable `RUST_LOG` takes precedence.
+    pub filter: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks the configuration. Without an explicit `file` the default one is read if it is there.
+    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default.exists().then_some(default));
+        let config: Self = settings::load(file, ENV_PREFIX).map_err(Error::Settings)?;
+        config.verify()?;
+        Ok(config)
+    }
+
+    fn verify(&self) -> Result<(), Error> {
+        self.proxy_rule()?;
+        if let Some(health) = self.health.as_ref().filter(|health| !health.listen.ip().is_loopback()) {
+            return Err(Error::HealthNotLoopback { address: health.listen });
+        }
+        let mut names = BTreeSet::new();
+        match self.directories.iter().find(|directory| !names.insert(&directory.name)) {
+            Some(twice) => Err(Error::DuplicateDirectory { name: twice.name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// How to get out.
+    pub fn proxy_rule(&self) -> Result<ProxyRule, Error> {
+        ProxyRule::from_setting(self.control_plane.proxy.as_ref()).map_err(Error::Proxy)
+    }
+
+    /// The directories, each checked as far as that goes without asking its servers.
+    pub fn open_directories(&self) -> Result<Vec<Directory>, Error> {
+        self.directories.iter().cloned().map(|config| Directory::new(config).map_err(Error::Directory)).collect()
+    }
+
+    /// Where the state is kept: as the command line says, or the file, or the default.
+    pub fn state_dir(&self, from_command_line: Option<&Path>) -> PathBuf {
+        let configured = from_command_line.or(self.state_dir.as_deref());
+        configured.unwrap_or(Path::new(DEFAULT_STATE_DIR)).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_runtime::supervise::chain;
+
+    use super::*;
+
+    const ISSUE: &str = r#"
+[control_plane]
+proxy = "http://user@proxy.corp:3128"
+[[directory]]
+name = "corp"
+urls = ["ldaps://ldap1.corp.example:636", "ldaps://ldap2.corp.example:636"]
+ca_file = "/etc/postern/ldap-ca.pem"
+bind_dn = "cn=reader,dc=corp,dc=example"
+bind_password_file = "/etc/postern/corp.secret"
+[directory.users]
+base_dns = ["ou=people,dc=corp,dc=example"]
+filter = "(objectClass=inetOrgPerson)"
+unique_attribute = "uid"
+attributes = ["uid", "cn", "sn", "mail"]
+[directory.groups]
+base_dns = ["ou=groups,dc=corp,dc=example"]
+filter = "(objectClass=groupOfNames)"
+member_attribute = "member"
+attributes = ["cn", "description"]
+"#;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        std::fs::write(&file, text).unwrap();
+        let config = settings::load_with::<Config>(Some(&file), ENV_PREFIX, []).map_err(Error::Settings);
+        let config = config.and_then(|config| config.verify().map(|()| config));
+        config.map_err(|error| chain(&error).replace(&folder.path().display().to_string(), ""))
+    }
+
+    #[test]
+    fn the_documented_file_is_understood() {
+        let config = load(ISSUE).unwrap();
+        assert_eq!(config.directories[0].name, "corp");
+        assert_eq!(config.open_directories().unwrap().len(), 1);
+        assert_eq!(config.state_dir(None), Path::new(DEFAULT_STATE_DIR));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_line() {
+        let error = load(&ISSUE.replace("unique_attribute", "unique_atribute")).unwrap_err();
+        assert!(
+            error.contains("/agent.toml:13: unknown key `unique_atribute`; did you mean `unique_attribute`?"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_health_listener_is_for_this_machine_only() {
+        assert!(load("[health]\nlisten = \"127.0.0.1:9464\"\n").is_ok());
+        let error = load("[health]\nlisten = \"0.0.0.0:9464\"\n").unwrap_err();
+        assert!(error.contains("loopback"), "{error}");
+    }
+
+    #[test]
+    fn the_policy_is_read() {
+        let config = load("[policy]\ncommands = [\"import\"]\nexcluded_attributes = [\"mail\"]\n").unwrap();
+        assert_eq!(config.policy.commands.unwrap().len(), 1);
+        assert!(load("[policy]\ncommands = [\"format_disk\"]\n").is_err());
+    }
+
+    #[test]
+    fn two_directories_of_one_name_are_refused() {
+        let twice = format!("{ISSUE}{}", ISSUE.split_once("proxy.corp:3128\"").unwrap().1);
+        assert!(load(&twice).unwrap_err().contains("\"corp\""));
+    }
+}

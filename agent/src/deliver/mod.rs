@@ -1,0 +1,170 @@
+//! Bulk results on their way: a window of chunks that were sent and not yet acknowledged, on a stream of its own,
+//! taken up again at the first chunk that is not durable whenever the line was cut.
+
+mod stream;
+mod window;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use postern_proto::digest::Digest;
+use postern_runtime::clock::SharedClock;
+use postern_runtime::retry::Backoff;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use self::window::Window;
+use crate::commands::outcome::{Code, End, Failure, Key};
+use crate::encode::Encoded;
+use crate::link::Line;
+
+const RETRY_INITIAL: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// Whether chunks are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// About a sixth of the bytes, for about a microsecond an entry.
+    Zstd,
+    /// As they are.
+    None,
+}
+
+/// Limits of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveryOptions {
+    /// Most chunks sent and not acknowledged.
+    pub window_chunks: usize,
+    /// About as many bytes sent and not acknowledged; a single chunk may be larger.
+    pub window_bytes: usize,
+    /// Unset: compressed unless the other end is on this machine.
+    pub compression: Option<Compression>,
+}
+
+impl Default for DeliveryOptions {
+    fn default() -> Self {
+        Self { window_chunks: 16, window_bytes: 8 << 20, compression: None }
+    }
+}
+
+/// What the reading end hands over.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A chunk.
+    Chunk(Encoded),
+    /// That was all. Without this there is no summary.
+    Complete,
+}
+
+/// What all chunks add up to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    chunks: u64,
+    users: u64,
+    groups: u64,
+    digest: Digest,
+}
+
+/// Why one stream ended before the delivery did.
+#[derive(Debug)]
+enum Break {
+    /// The line was cut or the other end is unwell: go on over another stream.
+    Cut(String),
+    /// The other end cannot read compressed chunks: go on without.
+    NoCompression,
+    /// There is no going on.
+    Over(End),
+}
+
+/// One delivery.
+pub(crate) struct Delivery {
+    key: Key,
+    line: Line,
+    options: DeliveryOptions,
+    clock: SharedClock,
+    window: Window,
+    totals: Totals,
+    complete: bool,
+    compress: bool,
+    backoff: Backoff,
+}
+
+impl Delivery {
+    pub(crate) fn new(key: Key, line: Line, options: DeliveryOptions, clock: SharedClock) -> Self {
+        Self {
+            key,
+            line,
+            options,
+            clock,
+            window: Window::new(options.window_chunks, options.window_bytes),
+            totals: Totals::default(),
+            complete: false,
+            compress: true,
+            backoff: Backoff::new(RETRY_INITIAL, RETRY_MAX),
+        }
+    }
+
+    /// Delivers everything that `items` yields, and ends well only when the control plane has confirmed that both
+    /// hold the same.
+    pub(crate) async fn run(mut self, mut items: mpsc::Receiver<Item>) -> Result<(), End> {
+        loop {
+            let connection = self.line.connection().await;
+            match self.stream(&connection, &mut items).await {
+                Ok(()) => return Ok(()),
+                Err(Break::Over(end)) => return Err(end),
+                Err(Break::NoCompression) => {
+                    tracing::info!(command = %self.key.id, "delivery.uncompressed");
+                    self.compress = false;
+                }
+                Err(Break::Cut(reason)) => {
+                    let delay = self.backoff.next_delay();
+                    tracing::info!(
+                        command = %self.key.id,
+                        error = reason,
+                        unacknowledged = self.window.len(),
+                        retry_in_ms = delay.as_millis(),
+                        "delivery.cut"
+                    );
+                    metrics::counter!("postern_agent_delivery_cuts_total").increment(1);
+                    self.clock.sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Complete => self.complete = true,
+            Item::Chunk(chunk) => {
+                self.totals.chunks += 1;
+                self.totals.users += chunk.users;
+                self.totals.groups += chunk.groups;
+                self.totals.digest.add(&chunk.digest);
+                self.window.push(chunk.payload);
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, through: u64) -> Result<(), Break> {
+        let chunks = self.window.acknowledge(through).map_err(|gap| confused(&gap))?;
+        if chunks > 0 {
+            self.backoff.reset();
+        }
+        metrics::counter!("postern_agent_chunks_delivered_total").increment(chunks);
+        Ok(())
+    }
+}
+
+/// The control plane has lost or invented chunks: no going on with this generation.
+fn confused(error: &window::Gap) -> Break {
+    tracing::error!(%error, "delivery.confused");
+    Break::Over(End::Failed(Failure::new(Code::Internal, error.to_string()).retryable()))
+}
+
+/// A chunk with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Numbered {
+    sequence: u64,
+    payload: Bytes,
+}

@@ -1,0 +1,132 @@
+//! Records into chunks: the same record always in the same bytes, so that its content hash tells whether it changed.
+
+use bytes::Bytes;
+use postern_proto::CHUNK_TARGET_BYTES;
+use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
+use postern_proto::digest::Digest;
+
+use crate::policy::Policy;
+use crate::served::{Phase, Record};
+
+/// A chunk ready to be sent, and what it adds to the whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub(crate) payload: Bytes,
+    pub(crate) users: u64,
+    pub(crate) groups: u64,
+    pub(crate) digest: Digest,
+}
+
+/// Gathers records into chunks of bounded size.
+pub(crate) struct Encoder {
+    writer: ChunkWriter,
+    limit: usize,
+    users: u64,
+    groups: u64,
+}
+
+impl Encoder {
+    pub(crate) fn new(member_form: MemberForm, limit: usize) -> Self {
+        Self { writer: ChunkWriter::new(member_form), limit: limit.max(1), users: 0, groups: 0 }
+    }
+
+    /// Adds a record, less what the policy keeps here; returns a chunk once it is full.
+    pub(crate) fn add(&mut self, phase: Phase, mut record: Record, policy: &Policy) -> Option<Encoded> {
+        policy.strip(&mut record);
+        write(&mut self.writer, phase, &mut record);
+        match phase {
+            Phase::Users => self.users += 1,
+            Phase::Groups => self.groups += 1,
+        }
+        let full = self.writer.entries() >= self.limit || self.writer.bytes() >= CHUNK_TARGET_BYTES;
+        if full { self.finish() } else { None }
+    }
+
+    /// What is left, if anything.
+    pub(crate) fn finish(&mut self) -> Option<Encoded> {
+        if self.writer.is_empty() {
+            return None;
+        }
+        let digest = self.writer.digest();
+        let (users, groups) = (std::mem::take(&mut self.users), std::mem::take(&mut self.groups));
+        Some(Encoded { payload: self.writer.finish(), users, groups, digest })
+    }
+}
+
+/// Some records as one chunk, however many.
+pub(crate) fn chunk(
+    member_form: MemberForm,
+    phase: Phase,
+    records: impl IntoIterator<Item = Record>,
+    policy: &Policy,
+) -> Bytes {
+    let mut writer = ChunkWriter::new(member_form);
+    for mut record in records {
+        policy.strip(&mut record);
+        write(&mut writer, phase, &mut record);
+    }
+    writer.finish()
+}
+
+fn write(writer: &mut ChunkWriter, phase: Phase, record: &mut Record) {
+    let kind = match phase {
+        Phase::Users => Kind::User,
+        Phase::Groups => Kind::Group,
+    };
+    let mut entry = writer.entry(kind, &record.external_id, &record.dn, record.unique_value.as_deref());
+    for (name, values) in &record.attributes {
+        entry.attribute(name, values.iter().map(AsRef::as_ref));
+    }
+    // Servers return members in any order; sorted, an unchanged group hashes the same.
+    record.members.sort_unstable();
+    for member in &record.members {
+        entry.member(member);
+    }
+    entry.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_proto::chunk::ChunkReader;
+
+    use super::*;
+
+    fn record(external_id: &str, members: &[&'static str]) -> Record {
+        Record {
+            external_id: external_id.into(),
+            dn: format!("cn={external_id}"),
+            unique_value: None,
+            attributes: Vec::new(),
+            members: members.iter().map(|member| Bytes::from_static(member.as_bytes())).collect(),
+        }
+    }
+
+    fn user(number: usize) -> Record {
+        record(&format!("id{number}"), &[])
+    }
+
+    #[test]
+    fn chunks_hold_no_more_than_their_limit_and_nothing_is_lost() {
+        let mut encoder = Encoder::new(MemberForm::Dn, 10);
+        let policy = Policy::default();
+        let mut chunks: Vec<Encoded> =
+            (0..25).filter_map(|number| encoder.add(Phase::Users, user(number), &policy)).collect();
+        chunks.extend(encoder.finish());
+        let sizes: Vec<usize> = chunks.iter().map(|chunk| ChunkReader::parse(&chunk.payload).unwrap().len()).collect();
+        assert_eq!(sizes, [10, 10, 5]);
+        assert_eq!(chunks.iter().map(|chunk| chunk.users).sum::<u64>(), 25);
+        assert!(encoder.finish().is_none());
+    }
+
+    #[test]
+    fn the_order_of_members_does_not_change_the_digest() {
+        let group = |members: &[&'static str]| record("g", members);
+        let digest = |record| {
+            let mut encoder = Encoder::new(MemberForm::Dn, 10);
+            encoder.add(Phase::Groups, record, &Policy::default());
+            encoder.finish().unwrap().digest
+        };
+        assert_eq!(digest(group(&["a", "b"])), digest(group(&["b", "a"])));
+        assert_ne!(digest(group(&["a", "b"])), digest(group(&["a"])));
+    }
+}

@@ -1,0 +1,244 @@
+//! Whom the agent believes. Before enrollment: exactly the certificate authority that the token pins. Afterwards:
+//! exactly those that the control plane named when it issued the certificate. Never the machine's own roots.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use postern_runtime::tls::roots_of;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore,
+    SignatureScheme,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use sha2::{Digest as _, Sha256};
+
+use crate::identity::Identity;
+use crate::identity::certificate::Facts;
+
+/// What cannot be made into a TLS configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The certificate authorities are unusable.
+    #[error("the certificate authorities of this agent's identity are unusable")]
+    Roots(#[source] postern_runtime::tls::Error),
+    /// Key and certificate do not fit.
+    #[error("the key and the certificate of this agent's identity do not fit together")]
+    Client(#[source] rustls::Error),
+    /// The provider lacks TLS 1.3.
+    #[error("TLS 1.3 is not available")]
+    Version(#[source] rustls::Error),
+    /// The verifier cannot be built.
+    #[error("cannot build a verifier for the control plane's certificate")]
+    Verifier(#[source] rustls::client::VerifierBuilderError),
+}
+
+/// The chain that the control plane presented, for whoever wants to show it.
+pub type SeenChain = Arc<Mutex<Vec<CertificateDer<'static>>>>;
+
+/// No authority in the presented chain has the hash that the token pins.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the certificate authority that the enrollment token pins is not in the chain presented by the server (which was \
+     issued by {issuer}); either the token is for another control plane, or something between intercepts TLS"
+)]
+pub struct PinMismatch {
+    issuer: String,
+}
+
+/// TLS 1.3 with the agent's own certificate.
+pub fn enrolled(identity: &Identity, seen: Option<SeenChain>) -> Result<ClientConfig, Error> {
+    let roots = roots_of(identity.authorities(), "the CA bundle").map_err(Error::Roots)?;
+    let verifier = Recording { rule: Rule::Known(known(roots)?), provider: provider(), seen };
+    builder()?
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(identity.chain().to_vec(), identity.key())
+        .map(finish)
+        .map_err(Error::Client)
+}
+
+/// TLS 1.3 without a certificate of our own, to a server whose authority has the SHA-256 `pin`.
+pub fn pinned(pin: [u8; 32], seen: Option<SeenChain>) -> Result<ClientConfig, Error> {
+    let verifier = Recording { rule: Rule::Pinned(pin), provider: provider(), seen };
+    Ok(finish(builder()?.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
+}
+
+/// SHA-256 of a certificate.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    Sha256::digest(certificate).into()
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn known(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, Error> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(Error::Verifier)
+}
+
+fn builder() -> Result<rustls::client::danger::DangerousClientConfigBuilder, Error> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(Error::Version)?;
+    Ok(builder.dangerous())
+}
+
+fn finish(mut config: ClientConfig) -> ClientConfig {
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    // A resumed session would skip the proof of who we are; and an agent connects once in days.
+    config.resumption = Resumption::disabled();
+    config
+}
+
+/// Verifies by `rule`, and keeps what it has seen.
+struct Recording {
+    rule: Rule,
+    provider: Arc<CryptoProvider>,
+    seen: Option<SeenChain>,
+}
+
+enum Rule {
+    Known(Arc<WebPkiServerVerifier>),
+    Pinned([u8; 32]),
+}
+
+impl Recording {
+    fn record(&self, leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) {
+        if let Some(seen) = &self.seen {
+            let chain = std::iter::once(leaf).chain(rest).map(|certificate| certificate.clone().into_owned());
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = chain.collect();
+        }
+    }
+}
+
+impl Rule {
+    /// The verifier to ask: for a pin, one that trusts only the presented authority which has that hash.
+    fn verifier(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+    ) -> Result<Arc<WebPkiServerVerifier>, rustls::Error> {
+        let pin = match self {
+            Self::Known(verifier) => return Ok(Arc::clone(verifier)),
+            Self::Pinned(pin) => pin,
+        };
+        // Not the leaf: a pin names an authority.
+        let Some(authority) = rest.iter().find(|certificate| fingerprint(certificate) == *pin) else {
+            let issuer = Facts::read(leaf).map_or_else(|_| "an unreadable certificate".to_owned(), |it| it.issuer);
+            return Err(other(PinMismatch { issuer }));
+        };
+        let roots = roots_of(&[authority.clone().into_owned()], "the presented chain").map_err(other)?;
+        known(roots).map_err(other)
+    }
+}
+
+fn other(error: impl std::error::Error + Send + Sync + 'static) -> rustls::Error {
+    CertificateError::Other(OtherError(Arc::new(error))).into()
+}
+
+impl ServerCertVerifier for Recording {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.record(leaf, rest);
+        self.rule.verifier(leaf, rest)?.verify_server_cert(leaf, rest, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("TLS 1.2 is not accepted".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        None
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.rule {
+            Rule::Known(_) => "Recording(known)",
+            Rule::Pinned(_) => "Recording(pinned)",
+        })
+    }
+}
+
+/// What a failed handshake means to an administrator; nothing where the error speaks for itself.
+pub fn cure(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let tls = find_tls(error)?;
+    match tls {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Some("the control plane's certificate is not valid yet by this machine's clock: set the clock (NTP)")
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(
+                "the control plane's certificate has expired by this machine's clock: check the clock (NTP), then the \
+                 control plane",
+            ),
+            CertificateError::UnknownIssuer => Some(
+                "the server's certificate was not issued by this agent's control plane: a proxy may be opening TLS \
+                 (exempt this address there), or the control plane was set up anew (enroll again)",
+            ),
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Some(
+                "the control plane's certificate is for another name: start it with --gateway-public-address set to \
+                 the name that agents dial",
+            ),
+            _ => None,
+        },
+        rustls::Error::AlertReceived(alert) => match alert {
+            rustls::AlertDescription::CertificateExpired => {
+                Some("this agent's certificate has expired: enroll again with a new token and --force")
+            }
+            rustls::AlertDescription::CertificateRevoked
+            | rustls::AlertDescription::AccessDenied
+            | rustls::AlertDescription::UnknownCA
+            | rustls::AlertDescription::BadCertificate
+            | rustls::AlertDescription::CertificateUnknown => Some(
+                "the control plane refuses this agent's certificate (revoked, expired, or issued by another control \
+                 plane): enroll again with a new token and --force",
+            ),
+            _ => None,
+        },
+        rustls::Error::InvalidMessage(_) => {
+            Some("what answers does not speak TLS: check the address and port, and what stands in between")
+        }
+        _ => None,
+    }
+}
+
+fn find_tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        // An io::Error hides what it wraps from source() and shows it by get_ref().
+        let wrapped = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| current.source());
+    }
+    None
+}

@@ -1,0 +1,105 @@
+//! The site's last word: what a control plane may ask at all, and what never leaves whatever it asks. Read from the
+//! agent's own file; no command can change it.
+
+use serde::Deserialize;
+
+use crate::commands::outcome::{Code, Failure, Kind};
+use crate::served::Record;
+
+/// A kind of command, as the policy names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AllowedCommand {
+    /// Read and deliver all users and groups.
+    Import,
+    /// Diagnose a directory.
+    TestConnection,
+    /// Read one user.
+    LookupUser,
+}
+
+/// The local policy. Unset: every command of this release is allowed, and every configured attribute may leave.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// The commands that are executed; all others are refused. Unset: all.
+    pub commands: Option<Vec<AllowedCommand>>,
+    /// Attributes that never leave, whatever a directory's own list says. Names are compared without case and
+    /// without options.
+    pub excluded_attributes: Vec<String>,
+}
+
+impl Policy {
+    /// Refuses what is not allowed.
+    pub fn permit(&self, kind: &Kind) -> Result<(), Failure> {
+        let wanted = match kind {
+            Kind::Import { .. } => AllowedCommand::Import,
+            Kind::TestConnection => AllowedCommand::TestConnection,
+            Kind::LookupUser { .. } => AllowedCommand::LookupUser,
+            Kind::Unknown => {
+                return Err(Failure::new(Code::Unsupported, "this agent does not know this kind of command")
+                    .cured_by("update the agent"));
+            }
+        };
+        match &self.commands {
+            Some(allowed) if !allowed.contains(&wanted) => {
+                Err(Failure::new(Code::Forbidden, format!("the site's policy does not allow {}", kind.name()))
+                    .cured_by("an administrator of the site can allow it in the agent's [policy] section"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes out of an entry what may not leave.
+    pub fn strip(&self, record: &mut Record) {
+        if !self.excluded_attributes.is_empty() {
+            record.attributes.retain(|(name, _)| !self.excludes(name));
+        }
+    }
+
+    fn excludes(&self, name: &str) -> bool {
+        let base = |name: &str| name.split(';').next().unwrap_or_default().to_ascii_lowercase();
+        self.excluded_attributes.iter().any(|excluded| base(excluded) == base(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const IMPORT: Kind = Kind::Import { chunk_entries: 500 };
+
+    #[test]
+    fn without_a_list_everything_known_is_allowed() {
+        assert!(Policy::default().permit(&IMPORT).is_ok());
+        assert_eq!(Policy::default().permit(&Kind::Unknown).unwrap_err().code, Code::Unsupported);
+    }
+
+    #[test]
+    fn what_is_not_listed_is_refused() {
+        let policy = Policy { commands: Some(vec![AllowedCommand::TestConnection]), ..Policy::default() };
+        assert!(policy.permit(&Kind::TestConnection).is_ok());
+        assert_eq!(policy.permit(&IMPORT).unwrap_err().code, Code::Forbidden);
+    }
+
+    #[test]
+    fn excluded_attributes_do_not_leave_in_any_spelling() {
+        let policy = Policy { excluded_attributes: vec!["EmployeeNumber".into()], ..Policy::default() };
+        let value = || vec![Bytes::from_static(b"7")];
+        let mut record = Record {
+            external_id: "id".into(),
+            dn: "uid=a".into(),
+            unique_value: None,
+            attributes: vec![
+                ("cn".into(), value()),
+                ("employeenumber".into(), value()),
+                ("employeeNumber;lang-de".into(), value()),
+            ],
+            members: Vec::new(),
+        };
+        policy.strip(&mut record);
+        assert_eq!(record.attributes.len(), 1);
+    }
+}

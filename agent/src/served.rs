@@ -1,0 +1,106 @@
+//! One directory as the agent serves it: what a command may ask of it. Real directories speak LDAP
+//! ([`ldap`]); simulated ones follow a script.
+
+pub mod ldap;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+pub use postern_directory::{LookedUp, Page, Phase, Record, Unusable};
+pub use postern_proto::chunk::MemberForm;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::outcome::Failure;
+
+/// What kind of server a directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flavour {
+    /// None of the others.
+    Generic,
+    /// Microsoft Active Directory, or Samba as one.
+    ActiveDirectory,
+    /// `OpenLDAP`.
+    OpenLdap,
+    /// 389 Directory Server.
+    Ds389,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckState {
+    /// Well.
+    Passed,
+    /// Well enough, with a remark.
+    Warned,
+    /// Not well.
+    Failed,
+    /// Not made, because an earlier one failed.
+    Skipped,
+}
+
+/// One check of a diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Stable name.
+    pub name: String,
+    /// How it went.
+    pub state: CheckState,
+    /// What was seen, without the site's configuration.
+    pub detail: String,
+    /// What was seen, for the site's own administrator only: may name URLs and DNs. Never leaves the machine.
+    pub detail_local: String,
+    /// What to do.
+    pub cure: Option<String>,
+    /// How long it took.
+    #[serde(rename = "elapsed_ms", with = "millis")]
+    pub elapsed: Duration,
+}
+
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// Pages of one enumeration: all users, then all groups.
+pub trait Pages: Send {
+    /// The next page; nothing after the last one. After an error the enumeration is over, and was not complete.
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Page, Failure>>>;
+}
+
+/// One served directory. Its configuration never shows here: what these methods return may travel.
+pub trait Served: Send + Sync + 'static {
+    /// Its name, unique within the agent.
+    fn name(&self) -> &str;
+
+    /// What members of its groups are.
+    fn member_form(&self) -> MemberForm;
+
+    /// Its flavour where that is known without asking the server.
+    fn known_flavour(&self) -> Option<Flavour> {
+        None
+    }
+
+    /// Asks the server for its flavour.
+    fn flavour(&self) -> BoxFuture<'_, Result<Flavour, Failure>>;
+
+    /// Reads everything; stops when `cancel` is canceled or the pages are dropped.
+    fn enumerate(&self, cancel: CancellationToken) -> Box<dyn Pages>;
+
+    /// Reads one user.
+    fn lookup_user<'a>(&'a self, unique_value: &'a str) -> BoxFuture<'a, Result<LookedUp, Failure>>;
+
+    /// The diagnosis, step by step.
+    fn check(&self) -> BoxFuture<'_, Vec<Check>>;
+}

@@ -1,0 +1,166 @@
+//! What the agent knows of itself, for `postern-agent status`, `/healthz` and the metrics.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::commands::HeldCommand;
+use crate::identity::AgentId;
+use crate::identity::enroll::CLOCK_TOLERANCE;
+use crate::served::Flavour;
+use crate::session::State;
+use crate::session::run::Welcomed;
+
+/// A report of the running agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the software.
+    pub version: String,
+    /// Process id.
+    pub process_id: u32,
+    /// Who it is, where it has an identity of its own.
+    pub identity: Option<IdentityReport>,
+    /// How its session stands.
+    pub session: SessionReport,
+    /// What it serves.
+    pub directories: Vec<DirectoryReport>,
+    /// What it works on, or waits to have acknowledged.
+    pub commands: Vec<HeldCommand>,
+}
+
+/// Identity and certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityReport {
+    /// Id of the agent.
+    pub agent_id: AgentId,
+    /// Host and port of the control plane.
+    pub control_plane: String,
+    /// End of the certificate's life.
+    pub certificate_not_after: Timestamp,
+    /// When it will be renewed.
+    pub renewal_due: Timestamp,
+}
+
+/// The session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionReport {
+    /// Name of its state.
+    pub state: String,
+    /// Since when it is in that state.
+    pub since: Timestamp,
+    /// When it will try again, while disconnected.
+    pub retry_at: Option<Timestamp>,
+    /// Id of the present or last session, as the control plane logs it.
+    pub session_id: Option<String>,
+    /// Why the last attempt or session failed, and when.
+    pub last_error: Option<Occurrence>,
+    /// How far the control plane's clock is ahead of this machine's, milliseconds.
+    pub clock_ahead_ms: i64,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurrence {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub error: String,
+}
+
+/// A served directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryReport {
+    /// Its name.
+    pub name: String,
+    /// Its flavour, once known.
+    pub flavour: Option<Flavour>,
+}
+
+/// What is noted while the agent runs.
+#[derive(Debug)]
+pub struct Observed {
+    noted: Mutex<SessionReport>,
+    clock_ahead_ms: AtomicI64,
+    clock_learned: Notify,
+    unknown_frame_logged: AtomicBool,
+}
+
+impl Observed {
+    /// Nothing yet.
+    pub fn new(now: Timestamp) -> Self {
+        let noted = SessionReport {
+            state: State::initial().name().to_owned(),
+            since: now,
+            retry_at: None,
+            session_id: None,
+            last_error: None,
+            clock_ahead_ms: 0,
+        };
+        Self {
+            noted: Mutex::new(noted),
+            clock_ahead_ms: AtomicI64::new(0),
+            clock_learned: Notify::new(),
+            unknown_frame_logged: AtomicBool::new(false),
+        }
+    }
+
+    /// How the session stands.
+    pub fn session(&self) -> SessionReport {
+        self.noted().clone()
+    }
+
+    /// How far the control plane's clock is ahead, as far as it is known.
+    pub fn clock_ahead(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.clock_ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// Ends when the control plane's clock was seen. For one listener.
+    pub(crate) async fn clock_learned(&self) {
+        self.clock_learned.notified().await;
+    }
+
+    pub(crate) fn entered(&self, state: &State, now: Timestamp) {
+        let mut noted = self.noted();
+        state.name().clone_into(&mut noted.state);
+        noted.since = now;
+        noted.retry_at = match state {
+            State::Disconnected { wait } => now.checked_add(*wait).ok(),
+            _ => None,
+        };
+        let connected = if *state == State::Connected { 1.0 } else { 0.0 };
+        metrics::gauge!("postern_agent_connected").set(connected);
+    }
+
+    pub(crate) fn welcomed(&self, welcome: &Welcomed, now: Timestamp) {
+        let ahead = welcome.clock.duration_since(now);
+        let ahead_ms = i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX);
+        tracing::info!(session = welcome.session_id, clock_ahead_ms = ahead_ms, "session.established");
+        if ahead.abs() > CLOCK_TOLERANCE {
+            tracing::warn!(clock_ahead_ms = ahead_ms, "clock.differs: set this machine's clock (NTP)");
+        }
+        self.clock_ahead_ms.store(ahead_ms, Ordering::Relaxed);
+        let mut noted = self.noted();
+        noted.session_id = Some(welcome.session_id.clone());
+        noted.clock_ahead_ms = ahead_ms;
+        drop(noted);
+        self.clock_learned.notify_one();
+    }
+
+    pub(crate) fn failed(&self, error: String, now: Timestamp) {
+        self.noted().last_error = Some(Occurrence { at: now, error });
+    }
+
+    /// Something that only a newer release knows: said once, counted always.
+    pub(crate) fn unknown_frame(&self) {
+        if !self.unknown_frame_logged.swap(true, Ordering::Relaxed) {
+            tracing::warn!("session.unknown_frame: the control plane is newer than this agent; update the agent");
+        }
+    }
+
+    fn noted(&self) -> MutexGuard<'_, SessionReport> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

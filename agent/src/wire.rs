@@ -1,0 +1,245 @@
+//! Between what travels and what the agent means: the only room, beside the session and the delivery, that names
+//! generated types.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_proto::v1::agent_frame::Kind as Up;
+use postern_proto::v1::{self, AgentFrame, command, outcome};
+use postern_proto::{CHUNK_ENTRIES, PROTOCOL_MAX, PROTOCOL_MIN};
+
+use crate::commands::outcome::{Answer, Code, CommandId, Failure, Key, Kind, Outcome, Progress, Request, Tidings};
+use crate::served::{Check, CheckState, Flavour, Phase};
+
+/// No chunk holds more entries than this, whatever is asked.
+const MAX_CHUNK_ENTRIES: u32 = 10_000;
+
+/// The first frame of a session.
+pub(crate) fn hello(directories: Vec<(String, Option<Flavour>)>, held: Vec<Key>, now: Timestamp) -> AgentFrame {
+    frame(Up::Hello(v1::Hello {
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_MAX,
+        agent_version: crate::VERSION.to_owned(),
+        os: operating_system(),
+        capabilities: Vec::new(),
+        directories: directories.into_iter().map(served_directory).collect(),
+        held_commands: held.into_iter().map(held_command).collect(),
+        clock_unix_ms: now.as_millisecond(),
+    }))
+}
+
+/// The directories after a reload.
+pub(crate) fn directories_changed(directories: Vec<(String, Option<Flavour>)>) -> AgentFrame {
+    let directories = directories.into_iter().map(served_directory).collect();
+    frame(Up::DirectoriesChanged(v1::DirectoriesChanged { directories }))
+}
+
+/// A sign of life that asks for one.
+pub(crate) fn heartbeat() -> AgentFrame {
+    frame(Up::Heartbeat(v1::Heartbeat { echo: true }))
+}
+
+/// The answer to a heartbeat that asked for one.
+pub(crate) fn heartbeat_answer() -> AgentFrame {
+    frame(Up::Heartbeat(v1::Heartbeat { echo: false }))
+}
+
+/// What a command has to tell.
+pub(crate) fn tidings(tidings: &Tidings) -> AgentFrame {
+    frame(match tidings {
+        Tidings::Ended(ended) => Up::Outcome(outcome(ended)),
+        Tidings::Progressed(key, progress) => Up::Progress(self::progress(*key, *progress)),
+    })
+}
+
+fn frame(kind: Up) -> AgentFrame {
+    AgentFrame { kind: Some(kind) }
+}
+
+fn operating_system() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{} {}", std::env::consts::OS, release.trim()).trim_end().to_owned()
+}
+
+fn served_directory((name, flavour): (String, Option<Flavour>)) -> v1::ServedDirectory {
+    let flavour = match flavour {
+        None => v1::Flavour::Unspecified,
+        Some(Flavour::Generic) => v1::Flavour::Generic,
+        Some(Flavour::ActiveDirectory) => v1::Flavour::ActiveDirectory,
+        Some(Flavour::OpenLdap) => v1::Flavour::Openldap,
+        Some(Flavour::Ds389) => v1::Flavour::Ds389,
+    };
+    v1::ServedDirectory { name, flavour: flavour.into() }
+}
+
+fn held_command(key: Key) -> v1::HeldCommand {
+    v1::HeldCommand { command_id: key.id.to_string(), generation: key.generation }
+}
+
+/// The key of a command or its acknowledgement; nothing where the id is no UUID.
+pub(crate) fn key(command_id: &str, generation: u32) -> Option<Key> {
+    Some(Key { id: self::command_id(command_id)?, generation })
+}
+
+/// The id of a command; nothing where it is no UUID.
+pub(crate) fn command_id(text: &str) -> Option<CommandId> {
+    text.parse().ok().map(CommandId)
+}
+
+/// A command as it was asked; nothing where its id is no UUID, for then it cannot even be answered.
+pub(crate) fn request(command: v1::Command) -> Option<Request> {
+    let kind = match command.kind {
+        Some(command::Kind::Import(import)) => Kind::Import { chunk_entries: chunk_entries(import.chunk_entries) },
+        Some(command::Kind::TestConnection(v1::TestConnection {})) => Kind::TestConnection,
+        Some(command::Kind::LookupUser(lookup)) => Kind::LookupUser { unique_value: lookup.unique_value },
+        None => Kind::Unknown,
+    };
+    Some(Request {
+        key: key(&command.command_id, command.generation)?,
+        directory: command.directory,
+        timeout: (command.timeout_ms > 0).then(|| Duration::from_millis(command.timeout_ms)),
+        kind,
+    })
+}
+
+fn chunk_entries(asked: u32) -> usize {
+    let entries = if asked == 0 { CHUNK_ENTRIES } else { asked.min(MAX_CHUNK_ENTRIES) };
+    usize::try_from(entries).unwrap_or(1)
+}
+
+fn progress(key: Key, progress: Progress) -> v1::Progress {
+    let phase = match progress.phase {
+        Phase::Users => "users",
+        Phase::Groups => "groups",
+    };
+    v1::Progress {
+        command_id: key.id.to_string(),
+        generation: key.generation,
+        entries_read: progress.entries,
+        pages_read: progress.pages,
+        phase: phase.to_owned(),
+    }
+}
+
+fn outcome(ended: &Outcome) -> v1::Outcome {
+    let result = match &ended.result {
+        Ok(Answer::Import(imported)) => outcome::Result::Import(v1::ImportResult {
+            users: imported.users,
+            groups: imported.groups,
+            pages: imported.pages,
+            referrals: imported.referrals,
+            unusable: imported.unusable,
+            unusable_samples: imported.unusable_samples.clone(),
+        }),
+        Ok(Answer::TestConnection(checks)) => {
+            outcome::Result::TestConnection(v1::TestConnectionResult { checks: checks.iter().map(check_row).collect() })
+        }
+        Ok(Answer::LookupUser { user, groups }) => {
+            outcome::Result::LookupUser(v1::LookupUserResult { user: user.clone(), groups: groups.clone() })
+        }
+        Err(failure) => outcome::Result::Error(error(failure)),
+    };
+    v1::Outcome {
+        command_id: ended.key.id.to_string(),
+        generation: ended.key.generation,
+        elapsed_ms: millis(ended.elapsed),
+        result: Some(result),
+    }
+}
+
+fn check_row(check: &Check) -> v1::CheckRow {
+    let state = match check.state {
+        CheckState::Passed => v1::CheckState::Passed,
+        CheckState::Warned => v1::CheckState::Warned,
+        CheckState::Failed => v1::CheckState::Failed,
+        CheckState::Skipped => v1::CheckState::Skipped,
+    };
+    v1::CheckRow {
+        name: check.name.clone(),
+        state: state.into(),
+        detail: check.detail.clone(),
+        cure: check.cure.clone().unwrap_or_default(),
+        elapsed_ms: millis(check.elapsed),
+    }
+}
+
+fn error(failure: &Failure) -> v1::CommandError {
+    let code = match failure.code {
+        Code::Unsupported => v1::ErrorCode::Unsupported,
+        Code::Invalid => v1::ErrorCode::Invalid,
+        Code::Forbidden => v1::ErrorCode::Forbidden,
+        Code::Unreachable => v1::ErrorCode::Unreachable,
+        Code::Credentials => v1::ErrorCode::Credentials,
+        Code::Directory => v1::ErrorCode::Directory,
+        Code::Timeout => v1::ErrorCode::Timeout,
+        Code::Canceled => v1::ErrorCode::Canceled,
+        Code::Internal => v1::ErrorCode::Internal,
+        Code::NotFound => v1::ErrorCode::NotFound,
+        Code::Ambiguous => v1::ErrorCode::Ambiguous,
+    };
+    v1::CommandError {
+        code: code.into(),
+        message: failure.message.clone(),
+        cure: failure.cure.clone().unwrap_or_default(),
+        retryable: failure.retryable,
+        ldap_result_code: failure.ldap_result_code,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn command(kind: Option<command::Kind>) -> v1::Command {
+        v1::Command {
+            command_id: Uuid::nil().to_string(),
+            generation: 3,
+            directory: "corp".into(),
+            timeout_ms: 0,
+            kind,
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_becomes_a_request_that_can_be_answered() {
+        let request = request(command(None)).unwrap();
+        assert_eq!(request.kind, Kind::Unknown);
+        assert_eq!((request.key.generation, request.timeout), (3, None));
+    }
+
+    #[test]
+    fn a_command_without_an_id_is_none() {
+        assert!(request(v1::Command { command_id: "x".into(), ..command(None) }).is_none());
+    }
+
+    #[test]
+    fn the_size_of_chunks_has_a_default_and_a_limit() {
+        let entries = |chunk_entries| match request(command(Some(command::Kind::Import(v1::Import { chunk_entries }))))
+            .unwrap()
+            .kind
+        {
+            Kind::Import { chunk_entries } => chunk_entries,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((entries(0), entries(7), entries(u32::MAX)), (500, 7, 10_000));
+    }
+
+    #[test]
+    fn a_checks_local_detail_does_not_travel() {
+        let row = check_row(&Check {
+            name: "connect".into(),
+            state: CheckState::Failed,
+            detail: "refused".into(),
+            detail_local: "ldaps://ldap1.corp.example refused".into(),
+            cure: None,
+            elapsed: Duration::from_millis(5),
+        });
+        assert!(!format!("{row:?}").contains("ldap1"));
+    }
+}
