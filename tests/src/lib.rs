@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The harness: starts real OpenLDAP, Samba AD, PostgreSQL, squid, control plane and agent processes on free
+//! ports in temporary folders, breaks them on purpose, and compares the end state with what the directory holds.
+//!
+//! Everything is killed by process id when it is dropped, and dies with the program that started it. The scenarios
+//! in `tests/tests` and the demo and benchmarks in `xtask` are built from it.
+
+pub mod certificates;
+pub mod install;
+pub mod ldif;
+pub mod people;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod relay;
+pub mod samba;
+pub mod slapd;
+pub mod squid;
+pub mod stage;
+pub mod wait;
+
+pub use stage::{Stage, scenario};

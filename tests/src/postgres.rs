@@ -1,0 +1,123 @@
+//! A real `PostgreSQL` server in a temporary folder, on a free loopback port.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, Result};
+
+use crate::install::{self, Server};
+use crate::ports::Port;
+use crate::process::{Launch, Process, Signal};
+use crate::stage::Stage;
+use crate::wait;
+
+/// The server refuses to run as root: then it runs as the user that Debian's package made.
+const USER: &str = "postgres";
+
+/// The newest installed server's programs (`initdb`, `postgres`, `psql`).
+pub fn programs_folder() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    let folders = versions.filter_map(|version| {
+        let number: u32 = version.file_name().to_str()?.parse().ok()?;
+        let folder = version.path().join("bin");
+        folder.join("postgres").exists().then_some((number, folder))
+    });
+    folders.max().map(|(_, folder)| folder)
+}
+
+/// A real `PostgreSQL` server; killed when dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    process: Option<Process>,
+    programs: PathBuf,
+    folder: PathBuf,
+    port: Port,
+    databases: AtomicU32,
+    durable: bool,
+}
+
+impl Postgres {
+    /// Installs the server where it is missing, creates a cluster, and waits until it answers.
+    pub async fn start(stage: &Stage) -> Result<Self> {
+        Self::start_as(stage, false).await
+    }
+
+    /// As [`Postgres::start`], with writes that survive a power cut: for benchmarks.
+    pub async fn start_durable(stage: &Stage) -> Result<Self> {
+        Self::start_as(stage, true).await
+    }
+
+    async fn start_as(stage: &Stage, durable: bool) -> Result<Self> {
+        install::ensure(&[Server::Postgres]).await?;
+        let programs = programs_folder().context("no PostgreSQL below /usr/lib/postgresql")?;
+        let folder = stage.folder("postgres")?;
+        if rustix::process::getuid().is_root() {
+            Launch::new("chown", "chown").arg(USER).arg(&folder).success().await?;
+        }
+        let initdb = Launch::new("initdb", programs.join("initdb")).user(USER).arg("-D").arg(folder.join("data"));
+        initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).success().await?;
+        let mut postgres =
+            Self { process: None, programs, folder, port: Port::free()?, databases: AtomicU32::new(0), durable };
+        postgres.run(stage).await?;
+        Ok(postgres)
+    }
+
+    /// Creates an empty database and returns its URL.
+    pub async fn fresh_database(&self) -> Result<String> {
+        let name = format!("postern_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql(USER, &format!("CREATE DATABASE {name}")).await?;
+        Ok(format!("postgres://{USER}@127.0.0.1:{}/{name}", self.port.number()))
+    }
+
+    /// Runs a statement in a database and returns its rows, unaligned, without headers.
+    pub async fn sql(&self, database: &str, statement: &str) -> Result<String> {
+        let psql = Launch::new("psql", self.programs.join("psql"));
+        let psql = psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", USER]);
+        psql.args(["-p", &self.port.number().to_string(), "-d", database, "-c", statement]).success().await
+    }
+
+    /// The server's process, while it runs.
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// Kills the server and all its connections at once.
+    pub async fn kill(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        // Immediate shutdown: the backends, which are process groups of their own, go with it.
+        process.signal(Signal::QUIT)?;
+        process.wait(wait::SOON).await?;
+        Ok(())
+    }
+
+    /// Kills the server where it runs, and starts it again on the same port.
+    pub async fn restart(&mut self, stage: &Stage) -> Result<()> {
+        self.kill().await?;
+        self.run(stage).await
+    }
+
+    async fn run(&mut self, stage: &Stage) -> Result<()> {
+        let data = self.folder.join("data");
+        let mut launch = Launch::new("postgres", self.programs.join("postgres")).user(USER).arg("-D").arg(&data);
+        launch = launch.args(["-h", "127.0.0.1", "-p", &self.port.number().to_string(), "-k", ""]);
+        // Immediate shutdown, so that neither shared memory nor an orphaned backend stays.
+        launch = launch.dropped_by(Signal::QUIT);
+        if !self.durable {
+            launch = launch.args(["-c", "fsync=off"]);
+        }
+        let mut process = launch.args(["-c", "max_connections=200"]).start(stage)?;
+        let answered = wait::until_true("PostgreSQL answers", wait::SOON, || async {
+            // The pid file's last line says when it is ready; asking by psql would cost a fork a try.
+            let pid_file = std::fs::read_to_string(data.join("postmaster.pid"))?;
+            Ok(pid_file.lines().any(|line| line.trim() == "ready"))
+        });
+        answered.await.or_else(|error| process.must_run().and(Err(error)))?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Folder with the cluster's data.
+    pub fn data_folder(&self) -> &Path {
+        &self.folder
+    }
+}

@@ -1,0 +1,228 @@
+//! A TCP relay with faults: it stands where a network would, and cuts or holds the line when told to, or after so many bytes.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::ports::Port;
+
+/// What happens to the line at a planned point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Every connection is reset.
+    Cut,
+    /// Nothing passes for this long, in either direction; then it goes on.
+    Hold(Duration),
+}
+
+/// A relay from a port of its own to a target; gone when dropped.
+#[derive(Debug)]
+pub struct Relay {
+    port: Port,
+    shared: Arc<Shared>,
+    accepting: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: Mutex<SocketAddr>,
+    /// Counts the cuts: a connection that was made before the last one ends.
+    cuts: watch::Sender<u64>,
+    /// While set, nothing passes.
+    held: watch::Sender<bool>,
+    refusing: watch::Sender<bool>,
+    bytes: AtomicU64,
+    connections: AtomicUsize,
+    accepted: AtomicU64,
+    /// Faults to come, the next one last, each with the number of bytes relayed in all by then.
+    planned: Mutex<Vec<(u64, Fault)>>,
+}
+
+impl Relay {
+    /// Starts relaying from a free loopback port.
+    pub async fn start(target: SocketAddr) -> Result<Self> {
+        let port = Port::free()?;
+        let listener = TcpListener::bind(port.address()).await.context("relay cannot listen")?;
+        let shared = Arc::new(Shared {
+            target: Mutex::new(target),
+            cuts: watch::Sender::new(0),
+            held: watch::Sender::new(false),
+            refusing: watch::Sender::new(false),
+            bytes: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            planned: Mutex::new(Vec::new()),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
+        Ok(Self { port, shared, accepting })
+    }
+
+    /// Where to connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// New connections go to another target.
+    pub fn set_target(&self, target: SocketAddr) {
+        *self.shared.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
+    }
+
+    /// Resets every connection; new ones are welcome.
+    pub fn cut(&self) {
+        self.shared.cut();
+    }
+
+    /// Lets nothing pass until [`Relay::resume`]; connections stay open, new ones hang.
+    pub fn hold(&self) {
+        self.shared.held.send_replace(true);
+    }
+
+    /// Lets everything pass again.
+    pub fn resume(&self) {
+        self.shared.held.send_replace(false);
+    }
+
+    /// Resets every connection and every new one, as a broken network would; `false` mends it.
+    pub fn refuse(&self, refuse: bool) {
+        self.shared.refusing.send_replace(refuse);
+        if refuse {
+            self.cut();
+        }
+    }
+
+    /// Plans faults: each happens when this many more bytes (of both directions) have passed since now.
+    pub fn plan(&self, faults: impl IntoIterator<Item = (u64, Fault)>) {
+        let now = self.bytes();
+        let mut planned: Vec<_> = faults.into_iter().map(|(after, fault)| (now + after, fault)).collect();
+        planned.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        *self.shared.planned.lock().unwrap_or_else(PoisonError::into_inner) = planned;
+    }
+
+    /// Planned faults that have not happened yet.
+    pub fn faults_to_come(&self) -> usize {
+        self.shared.planned.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Bytes relayed so far, both directions.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Connections accepted since the start.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Shared {
+    fn cut(&self) {
+        self.cuts.send_modify(|count| *count += 1);
+    }
+
+    /// Counts bytes about to pass, and strikes with the faults that are due: true when the line was cut.
+    async fn strike(&self, count: u64) -> bool {
+        let so_far = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
+        let mut cut = false;
+        while let Some(fault) = self.next_due(so_far) {
+            match fault {
+                Fault::Cut => {
+                    self.cut();
+                    cut = true;
+                }
+                Fault::Hold(span) => {
+                    self.held.send_replace(true);
+                    tokio::time::sleep(span).await;
+                    self.held.send_replace(false);
+                }
+            }
+        }
+        cut
+    }
+
+    fn next_due(&self, so_far: u64) -> Option<Fault> {
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = planned.last().is_some_and(|(at, _)| *at <= so_far);
+        if due { planned.pop().map(|(_, fault)| fault) } else { None }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Dropped with this task, and every connection with it.
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        shared.accepted.fetch_add(1, Ordering::Relaxed);
+        while connections.try_join_next().is_some() {}
+        if *shared.refusing.borrow() {
+            client.set_zero_linger().ok();
+            continue;
+        }
+        connections.spawn(connection(client, Arc::clone(&shared)));
+    }
+}
+
+async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
+    let mut cuts = shared.cuts.subscribe();
+    let target = *shared.target.lock().unwrap_or_else(PoisonError::into_inner);
+    let Ok(mut server) = TcpStream::connect(target).await else {
+        client.set_zero_linger().ok();
+        return;
+    };
+    client.set_nodelay(true).ok();
+    server.set_nodelay(true).ok();
+    shared.connections.fetch_add(1, Ordering::Relaxed);
+    let cut = {
+        let (client_read, client_write) = client.split();
+        let (server_read, server_write) = server.split();
+        let up = pump(client_read, server_write, &shared);
+        let down = pump(server_read, client_write, &shared);
+        tokio::select! {
+            _ = cuts.changed() => true,
+            ended = async { tokio::try_join!(up, down) } => ended.is_err(),
+        }
+    };
+    if cut {
+        // With no lingering, dropping a socket resets the connection, as a cut line's firewall would.
+        client.set_zero_linger().ok();
+        server.set_zero_linger().ok();
+    }
+    shared.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// One direction was cut or reset: so is the other.
+struct Broken;
+
+/// Carries one direction to its orderly end.
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared) -> Result<(), Broken> {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut held = shared.held.subscribe();
+    loop {
+        let count = from.read(&mut buffer).await.map_err(|_| Broken)?;
+        if count == 0 {
+            return to.shutdown().await.map_err(|_| Broken);
+        }
+        held.wait_for(|held| !held).await.map_err(|_| Broken)?;
+        if shared.strike(count as u64).await {
+            return Err(Broken);
+        }
+        to.write_all(&buffer[..count]).await.map_err(|_| Broken)?;
+    }
+}
