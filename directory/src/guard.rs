@@ -31,8 +31,11 @@ const MAX_RESULT_BYTES: usize = 1024 * 1024;
 /// An LDAP result with controls is nested six deep.
 const MAX_NESTING: usize = 16;
 
-/// One read asks for this much: a few TLS records.
-const READ_BYTES: usize = 64 * 1024;
+/// The memory that reads go to, a few TLS records at a time.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// No read asks for less than one TLS record.
+const LEAST_READ_BYTES: usize = 16 * 1024;
 
 /// How many reads' worth of entries may wait: a bound on memory, and enough for reading and decoding to overlap.
 pub(crate) const WAITING_BATCHES: usize = 4;
@@ -61,7 +64,7 @@ pub(crate) async fn run(
 ) -> Result<(), GuardError> {
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let (mut from_local, mut to_local) = tokio::io::split(local);
-    let mut incoming = BytesMut::with_capacity(READ_BYTES);
+    let mut incoming = BytesMut::with_capacity(BLOCK_BYTES);
     let mut outgoing = BytesMut::with_capacity(4 * 1024);
     let mut sorted = Sorted::default();
     loop {
@@ -82,7 +85,10 @@ pub(crate) async fn run(
                 if let Some(code) = sorted.disconnected {
                     return Err(GuardError::Disconnected { code });
                 }
-                incoming.reserve(READ_BYTES);
+                // Values share these blocks: each is filled before the next is taken.
+                if incoming.capacity() - incoming.len() < LEAST_READ_BYTES {
+                    incoming.reserve(LEAST_READ_BYTES);
+                }
             }
             read = from_local.read_buf(&mut outgoing) => {
                 if !matches!(read, Ok(count) if count > 0) {

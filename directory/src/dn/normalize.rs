@@ -80,11 +80,11 @@ pub(super) fn write_attribute(attribute: &str, out: &mut String) {
 
 /// A value as `caseIgnoreMatch` compares it: RFC 4518 preparation (mapping, case folding, NFKC), spaces at the ends
 /// dropped and runs of them made one. Characters newer than the tables are lower-cased only.
-pub(super) fn prepare(text: &str) -> Cow<'_, str> {
+pub(super) fn prepare(text: &str) -> String {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         let mut out = String::with_capacity(text.len());
         write_plain(text, &mut out);
-        return Cow::Owned(out);
+        return out;
     }
     let folded = stringprep::x520prep(text, true).unwrap_or_else(|_| Cow::Owned(text.to_lowercase()));
     // The library folds character by character; what it leaves apart is composed here.
@@ -96,5 +96,5 @@ pub(super) fn prepare(text: &str) -> Cow<'_, str> {
         }
         out.push_str(word);
     }
-    Cow::Owned(out)
+    out
 }
