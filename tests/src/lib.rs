@@ -4,7 +4,12 @@
 //! Everything is killed by process id when it is dropped, and dies with the program that started it. The scenarios
 //! in `tests/tests` and the demo and benchmarks in `xtask` are built from it.
 
+pub mod agent;
+pub mod api;
+pub mod binaries;
 pub mod certificates;
+pub mod compare;
+pub mod control_plane;
 pub mod install;
 pub mod ldif;
 pub mod people;
@@ -13,6 +18,7 @@ pub mod postgres;
 pub mod process;
 pub mod relay;
 pub mod samba;
+pub mod site;
 pub mod slapd;
 pub mod squid;
 pub mod stage;

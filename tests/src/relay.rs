@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::ports::Port;
+use crate::{ports::Port, wait};
 
 /// What happens to the line at a planned point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,9 @@ pub enum Fault {
     /// Every connection is reset.
     Cut,
     /// Nothing passes for this long, in either direction; then it goes on.
-    Hold(Duration),
+    Pause(Duration),
+    /// Nothing passes until [`Relay::resume`]: the moment for a test to break something else.
+    Hold,
 }
 
 /// A relay from a port of its own to a target; gone when dropped.
@@ -90,6 +92,11 @@ impl Relay {
         self.shared.held.send_replace(false);
     }
 
+    /// Waits until a planned [`Fault::Hold`] has struck.
+    pub async fn struck(&self) -> Result<()> {
+        wait::until_true("the planned hold of the line", wait::SOON, || async { Ok(*self.shared.held.borrow()) }).await
+    }
+
     /// Resets every connection and every new one, as a broken network would; `false` mends it.
     pub fn refuse(&self, refuse: bool) {
         self.shared.refusing.send_replace(refuse);
@@ -148,7 +155,10 @@ impl Shared {
                     self.cut();
                     cut = true;
                 }
-                Fault::Hold(span) => {
+                Fault::Hold => {
+                    self.held.send_replace(true);
+                }
+                Fault::Pause(span) => {
                     self.held.send_replace(true);
                     tokio::time::sleep(span).await;
                     self.held.send_replace(false);
@@ -219,10 +229,10 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared) ->
         if count == 0 {
             return to.shutdown().await.map_err(|_| Broken);
         }
-        held.wait_for(|held| !held).await.map_err(|_| Broken)?;
         if shared.strike(count as u64).await {
             return Err(Broken);
         }
+        held.wait_for(|held| !held).await.map_err(|_| Broken)?;
         to.write_all(&buffer[..count]).await.map_err(|_| Broken)?;
     }
 }

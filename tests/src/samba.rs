@@ -26,6 +26,18 @@ pub const ADMIN_PASSWORD: &str = "Passw0rd!corp";
 /// Members of the large group `everyone`.
 pub const LARGE_GROUP: u32 = 3_000;
 
+/// The attributes that the agent is configured to read from people.
+pub const USER_ATTRIBUTES: [&str; 8] = [
+    "sAMAccountName",
+    "userPrincipalName",
+    "givenName",
+    "sn",
+    "displayName",
+    "mail",
+    "userAccountControl",
+    "objectSid",
+];
+
 /// Bump when what [`content`] writes changes.
 const CONTENT_VERSION: u32 = 1;
 /// Samba's tools are written for Debian's own Python.

@@ -78,6 +78,11 @@ impl Slapd {
         format!("ldaps://localhost:{}", self.tls_port.number())
     }
 
+    /// Where it listens with TLS.
+    pub fn ldaps_address(&self) -> std::net::SocketAddr {
+        self.tls_port.address()
+    }
+
     /// Certificate of the authority that issued the server's, PEM.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.join("ca.pem")

@@ -1,0 +1,261 @@
+//! The real agent: `postern-agent`, enrolled and configured in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+
+use crate::binaries::Binaries;
+use crate::certificates::write_private;
+use crate::people::{GROUP_ATTRIBUTES, USER_ATTRIBUTES};
+use crate::process::{Launch, Process, Signal};
+use crate::samba::{self, Samba};
+use crate::slapd::{self, Slapd};
+use crate::stage::Stage;
+use crate::wait;
+
+/// The agent's configuration file.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Settings {
+    /// The way to the control plane.
+    pub control_plane: ControlPlaneSettings,
+    /// The directories served.
+    #[serde(rename = "directory")]
+    pub directories: Vec<DirectorySettings>,
+}
+
+/// `[control_plane]`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ControlPlaneSettings {
+    /// HTTP proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+}
+
+/// `[[directory]]`.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "these are the keys of the configuration file, documented there")]
+pub struct DirectorySettings {
+    pub name: String,
+    pub urls: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    pub start_tls: bool,
+    pub allow_plaintext: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind_dn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind_password_file: Option<PathBuf>,
+    pub page_size: u32,
+    pub users: UsersSettings,
+    pub groups: GroupsSettings,
+}
+
+/// `[directory.users]`.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "these are the keys of the configuration file, documented there")]
+pub struct UsersSettings {
+    pub base_dns: Vec<String>,
+    pub filter: String,
+    pub unique_attribute: String,
+    pub attributes: Vec<String>,
+}
+
+/// `[directory.groups]`.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "these are the keys of the configuration file, documented there")]
+pub struct GroupsSettings {
+    pub base_dns: Vec<String>,
+    pub filter: String,
+    pub member_attribute: String,
+    pub attributes: Vec<String>,
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+impl DirectorySettings {
+    /// A test's OpenLDAP as the example configures one; the password file is written into `folder`.
+    pub fn slapd(name: &str, slapd: &Slapd, folder: &Path) -> Result<Self> {
+        let suffix = slapd::SUFFIX;
+        let settings = Self {
+            name: name.to_owned(),
+            urls: vec![slapd.ldaps_url()],
+            ca_file: Some(slapd.ca_file()),
+            start_tls: false,
+            allow_plaintext: false,
+            client_cert_file: None,
+            client_key_file: None,
+            bind_dn: Some(Slapd::reader_dn()),
+            bind_password_file: Some(folder.join(format!("{name}.secret"))),
+            page_size: 100,
+            users: UsersSettings {
+                base_dns: vec![format!("ou=people,{suffix}")],
+                filter: "(objectClass=inetOrgPerson)".to_owned(),
+                unique_attribute: "uid".to_owned(),
+                attributes: owned(&USER_ATTRIBUTES),
+            },
+            groups: GroupsSettings {
+                base_dns: vec![format!("ou=groups,{suffix}")],
+                filter: "(objectClass=groupOfNames)".to_owned(),
+                member_attribute: "member".to_owned(),
+                attributes: owned(&GROUP_ATTRIBUTES),
+            },
+        };
+        settings.set_password(slapd::READER_PASSWORD)?;
+        Ok(settings)
+    }
+
+    /// A test's Active Directory.
+    pub fn samba(name: &str, samba: &Samba, folder: &Path) -> Result<Self> {
+        let settings = Self {
+            name: name.to_owned(),
+            urls: vec![samba.ldaps_url()],
+            ca_file: Some(samba.ca_file()),
+            start_tls: false,
+            allow_plaintext: false,
+            client_cert_file: None,
+            client_key_file: None,
+            bind_dn: Some(samba::ADMIN.to_owned()),
+            bind_password_file: Some(folder.join(format!("{name}.secret"))),
+            page_size: 500,
+            users: UsersSettings {
+                base_dns: vec![Samba::staff_dn()],
+                filter: "(&(objectCategory=person)(objectClass=user))".to_owned(),
+                unique_attribute: "sAMAccountName".to_owned(),
+                attributes: owned(&samba::USER_ATTRIBUTES),
+            },
+            groups: GroupsSettings {
+                base_dns: vec![Samba::staff_dn()],
+                filter: "(objectClass=group)".to_owned(),
+                member_attribute: "member".to_owned(),
+                attributes: owned(&["cn", "description"]),
+            },
+        };
+        settings.set_password(samba::ADMIN_PASSWORD)?;
+        Ok(settings)
+    }
+
+    /// Writes the bind password's file anew, as a secret store that rotates it would.
+    pub fn set_password(&self, password: &str) -> Result<()> {
+        let file = self.bind_password_file.as_ref().context("no password file")?;
+        write_private(file, password.as_bytes())
+    }
+}
+
+/// An agent's folder and, once started, its process; killed when dropped.
+#[derive(Debug)]
+pub struct Agent {
+    binaries: Binaries,
+    folder: PathBuf,
+    process: Option<Process>,
+}
+
+impl Agent {
+    /// An agent that is configured and not enrolled.
+    pub fn configured(stage: &Stage, binaries: &Binaries, settings: &Settings) -> Result<Self> {
+        let agent = Self { binaries: binaries.clone(), folder: stage.folder("agent")?, process: None };
+        std::fs::create_dir(agent.state_dir())?;
+        agent.configure(settings)?;
+        Ok(agent)
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where it keeps key and certificate.
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// Its configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.join("agent.toml")
+    }
+
+    /// Writes its configuration file; a running agent sees it after [`Agent::reload`].
+    pub fn configure(&self, settings: &Settings) -> Result<()> {
+        write_private(&self.config_file(), toml::to_string(settings)?.as_bytes())
+    }
+
+    /// A command of the program, with its configuration and state.
+    pub fn command(&self, name: &str) -> Launch {
+        let program = Launch::new("agent", &self.binaries.agent).arg(name);
+        program.arg("--config").arg(self.config_file()).arg("--state-dir").arg(self.state_dir())
+    }
+
+    /// Tries to enroll it, and returns what that printed.
+    pub async fn try_enroll(&self, token: &str) -> Result<Output> {
+        self.command("enroll").args(["--token", token]).output().await
+    }
+
+    /// Enrolls it.
+    pub async fn enroll(&self, token: &str) -> Result<()> {
+        self.command("enroll").args(["--token", token]).success().await.map(drop)
+    }
+
+    /// Starts it; it may still have to find its way to the control plane.
+    pub fn start(&mut self, stage: &Stage) -> Result<()> {
+        self.process = Some(self.command("run").start(stage)?);
+        Ok(())
+    }
+
+    /// Its process, while it runs.
+    pub fn process(&mut self) -> Result<&mut Process> {
+        self.process.as_mut().context("the agent does not run")
+    }
+
+    /// What it has logged since it was last started.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(mut process) => process.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Kills it where it runs, and starts it again.
+    pub async fn restart(&mut self, stage: &Stage) -> Result<()> {
+        self.kill().await?;
+        self.start(stage)
+    }
+
+    /// SIGTERM, and waits for the orderly end, which must be a success.
+    pub async fn terminate(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("the agent does not run")?;
+        let status = process.terminate(wait::SOON).await?;
+        ensure!(status.success(), "the agent ended with {status} after SIGTERM:\n{}", process.log());
+        Ok(())
+    }
+
+    /// SIGHUP.
+    pub fn reload(&mut self) -> Result<()> {
+        self.process()?.signal(Signal::HUP)
+    }
+
+    /// Runs `postern-agent check --json`.
+    pub async fn check(&self) -> Result<(bool, serde_json::Value)> {
+        let output = self.command("check").arg("--json").output().await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report = serde_json::from_str(&text)
+            .with_context(|| format!("no JSON: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
+        Ok((output.status.success(), report))
+    }
+
+    /// Runs `postern-agent status`.
+    pub async fn status(&self) -> Result<String> {
+        self.command("status").success().await
+    }
+}

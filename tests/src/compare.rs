@@ -1,0 +1,99 @@
+//! Does the control plane hold what the directory holds? Every scenario ends with this question.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::api::{Account, Api};
+use crate::ldif::Entry;
+use crate::people::{GROUP_ATTRIBUTES, USER_ATTRIBUTES};
+use crate::slapd::Slapd;
+
+/// Accounts, users, groups and memberships against an OpenLDAP of [`crate::people`].
+pub async fn openldap(api: &Api, directory: &str, slapd: &Slapd) -> Result<()> {
+    let (entries, accounts) = (slapd.users().await?, api.accounts(directory, "user").await?);
+    same_accounts(&entries, &accounts, "entryUUID", &USER_ATTRIBUTES).context("user accounts")?;
+    users(api, &entries, &accounts).await.context("users")?;
+    let (groups, group_accounts) = (slapd.groups().await?, api.accounts(directory, "group").await?);
+    same_accounts(&groups, &group_accounts, "entryUUID", &GROUP_ATTRIBUTES).context("group accounts")?;
+    memberships(api, &groups, &accounts, &group_accounts).await.context("memberships")
+}
+
+/// Every entry is an account with the same external id, DN and attributes, none marked missing; every account that
+/// is not an entry is marked missing.
+pub fn same_accounts(entries: &[Entry], accounts: &[Account], external_id: &str, attributes: &[&str]) -> Result<()> {
+    let by_id: BTreeMap<&str, &Account> =
+        accounts.iter().map(|account| (account.external_id.as_str(), account)).collect();
+    ensure!(by_id.len() == accounts.len(), "two accounts have one external id");
+    let mut present = BTreeSet::new();
+    for entry in entries {
+        let id = entry.text(external_id);
+        let Some(account) = by_id.get(id.as_str()) else { bail!("{} ({id}) is no account", entry.dn) };
+        ensure!(account.missing_since.is_none(), "{} is there and marked missing", entry.dn);
+        ensure!(account.dn == entry.dn, "account {} is {} in the directory", account.dn, entry.dn);
+        for name in attributes {
+            let held = account_values(account, name)?;
+            ensure!(held == entry.values(name), "{}: {name} is {held:?}, not {:?}", entry.dn, entry.values(name));
+        }
+        present.insert(id);
+    }
+    let believed = accounts.iter().filter(|account| account.missing_since.is_none());
+    let gone: Vec<&str> =
+        believed.filter(|account| !present.contains(&account.external_id)).map(|account| account.dn.as_str()).collect();
+    ensure!(gone.is_empty(), "gone from the directory and not marked missing: {gone:?}");
+    Ok(())
+}
+
+fn account_values(account: &Account, name: &str) -> Result<Vec<Vec<u8>>> {
+    let found = account.attributes.iter().find(|(held, _)| held.eq_ignore_ascii_case(name));
+    found.map_or_else(|| Ok(Vec::new()), |(_, values)| values.iter().map(crate::api::AttributeValue::bytes).collect())
+}
+
+/// Every person is a user with the names that the default mapping gives.
+async fn users(api: &Api, entries: &[Entry], accounts: &[Account]) -> Result<()> {
+    let users: BTreeMap<String, _> = api.users().await?.into_iter().map(|user| (user.id.clone(), user)).collect();
+    let user_of: BTreeMap<&str, Option<&String>> =
+        accounts.iter().map(|account| (account.external_id.as_str(), account.user_id.as_ref())).collect();
+    for entry in entries {
+        let id = user_of.get(entry.text("entryUUID").as_str()).copied().flatten();
+        let Some(user) = id.and_then(|id| users.get(id)) else { bail!("{} is no user", entry.dn) };
+        let expected = [
+            ("user_name", Some(user.user_name.clone()), "uid"),
+            ("given_name", user.given_name.clone(), "givenName"),
+            ("family_name", user.family_name.clone(), "sn"),
+            ("display_name", user.display_name.clone(), "displayName"),
+            ("email", user.email.clone(), "mail"),
+        ];
+        for (field, value, attribute) in expected {
+            let wanted = entry.text(attribute);
+            ensure!(value.as_deref() == Some(wanted.as_str()), "{}: {field} is {value:?}, not {wanted}", entry.dn);
+        }
+        ensure!(user.active, "{} is not active", entry.dn);
+    }
+    Ok(())
+}
+
+/// Every group has the members of its entry, users as users and groups as groups.
+async fn memberships(api: &Api, groups: &[Entry], users: &[Account], group_accounts: &[Account]) -> Result<()> {
+    let by_dn = |accounts: &[Account], id: fn(&Account) -> Option<String>| -> BTreeMap<String, Option<String>> {
+        let present = accounts.iter().filter(|account| account.missing_since.is_none());
+        present.map(|account| (account.dn.to_lowercase(), id(account))).collect()
+    };
+    let mut identities = by_dn(users, |account| account.user_id.clone());
+    let group_ids = by_dn(group_accounts, |account| account.group_id.clone());
+    identities.extend(group_ids.clone());
+    for entry in groups {
+        let id = group_ids.get(&entry.dn.to_lowercase()).cloned().flatten();
+        let id = id.with_context(|| format!("{} is no group", entry.dn))?;
+        let group = crate::api::Group { id, display_name: entry.text("cn") };
+        let held: BTreeSet<String> = api.members(&group).await?.into_iter().filter_map(|member| member.id).collect();
+        let wanted: BTreeSet<String> = entry
+            .values("member")
+            .iter()
+            .filter_map(|member| identities.get(&String::from_utf8_lossy(member).to_lowercase()).cloned().flatten())
+            .collect();
+        let (more, fewer) = (held.difference(&wanted).count(), wanted.difference(&held).count());
+        ensure!(more + fewer == 0, "{}: {more} members too many, {fewer} too few of {}", entry.dn, wanted.len());
+    }
+    Ok(())
+}
