@@ -78,7 +78,16 @@ pub enum Class {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server cannot be reached over TCP, its name not resolved included.
+    /// The server's name has no address.
+    #[error("cannot resolve the host of {url}")]
+    Resolve {
+        /// The server.
+        url: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The server cannot be reached over TCP.
     #[error("cannot connect to {url}")]
     Connect {
         /// The server.
@@ -230,7 +239,8 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Connect { source, .. } if source.kind() == io::ErrorKind::TimedOut => Class::Timeout,
-            Self::Connect { .. }
+            Self::Resolve { .. }
+            | Self::Connect { .. }
             | Self::Tls { .. }
             | Self::StartTls { .. }
             | Self::Lost { .. }

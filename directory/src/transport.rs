@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 use crate::ber::{self, Malformed, Reader};
@@ -50,8 +50,12 @@ pub(crate) async fn connect(config: &DirectoryConfig, url: &ServerUrl) -> Result
 /// Resolves the name and opens the TCP connection.
 pub(crate) async fn tcp(url: &ServerUrl, limit: Duration) -> Result<TcpStream, Error> {
     let failed = |source| Error::Connect { url: url.text.clone(), source };
-    let connecting = TcpStream::connect((url.host.as_str(), url.port));
-    let stream = tokio::time::timeout(limit, connecting).await.map_err(|_| failed(io::ErrorKind::TimedOut.into()))?;
+    let resolved = tokio::time::timeout(limit, lookup_host((url.host.as_str(), url.port))).await;
+    let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let addresses: Vec<_> = resolved.map_err(|source| Error::Resolve { url: url.text.clone(), source })?.collect();
+    let stream = tokio::time::timeout(limit, TcpStream::connect(addresses.as_slice()))
+        .await
+        .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?;
     let stream = stream.map_err(failed)?;
     // Requests are small and waited for.
     stream.set_nodelay(true).map_err(failed)?;

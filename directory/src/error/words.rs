@@ -7,6 +7,7 @@ impl Error {
     /// What happened, in words that hold no URL, DN, filter, path or value of the configuration: fit to leave the site.
     pub fn public_message(&self) -> String {
         match self {
+            Self::Resolve { .. } => "the name of the directory server cannot be resolved".to_owned(),
             Self::Connect { source, .. } => format!("the directory server cannot be reached ({})", source.kind()),
             Self::Tls { failure, .. } => format!("TLS with the directory server failed: {}", failure.public()),
             Self::StartTls { code, .. } => format!("the directory server refused STARTTLS ({})", result_name(*code)),
@@ -44,6 +45,7 @@ impl Error {
     /// What an administrator can do about it. Names keys of the configuration, never their values.
     pub fn cure(&self) -> Option<String> {
         let text = match self {
+            Self::Resolve { .. } => "check the host name in urls and this machine's DNS",
             Self::Connect { .. } => {
                 "check host and port in urls, that the server runs, and that no firewall stands between it and the agent"
             }
@@ -146,7 +148,10 @@ impl TlsFailure {
                 "check client_cert_file and client_key_file, and that the server trusts their issuer"
             }
             Self::NotTls => "use the server's LDAPS port (636), or ldap:// with start_tls = true",
-            Self::Other => "look in the directory server's log; it may speak only TLS versions before 1.2",
+            Self::Other => {
+                "look in the directory server's log: it may expect ldap:// with start_tls = true on this port, or speak \
+                 only TLS versions before 1.2"
+            }
         }
     }
 }

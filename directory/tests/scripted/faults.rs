@@ -1,0 +1,193 @@
+//! Servers that misbehave. Whatever they do, the reading ends with an error that says what, and never as if complete.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use postern_directory::{Class, Step};
+use tokio_util::sync::CancellationToken;
+
+use crate::play::*;
+
+/// Well-behaved, but for the search with this cookie.
+async fn failing_at(cookie: &'static str, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Server {
+    Server::start(move |request| {
+        let here =
+            request.base == "ou=people,dc=x" && request.page.as_ref().is_some_and(|page| page.1 == cookie.as_bytes());
+        if here { answer(request) } else { well_behaved(request, 7) }
+    })
+    .await
+}
+
+/// Reads until the error, which must be an early end after `users` users.
+async fn early_end(server: &Server, users: u64) -> Error {
+    let (_, error) = all(directory(server).enumerate(CancellationToken::new())).await;
+    let error = error.expect("an error");
+    assert_eq!(error.progress().expect("how far it got").users, users, "{error:?}");
+    assert!(!error.public_message().contains("dc=x"), "{}", error.public_message());
+    error
+}
+
+#[tokio::test]
+async fn everything_is_read_page_by_page() {
+    let server = Server::start(|request| well_behaved(request, 7)).await;
+    let (pages, error) = all(directory(&server).enumerate(CancellationToken::new())).await;
+    assert!(error.is_none(), "{error:?}");
+    let sizes: Vec<usize> = pages.iter().map(|page| page.records.len()).collect();
+    assert_eq!(sizes, [2, 2, 2, 1]);
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_size_limit_half_way_is_an_error_that_says_how_far_it_got() {
+    let server = failing_at("4", |request| {
+        Answer::Send(vec![user(request.id, 4), message(request.id, 0x65, &done(4, b"size limit of cn=reader,dc=x"))])
+    })
+    .await;
+    let error = early_end(&server, 4).await;
+    assert_eq!((error.class(), error.ldap_result_code(), error.retryable()), (Class::Directory, Some(4), false));
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_paging_proves_nothing() {
+    let server =
+        failing_at("", |request| Answer::Send(vec![user(request.id, 1), message(request.id, 0x65, &done(0, b""))]))
+            .await;
+    let error = early_end(&server, 0).await;
+    assert!(matches!(&error, Error::Ended { source, .. } if matches!(**source, Error::NoPaging)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up() {
+    let server = failing_at("2", |_| Answer::Hang).await;
+    let error = early_end(&server, 2).await;
+    assert_eq!((error.class(), error.retryable()), (Class::Timeout, true));
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_an_error_and_not_an_end() {
+    let server = failing_at("2", |request| {
+        let whole = user(request.id, 2);
+        Answer::SendAndClose(whole[..whole.len() - 3].to_vec())
+    })
+    .await;
+    let error = early_end(&server, 2).await;
+    assert_eq!((error.class(), error.retryable()), (Class::Unreachable, true));
+}
+
+#[tokio::test]
+async fn a_notice_of_disconnection_is_understood() {
+    let server = failing_at("2", |_| Answer::Send(vec![message(0, 0x78, &done(52, b"shutting down"))])).await;
+    let error = early_end(&server, 2).await;
+    assert_eq!((error.class(), error.ldap_result_code()), (Class::Unreachable, Some(52)));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_ldap_are_told() {
+    let server = failing_at("2", |_| Answer::SendAndClose(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
+    assert_eq!(early_end(&server, 2).await.class(), Class::Directory);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_ldap_library_is_that_operations_error() {
+    // It takes the diagnostic text for UTF-8 and panics where it is not.
+    let server = failing_at("2", |request| Answer::Send(vec![message(request.id, 0x65, &done(0, b"\xff\xfe"))])).await;
+    let error = early_end(&server, 2).await;
+    assert_eq!(error.class(), Class::Internal);
+    let looked_up = directory(&server).lookup_user("nobody").await;
+    assert!(matches!(looked_up, Err(Error::Panicked { step: Step::Search } | Error::Ambiguous)), "{looked_up:?}");
+}
+
+#[tokio::test]
+async fn a_panic_in_an_operation_of_ours_is_that_operations_error() {
+    let server = Server::start(|request| Answer::Send(vec![message(request.id, 0x61, &done(0, b"\xff\xfe"))])).await;
+    let error = directory(&server).flavour().await.expect_err("a panic");
+    assert!(matches!(error, Error::Panicked { step: Step::Bind }), "{error:?}");
+}
+
+#[tokio::test]
+async fn another_server_takes_over() {
+    let busy = Server::start(|request| Answer::Send(vec![message(request.id, 0x61, &done(51, b""))])).await;
+    let good = Server::start(|request| well_behaved(request, 1)).await;
+    let gone = { Server::start(|_| Answer::Close).await.url() };
+    let directory = Directory::new(config(&[gone, busy.url(), good.url()])).expect("valid");
+    for _ in 0..2 {
+        let (pages, error) = all(directory.enumerate(CancellationToken::new())).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(pages.len(), 1);
+    }
+    assert_eq!(busy.connections.load(Ordering::SeqCst), 1, "the server that worked is asked first");
+}
+
+#[tokio::test]
+async fn after_three_wrong_passwords_the_server_is_left_alone() {
+    let server = Server::start(|request| {
+        let subcode = b"80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 533, v2580";
+        Answer::Send(vec![message(request.id, 0x61, &done(49, subcode))])
+    })
+    .await;
+    let other = Server::start(|request| well_behaved(request, 1)).await;
+    let directory = Directory::new(config(&[server.url(), other.url()])).expect("valid");
+    for _ in 0..3 {
+        let error = directory.flavour().await.expect_err("refused");
+        assert_eq!((error.class(), error.ldap_result_code()), (Class::Credentials, Some(49)));
+        assert!(error.public_message().contains("disabled"), "{}", error.public_message());
+    }
+    for _ in 0..5 {
+        let error = directory.flavour().await.expect_err("throttled");
+        assert!(matches!(error, Error::Throttled { .. }), "{error:?}");
+    }
+    assert_eq!(server.count(Request::is_bind), 3);
+    assert_eq!(other.count(Request::is_bind), 0, "a wrong password is wrong on every server");
+}
+
+#[tokio::test]
+async fn reading_stays_at_most_two_pages_ahead() {
+    let server = Server::start(|request| well_behaved(request, 100)).await;
+    let searches = |server: &Server| server.count(|request| request.base == "ou=people,dc=x");
+    let mut enumeration = directory(&server).enumerate(CancellationToken::new());
+    for consumed in 0..10 {
+        let ahead = async {
+            while searches(&server) < consumed + 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(BOUND, ahead).await.expect("reading goes on without the consumer");
+        assert_eq!(searches(&server), consumed + 2);
+        enumeration.next().await.expect("a page").expect("entries");
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_reading_ends_at_once() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = failing_at("4", move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Answer::Hang
+    })
+    .await;
+    let cancel = CancellationToken::new();
+    let enumeration = directory(&server).enumerate(cancel.clone());
+    let cancelling = async {
+        while asked.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let ((_, error), ()) = tokio::join!(all(enumeration), cancelling);
+    assert_eq!(error.expect("an error").class(), Class::Canceled);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_no_account_is_reported_and_the_rest_goes_on() {
+    let server = failing_at("2", |request| {
+        let nameless = entry(request.id, b"uid=x,ou=people,dc=x", &[("uid", &[b"x"])]);
+        Answer::Send(vec![nameless, user(request.id, 3), done_paged(request.id, 0, b"4")])
+    })
+    .await;
+    let (pages, error) = all(directory(&server).enumerate(CancellationToken::new())).await;
+    assert!(error.is_none(), "{error:?}");
+    let unusable: Vec<_> = pages.iter().flat_map(|page| &page.unusable).map(|unusable| unusable.dn.as_str()).collect();
+    assert_eq!(unusable, ["uid=x,ou=people,dc=x"]);
+    assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 6);
+}

@@ -1,0 +1,11 @@
+//! What a real server rarely does, played by a scripted one: ranges as Windows sends them, hangs, broken answers, limits
+//! hit half way, wrong passwords, and a server that goes away.
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod play;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod windows;
