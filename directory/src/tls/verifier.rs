@@ -1,6 +1,7 @@
 //! The check of a server's certificate: webpki's, which always verifies the host name, plus two things. It remembers what
-//! was shown, for the diagnosis; and a self-signed server certificate that stands in `ca_file` itself is accepted, as
-//! small sites run their servers, with name and dates verified all the same.
+//! was shown, for the diagnosis; and where the site names its own authority in `ca_file`, it is as lenient as other LDAP
+//! clients are, with name and dates verified all the same: a self-signed server certificate that stands in the file itself
+//! is accepted, and one without any `subjectAltName` (Samba makes such) is known by its common name.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -90,6 +91,12 @@ impl ServerCertVerifier for Verifier {
         let verdict = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verdict {
             Ok(verified) => Ok(verified),
+            // The name is looked at last: the chain and the dates are good.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.pinned.is_empty() && is_common_name(end_entity, server_name) => {
+                Ok(ServerCertVerified::assertion())
+            }
             Err(error) => self.verify_pinned(end_entity, server_name, now).unwrap_or(Err(error)),
         }
     }
@@ -117,6 +124,19 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Whether a certificate without subject alternative names has this host for its only common name.
+fn is_common_name(end_entity: &CertificateDer<'_>, server_name: &ServerName<'_>) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(end_entity) else { return false };
+    let ServerName::DnsName(wanted) = server_name else { return false };
+    let mut names = certificate.subject().iter_common_name();
+    matches!(certificate.subject_alternative_name(), Ok(None))
+        && names
+            .next()
+            .and_then(|name| name.as_str().ok())
+            .is_some_and(|name| name.eq_ignore_ascii_case(wanted.as_ref()))
+        && names.next().is_none()
+}
+
 fn summary(der: &CertificateDer<'static>) -> CertificateSummary {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else { return CertificateSummary::default() };
     let names = certificate.subject_alternative_name().ok().flatten();
@@ -138,5 +158,79 @@ fn name(general: &GeneralName<'_>) -> Option<String> {
             Err(_) => <[u8; 16]>::try_from(*bytes).ok().map(|sixteen| std::net::Ipv6Addr::from(sixteen).to_string()),
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls_pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    fn certificate(name: &str) -> CertificateDer<'static> {
+        let pem = match name {
+            "authority" => include_str!("fixtures/authority.pem"),
+            "named" => include_str!("fixtures/named.pem"),
+            "common-name" => include_str!("fixtures/common-name.pem"),
+            _ => include_str!("fixtures/self-signed.pem"),
+        };
+        CertificateDer::from_pem_slice(pem.as_bytes()).expect("a fixture")
+    }
+
+    /// Whether a server that shows `shown` is taken for `host`, and what the failure is called.
+    fn verify(trusted: &str, own: bool, shown: &str, host: &str) -> Result<(), String> {
+        let trusted = certificate(trusted);
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.clone()).expect("a root");
+        let pinned = if own { vec![trusted] } else { Vec::new() };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new(roots, pinned, provider).expect("a verifier");
+        let host = ServerName::try_from(host.to_owned()).expect("a host");
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_900_000_000));
+        let verdict = verifier.verify_server_cert(&certificate(shown), &[], &host, &[], now);
+        assert_eq!(verifier.presented().len(), 1);
+        verdict.map(|_| ()).map_err(|error| match error {
+            rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => "name".to_owned(),
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => "issuer".to_owned(),
+            other => format!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_host_name_is_always_verified() {
+        assert_eq!(verify("authority", true, "named", "ldap.corp.example"), Ok(()));
+        assert_eq!(verify("authority", true, "named", "evil.corp.example"), Err("name".to_owned()));
+        assert_eq!(
+            verify("authority", true, "named", "other.corp.example"),
+            Err("name".to_owned()),
+            "a common name counts only alone"
+        );
+        assert_eq!(verify("authority", true, "named", "127.0.0.1"), Err("name".to_owned()));
+        assert_eq!(verify("self-signed", true, "named", "ldap.corp.example"), Err("issuer".to_owned()));
+    }
+
+    #[test]
+    fn a_common_name_is_enough_under_an_authority_of_ones_own() {
+        assert_eq!(verify("authority", true, "common-name", "ldap.corp.example"), Ok(()));
+        assert_eq!(verify("authority", true, "common-name", "evil.corp.example"), Err("name".to_owned()));
+        assert_eq!(verify("authority", false, "common-name", "ldap.corp.example"), Err("name".to_owned()));
+    }
+
+    #[test]
+    fn a_self_signed_certificate_in_the_ca_file_is_trusted_for_its_own_name() {
+        assert_eq!(verify("self-signed", true, "self-signed", "ldap.corp.example"), Ok(()));
+        assert_eq!(verify("self-signed", true, "self-signed", "evil.corp.example"), Err("name".to_owned()));
+        assert!(verify("authority", true, "self-signed", "ldap.corp.example").is_err());
+        assert!(verify("self-signed", false, "self-signed", "ldap.corp.example").is_err());
+    }
+
+    #[test]
+    fn what_a_certificate_says_is_told() {
+        let summary = summary(&certificate("named"));
+        assert_eq!(
+            (summary.subject.as_str(), summary.issuer.as_str()),
+            ("CN=other.corp.example", "CN=Fixture Authority")
+        );
+        assert_eq!(summary.names, ["ldap.corp.example"]);
     }
 }
