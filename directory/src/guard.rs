@@ -165,7 +165,14 @@ fn disconnection_code(message: &[u8]) -> Option<u32> {
     u32::try_from(ber::integer(response.expect(ber::ENUMERATED).ok()?).ok()?).ok()
 }
 
-/// How many continuation references a batch holds, which are counted and not chased.
+/// The entries in a stream, as the fuzzer wants them.
+pub(crate) fn sort_for_fuzzing(stream: &mut BytesMut) -> Batch {
+    let mut sorted = Sorted::default();
+    let _ = sorted.take_from(stream);
+    sorted.entries
+}
+
+/// Whether this is a continuation reference, which is counted and not chased.
 pub(crate) fn is_reference(message: &Bytes) -> bool {
     envelope(message).is_ok_and(|(_, operation)| operation == SEARCH_RESULT_REFERENCE)
 }

@@ -16,6 +16,8 @@ mod enumerate;
 mod error;
 pub mod filter;
 mod flavour;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod lookup;
 mod range;

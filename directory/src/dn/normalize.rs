@@ -6,6 +6,9 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Dn, ParseError};
 
+/// More rounds of folding and composing than any text was seen to need.
+const MAX_ROUNDS: usize = 4;
+
 /// [`Dn::normalized`] of a text, in one pass for the plain names that nearly all are.
 pub fn normalize(text: &str) -> Result<String, ParseError> {
     match plain(text) {
@@ -81,15 +84,30 @@ pub(super) fn write_attribute(attribute: &str, out: &mut String) {
 /// A value as `caseIgnoreMatch` compares it: RFC 4518 preparation (mapping, case folding, NFKC), spaces at the ends
 /// dropped and runs of them made one. Characters newer than the tables are lower-cased only.
 pub(super) fn prepare(text: &str) -> String {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        let mut out = String::with_capacity(text.len());
+    let mut prepared = prepare_once(text);
+    // What is composed or taken apart may fold once more, for characters newer than the tables.
+    for _ in 0..MAX_ROUNDS {
+        if is_printable_ascii(&prepared) && !prepared.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            break;
+        }
+        let again = prepare_once(&prepared);
+        if again == prepared {
+            break;
+        }
+        prepared = again;
+    }
+    prepared
+}
+
+fn prepare_once(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    if is_printable_ascii(text) {
         write_plain(text, &mut out);
         return out;
     }
     let folded = stringprep::x520prep(text, true).unwrap_or_else(|_| Cow::Owned(text.to_lowercase()));
     // The library folds character by character; what it leaves apart is composed here.
     let folded: String = folded.nfkc().collect();
-    let mut out = String::with_capacity(folded.len());
     for word in folded.split(' ').filter(|word| !word.is_empty()) {
         if !out.is_empty() {
             out.push(' ');
@@ -97,4 +115,8 @@ pub(super) fn prepare(text: &str) -> String {
         out.push_str(word);
     }
     out
+}
+
+fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
