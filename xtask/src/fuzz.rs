@@ -17,7 +17,8 @@ pub struct Arguments {
 
 /// Runs all targets of fuzz/fuzz_targets, each from its corpus in fuzz/corpus.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let nightly = Command::new("rustc").args(["+nightly", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let nightly =
+        Command::new("rustc").args(["+nightly", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !nightly.is_ok_and(|status| status.success()) {
         println!("no nightly compiler here: fuzzing is left out; `cargo xtask test` has replayed the corpora");
         return Ok(());

@@ -1,7 +1,10 @@
 //! `cargo xtask`: everything that is done to Postern from outside of it. Run it without arguments for the list.
 
+mod bench;
+mod demo;
 mod docs;
 mod fuzz;
+mod line;
 mod steps;
 mod test;
 mod tools;
@@ -18,8 +21,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Runs the main job on this machine with a real OpenLDAP, and stays up until Ctrl-C.
+    Demo(demo::Arguments),
     /// Installs the servers that the tests need and runs all tests, or those whose names contain the filter.
     Test(test::Arguments),
+    /// Measures an import, many sessions, or a command's round trip.
+    Bench(bench::Arguments),
     /// Writes the generated references in docs/, or checks that they are what the code produces.
     Docs(docs::Arguments),
     /// Fuzzes every target for a while, where the toolchain can.
@@ -30,7 +37,9 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Tool(arguments) => tools::run(&arguments),

@@ -1,5 +1,8 @@
 //! `cargo xtask test`: the README's test command.
 
+use postern_tests::install;
+
+use crate::steps::runtime;
 use crate::{steps, tools};
 
 #[derive(clap::Args)]
@@ -10,7 +13,8 @@ pub struct Arguments {
 
 /// Installs what is missing, builds both programs, and runs unit, property, conformance and scenario tests.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    postern_tests::install::everything()?;
+    println!("» installing what is missing of slapd, Samba, PostgreSQL and squid");
+    runtime()?.block_on(install::ensure(&install::Server::ALL))?;
     let mut build = steps::cargo();
     steps::run("building", build.args(["build", "--workspace", "--bins"]))?;
 
@@ -24,7 +28,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     if arguments.filter.is_none() {
         let mut examples = steps::cargo();
-        steps::run("testing the examples in documentation", examples.args(["test", "--workspace", "--doc", "--quiet"]))?;
+        steps::run(
+            "testing the examples in documentation",
+            examples.args(["test", "--workspace", "--doc", "--quiet"]),
+        )?;
     }
     Ok(())
 }

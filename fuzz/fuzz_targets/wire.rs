@@ -1,0 +1,4 @@
+//! See `targets::wire`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| postern_fuzz::targets::wire(bytes));

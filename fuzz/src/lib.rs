@@ -1,0 +1,2 @@
+//! What the fuzz targets call.
+pub mod targets;

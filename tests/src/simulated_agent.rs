@@ -1,0 +1,125 @@
+//! Simulated agents: the real agent library with its real key, certificate and streams, before a directory that follows
+//! a script instead of speaking LDAP. Thousands of them fit into one process, `postern-fleet`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use postern_agent::identity::IdentitySource;
+use postern_agent::identity::enroll::Enrollment;
+use postern_agent::link::TlsDial;
+use postern_agent::link::proxy::ProxyRule;
+use postern_agent::served::Served;
+use postern_agent::served::scripted::ScriptedDirectory;
+use postern_agent::{Agent, Options, Parts};
+use postern_proto::enrollment_token::EnrollmentToken;
+use postern_runtime::clock::SystemClock;
+use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::supervise::Supervisor;
+
+use crate::api::Api;
+use crate::process::{Launch, Process};
+use crate::stage::Stage;
+use crate::wait;
+
+/// Tokens made and agents enrolled at the same time.
+const AT_ONCE: usize = 32;
+
+/// A running simulated agent; it stops when dropped.
+pub struct SimulatedAgent {
+    /// The agent.
+    pub agent: Agent,
+    shutdown: Shutdown,
+}
+
+impl Drop for SimulatedAgent {
+    fn drop(&mut self) {
+        self.shutdown.stop();
+        self.shutdown.cut();
+    }
+}
+
+impl SimulatedAgent {
+    /// Enrolls with a token and starts, serving one scripted directory.
+    pub async fn start(token: &str, directory: ScriptedDirectory) -> Result<Self> {
+        let token: EnrollmentToken = token.parse().context("no enrollment token")?;
+        let clock = SystemClock::shared();
+        let shutdown = Shutdown::new();
+        let supervisor = Supervisor::new(shutdown.clone());
+        let proxy = ProxyRule::from_setting(None)?;
+        let enrollment = Enrollment {
+            proxy: proxy.clone(),
+            agent_name: directory.name().to_owned(),
+            clock: clock.clone(),
+            supervisor: supervisor.clone(),
+        };
+        let enrolled = enrollment.enroll(&token).await.map_err(|error| anyhow!("cannot enroll: {error:?}"))?;
+        let identity = IdentitySource::in_memory(enrolled.identity);
+        let agent = Agent::start(Parts {
+            dial: Arc::new(TlsDial::new(identity.clone(), proxy, clock.clone())),
+            identity: Some(identity),
+            directories: vec![Arc::new(directory) as Arc<dyn Served>],
+            policy: postern_agent::policy::Policy::default(),
+            options: Options::default(),
+            supervisor,
+            clock,
+        });
+        Ok(Self { agent, shutdown })
+    }
+}
+
+/// Enrolls and starts an agent for each token; agent number N serves [`Fleet::directory`] N.
+pub async fn start_all(tokens: Vec<String>, users: usize) -> Result<Vec<SimulatedAgent>> {
+    let starting = tokens.into_iter().enumerate().map(|(number, token)| async move {
+        let number = u32::try_from(number)?;
+        let directory = ScriptedDirectory::populated(Fleet::directory(number), users, 500);
+        SimulatedAgent::start(&token, directory).await
+    });
+    stream::iter(starting).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Many simulated agents in a process of their own, so that their memory and processor time are not the server's.
+#[derive(Debug)]
+pub struct Fleet {
+    process: Process,
+}
+
+impl Fleet {
+    /// Name of the directory that agent number N serves.
+    pub fn directory(number: u32) -> String {
+        format!("fleet-{number:05}")
+    }
+
+    /// Makes tokens, starts `program` (`postern-fleet`) with them, and waits until all agents are connected.
+    pub async fn start(stage: &Stage, program: &Path, api: &Api, agents: u32) -> Result<Self> {
+        let tokens: Vec<String> =
+            stream::iter(0..agents).map(|_| api.enrollment_token()).buffer_unordered(AT_ONCE).try_collect().await?;
+        let mut process = Launch::new("fleet", program).input(tokens.join("\n")).start(stage)?;
+        let bound = Duration::from_mins(2) + Duration::from_millis(20) * agents;
+        wait::until_true("all agents of the fleet are connected", bound, || async {
+            Ok(connected(api).await? >= u64::from(agents))
+        })
+        .await
+        .or_else(|error| process.must_run().and(Err(error)))?;
+        Ok(Self { process })
+    }
+
+    /// The fleet's process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// How many sessions the control plane has now.
+    pub async fn connected(&self, api: &Api) -> Result<u64> {
+        connected(api).await
+    }
+}
+
+async fn connected(api: &Api) -> Result<u64> {
+    let metrics = api.get("/metrics").await?;
+    let line =
+        metrics.as_str().unwrap_or_default().lines().find_map(|line| line.strip_prefix("postern_gateway_sessions "));
+    Ok(line.and_then(|number| number.trim().parse().ok()).unwrap_or(0))
+}

@@ -1,0 +1,116 @@
+//! `cargo xtask demo`: the main job on this machine, from nothing, with the real programs and a real OpenLDAP.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use postern_tests::Stage;
+use postern_tests::install::{self, Server};
+use postern_tests::people::Person;
+use postern_tests::site::DIRECTORY;
+use postern_tests::slapd::{Options, Slapd};
+
+use crate::line::{self, Line};
+use crate::steps;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// How many people work at the demonstrated company.
+    #[arg(long, default_value_t = 2000)]
+    users: u32,
+    /// End after the import, and leave nothing running or lying about.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Builds, starts everything, imports, shows what arrived, and stays up until Ctrl-C.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let binaries = line::build()?;
+    steps::runtime()?.block_on(async {
+        tokio::select! {
+            ended = demonstrate(arguments, &line::options(&binaries, None)) => ended,
+            signal = tokio::signal::ctrl_c() => {
+                println!("\n» stopping");
+                signal.context("cannot wait for Ctrl-C")
+            }
+        }
+    })
+}
+
+async fn demonstrate(arguments: &Arguments, options: &postern_tests::control_plane::Options) -> Result<()> {
+    let began = Instant::now();
+    if !install::missing(&[Server::OpenLdap]).is_empty() {
+        println!("» installing OpenLDAP");
+    }
+    let stage = Stage::new()?;
+    println!("» starting an OpenLDAP with {} users", arguments.users);
+    let slapd = Slapd::start(&stage, Options::people(arguments.users)).await?;
+    let directory_took = began.elapsed();
+    println!("» starting the control plane, enrolling and starting the agent");
+    let mut line = Line::start(&stage, &slapd, options.clone()).await?;
+    println!("» importing");
+    let began = Instant::now();
+    watch_import(&line)?;
+    let [control_plane_took, agent_took] = line.started_in;
+    show(
+        &line,
+        &stage,
+        &[
+            ("OpenLDAP filled and started", directory_took),
+            ("control plane started, organization created", control_plane_took),
+            ("agent enrolled, started and connected", agent_took),
+            ("import, from the command to its end", began.elapsed()),
+        ],
+    )?;
+    if !arguments.once {
+        println!("\nEverything stays up until Ctrl-C.");
+        std::future::pending::<()>().await;
+    }
+    line.stop().await
+}
+
+/// Starts an import and watches it, as an administrator would.
+fn watch_import(line: &Line) -> Result<()> {
+    let status = command(line).args(["jobs", "start", "import", "--directory", DIRECTORY, "--watch"]).status();
+    let status = status.context("cannot start postern")?;
+    ensure!(status.success(), "the import ended with {status}; see above");
+    Ok(())
+}
+
+fn show(line: &Line, stage: &Stage, timings: &[(&str, Duration)]) -> Result<()> {
+    println!("\nSome of those who arrived:");
+    let status = command(line).args(["users", "list", "--limit", "5"]).status()?;
+    ensure!(status.success(), "`postern users list` ended with {status}");
+    println!("\nHow long it took:");
+    for (what, took) in timings {
+        println!("  {what:<46} {:>7.2} s", took.as_secs_f64());
+    }
+    let (postern, agent) = (relative(&line.binaries.postern), relative(&line.binaries.agent));
+    println!("\nLook around:");
+    println!("  export POSTERN_URL={} POSTERN_TOKEN={}", line.control_plane.url(), line.api.token());
+    for words in [
+        "users list --query mar",
+        "groups list",
+        "jobs list",
+        "jobs start test-connection --directory corp --watch",
+        &format!("jobs start lookup-user --directory corp {} --watch", Person::nth(0).uid),
+    ] {
+        println!("  {postern} {words}");
+    }
+    println!("  {agent} status --state-dir {}", line.agent.state_dir().display());
+    println!("  curl {}/api/v1/openapi.json", line.control_plane.url());
+    println!("  logs and configuration: {}", stage.path().display());
+    Ok(())
+}
+
+/// The command line, told where the API is and with which token to speak to it.
+fn command(line: &Line) -> Command {
+    let mut command = Command::new(&line.binaries.postern);
+    command.env("POSTERN_URL", line.control_plane.url()).env("POSTERN_TOKEN", line.api.token()).stdin(Stdio::null());
+    command
+}
+
+fn relative(program: &Path) -> String {
+    program.strip_prefix(steps::workspace()).unwrap_or(program).display().to_string()
+}
