@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod deliver;
+pub mod diagnose;
 mod encode;
 pub mod health;
 pub mod identity;
@@ -15,10 +16,12 @@ pub mod policy;
 pub mod roster;
 pub mod served;
 pub mod session;
+pub mod socket;
 pub mod status;
 pub mod wire;
 
 mod app;
+mod notify;
 
 pub use self::agent::{Agent, Options, Parts};
 

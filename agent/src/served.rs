@@ -1,7 +1,8 @@
 //! One directory as the agent serves it: what a command may ask of it. Real directories speak LDAP
-//! ([`ldap`]); simulated ones follow a script.
+//! ([`ldap`]); simulated ones follow a script ([`scripted`]).
 
 pub mod ldap;
+pub mod scripted;
 
 use std::time::Duration;
 
@@ -25,6 +26,18 @@ pub enum Flavour {
     OpenLdap,
     /// 389 Directory Server.
     Ds389,
+}
+
+impl Flavour {
+    /// Its name for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Generic => "generic LDAP",
+            Self::ActiveDirectory => "Active Directory",
+            Self::OpenLdap => "OpenLDAP",
+            Self::Ds389 => "389 Directory Server",
+        }
+    }
 }
 
 /// How a check went.

@@ -1,1 +1,72 @@
-//! Stub
+//! The command line.
+
+mod check;
+mod enroll;
+mod run;
+mod status;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use postern_runtime::exit;
+use postern_runtime::telemetry::{self, Format};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::config;
+
+/// The agent of Postern: serves the LDAP directories of its site to a control plane, by dialing out only.
+#[derive(Debug, Parser)]
+#[command(name = "postern-agent", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Obtain this agent's identity in exchange for an enrollment token.
+    Enroll(enroll::Enroll),
+    /// Run the agent (what the service does).
+    Run(Place),
+    /// Diagnose everything between this machine, the control plane and the directories.
+    Check(check::CheckArgs),
+    /// Ask the running agent how it does.
+    Status(status::StatusArgs),
+}
+
+/// Where things are.
+#[derive(Clone, Debug, Args)]
+struct Place {
+    /// Configuration file. Default: /etc/postern/agent.toml, if it exists.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the agent keeps its identity. Default: `state_dir` of the configuration, or /var/lib/postern-agent.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+/// Executes one command line; what went wrong is on standard error when it returns.
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Enroll(args) => enroll::execute(args),
+        Command::Run(place) => run::execute(&place),
+        Command::Check(args) => check::execute(&args),
+        Command::Status(args) => status::execute(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("postern-agent: {error:#}");
+        let configuration = error.downcast_ref::<config::Error>().is_some();
+        ExitCode::from(if configuration { exit::CONFIG } else { exit::FAILURE })
+    })
+}
+
+/// For commands that do one thing and end: quiet unless something is wrong.
+fn log_quietly() -> Result<(), telemetry::Error> {
+    telemetry::init(Format::Text, "error")
+}
+
+fn one_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}

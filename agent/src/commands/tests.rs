@@ -1,1 +1,175 @@
-//! tests
+//! What is held, told, told again, replaced and forgotten; no network.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use postern_runtime::clock::SystemClock;
+use postern_runtime::lifecycle::Shutdown;
+use uuid::Uuid;
+
+use super::outcome::Answer;
+use super::*;
+use crate::policy::AllowedCommand;
+use crate::served::scripted::{ScriptedDirectory, Step};
+
+fn commands(policy: Policy) -> Commands {
+    let never = CancellationToken::new();
+    let directories: Vec<Arc<dyn Served>> = vec![
+        Arc::new(ScriptedDirectory::populated("good", 3, 2)),
+        Arc::new(ScriptedDirectory::new("panics", [Step::Panic])),
+        Arc::new(ScriptedDirectory::new("hangs", [Step::Wait(never)])),
+    ];
+    Commands::new(Context {
+        roster: Arc::new(Roster::new(directories)),
+        policy: ArcSwap::from_pointee(policy),
+        line: Line::new(),
+        delivery: DeliveryOptions::default(),
+        clock: SystemClock::shared(),
+        supervisor: Supervisor::new(Shutdown::new()),
+    })
+}
+
+fn request(directory: &str, kind: Kind) -> Request {
+    let key = Key { id: CommandId(Uuid::from_u128(7)), generation: 1 };
+    Request { key, directory: directory.to_owned(), timeout: None, kind }
+}
+
+const IMPORT: Kind = Kind::Import { chunk_entries: 10 };
+
+fn lookup(unique_value: &str) -> Kind {
+    Kind::LookupUser { unique_value: unique_value.to_owned() }
+}
+
+async fn outcome(commands: &Commands, session: u64) -> Arc<Outcome> {
+    loop {
+        for tidings in commands.tidings(session) {
+            if let Tidings::Ended(outcome) = tidings {
+                return outcome;
+            }
+        }
+        commands.changed().await;
+    }
+}
+
+async fn failure(commands: &Commands, request: Request) -> Failure {
+    commands.accept(request);
+    outcome(commands, 1).await.result.clone().unwrap_err()
+}
+
+#[tokio::test]
+async fn an_outcome_is_told_once_a_session_until_it_is_acknowledged() {
+    let commands = commands(Policy::default());
+    let request = request("good", Kind::TestConnection);
+    commands.accept(request.clone());
+    assert!(matches!(outcome(&commands, 1).await.result, Ok(Answer::TestConnection(_))));
+    assert!(commands.tidings(1).is_empty(), "told already in this session");
+    assert_eq!(commands.tidings(2).len(), 1, "told again in the next");
+    assert_eq!(commands.keys(), [request.key]);
+
+    let other = Key { generation: 2, ..request.key };
+    commands.acknowledge(other);
+    assert!(!commands.is_idle(), "the acknowledgement was for another generation");
+    commands.acknowledge(request.key);
+    assert!(commands.is_idle());
+    assert!(commands.tidings(3).is_empty());
+}
+
+#[tokio::test]
+async fn a_command_asked_twice_runs_once_and_its_outcome_is_told_again() {
+    let commands = commands(Policy::default());
+    let request = request("good", lookup("user1"));
+    commands.accept(request.clone());
+    let first = outcome(&commands, 1).await;
+    commands.accept(request);
+    let second = outcome(&commands, 1).await;
+    assert!(Arc::ptr_eq(&first, &second));
+}
+
+#[tokio::test]
+async fn a_newer_generation_takes_the_place_of_an_older_one() {
+    let commands = commands(Policy::default());
+    let older = request("hangs", IMPORT);
+    commands.accept(older.clone());
+    let newer = Request { key: Key { generation: 2, ..older.key }, ..request("good", Kind::TestConnection) };
+    commands.accept(newer.clone());
+    let ended = outcome(&commands, 1).await;
+    assert_eq!(ended.key, newer.key);
+    commands.accept(older);
+    assert_eq!(commands.keys(), [newer.key], "an older generation is not started any more");
+}
+
+#[tokio::test]
+async fn a_panic_is_the_failure_of_its_command() {
+    let failure = failure(&commands(Policy::default()), request("panics", IMPORT)).await;
+    assert_eq!(failure.code, Code::Internal);
+    assert!(failure.retryable && !failure.message.contains("scripted"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_canceled_command_says_so() {
+    let commands = commands(Policy::default());
+    let request = request("hangs", IMPORT);
+    commands.accept(request.clone());
+    commands.cancel(request.key.id);
+    assert_eq!(outcome(&commands, 1).await.result.clone().unwrap_err().code, Code::Canceled);
+}
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_ends() {
+    let limited = Request { timeout: Some(Duration::from_millis(1)), ..request("hangs", IMPORT) };
+    assert_eq!(failure(&commands(Policy::default()), limited).await.code, Code::Timeout);
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_answered() {
+    let of = |directory: &'static str, kind: Kind| async move {
+        failure(&commands(Policy::default()), request(directory, kind)).await.code
+    };
+    assert_eq!(of("good", Kind::Unknown).await, Code::Unsupported);
+    assert_eq!(of("nowhere", IMPORT).await, Code::Invalid);
+    assert_eq!(of("", IMPORT).await, Code::Invalid);
+    assert_eq!(of("good", lookup("")).await, Code::Invalid);
+    assert_eq!(of("good", lookup("nobody")).await, Code::NotFound);
+}
+
+#[tokio::test]
+async fn the_policy_is_asked_first() {
+    let policy = Policy { commands: Some(vec![AllowedCommand::TestConnection]), ..Policy::default() };
+    assert_eq!(failure(&commands(policy), request("good", lookup("user1"))).await.code, Code::Forbidden);
+}
+
+#[tokio::test]
+async fn handing_back_leaves_no_outcome() {
+    let commands = commands(Policy::default());
+    commands.accept(request("hangs", IMPORT));
+    commands.hand_back();
+    assert!(commands.is_idle());
+    // The canceled task ends by itself, and tells nothing.
+    let supervisor = &commands.inner.context.supervisor;
+    while !supervisor.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(commands.tidings(1).is_empty());
+}
+
+#[tokio::test]
+async fn too_many_commands_at_once_are_refused_and_not_forgotten() {
+    let commands = commands(Policy::default());
+    let numbered = |number: usize| {
+        let id = CommandId(Uuid::from_u128(number as u128));
+        Request { key: Key { id, generation: 1 }, ..request("hangs", IMPORT) }
+    };
+    (0..=MAX_RUNNING).for_each(|number| commands.accept(numbered(number)));
+    let refused = outcome(&commands, 1).await;
+    assert_eq!(refused.key, numbered(MAX_RUNNING).key);
+    assert!(refused.result.as_ref().unwrap_err().retryable);
+    assert_eq!(commands.keys().len(), MAX_RUNNING + 1);
+}
+
+#[tokio::test]
+async fn nothing_new_wakes_nobody() {
+    let commands = commands(Policy::default());
+    let mut changed = Box::pin(commands.changed());
+    let pending = poll_fn(|context| Poll::Ready(changed.as_mut().poll(context).is_pending())).await;
+    assert!(pending);
+}

@@ -1,0 +1,153 @@
+//! `postern-agent check`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use postern_runtime::clock::SystemClock;
+use postern_runtime::exit;
+use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::supervise::{Supervisor, chain};
+use serde::Serialize;
+
+use super::Place;
+use crate::config::Config;
+use crate::diagnose::{Diagnosis, Finding};
+use crate::identity::store::IdentityStore;
+use crate::served::{Check, CheckState, Served};
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// One line of the report.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<String>,
+    state: CheckState,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cure: Option<String>,
+    elapsed_ms: u128,
+}
+
+pub(super) fn execute(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    super::log_quietly()?;
+    let runtime = super::one_thread().context("the runtime cannot be started")?;
+    let mut report = Report { json: args.json, rows: Vec::new() };
+    runtime.block_on(diagnose(args, &mut report));
+    runtime.shutdown_background();
+    let failed = report.rows.iter().any(|row| row.state == CheckState::Failed);
+    report.finish()?;
+    Ok(if failed { ExitCode::from(exit::FAILURE) } else { ExitCode::SUCCESS })
+}
+
+async fn diagnose(args: &CheckArgs, report: &mut Report) {
+    let config = match Config::load(args.place.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            let finding = Finding::failed(chain(&error), "correct the configuration");
+            return report.add(None, finding.named("configuration", Duration::ZERO));
+        }
+    };
+    let directories = match config.open_directories() {
+        Ok(directories) => {
+            let finding = if directories.is_empty() {
+                Finding::warned("no directory is configured", "add a [[directory]] section")
+            } else {
+                Finding::passed(format!("{} directories", directories.len()))
+            };
+            report.add(None, finding.named("configuration", Duration::ZERO));
+            directories
+        }
+        Err(error) => {
+            let finding = Finding::failed(chain(&error), "correct the configuration");
+            report.add(None, finding.named("configuration", Duration::ZERO));
+            Vec::new()
+        }
+    };
+    control_plane(args, &config, report).await;
+    for directory in directories {
+        for check in Served::check(&directory).await {
+            report.add(Some(Served::name(&directory)), check);
+        }
+    }
+}
+
+async fn control_plane(args: &CheckArgs, config: &Config, report: &mut Report) {
+    let store = IdentityStore::new(config.state_dir(args.place.state_dir.as_deref()));
+    let identity = match store.load() {
+        Ok(identity) => identity,
+        Err(error) => {
+            let finding = Finding::failed(chain(&error), "enroll this agent: postern-agent enroll --token TOKEN");
+            return report.add(None, finding.named("enrollment", Duration::ZERO));
+        }
+    };
+    let enrolled = Finding::passed(format!("enrolled with {}", identity.address()));
+    report.add(None, enrolled.named("enrollment", Duration::ZERO));
+    // Loading has proven that the setting can be used.
+    let Ok(proxy) = config.proxy_rule() else { return };
+    let clock = SystemClock::shared();
+    let supervisor = Supervisor::new(Shutdown::new());
+    let diagnosis = Diagnosis { identity: &identity, proxy: &proxy, clock: &clock, supervisor: &supervisor };
+    for check in diagnosis.run().await {
+        report.add(None, check);
+    }
+    supervisor.shutdown().cut();
+}
+
+/// Lines for people as they come, or one JSON document at the end.
+struct Report {
+    json: bool,
+    rows: Vec<Row>,
+}
+
+impl Report {
+    fn add(&mut self, directory: Option<&str>, check: Check) {
+        let row = Row {
+            name: check.name,
+            directory: directory.map(str::to_owned),
+            state: check.state,
+            detail: check.detail_local,
+            cure: check.cure,
+            elapsed_ms: check.elapsed.as_millis(),
+        };
+        if !self.json {
+            show(&row);
+        }
+        self.rows.push(row);
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&self.rows).context("the report cannot be put into text")?);
+        }
+        Ok(())
+    }
+}
+
+fn show(row: &Row) {
+    let mark = match row.state {
+        CheckState::Passed => "ok  ",
+        CheckState::Warned => "warn",
+        CheckState::Failed => "FAIL",
+        CheckState::Skipped => "skip",
+    };
+    let subject = match &row.directory {
+        Some(directory) => format!("{directory}: {}", row.name),
+        None => row.name.clone(),
+    };
+    println!("{mark}  {subject:<24} {} ({} ms)", row.detail, row.elapsed_ms);
+    if let Some(cure) = &row.cure {
+        println!("      {:<24} cure: {cure}", "");
+    }
+}

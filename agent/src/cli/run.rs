@@ -1,0 +1,36 @@
+//! `postern-agent run`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use postern_runtime::telemetry;
+use tokio::runtime::Builder;
+
+use super::Place;
+use crate::app;
+use crate::config::Config;
+
+/// One for the directory, one for the connection; more would only cost memory.
+const WORKERS: usize = 2;
+/// Name lookups and files.
+const BLOCKING_THREADS: usize = 4;
+
+pub(super) fn execute(place: &Place) -> anyhow::Result<ExitCode> {
+    let config = Config::load(place.config.as_deref())?;
+    telemetry::init(config.log.format, config.log.filter.as_deref().unwrap_or("info"))
+        .context("the log cannot be started")?;
+    let state_dir = config.state_dir(place.state_dir.as_deref());
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    let ran = runtime.block_on(app::run(config, place.config.as_deref(), &state_dir));
+    // A name lookup that hangs shall not keep the process.
+    runtime.shutdown_background();
+    ran.map(|()| ExitCode::SUCCESS).map_err(|error| match error {
+        app::Error::Config(config) => config.into(),
+        other => other.into(),
+    })
+}

@@ -1,0 +1,58 @@
+//! `postern-agent status`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::Place;
+use crate::config::Config;
+use crate::socket;
+use crate::status::Status;
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(super) fn execute(args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    super::log_quietly()?;
+    let config = Config::load(args.place.config.as_deref())?;
+    let state_dir = config.state_dir(args.place.state_dir.as_deref());
+    let runtime = super::one_thread().context("the runtime cannot be started")?;
+    let status = runtime.block_on(socket::ask(&state_dir))?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&status).context("the status cannot be put into text")?);
+    } else {
+        show(&status);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(status: &Status) {
+    println!("postern-agent {} (process {})", status.version, status.process_id);
+    if let Some(identity) = &status.identity {
+        println!("agent          {} of {}", identity.agent_id, identity.control_plane);
+        println!("certificate    valid until {}, renewed at {}", identity.certificate_not_after, identity.renewal_due);
+    }
+    println!("session        {} since {}", status.session.state, status.session.since);
+    if let Some(retry_at) = status.session.retry_at {
+        println!("next attempt   {retry_at}");
+    }
+    if let Some(error) = &status.session.last_error {
+        println!("last error     {} ({})", error.error, error.at);
+    }
+    for directory in &status.directories {
+        let flavour = directory.flavour.map_or("not reached yet", |flavour| flavour.name());
+        println!("directory      {} ({flavour})", directory.name);
+    }
+    for command in &status.commands {
+        let stage = if command.running { "running" } else { "done, not acknowledged yet" };
+        println!("command        {} {} ({stage})", command.kind, command.id);
+    }
+}
