@@ -1,1 +1,87 @@
-//! Placeholder.
+//! The control plane's store: the only room that knows the database. Records in, records out; every row belongs to an
+//! organization, and every question about an organization's data names it.
+//!
+//! `SQLite` by default, `PostgreSQL` for several replicas; the SQL is written once for both ([`Backend`]), and the few
+//! statements that differ stand side by side in `dialect`. One conformance suite runs on both.
+
+mod accounts;
+mod agents;
+mod answers;
+mod chunks;
+mod claims;
+mod database;
+mod dialect;
+mod directories;
+mod enrollment_tokens;
+mod error;
+mod groups;
+mod ids;
+mod imports;
+mod jobs;
+mod leases;
+mod members;
+mod organizations;
+mod records;
+mod sql;
+mod tokens;
+mod users;
+mod wake;
+
+use std::fmt;
+
+pub use crate::database::{Backend, DatabaseUrl};
+pub use crate::error::{ConsumeError, Error, Result};
+pub use crate::ids::{
+    AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId, UserId,
+};
+pub use crate::imports::Intake;
+pub use crate::records::{
+    Account, AccountKind, Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Conflict, Directory,
+    DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, Job, JobEvent, JobFilter, JobKind,
+    JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedUser, NewAccount, NewAgent,
+    NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role,
+    ServedDirectory, Staged, StagedChunk, StagedKeys, StoredAnswer, UnresolvedMember, UserRow,
+};
+pub use crate::wake::{Wake, Wakeups};
+
+use crate::database::Database;
+use crate::sql::sql;
+
+/// The open store. Clones share its connections.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) database: Database,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Store").field("backend", &self.backend()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self> {
+        Ok(Self { database: Database::open(url).await? })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.database.rows(sql("SELECT 1"), |_| Ok(())).await.map(|_| ())
+    }
+
+    /// Which engine it is.
+    pub fn backend(&self) -> Backend {
+        self.database.backend()
+    }
+
+    /// Closes all connections; later calls fail.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+/// The form of a name by which it is compared and sought: case does not matter.
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_lowercase() }
+}

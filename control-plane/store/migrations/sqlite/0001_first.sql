@@ -1,0 +1,219 @@
+-- The first schema. Ids are UUIDv7 (16 bytes), times are milliseconds since the Unix epoch, booleans are 0 and 1,
+-- JSON is text. Every table carries the organization. The same tables stand in ../postgres.
+
+CREATE TABLE organizations (
+    id BLOB NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE api_tokens (
+    id BLOB NOT NULL PRIMARY KEY,
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    last_used_at INTEGER,
+    revoked_at INTEGER
+) STRICT;
+CREATE INDEX api_tokens_of_organization ON api_tokens (organization_id, id);
+
+CREATE TABLE enrollment_tokens (
+    id BLOB NOT NULL PRIMARY KEY,
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    hash BLOB NOT NULL UNIQUE,
+    directories TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER,
+    used_by BLOB,
+    revoked_at INTEGER
+) STRICT;
+CREATE INDEX enrollment_tokens_of_organization ON enrollment_tokens (organization_id, id);
+
+CREATE TABLE agents (
+    id BLOB NOT NULL PRIMARY KEY,
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    name TEXT NOT NULL,
+    version TEXT,
+    os TEXT,
+    allowed_directories TEXT NOT NULL,
+    enrolled_at INTEGER NOT NULL,
+    last_seen_at INTEGER,
+    serial TEXT NOT NULL,
+    not_after INTEGER NOT NULL,
+    revoked_at INTEGER,
+    UNIQUE (organization_id, id)
+) STRICT;
+CREATE INDEX agents_revoked ON agents (revoked_at) WHERE revoked_at IS NOT NULL;
+
+-- Accounts and members name their directory by seq: their indexes are the largest, and a small number is short.
+CREATE TABLE directories (
+    seq INTEGER NOT NULL PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    name TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    flavour TEXT NOT NULL,
+    disabled INTEGER NOT NULL DEFAULT 0,
+    missing_threshold_percent INTEGER NOT NULL DEFAULT 10,
+    missing_threshold_minimum INTEGER NOT NULL DEFAULT 10,
+    member_form TEXT NOT NULL DEFAULT 'dn',
+    created_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    UNIQUE (organization_id, name),
+    UNIQUE (organization_id, id)
+) STRICT;
+
+CREATE TABLE agent_directories (
+    organization_id BLOB NOT NULL,
+    agent_id BLOB NOT NULL,
+    directory_id BLOB NOT NULL,
+    PRIMARY KEY (agent_id, directory_id),
+    FOREIGN KEY (organization_id, agent_id) REFERENCES agents (organization_id, id),
+    FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX agent_directories_of_directory ON agent_directories (directory_id);
+
+CREATE TABLE jobs (
+    id BLOB NOT NULL PRIMARY KEY,
+    organization_id BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    directory_id BLOB NOT NULL,
+    state TEXT NOT NULL,
+    input TEXT NOT NULL,
+    progress TEXT,
+    result TEXT,
+    error TEXT,
+    hold TEXT,
+    message TEXT,
+    created_by TEXT NOT NULL,
+    decided_by TEXT,
+    approved INTEGER NOT NULL DEFAULT 0,
+    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    proven INTEGER NOT NULL DEFAULT 0,
+    owner BLOB,
+    lease_until INTEGER,
+    agent_id BLOB,
+    agent_result TEXT,
+    not_before INTEGER,
+    deadline INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    updated_at INTEGER NOT NULL,
+    idempotency_key TEXT,
+    FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id),
+    FOREIGN KEY (organization_id, agent_id) REFERENCES agents (organization_id, id)
+) STRICT;
+CREATE INDEX jobs_of_organization ON jobs (organization_id, id);
+CREATE INDEX jobs_of_directory ON jobs (directory_id, id);
+CREATE INDEX jobs_open ON jobs (state, id) WHERE state IN ('queued', 'waiting', 'running', 'held');
+CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+-- One import of a directory at a time; a held one is under way, or its decision would be about what has changed since.
+CREATE UNIQUE INDEX jobs_one_import ON jobs (directory_id)
+    WHERE kind = 'import' AND (state IN ('running', 'held') OR (state = 'queued' AND proven));
+
+CREATE TABLE staged_chunks (
+    organization_id BLOB NOT NULL,
+    job_id BLOB NOT NULL REFERENCES jobs (id),
+    generation INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    users INTEGER NOT NULL,
+    groups INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    returned INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    keys BLOB NOT NULL,
+    PRIMARY KEY (job_id, generation, sequence)
+) STRICT;
+
+-- What every import reads of every account comes first; the attributes, which it does not read, last.
+CREATE TABLE accounts (
+    seq INTEGER NOT NULL PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    organization_id BLOB NOT NULL,
+    directory INTEGER NOT NULL REFERENCES directories (seq),
+    kind INTEGER NOT NULL,
+    external_key BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    identity BLOB,
+    missing_since INTEGER,
+    member_hash INTEGER,
+    updated_at INTEGER NOT NULL,
+    conflict TEXT,
+    dn_key TEXT NOT NULL,
+    dn TEXT NOT NULL,
+    unique_value TEXT,
+    attributes TEXT NOT NULL,
+    UNIQUE (directory, kind, external_key)
+) STRICT;
+-- member_hash is the hash of what groups name the account by: its DN or its unique value.
+CREATE INDEX accounts_by_member_hash ON accounts (directory, member_hash) WHERE member_hash IS NOT NULL;
+CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
+CREATE INDEX accounts_in_conflict ON accounts (directory, id) WHERE conflict IS NOT NULL;
+
+CREATE TABLE users (
+    seq INTEGER NOT NULL PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    name_key TEXT NOT NULL,
+    display_key TEXT,
+    email_key TEXT,
+    user_name TEXT NOT NULL,
+    given_name TEXT,
+    family_name TEXT,
+    display_name TEXT,
+    email TEXT,
+    active INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    attributes TEXT NOT NULL,
+    UNIQUE (organization_id, name_key)
+) STRICT;
+CREATE INDEX users_by_display_name ON users (organization_id, display_key, seq) WHERE display_key IS NOT NULL;
+CREATE INDEX users_by_email ON users (organization_id, email_key, seq) WHERE email_key IS NOT NULL;
+
+CREATE TABLE groups (
+    seq INTEGER NOT NULL PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    display_key TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    description TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX groups_by_display_name ON groups (organization_id, display_key, seq);
+
+CREATE TABLE group_members (
+    organization_id BLOB NOT NULL,
+    directory INTEGER NOT NULL REFERENCES directories (seq),
+    group_id BLOB NOT NULL REFERENCES groups (id),
+    member_key TEXT NOT NULL,
+    key_hash INTEGER NOT NULL,
+    member_kind INTEGER,
+    member_id BLOB,
+    PRIMARY KEY (group_id, member_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX group_members_by_key ON group_members (directory, key_hash);
+CREATE INDEX group_members_of_member ON group_members (member_id, group_id) WHERE member_id IS NOT NULL;
+CREATE INDEX group_members_unresolved ON group_members (directory, group_id, member_key) WHERE member_id IS NULL;
+
+-- Answers to requests that carried an idempotency key; kept for a day.
+CREATE TABLE answers (
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    key BLOB NOT NULL,
+    request BLOB NOT NULL,
+    claimed_at INTEGER NOT NULL,
+    status INTEGER,
+    body BLOB,
+    PRIMARY KEY (organization_id, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answers_by_age ON answers (claimed_at);

@@ -1,0 +1,185 @@
+//! Accounts, read: for administrators, and for imports that compare them with what a directory returns.
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::ids::{AccountId, DirectoryId, OrganizationId};
+use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest, PresentAccount};
+use crate::sql::{Row, sql};
+
+/// The columns that [`read`] reads, of `accounts a` and `directories d`.
+macro_rules! select_accounts {
+    ($more:literal, $rest:literal) => {
+        concat!(
+            "SELECT a.id, a.organization_id, d.id, d.name, a.kind, a.external_key, a.dn, a.unique_value, ",
+            "a.attributes, a.missing_since, a.identity, a.conflict, a.updated_at ",
+            $more,
+            " FROM accounts a JOIN directories d ON d.seq = a.directory ",
+            $rest
+        )
+    };
+}
+pub(crate) use select_accounts;
+
+pub(crate) fn read(row: &mut Row) -> Result<Account> {
+    Ok(Account {
+        id: row.take()?,
+        organization: row.take()?,
+        directory: row.take()?,
+        directory_name: row.take()?,
+        kind: AccountKind::from_code(row.take()?)?,
+        external_key: ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?,
+        dn: row.take()?,
+        unique_value: row.take()?,
+        attributes: row.take()?,
+        missing_since: row.take()?,
+        identity: row.take()?,
+        conflict: row.take()?,
+        updated_at: row.take()?,
+    })
+}
+
+/// The accounts of these keys: `:1` the directory, `:2` the kind. The keys come first, each found by the index.
+pub(crate) fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
+    Bulk::new(
+        "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.dn_key, a.identity, \
+         CASE WHEN a.missing_since IS NULL THEN 0 ELSE 1 END, CASE WHEN a.conflict IS NULL THEN 0 ELSE 1 END \
+         FROM v CROSS JOIN accounts a \
+         WHERE a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key",
+    )
+    .column(Cells::Blobs(keys.iter().map(|key| key.as_bytes().to_vec()).collect()))
+    .shared(directory)
+    .shared(kind.code())
+}
+
+pub(crate) fn read_known(mut row: Row) -> Result<KnownAccount> {
+    Ok(KnownAccount {
+        id: row.take()?,
+        external_key: ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?,
+        hash: row.take()?,
+        dn_key: row.take()?,
+        identity: row.take()?,
+        missing: row.take::<u32>()? == 1,
+        conflict: row.take::<u32>()? == 1,
+    })
+}
+
+impl Store {
+    /// The internal number of a directory; `None` when the organization has no such directory.
+    pub(crate) async fn directory_seq(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+    ) -> Result<Option<i64>> {
+        let query = sql("SELECT seq FROM directories WHERE organization_id = $1 AND id = $2");
+        self.database.row(query.bind(organization).bind(directory), |mut row| row.take()).await
+    }
+
+    /// The accounts of these keys that exist, in no certain order, as last committed; does not wait for writers.
+    pub async fn known_accounts(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        kind: AccountKind,
+        keys: &[ExternalKey],
+    ) -> Result<Vec<KnownAccount>> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
+        self.database.bulk_rows(known(seq, kind, keys), read_known).await
+    }
+
+    /// The accounts of a directory, by external id, with the missing ones.
+    pub async fn list_accounts(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        kind: AccountKind,
+        page: &PageRequest,
+    ) -> Result<Page<Account>> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let query = sql(select_accounts!(
+            "",
+            "WHERE a.organization_id = $1 AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 \
+             ORDER BY a.external_key LIMIT $5"
+        ))
+        .bind(organization)
+        .bind(seq)
+        .bind(kind.code())
+        .bind(page.after.as_ref().map_or(Vec::new(), |text| ExternalKey::from_text(text).as_bytes().to_vec()))
+        .bind(page.probe());
+        let accounts = self.database.rows(query, |mut row| read(&mut row)).await?;
+        Ok(Page::cut(accounts, page, |last| last.external_key.to_text()))
+    }
+
+    /// One account.
+    pub async fn get_account(&self, organization: OrganizationId, id: AccountId) -> Result<Option<Account>> {
+        let query = sql(select_accounts!("", "WHERE a.organization_id = $1 AND a.id = $2"));
+        self.database.row(query.bind(organization).bind(id), |mut row| read(&mut row)).await
+    }
+
+    /// The accounts that no complete import has missed, by key, up to `limit` after the one given. For the comparison
+    /// with what a complete import has seen.
+    pub async fn present_accounts(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        kind: AccountKind,
+        after: Option<&ExternalKey>,
+        limit: u32,
+    ) -> Result<Vec<PresentAccount>> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
+        let query = sql("SELECT id, external_key FROM accounts \
+             WHERE directory = $1 AND kind = $2 AND external_key > $3 AND missing_since IS NULL \
+             ORDER BY external_key LIMIT $4")
+        .bind(seq)
+        .bind(kind.code())
+        .bind(after.map_or(&[][..], ExternalKey::as_bytes))
+        .bind(limit);
+        let read = |mut row: Row| {
+            Ok(PresentAccount { id: row.take()?, external_key: ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)? })
+        };
+        self.database.rows(query, read).await
+    }
+
+    /// How many accounts of a directory no complete import has missed.
+    pub async fn count_present(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        kind: AccountKind,
+    ) -> Result<u64> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
+        let query = sql("SELECT count(*) FROM accounts WHERE directory = $1 AND kind = $2 AND missing_since IS NULL");
+        Ok(self.database.row(query.bind(seq).bind(kind.code()), |mut row| row.take()).await?.unwrap_or_default())
+    }
+
+    /// The accounts of a directory whose user name is another's, with the DNs of both, oldest first.
+    pub async fn list_conflicts(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        page: &PageRequest,
+    ) -> Result<Page<Conflict>> {
+        let after: Option<AccountId> = page.cursor()?;
+        let Some(seq) = self.directory_seq(organization, directory).await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let query = sql(select_accounts!(
+            ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id AND h.directory = a.directory LIMIT 1)",
+            "LEFT JOIN users u ON u.organization_id = a.organization_id AND u.name_key = a.conflict \
+             WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL AND a.id > $3 \
+             ORDER BY a.id LIMIT $4"
+        ))
+        .bind(organization)
+        .bind(seq)
+        .bind(after.unwrap_or(AccountId::from_uuid(uuid::Uuid::nil())))
+        .bind(page.probe());
+        let read = |mut row: Row| {
+            let account = read(&mut row)?;
+            let name_key = account.conflict.clone().unwrap_or_default();
+            Ok(Conflict { account, name_key, user: row.take()?, holder_dn: row.take()? })
+        };
+        Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.account.id.to_string()))
+    }
+}

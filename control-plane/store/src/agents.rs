@@ -1,0 +1,159 @@
+//! Enrolled agents.
+
+use jiff::Timestamp;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::{Error, Result};
+use crate::ids::{AgentId, OrganizationId};
+use crate::records::{Agent, AgentReading, Page, PageRequest, ServedDirectory};
+use crate::sql::{Row, named, sql};
+use crate::wake::Wake;
+
+fn read(mut row: Row) -> Result<Agent> {
+    Ok(Agent {
+        id: row.take()?,
+        organization: row.take()?,
+        name: row.take()?,
+        version: row.take()?,
+        os: row.take()?,
+        allowed_directories: row.take()?,
+        enrolled_at: row.take()?,
+        last_seen_at: row.take()?,
+        serial: row.take()?,
+        not_after: row.take()?,
+        revoked_at: row.take()?,
+    })
+}
+
+impl Store {
+    /// One agent.
+    pub async fn get_agent(&self, organization: OrganizationId, id: AgentId) -> Result<Option<Agent>> {
+        let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
+             last_seen_at, serial, not_after, revoked_at FROM agents WHERE organization_id = $1 AND id = $2")
+        .bind(organization)
+        .bind(id);
+        self.database.row(query, read).await
+    }
+
+    /// The agent of any organization; for the gateway, which knows callers by their certificates.
+    pub async fn agent_by_id(&self, id: AgentId) -> Result<Option<Agent>> {
+        let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
+             last_seen_at, serial, not_after, revoked_at FROM agents WHERE id = $1")
+        .bind(id);
+        self.database.row(query, read).await
+    }
+
+    /// The agent of any organization with what it last announced, so that a Hello which changes nothing writes nothing.
+    pub async fn known_agent(&self, id: AgentId) -> Result<Option<AgentReading>> {
+        let query = sql("SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, \
+             a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.revoked_at, d.id, d.name, d.flavour \
+             FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
+             LEFT JOIN directories d ON d.id = s.directory_id AND d.deleted_at IS NULL \
+             WHERE a.id = $1 ORDER BY d.name")
+        .bind(id);
+        let mut reading = None;
+        self.database
+            .rows(query, |mut row| {
+                let agent = Agent {
+                    id: row.take()?,
+                    organization: row.take()?,
+                    name: row.take()?,
+                    version: row.take()?,
+                    os: row.take()?,
+                    allowed_directories: row.take()?,
+                    enrolled_at: row.take()?,
+                    last_seen_at: row.take()?,
+                    serial: row.take()?,
+                    not_after: row.take()?,
+                    revoked_at: row.take()?,
+                };
+                let known = reading.get_or_insert_with(|| AgentReading { agent, directories: Vec::new() });
+                if let Some(id) = row.take()? {
+                    known.directories.push(ServedDirectory { id, name: row.take()?, flavour: named(&mut row)? });
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(reading)
+    }
+
+    /// The organization's agents, oldest first, with the revoked ones.
+    pub async fn list_agents(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<Agent>> {
+        let after: Option<AgentId> = page.cursor()?;
+        let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
+             last_seen_at, serial, not_after, revoked_at FROM agents \
+             WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3")
+        .bind(organization)
+        .bind(after.unwrap_or(AgentId::from_uuid(uuid::Uuid::nil())))
+        .bind(page.probe());
+        Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
+    }
+
+    /// Revokes an agent for good and tells every replica; once more changes nothing.
+    /// [`Error::NotFound`]: there is no such agent.
+    pub async fn revoke_agent(&self, organization: OrganizationId, id: AgentId, now: Timestamp) -> Result<Agent> {
+        let mut tx = self.database.begin().await?;
+        let update = sql("UPDATE agents SET revoked_at = $1 \
+             WHERE id = $2 AND organization_id = $3 AND revoked_at IS NULL")
+        .bind(now)
+        .bind(id)
+        .bind(organization);
+        tx.execute(update).await?;
+        tx.wake(Wake::AgentRevoked(id));
+        tx.commit().await?;
+        self.get_agent(organization, id).await?.ok_or(Error::NotFound { what: "the agent" })
+    }
+
+    /// The agents of all organizations that were revoked at this time or later.
+    pub async fn revoked_agents_since(&self, since: Timestamp) -> Result<Vec<AgentId>> {
+        let query = sql("SELECT id FROM agents WHERE revoked_at IS NOT NULL AND revoked_at >= $1").bind(since);
+        self.database.rows(query, |mut row| row.take()).await
+    }
+
+    /// Notes a sign of life of many agents at once.
+    pub async fn record_seen(&self, agents: &[AgentId], now: Timestamp) -> Result<()> {
+        if agents.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.database.begin().await?;
+        let update = Bulk::new(
+            "WITH v(id) AS ({rows}) UPDATE agents SET last_seen_at = :1 FROM v \
+             WHERE agents.id = v.id AND (last_seen_at IS NULL OR last_seen_at < :1)",
+        );
+        // In one order everywhere, so that two replicas never wait for each other.
+        let mut ids: Vec<_> = agents.iter().map(|agent| agent.as_uuid()).collect();
+        ids.sort_unstable();
+        tx.bulk(update.column(Cells::Uuids(ids)).shared(now)).await?;
+        tx.commit().await
+    }
+
+    /// Notes what an agent said of itself when it connected. `None`: it did not say.
+    pub async fn record_hello(
+        &self,
+        id: AgentId,
+        version: Option<&str>,
+        os: Option<&str>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let update = sql("UPDATE agents SET version = COALESCE($1, version), os = COALESCE($2, os), \
+             last_seen_at = $3 WHERE id = $4")
+        .bind(version)
+        .bind(os)
+        .bind(now)
+        .bind(id);
+        self.database.execute(update).await.map(|_| ())
+    }
+
+    /// Notes an agent's newest certificate. [`Error::NotFound`]: there is no such agent, or it was revoked.
+    pub async fn record_certificate(&self, id: AgentId, serial: &str, not_after: Timestamp) -> Result<()> {
+        let update = sql("UPDATE agents SET serial = $1, not_after = $2 WHERE id = $3 AND revoked_at IS NULL")
+            .bind(serial)
+            .bind(not_after)
+            .bind(id);
+        match self.database.execute(update).await? {
+            0 => Err(Error::NotFound { what: "the agent" }),
+            _ => Ok(()),
+        }
+    }
+}

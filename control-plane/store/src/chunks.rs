@@ -1,0 +1,101 @@
+//! The recorded chunks of an import: which entries were seen, how many, and their digest.
+
+use crate::Store;
+use crate::error::{Error, Result};
+use crate::ids::{JobId, OrganizationId};
+use crate::imports::Intake;
+use crate::records::{Staged, StagedChunk, StagedKeys};
+use crate::sql::{signed, sql};
+
+impl Intake {
+    /// Records chunks in the same transaction in which their entries are written. A chunk that is recorded already
+    /// stays as it is.
+    pub async fn record_chunks(&mut self, job: JobId, generation: u32, chunks: Vec<StagedChunk>) -> Result<()> {
+        for chunk in chunks {
+            let insert = sql("INSERT INTO staged_chunks (organization_id, job_id, generation, sequence, users, \
+                 groups, created, changed, returned, digest, keys) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING")
+            .bind(self.organization)
+            .bind(job)
+            .bind(generation)
+            .bind(signed(chunk.sequence))
+            .bind(signed(chunk.users))
+            .bind(signed(chunk.groups))
+            .bind(signed(chunk.created))
+            .bind(signed(chunk.changed))
+            .bind(signed(chunk.returned))
+            .bind(chunk.digest)
+            .bind(chunk.keys);
+            self.tx.execute(insert).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// What the recorded chunks of a generation add up to.
+    pub async fn staged(&self, organization: OrganizationId, job: JobId, generation: u32) -> Result<Staged> {
+        let query = sql("SELECT sequence, users, groups, created, changed, returned, digest FROM staged_chunks \
+             WHERE organization_id = $1 AND job_id = $2 AND generation = $3 ORDER BY sequence")
+        .bind(organization)
+        .bind(job)
+        .bind(generation);
+        let mut sum = Staged::default();
+        let mut lanes = [0_u64; 4];
+        let read = |mut row: crate::sql::Row| {
+            let sequence: u64 = row.take()?;
+            if sequence == sum.next_sequence {
+                sum.next_sequence += 1;
+            }
+            sum.chunks += 1;
+            let counters = [&mut sum.users, &mut sum.groups, &mut sum.created, &mut sum.changed, &mut sum.returned];
+            for counter in counters {
+                *counter += row.take::<u64>()?;
+            }
+            let digest: [u8; 32] = row.take()?;
+            for (lane, more) in lanes.iter_mut().zip(digest.chunks_exact(8)) {
+                let more = <[u8; 8]>::try_from(more).map_err(|_| Error::corrupt("a digest"))?;
+                *lane = lane.wrapping_add(u64::from_le_bytes(more));
+            }
+            Ok(())
+        };
+        self.database.rows(query, read).await?;
+        for (place, lane) in sum.digest.chunks_exact_mut(8).zip(lanes) {
+            place.copy_from_slice(&lane.to_le_bytes());
+        }
+        Ok(sum)
+    }
+
+    /// The keys of up to `limit` recorded chunks, from this sequence number on.
+    pub async fn staged_keys(
+        &self,
+        organization: OrganizationId,
+        job: JobId,
+        generation: u32,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<StagedKeys>> {
+        let query = sql("SELECT sequence, keys FROM staged_chunks WHERE organization_id = $1 AND job_id = $2 \
+             AND generation = $3 AND sequence >= $4 ORDER BY sequence LIMIT $5")
+        .bind(organization)
+        .bind(job)
+        .bind(generation)
+        .bind(signed(from))
+        .bind(limit);
+        self.database.rows(query, |mut row| Ok(StagedKeys { sequence: row.take()?, keys: row.take()? })).await
+    }
+
+    /// Forgets the recorded chunks of all generations of a job.
+    pub async fn drop_staged(&self, organization: OrganizationId, job: JobId) -> Result<()> {
+        let delete = sql("DELETE FROM staged_chunks WHERE organization_id = $1 AND job_id = $2");
+        self.database.execute(delete.bind(organization).bind(job)).await.map(|_| ())
+    }
+
+    /// Forgets the recorded chunks of jobs that have ended, of all organizations. Returns how many.
+    pub async fn drop_staged_of_ended_jobs(&self) -> Result<u64> {
+        let delete = sql("DELETE FROM staged_chunks WHERE job_id IN (SELECT j.id FROM jobs j \
+             WHERE j.id IN (SELECT s.job_id FROM staged_chunks s) \
+             AND j.state IN ('succeeded', 'failed', 'canceled'))");
+        self.database.execute(delete).await
+    }
+}

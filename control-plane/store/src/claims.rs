@@ -1,0 +1,163 @@
+//! Jobs are taken up here: by a short transaction, for a replica that can reach their directory, under a lease.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use crate::Store;
+use crate::database::retrying;
+use crate::dialect;
+use crate::error::Result;
+use crate::ids::{AgentId, DirectoryId, JobId, ReplicaId};
+use crate::jobs::{read, read_all, select_jobs};
+use crate::records::{Job, JobKind, Lease};
+use crate::sql::{named, sql};
+use crate::wake::Wake;
+
+impl Store {
+    /// Takes up to `limit` jobs of these directories up, of whatever organization, oldest first: those that nobody has
+    /// and those whose lease is over. Each is a new attempt. Of one directory's imports only one is under way.
+    /// Never takes proven imports, see [`Store::claim_proven`].
+    pub async fn claim(
+        &self,
+        owner: ReplicaId,
+        directories: &[DirectoryId],
+        lease_until: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        if directories.is_empty() || limit == 0 {
+            return Ok(Vec::new());
+        }
+        // Another replica may be quicker with an import of the same directory; the second look sees that.
+        retrying(|| self.claim_once(owner, directories, lease_until, now, limit)).await
+    }
+
+    async fn claim_once(
+        &self,
+        owner: ReplicaId,
+        directories: &[DirectoryId],
+        lease_until: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        let backend = self.backend();
+        let mut tx = self.database.begin().await?;
+        let candidates =
+            dialect::claimable(backend).bind(now).bind(limit).bind(dialect::directories(backend, directories));
+        let candidates: Vec<(JobId, DirectoryId, JobKind)> =
+            tx.rows(candidates, |mut row| Ok((row.take()?, row.take()?, named(&mut row)?))).await?;
+        let mut importing = HashSet::new();
+        let mut claimed = Vec::new();
+        for (id, directory, kind) in candidates {
+            if kind == JobKind::Import && !importing.insert(directory) {
+                continue;
+            }
+            let update = sql("UPDATE jobs SET state = 'running', owner = $1, lease_until = $2, \
+                 attempt = attempt + 1, started_at = COALESCE(started_at, $3), updated_at = $3, message = NULL, \
+                 not_before = NULL, agent_id = NULL, agent_result = NULL, progress = NULL WHERE id = $4")
+            .bind(owner)
+            .bind(lease_until)
+            .bind(now)
+            .bind(id);
+            tx.execute(update).await?;
+            tx.wake(Wake::JobChanged(id));
+            claimed.push(id);
+        }
+        let jobs = read_all(&mut tx, &claimed).await?;
+        tx.commit().await?;
+        Ok(jobs)
+    }
+
+    /// Takes proven imports up, which need no agent any more. The attempt stays the same, because it is the generation
+    /// of what is staged.
+    pub async fn claim_proven(
+        &self,
+        owner: ReplicaId,
+        lease_until: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        let mut tx = self.database.begin().await?;
+        let candidates = dialect::claimable_proven(self.backend()).bind(now).bind(limit);
+        let claimed: Vec<JobId> = tx.rows(candidates, |mut row| row.take()).await?;
+        for id in &claimed {
+            let update = sql("UPDATE jobs SET state = 'running', owner = $1, lease_until = $2, updated_at = $3, \
+                 message = NULL, not_before = NULL WHERE id = $4")
+            .bind(owner)
+            .bind(lease_until)
+            .bind(now)
+            .bind(*id);
+            tx.execute(update).await?;
+            tx.wake(Wake::JobChanged(*id));
+        }
+        let jobs = read_all(&mut tx, &claimed).await?;
+        tx.commit().await?;
+        Ok(jobs)
+    }
+
+    /// Takes a running job over at the same attempt: its agent, which still works on it, has connected here.
+    /// `None`: the job has another state, attempt or agent by now.
+    pub async fn adopt(
+        &self,
+        job: JobId,
+        attempt: u32,
+        agent: AgentId,
+        owner: ReplicaId,
+        lease_until: Timestamp,
+    ) -> Result<Option<Lease>> {
+        let update = sql("UPDATE jobs SET owner = $1, lease_until = $2 \
+             WHERE id = $3 AND attempt = $4 AND agent_id = $5 AND state = 'running' AND NOT proven")
+        .bind(owner)
+        .bind(lease_until)
+        .bind(job)
+        .bind(attempt)
+        .bind(agent);
+        let adopted = self.database.execute(update).await? > 0;
+        Ok(adopted.then_some(Lease { job, attempt, owner }))
+    }
+
+    /// The running jobs whose command this agent has, without the proven ones.
+    pub async fn running_of_agent(&self, agent: AgentId) -> Result<Vec<Job>> {
+        let query = sql(select_jobs!("WHERE j.agent_id = $1 AND j.state = 'running' AND NOT j.proven ORDER BY j.id"));
+        self.database.rows(query.bind(agent), read).await
+    }
+
+    /// The running jobs of this replica that are wanted to end.
+    pub async fn canceled_running(&self, owner: ReplicaId) -> Result<Vec<JobId>> {
+        let query = sql("SELECT id FROM jobs WHERE state = 'running' AND owner = $1 AND cancel_requested ORDER BY id");
+        self.database.rows(query.bind(owner), |mut row| row.take()).await
+    }
+
+    /// Tells those who watch that a job waits for an agent: queued jobs created before this time, whose directory is
+    /// not among the reachable ones and that do not just wait for another import.
+    pub async fn mark_waiting(
+        &self,
+        reachable: &[DirectoryId],
+        message: &str,
+        created_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Job>> {
+        let backend = self.backend();
+        let mut tx = self.database.begin().await?;
+        let update = dialect::mark_waiting(backend)
+            .bind(now)
+            .bind(created_before)
+            .bind(dialect::directories(backend, reachable))
+            .bind(message);
+        let ids = tx.rows(update, |mut row| row.take()).await?;
+        let jobs = read_all(&mut tx, &ids).await?;
+        for job in &jobs {
+            tx.wake(Wake::JobChanged(job.id));
+        }
+        tx.commit().await?;
+        Ok(jobs)
+    }
+
+    /// How many jobs are in each state, of all organizations; for metrics.
+    pub async fn count_open_jobs(&self) -> Result<Vec<(crate::JobState, u64)>> {
+        let query = sql("SELECT state, count(*) FROM jobs WHERE state IN ('queued', 'waiting', 'running', 'held') \
+             GROUP BY state ORDER BY state");
+        self.database.rows(query, |mut row| Ok((named(&mut row)?, row.take()?))).await
+    }
+}

@@ -1,0 +1,402 @@
+//! The two engines behind one face: how they are opened, read, and written in transactions.
+//!
+//! `SQLite` has one writer, taken in turn, and a few readers. The writer's transactions are ours, not sqlx's: when the
+//! volume is full `SQLite` may roll back by itself, and then only a fresh connection is sure to be outside of one. So
+//! any transaction that does not end well takes its connection with it, which rolls back whatever was left.
+
+use std::fmt;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Postgres, Sqlite};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::dialect::Bulk;
+use crate::error::{Error, Result};
+use crate::sql::{Row, Statement, sql};
+use crate::wake::{Wake, Wakes};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// How long one process waits for another that writes to the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const SQLITE_READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 20;
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 250;
+
+/// Where the database is.
+#[derive(Clone)]
+pub struct DatabaseUrl(Address);
+
+#[derive(Clone)]
+enum Address {
+    Sqlite(PathBuf),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl DatabaseUrl {
+    /// A `SQLite` file, created when it is not there.
+    pub fn sqlite(path: &Path) -> Self {
+        Self(Address::Sqlite(path.to_owned()))
+    }
+
+    /// `postgres://user:password@host:port/database?sslmode=…`, or `sqlite:` and the path of a file.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
+            if path.is_empty() {
+                return Err(Error::Address { what: "the path is missing".to_owned() });
+            }
+            return Ok(Self::sqlite(Path::new(path)));
+        }
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err(Error::Address { what: "it must start with postgres:// or sqlite:".to_owned() });
+        }
+        // The parser's own words could repeat the password.
+        let options = PgConnectOptions::from_str(text)
+            .map_err(|_| Error::Address { what: "the postgres:// URL is not well formed".to_owned() })?;
+        Ok(Self(Address::Postgres(Box::new(options))))
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Address::Sqlite(path) => write!(formatter, "DatabaseUrl(sqlite:{})", path.display()),
+            Address::Postgres(options) => {
+                write!(formatter, "DatabaseUrl(postgres://{}:{})", options.get_host(), options.get_port())
+            }
+        }
+    }
+}
+
+/// Which engine it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// A `SQLite` file.
+    Sqlite,
+    /// A `PostgreSQL` server.
+    Postgres,
+}
+
+/// An open database.
+#[derive(Clone)]
+pub(crate) enum Database {
+    Sqlite { writer: Writer, readers: SqlitePool, wakes: Wakes },
+    Postgres { pool: PgPool },
+}
+
+/// The one connection that writes to the file.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    options: Arc<SqliteConnectOptions>,
+    /// Empty after a transaction that did not end well.
+    slot: Arc<Mutex<Option<SqliteConnection>>>,
+}
+
+impl Database {
+    /// Opens it and brings the schema up to date; several processes may do so at once.
+    pub(crate) async fn open(url: &DatabaseUrl) -> Result<Self> {
+        match &url.0 {
+            Address::Sqlite(path) => open_sqlite(path).await,
+            Address::Postgres(options) => open_postgres(options.as_ref().clone()).await,
+        }
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        match self {
+            Self::Sqlite { .. } => Backend::Sqlite,
+            Self::Postgres { .. } => Backend::Postgres,
+        }
+    }
+
+    /// All rows of a statement that only reads.
+    pub(crate) async fn rows<T>(&self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                statement.for_sqlite()?.fetch_all(readers).await?.into_iter().map(Row::from).map(read).collect()
+            }
+            Self::Postgres { pool } => {
+                statement.for_postgres()?.fetch_all(pool).await?.into_iter().map(Row::from).map(read).collect()
+            }
+        }
+    }
+
+    /// The first row of a statement that only reads.
+    pub(crate) async fn row<T>(&self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Option<T>> {
+        Ok(self.rows(statement, read).await?.into_iter().next())
+    }
+
+    /// All rows of a statement over many rows that only reads.
+    pub(crate) async fn bulk_rows<T>(&self, bulk: Bulk, mut read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
+        if bulk.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Sqlite { readers, .. } => {
+                let mut found = Vec::new();
+                let mut connection = readers.acquire().await?;
+                for query in bulk.for_sqlite()? {
+                    for row in query.fetch_all(&mut *connection).await? {
+                        found.push(read(row.into())?);
+                    }
+                }
+                Ok(found)
+            }
+            Self::Postgres { pool } => {
+                bulk.for_postgres()?.fetch_all(pool).await?.into_iter().map(Row::from).map(read).collect()
+            }
+        }
+    }
+
+    /// Starts a transaction that writes.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { writer, wakes, .. } => {
+                let mut slot = Arc::clone(&writer.slot).lock_owned().await;
+                let mut connection = match slot.take() {
+                    Some(connection) => connection,
+                    None => writer.options.connect().await?,
+                };
+                connection.execute("BEGIN IMMEDIATE").await?;
+                let wakes = wakes.clone();
+                Tx { inner: Inner::Sqlite { slot, connection: Box::new(connection), wakes }, pending: Vec::new() }
+            }
+            Self::Postgres { pool } => {
+                Tx { inner: Inner::Postgres(Box::new(pool.begin().await?)), pending: Vec::new() }
+            }
+        })
+    }
+
+    /// One statement in a transaction of its own. Returns the number of rows it changed.
+    pub(crate) async fn execute(&self, statement: Statement) -> Result<u64> {
+        if let Self::Postgres { pool } = self {
+            return Ok(statement.for_postgres()?.execute(pool).await?.rows_affected());
+        }
+        let mut tx = self.begin().await?;
+        let changed = tx.execute(statement).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// Closes all connections, after which the file may be removed.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers, .. } => {
+                readers.close().await;
+                if let Some(connection) = writer.slot.lock().await.take()
+                    && let Err(error) = connection.close().await
+                {
+                    tracing::debug!(%error, "store.close_failed");
+                }
+            }
+            Self::Postgres { pool } => pool.close().await,
+        }
+    }
+}
+
+/// A transaction that writes. Nothing of it stays unless [`Tx::commit`] succeeds.
+pub(crate) struct Tx {
+    inner: Inner,
+    pending: Vec<Wake>,
+}
+
+enum Inner {
+    Sqlite { slot: OwnedMutexGuard<Option<SqliteConnection>>, connection: Box<SqliteConnection>, wakes: Wakes },
+    Postgres(Box<sqlx::Transaction<'static, Postgres>>),
+}
+
+impl Tx {
+    /// Carries a statement out and returns the number of rows it changed.
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        Ok(match &mut self.inner {
+            Inner::Sqlite { connection, .. } => {
+                statement.for_sqlite()?.execute(connection.as_mut()).await?.rows_affected()
+            }
+            Inner::Postgres(tx) => statement.for_postgres()?.execute(&mut ***tx).await?.rows_affected(),
+        })
+    }
+
+    /// All rows of a statement.
+    pub(crate) async fn rows<T>(&mut self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
+        match &mut self.inner {
+            Inner::Sqlite { connection, .. } => {
+                let rows = statement.for_sqlite()?.fetch_all(connection.as_mut()).await?;
+                rows.into_iter().map(Row::from).map(read).collect()
+            }
+            Inner::Postgres(tx) => {
+                let rows = statement.for_postgres()?.fetch_all(&mut ***tx).await?;
+                rows.into_iter().map(Row::from).map(read).collect()
+            }
+        }
+    }
+
+    /// The first row of a statement.
+    pub(crate) async fn row<T>(
+        &mut self,
+        statement: Statement,
+        read: impl FnMut(Row) -> Result<T>,
+    ) -> Result<Option<T>> {
+        Ok(self.rows(statement, read).await?.into_iter().next())
+    }
+
+    /// Carries a statement over many rows out and returns the number of rows it changed.
+    pub(crate) async fn bulk(&mut self, bulk: Bulk) -> Result<u64> {
+        if bulk.is_empty() {
+            return Ok(0);
+        }
+        match &mut self.inner {
+            Inner::Sqlite { connection, .. } => {
+                let mut changed = 0;
+                for query in bulk.for_sqlite()? {
+                    changed += query.execute(connection.as_mut()).await?.rows_affected();
+                }
+                Ok(changed)
+            }
+            Inner::Postgres(tx) => Ok(bulk.for_postgres()?.execute(&mut ***tx).await?.rows_affected()),
+        }
+    }
+
+    /// All rows of a statement over many rows.
+    pub(crate) async fn bulk_rows<T>(&mut self, bulk: Bulk, mut read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
+        if bulk.is_empty() {
+            return Ok(Vec::new());
+        }
+        match &mut self.inner {
+            Inner::Sqlite { connection, .. } => {
+                let mut found = Vec::new();
+                for query in bulk.for_sqlite()? {
+                    for row in query.fetch_all(connection.as_mut()).await? {
+                        found.push(read(row.into())?);
+                    }
+                }
+                Ok(found)
+            }
+            Inner::Postgres(tx) => {
+                let rows = bulk.for_postgres()?.fetch_all(&mut ***tx).await?;
+                rows.into_iter().map(Row::from).map(read).collect()
+            }
+        }
+    }
+
+    /// Tells those who listen, once the transaction is committed.
+    pub(crate) fn wake(&mut self, wake: Wake) {
+        if !self.pending.contains(&wake) {
+            self.pending.push(wake);
+        }
+    }
+
+    /// Leaves everything as it was. Merely dropping a transaction does so too, at the price of its connection.
+    pub(crate) async fn rollback(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite { mut slot, mut connection, .. } => {
+                connection.execute("ROLLBACK").await?;
+                *slot = Some(*connection);
+            }
+            Inner::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable.
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        if let Inner::Postgres(_) = self.inner {
+            for wake in &pending {
+                let notify = sql("SELECT pg_notify($1, $2)").bind(crate::wake::CHANNEL).bind(wake.to_string());
+                self.execute(notify).await?;
+            }
+        }
+        match self.inner {
+            Inner::Sqlite { mut slot, mut connection, wakes } => {
+                connection.execute("COMMIT").await?;
+                *slot = Some(*connection);
+                drop(slot);
+                for wake in pending {
+                    wakes.send(wake);
+                }
+            }
+            Inner::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<Database> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENTS)
+        .pragma("cache_size", "-32768")
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("temp_store", "memory")
+        .disable_statement_logging();
+    let mut connection = first_connection(&options).await?;
+    // One transaction around all migrations: a second process waits for it, and finds them done.
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    SQLITE_MIGRATIONS.run_direct(None, &mut *tx, false).await.map_err(Error::Migrate)?;
+    tx.commit().await?;
+    let reading = options.clone().pragma("query_only", "on").pragma("cache_size", "-8192");
+    let readers = PoolOptions::<Sqlite>::new()
+        .max_connections(SQLITE_READERS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_lazy_with(reading);
+    let writer = Writer { options: Arc::new(options), slot: Arc::new(Mutex::new(Some(connection))) };
+    Ok(Database::Sqlite { writer, readers, wakes: Wakes::default() })
+}
+
+/// Turning a fresh file to write-ahead logging does not wait for another process that is just doing the same.
+async fn first_connection(options: &SqliteConnectOptions) -> Result<SqliteConnection> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let tries = BUSY_TIMEOUT.as_millis() / PAUSE.as_millis();
+    for _ in 1..tries {
+        match options.connect().await.map_err(Error::from) {
+            Err(Error::Unavailable(error)) if is_busy(&error) => tokio::time::sleep(PAUSE).await,
+            other => return other,
+        }
+    }
+    Ok(options.connect().await?)
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 5 | 6)))
+}
+
+async fn open_postgres(options: PgConnectOptions) -> Result<Database> {
+    let pool = PoolOptions::<Postgres>::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.statement_cache_capacity(STATEMENTS).disable_statement_logging())
+        .await?;
+    // The migrator takes an advisory lock.
+    POSTGRES_MIGRATIONS.run(&pool).await.map_err(Error::Migrate)?;
+    Ok(Database::Postgres { pool })
+}
+
+/// Tries a write again that lost against another replica's.
+pub(crate) async fn retrying<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
+    const TRIES: u32 = 3;
+    for _ in 1..TRIES {
+        match attempt().await {
+            Err(Error::Conflict { source: Some(_), .. }) => {}
+            other => return other,
+        }
+    }
+    attempt().await
+}

@@ -1,0 +1,313 @@
+//! What the two engines do not say alike, side by side: many rows in one statement, and claiming a job.
+//!
+//! Many rows come as the table `{rows}` of a template. `PostgreSQL` takes them as one array a column (`UNNEST`).
+//! `SQLite` takes them as `VALUES` with nameless placeholders: each named one is looked up from the start of the list
+//! of all names, so that thousands of them would cost more than the rows themselves.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Sqlite};
+use uuid::Uuid;
+
+use crate::database::Backend;
+use crate::error::Result;
+use crate::ids::DirectoryId;
+use crate::sql::{Statement, Value, built, encoding};
+
+/// Rows of one `SQLite` statement. A batch is cut into these sizes, so that each text is prepared once and kept.
+const SQLITE_ROWS: [usize; 4] = [64, 16, 4, 1];
+
+/// The values of one column.
+pub(crate) enum Cells {
+    Ints(Vec<i64>),
+    MaybeInts(Vec<Option<i64>>),
+    Bools(Vec<bool>),
+    Texts(Vec<String>),
+    MaybeTexts(Vec<Option<String>>),
+    Blobs(Vec<Vec<u8>>),
+    Uuids(Vec<Uuid>),
+    MaybeUuids(Vec<Option<Uuid>>),
+}
+
+/// One statement over many rows. In its template `{rows}` is the table of the columns' values, `:1`, `:2`, … are the
+/// values that all rows share.
+pub(crate) struct Bulk {
+    template: &'static str,
+    columns: Vec<Cells>,
+    shared: Vec<Value>,
+}
+
+impl Bulk {
+    pub(crate) fn new(template: &'static str) -> Self {
+        Self { template, columns: Vec::new(), shared: Vec::new() }
+    }
+
+    /// The next column of the table. All columns are equally long.
+    pub(crate) fn column(mut self, cells: Cells) -> Self {
+        self.columns.push(cells);
+        self
+    }
+
+    /// The next value that all rows share.
+    pub(crate) fn shared(mut self, value: impl Into<Value>) -> Self {
+        self.shared.push(value.into());
+        self
+    }
+
+    fn rows(&self) -> usize {
+        self.columns.first().map_or(0, Cells::len)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows() == 0
+    }
+
+    /// As statements for `SQLite`, to be carried out one after the other.
+    pub(crate) fn for_sqlite(mut self) -> Result<Vec<Query<'static, Sqlite, SqliteArguments>>> {
+        let mut left = self.rows();
+        // Taken from the end, so that popping moves no others.
+        self.columns.iter_mut().for_each(Cells::reverse);
+        let mut queries = Vec::new();
+        for size in SQLITE_ROWS {
+            while left >= size {
+                left -= size;
+                queries.push(self.sqlite_query(size)?);
+            }
+        }
+        Ok(queries)
+    }
+
+    fn sqlite_query(&mut self, rows: usize) -> Result<Query<'static, Sqlite, SqliteArguments>> {
+        let mut arguments = SqliteArguments::default();
+        arguments.reserve(rows * self.columns.len() + self.shared.len(), 0);
+        for _ in 0..rows {
+            for column in &mut self.columns {
+                column.pop_into(&mut arguments).map_err(encoding)?;
+            }
+        }
+        for value in self.shared.clone() {
+            match value {
+                Value::Int(value) => arguments.add(value),
+                Value::Bool(value) => arguments.add(value),
+                Value::Text(value) => arguments.add(value),
+                Value::Blob(value) => arguments.add(value),
+                Value::Uuid(value) => arguments.add(value),
+                Value::Uuids(_) => Err("an array".into()),
+            }
+            .map_err(encoding)?;
+        }
+        let text = text(Backend::Sqlite, self.template, rows, &self.columns, self.shared.len());
+        Ok(sqlx::query_with(AssertSqlSafe(text), arguments))
+    }
+
+    /// As one statement for `PostgreSQL`.
+    pub(crate) fn for_postgres(self) -> Result<Query<'static, Postgres, PgArguments>> {
+        let text = text(Backend::Postgres, self.template, 0, &self.columns, self.shared.len());
+        let mut arguments = PgArguments::default();
+        for column in self.columns {
+            match column {
+                Cells::Ints(values) => arguments.add(values),
+                Cells::MaybeInts(values) => arguments.add(values),
+                Cells::Bools(values) => arguments.add(values),
+                Cells::Texts(values) => arguments.add(values),
+                Cells::MaybeTexts(values) => arguments.add(values),
+                Cells::Blobs(values) => arguments.add(values),
+                Cells::Uuids(values) => arguments.add(values),
+                Cells::MaybeUuids(values) => arguments.add(values),
+            }
+            .map_err(encoding)?;
+        }
+        for value in self.shared {
+            match value {
+                Value::Int(value) => arguments.add(value),
+                Value::Bool(value) => arguments.add(value),
+                Value::Text(value) => arguments.add(value),
+                Value::Blob(value) => arguments.add(value),
+                Value::Uuid(value) => arguments.add(value),
+                Value::Uuids(values) => arguments.add(values),
+            }
+            .map_err(encoding)?;
+        }
+        Ok(sqlx::query_with(AssertSqlSafe(text), arguments))
+    }
+}
+
+impl Cells {
+    fn len(&self) -> usize {
+        match self {
+            Self::Ints(values) => values.len(),
+            Self::MaybeInts(values) => values.len(),
+            Self::Bools(values) => values.len(),
+            Self::Texts(values) => values.len(),
+            Self::MaybeTexts(values) => values.len(),
+            Self::Blobs(values) => values.len(),
+            Self::Uuids(values) => values.len(),
+            Self::MaybeUuids(values) => values.len(),
+        }
+    }
+
+    fn reverse(&mut self) {
+        match self {
+            Self::Ints(values) => values.reverse(),
+            Self::MaybeInts(values) => values.reverse(),
+            Self::Bools(values) => values.reverse(),
+            Self::Texts(values) => values.reverse(),
+            Self::MaybeTexts(values) => values.reverse(),
+            Self::Blobs(values) => values.reverse(),
+            Self::Uuids(values) => values.reverse(),
+            Self::MaybeUuids(values) => values.reverse(),
+        }
+    }
+
+    fn pop_into(&mut self, arguments: &mut SqliteArguments) -> std::result::Result<(), sqlx::error::BoxDynError> {
+        match self {
+            Self::Ints(values) => arguments.add(values.pop()),
+            Self::MaybeInts(values) => arguments.add(values.pop().flatten()),
+            Self::Bools(values) => arguments.add(values.pop()),
+            Self::Texts(values) => arguments.add(values.pop()),
+            Self::MaybeTexts(values) => arguments.add(values.pop().flatten()),
+            Self::Blobs(values) => arguments.add(values.pop()),
+            Self::Uuids(values) => arguments.add(values.pop()),
+            Self::MaybeUuids(values) => arguments.add(values.pop().flatten()),
+        }
+    }
+
+    const fn postgres_type(&self) -> &'static str {
+        match self {
+            Self::Ints(_) | Self::MaybeInts(_) => "bigint[]",
+            Self::Bools(_) => "boolean[]",
+            Self::Texts(_) | Self::MaybeTexts(_) => "text[]",
+            Self::Blobs(_) => "bytea[]",
+            Self::Uuids(_) | Self::MaybeUuids(_) => "uuid[]",
+        }
+    }
+}
+
+type Texts = HashMap<(Backend, &'static str, usize), Arc<str>>;
+
+/// The text of a template for an engine and a number of rows; each is built once.
+fn text(backend: Backend, template: &'static str, rows: usize, columns: &[Cells], shared: usize) -> Arc<str> {
+    static BUILT: LazyLock<Mutex<Texts>> = LazyLock::new(Mutex::default);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = built.entry((backend, template, rows)).or_insert_with(|| {
+        let (table, first) = match backend {
+            Backend::Sqlite => (values(rows, columns.len()), rows * columns.len() + 1),
+            Backend::Postgres => (unnest(columns), columns.len() + 1),
+        };
+        let mut text = template.replace("{rows}", &table);
+        for place in (0..shared).rev() {
+            text = text.replace(&format!(":{}", place + 1), &format!("${}", first + place));
+        }
+        text.into()
+    });
+    Arc::clone(text)
+}
+
+/// `VALUES (?,?),(?,?)`
+fn values(rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    format!("VALUES {}", vec![row; rows].join(","))
+}
+
+/// `SELECT * FROM UNNEST($1::uuid[],$2::text[])`
+fn unnest(columns: &[Cells]) -> String {
+    let mut text = String::from("SELECT * FROM UNNEST(");
+    for (place, column) in columns.iter().enumerate() {
+        let comma = if place == 0 { "" } else { "," };
+        let _ = write!(text, "{comma}${}::{}", place + 1, column.postgres_type());
+    }
+    text + ")"
+}
+
+/// `$n` is one of a set of directories, which is given by [`directories`].
+const fn in_directories(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Sqlite => "hex(j.directory_id) IN (SELECT value FROM json_each($3))",
+        Backend::Postgres => "j.directory_id = ANY($3)",
+    }
+}
+
+/// The set of directories as a value.
+pub(crate) fn directories(backend: Backend, ids: &[DirectoryId]) -> Value {
+    match backend {
+        Backend::Sqlite => {
+            let mut list = String::with_capacity(ids.len() * 36 + 2);
+            list.push('[');
+            for (place, id) in ids.iter().enumerate() {
+                let comma = if place == 0 { "" } else { "," };
+                let _ = write!(list, "{comma}\"{:X}\"", id.as_uuid().simple());
+            }
+            list.push(']');
+            Value::Text(Some(list))
+        }
+        Backend::Postgres => Value::Uuids(ids.iter().map(|id| id.as_uuid()).collect()),
+    }
+}
+
+/// An import of the same directory that is under way.
+const OTHER_IMPORT: &str = "EXISTS (SELECT 1 FROM jobs o WHERE o.directory_id = j.directory_id AND o.id <> j.id \
+     AND o.kind = 'import' AND (o.state IN ('running', 'held') OR (o.state = 'queued' AND o.proven)))";
+
+/// Jobs that can be taken up, oldest first: `$1` now, `$2` at most so many, `$3` of these directories. `PostgreSQL`
+/// leaves those alone that another replica is just taking up; on `SQLite` there is no other.
+pub(crate) fn claimable(backend: Backend) -> Statement {
+    let lock = match backend {
+        Backend::Sqlite => "",
+        Backend::Postgres => "FOR UPDATE OF j SKIP LOCKED",
+    };
+    built(format!(
+        "SELECT j.id, j.directory_id, j.kind FROM jobs j \
+         WHERE (j.state IN ('queued', 'waiting') OR (j.state = 'running' AND j.lease_until <= $1)) \
+         AND NOT j.proven AND (j.not_before IS NULL OR j.not_before <= $1) AND {} \
+         AND (j.kind <> 'import' OR NOT {OTHER_IMPORT}) ORDER BY j.id LIMIT $2 {lock}",
+        in_directories(backend)
+    ))
+}
+
+/// Proven imports that can be taken up: `$1` now, `$2` at most so many.
+pub(crate) fn claimable_proven(backend: Backend) -> Statement {
+    let lock = match backend {
+        Backend::Sqlite => "",
+        Backend::Postgres => "FOR UPDATE OF j SKIP LOCKED",
+    };
+    built(format!(
+        "SELECT j.id FROM jobs j WHERE j.proven \
+         AND (j.state = 'queued' OR (j.state = 'running' AND j.lease_until <= $1)) \
+         AND (j.not_before IS NULL OR j.not_before <= $1) ORDER BY j.id LIMIT $2 {lock}"
+    ))
+}
+
+/// Queued jobs that no agent can take up: `$1` now, `$2` created before, `$3` directories that can be reached.
+pub(crate) fn mark_waiting(backend: Backend) -> Statement {
+    built(format!(
+        "UPDATE jobs AS j SET state = 'waiting', message = $4, updated_at = $1 \
+         WHERE j.state = 'queued' AND NOT j.proven AND j.created_at < $2 AND NOT ({}) AND NOT {OTHER_IMPORT} \
+         RETURNING id",
+        in_directories(backend)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_built_for_each_engine() {
+        let template = "WITH v(a, b) AS ({rows}) INSERT INTO t SELECT v.a, :1, v.b FROM v WHERE :2";
+        let columns = [Cells::Ints(vec![1, 2]), Cells::MaybeTexts(vec![None, None])];
+        assert_eq!(
+            &*text(Backend::Sqlite, template, 2, &columns, 2),
+            "WITH v(a, b) AS (VALUES (?,?),(?,?)) INSERT INTO t SELECT v.a, $5, v.b FROM v WHERE $6"
+        );
+        assert_eq!(
+            &*text(Backend::Postgres, template, 0, &columns, 2),
+            "WITH v(a, b) AS (SELECT * FROM UNNEST($1::bigint[],$2::text[])) \
+             INSERT INTO t SELECT v.a, $3, v.b FROM v WHERE $4"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Directories: they appear when an agent announces them.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::{Error, Result};
+use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
+use crate::records::{AnnouncedDirectory, Directory, DirectoryChange, Page, PageRequest};
+use crate::sql::{Row, named, sql};
+use crate::wake::Wake;
+
+fn read(mut row: Row) -> Result<Directory> {
+    Ok(Directory {
+        id: row.take()?,
+        organization: row.take()?,
+        name: row.take()?,
+        display_name: row.take()?,
+        flavour: named(&mut row)?,
+        disabled: row.take()?,
+        missing_threshold_percent: row.take()?,
+        missing_threshold_minimum: row.take()?,
+        created_at: row.take()?,
+        deleted_at: row.take()?,
+        agents: Vec::new(),
+    })
+}
+
+impl Store {
+    /// Notes what an agent serves: creates directories that are new, brings deleted ones back, and replaces what the
+    /// agent announced before. Returns all that it serves now, by name.
+    pub async fn announce_directories(
+        &self,
+        organization: OrganizationId,
+        agent: AgentId,
+        served: &[AnnouncedDirectory],
+        now: Timestamp,
+    ) -> Result<Vec<Directory>> {
+        let mut served: Vec<_> = served.iter().collect();
+        // In one order everywhere, so that two replicas never wait for each other.
+        served.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut tx = self.database.begin().await?;
+        let forget = sql("DELETE FROM agent_directories WHERE agent_id = $1 AND organization_id = $2");
+        tx.execute(forget.bind(agent).bind(organization)).await?;
+        for directory in served {
+            let upsert = sql("INSERT INTO directories \
+                 (id, organization_id, name, display_name, flavour, created_at) VALUES ($1, $2, $3, $3, $4, $5) \
+                 ON CONFLICT (organization_id, name) DO UPDATE SET deleted_at = NULL, flavour = \
+                 CASE WHEN excluded.flavour = 'unknown' THEN directories.flavour ELSE excluded.flavour END")
+            .bind(DirectoryId::new())
+            .bind(organization)
+            .bind(&directory.name)
+            .bind(directory.flavour.as_str())
+            .bind(now);
+            tx.execute(upsert).await?;
+            let serve = sql("INSERT INTO agent_directories (organization_id, agent_id, directory_id) \
+                 SELECT organization_id, $1, id FROM directories WHERE organization_id = $2 AND name = $3 \
+                 ON CONFLICT DO NOTHING")
+            .bind(agent)
+            .bind(organization)
+            .bind(&directory.name);
+            tx.execute(serve).await?;
+        }
+        let query = sql("SELECT d.id, d.organization_id, d.name, d.display_name, d.flavour, d.disabled, \
+             d.missing_threshold_percent, d.missing_threshold_minimum, d.created_at, d.deleted_at \
+             FROM agent_directories s JOIN directories d ON d.id = s.directory_id \
+             WHERE s.agent_id = $1 AND s.organization_id = $2 ORDER BY d.name")
+        .bind(agent)
+        .bind(organization);
+        let directories = tx.rows(query, read).await?;
+        tx.commit().await?;
+        self.with_agents(organization, directories).await
+    }
+
+    /// One directory, unless it was deleted.
+    pub async fn get_directory(&self, organization: OrganizationId, id: DirectoryId) -> Result<Option<Directory>> {
+        let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
+             missing_threshold_percent, missing_threshold_minimum, created_at, deleted_at \
+             FROM directories WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL")
+        .bind(organization)
+        .bind(id);
+        let found = self.database.rows(query, read).await?;
+        Ok(self.with_agents(organization, found).await?.pop())
+    }
+
+    /// The directory of this name, unless it was deleted.
+    pub async fn find_directory(&self, organization: OrganizationId, name: &str) -> Result<Option<Directory>> {
+        let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
+             missing_threshold_percent, missing_threshold_minimum, created_at, deleted_at \
+             FROM directories WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL")
+        .bind(organization)
+        .bind(name);
+        let found = self.database.rows(query, read).await?;
+        Ok(self.with_agents(organization, found).await?.pop())
+    }
+
+    /// The organization's directories, oldest first, without the deleted ones.
+    pub async fn list_directories(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<Directory>> {
+        let after: Option<DirectoryId> = page.cursor()?;
+        let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
+             missing_threshold_percent, missing_threshold_minimum, created_at, deleted_at FROM directories \
+             WHERE organization_id = $1 AND deleted_at IS NULL AND id > $2 ORDER BY id LIMIT $3")
+        .bind(organization)
+        .bind(after.unwrap_or(DirectoryId::from_uuid(uuid::Uuid::nil())))
+        .bind(page.probe());
+        let found = self.database.rows(query, read).await?;
+        let found = self.with_agents(organization, found).await?;
+        Ok(Page::cut(found, page, |last| last.id.to_string()))
+    }
+
+    /// Changes what an administrator may change. [`Error::NotFound`]: there is no such directory.
+    pub async fn update_directory(
+        &self,
+        organization: OrganizationId,
+        id: DirectoryId,
+        change: DirectoryChange,
+    ) -> Result<Directory> {
+        let update = sql("UPDATE directories SET display_name = COALESCE($1, display_name), \
+             missing_threshold_percent = COALESCE($2, missing_threshold_percent), \
+             missing_threshold_minimum = COALESCE($3, missing_threshold_minimum), \
+             disabled = CASE WHEN $4 THEN $5 ELSE disabled END \
+             WHERE organization_id = $6 AND id = $7 AND deleted_at IS NULL")
+        .bind(change.display_name)
+        .bind(change.missing_threshold_percent)
+        .bind(change.missing_threshold_minimum)
+        .bind(change.disabled.is_some())
+        .bind(change.disabled.unwrap_or_default())
+        .bind(organization)
+        .bind(id);
+        self.database.execute(update).await?;
+        self.get_directory(organization, id).await?.ok_or(Error::NotFound { what: "the directory" })
+    }
+
+    /// Deletes a directory: its open jobs end, its accounts stay as they are. It comes back when an agent announces it
+    /// again. [`Error::NotFound`]: there is no such directory.
+    pub async fn delete_directory(&self, organization: OrganizationId, id: DirectoryId, now: Timestamp) -> Result<()> {
+        let mut tx = self.database.begin().await?;
+        let delete = sql("UPDATE directories SET deleted_at = $1 \
+             WHERE organization_id = $2 AND id = $3 AND deleted_at IS NULL")
+        .bind(now)
+        .bind(organization)
+        .bind(id);
+        if tx.execute(delete).await? == 0 {
+            tx.rollback().await?;
+            return Err(Error::NotFound { what: "the directory" });
+        }
+        let forget = sql("DELETE FROM agent_directories WHERE organization_id = $1 AND directory_id = $2");
+        tx.execute(forget.bind(organization).bind(id)).await?;
+        let end = sql("UPDATE jobs SET state = 'canceled', finished_at = $1, updated_at = $1 \
+             WHERE organization_id = $2 AND directory_id = $3 AND state IN ('queued', 'waiting', 'held') RETURNING id")
+        .bind(now)
+        .bind(organization)
+        .bind(id);
+        let ended: Vec<JobId> = tx.rows(end, |mut row| row.take()).await?;
+        let stop = sql("UPDATE jobs SET cancel_requested = TRUE, updated_at = $1 \
+             WHERE organization_id = $2 AND directory_id = $3 AND state = 'running' RETURNING id")
+        .bind(now)
+        .bind(organization)
+        .bind(id);
+        let stopping: Vec<JobId> = tx.rows(stop, |mut row| row.take()).await?;
+        for job in ended {
+            tx.wake(Wake::JobChanged(job));
+        }
+        for job in stopping {
+            tx.wake(Wake::CancelRequested(job));
+        }
+        tx.commit().await
+    }
+
+    /// Fills in the unrevoked agents that serve the directories.
+    async fn with_agents(
+        &self,
+        organization: OrganizationId,
+        mut directories: Vec<Directory>,
+    ) -> Result<Vec<Directory>> {
+        let query = Bulk::new(
+            "WITH v(id) AS ({rows}) SELECT s.directory_id, s.agent_id FROM v \
+             JOIN agent_directories s ON s.directory_id = v.id JOIN agents a ON a.id = s.agent_id \
+             WHERE a.organization_id = :1 AND a.revoked_at IS NULL",
+        );
+        let ids = directories.iter().map(|directory| directory.id.as_uuid()).collect();
+        let pairs: Vec<(DirectoryId, AgentId)> = self
+            .database
+            .bulk_rows(query.column(Cells::Uuids(ids)).shared(organization), |mut row| Ok((row.take()?, row.take()?)))
+            .await?;
+        let mut agents: HashMap<DirectoryId, Vec<AgentId>> = HashMap::new();
+        for (directory, agent) in pairs {
+            agents.entry(directory).or_default().push(agent);
+        }
+        for directory in &mut directories {
+            directory.agents = agents.remove(&directory.id).unwrap_or_default();
+            directory.agents.sort_unstable();
+        }
+        Ok(directories)
+    }
+}

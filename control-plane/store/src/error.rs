@@ -1,0 +1,158 @@
+//! What can go wrong in the store, told apart by what the caller can do about it.
+
+use std::error::Error as StdError;
+
+use sqlx::error::DatabaseError;
+
+/// A failed call of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was asked for does not exist in this organization.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// What was sought, for people.
+        what: &'static str,
+    },
+    /// It contradicts what is stored: a name that is taken, a job in another state.
+    #[error("conflict: {what}")]
+    Conflict {
+        /// What it contradicts, for people.
+        what: String,
+        /// The database's own words, when it noticed.
+        #[source]
+        source: Option<sqlx::Error>,
+    },
+    /// The volume of the database is full or cannot be written. Nothing of the call was stored; it is worth another
+    /// try once there is room.
+    #[error("the database's volume is full or cannot be written")]
+    StorageFull(#[source] sqlx::Error),
+    /// The database cannot be reached, restarts, or is too busy: worth another try. Whether a commit took place is not
+    /// known when it was under way.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] sqlx::Error),
+    /// What is stored cannot be read: a damaged file, or a value that this release does not know.
+    #[error("the database holds what cannot be read: {what}")]
+    Corrupt {
+        /// What could not be read.
+        what: String,
+        /// Why.
+        #[source]
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// The address of the database is none.
+    #[error("not a database address: {what}")]
+    Address {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the database's schema could not be brought up to date")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// Anything else.
+    #[error("the database refused a statement")]
+    Other(#[source] sqlx::Error),
+}
+
+/// The result of a call of the store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an enrollment token was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumeError {
+    /// There is no such token, or it was revoked.
+    #[error("the enrollment token is unknown")]
+    Unknown,
+    /// It was used before.
+    #[error("the enrollment token was used before")]
+    Used,
+    /// Its time is over.
+    #[error("the enrollment token has expired")]
+    Expired,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Error {
+    /// Worth another try without a change by anybody.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::StorageFull(_))
+    }
+
+    pub(crate) fn conflict(what: impl Into<String>) -> Self {
+        Self::Conflict { what: what.into(), source: None }
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into(), source: None }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match error {
+            E::Database(ref inner) => match class(inner.as_ref()) {
+                Class::Conflict => Self::Conflict { what: subject(inner.as_ref()), source: Some(error) },
+                Class::Full => Self::StorageFull(error),
+                Class::Unavailable => Self::Unavailable(error),
+                Class::Corrupt => Self::Corrupt { what: "the file".to_owned(), source: Some(Box::new(error)) },
+                Class::Other => Self::Other(error),
+            },
+            E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Protocol(_) | E::Tls(_) => {
+                Self::Unavailable(error)
+            }
+            E::ColumnDecode { .. } | E::Decode(_) | E::ColumnNotFound(_) | E::ColumnIndexOutOfBounds { .. } => {
+                Self::Corrupt { what: "a value".to_owned(), source: Some(Box::new(error)) }
+            }
+            E::RowNotFound => Self::NotFound { what: "the row" },
+            other => Self::Other(other),
+        }
+    }
+}
+
+enum Class {
+    Conflict,
+    Full,
+    Unavailable,
+    Corrupt,
+    Other,
+}
+
+/// `SQLite` tells by result code (<https://sqlite.org/rescode.html>), `PostgreSQL` by SQLSTATE (its appendix A).
+fn class(error: &dyn DatabaseError) -> Class {
+    if error.is_unique_violation() || error.is_foreign_key_violation() {
+        return Class::Conflict;
+    }
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+        // The low byte of an extended code is the primary one.
+        return match code.parse::<u32>().unwrap_or_default() & 0xFF {
+            // FULL, IOERR, READONLY: the volume is full, broken or was remounted read-only.
+            13 | 10 | 8 => Class::Full,
+            // BUSY, LOCKED, CANTOPEN, NOMEM.
+            5 | 6 | 14 | 7 => Class::Unavailable,
+            // CORRUPT, NOTADB.
+            11 | 26 => Class::Corrupt,
+            _ => Class::Other,
+        };
+    }
+    match code.as_ref() {
+        "53100" => Class::Full,
+        "25006" | "40001" | "40P01" | "55P03" => Class::Unavailable,
+        "XX001" | "XX002" => Class::Corrupt,
+        code => match code.get(..2) {
+            // Connection trouble, lack of resources, shutdown and restart.
+            Some("08" | "53" | "57") => Class::Unavailable,
+            _ => Class::Other,
+        },
+    }
+}
+
+fn subject(error: &dyn DatabaseError) -> String {
+    let kind = if error.is_foreign_key_violation() { "refers to what does not exist" } else { "exists already" };
+    match error.table() {
+        Some(table) => format!("{table}: {kind}"),
+        None => kind.to_owned(),
+    }
+}

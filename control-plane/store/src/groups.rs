@@ -1,0 +1,131 @@
+//! Groups of an organization.
+
+use uuid::Uuid;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::fold;
+use crate::ids::{GroupId, OrganizationId};
+use crate::imports::Intake;
+use crate::records::{GroupRow, Page, PageRequest};
+use crate::sql::{Row, sql};
+use crate::users::range;
+
+fn read(row: &mut Row) -> Result<GroupRow> {
+    Ok(GroupRow {
+        id: row.take()?,
+        organization: row.take()?,
+        display_name: row.take()?,
+        description: row.take()?,
+        created_at: row.take()?,
+        updated_at: row.take()?,
+    })
+}
+
+/// Where a list goes on: `seq key`.
+struct Cursor {
+    seq: i64,
+    key: String,
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        let (seq, key) = text.split_once(' ').ok_or(())?;
+        Ok(Self { seq: seq.parse().map_err(|_| ())?, key: key.to_owned() })
+    }
+}
+
+impl Store {
+    /// The organization's groups by name; only those whose name starts with the query, if there is one.
+    pub async fn list_groups(
+        &self,
+        organization: OrganizationId,
+        query: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<GroupRow>> {
+        let prefix = fold(query.unwrap_or_default().trim());
+        let cursor: Cursor = page.cursor()?.unwrap_or(Cursor { seq: i64::MIN, key: String::new() });
+        let text = "SELECT id, organization_id, display_name, description, created_at, updated_at, seq FROM groups \
+             WHERE organization_id = $1 AND display_key >= $2 AND display_key < $3 \
+             AND (display_key, seq) > ($4, $5) ORDER BY display_key, seq LIMIT $6";
+        let query = range(text, organization, &prefix).bind(cursor.key).bind(cursor.seq).bind(page.probe());
+        let found = self.database.rows(query, |mut row| Ok((read(&mut row)?, row.take::<i64>()?))).await?;
+        let cursor = |(group, seq): &(GroupRow, i64)| format!("{seq} {}", fold(&group.display_name));
+        Ok(Page::cut(found, page, cursor).map(|(group, _)| group))
+    }
+
+    /// One group.
+    pub async fn get_group(&self, organization: OrganizationId, id: GroupId) -> Result<Option<GroupRow>> {
+        let query = sql("SELECT id, organization_id, display_name, description, created_at, updated_at FROM groups \
+             WHERE organization_id = $1 AND id = $2")
+        .bind(organization)
+        .bind(id);
+        self.database.row(query, |mut row| read(&mut row)).await
+    }
+
+    /// The groups that a user or group is a direct member of, oldest first.
+    pub async fn groups_of(
+        &self,
+        organization: OrganizationId,
+        member: Uuid,
+        page: &PageRequest,
+    ) -> Result<Page<GroupRow>> {
+        let after: Option<GroupId> = page.cursor()?;
+        let query = sql("SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at \
+             FROM groups g JOIN (SELECT DISTINCT group_id FROM group_members \
+             WHERE organization_id = $1 AND member_id = $2 AND group_id > $3 ORDER BY group_id LIMIT $4) m \
+             ON m.group_id = g.id ORDER BY g.id")
+        .bind(organization)
+        .bind(member)
+        .bind(after.unwrap_or(GroupId::from_uuid(Uuid::nil())))
+        .bind(page.probe());
+        let found = self.database.rows(query, |mut row| read(&mut row)).await?;
+        Ok(Page::cut(found, page, |last| last.id.to_string()))
+    }
+
+    /// How many groups the organization has.
+    pub async fn count_groups(&self, organization: OrganizationId) -> Result<u64> {
+        let query = sql("SELECT count(*) FROM groups WHERE organization_id = $1").bind(organization);
+        Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
+    }
+}
+
+impl Intake {
+    /// Writes new groups.
+    pub async fn insert_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
+        let insert = Bulk::new(
+            "WITH v(id, display_key, display_name, description, created_at, updated_at) AS ({rows}) \
+             INSERT INTO groups (id, organization_id, display_key, display_name, description, created_at, updated_at) \
+             SELECT v.id, :1, v.display_key, v.display_name, v.description, v.created_at, v.updated_at FROM v",
+        );
+        self.tx.bulk(group_columns(insert, groups).shared(self.organization)).await.map(|_| ())
+    }
+
+    /// Writes changed groups.
+    pub async fn update_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
+        let update = Bulk::new(
+            "WITH v(id, display_key, display_name, description, created_at, updated_at) AS ({rows}) \
+             UPDATE groups SET display_key = v.display_key, display_name = v.display_name, \
+             description = v.description, updated_at = v.updated_at FROM v \
+             WHERE groups.id = v.id AND groups.organization_id = :1",
+        );
+        self.tx.bulk(group_columns(update, groups).shared(self.organization)).await.map(|_| ())
+    }
+}
+
+fn group_columns(bulk: Bulk, groups: Vec<GroupRow>) -> Bulk {
+    let ids = groups.iter().map(|group| group.id.as_uuid()).collect();
+    let keys = groups.iter().map(|group| fold(&group.display_name)).collect();
+    let created = groups.iter().map(|group| group.created_at.as_millisecond()).collect();
+    let updated = groups.iter().map(|group| group.updated_at.as_millisecond()).collect();
+    let (names, descriptions) = groups.into_iter().map(|group| (group.display_name, group.description)).unzip();
+    bulk.column(Cells::Uuids(ids))
+        .column(Cells::Texts(keys))
+        .column(Cells::Texts(names))
+        .column(Cells::MaybeTexts(descriptions))
+        .column(Cells::Ints(created))
+        .column(Cells::Ints(updated))
+}

@@ -1,0 +1,257 @@
+//! An import on its way in: one write transaction that compares, writes accounts, users and groups, and records the
+//! chunk that they came in. Nothing of it stays unless [`Intake::commit`] succeeds.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::Store;
+use crate::accounts::{known, read_known};
+use crate::database::Tx;
+use crate::dialect::{Bulk, Cells};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, DirectoryId, OrganizationId};
+use crate::leases::fenced;
+use crate::records::{AccountKind, ExternalKey, KnownAccount, Lease, MemberForm, NamedUser, NewAccount};
+use crate::sql::{named, sql};
+
+/// A write transaction on one directory's accounts and on the users and groups that they belong to.
+pub struct Intake {
+    pub(crate) tx: Tx,
+    pub(crate) organization: OrganizationId,
+    /// The directory's internal number.
+    pub(crate) directory: i64,
+    pub(crate) form: MemberForm,
+    pub(crate) now: Timestamp,
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Intake").field("organization", &self.organization).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Starts one. On `SQLite` there is one writer at a time: keep it short. [`Error::NotFound`]: the organization has
+    /// no such directory.
+    pub async fn begin_intake(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        now: Timestamp,
+    ) -> Result<Intake> {
+        let mut tx = self.database.begin().await?;
+        let query = sql("SELECT seq, member_form FROM directories WHERE organization_id = $1 AND id = $2");
+        let found =
+            tx.row(query.bind(organization).bind(directory), |mut row| Ok((row.take()?, named(&mut row)?))).await?;
+        let Some((directory, form)) = found else {
+            tx.rollback().await?;
+            return Err(Error::NotFound { what: "the directory" });
+        };
+        Ok(Intake { tx, organization, directory, form, now })
+    }
+}
+
+impl Intake {
+    /// Makes everything durable.
+    pub async fn commit(self) -> Result<()> {
+        self.tx.commit().await
+    }
+
+    /// Leaves everything as it was. Merely dropping it does the same.
+    pub async fn rollback(self) -> Result<()> {
+        self.tx.rollback().await
+    }
+
+    /// Whether the job is still the caller's; it stays so until this transaction ends.
+    pub async fn check_owner(&mut self, lease: &Lease) -> Result<bool> {
+        // An update that changes nothing locks the row on PostgreSQL; SQLite has one writer anyway.
+        let lock = sql("UPDATE jobs SET attempt = attempt \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' AND organization_id = $4");
+        Ok(self.tx.execute(fenced(lock, lease).bind(self.organization)).await? > 0)
+    }
+
+    /// The accounts of these keys that exist, in no certain order.
+    pub async fn known_accounts(&mut self, kind: AccountKind, keys: &[ExternalKey]) -> Result<Vec<KnownAccount>> {
+        self.tx.bulk_rows(known(self.directory, kind, keys), read_known).await
+    }
+
+    /// Writes new accounts. [`Error::Conflict`]: one of them exists.
+    pub async fn insert_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
+        let insert = Bulk::new(
+            "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn_key, dn, unique_value, \
+             attributes) AS ({rows}) INSERT INTO accounts (id, organization_id, directory, kind, external_key, hash, \
+             identity, member_hash, updated_at, conflict, dn_key, dn, unique_value, attributes) \
+             SELECT v.id, :1, :2, v.kind, v.external_key, v.hash, v.identity, v.member_hash, :3, v.conflict, \
+             v.dn_key, v.dn, v.unique_value, v.attributes FROM v",
+        );
+        self.tx.bulk(self.account_columns(insert, accounts)).await.map(|_| ())
+    }
+
+    /// Writes changed accounts, which are not missing any more.
+    pub async fn update_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
+        self.forget_old_names(&accounts).await?;
+        let update = Bulk::new(
+            "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn_key, dn, unique_value, \
+             attributes) AS ({rows}) UPDATE accounts SET hash = v.hash, identity = v.identity, \
+             member_hash = v.member_hash, updated_at = :3, conflict = v.conflict, dn_key = v.dn_key, dn = v.dn, \
+             unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL FROM v \
+             WHERE accounts.id = v.id AND accounts.organization_id = :1 AND accounts.directory = :2",
+        );
+        self.tx.bulk(self.account_columns(update, accounts)).await.map(|_| ())
+    }
+
+    fn account_columns(&self, bulk: Bulk, accounts: Vec<NewAccount>) -> Bulk {
+        let mut columns = AccountColumns::with_capacity(accounts.len());
+        for account in accounts {
+            columns.push(account, self.form);
+        }
+        columns.into_bulk(bulk).shared(self.organization).shared(self.directory).shared(self.now)
+    }
+
+    /// Accounts that are back though nothing else about them changed: not missing any more.
+    pub async fn clear_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
+        let update = Bulk::new(
+            "WITH v(id) AS ({rows}) UPDATE accounts SET missing_since = NULL, updated_at = :1 FROM v \
+             WHERE accounts.id = v.id AND accounts.organization_id = :2 AND accounts.directory = :3 \
+             AND missing_since IS NOT NULL",
+        )
+        .column(ids(accounts))
+        .shared(self.now)
+        .shared(self.organization)
+        .shared(self.directory);
+        self.tx.bulk(update).await
+    }
+
+    /// Marks accounts missing since now, unless they are already. Returns how many it was news for.
+    pub async fn mark_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
+        self.forget_names_of(accounts).await?;
+        let update = Bulk::new(
+            "WITH v(id) AS ({rows}) UPDATE accounts SET missing_since = :1 FROM v \
+             WHERE accounts.id = v.id AND accounts.organization_id = :2 AND accounts.directory = :3 \
+             AND missing_since IS NULL",
+        )
+        .column(ids(accounts))
+        .shared(self.now)
+        .shared(self.organization)
+        .shared(self.directory);
+        self.tx.bulk(update).await
+    }
+
+    /// Ties an account to its user or group and ends its conflict.
+    pub async fn link_account(&mut self, account: AccountId, identity: Uuid) -> Result<()> {
+        let update = sql("UPDATE accounts SET identity = $1, conflict = NULL, updated_at = $2 \
+             WHERE id = $3 AND organization_id = $4 AND directory = $5")
+        .bind(identity)
+        .bind(self.now)
+        .bind(account)
+        .bind(self.organization)
+        .bind(self.directory);
+        match self.tx.execute(update).await? {
+            0 => Err(Error::NotFound { what: "the account" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The organization's users of these folded names, with the account that each has in this directory.
+    pub async fn users_by_name(&mut self, name_keys: &[String]) -> Result<Vec<NamedUser>> {
+        let query = Bulk::new(
+            "WITH v(name_key) AS ({rows}) SELECT u.name_key, u.id, a.id, a.dn FROM v \
+             CROSS JOIN users u LEFT JOIN accounts a ON a.identity = u.id AND a.directory = :2 \
+             WHERE u.organization_id = :1 AND u.name_key = v.name_key",
+        )
+        .column(Cells::Texts(name_keys.to_vec()))
+        .shared(self.organization)
+        .shared(self.directory);
+        let mut found: Vec<NamedUser> = self
+            .tx
+            .bulk_rows(query, |mut row| {
+                Ok(NamedUser { name_key: row.take()?, user: row.take()?, account: row.take()?, dn: row.take()? })
+            })
+            .await?;
+        found.sort_by(|one, other| one.name_key.cmp(&other.name_key));
+        found.dedup_by(|later, earlier| later.name_key == earlier.name_key);
+        Ok(found)
+    }
+}
+
+pub(crate) fn ids(accounts: &[AccountId]) -> Cells {
+    Cells::Uuids(accounts.iter().map(|account| account.as_uuid()).collect())
+}
+
+/// The hash by which a group's member is found: of a DN or a unique value. The texts are compared as well.
+pub(crate) fn name_hash(name: &str) -> i64 {
+    let hash = blake3::hash(name.as_bytes());
+    hash.as_bytes().iter().take(8).fold(0, |sum, byte| sum << 8 | i64::from(*byte))
+}
+
+/// The hash of what groups of this form name an account by; in the unique form, groups are never members.
+pub(crate) fn member_hash(form: MemberForm, kind: AccountKind, dn_key: &str, unique: Option<&str>) -> Option<i64> {
+    match (form, kind) {
+        (MemberForm::Dn, _) => Some(name_hash(dn_key)),
+        (MemberForm::UniqueValue, AccountKind::User) => unique.map(name_hash),
+        (MemberForm::UniqueValue, AccountKind::Group) => None,
+    }
+}
+
+#[derive(Default)]
+struct AccountColumns {
+    ids: Vec<Uuid>,
+    kinds: Vec<i64>,
+    keys: Vec<Vec<u8>>,
+    hashes: Vec<Vec<u8>>,
+    identities: Vec<Option<Uuid>>,
+    member_hashes: Vec<Option<i64>>,
+    conflicts: Vec<Option<String>>,
+    dn_keys: Vec<String>,
+    dns: Vec<String>,
+    unique_values: Vec<Option<String>>,
+    attributes: Vec<String>,
+}
+
+impl AccountColumns {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            ids: Vec::with_capacity(rows),
+            kinds: Vec::with_capacity(rows),
+            keys: Vec::with_capacity(rows),
+            hashes: Vec::with_capacity(rows),
+            identities: Vec::with_capacity(rows),
+            member_hashes: Vec::with_capacity(rows),
+            conflicts: Vec::with_capacity(rows),
+            dn_keys: Vec::with_capacity(rows),
+            dns: Vec::with_capacity(rows),
+            unique_values: Vec::with_capacity(rows),
+            attributes: Vec::with_capacity(rows),
+        }
+    }
+
+    fn push(&mut self, account: NewAccount, form: MemberForm) {
+        self.member_hashes.push(member_hash(form, account.kind, &account.dn_key, account.unique_value.as_deref()));
+        self.ids.push(account.id.as_uuid());
+        self.kinds.push(account.kind.code());
+        self.keys.push(account.external_key.as_bytes().to_vec());
+        self.hashes.push(account.hash.to_vec());
+        self.identities.push(account.identity);
+        self.conflicts.push(account.conflict);
+        self.dn_keys.push(account.dn_key);
+        self.dns.push(account.dn);
+        self.unique_values.push(account.unique_value);
+        self.attributes.push(account.attributes);
+    }
+
+    fn into_bulk(self, bulk: Bulk) -> Bulk {
+        bulk.column(Cells::Uuids(self.ids))
+            .column(Cells::Ints(self.kinds))
+            .column(Cells::Blobs(self.keys))
+            .column(Cells::Blobs(self.hashes))
+            .column(Cells::MaybeUuids(self.identities))
+            .column(Cells::MaybeInts(self.member_hashes))
+            .column(Cells::MaybeTexts(self.conflicts))
+            .column(Cells::Texts(self.dn_keys))
+            .column(Cells::Texts(self.dns))
+            .column(Cells::MaybeTexts(self.unique_values))
+            .column(Cells::Texts(self.attributes))
+    }
+}

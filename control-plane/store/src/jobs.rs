@@ -1,0 +1,226 @@
+//! Jobs, from the side of those who ask for them: created, read, decided on, ended. The side of those who carry them
+//! out is in `claims` and `leases`.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::Store;
+use crate::database::Tx;
+use crate::error::{Error, Result};
+use crate::ids::{JobId, OrganizationId};
+use crate::records::{Job, JobFilter, JobKind, JobState, NewJob, Page, PageRequest};
+use crate::sql::{Row, Statement, named, sql};
+use crate::wake::Wake;
+
+/// The columns that [`read`] reads, of `jobs j` and `directories d`.
+macro_rules! select_jobs {
+    ($rest:literal) => {
+        concat!(
+            "SELECT j.id, j.organization_id, j.kind, j.directory_id, d.name, j.state, j.input, j.progress, j.result, ",
+            "j.error, j.hold, j.message, j.created_by, j.decided_by, j.approved, j.cancel_requested, j.attempt, ",
+            "j.failures, j.proven, j.owner, j.lease_until, j.agent_id, j.agent_result, j.not_before, j.deadline, ",
+            "j.created_at, j.started_at, j.finished_at, j.updated_at ",
+            "FROM jobs j JOIN directories d ON d.id = j.directory_id ",
+            $rest
+        )
+    };
+}
+pub(crate) use select_jobs;
+
+pub(crate) fn read(mut row: Row) -> Result<Job> {
+    Ok(Job {
+        id: row.take()?,
+        organization: row.take()?,
+        kind: named(&mut row)?,
+        directory: row.take()?,
+        directory_name: row.take()?,
+        state: named(&mut row)?,
+        input: row.take()?,
+        progress: row.take()?,
+        result: row.take()?,
+        error: row.take()?,
+        hold: row.take()?,
+        message: row.take()?,
+        created_by: row.take()?,
+        decided_by: row.take()?,
+        approved: row.take()?,
+        cancel_requested: row.take()?,
+        attempt: row.take()?,
+        failures: row.take()?,
+        proven: row.take()?,
+        owner: row.take()?,
+        lease_until: row.take()?,
+        agent: row.take()?,
+        agent_result: row.take()?,
+        not_before: row.take()?,
+        deadline: row.take()?,
+        created_at: row.take()?,
+        started_at: row.take()?,
+        finished_at: row.take()?,
+        updated_at: row.take()?,
+    })
+}
+
+impl Store {
+    /// Creates a job. With an idempotency key that was used for the same request, returns the job that came of it.
+    /// [`Error::NotFound`]: the directory does not exist or was deleted. [`Error::Conflict`]: the directory is
+    /// disabled, or the key was used for another request.
+    pub async fn create_job(&self, new: NewJob, now: Timestamp) -> Result<Job> {
+        let mut tx = self.database.begin().await?;
+        if let Some(key) = new.idempotency_key.as_deref() {
+            let query = sql(select_jobs!("WHERE j.organization_id = $1 AND j.idempotency_key = $2"));
+            if let Some(job) = tx.row(query.bind(new.organization).bind(key), read).await? {
+                tx.rollback().await?;
+                let same = job.kind == new.kind && job.directory == new.directory && job.input == new.input;
+                return if same {
+                    Ok(job)
+                } else {
+                    Err(Error::conflict("the idempotency key was used for another request"))
+                };
+            }
+        }
+        let query = sql("SELECT disabled FROM directories \
+             WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL")
+        .bind(new.organization)
+        .bind(new.directory);
+        match tx.row(query, |mut row| row.take::<bool>()).await? {
+            None => return Err(Error::NotFound { what: "the directory" }),
+            Some(true) => return Err(Error::conflict("the directory is disabled")),
+            Some(false) => {}
+        }
+        let id = JobId::new();
+        let insert = sql("INSERT INTO jobs (id, organization_id, kind, directory_id, state, input, created_by, \
+             deadline, created_at, updated_at, idempotency_key) \
+             VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $8, $9)")
+        .bind(id)
+        .bind(new.organization)
+        .bind(new.kind.as_str())
+        .bind(new.directory)
+        .bind(&new.input)
+        .bind(&new.created_by)
+        .bind(new.deadline)
+        .bind(now)
+        .bind(new.idempotency_key.as_deref());
+        tx.execute(insert).await?;
+        let job = required(&mut tx, new.organization, id).await?;
+        tx.wake(Wake::JobReady(new.directory));
+        tx.commit().await?;
+        Ok(job)
+    }
+
+    /// One job.
+    pub async fn get_job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>> {
+        let query = sql(select_jobs!("WHERE j.organization_id = $1 AND j.id = $2"));
+        self.database.row(query.bind(organization).bind(id), read).await
+    }
+
+    /// The job of any organization; for those who carry it out.
+    pub async fn job_by_id(&self, id: JobId) -> Result<Option<Job>> {
+        self.database.row(sql(select_jobs!("WHERE j.id = $1")).bind(id), read).await
+    }
+
+    /// The organization's jobs, newest first.
+    pub async fn list_jobs(
+        &self,
+        organization: OrganizationId,
+        filter: &JobFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Job>> {
+        let after: Option<JobId> = page.cursor()?;
+        let query = sql(select_jobs!(
+            "WHERE j.organization_id = $1 AND j.id < $2 AND ($3 IS NULL OR j.state = $3) \
+             AND ($4 IS NULL OR j.kind = $4) AND ($5 IS NULL OR j.directory_id = $5) ORDER BY j.id DESC LIMIT $6"
+        ))
+        .bind(organization)
+        .bind(after.unwrap_or(JobId::from_uuid(uuid::Uuid::max())))
+        .bind(filter.state.map(JobState::as_str))
+        .bind(filter.kind.map(JobKind::as_str))
+        .bind(filter.directory)
+        .bind(page.probe());
+        Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
+    }
+
+    /// Lets a held job go on. [`Error::Conflict`]: it is not held.
+    pub async fn approve_job(&self, organization: OrganizationId, id: JobId, by: &str, now: Timestamp) -> Result<Job> {
+        let update = sql("UPDATE jobs SET state = 'queued', approved = TRUE, decided_by = $1, owner = NULL, \
+             lease_until = NULL, message = NULL, updated_at = $2 \
+             WHERE organization_id = $3 AND id = $4 AND state = 'held'")
+        .bind(by)
+        .bind(now)
+        .bind(organization)
+        .bind(id);
+        self.decide(organization, id, update, "held").await
+    }
+
+    /// Ends a held job. [`Error::Conflict`]: it is not held.
+    pub async fn reject_job(&self, organization: OrganizationId, id: JobId, by: &str, now: Timestamp) -> Result<Job> {
+        let update = sql("UPDATE jobs SET state = 'canceled', decided_by = $1, finished_at = $2, updated_at = $2 \
+             WHERE organization_id = $3 AND id = $4 AND state = 'held'")
+        .bind(by)
+        .bind(now)
+        .bind(organization)
+        .bind(id);
+        self.decide(organization, id, update, "held").await
+    }
+
+    /// Asks for the end of a job: one that nobody works on ends at once, a running one when its replica has stopped
+    /// it. Asking again changes nothing. [`Error::Conflict`]: it has ended already.
+    pub async fn request_cancel(&self, organization: OrganizationId, id: JobId, now: Timestamp) -> Result<Job> {
+        let update = sql("UPDATE jobs SET cancel_requested = TRUE, updated_at = $1, \
+             finished_at = CASE WHEN state = 'running' THEN NULL ELSE $1 END, \
+             state = CASE WHEN state = 'running' THEN state ELSE 'canceled' END \
+             WHERE organization_id = $2 AND id = $3 AND state IN ('queued', 'waiting', 'held', 'running')")
+        .bind(now)
+        .bind(organization)
+        .bind(id);
+        self.decide(organization, id, update, "open").await
+    }
+
+    /// Carries a decision out on one job, if its state allows it.
+    async fn decide(&self, organization: OrganizationId, id: JobId, update: Statement, wanted: &str) -> Result<Job> {
+        let mut tx = self.database.begin().await?;
+        let changed = tx.execute(update).await?;
+        let job = required(&mut tx, organization, id).await?;
+        if changed == 0 {
+            tx.rollback().await?;
+            return Err(Error::conflict(format!("the job is {}, not {wanted}", job.state)));
+        }
+        tx.wake(match job.state {
+            JobState::Queued => Wake::JobReady(job.directory),
+            JobState::Running => Wake::CancelRequested(id),
+            _ => Wake::JobChanged(id),
+        });
+        tx.commit().await?;
+        Ok(job)
+    }
+
+    /// Ends the jobs of all organizations that nobody took up until their deadline, with this error.
+    pub async fn expire_overdue(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
+        let mut tx = self.database.begin().await?;
+        let update = sql("UPDATE jobs SET state = 'failed', error = $1, finished_at = $2, updated_at = $2 \
+             WHERE state IN ('queued', 'waiting') AND NOT proven AND deadline <= $2 RETURNING id")
+        .bind(error)
+        .bind(now);
+        let ids = tx.rows(update, |mut row| row.take()).await?;
+        let jobs = read_all(&mut tx, &ids).await?;
+        for job in &jobs {
+            tx.wake(Wake::JobChanged(job.id));
+        }
+        tx.commit().await?;
+        Ok(jobs)
+    }
+}
+
+async fn required(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {
+    let query = sql(select_jobs!("WHERE j.organization_id = $1 AND j.id = $2"));
+    tx.row(query.bind(organization).bind(id), read).await?.ok_or(Error::NotFound { what: "the job" })
+}
+
+/// The jobs of these ids, in their order.
+pub(crate) async fn read_all(tx: &mut Tx, ids: &[JobId]) -> Result<Vec<Job>> {
+    let mut jobs = Vec::with_capacity(ids.len());
+    for id in ids {
+        jobs.extend(tx.row(sql(select_jobs!("WHERE j.id = $1")).bind(*id), read).await?);
+    }
+    Ok(jobs)
+}

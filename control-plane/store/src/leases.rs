@@ -1,0 +1,134 @@
+//! What the replica that runs a job writes to it. Every write is fenced: it takes effect only while the attempt and
+//! the owner are still the claimed ones, and says so.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::ids::{AgentId, DirectoryId, JobId};
+use crate::records::{Finish, Lease, Release};
+use crate::sql::{Statement, sql};
+use crate::wake::Wake;
+
+impl Store {
+    /// Prolongs leases, all in one statement. Returns the jobs that are no longer the caller's, or have ended.
+    pub async fn renew_leases(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<JobId>> {
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut leases = leases.to_vec();
+        // In one order everywhere, so that two replicas never wait for each other.
+        leases.sort_unstable_by_key(|lease| lease.job);
+        let update = Bulk::new(
+            "WITH v(id, attempt, owner) AS ({rows}) UPDATE jobs SET lease_until = :1 FROM v \
+             WHERE jobs.id = v.id AND jobs.attempt = v.attempt AND jobs.owner = v.owner AND jobs.state = 'running' \
+             RETURNING jobs.id",
+        )
+        .column(Cells::Uuids(leases.iter().map(|lease| lease.job.as_uuid()).collect()))
+        .column(Cells::Ints(leases.iter().map(|lease| lease.attempt.into()).collect()))
+        .column(Cells::Uuids(leases.iter().map(|lease| lease.owner.as_uuid()).collect()))
+        .shared(until);
+        let mut tx = self.database.begin().await?;
+        let kept: Vec<JobId> = tx.bulk_rows(update, |mut row| row.take()).await?;
+        tx.commit().await?;
+        Ok(leases.iter().map(|lease| lease.job).filter(|job| !kept.contains(job)).collect())
+    }
+
+    /// Hands a job back to be taken up again. `false`: it is no longer the caller's.
+    pub async fn release(&self, lease: &Lease, release: Release, now: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, agent_id = NULL, \
+             not_before = $4, message = $5, failures = failures + $6, updated_at = $7 \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' RETURNING directory_id");
+        let update = fenced(update, lease)
+            .bind(release.not_before)
+            .bind(release.message)
+            .bind(u32::from(release.count_failure))
+            .bind(now);
+        let mut tx = self.database.begin().await?;
+        let Some(directory) = tx.row(update, |mut row| row.take::<DirectoryId>()).await? else {
+            tx.rollback().await?;
+            return Ok(false);
+        };
+        tx.wake(Wake::JobReady(directory));
+        tx.wake(Wake::JobChanged(lease.job));
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Notes to which agent the command was sent. `false`: the job is no longer the caller's.
+    pub async fn assign_agent(&self, lease: &Lease, agent: AgentId) -> Result<bool> {
+        let update = sql("UPDATE jobs SET agent_id = $4 \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
+        Ok(self.database.execute(fenced(update, lease).bind(agent)).await? > 0)
+    }
+
+    /// Notes how far the job has come. `false`: it is no longer the caller's.
+    pub async fn set_progress(&self, lease: &Lease, progress: &Value, now: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE jobs SET progress = $4, updated_at = $5 \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
+        self.changed(lease, fenced(update, lease).bind(progress).bind(now)).await
+    }
+
+    /// Keeps what the agent answered beside the entries. `false`: the job is no longer the caller's.
+    pub async fn set_agent_result(&self, lease: &Lease, result: &Value) -> Result<bool> {
+        let update = sql("UPDATE jobs SET agent_result = $4 \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
+        Ok(self.database.execute(fenced(update, lease).bind(result)).await? > 0)
+    }
+
+    /// Notes that everything is here and proven complete. `false`: the job is no longer the caller's.
+    pub async fn mark_proven(&self, lease: &Lease, now: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE jobs SET proven = TRUE, updated_at = $4 \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
+        self.changed(lease, fenced(update, lease).bind(now)).await
+    }
+
+    /// Stops a job for an administrator to decide. `false`: it is no longer the caller's.
+    pub async fn hold(&self, lease: &Lease, hold: &Value, now: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE jobs SET state = 'held', hold = $4, updated_at = $5, \
+             owner = NULL, lease_until = NULL \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
+        self.changed(lease, fenced(update, lease).bind(hold).bind(now)).await
+    }
+
+    /// Ends a job. `false`: it is no longer the caller's.
+    pub async fn finish(&self, lease: &Lease, finish: &Finish, now: Timestamp) -> Result<bool> {
+        let (state, result, error) = match finish {
+            Finish::Succeeded(result) => ("succeeded", Some(result), None),
+            Finish::Failed(error) => ("failed", None, Some(error)),
+            Finish::Canceled => ("canceled", None, None),
+        };
+        let update = sql("UPDATE jobs SET state = $4, result = $5, error = $6, finished_at = $7, updated_at = $7, \
+             owner = NULL, lease_until = NULL, message = NULL \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' RETURNING directory_id");
+        let update = fenced(update, lease).bind(state).bind(result).bind(error).bind(now);
+        let mut tx = self.database.begin().await?;
+        let Some(directory) = tx.row(update, |mut row| row.take::<DirectoryId>()).await? else {
+            tx.rollback().await?;
+            return Ok(false);
+        };
+        tx.wake(Wake::JobChanged(lease.job));
+        // The next import of the directory may start.
+        tx.wake(Wake::JobReady(directory));
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn changed(&self, lease: &Lease, update: Statement) -> Result<bool> {
+        let mut tx = self.database.begin().await?;
+        if tx.execute(update).await? == 0 {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        tx.wake(Wake::JobChanged(lease.job));
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// The first three values of every fenced statement.
+pub(crate) fn fenced(statement: Statement, lease: &Lease) -> Statement {
+    statement.bind(lease.job).bind(lease.attempt).bind(lease.owner)
+}

@@ -1,0 +1,54 @@
+//! Plain data, as the store gives and takes it. States are enums whose names are the same in the database and in JSON.
+
+/// Declares an enum that is stored and shown under the same names.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+ }
+
+        impl $name {
+            /// Every value there is.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name under which it is stored and shown.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::Error;
+
+            fn from_str(text: &str) -> Result<Self, crate::Error> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
+                    crate::Error::corrupt(format!(concat!("unknown ", stringify!($name), " {:?}"), text))
+                })
+            }
+        }
+    };
+}
+
+mod accounts;
+mod administration;
+mod identities;
+mod jobs;
+mod pages;
+
+pub use accounts::{
+    Account, AccountKind, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NamedUser, NewAccount,
+    PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember,
+};
+pub use administration::{
+    Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Directory, DirectoryChange, EnrollmentToken,
+    Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, Role, ServedDirectory, StoredAnswer,
+};
+pub use identities::{GroupRow, Member, MemberIdentity, UserRow};
+pub use jobs::{Finish, Job, JobEvent, JobFilter, JobKind, JobState, Lease, NewJob, Release};
+pub use pages::{Page, PageRequest};

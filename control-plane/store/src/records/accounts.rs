@@ -1,0 +1,335 @@
+//! Accounts: what the control plane knows of the entries of directories, and what an import leaves behind on its way in.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, DirectoryId, OrganizationId, UserId};
+
+/// Before the text of an external id that is no UUID. UTF-8 never contains it.
+const TEXT_MARK: u8 = 0xFF;
+const UUID_BYTES: usize = 16;
+
+named! {
+    /// What an entry is.
+    AccountKind {
+        /// A person or service that signs in.
+        User = "user",
+        /// A group.
+        Group = "group",
+    }
+}
+
+named! {
+    /// How the groups of a directory name their members.
+    MemberForm {
+        /// By distinguished name.
+        Dn = "dn",
+        /// By the value of the users' unique attribute (`memberUid`).
+        UniqueValue = "unique_value",
+    }
+}
+
+impl AccountKind {
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::User => 1,
+            Self::Group => 2,
+        }
+    }
+
+    pub(crate) fn from_code(code: i64) -> Result<Self> {
+        match code {
+            1 => Ok(Self::User),
+            2 => Ok(Self::Group),
+            other => Err(Error::corrupt(format!("unknown kind of account {other}"))),
+        }
+    }
+}
+
+/// An external id as it is stored: the 16 bytes of a UUID in canonical lower-case text, or a mark and any other text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExternalKey(Key);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key {
+    Uuid([u8; UUID_BYTES]),
+    Text(Box<[u8]>),
+}
+
+impl ExternalKey {
+    /// The key of an external id.
+    pub fn from_text(text: &str) -> Self {
+        if let Some(uuid) = canonical_uuid(text) {
+            return Self(Key::Uuid(uuid));
+        }
+        let mut bytes = Vec::with_capacity(text.len() + 2);
+        bytes.push(TEXT_MARK);
+        bytes.extend_from_slice(text.as_bytes());
+        if bytes.len() == UUID_BYTES {
+            // Would be read as a UUID otherwise.
+            bytes.push(TEXT_MARK);
+        }
+        Self(Key::Text(bytes.into_boxed_slice()))
+    }
+
+    /// The key that is stored as these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        if let Ok(uuid) = <[u8; UUID_BYTES]>::try_from(bytes) {
+            return Ok(Self(Key::Uuid(uuid)));
+        }
+        let key = Self(Key::Text(bytes.into()));
+        match key.text_bytes().map(std::str::from_utf8) {
+            Some(Ok(_)) => Ok(key),
+            _ => Err(Error::corrupt("an external id is neither a UUID nor text")),
+        }
+    }
+
+    /// As it is stored. Sorts by the bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Key::Uuid(uuid) => uuid,
+            Key::Text(bytes) => bytes,
+        }
+    }
+
+    /// The external id.
+    pub fn to_text(&self) -> String {
+        match &self.0 {
+            Key::Uuid(uuid) => Uuid::from_bytes(*uuid).to_string(),
+            Key::Text(_) => String::from_utf8_lossy(self.text_bytes().unwrap_or_default()).into_owned(),
+        }
+    }
+
+    /// What stands for the key among the seen keys of an import: the UUID, or the start of the text's BLAKE3 hash.
+    pub fn fingerprint(&self) -> u128 {
+        match &self.0 {
+            Key::Uuid(uuid) => u128::from_be_bytes(*uuid),
+            Key::Text(bytes) => {
+                let hash = blake3::hash(bytes);
+                hash.as_bytes().iter().take(UUID_BYTES).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+            }
+        }
+    }
+
+    fn text_bytes(&self) -> Option<&[u8]> {
+        let text = self.as_bytes().strip_prefix(&[TEXT_MARK])?;
+        Some(text.strip_suffix(&[TEXT_MARK]).unwrap_or(text))
+    }
+}
+
+impl fmt::Debug for ExternalKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ExternalKey({})", self.to_text())
+    }
+}
+
+fn canonical_uuid(text: &str) -> Option<[u8; UUID_BYTES]> {
+    let shaped = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    let uuid = if shaped { Uuid::try_parse_ascii(text.as_bytes()).ok()? } else { return None };
+    Some(*uuid.as_bytes())
+}
+
+/// What an import needs to know of an account to compare it with an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// The entry's external id.
+    pub external_key: ExternalKey,
+    /// Start of the entry's content hash.
+    pub hash: [u8; 16],
+    /// The entry's normalized DN.
+    pub dn_key: String,
+    /// Id of the user or group that it is an account of.
+    pub identity: Option<Uuid>,
+    /// It is marked missing.
+    pub missing: bool,
+    /// Its user name is another's.
+    pub conflict: bool,
+}
+
+/// An account as an import writes it, new or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// What the entry is.
+    pub kind: AccountKind,
+    /// The entry's external id.
+    pub external_key: ExternalKey,
+    /// The entry's DN as the directory writes it.
+    pub dn: String,
+    /// The same, normalized: equal for equal DNs.
+    pub dn_key: String,
+    /// The value of the unique attribute.
+    pub unique_value: Option<String>,
+    /// A JSON object: each attribute's name with the array of its values.
+    pub attributes: String,
+    /// Start of the entry's content hash.
+    pub hash: [u8; 16],
+    /// Id of the user or group that it is an account of.
+    pub identity: Option<Uuid>,
+    /// The folded user name that it wants and another account has.
+    pub conflict: Option<String>,
+}
+
+/// An account as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// In which directory.
+    pub directory: DirectoryId,
+    /// The directory's name.
+    pub directory_name: String,
+    /// What the entry is.
+    pub kind: AccountKind,
+    /// The entry's external id.
+    pub external_key: ExternalKey,
+    /// The entry's DN as the directory writes it.
+    pub dn: String,
+    /// The value of the unique attribute.
+    pub unique_value: Option<String>,
+    /// A JSON object: each attribute's name with the array of its values.
+    pub attributes: String,
+    /// Since when a complete import has no longer found it.
+    pub missing_since: Option<Timestamp>,
+    /// Id of the user or group that it is an account of.
+    pub identity: Option<Uuid>,
+    /// The folded user name that it wants and another account has.
+    pub conflict: Option<String>,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
+/// An account that no complete import has missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresentAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// The entry's external id.
+    pub external_key: ExternalKey,
+}
+
+/// Two accounts of one directory that claim one user name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The account that goes without a user.
+    pub account: Account,
+    /// The folded user name.
+    pub name_key: String,
+    /// The user that has the name.
+    pub user: Option<UserId>,
+    /// The DN of that user's account in the same directory.
+    pub holder_dn: Option<String>,
+}
+
+/// A user, sought by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedUser {
+    /// The folded user name.
+    pub name_key: String,
+    /// The user.
+    pub user: UserId,
+    /// Its account in the directory that is being imported.
+    pub account: Option<AccountId>,
+    /// That account's DN.
+    pub dn: Option<String>,
+}
+
+/// A chunk whose entries were applied, as it is recorded in the same transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StagedChunk {
+    /// Its number in the generation, from 0.
+    pub sequence: u64,
+    /// Entries of users.
+    pub users: u64,
+    /// Entries of groups.
+    pub groups: u64,
+    /// Entries not known before.
+    pub created: u64,
+    /// Entries known with another content.
+    pub changed: u64,
+    /// Entries that had been marked missing.
+    pub returned: u64,
+    /// Sum of the content hashes of its entries.
+    pub digest: [u8; 32],
+    /// The keys of its entries, in the caller's form.
+    pub keys: Vec<u8>,
+}
+
+/// What the recorded chunks of a generation add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Staged {
+    /// The first sequence number that is not recorded.
+    pub next_sequence: u64,
+    /// Chunks.
+    pub chunks: u64,
+    /// Entries of users.
+    pub users: u64,
+    /// Entries of groups.
+    pub groups: u64,
+    /// Entries not known before.
+    pub created: u64,
+    /// Entries known with another content.
+    pub changed: u64,
+    /// Entries that had been marked missing.
+    pub returned: u64,
+    /// Sum of the content hashes of all entries: four lanes of 64 bits, each little-endian.
+    pub digest: [u8; 32],
+}
+
+/// The keys of one recorded chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedKeys {
+    /// The chunk's number.
+    pub sequence: u64,
+    /// The keys of its entries, in the caller's form.
+    pub keys: Vec<u8>,
+}
+
+/// How many members of a directory's groups are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberStats {
+    /// They are users or groups of the organization.
+    pub resolved: u64,
+    /// Nobody known: outside of the imported scope.
+    pub unresolved: u64,
+}
+
+/// A member of a group that is nobody known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnresolvedMember {
+    /// The group.
+    pub group: crate::ids::GroupId,
+    /// The group's name.
+    pub group_name: String,
+    /// The member's normalized DN or unique value.
+    pub key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn external_keys_keep_every_text() {
+        let uuid = "ff0f3a52-8a9c-4a51-9c2e-3f1a5d0a77aa";
+        for text in
+            [uuid, &uuid.to_uppercase(), "", "x", "fifteen letters", "fourteen chars", "sixteen letters.", "Ämter"]
+        {
+            let key = ExternalKey::from_text(text);
+            assert_eq!(key.to_text(), text);
+            assert_eq!(ExternalKey::from_bytes(key.as_bytes()).unwrap(), key);
+        }
+        assert_eq!(ExternalKey::from_text(uuid).as_bytes().len(), 16);
+        assert_ne!(ExternalKey::from_text(uuid), ExternalKey::from_text(&uuid.to_uppercase()));
+        assert_ne!(ExternalKey::from_text(uuid).fingerprint(), ExternalKey::from_text("x").fingerprint());
+        assert!(ExternalKey::from_bytes(b"no mark").is_err());
+    }
+}

@@ -1,0 +1,250 @@
+//! Organizations, those who may act for them, and their directories.
+
+use jiff::Timestamp;
+
+use crate::ids::{AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, OrganizationId};
+
+named! {
+    /// What the holder of a token may do.
+    Role {
+        /// Everything.
+        Owner = "owner",
+        /// Everything but the administration of tokens.
+        Operator = "operator",
+        /// Reading.
+        Auditor = "auditor",
+    }
+}
+
+named! {
+    /// What kind of server a directory is.
+    Flavour {
+        /// Not reached yet.
+        Unknown = "unknown",
+        /// None of the others.
+        Generic = "generic",
+        /// Active Directory, by Microsoft or Samba.
+        ActiveDirectory = "active_directory",
+        /// `OpenLDAP`'s slapd.
+        OpenLdap = "openldap",
+        /// 389 Directory Server and its descendants.
+        Ds389 = "ds389",
+    }
+}
+
+/// A tenant of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name, unique in this control plane.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// An API token, without its secret, of which only a hash is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiToken {
+    /// Its id.
+    pub id: ApiTokenId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What people call it.
+    pub name: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// From when on it is refused. `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// An API token to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewApiToken {
+    /// What people call it.
+    pub name: String,
+    /// Hash of the secret.
+    pub hash: [u8; 32],
+    /// What its holder may do.
+    pub role: Role,
+    /// From when on it is refused. `None`: never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A one-time token with which an agent enrolls, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrollmentToken {
+    /// Its id.
+    pub id: EnrollmentTokenId,
+    /// For which organization.
+    pub organization: OrganizationId,
+    /// The directories that the agent may serve, by name. Empty: any.
+    pub directories: Vec<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Who created it, for people.
+    pub created_by: String,
+    /// From when on it is refused.
+    pub expires_at: Timestamp,
+    /// When it was used.
+    pub used_at: Option<Timestamp>,
+    /// The agent that used it.
+    pub used_by: Option<AgentId>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// An enrollment token to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEnrollmentToken {
+    /// Hash of the secret.
+    pub hash: [u8; 32],
+    /// The directories that the agent may serve, by name. Empty: any.
+    pub directories: Vec<String>,
+    /// From when on it is refused.
+    pub expires_at: Timestamp,
+    /// Who created it, for people.
+    pub created_by: String,
+}
+
+/// An enrolled agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its id, which its certificate carries.
+    pub id: AgentId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What people call it.
+    pub name: String,
+    /// Version of its software, once it has said so.
+    pub version: Option<String>,
+    /// Its operating system, once it has said so.
+    pub os: Option<String>,
+    /// The directories that it may serve, by name, from its enrollment token. Empty: any.
+    pub allowed_directories: Vec<String>,
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+    /// When it last gave a sign of life.
+    pub last_seen_at: Option<Timestamp>,
+    /// Serial number of its latest certificate, hexadecimal.
+    pub serial: String,
+    /// When that certificate ends.
+    pub not_after: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// An agent that enrolls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAgent {
+    /// Its id, chosen before, because its certificate carries it.
+    pub id: AgentId,
+    /// What people call it.
+    pub name: String,
+    /// Version of its software.
+    pub version: Option<String>,
+    /// Serial number of its certificate, hexadecimal.
+    pub serial: String,
+    /// When the certificate ends.
+    pub not_after: Timestamp,
+}
+
+/// A directory that an agent serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedDirectory {
+    /// Its id.
+    pub id: DirectoryId,
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub flavour: Flavour,
+}
+
+/// An agent with what it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentReading {
+    /// The agent.
+    pub agent: Agent,
+    /// The directories that it last announced, by name.
+    pub directories: Vec<ServedDirectory>,
+}
+
+/// A directory, as an agent announces it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnouncedDirectory {
+    /// Its name.
+    pub name: String,
+    /// Its kind, as far as the agent knows.
+    pub flavour: Flavour,
+}
+
+/// An LDAP directory known to an organization. Its configuration is not here but with its agents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Its id.
+    pub id: DirectoryId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The name in the agents' configuration, unique in the organization.
+    pub name: String,
+    /// What people call it.
+    pub display_name: String,
+    /// Its kind.
+    pub flavour: Flavour,
+    /// No new job may use it.
+    pub disabled: bool,
+    /// An import that would mark more than this share of the accounts missing is held, percent.
+    pub missing_threshold_percent: u32,
+    /// Fewer missing accounts than this never hold an import.
+    pub missing_threshold_minimum: u32,
+    /// When it was first announced.
+    pub created_at: Timestamp,
+    /// When it was deleted; it comes back when an agent announces it again.
+    pub deleted_at: Option<Timestamp>,
+    /// The unrevoked agents that serve it.
+    pub agents: Vec<AgentId>,
+}
+
+/// What an administrator may change about a directory. `None`: leave as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryChange {
+    /// What people call it.
+    pub display_name: Option<String>,
+    /// No new job may use it.
+    pub disabled: Option<bool>,
+    /// See [`Directory::missing_threshold_percent`].
+    pub missing_threshold_percent: Option<u32>,
+    /// See [`Directory::missing_threshold_minimum`].
+    pub missing_threshold_minimum: Option<u32>,
+}
+
+/// What came of claiming an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerClaim {
+    /// Nobody has it: carry the request out and store the answer.
+    Claimed,
+    /// It was carried out before.
+    Answered(StoredAnswer),
+    /// It is being carried out.
+    Busy {
+        /// Hash of the request that is being carried out.
+        request: [u8; 32],
+    },
+}
+
+/// The answer that a request got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// Hash of the request.
+    pub request: [u8; 32],
+    /// HTTP status.
+    pub status: u16,
+    /// The body, sealed by the caller.
+    pub body: Vec<u8>,
+}

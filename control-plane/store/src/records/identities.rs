@@ -1,0 +1,81 @@
+//! The organization's own users and groups, and who is a member of what.
+
+use jiff::Timestamp;
+
+use crate::ids::{GroupId, OrganizationId, UserId};
+
+/// A user of an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRow {
+    /// Its id.
+    pub id: UserId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The name by which the user is known, unique in the organization.
+    pub user_name: String,
+    /// The same, folded ([`crate::fold`]); it is this form that is unique.
+    pub name_key: String,
+    /// First name.
+    pub given_name: Option<String>,
+    /// Last name.
+    pub family_name: Option<String>,
+    /// How people see the user.
+    pub display_name: Option<String>,
+    /// Address of the first mailbox.
+    pub email: Option<String>,
+    /// Whether the user may sign in.
+    pub active: bool,
+    /// Further attributes, a JSON object.
+    pub attributes: String,
+    /// When it was created; not changed by updates.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A group of an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRow {
+    /// Its id.
+    pub id: GroupId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// How people see it; not unique.
+    pub display_name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// When it was created; not changed by updates.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The member's normalized DN or unique value in its directory.
+    pub key: String,
+    /// Who that is. `None`: nobody known, outside of the imported scope.
+    pub identity: Option<MemberIdentity>,
+}
+
+/// Who a member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberIdentity {
+    /// A user.
+    User {
+        /// Its id.
+        id: UserId,
+        /// Its name.
+        user_name: String,
+        /// How people see it.
+        display_name: Option<String>,
+    },
+    /// A nested group.
+    Group {
+        /// Its id.
+        id: GroupId,
+        /// How people see it.
+        display_name: String,
+    },
+}

@@ -1,0 +1,72 @@
+//! Long lists, a page at a time. A page goes on after the last item of the one before, never at a count, so that every
+//! page costs the same.
+
+use crate::error::{Error, Result};
+
+/// Most items in one page.
+const MAX_LIMIT: u32 = 10_000;
+
+/// Which part of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Where the page before ended ([`Page::next`]). `None`: from the start.
+    pub after: Option<String>,
+    /// At most this many items; from 1 to 10,000.
+    pub limit: u32,
+}
+
+/// Part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// Where to go on. `None`: that was all.
+    pub next: Option<String>,
+}
+
+impl PageRequest {
+    /// The first page.
+    pub const fn first(limit: u32) -> Self {
+        Self { after: None, limit }
+    }
+
+    /// The page after one that ended here.
+    pub const fn after(next: String, limit: u32) -> Self {
+        Self { after: Some(next), limit }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.clamp(1, MAX_LIMIT) as usize
+    }
+
+    /// One more than wanted, which tells whether there is a next page.
+    pub(crate) fn probe(&self) -> i64 {
+        i64::from(self.limit.clamp(1, MAX_LIMIT)) + 1
+    }
+
+    /// The cursor as the typed value that the list is ordered by.
+    pub(crate) fn cursor<T: std::str::FromStr>(&self) -> Result<Option<T>> {
+        let parse = |text: &String| text.parse().map_err(|_| bad_cursor());
+        self.after.as_ref().map(parse).transpose()
+    }
+}
+
+impl<T> Page<T> {
+    /// Cuts the probed surplus item off and notes where the page ended.
+    pub(crate) fn cut(mut items: Vec<T>, request: &PageRequest, cursor: impl FnOnce(&T) -> String) -> Self {
+        let more = items.len() > request.limit();
+        items.truncate(request.limit());
+        let next = if more { items.last().map(cursor) } else { None };
+        Self { items, next }
+    }
+
+    /// The same page of other things.
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
+    }
+}
+
+/// A cursor that no page has ever given.
+pub(crate) fn bad_cursor() -> Error {
+    Error::conflict("the cursor does not belong to this list")
+}

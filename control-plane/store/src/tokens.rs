@@ -1,0 +1,114 @@
+//! API tokens: only their hashes are stored.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::Store;
+use crate::error::{Error, Result};
+use crate::ids::{ApiTokenId, OrganizationId};
+use crate::records::{ApiToken, NewApiToken, Page, PageRequest};
+use crate::sql::{Row, named, sql};
+
+/// The time of last use is kept no finer than this, so that requests do not all write.
+const TOUCH: SignedDuration = SignedDuration::from_mins(1);
+
+fn read(mut row: Row) -> Result<ApiToken> {
+    Ok(ApiToken {
+        id: row.take()?,
+        organization: row.take()?,
+        name: row.take()?,
+        role: named(&mut row)?,
+        created_at: row.take()?,
+        expires_at: row.take()?,
+        last_used_at: row.take()?,
+        revoked_at: row.take()?,
+    })
+}
+
+impl Store {
+    /// Stores a new token.
+    pub async fn create_api_token(
+        &self,
+        organization: OrganizationId,
+        new: NewApiToken,
+        now: Timestamp,
+    ) -> Result<ApiToken> {
+        let id = ApiTokenId::new();
+        let insert = sql("INSERT INTO api_tokens (id, organization_id, name, hash, role, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)")
+        .bind(id)
+        .bind(organization)
+        .bind(&new.name)
+        .bind(new.hash)
+        .bind(new.role.as_str())
+        .bind(now)
+        .bind(new.expires_at);
+        self.database.execute(insert).await?;
+        Ok(ApiToken {
+            id,
+            organization,
+            name: new.name,
+            role: new.role,
+            created_at: now,
+            expires_at: new.expires_at,
+            last_used_at: None,
+            revoked_at: None,
+        })
+    }
+
+    /// The token of any organization whose secret has this hash, be it expired or revoked: the caller judges.
+    pub async fn find_api_token_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiToken>> {
+        let query = sql("SELECT id, organization_id, name, role, created_at, expires_at, last_used_at, revoked_at \
+             FROM api_tokens WHERE hash = $1")
+        .bind(hash);
+        self.database.row(query, read).await
+    }
+
+    /// Notes that a token was used, unless that was noted within the last minute.
+    pub async fn touch_api_token(&self, token: &ApiToken, now: Timestamp) -> Result<()> {
+        if token.last_used_at.is_some_and(|last| now.duration_since(last) < TOUCH) {
+            return Ok(());
+        }
+        let update = sql("UPDATE api_tokens SET last_used_at = $1 \
+             WHERE id = $2 AND organization_id = $3 AND (last_used_at IS NULL OR last_used_at < $1)")
+        .bind(now)
+        .bind(token.id)
+        .bind(token.organization);
+        self.database.execute(update).await.map(|_| ())
+    }
+
+    /// The organization's tokens, oldest first, with the revoked ones.
+    pub async fn list_api_tokens(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<ApiToken>> {
+        let after: Option<ApiTokenId> = page.cursor()?;
+        let query = sql("SELECT id, organization_id, name, role, created_at, expires_at, last_used_at, revoked_at \
+             FROM api_tokens WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3")
+        .bind(organization)
+        .bind(after.unwrap_or(ApiTokenId::from_uuid(uuid::Uuid::nil())))
+        .bind(page.probe());
+        Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
+    }
+
+    /// One token.
+    pub async fn get_api_token(&self, organization: OrganizationId, id: ApiTokenId) -> Result<Option<ApiToken>> {
+        let query = sql("SELECT id, organization_id, name, role, created_at, expires_at, last_used_at, revoked_at \
+             FROM api_tokens WHERE organization_id = $1 AND id = $2")
+        .bind(organization)
+        .bind(id);
+        self.database.row(query, read).await
+    }
+
+    /// Revokes a token; once more changes nothing. [`Error::NotFound`]: there is no such token.
+    pub async fn revoke_api_token(
+        &self,
+        organization: OrganizationId,
+        id: ApiTokenId,
+        now: Timestamp,
+    ) -> Result<ApiToken> {
+        let update = sql("UPDATE api_tokens SET revoked_at = $1 \
+             WHERE id = $2 AND organization_id = $3 AND revoked_at IS NULL")
+        .bind(now)
+        .bind(id)
+        .bind(organization);
+        self.database.execute(update).await?;
+        self.get_api_token(organization, id).await?.ok_or(Error::NotFound { what: "the token" })
+    }
+}

@@ -1,0 +1,225 @@
+//! Users of an organization.
+
+use uuid::Uuid;
+
+use crate::Store;
+use crate::accounts::{self, select_accounts};
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::fold;
+use crate::ids::{OrganizationId, UserId};
+use crate::imports::Intake;
+use crate::records::{Account, Page, PageRequest, UserRow};
+use crate::sql::{Row, Statement, sql};
+
+/// Sorts after every text that starts alike.
+pub(crate) const LAST: char = '\u{10FFFF}';
+
+/// The columns that [`read`] reads.
+macro_rules! select_users {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, organization_id, user_name, name_key, given_name, family_name, display_name, email, active, ",
+            "attributes, created_at, updated_at, seq FROM users WHERE organization_id = $1 ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &mut Row) -> Result<UserRow> {
+    Ok(UserRow {
+        id: row.take()?,
+        organization: row.take()?,
+        user_name: row.take()?,
+        name_key: row.take()?,
+        given_name: row.take()?,
+        family_name: row.take()?,
+        display_name: row.take()?,
+        email: row.take()?,
+        active: row.take()?,
+        attributes: row.take()?,
+        created_at: row.take()?,
+        updated_at: row.take()?,
+    })
+}
+
+/// A search goes through three indexes one after the other, each a range of its own; a user is found in the first
+/// that matches. So a page costs the same wherever it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Name,
+    DisplayName,
+    Email,
+}
+
+impl Stage {
+    const ALL: [Self; 3] = [Self::Name, Self::DisplayName, Self::Email];
+
+    /// `$2` and `$3` bound the range, `$4` and `$5` are the key and seq after which to go on, `$6` the limit.
+    const fn query(self) -> &'static str {
+        match self {
+            Self::Name => select_users!(
+                "AND name_key >= $2 AND name_key < $3 AND (name_key, seq) > ($4, $5) ORDER BY name_key LIMIT $6"
+            ),
+            Self::DisplayName => select_users!(
+                "AND display_key >= $2 AND display_key < $3 AND (display_key, seq) > ($4, $5) \
+                 AND NOT (name_key >= $2 AND name_key < $3) ORDER BY display_key, seq LIMIT $6"
+            ),
+            Self::Email => select_users!(
+                "AND email_key >= $2 AND email_key < $3 AND (email_key, seq) > ($4, $5) \
+                 AND NOT (name_key >= $2 AND name_key < $3) \
+                 AND (display_key IS NULL OR NOT (display_key >= $2 AND display_key < $3)) \
+                 ORDER BY email_key, seq LIMIT $6"
+            ),
+        }
+    }
+
+    fn key(self, user: &UserRow) -> String {
+        match self {
+            Self::Name => user.name_key.clone(),
+            Self::DisplayName => fold(user.display_name.as_deref().unwrap_or_default()),
+            Self::Email => fold(user.email.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// Where a search goes on: `stage seq key`.
+struct Cursor {
+    stage: usize,
+    seq: i64,
+    key: String,
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        let mut parts = text.splitn(3, ' ');
+        let (stage, seq, key) = (parts.next().ok_or(())?, parts.next().ok_or(())?, parts.next().ok_or(())?);
+        let stage = stage.parse().map_err(|_| ())?;
+        Ok(Self { stage, seq: seq.parse().map_err(|_| ())?, key: key.to_owned() })
+    }
+}
+
+impl Store {
+    /// The organization's users by name; or those whose name, display name or address starts with the query (case
+    /// does not matter), in that order.
+    pub async fn list_users(
+        &self,
+        organization: OrganizationId,
+        query: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<UserRow>> {
+        let prefix = fold(query.unwrap_or_default().trim());
+        let cursor: Cursor = page.cursor()?.unwrap_or(Cursor { stage: 0, seq: i64::MIN, key: String::new() });
+        let stages: &[Stage] = if prefix.is_empty() { &Stage::ALL[..1] } else { &Stage::ALL };
+        let mut found = Vec::new();
+        for (place, stage) in stages.iter().enumerate().skip(cursor.stage) {
+            let wanted = page.probe() - i64::try_from(found.len()).unwrap_or(i64::MAX);
+            if wanted <= 0 {
+                break;
+            }
+            let (key, seq) = if place == cursor.stage { (cursor.key.as_str(), cursor.seq) } else { ("", i64::MIN) };
+            let query = range(stage.query(), organization, &prefix).bind(key).bind(seq).bind(wanted);
+            let read = |mut row: Row| Ok((read(&mut row)?, row.take::<i64>()?, place));
+            found.extend(self.database.rows(query, read).await?);
+        }
+        let cursor = |(user, seq, place): &(UserRow, i64, usize)| {
+            format!("{place} {seq} {}", stages.get(*place).map_or(String::new(), |stage| stage.key(user)))
+        };
+        Ok(Page::cut(found, page, cursor).map(|(user, _, _)| user))
+    }
+
+    /// One user.
+    pub async fn get_user(&self, organization: OrganizationId, id: UserId) -> Result<Option<UserRow>> {
+        let query = sql(select_users!("AND id = $2"));
+        self.database.row(query.bind(organization).bind(id), |mut row| read(&mut row)).await
+    }
+
+    /// The user of this name; case does not matter.
+    pub async fn find_user(&self, organization: OrganizationId, user_name: &str) -> Result<Option<UserRow>> {
+        let query = sql(select_users!("AND name_key = $2"));
+        self.database.row(query.bind(organization).bind(fold(user_name)), |mut row| read(&mut row)).await
+    }
+
+    /// The accounts of a user or group, oldest first.
+    pub async fn accounts_of(&self, organization: OrganizationId, identity: Uuid) -> Result<Vec<Account>> {
+        let query = sql(select_accounts!("", "WHERE a.organization_id = $1 AND a.identity = $2 ORDER BY a.id"));
+        self.database.rows(query.bind(organization).bind(identity), |mut row| accounts::read(&mut row)).await
+    }
+
+    /// How many users the organization has.
+    pub async fn count_users(&self, organization: OrganizationId) -> Result<u64> {
+        let query = sql("SELECT count(*) FROM users WHERE organization_id = $1").bind(organization);
+        Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
+    }
+}
+
+/// A query on the keys that start with a prefix.
+pub(crate) fn range(text: &'static str, organization: OrganizationId, prefix: &str) -> Statement {
+    sql(text).bind(organization).bind(prefix).bind(format!("{prefix}{LAST}"))
+}
+
+impl Intake {
+    /// Writes new users. [`crate::Error::Conflict`]: a name is taken.
+    pub async fn insert_users(&mut self, users: Vec<UserRow>) -> Result<()> {
+        let insert = Bulk::new(
+            "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
+             active, created_at, updated_at, attributes) AS ({rows}) \
+             INSERT INTO users (id, organization_id, name_key, display_key, email_key, user_name, given_name, \
+             family_name, display_name, email, active, created_at, updated_at, attributes) \
+             SELECT v.id, :1, v.name_key, v.display_key, v.email_key, v.user_name, v.given_name, v.family_name, \
+             v.display_name, v.email, v.active, v.created_at, v.updated_at, v.attributes FROM v",
+        );
+        self.tx.bulk(user_columns(insert, users).shared(self.organization)).await.map(|_| ())
+    }
+
+    /// Writes changed users. [`crate::Error::Conflict`]: a name is taken.
+    pub async fn update_users(&mut self, users: Vec<UserRow>) -> Result<()> {
+        let update = Bulk::new(
+            "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
+             active, created_at, updated_at, attributes) AS ({rows}) \
+             UPDATE users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
+             user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
+             display_name = v.display_name, email = v.email, active = v.active, updated_at = v.updated_at, \
+             attributes = v.attributes FROM v WHERE users.id = v.id AND users.organization_id = :1",
+        );
+        self.tx.bulk(user_columns(update, users).shared(self.organization)).await.map(|_| ())
+    }
+}
+
+fn user_columns(bulk: Bulk, users: Vec<UserRow>) -> Bulk {
+    let folded = |text: Option<&String>| text.map(|text| fold(text));
+    let ids = users.iter().map(|user| user.id.as_uuid()).collect();
+    let display_keys = users.iter().map(|user| folded(user.display_name.as_ref())).collect();
+    let email_keys = users.iter().map(|user| folded(user.email.as_ref())).collect();
+    let active = users.iter().map(|user| user.active).collect();
+    let created = users.iter().map(|user| user.created_at.as_millisecond()).collect();
+    let updated = users.iter().map(|user| user.updated_at.as_millisecond()).collect();
+    let mut texts: [Vec<String>; 3] = std::array::from_fn(|_| Vec::with_capacity(users.len()));
+    let mut maybe: [Vec<Option<String>>; 4] = std::array::from_fn(|_| Vec::with_capacity(users.len()));
+    for user in users {
+        for (column, value) in texts.iter_mut().zip([user.name_key, user.user_name, user.attributes]) {
+            column.push(value);
+        }
+        let optional = [user.given_name, user.family_name, user.display_name, user.email];
+        for (column, value) in maybe.iter_mut().zip(optional) {
+            column.push(value);
+        }
+    }
+    let [name_keys, user_names, attributes] = texts;
+    let [given_names, family_names, display_names, emails] = maybe;
+    bulk.column(Cells::Uuids(ids))
+        .column(Cells::Texts(name_keys))
+        .column(Cells::MaybeTexts(display_keys))
+        .column(Cells::MaybeTexts(email_keys))
+        .column(Cells::Texts(user_names))
+        .column(Cells::MaybeTexts(given_names))
+        .column(Cells::MaybeTexts(family_names))
+        .column(Cells::MaybeTexts(display_names))
+        .column(Cells::MaybeTexts(emails))
+        .column(Cells::Bools(active))
+        .column(Cells::Ints(created))
+        .column(Cells::Ints(updated))
+        .column(Cells::Texts(attributes))
+}

@@ -1,0 +1,145 @@
+//! Wake-ups: hints that something changed, so that nobody has to poll often. They may be lost or come twice; whoever
+//! listens re-reads what it cares about, and does so every few seconds anyway.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sqlx::postgres::PgListener;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use crate::Store;
+use crate::database::Database;
+use crate::error::Result;
+use crate::ids::{AgentId, DirectoryId, JobId};
+
+/// The `PostgreSQL` channel that carries them.
+pub(crate) const CHANNEL: &str = "postern_wake";
+/// A listener that is this far behind is told to read everything anew.
+const BACKLOG: usize = 1024;
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A job of this directory can be taken up.
+    JobReady(DirectoryId),
+    /// A job changed its state or progress.
+    JobChanged(JobId),
+    /// A running job is wanted to end.
+    CancelRequested(JobId),
+    /// An agent was revoked.
+    AgentRevoked(AgentId),
+    /// Wake-ups may have been lost: read everything anew.
+    Resync,
+}
+
+impl fmt::Display for Wake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::JobReady(directory) => write!(formatter, "job_ready {directory}"),
+            Self::JobChanged(job) => write!(formatter, "job_changed {job}"),
+            Self::CancelRequested(job) => write!(formatter, "cancel_requested {job}"),
+            Self::AgentRevoked(agent) => write!(formatter, "agent_revoked {agent}"),
+            Self::Resync => formatter.write_str("resync"),
+        }
+    }
+}
+
+/// The reverse of Display. What a newer release says and this one does not know is read as [`Wake::Resync`].
+fn parse(text: &str) -> Wake {
+    let known = || {
+        let (what, id) = text.split_once(' ')?;
+        let id = Uuid::from_str(id).ok()?;
+        Some(match what {
+            "job_ready" => Wake::JobReady(DirectoryId::from_uuid(id)),
+            "job_changed" => Wake::JobChanged(JobId::from_uuid(id)),
+            "cancel_requested" => Wake::CancelRequested(JobId::from_uuid(id)),
+            "agent_revoked" => Wake::AgentRevoked(AgentId::from_uuid(id)),
+            _ => return None,
+        })
+    };
+    known().unwrap_or(Wake::Resync)
+}
+
+/// The sending end within one process.
+#[derive(Clone)]
+pub(crate) struct Wakes(broadcast::Sender<Wake>);
+
+impl Default for Wakes {
+    fn default() -> Self {
+        Self(broadcast::channel(BACKLOG).0)
+    }
+}
+
+impl Wakes {
+    pub(crate) fn send(&self, wake: Wake) {
+        // Fails only when nobody listens.
+        let _ = self.0.send(wake);
+    }
+}
+
+/// The receiving end.
+pub struct Wakeups(Source);
+
+enum Source {
+    Process(broadcast::Receiver<Wake>),
+    Postgres(Box<PgListener>),
+}
+
+impl fmt::Debug for Wakeups {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Wakeups")
+    }
+}
+
+impl Wakeups {
+    /// Waits for the next one. Safe to cancel. After an error, wait a little, listen again and read everything anew.
+    pub async fn recv(&mut self) -> Result<Wake> {
+        match &mut self.0 {
+            Source::Process(receiver) => match receiver.recv().await {
+                Ok(wake) => Ok(wake),
+                // Closed cannot be: whoever listens holds the store.
+                Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => Ok(Wake::Resync),
+            },
+            // None: the connection was lost and made anew; what came in between is gone.
+            Source::Postgres(listener) => Ok(match listener.try_recv().await? {
+                Some(notification) => parse(notification.payload()),
+                None => Wake::Resync,
+            }),
+        }
+    }
+}
+
+impl Store {
+    /// Listens for wake-ups from this process and, on `PostgreSQL`, from every replica.
+    pub async fn listen(&self) -> Result<Wakeups> {
+        Ok(Wakeups(match &self.database {
+            Database::Sqlite { wakes, .. } => Source::Process(wakes.0.subscribe()),
+            Database::Postgres { pool } => {
+                let mut listener = PgListener::connect_with(pool).await?;
+                listener.listen(CHANNEL).await?;
+                Source::Postgres(Box::new(listener))
+            }
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wake_ups_survive_the_channel() {
+        let (directory, job, agent) = (DirectoryId::new(), JobId::new(), AgentId::new());
+        for wake in [
+            Wake::JobReady(directory),
+            Wake::JobChanged(job),
+            Wake::CancelRequested(job),
+            Wake::AgentRevoked(agent),
+            Wake::Resync,
+        ] {
+            assert_eq!(parse(&wake.to_string()), wake);
+        }
+        assert_eq!(parse("something_newer 1 2 3"), Wake::Resync);
+    }
+}
