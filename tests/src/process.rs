@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, kill_process, kill_process_group};
-use tokio::io::AsyncWriteExt as _;
 
 use crate::{stage::Stage, wait};
 
@@ -80,7 +79,7 @@ impl Launch {
         self
     }
 
-    /// What [`Launch::output`] writes to its standard input.
+    /// What it reads from its standard input; nothing unless set.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
@@ -116,27 +115,28 @@ impl Launch {
         let log = stage.log_path(&self.name);
         let file = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        command.stdin(self.standard_input()?).stdout(file.try_clone()?).stderr(file);
         let child = spawn(command).with_context(|| format!("cannot start {}", self.program.display()))?;
         running_now().insert(child.id(), self.name.clone());
         Ok(Process { name: self.name, pid: child.id(), child, ended: None, log, last_signal: self.last_signal })
     }
 
+    fn standard_input(&self) -> Result<Stdio> {
+        let Some(input) = &self.input else { return Ok(Stdio::null()) };
+        let mut file = tempfile::tempfile().context("no temporary file")?;
+        file.write_all(input)?;
+        file.rewind()?;
+        Ok(file.into())
+    }
+
     /// Runs it to its end, within `bound`, and returns what it printed, whatever its exit code.
     pub async fn output_within(self, bound: Duration) -> Result<Output> {
         let mut command = tokio::process::Command::from(self.command());
-        command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
-        let stdin = child.stdin.take();
-        let input = self.input.unwrap_or_default();
-        let feed = async move {
-            if let Some(mut stdin) = stdin {
-                // A program that ends without reading its input is judged by its exit code.
-                stdin.write_all(&input).await.ok();
-            }
-        };
-        let both = async { tokio::join!(feed, child.wait_with_output()).1 };
-        let output = tokio::time::timeout(bound, both).await.with_context(|| format!("{} hangs", self.name))?;
+        command.kill_on_drop(true).stdin(self.standard_input()?).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
+        let output = tokio::time::timeout(bound, child.wait_with_output())
+            .await
+            .with_context(|| format!("{} hangs", self.name))?;
         output.with_context(|| format!("cannot wait for {}", self.name))
     }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::{ports::Port, wait};
 
@@ -30,7 +30,8 @@ pub enum Fault {
 pub struct Relay {
     port: Port,
     shared: Arc<Shared>,
-    accepting: AbortHandle,
+    // Aborted with everything in it when dropped.
+    _accepting: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -63,8 +64,9 @@ impl Relay {
             accepted: AtomicU64::new(0),
             planned: Mutex::new(Vec::new()),
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
-        Ok(Self { port, shared, accepting })
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { port, shared, _accepting: accepting })
     }
 
     /// Where to connect to.
@@ -113,6 +115,11 @@ impl Relay {
         *self.shared.planned.lock().unwrap_or_else(PoisonError::into_inner) = planned;
     }
 
+    /// Waits until all planned faults have happened.
+    pub async fn faults_over(&self) -> Result<()> {
+        wait::until_true("the planned faults", wait::SOON, || async { Ok(self.faults_to_come() == 0) }).await
+    }
+
     /// Planned faults that have not happened yet.
     pub fn faults_to_come(&self) -> usize {
         self.shared.planned.lock().unwrap_or_else(PoisonError::into_inner).len()
@@ -131,12 +138,6 @@ impl Relay {
     /// Connections accepted since the start.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.accepting.abort();
     }
 }
 

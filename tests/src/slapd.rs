@@ -29,6 +29,8 @@ pub struct Options {
     pub size_limit: Option<u32>,
     /// The overlays memberof, refint and syncprov.
     pub overlays: bool,
+    /// The overlay ppolicy, which records refused binds and locks an account after five.
+    pub password_policy: bool,
     /// Entries of the test's own, below the suffix, loaded after the population.
     pub extra_ldif: String,
 }
@@ -36,7 +38,13 @@ pub struct Options {
 impl Options {
     /// A plain server with this many people.
     pub fn people(users: u32) -> Self {
-        Self { population: Population::of(users), size_limit: None, overlays: false, extra_ldif: String::new() }
+        Self {
+            population: Population::of(users),
+            size_limit: None,
+            overlays: false,
+            password_policy: false,
+            extra_ldif: String::new(),
+        }
     }
 }
 
@@ -197,6 +205,21 @@ impl Slapd {
         ldif::parse(&text)
     }
 
+    /// One entry with its operational attributes.
+    pub async fn operational(&self, dn: &str) -> Result<Entry> {
+        let search = self.client("ldapsearch", &Self::admin_dn());
+        let search = search.args(["-LLL", "-o", "ldif-wrap=no", "-s", "base", "-b", dn, "*", "+"]);
+        let entries = ldif::parse(&search.success().await?)?;
+        entries.into_iter().next().with_context(|| format!("no entry {dn}"))
+    }
+
+    /// Adds entries with operational attributes such as `entryUUID`, as the restore of a backup would.
+    pub async fn restore(&self, ldif: impl Into<Vec<u8>>) -> Result<()> {
+        let modify = self.client("ldapmodify", &Self::admin_dn()).args(["-a", "-e", "relax"]);
+        modify.input(ldif).success().await?;
+        Ok(())
+    }
+
     /// All people.
     pub async fn users(&self) -> Result<Vec<Entry>> {
         self.entries("(objectClass=inetOrgPerson)").await
@@ -222,8 +245,14 @@ impl Slapd {
         let schemas: String = ["core", "cosine", "nis", "inetorgperson"]
             .map(|schema| format!("include /etc/ldap/schema/{schema}.schema\n"))
             .concat();
-        let modules: String =
-            ["back_mdb", "memberof", "refint", "syncprov"].map(|module| format!("moduleload {module}\n")).concat();
+        let modules: String = ["back_mdb", "memberof", "refint", "syncprov", "ppolicy"]
+            .map(|module| format!("moduleload {module}\n"))
+            .concat();
+        let policy = if self.options.password_policy {
+            format!("overlay ppolicy\nppolicy_default \"cn=policy,{SUFFIX}\"\n")
+        } else {
+            String::new()
+        };
         let overlays = if self.options.overlays {
             "overlay memberof\noverlay refint\nrefint_attributes member manager\noverlay syncprov\n"
         } else {
@@ -241,7 +270,7 @@ impl Slapd {
              directory {folder}/database\nmaxsize {max_size}\ndbnosync\nsizelimit {limit}\n\
              index objectClass eq\nindex uid,mail,cn,entryUUID,member,memberUid eq\n\
              access to attrs=userPassword by anonymous auth by * none\n\
-             access to * by users read by * none\n{overlays}",
+             access to * by users read by * none\n{overlays}{policy}",
             admin = Self::admin_dn(),
             limit = size_limit(self.options.size_limit),
         )
@@ -277,6 +306,10 @@ fn size_limit(limit: Option<u32>) -> String {
     limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
 }
 
+/// Five refused binds lock an account.
+const POLICY: &str = "dn: cn=policy,dc=corp,dc=example\nobjectClass: device\nobjectClass: pwdPolicy\ncn: policy\n\
+    pwdAttribute: userPassword\npwdLockout: TRUE\npwdMaxFailure: 5\npwdLockoutDuration: 0\n\n";
+
 fn load_offline(configuration: &Path, options: &Options) -> Result<()> {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
@@ -291,6 +324,7 @@ fn load_offline(configuration: &Path, options: &Options) -> Result<()> {
          userPassword: {READER_PASSWORD}\n\n",
         reader = Slapd::reader_dn()
     )
+    .and_then(|()| if options.password_policy { input.write_all(POLICY.as_bytes()) } else { Ok(()) })
     .and_then(|()| options.population.write_ldif(SUFFIX, &mut input))
     .and_then(|()| input.write_all(options.extra_ldif.as_bytes()));
     drop(input);

@@ -1,0 +1,186 @@
+//! An agent that says whatever a test wants it to: the bare protocol over real mutual TLS, frame by frame, right or wrong.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use postern_agent::identity::{Identity, IdentitySource};
+use postern_agent::link::proxy::ProxyRule;
+use postern_agent::link::{Connection, Dial as _, TlsDial};
+use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
+use postern_proto::digest::Digest;
+use postern_proto::v1::agent_frame::Kind as Up;
+use postern_proto::v1::chunk::{Entries, Kind as ChunkKind, Open, Summary};
+use postern_proto::v1::control_frame::Kind as Down;
+use postern_proto::v1::gateway_client::GatewayClient;
+use postern_proto::v1::{AgentFrame, Chunk, ChunkAck, Command, ControlFrame, Hello, ServedDirectory, Welcome};
+use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN};
+use postern_runtime::clock::SystemClock;
+use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::supervise::Supervisor;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+/// How long the control plane may take to say what it is expected to say.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An established session, by hand.
+pub struct RawAgent {
+    connection: Connection,
+    frames: mpsc::Sender<AgentFrame>,
+    incoming: Streaming<ControlFrame>,
+    /// What the control plane answered to the hello.
+    pub welcome: Welcome,
+    shutdown: Shutdown,
+}
+
+/// One open delivery.
+pub struct Delivery {
+    chunks: mpsc::Sender<Chunk>,
+    acks: Streaming<ChunkAck>,
+}
+
+/// A batch of encoded entries with what it adds up to.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Columnar encoding.
+    pub payload: bytes::Bytes,
+    /// Users in it.
+    pub users: u64,
+    /// Sum of their hashes.
+    pub digest: Digest,
+}
+
+impl Batch {
+    /// Users `first..end` of a made-up directory.
+    pub fn of_users(first: u32, end: u32) -> Self {
+        let mut writer = ChunkWriter::new(MemberForm::Dn);
+        for index in first..end {
+            let id = uuid::Uuid::from_u128(0x5000_0000_0000_4000_8000_0000_0000_0000 + u128::from(index)).to_string();
+            let (name, dn) = (format!("raw{index}"), format!("uid=raw{index},ou=people,dc=corp,dc=example"));
+            let mut entry = writer.entry(Kind::User, &id, &dn, Some(&name));
+            entry.attribute("uid", [name.as_bytes()]);
+            entry.attribute("cn", [format!("Raw {index}").as_bytes()]);
+            entry.finish();
+        }
+        let digest = writer.digest();
+        Self { payload: writer.finish(), users: u64::from(end - first), digest }
+    }
+}
+
+impl RawAgent {
+    /// Dials, says a proper hello, and reads the welcome.
+    pub async fn connect(identity: Identity, directory: &str) -> Result<Self> {
+        let directories = vec![ServedDirectory { name: directory.to_owned(), flavour: 1 }];
+        let hello = Hello {
+            protocol_min: PROTOCOL_MIN,
+            protocol_max: PROTOCOL_MAX,
+            agent_version: "0.0.0-raw".to_owned(),
+            os: "linux".to_owned(),
+            directories,
+            ..Hello::default()
+        };
+        Self::connect_saying(identity, Some(Up::Hello(hello))).await
+    }
+
+    /// Dials and begins with any frame at all.
+    pub async fn connect_saying(identity: Identity, first: Option<Up>) -> Result<Self> {
+        let (connection, shutdown) = dial(identity).await?;
+        let (frames, outgoing) = mpsc::channel(16);
+        frames.send(AgentFrame { kind: first }).await.ok();
+        let mut client = GatewayClient::with_origin(connection.clone(), connection.origin());
+        let answered = client.connect(ReceiverStream::new(outgoing));
+        let mut incoming =
+            tokio::time::timeout(PATIENCE, answered).await.context("no answer to Connect")??.into_inner();
+        let first = tokio::time::timeout(PATIENCE, incoming.message()).await.context("no welcome")??;
+        let Some(Down::Welcome(welcome)) = first.and_then(|frame| frame.kind) else { bail!("no welcome") };
+        Ok(Self { connection, frames, incoming, welcome, shutdown })
+    }
+
+    /// Sends a frame.
+    pub async fn say(&self, kind: Up) -> Result<()> {
+        self.frames.send(AgentFrame { kind: Some(kind) }).await.context("the session is over")
+    }
+
+    /// Waits for the next command.
+    pub async fn command(&mut self) -> Result<Command> {
+        loop {
+            if let Down::Command(command) = self.next().await? {
+                return Ok(command);
+            }
+        }
+    }
+
+    /// The next frame from the control plane; an error when the stream ends.
+    pub async fn next(&mut self) -> Result<Down> {
+        let frame =
+            tokio::time::timeout(PATIENCE, self.incoming.message()).await.context("the control plane is silent")?;
+        frame?.and_then(|frame| frame.kind).context("the control plane ended the session")
+    }
+
+    /// Opens a delivery for a command and returns the sequence number to begin with.
+    pub async fn deliver(&self, command: &Command) -> Result<(Delivery, u64)> {
+        let (chunks, outgoing) = mpsc::channel(16);
+        let open = Open { command_id: command.command_id.clone(), generation: command.generation };
+        chunks.send(Chunk { kind: Some(ChunkKind::Open(open)) }).await.ok();
+        let mut client = GatewayClient::with_origin(self.connection.clone(), self.connection.origin());
+        let acks = client.deliver(ReceiverStream::new(outgoing)).await.context("delivery refused")?.into_inner();
+        let mut delivery = Delivery { chunks, acks };
+        match delivery.ack().await? {
+            postern_proto::v1::chunk_ack::Kind::Opened(opened) => Ok((delivery, opened.next_sequence)),
+            other => bail!("{other:?} instead of an answer to Open"),
+        }
+    }
+}
+
+impl Drop for RawAgent {
+    fn drop(&mut self) {
+        self.shutdown.cut();
+    }
+}
+
+impl Delivery {
+    /// Sends a chunk under this sequence number.
+    pub async fn chunk(&self, sequence: u64, batch: &Batch) -> Result<()> {
+        let entries = Entries { sequence, payload: batch.payload.clone() };
+        self.send(ChunkKind::Entries(entries)).await
+    }
+
+    /// Sends a summary.
+    pub async fn summary(&self, chunks: u64, users: u64, digest: Digest) -> Result<()> {
+        let summary = Summary { chunks, users, groups: 0, digest: digest.to_bytes().to_vec().into() };
+        self.send(ChunkKind::Summary(summary)).await
+    }
+
+    async fn send(&self, kind: ChunkKind) -> Result<()> {
+        self.chunks.send(Chunk { kind: Some(kind) }).await.context("the delivery is over")
+    }
+
+    /// The next answer.
+    pub async fn ack(&mut self) -> Result<postern_proto::v1::chunk_ack::Kind> {
+        let ack = tokio::time::timeout(PATIENCE, self.acks.message()).await.context("no acknowledgement")?;
+        ack?.and_then(|ack| ack.kind).context("the control plane ended the delivery")
+    }
+
+    /// Waits until everything up to and including this sequence number is acknowledged.
+    pub async fn acked_through(&mut self, sequence: u64) -> Result<()> {
+        loop {
+            match self.ack().await? {
+                postern_proto::v1::chunk_ack::Kind::ThroughSequence(through) if through >= sequence => return Ok(()),
+                postern_proto::v1::chunk_ack::Kind::ThroughSequence(_) => {}
+                other => bail!("{other:?} instead of an acknowledgement"),
+            }
+        }
+    }
+}
+
+/// A connection with this identity, ready for HTTP/2; cut by the shutdown.
+pub async fn dial(identity: Identity) -> Result<(Connection, Shutdown)> {
+    postern_runtime::tls::install_crypto_provider();
+    let shutdown = Shutdown::new();
+    let dial = TlsDial::new(IdentitySource::in_memory(identity), ProxyRule::Direct, SystemClock::shared());
+    let dialed = dial.dial().await.context("cannot dial")?;
+    let connection = Connection::start(dialed, &Supervisor::new(shutdown.clone())).await.context("no HTTP/2")?;
+    // The supervisor is gone with this function; its tasks are not.
+    Ok((connection, shutdown))
+}

@@ -1,0 +1,56 @@
+//! The same import against a real Active Directory domain (Samba).
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use postern_tests::agent::{Agent, DirectorySettings, Settings};
+use postern_tests::compare;
+use postern_tests::control_plane::{ControlPlane, Options};
+use postern_tests::samba::{self, LARGE_GROUP, Samba};
+use postern_tests::scenario;
+
+#[test]
+fn a_samba_domain_is_imported_with_its_large_group() -> Result<()> {
+    scenario(async |stage| {
+        let samba = Samba::start(stage).await?;
+        let options = Options::for_tests()?;
+        let binaries = options.binaries.clone();
+        let control_plane = ControlPlane::start(stage, options).await?;
+        let api = control_plane.organization("Corp").await?;
+        let directories = vec![DirectorySettings::samba("ad", &samba, stage.path())?];
+        let mut agent = Agent::configured(stage, &binaries, &Settings { directories, ..Settings::default() })?;
+        agent.enroll(&api.enrollment_token().await?).await?;
+        agent.start(stage)?;
+        let directory = api.directory("ad").await?;
+        let job = api.import("ad").await?;
+        ensure!(job.count("users") == u64::from(LARGE_GROUP) && job.count("groups") == 2, "{job:?}");
+        ensure!(directory["name"] == "ad");
+
+        let mut entries = samba.entries("(objectClass=user)", &["*", "objectGUID"]).await?;
+        for entry in &mut entries {
+            let guid = microsoft_text(entry.values("objectGUID").first().context("no objectGUID")?)?;
+            entry.attributes.insert("external".to_owned(), vec![guid.into_bytes()]);
+        }
+        let accounts = api.accounts("ad", "user").await?;
+        compare::same_accounts(&entries, &accounts, "external", &samba::USER_ATTRIBUTES)?;
+
+        let users = api.users().await?;
+        let disabled: BTreeSet<_> = users.iter().filter(|user| !user.active).map(|user| &user.user_name).collect();
+        ensure!(disabled.len() == LARGE_GROUP as usize / 10, "{} disabled", disabled.len());
+        let members = api.members(&api.group("everyone").await?).await?;
+        ensure!(members.len() == LARGE_GROUP as usize, "{} members", members.len());
+        ensure!(members.iter().all(|member| member.kind == "user"), "an unresolved member");
+        let nested = api.members(&api.group("nested").await?).await?;
+        ensure!(nested.len() == 1 && nested[0].kind == "group", "{nested:?}");
+
+        let again = api.import("ad").await?;
+        ensure!(again.count("created") + again.count("updated") + again.count("missing") == 0, "{again:?}");
+        Ok(())
+    })
+}
+
+/// [MS-DTYP] 2.3.4: the first three fields are little-endian, the rest is as it stands.
+fn microsoft_text(guid: &[u8]) -> Result<String> {
+    let bytes: [u8; 16] = guid.try_into().context("objectGUID is not 16 bytes")?;
+    Ok(uuid::Uuid::from_bytes_le(bytes).to_string())
+}

@@ -1,0 +1,31 @@
+//! A wrong LDAP password never locks the account out: after three refused binds the agent stops trying for minutes.
+
+use anyhow::{Result, ensure};
+use postern_tests::site::{DIRECTORY, Site};
+use postern_tests::slapd::Slapd;
+use postern_tests::{control_plane, scenario, slapd};
+
+#[test]
+fn a_wrong_password_is_tried_three_times_and_then_not_for_minutes() -> Result<()> {
+    scenario(async |stage| {
+        let directory = slapd::Options { password_policy: true, ..slapd::Options::people(20) };
+        let site = Site::start_with(stage, directory, control_plane::Options::for_tests()?).await?;
+        site.api.import(DIRECTORY).await?;
+        let settings = &site.settings.directories[0];
+        settings.set_password("wrong")?;
+        site.ldap_line.cut();
+        for _ in 0..8 {
+            let job = site.api.try_import(DIRECTORY).await?.expect("failed")?;
+            ensure!(job.error_code() == "credentials", "{job:?}");
+            ensure!(job.error["cure"].is_string(), "no cure: {job:?}");
+        }
+        let reader = site.slapd.operational(&Slapd::reader_dn()).await?;
+        let failures = reader.values("pwdFailureTime").len();
+        ensure!((1..=3).contains(&failures), "{failures} refused binds");
+        ensure!(reader.values("pwdAccountLockedTime").is_empty(), "the account is locked out");
+        // The right password in the file is tried at once.
+        settings.set_password(slapd::READER_PASSWORD)?;
+        site.api.import(DIRECTORY).await?;
+        site.compare().await
+    })
+}
