@@ -28,6 +28,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 const STEPS: [&str; 5] = ["dns", "tcp", "tls", "control_plane", "clock"];
 const CLOCK_CURE: &str = "set this machine's clock, for example with: timedatectl set-ntp true";
+const BETWEEN_CURE: &str = "check what stands between this machine and the control plane";
 const ENROLL_CURE: &str =
     "create a new token (postern enrollment-tokens create), then run: postern-agent enroll --force --token TOKEN";
 
@@ -163,10 +164,10 @@ impl Diagnosis<'_> {
         match result {
             Ok(io) => (Finding::passed(format!("TLS 1.3; {shown}")), Some(io)),
             Err(dial::Error::Tls { cure, source, .. }) => {
-                let cure = cure.unwrap_or("check what stands between this machine and the control plane");
+                let cure = cure.unwrap_or_else(|| BETWEEN_CURE.to_owned());
                 stop(format!("{source}; {shown}"), cure)
             }
-            Err(error) => stop(chain(&error), "check what stands between this machine and the control plane"),
+            Err(error) => stop(chain(&error), BETWEEN_CURE),
         }
     }
 

@@ -134,7 +134,7 @@ mod tests {
         fn no_chunk_is_lost_or_doubled(steps in proptest::collection::vec(step(), 0..400)) {
             let mut window = Window::new(4, 1000);
             let (mut produced, mut durable) = (0_u64, Vec::new());
-            let finish = (0..2000).map(|turn| if turn % 2 == 0 { Step::Transmit } else { Step::Acknowledge });
+            let finish = (0..60).map(|turn| if turn % 2 == 0 { Step::Transmit } else { Step::Acknowledge });
             for step in steps.into_iter().chain(finish) {
                 match step {
                     Step::Produce(bytes) if window.has_room() => {
@@ -159,7 +159,7 @@ mod tests {
                 prop_assert!(window.bytes < 1000 + 600);
             }
             prop_assert_eq!(durable.len() as u64, produced);
-            prop_assert_eq!(window.len(), 0);
+            prop_assert!(window.is_empty());
         }
     }
 

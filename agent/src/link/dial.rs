@@ -97,12 +97,12 @@ pub enum Error {
     #[error("the identity of this agent cannot be used")]
     Identity(#[source] tls::Error),
     /// The handshake failed.
-    #[error("the TLS handshake with {target} failed{}", hint(.cure.as_ref()))]
+    #[error("the TLS handshake with {target} failed{}", hint(.cure.as_deref()))]
     Tls {
         /// The control plane.
         target: Address,
         /// What to do, where that is known.
-        cure: Option<&'static str>,
+        cure: Option<String>,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -112,7 +112,7 @@ pub enum Error {
     Other(#[source] BoxError),
 }
 
-fn hint(cure: Option<&&'static str>) -> String {
+fn hint(cure: Option<&str>) -> String {
     cure.map(|cure| format!(" ({cure})")).unwrap_or_default()
 }
 

@@ -57,10 +57,9 @@ struct Shared {
     failure: OnceLock<Failure>,
 }
 
-#[derive(Clone)]
 struct Failure {
     text: String,
-    cure: Option<&'static str>,
+    cure: Option<String>,
 }
 
 impl Connection {
@@ -125,7 +124,7 @@ impl Connection {
     /// What the connection itself failed of. It often knows more than the requests that failed with it: a refused
     /// client certificate shows only here.
     pub fn failure(&self) -> Option<String> {
-        self.shared.failure.get().map(|failure| match failure.cure {
+        self.shared.failure.get().map(|failure| match &failure.cure {
             Some(cure) => format!("{} ({cure})", failure.text),
             None => failure.text.clone(),
         })

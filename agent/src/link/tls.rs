@@ -9,8 +9,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore,
-    SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
+    RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
@@ -188,44 +188,57 @@ impl fmt::Debug for Recording {
 }
 
 /// What a failed handshake means to an administrator; nothing where the error speaks for itself.
-pub fn cure(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    let tls = find_tls(error)?;
-    match tls {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                Some("the control plane's certificate is not valid yet by this machine's clock: set the clock (NTP)")
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(
-                "the control plane's certificate has expired by this machine's clock: check the clock (NTP), then the \
-                 control plane",
-            ),
-            CertificateError::UnknownIssuer => Some(
-                "the server's certificate was not issued by this agent's control plane: a proxy may be opening TLS \
-                 (exempt this address there), or the control plane was set up anew (enroll again)",
-            ),
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Some(
-                "the control plane's certificate is for another name: start it with --gateway-public-address set to \
-                 the name that agents dial",
-            ),
-            _ => None,
-        },
-        rustls::Error::AlertReceived(alert) => match alert {
-            rustls::AlertDescription::CertificateExpired => {
-                Some("this agent's certificate has expired: enroll again with a new token and --force")
-            }
-            rustls::AlertDescription::CertificateRevoked
-            | rustls::AlertDescription::AccessDenied
-            | rustls::AlertDescription::UnknownCA
-            | rustls::AlertDescription::BadCertificate
-            | rustls::AlertDescription::CertificateUnknown => Some(
-                "the control plane refuses this agent's certificate (revoked, expired, or issued by another control \
-                 plane): enroll again with a new token and --force",
-            ),
-            _ => None,
-        },
+pub fn cure(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let known = match find_tls(error)? {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
+            return inner.downcast_ref::<PinMismatch>().map(ToString::to_string);
+        }
+        rustls::Error::InvalidCertificate(certificate) => cure_certificate(certificate),
+        rustls::Error::AlertReceived(alert) => cure_alert(*alert),
         rustls::Error::InvalidMessage(_) => {
             Some("what answers does not speak TLS: check the address and port, and what stands in between")
         }
+        _ => None,
+    };
+    known.map(str::to_owned)
+}
+
+/// The control plane's certificate was not believed.
+fn cure_certificate(error: &CertificateError) -> Option<&'static str> {
+    match error {
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Some("the control plane's certificate is not valid yet by this machine's clock: set the clock (NTP)")
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(
+            "the control plane's certificate has expired by this machine's clock: check the clock (NTP), then the \
+             control plane",
+        ),
+        CertificateError::UnknownIssuer => Some(
+            "the server's certificate was not issued by this agent's control plane: a proxy may be opening TLS \
+             (exempt this address there), or the control plane was set up anew (enroll again)",
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Some(
+            "the control plane's certificate is for another name: start it with --gateway-public-address set to the \
+             name that agents dial",
+        ),
+        _ => None,
+    }
+}
+
+/// The agent's certificate was not believed.
+fn cure_alert(alert: AlertDescription) -> Option<&'static str> {
+    match alert {
+        AlertDescription::CertificateExpired => {
+            Some("this agent's certificate has expired: enroll again with a new token and --force")
+        }
+        AlertDescription::CertificateRevoked
+        | AlertDescription::AccessDenied
+        | AlertDescription::UnknownCA
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown => Some(
+            "the control plane refuses this agent's certificate (revoked, expired, or issued by another control \
+             plane): enroll again with a new token and --force",
+        ),
         _ => None,
     }
 }

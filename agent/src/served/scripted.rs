@@ -55,6 +55,18 @@ impl ScriptedDirectory {
         Self::new(name, users.chain([groups]))
     }
 
+    /// The same, and then this.
+    #[must_use]
+    pub fn then(self, step: Step) -> Self {
+        Self { steps: self.steps.iter().cloned().chain([step]).collect(), ..self }
+    }
+
+    /// This first, and then the same.
+    #[must_use]
+    pub fn after(self, step: Step) -> Self {
+        Self { steps: [step].into_iter().chain(self.steps.iter().cloned()).collect(), ..self }
+    }
+
     fn users(&self) -> impl Iterator<Item = &Record> {
         self.steps.iter().flat_map(|step| match step {
             Step::Page(page) if page.phase == Phase::Users => page.records.as_slice(),

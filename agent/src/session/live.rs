@@ -61,6 +61,8 @@ pub(super) enum Ended {
 pub(super) struct Introduction {
     pub(super) number: u64,
     pub(super) directories: Vec<(String, Option<Flavour>)>,
+    /// Subscribed before the directories were read, so that no change goes unseen.
+    pub(super) changes: watch::Receiver<u64>,
     pub(super) held: Vec<Key>,
     pub(super) now: Timestamp,
 }
@@ -73,6 +75,7 @@ pub(super) struct Live {
     // Boxed, because a channel keeps room for dozens of frames that are hardly ever there.
     outgoing: Option<mpsc::Sender<Box<AgentFrame>>>,
     incoming: Streaming<ControlFrame>,
+    changes: watch::Receiver<u64>,
     pending: VecDeque<AgentFrame>,
     heartbeat: Duration,
     heard: bool,
@@ -109,6 +112,7 @@ impl Live {
             number: introduction.number,
             outgoing: Some(outgoing),
             incoming,
+            changes: introduction.changes,
             pending: VecDeque::new(),
             heartbeat: heartbeat(&welcome),
             heard: true,
@@ -120,7 +124,6 @@ impl Live {
 
     /// Takes commands and tells outcomes until something ends it.
     pub(super) async fn converse(&mut self, session: &Session) -> Ended {
-        let mut directories = session.roster.watch();
         let stopping = session.supervisor.shutdown().stopping();
         let mut tick = session.clock.sleep(self.heartbeat);
         loop {
@@ -139,7 +142,7 @@ impl Live {
                     }
                 }
                 () = session.commands.changed() => {}
-                () = changed(&mut directories) => {
+                () = changed(&mut self.changes) => {
                     self.pending.push_back(wire::directories_changed(session.roster.announced()));
                 }
                 () = &mut tick => {

@@ -133,6 +133,7 @@ impl Session {
         let connection = Connection::start(dialed, &self.supervisor).await.map_err(live::Error::Http2)?;
         let introduction = live::Introduction {
             number,
+            changes: self.roster.watch(),
             directories: self.roster.announced(),
             held: self.commands.keys(),
             now: self.clock.now(),

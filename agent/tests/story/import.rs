@@ -1,0 +1,95 @@
+//! Everything arrives, whatever happens to the line.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use postern_agent::commands::outcome::{Code, Failure};
+use postern_agent::served::scripted::{ScriptedDirectory, Step};
+use postern_proto::chunk::Kind;
+use postern_proto::v1::{ErrorCode, Import, command, outcome};
+
+use crate::agent::start;
+use crate::gateway::FakeGateway;
+use crate::line::CuttableLine;
+use crate::pki::WEEK;
+
+const IMPORT: Option<command::Kind> = Some(command::Kind::Import(Import { chunk_entries: 20 }));
+const USERS: usize = 1000;
+
+#[tokio::test]
+async fn an_import_arrives_whole() {
+    let mut gateway = FakeGateway::start().await;
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let _running = start(identity, ScriptedDirectory::populated("corp", USERS, 100));
+    let mut session = gateway.session().await;
+    let id = session.command(1, 1, IMPORT).await;
+    let outcome = session.outcome().await;
+    let Some(outcome::Result::Import(result)) = &outcome.result else { panic!("{outcome:?}") };
+    assert_eq!((result.users, result.groups, result.pages), (1000, 1, 11));
+    assert_everything_arrived(&gateway, &id, 1);
+    assert_eq!(gateway.shared.stored.lock().unwrap()[&(id, 1)].streams, 1);
+}
+
+#[tokio::test]
+async fn a_cut_line_loses_and_doubles_nothing() {
+    for seed in 0..12 {
+        let mut gateway = FakeGateway::start().await;
+        let line = CuttableLine::to(gateway.address).await;
+        let identity = gateway.shared.authority.identity(&line.address.to_string(), WEEK);
+        let _running = start(identity, ScriptedDirectory::populated("corp", USERS, 100));
+        let mut session = gateway.session().await;
+        // The whole is about 130 kB: each seed cuts at another place, and again after as many bytes.
+        line.cut_after(5_000 + seed * 9_000);
+        let id = session.command(1, 1, IMPORT).await;
+        session = gateway.session().await;
+        line.cut_after(20_000 + seed * 7_000);
+        let ended = loop {
+            match session.try_outcome().await {
+                Some(outcome) => break outcome,
+                None => session = gateway.session().await,
+            }
+        };
+        assert!(matches!(ended.result, Some(outcome::Result::Import(_))), "seed {seed}: {ended:?}");
+        assert!(line.shared.cuts.load(Ordering::SeqCst) >= 1, "seed {seed}");
+        assert_everything_arrived(&gateway, &id, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_cannot_be_read_to_the_end_has_no_summary() {
+    let mut gateway = FakeGateway::start().await;
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let whole = ScriptedDirectory::populated("corp", 100, 50);
+    let failure = Failure::new(Code::Directory, "stopped after 100 entries").retryable();
+    let _running = start(identity, whole.then(Step::Fail(failure)));
+    let mut session = gateway.session().await;
+    let id = session.command(1, 1, IMPORT).await;
+    let outcome = session.outcome().await;
+    let Some(outcome::Result::Error(error)) = outcome.result else { panic!("{outcome:?}") };
+    assert_eq!(error.code(), ErrorCode::Directory);
+    assert!(error.retryable);
+    let stored = gateway.shared.stored.lock().unwrap();
+    assert!(stored.get(&(id, 1)).is_none_or(|delivered| !delivered.accepted));
+}
+
+#[tokio::test]
+async fn the_same_command_in_a_new_generation_delivers_anew() {
+    let mut gateway = FakeGateway::start().await;
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let _running = start(identity, ScriptedDirectory::populated("corp", USERS, 100));
+    let mut session = gateway.session().await;
+    for generation in 1..=2 {
+        let id = session.command(1, generation, IMPORT).await;
+        let outcome = session.outcome().await;
+        assert_eq!(outcome.generation, generation);
+        assert_everything_arrived(&gateway, &id, generation);
+    }
+}
+
+fn assert_everything_arrived(gateway: &FakeGateway, id: &str, generation: u32) {
+    let delivered = gateway.delivered((id, generation));
+    let users = delivered.iter().filter(|(kind, _)| *kind == Kind::User).count();
+    let distinct: BTreeSet<&String> = delivered.iter().map(|(_, external_id)| external_id).collect();
+    assert_eq!((users, delivered.len(), distinct.len()), (USERS, USERS + 1, USERS + 1));
+    assert!(gateway.shared.stored.lock().unwrap()[&(id.to_owned(), generation)].accepted);
+}

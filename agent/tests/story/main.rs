@@ -1,0 +1,18 @@
+//! Stories of one agent and a gateway that behaves as the test wants it to, over real TLS on loopback.
+
+#[cfg(test)]
+mod agent;
+#[cfg(test)]
+mod enrollment;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
+mod line;
+#[cfg(test)]
+mod pki;
+#[cfg(test)]
+mod renewal;
+#[cfg(test)]
+mod session;

@@ -1,0 +1,176 @@
+//! Coming, going and coming back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_agent::identity::IdentitySource;
+use postern_agent::policy::Policy;
+use postern_agent::served::scripted::{ScriptedDirectory, Step};
+use postern_proto::v1::agent_frame::Kind as Up;
+use postern_proto::v1::control_frame::Kind as Down;
+use postern_proto::v1::{Drain, ErrorCode, Flavour, Import, TestConnection, command, outcome};
+use postern_runtime::clock::ManualClock;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Running, start, start_with};
+use crate::gateway::{FakeGateway, now, within};
+use crate::line::CuttableLine;
+use crate::pki::WEEK;
+
+fn corp() -> ScriptedDirectory {
+    ScriptedDirectory::populated("corp", 10, 5)
+}
+
+async fn connected() -> (FakeGateway, Running) {
+    let gateway = FakeGateway::start().await;
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let running = start(identity, corp());
+    (gateway, running)
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    within(async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_introduces_itself() {
+    let (mut gateway, running) = connected().await;
+    let session = gateway.session().await;
+    let hello = &session.hello;
+    assert_eq!((hello.protocol_min, hello.protocol_max), (1, 1));
+    assert_eq!(hello.directories[0].name, "corp");
+    assert_eq!(hello.directories[0].flavour(), Flavour::Openldap);
+    assert!(hello.held_commands.is_empty());
+    assert!(hello.os.starts_with(std::env::consts::OS));
+    until(|| running.agent.status().session.state == "connected").await;
+}
+
+#[tokio::test]
+async fn an_unknown_command_is_answered_and_never_dropped() {
+    let (mut gateway, _running) = connected().await;
+    let mut session = gateway.session().await;
+    session.command(1, 1, None).await;
+    let outcome = session.outcome().await;
+    let Some(outcome::Result::Error(error)) = outcome.result else { panic!("{outcome:?}") };
+    assert_eq!(error.code(), ErrorCode::Unsupported);
+}
+
+#[tokio::test]
+async fn an_outcome_is_told_again_after_a_cut_until_it_is_acknowledged() {
+    let mut gateway = FakeGateway::start().await;
+    let line = CuttableLine::to(gateway.address).await;
+    let identity = gateway.shared.authority.identity(&line.address.to_string(), WEEK);
+    let running = start(identity, corp());
+    let mut session = gateway.session().await;
+    let id = session.command(1, 1, Some(command::Kind::TestConnection(TestConnection {}))).await;
+    let first = session.outcome().await;
+    assert_eq!(first.command_id, id);
+    line.cut();
+
+    let mut session = gateway.session().await;
+    assert_eq!(session.hello.held_commands[0].command_id, id);
+    let second = session.outcome().await;
+    assert_eq!(second, first);
+    session.acknowledge(&second).await;
+    until(|| running.agent.status().commands.is_empty()).await;
+    line.cut();
+    assert!(gateway.session().await.hello.held_commands.is_empty());
+}
+
+#[tokio::test]
+async fn a_command_keeps_running_over_a_cut() {
+    let mut gateway = FakeGateway::start().await;
+    let line = CuttableLine::to(gateway.address).await;
+    let identity = gateway.shared.authority.identity(&line.address.to_string(), WEEK);
+    let go_on = CancellationToken::new();
+    let _running = start(identity, corp().after(Step::Wait(go_on.clone())));
+    let session = gateway.session().await;
+    let id = session.command(1, 1, Some(command::Kind::Import(Import { chunk_entries: 5 }))).await;
+    line.cut();
+    let mut session = gateway.session().await;
+    if session.hello.held_commands.is_empty() {
+        // The cut was quicker than the command.
+        session.command(1, 1, Some(command::Kind::Import(Import { chunk_entries: 5 }))).await;
+    }
+    go_on.cancel();
+    let outcome = session.outcome().await;
+    assert_eq!(outcome.command_id, id);
+    assert!(matches!(outcome.result, Some(outcome::Result::Import(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_reload_is_announced() {
+    let (mut gateway, running) = connected().await;
+    let mut session = gateway.session().await;
+    let other = Arc::new(ScriptedDirectory::populated("other", 1, 1));
+    running.agent.reload(vec![other], Policy::default());
+    let Up::DirectoriesChanged(changed) = session.next().await else { panic!("not a change of directories") };
+    assert_eq!(changed.directories.len(), 1);
+    assert_eq!(changed.directories[0].name, "other");
+}
+
+#[tokio::test]
+async fn a_drain_is_followed_and_its_delay_honoured() {
+    let clock = ManualClock::new(now());
+    let mut gateway = FakeGateway::start_with(clock.shared()).await;
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let running = start_with(IdentitySource::in_memory(identity), corp(), clock.shared());
+    let mut session = gateway.session().await;
+    until(|| running.agent.status().session.state == "connected").await;
+    session.send(Down::Drain(Drain { retry_after_ms: 60_000, reason: "restart".to_owned() })).await;
+    session.ended().await;
+    drop(session);
+    until(|| running.agent.status().session.state == "disconnected").await;
+    clock.advance(Duration::from_millis(59_999));
+    tokio::task::yield_now().await;
+    assert_eq!(running.agent.status().session.state, "disconnected");
+    assert!(!gateway.has_session());
+    clock.advance(Duration::from_secs(1));
+    gateway.session().await;
+}
+
+#[tokio::test]
+async fn a_silent_line_is_given_up() {
+    let clock = ManualClock::new(now());
+    let mut gateway = FakeGateway::start_with(clock.shared()).await;
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let running = start_with(IdentitySource::in_memory(identity), corp(), clock.shared());
+    // Held, and never answered: the heartbeats of the agent find no echo.
+    let _silent = gateway.session().await;
+    until(|| running.agent.status().session.state == "connected").await;
+    within(async {
+        while running.agent.status().session.last_error.is_none() {
+            clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let error = running.agent.status().session.last_error.unwrap().error;
+    assert!(error.contains("no frame from the control plane"), "{error}");
+}
+
+#[tokio::test]
+async fn stopping_lets_a_short_command_end_and_hands_a_long_one_back() {
+    let mut gateway = FakeGateway::start().await;
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let go_on = CancellationToken::new();
+    let running = start(identity, corp().after(Step::Wait(go_on.clone())));
+    let mut session = gateway.session().await;
+    let id = session.command(1, 1, Some(command::Kind::Import(Import { chunk_entries: 5 }))).await;
+    until(|| running.agent.status().commands.iter().any(|command| command.running)).await;
+    running.supervisor.shutdown().stop();
+    until(|| running.agent.status().session.state == "draining").await;
+    session.command(2, 1, Some(command::Kind::TestConnection(TestConnection {}))).await;
+    go_on.cancel();
+    let outcome = session.outcome().await;
+    assert_eq!(outcome.command_id, id, "a command that came while draining is not begun");
+    session.acknowledge(&outcome).await;
+    session.ended().await;
+    drop(session);
+    within(running.supervisor.join()).await.unwrap();
+}
