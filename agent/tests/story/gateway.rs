@@ -45,6 +45,7 @@ pub(crate) struct FakeGateway {
     pub(crate) address: SocketAddr,
     pub(crate) shared: Arc<Shared>,
     sessions: mpsc::UnboundedReceiver<Session>,
+    tls: Arc<Mutex<TlsAcceptor>>,
     _tasks: JoinSet<()>,
 }
 
@@ -81,7 +82,8 @@ impl FakeGateway {
     pub(crate) async fn start_with(clock: SharedClock) -> Self {
         postern_runtime::tls::install_crypto_provider();
         let authority = Authority::new();
-        let tls = TlsAcceptor::from(Arc::new(authority.server("127.0.0.1")));
+        let tls = Arc::new(Mutex::new(TlsAcceptor::from(Arc::new(authority.server("127.0.0.1")))));
+        let acceptor = Arc::clone(&tls);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (to_test, sessions) = mpsc::unbounded_channel();
@@ -99,7 +101,7 @@ impl FakeGateway {
         tasks.spawn(async move {
             let mut handshakes = JoinSet::new();
             while let Ok((tcp, _)) = listener.accept().await {
-                let (tls, accepted) = (tls.clone(), accepted.clone());
+                let (tls, accepted) = (acceptor.lock().unwrap().clone(), accepted.clone());
                 handshakes.spawn(async move {
                     if let Ok(stream) = tls.accept(tcp).await {
                         let _ = accepted.send(Ok::<_, io::Error>(Peer(stream)));
@@ -116,7 +118,7 @@ impl FakeGateway {
         tasks.spawn(async move {
             server.serve_with_incoming(UnboundedReceiverStream::new(incoming)).await.unwrap();
         });
-        Self { address, shared, sessions, _tasks: tasks }
+        Self { address, shared, sessions, tls, _tasks: tasks }
     }
 
     pub(crate) fn token(&self) -> EnrollmentToken {
@@ -125,6 +127,11 @@ impl FakeGateway {
             ca_sha256: self.shared.authority.pin(),
             secret: SECRET.to_owned(),
         }
+    }
+
+    /// From now on certificates of another authority are presented.
+    pub(crate) fn replace_authority(&self) {
+        *self.tls.lock().unwrap() = TlsAcceptor::from(Arc::new(Authority::new().server("127.0.0.1")));
     }
 
     /// The next session that an agent opens.

@@ -13,6 +13,8 @@ mod line;
 #[cfg(test)]
 mod pki;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod renewal;
 #[cfg(test)]
 mod session;
