@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
 };
 
 /// A P-256 certificate authority.
@@ -55,6 +56,15 @@ impl CertificateAuthority {
         Ok(Self { issuer: Issuer::new(params, key), certificate_pem })
     }
 
+    /// The control plane's own authority, from its folder: to forge what a thief of its key could.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let read =
+            |name: &str| std::fs::read_to_string(folder.join(name)).with_context(|| format!("cannot read {name}"));
+        let certificate_pem = read("ca.pem")?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate_pem, KeyPair::from_pem(&read("ca.key")?)?)?;
+        Ok(Self { issuer, certificate_pem })
+    }
+
     /// Its own certificate, PEM.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
@@ -68,10 +78,20 @@ impl CertificateAuthority {
         self.sign(params)
     }
 
-    /// A client certificate of this common name; an expired one ended some years ago.
-    pub fn client(&self, common_name: &str, expired: bool) -> Result<Identity> {
+    /// A client certificate of this common name, for a directory.
+    pub fn client(&self, common_name: &str) -> Result<Identity> {
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params)
+    }
+
+    /// An agent's certificate: its id as common name, and the URI of agent and organization. An expired one ended
+    /// some years ago.
+    pub fn agent(&self, id: &str, uri: &str, expired: bool) -> Result<Identity> {
+        let mut params = CertificateParams::new(Vec::<String>::new())?;
+        params.distinguished_name.push(DnType::CommonName, id);
+        params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         if expired {
             params.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -87,4 +107,15 @@ impl CertificateAuthority {
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Identity { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
     }
+}
+
+/// The first URI among a certificate's alternative names.
+pub fn uri_of(certificate: &[u8]) -> Result<String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).context("not a certificate")?;
+    let names = parsed.subject_alternative_name()?.context("no alternative names")?;
+    let uri = names.value.general_names.iter().find_map(|name| match name {
+        x509_parser::extensions::GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    });
+    uri.context("no URI among the alternative names")
 }

@@ -40,7 +40,17 @@ impl Site {
     }
 
     /// Starts everything and waits until the control plane knows the directory.
-    pub async fn start_with(
+    pub async fn start_with(stage: &Stage, directory: slapd::Options, options: control_plane::Options) -> Result<Self> {
+        let mut site = Self::without_agent(stage, directory, options).await?;
+        site.agent.enroll(&site.api.enrollment_token().await?).await?;
+        site.agent.start(stage)?;
+        let announced = site.api.directory(DIRECTORY).await;
+        announced.with_context(|| format!("the agent says:\n{}", site.agent.log()))?;
+        Ok(site)
+    }
+
+    /// Starts everything but the agent, which is configured and not enrolled.
+    pub async fn without_agent(
         stage: &Stage,
         directory: slapd::Options,
         mut options: control_plane::Options,
@@ -57,10 +67,7 @@ impl Site {
         let mut corp = DirectorySettings::slapd(DIRECTORY, &slapd, stage.path())?;
         corp.urls = vec![format!("ldaps://localhost:{}", ldap_line.address().port())];
         let settings = Settings { directories: vec![corp], ..Settings::default() };
-        let mut agent = Agent::configured(stage, &binaries, &settings)?;
-        agent.enroll(&api.enrollment_token().await?).await?;
-        agent.start(stage)?;
-        api.directory(DIRECTORY).await.with_context(|| format!("the agent says:\n{}", agent.log()))?;
+        let agent = Agent::configured(stage, &binaries, &settings)?;
         Ok(Self { slapd, ldap_line, line, control_plane, api, settings, agent })
     }
 

@@ -1,0 +1,148 @@
+//! What an agent delivers, right and wrong: a chunk twice, a wrong count, a wrong digest, a gap, garbage, an old generation.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use postern_proto::digest::Digest;
+use postern_proto::v1::agent_frame::Kind as Up;
+use postern_proto::v1::chunk_ack::Kind as Ack;
+use postern_proto::v1::outcome::Result as Outcome;
+use postern_proto::v1::{Command, ImportResult};
+use postern_tests::api::Api;
+use postern_tests::control_plane::{ControlPlane, Options};
+use postern_tests::in_process_agent::{Circumstances, enroll};
+use postern_tests::raw_agent::{Batch, RawAgent};
+use postern_tests::{Stage, scenario};
+use serde_json::Value;
+
+const DIRECTORY: &str = "raw";
+
+async fn connected(stage: &Stage) -> Result<(ControlPlane, Api, RawAgent)> {
+    let control_plane = ControlPlane::start(stage, Options::for_tests()?).await?;
+    let api = control_plane.organization("Corp").await?;
+    let identity = enroll(&api.enrollment_token().await?, &Circumstances::default()).await?;
+    let agent = RawAgent::connect(identity, DIRECTORY).await?;
+    api.directory(DIRECTORY).await?;
+    Ok((control_plane, api, agent))
+}
+
+fn total(batches: &[&Batch]) -> Digest {
+    let mut digest = Digest::default();
+    batches.iter().for_each(|batch| digest.add(&batch.digest));
+    digest
+}
+
+/// Reports the command done.
+async fn report(agent: &RawAgent, command: &Command, users: u64) -> Result<()> {
+    let import = ImportResult { users, ..ImportResult::default() };
+    agent
+        .say(Up::Outcome(postern_proto::v1::Outcome {
+            command_id: command.command_id.clone(),
+            generation: command.generation,
+            elapsed_ms: 1,
+            result: Some(Outcome::Import(import)),
+        }))
+        .await
+}
+
+/// Delivers these users properly, and waits for the job's success.
+async fn deliver_all(api: &Api, agent: &RawAgent, command: &Command, batch: &Batch) -> Result<()> {
+    let (mut delivery, next) = agent.deliver(command).await?;
+    ensure!(next == 0, "a new generation begins at 0, not {next}");
+    delivery.chunk(0, batch).await?;
+    delivery.acked_through(0).await?;
+    delivery.summary(1, batch.users, batch.digest).await?;
+    let answer = delivery.ack().await?;
+    ensure!(matches!(answer, Ack::SummaryAccepted(_)), "{answer:?}");
+    report(agent, command, batch.users).await?;
+    let job = api.finished(&command.command_id, Duration::from_secs(30)).await?.expect("succeeded")?;
+    ensure!(job.count("users") == batch.users, "{job:?}");
+    Ok(())
+}
+
+#[test]
+fn a_chunk_delivered_twice_counts_once() -> Result<()> {
+    scenario(async |stage| {
+        let (_control_plane, api, mut agent) = connected(stage).await?;
+        api.start_job("import", DIRECTORY, Value::Null).await?;
+        let command = agent.command().await?;
+        let (first, second) = (Batch::of_users(0, 40), Batch::of_users(40, 70));
+        let (mut delivery, _) = agent.deliver(&command).await?;
+        delivery.chunk(0, &first).await?;
+        delivery.acked_through(0).await?;
+        // The acknowledgement was lost: the agent opens another stream and sends the chunk again.
+        drop(delivery);
+        let (mut delivery, next) = agent.deliver(&command).await?;
+        ensure!(next == 1, "chunk 0 is durable, and {next} is asked for");
+        delivery.chunk(0, &first).await?;
+        delivery.chunk(1, &second).await?;
+        delivery.acked_through(1).await?;
+        delivery.summary(2, 70, total(&[&first, &second])).await?;
+        let answer = delivery.ack().await?;
+        ensure!(matches!(answer, Ack::SummaryAccepted(_)), "{answer:?}");
+        report(&agent, &command, 70).await?;
+        let job = api.finished(&command.command_id, Duration::from_secs(30)).await?.expect("succeeded")?;
+        ensure!(job.count("users") == 70, "{job:?}");
+        ensure!(api.accounts(DIRECTORY, "user").await?.len() == 70);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_summary_that_does_not_add_up_is_refused_and_marks_nobody_missing() -> Result<()> {
+    scenario(async |stage| {
+        let (_control_plane, api, mut agent) = connected(stage).await?;
+        api.start_job("import", DIRECTORY, Value::Null).await?;
+        let command = agent.command().await?;
+        let everybody = Batch::of_users(0, 100);
+        deliver_all(&api, &agent, &command, &everybody).await.context("the first, right import")?;
+
+        let few = Batch::of_users(0, 60);
+        let wrong: [(&str, u64, u64, Digest); 3] =
+            [("count", 1, 100, few.digest), ("digest", 1, 60, everybody.digest), ("chunks", 2, 60, few.digest)];
+        api.start_job("import", DIRECTORY, Value::Null).await?;
+        let mut generation = 0;
+        for (what, chunks, users, digest) in wrong {
+            let command = agent.command().await?;
+            ensure!(command.generation > generation, "generation {} after {generation}", command.generation);
+            generation = command.generation;
+            let (mut delivery, _) = agent.deliver(&command).await?;
+            delivery.chunk(0, &few).await?;
+            delivery.acked_through(0).await?;
+            delivery.summary(chunks, users, digest).await?;
+            let answer = delivery.ack().await?;
+            ensure!(matches!(answer, Ack::SummaryRefused(_)), "wrong {what}: {answer:?}");
+            let accounts = api.accounts(DIRECTORY, "user").await?;
+            ensure!(accounts.iter().all(|account| account.missing_since.is_none()), "wrong {what} was believed");
+        }
+        let command = agent.command().await?;
+        deliver_all(&api, &agent, &command, &everybody).await.context("the last, right generation")
+    })
+}
+
+#[test]
+fn gaps_garbage_and_old_generations_end_the_delivery() -> Result<()> {
+    scenario(async |stage| {
+        let (_control_plane, api, mut agent) = connected(stage).await?;
+        api.start_job("import", DIRECTORY, Value::Null).await?;
+        let command = agent.command().await?;
+        let batch = Batch::of_users(0, 10);
+
+        let (mut gap, _) = agent.deliver(&command).await?;
+        gap.chunk(5, &batch).await?;
+        ensure!(gap.acked_through(5).await.is_err(), "a gap was accepted");
+
+        let (mut garbage, _) = agent.deliver(&command).await?;
+        garbage
+            .chunk(0, &Batch { payload: bytes::Bytes::from_static(b"\xff\xff\xffgarbage"), ..batch.clone() })
+            .await?;
+        ensure!(garbage.acked_through(0).await.is_err(), "garbage was acknowledged");
+
+        let old = Command { generation: command.generation + 7, ..command.clone() };
+        ensure!(agent.deliver(&old).await.is_err(), "an unknown generation was welcome");
+        let unknown = Command { command_id: uuid::Uuid::nil().to_string(), ..command.clone() };
+        ensure!(agent.deliver(&unknown).await.is_err(), "an unknown command was welcome");
+
+        deliver_all(&api, &agent, &command, &batch).await
+    })
+}

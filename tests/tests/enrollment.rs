@@ -1,0 +1,118 @@
+//! Who gets in by an enrollment token, and who does not: wrong, used, expired, revoked and foreign ones, and a wrong pin.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use postern_proto::enrollment_token::EnrollmentToken;
+use postern_tests::agent::{Agent, Settings};
+use postern_tests::api::Api;
+use postern_tests::control_plane::{ControlPlane, Options};
+use postern_tests::{Stage, scenario, wait};
+use serde_json::json;
+
+struct Ground {
+    control_plane: ControlPlane,
+    api: Api,
+    agent: Agent,
+}
+
+async fn ground(stage: &Stage) -> Result<Ground> {
+    let options = Options::for_tests()?;
+    let agent = Agent::configured(stage, &options.binaries, &Settings::default())?;
+    let control_plane = ControlPlane::start(stage, options).await?;
+    let api = control_plane.organization("Corp").await?;
+    Ok(Ground { control_plane, api, agent })
+}
+
+/// Enrolling must fail, leave no identity, and say what to do without repeating the secret.
+async fn refused(ground: &Ground, token: &str, said: &str) -> Result<()> {
+    let agents = ground.api.agents().await?.len();
+    let output = ground.agent.try_enroll(token).await?;
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(!output.status.success(), "was let in: {text}");
+    ensure!(text.to_lowercase().contains(said), "does not say {said:?}: {text}");
+    if let Ok(token) = token.parse::<EnrollmentToken>() {
+        ensure!(!text.contains(&token.secret), "the secret is printed: {text}");
+    }
+    ensure!(!ground.agent.state_dir().join("identity.json").exists(), "an identity was left: {text}");
+    ensure!(ground.api.agents().await?.len() == agents, "an agent was recorded");
+    Ok(())
+}
+
+#[test]
+fn only_the_right_unused_token_lets_an_agent_in() -> Result<()> {
+    scenario(async |stage| {
+        let ground = ground(stage).await?;
+        refused(&ground, "postern1.nonsense", "token").await?;
+
+        let token = ground.api.enrollment_token().await?;
+        let mut wrong: EnrollmentToken = token.parse().context("our own token")?;
+        wrong.secret = wrong.secret.chars().rev().collect();
+        refused(&ground, &wrong.to_string(), "token").await?;
+
+        let mut pinned: EnrollmentToken = token.parse()?;
+        pinned.ca_sha256[0] ^= 1;
+        refused(&ground, &pinned.to_string(), "pin").await?;
+
+        let used = Agent::configured(stage, &Options::for_tests()?.binaries, &Settings::default())?;
+        used.enroll(&token).await?;
+        refused(&ground, &token, "token").await
+    })
+}
+
+#[test]
+fn an_expired_and_a_revoked_token_let_nobody_in() -> Result<()> {
+    scenario(async |stage| {
+        let ground = ground(stage).await?;
+        let end = Timestamp::now().checked_add(Duration::from_secs(1))?;
+        let made = ground.api.post("/api/v1/enrollment-tokens", json!({ "expires_at": end })).await?;
+        wait::until_true("the token expires", wait::SOON, || async { Ok(Timestamp::now() > end) }).await?;
+        refused(&ground, made["token"].as_str().context("no token")?, "token").await?;
+
+        let made = ground.api.post("/api/v1/enrollment-tokens", json!({})).await?;
+        let id = made["id"].as_str().context("no id")?;
+        ground.api.delete(&format!("/api/v1/enrollment-tokens/{id}")).await?;
+        refused(&ground, made["token"].as_str().context("no token")?, "token").await
+    })
+}
+
+#[test]
+fn a_foreign_token_lets_nobody_in() -> Result<()> {
+    scenario(async |stage| {
+        let ground = ground(stage).await?;
+        let other = ControlPlane::start(stage, Options::for_tests()?).await?;
+        let foreign = other.organization("Elsewhere").await?.enrollment_token().await?;
+        // Sent to our control plane: its authority is not the one that the token pins.
+        let mut redirected: EnrollmentToken = foreign.parse()?;
+        redirected.address = ground.control_plane.gateway_address().to_string();
+        refused(&ground, &redirected.to_string(), "pin").await?;
+        // With our pin forged into it, the secret is still unknown.
+        redirected.ca_sha256 = ground.api.enrollment_token().await?.parse::<EnrollmentToken>()?.ca_sha256;
+        refused(&ground, &redirected.to_string(), "token").await
+    })
+}
+
+#[test]
+fn a_second_enrollment_needs_force_and_the_key_is_private() -> Result<()> {
+    scenario(async |stage| {
+        let ground = ground(stage).await?;
+        ground.agent.enroll(&ground.api.enrollment_token().await?).await?;
+        let file = ground.agent.state_dir().join("identity.json");
+        let mode = std::fs::metadata(&file)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o600, "{mode:o}");
+        let before = std::fs::read(&file)?;
+
+        let token = ground.api.enrollment_token().await?;
+        let output = ground.agent.try_enroll(&token).await?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success() && text.contains("--force"), "{text}");
+        ensure!(std::fs::read(&file)? == before, "the identity was changed");
+
+        ground.agent.command("enroll").args(["--token", &token, "--force"]).success().await?;
+        ensure!(std::fs::read(&file)? != before, "the identity was not changed");
+        ensure!(ground.api.agents().await?.len() == 2);
+        Ok(())
+    })
+}

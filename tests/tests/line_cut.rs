@@ -1,0 +1,91 @@
+//! The line between agent and control plane is cut and held at random points of an import, two hundred seeds: every
+//! import ends, and the end state is the directory.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use postern_tests::in_process_agent::{Circumstances, InProcessAgent, directory, enroll};
+use postern_tests::people::Person;
+use postern_tests::seeded::Seeded;
+use postern_tests::site::{DIRECTORY, Site};
+use postern_tests::slapd::{self, SUFFIX};
+use postern_tests::{control_plane, scenario};
+use serde_json::Value;
+
+const USERS: u32 = 120;
+/// Long enough for a lease of a job to expire and be taken up again, whatever else these two cores do.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn seeds(range: std::ops::Range<u64>) -> Result<()> {
+    scenario(async |stage| {
+        let (directory_options, options) = (slapd::Options::people(USERS), control_plane::Options::for_tests()?);
+        let site = Site::without_agent(stage, directory_options, options).await?;
+        let circumstances = Circumstances::impatient();
+        let identity = enroll(&site.api.enrollment_token().await?, &circumstances).await?;
+        let served = vec![directory(&site.settings.directories[0])?];
+        let _agent = InProcessAgent::start(identity, served, &circumstances);
+        site.api.directory(DIRECTORY).await?;
+        let before = site.line.bytes();
+        site.api.import(DIRECTORY).await?;
+        let usual = site.line.bytes() - before;
+        for seed in range {
+            one_seed(&site, seed, usual).await.with_context(|| format!("seed {seed}"))?;
+        }
+        Ok(())
+    })
+}
+
+async fn one_seed(site: &Site, seed: u64, usual: u64) -> Result<()> {
+    let mut random = Seeded::new(seed);
+    change_somebody(site, &mut random).await?;
+    // One fault may come after the end: then this import is the undisturbed one.
+    let faults = random.faults(usual + usual / 5);
+    site.line.plan(faults.clone());
+    let job = site.api.start_job("import", DIRECTORY, Value::Null).await?;
+    let job = site.api.finished(&job.id, PATIENCE).await.with_context(|| format!("faults {faults:?}"))?;
+    site.line.plan([]);
+    let job = job.expect("succeeded")?;
+    ensure!(job.count("missing") <= 1, "{job:?}");
+    site.compare().await.with_context(|| format!("faults {faults:?}"))
+}
+
+/// Somebody gets another title, and with every other seed somebody leaves or comes back.
+async fn change_somebody(site: &Site, random: &mut Seeded) -> Result<()> {
+    let anybody = |random: &mut Seeded| -> Result<Person> {
+        Ok(Person::nth(u32::try_from(random.below(u64::from(USERS - 10)))?))
+    };
+    let changed = anybody(random)?;
+    site.slapd.replace(&changed.dn(SUFFIX), "title", &[&format!("Title {}", random.number())]).await?;
+    if random.below(2) == 0 {
+        let leaver = Person::nth(USERS - 1);
+        let present = site.slapd.entries(&format!("(uid={})", leaver.uid)).await?;
+        if present.is_empty() {
+            let mut ldif = Vec::new();
+            leaver.write_ldif(SUFFIX, &mut ldif)?;
+            site.slapd.apply(ldif).await?;
+        } else {
+            site.slapd.delete(&leaver.dn(SUFFIX)).await?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn cut_and_held_at_random_points_seeds_0_to_49() -> Result<()> {
+    seeds(0..50)
+}
+
+#[test]
+fn cut_and_held_at_random_points_seeds_50_to_99() -> Result<()> {
+    seeds(50..100)
+}
+
+#[test]
+fn cut_and_held_at_random_points_seeds_100_to_149() -> Result<()> {
+    seeds(100..150)
+}
+
+#[test]
+fn cut_and_held_at_random_points_seeds_150_to_199() -> Result<()> {
+    seeds(150..200)
+}
