@@ -10,7 +10,7 @@ use clap::Subcommand;
 use crate::steps;
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
     /// Print the figures as JSON.
@@ -29,7 +29,7 @@ enum What {
 }
 
 /// Runs one benchmark and prints what it saw.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = steps::runtime()?;
     let figures = match &arguments.what {
         What::Import(import) => runtime.block_on(import::run(import))?,

@@ -15,7 +15,7 @@ use crate::line::{self, Line};
 use crate::steps;
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// How many people work at the demonstrated company.
     #[arg(long, default_value_t = 2000)]
     users: u32,
@@ -25,11 +25,11 @@ pub struct Arguments {
 }
 
 /// Builds, starts everything, imports, shows what arrived, and stays up until Ctrl-C.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let binaries = line::build()?;
     steps::runtime()?.block_on(async {
         tokio::select! {
-            ended = demonstrate(arguments, &line::options(&binaries, None)) => ended,
+            ended = demonstrate(arguments, line::options(&binaries, None)) => ended,
             signal = tokio::signal::ctrl_c() => {
                 println!("\n» stopping");
                 signal.context("cannot wait for Ctrl-C")
@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     })
 }
 
-async fn demonstrate(arguments: &Arguments, options: &postern_tests::control_plane::Options) -> Result<()> {
+async fn demonstrate(arguments: &Arguments, options: postern_tests::control_plane::Options) -> Result<()> {
     let began = Instant::now();
     if !install::missing(&[Server::OpenLdap]).is_empty() {
         println!("» installing OpenLDAP");
@@ -48,7 +48,7 @@ async fn demonstrate(arguments: &Arguments, options: &postern_tests::control_pla
     let slapd = Slapd::start(&stage, Options::people(arguments.users)).await?;
     let directory_took = began.elapsed();
     println!("» starting the control plane, enrolling and starting the agent");
-    let mut line = Line::start(&stage, &slapd, options.clone()).await?;
+    let mut line = Line::start(&stage, &slapd, options).await?;
     println!("» importing");
     let began = Instant::now();
     watch_import(&line)?;

@@ -9,21 +9,24 @@ use anyhow::{Context as _, bail};
 use crate::steps;
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Write nothing; fail when a file is not what the code produces.
     #[arg(long)]
     check: bool,
 }
 
-/// File, program and what to call it with. A file with several rows gets their outputs one after the other.
-const REFERENCES: [(&str, &[(&str, &[&str])]); 3] = [
+/// A program and what to call it with.
+type Source = (&'static str, &'static [&'static str]);
+
+/// File, and the programs and what to call it with. A file with several rows gets their outputs one after the other.
+const REFERENCES: [(&str, &[Source]); 3] = [
     ("docs/openapi.json", &[("postern", &["docs", "openapi"])]),
     ("docs/cli.md", &[("postern", &["docs", "cli"]), ("postern-agent", &["docs", "cli"])]),
     ("docs/configuration.md", &[("postern", &["docs", "config"]), ("postern-agent", &["docs", "config"])]),
 ];
 
 /// Writes or checks all references.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     steps::run("building", steps::cargo().args(["build", "--bin", "postern", "--bin", "postern-agent"]))?;
     let mut stale = Vec::new();
     for (file, sources) in REFERENCES {

@@ -9,14 +9,14 @@ use anyhow::Context as _;
 use crate::{steps, tools};
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// How long each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
 }
 
-/// Runs all targets of fuzz/fuzz_targets, each from its corpus in fuzz/corpus.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Runs all targets of `fuzz/fuzz_targets`, each from its corpus in `fuzz/corpus`.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let nightly =
         Command::new("rustc").args(["+nightly", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !nightly.is_ok_and(|status| status.success()) {

@@ -15,28 +15,28 @@ use postern_tests::{Stage, wait};
 use crate::steps;
 
 /// Control plane and agent before a directory.
-pub struct Line {
+pub(crate) struct Line {
     /// The programs.
-    pub binaries: Binaries,
+    pub(crate) binaries: Binaries,
     /// The control plane.
-    pub control_plane: ControlPlane,
+    pub(crate) control_plane: ControlPlane,
     /// Its interface, with the owner's token.
-    pub api: Api,
+    pub(crate) api: Api,
     /// The agent, connected.
-    pub agent: Agent,
+    pub(crate) agent: Agent,
     /// How long it took to start the control plane, and the agent.
-    pub started_in: [Duration; 2],
+    pub(crate) started_in: [Duration; 2],
 }
 
 /// Builds both programs with the release profile.
-pub fn build() -> Result<Binaries> {
+pub(crate) fn build() -> Result<Binaries> {
     let arguments = ["build", "--release", "--bin", "postern", "--bin", "postern-agent"];
     steps::run("building postern and postern-agent (release; minutes the first time)", steps::cargo().args(arguments))?;
     Binaries::in_folder(&steps::built("release"))
 }
 
 /// The settings of a control plane as it runs in the field.
-pub fn options(binaries: &Binaries, database_url: Option<String>) -> control_plane::Options {
+pub(crate) fn options(binaries: &Binaries, database_url: Option<String>) -> control_plane::Options {
     control_plane::Options {
         binaries: binaries.clone(),
         database_url,
@@ -48,7 +48,7 @@ pub fn options(binaries: &Binaries, database_url: Option<String>) -> control_pla
 
 impl Line {
     /// Starts a control plane with an organization and an enrolled agent, and waits until it knows the directory.
-    pub async fn start(stage: &Stage, slapd: &Slapd, options: control_plane::Options) -> Result<Self> {
+    pub(crate) async fn start(stage: &Stage, slapd: &Slapd, options: control_plane::Options) -> Result<Self> {
         let began = Instant::now();
         let binaries = options.binaries.clone();
         let control_plane = ControlPlane::start(stage, options).await?;
@@ -61,18 +61,18 @@ impl Line {
         agent.enroll(&api.enrollment_token().await?).await?;
         agent.start(stage)?;
         api.directory(DIRECTORY).await.with_context(|| format!("the agent says:\n{}", agent.log()))?;
-        let started_in = [control_plane_took, began.elapsed() - control_plane_took];
+        let started_in = [control_plane_took, began.elapsed().saturating_sub(control_plane_took)];
         Ok(Self { binaries, control_plane, api, agent, started_in })
     }
 
     /// Ends both in order.
-    pub async fn stop(&mut self) -> Result<()> {
+    pub(crate) async fn stop(&mut self) -> Result<()> {
         self.agent.terminate().await?;
         self.control_plane.terminate().await
     }
 
     /// Imports and gives the time from the request to the job's end.
-    pub async fn import(&self, bound: Duration) -> Result<(Duration, postern_tests::api::Job)> {
+    pub(crate) async fn import(&self, bound: Duration) -> Result<(Duration, postern_tests::api::Job)> {
         let began = Instant::now();
         let job = self.api.start_job("import", DIRECTORY, serde_json::json!({})).await?;
         let job = wait::until("the import has ended", bound, || async {
@@ -85,7 +85,7 @@ impl Line {
 }
 
 /// Builds the program that runs many simulated agents.
-pub fn build_fleet() -> Result<std::path::PathBuf> {
+pub(crate) fn build_fleet() -> Result<std::path::PathBuf> {
     steps::run("building the fleet", steps::cargo().args(["build", "--release", "--bin", "postern-fleet"]))?;
     Ok(steps::built("release").join("postern-fleet"))
 }

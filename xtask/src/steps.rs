@@ -9,13 +9,13 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 /// The checkout that this program was built from.
-pub fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest)
 }
 
 /// The cargo that runs us.
-pub fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command.current_dir(workspace());
@@ -23,13 +23,13 @@ pub fn cargo() -> Command {
 }
 
 /// Where cargo puts what it builds with `profile`.
-pub fn built(profile: &str) -> PathBuf {
+pub(crate) fn built(profile: &str) -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
     workspace().join(target).join(if profile == "dev" { "debug" } else { profile })
 }
 
 /// Runs a command to its end; its failure is ours, and says what was run.
-pub fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
     println!("» {title}");
     let started = Instant::now();
     let status = command.status().with_context(|| format!("{title}: cannot start {}", shown(command)))?;
@@ -46,6 +46,6 @@ fn shown(command: &Command) -> String {
 }
 
 /// The runtime for what the harness does asynchronously.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }

@@ -6,13 +6,13 @@ use crate::steps::runtime;
 use crate::{steps, tools};
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Only tests whose names contain this.
     filter: Option<String>,
 }
 
 /// Installs what is missing, builds both programs, and runs unit, property, conformance and scenario tests.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("» installing what is missing of slapd, Samba, PostgreSQL and squid");
     runtime()?.block_on(install::ensure(&install::Server::ALL))?;
     let mut build = steps::cargo();

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use crate::steps;
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The tool's crate: cargo-nextest, cargo-deny or cargo-fuzz.
     name: String,
     /// What to call it with.
@@ -22,22 +22,21 @@ pub struct Arguments {
 const KNOWN: [(&str, &str); 3] = [("cargo-nextest", "0.9"), ("cargo-deny", "0.20"), ("cargo-fuzz", "0.13")];
 
 /// Runs a tool.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut command = command(&arguments.name)?;
     steps::run(&arguments.name, command.args(&arguments.arguments))
 }
 
 /// A command for a tool, which is installed into the cache when it is missing.
-pub fn command(name: &str) -> anyhow::Result<Command> {
+pub(crate) fn command(name: &str) -> anyhow::Result<Command> {
     let subcommand = name.strip_prefix("cargo-").context("cargo tools are named cargo-…")?;
     let Some((_, version)) = KNOWN.iter().find(|(known, _)| *known == name) else {
         bail!("{name} is not a tool that the checks know");
     };
     let cached = cache()?.join("bin").join(name);
-    let installed = Command::new(name).arg(subcommand).arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     let mut command = if cached.is_file() {
         Command::new(cached)
-    } else if { installed }.status().is_ok_and(|status| status.success()) {
+    } else if is_installed(name, subcommand) {
         Command::new(name)
     } else {
         let title = format!("building {name} (once; it is kept in {})", cache()?.display());
@@ -48,6 +47,12 @@ pub fn command(name: &str) -> anyhow::Result<Command> {
     };
     command.current_dir(steps::workspace()).arg(subcommand);
     Ok(command)
+}
+
+fn is_installed(name: &str, subcommand: &str) -> bool {
+    let mut version = Command::new(name);
+    version.args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
 }
 
 fn cache() -> anyhow::Result<PathBuf> {

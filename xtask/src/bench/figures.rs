@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// All rows of one run.
 #[derive(Serialize)]
-pub struct Figures {
+pub(crate) struct Figures {
     title: String,
     machine: String,
     rows: Vec<Row>,
@@ -22,12 +22,12 @@ struct Row {
 
 impl Figures {
     /// An empty table.
-    pub fn new(title: String) -> Self {
+    pub(crate) fn new(title: String) -> Self {
         Self { title, machine: machine(), rows: Vec::new() }
     }
 
     /// Adds a row and shows it at once on standard error: long runs are watched.
-    pub fn row(&mut self, what: impl Into<String>, figures: &[(&str, f64)]) {
+    pub(crate) fn row(&mut self, what: impl Into<String>, figures: &[(&str, f64)]) {
         let row = Row {
             what: what.into(),
             figures: figures.iter().map(|(name, figure)| ((*name).to_owned(), *figure)).collect(),
@@ -62,19 +62,19 @@ fn machine() -> String {
 }
 
 /// Processor seconds between two looks at a process.
-pub fn cpu_between(before: &Usage, after: &Usage) -> f64 {
+pub(crate) fn cpu_between(before: &Usage, after: &Usage) -> f64 {
     after.cpu.saturating_sub(before.cpu).as_secs_f64()
 }
 
 /// Bytes as MB (10^6).
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-pub fn megabytes(bytes: u64) -> f64 {
+pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
 /// The value below which a share of the sorted durations lies, in milliseconds.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
-pub fn percentile_ms(sorted: &[Duration], share: f64) -> f64 {
+pub(crate) fn percentile_ms(sorted: &[Duration], share: f64) -> f64 {
     let rank = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
     sorted.get(rank).map_or(f64::NAN, |duration| duration.as_secs_f64() * 1e3)
 }

@@ -15,7 +15,7 @@ use super::figures::{Figures, cpu_between, megabytes};
 use crate::line::{self, Line};
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// How many people the directory holds.
     #[arg(long, default_value_t = 100_000)]
     users: u32,
@@ -31,7 +31,7 @@ pub struct Arguments {
 const BOUND: Duration = Duration::from_mins(15);
 
 /// Measures the yardstick, then first and unchanged imports on each database.
-pub async fn run(arguments: &Arguments) -> Result<Figures> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     let binaries = line::build()?;
     let mut figures = Figures::new(format!("import of {} users", arguments.users));
     let stage = Stage::new()?;

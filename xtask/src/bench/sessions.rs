@@ -12,7 +12,7 @@ use super::figures::{Figures, cpu_between};
 use crate::line;
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// How many agents connect.
     #[arg(long, default_value_t = 10_000)]
     agents: u32,
@@ -25,7 +25,7 @@ pub struct Arguments {
 const BOUND: Duration = Duration::from_mins(10);
 
 /// Measures memory, keepalives and a restart.
-pub async fn run(arguments: &Arguments) -> Result<Figures> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     let binaries = line::build()?;
     let fleet_program = line::build_fleet()?;
     let mut figures = Figures::new(format!("{} agents on one control plane", arguments.agents));
