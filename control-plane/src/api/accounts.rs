@@ -1,0 +1,196 @@
+//! `/api/v1/accounts`: what directories returned, entry by entry. Attributes are answered as they are stored, without
+//! being read here.
+
+use axum::Json;
+use axum::extract::State;
+use clap::ValueEnum;
+use jiff::Timestamp;
+use postern_store::{Account, AccountId, GroupId, OrganizationId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::auth::Auditor;
+use super::extract::{Id, Params};
+use super::jobs::view::DirectoryRef;
+use super::page::{List, Listing, chained};
+use super::problem::Problem;
+use super::{Api, directories};
+
+/// What an account's entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountKind {
+    /// A person or service that signs in.
+    User,
+    /// A group.
+    Group,
+}
+
+impl From<postern_store::AccountKind> for AccountKind {
+    fn from(kind: postern_store::AccountKind) -> Self {
+        match kind {
+            postern_store::AccountKind::User => Self::User,
+            postern_store::AccountKind::Group => Self::Group,
+        }
+    }
+}
+
+/// Attributes of an entry, name → array of values; a value that is no UTF-8 text is `{"base64": "…"}`. Stored JSON,
+/// passed through.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attributes(pub Box<RawValue>);
+
+impl Attributes {
+    /// Stored attributes.
+    pub(super) fn stored(json: String) -> Result<Self, Problem> {
+        RawValue::from_string(json).map(Self).map_err(|error| Problem::internal(&error))
+    }
+}
+
+impl ToSchema for Attributes {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Attributes".into()
+    }
+}
+
+impl PartialSchema for Attributes {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let binary = ObjectBuilder::new()
+            .property("base64", ObjectBuilder::new().schema_type(Type::String))
+            .required("base64")
+            .description(Some("A value that is not UTF-8 text"));
+        let values = ArrayBuilder::new().items(OneOfBuilder::new().item(text).item(binary));
+        ObjectBuilder::new()
+            .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(values.build().into()))))
+            .description(Some("Name of each attribute with its values"))
+            .into()
+    }
+}
+
+/// The record of one entry of one directory.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Account)]
+pub struct AccountView {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: AccountId,
+    /// In which directory.
+    pub directory: DirectoryRef,
+    /// What the entry is.
+    pub kind: AccountKind,
+    /// What identifies the entry for as long as it exists: objectGUID, entryUUID, nsUniqueId, or as configured.
+    pub external_id: String,
+    /// Its present DN.
+    pub dn: String,
+    /// Value of the unique attribute. `null`: it has none.
+    pub unique_value: Option<String>,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Since when a complete import has no longer found it. `null`: it is there.
+    pub missing_since: Option<Timestamp>,
+    /// The user that it is an account of. `null`: none.
+    #[schema(value_type = Option<Uuid>)]
+    pub user_id: Option<UserId>,
+    /// The group that it is an account of. `null`: none.
+    #[schema(value_type = Option<Uuid>)]
+    pub group_id: Option<GroupId>,
+    /// The user name that it claims and another account has. `null`: no conflict.
+    pub conflict: Option<String>,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
+impl TryFrom<Account> for AccountView {
+    type Error = Problem;
+
+    fn try_from(account: Account) -> Result<Self, Problem> {
+        let kind = AccountKind::from(account.kind);
+        let identity_of = |wanted| account.identity.filter(|_| kind == wanted);
+        Ok(Self {
+            id: account.id,
+            directory: DirectoryRef { id: account.directory, name: account.directory_name },
+            kind,
+            external_id: account.external_key.to_text(),
+            dn: account.dn,
+            unique_value: account.unique_value,
+            attributes: Attributes::stored(account.attributes)?,
+            missing_since: account.missing_since,
+            user_id: identity_of(AccountKind::User).map(UserId::from_uuid),
+            group_id: identity_of(AccountKind::Group).map(GroupId::from_uuid),
+            conflict: account.conflict,
+            updated_at: account.updated_at,
+        })
+    }
+}
+
+/// The accounts of a user or group.
+pub(super) async fn of(api: &Api, organization: OrganizationId, identity: Uuid) -> Result<Vec<AccountView>, Problem> {
+    let accounts = api.store.accounts_of(organization, identity).await?;
+    accounts.into_iter().map(AccountView::try_from).collect()
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AccountQuery {
+    /// Name or id of a directory. Absent: any.
+    directory: Option<String>,
+    /// Absent: both.
+    kind: Option<AccountKind>,
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
+}
+
+/// Lists accounts
+#[utoipa::path(get, path = "/api/v1/accounts", tag = "accounts", operation_id = "list_accounts", params(AccountQuery),
+    responses((status = 200, body = Listing<AccountView>)))]
+async fn list(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Params(query): Params<AccountQuery>,
+) -> Result<Json<Listing<AccountView>>, Problem> {
+    let directory = directories::find_wanted(&api, caller.organization, query.directory.as_deref()).await?;
+    let list = List::new("accounts", &[&directory, &query.kind]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let kinds: &[postern_store::AccountKind] = match query.kind {
+        Some(AccountKind::User) => &[postern_store::AccountKind::User],
+        Some(AccountKind::Group) => &[postern_store::AccountKind::Group],
+        None => postern_store::AccountKind::ALL,
+    };
+    let directories = directories::one_or_all(&api, caller.organization, directory).await?;
+    let lists: Vec<_> = directories.iter().flat_map(|id| kinds.iter().map(move |kind| (*id, *kind))).collect();
+    let names: Vec<_> = lists.iter().map(|(id, kind)| format!("{id}-{kind}")).collect();
+    let (store, organization) = (&api.store, caller.organization);
+    let page = chained(&names, &request, |number, request| {
+        let (directory, kind) = lists[number];
+        async move { store.list_accounts(organization, directory, kind, &request).await }
+    });
+    let page = page.await?;
+    list.try_answer(page, AccountView::try_from).map(Json)
+}
+
+/// Shows an account
+#[utoipa::path(get, path = "/api/v1/accounts/{id}", tag = "accounts", operation_id = "get_account",
+    params(("id" = Uuid, Path, description = "Id of the account")), responses((status = 200, body = AccountView)))]
+async fn show(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<AccountId>,
+) -> Result<Json<AccountView>, Problem> {
+    let found = api.store.get_account(caller.organization, id).await?;
+    found.ok_or_else(|| Problem::not_found("account"))?.try_into().map(Json)
+}

@@ -1,0 +1,151 @@
+//! `/api/v1/agents`: the agents of an organization. Revoking one cuts its live session at once.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use postern_store::{Agent, AgentId, AgentReading, DirectoryId, OrganizationId, ServedDirectory};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{Auditor, Owner};
+use super::directories::Flavour;
+use super::extract::{Id, Params};
+use super::page::{List, Listing};
+use super::problem::Problem;
+use super::{Api, directories};
+
+/// An agent.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AgentView {
+    /// Its id, which its certificate carries.
+    #[schema(value_type = Uuid)]
+    pub id: AgentId,
+    /// What people call it.
+    pub name: String,
+    /// Version of its software. `null`: not yet known.
+    pub version: Option<String>,
+    /// Its operating system. `null`: not yet known.
+    pub os: Option<String>,
+    /// The directories that it serves.
+    pub directories: Vec<ServedView>,
+    /// Names of the directories that it may serve. Empty: any.
+    pub allowed_directories: Vec<String>,
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+    /// When it last gave a sign of life. `null`: not yet.
+    pub last_seen_at: Option<Timestamp>,
+    /// When its certificate ends; it renews it before.
+    pub certificate_expires_at: Timestamp,
+    /// When it was revoked. `null`: it was not.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A directory that an agent serves.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServedView {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: DirectoryId,
+    /// Its name.
+    pub name: String,
+    /// What kind of server it is.
+    pub flavour: Flavour,
+}
+
+impl From<ServedDirectory> for ServedView {
+    fn from(served: ServedDirectory) -> Self {
+        Self { id: served.id, name: served.name, flavour: served.flavour.into() }
+    }
+}
+
+impl AgentView {
+    fn new(directories: Vec<ServedView>, agent: Agent) -> Self {
+        Self {
+            id: agent.id,
+            name: agent.name,
+            version: agent.version,
+            os: agent.os,
+            directories,
+            allowed_directories: agent.allowed_directories,
+            enrolled_at: agent.enrolled_at,
+            last_seen_at: agent.last_seen_at,
+            certificate_expires_at: agent.not_after,
+            revoked_at: agent.revoked_at,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AgentQuery {
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, revoke))
+}
+
+/// What each agent of an organization serves; read from the directories, of which there are few.
+async fn served(api: &Api, organization: OrganizationId) -> Result<HashMap<AgentId, Vec<ServedView>>, Problem> {
+    let mut served: HashMap<AgentId, Vec<ServedView>> = HashMap::new();
+    for directory in directories::all(api, organization).await? {
+        for agent in directory.agents {
+            let (id, name) = (directory.id, directory.name.clone());
+            served.entry(agent).or_default().push(ServedView { id, name, flavour: directory.flavour.into() });
+        }
+    }
+    Ok(served)
+}
+
+/// Lists the agents
+#[utoipa::path(get, path = "/api/v1/agents", tag = "agents", operation_id = "list_agents", params(AgentQuery),
+    responses((status = 200, body = Listing<AgentView>)))]
+async fn list(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Params(query): Params<AgentQuery>,
+) -> Result<Json<Listing<AgentView>>, Problem> {
+    let list = List::new("agents", &[]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let page = api.store.list_agents(caller.organization, &request).await?;
+    let mut served = served(&api, caller.organization).await?;
+    let view = |agent: Agent| AgentView::new(served.remove(&agent.id).unwrap_or_default(), agent);
+    Ok(Json(list.answer(page, view)))
+}
+
+/// Shows an agent
+#[utoipa::path(get, path = "/api/v1/agents/{id}", tag = "agents", operation_id = "get_agent",
+    params(("id" = Uuid, Path, description = "Id of the agent")), responses((status = 200, body = AgentView)))]
+async fn show(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<AgentId>,
+) -> Result<Json<AgentView>, Problem> {
+    let found = api.store.known_agent(id).await?;
+    let reading = found.filter(|reading| reading.agent.organization == caller.organization);
+    let AgentReading { agent, directories } = reading.ok_or_else(|| Problem::not_found("agent"))?;
+    let served = directories.into_iter().map(ServedView::from).collect();
+    Ok(Json(AgentView::new(served, agent)))
+}
+
+/// Revokes an agent
+///
+/// Its session is cut at once, and it is refused from now on. It stays in the list. To let the machine in again, enroll
+/// it anew.
+#[utoipa::path(delete, path = "/api/v1/agents/{id}", tag = "agents", operation_id = "revoke_agent",
+    params(("id" = Uuid, Path, description = "Id of the agent")), responses((status = 204)))]
+async fn revoke(State(api): State<Api>, Owner(caller): Owner, Id(id): Id<AgentId>) -> Result<StatusCode, Problem> {
+    api.store.revoke_agent(caller.organization, id, api.now()).await?;
+    api.gate.cut(id);
+    tracing::info!(organization = %caller.organization, by = %caller.token, agent = %id, "agent.revoked");
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,151 @@
+//! Who calls: a bearer token, looked up by its hash, tells the organization and the role. A handler names the least
+//! role that it needs by what it takes: [`Auditor`] reads, [`Operator`] works, [`Owner`] does everything.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use clap::ValueEnum;
+use postern_store::{ApiTokenId, OrganizationId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use crate::secrets;
+
+/// What API tokens begin with, so that scanners for leaked secrets find them.
+pub const TOKEN_PREFIX: &str = "pst_";
+
+/// What a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads everything, changes nothing.
+    Auditor,
+    /// Besides: jobs, enrollment tokens and directories.
+    Operator,
+    /// Everything, API tokens and agents included.
+    Owner,
+}
+
+impl From<postern_store::Role> for Role {
+    fn from(role: postern_store::Role) -> Self {
+        match role {
+            postern_store::Role::Auditor => Self::Auditor,
+            postern_store::Role::Operator => Self::Operator,
+            postern_store::Role::Owner => Self::Owner,
+        }
+    }
+}
+
+impl From<Role> for postern_store::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Auditor => Self::Auditor,
+            Role::Operator => Self::Operator,
+            Role::Owner => Self::Owner,
+        }
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// The token.
+    pub(super) token: ApiTokenId,
+    /// What people call it.
+    pub(super) name: Arc<str>,
+    /// Its organization; nothing of another one is ever shown.
+    pub(super) organization: OrganizationId,
+    /// Its role.
+    pub(super) role: Role,
+}
+
+/// A new API token: the text that is shown once.
+pub fn new_token() -> String {
+    format!("{TOKEN_PREFIX}{}", secrets::draw())
+}
+
+/// The token of a request, as it was sent.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Lets only requests with a valid token pass, and remembers who calls.
+pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    match identify(&api, request.headers()).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => {
+            if problem.document().status == StatusCode::UNAUTHORIZED.as_u16() {
+                metrics::counter!("postern_api_refused_total").increment(1);
+            }
+            problem.into_response()
+        }
+    }
+}
+
+/// Who sent these headers.
+pub(super) async fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let Some(token) = bearer(headers) else {
+        return Err(Problem::new(Kind::Unauthenticated, "The request carries no token.")
+            .cure("Send the header Authorization: Bearer pst_…; `postern tokens create` makes a token."));
+    };
+    let now = api.now();
+    let found = api.store.find_api_token_by_hash(secrets::hash(token)).await?;
+    let valid = found.filter(|token| token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end));
+    let Some(token) = valid else {
+        return Err(Problem::new(Kind::Unauthenticated, "The token is unknown, expired or revoked.")
+            .cure("Ask an owner of the organization for a new one: `postern tokens create`."));
+    };
+    api.store.touch_api_token(&token, now).await?;
+    Ok(Caller { token: token.id, name: token.name.into(), organization: token.organization, role: token.role.into() })
+}
+
+fn allow(parts: &Parts, least: Role) -> Result<Caller, Problem> {
+    let Some(caller) = parts.extensions.get::<Caller>() else {
+        return Err(Problem::new(Kind::Unauthenticated, "The request carries no token."));
+    };
+    if caller.role >= least {
+        return Ok(caller.clone());
+    }
+    let name = |role: Role| role.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    Err(Problem::new(
+        Kind::Forbidden,
+        format!("This needs the role {}; the token has {}.", name(least), name(caller.role)),
+    )
+    .cure("Use a token with that role; an owner makes one with `postern tokens create`."))
+}
+
+macro_rules! roles {
+    ($($(#[$doc:meta])* $name:ident,)+) => {$(
+        $(#[$doc])*
+        pub(super) struct $name(pub(super) Caller);
+
+        impl<S: Send + Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                allow(parts, Role::$name).map(Self)
+            }
+        }
+    )+};
+}
+
+roles! {
+    /// A caller who may read.
+    Auditor,
+    /// A caller who may start jobs and let agents in.
+    Operator,
+    /// A caller who may do everything.
+    Owner,
+}

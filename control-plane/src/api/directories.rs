@@ -1,0 +1,228 @@
+//! `/api/v1/directories`: the directories that agents have announced. A path names one by its name or its id.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use postern_store::{AgentId, Directory, DirectoryChange, DirectoryId, OrganizationId, PageRequest};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{Auditor, Operator};
+use super::extract::{Body, Id, Params};
+use super::page::{List, Listing, MAX_LIMIT};
+use super::problem::Problem;
+use super::{Api, named};
+
+/// What kind of server a directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Flavour {
+    /// Not reached yet.
+    Unknown,
+    /// None of the others.
+    Generic,
+    /// Active Directory, by Microsoft or Samba.
+    ActiveDirectory,
+    /// OpenLDAP.
+    Openldap,
+    /// 389 Directory Server and its descendants.
+    Ds389,
+}
+
+impl From<postern_store::Flavour> for Flavour {
+    fn from(flavour: postern_store::Flavour) -> Self {
+        match flavour {
+            postern_store::Flavour::Unknown => Self::Unknown,
+            postern_store::Flavour::Generic => Self::Generic,
+            postern_store::Flavour::ActiveDirectory => Self::ActiveDirectory,
+            postern_store::Flavour::OpenLdap => Self::Openldap,
+            postern_store::Flavour::Ds389 => Self::Ds389,
+        }
+    }
+}
+
+/// A directory. Its configuration stays with its agents.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DirectoryView {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: DirectoryId,
+    /// Its name in the agents' configuration, unique in the organization.
+    pub name: String,
+    /// What people call it.
+    pub display_name: String,
+    /// What kind of server it is.
+    pub flavour: Flavour,
+    /// No new job may use it.
+    pub disabled: bool,
+    /// An import that would mark more than this share of the accounts missing is held, percent.
+    pub missing_threshold_percent: u32,
+    /// Fewer missing accounts than this never hold an import.
+    pub missing_threshold_minimum: u32,
+    /// The agents that serve it.
+    #[schema(value_type = Vec<Uuid>)]
+    pub agents: Vec<AgentId>,
+    /// When an agent first announced it.
+    pub created_at: Timestamp,
+}
+
+impl From<Directory> for DirectoryView {
+    fn from(directory: Directory) -> Self {
+        Self {
+            id: directory.id,
+            name: directory.name,
+            display_name: directory.display_name,
+            flavour: directory.flavour.into(),
+            disabled: directory.disabled,
+            missing_threshold_percent: directory.missing_threshold_percent,
+            missing_threshold_minimum: directory.missing_threshold_minimum,
+            agents: directory.agents,
+            created_at: directory.created_at,
+        }
+    }
+}
+
+/// What to change about a directory. Absent fields stay as they are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryPatch {
+    /// What people call it, 1 to 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// No new job may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+    /// Hold an import that would mark more than this share of the accounts missing, percent, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub missing_threshold_percent: Option<u32>,
+    /// Never hold an import that would mark fewer accounts missing than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_threshold_minimum: Option<u32>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DirectoryQuery {
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, change, delete))
+}
+
+/// The directory that a name or an id stands for.
+pub(super) async fn find(api: &Api, organization: OrganizationId, named: &str) -> Result<Directory, Problem> {
+    let found = match named.parse::<DirectoryId>() {
+        Ok(id) => api.store.get_directory(organization, id).await?,
+        Err(_) => api.store.find_directory(organization, named).await?,
+    };
+    found.filter(|directory| directory.deleted_at.is_none()).ok_or_else(|| Problem::not_found("directory"))
+}
+
+/// The same for a filter of a list.
+pub(super) async fn find_wanted(
+    api: &Api,
+    organization: OrganizationId,
+    named: Option<&str>,
+) -> Result<Option<DirectoryId>, Problem> {
+    match named {
+        Some(named) => Ok(Some(find(api, organization, named).await?.id)),
+        None => Ok(None),
+    }
+}
+
+/// The one directory, or all of the organization.
+pub(super) async fn one_or_all(
+    api: &Api,
+    organization: OrganizationId,
+    one: Option<DirectoryId>,
+) -> Result<Vec<DirectoryId>, Problem> {
+    match one {
+        Some(one) => Ok(vec![one]),
+        None => Ok(all(api, organization).await?.into_iter().map(|directory| directory.id).collect()),
+    }
+}
+
+/// All directories of an organization, of which there are few.
+pub(super) async fn all(api: &Api, organization: OrganizationId) -> Result<Vec<Directory>, Problem> {
+    let (mut request, mut directories) = (PageRequest::first(MAX_LIMIT), Vec::new());
+    loop {
+        let page = api.store.list_directories(organization, &request).await?;
+        directories.extend(page.items);
+        match page.next {
+            Some(next) => request = PageRequest::after(next, MAX_LIMIT),
+            None => return Ok(directories),
+        }
+    }
+}
+
+/// Lists the directories
+#[utoipa::path(get, path = "/api/v1/directories", tag = "directories", operation_id = "list_directories",
+    params(DirectoryQuery), responses((status = 200, body = Listing<DirectoryView>)))]
+async fn list(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Params(query): Params<DirectoryQuery>,
+) -> Result<Json<Listing<DirectoryView>>, Problem> {
+    let list = List::new("directories", &[]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let page = api.store.list_directories(caller.organization, &request).await?;
+    Ok(Json(list.answer(page, DirectoryView::from)))
+}
+
+/// Shows a directory
+#[utoipa::path(get, path = "/api/v1/directories/{id}", tag = "directories", operation_id = "get_directory",
+    params(("id" = String, Path, description = "Name or id of the directory")),
+    responses((status = 200, body = DirectoryView)))]
+async fn show(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<String>,
+) -> Result<Json<DirectoryView>, Problem> {
+    Ok(Json(find(&api, caller.organization, &id).await?.into()))
+}
+
+/// Renames, disables or enables a directory, or sets when its imports are held
+#[utoipa::path(patch, path = "/api/v1/directories/{id}", tag = "directories", operation_id = "change_directory",
+    params(("id" = String, Path, description = "Name or id of the directory")), request_body = DirectoryPatch,
+    responses((status = 200, body = DirectoryView)))]
+async fn change(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<String>,
+    Body(patch): Body<DirectoryPatch>,
+) -> Result<Json<DirectoryView>, Problem> {
+    if patch.missing_threshold_percent.is_some_and(|percent| percent > 100) {
+        return Err(Problem::body_field("missing_threshold_percent", "it must be from 0 to 100"));
+    }
+    let change = DirectoryChange {
+        display_name: patch.display_name.as_deref().map(|name| named("display_name", name)).transpose()?,
+        disabled: patch.disabled,
+        missing_threshold_percent: patch.missing_threshold_percent,
+        missing_threshold_minimum: patch.missing_threshold_minimum,
+    };
+    let directory = find(&api, caller.organization, &id).await?;
+    let changed = api.store.update_directory(caller.organization, directory.id, change).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, directory = %directory.id, "directory.changed");
+    Ok(Json(changed.into()))
+}
+
+/// Deletes a directory
+///
+/// It comes back when an agent announces it again; take it out of the agents' configuration first.
+#[utoipa::path(delete, path = "/api/v1/directories/{id}", tag = "directories", operation_id = "delete_directory",
+    params(("id" = String, Path, description = "Name or id of the directory")), responses((status = 204)))]
+async fn delete(State(api): State<Api>, Operator(caller): Operator, Id(id): Id<String>) -> Result<StatusCode, Problem> {
+    let directory = find(&api, caller.organization, &id).await?;
+    api.store.delete_directory(caller.organization, directory.id, api.now()).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, directory = %directory.id, "directory.deleted");
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,180 @@
+//! `/api/v1/enrollment-tokens`: one-time tokens with which agents enroll. The text of a token is answered once; it
+//! carries the gateway's address and the pin of its certificate authority, so that an agent needs nothing else.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use postern_proto::enrollment_token::EnrollmentToken as TokenText;
+use postern_store::{AgentId, EnrollmentToken, EnrollmentTokenId, NewEnrollmentToken};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::auth::{Auditor, Operator};
+use super::extract::{Body, Id, Params};
+use super::page::{List, Listing};
+use super::problem::Problem;
+use crate::secrets;
+
+/// Life of a token unless the request says otherwise.
+const DEFAULT_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+/// Longest life of a token.
+const MAX_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+const MAX_DIRECTORIES: usize = 100;
+
+/// An enrollment token, without its text.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EnrollmentTokenView {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: EnrollmentTokenId,
+    /// Names of the directories that the agent may serve. Empty: any.
+    pub directories: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The API token that made it, by name.
+    pub created_by: String,
+    /// From when on it is refused.
+    pub expires_at: Timestamp,
+    /// When an agent used it. `null`: not yet.
+    pub used_at: Option<Timestamp>,
+    /// The agent that used it. `null`: none yet.
+    #[schema(value_type = Option<Uuid>)]
+    pub used_by: Option<AgentId>,
+    /// When it was revoked. `null`: it was not.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl From<EnrollmentToken> for EnrollmentTokenView {
+    fn from(token: EnrollmentToken) -> Self {
+        Self {
+            id: token.id,
+            directories: token.directories,
+            created_at: token.created_at,
+            created_by: token.created_by,
+            expires_at: token.expires_at,
+            used_at: token.used_at,
+            used_by: token.used_by,
+            revoked_at: token.revoked_at,
+        }
+    }
+}
+
+/// An enrollment token to be.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnrollmentTokenRequest {
+    /// Names of the directories that the agent may serve. Absent or empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub directories: Vec<String>,
+    /// From when on it is refused, at most 30 days from now. Absent: a day from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An enrollment token that was just made; its text is not shown again.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreatedEnrollmentToken {
+    /// The text to give to `postern-agent enroll --token …`.
+    pub token: String,
+    /// The rest of it.
+    #[serde(flatten)]
+    pub view: EnrollmentTokenView,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EnrollmentTokenQuery {
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
+}
+
+/// Lists the enrollment tokens
+#[utoipa::path(get, path = "/api/v1/enrollment-tokens", tag = "enrollment tokens", operation_id = "list_enrollment_tokens",
+    params(EnrollmentTokenQuery), responses((status = 200, body = Listing<EnrollmentTokenView>)))]
+async fn list(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Params(query): Params<EnrollmentTokenQuery>,
+) -> Result<Json<Listing<EnrollmentTokenView>>, Problem> {
+    let list = List::new("enrollment-tokens", &[]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let page = api.store.list_enrollment_tokens(caller.organization, &request).await?;
+    Ok(Json(list.answer(page, EnrollmentTokenView::from)))
+}
+
+/// Makes an enrollment token
+#[utoipa::path(post, path = "/api/v1/enrollment-tokens", tag = "enrollment tokens", operation_id = "create_enrollment_token",
+    request_body = EnrollmentTokenRequest, responses((status = 201, body = CreatedEnrollmentToken)))]
+async fn create(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Body(request): Body<EnrollmentTokenRequest>,
+) -> Result<(StatusCode, Json<CreatedEnrollmentToken>), Problem> {
+    let now = api.now();
+    let secret = secrets::draw();
+    let new = NewEnrollmentToken {
+        hash: secrets::hash(&secret),
+        directories: directories(request.directories)?,
+        expires_at: expiry(request.expires_at, now)?,
+        created_by: caller.name.to_string(),
+    };
+    let made = api.store.create_enrollment_token(caller.organization, new, now).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, token = %made.id, "enrollment_token.created");
+    let door = api.gate.door();
+    let token = TokenText { address: door.address, ca_sha256: door.ca_sha256, secret }.to_string();
+    Ok((StatusCode::CREATED, Json(CreatedEnrollmentToken { token, view: made.into() })))
+}
+
+/// Revokes an enrollment token
+///
+/// It can no longer be used, and stays in the list. An agent that used it before is not concerned.
+#[utoipa::path(delete, path = "/api/v1/enrollment-tokens/{id}", tag = "enrollment tokens",
+    operation_id = "revoke_enrollment_token", params(("id" = Uuid, Path, description = "Id of the token")),
+    responses((status = 204)))]
+async fn revoke(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<EnrollmentTokenId>,
+) -> Result<StatusCode, Problem> {
+    api.store.revoke_enrollment_token(caller.organization, id, api.now()).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, token = %id, "enrollment_token.revoked");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn expiry(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Problem> {
+    let end = wanted.unwrap_or(now.saturating_add(DEFAULT_LIFETIME).unwrap_or(now));
+    if end <= now || end.duration_since(now) > MAX_LIFETIME {
+        return Err(Problem::body_field("expires_at", "it must be within the next 30 days"));
+    }
+    Ok(end)
+}
+
+/// Directory names as agents may announce them: others could never match, and would lock the agent out in silence.
+fn directories(mut names: Vec<String>) -> Result<Vec<String>, Problem> {
+    let fits = |name: &String| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
+    };
+    if names.len() > MAX_DIRECTORIES {
+        return Err(Problem::body_field("directories", format!("at most {MAX_DIRECTORIES} names")));
+    }
+    if let Some(wrong) = names.iter().find(|name| !fits(name)) {
+        let detail = format!("{wrong:?} is not the name of a directory: lower-case letters, digits, '-' and '_'");
+        return Err(Problem::body_field("directories", detail));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}

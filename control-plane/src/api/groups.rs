@@ -1,0 +1,176 @@
+//! `/api/v1/groups`: the organization's groups and their members. Members come in pages, each at the same cost.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use postern_store::{GroupId, GroupRow, Member, MemberIdentity, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::Api;
+use super::accounts::{self, AccountView};
+use super::auth::Auditor;
+use super::extract::{Id, Params};
+use super::page::{List, Listing};
+use super::problem::Problem;
+use super::users::sought;
+
+/// A group.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Group)]
+pub struct GroupView {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: GroupId,
+    /// How people see it; not unique.
+    pub display_name: String,
+    /// What it is for. `null`: not known.
+    pub description: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A group with its accounts.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GroupDetail {
+    /// The group.
+    #[serde(flatten)]
+    pub group: GroupView,
+    /// Its accounts.
+    pub accounts: Vec<AccountView>,
+}
+
+/// A direct member of a group.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Member)]
+pub struct MemberView {
+    /// What it is: `user`, `group`, or `unknown` where no imported account stands behind it.
+    pub kind: MemberKind,
+    /// Id of the user or group. `null`: unknown.
+    pub id: Option<Uuid>,
+    /// Name of the user. `null`: no user.
+    pub user_name: Option<String>,
+    /// How people see it. `null`: not known.
+    pub display_name: Option<String>,
+    /// How the directory names it: its normalized DN, or its unique value.
+    pub key: String,
+}
+
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberKind {
+    /// A user.
+    User,
+    /// A nested group.
+    Group,
+    /// Outside of the imported scope.
+    Unknown,
+}
+
+impl From<GroupRow> for GroupView {
+    fn from(row: GroupRow) -> Self {
+        Self {
+            id: row.id,
+            display_name: row.display_name,
+            description: row.description,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl From<Member> for MemberView {
+    fn from(member: Member) -> Self {
+        let (kind, id, user_name, display_name) = match member.identity {
+            Some(MemberIdentity::User { id, user_name, display_name }) => {
+                (MemberKind::User, Some(UserId::as_uuid(id)), Some(user_name), display_name)
+            }
+            Some(MemberIdentity::Group { id, display_name }) => {
+                (MemberKind::Group, Some(GroupId::as_uuid(id)), None, Some(display_name))
+            }
+            None => (MemberKind::Unknown, None, None, None),
+        };
+        Self { kind, id, user_name, display_name, key: member.key }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct GroupQuery {
+    /// Begin of a name. Absent: all groups.
+    query: Option<String>,
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct MemberQuery {
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(members))
+}
+
+/// Lists groups
+#[utoipa::path(get, path = "/api/v1/groups", tag = "groups", operation_id = "list_groups", params(GroupQuery),
+    responses((status = 200, body = Listing<GroupView>)))]
+async fn list(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Params(query): Params<GroupQuery>,
+) -> Result<Json<Listing<GroupView>>, Problem> {
+    let sought = sought(query.query.as_deref())?;
+    let list = List::new("groups", &[&sought]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let page = api.store.list_groups(caller.organization, sought, &request).await?;
+    Ok(Json(list.answer(page, GroupView::from)))
+}
+
+/// Shows a group with its accounts
+#[utoipa::path(get, path = "/api/v1/groups/{id}", tag = "groups", operation_id = "get_group",
+    params(("id" = Uuid, Path, description = "Id of the group")), responses((status = 200, body = GroupDetail)))]
+async fn show(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<GroupId>,
+) -> Result<Json<GroupDetail>, Problem> {
+    let found = api.store.get_group(caller.organization, id).await?;
+    let group = found.ok_or_else(|| Problem::not_found("group"))?;
+    let accounts = accounts::of(&api, caller.organization, id.as_uuid()).await?;
+    Ok(Json(GroupDetail { group: group.into(), accounts }))
+}
+
+/// Lists the direct members of a group
+///
+/// A nested group is one member; members outside of the imported scope are listed as `unknown`.
+#[utoipa::path(get, path = "/api/v1/groups/{id}/members", tag = "groups", operation_id = "list_group_members",
+    params(("id" = Uuid, Path, description = "Id of the group"), MemberQuery),
+    responses((status = 200, body = Listing<MemberView>)))]
+async fn members(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<GroupId>,
+    Params(query): Params<MemberQuery>,
+) -> Result<Json<Listing<MemberView>>, Problem> {
+    // A group of another organization has no members here; that it does not exist is said all the same.
+    api.store.get_group(caller.organization, id).await?.ok_or_else(|| Problem::not_found("group"))?;
+    let list = List::new("members", &[&id]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let page = api.store.list_group_members(caller.organization, id, &request).await?;
+    Ok(Json(list.answer(page, MemberView::from)))
+}

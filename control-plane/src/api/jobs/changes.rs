@@ -1,0 +1,82 @@
+//! One ear for all who follow jobs: each listener at the store may hold a connection of the database, so event streams
+//! share one, and there are only so many streams at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_runtime::clock::SharedClock;
+use postern_store::{JobId, Store, Wake};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+
+use super::super::problem::{Kind, Problem};
+
+/// Event streams at a time on one replica.
+const MAX_FOLLOWERS: usize = 1_000;
+const BACKLOG: usize = 256;
+/// Before listening again when the database was lost.
+const RELISTEN_DELAY: Duration = Duration::from_secs(1);
+
+/// Passes on which jobs have changed. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    sender: broadcast::Sender<Wake>,
+    seats: Arc<Semaphore>,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(BACKLOG), seats: Arc::new(Semaphore::new(MAX_FOLLOWERS)) }
+    }
+}
+
+impl Changes {
+    /// Listens at the store, for ever; to be kept running beside the server. Without it followers still see every
+    /// change, only later.
+    pub async fn listen(self, store: Store, clock: SharedClock) {
+        loop {
+            if let Ok(mut wakeups) = store.listen().await {
+                self.send(Wake::Resync);
+                while let Ok(wake) = wakeups.recv().await {
+                    self.send(wake);
+                }
+            }
+            clock.sleep(RELISTEN_DELAY).await;
+        }
+    }
+
+    fn send(&self, wake: Wake) {
+        // Fails only when nobody follows.
+        let _ = self.sender.send(wake);
+    }
+
+    /// A seat among those who follow jobs.
+    pub(super) fn follow(&self, job: JobId) -> Result<Ear, Problem> {
+        let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| {
+            Problem::new(Kind::Unavailable, "Too many event streams are open.")
+                .cure("Close some, or ask for the job itself every few seconds.")
+        })?;
+        Ok(Ear { job, receiver: self.sender.subscribe(), _seat: seat })
+    }
+}
+
+/// Hears when one job has changed.
+pub(super) struct Ear {
+    job: JobId,
+    receiver: broadcast::Receiver<Wake>,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Ear {
+    /// Waits until the job may have changed.
+    pub(super) async fn changed(&mut self) {
+        loop {
+            match self.receiver.recv().await {
+                Ok(Wake::JobChanged(job) | Wake::CancelRequested(job)) if job == self.job => return,
+                Ok(Wake::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Ok(_) => {}
+                // Cannot be while the API lives; whoever waits has a timer beside this.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}

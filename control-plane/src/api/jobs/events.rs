@@ -1,0 +1,108 @@
+//! `/api/v1/jobs/{id}/events`: a job as server-sent events, one `job` event a change with the whole job as its data.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use postern_store::JobId;
+
+use super::super::Api;
+use super::super::auth::{Auditor, Caller, identify};
+use super::super::extract::Id;
+use super::super::problem::Problem;
+use super::changes::Ear;
+use super::{JobView, find};
+
+/// Changes are heard of at once; this is the safety net.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// A burst of changes is told as one.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+/// A comment this often keeps proxies from cutting a silent stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The token is looked at again this often, so that a revoked one does not go on reading.
+const RECHECK: Duration = Duration::from_secs(15);
+
+/// Follows a job
+///
+/// Server-sent events: the first tells the job as it is, each further one as it has become; the data is the job as
+/// `GET /api/v1/jobs/{id}` answers it. The stream ends after the job has.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
+    params(("id" = Uuid, Path, description = "Id of the job")),
+    responses((status = 200, content_type = "text/event-stream", body = String)))]
+pub(super) async fn follow(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    headers: HeaderMap,
+    Id(id): Id<JobId>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    // Known to exist before the stream begins: afterwards there is no status to tell it with.
+    find(&api, &caller, id).await?;
+    let ear = api.changes.follow(id)?;
+    let ended = over(api.clone(), headers);
+    let follower = Follower { api, caller, id, ear, last: None };
+    let events = stream::unfold(follower, async |mut follower| Some((follower.next().await?, follower)));
+    Ok(Sse::new(events.take_until(ended).map(Ok)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+struct Follower {
+    api: Api,
+    caller: Caller,
+    id: JobId,
+    ear: Ear,
+    last: Option<JobView>,
+}
+
+impl Follower {
+    /// Waits for the next change. `None`: the job has ended and that was told, or it can no longer be read.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(last) = &self.last {
+                if last.state.is_final() {
+                    return None;
+                }
+                self.pause().await;
+            }
+            match find(&self.api, &self.caller, self.id).await {
+                Ok(job) => {
+                    let view = JobView::from(job);
+                    if self.last.as_ref() != Some(&view) {
+                        let event = Event::default().event("job").json_data(&view).ok();
+                        self.last = Some(view);
+                        return event;
+                    }
+                }
+                // A database that is away for a while is not the job's end.
+                Err(problem) if problem.document().status >= 500 && self.last.is_some() => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Waits until it is worth looking again.
+    async fn pause(&mut self) {
+        self.api.clock.sleep(MIN_INTERVAL).await;
+        tokio::select! {
+            () = self.ear.changed() => {}
+            () = self.api.clock.sleep(LOOK_INTERVAL) => {}
+        }
+    }
+}
+
+/// Waits until the process stops or the token is no longer valid.
+async fn over(api: Api, headers: HeaderMap) {
+    let stopping = api.shutdown.stopping().clone();
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = api.clock.sleep(RECHECK) => {}
+        }
+        // A database that is away for a while is no reason to cut.
+        if identify(&api, &headers).await.is_err_and(|problem| problem.document().status < 500) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! `/api/v1/jobs`: asking for work, watching it, and deciding what a safeguard stopped.
+//!
+//! Handlers only write rows; whichever replica can reach the directory is woken by the store and does the work.
+
+mod changes;
+mod events;
+pub mod view;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use postern_store::{Job, JobFilter, JobId, NewJob};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{Auditor, Caller, Operator};
+use super::extract::{Body, Id, Params};
+use super::page::{List, Listing};
+use super::problem::{Kind as ProblemKind, Problem};
+use super::{Api, directories, idempotency};
+use crate::jobs::kinds::Work;
+pub use changes::Changes;
+pub use view::{JobView, Kind, State as JobState};
+
+/// Longest a job may wait and run.
+const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 60 * 60;
+const MAX_UNIQUE_VALUE_CHARS: usize = 1_024;
+
+/// A job to be.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobRequest {
+    /// What to do.
+    pub kind: Kind,
+    /// Name or id of the directory.
+    pub directory: String,
+    /// `lookup_user` only: the value of the unique attribute of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_value: Option<String>,
+    /// Until when it must have been taken up, or it fails. Absent: a day from now for an import, two minutes for the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// The same in seconds from now; not together with `deadline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct JobQuery {
+    /// Name or id of a directory. Absent: any.
+    directory: Option<String>,
+    /// Absent: any kind.
+    kind: Option<Kind>,
+    /// Absent: any state.
+    state: Option<JobState>,
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show))
+        .routes(routes!(events::follow))
+        .routes(routes!(cancel))
+        .routes(routes!(approve))
+        .routes(routes!(reject))
+}
+
+/// Lists the jobs, the latest first
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", operation_id = "list_jobs", params(JobQuery),
+    responses((status = 200, body = Listing<JobView>)))]
+async fn list(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Params(query): Params<JobQuery>,
+) -> Result<Json<Listing<JobView>>, Problem> {
+    let directory = directories::find_wanted(&api, caller.organization, query.directory.as_deref()).await?;
+    let list = List::new("jobs", &[&directory, &query.kind, &query.state]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let filter = JobFilter { state: query.state.map(Into::into), kind: query.kind.map(Into::into), directory };
+    let page = api.store.list_jobs(caller.organization, &filter, &request).await?;
+    Ok(Json(list.answer(page, JobView::from)))
+}
+
+/// Starts a job
+///
+/// It is carried out by an agent that serves the directory, as soon as one is connected.
+#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", operation_id = "start_job", request_body = JobRequest,
+    responses((status = 201, body = JobView)))]
+async fn create(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    headers: HeaderMap,
+    Body(request): Body<JobRequest>,
+) -> Result<(StatusCode, Json<JobView>), Problem> {
+    let now = api.now();
+    let work = work(&request)?;
+    let deadline = deadline(&request, &work, now)?;
+    let directory = directories::find(&api, caller.organization, &request.directory).await?;
+    if directory.disabled {
+        return Err(Problem::new(ProblemKind::Conflict, format!("The directory {:?} is disabled.", directory.name))
+            .cure(format!("Enable it first: `postern directories enable {}`.", directory.name)));
+    }
+    let new = NewJob {
+        organization: caller.organization,
+        kind: work.kind(),
+        directory: directory.id,
+        input: work.input(),
+        deadline,
+        created_by: caller.name.to_string(),
+        idempotency_key: idempotency_key(&headers, &caller),
+    };
+    let job = api.store.create_job(new, now).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, job = %job.id, kind = %job.kind, "job.created");
+    metrics::counter!("postern_jobs_created_total", "kind" => job.kind.as_str()).increment(1);
+    Ok((StatusCode::CREATED, Json(job.into())))
+}
+
+/// Shows a job
+#[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "get_job",
+    params(("id" = Uuid, Path, description = "Id of the job")), responses((status = 200, body = JobView)))]
+async fn show(State(api): State<Api>, Auditor(caller): Auditor, Id(id): Id<JobId>) -> Result<Json<JobView>, Problem> {
+    Ok(Json(find(&api, &caller, id).await?.into()))
+}
+
+/// Cancels a job
+///
+/// A job that runs goes on until its agent has stopped; watch its state.
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs", operation_id = "cancel_job",
+    params(("id" = Uuid, Path, description = "Id of the job")), responses((status = 200, body = JobView)))]
+async fn cancel(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<JobId>,
+) -> Result<Json<JobView>, Problem> {
+    let job = api.store.request_cancel(caller.organization, id, api.now()).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, job = %id, "job.cancel_requested");
+    Ok(Json(job.into()))
+}
+
+/// Lets a held job go on
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/approve", tag = "jobs", operation_id = "approve_job",
+    params(("id" = Uuid, Path, description = "Id of the job")), responses((status = 200, body = JobView)))]
+async fn approve(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<JobId>,
+) -> Result<Json<JobView>, Problem> {
+    let job = api.store.approve_job(caller.organization, id, &caller.name, api.now()).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, job = %id, "job.approved");
+    Ok(Json(job.into()))
+}
+
+/// Ends a held job without what it was held for
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/reject", tag = "jobs", operation_id = "reject_job",
+    params(("id" = Uuid, Path, description = "Id of the job")), responses((status = 200, body = JobView)))]
+async fn reject(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<JobId>,
+) -> Result<Json<JobView>, Problem> {
+    let job = api.store.reject_job(caller.organization, id, &caller.name, api.now()).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, job = %id, "job.rejected");
+    Ok(Json(job.into()))
+}
+
+async fn find(api: &Api, caller: &Caller, id: JobId) -> Result<Job, Problem> {
+    api.store.get_job(caller.organization, id).await?.ok_or_else(|| Problem::not_found("job"))
+}
+
+fn work(request: &JobRequest) -> Result<Work, Problem> {
+    let value = request.unique_value.as_deref().map(str::trim).filter(|value| !value.is_empty());
+    match (request.kind, value) {
+        (Kind::LookupUser, Some(value)) if value.chars().count() <= MAX_UNIQUE_VALUE_CHARS => {
+            Ok(Work::LookupUser { unique_value: value.to_owned() })
+        }
+        (Kind::LookupUser, Some(_)) => {
+            Err(Problem::body_field("unique_value", format!("at most {MAX_UNIQUE_VALUE_CHARS} characters")))
+        }
+        (Kind::LookupUser, None) => Err(Problem::body_field("unique_value", "lookup_user needs the user to look up")),
+        (_, Some(_)) => Err(Problem::body_field("unique_value", "it belongs to lookup_user only")),
+        (Kind::Import, None) => Ok(Work::Import),
+        (Kind::TestConnection, None) => Ok(Work::TestConnection),
+    }
+}
+
+fn deadline(request: &JobRequest, work: &Work, now: Timestamp) -> Result<Timestamp, Problem> {
+    let (field, wanted) = match (request.deadline, request.timeout_seconds) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::body_field("timeout_seconds", "give either deadline or timeout_seconds"));
+        }
+        (Some(deadline), None) => ("deadline", deadline.duration_since(now)),
+        (None, Some(seconds)) => {
+            ("timeout_seconds", SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+        }
+        (None, None) => {
+            let usual = work.default_deadline().as_secs();
+            ("deadline", SignedDuration::from_secs(i64::try_from(usual).unwrap_or(i64::MAX)))
+        }
+    };
+    let allowed = 1..=MAX_TIMEOUT_SECONDS;
+    if !u64::try_from(wanted.as_secs()).is_ok_and(|seconds| allowed.contains(&seconds)) {
+        return Err(Problem::body_field(field, "it must be within the next 30 days"));
+    }
+    now.checked_add(wanted).map_err(|_| Problem::body_field(field, "it must be within the next 30 days"))
+}
+
+/// The key under which the store makes one job at most, should the answer have been lost in a crash. It contains the
+/// token, so that two administrators' keys never meet.
+fn idempotency_key(headers: &HeaderMap, caller: &Caller) -> Option<String> {
+    let key = headers.get(idempotency::HEADER)?.to_str().ok()?;
+    Some(format!("{}/{key}", caller.token))
+}

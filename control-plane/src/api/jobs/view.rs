@@ -1,0 +1,205 @@
+//! A job as it is shown.
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+use postern_store::{DirectoryId, Job, JobId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = JobKind)]
+pub enum Kind {
+    /// Reads all users and groups of a directory.
+    Import,
+    /// Runs the agent's diagnosis of a directory.
+    TestConnection,
+    /// Reads one user by its unique attribute, with all configured attributes and its groups.
+    LookupUser,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = JobState)]
+pub enum State {
+    /// Ready to be taken up.
+    Queued,
+    /// No agent that serves its directory is connected.
+    Waiting,
+    /// Being worked on.
+    Running,
+    /// Stopped by a safeguard until it is approved or rejected.
+    Held,
+    /// Done.
+    Succeeded,
+    /// Ended with an error.
+    Failed,
+    /// Ended on request.
+    Canceled,
+}
+
+impl State {
+    /// Nothing more will happen.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
+    }
+
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        postern_store::JobState::from(self).as_str()
+    }
+}
+
+impl Kind {
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        postern_store::JobKind::from(self).as_str()
+    }
+}
+
+macro_rules! same {
+    ($ours:ty, $stored:ty, $($variant:ident),+) => {
+        impl From<$stored> for $ours {
+            fn from(value: $stored) -> Self {
+                match value { $(<$stored>::$variant => Self::$variant),+ }
+            }
+        }
+
+        impl From<$ours> for $stored {
+            fn from(value: $ours) -> Self {
+                match value { $(<$ours>::$variant => Self::$variant),+ }
+            }
+        }
+    };
+}
+
+same!(Kind, postern_store::JobKind, Import, TestConnection, LookupUser);
+same!(State, postern_store::JobState, Queued, Waiting, Running, Held, Succeeded, Failed, Canceled);
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Job)]
+pub struct JobView {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: JobId,
+    /// What it does.
+    pub kind: Kind,
+    /// On which directory.
+    pub directory: DirectoryRef,
+    /// Where it stands.
+    pub state: State,
+    /// What was asked for beside the directory: `unique_value` of `lookup_user`.
+    #[schema(value_type = Object)]
+    pub input: Value,
+    /// How far it has come.
+    pub progress: Progress,
+    /// What came of it. `null`: it has not succeeded.
+    #[schema(value_type = Option<Object>)]
+    pub result: Option<Value>,
+    /// Why it failed. `null`: it has not.
+    pub error: Option<JobError>,
+    /// Why it was held. `null`: it was not.
+    #[schema(value_type = Option<Object>)]
+    pub hold: Option<Value>,
+    /// What it waits for, for people. `null`: nothing to say.
+    pub message: Option<String>,
+    /// Somebody wants it to end.
+    pub cancel_requested: bool,
+    /// How often it was taken up anew.
+    pub attempt: u32,
+    /// The API token that started it, by name.
+    pub created_by: String,
+    /// Who approved or rejected it after it was held. `null`: nobody.
+    pub decided_by: Option<String>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it was first taken up. `null`: not yet.
+    pub started_at: Option<Timestamp>,
+    /// When it ended. `null`: not yet.
+    pub finished_at: Option<Timestamp>,
+    /// Until when it must have been taken up, or it fails.
+    pub deadline: Timestamp,
+}
+
+/// A directory by id and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DirectoryRef {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: DirectoryId,
+    /// Its name.
+    pub name: String,
+}
+
+/// How far a job has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Progress {
+    /// Entries read from the directory.
+    pub entries_read: u64,
+    /// Pages read from the directory.
+    pub pages_read: u64,
+    /// Entries a second, at present.
+    pub rate_per_second: f64,
+    /// What is being done, `users` or `groups` while it reads. `null`: not said.
+    pub phase: Option<String>,
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct JobError {
+    /// Names the kind of failure; programs decide by it.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do about it. `null`: nothing to suggest.
+    pub cure: Option<String>,
+    /// `test_connection` only: all checks that were made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub checks: Option<Vec<Value>>,
+}
+
+impl From<Job> for JobView {
+    fn from(job: Job) -> Self {
+        Self {
+            id: job.id,
+            kind: job.kind.into(),
+            directory: DirectoryRef { id: job.directory, name: job.directory_name },
+            state: job.state.into(),
+            input: job.input,
+            progress: job.progress.map(read_progress).unwrap_or_default(),
+            result: job.result,
+            error: job.error.map(read_error),
+            hold: job.hold,
+            message: job.message.filter(|_| !job.state.is_final()),
+            cancel_requested: job.cancel_requested,
+            attempt: job.attempt,
+            created_by: job.created_by,
+            decided_by: job.decided_by,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            deadline: job.deadline,
+        }
+    }
+}
+
+/// Progress is best effort: what cannot be read is none.
+fn read_progress(stored: Value) -> Progress {
+    serde_json::from_value(stored).unwrap_or_default()
+}
+
+/// What cannot be read as an error is shown as it is, never lost.
+fn read_error(stored: Value) -> JobError {
+    serde_json::from_value(stored.clone()).unwrap_or_else(|_| JobError {
+        code: "internal".to_owned(),
+        message: stored.to_string(),
+        ..JobError::default()
+    })
+}

@@ -1,0 +1,231 @@
+//! Errors as RFC 9457 problem documents: what failed, why, and where it is known, what to do about it.
+
+use std::fmt;
+
+use axum::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use postern_runtime::supervise::chain;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Media type of problem documents.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+/// What every `type` begins with.
+const TYPE_PREFIX: &str = "urn:postern:problem:";
+
+/// The kinds of problem. Each has one `type`, one title and one status, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request cannot be read.
+    InvalidRequest,
+    /// No token, or none that is valid.
+    Unauthenticated,
+    /// The token's role does not allow it.
+    Forbidden,
+    /// No such thing in this organization.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// What is asked for does not fit the present state.
+    Conflict,
+    /// The body is too long.
+    TooLarge,
+    /// The body is not JSON.
+    UnsupportedMediaType,
+    /// The request can be read, and makes no sense.
+    Unprocessable,
+    /// An `Idempotency-Key` was used before, for something else.
+    IdempotencyMismatch,
+    /// A fault of the control plane.
+    Internal,
+    /// Try again later.
+    Unavailable,
+}
+
+impl Kind {
+    fn row(self) -> (&'static str, &'static str, StatusCode) {
+        match self {
+            Self::InvalidRequest => ("invalid-request", "The request cannot be read", StatusCode::BAD_REQUEST),
+            Self::Unauthenticated => ("unauthenticated", "No valid token", StatusCode::UNAUTHORIZED),
+            Self::Forbidden => ("forbidden", "Not allowed for this role", StatusCode::FORBIDDEN),
+            Self::NotFound => ("not-found", "Not found", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::Conflict => ("conflict", "Not possible now", StatusCode::CONFLICT),
+            Self::TooLarge => ("too-large", "The body is too long", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::UnsupportedMediaType => {
+                ("unsupported-media-type", "The body is not JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
+            Self::Unprocessable => ("unprocessable", "The request makes no sense", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::IdempotencyMismatch => {
+                ("idempotency-mismatch", "Idempotency-Key used before", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::Internal => ("internal", "A fault of the control plane", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Unavailable => ("unavailable", "Not available now", StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+}
+
+/// A problem document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document {
+    /// Names the kind of problem, `urn:postern:problem:…`; programs decide by it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind of problem in words, the same for all of its kind.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time.
+    pub detail: String,
+    /// What to do about it. Absent: nothing to suggest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cure: Option<String>,
+    /// Which fields of the request are wrong. Absent: not a matter of fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldError>,
+}
+
+/// One field of a request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldError {
+    /// Path of the field, `directory` or `items[2].name`.
+    pub field: String,
+    /// What is wrong with it.
+    pub detail: String,
+    /// Line of the body, from 1. Absent: not from a body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Column of that line, from 1. Absent: not from a body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+}
+
+/// What a handler fails with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem(Box<Document>);
+
+impl Problem {
+    /// A problem of a kind; `detail` says what happened this time.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        let (slug, title, status) = kind.row();
+        Self(Box::new(Document {
+            kind: format!("{TYPE_PREFIX}{slug}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            cure: None,
+            errors: Vec::new(),
+        }))
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn cure(mut self, cure: impl Into<String>) -> Self {
+        self.0.cure = Some(cure.into());
+        self
+    }
+
+    /// Adds a wrong field.
+    #[must_use]
+    pub fn field(mut self, error: FieldError) -> Self {
+        self.0.errors.push(error);
+        self
+    }
+
+    /// No `what` with this id or name in the caller's organization; other organizations' are not told apart.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Kind::NotFound, format!("There is no such {what}."))
+    }
+
+    /// A parameter with a value that makes no sense.
+    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(Kind::InvalidRequest, format!("The parameter {name:?} is wrong: {detail}.")).field(FieldError {
+            field: name.to_owned(),
+            detail,
+            line: None,
+            column: None,
+        })
+    }
+
+    /// A field of the body with a value that makes no sense.
+    pub fn body_field(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(Kind::Unprocessable, format!("The field {name:?} is wrong: {detail}.")).field(FieldError {
+            field: name.to_owned(),
+            detail,
+            line: None,
+            column: None,
+        })
+    }
+
+    /// A fault of ours: logged here, once, with its whole chain; the caller learns only that it happened.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = chain(error), "api.internal_error");
+        Self::new(Kind::Internal, "The control plane could not carry out the request; its log says why.")
+            .cure("Try again; if it stays, look in the log for the x-request-id of this answer.")
+    }
+
+    /// The document itself.
+    pub fn document(&self) -> &Document {
+        &self.0
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.title, self.0.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<postern_store::Error> for Problem {
+    fn from(error: postern_store::Error) -> Self {
+        use postern_store::Error as E;
+        match error {
+            E::NotFound { .. } => Self::new(Kind::NotFound, sentence(&error.to_string())),
+            E::Conflict { what, .. } => Self::new(Kind::Conflict, sentence(&what)),
+            E::StorageFull(_) | E::Unavailable(_) => {
+                tracing::warn!(error = chain(&error), "api.store_unavailable");
+                Self::new(Kind::Unavailable, sentence(&error.to_string())).cure("Try again in a while.")
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str())
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(&*self.0)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"postern\""));
+        }
+        response
+    }
+}
+
+/// Answers paths that do not exist.
+pub(super) async fn unknown_path(uri: Uri) -> Problem {
+    Problem::new(Kind::NotFound, format!("There is nothing at {}.", uri.path()))
+        .cure("GET /api/v1/openapi.json lists all paths.")
+}
+
+/// Answers methods that a path does not have.
+pub(super) async fn unknown_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(Kind::MethodNotAllowed, format!("{} does not answer to {method}.", uri.path()))
+        .cure("GET /api/v1/openapi.json lists the methods of each path.")
+}

@@ -1,0 +1,60 @@
+//! A job as server-sent events.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use futures_util::StreamExt as _;
+use postern_runtime::clock::SystemClock;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::{Site, request};
+
+/// Everything here comes at once; this only keeps a failing test from hanging.
+const BOUND: Duration = Duration::from_secs(10);
+
+async fn next_event(body: &mut axum::body::BodyDataStream) -> Option<Value> {
+    loop {
+        let piece = tokio::time::timeout(BOUND, body.next()).await.unwrap()?.unwrap();
+        let text = String::from_utf8(piece.to_vec()).unwrap();
+        if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
+            assert!(text.contains("event: job"));
+            return Some(serde_json::from_str(data).unwrap());
+        }
+    }
+}
+
+async fn follow(site: &Site, id: &str, token: &str) -> axum::body::BodyDataStream {
+    let request = request(Method::GET, &format!("/api/v1/jobs/{id}/events"), token, None);
+    let response = site.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    Body::into_data_stream(response.into_body())
+}
+
+#[tokio::test]
+async fn events_tell_the_job_until_its_end() {
+    let site = Site::with_clock(SystemClock::shared()).await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
+    let id = job["id"].as_str().unwrap();
+    let mut events = follow(&site, id, &acme.auditor).await;
+    assert_eq!(next_event(&mut events).await.unwrap(), job);
+    site.post(&format!("/api/v1/jobs/{id}/cancel"), &acme.operator, json!({})).await;
+    assert_eq!(next_event(&mut events).await.unwrap()["state"], "canceled");
+    assert_eq!(next_event(&mut events).await, None);
+}
+
+#[tokio::test]
+async fn events_end_when_the_control_plane_stops() {
+    let site = Site::with_clock(SystemClock::shared()).await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
+    let mut events = follow(&site, job["id"].as_str().unwrap(), &acme.auditor).await;
+    assert!(next_event(&mut events).await.is_some());
+    site.api.shutdown.stop();
+    assert_eq!(next_event(&mut events).await, None);
+}

@@ -1,0 +1,69 @@
+//! A POST with an `Idempotency-Key` is carried out once.
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Answer, Site, request};
+
+async fn post(site: &Site, path: &str, token: &str, key: &str, body: Value) -> Answer {
+    let mut request = request(Method::POST, path, token, Some(body));
+    request.headers_mut().insert("Idempotency-Key", key.parse().unwrap());
+    site.send(request).await
+}
+
+async fn count(site: &Site, path: &str, token: &str) -> usize {
+    site.get(path, token).await.body["items"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_same_answer_and_is_done_once() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    for (path, body) in [
+        ("/api/v1/jobs", json!({"kind": "import", "directory": "corp"})),
+        ("/api/v1/enrollment-tokens", json!({})),
+        ("/api/v1/tokens", json!({"name": "ci", "role": "auditor"})),
+    ] {
+        let before = count(&site, path, &acme.owner).await;
+        let first = post(&site, path, &acme.owner, "k1", body.clone()).await;
+        let again = post(&site, path, &acme.owner, "k1", body).await;
+        assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CREATED), "{path}");
+        assert_eq!(first.body, again.body, "the secret included");
+        assert!(
+            !first.headers.contains_key("idempotent-replayed") && again.headers.contains_key("idempotent-replayed")
+        );
+        assert_eq!(count(&site, path, &acme.owner).await, before + 1, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn another_request_under_the_same_key_is_refused() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    post(&site, "/api/v1/enrollment-tokens", &acme.owner, "k", json!({})).await;
+    let body = json!({"directories": ["corp"]});
+    let other = post(&site, "/api/v1/enrollment-tokens", &acme.owner, "k", body).await;
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(other.body["type"], "urn:postern:problem:idempotency-mismatch");
+}
+
+#[tokio::test]
+async fn keys_of_different_callers_never_meet() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let mine = post(&site, "/api/v1/enrollment-tokens", &acme.owner, "k", json!({})).await;
+    let theirs = post(&site, "/api/v1/enrollment-tokens", &acme.operator, "k", json!({})).await;
+    assert_ne!(mine.body["token"], theirs.body["token"]);
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_its_key_free() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let wrong = post(&site, "/api/v1/tokens", &acme.owner, "k", json!({"name": "", "role": "owner"})).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let right = post(&site, "/api/v1/tokens", &acme.owner, "k", json!({"name": "ci", "role": "owner"})).await;
+    assert_eq!(right.status, StatusCode::CREATED);
+    assert_eq!(post(&site, "/api/v1/tokens", &acme.owner, "", json!({})).await.status, StatusCode::BAD_REQUEST);
+}

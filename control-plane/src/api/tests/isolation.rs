@@ -1,0 +1,86 @@
+//! Organizations never see each other: every operation that the OpenAPI document describes is tried with another
+//! organization's owner token and this one's ids.
+
+use std::collections::BTreeMap;
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Inhabited, Organization, Site};
+use crate::api::openapi;
+
+/// Ids of things of the first organization, by the path that they belong to.
+async fn ids(site: &Site, acme: &Organization, home: &Inhabited) -> BTreeMap<&'static str, String> {
+    let job = site.post("/api/v1/jobs", &acme.owner, json!({"kind": "import", "directory": "corp"})).await;
+    let token = site.post("/api/v1/tokens", &acme.owner, json!({"name": "x", "role": "owner"})).await;
+    let enrollment = site.post("/api/v1/enrollment-tokens", &acme.owner, json!({})).await;
+    let id = |answer: &Value| answer["id"].as_str().unwrap().to_owned();
+    BTreeMap::from([
+        ("tokens", id(&token.body)),
+        ("enrollment-tokens", id(&enrollment.body)),
+        ("agents", home.agent.to_string()),
+        ("directories", home.directory.to_string()),
+        ("jobs", id(&job.body)),
+        ("accounts", home.account.to_string()),
+        ("users", home.user.to_string()),
+        ("groups", home.group.to_string()),
+    ])
+}
+
+#[tokio::test]
+async fn another_organizations_ids_do_not_exist() {
+    let site = Site::new().await;
+    let (acme, other) = (site.organization("acme").await, site.organization("other").await);
+    let home = site.inhabit(acme.id).await;
+    let ids = ids(&site, &acme, &home).await;
+    let mut tried = 0;
+    for (path, item) in openapi::document().paths.paths {
+        let operations = [
+            (Method::GET, item.get),
+            (Method::POST, item.post),
+            (Method::PATCH, item.patch),
+            (Method::DELETE, item.delete),
+        ];
+        for (method, _) in operations.into_iter().filter(|(_, found)| found.is_some()) {
+            tried += 1;
+            let resource = path.split('/').nth(3).unwrap();
+            if path.contains("{id}") {
+                let path = path.replace("{id}", &ids[resource]);
+                let body = (method != Method::GET).then(|| json!({}));
+                let answer = site.call(method.clone(), &path, &other.owner, body.clone()).await;
+                assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}: {}", answer.body);
+                // The same path exists for its own organization, or the test above shows nothing.
+                if method == Method::GET && !path.ends_with("/events") {
+                    assert_eq!(site.get(&path, &acme.auditor).await.status, StatusCode::OK, "{path}");
+                }
+            } else if method == Method::GET && resource != "tokens" {
+                let answer = site.get(&path, &other.owner).await;
+                assert_eq!(answer.body, json!({"items": [], "next_cursor": null}), "{path}");
+            }
+        }
+    }
+    assert!(tried >= 29, "only {tried} operations were tried");
+}
+
+#[tokio::test]
+async fn another_organizations_directory_cannot_be_named_either() {
+    let site = Site::new().await;
+    let (acme, other) = (site.organization("acme").await, site.organization("other").await);
+    let home = site.inhabit(acme.id).await;
+    for named in ["corp".to_owned(), home.directory.to_string()] {
+        let job = site.post("/api/v1/jobs", &other.owner, json!({"kind": "import", "directory": named})).await;
+        assert_eq!(job.status, StatusCode::NOT_FOUND);
+        for list in ["accounts", "jobs", "conflicts"] {
+            let path = format!("/api/v1/{list}?directory={named}");
+            assert_eq!(site.get(&path, &other.owner).await.status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+    let tokens = site.get("/api/v1/tokens", &other.owner).await;
+    assert_eq!(tokens.body["items"].as_array().unwrap().len(), 3, "its own three");
+    // Nothing of it has changed anything.
+    assert_eq!(site.get("/api/v1/directories/corp", &acme.auditor).await.body["disabled"], json!(false));
+    assert_eq!(
+        site.get(&format!("/api/v1/agents/{}", home.agent), &acme.auditor).await.body["revoked_at"],
+        Value::Null
+    );
+}

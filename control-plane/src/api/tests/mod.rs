@@ -1,0 +1,210 @@
+//! The API as its callers see it, in process over a store in a temporary folder.
+
+mod events;
+mod idempotency;
+mod isolation;
+mod lists;
+mod problems;
+mod roles;
+mod schema;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use postern_runtime::clock::{Clock as _, ManualClock, SharedClock};
+use postern_runtime::lifecycle::Shutdown;
+use postern_store::{
+    AccountId, AccountKind, AgentId, AnnouncedDirectory, DatabaseUrl, DirectoryId, ExternalKey, Flavour, GroupId,
+    GroupRow, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, OrganizationId, Role, Store, UserId, UserRow,
+};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::{Api, Door, Gate, Metrics, auth};
+use crate::secrets;
+
+/// A gate that nobody stands behind.
+struct ClosedGate;
+
+impl Gate for ClosedGate {
+    fn door(&self) -> Door {
+        Door { address: "gateway.example:8443".to_owned(), ca_sha256: [7; 32] }
+    }
+
+    fn cut(&self, _: AgentId) {}
+}
+
+/// A control plane without agents.
+struct Site {
+    api: Api,
+    clock: ManualClock,
+    router: Router,
+    _folder: tempfile::TempDir,
+}
+
+/// An organization and a token of each role.
+struct Organization {
+    id: OrganizationId,
+    owner: String,
+    operator: String,
+    auditor: String,
+}
+
+/// Things that an organization has.
+struct Inhabited {
+    agent: AgentId,
+    directory: DirectoryId,
+    account: AccountId,
+    user: UserId,
+    group: GroupId,
+}
+
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let clock = ManualClock::new("2026-11-22T22:00:00Z".parse().unwrap());
+        Self { clock: clock.clone(), ..Self::with_clock(clock.shared()).await }
+    }
+
+    /// One whose time goes by; its `clock` does not turn anything.
+    async fn with_clock(shared: SharedClock) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
+        let clock = ManualClock::new(shared.now());
+        let api = Api {
+            store,
+            clock: shared,
+            gate: Arc::new(ClosedGate),
+            changes: super::Changes::default(),
+            metrics: Metrics::install(),
+            shutdown: Shutdown::new(),
+        };
+        Self { router: super::router(api.clone()), api, clock, _folder: folder }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn token(&self, organization: OrganizationId, role: Role, expires_at: Option<Timestamp>) -> String {
+        let token = auth::new_token();
+        let new = NewApiToken { name: role.to_string(), hash: secrets::hash(&token), role, expires_at };
+        self.api.store.create_api_token(organization, new, self.now()).await.unwrap();
+        token
+    }
+
+    async fn organization(&self, name: &str) -> Organization {
+        let id = self.api.store.create_organization(name, self.now()).await.unwrap().id;
+        Organization {
+            id,
+            owner: self.token(id, Role::Owner, None).await,
+            operator: self.token(id, Role::Operator, None).await,
+            auditor: self.token(id, Role::Auditor, None).await,
+        }
+    }
+
+    /// Gives an organization an agent, the directory `corp`, a user and a group in it.
+    async fn inhabit(&self, organization: OrganizationId) -> Inhabited {
+        let (store, now) = (&self.api.store, self.now());
+        let hash = secrets::hash(&secrets::draw());
+        let end = now + SignedDuration::from_hours(1);
+        let token =
+            NewEnrollmentToken { hash, directories: Vec::new(), expires_at: end, created_by: "owner".to_owned() };
+        store.create_enrollment_token(organization, token, now).await.unwrap();
+        let agent = AgentId::new();
+        let new = NewAgent {
+            id: agent,
+            name: "site-1".to_owned(),
+            version: Some("0.1.0".to_owned()),
+            serial: "01".to_owned(),
+            not_after: end,
+        };
+        store.enroll_agent(hash, new, now).await.unwrap();
+        let served = [AnnouncedDirectory { name: "corp".to_owned(), flavour: Flavour::OpenLdap }];
+        let directory = store.announce_directories(organization, agent, &served, now).await.unwrap()[0].id;
+        let (user, group, account) = (UserId::new(), GroupId::new(), AccountId::new());
+        let mut intake = store.begin_intake(organization, directory, now).await.unwrap();
+        intake.insert_users(vec![user_row(organization, user, "anna", now)]).await.unwrap();
+        intake.insert_groups(vec![group_row(organization, group, now)]).await.unwrap();
+        let accounts = vec![
+            account_row(account, AccountKind::User, "uid=anna,ou=people", user.as_uuid()),
+            account_row(AccountId::new(), AccountKind::Group, "cn=staff,ou=groups", group.as_uuid()),
+        ];
+        intake.insert_accounts(accounts).await.unwrap();
+        intake.commit().await.unwrap();
+        Inhabited { agent, directory, account, user, group }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn call(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> Answer {
+        self.send(request(method, path, token, body)).await
+    }
+
+    async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call(Method::GET, path, token, None).await
+    }
+
+    async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, token, Some(body)).await
+    }
+}
+
+fn request(method: Method, path: &str, token: &str, body: Option<Value>) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path).header("Authorization", format!("Bearer {token}"));
+    match body {
+        Some(body) => request.header("Content-Type", "application/json").body(Body::from(body.to_string())).unwrap(),
+        None => request.body(Body::empty()).unwrap(),
+    }
+}
+
+fn user_row(organization: OrganizationId, id: UserId, name: &str, now: Timestamp) -> UserRow {
+    UserRow {
+        id,
+        organization,
+        user_name: name.to_owned(),
+        name_key: postern_store::fold(name),
+        given_name: None,
+        family_name: None,
+        display_name: Some("Anna Lindqvist".to_owned()),
+        email: Some(format!("{name}@example.com")),
+        active: true,
+        attributes: "{}".to_owned(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn group_row(organization: OrganizationId, id: GroupId, now: Timestamp) -> GroupRow {
+    GroupRow { id, organization, display_name: "staff".to_owned(), description: None, created_at: now, updated_at: now }
+}
+
+fn account_row(id: AccountId, kind: AccountKind, dn: &str, identity: uuid::Uuid) -> NewAccount {
+    NewAccount {
+        id,
+        kind,
+        external_key: ExternalKey::from_text(&id.to_string()),
+        dn: dn.to_owned(),
+        dn_key: dn.to_owned(),
+        unique_value: Some("anna".to_owned()),
+        attributes: r#"{"cn":["Anna"],"jpegPhoto":[{"base64":"/9g="}]}"#.to_owned(),
+        hash: [1; 16],
+        identity: Some(identity),
+        conflict: None,
+    }
+}

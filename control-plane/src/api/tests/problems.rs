@@ -1,0 +1,143 @@
+//! Every wrong request is answered by a problem document that says what is wrong, and where it is known, what to do.
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use serde_json::json;
+
+use super::{Answer, Site, request};
+
+fn is_problem(answer: &Answer, status: u16, kind: &str) {
+    assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.body["type"], format!("urn:postern:problem:{kind}"));
+    assert_eq!(answer.body["status"], status);
+    assert!(!answer.body["title"].as_str().unwrap().is_empty());
+    assert!(!answer.body["detail"].as_str().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn wrong_requests_get_problems() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let owner = acme.owner.as_str();
+    let table = [
+        (Method::GET, "/nowhere", None, 404, "not-found"),
+        (Method::GET, "/api/v1/nowhere", None, 404, "not-found"),
+        (Method::PUT, "/api/v1/jobs", None, 405, "method-not-allowed"),
+        (Method::GET, "/api/v1/jobs/not-an-id", None, 404, "not-found"),
+        (Method::GET, "/api/v1/jobs?limit=0", None, 400, "invalid-request"),
+        (Method::GET, "/api/v1/jobs?limit=1001", None, 400, "invalid-request"),
+        (Method::GET, "/api/v1/jobs?cursor=x", None, 400, "invalid-request"),
+        (Method::GET, "/api/v1/jobs?directroy=corp", None, 400, "invalid-request"),
+        (Method::GET, "/api/v1/jobs?state=dreaming", None, 400, "invalid-request"),
+        (Method::POST, "/api/v1/jobs", Some(json!({"kind": "import"})), 422, "unprocessable"),
+        (Method::POST, "/api/v1/jobs", Some(json!({"kind": "dance", "directory": "corp"})), 422, "unprocessable"),
+        (Method::POST, "/api/v1/jobs", Some(json!({"kind": "lookup_user", "directory": "corp"})), 422, "unprocessable"),
+        (Method::POST, "/api/v1/jobs", Some(json!({"kind": "import", "directory": "lab"})), 404, "not-found"),
+        (Method::POST, "/api/v1/tokens", Some(json!({"name": " ", "role": "owner"})), 422, "unprocessable"),
+        (Method::POST, "/api/v1/enrollment-tokens", Some(json!({"directories": ["Corp!"]})), 422, "unprocessable"),
+        (
+            Method::POST,
+            "/api/v1/enrollment-tokens",
+            Some(json!({"expires_at": "2020-01-01T00:00:00Z"})),
+            422,
+            "unprocessable",
+        ),
+        (
+            Method::PATCH,
+            "/api/v1/directories/corp",
+            Some(json!({"missing_threshold_percent": 101})),
+            422,
+            "unprocessable",
+        ),
+    ];
+    for (method, path, body, status, kind) in table {
+        let answer = site.call(method, path, owner, body).await;
+        is_problem(&answer, status, kind);
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_are_told_apart() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let send = |content_type: &str, body: String| {
+        let request = Request::post("/api/v1/jobs").header("Authorization", format!("Bearer {}", acme.owner));
+        request.header("Content-Type", content_type).body(Body::from(body)).unwrap()
+    };
+    is_problem(&site.send(send("application/json", "{\"kind\": ".into())).await, 400, "invalid-request");
+    is_problem(&site.send(send("text/plain", "{}".into())).await, 415, "unsupported-media-type");
+    let long = format!("{{\"kind\":\"{}\"}}", "x".repeat(70_000));
+    is_problem(&site.send(send("application/json", long)).await, 413, "too-large");
+    let unknown = site.send(send("application/json", "{\n  \"kindd\": 1}".into())).await;
+    is_problem(&unknown, 422, "unprocessable");
+    assert_eq!(unknown.body["errors"][0]["line"], 2);
+}
+
+#[tokio::test]
+async fn a_disabled_directory_takes_no_jobs_and_says_what_to_do() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let patch =
+        site.call(Method::PATCH, "/api/v1/directories/corp", &acme.operator, Some(json!({"disabled": true}))).await;
+    assert_eq!((patch.status, &patch.body["disabled"]), (StatusCode::OK, &json!(true)));
+    let refused = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await;
+    is_problem(&refused, 409, "conflict");
+    assert!(refused.body["cure"].as_str().unwrap().contains("directories enable corp"));
+}
+
+#[tokio::test]
+async fn deciding_about_a_job_that_is_not_held_is_a_conflict() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await;
+    let path = format!("/api/v1/jobs/{}", job.body["id"].as_str().unwrap());
+    for decision in ["approve", "reject"] {
+        is_problem(&site.post(&format!("{path}/{decision}"), &acme.operator, json!({})).await, 409, "conflict");
+    }
+    let canceled = site.post(&format!("{path}/cancel"), &acme.operator, json!({})).await;
+    assert_eq!(canceled.body["state"], "canceled");
+}
+
+#[tokio::test]
+async fn every_answer_carries_an_id_and_keeps_browsers_away() {
+    let site = Site::new().await;
+    for path in ["/healthz", "/readyz", "/api/v1/openapi.json", "/api/v1/jobs", "/nowhere"] {
+        let answer = site.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.headers["x-request-id"].len(), 36, "{path}");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_for_this_machine_only() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let peer = |address: &str| {
+        let mut request = request(Method::GET, "/metrics", &acme.owner, None);
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        request.extensions_mut().insert(axum::extract::ConnectInfo(address));
+        request
+    };
+    assert_eq!(site.send(peer("127.0.0.1:1")).await.status, StatusCode::OK);
+    assert_eq!(site.send(peer("[::ffff:127.0.0.1]:1")).await.status, StatusCode::OK);
+    is_problem(&site.send(peer("10.0.0.1:1")).await, 403, "forbidden");
+    is_problem(&site.get("/metrics", &acme.owner).await, 403, "forbidden");
+    let mut forwarded = peer("127.0.0.1:1");
+    forwarded.headers_mut().insert("x-forwarded-for", "10.0.0.1".parse().unwrap());
+    is_problem(&site.send(forwarded).await, 403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_stopping_control_plane_is_alive_and_not_ready() {
+    let site = Site::new().await;
+    let get = |path: &str| site.send(Request::get(path).body(Body::empty()).unwrap());
+    assert_eq!(get("/readyz").await.status, StatusCode::OK);
+    site.api.shutdown.stop();
+    is_problem(&get("/readyz").await, 503, "unavailable");
+    assert_eq!(get("/healthz").await.status, StatusCode::OK);
+}

@@ -1,0 +1,105 @@
+//! Who may do what: every endpoint that changes something, with every role.
+
+use axum::http::{Method, StatusCode};
+use jiff::SignedDuration;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Site;
+
+/// Method, path, least role.
+const TABLE: &[(&str, &str, &str)] = &[
+    ("GET", "/api/v1/tokens", "auditor"),
+    ("GET", "/api/v1/tokens/current", "auditor"),
+    ("POST", "/api/v1/tokens", "owner"),
+    ("DELETE", "/api/v1/tokens/{id}", "owner"),
+    ("GET", "/api/v1/enrollment-tokens", "auditor"),
+    ("POST", "/api/v1/enrollment-tokens", "operator"),
+    ("DELETE", "/api/v1/enrollment-tokens/{id}", "operator"),
+    ("GET", "/api/v1/agents", "auditor"),
+    ("GET", "/api/v1/agents/{id}", "auditor"),
+    ("DELETE", "/api/v1/agents/{id}", "owner"),
+    ("GET", "/api/v1/directories", "auditor"),
+    ("GET", "/api/v1/directories/{id}", "auditor"),
+    ("PATCH", "/api/v1/directories/{id}", "operator"),
+    ("DELETE", "/api/v1/directories/{id}", "operator"),
+    ("GET", "/api/v1/jobs", "auditor"),
+    ("POST", "/api/v1/jobs", "operator"),
+    ("GET", "/api/v1/jobs/{id}", "auditor"),
+    ("GET", "/api/v1/jobs/{id}/events", "auditor"),
+    ("POST", "/api/v1/jobs/{id}/cancel", "operator"),
+    ("POST", "/api/v1/jobs/{id}/approve", "operator"),
+    ("POST", "/api/v1/jobs/{id}/reject", "operator"),
+    ("GET", "/api/v1/accounts", "auditor"),
+    ("GET", "/api/v1/accounts/{id}", "auditor"),
+    ("GET", "/api/v1/users", "auditor"),
+    ("GET", "/api/v1/users/{id}", "auditor"),
+    ("GET", "/api/v1/groups", "auditor"),
+    ("GET", "/api/v1/groups/{id}", "auditor"),
+    ("GET", "/api/v1/groups/{id}/members", "auditor"),
+    ("GET", "/api/v1/conflicts", "auditor"),
+];
+
+fn rank(role: &str) -> usize {
+    ["auditor", "operator", "owner"].iter().position(|name| *name == role).unwrap()
+}
+
+#[tokio::test]
+async fn every_endpoint_keeps_to_the_table_of_roles() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    for (method, path, least) in TABLE {
+        let method: Method = method.parse().unwrap();
+        let path = path.replace("{id}", &Uuid::now_v7().to_string());
+        for (role, token) in [("auditor", &acme.auditor), ("operator", &acme.operator), ("owner", &acme.owner)] {
+            let body = (method != Method::GET).then(|| json!({"nonsense": 1}));
+            let status = site.call(method.clone(), &path, token, body).await.status;
+            let forbidden = status == StatusCode::FORBIDDEN;
+            assert_eq!(forbidden, rank(role) < rank(least), "{role} {method} {path}: {status}");
+            assert_ne!(status, StatusCode::UNAUTHORIZED, "{role} {method} {path}");
+        }
+        let status = site.call(method.clone(), &path, "pst_wrong", None).await.status;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
+    }
+}
+
+#[test]
+fn the_table_of_roles_is_complete() {
+    let mut described: Vec<String> = Vec::new();
+    for (path, item) in crate::api::openapi::document().paths.paths {
+        let operations =
+            [("GET", item.get), ("POST", item.post), ("PATCH", item.patch), ("DELETE", item.delete), ("PUT", item.put)];
+        described.extend(
+            operations.into_iter().filter(|(_, found)| found.is_some()).map(|(name, _)| format!("{name} {path}")),
+        );
+    }
+    let mut table: Vec<String> = TABLE.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    described.sort();
+    table.sort();
+    assert_eq!(described, table);
+}
+
+#[tokio::test]
+async fn expired_and_revoked_tokens_are_refused() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let end = site.now() + SignedDuration::from_mins(10);
+    let short = site.token(acme.id, postern_store::Role::Owner, Some(end)).await;
+    let current = site.get("/api/v1/tokens/current", &short).await;
+    assert_eq!((current.status, current.body["organization"].as_str()), (StatusCode::OK, Some("acme")));
+    site.clock.advance(std::time::Duration::from_secs(600));
+    let refused = site.get("/api/v1/tokens/current", &short).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(refused.headers["www-authenticate"], "Bearer realm=\"postern\"");
+
+    let made = site.post("/api/v1/tokens", &acme.owner, json!({"name": "ci", "role": "operator"})).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let text = made.body["token"].as_str().unwrap().to_owned();
+    assert!(text.starts_with("pst_"));
+    assert_eq!(site.get("/api/v1/jobs", &text).await.status, StatusCode::OK);
+    let path = format!("/api/v1/tokens/{}", made.body["id"].as_str().unwrap());
+    assert_eq!(site.call(Method::DELETE, &path, &acme.owner, None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.get("/api/v1/jobs", &text).await.status, StatusCode::UNAUTHORIZED);
+    let listed = site.get("/api/v1/tokens", &acme.owner).await;
+    assert!(!listed.body.to_string().contains(&text), "a token is shown once");
+}

@@ -1,0 +1,156 @@
+//! `/api/v1/users`: the organization's users, with the accounts and groups of each.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use postern_store::{GroupId, GroupRow, PageRequest, UserId, UserRow};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::accounts::{self, AccountView};
+use super::auth::Auditor;
+use super::extract::{Id, Params};
+use super::page::{List, Listing};
+use super::problem::Problem;
+
+/// Longest text that is sought.
+const MAX_QUERY_CHARS: usize = 200;
+/// Most groups that are shown with a user.
+const MAX_GROUPS: u32 = 1_000;
+
+/// A user.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = User)]
+pub struct UserView {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: UserId,
+    /// The name by which the user is known, unique in the organization.
+    pub user_name: String,
+    /// First name. `null`: not known.
+    pub given_name: Option<String>,
+    /// Last name. `null`: not known.
+    pub family_name: Option<String>,
+    /// How people see the user. `null`: not known.
+    pub display_name: Option<String>,
+    /// Address of the first mailbox. `null`: not known.
+    pub email: Option<String>,
+    /// Whether the user may sign in.
+    pub active: bool,
+    /// Further attributes.
+    #[schema(value_type = Object)]
+    pub attributes: Box<RawValue>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A user with its accounts and groups.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UserDetail {
+    /// The user.
+    #[serde(flatten)]
+    pub user: UserView,
+    /// Its accounts.
+    pub accounts: Vec<AccountView>,
+    /// The groups that it is a direct member of; a thousand at most.
+    pub groups: Vec<GroupRef>,
+}
+
+/// A group by id and name.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GroupRef {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: GroupId,
+    /// How people see it.
+    pub display_name: String,
+}
+
+impl TryFrom<UserRow> for UserView {
+    type Error = Problem;
+
+    fn try_from(row: UserRow) -> Result<Self, Problem> {
+        Ok(Self {
+            id: row.id,
+            user_name: row.user_name,
+            given_name: row.given_name,
+            family_name: row.family_name,
+            display_name: row.display_name,
+            email: row.email,
+            active: row.active,
+            attributes: RawValue::from_string(row.attributes).map_err(|error| Problem::internal(&error))?,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl From<GroupRow> for GroupRef {
+    fn from(row: GroupRow) -> Self {
+        Self { id: row.id, display_name: row.display_name }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UserQuery {
+    /// Begin of a user name, display name or e-mail address. Absent: all users.
+    query: Option<String>,
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
+}
+
+/// What is sought, if anything.
+pub(super) fn sought(query: Option<&str>) -> Result<Option<&str>, Problem> {
+    let query = query.map(str::trim).filter(|query| !query.is_empty());
+    if query.is_some_and(|query| query.chars().count() > MAX_QUERY_CHARS) {
+        return Err(Problem::parameter("query", format!("at most {MAX_QUERY_CHARS} characters")));
+    }
+    Ok(query)
+}
+
+/// Lists users
+#[utoipa::path(get, path = "/api/v1/users", tag = "users", operation_id = "list_users", params(UserQuery),
+    responses((status = 200, body = Listing<UserView>)))]
+async fn list(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Params(query): Params<UserQuery>,
+) -> Result<Json<Listing<UserView>>, Problem> {
+    let sought = sought(query.query.as_deref())?;
+    let list = List::new("users", &[&sought]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let page = api.store.list_users(caller.organization, sought, &request).await?;
+    list.try_answer(page, UserView::try_from).map(Json)
+}
+
+/// Shows a user with its accounts and groups
+#[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", operation_id = "get_user",
+    params(("id" = Uuid, Path, description = "Id of the user")), responses((status = 200, body = UserDetail)))]
+async fn show(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<UserId>,
+) -> Result<Json<UserDetail>, Problem> {
+    let found = api.store.get_user(caller.organization, id).await?;
+    let user = found.ok_or_else(|| Problem::not_found("user"))?;
+    let groups = api.store.groups_of(caller.organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
+    Ok(Json(UserDetail {
+        user: user.try_into()?,
+        accounts: accounts::of(&api, caller.organization, id.as_uuid()).await?,
+        groups: groups.items.into_iter().map(GroupRef::from).collect(),
+    }))
+}

@@ -1,0 +1,76 @@
+//! `postern agents`: the agents inside the sites.
+
+use clap::Subcommand;
+use postern_store::AgentId;
+
+use super::super::api::agents::AgentView;
+use super::client::Client;
+use super::error::Error;
+use super::screen::{Screen, text_or, time, time_or, word};
+
+/// Commands of `postern agents`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the agents
+    List,
+    /// Show an agent
+    Show {
+        /// Id of the agent
+        id: AgentId,
+    },
+    /// Cut an agent off, at once and for good
+    #[command(after_help = "To let the machine in again, enroll it anew with a new enrollment token.")]
+    Revoke {
+        /// Id of the agent
+        id: AgentId,
+    },
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    match command {
+        Command::List => {
+            let agents: Vec<AgentView> = client.list("agents", &[], None).await?;
+            let head = ["id", "name", "version", "directories", "last seen", "certificate until", "revoked"];
+            screen.list(&agents, &head, |agent| {
+                vec![
+                    agent.id.to_string(),
+                    agent.name.clone(),
+                    text_or(agent.version.as_deref(), "-"),
+                    served(agent),
+                    time_or(agent.last_seen_at, "never"),
+                    time(agent.certificate_expires_at),
+                    time_or(agent.revoked_at, "-"),
+                ]
+            })
+        }
+        Command::Show { id } => {
+            let agent: AgentView = client.get(&format!("agents/{id}"), &[]).await?;
+            let allowed = &agent.allowed_directories;
+            screen.fields(
+                &agent,
+                &[
+                    ("id", agent.id.to_string()),
+                    ("name", agent.name.clone()),
+                    ("version", text_or(agent.version.as_deref(), "not yet known")),
+                    ("operating system", text_or(agent.os.as_deref(), "not yet known")),
+                    ("directories", served(&agent)),
+                    ("may serve", if allowed.is_empty() { "any".to_owned() } else { allowed.join(", ") }),
+                    ("enrolled", time(agent.enrolled_at)),
+                    ("last seen", time_or(agent.last_seen_at, "never")),
+                    ("certificate until", time(agent.certificate_expires_at)),
+                    ("revoked", time_or(agent.revoked_at, "no")),
+                ],
+            )
+        }
+        Command::Revoke { id } => {
+            client.delete(&format!("agents/{id}")).await?;
+            super::done(screen, &id, "revoked", "The agent is cut off, and refused from now on.")
+        }
+    }
+}
+
+fn served(agent: &AgentView) -> String {
+    let names: Vec<String> =
+        agent.directories.iter().map(|served| format!("{} ({})", served.name, word(&served.flavour))).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,191 @@
+//! The API over HTTP, as the commands use it.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+use uuid::Uuid;
+
+use super::super::api::page::{Listing, MAX_LIMIT};
+use super::super::api::problem::Document;
+use super::Global;
+use super::credentials::Credentials;
+use super::error::Error;
+
+/// Where a control plane listens when nobody says otherwise.
+pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a POST is sent when the line breaks; its Idempotency-Key sees to it that it is carried out once.
+const POST_ATTEMPTS: u32 = 3;
+
+/// A control plane, and the token for it.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: SecretString,
+}
+
+impl Client {
+    /// The control plane that flags, environment or the remembered login name.
+    pub(super) fn new(global: &Global) -> Result<Self, Error> {
+        let remembered = Credentials::load()?;
+        let known = remembered.as_ref().map(|login| login.url.clone());
+        let url = global.url.clone().or(known).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let base = parse_url(&url)?;
+        // A token is only for the control plane that it was remembered for.
+        let fitting = remembered.filter(|login| parse_url(&login.url).is_ok_and(|known| known == base));
+        let token = global.token.clone().or(fitting.map(|login| SecretString::from(login.token)));
+        let token = token.ok_or(Error::NoToken { url })?;
+        Self::with(global, base, token)
+    }
+
+    /// A client for a token that is not remembered yet.
+    pub(super) fn with(global: &Global, base: Url, token: SecretString) -> Result<Self, Error> {
+        if base.scheme() == "http" && !is_loopback(&base) {
+            eprintln!("postern: warning: {base} is not encrypted; the token can be read on the way");
+        }
+        let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        if let Some(path) = &global.ca_file {
+            let wrong = |source: Box<dyn std::error::Error + Send + Sync>| Error::CaFile { path: path.clone(), source };
+            let pem = std::fs::read(path).map_err(|error| wrong(error.into()))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(error.into()))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let http = builder.build().map_err(|source| Error::Request { url: base.to_string(), source })?;
+        Ok(Self { http, base, token })
+    }
+
+    /// Reads one thing.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
+        read(self.send(self.request(Method::GET, path)?.query(query)).await?).await
+    }
+
+    /// Reads a list, page by page, until its end or `limit` items.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        limit: Option<usize>,
+    ) -> Result<Vec<T>, Error> {
+        let mut items: Vec<T> = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let wanted = limit.map_or(MAX_LIMIT as usize, |limit| (limit - items.len()).min(MAX_LIMIT as usize));
+            let mut query = query.to_vec();
+            query.push(("limit", wanted.to_string()));
+            query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+            let page: Listing<T> = self.get(path, &query).await?;
+            items.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() || limit.is_some_and(|limit| items.len() >= limit) {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Makes or does something, once, even when the line breaks before the answer.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        let key = Uuid::now_v7().to_string();
+        let mut attempt = 1;
+        loop {
+            let request = self.request(Method::POST, path)?.header("Idempotency-Key", &key).json(body);
+            match self.send(request).await {
+                Err(Error::Request { .. }) if attempt < POST_ATTEMPTS => attempt += 1,
+                other => return read(other?).await,
+            }
+        }
+    }
+
+    /// Changes something.
+    pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        read(self.send(self.request(Method::PATCH, path)?.json(body)).await?).await
+    }
+
+    /// Takes something away.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Error> {
+        self.send(self.request(Method::DELETE, path)?).await.map(drop)
+    }
+
+    /// Opens a stream of server-sent events, which has no end in time.
+    pub(super) async fn events(&self, path: &str) -> Result<Response, Error> {
+        let request = self.request(Method::GET, path)?.timeout(Duration::from_secs(24 * 60 * 60));
+        self.send(request.header("Accept", "text/event-stream")).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
+        let mut url = self.base.clone();
+        let wrong = || Error::Url { text: self.base.to_string() };
+        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(["api", "v1"]).extend(path.split('/'));
+        Ok(self.http.request(method, url).timeout(TIMEOUT).bearer_auth(self.token.expose_secret()))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let response = request.send().await.map_err(|source| {
+            if source.is_connect() {
+                Error::Unreachable { url: self.base.to_string(), source }
+            } else {
+                Error::Request { url: self.base.to_string(), source: source.without_url() }
+            }
+        })?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+}
+
+/// The address of a control plane.
+pub(super) fn parse_url(text: &str) -> Result<Url, Error> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.filter(|url| url.query().is_none() && url.username().is_empty());
+    url.ok_or_else(|| Error::Url { text: text.to_owned() })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
+    let url = response.url().to_string();
+    response.json().await.map_err(|source| Error::Request { url, source: source.without_url() })
+}
+
+async fn refused(response: Response) -> Error {
+    let (url, status) = (response.url().to_string(), response.status());
+    match response.json::<Document>().await {
+        Ok(document) => Error::Refused(Box::new(document)),
+        Err(_) if status == StatusCode::UNAUTHORIZED => Error::NoToken { url },
+        Err(_) => Error::Foreign { url, status: status.as_u16() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_control_planes_are_taken() {
+        for good in ["http://127.0.0.1:8080", "https://postern.example.com/", "https://example.com/postern"] {
+            assert!(parse_url(good).is_ok(), "{good}");
+        }
+        for bad in ["postern.example.com", "ftp://x", "https://user@x", "https://x/?a=b", ""] {
+            assert!(parse_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn loopback_needs_no_encryption() {
+        let loopback = |text: &str| is_loopback(&parse_url(text).unwrap());
+        assert!(loopback("http://127.0.0.1:1") && loopback("http://[::1]:1") && loopback("http://localhost"));
+        assert!(!loopback("http://10.0.0.1") && !loopback("http://localhost.example"));
+    }
+}

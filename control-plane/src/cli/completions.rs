@@ -1,0 +1,21 @@
+//! `postern completions`: scripts with which shells complete commands.
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use super::error::Error;
+use super::screen::Screen;
+
+/// Arguments of `postern completions`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "For example: postern completions bash > /etc/bash_completion.d/postern")]
+pub(super) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+pub(super) fn run(args: Args, screen: &mut Screen) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "postern", &mut script);
+    screen.raw(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,81 @@
+//! `postern enrollment-tokens`: one-time tokens with which agents enroll.
+
+use clap::Subcommand;
+use jiff::SignedDuration;
+use postern_store::EnrollmentTokenId;
+
+use super::super::api::enrollment_tokens::{CreatedEnrollmentToken, EnrollmentTokenRequest, EnrollmentTokenView};
+use super::client::Client;
+use super::error::Error;
+use super::screen::{Screen, time};
+use super::tokens::{from_now, lifetime};
+
+/// Commands of `postern enrollment-tokens`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create an enrollment token and print it, alone on the last line
+    #[command(
+        after_help = "Give it to `postern-agent enroll --token …` inside the site. It is shown once and used once."
+    )]
+    Create {
+        /// Name of a directory that the agent may serve; repeat it for several [default: any]
+        #[arg(long = "directory", value_name = "NAME")]
+        directories: Vec<String>,
+        /// Refuse it after this time, like 30m, 12h, 7d, at most 30d [default: 24h]
+        #[arg(long, value_name = "TIME", value_parser = lifetime)]
+        expires_in: Option<SignedDuration>,
+    },
+    /// List the enrollment tokens
+    List,
+    /// Refuse an enrollment token that was not used yet
+    Revoke {
+        /// Id of the enrollment token
+        id: EnrollmentTokenId,
+    },
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    match command {
+        Command::Create { directories, expires_in } => {
+            let request = EnrollmentTokenRequest { directories, expires_at: expires_in.map(from_now).transpose()? };
+            let created: CreatedEnrollmentToken = client.post("enrollment-tokens", &request).await?;
+            if screen.is_json() {
+                return screen.json(&created);
+            }
+            let until = time(created.view.expires_at);
+            screen.line(format!(
+                "Enrollment token {}, for one agent, until {until}. It is shown only now:",
+                created.view.id
+            ))?;
+            screen.line(created.token)
+        }
+        Command::List => {
+            let tokens: Vec<EnrollmentTokenView> = client.list("enrollment-tokens", &[], None).await?;
+            let head = ["id", "directories", "created", "by", "expires", "state"];
+            screen.list(&tokens, &head, |token| {
+                let directories =
+                    if token.directories.is_empty() { "any".to_owned() } else { token.directories.join(", ") };
+                vec![
+                    token.id.to_string(),
+                    directories,
+                    time(token.created_at),
+                    token.created_by.clone(),
+                    time(token.expires_at),
+                    state(token),
+                ]
+            })
+        }
+        Command::Revoke { id } => {
+            client.delete(&format!("enrollment-tokens/{id}")).await?;
+            super::done(screen, &id, "revoked", "The enrollment token is refused from now on.")
+        }
+    }
+}
+
+fn state(token: &EnrollmentTokenView) -> String {
+    match (token.used_by, token.revoked_at) {
+        (Some(agent), _) => format!("used by agent {agent}"),
+        (None, Some(at)) => format!("revoked {}", time(at)),
+        (None, None) => "unused".to_owned(),
+    }
+}

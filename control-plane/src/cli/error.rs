@@ -1,0 +1,158 @@
+//! Why a command failed, in plain words, with what to do about it.
+
+use std::path::PathBuf;
+
+use postern_runtime::exit;
+use postern_runtime::supervise::chain;
+
+use super::super::api::Problem;
+use super::super::api::problem::Document;
+use crate::config;
+
+/// A failed command.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// Nobody answers there.
+    #[error(
+        "nobody answers at {url}; is `postern serve` running there? Name another address with --url or POSTERN_URL"
+    )]
+    Unreachable {
+        /// The control plane's address.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The line broke, or what came is no answer.
+    #[error("the request to {url} failed")]
+    Request {
+        /// What was asked.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Something else than a control plane answered.
+    #[error("{url} answered with status {status}, and not like a control plane; check the address")]
+    Foreign {
+        /// What was asked.
+        url: String,
+        /// The status.
+        status: u16,
+    },
+    /// The control plane refused.
+    #[error("{}", describe(.0))]
+    Refused(Box<Document>),
+    /// No token anywhere.
+    #[error("no token for {url}: set POSTERN_TOKEN, or run `postern login --url {url}`")]
+    NoToken {
+        /// The control plane's address.
+        url: String,
+    },
+    /// The address is none.
+    #[error("{text:?} is not an address of a control plane; give one like https://postern.example.com")]
+    Url {
+        /// As given.
+        text: String,
+    },
+    /// The CA file cannot be used.
+    #[error("the certificate authority in {path} cannot be used")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The remembered login cannot be read or written.
+    #[error("the remembered login cannot be used")]
+    Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Options of `organizations` that make no sense.
+    #[error("the database cannot be found")]
+    Configuration(#[source] config::Error),
+    /// The database refuses.
+    #[error("the database cannot be used")]
+    Store(#[source] postern_store::Error),
+    /// An organization of that name is there.
+    #[error(
+        "there is an organization named {name:?} already; for another owner token run \
+         `postern organizations create-token {name}`"
+    )]
+    OrganizationExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no organization of that name.
+    #[error("there is no organization named {name:?}; `postern organizations list` shows them")]
+    NoOrganization {
+        /// The name.
+        name: String,
+    },
+    /// Nothing of that name.
+    #[error("there is no {what} named {name:?}")]
+    Nothing {
+        /// What was sought.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The watched job ended otherwise than wanted; what happened has been printed.
+    #[error("the job {id} {what}")]
+    Job {
+        /// The job.
+        id: String,
+        /// "failed: …", "was canceled", "is held".
+        what: String,
+    },
+    /// Arguments that do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// Reading from or writing to the terminal or a file failed.
+    #[error("{what} failed")]
+    Io {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Whoever reads our output has gone.
+    #[error("the output was closed")]
+    OutputClosed,
+    /// Something of ours cannot be written as JSON.
+    #[error("cannot write JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// The exit code of the process.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Url { .. } | Self::CaFile { .. } | Self::Credentials(_) | Self::Configuration(_) => exit::CONFIG,
+            _ => exit::FAILURE,
+        }
+    }
+
+    /// The whole story for a person.
+    pub(super) fn explain(&self) -> String {
+        match self {
+            Self::Unreachable { .. } => self.to_string(),
+            other => chain(other),
+        }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(Box::new(problem.document().clone()))
+    }
+}
+
+fn describe(document: &Document) -> String {
+    let detail = if document.detail.is_empty() { &document.title } else { &document.detail };
+    match &document.cure {
+        Some(cure) => format!("{detail}\n  {cure}"),
+        None => detail.clone(),
+    }
+}

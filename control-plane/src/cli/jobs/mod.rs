@@ -1,0 +1,176 @@
+//! `postern jobs`: asking for work, watching it, and deciding what a safeguard stopped.
+
+mod report;
+mod watch;
+
+use clap::{Args, Subcommand};
+use jiff::SignedDuration;
+use postern_store::JobId;
+
+use super::super::api::jobs::{JobRequest, JobState, JobView, Kind};
+use super::Limit;
+use super::client::Client;
+use super::error::Error;
+use super::screen::{Screen, time, word};
+use super::tokens::lifetime;
+pub(super) use report::attributes;
+
+/// Commands of `postern jobs`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start a job
+    #[command(subcommand)]
+    Start(Start),
+    /// List jobs, the latest first
+    List {
+        /// Name or id of a directory [default: all]
+        #[arg(long)]
+        directory: Option<String>,
+        /// Only jobs of this kind
+        #[arg(long, value_enum)]
+        kind: Option<Kind>,
+        /// Only jobs in this state
+        #[arg(long, value_enum)]
+        state: Option<JobState>,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Show a job and what came of it
+    Show {
+        /// Id of the job
+        id: JobId,
+    },
+    /// Watch a job until it ends; exit code 1 unless it succeeds
+    #[command(after_help = "Ctrl-C ends the watching, not the job.")]
+    Watch {
+        /// Id of the job
+        id: JobId,
+    },
+    /// Cancel a job
+    Cancel {
+        /// Id of the job
+        id: JobId,
+    },
+    /// Let a held job go on
+    Approve {
+        /// Id of the job
+        id: JobId,
+    },
+    /// End a held job without what it was held for
+    Reject {
+        /// Id of the job
+        id: JobId,
+    },
+}
+
+/// Kinds of job to start.
+#[derive(Debug, Subcommand)]
+pub(super) enum Start {
+    /// Read all users and groups of a directory
+    Import(Common),
+    /// Let the agent diagnose a directory: reaching it, binding, reading, paging
+    TestConnection(Common),
+    /// Read one user by its unique attribute, with all configured attributes and its groups
+    LookupUser {
+        /// The value of the unique attribute, like the user's uid or mail address
+        user: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// What all jobs have in common.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// Name or id of the directory
+    #[arg(long)]
+    directory: String,
+    /// Stay until the job has ended, and show its progress; exit code 1 unless it succeeds
+    #[arg(long)]
+    watch: bool,
+    /// Give up when no agent has taken it up after this time, like 30s, 10m, 2h [default: 24h for imports, 2m otherwise]
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    timeout: Option<SignedDuration>,
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    match command {
+        Command::Start(start) => start_job(start, client, screen).await,
+        Command::List { directory, kind, state, limit } => {
+            let mut query: Vec<(&str, String)> = Vec::new();
+            query.extend(directory.map(|directory| ("directory", directory)));
+            query.extend(kind.map(|kind| ("kind", word(&kind))));
+            query.extend(state.map(|state| ("state", word(&state))));
+            let jobs: Vec<JobView> = client.list("jobs", &query, limit.most()).await?;
+            screen.list(&jobs, &["id", "kind", "directory", "state", "created", "entries", "note"], row)
+        }
+        Command::Show { id } => report::show(&client.get(&format!("jobs/{id}"), &[]).await?, screen),
+        Command::Watch { id } => watch_to_end(client, id, screen).await,
+        Command::Cancel { id } => decide(client, id, "cancel", screen).await,
+        Command::Approve { id } => decide(client, id, "approve", screen).await,
+        Command::Reject { id } => decide(client, id, "reject", screen).await,
+    }
+}
+
+async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let (kind, unique_value, common) = match start {
+        Start::Import(common) => (Kind::Import, None, common),
+        Start::TestConnection(common) => (Kind::TestConnection, None, common),
+        Start::LookupUser { user, common } => (Kind::LookupUser, Some(user), common),
+    };
+    let request = JobRequest {
+        kind,
+        directory: common.directory,
+        unique_value,
+        deadline: None,
+        timeout_seconds: common.timeout.map(|time| time.unsigned_abs().as_secs()),
+    };
+    let job: JobView = client.post("jobs", &request).await?;
+    if common.watch {
+        return watch_to_end(client, job.id, screen).await;
+    }
+    if screen.is_json() {
+        return screen.json(&job);
+    }
+    screen.line(format!("Started job {} ({}).", job.id, word(&job.state)))?;
+    screen.line(format!("Watch it with: postern jobs watch {}", job.id))
+}
+
+async fn watch_to_end(client: &Client, id: JobId, screen: &mut Screen) -> Result<(), Error> {
+    let job = watch::until_end(client, id).await?;
+    if screen.is_json() {
+        screen.json(&job)?;
+    } else {
+        report::result(&job, screen)?;
+    }
+    match job.state {
+        JobState::Succeeded => Ok(()),
+        _ => Err(Error::Job { id: job.id.to_string(), what: report::end(&job) }),
+    }
+}
+
+async fn decide(client: &Client, id: JobId, what: &str, screen: &mut Screen) -> Result<(), Error> {
+    let job: JobView = client.post(&format!("jobs/{id}/{what}"), &serde_json::json!({})).await?;
+    if screen.is_json() {
+        return screen.json(&job);
+    }
+    let more = if job.cancel_requested && !job.state.is_final() { ", and will end soon" } else { "" };
+    screen.line(format!("Job {} is now {}{more}.", job.id, word(&job.state)))
+}
+
+fn row(job: &JobView) -> Vec<String> {
+    let note = match (&job.error, &job.message) {
+        (Some(error), _) => error.message.clone(),
+        (None, Some(message)) => message.clone(),
+        (None, None) => "-".to_owned(),
+    };
+    vec![
+        job.id.to_string(),
+        word(&job.kind),
+        job.directory.name.clone(),
+        word(&job.state),
+        time(job.created_at),
+        if job.kind == Kind::Import { job.progress.entries_read.to_string() } else { "-".to_owned() },
+        note,
+    ]
+}

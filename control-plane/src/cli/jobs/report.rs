@@ -1,0 +1,160 @@
+//! Telling people what came of a job.
+
+use serde_json::Value;
+
+use super::super::super::api::jobs::{JobState, JobView, Kind};
+use super::super::error::Error;
+use super::super::screen::{Screen, plain, time, time_or, word};
+
+/// Names of an import's figures, in the order in which they are told.
+const FIGURES: [(&str, &str); 12] = [
+    ("users", "users in the directory"),
+    ("groups", "groups in the directory"),
+    ("created", "new accounts"),
+    ("updated", "changed accounts"),
+    ("returned", "accounts that came back"),
+    ("unchanged", "unchanged accounts"),
+    ("missing", "newly marked missing"),
+    ("conflicts", "conflicts of user names"),
+    ("members_resolved", "members of groups"),
+    ("members_unresolved", "members outside of the imported scope"),
+    ("referrals", "referrals not followed"),
+    ("unusable", "entries that could not be used"),
+];
+
+/// Prints a job and what came of it.
+pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
+    let mut fields = vec![
+        ("id", job.id.to_string()),
+        ("kind", word(&job.kind)),
+        ("directory", job.directory.name.clone()),
+        ("state", word(&job.state)),
+        ("started by", job.created_by.clone()),
+        ("created", time(job.created_at)),
+        ("started", time_or(job.started_at, "not yet")),
+        ("finished", time_or(job.finished_at, "not yet")),
+        ("deadline", time(job.deadline)),
+        ("attempt", job.attempt.to_string()),
+        ("entries read", job.progress.entries_read.to_string()),
+    ];
+    fields.extend(job.message.clone().map(|message| ("note", message)));
+    fields.extend(job.decided_by.clone().map(|name| ("decided by", name)));
+    screen.fields(job, &fields)?;
+    if screen.is_json() {
+        return Ok(());
+    }
+    screen.line("")?;
+    if matches!(job.state, JobState::Failed | JobState::Held) {
+        screen.line(format!("The job {}.", end(job)))?;
+    }
+    result(job, screen)
+}
+
+/// Prints what came of a job.
+pub(super) fn result(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
+    let nothing = Value::Null;
+    let result = job.result.as_ref().unwrap_or(&nothing);
+    match job.kind {
+        Kind::Import => import(result, screen),
+        Kind::TestConnection => {
+            let failed = job.error.as_ref().and_then(|error| error.checks.clone());
+            let passed = || result["checks"].as_array().cloned().unwrap_or_default();
+            failed.unwrap_or_else(passed).iter().try_for_each(|row| check(row, screen))
+        }
+        Kind::LookupUser if result.is_null() => Ok(()),
+        Kind::LookupUser => lookup(result, screen),
+    }
+}
+
+/// How a job ended or stands, as the end of a sentence.
+pub(super) fn end(job: &JobView) -> String {
+    match (job.state, &job.error) {
+        (JobState::Failed, Some(error)) => match &error.cure {
+            Some(cure) => format!("failed: {}\n  {}", plain(&error.message), plain(cure)),
+            None => format!("failed: {}", plain(&error.message)),
+        },
+        (JobState::Held, _) => {
+            let reason = job.hold.as_ref().and_then(|hold| hold["reason"].as_str()).unwrap_or("a safeguard stopped it");
+            format!(
+                "is held: {}\n  Let it go on with `postern jobs approve {id}`, or end it with `postern jobs reject {id}`.",
+                plain(reason),
+                id = job.id
+            )
+        }
+        (JobState::Canceled, _) => "was canceled".to_owned(),
+        (state, _) => format!("is {}", word(&state)),
+    }
+}
+
+fn import(result: &Value, screen: &mut Screen) -> Result<(), Error> {
+    for (key, words) in FIGURES {
+        if let Some(figure) = result[key].as_u64().filter(|figure| *figure > 0 || matches!(key, "users" | "groups")) {
+            screen.line(format!("{figure:>9}  {words}"))?;
+        }
+    }
+    for sample in result["conflict_samples"].as_array().into_iter().flatten() {
+        let text = |key: &str| plain(sample[key].as_str().unwrap_or("?"));
+        screen.line(format!("conflict: {} of {} is held by {}", text("user_name"), text("dn"), text("held_by_dn")))?;
+    }
+    for sample in result["unusable_samples"].as_array().into_iter().flatten() {
+        screen.line(format!("not usable: {}", value(sample)))?;
+    }
+    Ok(())
+}
+
+fn check(row: &Value, screen: &mut Screen) -> Result<(), Error> {
+    let text = |key: &str| plain(row[key].as_str().unwrap_or_default());
+    let mark = match row["state"].as_str() {
+        Some("passed") => "ok  ",
+        Some("warned") => "warn",
+        Some("skipped") => "skip",
+        _ => "FAIL",
+    };
+    let elapsed = row["elapsed_ms"].as_u64().unwrap_or_default();
+    screen.line(format!("{mark}  {:<14}  {} ({elapsed} ms)", text("name"), text("detail")))?;
+    match row["cure"].as_str() {
+        Some(cure) if !cure.is_empty() => screen.line(format!("      {}", plain(cure))),
+        _ => Ok(()),
+    }
+}
+
+fn lookup(result: &Value, screen: &mut Screen) -> Result<(), Error> {
+    let user = &result["user"];
+    let mut rows =
+        vec![vec!["dn".to_owned(), value(&user["dn"])], vec!["external id".to_owned(), value(&user["external_id"])]];
+    rows.extend(attributes(&user["attributes"]));
+    screen.table(&["attribute", "value"], rows)?;
+    if let Some(mapped) = result["mapped"].as_object() {
+        screen.line("")?;
+        let known = mapped.iter().filter(|(name, value)| *name != "attributes" && !value.is_null());
+        screen.table(&["becomes", "value"], known.map(|(name, shown)| vec![name.clone(), value(shown)]))?;
+    }
+    let groups: Vec<&Value> = result["groups"].as_array().into_iter().flatten().collect();
+    screen.line("")?;
+    if groups.is_empty() {
+        return screen.line("in no group");
+    }
+    screen.table(&["group"], groups.iter().map(|group| vec![value(&group["dn"])]))
+}
+
+/// A row for each value of each attribute; the name stands at the first.
+pub(in super::super) fn attributes(attributes: &Value) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for (name, values) in attributes.as_object().into_iter().flatten() {
+        for (number, shown) in values.as_array().into_iter().flatten().enumerate() {
+            rows.push(vec![if number == 0 { name.clone() } else { String::new() }, value(shown)]);
+        }
+    }
+    rows
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        Value::Object(binary) if binary.contains_key("base64") => {
+            format!("(binary) {}", binary["base64"].as_str().unwrap_or_default())
+        }
+        other => other.to_string(),
+    }
+}

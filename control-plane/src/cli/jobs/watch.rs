@@ -1,0 +1,162 @@
+//! Watching a job to its end: server-sent events, asking every second where they do not come through.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use indicatif::{ProgressBar, ProgressStyle};
+use postern_runtime::clock::{Clock as _, SystemClock};
+use postern_store::JobId;
+
+use super::super::super::api::jobs::{JobState, JobView, Kind};
+use super::super::client::Client;
+use super::super::error::Error;
+use super::super::screen::{plain, word};
+
+/// How often to ask where events do not come through.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// For so long a control plane that restarts may be away.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest line of an event stream that is still believed.
+const MAX_LINE_BYTES: usize = 1024 * 1024;
+const BAR: &str = "{spinner} {msg} {wide_bar} {human_pos}/{human_len}  {eta} left";
+const SPINNER: &str = "{spinner} {msg} {human_pos} entries";
+
+/// The job at its end, or when somebody must decide about it.
+pub(super) async fn until_end(client: &Client, id: JobId) -> Result<JobView, Error> {
+    let first: JobView = client.get(&format!("jobs/{id}"), &[]).await?;
+    let mut display = Display::new(expected(client, &first).await);
+    display.show(&first);
+    let mut job = first;
+    let mut away = Duration::ZERO;
+    while !is_over(job.state) {
+        // The stream ends with the job, with the server, or never came; in the latter cases ask, then try it again.
+        if let Ok(response) = client.events(&format!("jobs/{id}/events")).await {
+            let mut events = std::pin::pin!(events(response.bytes_stream().map(|piece| piece.map_err(drop))));
+            while let Some(told) = events.next().await {
+                display.show(&told);
+                job = told;
+                away = Duration::ZERO;
+                if is_over(job.state) {
+                    break;
+                }
+            }
+        }
+        if is_over(job.state) {
+            break;
+        }
+        SystemClock.sleep(ASK_INTERVAL).await;
+        match client.get(&format!("jobs/{id}"), &[]).await {
+            Ok(told) => {
+                job = told;
+                away = Duration::ZERO;
+                display.show(&job);
+            }
+            Err(Error::Refused(document)) if document.status < 500 => return Err(Error::Refused(document)),
+            Err(error) if away >= PATIENCE => return Err(error),
+            Err(_) => away += ASK_INTERVAL,
+        }
+    }
+    display.clear();
+    Ok(job)
+}
+
+fn is_over(state: JobState) -> bool {
+    state.is_final() || state == JobState::Held
+}
+
+/// How many entries an import will read, judged by the last one.
+async fn expected(client: &Client, job: &JobView) -> Option<u64> {
+    if job.kind != Kind::Import {
+        return None;
+    }
+    let query = [
+        ("directory", job.directory.id.to_string()),
+        ("kind", word(&Kind::Import)),
+        ("state", word(&JobState::Succeeded)),
+    ];
+    let last: Vec<JobView> = client.list("jobs", &query, Some(1)).await.ok()?;
+    let result = last.first()?.result.as_ref()?;
+    Some(result["users"].as_u64()? + result["groups"].as_u64()?).filter(|entries| *entries > 0)
+}
+
+/// The jobs that an event stream tells.
+fn events<E>(pieces: impl Stream<Item = Result<bytes::Bytes, E>>) -> impl Stream<Item = JobView> {
+    let pieces = Box::pin(pieces);
+    futures_util::stream::unfold((pieces, Vec::new()), |(mut pieces, mut buffer)| async move {
+        loop {
+            if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                if let Some(job) = job_of(&line) {
+                    return Some((job, (pieces, buffer)));
+                }
+                continue;
+            }
+            let piece = pieces.next().await?.ok()?;
+            buffer.extend_from_slice(&piece);
+            if buffer.len() > MAX_LINE_BYTES {
+                return None;
+            }
+        }
+    })
+}
+
+fn job_of(line: &[u8]) -> Option<JobView> {
+    serde_json::from_slice(line.strip_prefix(b"data:")?).ok()
+}
+
+/// The bar on standard error; nothing where that is no terminal.
+struct Display {
+    bar: ProgressBar,
+}
+
+impl Display {
+    fn new(expected: Option<u64>) -> Self {
+        let bar = expected.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        let template = if expected.is_some() { BAR } else { SPINNER };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar }
+    }
+
+    fn show(&mut self, job: &JobView) {
+        let progress = &job.progress;
+        // A directory that has grown is no reason to stand at 100 %.
+        if self.bar.length().is_some_and(|length| length < progress.entries_read) {
+            self.bar.set_length(progress.entries_read);
+        }
+        self.bar.set_position(progress.entries_read);
+        let doing = match (job.state, &job.message, &progress.phase) {
+            (JobState::Running, _, Some(phase)) => format!("{phase}, {:.0} entries/s", progress.rate_per_second),
+            (_, Some(message), _) => plain(message),
+            (state, None, _) => word(&state),
+        };
+        self.bar.set_message(doing);
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn events_are_put_together_from_pieces() {
+        let job = super::super::super::tests::sample_job();
+        let text = format!(": hello\n\nevent: job\nid: 1\ndata: {}\n\n", serde_json::to_string(&job).unwrap());
+        let pieces: Vec<Result<bytes::Bytes, ()>> =
+            text.as_bytes().chunks(7).map(|piece| Ok(bytes::Bytes::copy_from_slice(piece))).collect();
+        let told: Vec<JobView> = events(futures_util::stream::iter(pieces)).collect().await;
+        assert_eq!(told, [job]);
+    }
+
+    #[tokio::test]
+    async fn a_cut_stream_just_ends() {
+        let pieces: Vec<Result<bytes::Bytes, ()>> = vec![Ok("data: {\"id\"".into()), Err(())];
+        assert_eq!(events(futures_util::stream::iter(pieces)).count().await, 0);
+    }
+}

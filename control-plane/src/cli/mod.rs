@@ -1,0 +1,184 @@
+//! The command line `postern`: the server, and everything an administrator does through its API. One file a resource.
+
+mod accounts;
+mod agents;
+mod client;
+mod completions;
+mod credentials;
+mod directories;
+mod docs;
+mod enrollment_tokens;
+mod error;
+mod groups;
+mod jobs;
+mod login;
+mod organizations;
+mod screen;
+pub mod serve;
+mod tokens;
+mod users;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use postern_runtime::tls;
+use secrecy::SecretString;
+
+use client::Client;
+use error::Error;
+use screen::Screen;
+
+const AFTER_HELP: &str = "\
+Start with `postern serve`, then `postern organizations create NAME`, which prints the first token. Give it to \
+`postern login`, or set POSTERN_TOKEN.
+
+Exit codes: 0 done; 1 failed, or the watched job failed, was held or canceled; 2 wrong usage; 64 bad configuration.";
+
+/// The Postern control plane: provisions a cloud identity service from LDAP directories behind firewalls
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Control plane")]
+struct Global {
+    /// Address of the control plane's API [default: that of `postern login`, or http://127.0.0.1:8080]
+    #[arg(long, global = true, env = "POSTERN_URL", value_name = "URL")]
+    url: Option<String>,
+    /// API token [default: that of `postern login`]. Other users of this machine can read command lines: prefer the
+    /// environment variable
+    #[arg(long, global = true, env = "POSTERN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<SecretString>,
+    /// Certificate authority of the API's certificate, PEM, beside those that this machine trusts
+    #[arg(long, global = true, env = "POSTERN_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Print JSON, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the control plane
+    Serve(serve::ServeArgs),
+    /// Create and list organizations, on the control plane's own machine
+    #[command(subcommand)]
+    Organizations(organizations::Command),
+    /// Remember the address of a control plane and a token
+    Login(login::Args),
+    /// API tokens of administrators and scripts
+    #[command(subcommand)]
+    Tokens(tokens::Command),
+    /// One-time tokens with which agents enroll
+    #[command(subcommand)]
+    EnrollmentTokens(enrollment_tokens::Command),
+    /// Agents inside the sites
+    #[command(subcommand)]
+    Agents(agents::Command),
+    /// LDAP directories that agents serve
+    #[command(subcommand)]
+    Directories(directories::Command),
+    /// Imports, connection tests and look-ups
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// What directories returned, entry by entry
+    #[command(subcommand)]
+    Accounts(accounts::Command),
+    /// The organization's users
+    #[command(subcommand)]
+    Users(users::Command),
+    /// The organization's groups
+    #[command(subcommand)]
+    Groups(groups::Command),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Print the reference documents
+    #[command(subcommand, hide = true)]
+    Docs(docs::Command),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    tls::install_crypto_provider();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("postern: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(args).await,
+            command => finish(run(&cli.global, command, Box::new(std::io::stdout())).await),
+        }
+    })
+}
+
+/// Runs any command but `serve`, and prints what it has to say to `out`.
+async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> Result<(), Error> {
+    let mut screen = Screen::new(out, global.json);
+    let client = || Client::new(global);
+    match command {
+        Command::Serve(_) => Err(Error::Usage("serve cannot be run from here".to_owned())),
+        Command::Organizations(command) => organizations::run(command, &mut screen).await,
+        Command::Login(args) => login::run(args, global, &mut screen).await,
+        Command::Tokens(command) => tokens::run(command, &client()?, &mut screen).await,
+        Command::EnrollmentTokens(command) => enrollment_tokens::run(command, &client()?, &mut screen).await,
+        Command::Agents(command) => agents::run(command, &client()?, &mut screen).await,
+        Command::Directories(command) => directories::run(command, &client()?, &mut screen).await,
+        Command::Jobs(command) => jobs::run(command, &client()?, &mut screen).await,
+        Command::Accounts(command) => accounts::run(command, &client()?, &mut screen).await,
+        Command::Users(command) => users::run(command, &client()?, &mut screen).await,
+        Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
+        Command::Completions(args) => completions::run(args, &mut screen),
+        Command::Docs(command) => docs::run(command, &mut screen),
+    }
+}
+
+fn finish(result: Result<(), Error>) -> ExitCode {
+    match result {
+        // Whoever reads our output has read enough.
+        Ok(()) | Err(Error::OutputClosed) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("postern: {}", error.explain());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// How much of a list to print.
+#[derive(Clone, Copy, Debug, Args)]
+struct Limit {
+    /// Print at most this many
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Print all, however many
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+impl Limit {
+    fn most(self) -> Option<usize> {
+        (!self.all).then_some(self.limit as usize)
+    }
+}
+
+/// Tells that something was done to one thing.
+fn done(screen: &mut Screen, id: &impl ToString, what: &str, sentence: &str) -> Result<(), Error> {
+    if screen.is_json() {
+        return screen.json(&serde_json::json!({ "id": id.to_string(), what: true }));
+    }
+    screen.line(sentence)
+}

@@ -1,0 +1,142 @@
+//! `postern organizations`: works on the database itself, with or without a server beside it, because a new control
+//! plane has no token yet.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use postern_runtime::clock::{Clock as _, SystemClock};
+use postern_store::{NewApiToken, Organization, OrganizationId, PageRequest, Role, Store};
+use secrecy::SecretString;
+
+use super::super::api::auth::new_token;
+use super::error::Error;
+use super::screen::{Screen, time};
+use crate::{config, secrets};
+
+/// Name of the token that comes with an organization.
+const FIRST_TOKEN: &str = "first owner";
+/// More organizations than anybody reads.
+const MAX_LISTED: u32 = 10_000;
+
+/// Commands of `postern organizations`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create an organization and print its first owner token, alone on the last line
+    #[command(after_help = "The token is shown once. It works also while the server runs.")]
+    Create {
+        /// Name of the organization, unique in this control plane
+        name: String,
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Print another owner token of an organization, where all others are lost
+    CreateToken {
+        /// Name of the organization
+        name: String,
+        #[command(flatten)]
+        database: Database,
+    },
+    /// List the organizations of this control plane
+    List {
+        #[command(flatten)]
+        database: Database,
+    },
+}
+
+/// Where the database is, as for `postern serve`.
+#[derive(Debug, Args)]
+pub(super) struct Database {
+    /// Folder of the database [default: /var/lib/postern or ./postern-data]
+    #[arg(long, value_name = "DIR", env = "POSTERN__DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// PostgreSQL, postgres://…; without it the SQLite file in the data folder
+    #[arg(long, value_name = "URL", env = "POSTERN__DATABASE_URL", hide_env_values = true)]
+    database_url: Option<SecretString>,
+}
+
+impl Database {
+    async fn open(&self) -> Result<Store, Error> {
+        let folder = self.data_dir.clone().unwrap_or_else(config::default_data_dir);
+        let url = config::database(self.database_url.as_ref(), &folder).map_err(Error::Configuration)?;
+        if self.database_url.is_none() {
+            std::fs::create_dir_all(&folder).map_err(|source| Error::Io { what: "making the data folder", source })?;
+        }
+        Store::open(&url).await.map_err(Error::Store)
+    }
+}
+
+pub(super) async fn run(command: Command, screen: &mut Screen) -> Result<(), Error> {
+    let now = SystemClock.now();
+    match command {
+        Command::Create { name, database } => {
+            let name = valid_name(&name)?;
+            let store = database.open().await?;
+            let created = store.create_organization(&name, now).await;
+            let organization = created.map_err(|error| match error {
+                postern_store::Error::Conflict { .. } => Error::OrganizationExists { name },
+                other => Error::Store(other),
+            })?;
+            hand_out(&store, &organization, now, screen).await
+        }
+        Command::CreateToken { name, database } => {
+            let store = database.open().await?;
+            let found = store.find_organization(&name).await.map_err(Error::Store)?;
+            let organization = found.ok_or(Error::NoOrganization { name })?;
+            hand_out(&store, &organization, now, screen).await
+        }
+        Command::List { database } => {
+            let store = database.open().await?;
+            let page = store.list_organizations(&PageRequest::first(MAX_LISTED)).await.map_err(Error::Store)?;
+            let rows: Vec<Row> = page.items.into_iter().map(Row::from).collect();
+            screen.list(&rows, &["name", "id", "created"], |row| {
+                vec![row.name.clone(), row.id.to_string(), time(row.created_at)]
+            })
+        }
+    }
+}
+
+/// An organization as it is listed.
+#[derive(serde::Serialize)]
+struct Row {
+    id: OrganizationId,
+    name: String,
+    created_at: Timestamp,
+}
+
+impl From<Organization> for Row {
+    fn from(organization: Organization) -> Self {
+        Self { id: organization.id, name: organization.name, created_at: organization.created_at }
+    }
+}
+
+fn valid_name(name: &str) -> Result<String, Error> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        return Err(Error::Usage("the name of an organization is 1 to 100 characters on one line".to_owned()));
+    }
+    Ok(name.to_owned())
+}
+
+/// Makes an owner token and prints it alone on the last line, where scripts find it.
+async fn hand_out(
+    store: &Store,
+    organization: &Organization,
+    now: Timestamp,
+    screen: &mut Screen,
+) -> Result<(), Error> {
+    let token = new_token();
+    let new =
+        NewApiToken { name: FIRST_TOKEN.to_owned(), hash: secrets::hash(&token), role: Role::Owner, expires_at: None };
+    let made = store.create_api_token(organization.id, new, now).await.map_err(Error::Store)?;
+    if screen.is_json() {
+        return screen.json(&serde_json::json!({
+            "organization_id": organization.id, "organization": organization.name, "id": made.id, "token": token,
+        }));
+    }
+    screen.line(format!(
+        "Organization {} ({}). Its owner token is shown only now:",
+        organization.name, organization.id
+    ))?;
+    screen.line(token)
+}

@@ -1,0 +1,112 @@
+//! `postern tokens`: API tokens of administrators and scripts.
+
+use clap::Subcommand;
+use jiff::{SignedDuration, Timestamp};
+use postern_runtime::clock::{Clock as _, SystemClock};
+use postern_store::ApiTokenId;
+
+use super::super::api::auth::Role;
+use super::super::api::tokens::{CreatedToken, TokenRequest, TokenView};
+use super::client::Client;
+use super::error::Error;
+use super::screen::{Screen, time_or, word};
+
+/// Commands of `postern tokens`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a token and print it, alone on the last line
+    #[command(after_help = "The token is shown once. Only owners create and revoke tokens.")]
+    Create {
+        /// What to call it: who or what uses it
+        name: String,
+        /// What it may do
+        #[arg(long, value_enum, default_value = "operator")]
+        role: Role,
+        /// Refuse it after this time, like 12h, 90d [default: never]
+        #[arg(long, value_name = "TIME", value_parser = lifetime)]
+        expires_in: Option<SignedDuration>,
+    },
+    /// List the tokens
+    List,
+    /// Refuse a token from now on
+    Revoke {
+        /// Id of the token
+        id: ApiTokenId,
+    },
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    match command {
+        Command::Create { name, role, expires_in } => {
+            let request = TokenRequest { name, role, expires_at: expires_in.map(from_now).transpose()? };
+            let created: CreatedToken = client.post("tokens", &request).await?;
+            if screen.is_json() {
+                return screen.json(&created);
+            }
+            let until = time_or(created.view.expires_at, "revoked");
+            screen.line(format!(
+                "Token {} ({}), valid until {until}. It is shown only now:",
+                created.view.id,
+                word(&role)
+            ))?;
+            screen.line(created.token)
+        }
+        Command::List => {
+            let tokens: Vec<TokenView> = client.list("tokens", &[], None).await?;
+            let head = ["id", "name", "role", "created", "last used", "expires", "revoked"];
+            screen.list(&tokens, &head, |token| {
+                vec![
+                    token.id.to_string(),
+                    token.name.clone(),
+                    word(&token.role),
+                    time_or(Some(token.created_at), "-"),
+                    time_or(token.last_used_at, "never"),
+                    time_or(token.expires_at, "never"),
+                    time_or(token.revoked_at, "-"),
+                ]
+            })
+        }
+        Command::Revoke { id } => {
+            client.delete(&format!("tokens/{id}")).await?;
+            super::done(screen, &id, "revoked", "The token is refused from now on.")
+        }
+    }
+}
+
+/// A time like `45s`, `30m`, `12h` or `90d`.
+pub(super) fn lifetime(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || "give a time like 45s, 30m, 12h or 90d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    if number == 0 {
+        return Err(wrong());
+    }
+    Ok(SignedDuration::from_secs(i64::from(number) * seconds))
+}
+
+/// The time so much later.
+pub(super) fn from_now(lifetime: SignedDuration) -> Result<Timestamp, Error> {
+    let end = SystemClock.now().checked_add(lifetime);
+    end.map_err(|_| Error::Usage("that time is beyond the calendar".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        assert_eq!(lifetime("90d").unwrap(), SignedDuration::from_hours(90 * 24));
+        assert_eq!(lifetime("30m").unwrap(), SignedDuration::from_mins(30));
+        for wrong in ["", "d", "12", "0h", "-1h", "1w", "ü"] {
+            assert!(lifetime(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `postern users`: the organization's users.
+
+use clap::Subcommand;
+use postern_store::UserId;
+
+use super::super::api::accounts::AccountView;
+use super::super::api::users::{UserDetail, UserView};
+use super::Limit;
+use super::client::Client;
+use super::error::Error;
+use super::jobs::attributes;
+use super::screen::{Screen, text_or, time, time_or};
+
+/// Commands of `postern users`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List users
+    List {
+        /// Begin of a user name, display name or e-mail address [default: all users]
+        query: Option<String>,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Show a user with its accounts and groups
+    Show {
+        /// Id or user name of the user
+        user: String,
+    },
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    match command {
+        Command::List { query, limit } => {
+            let query: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
+            let users: Vec<UserView> = client.list("users", &query, limit.most()).await?;
+            screen.list(&users, &["user name", "display name", "e-mail", "active", "id"], |user| {
+                vec![
+                    user.user_name.clone(),
+                    text_or(user.display_name.as_deref(), "-"),
+                    text_or(user.email.as_deref(), "-"),
+                    yes_no(user.active).to_owned(),
+                    user.id.to_string(),
+                ]
+            })
+        }
+        Command::Show { user } => {
+            let id = match user.parse::<UserId>() {
+                Ok(id) => id,
+                Err(_) => find(client, &user).await?,
+            };
+            show(&client.get(&format!("users/{id}"), &[]).await?, screen)
+        }
+    }
+}
+
+/// The user of this very name; the list finds all that begin so.
+async fn find(client: &Client, name: &str) -> Result<UserId, Error> {
+    let found: Vec<UserView> = client.list("users", &[("query", name.to_owned())], None).await?;
+    let folded = name.to_lowercase();
+    let exact = found.iter().find(|user| user.user_name.to_lowercase() == folded);
+    exact.map(|user| user.id).ok_or_else(|| Error::Nothing { what: "user", name: name.to_owned() })
+}
+
+fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
+    let user = &detail.user;
+    let groups: Vec<&str> = detail.groups.iter().map(|group| group.display_name.as_str()).collect();
+    screen.fields(
+        detail,
+        &[
+            ("user name", user.user_name.clone()),
+            ("id", user.id.to_string()),
+            ("display name", text_or(user.display_name.as_deref(), "-")),
+            ("given name", text_or(user.given_name.as_deref(), "-")),
+            ("family name", text_or(user.family_name.as_deref(), "-")),
+            ("e-mail", text_or(user.email.as_deref(), "-")),
+            ("active", yes_no(user.active).to_owned()),
+            ("groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }),
+            ("created", time(user.created_at)),
+            ("changed", time(user.updated_at)),
+        ],
+    )?;
+    if !screen.is_json() {
+        for shown in &detail.accounts {
+            screen.line("")?;
+            account(shown, screen)?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints an account with its attributes.
+pub(super) fn account(account: &AccountView, screen: &mut Screen) -> Result<(), Error> {
+    screen.line(format!("account {} in {}", account.id, super::screen::plain(&account.directory.name)))?;
+    let mut rows = vec![
+        vec!["dn".to_owned(), account.dn.clone()],
+        vec!["external id".to_owned(), account.external_id.clone()],
+        vec!["missing since".to_owned(), time_or(account.missing_since, "-")],
+    ];
+    rows.extend(account.conflict.iter().map(|name| vec!["conflict".to_owned(), format!("{name} is taken")]));
+    rows.extend(attributes(&serde_json::from_str(account.attributes.0.get())?));
+    screen.table(&["attribute", "value"], rows)
+}
+
+/// For people.
+pub(super) fn yes_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
