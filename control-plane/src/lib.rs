@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The Postern control plane: the agents' side door (`gateway`), the work that administrators ask for (`jobs`), what an
+//! import leaves behind (`intake`, `identity`), the API and the command line.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod gateway;
+mod http;
+pub mod identity;
+pub mod intake;
+pub mod jobs;
+pub mod pki;
+pub mod secrets;
+mod upkeep;
+pub mod wire;

@@ -1,0 +1,245 @@
+//! Wiring: what a control plane consists of, in the order in which it comes up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use postern_runtime::clock::SharedClock;
+use postern_runtime::lifecycle::{self, Shutdown};
+use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor};
+use postern_store::{AgentId, Store};
+use rustls::ServerConfig;
+
+use crate::api::{self, Api, Changes, Door, Gate, Metrics};
+use crate::config::{Config, PublicAddress};
+use crate::gateway::listener::{self, Limits, Listener};
+use crate::gateway::registry::Registry;
+use crate::gateway::{Gateway, Parts, Service, revocation};
+use crate::jobs::dispatch::Dispatcher;
+use crate::jobs::reach::Reach;
+use crate::pki::{self, GATEWAY_LIFETIME, Pki};
+use crate::{http, upkeep};
+
+/// Why the control plane cannot start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder cannot be made.
+    #[error("cannot create the data folder {path}; make it writable or choose another --data-dir")]
+    DataDir {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("cannot open the database")]
+    Store(#[source] postern_store::Error),
+    /// The certificate authority cannot be opened.
+    #[error("cannot open the certificate authority")]
+    Pki(#[source] pki::Error),
+    /// The gateway cannot listen.
+    #[error("cannot start the gateway")]
+    Gateway(#[source] listener::Error),
+    /// The API cannot be served.
+    #[error("cannot start the API")]
+    Api(#[source] http::Error),
+    /// Signals cannot be heard.
+    #[error("cannot wait for signals")]
+    Signals(#[source] lifecycle::Error),
+    /// An address cannot be read back.
+    #[error("cannot tell which port was given")]
+    Address(#[source] std::io::Error),
+    /// A task without which nothing goes on has failed.
+    #[error("the control plane has stopped")]
+    Failed(#[source] CriticalFailure),
+}
+
+impl Error {
+    /// Whether starting again without changing the configuration is useless.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::DataDir { .. } | Self::Pki(_) => true,
+            Self::Api(error) => !matches!(error, http::Error::Listen { .. }),
+            Self::Store(_) | Self::Gateway(_) | Self::Signals(_) | Self::Address(_) | Self::Failed(_) => false,
+        }
+    }
+}
+
+/// What the parts of a running control plane share.
+#[derive(Debug)]
+pub struct App {
+    /// The records.
+    pub store: Store,
+    /// The certificate authority.
+    pub pki: Arc<Pki>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Who is connected.
+    pub registry: Arc<Registry>,
+    /// Which directories can be reached from here.
+    pub reach: Arc<Reach>,
+    /// Gives jobs to agents.
+    pub dispatcher: Arc<Dispatcher>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where agents reach the gateway.
+    pub public: PublicAddress,
+    /// All tasks.
+    pub supervisor: Supervisor,
+}
+
+impl Gate for App {
+    fn door(&self) -> Door {
+        Door { address: self.public.to_string(), ca_sha256: self.pki.ca_sha256() }
+    }
+
+    fn cut(&self, agent: AgentId) {
+        self.registry.cut(agent);
+    }
+}
+
+/// A control plane that serves.
+#[derive(Debug)]
+pub struct Server {
+    /// Its parts.
+    pub app: Arc<App>,
+    /// Where the API is.
+    pub api: SocketAddr,
+    /// Where agents are awaited.
+    pub gateway: SocketAddr,
+}
+
+impl Server {
+    /// Opens everything, in an order in which nothing is announced before it works, and serves.
+    pub async fn start(config: Config, clock: SharedClock, shutdown: Shutdown) -> Result<Self, Error> {
+        let supervisor = Supervisor::with_clock(shutdown.clone(), Arc::clone(&clock));
+        let source = |source| Error::DataDir { path: config.data_dir.clone(), source };
+        std::fs::create_dir_all(&config.data_dir).map_err(source)?;
+        let store = Store::open(&config.database).await.map_err(Error::Store)?;
+        let pki = Arc::new(Pki::open(&config.pki_dir, clock.now()).map_err(Error::Pki)?);
+        let gateway_listener = listener::bind(config.gateway_listen).map_err(Error::Gateway)?;
+        let gateway = gateway_listener.local_addr().map_err(Error::Address)?;
+        let mut public = config.gateway_public.clone();
+        if public.port == 0 {
+            public.port = gateway.port();
+        }
+        let reach = Arc::<Reach>::default();
+        let dispatcher =
+            Dispatcher::new(store.clone(), Arc::clone(&clock), Arc::clone(&reach), supervisor.clone(), config.lease);
+        let dispatcher = Arc::new(dispatcher);
+        let app = Arc::new(App {
+            store,
+            pki,
+            clock,
+            registry: Arc::default(),
+            reach,
+            dispatcher,
+            config: Arc::new(config),
+            public,
+            supervisor,
+        });
+        let api_listener = http::bind(app.config.listen).await.map_err(Error::Api)?;
+        let api = api_listener.local_addr().map_err(Error::Address)?;
+        app.serve_gateway(gateway_listener)?;
+        app.serve_api(api_listener)?;
+        app.dispatcher.start();
+        upkeep::start(&app);
+        Ok(Self { app, api, gateway })
+    }
+
+    /// The one line that says where everything is.
+    pub fn ready_line(&self) -> String {
+        let scheme = if self.app.config.api_tls.is_some() { "https" } else { "http" };
+        format!(
+            "postern is ready: API {scheme}://{}, agents {} (told to dial {}), data in {}",
+            self.api,
+            self.gateway,
+            self.app.public,
+            self.app.config.data_dir.display()
+        )
+    }
+
+    /// Waits for the end, which a signal or a critical failure brings about.
+    pub async fn join(self) -> Result<(), Error> {
+        let ended = self.app.supervisor.join().await.map_err(Error::Failed);
+        self.app.store.close().await;
+        ended
+    }
+}
+
+impl App {
+    fn serve_gateway(self: &Arc<Self>, listener: tokio::net::TcpListener) -> Result<(), Error> {
+        let tls = Arc::new(ArcSwap::new(self.gateway_tls()?));
+        let gateway = Gateway::new(Parts {
+            store: self.store.clone(),
+            pki: Arc::clone(&self.pki),
+            clock: Arc::clone(&self.clock),
+            registry: Arc::clone(&self.registry),
+            reach: Arc::clone(&self.reach),
+            dispatcher: Arc::clone(&self.dispatcher),
+            supervisor: self.supervisor.clone(),
+            certificate_lifetime: self.config.agent_certificate_lifetime,
+            heartbeat_interval: self.config.heartbeat_interval,
+        });
+        let limits = Limits { connections: self.config.max_connections };
+        let service = Arc::new(Service::new(gateway));
+        let accepting = Listener::new(Arc::clone(&tls), service, self.supervisor.clone(), limits);
+        self.supervisor.spawn_critical("gateway.listener", OnCancel::Finish, accepting.run(listener));
+        let app = Arc::clone(self);
+        self.supervisor.spawn_restarting("gateway.certificate", OnCancel::Abort, move || {
+            Arc::clone(&app).renew_gateway_certificate(Arc::clone(&tls))
+        });
+        let app = Arc::clone(self);
+        self.supervisor.spawn_restarting("gateway.revocation", OnCancel::Abort, move || {
+            revocation::watch(app.store.clone(), Arc::clone(&app.registry), Arc::clone(&app.clock))
+        });
+        Ok(())
+    }
+
+    fn serve_api(self: &Arc<Self>, listener: tokio::net::TcpListener) -> Result<(), Error> {
+        let tls = self.config.api_tls.as_ref().map(http::tls_config).transpose().map_err(Error::Api)?;
+        let (metrics, changes) = (Metrics::install(), Changes::default());
+        let router = api::router(Api {
+            store: self.store.clone(),
+            clock: Arc::clone(&self.clock),
+            gate: Arc::<Self>::clone(self),
+            changes: changes.clone(),
+            metrics: metrics.clone(),
+            shutdown: self.supervisor.shutdown().clone(),
+        });
+        let serving = http::serve(listener, tls, router, self.supervisor.clone());
+        self.supervisor.spawn_critical("api.listener", OnCancel::Finish, serving);
+        let clock = Arc::clone(&self.clock);
+        self.supervisor
+            .spawn_restarting("api.metrics", OnCancel::Abort, move || metrics.clone().upkeep(Arc::clone(&clock)));
+        let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
+        self.supervisor.spawn_restarting("api.changes", OnCancel::Abort, move || {
+            changes.clone().listen(store.clone(), Arc::clone(&clock))
+        });
+        Ok(())
+    }
+
+    /// A fresh certificate for the gateway, for every name by which it may be dialled.
+    fn gateway_tls(&self) -> Result<Arc<ServerConfig>, Error> {
+        let mut names = vec![self.public.host.clone()];
+        for always in ["localhost", "127.0.0.1", "::1"] {
+            if !names.iter().any(|name| name == always) {
+                names.push(always.to_owned());
+            }
+        }
+        let made = self.pki.gateway_certificate(&names, self.clock.now()).map_err(Error::Pki)?;
+        listener::tls_config(&self.pki, made).map_err(Error::Gateway)
+    }
+
+    /// Exchanges the gateway's certificate at two thirds of its life; connections that are open go on.
+    async fn renew_gateway_certificate(self: Arc<Self>, tls: Arc<ArcSwap<ServerConfig>>) -> Result<(), Error> {
+        const PERIOD: Duration = Duration::from_secs(GATEWAY_LIFETIME.as_secs() / 3 * 2);
+        loop {
+            self.clock.sleep(PERIOD).await;
+            tls.store(self.gateway_tls()?);
+            tracing::info!("gateway.certificate_exchanged");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `postern serve`: runs the control plane.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use postern_runtime::clock::SystemClock;
+use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::supervise::chain;
+use postern_runtime::{exit, telemetry};
+use secrecy::SecretString;
+
+use crate::app;
+use crate::config::{Config, Settings};
+
+/// How long sessions and transactions may take to end in good order.
+const GRACE: Duration = Duration::from_secs(20);
+const DEFAULT_FILTER: &str = "info";
+
+/// Flags of `postern serve`. Each is also a key of the configuration file and a `POSTERN__…` environment variable.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Configuration file, TOML
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder for the database and the certificate authority [default: /var/lib/postern or ./postern-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the API [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Address on which agents are awaited [default: 0.0.0.0:8443]
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway_listen: Option<SocketAddr>,
+    /// Host and port at which agents reach the gateway [default: this machine's name]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub gateway_public_address: Option<String>,
+    /// PostgreSQL, postgres://…; without it a SQLite file in the data folder
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<SecretString>,
+    /// Certificate chain of the API, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    fn into_settings(self) -> Settings {
+        Settings {
+            data_dir: self.data_dir,
+            listen: self.listen,
+            gateway_listen: self.gateway_listen,
+            gateway_public_address: self.gateway_public_address,
+            database_url: self.database_url,
+            tls_cert: self.tls_cert,
+            tls_key: self.tls_key,
+            ..Settings::default()
+        }
+    }
+}
+
+/// Runs the control plane until a signal ends it.
+pub async fn run(args: ServeArgs) -> ExitCode {
+    let config = match configure(args) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = telemetry::init(config.log_format, DEFAULT_FILTER) {
+        return refuse(&error);
+    }
+    match serve(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = chain(&error), "serve.failed");
+            ExitCode::from(if error.is_configuration() { exit::CONFIG } else { exit::FAILURE })
+        }
+    }
+}
+
+async fn serve(config: Config) -> Result<(), app::Error> {
+    let clock = SystemClock::shared();
+    let shutdown = Shutdown::on_signals(GRACE, clock.clone()).map_err(app::Error::Signals)?;
+    let server = app::Server::start(config, clock, shutdown).await?;
+    // The one line that scripts wait for; standard output carries nothing else.
+    println!("{}", server.ready_line());
+    server.join().await
+}
+
+fn configure(args: ServeArgs) -> Result<Config, crate::config::Error> {
+    let file = args.config.clone();
+    args.into_settings().or(Settings::load(file.as_deref())?).resolve()
+}
+
+fn refuse(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("postern: {}", chain(error));
+    ExitCode::from(exit::CONFIG)
+}

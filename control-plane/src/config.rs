@@ -1,0 +1,325 @@
+//! How `postern serve` is configured: flags before `POSTERN__…` environment variables before the file before
+//! defaults with which it works.
+
+mod reference;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use postern_runtime::settings;
+use postern_runtime::telemetry::Format;
+use postern_store::DatabaseUrl;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+pub use self::reference::reference;
+
+/// Where a package installs the data folder.
+const SYSTEM_DATA_DIR: &str = "/var/lib/postern";
+/// Where it is otherwise, below the working folder.
+const LOCAL_DATA_DIR: &str = "postern-data";
+/// Prefix of the environment variables: `POSTERN__LISTEN`.
+const ENV_PREFIX: &str = "POSTERN";
+
+/// What stands in the file, the environment or the flags; all of it optional.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Folder for the database and the certificate authority. Unset: `/var/lib/postern` where it is there and
+    /// writable, else `./postern-data`.
+    pub data_dir: Option<PathBuf>,
+    /// Address of the API. Unset: `127.0.0.1:8080`.
+    pub listen: Option<SocketAddr>,
+    /// Address on which agents are awaited. Unset: `0.0.0.0:8443`.
+    pub gateway_listen: Option<SocketAddr>,
+    /// Host and port at which agents reach the gateway; enrollment tokens carry it. Unset: this machine's name.
+    pub gateway_public_address: Option<String>,
+    /// `postgres://…`. Unset: a SQLite file in the data folder.
+    pub database_url: Option<SecretString>,
+    /// Certificate chain of the API, PEM. Unset: plain HTTP, on loopback only.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Folder of the certificate authority, where several replicas share one. Unset: `pki` in the data folder.
+    pub pki_dir: Option<PathBuf>,
+    /// Life of an agent's certificate, hours. Unset: 168.
+    pub agent_certificate_lifetime_hours: Option<u32>,
+    /// How often an idle agent gives a sign of life, seconds. Unset: 30.
+    pub heartbeat_interval_secs: Option<u32>,
+    /// How long a replica may be silent before its jobs are taken over, seconds. Unset: 30.
+    pub lease_secs: Option<u32>,
+    /// Agents' connections at a time. Unset: 20000.
+    pub max_connections: Option<u32>,
+    /// `text` or `json`. Unset: text.
+    pub log_format: Option<Format>,
+}
+
+/// The configuration of a server, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder for the database and the certificate authority.
+    pub data_dir: PathBuf,
+    /// Folder of the certificate authority.
+    pub pki_dir: PathBuf,
+    /// Address of the API.
+    pub listen: SocketAddr,
+    /// Address on which agents are awaited.
+    pub gateway_listen: SocketAddr,
+    /// Where agents reach the gateway.
+    pub gateway_public: PublicAddress,
+    /// The database.
+    pub database: DatabaseUrl,
+    /// Certificate and key of the API.
+    pub api_tls: Option<ApiTls>,
+    /// Life of an agent's certificate.
+    pub agent_certificate_lifetime: Duration,
+    /// How often an idle agent gives a sign of life.
+    pub heartbeat_interval: Duration,
+    /// How long a job stays with a replica that is silent.
+    pub lease: Duration,
+    /// Agents' connections at a time.
+    pub max_connections: usize,
+    /// Shape of the log.
+    pub log_format: Format,
+}
+
+/// Files of the API's certificate.
+#[derive(Clone, Debug)]
+pub struct ApiTls {
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Key, PEM.
+    pub key: PathBuf,
+}
+
+/// Host and port as agents dial them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicAddress {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port; 0 stands for the port that the gateway got.
+    pub port: u16,
+}
+
+impl std::fmt::Display for PublicAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// What is wrong with the configuration. The process ends with exit code 64.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file or the environment cannot be read.
+    #[error("the configuration cannot be read")]
+    Settings(#[source] settings::Error),
+    /// The API would be readable on the network.
+    #[error(
+        "the API would listen on {listen} without TLS, where others could read its tokens; give --tls-cert and \
+         --tls-key, or listen on 127.0.0.1 behind a TLS proxy"
+    )]
+    PlainApi {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// Only one of certificate and key is given.
+    #[error("--tls-cert and --tls-key belong together; give both or neither")]
+    HalfTls,
+    /// The public address is no `host:port`.
+    #[error("the gateway's public address {text:?} is not HOST:PORT; give for example gateway.example.com:8443")]
+    PublicAddress {
+        /// As given.
+        text: String,
+    },
+    /// The database's URL is not understood.
+    #[error("the database URL is not understood; give postgres://user:password@host/database")]
+    Database(#[source] postern_store::Error),
+    /// A duration or number makes no sense.
+    #[error("{key} must be from {min} to {max}")]
+    OutOfRange {
+        /// The setting.
+        key: &'static str,
+        /// Least.
+        min: u32,
+        /// Most.
+        max: u32,
+    },
+}
+
+impl Settings {
+    /// Reads the file (if one is named) and the environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+        settings::load(file, ENV_PREFIX).map_err(Error::Settings)
+    }
+
+    /// These settings, with those of `weaker` where they say nothing.
+    #[must_use]
+    pub fn or(self, weaker: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(weaker.data_dir),
+            listen: self.listen.or(weaker.listen),
+            gateway_listen: self.gateway_listen.or(weaker.gateway_listen),
+            gateway_public_address: self.gateway_public_address.or(weaker.gateway_public_address),
+            database_url: self.database_url.or(weaker.database_url),
+            tls_cert: self.tls_cert.or(weaker.tls_cert),
+            tls_key: self.tls_key.or(weaker.tls_key),
+            pki_dir: self.pki_dir.or(weaker.pki_dir),
+            agent_certificate_lifetime_hours: self
+                .agent_certificate_lifetime_hours
+                .or(weaker.agent_certificate_lifetime_hours),
+            heartbeat_interval_secs: self.heartbeat_interval_secs.or(weaker.heartbeat_interval_secs),
+            lease_secs: self.lease_secs.or(weaker.lease_secs),
+            max_connections: self.max_connections.or(weaker.max_connections),
+            log_format: self.log_format.or(weaker.log_format),
+        }
+    }
+
+    /// Checks the settings and fills in what they leave open.
+    pub fn resolve(self) -> Result<Config, Error> {
+        let data_dir = self.data_dir.clone().unwrap_or_else(default_data_dir);
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+        let gateway_listen = self.gateway_listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)));
+        let api_tls = match (self.tls_cert, self.tls_key) {
+            (Some(certificate), Some(key)) => Some(ApiTls { certificate, key }),
+            (None, None) if listen.ip().is_loopback() => None,
+            (None, None) => return Err(Error::PlainApi { listen }),
+            _ => return Err(Error::HalfTls),
+        };
+        let gateway_public = match self.gateway_public_address {
+            Some(text) => parse_public(&text)?,
+            None => guess_public(gateway_listen),
+        };
+        let hours = within("agent_certificate_lifetime_hours", self.agent_certificate_lifetime_hours, 168, 1, 8_784)?;
+        let heartbeat = within("heartbeat_interval_secs", self.heartbeat_interval_secs, 30, 1, 600)?;
+        let lease = within("lease_secs", self.lease_secs, 30, 3, 600)?;
+        let connections = within("max_connections", self.max_connections, 20_000, 16, 1_000_000)?;
+        Ok(Config {
+            pki_dir: self.pki_dir.unwrap_or_else(|| data_dir.join("pki")),
+            database: database(self.database_url.as_ref(), &data_dir)?,
+            data_dir,
+            listen,
+            gateway_listen,
+            gateway_public,
+            api_tls,
+            agent_certificate_lifetime: Duration::from_secs(u64::from(hours) * 60 * 60),
+            heartbeat_interval: Duration::from_secs(heartbeat.into()),
+            lease: Duration::from_secs(lease.into()),
+            max_connections: connections as usize,
+            log_format: self.log_format.unwrap_or_default(),
+        })
+    }
+}
+
+/// The database that a URL names, or the file in the data folder.
+pub fn database(url: Option<&SecretString>, data_dir: &Path) -> Result<DatabaseUrl, Error> {
+    match url {
+        Some(url) => DatabaseUrl::parse(url.expose_secret()).map_err(Error::Database),
+        None => Ok(DatabaseUrl::sqlite(&data_dir.join("postern.db"))),
+    }
+}
+
+/// The data folder when none is named.
+pub fn default_data_dir() -> PathBuf {
+    let system = Path::new(SYSTEM_DATA_DIR);
+    if is_writable(system) { system.to_owned() } else { PathBuf::from(LOCAL_DATA_DIR) }
+}
+
+/// Whether files can be made there; asked by making one, which is the only answer that counts.
+fn is_writable(folder: &Path) -> bool {
+    if !folder.is_dir() {
+        return false;
+    }
+    let probe = folder.join(format!(".writable.{}", std::process::id()));
+    let made = std::fs::File::create(&probe).is_ok();
+    let _ = std::fs::remove_file(&probe);
+    made
+}
+
+fn within(key: &'static str, value: Option<u32>, default: u32, min: u32, max: u32) -> Result<u32, Error> {
+    let value = value.unwrap_or(default);
+    if (min..=max).contains(&value) { Ok(value) } else { Err(Error::OutOfRange { key, min, max }) }
+}
+
+fn parse_public(text: &str) -> Result<PublicAddress, Error> {
+    let wrong = || Error::PublicAddress { text: text.to_owned() };
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().map_err(|_| wrong())?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let bracketed = bare.len() != host.len();
+    let is_name = bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+    let is_address = bare.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6() == bracketed);
+    if bare.is_empty() || !(is_address || is_name && !bracketed) {
+        return Err(wrong());
+    }
+    Ok(PublicAddress { host: bare.to_owned(), port })
+}
+
+/// Without a word from the administrator, agents are told the address of the gateway itself, or this machine's name
+/// where that can be looked up.
+fn guess_public(gateway: SocketAddr) -> PublicAddress {
+    let host = if gateway.ip().is_unspecified() { resolvable_hostname() } else { Some(gateway.ip().to_string()) };
+    PublicAddress { host: host.unwrap_or_else(|| Ipv4Addr::LOCALHOST.to_string()), port: gateway.port() }
+}
+
+fn resolvable_hostname() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned();
+    let resolves =
+        !name.is_empty() && (name.as_str(), 0).to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
+    resolves.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_folder(folder: &Path) -> Settings {
+        Settings { data_dir: Some(folder.to_owned()), ..Settings::default() }
+    }
+
+    #[test]
+    fn with_nothing_said_it_works_on_loopback() {
+        let config = in_folder(Path::new("d")).resolve().unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.gateway_listen.to_string(), "0.0.0.0:8443");
+        assert_eq!(config.gateway_public.port, 8443);
+        assert!(config.api_tls.is_none());
+    }
+
+    #[test]
+    fn the_api_is_never_readable_on_the_network() {
+        let open = Settings { listen: "0.0.0.0:8080".parse().ok(), ..in_folder(Path::new("d")) };
+        assert!(matches!(open.clone().resolve(), Err(Error::PlainApi { .. })));
+        let half = Settings { tls_cert: Some("c".into()), ..open.clone() };
+        assert!(matches!(half.clone().resolve(), Err(Error::HalfTls)));
+        assert!(Settings { tls_key: Some("k".into()), ..half }.resolve().is_ok());
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let flags = Settings { listen: "127.0.0.1:1".parse().ok(), ..Settings::default() };
+        let file = Settings { listen: "127.0.0.1:2".parse().ok(), lease_secs: Some(9), ..in_folder(Path::new("d")) };
+        let config = flags.or(file).resolve().unwrap();
+        assert_eq!((config.listen.port(), config.lease), (1, Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn public_addresses_are_host_and_port() {
+        for good in ["gw.example:8443", "10.0.0.1:443", "[::1]:8443", "localhost:0"] {
+            assert_eq!(parse_public(good).unwrap().to_string(), good);
+        }
+        for bad in ["gw.example", ":1", "gw:99999", "::1:8443", "https://gw:1", "[gw]:1"] {
+            assert!(parse_public(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named() {
+        let error = Settings { lease_secs: Some(0), ..in_folder(Path::new("d")) }.resolve().unwrap_err();
+        assert!(error.to_string().contains("lease_secs"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The reference of the server's configuration, as `docs/` shows it.
+
+use std::fmt::Write as _;
+
+use super::ENV_PREFIX;
+
+/// Key, flag (if there is one), default, meaning.
+const KEYS: [(&str, &str, &str, &str); 13] = [
+    (
+        "data_dir",
+        "--data-dir",
+        "`/var/lib/postern` where it exists and is writable, else `./postern-data`",
+        "Folder for the database and the certificate authority.",
+    ),
+    (
+        "listen",
+        "--listen",
+        "`127.0.0.1:8080`",
+        "Address of the API. Anything but loopback needs `tls_cert` and `tls_key`.",
+    ),
+    ("gateway_listen", "--gateway-listen", "`0.0.0.0:8443`", "Address on which agents are awaited."),
+    (
+        "gateway_public_address",
+        "--gateway-public-address",
+        "this machine's name, or the address of `gateway_listen`",
+        "Host and port at which agents reach the gateway. Enrollment tokens carry it, and the gateway's certificate is made for it.",
+    ),
+    ("database_url", "--database-url", "a SQLite file in `data_dir`", "`postgres://user:password@host/database`."),
+    ("tls_cert", "--tls-cert", "none", "Certificate chain of the API, PEM."),
+    ("tls_key", "--tls-key", "none", "Key of that certificate, PEM, readable by its owner only."),
+    ("pki_dir", "", "`pki` in `data_dir`", "Folder of the certificate authority. Replicas share its content."),
+    (
+        "agent_certificate_lifetime_hours",
+        "",
+        "`168`",
+        "Life of an agent's certificate; agents renew it at two thirds. 1 to 8784.",
+    ),
+    (
+        "heartbeat_interval_secs",
+        "",
+        "`30`",
+        "How often an idle agent gives a sign of life; after three without one its session ends. 1 to 600.",
+    ),
+    ("lease_secs", "", "`30`", "How long a replica may be silent before its jobs are taken over. 3 to 600."),
+    ("max_connections", "", "`20000`", "Connections of agents at a time. 16 to 1000000."),
+    ("log_format", "", "`text`", "`text` or `json`. What is logged is chosen by `RUST_LOG`."),
+];
+
+/// Every setting with its flag, environment variable, default and meaning, Markdown.
+pub fn reference() -> String {
+    let mut out = String::from(
+        "Flags come before environment variables, those before the file that `--config` names, and that before the \
+         defaults.\n\n| key | flag | environment | default | meaning |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for (key, flag, default, meaning) in KEYS {
+        let flag = if flag.is_empty() { String::new() } else { format!("`{flag}`") };
+        let _ = writeln!(out, "| `{key}` | {flag} | `{ENV_PREFIX}__{}` | {default} | {meaning} |", key.to_uppercase());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn every_key_is_one_that_the_server_knows() {
+        for (key, ..) in KEYS {
+            let error = serde_json::from_value::<Settings>(serde_json::json!({ key: { "none": 1 } })).unwrap_err();
+            assert!(!error.to_string().contains("unknown field"), "{key}: {error}");
+        }
+        let unknown = serde_json::json!({ "nonsense": 1 });
+        let error = serde_json::from_value::<Settings>(unknown).unwrap_err().to_string();
+        assert_eq!(error.matches('`').count() / 2 - 1, KEYS.len(), "a key is missing in the reference: {error}");
+    }
+}

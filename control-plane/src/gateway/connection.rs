@@ -1,0 +1,186 @@
+//! One connection after its handshake: HTTP/2 with small limits, ended when it is idle, when its agent is revoked,
+//! or when the process stops.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use postern_runtime::lifecycle::Shutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::service::{Answered, Service};
+use crate::pki::PeerAgent;
+
+/// A connection that made no call for this long is closed; one that never made any after the first period.
+const FIRST_CALL: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_mins(1);
+/// Time for answers under way to leave once a connection is being closed.
+const LINGER: Duration = Duration::from_secs(5);
+/// The same for a revoked agent, whose line shall be cut within a second.
+const LINGER_REVOKED: Duration = Duration::from_millis(200);
+
+const WINDOW_BYTES: u32 = 1 << 20;
+/// A session, a delivery or two, a renewal.
+const STREAMS: u32 = 8;
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+const HEADER_BYTES: u32 = 4 << 10;
+
+/// Counts the calls that are open on a connection.
+#[derive(Debug, Default)]
+struct Calls {
+    open: AtomicU32,
+    total: AtomicU32,
+}
+
+/// Serves a connection until either end closes it.
+pub(super) async fn serve<S>(stream: S, peer: Option<Arc<PeerAgent>>, service: Arc<Service>, shutdown: &Shutdown)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let calls = Arc::new(Calls::default());
+    let held = peer.as_ref().map(|peer| service.registry().connected(peer.agent));
+    let cut = held.as_ref().map(|held| held.cut().clone()).unwrap_or_default();
+    let handler = Handler { peer, service, calls: Arc::clone(&calls) };
+    let connection = builder().serve_connection(TokioIo::new(stream), handler);
+    let mut connection = pin!(connection);
+    let linger = tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = cut.cancelled() => LINGER_REVOKED,
+        () = idle(&calls) => LINGER,
+        () = stopped(shutdown, &calls) => LINGER,
+    };
+    connection.as_mut().graceful_shutdown();
+    // What does not end by then is dropped with the connection.
+    let _ = tokio::time::timeout(linger, connection).await;
+    drop(held);
+}
+
+fn log_end(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(error = %postern_runtime::supervise::chain(&error), "gateway.connection_broken");
+    }
+}
+
+fn builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_header_list_size(HEADER_BYTES)
+        .auto_date_header(false);
+    builder
+}
+
+/// Ends when the connection has had no call for too long.
+async fn idle(calls: &Calls) {
+    let mut seen = 0;
+    let mut period = FIRST_CALL;
+    loop {
+        tokio::time::sleep(period).await;
+        period = IDLE;
+        let total = calls.total.load(Ordering::Relaxed);
+        if calls.open.load(Ordering::Relaxed) == 0 && total == seen {
+            return;
+        }
+        seen = total;
+    }
+}
+
+/// Ends when the process stops and the sessions, which drain by themselves, have said good-bye.
+async fn stopped(shutdown: &Shutdown, calls: &Calls) {
+    shutdown.stopping().cancelled().await;
+    while calls.open.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Passes the calls of one connection on, with who is calling.
+#[derive(Debug)]
+struct Handler {
+    peer: Option<Arc<PeerAgent>>,
+    service: Arc<Service>,
+    calls: Arc<Calls>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Handler {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let call = OpenCall::new(&self.calls);
+        Answering { answer: self.service.call(self.peer.as_ref(), request), call: Some(call) }
+    }
+}
+
+/// A call that is open as long as this lives.
+#[derive(Debug)]
+struct OpenCall(Arc<Calls>);
+
+impl OpenCall {
+    fn new(calls: &Arc<Calls>) -> Self {
+        calls.open.fetch_add(1, Ordering::Relaxed);
+        calls.total.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A call whose answer is being made.
+struct Answering {
+    answer: Answered,
+    call: Option<OpenCall>,
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer.as_mut().poll(context).map_ok(|response| {
+            let call = self.call.take();
+            response.map(|body| Answer { body, _call: call })
+        })
+    }
+}
+
+/// The body of an answer; the call is open until it ends.
+struct Answer {
+    body: tonic::body::Body,
+    _call: Option<OpenCall>,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

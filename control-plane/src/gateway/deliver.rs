@@ -1,0 +1,253 @@
+//! One delivery: chunks come in, are decided while those before are being committed, and are acknowledged when they
+//! are durable. Memory is bounded by what waits between the two halves, whatever the size of the directory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_proto::digest::Digest;
+use postern_proto::v1;
+use postern_proto::v1::chunk::Kind;
+use postern_proto::v1::chunk_ack;
+use postern_runtime::supervise::{OnCancel, chain};
+use postern_store::{AgentId, JobId, Lease};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::{Gateway, Parts, unavailable};
+use crate::intake::decide::{self, Decided, Place};
+use crate::intake::proof::{self, Summary};
+use crate::intake::staging;
+use crate::jobs::dispatch::{Delivery, Refusal};
+
+/// What a delivery answers.
+pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
+
+/// Time for the first message.
+const OPEN_DEADLINE: Duration = Duration::from_secs(10);
+/// Decided chunks that wait for the transaction before them.
+const WAITING: usize = 10;
+/// Entries in one transaction.
+const TRANSACTION_ENTRIES: u64 = 5_000;
+/// Acknowledgements that wait to be sent.
+const ANSWERS: usize = 16;
+
+/// Opens a delivery of an agent that was let in.
+pub(super) fn open(gateway: &Gateway, agent: AgentId, inbound: Streaming<v1::Chunk>) -> ChunkAcks {
+    let (answers, stream) = mpsc::channel(ANSWERS);
+    let parts = Arc::clone(&gateway.0);
+    gateway.0.supervisor.spawn("gateway.delivery", OnCancel::Finish, async move {
+        let stopping = parts.supervisor.shutdown().stopping().clone();
+        let run = Box::pin(run(&parts, agent, inbound, &answers));
+        let ended = tokio::select! {
+            ended = run => ended,
+            () = stopping.cancelled() => Err(Status::unavailable("the control plane is restarting")),
+        };
+        if let Err(status) = ended {
+            tracing::info!(agent = %agent, code = ?status.code(), reason = status.message(), "gateway.delivery_ended");
+            let _ = answers.send(Err(status)).await;
+        }
+    });
+    ReceiverStream::new(stream)
+}
+
+type Answers = mpsc::Sender<Result<v1::ChunkAck, Status>>;
+
+/// What the reading half hands to the writing half.
+enum Item {
+    Chunk(Box<Decided>),
+    /// A chunk that is durable already.
+    Duplicate,
+    Summary(Summary),
+}
+
+async fn run(
+    parts: &Parts,
+    agent: AgentId,
+    mut inbound: Streaming<v1::Chunk>,
+    answers: &Answers,
+) -> Result<(), Status> {
+    let (job, attempt) = first(&mut inbound).await?;
+    let delivery = admit(parts, agent, job, attempt).await?;
+    let directory = parts.store.get_directory(delivery.organization, delivery.directory).await;
+    let directory = directory.map_err(|error| unavailable(&error))?;
+    let Some(directory) = directory else { return Err(Status::aborted("the directory was deleted")) };
+    let place =
+        Place { organization: delivery.organization, directory: delivery.directory, flavour: directory.flavour };
+    let staged = parts.store.staged(delivery.organization, job, attempt).await.map_err(|error| unavailable(&error))?;
+    let opened = chunk_ack::Opened { next_sequence: staged.next_sequence };
+    answer(answers, chunk_ack::Kind::Opened(opened)).await?;
+    tracing::info!(job = %job, attempt, agent = %agent, next_sequence = staged.next_sequence, "gateway.delivery_opened");
+
+    let (items, queue) = mpsc::channel(WAITING);
+    let ended = delivery.ended.clone();
+    let reading = read(parts, place, staged.next_sequence, inbound, items);
+    let writing = Writer { parts, place, delivery: &delivery, answers, next: staged.next_sequence }.run(queue);
+    tokio::select! {
+        ended = async { tokio::try_join!(reading, writing) } => ended.map(|_| ()),
+        () = ended.cancelled() => Err(Status::aborted("the job has ended, or a newer delivery has taken over")),
+    }
+}
+
+async fn first(inbound: &mut Streaming<v1::Chunk>) -> Result<(JobId, u32), Status> {
+    let first = tokio::time::timeout(OPEN_DEADLINE, inbound.message());
+    let first = first.await.map_err(|_| Status::failed_precondition("the delivery did not begin with an Open"))??;
+    let Some(Kind::Open(open)) = first.and_then(|chunk| chunk.kind) else {
+        return Err(Status::failed_precondition("a delivery must begin with an Open"));
+    };
+    let job = open.command_id.parse().map_err(|_| Status::invalid_argument("command_id is no id"))?;
+    Ok((job, open.generation))
+}
+
+async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Result<Delivery, Status> {
+    match parts.dispatcher.delivery(agent, job, attempt).await {
+        Ok(Ok(delivery)) => Ok(delivery),
+        Ok(Err(Refusal::NotWanted)) => Err(Status::not_found("nobody waits for this command any more")),
+        Ok(Err(Refusal::TryAgain)) => Err(Status::unavailable("the command is not known here yet")),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+async fn answer(answers: &Answers, kind: chunk_ack::Kind) -> Result<(), Status> {
+    let gone = |_| Status::cancelled("the agent has closed the delivery");
+    answers.send(Ok(v1::ChunkAck { kind: Some(kind) })).await.map_err(gone)
+}
+
+/// The reading half: decodes chunks and decides what they mean.
+async fn read(
+    parts: &Parts,
+    place: Place,
+    mut next: u64,
+    mut inbound: Streaming<v1::Chunk>,
+    items: mpsc::Sender<Item>,
+) -> Result<(), Status> {
+    while let Some(chunk) = inbound.message().await? {
+        let item = match chunk.kind {
+            Some(Kind::Entries(entries)) if entries.sequence < next => Item::Duplicate,
+            Some(Kind::Entries(entries)) if entries.sequence == next => {
+                next += 1;
+                let now = parts.clock.now();
+                let decided = decide::decide(&parts.store, place, entries.sequence, &entries.payload, now).await;
+                Item::Chunk(Box::new(decided.map_err(|error| undecided(&error))?))
+            }
+            Some(Kind::Entries(_)) => return Err(Status::invalid_argument("a chunk is missing before this one")),
+            Some(Kind::Summary(summary)) => Item::Summary(read_summary(&summary)?),
+            Some(Kind::Open(_)) => return Err(Status::invalid_argument("a delivery has only one Open")),
+            None => return Err(Status::invalid_argument("a chunk of a kind unknown to this release")),
+        };
+        let last = matches!(item, Item::Summary(_));
+        if items.send(item).await.is_err() || last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn undecided(error: &decide::Error) -> Status {
+    match error {
+        decide::Error::Store(error) => unavailable(error),
+        decide::Error::Decode(_) | decide::Error::NoExternalId => {
+            tracing::warn!(error = chain(error), "gateway.chunk_refused");
+            Status::invalid_argument(chain(error))
+        }
+    }
+}
+
+fn read_summary(summary: &v1::chunk::Summary) -> Result<Summary, Status> {
+    let digest: [u8; 32] = summary
+        .digest
+        .as_ref()
+        .try_into()
+        .map_err(|_| Status::invalid_argument(proof::Mismatch::NoDigest.to_string()))?;
+    let digest = Digest::from_bytes(&digest);
+    Ok(Summary { chunks: summary.chunks, users: summary.users, groups: summary.groups, digest })
+}
+
+/// The writing half: commits what has gathered, then acknowledges it.
+struct Writer<'a> {
+    parts: &'a Parts,
+    place: Place,
+    delivery: &'a Delivery,
+    answers: &'a Answers,
+    /// The first sequence number that is not durable.
+    next: u64,
+}
+
+impl Writer<'_> {
+    async fn run(mut self, mut queue: mpsc::Receiver<Item>) -> Result<(), Status> {
+        let mut ahead = None;
+        loop {
+            let item = match ahead.take() {
+                Some(item) => item,
+                None => match queue.recv().await {
+                    Some(item) => item,
+                    None => return Ok(()),
+                },
+            };
+            match item {
+                Item::Chunk(first) => ahead = self.commit(*first, &mut queue).await?,
+                Item::Duplicate => self.acknowledge().await?,
+                Item::Summary(summary) => return self.conclude(&summary).await,
+            }
+        }
+    }
+
+    /// Writes this chunk and those that wait behind it in one transaction; gives back what comes after them.
+    async fn commit(&mut self, first: Decided, queue: &mut mpsc::Receiver<Item>) -> Result<Option<Item>, Status> {
+        let mut entries = first.entries();
+        let mut chunks = vec![first];
+        let mut ahead = None;
+        while entries < TRANSACTION_ENTRIES {
+            match queue.try_recv() {
+                Ok(Item::Chunk(chunk)) => {
+                    entries += chunk.entries();
+                    chunks.push(*chunk);
+                }
+                Ok(other) => {
+                    ahead = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let count = chunks.len() as u64;
+        let Delivery { job, attempt, .. } = *self.delivery;
+        let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
+        let written = staging::write(&self.parts.store, self.place, lease, chunks, self.parts.clock.now()).await;
+        written.map_err(|error| match error {
+            staging::Error::Fenced => Status::aborted("the job was taken over"),
+            staging::Error::Store(error) => unavailable(&error),
+        })?;
+        self.next += count;
+        metrics::counter!("postern_intake_entries_total").increment(entries);
+        self.parts.dispatcher.stored(job, attempt, entries);
+        self.acknowledge().await?;
+        Ok(ahead)
+    }
+
+    async fn acknowledge(&self) -> Result<(), Status> {
+        match self.next.checked_sub(1) {
+            Some(through) => answer(self.answers, chunk_ack::Kind::ThroughSequence(through)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that the agent had to send is written: compares, from what is durable.
+    async fn conclude(&self, summary: &Summary) -> Result<(), Status> {
+        let Delivery { job, attempt, .. } = *self.delivery;
+        let parts = self.parts;
+        let recorded =
+            parts.store.staged(self.delivery.organization, job, attempt).await.map_err(|error| unavailable(&error))?;
+        if let Err(mismatch) = proof::compare(summary, &recorded) {
+            tracing::warn!(job = %job, attempt, error = %mismatch, "intake.not_proven");
+            let refused = chunk_ack::SummaryRefused { reason: mismatch.to_string() };
+            answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await?;
+            return parts.dispatcher.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error));
+        }
+        match parts.dispatcher.proven(job, attempt).await {
+            Ok(true) => answer(self.answers, chunk_ack::Kind::SummaryAccepted(chunk_ack::SummaryAccepted {})).await,
+            Ok(false) => Err(Status::aborted("the job was taken over")),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+}

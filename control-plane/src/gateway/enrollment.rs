@@ -1,0 +1,92 @@
+//! How an agent gets its first certificate and every later one.
+
+use postern_proto::v1;
+use postern_runtime::supervise::chain;
+use postern_store::{Agent, AgentId, ConsumeError, NewAgent};
+use tonic::Status;
+
+use super::{Gateway, unavailable};
+use crate::pki::{self, AgentDraft};
+use crate::{secrets, wire};
+
+/// Longest name that an agent may give itself, in characters.
+const MAX_NAME_CHARS: usize = 100;
+
+/// Exchanges a one-time token for a certificate. The request is checked first, so that a bad one does not use up the
+/// token; the token is used up in the same transaction in which the agent comes into being.
+pub(super) async fn enroll(gateway: &Gateway, request: v1::EnrollRequest) -> Result<v1::EnrollResponse, Status> {
+    let parts = &gateway.0;
+    let now = parts.clock.now();
+    if request.token_secret.is_empty() {
+        return Err(Status::unauthenticated("an enrollment token is needed"));
+    }
+    let draft = draft(gateway, &request.csr_pem)?;
+    let id = AgentId::new();
+    let agent = NewAgent {
+        id,
+        name: name(&request.agent_name, id),
+        version: wire::optional_text(&request.agent_version),
+        serial: draft.serial.clone(),
+        not_after: draft.not_after,
+    };
+    let agent = match parts.store.enroll_agent(secrets::hash(&request.token_secret), agent, now).await {
+        Ok(agent) => agent,
+        Err(error) => return Err(refused(&error)),
+    };
+    let issued = parts.pki.sign_agent(draft, agent.organization, agent.id).map_err(|error| internal(&error))?;
+    tracing::info!(agent = %agent.id, organization = %agent.organization, name = agent.name, "gateway.agent_enrolled");
+    metrics::counter!("postern_gateway_enrollments_total").increment(1);
+    Ok(v1::EnrollResponse {
+        agent_id: agent.id.to_string(),
+        certificate_chain_pem: issued.chain_pem,
+        ca_bundle_pem: parts.pki.ca_pem().to_owned(),
+    })
+}
+
+/// Exchanges a certificate that is still valid for a fresh one.
+pub(super) async fn renew(
+    gateway: &Gateway,
+    agent: &Agent,
+    request: v1::RenewRequest,
+) -> Result<v1::RenewResponse, Status> {
+    let parts = &gateway.0;
+    let draft = draft(gateway, &request.csr_pem)?;
+    let (serial, not_after) = (draft.serial.clone(), draft.not_after);
+    let issued = parts.pki.sign_agent(draft, agent.organization, agent.id).map_err(|error| internal(&error))?;
+    // Recorded before it is handed out: a certificate that nobody knows of must not exist.
+    let recorded = parts.store.record_certificate(agent.id, &serial, not_after).await;
+    recorded.map_err(|error| unavailable(&error))?;
+    tracing::info!(agent = %agent.id, not_after = %not_after, "gateway.certificate_renewed");
+    Ok(v1::RenewResponse { certificate_chain_pem: issued.chain_pem, ca_bundle_pem: parts.pki.ca_pem().to_owned() })
+}
+
+fn draft(gateway: &Gateway, csr_pem: &str) -> Result<AgentDraft, Status> {
+    let parts = &gateway.0;
+    AgentDraft::new(csr_pem, parts.certificate_lifetime, parts.clock.now()).map_err(|error| match error {
+        pki::Error::Request { .. } => Status::invalid_argument(error.to_string()),
+        other => internal(&other),
+    })
+}
+
+fn name(wanted: &str, id: AgentId) -> String {
+    let cleaned: String = wire::text(wanted).split_whitespace().collect::<Vec<_>>().join(" ");
+    if cleaned.is_empty() { id.to_string() } else { cleaned.chars().take(MAX_NAME_CHARS).collect() }
+}
+
+fn refused(error: &ConsumeError) -> Status {
+    let text = match error {
+        // Does not say more: whoever guesses learns nothing.
+        ConsumeError::Unknown => "this enrollment token is not valid; create a new one",
+        ConsumeError::Used => "this enrollment token was used already; create a new one for each agent",
+        ConsumeError::Expired => "this enrollment token has expired; create a new one",
+        ConsumeError::Store(error) => return unavailable(error),
+    };
+    metrics::counter!("postern_gateway_enrollments_refused_total").increment(1);
+    tracing::warn!(reason = text, "gateway.enrollment_refused");
+    Status::unauthenticated(text)
+}
+
+fn internal(error: &pki::Error) -> Status {
+    tracing::error!(error = chain(error), "gateway.signing_failed");
+    Status::internal("the control plane could not sign the certificate")
+}

@@ -1,0 +1,118 @@
+//! Who is connected: the connections and the session of each agent, so that a newer session replaces the older and
+//! a revoked agent's lines are cut.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use postern_store::AgentId;
+use tokio_util::sync::CancellationToken;
+
+use crate::jobs::reach::{Route, ToAgent};
+
+/// All agents that are connected to this replica.
+#[derive(Debug, Default)]
+pub struct Registry {
+    agents: DashMap<AgentId, Entry>,
+    next: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    connections: Vec<(u64, CancellationToken)>,
+    session: Option<Arc<Route>>,
+}
+
+impl Entry {
+    fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.session.is_none()
+    }
+}
+
+/// One connection of an agent; it leaves the registry when this is dropped.
+#[derive(Debug)]
+pub(super) struct Connected {
+    registry: Arc<Registry>,
+    agent: AgentId,
+    number: u64,
+    cut: CancellationToken,
+}
+
+impl Connected {
+    /// Canceled when the connection shall be cut.
+    pub(super) fn cut(&self) -> &CancellationToken {
+        &self.cut
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.registry.change(self.agent, |entry| entry.connections.retain(|(number, _)| *number != self.number));
+    }
+}
+
+impl Registry {
+    /// Enters a connection.
+    pub(super) fn connected(self: &Arc<Self>, agent: AgentId) -> Connected {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let cut = CancellationToken::new();
+        self.agents.entry(agent).or_default().connections.push((number, cut.clone()));
+        Connected { registry: Arc::clone(self), agent, number, cut }
+    }
+
+    /// Enters an agent's session and tells the one that it replaces to go.
+    pub(super) fn opened(&self, route: &Arc<Route>) {
+        let older = self.agents.entry(route.agent()).or_default().session.replace(Arc::clone(route));
+        if let Some(older) = older {
+            older.end(ToAgent::Replaced);
+        }
+    }
+
+    /// Takes a session out again, unless a newer one has taken its place.
+    pub(super) fn closed(&self, route: &Arc<Route>) {
+        self.change(route.agent(), |entry| {
+            if entry.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, route)) {
+                entry.session = None;
+            }
+        });
+    }
+
+    /// Cuts everything that a revoked agent holds open: its session hears why, its connections end.
+    pub fn cut(&self, agent: AgentId) {
+        let Some(entry) = self.agents.get(&agent) else { return };
+        if let Some(session) = &entry.session {
+            session.end(ToAgent::Revoked);
+        }
+        for (_, cut) in &entry.connections {
+            cut.cancel();
+        }
+        tracing::info!(agent = %agent, "gateway.agent_cut");
+    }
+
+    /// The agents that have a session here.
+    pub fn connected_agents(&self) -> Vec<AgentId> {
+        self.agents.iter().filter(|entry| entry.session.is_some()).map(|entry| *entry.key()).collect()
+    }
+
+    /// Whether the agent has a session here.
+    pub fn is_connected(&self, agent: AgentId) -> bool {
+        self.agents.get(&agent).is_some_and(|entry| entry.session.is_some())
+    }
+
+    /// Whether the agent holds anything open here.
+    pub(super) fn holds(&self, agent: AgentId) -> bool {
+        self.agents.contains_key(&agent)
+    }
+
+    /// How many sessions are open here.
+    pub fn sessions(&self) -> usize {
+        self.agents.iter().filter(|entry| entry.session.is_some()).count()
+    }
+
+    fn change(&self, agent: AgentId, change: impl FnOnce(&mut Entry)) {
+        if let Some(mut entry) = self.agents.get_mut(&agent) {
+            change(&mut entry);
+        }
+        self.agents.remove_if(&agent, |_, entry| entry.is_empty());
+    }
+}

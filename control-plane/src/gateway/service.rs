@@ -1,0 +1,74 @@
+//! Which service answers which call. The two streams differ in how large a message may be, so each has a server of
+//! its own around the same code.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use postern_proto::v1::enrollment_server::EnrollmentServer;
+use postern_proto::v1::gateway_server::GatewayServer;
+use postern_proto::{MAX_CHUNK_BYTES, MAX_FRAME_BYTES};
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service as _;
+
+use super::Gateway;
+use super::registry::Registry;
+use crate::pki::PeerAgent;
+
+/// An answer under way.
+pub(super) type Answered =
+    Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send + 'static>>;
+
+const DELIVER: &str = "/postern.gateway.v1.Gateway/Deliver";
+const GATEWAY: &str = "/postern.gateway.v1.Gateway/";
+
+/// The services behind the agents' door.
+pub struct Service {
+    registry: Arc<Registry>,
+    connect: GatewayServer<Gateway>,
+    deliver: GatewayServer<Gateway>,
+    enrollment: EnrollmentServer<Gateway>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+impl Service {
+    /// The services around one gateway.
+    pub fn new(gateway: Gateway) -> Self {
+        let registry = Arc::clone(gateway.registry());
+        let gateway = Arc::new(gateway);
+        let connect = GatewayServer::from_arc(Arc::clone(&gateway));
+        let deliver = GatewayServer::from_arc(Arc::clone(&gateway));
+        Self {
+            registry,
+            connect: connect.max_decoding_message_size(MAX_FRAME_BYTES),
+            deliver: deliver.max_decoding_message_size(MAX_CHUNK_BYTES).accept_compressed(CompressionEncoding::Zstd),
+            enrollment: EnrollmentServer::from_arc(gateway).max_decoding_message_size(MAX_FRAME_BYTES),
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Passes a call to the service that it names; an unknown one is answered with UNIMPLEMENTED.
+    pub(super) fn call(&self, peer: Option<&Arc<PeerAgent>>, mut request: Request<Incoming>) -> Answered {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Arc::clone(peer));
+        }
+        let path = request.uri().path();
+        if path == DELIVER {
+            self.deliver.clone().call(request)
+        } else if path.starts_with(GATEWAY) {
+            self.connect.clone().call(request)
+        } else {
+            self.enrollment.clone().call(request)
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The session of one agent: commands down, outcomes up. It is a stream that is driven by the connection itself, with
+//! no task and no buffers of its own, because there are ten thousand of them and most of the time nothing happens.
+
+mod hello;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use postern_proto::v1;
+use postern_proto::v1::agent_frame::Kind as FromAgent;
+use postern_proto::v1::control_frame::Kind as ToWire;
+use postern_store::{AgentReading, DirectoryId};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+use uuid::Uuid;
+
+use super::{Gateway, unavailable};
+use crate::jobs::reach::{Messages, Route, ToAgent};
+use crate::pki::PeerAgent;
+use crate::wire;
+
+/// Time for the first frame.
+const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// Intervals without a sign of life after which an agent counts as gone.
+const SILENT_INTERVALS: u32 = 3;
+/// Time for the agent to close after it was told to.
+const DRAIN_LINGER: Duration = Duration::from_secs(1);
+/// Sessions that may come back in a second after a restart.
+const RETURNS_PER_SECOND: u32 = 2_500;
+
+/// What a session answers.
+pub(super) type ControlFrames = Pin<Box<dyn Stream<Item = Result<v1::ControlFrame, Status>> + Send>>;
+
+type Frame = Result<v1::ControlFrame, Status>;
+
+/// Opens the session of an agent that was let in.
+pub(super) fn open(
+    gateway: Gateway,
+    peer: &Arc<PeerAgent>,
+    known: AgentReading,
+    inbound: Streaming<v1::AgentFrame>,
+) -> ControlFrames {
+    let (route, messages) = Route::open(known.agent.id, Uuid::now_v7());
+    let session = Box::new(Session {
+        phase: Phase::Greeting(Box::new(known)),
+        stopping: gateway.0.supervisor.shutdown().stopping().clone(),
+        silence: gateway.0.clock.sleep(HELLO_DEADLINE),
+        seat: Seat { gateway, route, directories: Vec::new(), seated: false },
+        inbound,
+        messages,
+        outbox: VecDeque::new(),
+        certificate_end: peer.not_after,
+        heard: false,
+        silent: 0,
+        unknown_frames: 0,
+    });
+    Box::pin(futures_util::stream::unfold(session, async |mut session| {
+        let frame = session.next().await?;
+        Some((frame, session))
+    }))
+}
+
+/// How far a session has come.
+#[derive(Debug)]
+enum Phase {
+    /// Waits for the Hello of this agent.
+    Greeting(Box<AgentReading>),
+    /// Commands and outcomes flow.
+    Open,
+    /// The agent was told to go; nothing new is sent.
+    Draining,
+    /// Nothing follows.
+    Closed,
+}
+
+struct Session {
+    phase: Phase,
+    seat: Seat,
+    inbound: Streaming<v1::AgentFrame>,
+    messages: Messages,
+    outbox: VecDeque<v1::ControlFrame>,
+    stopping: CancellationToken,
+    silence: BoxFuture<'static, ()>,
+    certificate_end: Timestamp,
+    heard: bool,
+    silent: u32,
+    unknown_frames: u32,
+}
+
+/// What a session holds in the tables of the gateway; it leaves them when it is dropped, however it ended.
+struct Seat {
+    gateway: Gateway,
+    route: Arc<Route>,
+    directories: Vec<DirectoryId>,
+    seated: bool,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.seated {
+            let parts = &self.gateway.0;
+            parts.reach.gone(&self.route, &self.directories);
+            parts.registry.closed(&self.route);
+            parts.dispatcher.session_closed(&self.route);
+            metrics::gauge!("postern_gateway_sessions").decrement(1.0);
+            tracing::info!(agent = %self.route.agent(), session = %self.route.session(), "gateway.session_closed");
+        }
+    }
+}
+
+enum Event {
+    Frame(Result<Option<v1::AgentFrame>, Status>),
+    Message(Option<Box<ToAgent>>),
+    Ended,
+    Stopping,
+    Silence,
+}
+
+impl Session {
+    /// The next frame for the agent; `None` ends the stream.
+    async fn next(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = self.outbox.pop_front() {
+                return Some(Ok(frame));
+            }
+            if matches!(self.phase, Phase::Closed) {
+                return None;
+            }
+            let event = self.event().await;
+            if let Err(status) = self.handle(event).await {
+                self.phase = Phase::Closed;
+                return Some(Err(status));
+            }
+        }
+    }
+
+    async fn event(&mut self) -> Event {
+        let greeting = matches!(self.phase, Phase::Greeting(_));
+        let draining = matches!(self.phase, Phase::Draining);
+        tokio::select! {
+            biased;
+            () = self.messages.ended.cancelled(), if !draining => Event::Ended,
+            () = self.stopping.cancelled(), if !draining => Event::Stopping,
+            message = self.messages.queue.recv(), if !greeting && !draining => Event::Message(message),
+            frame = self.inbound.message() => Event::Frame(frame),
+            () = &mut self.silence => Event::Silence,
+        }
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), Status> {
+        match event {
+            Event::Frame(Ok(Some(frame))) => self.frame(frame).await,
+            // The agent closed in good order, or the line broke: either way it comes back by itself.
+            Event::Frame(Ok(None) | Err(_)) | Event::Message(None) => {
+                self.phase = Phase::Closed;
+                Ok(())
+            }
+            Event::Message(Some(message)) => self.message(*message),
+            Event::Ended => match self.seat.route.reason() {
+                Some(reason) => self.message(reason),
+                None => Err(Status::unavailable("the session was ended")),
+            },
+            Event::Stopping => {
+                let sessions = self.seat.gateway.registry().sessions();
+                self.drain(spread(sessions), "the control plane is restarting");
+                Ok(())
+            }
+            Event::Silence => self.silence(),
+        }
+    }
+
+    /// The clock of silence has run out once.
+    fn silence(&mut self) -> Result<(), Status> {
+        match self.phase {
+            Phase::Greeting(_) => Err(Status::failed_precondition("the session did not begin with a Hello")),
+            Phase::Draining | Phase::Closed => {
+                self.phase = Phase::Closed;
+                Ok(())
+            }
+            Phase::Open => {
+                let parts = &self.seat.gateway.0;
+                self.silent = if std::mem::take(&mut self.heard) { 0 } else { self.silent + 1 };
+                if self.silent >= SILENT_INTERVALS {
+                    return Err(Status::deadline_exceeded("the agent gave no sign of life"));
+                }
+                self.silence = parts.clock.sleep(parts.heartbeat_interval);
+                if parts.clock.now() >= self.certificate_end {
+                    self.drain(Duration::ZERO, "the certificate of this connection has expired");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn frame(&mut self, frame: v1::AgentFrame) -> Result<(), Status> {
+        self.heard = true;
+        if let Phase::Greeting(known) = &self.phase {
+            let Some(FromAgent::Hello(hello)) = frame.kind else {
+                return Err(Status::failed_precondition("the session must begin with a Hello"));
+            };
+            let known = known.clone();
+            // Boxed, like every other step that needs the database: an idle session shall not carry their size.
+            let welcome = Box::pin(hello::greet(&mut self.seat, &known, hello)).await?;
+            self.phase = Phase::Open;
+            let parts = &self.seat.gateway.0;
+            self.silence = parts.clock.sleep(parts.heartbeat_interval);
+            self.outbox.push_back(wire::frame(ToWire::Welcome(welcome)));
+            return Ok(());
+        }
+        match frame.kind {
+            Some(FromAgent::Outcome(outcome)) => Box::pin(self.outcome(outcome)).await,
+            Some(FromAgent::Progress(progress)) => {
+                if let Some(progress) = wire::progress(&progress) {
+                    self.seat.gateway.0.dispatcher.progress(self.seat.route.agent(), &progress);
+                }
+                Ok(())
+            }
+            Some(FromAgent::Heartbeat(heartbeat)) => {
+                if heartbeat.echo {
+                    self.outbox.push_back(wire::frame(ToWire::Heartbeat(v1::Heartbeat { echo: false })));
+                }
+                Ok(())
+            }
+            Some(FromAgent::DirectoriesChanged(changed)) => {
+                Box::pin(hello::directories_changed(&mut self.seat, changed)).await
+            }
+            Some(FromAgent::Hello(_)) => Err(Status::failed_precondition("a session has only one Hello")),
+            None => {
+                self.unknown_frames += 1;
+                metrics::counter!("postern_gateway_unknown_frames_total").increment(1);
+                if self.unknown_frames == 1 {
+                    tracing::warn!(agent = %self.seat.route.agent(), "gateway.unknown_frame");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn outcome(&mut self, outcome: v1::Outcome) -> Result<(), Status> {
+        let (command_id, generation) = (outcome.command_id.clone(), outcome.generation);
+        let Some(outcome) = wire::outcome(outcome) else {
+            return Err(Status::invalid_argument("an outcome must name its command"));
+        };
+        let dispatcher = &self.seat.gateway.0.dispatcher;
+        // Not acknowledged unless it is durable: the session ends, and the agent repeats the outcome in the next.
+        dispatcher.outcome(self.seat.route.agent(), outcome).await.map_err(|error| unavailable(&error))?;
+        self.outbox.push_back(wire::frame(ToWire::OutcomeAck(v1::OutcomeAck { command_id, generation })));
+        Ok(())
+    }
+
+    fn message(&mut self, message: ToAgent) -> Result<(), Status> {
+        match message {
+            ToAgent::Command(command) => self.outbox.push_back(wire::frame(ToWire::Command(wire::command(command)))),
+            ToAgent::Cancel(job) => {
+                let cancel = v1::Cancel { command_id: job.to_string() };
+                self.outbox.push_back(wire::frame(ToWire::Cancel(cancel)));
+            }
+            ToAgent::Replaced => self.drain(Duration::ZERO, "a newer session of this agent has taken over"),
+            ToAgent::Revoked => return Err(Status::permission_denied("this agent was revoked")),
+        }
+        Ok(())
+    }
+
+    /// Asks the agent to close and come back; `retry_after` of nothing leaves the time to its own backoff.
+    fn drain(&mut self, retry_after: Duration, reason: &str) {
+        let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
+        let drain = v1::Drain { retry_after_ms, reason: reason.to_owned() };
+        self.outbox.push_back(wire::frame(ToWire::Drain(drain)));
+        self.phase = Phase::Draining;
+        self.silence = self.seat.gateway.0.clock.sleep(DRAIN_LINGER);
+    }
+}
+
+/// When an agent shall come back after a restart: drawn evenly from a time in which all of them can be served.
+fn spread(sessions: usize) -> Duration {
+    let sessions = u32::try_from(sessions).unwrap_or(u32::MAX);
+    let span = Duration::from_millis(500) + Duration::from_secs(1) * sessions / RETURNS_PER_SECOND;
+    Duration::from_millis(100) + span.mul_f64(rand::random::<f64>())
+}

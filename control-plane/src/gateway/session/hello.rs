@@ -1,0 +1,105 @@
+//! The opening of a session: which version is spoken, which directories are served, what the agent still holds.
+
+use postern_proto::v1;
+use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, negotiate};
+use postern_store::{Agent, AgentReading, AnnouncedDirectory, DirectoryId, Flavour, ServedDirectory};
+use tonic::Status;
+
+use super::super::unavailable;
+use super::Seat;
+use crate::wire::{self, Served};
+
+/// More directories than this are not one agent's.
+const MAX_DIRECTORIES: usize = 256;
+
+/// Answers a Hello and enters the session everywhere.
+pub(super) async fn greet(seat: &mut Seat, known: &AgentReading, hello: v1::Hello) -> Result<v1::Welcome, Status> {
+    let Some(protocol_version) = negotiate(hello.protocol_min, hello.protocol_max) else {
+        return Err(Status::failed_precondition(format!(
+            "the agent speaks protocol versions {} to {}, this control plane {PROTOCOL_MIN} to {PROTOCOL_MAX}; update \
+             the older of the two",
+            hello.protocol_min, hello.protocol_max
+        )));
+    };
+    let directories = announce(seat, known, &hello).await?;
+    let parts = &seat.gateway.0;
+    let held = wire::held(&hello.held_commands);
+    parts.registry.opened(&seat.route);
+    if !seat.seated {
+        seat.seated = true;
+        metrics::gauge!("postern_gateway_sessions").increment(1.0);
+    }
+    // First what the agent holds, then what it could do: a job that it still works on must not be given out again.
+    parts.dispatcher.session_opened(&seat.route, &held).await.map_err(|error| unavailable(&error))?;
+    parts.reach.serve(&seat.route, &[], &directories);
+    seat.directories = directories;
+    let now = parts.clock.now();
+    let ahead_ms = (hello.clock_unix_ms != 0).then(|| hello.clock_unix_ms.saturating_sub(wire::unix_ms(now)));
+    tracing::info!(
+        agent = %known.agent.id, session = %seat.route.session(), version = wire::text(&hello.agent_version),
+        directories = seat.directories.len(), held = held.len(), clock_ahead_ms = ahead_ms, "gateway.session_opened"
+    );
+    Ok(v1::Welcome {
+        protocol_version,
+        session_id: seat.route.session().to_string(),
+        heartbeat_interval_ms: u32::try_from(parts.heartbeat_interval.as_millis()).unwrap_or(u32::MAX),
+        clock_unix_ms: wire::unix_ms(now),
+        capabilities: Vec::new(),
+    })
+}
+
+/// Takes over a changed list of directories.
+pub(super) async fn directories_changed(seat: &mut Seat, changed: v1::DirectoriesChanged) -> Result<(), Status> {
+    let agent = seat.gateway.0.store.agent_by_id(seat.route.agent()).await.map_err(|error| unavailable(&error))?;
+    let Some(agent) = agent.filter(|agent| agent.revoked_at.is_none()) else {
+        return Err(Status::permission_denied("this agent was revoked"));
+    };
+    let served = allowed(&agent, wire::served(changed.directories));
+    let directories = write(seat, &agent, &served).await?;
+    seat.gateway.0.reach.serve(&seat.route, &seat.directories, &directories);
+    seat.directories = directories;
+    Ok(())
+}
+
+/// Makes the agent's directories and version known. Reads first: after a restart ten thousand agents say what is
+/// known already, and not one of them shall cost a write.
+async fn announce(seat: &Seat, known: &AgentReading, hello: &v1::Hello) -> Result<Vec<DirectoryId>, Status> {
+    let (parts, agent) = (&seat.gateway.0, &known.agent);
+    let (version, os) = (wire::optional_text(&hello.agent_version), wire::optional_text(&hello.os));
+    if version.is_some() && agent.version != version || os.is_some() && agent.os != os {
+        let recorded = parts.store.record_hello(agent.id, version.as_deref(), os.as_deref(), parts.clock.now()).await;
+        recorded.map_err(|error| unavailable(&error))?;
+    }
+    let served = allowed(agent, wire::served(hello.directories.clone()));
+    let says = |known: &ServedDirectory, one: &Served| {
+        known.name == one.name && (known.flavour == one.flavour || one.flavour == Flavour::Unknown)
+    };
+    let known = &known.directories;
+    let same = known.len() == served.len() && served.iter().all(|one| known.iter().any(|known| says(known, one)));
+    if same {
+        return Ok(known.iter().map(|directory| directory.id).collect());
+    }
+    write(seat, agent, &served).await
+}
+
+async fn write(seat: &Seat, agent: &Agent, served: &[Served]) -> Result<Vec<DirectoryId>, Status> {
+    let parts = &seat.gateway.0;
+    let announced: Vec<AnnouncedDirectory> =
+        served.iter().map(|one| AnnouncedDirectory { name: one.name.clone(), flavour: one.flavour }).collect();
+    let written = parts.store.announce_directories(agent.organization, agent.id, &announced, parts.clock.now()).await;
+    let written = written.map_err(|error| unavailable(&error))?;
+    Ok(written.into_iter().map(|directory| directory.id).collect())
+}
+
+/// Only the directories that the enrollment token allowed, if it named some.
+fn allowed(agent: &Agent, mut served: Vec<Served>) -> Vec<Served> {
+    let before = served.len();
+    if !agent.allowed_directories.is_empty() {
+        served.retain(|one| agent.allowed_directories.contains(&one.name));
+    }
+    served.truncate(MAX_DIRECTORIES);
+    if served.len() < before {
+        tracing::warn!(agent = %agent.id, refused = before - served.len(), "gateway.directories_refused");
+    }
+    served
+}

@@ -1,0 +1,250 @@
+//! The gateway with real TLS, real streams and a real database, and agents made by hand.
+
+mod agent;
+
+use std::time::Duration;
+
+use postern_proto::v1;
+use postern_proto::v1::control_frame::Kind as FromControl;
+use postern_store::{JobState, NewEnrollmentToken};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use self::agent::{Site, TestAgent, entries, hello, raw_outcome};
+use crate::secrets;
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_enrolls_once_connects_and_shows_its_directories() {
+    let site = Site::start().await;
+    let token = site.token(&[]).await;
+    let agent = site.enroll(&token).await.unwrap();
+    let again = site.enroll(&token).await.unwrap_err();
+    assert_eq!(again.code(), Code::Unauthenticated);
+    assert_eq!(site.enroll("never drawn").await.unwrap_err().code(), Code::Unauthenticated);
+
+    let mut session = agent.connect(hello(&["corp", "lab"])).await.unwrap();
+    let welcome = soon(session.welcome()).await;
+    assert_eq!(welcome.protocol_version, 1);
+    let directories = site.directories().await;
+    assert_eq!(directories, ["corp", "lab"]);
+    let known = site.store().agent_by_id(agent.id).await.unwrap().unwrap();
+    assert_eq!(known.version.as_deref(), Some("1.2.3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_directories_that_the_token_names_are_announced() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&["lab"]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp", "lab"])).await.unwrap();
+    soon(session.welcome()).await;
+    assert_eq!(site.directories().await, ["lab"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_is_refused() {
+    let site = Site::start().await;
+    let secret = secrets::draw();
+    let new = NewEnrollmentToken {
+        hash: secrets::hash(&secret),
+        directories: Vec::new(),
+        expires_at: site.now(),
+        created_by: "test".into(),
+    };
+    site.store().create_enrollment_token(site.organization, new, site.now()).await.unwrap();
+    let refused = site.enroll(&secret).await.unwrap_err();
+    assert!(refused.message().contains("expired"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_certificate_there_is_no_session_and_a_foreign_one_ends_the_handshake() {
+    let site = Site::start().await;
+    let stranger = site.anonymous();
+    let refused = stranger.connect(hello(&[])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let foreign = Site::start().await;
+    let enrolled_elsewhere = foreign.enroll(&foreign.token(&[]).await).await.unwrap();
+    let agent = TestAgent { address: site.server.gateway, ca: site.anonymous().ca, ..enrolled_elsewhere };
+    assert!(agent.connect(hello(&[])).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_begins_with_a_hello_of_a_version_that_both_speak() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let heartbeat = v1::agent_frame::Kind::Heartbeat(v1::Heartbeat { echo: true });
+    let mut session = agent.connect(heartbeat).await.unwrap();
+    assert_eq!(soon(session.end()).await.code(), Code::FailedPrecondition);
+
+    let v1::agent_frame::Kind::Hello(mut newer) = hello(&[]) else { panic!() };
+    (newer.protocol_min, newer.protocol_max) = (7, 9);
+    let mut session = agent.connect(v1::agent_frame::Kind::Hello(newer)).await.unwrap();
+    let refused = soon(session.end()).await;
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("update"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_session_replaces_the_older() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut older = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(older.welcome()).await;
+    let mut newer = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(newer.welcome()).await;
+    assert!(matches!(soon(older.next()).await, Some(FromControl::Drain(_))));
+    newer.send(v1::agent_frame::Kind::Heartbeat(v1::Heartbeat { echo: true })).await;
+    assert!(matches!(soon(newer.next()).await, Some(FromControl::Heartbeat(beat)) if !beat.echo));
+    assert_eq!(site.server.app.registry.sessions(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoking_cuts_the_line_at_once_and_refuses_the_next() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    site.store().revoke_agent(site.organization, agent.id, site.now()).await.unwrap();
+    let cut = tokio::time::timeout(Duration::from_secs(1), session.end()).await.expect("within a second");
+    assert!(matches!(cut.code(), Code::PermissionDenied | Code::Unknown | Code::Unavailable), "{cut}");
+    assert_eq!(agent.connect(hello(&["corp"])).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(agent.renew().await.unwrap_err().code(), Code::PermissionDenied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_renewed_over_the_old_one() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let renewed = agent.renew().await.unwrap();
+    let mut session = renewed.connect(hello(&[])).await.unwrap();
+    soon(session.welcome()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_silence_and_other_protocols_harm_nobody() {
+    let site = Site::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(site.server.gateway).await.unwrap());
+    }
+    for garbage in [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(), &[0xff; 4096], b"\x16\x03\x01\x00\x05hello"] {
+        let mut tcp = TcpStream::connect(site.server.gateway).await.unwrap();
+        tcp.write_all(garbage).await.unwrap();
+        let mut answer = Vec::new();
+        // Refused with an alert or a reset; either way it ends.
+        let _ = soon(tcp.read_to_end(&mut answer)).await;
+    }
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    soon(agent.connect(hello(&[])).await.unwrap().welcome()).await;
+    drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_goes_out_and_its_outcome_ends_the_job() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let job = site.start_job("corp", "test_connection").await;
+    let command = soon(session.command()).await;
+    assert_eq!((command.command_id.clone(), command.generation), (job.to_string(), 1));
+    let checks = vec![v1::CheckRow { name: "bind".into(), state: 1, ..v1::CheckRow::default() }];
+    let result = v1::outcome::Result::TestConnection(v1::TestConnectionResult { checks });
+    session.send(raw_outcome(&command, result)).await;
+    assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(ack)) if ack.generation == 1));
+    let ended = site.wait_for(job, JobState::Succeeded).await;
+    assert_eq!(ended.result.unwrap()["checks"][0]["state"], "passed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_is_stored_proven_and_repeated_without_a_write() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+
+    let first = site.import(&agent, &mut session, &entries(0..40)).await;
+    let result = site.wait_for(first, JobState::Succeeded).await.result.unwrap();
+    assert_eq!((&result["users"], &result["groups"]), (&40.into(), &1.into()), "{result}");
+    assert_eq!((&result["created"], &result["members_unresolved"]), (&41.into(), &0.into()), "{result}");
+
+    let again = site.import(&agent, &mut session, &entries(0..40)).await;
+    let result = site.wait_for(again, JobState::Succeeded).await.result.unwrap();
+    assert_eq!((&result["created"], &result["unchanged"], &result["missing"]), (&0.into(), &41.into(), &0.into()));
+
+    let fewer = site.import(&agent, &mut session, &entries(0..38)).await;
+    let result = site.wait_for(fewer, JobState::Succeeded).await.result.unwrap();
+    assert_eq!(&result["missing"], 2, "{result}");
+
+    let back = site.import(&agent, &mut session, &entries(0..40)).await;
+    let result = site.wait_for(back, JobState::Succeeded).await.result.unwrap();
+    assert_eq!(&result["returned"], 2, "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_would_lose_many_is_held_until_it_is_approved() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let first = site.import(&agent, &mut session, &entries(0..40)).await;
+    site.wait_for(first, JobState::Succeeded).await;
+    let empty = site.import(&agent, &mut session, &[]).await;
+    let held = site.wait_for(empty, JobState::Held).await;
+    assert_eq!(held.hold.unwrap()["missing"], 41);
+    site.store().approve_job(site.organization, empty, "test", site.now()).await.unwrap();
+    let result = site.wait_for(empty, JobState::Succeeded).await.result.unwrap();
+    assert_eq!(result["missing"], 41);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_that_does_not_agree_marks_nobody_missing_and_starts_anew() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let job = site.start_job("corp", "import").await;
+    let command = soon(session.command()).await;
+    let refused = agent.deliver(&command, &entries(0..3), |summary| summary.users += 1).await;
+    assert!(matches!(refused, Ok(v1::chunk_ack::Kind::SummaryRefused(_))), "{refused:?}");
+    let job = site.store().get_job(site.organization, job).await.unwrap().unwrap();
+    assert_eq!((job.state, job.failures), (JobState::Queued, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_nobody_waits_for_is_refused() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let command =
+        v1::Command { command_id: postern_store::JobId::new().to_string(), generation: 1, ..Default::default() };
+    let refused = agent.deliver(&command, &entries(0..3), |_| {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_waits_for_an_agent_and_starts_when_one_comes() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    drop(session);
+    soon(async {
+        while site.server.app.registry.sessions() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let job = site.start_job("corp", "test_connection").await;
+    let waiting = site.wait_for(job, JobState::Waiting).await;
+    assert!(waiting.message.unwrap().contains("No agent"));
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    assert_eq!(soon(session.command()).await.command_id, job.to_string());
+}

@@ -1,0 +1,10 @@
+//! An import on its way in: `staging` applies chunks and records them, `proof` compares what was recorded with what
+//! the agent says that it sent, `commit` draws the conclusions.
+
+pub mod commit;
+mod conflicts;
+pub mod decide;
+pub mod lookup;
+pub mod missing;
+pub mod proof;
+pub mod staging;

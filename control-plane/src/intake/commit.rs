@@ -1,0 +1,158 @@
+//! What a proven import means: names that have become free, memberships, and who is missing. Each step may be repeated,
+//! because the control plane may be killed between any two of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged};
+use serde_json::{Value, json};
+
+use super::conflicts;
+use super::missing::{self, Missing};
+use crate::jobs::dispatch::Dispatcher;
+use crate::jobs::outcome::{Failure, ImportReport};
+
+/// How long the agent's own report is awaited; without it the import is as good, only less is told.
+const REPORT_PATIENCE: Duration = Duration::from_secs(10);
+/// Accounts marked in one transaction.
+const BATCH: usize = 5_000;
+/// Of those who could not be placed, as many are shown.
+const SAMPLES: u32 = 20;
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// Finishes a proven import, or holds it for an administrator to decide.
+pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Result<()> {
+    let Some((job, report)) =
+        dispatcher.running.change(job, attempt, |entry| (entry.job.clone(), entry.report.subscribe()))
+    else {
+        return Ok(());
+    };
+    let Some(directory) = dispatcher.store.get_directory(job.organization, job.directory).await? else {
+        let failure =
+            Failure::new("deleted", "The directory was deleted.", "Announce it again by restarting its agent.");
+        return dispatcher.fail(job.id, attempt, failure.to_json()).await;
+    };
+    let commit = Commit { dispatcher, job, directory };
+    let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
+    let missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt).await?;
+    if !commit.job.approved && missing.exceeds(&commit.directory, staged.created) {
+        return commit.hold(&missing).await;
+    }
+    let planned = commit.plan(missing.accounts.len() as u64).await?;
+    let Some(members) = commit.conclude(&missing).await? else { return Ok(()) };
+    let report = commit.report(report).await;
+    let result = commit.describe(&staged, planned, members, report).await?;
+    dispatcher.succeed(commit.job.id, attempt, result).await
+}
+
+struct Commit<'a> {
+    dispatcher: &'a Arc<Dispatcher>,
+    job: Job,
+    directory: Directory,
+}
+
+impl Commit<'_> {
+    fn lease(&self) -> Lease {
+        Lease { job: self.job.id, attempt: self.job.attempt, owner: self.dispatcher.owner }
+    }
+
+    async fn hold(&self, missing: &Missing) -> Result<()> {
+        let count = missing.accounts.len();
+        let hold = json!({
+            "reason": format!(
+                "{count} of {} known accounts were not found and would be marked missing, which is more than {} %. \
+                 Approve if that is right; reject if a filter, a base DN or the directory itself is to blame.",
+                missing.present, self.directory.missing_threshold_percent
+            ),
+            "missing": count,
+            "known": missing.present,
+            "samples": missing.samples,
+        });
+        tracing::warn!(job = %self.job.id, missing = count, known = missing.present, "intake.held");
+        self.dispatcher.store.hold(&self.lease(), &hold, self.dispatcher.clock.now()).await?;
+        self.dispatcher.running.remove(self.job.id, self.job.attempt);
+        Ok(())
+    }
+
+    /// Notes how many are about to be marked, before the first is: counted after a kill, it would be too few.
+    async fn plan(&self, missing: u64) -> Result<u64> {
+        let noted = self.dispatcher.running.change(self.job.id, self.job.attempt, |entry| {
+            let planned = entry.progress.missing_planned.unwrap_or_default().max(missing);
+            entry.progress.missing_planned = Some(planned);
+            (planned, entry.progress.to_json())
+        });
+        let Some((planned, progress)) = noted else { return Ok(missing) };
+        self.dispatcher.store.set_progress(&self.lease(), &progress, self.dispatcher.clock.now()).await?;
+        Ok(planned)
+    }
+
+    /// Marks who is missing, then settles names, then members. `None` when the job was taken over.
+    async fn conclude(&self, missing: &Missing) -> Result<Option<MemberStats>> {
+        let now: Timestamp = self.dispatcher.clock.now();
+        let store = &self.dispatcher.store;
+        let (organization, directory) = (self.job.organization, self.job.directory);
+        for batch in missing.accounts.chunks(BATCH) {
+            let mut tx = store.begin_intake(organization, directory, now).await?;
+            if !tx.check_owner(&self.lease()).await? {
+                return Ok(None);
+            }
+            tx.mark_missing(batch).await?;
+            tx.commit().await?;
+        }
+        if !conflicts::settle(store, &self.directory, self.lease(), now).await? {
+            return Ok(None);
+        }
+        let mut tx = store.begin_intake(organization, directory, now).await?;
+        if !tx.check_owner(&self.lease()).await? {
+            return Ok(None);
+        }
+        let form = tx.member_form();
+        let members = tx.resolve_members(form).await?;
+        tx.commit().await?;
+        Ok(Some(members))
+    }
+
+    async fn report(&self, mut report: tokio::sync::watch::Receiver<Option<ImportReport>>) -> ImportReport {
+        let told = tokio::select! {
+            told = report.wait_for(Option::is_some) => told.ok().and_then(|told| told.clone()),
+            () = self.dispatcher.clock.sleep(REPORT_PATIENCE) => None,
+        };
+        told.unwrap_or_default()
+    }
+
+    async fn describe(
+        &self,
+        staged: &Staged,
+        missing: u64,
+        members: MemberStats,
+        report: ImportReport,
+    ) -> Result<Value> {
+        let store = &self.dispatcher.store;
+        let unresolved = store.unresolved_members(self.job.organization, self.job.directory, SAMPLES).await?;
+        let (conflicts, samples) = conflicts::describe(store, &self.directory, SAMPLES as usize).await?;
+        let entries = staged.users + staged.groups;
+        let written = staged.created + staged.changed + staged.returned;
+        let unresolved: Vec<Value> =
+            unresolved.iter().map(|member| json!({ "group": member.group_name, "member": member.key })).collect();
+        Ok(json!({
+            "users": staged.users,
+            "groups": staged.groups,
+            "created": staged.created,
+            "updated": staged.changed,
+            "returned": staged.returned,
+            "unchanged": entries.saturating_sub(written),
+            "missing": missing,
+            "conflicts": conflicts,
+            "conflict_samples": samples,
+            "members_resolved": members.resolved,
+            "members_unresolved": members.unresolved,
+            "members_unresolved_samples": unresolved,
+            "pages": report.pages,
+            "referrals": report.referrals,
+            "unusable": report.unusable,
+            "unusable_samples": report.unusable_samples,
+        }))
+    }
+}

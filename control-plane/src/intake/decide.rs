@@ -1,0 +1,285 @@
+//! What an entry means: nothing (unchanged), or a row to write. Decided outside of any transaction, while the one
+//! before is still being committed.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm};
+use postern_proto::digest::Digest;
+use postern_store::{
+    AccountId, AccountKind, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow, KnownAccount, NewAccount,
+    OrganizationId, Store, UserId, UserRow,
+};
+
+use crate::identity::{mapping, membership};
+
+/// Set in the keys of groups, so that a user and a group of one external id are two.
+const GROUP_MARK: u128 = 1 << 127;
+
+/// Where entries belong.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The directory.
+    pub directory: DirectoryId,
+    /// Its kind.
+    pub flavour: Flavour,
+}
+
+/// A chunk, decided.
+#[derive(Debug)]
+pub struct Decided {
+    /// Its number.
+    pub sequence: u64,
+    /// Entries of users.
+    pub users: u64,
+    /// Entries of groups.
+    pub groups: u64,
+    /// Entries not known before.
+    pub created: u64,
+    /// Entries with another content than before.
+    pub changed: u64,
+    /// Entries that had been missing.
+    pub returned: u64,
+    /// Sum over the content hashes.
+    pub digest: Digest,
+    /// Keys of all entries, 16 bytes each.
+    pub keys: Vec<u8>,
+    /// What members of groups are.
+    pub member_form: MemberForm,
+    /// What is to be written.
+    pub rows: Vec<Row>,
+}
+
+impl Decided {
+    /// All entries.
+    pub fn entries(&self) -> u64 {
+        self.users + self.groups
+    }
+}
+
+/// An account to write, and what it becomes.
+#[derive(Debug)]
+pub struct Row {
+    /// The account; its identity and conflict are settled while writing.
+    pub account: NewAccount,
+    /// It was not known before.
+    pub new: bool,
+    /// What it becomes.
+    pub identity: Wanted,
+}
+
+/// What an account becomes.
+#[derive(Debug)]
+pub enum Wanted {
+    /// A user; `None` when the entry offers no name.
+    User(Option<Box<UserRow>>),
+    /// A group with its members' keys.
+    Group(Box<GroupRow>, Vec<String>),
+}
+
+/// Why a chunk cannot be decided.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The agent sent what cannot be read.
+    #[error("the chunk cannot be decoded")]
+    Decode(#[from] DecodeError),
+    /// An entry has no external id.
+    #[error("an entry has no external id")]
+    NoExternalId,
+    /// What is known could not be read.
+    #[error("the known accounts cannot be read")]
+    Store(#[from] postern_store::Error),
+}
+
+/// The keys of all entries of a chunk, as they are recorded.
+pub fn recorded_key(kind: AccountKind, key: &ExternalKey) -> u128 {
+    match kind {
+        AccountKind::User => key.fingerprint() & !GROUP_MARK,
+        AccountKind::Group => key.fingerprint() | GROUP_MARK,
+    }
+}
+
+/// Decodes a chunk and compares it with what is known.
+pub async fn decide(
+    store: &Store,
+    place: Place,
+    sequence: u64,
+    payload: &Bytes,
+    now: Timestamp,
+) -> Result<Decided, Error> {
+    let mut reader = ChunkReader::parse(payload)?;
+    let member_form = reader.member_form();
+    let mut entries = Vec::with_capacity(reader.len());
+    while let Some(view) = reader.next_entry()? {
+        if view.external_id.is_empty() {
+            return Err(Error::NoExternalId);
+        }
+        entries.push((ExternalKey::from_text(view.external_id), view));
+    }
+    let mut known = Known::default();
+    for kind in [Kind::User, Kind::Group] {
+        let of_kind = entries.iter().filter(|(_, view)| view.kind == kind);
+        let keys: Vec<ExternalKey> = of_kind.map(|(key, _)| key.clone()).collect();
+        if !keys.is_empty() {
+            known.add(kind, store.known_accounts(place.organization, place.directory, stored(kind), &keys).await?);
+        }
+    }
+    Ok(sort(place, sequence, member_form, entries, &known, now))
+}
+
+#[derive(Default)]
+struct Known {
+    users: HashMap<ExternalKey, KnownAccount>,
+    groups: HashMap<ExternalKey, KnownAccount>,
+}
+
+impl Known {
+    fn add(&mut self, kind: Kind, accounts: Vec<KnownAccount>) {
+        let table = match kind {
+            Kind::User => &mut self.users,
+            Kind::Group => &mut self.groups,
+        };
+        table.extend(accounts.into_iter().map(|account| (account.external_key.clone(), account)));
+    }
+
+    fn get(&self, kind: Kind, key: &ExternalKey) -> Option<&KnownAccount> {
+        match kind {
+            Kind::User => self.users.get(key),
+            Kind::Group => self.groups.get(key),
+        }
+    }
+}
+
+fn sort(
+    place: Place,
+    sequence: u64,
+    member_form: MemberForm,
+    entries: Vec<(ExternalKey, EntryView<'_>)>,
+    known: &Known,
+    now: Timestamp,
+) -> Decided {
+    let mut decided = Decided {
+        sequence,
+        users: 0,
+        groups: 0,
+        created: 0,
+        changed: 0,
+        returned: 0,
+        digest: Digest::default(),
+        keys: Vec::with_capacity(entries.len() * size_of::<u128>()),
+        member_form,
+        rows: Vec::new(),
+    };
+    let mut rows: HashMap<u128, usize> = HashMap::new();
+    for (key, view) in entries {
+        decided.digest.add_entry(&view.hash);
+        match view.kind {
+            Kind::User => decided.users += 1,
+            Kind::Group => decided.groups += 1,
+        }
+        let recorded = recorded_key(stored(view.kind), &key);
+        decided.keys.extend_from_slice(&recorded.to_be_bytes());
+        let known = known.get(view.kind, &key);
+        if known.is_some_and(|known| !known.missing && known.hash == short(&view.hash)) {
+            continue;
+        }
+        let row = row(place, member_form, key, &view, known, now);
+        // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.
+        if let Some(place) = rows.get(&recorded) {
+            decided.rows[*place] =
+                Row { account: NewAccount { id: decided.rows[*place].account.id, ..row.account }, ..row };
+            continue;
+        }
+        match known {
+            None => decided.created += 1,
+            Some(known) if known.missing => decided.returned += 1,
+            Some(_) => decided.changed += 1,
+        }
+        rows.insert(recorded, decided.rows.len());
+        decided.rows.push(row);
+    }
+    decided
+}
+
+fn row(
+    place: Place,
+    member_form: MemberForm,
+    key: ExternalKey,
+    view: &EntryView<'_>,
+    known: Option<&KnownAccount>,
+    now: Timestamp,
+) -> Row {
+    let current = known.and_then(|known| known.identity);
+    let identity = match view.kind {
+        Kind::User => Wanted::User(user(place, view, now).map(Box::new)),
+        Kind::Group => {
+            let id = current.map_or_else(GroupId::new, GroupId::from_uuid);
+            let members = membership::member_keys(member_form, view.members());
+            Wanted::Group(Box::new(group(place, id, view, now)), members)
+        }
+    };
+    let dn = mapping::printable(view.dn);
+    let account = NewAccount {
+        id: known.map_or_else(AccountId::new, |known| known.id),
+        kind: stored(view.kind),
+        external_key: key,
+        dn_key: membership::dn_key(&dn),
+        dn: dn.into_owned(),
+        unique_value: view.unique_value.map(|value| mapping::printable(value).into_owned()),
+        attributes: mapping::account_attributes(view),
+        hash: short(&view.hash),
+        identity: current,
+        conflict: None,
+    };
+    Row { account, new: known.is_none(), identity }
+}
+
+/// The user that an entry describes; `None` when it offers no name.
+pub fn user(place: Place, view: &EntryView<'_>, now: Timestamp) -> Option<UserRow> {
+    let mapped = mapping::user(place.flavour, view, now);
+    let user_name = mapped.user_name?.trim().to_owned();
+    let name_key = postern_store::fold(&user_name);
+    let text = |value: Option<std::borrow::Cow<'_, str>>| value.map(std::borrow::Cow::into_owned);
+    (!name_key.is_empty()).then(|| UserRow {
+        id: UserId::new(),
+        organization: place.organization,
+        user_name,
+        name_key,
+        given_name: text(mapped.given_name),
+        family_name: text(mapped.family_name),
+        display_name: text(mapped.display_name),
+        email: text(mapped.email),
+        active: mapped.active,
+        attributes: mapped.attributes,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+fn group(place: Place, id: GroupId, view: &EntryView<'_>, now: Timestamp) -> GroupRow {
+    let mapped = mapping::group(view);
+    GroupRow {
+        id,
+        organization: place.organization,
+        display_name: mapped.display_name.into_owned(),
+        description: mapped.description.map(std::borrow::Cow::into_owned),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn stored(kind: Kind) -> AccountKind {
+    match kind {
+        Kind::User => AccountKind::User,
+        Kind::Group => AccountKind::Group,
+    }
+}
+
+fn short(hash: &[u8; 32]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash[..16]);
+    short
+}

@@ -1,0 +1,94 @@
+//! The proof that an import is complete: what is recorded here equals what the agent says that it sent, in number
+//! and in content. Only then may anybody be concluded to be missing.
+
+use postern_proto::digest::Digest;
+use postern_store::Staged;
+
+/// What an agent says that a whole generation consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Chunks.
+    pub chunks: u64,
+    /// Entries of users.
+    pub users: u64,
+    /// Entries of groups.
+    pub groups: u64,
+    /// Sum over the content hashes of all entries.
+    pub digest: Digest,
+}
+
+/// What differs. The text goes to the agent's log and to those who watch the job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// The summary carries no digest of 32 bytes.
+    #[error("the summary has no digest")]
+    NoDigest,
+    /// A count differs.
+    #[error("the agent sent {sent} {what}, {recorded} are recorded")]
+    Count {
+        /// Of what.
+        what: &'static str,
+        /// According to the agent.
+        sent: u64,
+        /// According to the store.
+        recorded: u64,
+    },
+    /// The counts agree but the contents do not.
+    #[error("the content of the entries differs from what the agent sent")]
+    Digest,
+}
+
+/// Compares what was sent with what is recorded.
+pub fn compare(sent: &Summary, recorded: &Staged) -> Result<(), Mismatch> {
+    let counts = [
+        ("chunks", sent.chunks, recorded.chunks),
+        ("chunks without a gap", sent.chunks, recorded.next_sequence),
+        ("users", sent.users, recorded.users),
+        ("groups", sent.groups, recorded.groups),
+    ];
+    for (what, sent, recorded) in counts {
+        if sent != recorded {
+            return Err(Mismatch::Count { what, sent, recorded });
+        }
+    }
+    if sent.digest != Digest::from_bytes(&recorded.digest) {
+        return Err(Mismatch::Digest);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Summary, Staged) {
+        let mut digest = Digest::default();
+        digest.add_entry(&[7; 32]);
+        let staged =
+            Staged { next_sequence: 2, chunks: 2, users: 3, groups: 1, digest: digest.to_bytes(), ..Staged::default() };
+        (Summary { chunks: 2, users: 3, groups: 1, digest }, staged)
+    }
+
+    #[test]
+    fn equal_counts_and_contents_are_a_proof() {
+        let (sent, recorded) = pair();
+        assert_eq!(compare(&sent, &recorded), Ok(()));
+        assert_eq!(
+            compare(&Summary { chunks: 0, users: 0, groups: 0, digest: Digest::default() }, &Staged::default()),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn any_difference_is_none() {
+        let (sent, recorded) = pair();
+        let lost = Staged { users: 2, ..recorded.clone() };
+        assert!(matches!(compare(&sent, &lost), Err(Mismatch::Count { what: "users", .. })));
+        let gap = Staged { next_sequence: 1, ..recorded.clone() };
+        assert!(matches!(compare(&sent, &gap), Err(Mismatch::Count { .. })));
+        let damaged = Staged { digest: [1; 32], ..recorded.clone() };
+        assert_eq!(compare(&sent, &damaged), Err(Mismatch::Digest));
+        let swapped = Staged { users: 1, groups: 3, ..recorded };
+        assert!(compare(&sent, &swapped).is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! Jobs: what administrators ask for, given to agents as commands, followed to their end.
+
+pub mod dispatch;
+pub mod kinds;
+pub mod outcome;
+pub mod reach;

@@ -1,0 +1,239 @@
+//! Gives jobs to agents. It takes no input: each pass reads what is due, compares it with what runs here, and repairs
+//! the difference. Wake-ups only make it sooner.
+
+mod answers;
+mod deliveries;
+mod endings;
+pub(crate) mod running;
+mod upkeep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_runtime::clock::SharedClock;
+use postern_runtime::supervise::{OnCancel, Supervisor, chain};
+use postern_store::{DirectoryId, Job, JobId, Lease, ReplicaId, Store, Wake};
+use tokio::sync::Notify;
+
+pub(crate) use self::deliveries::{Delivery, Refusal};
+use self::running::{Entry, Running};
+use super::kinds::{Command, Work};
+use super::outcome::Failure;
+use super::reach::{Reach, Route, ToAgent};
+
+/// Safety net beneath the wake-ups.
+const POLL: Duration = Duration::from_secs(2);
+/// Jobs claimed by one statement.
+const CLAIM: u32 = 64;
+/// A job that nobody claimed for this long has no agent at any replica.
+const UNCLAIMED: Duration = Duration::from_secs(1);
+/// An agent's own limit ends a little before ours, so that its answer is what people read.
+const TIMEOUT_MARGIN: Duration = Duration::from_secs(2);
+
+const NO_AGENT: &str = "No agent that serves this directory is connected. The job starts as soon as one is.";
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// Where something may be due.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// Nowhere that concerns this room.
+    Nowhere,
+    /// With these directories.
+    At(Vec<DirectoryId>),
+    /// Anywhere.
+    Everywhere,
+}
+
+/// What the dispatcher works with.
+#[derive(Debug)]
+pub struct Dispatcher {
+    pub(crate) store: Store,
+    pub(crate) clock: SharedClock,
+    pub(crate) reach: Arc<Reach>,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) owner: ReplicaId,
+    pub(crate) lease: Duration,
+    pub(crate) running: Running,
+    wake: Notify,
+}
+
+impl Dispatcher {
+    /// A dispatcher for this process.
+    pub fn new(store: Store, clock: SharedClock, reach: Arc<Reach>, supervisor: Supervisor, lease: Duration) -> Self {
+        let owner = ReplicaId::new();
+        let running = Running::default();
+        Self { store, clock, reach, supervisor, owner, lease, running, wake: Notify::new() }
+    }
+
+    /// Makes the next pass come at once.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Starts the two tasks that keep jobs going.
+    pub fn start(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.supervisor.spawn_restarting("jobs.dispatch", OnCancel::Abort, move || Arc::clone(&this).run());
+        let this = Arc::clone(self);
+        self.supervisor.spawn_restarting("jobs.upkeep", OnCancel::Finish, move || Arc::clone(&this).upkeep());
+    }
+
+    async fn run(self: Arc<Self>) {
+        while let Err(error) = self.follow_wakeups().await {
+            // The next look repairs what this one left.
+            tracing::warn!(error = chain(&error), "jobs.look_failed");
+            self.clock.sleep(POLL).await;
+        }
+    }
+
+    async fn follow_wakeups(self: &Arc<Self>) -> Result<()> {
+        let mut wakeups = self.store.listen().await?;
+        let mut look = Look::Everywhere;
+        loop {
+            self.look(look).await?;
+            look = tokio::select! {
+                () = self.wake.notified() => Look::Everywhere,
+                fresh = self.reach.fresh() => Look::At(fresh),
+                wake = wakeups.recv() => match wake? {
+                    Wake::JobReady(directory) => Look::At(vec![directory]),
+                    Wake::Resync => Look::Everywhere,
+                    Wake::CancelRequested(_) => {
+                        self.pass_cancels_on(self.clock.now()).await?;
+                        Look::Nowhere
+                    }
+                    Wake::JobChanged(_) | Wake::AgentRevoked(_) => Look::Nowhere,
+                },
+                () = self.clock.sleep(POLL) => Look::Everywhere,
+            };
+        }
+    }
+
+    /// Compares and repairs once.
+    pub(crate) async fn look(self: &Arc<Self>, look: Look) -> Result<()> {
+        let now = self.clock.now();
+        match look {
+            Look::Nowhere => Ok(()),
+            Look::At(mut directories) => {
+                directories.retain(|directory| self.reach.reaches(*directory));
+                self.claim(&directories, now).await?;
+                self.claim_proven(now).await
+            }
+            Look::Everywhere => {
+                // Most of the time there is nothing, which one read tells.
+                if self.store.count_open_jobs().await?.is_empty() {
+                    return Ok(());
+                }
+                for job in self.store.expire_overdue(&overdue().to_json(), now).await? {
+                    tracing::info!(job = %job.id, "jobs.deadline_passed");
+                }
+                let reachable = self.reach.directories();
+                self.claim(&reachable, now).await?;
+                self.claim_proven(now).await?;
+                let before = now.checked_sub(UNCLAIMED).unwrap_or(now);
+                self.store.mark_waiting(&reachable, NO_AGENT, before, now).await.map(|_| ())
+            }
+        }
+    }
+
+    async fn claim(self: &Arc<Self>, directories: &[DirectoryId], now: Timestamp) -> Result<()> {
+        if directories.is_empty() {
+            return Ok(());
+        }
+        loop {
+            let claimed = self.store.claim(self.owner, directories, self.lease_until(now), now, CLAIM).await?;
+            let more = claimed.len() >= CLAIM as usize;
+            for job in claimed {
+                self.begin(job, now).await?;
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A job whose entries are all here and proven is finished without its agent.
+    async fn claim_proven(self: &Arc<Self>, now: Timestamp) -> Result<()> {
+        for job in self.store.claim_proven(self.owner, self.lease_until(now), now, CLAIM).await? {
+            let (id, attempt) = (job.id, job.attempt);
+            self.running.insert(Entry::new(job, None, None));
+            self.spawn_commit(id, attempt);
+        }
+        Ok(())
+    }
+
+    /// Sends a claimed job to an agent.
+    async fn begin(self: &Arc<Self>, job: Job, now: Timestamp) -> Result<()> {
+        let (id, attempt) = (job.id, job.attempt);
+        let work = match Work::of(&job) {
+            Ok(work) => work,
+            Err(error) => {
+                tracing::error!(job = %id, error = chain(&error), "jobs.unreadable_input");
+                let failure = Failure::new("invalid", "The job's input cannot be read.", "Start the job again.");
+                self.running.insert(Entry::new(job, None, None));
+                return self.fail(id, attempt, failure.to_json()).await;
+            }
+        };
+        let directory = self.store.get_directory(job.organization, job.directory).await?;
+        let (Some(directory), Some(route)) = (directory, self.choose(job.directory, attempt)) else {
+            // The agent left between the look and the claim.
+            return self.hand_back(&job, NO_AGENT, now).await;
+        };
+        if attempt > 1 {
+            // Chunks of an older attempt count for nothing.
+            self.store.drop_staged(job.organization, id).await?;
+        }
+        if !self.store.assign_agent(&self.lease_of(id, attempt), route.agent()).await? {
+            return Ok(());
+        }
+        let left = job.deadline.duration_since(now);
+        let timeout = Duration::try_from(left).unwrap_or_default().saturating_sub(TIMEOUT_MARGIN).max(TIMEOUT_MARGIN);
+        let command = Command { job: id, attempt, directory: directory.name, work, timeout };
+        tracing::info!(job = %id, attempt, agent = %route.agent(), kind = %job.kind, "jobs.sent");
+        self.running.insert(Entry::new(job.clone(), Some(route.agent()), Some(Arc::clone(&route))));
+        if !route.send(ToAgent::Command(command)) {
+            self.running.remove(id, attempt);
+            return self.hand_back(&job, "The agent's connection was lost before the job reached it.", now).await;
+        }
+        Ok(())
+    }
+
+    /// Which of the sessions that serve a directory gets the job: another one with each attempt, so that one agent's
+    /// trouble does not use up all of them.
+    fn choose(&self, directory: DirectoryId, attempt: u32) -> Option<Arc<Route>> {
+        let routes = self.reach.routes(directory);
+        let place = (attempt as usize).checked_sub(1)?.checked_rem(routes.len())?;
+        routes.get(place).cloned()
+    }
+
+    pub(crate) fn spawn_commit(self: &Arc<Self>, job: JobId, attempt: u32) {
+        let this = Arc::clone(self);
+        self.supervisor.spawn("intake.commit", OnCancel::Abort, async move {
+            let ended = crate::intake::commit::run(&this, job, attempt).await;
+            if ended.is_err() {
+                // The lease runs out, and whoever takes it up goes on from what is durable.
+                this.running.remove(job, attempt);
+            }
+            ended
+        });
+    }
+
+    /// This replica's right to work on a job.
+    pub(crate) fn lease_of(&self, job: JobId, attempt: u32) -> Lease {
+        Lease { job, attempt, owner: self.owner }
+    }
+
+    pub(crate) fn lease_until(&self, now: Timestamp) -> Timestamp {
+        now.checked_add(self.lease).unwrap_or(Timestamp::MAX)
+    }
+}
+
+fn overdue() -> Failure {
+    Failure::new(
+        "deadline",
+        "No agent took the job up before its deadline.",
+        "Start an agent that serves this directory (postern agents list shows which are connected), then start the \
+         job again.",
+    )
+}

@@ -1,0 +1,149 @@
+//! What agents say: sessions that open and close, progress, outcomes.
+
+use std::sync::Arc;
+
+use postern_store::{AgentId, Flavour, Job, JobId};
+
+use super::running::Entry;
+use super::{Dispatcher, Result};
+use crate::jobs::outcome::{self, AgentOutcome, AgentResult, Failure, Next};
+use crate::jobs::reach::{Route, ToAgent};
+use crate::wire::AgentProgress;
+
+const LOST: &str = "The agent was restarted while it worked on the job. It starts again.";
+
+impl Dispatcher {
+    /// An agent has connected and says which commands it still holds. Those that it holds go on; those that were
+    /// lost with its process start again.
+    pub(crate) async fn session_opened(self: &Arc<Self>, route: &Arc<Route>, held: &[(JobId, u32)]) -> Result<()> {
+        let agent = route.agent();
+        for (job, attempt) in held {
+            self.take_up(route, *job, *attempt).await?;
+        }
+        let lost = self.running.find(|entry| {
+            entry.agent == Some(agent) && !entry.proven && !held.contains(&(entry.job.id, entry.job.attempt))
+        });
+        for (job, attempt) in lost {
+            if let Some(entry) = self.running.remove(job, attempt) {
+                self.hand_back(&entry.job, LOST, self.clock.now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with a command that an agent holds, wherever it was given to it.
+    async fn take_up(self: &Arc<Self>, route: &Arc<Route>, job: JobId, attempt: u32) -> Result<()> {
+        let agent = route.agent();
+        let known = self.running.change(job, attempt, |entry| {
+            if entry.agent == Some(agent) {
+                entry.route = Some(Arc::clone(route));
+                entry.orphaned_at = None;
+            }
+            entry.agent == Some(agent) && entry.canceled_at.is_none()
+        });
+        let wanted = match known {
+            Some(wanted) => wanted,
+            None => self.adopt(route, job, attempt).await?,
+        };
+        if !wanted {
+            // An outcome that nobody waits for is acknowledged; work that nobody waits for is stopped.
+            route.send(ToAgent::Cancel(job));
+        }
+        Ok(())
+    }
+
+    /// Takes over the lease of a job that its agent has brought along from another replica, or from before a restart.
+    async fn adopt(&self, route: &Arc<Route>, job: JobId, attempt: u32) -> Result<bool> {
+        let until = self.lease_until(self.clock.now());
+        if self.store.adopt(job, attempt, route.agent(), self.owner, until).await?.is_none() {
+            return Ok(false);
+        }
+        let Some(job) = self.store.job_by_id(job).await? else { return Ok(false) };
+        tracing::info!(job = %job.id, attempt, agent = %route.agent(), "jobs.adopted");
+        let wanted = !job.cancel_requested;
+        self.running.insert(Entry::new(job, Some(route.agent()), Some(Arc::clone(route))));
+        Ok(wanted)
+    }
+
+    /// A session is over. Its jobs wait a little for the agent to come back.
+    pub(crate) fn session_closed(&self, route: &Arc<Route>) {
+        let now = self.clock.now();
+        for entry in self.running.lock().values_mut() {
+            if entry.route.as_ref().is_some_and(|held| Arc::ptr_eq(held, route)) {
+                entry.route = None;
+                entry.orphaned_at = Some(now);
+            }
+        }
+    }
+
+    /// An agent tells how far it has come.
+    pub(crate) fn progress(&self, agent: AgentId, told: &AgentProgress) {
+        let now = self.clock.now();
+        self.running.change(told.job, told.attempt, |entry| {
+            if entry.agent == Some(agent) && !entry.proven {
+                entry.progress.entries_read = told.entries_read;
+                entry.progress.pages_read = told.pages_read;
+                entry.progress.phase.clone_from(&told.phase);
+                entry.progress.measure(now);
+            }
+        });
+    }
+
+    /// A command has ended. When this returns, what it means is durable and the outcome may be acknowledged.
+    pub(crate) async fn outcome(&self, agent: AgentId, outcome: AgentOutcome) -> Result<()> {
+        let (id, attempt) = (outcome.job, outcome.attempt);
+        let known = self.running.change(id, attempt, |entry| {
+            entry.is(agent, attempt).then(|| (entry.job.clone(), entry.proven, entry.canceled_at.is_some()))
+        });
+        let Some((job, proven, canceled)) = known.flatten() else {
+            // It was answered before, or given to somebody else since: there is nothing left to do with it.
+            tracing::debug!(job = %id, attempt, agent = %agent, "jobs.outcome_not_awaited");
+            return Ok(());
+        };
+        tracing::debug!(job = %id, attempt, elapsed_ms = outcome.elapsed.as_millis(), "jobs.outcome");
+        let next = match outcome.result {
+            AgentResult::Imported(report) if proven => {
+                let stored = serde_json::to_value(&report).unwrap_or_default();
+                self.store.set_agent_result(&self.lease_of(id, attempt), &stored).await?;
+                self.running.change(id, attempt, |entry| entry.report.send_replace(Some(report)));
+                return Ok(());
+            }
+            // Everything is here and proven; what went wrong at the agent after that changes nothing.
+            _ if proven => return Ok(()),
+            AgentResult::Imported(_) => after(&job, &unproven(), canceled),
+            AgentResult::Failed(failure) => after(&job, &failure, canceled),
+            AgentResult::Checked(checks) => outcome::after_checks(&checks),
+            AgentResult::Found { user, groups } => self.found(&job, &user, &groups).await?,
+        };
+        self.follow(&job, next).await
+    }
+
+    async fn found(&self, job: &Job, user: &[u8], groups: &[u8]) -> Result<Next> {
+        let directory = self.store.get_directory(job.organization, job.directory).await?;
+        let flavour = directory.map_or(Flavour::Unknown, |directory| directory.flavour);
+        Ok(match crate::intake::lookup::describe(flavour, user, groups, self.clock.now()) {
+            Ok(found) => Next::Succeed(found),
+            Err(error) => {
+                let failure = Failure::new(
+                    "internal",
+                    format!("The agent's answer cannot be read: {error}."),
+                    "Update the agent or the control plane: one of them is of a newer release.",
+                );
+                Next::Fail(failure.to_json())
+            }
+        })
+    }
+}
+
+fn after(job: &Job, failure: &Failure, canceled: bool) -> Next {
+    outcome::after_failure(failure, job.failures, canceled || job.cancel_requested, rand::random())
+}
+
+fn unproven() -> Failure {
+    Failure::new(
+        "internal",
+        "The agent ended the import without proving that everything arrived.",
+        "Start the import again; if it happens again, look into the agent's log.",
+    )
+    .retryable()
+}

@@ -1,0 +1,109 @@
+//! Which delivery belongs to which job: asked when an agent opens one.
+
+use std::sync::Arc;
+
+use postern_store::{AgentId, DirectoryId, JobId, JobState, OrganizationId};
+use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
+
+use super::Dispatcher;
+use crate::intake::proof::Mismatch;
+use crate::jobs::outcome::{self, Failure};
+
+/// An agent's right to deliver for a job. One at a time: a newer one takes over.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) job: JobId,
+    pub(crate) attempt: u32,
+    pub(crate) organization: OrganizationId,
+    pub(crate) directory: DirectoryId,
+    /// Canceled when the job leaves this replica, or a newer delivery takes over.
+    pub(crate) ended: CancellationToken,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// Why an agent may not deliver.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nobody wants it any more.
+    NotWanted,
+    /// It may be wanted in a moment: the agent's session has not brought the job along yet.
+    TryAgain,
+}
+
+impl Dispatcher {
+    /// Opens a delivery. Waits for an older one of the same job to let go.
+    pub(crate) async fn delivery(
+        &self,
+        agent: AgentId,
+        job: JobId,
+        attempt: u32,
+    ) -> Result<Result<Delivery, Refusal>, postern_store::Error> {
+        let known = self.running.change(job, attempt, |entry| {
+            (entry.is(agent, attempt) && !entry.proven).then(|| {
+                // Ends with the job, and before it when the next one comes.
+                let newest = entry.ended.child_token();
+                std::mem::replace(&mut entry.newest_delivery, newest.clone()).cancel();
+                (newest, Arc::clone(&entry.delivery), entry.job.organization, entry.job.directory)
+            })
+        });
+        let (ended, turn, organization, directory) = match known {
+            Some(Some(known)) => known,
+            Some(None) => return Ok(Err(Refusal::NotWanted)),
+            None => return self.why_unknown(agent, job, attempt).await.map(Err),
+        };
+        let turn = tokio::select! {
+            turn = turn.lock_owned() => turn,
+            () = ended.cancelled() => return Ok(Err(Refusal::TryAgain)),
+        };
+        Ok(Ok(Delivery { job, attempt, organization, directory, ended, _turn: turn }))
+    }
+
+    async fn why_unknown(&self, agent: AgentId, job: JobId, attempt: u32) -> Result<Refusal, postern_store::Error> {
+        let stored = self.store.job_by_id(job).await?;
+        let waits = stored.is_some_and(|job| {
+            job.state == JobState::Running && !job.proven && job.attempt == attempt && job.agent == Some(agent)
+        });
+        Ok(if waits { Refusal::TryAgain } else { Refusal::NotWanted })
+    }
+
+    /// Counts entries that are durable now.
+    pub(crate) fn stored(&self, job: JobId, attempt: u32, entries: u64) {
+        let now = self.clock.now();
+        self.running.change(job, attempt, |entry| {
+            entry.progress.entries_stored += entries;
+            entry.progress.measure(now);
+        });
+    }
+
+    /// Everything was delivered and proven: makes that durable, and finishes the job from here.
+    pub(crate) async fn proven(self: &Arc<Self>, job: JobId, attempt: u32) -> Result<bool, postern_store::Error> {
+        if !self.store.mark_proven(&self.lease_of(job, attempt), self.clock.now()).await? {
+            return Ok(false);
+        }
+        self.running.change(job, attempt, |entry| {
+            entry.proven = true;
+            entry.progress.phase = Some("committing".to_owned());
+            entry.progress.dirty = true;
+        });
+        self.spawn_commit(job, attempt);
+        Ok(true)
+    }
+
+    /// What was delivered is not what the agent says that it sent: nothing is concluded from it, and it starts again.
+    pub(crate) async fn refused(
+        &self,
+        job: JobId,
+        attempt: u32,
+        mismatch: &Mismatch,
+    ) -> Result<(), postern_store::Error> {
+        let Some(job) = self.running.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
+        let failure = Failure::new(
+            "incomplete",
+            format!("The import arrived incomplete or damaged: {mismatch}. Nobody was marked missing."),
+            "Start the import again; if it happens again, update agent and control plane to the same release.",
+        );
+        let next = outcome::after_failure(&failure.retryable(), job.failures, job.cancel_requested, rand::random());
+        self.follow(&job, next).await
+    }
+}

@@ -1,0 +1,72 @@
+//! How a job leaves this replica: done, failed, canceled, or handed back.
+
+use jiff::Timestamp;
+use postern_store::{Finish, Job, JobId, Release};
+use serde_json::Value;
+
+use super::{Dispatcher, Result};
+use crate::jobs::outcome::Next;
+
+impl Dispatcher {
+    pub(crate) async fn succeed(&self, job: JobId, attempt: u32, result: Value) -> Result<()> {
+        self.end(job, attempt, Finish::Succeeded(result)).await
+    }
+
+    pub(crate) async fn fail(&self, job: JobId, attempt: u32, error: Value) -> Result<()> {
+        self.end(job, attempt, Finish::Failed(error)).await
+    }
+
+    pub(crate) async fn cancel_now(&self, job: JobId, attempt: u32) -> Result<()> {
+        self.end(job, attempt, Finish::Canceled).await
+    }
+
+    /// Does what was decided after an agent's answer.
+    pub(crate) async fn follow(&self, job: &Job, next: Next) -> Result<()> {
+        let (id, attempt) = (job.id, job.attempt);
+        match next {
+            Next::Succeed(result) => self.succeed(id, attempt, result).await,
+            Next::Fail(error) => self.fail(id, attempt, error).await,
+            Next::Cancel => self.cancel_now(id, attempt).await,
+            Next::Retry { after, message } => {
+                let now = self.clock.now();
+                let not_before = now.checked_add(after).ok();
+                let release = Release { not_before, message: Some(message), count_failure: true };
+                self.release(job, release, now).await
+            }
+        }
+    }
+
+    /// Puts a job back for whoever can take it up.
+    pub(super) async fn hand_back(&self, job: &Job, message: &str, now: Timestamp) -> Result<()> {
+        let release = Release { not_before: None, message: Some(message.to_owned()), count_failure: false };
+        self.release(job, release, now).await
+    }
+
+    async fn end(&self, job: JobId, attempt: u32, finish: Finish) -> Result<()> {
+        let state = match &finish {
+            Finish::Succeeded(_) => "succeeded",
+            Finish::Failed(_) => "failed",
+            Finish::Canceled => "canceled",
+        };
+        let finished = self.store.finish(&self.lease_of(job, attempt), &finish, self.clock.now()).await?;
+        let entry = self.running.remove(job, attempt);
+        if finished {
+            tracing::info!(job = %job, attempt, state, "jobs.ended");
+            metrics::counter!("postern_jobs_ended_total", "state" => state).increment(1);
+            match entry {
+                Some(entry) => self.store.drop_staged(entry.job.organization, job).await,
+                None => Ok(()),
+            }
+        } else {
+            tracing::warn!(job = %job, attempt, "jobs.lost_before_its_end");
+            Ok(())
+        }
+    }
+
+    async fn release(&self, job: &Job, release: Release, now: Timestamp) -> Result<()> {
+        tracing::info!(job = %job.id, attempt = job.attempt, reason = release.message, "jobs.released");
+        let released = self.store.release(&self.lease_of(job.id, job.attempt), release, now).await;
+        self.running.remove(job.id, job.attempt);
+        released.map(|_| ())
+    }
+}

@@ -1,0 +1,159 @@
+//! The jobs that run from this replica, in memory. The database says the same, a little later.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use postern_store::{AgentId, Job, JobId};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::jobs::outcome::ImportReport;
+use crate::jobs::reach::Route;
+
+/// One running job.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The job as it was claimed.
+    pub(crate) job: Job,
+    /// Who works on it; nobody once all was delivered and proven.
+    pub(crate) agent: Option<AgentId>,
+    /// The way to the agent while it is connected.
+    pub(crate) route: Option<Arc<Route>>,
+    /// Since when the agent is not connected.
+    pub(crate) orphaned_at: Option<Timestamp>,
+    /// When the agent was asked to stop.
+    pub(crate) canceled_at: Option<Timestamp>,
+    /// Everything was delivered and proven; the rest is done here.
+    pub(crate) proven: bool,
+    /// Canceled when the job leaves this replica.
+    pub(crate) ended: CancellationToken,
+    /// What the agent told of the import beside its entries.
+    pub(crate) report: watch::Sender<Option<ImportReport>>,
+    /// One delivery at a time.
+    pub(crate) delivery: Arc<tokio::sync::Mutex<()>>,
+    /// Canceled when a newer delivery wants to take over.
+    pub(crate) newest_delivery: CancellationToken,
+    /// How far it has come.
+    pub(crate) progress: Progress,
+}
+
+/// How far a job has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Progress {
+    pub(crate) phase: Option<String>,
+    pub(crate) entries_read: u64,
+    pub(crate) pages_read: u64,
+    pub(crate) entries_stored: u64,
+    /// Accounts that this import is about to mark missing; counted once, whatever is repeated.
+    pub(crate) missing_planned: Option<u64>,
+    /// When the first entries came, and how many entries a second came since.
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) rate: u64,
+    /// Not yet written to the database.
+    pub(crate) dirty: bool,
+}
+
+impl Progress {
+    pub(crate) fn of(stored: Option<&serde_json::Value>) -> Self {
+        let number = |name: &str| stored.and_then(|stored| stored.get(name)).and_then(serde_json::Value::as_u64);
+        Self {
+            entries_read: number("entries_read").unwrap_or_default(),
+            pages_read: number("pages_read").unwrap_or_default(),
+            entries_stored: number("entries_stored").unwrap_or_default(),
+            missing_planned: number("missing_planned"),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn measure(&mut self, now: Timestamp) {
+        self.dirty = true;
+        let since = *self.since.get_or_insert(now);
+        let elapsed_ms = u64::try_from(now.duration_since(since).as_millis()).unwrap_or_default();
+        if elapsed_ms >= 500 {
+            self.rate = self.entries_read.max(self.entries_stored).saturating_mul(1000) / elapsed_ms;
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let mut value = json!({
+            "entries_read": self.entries_read.max(self.entries_stored),
+            "pages_read": self.pages_read,
+            "entries_stored": self.entries_stored,
+            "rate_per_second": self.rate,
+        });
+        if let Some(phase) = &self.phase {
+            value["phase"] = json!(phase);
+        }
+        if let Some(missing) = self.missing_planned {
+            value["missing_planned"] = json!(missing);
+        }
+        value
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(job: Job, agent: Option<AgentId>, route: Option<Arc<Route>>) -> Self {
+        let report = job.agent_result.as_ref().and_then(|stored| serde_json::from_value(stored.clone()).ok());
+        Self {
+            agent,
+            route,
+            orphaned_at: None,
+            canceled_at: None,
+            proven: job.proven,
+            ended: CancellationToken::new(),
+            report: watch::Sender::new(report),
+            delivery: Arc::default(),
+            newest_delivery: CancellationToken::new(),
+            progress: Progress::of(job.progress.as_ref()),
+            job,
+        }
+    }
+
+    /// Whether this is what an agent means by a command and a generation.
+    pub(crate) fn is(&self, agent: AgentId, attempt: u32) -> bool {
+        self.agent == Some(agent) && self.job.attempt == attempt
+    }
+}
+
+/// All running jobs of this replica.
+#[derive(Debug, Default)]
+pub(crate) struct Running(Mutex<HashMap<JobId, Entry>>);
+
+impl Running {
+    /// The table, locked. Never held across an await.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
+        // Nothing is ever left half done in the table, so that a panic elsewhere does not spoil it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a job; one that was there under an older attempt ends.
+    pub(crate) fn insert(&self, entry: Entry) {
+        if let Some(older) = self.lock().insert(entry.job.id, entry) {
+            older.ended.cancel();
+        }
+    }
+
+    /// Takes out a job, if it is still in this attempt.
+    pub(crate) fn remove(&self, job: JobId, attempt: u32) -> Option<Entry> {
+        let mut table = self.lock();
+        if table.get(&job)?.job.attempt != attempt {
+            return None;
+        }
+        let entry = table.remove(&job)?;
+        drop(table);
+        entry.ended.cancel();
+        Some(entry)
+    }
+
+    /// Changes an entry, if the job is still in this attempt.
+    pub(crate) fn change<T>(&self, job: JobId, attempt: u32, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        self.lock().get_mut(&job).filter(|entry| entry.job.attempt == attempt).map(change)
+    }
+
+    /// Job and attempt of those that fit.
+    pub(crate) fn find(&self, fits: impl Fn(&Entry) -> bool) -> Vec<(JobId, u32)> {
+        self.lock().values().filter(|entry| fits(entry)).map(|entry| (entry.job.id, entry.job.attempt)).collect()
+    }
+}

@@ -1,0 +1,155 @@
+//! Once a second, for the jobs that run here: leases, progress, and agents that stay away or do not answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_runtime::supervise::chain;
+use postern_store::{Job, JobId, Lease};
+
+use super::running::Entry;
+use super::{Dispatcher, Result};
+use crate::jobs::outcome::Failure;
+use crate::jobs::reach::ToAgent;
+
+const TICK: Duration = Duration::from_secs(1);
+/// How long a job waits for its agent to come back where another agent could do it …
+const ABSENCE_REPLACEABLE: Duration = Duration::from_secs(10);
+/// … and where none could.
+const ABSENCE: Duration = Duration::from_mins(1);
+/// How long an agent may take to answer a cancel.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(20);
+/// What is granted beyond the deadline for the agent's own answer.
+const OVERTIME: Duration = Duration::from_secs(30);
+
+const ABSENT: &str = "The connection to the agent was lost and did not come back. The job starts again.";
+
+enum Repair {
+    HandBack(Box<Job>),
+    Cancel(JobId, u32),
+    Overdue(JobId, u32),
+}
+
+impl Dispatcher {
+    pub(super) async fn upkeep(self: Arc<Self>) {
+        let stopping = self.supervisor.shutdown().stopping().clone();
+        let mut renewed = self.clock.now();
+        loop {
+            tokio::select! {
+                () = self.clock.sleep(TICK) => {}
+                () = stopping.cancelled() => return self.release_leases().await,
+            }
+            let now = self.clock.now();
+            if let Err(error) = self.tick(now, &mut renewed).await {
+                tracing::warn!(error = chain(&error), "jobs.upkeep_failed");
+            }
+        }
+    }
+
+    async fn tick(&self, now: Timestamp, renewed: &mut Timestamp) -> Result<()> {
+        if self.running.lock().is_empty() {
+            return Ok(());
+        }
+        if since(*renewed, now) >= self.lease / 3 {
+            self.renew(now).await?;
+            *renewed = now;
+        }
+        self.write_progress().await?;
+        self.pass_cancels_on(now).await?;
+        for repair in self.repairs(now) {
+            self.repair(repair, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Jobs whose lease was lost belong to another replica now.
+    async fn renew(&self, now: Timestamp) -> Result<()> {
+        let held: Vec<Lease> =
+            self.running.find(|_| true).into_iter().map(|(job, attempt)| self.lease_of(job, attempt)).collect();
+        for lost in self.store.renew_leases(&held, self.lease_until(now)).await? {
+            if let Some(Lease { job, attempt, .. }) = held.iter().find(|lease| lease.job == lost) {
+                tracing::warn!(job = %job, attempt, "jobs.lease_lost");
+                self.running.remove(*job, *attempt);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_progress(&self) -> Result<()> {
+        let dirty: Vec<(JobId, u32, serde_json::Value)> = {
+            let mut table = self.running.lock();
+            let dirty = table.values_mut().filter_map(|entry| {
+                std::mem::take(&mut entry.progress.dirty)
+                    .then(|| (entry.job.id, entry.job.attempt, entry.progress.to_json()))
+            });
+            dirty.collect()
+        };
+        for (job, attempt, progress) in dirty {
+            self.store.set_progress(&self.lease_of(job, attempt), &progress, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Cancels that were asked for, here or at another replica.
+    pub(super) async fn pass_cancels_on(&self, now: Timestamp) -> Result<()> {
+        for job in self.store.canceled_running(self.owner).await? {
+            let mut table = self.running.lock();
+            if let Some(entry) = table.get_mut(&job).filter(|entry| entry.canceled_at.is_none()) {
+                entry.canceled_at = Some(now);
+                if let Some(route) = &entry.route {
+                    route.send(ToAgent::Cancel(job));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn repairs(&self, now: Timestamp) -> Vec<Repair> {
+        self.running.lock().values().filter(|entry| !entry.proven).filter_map(|entry| self.needed(entry, now)).collect()
+    }
+
+    fn needed(&self, entry: &Entry, now: Timestamp) -> Option<Repair> {
+        let (id, attempt) = (entry.job.id, entry.job.attempt);
+        if let Some(canceled) = entry.canceled_at
+            && (entry.route.is_none() || since(canceled, now) > CANCEL_PATIENCE)
+        {
+            return Some(Repair::Cancel(id, attempt));
+        }
+        if now > entry.job.deadline && since(entry.job.deadline, now) > OVERTIME {
+            return Some(Repair::Overdue(id, attempt));
+        }
+        let absent = since(entry.orphaned_at?, now);
+        let patience = if self.reach.reaches(entry.job.directory) { ABSENCE_REPLACEABLE } else { ABSENCE };
+        (absent > patience).then(|| Repair::HandBack(Box::new(entry.job.clone())))
+    }
+
+    async fn repair(&self, repair: Repair, now: Timestamp) -> Result<()> {
+        match repair {
+            Repair::HandBack(job) => self.hand_back(&job, ABSENT, now).await,
+            Repair::Cancel(job, attempt) => self.cancel_now(job, attempt).await,
+            Repair::Overdue(job, attempt) => {
+                let route = self.running.change(job, attempt, |entry| entry.route.clone()).flatten();
+                if let Some(route) = route {
+                    route.send(ToAgent::Cancel(job));
+                }
+                let failure = Failure::new(
+                    "timeout",
+                    "The job did not end before its deadline.",
+                    "Look into the agent's log for what it waits for, then start the job again.",
+                );
+                self.fail(job, attempt, failure.to_json()).await
+            }
+        }
+    }
+
+    /// On the way out: agents keep what they work on, and the next replica that they find adopts it at once.
+    async fn release_leases(&self) {
+        if let Err(error) = self.write_progress().await {
+            tracing::debug!(error = chain(&error), "jobs.last_progress_not_written");
+        }
+    }
+}
+
+fn since(earlier: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(earlier)).unwrap_or_default()
+}

@@ -1,0 +1,183 @@
+//! Which directories can be reached from this replica. The gateway registers its sessions here, so that jobs never
+//! look up at it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dashmap::DashMap;
+use postern_store::{AgentId, DirectoryId, JobId};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::kinds::Command;
+
+/// What a session is told. Queued in a box, so that ten thousand idle queues stay small.
+#[derive(Debug)]
+pub enum ToAgent {
+    /// Start this command.
+    Command(Command),
+    /// Stop this command.
+    Cancel(JobId),
+    /// A newer session of the same agent has taken over.
+    Replaced,
+    /// The agent was revoked.
+    Revoked,
+}
+
+/// How many messages wait for a session; commands beyond that stay in the database.
+const QUEUE: usize = 4;
+
+/// The way to an agent: one live session.
+#[derive(Debug)]
+pub struct Route {
+    agent: AgentId,
+    session: Uuid,
+    queue: mpsc::Sender<Box<ToAgent>>,
+    end: Mutex<Option<ToAgent>>,
+    ended: CancellationToken,
+}
+
+/// The session's end of a route.
+#[derive(Debug)]
+pub struct Messages {
+    /// What the session is told.
+    pub queue: mpsc::Receiver<Box<ToAgent>>,
+    /// Canceled once the session shall end; [`Route::reason`] says why.
+    pub ended: CancellationToken,
+}
+
+impl Route {
+    /// A route to a session that has just opened.
+    pub fn open(agent: AgentId, session: Uuid) -> (Arc<Self>, Messages) {
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let ended = CancellationToken::new();
+        let route = Self { agent, session, queue, end: Mutex::new(None), ended: ended.clone() };
+        (Arc::new(route), Messages { queue: messages, ended })
+    }
+
+    /// Whose session it is.
+    pub fn agent(&self) -> AgentId {
+        self.agent
+    }
+
+    /// The session's id.
+    pub fn session(&self) -> Uuid {
+        self.session
+    }
+
+    /// Hands a message to the session. `false` when it is gone or has too much to send already.
+    pub fn send(&self, message: ToAgent) -> bool {
+        self.queue.try_send(Box::new(message)).is_ok()
+    }
+
+    /// Ends the session, whatever is queued before.
+    pub fn end(&self, why: ToAgent) {
+        if let Ok(mut end) = self.end.lock() {
+            end.get_or_insert(why);
+        }
+        self.ended.cancel();
+    }
+
+    /// Why the session was ended.
+    pub fn reason(&self) -> Option<ToAgent> {
+        self.end.lock().ok()?.take()
+    }
+}
+
+/// The directories that can be reached from here, each with the sessions that serve it.
+#[derive(Debug, Default)]
+pub struct Reach {
+    directories: DashMap<DirectoryId, Vec<Arc<Route>>>,
+    /// Directories that were added since the last look.
+    fresh: Mutex<Vec<DirectoryId>>,
+    changed: Notify,
+}
+
+impl Reach {
+    /// Enters the directories that a session serves, in place of those that it served `before`.
+    pub fn serve(&self, route: &Arc<Route>, before: &[DirectoryId], directories: &[DirectoryId]) {
+        let left: Vec<DirectoryId> = before.iter().filter(|known| !directories.contains(known)).copied().collect();
+        self.gone(route, &left);
+        for directory in directories {
+            let mut routes = self.directories.entry(*directory).or_default();
+            if !routes.iter().any(|known| Arc::ptr_eq(known, route)) {
+                routes.push(Arc::clone(route));
+            }
+        }
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(directories);
+        self.changed.notify_one();
+    }
+
+    /// Takes a session out that served these directories.
+    pub fn gone(&self, route: &Arc<Route>, directories: &[DirectoryId]) {
+        for directory in directories {
+            self.remove(*directory, route);
+        }
+    }
+
+    /// All directories that can be reached from here.
+    pub fn directories(&self) -> Vec<DirectoryId> {
+        self.directories.iter().map(|entry| *entry.key()).collect()
+    }
+
+    /// Whether a directory can be reached from here.
+    pub fn reaches(&self, directory: DirectoryId) -> bool {
+        self.directories.contains_key(&directory)
+    }
+
+    /// The sessions that serve a directory, the longest-standing first.
+    pub fn routes(&self, directory: DirectoryId) -> Vec<Arc<Route>> {
+        self.directories.get(&directory).map(|routes| routes.clone()).unwrap_or_default()
+    }
+
+    /// The directories that were added since the last call; waits until there are some.
+    pub async fn fresh(&self) -> Vec<DirectoryId> {
+        loop {
+            let fresh = std::mem::take(&mut *self.fresh.lock().unwrap_or_else(PoisonError::into_inner));
+            if !fresh.is_empty() {
+                return fresh;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn remove(&self, directory: DirectoryId, route: &Arc<Route>) {
+        if let Some(mut routes) = self.directories.get_mut(&directory) {
+            routes.retain(|known| !Arc::ptr_eq(known, route));
+        }
+        self.directories.remove_if(&directory, |_, routes| routes.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_reached_as_long_as_a_session_serves_it() {
+        let reach = Reach::default();
+        let (corp, lab) = (DirectoryId::new(), DirectoryId::new());
+        let (first, _first_messages) = Route::open(AgentId::new(), Uuid::now_v7());
+        let (second, _second_messages) = Route::open(AgentId::new(), Uuid::now_v7());
+        reach.serve(&first, &[], &[corp, lab]);
+        reach.serve(&second, &[], &[corp]);
+        assert_eq!(reach.routes(corp).len(), 2);
+        reach.serve(&first, &[corp, lab], &[corp]);
+        assert!(!reach.reaches(lab));
+        reach.gone(&first, &[corp]);
+        assert!(Arc::ptr_eq(&reach.routes(corp)[0], &second));
+        reach.gone(&second, &[corp]);
+        assert!(reach.directories().is_empty());
+    }
+
+    #[test]
+    fn a_session_with_too_much_to_send_takes_no_more() {
+        let (route, messages) = Route::open(AgentId::new(), Uuid::now_v7());
+        assert!((0..QUEUE).all(|_| route.send(ToAgent::Cancel(JobId::new()))));
+        assert!(!route.send(ToAgent::Cancel(JobId::new())));
+        route.end(ToAgent::Revoked);
+        route.end(ToAgent::Replaced);
+        assert!(messages.ended.is_cancelled());
+        assert!(matches!(route.reason(), Some(ToAgent::Revoked)), "the first reason counts");
+    }
+}

@@ -1,0 +1,276 @@
+//! The control plane's own certificate authority: made at the first start, pinned by every enrollment token, and
+//! the only one whose agents are let in. It signs the gateway's certificate and those of the agents, whose subject
+//! it chooses itself.
+
+mod authority;
+mod peer;
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_runtime::{secret, tls};
+use postern_store::{AgentId, OrganizationId};
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer,
+    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+};
+use rustls::RootCertStore;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest as _, Sha256};
+
+pub use peer::{PeerAgent, PeerError};
+
+/// How far a certificate reaches back, so that an agent whose clock is late accepts it.
+const BACKDATE: Duration = Duration::from_hours(1);
+/// Life of the gateway's certificate; it is made anew at every start and at two thirds of this.
+pub const GATEWAY_LIFETIME: Duration = Duration::from_hours(90 * 24);
+/// A certificate signing request is a few hundred bytes.
+const MAX_CSR_BYTES: usize = 16 * 1024;
+
+/// What failed in the certificate authority.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder cannot be made.
+    #[error("cannot create the folder {path} for the certificate authority")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key or certificate file cannot be read or written.
+    #[error("cannot keep the certificate authority's files")]
+    File(#[source] secret::Error),
+    /// The certificate is there and its key is not: agents trust this certificate, so no new one is made.
+    #[error(
+        "{certificate} is there but its key {key} is not; restore the key from a backup, or move the certificate \
+         away to start with a new authority (every agent must then enroll again)"
+    )]
+    KeyMissing {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// Where its key should be.
+        key: PathBuf,
+    },
+    /// The certificate file is not well-formed.
+    #[error("cannot read the certificate authority's certificate")]
+    Certificate(#[source] tls::Error),
+    /// Key and certificate do not belong together.
+    #[error("{key} is not the key of {certificate}; restore both from the same backup")]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// A key or certificate cannot be made.
+    #[error("cannot {step}")]
+    Make {
+        /// What was attempted.
+        step: &'static str,
+        /// Why.
+        #[source]
+        source: rcgen::Error,
+    },
+    /// The agent's request is not a well-formed PKCS#10 request over an elliptic-curve key.
+    #[error("the certificate signing request {problem}")]
+    Request {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+fn making(step: &'static str) -> impl Fn(rcgen::Error) -> Error {
+    move |source| Error::Make { step, source }
+}
+
+/// The certificate authority.
+#[derive(Debug)]
+pub struct Pki {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    certificate_pem: String,
+}
+
+/// The gateway's certificate with its key, as rustls wants them.
+#[derive(Debug)]
+pub struct GatewayCertificate {
+    /// The certificate, then its issuer.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key, never written anywhere.
+    pub key: PrivateKeyDer<'static>,
+    /// End of its life.
+    pub not_after: Timestamp,
+}
+
+/// What an agent gets.
+#[derive(Debug)]
+pub struct AgentCertificate {
+    /// The certificate, then its issuer, PEM.
+    pub chain_pem: String,
+    /// Serial number, lower-case hexadecimal.
+    pub serial: String,
+    /// End of its life.
+    pub not_after: Timestamp,
+}
+
+impl Pki {
+    /// Opens the authority in `folder`, and makes it when there is none.
+    pub fn open(folder: &Path, now: Timestamp) -> Result<Self, Error> {
+        fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
+        let (key_path, certificate_path) = (folder.join("ca.key"), folder.join("ca.pem"));
+        let key = authority::key(&key_path, &certificate_path)?;
+        if !certificate_path.exists() {
+            authority::make(&key, &certificate_path, now)?;
+        }
+        let pem = fs::read_to_string(&certificate_path)
+            .map_err(|source| Error::Certificate(tls::Error::Read { path: certificate_path.clone(), source }))?;
+        let certificate = tls::certificates_from_pem(pem.as_bytes(), &certificate_path.display().to_string())
+            .map_err(Error::Certificate)?
+            .swap_remove(0);
+        if !authority::belongs(&certificate, &key) {
+            return Err(Error::Mismatch { certificate: certificate_path, key: key_path });
+        }
+        let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(making("read the authority's certificate"))?;
+        Ok(Self { issuer, certificate, certificate_pem: pem })
+    }
+
+    /// The authority's certificate, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// What enrollment tokens pin: SHA-256 over the DER of the authority's certificate.
+    pub fn ca_sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.certificate).into()
+    }
+
+    /// Whom the gateway trusts: agents of this authority and nobody else.
+    pub fn client_roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        // Our own certificate was just parsed; a store that stayed empty would let nobody in, which is the safe side.
+        let _ = roots.add(self.certificate.clone());
+        roots
+    }
+
+    /// Makes the gateway's certificate for these host names and addresses, with a new key.
+    pub fn gateway_certificate(&self, names: &[String], now: Timestamp) -> Result<GatewayCertificate, Error> {
+        let key = KeyPair::generate().map_err(making("make the gateway's key"))?;
+        let names = names.iter().map(|name| subject_name(name)).collect::<Result<Vec<_>, _>>();
+        let mut params = leaf(ExtendedKeyUsagePurpose::ServerAuth, now, GATEWAY_LIFETIME);
+        params.distinguished_name.push(DnType::CommonName, "Postern gateway");
+        params.subject_alt_names = names.map_err(making("name the gateway in its certificate"))?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(making("sign the gateway's certificate"))?;
+        Ok(GatewayCertificate {
+            chain: vec![certificate.der().clone(), self.certificate.clone()],
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            not_after: add(now, GATEWAY_LIFETIME),
+        })
+    }
+
+    /// Signs an agent's request. Of the request only the key counts: the identity is ours to give.
+    pub fn sign_agent(
+        &self,
+        draft: AgentDraft,
+        organization: OrganizationId,
+        agent: AgentId,
+    ) -> Result<AgentCertificate, Error> {
+        let AgentDraft { public_key, mut params, serial, not_after } = draft;
+        params.distinguished_name.push(DnType::CommonName, agent.to_string());
+        let uri = peer::uri(organization, agent).try_into().map_err(making("name the agent in its certificate"))?;
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        let certificate =
+            params.signed_by(&public_key, &self.issuer).map_err(making("sign the agent's certificate"))?;
+        let chain_pem = format!("{}{}", certificate.pem(), self.certificate_pem);
+        Ok(AgentCertificate { chain_pem, serial, not_after })
+    }
+}
+
+/// A certificate for an agent, all but its name and signature.
+#[derive(Debug)]
+pub struct AgentDraft {
+    public_key: rcgen::PublicKey,
+    params: CertificateParams,
+    /// Serial number that it will have, lower-case hexadecimal.
+    pub serial: String,
+    /// End of its life.
+    pub not_after: Timestamp,
+}
+
+impl AgentDraft {
+    /// Checks a request; nothing is signed yet, so that a bad one costs its sender nothing.
+    pub fn new(csr_pem: &str, lifetime: Duration, now: Timestamp) -> Result<Self, Error> {
+        let public_key = requested_key(csr_pem)?;
+        let params = leaf(ExtendedKeyUsagePurpose::ClientAuth, now, lifetime);
+        let serial = params.serial_number.as_ref().map(|serial| hex(&serial.to_bytes())).unwrap_or_default();
+        Ok(Self { public_key, params, serial, not_after: add(now, lifetime) })
+    }
+}
+
+fn requested_key(csr_pem: &str) -> Result<rcgen::PublicKey, Error> {
+    if csr_pem.len() > MAX_CSR_BYTES {
+        return Err(Error::Request { problem: "is too large" });
+    }
+    let request = CertificateSigningRequestParams::from_pem(csr_pem).map_err(|error| match error {
+        rcgen::Error::InvalidCertificationRequestSignature => {
+            Error::Request { problem: "is not signed by its own key" }
+        }
+        _ => Error::Request { problem: "is not well-formed PKCS#10 in PEM" },
+    })?;
+    let algorithm = rcgen::PublicKeyData::algorithm(&request.public_key);
+    let strong = [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519];
+    if !strong.contains(&algorithm) {
+        return Err(Error::Request { problem: "is over a key that is none of P-256, P-384, Ed25519" });
+    }
+    Ok(request.public_key)
+}
+
+fn subject_name(name: &str) -> Result<SanType, rcgen::Error> {
+    Ok(match name.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => SanType::IpAddress(address),
+        Err(_) => SanType::DnsName(name.to_owned().try_into()?),
+    })
+}
+
+fn leaf(usage: ExtendedKeyUsagePurpose, now: Timestamp, lifetime: Duration) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.not_before = authority::date(subtract(now, BACKDATE));
+    params.not_after = authority::date(add(now, lifetime));
+    params.serial_number = Some(random_serial());
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![usage];
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+/// 127 random bits: positive, and never starting with a zero byte that DER would drop.
+fn random_serial() -> SerialNumber {
+    let mut bytes: [u8; 16] = rand::random();
+    bytes[0] = (bytes[0] & 0x7f) | 0x40;
+    SerialNumber::from_slice(&bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn add(from: Timestamp, by: Duration) -> Timestamp {
+    from.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn subtract(from: Timestamp, by: Duration) -> Timestamp {
+    from.checked_sub(by).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+#[path = "pki/tests.rs"]
+mod tests;

@@ -1,0 +1,32 @@
+//! Small things that are done now and then: what agents were last heard of, what is too old to keep.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_runtime::supervise::{OnCancel, chain};
+
+use crate::app::App;
+
+/// How exact "last seen" is for an agent that stays connected.
+const SEEN: Duration = Duration::from_mins(1);
+
+/// Starts the tasks.
+pub(crate) fn start(app: &Arc<App>) {
+    let supervisor = app.supervisor.clone();
+    let app = Arc::clone(app);
+    supervisor.spawn_restarting("agents.seen", OnCancel::Abort, move || seen(Arc::clone(&app)));
+}
+
+/// Writes once a minute who is connected, all in one transaction: a write for every heartbeat would be thousands.
+async fn seen(app: Arc<App>) {
+    loop {
+        app.clock.sleep(SEEN).await;
+        let agents = app.registry.connected_agents();
+        if agents.is_empty() {
+            continue;
+        }
+        if let Err(error) = app.store.record_seen(&agents, app.clock.now()).await {
+            tracing::warn!(error = chain(&error), "agents.seen_not_recorded");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Between the messages of the wire and the words of this program. Beside the gateway's streams, the only room that
+//! knows the generated types.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_proto::v1;
+use postern_store::{Flavour, JobId};
+
+use crate::jobs::kinds::{Command, Work};
+use crate::jobs::outcome::{AgentOutcome, AgentResult, Check, CheckState, Failure, ImportReport};
+
+/// A text from outside is kept to this many bytes before it is stored or shown.
+const MAX_TEXT_BYTES: usize = 4 << 10;
+/// Names of directories are short, see [`is_directory_name`].
+const MAX_NAME_BYTES: usize = 64;
+/// Rows of a diagnosis, and samples of unusable entries, that are kept.
+const MAX_ROWS: usize = 100;
+
+/// What an agent serves, as far as it makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Name of the directory.
+    pub name: String,
+    /// Its kind.
+    pub flavour: Flavour,
+}
+
+/// How far a command has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentProgress {
+    /// The command's job.
+    pub job: JobId,
+    /// Its generation.
+    pub attempt: u32,
+    /// Entries read so far.
+    pub entries_read: u64,
+    /// Pages read so far.
+    pub pages_read: u64,
+    /// `users` or `groups`.
+    pub phase: Option<String>,
+}
+
+/// The directories of a Hello; those without a usable name are left out.
+pub fn served(directories: Vec<v1::ServedDirectory>) -> Vec<Served> {
+    let mut served: Vec<Served> = directories
+        .into_iter()
+        .filter(|directory| is_directory_name(&directory.name))
+        .map(|directory| Served { flavour: flavour(directory.flavour()), name: directory.name })
+        .collect();
+    served.sort_by(|one, other| one.name.cmp(&other.name));
+    served.dedup_by(|later, earlier| later.name == earlier.name);
+    served
+}
+
+/// Lower-case letters, digits, `-` and `_`, as gateway.proto demands.
+pub fn is_directory_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.bytes().all(allowed)
+}
+
+fn flavour(flavour: v1::Flavour) -> Flavour {
+    match flavour {
+        v1::Flavour::Unspecified => Flavour::Unknown,
+        v1::Flavour::Generic => Flavour::Generic,
+        v1::Flavour::ActiveDirectory => Flavour::ActiveDirectory,
+        v1::Flavour::Openldap => Flavour::OpenLdap,
+        v1::Flavour::Ds389 => Flavour::Ds389,
+    }
+}
+
+/// The commands that an agent still holds; those that are no ids are left out.
+pub fn held(commands: &[v1::HeldCommand]) -> Vec<(JobId, u32)> {
+    commands.iter().filter_map(|held| Some((held.command_id.parse().ok()?, held.generation))).collect()
+}
+
+/// A text for people, from outside: no control characters, and cut where it is too long.
+pub fn text(text: &str) -> String {
+    let mut end = text.len().min(MAX_TEXT_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].chars().map(|char| if char.is_control() && char != '\n' { ' ' } else { char }).collect()
+}
+
+/// The same for a text that may be unset.
+pub fn optional_text(value: &str) -> Option<String> {
+    (!value.is_empty()).then(|| text(value))
+}
+
+/// A command for an agent.
+pub fn command(command: Command) -> v1::Command {
+    let kind = match command.work {
+        Work::Import => v1::command::Kind::Import(v1::Import { chunk_entries: postern_proto::CHUNK_ENTRIES }),
+        Work::TestConnection => v1::command::Kind::TestConnection(v1::TestConnection {}),
+        Work::LookupUser { unique_value } => v1::command::Kind::LookupUser(v1::LookupUser { unique_value }),
+    };
+    v1::Command {
+        command_id: command.job.to_string(),
+        generation: command.attempt,
+        directory: command.directory,
+        timeout_ms: u64::try_from(command.timeout.as_millis()).unwrap_or(u64::MAX),
+        kind: Some(kind),
+    }
+}
+
+/// A frame for an agent.
+pub fn frame(kind: v1::control_frame::Kind) -> v1::ControlFrame {
+    v1::ControlFrame { kind: Some(kind) }
+}
+
+/// The clock as it travels.
+pub fn unix_ms(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// How far a command has come; `None` when it names no command.
+pub fn progress(progress: &v1::Progress) -> Option<AgentProgress> {
+    Some(AgentProgress {
+        job: progress.command_id.parse().ok()?,
+        attempt: progress.generation,
+        entries_read: progress.entries_read,
+        pages_read: progress.pages_read,
+        phase: matches!(progress.phase.as_str(), "users" | "groups").then(|| progress.phase.clone()),
+    })
+}
+
+/// The end of a command; `None` when it names no command.
+pub fn outcome(outcome: v1::Outcome) -> Option<AgentOutcome> {
+    use v1::outcome::Result as Wire;
+    let result = match outcome.result {
+        Some(Wire::Error(error)) => AgentResult::Failed(failure(&error)),
+        Some(Wire::Import(import)) => AgentResult::Imported(import_report(&import, outcome.elapsed_ms)),
+        Some(Wire::TestConnection(test)) => {
+            AgentResult::Checked(test.checks.into_iter().take(MAX_ROWS).map(|row| check(&row)).collect())
+        }
+        Some(Wire::LookupUser(found)) => AgentResult::Found { user: found.user, groups: found.groups },
+        None => AgentResult::Failed(Failure::new(
+            "unsupported",
+            "The agent answered with a result that this control plane does not know.",
+            "Update the control plane: the agent is of a newer release.",
+        )),
+    };
+    Some(AgentOutcome {
+        job: outcome.command_id.parse().ok()?,
+        attempt: outcome.generation,
+        elapsed: Duration::from_millis(outcome.elapsed_ms),
+        result,
+    })
+}
+
+fn failure(error: &v1::CommandError) -> Failure {
+    Failure {
+        code: code(error.code()).to_owned(),
+        message: optional_text(&error.message).unwrap_or_else(|| "The agent gave no reason.".to_owned()),
+        cure: optional_text(&error.cure),
+        retryable: error.retryable,
+        ldap_result_code: error.ldap_result_code,
+    }
+}
+
+fn code(code: v1::ErrorCode) -> &'static str {
+    match code {
+        v1::ErrorCode::Unspecified | v1::ErrorCode::Internal => "internal",
+        v1::ErrorCode::Unsupported => "unsupported",
+        v1::ErrorCode::Invalid => "invalid",
+        v1::ErrorCode::Forbidden => "forbidden",
+        v1::ErrorCode::Unreachable => "unreachable",
+        v1::ErrorCode::Credentials => "credentials",
+        v1::ErrorCode::Directory => "directory",
+        v1::ErrorCode::Timeout => "timeout",
+        v1::ErrorCode::Canceled => "canceled",
+        v1::ErrorCode::NotFound => "not_found",
+        v1::ErrorCode::Ambiguous => "ambiguous",
+    }
+}
+
+fn import_report(import: &v1::ImportResult, elapsed_ms: u64) -> ImportReport {
+    ImportReport {
+        users: import.users,
+        groups: import.groups,
+        pages: import.pages,
+        referrals: import.referrals,
+        unusable: import.unusable,
+        unusable_samples: import.unusable_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
+        elapsed_ms,
+    }
+}
+
+fn check(row: &v1::CheckRow) -> Check {
+    Check {
+        state: match row.state() {
+            v1::CheckState::Passed => CheckState::Passed,
+            v1::CheckState::Warned => CheckState::Warned,
+            // A state unknown to this release is not known to be good.
+            v1::CheckState::Failed | v1::CheckState::Unspecified => CheckState::Failed,
+            v1::CheckState::Skipped => CheckState::Skipped,
+        },
+        name: text(&row.name),
+        detail: text(&row.detail),
+        cure: optional_text(&row.cure),
+        elapsed_ms: row.elapsed_ms,
+    }
+}
+
+/// Runs every conversion of a frame, for the fuzz targets: whatever an agent sends, none of them may panic.
+#[doc(hidden)]
+pub fn fuzzing(frame: v1::AgentFrame) {
+    use v1::agent_frame::Kind;
+    match frame.kind {
+        Some(Kind::Hello(hello)) => {
+            held(&hello.held_commands);
+            optional_text(&hello.agent_version);
+            optional_text(&hello.os);
+            served(hello.directories);
+        }
+        Some(Kind::Outcome(told)) => {
+            if let Some(AgentResult::Found { user, groups }) = outcome(told).map(|outcome| outcome.result) {
+                let _ = crate::intake::lookup::describe(Flavour::Generic, &user, &groups, Timestamp::UNIX_EPOCH);
+            }
+        }
+        Some(Kind::Progress(told)) => {
+            progress(&told);
+        }
+        Some(Kind::DirectoriesChanged(changed)) => {
+            served(changed.directories);
+        }
+        Some(Kind::Heartbeat(_)) | None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_without_a_usable_name_are_left_out_and_none_comes_twice() {
+        let directory = |name: &str| v1::ServedDirectory { name: name.into(), flavour: 3 };
+        let names = ["lab", "corp", "", "Corp", "a b", "corp"];
+        let served = served(names.into_iter().map(directory).collect());
+        assert_eq!(served.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["corp", "lab"]);
+        assert_eq!(served[0].flavour, Flavour::OpenLdap);
+    }
+
+    #[test]
+    fn an_outcome_of_an_unknown_kind_is_a_failure_with_a_cure() {
+        let id = JobId::new();
+        let wire = v1::Outcome { command_id: id.to_string(), generation: 2, elapsed_ms: 7, result: None };
+        let outcome = outcome(wire).unwrap();
+        assert_eq!((outcome.job, outcome.attempt), (id, 2));
+        assert!(
+            matches!(outcome.result, AgentResult::Failed(failure) if failure.code == "unsupported" && failure.cure.is_some())
+        );
+    }
+
+    #[test]
+    fn text_from_outside_is_cut_and_cleaned() {
+        assert_eq!(text("a\u{1b}[31mb\nc"), "a [31mb\nc");
+        assert!(text(&"ü".repeat(MAX_TEXT_BYTES)).len() <= MAX_TEXT_BYTES);
+    }
+}
