@@ -77,23 +77,29 @@ async fn users(api: &Api, entries: &[Entry], accounts: &[Account]) -> Result<()>
 async fn memberships(api: &Api, groups: &[Entry], users: &[Account], group_accounts: &[Account]) -> Result<()> {
     let by_dn = |accounts: &[Account], id: fn(&Account) -> Option<String>| -> BTreeMap<String, Option<String>> {
         let present = accounts.iter().filter(|account| account.missing_since.is_none());
-        present.map(|account| (account.dn.to_lowercase(), id(account))).collect()
+        present.map(|account| (same_dn(&account.dn), id(account))).collect()
     };
     let mut identities = by_dn(users, |account| account.user_id.clone());
     let group_ids = by_dn(group_accounts, |account| account.group_id.clone());
     identities.extend(group_ids.clone());
     for entry in groups {
-        let id = group_ids.get(&entry.dn.to_lowercase()).cloned().flatten();
+        let id = group_ids.get(&same_dn(&entry.dn)).cloned().flatten();
         let id = id.with_context(|| format!("{} is no group", entry.dn))?;
         let group = crate::api::Group { id, display_name: entry.text("cn") };
         let held: BTreeSet<String> = api.members(&group).await?.into_iter().filter_map(|member| member.id).collect();
         let wanted: BTreeSet<String> = entry
             .values("member")
             .iter()
-            .filter_map(|member| identities.get(&String::from_utf8_lossy(member).to_lowercase()).cloned().flatten())
+            .filter_map(|member| identities.get(&same_dn(&String::from_utf8_lossy(member))).cloned().flatten())
             .collect();
         let (more, fewer) = (held.difference(&wanted).count(), wanted.difference(&held).count());
         ensure!(more + fewer == 0, "{}: {more} members too many, {fewer} too few of {}", entry.dn, wanted.len());
     }
     Ok(())
+}
+
+/// A DN such that two spellings that occur in these directories are equal: case, and `\2C` for `\,`. Deliberately not
+/// the product's own comparison.
+fn same_dn(dn: &str) -> String {
+    dn.to_lowercase().replace("\\2c", "\\,")
 }

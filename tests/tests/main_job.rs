@@ -125,15 +125,16 @@ fn one_user_is_looked_up_with_all_attributes_and_groups() -> Result<()> {
     scenario(async |stage| {
         let site = Site::start(stage, 60).await?;
         let person = Person::nth(13);
-        let job = site.api.start_job("lookup_user", DIRECTORY, json!({"input": {"unique_value": person.uid}})).await?;
+        let job = site.api.start_job("lookup_user", DIRECTORY, json!({"unique_value": person.uid})).await?;
         let job = site.api.finished(&job.id, wait::SOON).await?.expect("succeeded")?;
         let user = &job.result["user"];
-        ensure!(user["dn"] == person.dn(SUFFIX), "{user}");
+        let entries = site.slapd.entries(&format!("(uid={})", person.uid)).await?;
+        ensure!(user["dn"] == entries[0].dn && user["external_id"] == entries[0].text("entryUUID"), "{user}");
         ensure!(user["attributes"]["mail"] == json!([person.mail()]), "{user}");
         let groups = job.result["groups"].as_array().context("no groups")?;
         ensure!(groups.len() == 2, "in a team and in everyone: {groups:?}");
 
-        let job = site.api.start_job("lookup_user", DIRECTORY, json!({"input": {"unique_value": "nobody"}})).await?;
+        let job = site.api.start_job("lookup_user", DIRECTORY, json!({"unique_value": "nobody"})).await?;
         let job = site.api.finished(&job.id, wait::SOON).await?.expect("failed")?;
         ensure!(job.error_code() == "not_found", "{job:?}");
         Ok(())
