@@ -199,7 +199,7 @@ impl Supervisor {
                 tracing::warn!("task.cut");
             }
         };
-        let span = tracing::info_span!("task", name);
+        let span = tracing::info_span!(parent: None, "task", name);
         Task(self.tasks.spawn(bounded.instrument(span)).abort_handle())
     }
 }
