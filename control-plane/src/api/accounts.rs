@@ -6,8 +6,9 @@ use axum::extract::State;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use postern_store::{Account, AccountId, GroupId, OrganizationId, UserId};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -45,7 +46,13 @@ impl From<postern_store::AccountKind> for AccountKind {
 /// passed through.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Attributes(pub Box<RawValue>);
+pub struct Attributes(#[serde(deserialize_with = "read_raw")] pub Box<RawValue>);
+
+/// Reads raw JSON also from within a flattened struct, where serde has parsed it already. For callers of the API; the
+/// server only writes it.
+pub(super) fn read_raw<'de, D: Deserializer<'de>>(reader: D) -> Result<Box<RawValue>, D::Error> {
+    to_raw_value(&Value::deserialize(reader)?).map_err(serde::de::Error::custom)
+}
 
 impl Attributes {
     /// Stored attributes.
@@ -146,6 +153,7 @@ struct AccountQuery {
     /// Absent: both.
     kind: Option<AccountKind>,
     /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `next_cursor` of the page before. Absent: the first page.
     cursor: Option<String>,

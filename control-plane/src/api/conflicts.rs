@@ -51,6 +51,7 @@ struct ConflictQuery {
     /// Name or id of a directory. Absent: any.
     directory: Option<String>,
     /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `next_cursor` of the page before. Absent: the first page.
     cursor: Option<String>,

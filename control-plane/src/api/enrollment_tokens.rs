@@ -91,6 +91,7 @@ pub struct CreatedEnrollmentToken {
 #[into_params(parameter_in = Query)]
 struct EnrollmentTokenQuery {
     /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `next_cursor` of the page before. Absent: the first page.
     cursor: Option<String>,

@@ -107,6 +107,7 @@ struct GroupQuery {
     /// Begin of a name. Absent: all groups.
     query: Option<String>,
     /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `next_cursor` of the page before. Absent: the first page.
     cursor: Option<String>,
@@ -117,6 +118,7 @@ struct GroupQuery {
 #[into_params(parameter_in = Query)]
 struct MemberQuery {
     /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `next_cursor` of the page before. Absent: the first page.
     cursor: Option<String>,

@@ -54,7 +54,7 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
     let claim = Claim::new(&parts.headers, parts.uri.path(), &body, &caller)?;
     match api.store.claim_answer(caller.organization, claim.key, claim.request, api.now()).await? {
         AnswerClaim::Claimed => {}
-        AnswerClaim::Answered(answer) => return claim.repeat(answer),
+        AnswerClaim::Answered(answer) => return claim.repeat(&answer),
         AnswerClaim::Busy { request } => return Err(claim.busy(request)),
     }
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
@@ -112,7 +112,7 @@ impl Claim {
         }
     }
 
-    fn repeat(&self, answer: StoredAnswer) -> Result<Response, Problem> {
+    fn repeat(&self, answer: &StoredAnswer) -> Result<Response, Problem> {
         self.same(answer.request)?;
         let body = self.open(&answer.body)?;
         let status = StatusCode::from_u16(answer.status).map_err(|error| Problem::internal(&error))?;

@@ -80,6 +80,7 @@ async fn in_time(request: Request, next: Next) -> Response {
 }
 
 /// A panic in one request is that request's error.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over in its box")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("not a text");

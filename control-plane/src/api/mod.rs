@@ -21,7 +21,7 @@ pub mod tokens;
 pub mod users;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
@@ -36,7 +36,7 @@ pub use state::{Api, Door, Gate};
 /// Serve it with the peer's address (`axum::extract::ConnectInfo<SocketAddr>`): `/metrics` is for loopback only.
 pub fn router(api: Api) -> Router {
     let (routes, document) = v1().split_for_parts();
-    let documents = openapi::routes(openapi::complete(document));
+    let documents = openapi::routes(&openapi::complete(document));
     let guarded = routes
         .route_layer(axum::middleware::from_fn_with_state(api.clone(), idempotency::replay))
         .route_layer(axum::middleware::from_fn_with_state(api.clone(), auth::authenticate));

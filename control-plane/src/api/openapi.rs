@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::{Components, ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::{Document, FieldError, MEDIA_TYPE};
@@ -78,6 +78,11 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
 }
 
 fn add_common(operation: &mut Operation, method: &HttpMethod, has_id: bool) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response {
+            describe(status, response);
+        }
+    }
     let mut problems = vec![("401", "No token, or none that is valid"), ("403", "The token's role does not allow it")];
     if has_id {
         problems.push(("404", "No such thing in this organization"));
@@ -105,8 +110,20 @@ fn add_common(operation: &mut Operation, method: &HttpMethod, has_id: bool) {
     }
 }
 
+/// `OpenAPI` wants a word for every answer, also where the status says it all.
+fn describe(status: &str, response: &mut Response) {
+    if response.description.is_empty() {
+        let word = match status {
+            "201" => "Made",
+            "204" => "Done",
+            _ => "As asked for",
+        };
+        word.clone_into(&mut response.description);
+    }
+}
+
 /// The route that answers a description.
-pub(super) fn routes(document: utoipa::openapi::OpenApi) -> Router<Api> {
+pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Router<Api> {
     let json = Bytes::from(document.to_json().unwrap_or_default());
     let answer =
         move || async move { ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response() };

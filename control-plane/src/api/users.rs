@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::accounts::{self, AccountView};
+use super::accounts::{self, AccountView, read_raw};
 use super::auth::Auditor;
 use super::extract::{Id, Params};
 use super::page::{List, Listing};
@@ -43,6 +43,7 @@ pub struct UserView {
     pub active: bool,
     /// Further attributes.
     #[schema(value_type = Object)]
+    #[serde(deserialize_with = "read_raw")]
     pub attributes: Box<RawValue>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -104,6 +105,7 @@ struct UserQuery {
     /// Begin of a user name, display name or e-mail address. Absent: all users.
     query: Option<String>,
     /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `next_cursor` of the page before. Absent: the first page.
     cursor: Option<String>,

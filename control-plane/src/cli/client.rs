@@ -18,7 +18,7 @@ use super::error::Error;
 /// Where a control plane listens when nobody says otherwise.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a POST is sent when the line breaks; its Idempotency-Key sees to it that it is carried out once.
 const POST_ATTEMPTS: u32 = 3;
 
@@ -32,7 +32,9 @@ pub(super) struct Client {
 impl Client {
     /// The control plane that flags, environment or the remembered login name.
     pub(super) fn new(global: &Global) -> Result<Self, Error> {
-        let remembered = Credentials::load()?;
+        // Who says both does not need what is remembered, nor stumble over it.
+        let said = global.url.is_some() && global.token.is_some();
+        let remembered = if said { None } else { Credentials::load()? };
         let known = remembered.as_ref().map(|login| login.url.clone());
         let url = global.url.clone().or(known).unwrap_or_else(|| DEFAULT_URL.to_owned());
         let base = parse_url(&url)?;
@@ -115,7 +117,7 @@ impl Client {
 
     /// Opens a stream of server-sent events, which has no end in time.
     pub(super) async fn events(&self, path: &str) -> Result<Response, Error> {
-        let request = self.request(Method::GET, path)?.timeout(Duration::from_secs(24 * 60 * 60));
+        let request = self.request(Method::GET, path)?.timeout(Duration::from_hours(24));
         self.send(request.header("Accept", "text/event-stream")).await
     }
 

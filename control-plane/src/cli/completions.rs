@@ -14,7 +14,7 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: Args, screen: &mut Screen) -> Result<(), Error> {
+pub(super) fn run(args: &Args, screen: &mut Screen) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::Cli::command(), "postern", &mut script);
     screen.raw(&String::from_utf8_lossy(&script))

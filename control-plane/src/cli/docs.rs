@@ -20,7 +20,7 @@ pub(super) enum Command {
     Config,
 }
 
-pub(super) fn run(command: Command, screen: &mut Screen) -> Result<(), Error> {
+pub(super) fn run(command: &Command, screen: &mut Screen) -> Result<(), Error> {
     match command {
         Command::Openapi => screen.raw(&openapi::document_json()?),
         Command::Cli => screen.raw(&cli_reference()),

@@ -73,6 +73,12 @@ pub(super) enum Error {
     /// The database refuses.
     #[error("the database cannot be used")]
     Store(#[source] postern_store::Error),
+    /// There is no data folder.
+    #[error("there is no data folder {folder}; name its folder with --data-dir, or --database-url")]
+    NoDatabase {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// An organization of that name is there.
     #[error(
         "there is an organization named {name:?} already; for another owner token run \
@@ -129,7 +135,11 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Url { .. } | Self::CaFile { .. } | Self::Credentials(_) | Self::Configuration(_) => exit::CONFIG,
+            Self::Url { .. }
+            | Self::CaFile { .. }
+            | Self::Credentials(_)
+            | Self::Configuration(_)
+            | Self::NoDatabase { .. } => exit::CONFIG,
             _ => exit::FAILURE,
         }
     }

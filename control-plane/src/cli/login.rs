@@ -13,11 +13,6 @@ use super::screen::Screen;
 
 /// Arguments of `postern login`.
 #[derive(Debug, clap::Args)]
-#[command(
-    long_about = "Remember the address of a control plane and a token\n\nName the address with --url. The token is read \
-                  from standard input unless --token or POSTERN_TOKEN gives it. Both are kept in \
-                  ~/.config/postern/credentials.toml, which only you can read."
-)]
 pub(super) struct Args {}
 
 pub(super) async fn run(_: Args, global: &Global, screen: &mut Screen) -> Result<(), Error> {

@@ -52,15 +52,15 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Control plane")]
 struct Global {
-    /// Address of the control plane's API [default: that of `postern login`, or http://127.0.0.1:8080]
-    #[arg(long, global = true, env = "POSTERN_URL", value_name = "URL")]
+    /// Address of the control plane's API [default: that of `postern login`, or port 8080 of this machine]
+    #[arg(long, global = true, env = "POSTERN_URL", hide_env_values = true, value_name = "URL")]
     url: Option<String>,
     /// API token [default: that of `postern login`]. Other users of this machine can read command lines: prefer the
     /// environment variable
     #[arg(long, global = true, env = "POSTERN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<SecretString>,
     /// Certificate authority of the API's certificate, PEM, beside those that this machine trusts
-    #[arg(long, global = true, env = "POSTERN_CA_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "POSTERN_CA_FILE", hide_env_values = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Print JSON, for scripts
     #[arg(long, global = true)]
@@ -75,6 +75,9 @@ enum Command {
     #[command(subcommand)]
     Organizations(organizations::Command),
     /// Remember the address of a control plane and a token
+    ///
+    /// Name the address with --url. The token is read from standard input unless --token or POSTERN_TOKEN gives it. Both
+    /// are kept in ~/.config/postern/credentials.toml, which only you can read.
     Login(login::Args),
     /// API tokens of administrators and scripts
     #[command(subcommand)]
@@ -142,8 +145,8 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Accounts(command) => accounts::run(command, &client()?, &mut screen).await,
         Command::Users(command) => users::run(command, &client()?, &mut screen).await,
         Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
-        Command::Completions(args) => completions::run(args, &mut screen),
-        Command::Docs(command) => docs::run(command, &mut screen),
+        Command::Completions(args) => completions::run(&args, &mut screen),
+        Command::Docs(command) => docs::run(&command, &mut screen),
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Database {
     /// Folder of the database [default: /var/lib/postern or ./postern-data]
-    #[arg(long, value_name = "DIR", env = "POSTERN__DATA_DIR")]
+    #[arg(long, value_name = "DIR", env = "POSTERN__DATA_DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
     /// PostgreSQL, postgres://…; without it the SQLite file in the data folder
     #[arg(long, value_name = "URL", env = "POSTERN__DATABASE_URL", hide_env_values = true)]
@@ -56,8 +56,21 @@ pub(super) struct Database {
 }
 
 impl Database {
+    /// Opens the database of a control plane that is there already.
     async fn open(&self) -> Result<Store, Error> {
-        let folder = self.data_dir.clone().unwrap_or_else(config::default_data_dir);
+        let folder = self.folder();
+        if self.database_url.is_none() && !folder.is_dir() {
+            return Err(Error::NoDatabase { folder });
+        }
+        self.open_or_make().await
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(config::default_data_dir)
+    }
+
+    async fn open_or_make(&self) -> Result<Store, Error> {
+        let folder = self.folder();
         let url = config::database(self.database_url.as_ref(), &folder).map_err(Error::Configuration)?;
         if self.database_url.is_none() {
             std::fs::create_dir_all(&folder).map_err(|source| Error::Io { what: "making the data folder", source })?;
@@ -71,7 +84,7 @@ pub(super) async fn run(command: Command, screen: &mut Screen) -> Result<(), Err
     match command {
         Command::Create { name, database } => {
             let name = valid_name(&name)?;
-            let store = database.open().await?;
+            let store = database.open_or_make().await?;
             let created = store.create_organization(&name, now).await;
             let organization = created.map_err(|error| match error {
                 postern_store::Error::Conflict { .. } => Error::OrganizationExists { name },

@@ -1,21 +1,89 @@
 //! The command line as a whole: its reference, and commands against a served API.
 
-use clap::CommandFactory as _;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use clap::{CommandFactory as _, Parser as _};
+use postern_runtime::clock::SystemClock;
+use postern_runtime::tls;
+use serde_json::Value;
 
 use super::Cli;
+use super::error::Error;
 use crate::api::jobs::JobView;
+use crate::api::tests::{Inhabited, Site};
 
 /// A job as the API tells it.
 pub(super) fn sample_job() -> JobView {
     serde_json::from_value(serde_json::json!({
         "id": "0193541c-0000-7000-8000-000000000001", "kind": "import",
         "directory": {"id": "0193541c-0000-7000-8000-000000000002", "name": "corp"},
-        "state": "running", "input": {}, "progress": {"entries_read": 500, "pages_read": 1, "rate_per_second": 123.5, "phase": "users"},
+        "state": "running", "input": {},
+        "progress": {"entries_read": 500, "pages_read": 1, "rate_per_second": 123.5, "phase": "users"},
         "result": null, "error": null, "hold": null, "message": null, "cancel_requested": false, "attempt": 1,
         "created_by": "first owner", "decided_by": null, "created_at": "2026-11-22T22:00:00Z", "started_at": null,
         "finished_at": null, "deadline": "2026-11-23T22:00:00Z"
     }))
     .unwrap()
+}
+
+/// Output that the test can read.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn run(arguments: &[&str]) -> (String, Result<(), Error>) {
+    let cli = Cli::try_parse_from([&["postern"], arguments].concat()).unwrap();
+    let paper = Paper::default();
+    let result = super::run(&cli.global, cli.command, Box::new(paper.clone())).await;
+    let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    (text, result)
+}
+
+/// A control plane without agents, served on a port of its own.
+struct Served {
+    url: String,
+    token: String,
+    home: Inhabited,
+    _site: Site,
+}
+
+impl Served {
+    async fn new() -> Self {
+        tls::install_crypto_provider();
+        let site = Site::with_clock(SystemClock::shared()).await;
+        let acme = site.organization("acme").await;
+        let home = site.inhabit(acme.id).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = site.router.clone();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, token: acme.owner, home, _site: site }
+    }
+
+    async fn try_run(&self, arguments: &[&str]) -> (String, Result<(), Error>) {
+        run(&[arguments, &["--url", &self.url, "--token", &self.token]].concat()).await
+    }
+
+    async fn run(&self, arguments: &[&str]) -> String {
+        let (text, result) = self.try_run(arguments).await;
+        result.unwrap();
+        text
+    }
+
+    async fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.run(&[arguments, &["--json"]].concat()).await).unwrap()
+    }
 }
 
 #[test]
@@ -26,4 +94,115 @@ fn the_arguments_fit_together() {
 #[test]
 fn the_reference_is_as_reviewed() {
     insta::assert_snapshot!(super::docs::cli_reference());
+}
+
+#[tokio::test]
+async fn secrets_stand_alone_on_the_last_line() {
+    let served = Served::new().await;
+    let enrollment = served.run(&["enrollment-tokens", "create", "--directory", "corp", "--expires-in", "2h"]).await;
+    assert!(enrollment.lines().last().unwrap().starts_with("postern1."));
+    let token = served.run(&["tokens", "create", "ci", "--role", "auditor"]).await;
+    assert!(token.lines().last().unwrap().starts_with("pst_"));
+    assert!(served.run(&["tokens", "list"]).await.contains("auditor"));
+}
+
+#[tokio::test]
+async fn every_list_is_a_table_for_people_and_json_for_scripts() {
+    let served = Served::new().await;
+    let table = [
+        (vec!["agents", "list"], "site-1"),
+        (vec!["directories", "list"], "corp"),
+        (vec!["users", "list", "anna"], "anna@example.com"),
+        (vec!["groups", "list"], "staff"),
+        (vec!["accounts", "list", "--directory", "corp", "--kind", "user"], "uid=anna,ou=people"),
+        (vec!["tokens", "list"], "operator"),
+        (vec!["enrollment-tokens", "list"], "any"),
+    ];
+    for (arguments, shown) in table {
+        let text = served.run(&arguments).await;
+        assert!(text.contains(shown), "{arguments:?}: {text}");
+        let json = served.json(&arguments).await;
+        assert!(json["items"].to_string().contains(shown) || shown == "any", "{arguments:?}: {json}");
+    }
+    assert_eq!(served.run(&["jobs", "list"]).await, "(none)\n");
+}
+
+#[tokio::test]
+async fn single_things_are_shown_with_all_that_belongs_to_them() {
+    let served = Served::new().await;
+    let user = served.run(&["users", "show", "Anna"]).await;
+    assert!(user.contains("anna@example.com") && user.contains("uid=anna,ou=people") && user.contains("(binary) /9g="));
+    assert!(served.run(&["groups", "show", &served.home.group.to_string()]).await.contains("cn=staff,ou=groups"));
+    assert!(served.run(&["accounts", "show", &served.home.account.to_string()]).await.contains("Anna"));
+    assert!(served.run(&["agents", "show", &served.home.agent.to_string()]).await.contains("corp (openldap)"));
+    let (_, nobody) = served.try_run(&["users", "show", "bert"]).await;
+    assert_eq!(nobody.unwrap_err().explain(), "there is no user named \"bert\"");
+}
+
+#[tokio::test]
+async fn directories_are_changed_and_deleted() {
+    let served = Served::new().await;
+    assert!(served.run(&["directories", "rename", "corp", "Headquarters"]).await.contains("Headquarters"));
+    assert!(served.run(&["directories", "threshold", "corp", "--percent", "25"]).await.contains("above 25 %"));
+    assert!(served.run(&["directories", "disable", "corp"]).await.contains("disabled"));
+    let (_, refused) = served.try_run(&["jobs", "start", "import", "--directory", "corp"]).await;
+    let told = refused.unwrap_err().explain();
+    assert!(told.contains("is disabled") && told.contains("postern directories enable corp"), "{told}");
+    assert_eq!(served.json(&["directories", "enable", "corp"]).await["disabled"], false);
+    served.run(&["directories", "delete", "corp"]).await;
+    assert_eq!(served.run(&["directories", "list"]).await, "(none)\n");
+}
+
+#[tokio::test]
+async fn a_watched_job_that_is_canceled_ends_with_exit_code_1() {
+    let served = Served::new().await;
+    let job = served.json(&["jobs", "start", "import", "--directory", "corp"]).await;
+    let id = job["id"].as_str().unwrap();
+    let watch = ["jobs", "watch", id];
+    let cancel = ["jobs", "cancel", id];
+    let (watched, canceled) = tokio::join!(served.try_run(&watch), served.run(&cancel));
+    assert!(canceled.contains("is now canceled"));
+    let error = watched.1.unwrap_err();
+    assert_eq!((error.exit_code(), error.explain()), (1, format!("the job {id} was canceled")));
+    assert!(served.run(&["jobs", "show", id]).await.contains("canceled"));
+}
+
+#[tokio::test]
+async fn a_revoked_token_and_a_wrong_address_are_told_plainly() {
+    let served = Served::new().await;
+    let (_, wrong) = run(&["agents", "list", "--url", &served.url, "--token", "pst_wrong"]).await;
+    assert!(wrong.unwrap_err().explain().contains("unknown, expired or revoked"));
+    let (_, nobody) = run(&["agents", "list", "--url", "http://127.0.0.1:9", "--token", "pst_x"]).await;
+    let told = nobody.unwrap_err().explain();
+    assert!(told.contains("is `postern serve` running there?"), "{told}");
+    let (_, not_one) = run(&["agents", "list", "--url", "127.0.0.1", "--token", "pst_x"]).await;
+    assert_eq!(not_one.unwrap_err().exit_code(), 64);
+}
+
+#[tokio::test]
+async fn an_organization_comes_with_an_owner_token_on_the_last_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    let (text, result) = run(&["organizations", "create", "acme", "--data-dir", data]).await;
+    result.unwrap();
+    assert!(text.lines().last().unwrap().starts_with("pst_"), "{text}");
+    let (_, again) = run(&["organizations", "create", "acme", "--data-dir", data]).await;
+    assert!(again.unwrap_err().explain().contains("organizations create-token acme"));
+    let (another, result) = run(&["organizations", "create-token", "acme", "--data-dir", data]).await;
+    result.unwrap();
+    assert_ne!(another.lines().last(), text.lines().last());
+    let (list, _) = run(&["organizations", "list", "--data-dir", data]).await;
+    assert!(list.contains("acme"));
+    let (_, nowhere) = run(&["organizations", "list", "--data-dir", "/nonexistent/postern"]).await;
+    assert_eq!(nowhere.unwrap_err().exit_code(), 64);
+}
+
+#[tokio::test]
+async fn reference_documents_are_printed() {
+    let (openapi, _) = run(&["docs", "openapi"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&openapi).unwrap()["info"]["title"], "Postern");
+    assert!(run(&["docs", "config"]).await.0.contains("gateway_public_address"));
+    assert!(run(&["docs", "cli"]).await.0.contains("## `postern jobs start import`"));
+    assert!(run(&["completions", "bash"]).await.0.contains("postern"));
 }

@@ -59,6 +59,7 @@ struct JobQuery {
     /// Absent: any state.
     state: Option<JobState>,
     /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `next_cursor` of the page before. Absent: the first page.
     cursor: Option<String>,

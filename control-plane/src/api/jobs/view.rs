@@ -175,7 +175,7 @@ impl From<Job> for JobView {
             input: job.input,
             progress: job.progress.map(read_progress).unwrap_or_default(),
             result: job.result,
-            error: job.error.map(read_error),
+            error: job.error.as_ref().map(read_error),
             hold: job.hold,
             message: job.message.filter(|_| !job.state.is_final()),
             cancel_requested: job.cancel_requested,
@@ -196,8 +196,8 @@ fn read_progress(stored: Value) -> Progress {
 }
 
 /// What cannot be read as an error is shown as it is, never lost.
-fn read_error(stored: Value) -> JobError {
-    serde_json::from_value(stored.clone()).unwrap_or_else(|_| JobError {
+fn read_error(stored: &Value) -> JobError {
+    JobError::deserialize(stored).unwrap_or_else(|_| JobError {
         code: "internal".to_owned(),
         message: stored.to_string(),
         ..JobError::default()

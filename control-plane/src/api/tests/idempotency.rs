@@ -26,8 +26,8 @@ async fn the_same_request_gets_the_same_answer_and_is_done_once() {
         ("/api/v1/tokens", json!({"name": "ci", "role": "auditor"})),
     ] {
         let before = count(&site, path, &acme.owner).await;
-        let first = post(&site, path, &acme.owner, "k1", body.clone()).await;
-        let again = post(&site, path, &acme.owner, "k1", body).await;
+        let first = post(&site, path, &acme.owner, path, body.clone()).await;
+        let again = post(&site, path, &acme.owner, path, body).await;
         assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CREATED), "{path}");
         assert_eq!(first.body, again.body, "the secret included");
         assert!(

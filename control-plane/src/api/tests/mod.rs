@@ -38,28 +38,28 @@ impl Gate for ClosedGate {
 }
 
 /// A control plane without agents.
-struct Site {
-    api: Api,
+pub(crate) struct Site {
+    pub(crate) api: Api,
     clock: ManualClock,
-    router: Router,
+    pub(crate) router: Router,
     _folder: tempfile::TempDir,
 }
 
 /// An organization and a token of each role.
-struct Organization {
-    id: OrganizationId,
-    owner: String,
+pub(crate) struct Organization {
+    pub(crate) id: OrganizationId,
+    pub(crate) owner: String,
     operator: String,
     auditor: String,
 }
 
 /// Things that an organization has.
-struct Inhabited {
-    agent: AgentId,
+pub(crate) struct Inhabited {
+    pub(crate) agent: AgentId,
     directory: DirectoryId,
-    account: AccountId,
+    pub(crate) account: AccountId,
     user: UserId,
-    group: GroupId,
+    pub(crate) group: GroupId,
 }
 
 /// What came back.
@@ -76,7 +76,7 @@ impl Site {
     }
 
     /// One whose time goes by; its `clock` does not turn anything.
-    async fn with_clock(shared: SharedClock) -> Self {
+    pub(crate) async fn with_clock(shared: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
         let clock = ManualClock::new(shared.now());
@@ -102,7 +102,7 @@ impl Site {
         token
     }
 
-    async fn organization(&self, name: &str) -> Organization {
+    pub(crate) async fn organization(&self, name: &str) -> Organization {
         let id = self.api.store.create_organization(name, self.now()).await.unwrap().id;
         Organization {
             id,
@@ -113,7 +113,7 @@ impl Site {
     }
 
     /// Gives an organization an agent, the directory `corp`, a user and a group in it.
-    async fn inhabit(&self, organization: OrganizationId) -> Inhabited {
+    pub(crate) async fn inhabit(&self, organization: OrganizationId) -> Inhabited {
         let (store, now) = (&self.api.store, self.now());
         let hash = secrets::hash(&secrets::draw());
         let end = now + SignedDuration::from_hours(1);

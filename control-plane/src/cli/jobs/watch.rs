@@ -15,7 +15,7 @@ use super::super::screen::{plain, word};
 /// How often to ask where events do not come through.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
 /// For so long a control plane that restarts may be away.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Longest line of an event stream that is still believed.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 const BAR: &str = "{spinner} {msg} {wide_bar} {human_pos}/{human_len}  {eta} left";
