@@ -19,6 +19,8 @@ pub use self::reference::reference;
 const SYSTEM_DATA_DIR: &str = "/var/lib/postern";
 /// Where it is otherwise, below the working folder.
 const LOCAL_DATA_DIR: &str = "postern-data";
+/// The database in the data folder, where no URL names another.
+pub const DATABASE_FILE: &str = "postern.db";
 /// Prefix of the environment variables: `POSTERN__LISTEN`.
 const ENV_PREFIX: &str = "POSTERN";
 
@@ -219,7 +221,7 @@ impl Settings {
 pub fn database(url: Option<&SecretString>, data_dir: &Path) -> Result<DatabaseUrl, Error> {
     match url {
         Some(url) => DatabaseUrl::parse(url.expose_secret()).map_err(Error::Database),
-        None => Ok(DatabaseUrl::sqlite(&data_dir.join("postern.db"))),
+        None => Ok(DatabaseUrl::sqlite(&data_dir.join(DATABASE_FILE))),
     }
 }
 

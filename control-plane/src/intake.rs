@@ -4,6 +4,7 @@
 pub mod commit;
 mod conflicts;
 pub mod decide;
+pub mod in_flight;
 pub mod lookup;
 pub mod missing;
 pub mod proof;

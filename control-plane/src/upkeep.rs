@@ -7,6 +7,8 @@ use postern_runtime::supervise::{OnCancel, chain};
 
 use crate::app::App;
 
+/// How long chunks of a job that was rejected or canceled while it was held may lie about.
+const TIDY: Duration = Duration::from_mins(10);
 /// How exact "last seen" is for an agent that stays connected.
 const SEEN: Duration = Duration::from_mins(1);
 
@@ -14,7 +16,9 @@ const SEEN: Duration = Duration::from_mins(1);
 pub(crate) fn start(app: &Arc<App>) {
     let supervisor = app.supervisor.clone();
     let app = Arc::clone(app);
-    supervisor.spawn_restarting("agents.seen", OnCancel::Abort, move || seen(Arc::clone(&app)));
+    let seeing = Arc::clone(&app);
+    supervisor.spawn_restarting("agents.seen", OnCancel::Abort, move || seen(Arc::clone(&seeing)));
+    supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(Arc::clone(&app)));
 }
 
 /// Writes once a minute who is connected, all in one transaction: a write for every heartbeat would be thousands.
@@ -27,6 +31,16 @@ async fn seen(app: Arc<App>) {
         }
         if let Err(error) = app.store.record_seen(&agents, app.clock.now()).await {
             tracing::warn!(error = chain(&error), "agents.seen_not_recorded");
+        }
+    }
+}
+
+/// Jobs that run drop their chunks when they end; what an administrator ended is dropped here.
+async fn tidy(app: Arc<App>) {
+    loop {
+        app.clock.sleep(TIDY).await;
+        if let Err(error) = app.store.drop_staged_of_ended_jobs().await {
+            tracing::warn!(error = chain(&error), "intake.not_tidied");
         }
     }
 }

@@ -16,6 +16,7 @@ use tonic::{Status, Streaming};
 
 use super::{Gateway, Parts, unavailable};
 use crate::intake::decide::{self, Decided, Place};
+use crate::intake::in_flight::InFlight;
 use crate::intake::proof::{self, Summary};
 use crate::intake::staging;
 use crate::jobs::dispatch::{Delivery, Refusal};
@@ -37,13 +38,7 @@ pub(super) fn open(gateway: &Gateway, agent: AgentId, inbound: Streaming<v1::Chu
     let (answers, stream) = mpsc::channel(ANSWERS);
     let parts = Arc::clone(&gateway.0);
     gateway.0.supervisor.spawn("gateway.delivery", OnCancel::Finish, async move {
-        let stopping = parts.supervisor.shutdown().stopping().clone();
-        let run = Box::pin(run(&parts, agent, inbound, &answers));
-        let ended = tokio::select! {
-            ended = run => ended,
-            () = stopping.cancelled() => Err(Status::unavailable("the control plane is restarting")),
-        };
-        if let Err(status) = ended {
+        if let Err(status) = Box::pin(run(&parts, agent, inbound, &answers)).await {
             tracing::info!(agent = %agent, code = ?status.code(), reason = status.message(), "gateway.delivery_ended");
             let _ = answers.send(Err(status)).await;
         }
@@ -80,12 +75,27 @@ async fn run(
     tracing::info!(job = %job, attempt, agent = %agent, next_sequence = staged.next_sequence, "gateway.delivery_opened");
 
     let (items, queue) = mpsc::channel(WAITING);
-    let ended = delivery.ended.clone();
-    let reading = read(parts, place, staged.next_sequence, inbound, items);
-    let writing = Writer { parts, place, delivery: &delivery, answers, next: staged.next_sequence }.run(queue);
+    let (next, in_flight) = (staged.next_sequence, &InFlight::default());
+    let reading = Reader { parts, place, in_flight, next }.run(inbound, items);
+    let writing = Writer { parts, place, delivery: &delivery, answers, in_flight, next }.run(queue);
+    let reading = async {
+        tokio::select! {
+            ended = reading => ended,
+            status = quit(parts, &delivery) => Err(status),
+        }
+    };
+    // The writing half is not cut short: a commit under way ends before the next delivery looks what is there.
+    let (read, written) = tokio::join!(reading, writing);
+    written.and(read)
+}
+
+/// Ends when the delivery shall.
+async fn quit(parts: &Parts, delivery: &Delivery) -> Status {
     tokio::select! {
-        ended = async { tokio::try_join!(reading, writing) } => ended.map(|_| ()),
-        () = ended.cancelled() => Err(Status::aborted("the job has ended, or a newer delivery has taken over")),
+        () = delivery.ended.cancelled() => Status::aborted("the job has ended, or a newer delivery has taken over"),
+        () = parts.supervisor.shutdown().stopping().cancelled() => {
+            Status::unavailable("the control plane is restarting")
+        }
     }
 }
 
@@ -114,33 +124,46 @@ async fn answer(answers: &Answers, kind: chunk_ack::Kind) -> Result<(), Status> 
 }
 
 /// The reading half: decodes chunks and decides what they mean.
-async fn read(
-    parts: &Parts,
+struct Reader<'a> {
+    parts: &'a Parts,
     place: Place,
-    mut next: u64,
-    mut inbound: Streaming<v1::Chunk>,
-    items: mpsc::Sender<Item>,
-) -> Result<(), Status> {
-    while let Some(chunk) = inbound.message().await? {
-        let item = match chunk.kind {
-            Some(Kind::Entries(entries)) if entries.sequence < next => Item::Duplicate,
-            Some(Kind::Entries(entries)) if entries.sequence == next => {
-                next += 1;
-                let now = parts.clock.now();
-                let decided = decide::decide(&parts.store, place, entries.sequence, &entries.payload, now).await;
-                Item::Chunk(Box::new(decided.map_err(|error| undecided(&error))?))
+    in_flight: &'a InFlight,
+    /// The first sequence number that has not come.
+    next: u64,
+}
+
+impl Reader<'_> {
+    async fn run(mut self, mut inbound: Streaming<v1::Chunk>, items: mpsc::Sender<Item>) -> Result<(), Status> {
+        while let Some(chunk) = inbound.message().await? {
+            let item = match chunk.kind {
+                Some(Kind::Entries(entries)) if entries.sequence < self.next => Item::Duplicate,
+                Some(Kind::Entries(entries)) if entries.sequence == self.next => {
+                    self.next += 1;
+                    Item::Chunk(Box::new(self.decide(&entries).await.map_err(|error| undecided(&error))?))
+                }
+                Some(Kind::Entries(_)) => return Err(Status::invalid_argument("a chunk is missing before this one")),
+                Some(Kind::Summary(summary)) => Item::Summary(read_summary(&summary)?),
+                Some(Kind::Open(_)) => return Err(Status::invalid_argument("a delivery has only one Open")),
+                None => return Err(Status::invalid_argument("a chunk of a kind unknown to this release")),
+            };
+            let last = matches!(item, Item::Summary(_));
+            if items.send(item).await.is_err() || last {
+                break;
             }
-            Some(Kind::Entries(_)) => return Err(Status::invalid_argument("a chunk is missing before this one")),
-            Some(Kind::Summary(summary)) => Item::Summary(read_summary(&summary)?),
-            Some(Kind::Open(_)) => return Err(Status::invalid_argument("a delivery has only one Open")),
-            None => return Err(Status::invalid_argument("a chunk of a kind unknown to this release")),
-        };
-        let last = matches!(item, Item::Summary(_));
-        if items.send(item).await.is_err() || last {
-            break;
+        }
+        Ok(())
+    }
+
+    async fn decide(&self, entries: &v1::chunk::Entries) -> Result<Decided, decide::Error> {
+        let (store, now) = (&self.parts.store, self.parts.clock.now());
+        loop {
+            let decided = decide::decide(store, self.place, entries.sequence, &entries.payload, now).await?;
+            if self.in_flight.enter(&decided) {
+                return Ok(decided);
+            }
+            self.in_flight.landed().await;
         }
     }
-    Ok(())
 }
 
 fn undecided(error: &decide::Error) -> Status {
@@ -169,6 +192,7 @@ struct Writer<'a> {
     place: Place,
     delivery: &'a Delivery,
     answers: &'a Answers,
+    in_flight: &'a InFlight,
     /// The first sequence number that is not durable.
     next: u64,
 }
@@ -211,6 +235,7 @@ impl Writer<'_> {
             }
         }
         let count = chunks.len() as u64;
+        let new: Vec<u128> = chunks.iter().flat_map(Decided::new_keys).collect();
         let Delivery { job, attempt, .. } = *self.delivery;
         let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
         let written = staging::write(&self.parts.store, self.place, lease, chunks, self.parts.clock.now()).await;
@@ -218,6 +243,7 @@ impl Writer<'_> {
             staging::Error::Fenced => Status::aborted("the job was taken over"),
             staging::Error::Store(error) => unavailable(&error),
         })?;
+        self.in_flight.leave(&new);
         self.next += count;
         metrics::counter!("postern_intake_entries_total").increment(entries);
         self.parts.dispatcher.stored(job, attempt, entries);
@@ -241,8 +267,8 @@ impl Writer<'_> {
         if let Err(mismatch) = proof::compare(summary, &recorded) {
             tracing::warn!(job = %job, attempt, error = %mismatch, "intake.not_proven");
             let refused = chunk_ack::SummaryRefused { reason: mismatch.to_string() };
-            answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await?;
-            return parts.dispatcher.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error));
+            parts.dispatcher.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error))?;
+            return answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await;
         }
         match parts.dispatcher.proven(job, attempt).await {
             Ok(true) => answer(self.answers, chunk_ack::Kind::SummaryAccepted(chunk_ack::SummaryAccepted {})).await,

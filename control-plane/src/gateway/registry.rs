@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::jobs::reach::{Route, ToAgent};
 
+/// Connections of one agent at a time.
+const CONNECTIONS: usize = 8;
+
 /// All agents that are connected to this replica.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -56,7 +59,13 @@ impl Registry {
     pub(super) fn connected(self: &Arc<Self>, agent: AgentId) -> Connected {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let cut = CancellationToken::new();
-        self.agents.entry(agent).or_default().connections.push((number, cut.clone()));
+        let mut entry = self.agents.entry(agent).or_default();
+        if entry.connections.len() >= CONNECTIONS {
+            // An agent needs one or two; the oldest is the one that it has lost.
+            entry.connections.remove(0).1.cancel();
+        }
+        entry.connections.push((number, cut.clone()));
+        drop(entry);
         Connected { registry: Arc::clone(self), agent, number, cut }
     }
 

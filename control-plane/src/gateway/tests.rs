@@ -219,6 +219,19 @@ async fn a_summary_that_does_not_agree_marks_nobody_missing_and_starts_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_comes_twice_and_a_chunk_that_comes_twice_are_one() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let mut chunks = entries(0..30);
+    chunks.extend(entries(0..30));
+    let job = site.import(&agent, &mut session, &chunks).await;
+    let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
+    assert_eq!((&result["created"], &result["conflicts"]), (&31.into(), &0.into()), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_nobody_waits_for_is_refused() {
     let site = Site::start().await;
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();

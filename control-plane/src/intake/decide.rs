@@ -58,6 +58,12 @@ impl Decided {
     pub fn entries(&self) -> u64 {
         self.users + self.groups
     }
+
+    /// Keys of the accounts that come into being.
+    pub fn new_keys(&self) -> impl Iterator<Item = u128> {
+        let new = self.rows.iter().filter(|row| row.new);
+        new.map(|row| recorded_key(row.account.kind, &row.account.external_key))
+    }
 }
 
 /// An account to write, and what it becomes.

@@ -164,7 +164,7 @@ fn request() -> (KeyPair, String) {
     (key, csr)
 }
 
-type Identity = (Vec<CertificateDer<'static>>, Vec<u8>);
+pub(super) type Identity = (Vec<CertificateDer<'static>>, Vec<u8>);
 
 fn identity(key: &KeyPair, chain_pem: &str) -> Identity {
     (tls::certificates_from_pem(chain_pem.as_bytes(), "chain").unwrap(), key.serialize_der())
@@ -228,12 +228,12 @@ pub(super) fn entries(numbers: Range<u32>) -> Vec<Chunk> {
     chunks
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct TestAgent {
     pub(super) id: AgentId,
     pub(super) address: SocketAddr,
     pub(super) ca: Vec<CertificateDer<'static>>,
-    identity: Option<Identity>,
+    pub(super) identity: Option<Identity>,
 }
 
 impl TestAgent {
