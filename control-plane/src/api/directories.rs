@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::auth::{Auditor, Operator};
 use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, MAX_LIMIT};
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::{Api, named};
 
 /// What kind of server a directory is.
@@ -125,7 +125,10 @@ pub(super) async fn find(api: &Api, organization: OrganizationId, named: &str) -
         Ok(id) => api.store.get_directory(organization, id).await?,
         Err(_) => api.store.find_directory(organization, named).await?,
     };
-    found.filter(|directory| directory.deleted_at.is_none()).ok_or_else(|| Problem::not_found("directory"))
+    found.filter(|directory| directory.deleted_at.is_none()).ok_or_else(|| {
+        Problem::new(Kind::NotFound, format!("There is no directory {named:?}."))
+            .cure("`postern directories list` shows them; a directory appears when an agent that serves it connects.")
+    })
 }
 
 /// The same for a filter of a list.

@@ -46,8 +46,9 @@ pub struct Door {
 }
 
 impl Api {
-    /// The time of this request.
+    /// The time of this request, to the millisecond, as the store keeps it: what is answered first is answered later.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        let now = self.clock.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }

@@ -8,6 +8,12 @@ use serde::Serialize;
 
 use super::error::Error;
 
+/// A list in JSON.
+#[derive(Serialize)]
+struct Items<'a, T> {
+    items: &'a [T],
+}
+
 /// Where output goes.
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
@@ -52,7 +58,7 @@ impl Screen {
         row: impl Fn(&T) -> Vec<String>,
     ) -> Result<(), Error> {
         if self.json {
-            return self.json(&serde_json::json!({ "items": items }));
+            return self.json(&Items { items });
         }
         if items.is_empty() {
             return self.line("(none)");

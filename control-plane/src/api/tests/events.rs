@@ -48,6 +48,30 @@ async fn events_tell_the_job_until_its_end() {
 }
 
 #[tokio::test]
+async fn a_revoked_token_does_not_go_on_reading() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
+    let mut events = follow(&site, job["id"].as_str().unwrap(), &acme.auditor).await;
+    assert!(next_event(&mut events).await.is_some());
+    let current = site.get("/api/v1/tokens/current", &acme.auditor).await.body;
+    let path = format!("/api/v1/tokens/{}", current["id"].as_str().unwrap());
+    site.call(Method::DELETE, &path, &acme.owner, None).await;
+    // The stream looks at the token again when its clock says so; nothing moves before it is asked to.
+    let turning = async {
+        loop {
+            site.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        event = next_event(&mut events) => assert_eq!(event, None),
+        () = turning => {}
+    }
+}
+
+#[tokio::test]
 async fn events_end_when_the_control_plane_stops() {
     let site = Site::with_clock(SystemClock::shared()).await;
     let acme = site.organization("acme").await;

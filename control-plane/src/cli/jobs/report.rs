@@ -158,3 +158,91 @@ fn value(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn told(kind: Kind, state: JobState, change: impl FnOnce(&mut JobView)) -> String {
+        let mut job = super::super::super::tests::sample_job();
+        (job.kind, job.state) = (kind, state);
+        change(&mut job);
+        let paper = Paper::default();
+        result(&job, &mut Screen::new(Box::new(paper.clone()), false)).unwrap();
+        let mut text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        write!(text, "({})", end(&job)).unwrap();
+        text
+    }
+
+    #[test]
+    fn an_import_tells_its_figures() {
+        let told = told(Kind::Import, JobState::Succeeded, |job| {
+            job.result = Some(json!({
+                "users": 2000, "groups": 12, "created": 2011, "updated": 0, "unchanged": 0, "conflicts": 1,
+                "conflict_samples": [{"user_name": "anna", "dn": "uid=anna,ou=b", "held_by_dn": "uid=anna,ou=a"}],
+                "unusable": 1, "unusable_samples": ["cn=x: no external id"],
+            }));
+        });
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_failed_test_of_the_connection_tells_every_check_and_the_cure() {
+        let told = told(Kind::TestConnection, JobState::Failed, |job| {
+            let checks = json!([
+                {"name": "connect", "state": "passed", "detail": "TLS 1.3", "elapsed_ms": 12},
+                {"name": "bind", "state": "failed", "detail": "invalid credentials", "cure": "Check the password.", "elapsed_ms": 3},
+                {"name": "paging", "state": "skipped", "detail": "not tried", "elapsed_ms": 0},
+            ]);
+            job.error = Some(
+                serde_json::from_value(json!({
+                    "code": "check_failed", "message": "The check bind failed: invalid credentials",
+                    "cure": "Check the password.", "checks": checks,
+                }))
+                .unwrap(),
+            );
+        });
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_user_is_told_with_its_attributes_and_groups() {
+        let told = told(Kind::LookupUser, JobState::Succeeded, |job| {
+            job.result = Some(json!({
+                "user": {"external_id": "e-1", "dn": "uid=anna,ou=people", "unique_value": "anna",
+                         "attributes": {"cn": ["Anna", "Änna"], "photo": [{"base64": "/9g="}]}},
+                "mapped": {"user_name": "anna", "email": null, "active": true, "attributes": {}},
+                "groups": [{"external_id": "g-1", "dn": "cn=staff,ou=groups", "attributes": {}}],
+            }));
+        });
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_held_job_tells_how_to_decide() {
+        let told = told(Kind::Import, JobState::Held, |job| {
+            job.hold =
+                Some(json!({"reason": "40 of 100 accounts would be marked missing", "missing": 40, "known": 100}));
+        });
+        insta::assert_snapshot!(told);
+    }
+}
