@@ -1,6 +1,7 @@
 //! Wiring: what a control plane consists of, in the order in which it comes up.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,7 +117,7 @@ impl Server {
     pub async fn start(config: Config, clock: SharedClock, shutdown: Shutdown) -> Result<Self, Error> {
         let supervisor = Supervisor::with_clock(shutdown.clone(), Arc::clone(&clock));
         let source = |source| Error::DataDir { path: config.data_dir.clone(), source };
-        std::fs::create_dir_all(&config.data_dir).map_err(source)?;
+        private_folder(&config.data_dir).map_err(source)?;
         let store = Store::open(&config.database).await.map_err(Error::Store)?;
         let pki = Arc::new(Pki::open(&config.pki_dir, clock.now()).map_err(Error::Pki)?);
         let gateway_listener = listener::bind(config.gateway_listen).map_err(Error::Gateway)?;
@@ -146,6 +147,7 @@ impl Server {
         app.serve_api(api_listener)?;
         app.dispatcher.start();
         upkeep::start(&app);
+        tracing::info!(api = %api, gateway = %gateway, public = %app.public, "serve.ready");
         Ok(Self { app, api, gateway })
     }
 
@@ -242,4 +244,13 @@ impl App {
             tracing::info!("gateway.certificate_exchanged");
         }
     }
+}
+
+/// Makes the data folder, readable by its owner only: what directories returned is in it. One that exists is left as
+/// its administrator made it.
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
 }

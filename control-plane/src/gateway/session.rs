@@ -272,6 +272,8 @@ impl Session {
         let drain = v1::Drain { retry_after_ms, reason: reason.to_owned() };
         self.outbox.push_back(wire::frame(ToWire::Drain(drain)));
         self.phase = Phase::Draining;
+        // Nothing new comes this way.
+        self.seat.gateway.0.reach.gone(&self.seat.route, &self.seat.directories);
         self.silence = self.seat.gateway.0.clock.sleep(DRAIN_LINGER);
     }
 }

@@ -232,6 +232,54 @@ async fn an_entry_that_comes_twice_and_a_chunk_that_comes_twice_are_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_reaches_the_agent_and_ends_the_job() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let job = site.start_job("corp", "test_connection").await;
+    let command = soon(session.command()).await;
+    site.store().request_cancel(site.organization, job, site.now()).await.unwrap();
+    assert!(
+        matches!(soon(session.next()).await, Some(FromControl::Cancel(cancel)) if cancel.command_id == job.to_string())
+    );
+    let error = v1::CommandError { code: v1::ErrorCode::Canceled.into(), ..Default::default() };
+    session.send(raw_outcome(&command, v1::outcome::Result::Error(error))).await;
+    site.wait_for(job, JobState::Canceled).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_goes_on_when_its_agent_comes_back_with_it_and_starts_anew_when_it_does_not() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let job = site.start_job("corp", "import").await;
+    let first = soon(session.command()).await;
+
+    let v1::agent_frame::Kind::Hello(mut holding) = hello(&["corp"]) else { panic!() };
+    holding.held_commands =
+        vec![v1::HeldCommand { command_id: first.command_id.clone(), generation: first.generation }];
+    let mut session = agent.connect(v1::agent_frame::Kind::Hello(holding)).await.unwrap();
+    soon(session.welcome()).await;
+    assert!(matches!(
+        agent.deliver(&first, &[], |summary| summary.users = 9).await,
+        Ok(v1::chunk_ack::Kind::SummaryRefused(_))
+    ));
+    drop(session);
+
+    let second = site.start_job("corp", "test_connection").await;
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    assert_eq!(soon(session.command()).await.command_id, second.to_string());
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let again = soon(session.command()).await;
+    assert_eq!((again.command_id, again.generation), (second.to_string(), 2), "lost with the agent's process");
+    assert_ne!(job, second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_nobody_waits_for_is_refused() {
     let site = Site::start().await;
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();

@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn on_first_sight_the_name_links_to_a_user_known_from_elsewhere() {
-        let (user, named) = known("ada", false);
-        let mut names = Names::new(vec![named]);
+        let (user, holder) = known("ada", false);
+        let mut names = Names::new(vec![holder]);
         assert_eq!(names.decide(claim(None, "ada")).identity(), Some(user));
         assert!(names.decide(claim(None, "ada")).conflict().is_some(), "the second account of this directory");
     }
@@ -161,9 +161,9 @@ mod tests {
 
     #[test]
     fn a_rename_to_a_taken_name_is_a_conflict_and_loses_nothing() {
-        let (_, named) = known("taken", true);
+        let (_, holder) = known("taken", true);
         let user = UserId::new();
-        let decision = Names::new(vec![named]).decide(claim(Some(user), "taken"));
+        let decision = Names::new(vec![holder]).decide(claim(Some(user), "taken"));
         assert_eq!(decision, Decision::Conflict { name_key: "taken".into(), keeps: Some(user) });
     }
 

@@ -43,7 +43,9 @@ mod tests {
     fn keys(form: MemberForm, members: &[&str]) -> Vec<String> {
         let mut writer = ChunkWriter::new(form);
         let mut entry = writer.entry(Kind::Group, "g", "cn=g", None);
-        members.iter().for_each(|member| entry.member(member.as_bytes()));
+        for member in members {
+            entry.member(member.as_bytes());
+        }
         entry.finish();
         let payload = writer.finish();
         let mut reader = ChunkReader::parse(&payload).unwrap();

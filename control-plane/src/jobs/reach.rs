@@ -65,9 +65,9 @@ impl Route {
         self.session
     }
 
-    /// Hands a message to the session. `false` when it is gone or has too much to send already.
+    /// Hands a message to the session. `false` when it is over, was told to end, or has too much to send already.
     pub fn send(&self, message: ToAgent) -> bool {
-        self.queue.try_send(Box::new(message)).is_ok()
+        !self.ended.is_cancelled() && self.queue.try_send(Box::new(message)).is_ok()
     }
 
     /// Ends the session, whatever is queued before.

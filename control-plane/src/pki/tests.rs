@@ -47,7 +47,7 @@ fn an_agent_gets_the_identity_that_we_choose_and_not_the_one_that_it_asks_for() 
     let pki = Pki::open(folder.path(), now()).unwrap();
     let key = KeyPair::generate().unwrap();
     let (organization, agent) = (OrganizationId::new(), AgentId::new());
-    let draft = AgentDraft::new(&csr(&key), Duration::from_secs(3600), now()).unwrap();
+    let draft = AgentDraft::new(&csr(&key), Duration::from_hours(1), now()).unwrap();
     let issued = pki.sign_agent(draft, organization, agent).unwrap();
     let chain = tls::certificates_from_pem(issued.chain_pem.as_bytes(), "chain").unwrap();
     assert_eq!(chain.len(), 2);

@@ -81,7 +81,7 @@ impl Site {
         let new = NewEnrollmentToken {
             hash: secrets::hash(&secret),
             directories: directories.iter().map(|&name| name.to_owned()).collect(),
-            expires_at: self.now() + Duration::from_secs(600),
+            expires_at: self.now() + Duration::from_mins(10),
             created_by: "test".into(),
         };
         self.store().create_enrollment_token(self.organization, new, self.now()).await.unwrap();
@@ -123,7 +123,7 @@ impl Site {
             kind,
             directory,
             input: serde_json::json!({}),
-            deadline: self.now() + Duration::from_secs(600),
+            deadline: self.now() + Duration::from_mins(10),
             created_by: "test".into(),
             idempotency_key: None,
         };
@@ -221,7 +221,9 @@ pub(super) fn entries(numbers: Range<u32>) -> Vec<Chunk> {
     }
     let mut entry = writer.entry(Kind::Group, "group of all", "cn=all,dc=x", None);
     entry.attribute("cn", [b"all".as_slice()]);
-    all.iter().for_each(|number| entry.member(format!("UID=user{number}, ou=people,dc=x").as_bytes()));
+    for number in &all {
+        entry.member(format!("UID=user{number}, ou=people,dc=x").as_bytes());
+    }
     entry.finish();
     let digest = writer.digest();
     chunks.push(Chunk { users: 0, groups: 1, digest, payload: writer.finish() });
