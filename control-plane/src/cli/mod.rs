@@ -76,7 +76,7 @@ enum Command {
     Organizations(organizations::Command),
     /// Remember the address of a control plane and a token
     ///
-    /// Name the address with --url. The token is read from standard input unless --token or POSTERN_TOKEN gives it. Both
+    /// Name the address with --url. The token is read from standard input unless --token or `POSTERN_TOKEN` gives it. Both
     /// are kept in ~/.config/postern/credentials.toml, which only you can read.
     Login(login::Args),
     /// API tokens of administrators and scripts
