@@ -16,7 +16,7 @@ pub(super) enum Command {
     Openapi,
     /// docs/cli.md: the command line
     Cli,
-    /// docs/config.md: the configuration of `postern serve`
+    /// docs/configuration.md: the configuration of `postern serve`
     Config,
 }
 
