@@ -190,6 +190,24 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Converts whatever a control plane may send; for fuzzing.
+#[doc(hidden)]
+pub fn fuzzing(frame: v1::ControlFrame) {
+    use v1::control_frame::Kind as Down;
+    match frame.kind {
+        Some(Down::Command(command)) => {
+            request(command);
+        }
+        Some(Down::Cancel(cancel)) => {
+            command_id(&cancel.command_id);
+        }
+        Some(Down::OutcomeAck(ack)) => {
+            key(&ack.command_id, ack.generation);
+        }
+        Some(Down::Welcome(_) | Down::Heartbeat(_) | Down::Drain(_)) | None => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
