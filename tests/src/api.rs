@@ -276,7 +276,9 @@ impl Api {
             }
             Ok(None)
         });
-        over.await.with_context(|| format!("it was last seen as {last:#?}"))
+        let over = over.await;
+        let last = last.into_inner().ok().flatten();
+        over.with_context(|| format!("it was last seen as {last:#?}"))
     }
 
     /// Starts an import and waits until it is over.

@@ -75,27 +75,42 @@ async fn users(api: &Api, entries: &[Entry], accounts: &[Account]) -> Result<()>
 
 /// Every group has the members of its entry, users as users and groups as groups.
 async fn memberships(api: &Api, groups: &[Entry], users: &[Account], group_accounts: &[Account]) -> Result<()> {
-    let by_dn = |accounts: &[Account], id: fn(&Account) -> Option<String>| -> BTreeMap<String, Option<String>> {
-        let present = accounts.iter().filter(|account| account.missing_since.is_none());
-        present.map(|account| (same_dn(&account.dn), id(account))).collect()
-    };
-    let mut identities = by_dn(users, |account| account.user_id.clone());
-    let group_ids = by_dn(group_accounts, |account| account.group_id.clone());
-    identities.extend(group_ids.clone());
+    let group_ids = identities(group_accounts, |account| account.group_id.clone());
+    let mut all = identities(users, |account| account.user_id.clone());
+    all.extend(group_ids.clone());
     for entry in groups {
-        let id = group_ids.get(&same_dn(&entry.dn)).cloned().flatten();
-        let id = id.with_context(|| format!("{} is no group", entry.dn))?;
+        let id = group_ids.get(&same_dn(&entry.dn)).and_then(|found| found.iter().next());
+        let id = id.with_context(|| format!("{} is no group", entry.dn))?.id.clone();
         let group = crate::api::Group { id, display_name: entry.text("cn") };
         let held: BTreeSet<String> = api.members(&group).await?.into_iter().filter_map(|member| member.id).collect();
-        let wanted: BTreeSet<String> = entry
-            .values("member")
-            .iter()
-            .filter_map(|member| identities.get(&same_dn(&String::from_utf8_lossy(member))).cloned().flatten())
-            .collect();
-        let (more, fewer) = (held.difference(&wanted).count(), wanted.difference(&held).count());
-        ensure!(more + fewer == 0, "{}: {more} members too many, {fewer} too few of {}", entry.dn, wanted.len());
+        let listed = entry.values("member").iter().map(|member| same_dn(&String::from_utf8_lossy(member)));
+        let known: Vec<&Identity> = listed.filter_map(|dn| all.get(&dn)).flatten().collect();
+        let fewer = known.iter().filter(|identity| !identity.missing && !held.contains(&identity.id)).count();
+        // A member that the directory still lists though its entry is gone may stay or go.
+        let allowed: BTreeSet<&String> = known.iter().map(|identity| &identity.id).collect();
+        let more = held.iter().filter(|id| !allowed.contains(id)).count();
+        ensure!(more + fewer == 0, "{}: {more} members too many, {fewer} too few of {}", entry.dn, known.len());
     }
     Ok(())
+}
+
+/// The user or group of an account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity {
+    missing: bool,
+    id: String,
+}
+
+/// DN → whom it names. Somebody who left and came back is two accounts of one DN.
+fn identities(accounts: &[Account], id: fn(&Account) -> Option<String>) -> BTreeMap<String, BTreeSet<Identity>> {
+    let mut by_dn: BTreeMap<String, BTreeSet<Identity>> = BTreeMap::new();
+    for account in accounts {
+        if let Some(id) = id(account) {
+            let identity = Identity { missing: account.missing_since.is_some(), id };
+            by_dn.entry(same_dn(&account.dn)).or_default().insert(identity);
+        }
+    }
+    by_dn
 }
 
 /// A DN such that two spellings that occur in these directories are equal: case, and `\2C` for `\,`. Deliberately not

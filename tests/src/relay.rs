@@ -11,6 +11,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::{ports::Port, wait};
 
@@ -34,13 +35,20 @@ pub struct Relay {
     _accepting: JoinSet<()>,
 }
 
+/// Whether anything passes. A pause is an end in time and no task that would end it: whoever strikes it may be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    ClosedUntil(Instant),
+    Closed,
+}
+
 #[derive(Debug)]
 struct Shared {
     target: Mutex<SocketAddr>,
     /// Counts the cuts: a connection that was made before the last one ends.
     cuts: watch::Sender<u64>,
-    /// While set, nothing passes.
-    held: watch::Sender<bool>,
+    gate: watch::Sender<Gate>,
     refusing: watch::Sender<bool>,
     bytes: AtomicU64,
     connections: AtomicUsize,
@@ -57,7 +65,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             target: Mutex::new(target),
             cuts: watch::Sender::new(0),
-            held: watch::Sender::new(false),
+            gate: watch::Sender::new(Gate::Open),
             refusing: watch::Sender::new(false),
             bytes: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
@@ -86,17 +94,20 @@ impl Relay {
 
     /// Lets nothing pass until [`Relay::resume`]; connections stay open, new ones hang.
     pub fn hold(&self) {
-        self.shared.held.send_replace(true);
+        self.shared.gate.send_replace(Gate::Closed);
     }
 
     /// Lets everything pass again.
     pub fn resume(&self) {
-        self.shared.held.send_replace(false);
+        self.shared.gate.send_replace(Gate::Open);
     }
 
     /// Waits until a planned [`Fault::Hold`] has struck.
     pub async fn struck(&self) -> Result<()> {
-        wait::until_true("the planned hold of the line", wait::SOON, || async { Ok(*self.shared.held.borrow()) }).await
+        wait::until_true("the planned hold of the line", wait::SOON, || async {
+            Ok(*self.shared.gate.borrow() == Gate::Closed)
+        })
+        .await
     }
 
     /// Resets every connection and every new one, as a broken network would; `false` mends it.
@@ -147,7 +158,7 @@ impl Shared {
     }
 
     /// Counts bytes about to pass, and strikes with the faults that are due: true when the line was cut.
-    async fn strike(&self, count: u64) -> bool {
+    fn strike(&self, count: u64) -> bool {
         let so_far = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
         let mut cut = false;
         while let Some(fault) = self.next_due(so_far) {
@@ -157,12 +168,10 @@ impl Shared {
                     cut = true;
                 }
                 Fault::Hold => {
-                    self.held.send_replace(true);
+                    self.gate.send_replace(Gate::Closed);
                 }
                 Fault::Pause(span) => {
-                    self.held.send_replace(true);
-                    tokio::time::sleep(span).await;
-                    self.held.send_replace(false);
+                    self.gate.send_replace(Gate::ClosedUntil(Instant::now() + span));
                 }
             }
         }
@@ -221,19 +230,35 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
 /// One direction was cut or reset: so is the other.
 struct Broken;
 
+/// Waits until something passes again.
+async fn opened(gate: &mut watch::Receiver<Gate>) {
+    loop {
+        let state = *gate.borrow_and_update();
+        match state {
+            Gate::Open => return,
+            Gate::ClosedUntil(end) => tokio::select! {
+                () = tokio::time::sleep_until(end) => return,
+                _ = gate.changed() => {}
+            },
+            // The sender lives as long as the relay: this ends.
+            Gate::Closed => _ = gate.changed().await,
+        }
+    }
+}
+
 /// Carries one direction to its orderly end.
 async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared) -> Result<(), Broken> {
     let mut buffer = vec![0; 16 * 1024];
-    let mut held = shared.held.subscribe();
+    let mut gate = shared.gate.subscribe();
     loop {
         let count = from.read(&mut buffer).await.map_err(|_| Broken)?;
         if count == 0 {
             return to.shutdown().await.map_err(|_| Broken);
         }
-        if shared.strike(count as u64).await {
+        if shared.strike(count as u64) {
             return Err(Broken);
         }
-        held.wait_for(|held| !held).await.map_err(|_| Broken)?;
+        opened(&mut gate).await;
         to.write_all(&buffer[..count]).await.map_err(|_| Broken)?;
     }
 }

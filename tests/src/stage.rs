@@ -12,6 +12,9 @@ use crate::process;
 /// Lines of each log shown when a scenario fails.
 const SHOWN_LINES: usize = 60;
 
+/// What the folders of stages begin with, followed by the id of the process that they belong to.
+const PREFIX: &str = "postern-stage-";
+
 /// A temporary folder, removed with everything in it when dropped.
 #[derive(Debug)]
 pub struct Stage {
@@ -21,7 +24,9 @@ pub struct Stage {
 impl Stage {
     /// A fresh folder under the system's temporary folder.
     pub fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("postern-tests-").tempdir().context("no temporary folder")?;
+        sweep();
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().context("no temporary folder")?;
         // Servers that refuse to run as root must be able to reach their own folder in it.
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).context("temporary folder's mode")?;
         Ok(Self { folder })
@@ -72,6 +77,22 @@ impl Stage {
             let shown = lines.len().min(SHOWN_LINES);
             eprintln!("--- {} (last {shown} of {} lines)", log.display(), lines.len());
             lines[lines.len() - shown..].iter().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Removes the folders of processes that are no more: those that were killed could not do it themselves.
+fn sweep() {
+    if std::env::var_os("POSTERN_TESTS_KEEP").is_some() {
+        return;
+    }
+    let Ok(folders) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for folder in folders.flatten() {
+        let name = folder.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another process may be sweeping the same.
+            std::fs::remove_dir_all(folder.path()).ok();
         }
     }
 }

@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::Slapd;
-use postern_tests::{control_plane, scenario, slapd};
+use postern_tests::{control_plane, scenario, slapd, wait};
+use serde_json::Value;
 
 #[test]
 fn a_wrong_password_is_tried_three_times_and_then_not_for_minutes() -> Result<()> {
@@ -14,10 +15,22 @@ fn a_wrong_password_is_tried_three_times_and_then_not_for_minutes() -> Result<()
         let settings = &site.settings.directories[0];
         settings.set_password("wrong")?;
         site.ldap_line.cut();
-        for _ in 0..8 {
+        for _ in 0..3 {
             let job = site.api.try_import(DIRECTORY).await?.expect("failed")?;
             ensure!(job.error_code() == "credentials", "{job:?}");
             ensure!(job.error["cure"].is_string(), "no cure: {job:?}");
+        }
+        for _ in 0..5 {
+            let job = site.api.start_job("import", DIRECTORY, Value::Null).await?;
+            wait::until_true("the agent declines to bind", wait::SOON, || async {
+                let shown = serde_json::to_string(&site.api.get(&format!("/api/v1/jobs/{}", job.id)).await?)?;
+                Ok(shown.contains("stopped binding"))
+            })
+            .await?;
+            // It would be tried again by and by, and this is about many tries within the minute.
+            if !site.api.job(&job.id).await?.is_over() {
+                site.api.decide(&job.id, "cancel").await?;
+            }
         }
         let reader = site.slapd.operational(&Slapd::reader_dn()).await?;
         let failures = reader.values("pwdFailureTime").len();

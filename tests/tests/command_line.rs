@@ -48,6 +48,8 @@ fn the_agents_own_diagnosis_names_what_is_wrong_and_the_cure() -> Result<()> {
         let mut site = Site::start(stage, 30).await?;
         let (passed, report) = site.agent.check().await?;
         ensure!(passed, "{report:#}");
+        let clock = report.as_array().into_iter().flatten().find(|row| row["name"] == "clock");
+        ensure!(clock.is_some_and(|row| row["state"] == "passed"), "{report:#}");
         let status = site.agent.status().await?;
         ensure!(status.contains(DIRECTORY), "{status}");
 

@@ -12,7 +12,7 @@ use postern_tests::api::Api;
 use postern_tests::control_plane::{ControlPlane, Options};
 use postern_tests::in_process_agent::{Circumstances, enroll};
 use postern_tests::raw_agent::{Batch, RawAgent};
-use postern_tests::{Stage, scenario};
+use postern_tests::{Stage, scenario, wait};
 use serde_json::Value;
 
 const DIRECTORY: &str = "raw";
@@ -28,7 +28,9 @@ async fn connected(stage: &Stage) -> Result<(ControlPlane, Api, RawAgent)> {
 
 fn total(batches: &[&Batch]) -> Digest {
     let mut digest = Digest::default();
-    batches.iter().for_each(|batch| digest.add(&batch.digest));
+    for batch in batches {
+        digest.add(&batch.digest);
+    }
     digest
 }
 
@@ -100,24 +102,35 @@ fn a_summary_that_does_not_add_up_is_refused_and_marks_nobody_missing() -> Resul
         let few = Batch::of_users(0, 60);
         let wrong: [(&str, u64, u64, Digest); 3] =
             [("count", 1, 100, few.digest), ("digest", 1, 60, everybody.digest), ("chunks", 2, 60, few.digest)];
-        api.start_job("import", DIRECTORY, Value::Null).await?;
-        let mut generation = 0;
         for (what, chunks, users, digest) in wrong {
+            let job = api.start_job("import", DIRECTORY, Value::Null).await?;
             let command = agent.command().await?;
-            ensure!(command.generation > generation, "generation {} after {generation}", command.generation);
-            generation = command.generation;
-            let (mut delivery, _) = agent.deliver(&command).await?;
-            delivery.chunk(0, &few).await?;
-            delivery.acked_through(0).await?;
-            delivery.summary(chunks, users, digest).await?;
-            let answer = delivery.ack().await?;
-            ensure!(matches!(answer, Ack::SummaryRefused(_)), "wrong {what}: {answer:?}");
+            refuse(&agent, &command, &few, (chunks, users, digest)).await.with_context(|| format!("wrong {what}"))?;
             let accounts = api.accounts(DIRECTORY, "user").await?;
             ensure!(accounts.iter().all(|account| account.missing_since.is_none()), "wrong {what} was believed");
+            api.decide(&job.id, "cancel").await?;
+            api.finished(&job.id, wait::SOON).await?.expect("canceled")?;
         }
-        let command = agent.command().await?;
-        deliver_all(&api, &agent, &command, &everybody).await.context("the last, right generation")
+        // The same command again under a new generation, this time right.
+        api.start_job("import", DIRECTORY, Value::Null).await?;
+        let first = agent.command().await?;
+        refuse(&agent, &first, &few, (1, 61, few.digest)).await?;
+        let second = agent.command().await?;
+        ensure!(second.command_id == first.command_id && second.generation > first.generation, "{second:?}");
+        deliver_all(&api, &agent, &second, &everybody).await.context("the right generation")
     })
+}
+
+/// Delivers one batch with a summary that must be refused.
+async fn refuse(agent: &RawAgent, command: &Command, batch: &Batch, summary: (u64, u64, Digest)) -> Result<()> {
+    let (mut delivery, _) = agent.deliver(command).await?;
+    delivery.chunk(0, batch).await?;
+    delivery.acked_through(0).await?;
+    let (chunks, users, digest) = summary;
+    delivery.summary(chunks, users, digest).await?;
+    let answer = delivery.ack().await?;
+    ensure!(matches!(answer, Ack::SummaryRefused(_)), "{answer:?}");
+    Ok(())
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! are not readable where they need not be.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -146,10 +147,9 @@ fn every_secret_on_disk_is_hashed_or_private() -> Result<()> {
             ensure!(file.is_none(), "the {what} is readable in {file:?}");
             ensure!(!site.control_plane.log().contains(text), "the {what} is in the log");
         }
-        use std::os::unix::fs::PermissionsExt as _;
         for file in [site.control_plane.data_dir().join("pki/ca.key"), site.agent.state_dir().join("identity.json")] {
             let mode = std::fs::metadata(&file).with_context(|| file.display().to_string())?.permissions().mode();
-            ensure!(mode & 0o077 == 0, "{} has mode {mode:o}", file.display());
+            ensure!(mode & 0o777 == 0o600, "{} has mode {mode:o}", file.display());
         }
         Ok(())
     })
