@@ -1,5 +1,7 @@
 //! The agent's configuration file, `/etc/postern/agent.toml`, and its `POSTERN_AGENT__…` overrides.
 
+pub mod reference;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

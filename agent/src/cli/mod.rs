@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod docs;
 mod enroll;
 mod run;
 mod status;
@@ -34,6 +35,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask the running agent how it does.
     Status(status::StatusArgs),
+    /// Print a reference document.
+    #[command(subcommand, hide = true)]
+    Docs(docs::Command),
 }
 
 /// Where things are.
@@ -54,6 +58,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(place) => run::execute(&place),
         Command::Check(args) => check::execute(&args),
         Command::Status(args) => status::execute(&args),
+        Command::Docs(command) => Ok(docs::execute(&command)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("postern-agent: {error:#}");

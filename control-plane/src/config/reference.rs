@@ -49,7 +49,8 @@ const KEYS: [(&str, &str, &str, &str); 13] = [
 /// Every setting with its flag, environment variable, default and meaning, Markdown.
 pub fn reference() -> String {
     let mut out = String::from(
-        "Flags come before environment variables, those before the file that `--config` names, and that before the \
+        "# Configuration\n\nMade by `postern docs config` and `postern-agent docs config`; do not edit.\n\n\
+         ## `postern serve`\n\nFlags come before environment variables, those before the file that `--config` names, and that before the \
          defaults.\n\n| key | flag | environment | default | meaning |\n| --- | --- | --- | --- | --- |\n",
     );
     for (key, flag, default, meaning) in KEYS {

@@ -1,0 +1,47 @@
+//! `postern-agent docs`: prints the reference documents from the code, so that those in `docs/` can be compared with
+//! it.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Subcommand};
+use postern_runtime::reference;
+
+use crate::config;
+
+/// Commands of `postern-agent docs`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// docs/cli.md: the command line
+    Cli,
+    /// docs/configuration.md: the configuration file
+    Config,
+}
+
+pub(super) fn execute(command: &Command) -> ExitCode {
+    match command {
+        Command::Cli => print!("{}", cli_reference()),
+        Command::Config => print!("{}", config::reference::markdown()),
+    }
+    ExitCode::SUCCESS
+}
+
+/// The help of every command, as Markdown.
+fn cli_reference() -> String {
+    let mut text =
+        String::from("# The command line `postern-agent`\n\nMade by `postern-agent docs cli`; do not edit.\n");
+    text.push_str(&reference::command_line(super::Cli::command()));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_for_people_is_shown() {
+        let text = cli_reference();
+        let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
+        let commands = ["", " enroll", " run", " check", " status"].map(|name| format!("## `postern-agent{name}`"));
+        assert_eq!(headings, commands);
+    }
+}

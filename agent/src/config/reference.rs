@@ -1,0 +1,175 @@
+//! The reference of the configuration file, as `docs/` shows it.
+
+mod sections;
+
+use std::fmt::Write as _;
+
+use self::sections::SECTIONS;
+use super::{DEFAULT_FILE, ENV_PREFIX};
+
+/// One table of the file.
+struct Section {
+    /// Its header as it stands in the file; nothing for the top.
+    header: &'static str,
+    /// What environment variables have between the prefix and the key.
+    variables: &'static str,
+    /// What it is for.
+    meaning: &'static str,
+    keys: &'static [Key],
+}
+
+/// One key.
+struct Key {
+    name: &'static str,
+    /// What its value is.
+    form: &'static str,
+    default: Default,
+    meaning: &'static str,
+}
+
+/// What holds where a key is not set.
+#[derive(Clone, Copy)]
+enum Default {
+    /// This value, in TOML.
+    Value(&'static str),
+    /// What these words say.
+    Words(&'static str),
+    /// The key must be set.
+    Required,
+}
+
+/// Every key with its type, default, environment variable and meaning, Markdown.
+pub fn markdown() -> String {
+    let mut out = format!(
+        "## `postern-agent`\n\nThe agent reads `{DEFAULT_FILE}`, or the file that `--config` names. An environment \
+         variable of the name shown comes before the file; `0` in it stands for the first `[[directory]]`, `1` for \
+         the second, and so on. A list is written there as in the file: `[\"uid\", \"cn\"]`. A key that does not stand \
+         here is an error.\n\n\
+         Beside these, `RUST_LOG` comes before `log.filter`, `HTTPS_PROXY` and `NO_PROXY` hold where \
+         `control_plane.proxy` is not set, and systemd's `CREDENTIALS_DIRECTORY` is where `bind_password_credential` \
+         is looked for.\n"
+    );
+    for section in &SECTIONS {
+        section.write(&mut out);
+    }
+    out
+}
+
+impl Section {
+    fn write(&self, out: &mut String) {
+        let title = if self.header.is_empty() { "At the top".to_owned() } else { format!("`{}`", self.header) };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            out,
+            "\n### {title}\n\n{}\n\n| key | type | default | environment | meaning |\n| --- | --- | --- | --- | --- |\n",
+            self.meaning
+        );
+        for Key { name, form, default, meaning } in self.keys {
+            let default = match default {
+                Default::Value(value) => format!("`{value}`"),
+                Default::Words(words) => (*words).to_owned(),
+                Default::Required => "required".to_owned(),
+            };
+            let variable = format!("{ENV_PREFIX}__{}{}", self.variables, name.to_uppercase());
+            let _ = writeln!(out, "| `{name}` | {form} | {default} | `{variable}` | {meaning} |");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use postern_runtime::settings;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// The least that is accepted, with every section.
+    const LEAST: &str = r#"
+[control_plane]
+[health]
+listen = "127.0.0.1:9464"
+[log]
+[policy]
+[[directory]]
+name = "corp"
+urls = ["ldaps://ldap.example"]
+[directory.users]
+base_dns = ["dc=example"]
+unique_attribute = "uid"
+attributes = ["uid"]
+[directory.groups]
+base_dns = ["dc=example"]
+"#;
+
+    fn load(text: &str) -> Result<Config, settings::Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        std::fs::write(&file, text).unwrap();
+        settings::load_with(Some(&file), ENV_PREFIX, [])
+    }
+
+    /// The file with this line in that section.
+    fn with(header: &str, line: &str) -> String {
+        if header.is_empty() {
+            return format!("{line}\n{LEAST}");
+        }
+        assert!(LEAST.contains(&format!("\n{header}\n")), "{header} is no section");
+        LEAST.replace(&format!("\n{header}\n"), &format!("\n{header}\n{line}\n"))
+    }
+
+    #[test]
+    fn every_key_that_the_agent_knows_is_in_the_reference_and_no_other() {
+        let headers: BTreeSet<&str> = SECTIONS.iter().map(|section| section.header.trim_matches(['[', ']'])).collect();
+        for section in &SECTIONS {
+            let error = load(&with(section.header, "zzzz = 1")).unwrap_err().to_string();
+            let known: BTreeSet<&str> = error.split('`').skip(1).step_by(2).filter(|key| *key != "zzzz").collect();
+            let inside = section.header.trim_matches(['[', ']']);
+            let is_section = |key: &&str| {
+                headers.contains(if inside.is_empty() { (*key).to_owned() } else { format!("{inside}.{key}") }.as_str())
+            };
+            let known: BTreeSet<&str> = known.into_iter().filter(|key| !is_section(key)).collect();
+            let shown: BTreeSet<&str> = section.keys.iter().map(|key| key.name).collect();
+            assert_eq!(shown, known, "{}: {error}", section.header);
+        }
+    }
+
+    #[test]
+    fn a_default_that_is_shown_is_the_one_that_holds() {
+        let unset = format!("{:?}", load(LEAST).unwrap());
+        for section in &SECTIONS {
+            for Key { name, default, .. } in section.keys {
+                match default {
+                    Default::Value(value) => {
+                        let set = load(&with(section.header, &format!("{name} = {value}"))).unwrap();
+                        assert_eq!(format!("{set:?}"), unset, "{} {name}", section.header);
+                    }
+                    Default::Required => {
+                        let lines = LEAST.lines().filter(|line| !line.starts_with(&format!("{name} =")));
+                        let without = lines.collect::<Vec<_>>().join("\n");
+                        assert!(load(&without).is_err(), "{} {name} is not required", section.header);
+                    }
+                    Default::Words(_) => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_variables_shown_are_the_ones_that_are_read() {
+        let shown = markdown();
+        for variable in ["POSTERN_AGENT__DIRECTORY__0__USERS__FILTER", "POSTERN_AGENT__LOG__FILTER"] {
+            assert!(shown.contains(&format!("`{variable}`")), "{shown}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        std::fs::write(&file, LEAST).unwrap();
+        let strings = SECTIONS.iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)));
+        for (section, key) in strings.filter(|(_, key)| key.form == "text") {
+            let variable = format!("{ENV_PREFIX}__{}{}", section.variables, key.name.to_uppercase());
+            let set = settings::load_with::<Config>(Some(&file), ENV_PREFIX, [(variable.clone(), "x".to_owned())]);
+            assert!(set.is_ok(), "{variable}: {set:?}");
+        }
+    }
+}
