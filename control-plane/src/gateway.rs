@@ -65,6 +65,10 @@ impl Gateway {
         &self.0.registry
     }
 
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.0.clock
+    }
+
     /// The agent at the other end, unless it was revoked or deleted. Asked anew for each call.
     async fn admit(&self, peer: &PeerAgent) -> Result<Agent, Status> {
         let agent = self.0.store.agent_by_id(peer.agent).await.map_err(|error| unavailable(&error))?;

@@ -5,11 +5,15 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::header::DATE;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use postern_proto::v1::enrollment_server::EnrollmentServer;
 use postern_proto::v1::gateway_server::GatewayServer;
 use postern_proto::{MAX_CHUNK_BYTES, MAX_FRAME_BYTES};
+use postern_runtime::clock::SharedClock;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service as _;
 
@@ -27,6 +31,7 @@ const GATEWAY: &str = "/postern.gateway.v1.Gateway/";
 /// The services behind the agents' door.
 pub struct Service {
     registry: Arc<Registry>,
+    clock: SharedClock,
     connect: GatewayServer<Gateway>,
     deliver: GatewayServer<Gateway>,
     enrollment: EnrollmentServer<Gateway>,
@@ -41,12 +46,13 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// The services around one gateway.
     pub fn new(gateway: Gateway) -> Self {
-        let registry = Arc::clone(gateway.registry());
+        let (registry, clock) = (Arc::clone(gateway.registry()), gateway.clock().clone());
         let gateway = Arc::new(gateway);
         let connect = GatewayServer::from_arc(Arc::clone(&gateway));
         let deliver = GatewayServer::from_arc(Arc::clone(&gateway));
         Self {
             registry,
+            clock,
             connect: connect.max_decoding_message_size(MAX_FRAME_BYTES),
             deliver: deliver.max_decoding_message_size(MAX_CHUNK_BYTES).accept_compressed(CompressionEncoding::Zstd),
             enrollment: EnrollmentServer::from_arc(gateway).max_decoding_message_size(MAX_FRAME_BYTES),
@@ -57,7 +63,7 @@ impl Service {
         &self.registry
     }
 
-    /// Passes a call to the service that it names; an unknown one is answered with UNIMPLEMENTED.
+    /// Passes a call to the service that it names; an unknown one is answered with UNIMPLEMENTED, and the time.
     pub(super) fn call(&self, peer: Option<&Arc<PeerAgent>>, mut request: Request<Incoming>) -> Answered {
         if let Some(peer) = peer {
             request.extensions_mut().insert(Arc::clone(peer));
@@ -68,7 +74,19 @@ impl Service {
         } else if path.starts_with(GATEWAY) {
             self.connect.clone().call(request)
         } else {
-            self.enrollment.clone().call(request)
+            let answer = self.enrollment.clone().call(request);
+            let clock = self.clock.clone();
+            Box::pin(async move { answer.await.map(|response| dated(response, clock.now())) })
         }
     }
+}
+
+/// Says the time (RFC 9110, 6.6.1), by which an agent finds that its clock is off. Sessions say it in their welcome
+/// and need no header each.
+fn dated<B>(mut response: Response<B>, now: Timestamp) -> Response<B> {
+    let printed = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
+    if let Some(date) = printed.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+        response.headers_mut().insert(DATE, date);
+    }
+    response
 }

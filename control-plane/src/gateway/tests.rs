@@ -2,6 +2,7 @@
 
 mod agent;
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use postern_proto::v1;
@@ -10,6 +11,7 @@ use postern_store::{JobState, NewEnrollmentToken};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
+use tonic::codegen::Service as _;
 
 use self::agent::{Site, TestAgent, entries, hello, raw_outcome};
 use crate::secrets;
@@ -37,6 +39,24 @@ async fn an_agent_enrolls_once_connects_and_shows_its_directories() {
     assert_eq!(directories, ["corp", "lab"]);
     let known = site.store().agent_by_id(agent.id).await.unwrap().unwrap();
     assert_eq!(known.version.as_deref(), Some("1.2.3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_is_told_to_whoever_enrolls_or_only_asks() {
+    let site = Site::start().await;
+    let tells_the_time = |date: Option<&[u8]>| {
+        let date = std::str::from_utf8(date.expect("no date")).unwrap();
+        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).unwrap();
+        assert!(site.now().duration_since(date).abs().as_secs() <= 2, "{date}");
+    };
+    let refused = site.enroll("never drawn").await.unwrap_err();
+    tells_the_time(refused.metadata().get("date").map(|date| date.as_bytes()));
+
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut channel = agent.channel().await.unwrap();
+    poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+    let answer = channel.call(http::Request::new(tonic::body::Body::empty())).await.unwrap();
+    tells_the_time(answer.headers().get("date").map(|date| date.as_bytes()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -239,7 +239,7 @@ pub(super) struct TestAgent {
 }
 
 impl TestAgent {
-    async fn channel(&self) -> Result<Channel, Status> {
+    pub(super) async fn channel(&self) -> Result<Channel, Status> {
         let roots = tls::roots_of(&self.ca, "ca").unwrap();
         let builder = ClientConfig::builder().with_root_certificates(roots);
         let mut config = match &self.identity {
