@@ -43,7 +43,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
 pub(crate) fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
     Bulk::new(
         "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.dn_key, a.identity, \
-         CASE WHEN a.missing_since IS NULL THEN 0 ELSE 1 END, CASE WHEN a.conflict IS NULL THEN 0 ELSE 1 END \
+         a.missing_since IS NOT NULL, a.conflict IS NOT NULL \
          FROM v CROSS JOIN accounts a \
          WHERE a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key",
     )
@@ -59,8 +59,8 @@ pub(crate) fn read_known(mut row: Row) -> Result<KnownAccount> {
         hash: row.take()?,
         dn_key: row.take()?,
         identity: row.take()?,
-        missing: row.take::<u32>()? == 1,
-        conflict: row.take::<u32>()? == 1,
+        missing: row.take()?,
+        conflict: row.take()?,
     })
 }
 

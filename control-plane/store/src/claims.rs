@@ -1,13 +1,13 @@
 //! Jobs are taken up here: by a short transaction, for a replica that can reach their directory, under a lease.
 
 use std::collections::HashSet;
+use std::future::Future;
 
 use jiff::Timestamp;
 
 use crate::Store;
-use crate::database::retrying;
 use crate::dialect;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, ReplicaId};
 use crate::jobs::{read, read_all, select_jobs};
 use crate::records::{Job, JobKind, Lease};
@@ -160,4 +160,16 @@ impl Store {
              GROUP BY state ORDER BY state");
         self.database.rows(query, |mut row| Ok((named(&mut row)?, row.take()?))).await
     }
+}
+
+/// Tries a write again that lost against another replica's.
+async fn retrying<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
+    const TRIES: u32 = 3;
+    for _ in 1..TRIES {
+        match attempt().await {
+            Err(Error::Conflict { source: Some(_), .. }) => {}
+            other => return other,
+        }
+    }
+    attempt().await
 }

@@ -4,10 +4,7 @@
 //! volume is full `SQLite` may roll back by itself, and then only a fresh connection is sure to be outside of one. So
 //! any transaction that does not end well takes its connection with it, which rolls back whatever was left.
 
-use std::fmt;
-use std::future::Future;
-use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Postgres, Sqlite};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::address::{Address, DatabaseUrl};
 use crate::dialect::Bulk;
 use crate::error::{Error, Result};
 use crate::sql::{Row, Statement, sql};
@@ -34,51 +32,6 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 20;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 250;
-
-/// Where the database is.
-#[derive(Clone)]
-pub struct DatabaseUrl(Address);
-
-#[derive(Clone)]
-enum Address {
-    Sqlite(PathBuf),
-    Postgres(Box<PgConnectOptions>),
-}
-
-impl DatabaseUrl {
-    /// A `SQLite` file, created when it is not there.
-    pub fn sqlite(path: &Path) -> Self {
-        Self(Address::Sqlite(path.to_owned()))
-    }
-
-    /// `postgres://user:password@host:port/database?sslmode=…`, or `sqlite:` and the path of a file.
-    pub fn parse(text: &str) -> Result<Self> {
-        if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
-            if path.is_empty() {
-                return Err(Error::Address { what: "the path is missing".to_owned() });
-            }
-            return Ok(Self::sqlite(Path::new(path)));
-        }
-        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-            return Err(Error::Address { what: "it must start with postgres:// or sqlite:".to_owned() });
-        }
-        // The parser's own words could repeat the password.
-        let options = PgConnectOptions::from_str(text)
-            .map_err(|_| Error::Address { what: "the postgres:// URL is not well formed".to_owned() })?;
-        Ok(Self(Address::Postgres(Box::new(options))))
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Address::Sqlite(path) => write!(formatter, "DatabaseUrl(sqlite:{})", path.display()),
-            Address::Postgres(options) => {
-                write!(formatter, "DatabaseUrl(postgres://{}:{})", options.get_host(), options.get_port())
-            }
-        }
-    }
-}
 
 /// Which engine it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,7 +60,7 @@ pub(crate) struct Writer {
 impl Database {
     /// Opens it and brings the schema up to date; several processes may do so at once.
     pub(crate) async fn open(url: &DatabaseUrl) -> Result<Self> {
-        match &url.0 {
+        match url.address() {
             Address::Sqlite(path) => open_sqlite(path).await,
             Address::Postgres(options) => open_postgres(options.as_ref().clone()).await,
         }
@@ -389,14 +342,54 @@ async fn open_postgres(options: PgConnectOptions) -> Result<Database> {
     Ok(Database::Postgres { pool })
 }
 
-/// Tries a write again that lost against another replica's.
-pub(crate) async fn retrying<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
-    const TRIES: u32 = 3;
-    for _ in 1..TRIES {
-        match attempt().await {
-            Err(Error::Conflict { source: Some(_), .. }) => {}
-            other => return other,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes until the file may not grow any more.
+    async fn fill(database: &Database) -> Error {
+        let mut tx = database.begin().await.unwrap();
+        // Room for a few more pages; the limit is the connection's, so that it goes with it.
+        let pages = tx.row(sql("PRAGMA page_count"), |mut row| row.take::<i64>()).await.unwrap().unwrap();
+        let limit = crate::sql::built(format!("PRAGMA max_page_count = {}", pages + 10));
+        tx.rows(limit, |_| Ok(())).await.unwrap();
+        loop {
+            let insert = sql("INSERT INTO organizations (id, name, created_at) VALUES (randomblob(16), $1, 0)");
+            let name = format!("{:?}{}", std::time::Instant::now(), "x".repeat(2_000));
+            if let Err(error) = tx.execute(insert.bind(name)).await {
+                return error;
+            }
         }
     }
-    attempt().await
+
+    #[tokio::test]
+    async fn a_full_volume_says_so_and_leaves_nothing_half_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
+        let error = fill(&database).await;
+        assert!(matches!(error, Error::StorageFull(_)), "{error:?}");
+        assert!(error.is_retryable());
+        let count = sql("SELECT count(*) FROM organizations");
+        assert_eq!(database.row(count, |mut row| row.take::<i64>()).await.unwrap(), Some(0));
+        // Once there is room, it goes on as if nothing had been.
+        let insert = sql("INSERT INTO organizations (id, name, created_at) VALUES (randomblob(16), 'one', 0)");
+        assert_eq!(database.execute(insert).await.unwrap(), 1);
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_told_from_a_busy_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postern.db");
+        std::fs::write(&path, "this is no database, but text that is long enough".repeat(100)).unwrap();
+        let error = Database::open(&DatabaseUrl::sqlite(&path)).await.err().unwrap();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_folder_is_no_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::sqlite(&folder.path().join("nowhere").join("postern.db"));
+        assert!(matches!(Database::open(&url).await.err().unwrap(), Error::Unavailable(_)));
+    }
 }

@@ -54,6 +54,11 @@ impl Store {
 }
 
 impl Intake {
+    /// How the groups of this directory name their members.
+    pub fn member_form(&self) -> MemberForm {
+        self.form
+    }
+
     /// Makes everything durable.
     pub async fn commit(self) -> Result<()> {
         self.tx.commit().await
@@ -154,11 +159,13 @@ impl Intake {
         }
     }
 
-    /// The organization's users of these folded names, with the account that each has in this directory.
+    /// The organization's users of these folded names, with the account that each has in this directory. A missing
+    /// account does not count: whoever comes back under a new entry takes the user over.
     pub async fn users_by_name(&mut self, name_keys: &[String]) -> Result<Vec<NamedUser>> {
         let query = Bulk::new(
             "WITH v(name_key) AS ({rows}) SELECT u.name_key, u.id, a.id, a.dn FROM v \
              CROSS JOIN users u LEFT JOIN accounts a ON a.identity = u.id AND a.directory = :2 \
+             AND a.missing_since IS NULL \
              WHERE u.organization_id = :1 AND u.name_key = v.name_key",
         )
         .column(Cells::Texts(name_keys.to_vec()))

@@ -5,10 +5,12 @@
 //! statements that differ stand side by side in `dialect`. One conformance suite runs on both.
 
 mod accounts;
+mod address;
 mod agents;
 mod answers;
 mod chunks;
 mod claims;
+mod compare;
 mod database;
 mod dialect;
 mod directories;
@@ -29,18 +31,19 @@ mod wake;
 
 use std::fmt;
 
-pub use crate::database::{Backend, DatabaseUrl};
+pub use crate::address::DatabaseUrl;
+pub use crate::database::Backend;
 pub use crate::error::{ConsumeError, Error, Result};
 pub use crate::ids::{
     AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId, UserId,
 };
 pub use crate::imports::Intake;
 pub use crate::records::{
-    Account, AccountKind, Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Conflict, Directory,
-    DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, Job, JobEvent, JobFilter, JobKind,
-    JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedUser, NewAccount, NewAgent,
-    NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role,
-    ServedDirectory, Staged, StagedChunk, StagedKeys, StoredAnswer, UnresolvedMember, UserRow,
+    Account, AccountKind, Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Comparison, Conflict,
+    Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, Job, JobEvent, JobFilter,
+    JobKind, JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedUser, NewAccount,
+    NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role,
+    ServedDirectory, Staged, StagedChunk, StagedKeys, StoredAnswer, UnresolvedMember, Unseen, UserRow,
 };
 pub use crate::wake::{Wake, Wakeups};
 

@@ -42,8 +42,8 @@ mod jobs;
 mod pages;
 
 pub use accounts::{
-    Account, AccountKind, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NamedUser, NewAccount,
-    PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember,
+    Account, AccountKind, Comparison, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NamedUser,
+    NewAccount, PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
 };
 pub use administration::{
     Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Directory, DirectoryChange, EnrollmentToken,

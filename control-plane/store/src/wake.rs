@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgListener;
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -116,7 +117,10 @@ impl Store {
         Ok(Wakeups(match &self.database {
             Database::Sqlite { wakes, .. } => Source::Process(wakes.0.subscribe()),
             Database::Postgres { pool } => {
-                let mut listener = PgListener::connect_with(pool).await?;
+                // A pool of its own: it keeps its connection for good, and closing the store must not wait for that.
+                let options = PoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+                let own = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+                let mut listener = PgListener::connect_with(&own).await?;
                 listener.listen(CHANNEL).await?;
                 Source::Postgres(Box::new(listener))
             }

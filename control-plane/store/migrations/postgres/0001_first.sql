@@ -1,4 +1,5 @@
--- The first schema. Ids are UUIDv7, times are milliseconds since the Unix epoch, JSON is text. Every table carries the organization. The same tables stand in ../sqlite.
+-- The first schema. Ids are UUIDv7, times are milliseconds since the Unix epoch, JSON is text. Texts that are compared
+-- or sought by prefix are ordered bytewise. Every table carries the organization. The same tables stand in ../sqlite.
 
 CREATE TABLE organizations (
     id UUID NOT NULL PRIMARY KEY,
@@ -156,6 +157,7 @@ CREATE TABLE accounts (
 -- member_hash is the hash of what groups name the account by: its DN or its unique value.
 CREATE INDEX accounts_by_member_hash ON accounts (directory, member_hash) WHERE member_hash IS NOT NULL;
 CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
+CREATE INDEX accounts_missing ON accounts (directory, kind, external_key) WHERE missing_since IS NOT NULL;
 CREATE INDEX accounts_in_conflict ON accounts (directory, id) WHERE conflict IS NOT NULL;
 
 CREATE TABLE users (

@@ -157,6 +157,7 @@ CREATE TABLE accounts (
 -- member_hash is the hash of what groups name the account by: its DN or its unique value.
 CREATE INDEX accounts_by_member_hash ON accounts (directory, member_hash) WHERE member_hash IS NOT NULL;
 CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
+CREATE INDEX accounts_missing ON accounts (directory, kind, external_key) WHERE missing_since IS NOT NULL;
 CREATE INDEX accounts_in_conflict ON accounts (directory, id) WHERE conflict IS NOT NULL;
 
 CREATE TABLE users (

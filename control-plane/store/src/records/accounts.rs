@@ -151,6 +151,26 @@ pub struct KnownAccount {
     pub conflict: bool,
 }
 
+/// What is known of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// No account yet.
+    New,
+    /// Its account has this very content, and is neither missing nor in conflict: nothing is to be done.
+    Unchanged,
+    /// Its account differs.
+    Known(KnownAccount),
+}
+
+/// The accounts that a proven import has not seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unseen {
+    /// How many accounts there are that are not marked missing, seen or not.
+    pub present: u64,
+    /// Those of them that were not seen.
+    pub accounts: Vec<PresentAccount>,
+}
+
 /// An account as an import writes it, new or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAccount {

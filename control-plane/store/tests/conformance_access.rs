@@ -1,0 +1,332 @@
+//! Who may act for an organization, and what belongs to it: tokens, agents, directories, answers, and that no
+//! organization ever sees another's.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use jiff::SignedDuration;
+use postern_store::{
+    AccountKind, AgentId, AnnouncedDirectory, AnswerClaim, ConsumeError, DirectoryChange, Error, Flavour, GroupId,
+    JobFilter, JobKind, NewApiToken, PageRequest, Role, StoredAnswer, Wake, fold,
+};
+use support::world::{World, account_of, agent, all, at, enroll, enrollment, external_id, hash};
+use support::{TestDatabase, conformance};
+
+conformance! {
+    organizations_have_unique_names,
+    api_tokens_are_found_by_hash_and_revoked,
+    an_enrollment_token_is_good_once,
+    unknown_used_expired_and_revoked_tokens_are_told_apart,
+    two_agents_race_for_one_token,
+    agents_are_seen_renewed_and_revoked,
+    directories_appear_change_and_come_back,
+    what_an_agent_announced_is_known_in_one_read,
+    answers_are_claimed_kept_and_forgotten,
+    organizations_never_see_each_other,
+}
+
+async fn organizations_have_unique_names(database: TestDatabase) {
+    let store = database.store;
+    let first = store.create_organization("Ärzte", at(0)).await.unwrap();
+    let second = store.create_organization("Other", at(1)).await.unwrap();
+    assert!(matches!(store.create_organization("Ärzte", at(2)).await, Err(Error::Conflict { .. })));
+    assert_eq!(store.find_organization("Ärzte").await.unwrap(), Some(first.clone()));
+    assert_eq!(store.find_organization("ärzte").await.unwrap(), None);
+    assert_eq!(store.get_organization(second.id).await.unwrap(), Some(second.clone()));
+    let page = store.list_organizations(&PageRequest::first(1)).await.unwrap();
+    assert_eq!(page.items, [first]);
+    let page = store.list_organizations(&PageRequest::after(page.next.unwrap(), 1)).await.unwrap();
+    assert_eq!((page.items, page.next), (vec![second], None));
+}
+
+async fn api_tokens_are_found_by_hash_and_revoked(database: TestDatabase) {
+    let store = database.store;
+    let org = store.create_organization("one", at(0)).await.unwrap().id;
+    let new =
+        NewApiToken { name: "ci".to_owned(), hash: hash("secret"), role: Role::Operator, expires_at: Some(at(100)) };
+    let token = store.create_api_token(org, new.clone(), at(0)).await.unwrap();
+    assert!(matches!(store.create_api_token(org, new, at(0)).await, Err(Error::Conflict { .. })));
+    assert_eq!(store.find_api_token_by_hash(hash("secret")).await.unwrap(), Some(token.clone()));
+    assert_eq!(store.find_api_token_by_hash(hash("other")).await.unwrap(), None);
+
+    store.touch_api_token(&token, at(10)).await.unwrap();
+    let used = store.get_api_token(org, token.id).await.unwrap().unwrap();
+    assert_eq!(used.last_used_at, Some(at(10)));
+    store.touch_api_token(&used, at(69)).await.unwrap();
+    assert_eq!(store.get_api_token(org, token.id).await.unwrap().unwrap().last_used_at, Some(at(10)));
+    store.touch_api_token(&used, at(70)).await.unwrap();
+    assert_eq!(store.get_api_token(org, token.id).await.unwrap().unwrap().last_used_at, Some(at(70)));
+
+    store.revoke_api_token(org, token.id, at(80)).await.unwrap();
+    let revoked = store.revoke_api_token(org, token.id, at(90)).await.unwrap();
+    assert_eq!(revoked.revoked_at, Some(at(80)));
+    assert_eq!(store.list_api_tokens(org, &all()).await.unwrap().items, [revoked]);
+}
+
+async fn an_enrollment_token_is_good_once(database: TestDatabase) {
+    let store = database.store;
+    let org = store.create_organization("one", at(0)).await.unwrap().id;
+    let token = store.create_enrollment_token(org, enrollment("secret"), at(0)).await.unwrap();
+    assert_eq!(store.find_enrollment_token(hash("secret"), at(1)).await.unwrap(), token);
+
+    let new = agent("dc1");
+    let enrolled = store.enroll_agent(hash("secret"), new.clone(), at(1)).await.unwrap();
+    assert_eq!((enrolled.organization, enrolled.id), (org, new.id));
+    assert_eq!(enrolled.allowed_directories, ["corp"]);
+    assert_eq!(store.get_agent(org, new.id).await.unwrap(), Some(enrolled));
+    let used = store.get_enrollment_token(org, token.id).await.unwrap().unwrap();
+    assert_eq!((used.used_at, used.used_by), (Some(at(1)), Some(new.id)));
+
+    let again = store.enroll_agent(hash("secret"), agent("dc2"), at(2)).await;
+    assert!(matches!(again, Err(ConsumeError::Used)));
+    assert_eq!(store.list_agents(org, &all()).await.unwrap().items.len(), 1);
+}
+
+async fn unknown_used_expired_and_revoked_tokens_are_told_apart(database: TestDatabase) {
+    let store = database.store;
+    let org = store.create_organization("one", at(0)).await.unwrap().id;
+    let unknown = store.enroll_agent(hash("nothing"), agent("dc"), at(1)).await;
+    assert!(matches!(unknown, Err(ConsumeError::Unknown)));
+
+    store.create_enrollment_token(org, enrollment("late"), at(0)).await.unwrap();
+    let expired = store.enroll_agent(hash("late"), agent("dc"), at(3_600)).await;
+    assert!(matches!(expired, Err(ConsumeError::Expired)));
+    assert!(matches!(store.find_enrollment_token(hash("late"), at(3_600)).await, Err(ConsumeError::Expired)));
+
+    let revoked = store.create_enrollment_token(org, enrollment("revoked"), at(0)).await.unwrap();
+    store.revoke_enrollment_token(org, revoked.id, at(1)).await.unwrap();
+    let refused = store.enroll_agent(hash("revoked"), agent("dc"), at(2)).await;
+    assert!(matches!(refused, Err(ConsumeError::Unknown)));
+
+    // An agent that cannot be created does not use its token up.
+    let enrolled = enroll(&store, org, "dc").await;
+    store.create_enrollment_token(org, enrollment("kept"), at(0)).await.unwrap();
+    let mut twin = agent("twin");
+    twin.id = enrolled.id;
+    assert!(matches!(store.enroll_agent(hash("kept"), twin, at(1)).await, Err(ConsumeError::Store(_))));
+    store.enroll_agent(hash("kept"), agent("dc"), at(2)).await.unwrap();
+}
+
+async fn two_agents_race_for_one_token(database: TestDatabase) {
+    let (one, other) = (database.store.clone(), database.again().await);
+    let org = one.create_organization("one", at(0)).await.unwrap().id;
+    for round in 0..10 {
+        let secret = format!("secret {round}");
+        one.create_enrollment_token(org, enrollment(&secret), at(0)).await.unwrap();
+        let (first, second) = tokio::join!(
+            one.enroll_agent(hash(&secret), agent("first"), at(1)),
+            other.enroll_agent(hash(&secret), agent("second"), at(1)),
+        );
+        let (winner, loser) = if first.is_ok() { (first, second) } else { (second, first) };
+        assert!(winner.is_ok(), "one of them wins");
+        assert!(matches!(loser, Err(ConsumeError::Used)), "the other is told: {loser:?}");
+    }
+    assert_eq!(one.list_agents(org, &all()).await.unwrap().items.len(), 10);
+    other.close().await;
+}
+
+async fn agents_are_seen_renewed_and_revoked(database: TestDatabase) {
+    let store = database.store;
+    let org = store.create_organization("one", at(0)).await.unwrap().id;
+    let (one, two) = (enroll(&store, org, "one").await, enroll(&store, org, "two").await);
+    store.record_seen(&[one.id, two.id], at(5)).await.unwrap();
+    store.record_seen(&[two.id], at(4)).await.unwrap();
+    store.record_hello(one.id, Some("2.0.0"), Some("linux 6.1"), at(6)).await.unwrap();
+    store.record_hello(one.id, None, None, at(7)).await.unwrap();
+    let end = at(0) + SignedDuration::from_hours(1);
+    store.record_certificate(one.id, "0b", end).await.unwrap();
+    let seen = store.get_agent(org, one.id).await.unwrap().unwrap();
+    assert_eq!(seen.version.as_deref(), Some("2.0.0"));
+    assert_eq!(seen.os.as_deref(), Some("linux 6.1"));
+    assert_eq!((seen.serial.as_str(), seen.not_after, seen.last_seen_at), ("0b", end, Some(at(7))));
+    assert_eq!(store.agent_by_id(two.id).await.unwrap().unwrap().last_seen_at, Some(at(5)));
+
+    let mut wakes = store.listen().await.unwrap();
+    store.revoke_agent(org, one.id, at(20)).await.unwrap();
+    assert_eq!(wakes.recv().await.unwrap(), Wake::AgentRevoked(one.id));
+    let revoked = store.revoke_agent(org, one.id, at(30)).await.unwrap();
+    assert_eq!(revoked.revoked_at, Some(at(20)));
+    assert_eq!(store.revoked_agents_since(at(20)).await.unwrap(), [one.id]);
+    assert_eq!(store.revoked_agents_since(at(21)).await.unwrap(), []);
+    assert!(matches!(store.record_certificate(one.id, "0c", end).await, Err(Error::NotFound { .. })));
+    assert!(matches!(store.revoke_agent(org, AgentId::new(), at(30)).await, Err(Error::NotFound { .. })));
+}
+
+async fn directories_appear_change_and_come_back(database: TestDatabase) {
+    let world = World::new(&database.store, "one").await;
+    let (store, org) = (&database.store, world.org());
+    let corp = &world.directory;
+    assert_eq!(
+        (corp.name.as_str(), corp.flavour, &corp.agents[..]),
+        ("corp", Flavour::OpenLdap, &[world.agent.id][..])
+    );
+    assert_eq!((corp.missing_threshold_percent, corp.missing_threshold_minimum), (10, 10));
+
+    let served = |names: &[&str]| -> Vec<AnnouncedDirectory> {
+        let flavour = Flavour::Unknown;
+        names.iter().map(|name| AnnouncedDirectory { name: (*name).to_owned(), flavour }).collect()
+    };
+    let second = enroll(store, org, "second").await;
+    let both = store.announce_directories(org, second.id, &served(&["lab", "corp"]), at(1)).await.unwrap();
+    assert_eq!(both.iter().map(|directory| directory.name.as_str()).collect::<Vec<_>>(), ["corp", "lab"]);
+    assert_eq!((both[0].id, both[0].flavour, both[0].agents.len()), (corp.id, Flavour::OpenLdap, 2));
+    store.announce_directories(org, second.id, &served(&["lab"]), at(2)).await.unwrap();
+    assert_eq!(store.get_directory(org, corp.id).await.unwrap().unwrap().agents, [world.agent.id]);
+    store.revoke_agent(org, second.id, at(2)).await.unwrap();
+    assert_eq!(store.find_directory(org, "lab").await.unwrap().unwrap().agents, []);
+
+    let change =
+        DirectoryChange { display_name: Some("Headquarters".to_owned()), disabled: Some(true), ..Default::default() };
+    let changed = store.update_directory(org, corp.id, change).await.unwrap();
+    assert_eq!(
+        (changed.display_name.as_str(), changed.disabled, changed.missing_threshold_percent),
+        ("Headquarters", true, 10)
+    );
+    let change = DirectoryChange { missing_threshold_percent: Some(50), disabled: Some(false), ..Default::default() };
+    let changed = store.update_directory(org, corp.id, change).await.unwrap();
+    assert_eq!(
+        (changed.display_name.as_str(), changed.disabled, changed.missing_threshold_percent),
+        ("Headquarters", false, 50)
+    );
+
+    let job = world.create(JobKind::Import).await;
+    store.delete_directory(org, corp.id, at(3)).await.unwrap();
+    assert_eq!(store.get_directory(org, corp.id).await.unwrap(), None);
+    assert_eq!(store.get_job(org, job.id).await.unwrap().unwrap().state, postern_store::JobState::Canceled);
+    assert!(matches!(store.create_job(world.job(JobKind::Import), at(4)).await, Err(Error::NotFound { .. })));
+    assert!(matches!(store.delete_directory(org, corp.id, at(4)).await, Err(Error::NotFound { .. })));
+    assert_eq!(store.list_directories(org, &all()).await.unwrap().items.len(), 1);
+
+    let back = store.announce_directories(org, world.agent.id, &served(&["corp"]), at(5)).await.unwrap();
+    assert_eq!((back[0].id, back[0].display_name.as_str(), back[0].deleted_at), (corp.id, "Headquarters", None));
+}
+
+async fn what_an_agent_announced_is_known_in_one_read(database: TestDatabase) {
+    let world = World::new(&database.store, "one").await;
+    let store = &database.store;
+    let known = store.known_agent(world.agent.id).await.unwrap().unwrap();
+    assert_eq!(known.agent, world.agent);
+    assert_eq!(known.directories.len(), 1);
+    assert_eq!((known.directories[0].id, known.directories[0].flavour), (world.directory.id, Flavour::OpenLdap));
+    let idle = enroll(store, world.org(), "idle").await;
+    assert_eq!(store.known_agent(idle.id).await.unwrap().unwrap().directories, []);
+    assert_eq!(store.known_agent(AgentId::new()).await.unwrap(), None);
+}
+
+async fn answers_are_claimed_kept_and_forgotten(database: TestDatabase) {
+    let store = database.store;
+    let one = store.create_organization("one", at(0)).await.unwrap().id;
+    let two = store.create_organization("two", at(0)).await.unwrap().id;
+    let (key, request) = (hash("key"), hash("request"));
+    assert_eq!(store.claim_answer(one, key, request, at(0)).await.unwrap(), AnswerClaim::Claimed);
+    assert_eq!(store.claim_answer(two, key, request, at(0)).await.unwrap(), AnswerClaim::Claimed);
+    assert_eq!(store.claim_answer(one, key, hash("other"), at(59)).await.unwrap(), AnswerClaim::Busy { request });
+    // Its process was lost.
+    assert_eq!(store.claim_answer(one, key, request, at(60)).await.unwrap(), AnswerClaim::Claimed);
+    store.store_answer(one, key, 201, b"sealed", at(61)).await.unwrap();
+    let kept = AnswerClaim::Answered(StoredAnswer { request, status: 201, body: b"sealed".to_vec() });
+    assert_eq!(store.claim_answer(one, key, request, at(9_999)).await.unwrap(), kept);
+    store.drop_answer(two, key).await.unwrap();
+    assert_eq!(store.claim_answer(two, key, request, at(1)).await.unwrap(), AnswerClaim::Claimed);
+    assert_eq!(store.expire_answers(at(61)).await.unwrap(), 1);
+    assert_eq!(store.claim_answer(one, key, request, at(62)).await.unwrap(), kept);
+}
+
+#[expect(clippy::too_many_lines, reason = "one line for each question that can be asked")]
+async fn organizations_never_see_each_other(database: TestDatabase) {
+    let store = &database.store;
+    let (mine, theirs) = (World::new(store, "mine").await, World::new(store, "theirs").await);
+    let (me, foreign) = (mine.org(), theirs.directory.id);
+    let new = NewApiToken { name: "t".to_owned(), hash: hash("t"), role: Role::Owner, expires_at: None };
+    let token = store.create_api_token(theirs.org(), new, at(0)).await.unwrap().id;
+    let enrollment_token = store.create_enrollment_token(theirs.org(), enrollment("e"), at(0)).await.unwrap().id;
+    let job = theirs.create(JobKind::Import).await.id;
+    let (person, team) = (theirs.person("anna"), theirs.team("staff"));
+    theirs.import(std::slice::from_ref(&person), std::slice::from_ref(&team)).await;
+    let mut tx = store.begin_intake(theirs.org(), foreign, at(0)).await.unwrap();
+    tx.replace_members(team.0.id, &[person.1.dn_key.clone(), "nobody".to_owned()]).await.unwrap();
+    tx.resolve_members(postern_store::MemberForm::Dn).await.unwrap();
+    tx.record_chunks(job, 1, vec![postern_store::StagedChunk::default()]).await.unwrap();
+    let mut rival = account_of(AccountKind::User, "rival", None);
+    rival.conflict = Some(fold("anna"));
+    tx.insert_accounts(vec![rival.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+
+    // Reads find nothing.
+    assert_eq!(store.get_api_token(me, token).await.unwrap(), None);
+    assert_eq!(store.list_api_tokens(me, &all()).await.unwrap().items, []);
+    assert_eq!(store.get_enrollment_token(me, enrollment_token).await.unwrap(), None);
+    assert_eq!(store.get_agent(me, theirs.agent.id).await.unwrap(), None);
+    assert_eq!(store.list_agents(me, &all()).await.unwrap().items, std::slice::from_ref(&mine.agent));
+    assert_eq!(store.get_directory(me, foreign).await.unwrap(), None);
+    assert_eq!(store.list_directories(me, &all()).await.unwrap().items, std::slice::from_ref(&mine.directory));
+    assert_eq!(store.get_job(me, job).await.unwrap(), None);
+    assert_eq!(store.list_jobs(me, &JobFilter::default(), &all()).await.unwrap().items, []);
+    assert_eq!(store.staged(me, job, 1).await.unwrap().chunks, 0);
+    assert_eq!(store.staged_keys(me, job, 1, 0, 10).await.unwrap(), []);
+    assert_eq!(store.get_account(me, person.1.id).await.unwrap(), None);
+    assert_eq!(store.list_accounts(me, foreign, AccountKind::User, &all()).await.unwrap().items, []);
+    let keys = [person.1.external_key.clone()];
+    assert_eq!(store.known_accounts(me, foreign, AccountKind::User, &keys).await.unwrap(), []);
+    assert_eq!(store.present_accounts(me, foreign, AccountKind::User, None, 10).await.unwrap(), []);
+    assert_eq!(store.count_present(me, foreign, AccountKind::User).await.unwrap(), 0);
+    assert_eq!(store.list_conflicts(me, foreign, &all()).await.unwrap().items, []);
+    assert_eq!(store.unresolved_members(me, foreign, 10).await.unwrap(), []);
+    assert_eq!(store.get_user(me, person.0.id).await.unwrap(), None);
+    assert_eq!(store.find_user(me, "anna").await.unwrap(), None);
+    assert_eq!(store.list_users(me, Some("a"), &all()).await.unwrap().items, []);
+    assert_eq!(store.count_users(me).await.unwrap(), 0);
+    assert_eq!(store.accounts_of(me, person.0.id.as_uuid()).await.unwrap(), []);
+    assert_eq!(store.groups_of(me, person.0.id.as_uuid(), &all()).await.unwrap().items, []);
+    assert_eq!(store.get_group(me, team.0.id).await.unwrap(), None);
+    assert_eq!(store.list_groups(me, None, &all()).await.unwrap().items, []);
+    assert_eq!(store.count_groups(me).await.unwrap(), 0);
+    assert_eq!(store.list_group_members(me, team.0.id, &all()).await.unwrap().items, []);
+
+    // Writes find nothing either.
+    let not_found = |error: Error| assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+    not_found(store.revoke_api_token(me, token, at(1)).await.unwrap_err());
+    not_found(store.revoke_enrollment_token(me, enrollment_token, at(1)).await.unwrap_err());
+    not_found(store.revoke_agent(me, theirs.agent.id, at(1)).await.unwrap_err());
+    not_found(store.update_directory(me, foreign, DirectoryChange::default()).await.unwrap_err());
+    not_found(store.delete_directory(me, foreign, at(1)).await.unwrap_err());
+    not_found(store.request_cancel(me, job, at(1)).await.unwrap_err());
+    not_found(store.approve_job(me, job, "eve", at(1)).await.unwrap_err());
+    not_found(store.reject_job(me, job, "eve", at(1)).await.unwrap_err());
+    not_found(store.begin_intake(me, foreign, at(1)).await.unwrap_err());
+    let mut new = mine.job(JobKind::Import);
+    new.directory = foreign;
+    not_found(store.create_job(new, at(1)).await.unwrap_err());
+    store.drop_staged(me, job).await.unwrap();
+    assert!(
+        store
+            .announce_directories(
+                me,
+                theirs.agent.id,
+                &[AnnouncedDirectory { name: "x".to_owned(), flavour: Flavour::Generic }],
+                at(1)
+            )
+            .await
+            .is_err()
+    );
+
+    // An import that is given foreign ids changes nothing of theirs.
+    let mut tx = store.begin_intake(me, mine.directory.id, at(1)).await.unwrap();
+    let mut stolen = person.clone();
+    stolen.0.user_name = String::from("stolen");
+    stolen.1.dn = String::from("stolen");
+    tx.update_users(vec![stolen.0]).await.unwrap();
+    tx.update_accounts(vec![stolen.1]).await.unwrap();
+    tx.mark_missing(&[person.1.id]).await.unwrap();
+    assert!(matches!(tx.link_account(rival.id, GroupId::new().as_uuid()).await, Err(Error::NotFound { .. })));
+    assert_eq!(tx.users_by_name(&["anna".to_owned()]).await.unwrap(), []);
+    tx.commit().await.unwrap();
+    assert_eq!(store.get_user(theirs.org(), person.0.id).await.unwrap(), Some(person.0.clone()));
+    let kept = store.get_account(theirs.org(), person.1.id).await.unwrap().unwrap();
+    assert_eq!((kept.dn, kept.missing_since), (person.1.dn.clone(), None));
+    assert_eq!(store.staged(theirs.org(), job, 1).await.unwrap().chunks, 1);
+    let members = store.list_group_members(theirs.org(), team.0.id, &all()).await.unwrap().items;
+    assert_eq!(members.iter().filter(|member| member.identity.is_some()).count(), 1);
+    assert_eq!(kept.external_key.to_text(), external_id("anna"));
+}

@@ -1,0 +1,93 @@
+//! The engines themselves: opened twice at once, restarted under way.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use postern_store::{DatabaseUrl, Error, JobKind, Store, Wake};
+use support::postgres::Server;
+use support::world::{World, at};
+use support::{TestDatabase, conformance};
+
+conformance! {
+    what_another_process_wrote_is_seen,
+}
+
+/// Eight processes start at once on a database without a schema.
+async fn open_at_once(url: DatabaseUrl) {
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let url = url.clone();
+        opening.spawn(async move { Store::open(&url).await });
+    }
+    let mut stores = Vec::new();
+    while let Some(opened) = opening.join_next().await {
+        stores.push(opened.unwrap().expect("every one of them opens it"));
+    }
+    for (number, store) in stores.iter().enumerate() {
+        store.ping().await.unwrap();
+        World::new(store, &format!("organization {number}")).await;
+    }
+    for store in stores {
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqlite_is_migrated_once_however_many_open_it() {
+    let folder = tempfile::tempdir().unwrap();
+    open_at_once(DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await;
+}
+
+async fn what_another_process_wrote_is_seen(database: TestDatabase) {
+    let other = database.again().await;
+    let (one, two) = tokio::join!(World::new(&database.store, "one"), World::new(&other, "two"));
+    let job = two.create(JobKind::Import).await;
+    assert_eq!(database.store.get_job(two.org(), job.id).await.unwrap(), Some(job));
+    assert_eq!(other.find_organization("one").await.unwrap(), Some(one.organization));
+    other.close().await;
+}
+
+#[tokio::test]
+async fn postgres_restarts() {
+    let mut server = Server::start().await;
+    open_at_once(server.fresh_database().await).await;
+    wake_ups_cross_replicas(TestDatabase::open(server.fresh_database().await).await).await;
+    a_restart_is_a_pause(&mut server).await;
+}
+
+async fn wake_ups_cross_replicas(database: TestDatabase) {
+    let other = database.again().await;
+    let mut wakes = other.listen().await.unwrap();
+    let world = World::new(&database.store, "one").await;
+    world.create(JobKind::Import).await;
+    assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(world.directory.id));
+    other.close().await;
+    database.store.close().await;
+}
+
+async fn a_restart_is_a_pause(server: &mut Server) {
+    let store = TestDatabase::open(server.fresh_database().await).await.store;
+    let world = World::new(&store, "one").await;
+    let mut wakes = store.listen().await.unwrap();
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
+    tx.insert_users(vec![world.person("anna").0]).await.unwrap();
+    server
+        .restart(async || {
+            let failed = tx.commit().await.unwrap_err();
+            assert!(matches!(failed, Error::Unavailable(_)), "{failed:?}");
+            assert!(failed.is_retryable());
+        })
+        .await;
+    store.ping().await.unwrap();
+    assert_eq!(store.count_users(world.org()).await.unwrap(), 0);
+    world.import(&[world.person("anna")], &[]).await;
+    // The listener says that it may have missed something, or breaks and is made anew.
+    if let Ok(wake) = wakes.recv().await {
+        assert_eq!(wake, Wake::Resync);
+    }
+    let mut wakes = store.listen().await.unwrap();
+    world.create(JobKind::Import).await;
+    assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(world.directory.id));
+    store.close().await;
+}

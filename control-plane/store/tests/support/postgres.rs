@@ -1,0 +1,137 @@
+//! A `PostgreSQL` server of our own: in a temporary folder, on a free port of the loopback, gone with its owner.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use postern_store::DatabaseUrl;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tempfile::TempDir;
+
+const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running server. Killed when dropped, and by the kernel when the test process dies.
+pub(crate) struct Server {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+    databases: AtomicU32,
+}
+
+impl Server {
+    /// Starts one.
+    pub(crate) async fn start() -> Self {
+        assert!(
+            Path::new(PROGRAMS).join("postgres").exists(),
+            "these tests need PostgreSQL 15 in {PROGRAMS}: apt-get install postgresql-15"
+        );
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        if let Some((uid, gid)) = service_user() {
+            chown(folder.path(), Some(uid), Some(gid)).expect("the server's user owns the folder");
+        }
+        let made = program("initdb")
+            .args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .arg("--pgdata")
+            .arg(&data)
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        let port = free_port();
+        let server = Self { process: run(&data, folder.path(), port), port, folder, databases: AtomicU32::new(0) };
+        server.ready().await;
+        server
+    }
+
+    /// A database that nobody has used.
+    pub(crate) async fn fresh_database(&self) -> DatabaseUrl {
+        let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the server answers");
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        connection.execute(create).await.expect("a database is made");
+        DatabaseUrl::parse(&self.url(&name)).expect("a well-formed URL")
+    }
+
+    /// Stops the server at once, and starts it again on the same data.
+    pub(crate) async fn restart(&mut self, meanwhile: impl AsyncFnOnce()) {
+        self.quit();
+        meanwhile().await;
+        self.process = run(&self.folder.path().join("data"), self.folder.path(), self.port);
+        self.ready().await;
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    async fn ready(&self) {
+        let url = self.url("postgres");
+        let connected = async {
+            while PgConnection::connect(&url).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        tokio::time::timeout(START_LIMIT, connected).await.unwrap_or_else(|_| panic!("no server: {}", log()));
+    }
+
+    /// "Immediate shutdown" (PostgreSQL 19.5): no goodbyes, recovery at the next start.
+    fn quit(&mut self) {
+        let _ = Command::new("kill").arg("-QUIT").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.quit();
+    }
+}
+
+fn run(data: &Path, folder: &Path, port: u16) -> Child {
+    let log = fs::File::options().append(true).create(true).open(folder.join("log")).expect("a log file");
+    program("postgres")
+        .arg("-D")
+        .arg(data)
+        .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
+        .args(["-c", "max_connections=200", "-c"])
+        .arg(format!("unix_socket_directories={}", folder.display()))
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("postgres runs")
+}
+
+/// A program of the server; it refuses to be run by root.
+fn program(name: &str) -> Command {
+    let path: PathBuf = Path::new(PROGRAMS).join(name);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "QUIT"]);
+    if service_user().is_some() {
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    }
+    command.arg(path).current_dir("/");
+    command
+}
+
+/// The ids of the user `postgres`, when we are root.
+fn service_user() -> Option<(u32, u32)> {
+    use std::os::unix::fs::MetadataExt as _;
+    if fs::metadata("/proc/self").ok()?.uid() != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let line = users.lines().find(|line| line.starts_with("postgres:"))?;
+    let mut fields = line.split(':').skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+fn free_port() -> u16 {
+    let socket = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    socket.local_addr().expect("an address").port()
+}
