@@ -27,7 +27,8 @@ fn an_administrator_gets_from_a_token_to_users_by_the_command_line_alone() -> Re
             ensure!(text.lines().count() >= 2, "{}: {text}", table.join(" "));
         }
 
-        site.slapd.kill().await?;
+        site.settings.directories[0].set_password("wrong")?;
+        site.ldap_line.cut();
         let failed = site.control_plane.command_line(&site.api).args([
             "jobs",
             "start",
