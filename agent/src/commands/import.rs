@@ -7,7 +7,7 @@ use super::Work;
 use super::outcome::{Answer, End, Failure, Imported, Progress};
 use crate::deliver::{Delivery, Item};
 use crate::encode::Encoder;
-use crate::served::{Page, Unusable};
+use crate::served::{Page, Phase, Unusable};
 
 /// Encoded chunks that may wait for room in the delivery's window.
 const CHUNKS_AHEAD: usize = 2;
@@ -31,18 +31,23 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     let mut pages = work.directory.enumerate(work.cancel.child_token());
     let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
     let mut imported = Imported::default();
-    let mut entries = 0;
     while let Some(page) = pages.next().await {
-        let page = page?;
-        entries += count(&mut imported, &page);
-        let phase = page.phase;
-        for record in page.records {
-            if let Some(chunk) = encoder.add(phase, record, &work.policy) {
-                send(&chunks, Item::Chunk(chunk)).await;
+        let Page { phase, records, mut unusable, referrals } = page?;
+        for record in records {
+            match encoder.add(phase, record, &work.policy) {
+                Ok(full) => {
+                    imported.count(phase);
+                    if let Some(chunk) = full {
+                        send(&chunks, Item::Chunk(chunk)).await;
+                    }
+                }
+                Err(too_large) => unusable.push(too_large),
             }
         }
-        note(&mut imported, page.unusable);
-        work.report(Progress { entries, pages: imported.pages, phase });
+        imported.pages += 1;
+        imported.referrals += referrals;
+        note(&mut imported, unusable);
+        work.report(Progress { entries: imported.users + imported.groups, pages: imported.pages, phase });
     }
     if let Some(chunk) = encoder.finish() {
         send(&chunks, Item::Chunk(chunk)).await;
@@ -58,15 +63,13 @@ async fn send(chunks: &mpsc::Sender<Item>, item: Item) {
     }
 }
 
-fn count(imported: &mut Imported, page: &Page) -> u64 {
-    let records = u64::try_from(page.records.len()).unwrap_or(u64::MAX);
-    match page.phase {
-        crate::served::Phase::Users => imported.users += records,
-        crate::served::Phase::Groups => imported.groups += records,
+impl Imported {
+    fn count(&mut self, phase: Phase) {
+        match phase {
+            Phase::Users => self.users += 1,
+            Phase::Groups => self.groups += 1,
+        }
     }
-    imported.pages += 1;
-    imported.referrals += page.referrals;
-    records
 }
 
 fn note(imported: &mut Imported, unusable: Vec<Unusable>) {

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use bytes::Bytes;
 use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::Shutdown;
 use uuid::Uuid;
@@ -10,13 +11,15 @@ use uuid::Uuid;
 use super::outcome::Answer;
 use super::*;
 use crate::policy::AllowedCommand;
-use crate::served::scripted::{ScriptedDirectory, Step};
+use crate::served::scripted::{ScriptedDirectory, Step, user};
+use crate::served::{Page, Phase, Record};
 
 fn commands(policy: Policy) -> Commands {
     let never = CancellationToken::new();
     let directories: Vec<Arc<dyn Served>> = vec![
         Arc::new(ScriptedDirectory::populated("good", 3, 2)),
         Arc::new(ScriptedDirectory::new("panics", [Step::Panic])),
+        Arc::new(ScriptedDirectory::new("large", [Step::Page(large())])),
         Arc::new(ScriptedDirectory::new("hangs", [Step::Wait(never)])),
     ];
     Commands::new(Context {
@@ -27,6 +30,13 @@ fn commands(policy: Policy) -> Commands {
         clock: SystemClock::shared(),
         supervisor: Supervisor::new(Shutdown::new()),
     })
+}
+
+/// A page with a user that fits into a chunk and not into an answer.
+fn large() -> Page {
+    let photo = ("jpegphoto".into(), vec![Bytes::from(vec![0; postern_proto::MAX_FRAME_BYTES])]);
+    let user = Record { attributes: vec![photo], ..user(1) };
+    Page { phase: Phase::Users, records: vec![user], unusable: Vec::new(), referrals: 0 }
 }
 
 fn request(directory: &str, kind: Kind) -> Request {
@@ -130,6 +140,7 @@ async fn what_cannot_be_done_is_answered() {
     assert_eq!(of("", IMPORT).await, Code::Invalid);
     assert_eq!(of("good", lookup("")).await, Code::Invalid);
     assert_eq!(of("good", lookup("nobody")).await, Code::NotFound);
+    assert_eq!(of("large", lookup("user1")).await, Code::Directory);
 }
 
 #[tokio::test]
