@@ -155,8 +155,10 @@ impl Live {
         }
     }
 
-    /// Goes on telling outcomes until every command has ended and is acknowledged. New commands are not taken: what
-    /// is not answered here is started elsewhere once the session is closed.
+    /// Goes on telling outcomes until every command has ended and is acknowledged. New commands are not taken, nor
+    /// answered: an answer worth another try would bring them back here at once and count as a failure each time. What
+    /// is not answered is handed to another agent once this session is closed, or to this one when it is back, and
+    /// counts as nothing.
     pub(super) async fn finish(&mut self, session: &Session) {
         loop {
             self.gather(session);

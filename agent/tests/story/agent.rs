@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_agent::deliver::DeliveryOptions;
+use postern_agent::deliver::{Compression, DeliveryOptions};
 use postern_agent::identity::{Identity, IdentitySource};
 use postern_agent::link::TlsDial;
 use postern_agent::link::proxy::ProxyRule;
@@ -33,6 +33,20 @@ pub(crate) fn start(identity: Identity, directory: impl Served) -> Running {
 }
 
 pub(crate) fn start_with(identity: IdentitySource, directory: impl Served, clock: SharedClock) -> Running {
+    run(identity, directory, clock, None)
+}
+
+/// One that compresses although the gateway is on this machine.
+pub(crate) fn start_compressing(identity: Identity, directory: impl Served) -> Running {
+    run(IdentitySource::in_memory(identity), directory, SystemClock::shared(), Some(Compression::Zstd))
+}
+
+fn run(
+    identity: IdentitySource,
+    directory: impl Served,
+    clock: SharedClock,
+    compression: Option<Compression>,
+) -> Running {
     let supervisor = Supervisor::with_clock(Shutdown::new(), clock.clone());
     let options = Options {
         session: SessionOptions {
@@ -40,7 +54,7 @@ pub(crate) fn start_with(identity: IdentitySource, directory: impl Served, clock
             reconnect_max: Duration::from_millis(200),
             ..SessionOptions::default()
         },
-        delivery: DeliveryOptions { window_chunks: 4, ..DeliveryOptions::default() },
+        delivery: DeliveryOptions { window_chunks: 4, compression, ..DeliveryOptions::default() },
     };
     let agent = Agent::start(Parts {
         dial: Arc::new(TlsDial::new(identity.clone(), ProxyRule::Direct, clock.clone())),

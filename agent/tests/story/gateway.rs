@@ -64,6 +64,8 @@ pub(crate) struct Shared {
 pub(crate) struct Delivered {
     pub(crate) payloads: Vec<bytes::Bytes>,
     pub(crate) streams: u32,
+    /// How the chunks of the latest stream were compressed.
+    pub(crate) encoding: Option<String>,
     pub(crate) accepted: bool,
 }
 
@@ -80,6 +82,15 @@ impl FakeGateway {
     }
 
     pub(crate) async fn start_with(clock: SharedClock) -> Self {
+        Self::build(clock, true).await
+    }
+
+    /// One of a release that cannot read compressed chunks.
+    pub(crate) async fn without_compression() -> Self {
+        Self::build(SystemClock::shared(), false).await
+    }
+
+    async fn build(clock: SharedClock, reads_zstd: bool) -> Self {
         postern_runtime::tls::install_crypto_provider();
         let authority = Authority::new();
         let tls = Arc::new(Mutex::new(TlsAcceptor::from(Arc::new(authority.server("127.0.0.1")))));
@@ -109,11 +120,12 @@ impl FakeGateway {
                 });
             }
         });
+        let mut gateway = GatewayServer::from_arc(Arc::new(Service(Arc::clone(&shared))));
+        if reads_zstd {
+            gateway = gateway.accept_compressed(tonic::codec::CompressionEncoding::Zstd);
+        }
         let server = tonic::transport::Server::builder()
-            .add_service(
-                GatewayServer::from_arc(Arc::new(Service(Arc::clone(&shared))))
-                    .accept_compressed(tonic::codec::CompressionEncoding::Zstd),
-            )
+            .add_service(gateway)
             .add_service(EnrollmentServer::from_arc(Arc::new(Service(Arc::clone(&shared)))));
         tasks.spawn(async move {
             server.serve_with_incoming(UnboundedReceiverStream::new(incoming)).await.unwrap();
@@ -251,6 +263,7 @@ impl Gateway for Service {
     async fn deliver(&self, request: Request<Streaming<Chunk>>) -> Result<Response<Self::DeliverStream>, Status> {
         let (acks, answers) = mpsc::channel(4);
         let shared = Arc::clone(&self.0);
+        let encoding = request.metadata().get("grpc-encoding").map(|encoding| encoding.to_str().unwrap().to_owned());
         let mut parts = request.into_inner();
         let Some(Part::Open(open)) = parts.message().await?.and_then(|chunk| chunk.kind) else {
             return Err(Status::invalid_argument("no open"));
@@ -261,6 +274,7 @@ impl Gateway for Service {
                 let mut stored = shared.stored.lock().unwrap();
                 let delivered = stored.entry(key.clone()).or_default();
                 delivered.streams += 1;
+                delivered.encoding = encoding;
                 delivered.payloads.len() as u64
             };
             let mut answer = Ack::Opened(Opened { next_sequence });

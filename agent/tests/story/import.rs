@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use postern_agent::commands::outcome::{Code, Failure};
-use postern_agent::served::scripted::{ScriptedDirectory, Step};
+use postern_agent::served::scripted::{ScriptedDirectory, Step, user};
+use postern_agent::served::{Page, Phase, Record};
 use postern_proto::chunk::Kind;
 use postern_proto::v1::{ErrorCode, Import, command, outcome};
 
-use crate::agent::start;
+use crate::agent::{start, start_compressing};
 use crate::gateway::FakeGateway;
 use crate::line::CuttableLine;
 use crate::pki::WEEK;
@@ -53,6 +55,39 @@ async fn a_cut_line_loses_and_doubles_nothing() {
         assert!(line.shared.cuts.load(Ordering::SeqCst) >= 1, "seed {seed}");
         assert_everything_arrived(&gateway, &id, 1);
     }
+}
+
+#[tokio::test]
+async fn chunks_are_compressed_for_a_gateway_that_reads_that_and_sent_as_they_are_to_one_that_does_not() {
+    let readers = [(FakeGateway::start().await, Some("zstd")), (FakeGateway::without_compression().await, None)];
+    for (mut gateway, encoding) in readers {
+        let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+        let _running = start_compressing(identity, ScriptedDirectory::populated("corp", USERS, 100));
+        let mut session = gateway.session().await;
+        let id = session.command(1, 1, IMPORT).await;
+        let outcome = session.outcome().await;
+        assert!(matches!(outcome.result, Some(outcome::Result::Import(_))), "{outcome:?}");
+        assert_everything_arrived(&gateway, &id, 1);
+        assert_eq!(gateway.shared.stored.lock().unwrap()[&(id, 1)].encoding.as_deref(), encoding);
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_too_large_is_named_and_the_others_arrive() {
+    let mut gateway = FakeGateway::start().await;
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let mebibyte = Bytes::from(vec![b'm'; 1 << 20]);
+    let huge = Record { dn: "cn=huge".to_owned(), members: vec![mebibyte; 64], ..user(0) };
+    let page = Page { phase: Phase::Groups, records: vec![huge], unusable: Vec::new(), referrals: 0 };
+    let whole = ScriptedDirectory::populated("corp", USERS, 100);
+    let _running = start(identity, whole.then(Step::Page(page)));
+    let mut session = gateway.session().await;
+    let id = session.command(1, 1, IMPORT).await;
+    let outcome = session.outcome().await;
+    let Some(outcome::Result::Import(result)) = &outcome.result else { panic!("{outcome:?}") };
+    assert_eq!((result.users, result.groups, result.unusable), (1000, 1, 1));
+    assert!(result.unusable_samples[0].starts_with("cn=huge: "), "{:?}", result.unusable_samples);
+    assert_everything_arrived(&gateway, &id, 1);
 }
 
 #[tokio::test]

@@ -168,9 +168,13 @@ async fn get(port: u16, path: &str) -> String {
 #[tokio::test]
 async fn a_bad_configuration_has_its_own_exit_code() {
     let site = Site::new("[control_plane]\nproxi = \"http://proxy:3128\"\n");
-    let output = site.run("run", &[]).await;
-    assert_eq!(output.status.code(), Some(64));
-    assert!(text(&output.stderr).contains("agent.toml:2: unknown key `proxi`; did you mean `proxy`?"));
+    for command in ["run", "status", "enroll"] {
+        let args: &[&str] = if command == "enroll" { &["--token", "postern1.x"] } else { &[] };
+        let output = site.run(command, args).await;
+        assert_eq!(output.status.code(), Some(64), "{command}");
+        let said = text(&output.stderr);
+        assert!(said.contains("agent.toml:2: unknown key `proxi`; did you mean `proxy`?"), "{command}: {said}");
+    }
     let check = site.run("check", &[]).await;
     assert_eq!(check.status.code(), Some(1));
 }

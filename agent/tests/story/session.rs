@@ -6,6 +6,7 @@ use std::time::Duration;
 use postern_agent::identity::IdentitySource;
 use postern_agent::policy::Policy;
 use postern_agent::served::scripted::{ScriptedDirectory, Step};
+use postern_agent::session::run::SessionOptions;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::control_frame::Kind as Down;
 use postern_proto::v1::{Drain, ErrorCode, Flavour, Import, TestConnection, command, outcome};
@@ -155,7 +156,7 @@ async fn a_silent_line_is_given_up() {
 }
 
 #[tokio::test]
-async fn stopping_lets_a_short_command_end_and_hands_a_long_one_back() {
+async fn stopping_lets_a_short_command_end_and_begins_no_other() {
     let mut gateway = FakeGateway::start().await;
     let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
     let go_on = CancellationToken::new();
@@ -173,4 +174,34 @@ async fn stopping_lets_a_short_command_end_and_hands_a_long_one_back() {
     session.ended().await;
     drop(session);
     within(running.supervisor.join()).await.unwrap();
+}
+
+#[tokio::test]
+async fn stopping_hands_a_long_command_back_to_be_started_elsewhere() {
+    let clock = ManualClock::new(now());
+    let mut gateway = FakeGateway::start_with(clock.shared()).await;
+    let identity = || gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let (stopped, other) = (identity(), identity());
+    let hangs = corp().after(Step::Wait(CancellationToken::new()));
+    let first = start_with(IdentitySource::in_memory(stopped), hangs, clock.shared());
+    let mut session = gateway.session().await;
+    let import = || Some(command::Kind::Import(Import { chunk_entries: 5 }));
+    session.command(1, 1, import()).await;
+    until(|| first.agent.status().commands.iter().any(|command| command.running)).await;
+    first.supervisor.shutdown().stop();
+    until(|| first.agent.status().session.state == "draining").await;
+    assert_eq!(first.agent.status().commands.len(), 1, "it has some time to end");
+    clock.advance(SessionOptions::default().drain_timeout);
+    assert_eq!(session.try_outcome().await, None, "nothing is told of it");
+    drop(session);
+    within(first.supervisor.join()).await.unwrap();
+    assert!(first.agent.status().commands.is_empty());
+
+    let _second = start_with(IdentitySource::in_memory(other), corp(), clock.shared());
+    let mut session = gateway.session().await;
+    assert!(session.hello.held_commands.is_empty());
+    let id = session.command(1, 2, import()).await;
+    let outcome = session.outcome().await;
+    assert_eq!((&outcome.command_id, outcome.generation), (&id, 2));
+    assert!(matches!(outcome.result, Some(outcome::Result::Import(_))), "{outcome:?}");
 }
