@@ -95,7 +95,10 @@ impl Selection {
                 selection.names.push(Arc::from(name.as_str()));
             }
         }
-        selection.role(external_id).external_id = true;
+        // Without it no entry can be used, which is better than a password that leaves as a name.
+        if !is_withheld(external_id) {
+            selection.role(external_id).external_id = true;
+        }
         if let Some(unique) = unique.filter(|name| !is_withheld(name)) {
             selection.role(unique).unique = true;
         }
@@ -107,6 +110,10 @@ impl Selection {
             _ => role.description.clone(),
         };
         selection.requested = selection.roles.iter().map(request).collect();
+        if selection.requested.is_empty() {
+            // An empty list would ask for everything (RFC 4511 §4.5.1.8).
+            selection.requested.push("1.1".to_owned());
+        }
         selection
     }
 

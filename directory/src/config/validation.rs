@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::{DirectoryConfig, Scope};
+use crate::attributes::is_withheld;
 use crate::dn::Dn;
 use crate::filter;
 use crate::server_url::ServerUrl;
@@ -68,7 +69,7 @@ pub(super) fn problems(config: &DirectoryConfig) -> Vec<Problem> {
         );
     }
     if let Some(name) = &config.external_id_attribute {
-        attribute("external_id_attribute", name, &mut found);
+        meaningful_attribute("external_id_attribute", name, &mut found);
     }
     found
 }
@@ -152,7 +153,7 @@ fn section(
     for name in names {
         attribute(names_key, name, found);
     }
-    attribute(single_key, key_name, found);
+    meaningful_attribute(single_key, key_name, found);
 }
 
 fn bases(key: &'static str, base_dns: &[String], scope: Scope, found: &mut Vec<Problem>) {
@@ -183,6 +184,14 @@ fn bases(key: &'static str, base_dns: &[String], scope: Scope, found: &mut Vec<P
 fn attribute(key: &'static str, name: &str, found: &mut Vec<Problem>) {
     if !filter::is_attribute_description(name.as_bytes()) {
         found.push(Problem::new(key, format!("\"{name}\" is no attribute name")));
+    }
+}
+
+/// An attribute whose values leave the site under another name than its own, and that no listing drops.
+fn meaningful_attribute(key: &'static str, name: &str, found: &mut Vec<Problem>) {
+    attribute(key, name, found);
+    if is_withheld(name) {
+        found.push(Problem::new(key, format!("{name} holds passwords or keys, which never leave; name another")));
     }
 }
 
@@ -230,5 +239,20 @@ mod tests {
         assert_eq!(keys(&config), ["client_cert_file"]);
         config.client_key_file = Some("k.pem".into());
         assert!(keys(&config).is_empty());
+    }
+
+    #[test]
+    fn no_attribute_with_a_meaning_may_hold_passwords() {
+        for name in ["userPassword", "USERPASSWORD;x-old", "2.5.4.35", "sambaNTPassword"] {
+            let mut config = corp();
+            config.external_id_attribute = Some(name.to_owned());
+            assert_eq!(keys(&config), ["external_id_attribute"]);
+            let mut config = corp();
+            config.users.unique_attribute = name.to_owned();
+            assert_eq!(keys(&config), ["users.unique_attribute"]);
+            let mut config = corp();
+            config.groups.as_mut().expect("groups").member_attribute = name.to_owned();
+            assert_eq!(keys(&config), ["groups.member_attribute"]);
+        }
     }
 }

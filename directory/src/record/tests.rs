@@ -61,6 +61,17 @@ fn passwords_never_leave_listed_or_not() {
 }
 
 #[test]
+fn a_password_is_no_external_id() {
+    let selection = Selection::new(Flavour::OpenLdap, "userPassword", &strings(&["cn"]), Some("uid"), None);
+    assert_eq!(selection.requested(), ["cn", "uid"]);
+    let message = message(b"cn=a", &[("userPassword", &[b"secret"]), ("cn", &[b"a"]), ("uid", &[b"a"])]);
+    let unusable = select(&selection, &message).expect_err("no id");
+    assert_eq!(unusable.reason, "no usable value in userPassword");
+    let nothing = Selection::new(Flavour::OpenLdap, "userPassword", &[], None, Some("unicodePwd"));
+    assert_eq!(nothing.requested(), ["1.1"], "an empty list would ask for everything");
+}
+
+#[test]
 fn an_entry_without_its_external_id_is_unusable() {
     let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &strings(&["cn"]), None, None);
     let unusable = select(&selection, &message(b"cn=a", &[("cn", &[b"a"])])).expect_err("no id");
