@@ -109,6 +109,21 @@ fn a_filter_that_suddenly_matches_nothing_is_held_for_approval() -> Result<()> {
 }
 
 #[test]
+fn a_whole_kind_that_vanishes_is_held_however_small_it_is() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::start(stage, 5).await?;
+        site.api.import(DIRECTORY).await?;
+        site.settings.directories[0].users.filter = "(objectClass=account)".to_owned();
+        site.agent.configure(&site.settings)?;
+        site.agent.reload()?;
+        wait::until_true("the agent reloads", wait::SOON, || async { Ok(site.agent.log().contains("reload")) }).await?;
+        let job = site.api.try_import(DIRECTORY).await?.expect("held")?;
+        ensure!(job.hold["reason"].as_str().is_some_and(|reason| reason.contains("no user at all")), "{job:?}");
+        nobody_is_missing(&site).await
+    })
+}
+
+#[test]
 fn an_approved_hold_marks_them_missing() -> Result<()> {
     scenario(async |stage| {
         let site = Site::start(stage, 100).await?;

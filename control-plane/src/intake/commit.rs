@@ -37,8 +37,9 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let commit = Commit { dispatcher, job, directory };
     let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
     let missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt).await?;
-    if !commit.job.approved && missing.exceeds(&commit.directory, staged.created) {
-        return commit.hold(&missing).await;
+    let doubt = missing.doubt(&commit.directory, &staged).filter(|_| !commit.job.approved);
+    if let Some(reason) = doubt {
+        return commit.hold(&missing, &reason).await;
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
     let Some(members) = commit.conclude(&missing).await? else { return Ok(()) };
@@ -58,19 +59,15 @@ impl Commit<'_> {
         Lease { job: self.job.id, attempt: self.job.attempt, owner: self.dispatcher.owner }
     }
 
-    async fn hold(&self, missing: &Missing) -> Result<()> {
-        let count = missing.accounts.len();
+    async fn hold(&self, missing: &Missing, reason: &str) -> Result<()> {
+        let (count, known) = (missing.accounts.len(), missing.present());
         let hold = json!({
-            "reason": format!(
-                "{count} of {} known accounts were not found and would be marked missing, which is more than {} %. \
-                 Approve if that is right; reject if a filter, a base DN or the directory itself is to blame.",
-                missing.present, self.directory.missing_threshold_percent
-            ),
+            "reason": reason,
             "missing": count,
-            "known": missing.present,
+            "known": known,
             "samples": missing.samples,
         });
-        tracing::warn!(job = %self.job.id, missing = count, known = missing.present, "intake.held");
+        tracing::warn!(job = %self.job.id, missing = count, known, "intake.held");
         self.dispatcher.store.hold(&self.lease(), &hold, self.dispatcher.clock.now()).await?;
         self.dispatcher.running.remove(self.job.id, self.job.attempt);
         Ok(())

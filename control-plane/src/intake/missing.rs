@@ -1,6 +1,6 @@
 //! Who would go missing: accounts that are present in the store and absent from a proven import.
 
-use postern_store::{AccountId, AccountKind, Directory, ExternalKey, JobId, OrganizationId, Store};
+use postern_store::{AccountId, AccountKind, Directory, ExternalKey, JobId, OrganizationId, Staged, Store};
 
 use super::decide::recorded_key;
 
@@ -16,18 +16,48 @@ type Result<T> = std::result::Result<T, postern_store::Error>;
 pub struct Missing {
     /// The accounts that the import did not contain.
     pub accounts: Vec<AccountId>,
-    /// Accounts present in the store, of both kinds.
-    pub present: u64,
+    /// Accounts present in the store: users.
+    pub users: u64,
+    /// The same: groups.
+    pub groups: u64,
     /// External ids of some of the missing.
     pub samples: Vec<String>,
 }
 
 impl Missing {
-    /// Whether so many are missing that an administrator shall decide. `created` are those that this very import
+    /// Accounts present in the store, of both kinds.
+    pub fn present(&self) -> u64 {
+        self.users + self.groups
+    }
+
+    /// Why an administrator shall decide. `None`: nothing speaks against marking them.
+    pub fn doubt(&self, directory: &Directory, staged: &Staged) -> Option<String> {
+        const DECIDE: &str =
+            "Approve if that is right; reject if a filter, a base DN or the directory itself is to blame.";
+        // However few they are: no entry at all is far more often a fault than the truth.
+        let emptied: Vec<String> = [("user", self.users, staged.users), ("group", self.groups, staged.groups)]
+            .into_iter()
+            .filter(|(_, known, came)| *known > 0 && *came == 0)
+            .map(|(kind, known, _)| format!("no {kind} at all, and {known} known {kind} accounts"))
+            .collect();
+        if !emptied.is_empty() {
+            let emptied = emptied.join(", and ");
+            return Some(format!("The directory returned {emptied} would be marked missing. {DECIDE}"));
+        }
+        self.exceeds(directory, staged.created).then(|| {
+            let (count, present, percent) = (self.accounts.len(), self.present(), directory.missing_threshold_percent);
+            format!(
+                "{count} of {present} known accounts were not found and would be marked missing, which is more than \
+                 {percent} %. {DECIDE}"
+            )
+        })
+    }
+
+    /// Whether more are missing than the directory's threshold allows. `created` are those that this very import
     /// brought: who came today cannot outweigh who left.
-    pub fn exceeds(&self, directory: &Directory, created: u64) -> bool {
+    fn exceeds(&self, directory: &Directory, created: u64) -> bool {
         let missing = self.accounts.len() as u64;
-        let before = self.present.saturating_sub(created).max(missing);
+        let before = self.present().saturating_sub(created).max(missing);
         let percent = u64::from(directory.missing_threshold_percent);
         missing >= u64::from(directory.missing_threshold_minimum).max(1) && missing * 100 > before * percent
     }
@@ -41,7 +71,11 @@ pub async fn find(store: &Store, directory: &Directory, job: JobId, generation: 
         let mut after: Option<ExternalKey> = None;
         loop {
             let page = store.present_accounts(directory.organization, directory.id, kind, after.as_ref(), PAGE).await?;
-            missing.present += page.len() as u64;
+            let present = match kind {
+                AccountKind::User => &mut missing.users,
+                AccountKind::Group => &mut missing.groups,
+            };
+            *present += page.len() as u64;
             for account in &page {
                 if seen.binary_search(&recorded_key(kind, &account.external_key)).is_err() {
                     missing.accounts.push(account.id);
@@ -105,8 +139,30 @@ mod tests {
         }
     }
 
-    fn missing(missing: usize, present: u64) -> Missing {
-        Missing { accounts: (0..missing).map(|_| AccountId::new()).collect(), present, samples: Vec::new() }
+    fn missing(missing: usize, users: u64) -> Missing {
+        let accounts = (0..missing).map(|_| AccountId::new()).collect();
+        Missing { accounts, users, ..Missing::default() }
+    }
+
+    fn came(users: u64, groups: u64) -> Staged {
+        Staged { users, groups, ..Staged::default() }
+    }
+
+    #[test]
+    fn a_kind_of_which_nothing_came_is_held_however_few_were_known() {
+        let doubt = |known: (u64, u64), came: Staged| {
+            let accounts = (0..known.0 + known.1).map(|_| AccountId::new()).take(5).collect();
+            let missing = Missing { accounts, users: known.0, groups: known.1, samples: Vec::new() };
+            missing.doubt(&directory(), &came)
+        };
+        let users = doubt((5, 1_000), came(0, 1_000)).expect("held");
+        assert!(users.contains("no user at all, and 5 known user accounts would be"), "{users}");
+        let groups = doubt((1_000, 1), came(1_000, 0)).expect("held");
+        assert!(groups.contains("no group at all, and 1 known group accounts would be"), "{groups}");
+        let both = doubt((3, 2), came(0, 0)).expect("held");
+        assert!(both.contains("3 known user accounts, and no group at all"), "{both}");
+        assert_eq!(doubt((0, 1_000), came(0, 995)), None, "a kind that was never there may stay away");
+        assert_eq!(doubt((5, 0), came(1, 0)), None, "below the minimum, and something came");
     }
 
     #[test]
