@@ -27,11 +27,20 @@ pub(super) type Answered =
 
 const DELIVER: &str = "/postern.gateway.v1.Gateway/Deliver";
 const GATEWAY: &str = "/postern.gateway.v1.Gateway/";
+/// The calls that ask by themselves whether the agent may make them, and the one that needs no agent: a revoked one
+/// may enroll anew, for which its token speaks.
+const SELF_ADMITTING: [&str; 4] = [
+    DELIVER,
+    "/postern.gateway.v1.Gateway/Connect",
+    "/postern.gateway.v1.Enrollment/Renew",
+    "/postern.gateway.v1.Enrollment/Enroll",
+];
 
 /// The services behind the agents' door.
 pub struct Service {
     registry: Arc<Registry>,
     clock: SharedClock,
+    gateway: Gateway,
     connect: GatewayServer<Gateway>,
     deliver: GatewayServer<Gateway>,
     enrollment: EnrollmentServer<Gateway>,
@@ -47,12 +56,14 @@ impl Service {
     /// The services around one gateway.
     pub fn new(gateway: Gateway) -> Self {
         let (registry, clock) = (Arc::clone(gateway.registry()), gateway.clock().clone());
+        let admitting = gateway.clone();
         let gateway = Arc::new(gateway);
         let connect = GatewayServer::from_arc(Arc::clone(&gateway));
         let deliver = GatewayServer::from_arc(Arc::clone(&gateway));
         Self {
             registry,
             clock,
+            gateway: admitting,
             connect: connect.max_decoding_message_size(MAX_FRAME_BYTES),
             deliver: deliver.max_decoding_message_size(MAX_CHUNK_BYTES).accept_compressed(CompressionEncoding::Zstd),
             enrollment: EnrollmentServer::from_arc(gateway).max_decoding_message_size(MAX_FRAME_BYTES),
@@ -63,8 +74,25 @@ impl Service {
         &self.registry
     }
 
-    /// Passes a call to the service that it names; an unknown one is answered with UNIMPLEMENTED, and the time.
-    pub(super) fn call(&self, peer: Option<&Arc<PeerAgent>>, mut request: Request<Incoming>) -> Answered {
+    /// Passes a call to the service that it names; an unknown one is answered with UNIMPLEMENTED, and the time. No call
+    /// of a revoked agent is answered otherwise than that it was revoked.
+    pub(super) fn call(&self, peer: Option<&Arc<PeerAgent>>, request: Request<Incoming>) -> Answered {
+        match peer.filter(|_| !SELF_ADMITTING.contains(&request.uri().path())) {
+            None => self.pass(peer, request),
+            Some(stranger) => {
+                let (gateway, stranger, clock) = (self.gateway.clone(), Arc::clone(stranger), self.clock.clone());
+                let answer = self.pass(peer, request);
+                Box::pin(async move {
+                    match gateway.admit(&stranger).await {
+                        Ok(_) => answer.await,
+                        Err(refused) => Ok(dated(refused.into_http(), clock.now())),
+                    }
+                })
+            }
+        }
+    }
+
+    fn pass(&self, peer: Option<&Arc<PeerAgent>>, mut request: Request<Incoming>) -> Answered {
         if let Some(peer) = peer {
             request.extensions_mut().insert(Arc::clone(peer));
         }

@@ -139,6 +139,30 @@ async fn revoking_cuts_the_line_at_once_and_refuses_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_agent_hears_it_whatever_it_calls_and_may_enroll_anew() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let status_of = async |path: &str| {
+        let mut channel = agent.channel().await.unwrap();
+        poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+        let call = http::Request::post(path).body(tonic::body::Body::empty()).unwrap();
+        let answer = soon(channel.call(call)).await.unwrap();
+        tonic::Status::from_header_map(answer.headers()).expect("a gRPC status")
+    };
+    let unknown = ["/", "/postern.gateway.v1.Gateway/Check", "/postern.gateway.v1.Enrollment/Check"];
+    for path in unknown {
+        assert_eq!(status_of(path).await.code(), Code::Unimplemented, "{path}");
+    }
+    site.store().revoke_agent(site.organization, agent.id, site.now()).await.unwrap();
+    for path in unknown {
+        let refused = status_of(path).await;
+        assert_eq!(refused.code(), Code::PermissionDenied, "{path}");
+        assert!(refused.message().contains("this agent was revoked"), "{refused}");
+    }
+    site.enroll(&site.token(&[]).await).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_over_the_old_one() {
     let site = Site::start().await;
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();
