@@ -1,9 +1,7 @@
 //! Which setting an environment variable stands for.
 
-use std::fmt::Write as _;
-
 use super::Error;
-use super::place::Step;
+use super::place::{self, Step};
 
 /// Arrays of tables are short; a larger number is a slip of the pen.
 const MAX_INDEX: usize = 999;
@@ -19,21 +17,7 @@ pub(super) struct Override {
 impl Override {
     /// The path as the crate `config` writes it: `directory[0].bind_dn`.
     pub(super) fn expression(&self) -> String {
-        let mut expression = String::new();
-        for step in &self.path {
-            match step {
-                Step::Key(key) if expression.is_empty() => expression.push_str(key),
-                Step::Key(key) => {
-                    expression.push('.');
-                    expression.push_str(key);
-                }
-                Step::Index(index) => {
-                    // Writing to a string cannot fail.
-                    let _ = write!(expression, "[{index}]");
-                }
-            }
-        }
-        expression
+        place::expression(&self.path)
     }
 
     pub(super) fn value(&self) -> Result<config::Value, Error> {

@@ -44,7 +44,15 @@ pub enum Error {
         /// The nearest known key, or all of them.
         suggestion: String,
     },
-    /// A value that does not fit, or is missing.
+    /// A key that must be there and is not.
+    #[error("{place}: {key} is missing")]
+    Missing {
+        /// Where its table begins.
+        place: Place,
+        /// The key from the top: `directory[0].name`.
+        key: String,
+    },
+    /// A value that does not fit.
     #[error("{place}: {key}{reason}")]
     Value {
         /// Where.
@@ -106,6 +114,10 @@ fn build(source: &place::Source<'_>) -> Result<Config, Error> {
 /// Turns serde's message into one that says where, and what was probably meant.
 fn explain(source: &place::Source<'_>, error: &serde_path_to_error::Error<config::ConfigError>) -> Error {
     let mut path: Vec<Step> = error.path().iter().filter_map(step).collect();
+    if let Some(field) = missing_field(error.inner()) {
+        path.push(Step::Key(field.to_owned()));
+        return Error::Missing { place: source.locate(&path), key: place::expression(&path) };
+    }
     let reason = innermost(error.inner());
     if let Some((key, known)) = unknown_field(&reason) {
         if !matches!(path.last(), Some(Step::Key(last)) if last == key) {
@@ -138,6 +150,15 @@ fn innermost(error: &config::ConfigError) -> String {
         config::ConfigError::At { error, .. } => innermost(error),
         config::ConfigError::Type { unexpected, expected, .. } => format!("{unexpected} where {expected} belongs"),
         other => other.to_string(),
+    }
+}
+
+/// The key that is not there. The crate has its own idea of the way to it, as in `directory[0]name`.
+fn missing_field(error: &config::ConfigError) -> Option<&str> {
+    match error {
+        config::ConfigError::At { error, .. } => missing_field(error),
+        config::ConfigError::NotFound(way) => way.rsplit(['.', ']']).next(),
+        _ => None,
     }
 }
 

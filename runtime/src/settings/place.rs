@@ -1,6 +1,6 @@
 //! Where in the settings something stands: file and line, or an environment variable.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,25 @@ impl fmt::Display for Place {
 pub(super) enum Step {
     Key(String),
     Index(usize),
+}
+
+/// Steps as the crate `config` writes them: `directory[0].bind_dn`.
+pub(super) fn expression(path: &[Step]) -> String {
+    let mut expression = String::new();
+    for step in path {
+        match step {
+            Step::Key(key) if expression.is_empty() => expression.push_str(key),
+            Step::Key(key) => {
+                expression.push('.');
+                expression.push_str(key);
+            }
+            Step::Index(index) => {
+                // Writing to a string cannot fail.
+                let _ = write!(expression, "[{index}]");
+            }
+        }
+    }
+    expression
 }
 
 /// What the settings were read from.

@@ -30,6 +30,16 @@ struct Directory {
     bind_dn: Option<String>,
     #[serde(default)]
     urls: Vec<String>,
+    #[serde(default)]
+    users: Option<Users>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Users {
+    base_dns: Vec<String>,
+    #[serde(default)]
+    filter: Option<String>,
 }
 
 const GOOD: &str = r#"
@@ -121,7 +131,13 @@ fn a_wrong_type_names_its_line() {
 #[test]
 fn a_missing_key_names_the_table_that_lacks_it() {
     let error = load_text("limit = 1\n\n[[directory]]\nbind_dn = \"x\"\n", &[]).unwrap_err();
-    assert!(error.starts_with("/test.toml:3: ") && error.contains("name"), "{error}");
+    assert_eq!(error, "/test.toml:3: directory[0].name is missing");
+    let second = "[[directory]]\nname = \"a\"\n\n[[directory]]\nbind_dn = \"x\"\n";
+    assert_eq!(load_text(second, &[]).unwrap_err(), "/test.toml:4: directory[1].name is missing");
+    let nested = "[[directory]]\nname = \"a\"\n\n[directory.users]\nfilter = \"x\"\n";
+    assert_eq!(load_text(nested, &[]).unwrap_err(), "/test.toml:4: directory[0].users.base_dns is missing");
+    let variable = load_text("", &[("TEST__DIRECTORY__0__BIND_DN", "x")]).unwrap_err();
+    assert_eq!(variable, "/test.toml: directory[0].name is missing", "the variable is not to blame");
 }
 
 #[test]
