@@ -1,18 +1,22 @@
 //! Everything between this machine and its control plane, step by step, with a cure for each trouble. It opens no
 //! session: a running agent is not disturbed.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::Request;
 use http::header::DATE;
+use http::{HeaderMap, Request};
+use hyper::body::Body as HttpBody;
 use jiff::{SignedDuration, Timestamp};
 use postern_runtime::clock::SharedClock;
-use postern_runtime::supervise::{Supervisor, chain};
+use postern_runtime::supervise::{BoxError, Supervisor, chain};
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Service as _, ServiceExt as _};
 
 use crate::identity::Identity;
@@ -30,7 +34,7 @@ const STEPS: [&str; 5] = ["dns", "tcp", "tls", "control_plane", "clock"];
 const CLOCK_CURE: &str = "set this machine's clock, for example with: timedatectl set-ntp true";
 const BETWEEN_CURE: &str = "check what stands between this machine and the control plane";
 const ENROLL_CURE: &str =
-    "create a new token (postern enrollment-tokens create), then run: postern-agent enroll --force --token TOKEN";
+    "create a new token (postern enrollment-tokens create), then run: postern-agent enroll --token TOKEN --force";
 
 /// What the diagnosis works with.
 pub struct Diagnosis<'a> {
@@ -75,6 +79,13 @@ impl Finding {
     }
 }
 
+/// What the control plane answered to a call that asks for nothing.
+struct Answer {
+    date: Option<Timestamp>,
+    /// Why it has no business with this agent, in its own words.
+    refusal: Option<String>,
+}
+
 type Step<T> = (Finding, Option<T>);
 
 fn stop<T>(detail: impl Into<String>, cure: impl Into<String>) -> Step<T> {
@@ -84,8 +95,9 @@ fn stop<T>(detail: impl Into<String>, cure: impl Into<String>) -> Step<T> {
 impl Diagnosis<'_> {
     /// Makes every check; those that cannot be made for an earlier failure are skipped.
     pub async fn run(&self) -> Vec<Check> {
-        let mut rows = vec![self.certificate()];
         let target = self.identity.address();
+        let enrolled = Finding::passed(format!("enrolled with {target}"));
+        let mut rows = vec![enrolled.named("enrollment", Duration::ZERO), self.certificate()];
         let proxy = match self.proxy.resolve(target) {
             Ok(proxy) => proxy,
             Err(error) => {
@@ -102,8 +114,12 @@ impl Diagnosis<'_> {
         self.step("dns", dns, rows).await?;
         let tcp = self.step("tcp", self.tcp(target, proxy), rows).await?;
         let io = self.step("tls", self.tls(target, tcp), rows).await?;
-        let date = self.step("control_plane", self.ask(target, io), rows).await?;
-        let clock = async { (self.compare_clocks(date), Some(())) };
+        let answer = self.step("control_plane", self.ask(target, io), rows).await?;
+        if let (Some(refusal), Some(enrollment)) = (answer.refusal, rows.first_mut()) {
+            let finding = Finding::failed(format!("the control plane refuses this agent: {refusal}"), ENROLL_CURE);
+            *enrollment = finding.named("enrollment", Duration::ZERO);
+        }
+        let clock = async { (self.compare_clocks(answer.date), Some(())) };
         self.step("clock", clock, rows).await
     }
 
@@ -171,8 +187,9 @@ impl Diagnosis<'_> {
         }
     }
 
-    /// Any answer will do: it proves that the client certificate is accepted, and carries the time.
-    async fn ask(&self, target: &Address, io: TlsStream<TcpStream>) -> Step<Option<Timestamp>> {
+    /// Any answer will do: it proves that the client certificate is accepted, carries the time, and says whether the
+    /// agent was revoked.
+    async fn ask(&self, target: &Address, io: TlsStream<TcpStream>) -> Step<Answer> {
         let dialed = Dialed { io: Box::new(io), authority: target.to_string(), local: false };
         let mut connection = match Connection::start(dialed, self.supervisor).await {
             Ok(connection) => connection,
@@ -181,7 +198,11 @@ impl Diagnosis<'_> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = connection.origin();
         let asking = connection.clone();
-        let answer = async { connection.ready().await?.call(request).await };
+        let answer = async {
+            let (parts, body) = connection.ready().await?.call(request).await?.into_parts();
+            let date = parts.headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
+            Ok::<_, BoxError>(Answer { date, refusal: refusal(&parts.headers, body).await })
+        };
         let answer = tokio::select! {
             answer = answer => answer,
             () = self.clock.sleep(ANSWER_TIMEOUT) => {
@@ -189,9 +210,12 @@ impl Diagnosis<'_> {
             }
         };
         match answer {
-            Ok(response) => {
-                let date = response.headers().get(DATE).and_then(|date| http_date(date.to_str().ok()?));
-                (Finding::passed("answers, and accepts this agent's certificate"), Some(date))
+            Ok(answer) => {
+                let said = match &answer.refusal {
+                    None => "answers, and accepts this agent's certificate",
+                    Some(_) => "answers, and refuses this agent",
+                };
+                (Finding::passed(said), Some(answer))
             }
             Err(error) => {
                 // The reason may come a moment after the failure that it caused.
@@ -215,6 +239,24 @@ impl Diagnosis<'_> {
     }
 }
 
+/// Whether the answer says that this agent may do nothing at all: in the headers, or in the trailers behind a body.
+async fn refusal<B: HttpBody + Unpin>(headers: &HeaderMap, mut body: B) -> Option<String> {
+    let mut status = Status::from_header_map(headers);
+    while status.is_none() {
+        match poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            Some(Ok(frame)) => status = frame.trailers_ref().and_then(Status::from_header_map),
+            // No status is as good as any other: an answer came.
+            Some(Err(_)) | None => return None,
+        }
+    }
+    let status = status?;
+    let refused = matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated);
+    refused.then(|| match status.message() {
+        "" => status.code().description().to_owned(),
+        message => message.to_owned(),
+    })
+}
+
 async fn resolve(target: &Address, proxy: Option<&Proxy>) -> Step<()> {
     let (host, port) = match proxy {
         Some(proxy) => (proxy.uri.host().unwrap_or_default(), proxy.uri.port_u16().unwrap_or(80)),
@@ -234,7 +276,10 @@ async fn resolve(target: &Address, proxy: Option<&Proxy>) -> Step<()> {
 
 fn describe_chain(chain: &[CertificateDer<'static>]) -> String {
     let describe = |certificate: &CertificateDer<'_>| match Facts::read(certificate) {
-        Ok(facts) => format!("\"{}\" issued by \"{}\" until {}", facts.subject, facts.issuer, facts.not_after),
+        Ok(facts) => format!(
+            "\"{}\" issued by \"{}\", valid from {} until {}",
+            facts.subject, facts.issuer, facts.not_before, facts.not_after
+        ),
         Err(error) => error.to_string(),
     };
     if chain.is_empty() {
@@ -251,4 +296,50 @@ fn skip_rest(mut rows: Vec<Check>) -> Vec<Check> {
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    struct Frames(VecDeque<Frame<Bytes>>);
+
+    impl HttpBody for Frames {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(Ok))
+        }
+    }
+
+    fn status(code: &'static str) -> HeaderMap {
+        let pairs = [("grpc-status", code), ("grpc-message", "was%20revoked")];
+        pairs.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    async fn of(headers: HeaderMap, frames: impl IntoIterator<Item = Frame<Bytes>>) -> Option<String> {
+        refusal(&headers, Frames(frames.into_iter().collect())).await
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_read_from_headers_and_from_trailers() {
+        let revoked = Some("was revoked".to_owned());
+        assert_eq!(of(status("7"), []).await, revoked);
+        let behind = || [Frame::data(Bytes::from_static(b"body")), Frame::trailers(status("7"))];
+        assert_eq!(of(HeaderMap::new(), behind()).await, revoked);
+        assert_eq!(of(status("12"), []).await, None, "an unknown call");
+        assert_eq!(of(status("12"), behind()).await, None, "the headers are the answer");
+        assert_eq!(of(HeaderMap::new(), [Frame::data(Bytes::from_static(b"no gRPC"))]).await, None);
+    }
 }

@@ -81,7 +81,7 @@ impl Roster {
                 Err(failure) => {
                     tracing::warn!(
                         directory = directory.name(),
-                        error = %failure,
+                        error = failure.for_the_log(),
                         cure = failure.cure,
                         "directory.flavour_unknown"
                     );

@@ -11,7 +11,7 @@ use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::supervise::{Supervisor, chain};
 use serde::Serialize;
 
-use super::Place;
+use super::{Place, output};
 use crate::config::Config;
 use crate::diagnose::{Diagnosis, Finding};
 use crate::identity::store::IdentityStore;
@@ -43,7 +43,7 @@ struct Row {
 pub(super) fn execute(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     super::log_quietly()?;
     let runtime = super::one_thread().context("the runtime cannot be started")?;
-    let mut report = Report { json: args.json, rows: Vec::new() };
+    let mut report = Report { json: args.json, rows: Vec::new(), printed: Ok(()) };
     runtime.block_on(diagnose(args, &mut report));
     runtime.shutdown_background();
     let failed = report.rows.iter().any(|row| row.state == CheckState::Failed);
@@ -92,8 +92,6 @@ async fn control_plane(args: &CheckArgs, config: &Config, report: &mut Report) {
             return report.add(None, finding.named("enrollment", Duration::ZERO));
         }
     };
-    let enrolled = Finding::passed(format!("enrolled with {}", identity.address()));
-    report.add(None, enrolled.named("enrollment", Duration::ZERO));
     // Loading has proven that the setting can be used.
     let Ok(proxy) = config.proxy_rule() else { return };
     let clock = SystemClock::shared();
@@ -109,6 +107,8 @@ async fn control_plane(args: &CheckArgs, config: &Config, report: &mut Report) {
 struct Report {
     json: bool,
     rows: Vec<Row>,
+    /// The first failure to print. The checks go on for the exit code's sake.
+    printed: anyhow::Result<()>,
 }
 
 impl Report {
@@ -121,21 +121,22 @@ impl Report {
             cure: check.cure,
             elapsed_ms: check.elapsed.as_millis(),
         };
-        if !self.json {
-            show(&row);
+        if !self.json && self.printed.is_ok() {
+            self.printed = output::print(&lines(&row));
         }
         self.rows.push(row);
     }
 
     fn finish(self) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&self.rows).context("the report cannot be put into text")?);
+            let json = serde_json::to_string_pretty(&self.rows).context("the report cannot be put into text")?;
+            return output::print(&(json + "\n"));
         }
-        Ok(())
+        self.printed
     }
 }
 
-fn show(row: &Row) {
+fn lines(row: &Row) -> String {
     let mark = match row.state {
         CheckState::Passed => "ok  ",
         CheckState::Warned => "warn",
@@ -146,8 +147,6 @@ fn show(row: &Row) {
         Some(directory) => format!("{directory}: {}", row.name),
         None => row.name.clone(),
     };
-    println!("{mark}  {subject:<24} {} ({} ms)", row.detail, row.elapsed_ms);
-    if let Some(cure) = &row.cure {
-        println!("      {:<24} cure: {cure}", "");
-    }
+    let cure = row.cure.as_ref().map(|cure| format!("      {:<24} cure: {cure}\n", ""));
+    format!("{mark}  {subject:<24} {} ({} ms)\n{}", row.detail, row.elapsed_ms, cure.unwrap_or_default())
 }

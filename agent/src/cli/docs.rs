@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Subcommand};
 use postern_runtime::reference;
 
+use super::output;
 use crate::config;
 
 /// Commands of `postern-agent docs`.
@@ -17,12 +18,12 @@ pub(super) enum Command {
     Config,
 }
 
-pub(super) fn execute(command: &Command) -> ExitCode {
-    match command {
-        Command::Cli => print!("{}", cli_reference()),
-        Command::Config => print!("{}", config::reference::markdown()),
-    }
-    ExitCode::SUCCESS
+pub(super) fn execute(command: &Command) -> anyhow::Result<ExitCode> {
+    output::print(&match command {
+        Command::Cli => cli_reference(),
+        Command::Config => config::reference::markdown(),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The help of every command, as Markdown.

@@ -3,6 +3,7 @@
 mod check;
 mod docs;
 mod enroll;
+mod output;
 mod run;
 mod status;
 
@@ -58,7 +59,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(place) => run::execute(&place),
         Command::Check(args) => check::execute(&args),
         Command::Status(args) => status::execute(&args),
-        Command::Docs(command) => Ok(docs::execute(&command)),
+        Command::Docs(command) => docs::execute(&command),
     };
     result.unwrap_or_else(|error| {
         eprintln!("postern-agent: {error:#}");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::Place;
+use super::{Place, output};
 use crate::config::Config;
 use crate::socket;
 use crate::status::Status;
@@ -27,32 +27,34 @@ pub(super) fn execute(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let runtime = super::one_thread().context("the runtime cannot be started")?;
     let status = runtime.block_on(socket::ask(&state_dir))?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&status).context("the status cannot be put into text")?);
+        let json = serde_json::to_string_pretty(&status).context("the status cannot be put into text")?;
+        output::print(&(json + "\n"))?;
     } else {
-        show(&status);
+        output::print(&(lines(&status).join("\n") + "\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(status: &Status) {
-    println!("postern-agent {} (process {})", status.version, status.process_id);
+fn lines(status: &Status) -> Vec<String> {
+    let mut lines = vec![format!("postern-agent {} (process {})", status.version, status.process_id)];
     if let Some(identity) = &status.identity {
-        println!("agent          {} of {}", identity.agent_id, identity.control_plane);
-        println!("certificate    valid until {}, renewed at {}", identity.certificate_not_after, identity.renewal_due);
+        lines.push(format!("agent          {} of {}", identity.agent_id, identity.control_plane));
+        lines.push(format!("certificate    valid until {}, renewed at {}", identity.certificate_not_after, identity.renewal_due));
     }
-    println!("session        {} since {}", status.session.state, status.session.since);
+    lines.push(format!("session        {} since {}", status.session.state, status.session.since));
     if let Some(retry_at) = status.session.retry_at {
-        println!("next attempt   {retry_at}");
+        lines.push(format!("next attempt   {retry_at}"));
     }
     if let Some(error) = &status.session.last_error {
-        println!("last error     {} ({})", error.error, error.at);
+        lines.push(format!("last error     {} ({})", error.error, error.at));
     }
     for directory in &status.directories {
         let flavour = directory.flavour.map_or("not reached yet", |flavour| flavour.name());
-        println!("directory      {} ({flavour})", directory.name);
+        lines.push(format!("directory      {} ({flavour})", directory.name));
     }
     for command in &status.commands {
         let stage = if command.running { "running" } else { "done, not acknowledged yet" };
-        println!("command        {} {} ({stage})", command.kind, command.id);
+        lines.push(format!("command        {} {} ({stage})", command.kind, command.id));
     }
+    lines
 }

@@ -356,7 +356,8 @@ fn log_end(key: Key, kind: &'static str, elapsed: Duration, result: &Result<outc
         }
         Err(failure) => {
             let cure = failure.cure.as_deref();
-            tracing::warn!(%command, kind, elapsed_ms, code = ?failure.code, error = %failure, cure, "command.failed");
+            let error = failure.for_the_log();
+            tracing::warn!(%command, kind, elapsed_ms, code = ?failure.code, error, cure, "command.failed");
             "failed"
         }
     };

@@ -170,12 +170,19 @@ pub struct Failure {
     pub retryable: bool,
     /// What the directory answered.
     pub ldap_result_code: Option<u32>,
+    /// The whole of it with servers and names, which stays here: for the local log.
+    pub local: Option<String>,
 }
 
 impl Failure {
     /// A failure that says no more than this.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), cure: None, retryable: false, ldap_result_code: None }
+        Self { code, message: message.into(), cure: None, retryable: false, ldap_result_code: None, local: None }
+    }
+
+    /// What the local log is to hold.
+    pub(crate) fn for_the_log(&self) -> &str {
+        self.local.as_deref().unwrap_or(&self.message)
     }
 
     /// The same, with what to do.

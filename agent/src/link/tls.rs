@@ -138,6 +138,17 @@ fn other(error: impl std::error::Error + Send + Sync + 'static) -> rustls::Error
     CertificateError::Other(OtherError(Arc::new(error))).into()
 }
 
+/// The context of these two tells times in seconds since 1970, which nobody reads.
+fn plain(error: rustls::Error) -> rustls::Error {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { .. }) => CertificateError::Expired.into(),
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. }) => {
+            CertificateError::NotValidYet.into()
+        }
+        other => other,
+    }
+}
+
 impl ServerCertVerifier for Recording {
     fn verify_server_cert(
         &self,
@@ -148,7 +159,7 @@ impl ServerCertVerifier for Recording {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         self.record(leaf, rest);
-        self.rule.verifier(leaf, rest)?.verify_server_cert(leaf, rest, name, ocsp, now)
+        self.rule.verifier(leaf, rest)?.verify_server_cert(leaf, rest, name, ocsp, now).map_err(plain)
     }
 
     fn verify_tls12_signature(

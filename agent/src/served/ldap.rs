@@ -2,6 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use postern_directory::{Class, Directory, Enumeration};
+use postern_runtime::supervise::chain;
 use tokio_util::sync::CancellationToken;
 
 use super::{Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Served};
@@ -68,9 +69,8 @@ fn check(check: postern_directory::Check) -> Check {
     }
 }
 
-/// The public half of an error; the whole of it goes to the local log only.
+/// The public half of an error; the whole of it goes to the local log only, with what it made fail.
 fn failure(error: &postern_directory::Error) -> Failure {
-    tracing::warn!(error = postern_runtime::supervise::chain(error), "directory.failed");
     let code = match error.class() {
         Class::Unreachable => Code::Unreachable,
         Class::Credentials => Code::Credentials,
@@ -87,5 +87,6 @@ fn failure(error: &postern_directory::Error) -> Failure {
         cure: error.cure(),
         retryable: error.retryable(),
         ldap_result_code: error.ldap_result_code(),
+        local: Some(chain(error)),
     }
 }

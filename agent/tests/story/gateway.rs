@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) stored: Mutex<BTreeMap<(String, u32), Delivered>>,
     pub(crate) renewals: Mutex<u32>,
     pub(crate) life: Mutex<Life>,
+    /// Whether every call is refused.
+    pub(crate) revoked: AtomicBool,
     pub(crate) heartbeat_ms: Mutex<u32>,
     pub(crate) clock: SharedClock,
     sessions: mpsc::UnboundedSender<Session>,
@@ -103,6 +106,7 @@ impl FakeGateway {
             stored: Mutex::default(),
             renewals: Mutex::default(),
             life: Mutex::new(WEEK),
+            revoked: AtomicBool::new(false),
             heartbeat_ms: Mutex::new(0),
             clock,
             sessions: to_test,
@@ -124,7 +128,13 @@ impl FakeGateway {
         if reads_zstd {
             gateway = gateway.accept_compressed(tonic::codec::CompressionEncoding::Zstd);
         }
+        let state = Arc::clone(&shared);
+        let admit = move |response: http::Response<tonic::body::Body>| {
+            let revoked = state.revoked.load(Ordering::Relaxed);
+            if revoked { Status::permission_denied("this agent was revoked").into_http() } else { response }
+        };
         let server = tonic::transport::Server::builder()
+            .layer(tower::util::MapResponseLayer::new(admit))
             .add_service(gateway)
             .add_service(EnrollmentServer::from_arc(Arc::new(Service(Arc::clone(&shared)))));
         tasks.spawn(async move {

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::atomic::Ordering;
 
 use postern_agent::status::Status;
+use postern_proto::v1::LookupUser;
 use postern_proto::v1::agent_frame::Kind as Up;
+use postern_proto::v1::command::Kind as Down;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -231,6 +234,76 @@ async fn check_names_what_is_wrong_with_a_cure_for_each() {
     let lines = text(&output.stdout);
     assert!(lines.contains("UnknownIssuer") || lines.contains("issued by \"CN=Test CA\""), "{lines}");
     *gateway.shared.life.lock().unwrap() = WEEK;
+}
+
+#[tokio::test]
+async fn check_of_a_revoked_agent_fails_in_enrollment() {
+    let gateway = FakeGateway::start().await;
+    let site = Site::new("");
+    assert!(site.enroll(&gateway).await.status.success());
+    gateway.shared.revoked.store(true, Ordering::Relaxed);
+    let (code, rows) = check(&site).await;
+    assert_eq!(code, Some(1));
+    let failed: Vec<_> = rows.iter().filter(|row| row.1 == "failed").collect();
+    let [(name, _, Some(cure))] = failed.as_slice() else { panic!("{rows:?}") };
+    assert!(name == "enrollment" && cure.contains("postern-agent enroll --token TOKEN --force"), "{rows:?}");
+}
+
+#[tokio::test]
+async fn an_expired_control_plane_is_told_in_dates() {
+    let gateway = FakeGateway::start().await;
+    let site = Site::new("");
+    assert!(site.enroll(&gateway).await.status.success());
+    gateway.expire();
+    let output = site.run("check", &[]).await;
+    let lines = text(&output.stdout);
+    let tls = lines.lines().find(|line| line.contains(" tls ")).unwrap();
+    assert!(tls.contains("Expired") && !tls.contains("UNIX"), "{tls}");
+}
+
+/// Runs a command whose output nobody reads.
+async fn run_unread(site: &Site, command: &str, args: &[&str]) -> Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = site.command(command).args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    within(child.wait_with_output()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_early_is_no_failure() {
+    let mut gateway = FakeGateway::start().await;
+    let site = Site::new("");
+    assert!(site.enroll(&gateway).await.status.success());
+    let _running = site.start();
+    let _session = gateway.session().await;
+    site.until_logged("session.established").await;
+    for command in ["check", "status"] {
+        for args in [&[][..], &["--json"]] {
+            let output = run_unread(&site, command, args).await;
+            assert_eq!(text(&output.stderr), "", "{command} {args:?}");
+            assert_eq!(output.status.code(), Some(0), "{command} {args:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_lookup_is_logged_once_and_whole() {
+    let mut gateway = FakeGateway::start().await;
+    let site = Site::new(&directory("corp"));
+    assert!(site.enroll(&gateway).await.status.success());
+    let _running = site.start();
+    let mut session = gateway.session().await;
+    let lookup = LookupUser { unique_value: "jdoe".to_owned() };
+    session.command(7, 1, Some(Down::LookupUser(lookup))).await;
+    let outcome = session.outcome().await;
+    assert!(!format!("{outcome:?}").contains("127.0.0.1:1"), "servers stay at the site: {outcome:?}");
+    site.until_logged("command.failed").await;
+    let log = std::fs::read_to_string(site.log()).unwrap();
+    // The flavour is asked for too, which is another failure.
+    let failures: Vec<&str> =
+        log.lines().filter(|line| line.contains("WARN") && !line.contains("directory.flavour_unknown")).collect();
+    let [failure] = failures.as_slice() else { panic!("{log}") };
+    assert!(failure.contains("ldap://127.0.0.1:1"), "{failure}");
 }
 
 #[tokio::test]
