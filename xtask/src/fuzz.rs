@@ -2,9 +2,9 @@
 //! the corpora are still replayed by the ordinary tests.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Result, bail};
 
 use crate::{steps, tools};
 
@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs all targets of `fuzz/fuzz_targets`, each from its corpus in `fuzz/corpus`.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let nightly =
         Command::new("rustc").args(["+nightly", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !nightly.is_ok_and(|status| status.success()) {
@@ -29,12 +29,40 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         targets.extend(file?.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
     }
     targets.sort();
-    for target in targets {
-        let mut fuzz = tools::command("cargo-fuzz")?;
-        fuzz.env("RUSTUP_TOOLCHAIN", "nightly").args(["run", &target, "--"]);
-        // What it finds is kept outside of the committed corpus; a crash fails the run and names its input.
-        fuzz.arg(format!("-max_total_time={}", arguments.seconds)).args(["-max_len=4096", "-print_final_stats=1"]);
-        steps::run(&format!("fuzzing {target} for {} s", arguments.seconds), &mut fuzz)?;
+    steps::run("building the fuzz targets", cargo_fuzz()?.arg("build"))?;
+    // As many at once as the machine has cores, so that each has its minute.
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    for round in targets.chunks(at_once) {
+        println!("» fuzzing {} for {} s", round.join(" and "), arguments.seconds);
+        let started = round.iter().map(|target| start(target, arguments.seconds)).collect::<Result<Vec<_>>>()?;
+        for (target, child) in round.iter().zip(started) {
+            let output = child.wait_with_output().with_context(|| format!("fuzzing {target}"))?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            if !output.status.success() {
+                bail!("fuzzing {target} ended with {}:\n{said}", output.status);
+            }
+            let runs = said.lines().find(|line| line.starts_with("stat::number_of_executed_units"));
+            println!("  {target}: {}", runs.unwrap_or("nothing found"));
+        }
     }
     Ok(())
+}
+
+fn cargo_fuzz() -> Result<Command> {
+    let mut fuzz = tools::command("cargo-fuzz")?;
+    fuzz.env("RUSTUP_TOOLCHAIN", "nightly");
+    Ok(fuzz)
+}
+
+/// Starts one target. What it finds new is kept out of the checkout's corpus; a crash fails the run and names its input.
+fn start(target: &str, seconds: u32) -> Result<Child> {
+    let found = steps::built("fuzz").join(target);
+    fs::create_dir_all(&found).with_context(|| format!("cannot create {}", found.display()))?;
+    let mut fuzz = cargo_fuzz()?;
+    // The first folder is written to, the committed corpus only read.
+    fuzz.args(["run", target]).arg(found).arg(steps::workspace().join("fuzz/corpus").join(target)).arg("--");
+    fuzz.arg(format!("-max_total_time={seconds}"));
+    fuzz.args(["-max_len=4096", "-print_final_stats=1", "-verbosity=0"]);
+    fuzz.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    fuzz.spawn().with_context(|| format!("cannot start the fuzzing of {target}"))
 }
