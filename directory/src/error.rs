@@ -131,7 +131,7 @@ pub enum Error {
     #[error("cannot set up TLS")]
     TlsConfig(#[source] TlsConfigError),
     /// The server answered the bind with an error.
-    #[error("{url} refused the bind with result code {code}: {diagnostic}")]
+    #[error("{url} refused the bind with result code {code}{}", said(.diagnostic))]
     Bind {
         /// The server.
         url: String,
@@ -149,7 +149,7 @@ pub enum Error {
         retry_after: Duration,
     },
     /// The server answered with an error.
-    #[error("{step} ended with result code {code}: {diagnostic}")]
+    #[error("{step} ended with result code {code}{}", said(.diagnostic))]
     Refused {
         /// What was asked.
         step: Step,
@@ -289,6 +289,14 @@ impl Error {
     /// Whether another server of the same directory may do better.
     pub(crate) fn is_of_one_server(&self) -> bool {
         !matches!(self.class(), Class::Credentials | Class::Canceled) && !matches!(self, Self::TlsConfig(_))
+    }
+}
+
+/// The server's own words behind what they are about; many servers have none.
+fn said(diagnostic: &str) -> String {
+    match diagnostic.trim() {
+        "" => String::new(),
+        words => format!(": {words}"),
     }
 }
 

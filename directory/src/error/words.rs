@@ -238,4 +238,16 @@ mod tests {
         assert!(!message.contains("ou=people"), "{message}");
         assert!(error.cure().is_some_and(|cure| cure.contains("size limit")));
     }
+
+    #[test]
+    fn a_server_without_words_leaves_no_colon_behind() {
+        let refused = |diagnostic: &str| {
+            Error::Refused { step: Step::Search, code: 4, diagnostic: diagnostic.to_owned() }.to_string()
+        };
+        assert_eq!(refused(""), "the search ended with result code 4");
+        assert_eq!(refused("too many"), "the search ended with result code 4: too many");
+        let url = "ldaps://ldap1.corp.example".to_owned();
+        let bind = Error::Bind { url, code: 49, subcode: None, diagnostic: String::new() };
+        assert_eq!(bind.to_string(), "ldaps://ldap1.corp.example refused the bind with result code 49");
+    }
 }

@@ -13,6 +13,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::time::ASN1Time;
 
 /// What a certificate says, for a person to read.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -23,9 +24,9 @@ pub struct CertificateSummary {
     pub issuer: String,
     /// The DNS names and addresses that it is for.
     pub names: Vec<String>,
-    /// When it begins to be valid.
+    /// When it begins to be valid (RFC 3339).
     pub not_before: String,
-    /// When it ends to be valid.
+    /// When it ends to be valid (RFC 3339).
     pub not_after: String,
 }
 
@@ -97,7 +98,7 @@ impl ServerCertVerifier for Verifier {
             )) if !self.pinned.is_empty() && is_common_name(end_entity, server_name) => {
                 Ok(ServerCertVerified::assertion())
             }
-            Err(error) => self.verify_pinned(end_entity, server_name, now).unwrap_or(Err(error)),
+            Err(error) => self.verify_pinned(end_entity, server_name, now).unwrap_or(Err(plain(error))),
         }
     }
 
@@ -124,6 +125,17 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// The context of these two tells times in seconds since 1970; the summary tells them for people.
+fn plain(error: rustls::Error) -> rustls::Error {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { .. }) => CertificateError::Expired.into(),
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. }) => {
+            CertificateError::NotValidYet.into()
+        }
+        other => other,
+    }
+}
+
 /// Whether a certificate without subject alternative names has this host for its only common name.
 fn is_common_name(end_entity: &CertificateDer<'_>, server_name: &ServerName<'_>) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(end_entity) else { return false };
@@ -145,9 +157,17 @@ fn summary(der: &CertificateDer<'static>) -> CertificateSummary {
         subject: certificate.subject().to_string(),
         issuer: certificate.issuer().to_string(),
         names,
-        not_before: certificate.validity().not_before.to_string(),
-        not_after: certificate.validity().not_after.to_string(),
+        not_before: rfc3339(certificate.validity().not_before),
+        not_after: rfc3339(certificate.validity().not_after),
     }
+}
+
+/// Times of certificates are in UTC and have no fractions (RFC 5280 §4.1.2.5).
+fn rfc3339(time: ASN1Time) -> String {
+    let time = time.to_datetime();
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
 }
 
 fn name(general: &GeneralName<'_>) -> Option<String> {
@@ -179,6 +199,14 @@ mod tests {
 
     /// Whether a server that shows `shown` is taken for `host`, and what the failure is called.
     fn verify(trusted: &str, own: bool, shown: &str, host: &str) -> Result<(), String> {
+        verify_at(1_900_000_000, trusted, own, shown, host).map_err(|error| match error {
+            rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => "name".to_owned(),
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => "issuer".to_owned(),
+            other => format!("{other:?}"),
+        })
+    }
+
+    fn verify_at(seconds: u64, trusted: &str, own: bool, shown: &str, host: &str) -> Result<(), rustls::Error> {
         let trusted = certificate(trusted);
         let mut roots = RootCertStore::empty();
         roots.add(trusted.clone()).expect("a root");
@@ -186,14 +214,10 @@ mod tests {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier::new(roots, pinned, provider).expect("a verifier");
         let host = ServerName::try_from(host.to_owned()).expect("a host");
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_900_000_000));
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
         let verdict = verifier.verify_server_cert(&certificate(shown), &[], &host, &[], now);
         assert_eq!(verifier.presented().len(), 1);
-        verdict.map(|_| ()).map_err(|error| match error {
-            rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => "name".to_owned(),
-            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => "issuer".to_owned(),
-            other => format!("{other:?}"),
-        })
+        verdict.map(|_| ())
     }
 
     #[test]
@@ -225,6 +249,14 @@ mod tests {
     }
 
     #[test]
+    fn no_failure_tells_the_time_in_seconds() {
+        for (seconds, expected) in [(1_000_000_000, "NotValidYet"), (5_000_000_000, "Expired")] {
+            let error = verify_at(seconds, "authority", true, "named", "ldap.corp.example").expect_err("not its time");
+            assert_eq!(error.to_string(), format!("invalid peer certificate: {expected}"));
+        }
+    }
+
+    #[test]
     fn what_a_certificate_says_is_told() {
         let summary = summary(&certificate("named"));
         assert_eq!(
@@ -232,5 +264,7 @@ mod tests {
             ("CN=other.corp.example", "CN=Fixture Authority")
         );
         assert_eq!(summary.names, ["ldap.corp.example"]);
+        assert_eq!(summary.not_before, "2026-11-22T23:34:03Z");
+        assert_eq!(summary.not_after, "2126-10-29T23:34:03Z");
     }
 }
