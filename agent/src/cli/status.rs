@@ -39,7 +39,10 @@ fn lines(status: &Status) -> Vec<String> {
     let mut lines = vec![format!("postern-agent {} (process {})", status.version, status.process_id)];
     if let Some(identity) = &status.identity {
         lines.push(format!("agent          {} of {}", identity.agent_id, identity.control_plane));
-        lines.push(format!("certificate    valid until {}, renewed at {}", identity.certificate_not_after, identity.renewal_due));
+        lines.push(format!(
+            "certificate    valid until {}, renewed at {}",
+            identity.certificate_not_after, identity.renewal_due
+        ));
     }
     lines.push(format!("session        {} since {}", status.session.state, status.session.since));
     if let Some(retry_at) = status.session.retry_at {

@@ -156,6 +156,11 @@ impl FakeGateway {
         *self.tls.lock().unwrap() = TlsAcceptor::from(Arc::new(Authority::new().server("127.0.0.1")));
     }
 
+    /// From now on a certificate is presented that has expired.
+    pub(crate) fn expire(&self) {
+        *self.tls.lock().unwrap() = TlsAcceptor::from(Arc::new(self.shared.authority.expired_server("127.0.0.1")));
+    }
+
     /// The next session that an agent opens.
     pub(crate) async fn session(&mut self) -> Session {
         within(self.sessions.recv()).await.unwrap()

@@ -49,8 +49,19 @@ impl Authority {
 
     /// TLS for a gateway of this authority, valid for `name`; client certificates are optional.
     pub(crate) fn server(&self, name: &str) -> rustls::ServerConfig {
+        self.serve(&CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    /// The same with a certificate whose time is over.
+    pub(crate) fn expired_server(&self, name: &str) -> rustls::ServerConfig {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+        self.serve(&params)
+    }
+
+    fn serve(&self, params: &CertificateParams) -> rustls::ServerConfig {
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
