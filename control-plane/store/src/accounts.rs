@@ -44,8 +44,7 @@ pub(crate) fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> 
     Bulk::new(
         "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.dn_key, a.identity, \
          a.missing_since IS NOT NULL, a.conflict IS NOT NULL \
-         FROM v CROSS JOIN accounts a \
-         WHERE a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key",
+         FROM v {each}accounts a{where}a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
     )
     .column(Cells::Blobs(keys.iter().map(|key| key.as_bytes().to_vec()).collect()))
     .shared(directory)
@@ -166,7 +165,7 @@ impl Store {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let query = sql(select_accounts!(
-            ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id AND h.directory = a.directory LIMIT 1)",
+            ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id AND (h.directory = a.directory) IS TRUE LIMIT 1)",
             "LEFT JOIN users u ON u.organization_id = a.organization_id AND u.name_key = a.conflict \
              WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL AND a.id > $3 \
              ORDER BY a.id LIMIT $4"

@@ -44,6 +44,14 @@ impl DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// The file of a `SQLite` database.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0 {
+            Address::Sqlite(path) => Some(path),
+            Address::Postgres(_) => None,
+        }
+    }
+
     pub(crate) fn address(&self) -> &Address {
         &self.0
     }

@@ -9,7 +9,7 @@ use crate::Store;
 use crate::dialect;
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, ReplicaId};
-use crate::jobs::{read, read_all, select_jobs};
+use crate::jobs::{other_import, read, read_all, select_jobs};
 use crate::records::{Job, JobKind, Lease};
 use crate::sql::{named, sql};
 use crate::wake::Wake;

@@ -20,8 +20,7 @@ fn compared(directory: i64, kind: AccountKind, entries: &[(ExternalKey, [u8; 16]
         "WITH v(place, external_key, hash) AS ({rows}) SELECT string_agg(CAST(v.place AS TEXT), ' '), \
          string_agg(CASE WHEN a.hash = v.hash AND a.missing_since IS NULL AND a.conflict IS NULL \
          THEN CAST(v.place AS TEXT) END, ' ') \
-         FROM v CROSS JOIN accounts a \
-         WHERE a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key",
+         FROM v {each}accounts a{where}a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
     )
     .column(Cells::Ints((0..).take(entries.len()).collect()))
     .column(Cells::Blobs(entries.iter().map(|(key, _)| key.as_bytes().to_vec()).collect()))

@@ -331,11 +331,15 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 5 | 6)))
 }
 
+/// A plan that was made for an empty table is kept while the table grows, and an import grows tables faster than
+/// anybody gathers statistics: so each statement is planned anew. And none of them is worth being compiled.
+const POSTGRES_PLANS: [(&str, &str); 2] = [("plan_cache_mode", "force_custom_plan"), ("jit", "off")];
+
 async fn open_postgres(options: PgConnectOptions) -> Result<Database> {
     let pool = PoolOptions::<Postgres>::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options.statement_cache_capacity(STATEMENTS).disable_statement_logging())
+        .connect_with(options.options(POSTGRES_PLANS).statement_cache_capacity(STATEMENTS).disable_statement_logging())
         .await?;
     // The migrator takes an advisory lock.
     POSTGRES_MIGRATIONS.run(&pool).await.map_err(Error::Migrate)?;

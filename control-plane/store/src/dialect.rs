@@ -34,8 +34,13 @@ pub(crate) enum Cells {
     MaybeUuids(Vec<Option<Uuid>>),
 }
 
-/// One statement over many rows. In its template `{rows}` is the table of the columns' values, `:1`, `:2`, … are the
-/// values that all rows share.
+/// One statement over many rows. In its template `{rows}` is the table of the columns' values, or `{in}` the test that
+/// something is one of the values of the only column; `:1`, `:2`, … are the values that all rows share.
+///
+/// `{each}table a{where}condition{end}` joins to each row of the table before it the one row that the condition finds,
+/// by an index and in this order; `PostgreSQL` would often rather read the whole table, because it has no statistics
+/// while an import fills it. For the same reason, a condition that is no way to find rows but only a guard is written
+/// `(… = …) IS TRUE`: no index is used for it.
 pub(crate) struct Bulk {
     template: &'static str,
     columns: Vec<Cells>,
@@ -195,17 +200,33 @@ fn text(backend: Backend, template: &'static str, rows: usize, columns: &[Cells]
     static BUILT: LazyLock<Mutex<Texts>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let text = built.entry((backend, template, rows)).or_insert_with(|| {
-        let (table, first) = match backend {
-            Backend::Sqlite => (values(rows, columns.len()), rows * columns.len() + 1),
-            Backend::Postgres => (unnest(columns), columns.len() + 1),
+        let (table, set, first) = match backend {
+            Backend::Sqlite => {
+                let table = values(rows, columns.len());
+                (table.clone(), format!("IN ({table})"), rows * columns.len() + 1)
+            }
+            Backend::Postgres => {
+                let array = columns.first().map_or("", Cells::postgres_type);
+                (unnest(columns), format!("= ANY($1::{array})"), columns.len() + 1)
+            }
         };
-        let mut text = template.replace("{rows}", &table);
+        let mut text = template.replace("{rows}", &table).replace("{in}", &set);
+        let [each, condition, end] = each(backend);
+        text = text.replace("{each}", each).replace("{where}", condition).replace("{end}", end);
         for place in (0..shared).rev() {
             text = text.replace(&format!(":{}", place + 1), &format!("${}", first + place));
         }
         text.into()
     });
     Arc::clone(text)
+}
+
+/// What stands for `{each}`, `{where}` and `{end}`.
+const fn each(backend: Backend) -> [&'static str; 3] {
+    match backend {
+        Backend::Sqlite => ["CROSS JOIN ", " WHERE ", ""],
+        Backend::Postgres => ["CROSS JOIN LATERAL (SELECT * FROM ", " WHERE ", " LIMIT 1) a"],
+    }
 }
 
 /// `VALUES (?,?),(?,?)`
@@ -322,5 +343,10 @@ mod tests {
             "WITH v(a, b) AS (SELECT * FROM UNNEST($1::bigint[],$2::text[])) \
              INSERT INTO t SELECT v.a, $3, v.b FROM v WHERE $4"
         );
+        let (template, columns) = ("DELETE FROM t WHERE a {in} AND b = :1", [Cells::Ints(vec![1, 2])]);
+        let sqlite = text(Backend::Sqlite, template, 2, &columns, 1);
+        assert_eq!(&*sqlite, "DELETE FROM t WHERE a IN (VALUES (?),(?)) AND b = $3");
+        let postgres = text(Backend::Postgres, template, 0, &columns, 1);
+        assert_eq!(&*postgres, "DELETE FROM t WHERE a = ANY($1::bigint[]) AND b = $2");
     }
 }

@@ -30,6 +30,19 @@ pub enum Error {
     /// known when it was under way.
     #[error("the database cannot be reached")]
     Unavailable(#[source] sqlx::Error),
+    /// `PostgreSQL` cannot be used from the start, and it is known why.
+    #[error("PostgreSQL at {server} cannot be used: {problem}; {cure}")]
+    Connect {
+        /// Host and port.
+        server: String,
+        /// What is wrong.
+        problem: &'static str,
+        /// What to do about it.
+        cure: &'static str,
+        /// The words of the server or the system.
+        #[source]
+        source: sqlx::Error,
+    },
     /// What is stored cannot be read: a damaged file, or a value that this release does not know.
     #[error("the database holds what cannot be read: {what}")]
     Corrupt {
@@ -76,7 +89,7 @@ pub enum ConsumeError {
 impl Error {
     /// Worth another try without a change by anybody.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::StorageFull(_))
+        matches!(self, Self::Unavailable(_) | Self::StorageFull(_) | Self::Connect { .. })
     }
 
     pub(crate) fn conflict(what: impl Into<String>) -> Self {

@@ -110,7 +110,7 @@ impl Intake {
             "WITH v(id, display_key, display_name, description, created_at, updated_at) AS ({rows}) \
              UPDATE groups SET display_key = v.display_key, display_name = v.display_name, \
              description = v.description, updated_at = v.updated_at FROM v \
-             WHERE groups.id = v.id AND groups.organization_id = :1",
+             WHERE groups.id = v.id AND (groups.organization_id = :1) IS TRUE",
         );
         self.tx.bulk(group_columns(update, groups).shared(self.organization)).await.map(|_| ())
     }

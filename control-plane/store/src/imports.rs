@@ -102,7 +102,7 @@ impl Intake {
              attributes) AS ({rows}) UPDATE accounts SET hash = v.hash, identity = v.identity, \
              member_hash = v.member_hash, updated_at = :3, conflict = v.conflict, dn_key = v.dn_key, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL FROM v \
-             WHERE accounts.id = v.id AND accounts.organization_id = :1 AND accounts.directory = :2",
+             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
         );
         self.tx.bulk(self.account_columns(update, accounts)).await.map(|_| ())
     }
@@ -118,8 +118,8 @@ impl Intake {
     /// Accounts that are back though nothing else about them changed: not missing any more.
     pub async fn clear_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
-            "WITH v(id) AS ({rows}) UPDATE accounts SET missing_since = NULL, updated_at = :1 FROM v \
-             WHERE accounts.id = v.id AND accounts.organization_id = :2 AND accounts.directory = :3 \
+            "UPDATE accounts SET missing_since = NULL, updated_at = :1 \
+             WHERE id {in} AND (organization_id = :2) IS TRUE AND (directory = :3) IS TRUE \
              AND missing_since IS NOT NULL",
         )
         .column(ids(accounts))
@@ -133,8 +133,8 @@ impl Intake {
     pub async fn mark_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
         self.forget_names_of(accounts).await?;
         let update = Bulk::new(
-            "WITH v(id) AS ({rows}) UPDATE accounts SET missing_since = :1 FROM v \
-             WHERE accounts.id = v.id AND accounts.organization_id = :2 AND accounts.directory = :3 \
+            "UPDATE accounts SET missing_since = :1 \
+             WHERE id {in} AND (organization_id = :2) IS TRUE AND (directory = :3) IS TRUE \
              AND missing_since IS NULL",
         )
         .column(ids(accounts))
@@ -163,10 +163,12 @@ impl Intake {
     /// account does not count: whoever comes back under a new entry takes the user over.
     pub async fn users_by_name(&mut self, name_keys: &[String]) -> Result<Vec<NamedUser>> {
         let query = Bulk::new(
-            "WITH v(name_key) AS ({rows}) SELECT u.name_key, u.id, a.id, a.dn FROM v \
-             CROSS JOIN users u LEFT JOIN accounts a ON a.identity = u.id AND a.directory = :2 \
-             AND a.missing_since IS NULL \
-             WHERE u.organization_id = :1 AND u.name_key = v.name_key",
+            "WITH v(name_key) AS ({rows}) SELECT a.name_key, a.id, \
+             (SELECT h.id FROM accounts h WHERE h.identity = a.id AND (h.directory = :2) IS TRUE \
+             AND h.missing_since IS NULL ORDER BY h.id LIMIT 1), \
+             (SELECT h.dn FROM accounts h WHERE h.identity = a.id AND (h.directory = :2) IS TRUE \
+             AND h.missing_since IS NULL ORDER BY h.id LIMIT 1) \
+             FROM v {each}users a{where}a.organization_id = :1 AND a.name_key = v.name_key{end}",
         )
         .column(Cells::Texts(name_keys.to_vec()))
         .shared(self.organization)

@@ -12,6 +12,20 @@ use crate::records::{Job, JobFilter, JobKind, JobState, NewJob, Page, PageReques
 use crate::sql::{Row, Statement, named, sql};
 use crate::wake::Wake;
 
+/// The import for whose end a queued one of the same directory waits; there is never more than one.
+macro_rules! other_import {
+    ($column:literal) => {
+        concat!(
+            "(SELECT ",
+            $column,
+            " FROM jobs o WHERE j.kind = 'import' AND j.state = 'queued' AND o.directory_id = j.directory_id ",
+            "AND o.id <> j.id AND o.kind = 'import' ",
+            "AND (o.state IN ('running', 'held') OR (o.state = 'queued' AND o.proven)))"
+        )
+    };
+}
+pub(crate) use other_import;
+
 /// The columns that [`read`] reads, of `jobs j` and `directories d`.
 macro_rules! select_jobs {
     ($rest:literal) => {
@@ -19,7 +33,11 @@ macro_rules! select_jobs {
             "SELECT j.id, j.organization_id, j.kind, j.directory_id, d.name, j.state, j.input, j.progress, j.result, ",
             "j.error, j.hold, j.message, j.created_by, j.decided_by, j.approved, j.cancel_requested, j.attempt, ",
             "j.failures, j.proven, j.owner, j.lease_until, j.agent_id, j.agent_result, j.not_before, j.deadline, ",
-            "j.created_at, j.started_at, j.finished_at, j.updated_at ",
+            "j.created_at, j.started_at, j.finished_at, j.updated_at, ",
+            other_import!("o.id"),
+            ", ",
+            other_import!("o.state"),
+            " ",
             "FROM jobs j JOIN directories d ON d.id = j.directory_id ",
             $rest
         )
@@ -58,6 +76,10 @@ pub(crate) fn read(mut row: Row) -> Result<Job> {
         started_at: row.take()?,
         finished_at: row.take()?,
         updated_at: row.take()?,
+        waits_for: match (row.take::<Option<JobId>>()?, row.take::<Option<String>>()?) {
+            (Some(job), Some(state)) => Some((job, state.parse()?)),
+            _ => None,
+        },
     })
 }
 

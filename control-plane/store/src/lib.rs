@@ -26,6 +26,7 @@ mod organizations;
 mod records;
 mod sql;
 mod tokens;
+mod unreachable;
 mod users;
 mod wake;
 
@@ -65,7 +66,10 @@ impl fmt::Debug for Store {
 impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(url: &DatabaseUrl) -> Result<Self> {
-        Ok(Self { database: Database::open(url).await? })
+        match Database::open(url).await {
+            Ok(database) => Ok(Self { database }),
+            Err(error) => Err(unreachable::explain(url, error).await),
+        }
     }
 
     /// Whether the database answers.

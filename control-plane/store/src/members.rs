@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{AccountId, DirectoryId, GroupId, OrganizationId, UserId};
 use crate::imports::{Intake, ids, member_hash, name_hash};
 use crate::records::{
@@ -57,8 +57,13 @@ impl Intake {
     }
 
     /// Makes these the members of a group: writes the differences only. The keys are normalized DNs or unique values.
-    /// Returns how many were added and removed.
+    /// Returns how many were added and removed. [`Error::NotFound`]: the organization has no such group.
     pub async fn replace_members(&mut self, group: GroupId, keys: &[String]) -> Result<u64> {
+        let query = sql("SELECT id FROM groups WHERE organization_id = $1 AND id = $2");
+        let there = self.tx.row(query.bind(self.organization).bind(group), |mut row| row.take::<GroupId>()).await?;
+        if there.is_none() {
+            return Err(Error::NotFound { what: "the group" });
+        }
         let query = sql("SELECT member_key FROM group_members \
              WHERE organization_id = $1 AND group_id = $2 AND directory = $3")
         .bind(self.organization)
@@ -73,8 +78,8 @@ impl Intake {
         let removed: Vec<String> = known.into_iter().filter(|key| !wanted.contains(key.as_str())).collect();
         let changes = (added.len() + removed.len()) as u64;
         let delete = Bulk::new(
-            "WITH v(member_key) AS ({rows}) DELETE FROM group_members WHERE organization_id = :1 AND group_id = :2 \
-             AND directory = :3 AND member_key IN (SELECT v.member_key FROM v)",
+            "DELETE FROM group_members WHERE group_id = :2 AND member_key {in} \
+             AND (organization_id = :1) IS TRUE AND (directory = :3) IS TRUE",
         );
         let delete = delete.column(Cells::Texts(removed));
         self.tx.bulk(delete.shared(self.organization).shared(group).shared(self.directory)).await?;
@@ -121,9 +126,9 @@ impl Intake {
             member_hash(self.form, account.kind, &account.dn_key, account.unique_value.as_deref())
         };
         let query = Bulk::new(
-            "WITH v(id, member_hash, identity) AS ({rows}) SELECT a.member_hash FROM v CROSS JOIN accounts a \
-             WHERE a.id = v.id AND a.directory = :1 AND a.member_hash IS NOT NULL \
-             AND (a.member_hash IS DISTINCT FROM v.member_hash OR a.identity IS DISTINCT FROM v.identity)",
+            "WITH v(id, member_hash, identity) AS ({rows}) SELECT a.member_hash FROM v \
+             {each}accounts a{where}a.id = v.id AND (a.directory = :1) IS TRUE AND a.member_hash IS NOT NULL \
+             AND (a.member_hash IS DISTINCT FROM v.member_hash OR a.identity IS DISTINCT FROM v.identity){end}",
         )
         .column(Cells::Uuids(accounts.iter().map(|account| account.id.as_uuid()).collect()))
         .column(Cells::MaybeInts(accounts.iter().map(hash).collect()))
@@ -136,8 +141,8 @@ impl Intake {
     /// Forgets who the names of these accounts meant.
     pub(crate) async fn forget_names_of(&mut self, accounts: &[AccountId]) -> Result<()> {
         let query = Bulk::new(
-            "WITH v(id) AS ({rows}) SELECT a.member_hash FROM v CROSS JOIN accounts a \
-             WHERE a.id = v.id AND a.directory = :1 AND a.member_hash IS NOT NULL AND a.missing_since IS NULL",
+            "WITH v(id) AS ({rows}) SELECT a.member_hash FROM v {each}accounts a{where}\
+             a.id = v.id AND (a.directory = :1) IS TRUE AND a.member_hash IS NOT NULL AND a.missing_since IS NULL{end}",
         );
         let hashes =
             self.tx.bulk_rows(query.column(ids(accounts)).shared(self.directory), |mut row| row.take()).await?;
@@ -146,8 +151,8 @@ impl Intake {
 
     async fn forget_names(&mut self, hashes: Vec<i64>) -> Result<()> {
         let forget = Bulk::new(
-            "WITH v(key_hash) AS ({rows}) UPDATE group_members SET member_kind = NULL, member_id = NULL \
-             WHERE directory = :1 AND member_id IS NOT NULL AND key_hash IN (SELECT v.key_hash FROM v)",
+            "UPDATE group_members SET member_kind = NULL, member_id = NULL \
+             WHERE directory = :1 AND key_hash {in} AND member_id IS NOT NULL",
         );
         self.tx.bulk(forget.column(Cells::Ints(hashes)).shared(self.directory)).await.map(|_| ())
     }

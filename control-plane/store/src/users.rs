@@ -182,7 +182,7 @@ impl Intake {
              UPDATE users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
              user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
              display_name = v.display_name, email = v.email, active = v.active, updated_at = v.updated_at, \
-             attributes = v.attributes FROM v WHERE users.id = v.id AND users.organization_id = :1",
+             attributes = v.attributes FROM v WHERE users.id = v.id AND (users.organization_id = :1) IS TRUE",
         );
         self.tx.bulk(user_columns(update, users).shared(self.organization)).await.map(|_| ())
     }

@@ -320,6 +320,8 @@ async fn organizations_never_see_each_other(database: TestDatabase) {
     tx.update_accounts(vec![stolen.1]).await.unwrap();
     tx.mark_missing(&[person.1.id]).await.unwrap();
     assert!(matches!(tx.link_account(rival.id, GroupId::new().as_uuid()).await, Err(Error::NotFound { .. })));
+    let foreign_group = tx.replace_members(team.0.id, &[]).await;
+    assert!(matches!(foreign_group, Err(Error::NotFound { .. })));
     assert_eq!(tx.users_by_name(&["anna".to_owned()]).await.unwrap(), []);
     tx.commit().await.unwrap();
     assert_eq!(store.get_user(theirs.org(), person.0.id).await.unwrap(), Some(person.0.clone()));

@@ -156,6 +156,8 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// A queued import waits for the end of this one of the same directory, which is in this state.
+    pub waits_for: Option<(JobId, JobState)>,
 }
 
 impl Job {

@@ -1,0 +1,89 @@
+//! Why `PostgreSQL` cannot be used, in words with which something can be done. A pool only knows that it got no
+//! connection in time; one connection of its own tells the cause.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::DatabaseUrl;
+use crate::address::Address;
+use crate::error::Error;
+
+/// Time for the one connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The failure to open a database, with its cause where that can be found.
+pub(crate) async fn explain(url: &DatabaseUrl, failed: Error) -> Error {
+    let Address::Postgres(options) = url.address() else { return failed };
+    let cause = match failed {
+        Error::Unavailable(sqlx::Error::PoolTimedOut) => match probe(options).await {
+            Some(cause) => cause,
+            None => return Error::Unavailable(sqlx::Error::PoolTimedOut),
+        },
+        Error::Unavailable(cause) | Error::Other(cause) => cause,
+        other => return other,
+    };
+    let Some((problem, cure)) = known(&cause) else { return Error::from(cause) };
+    let server = format!("{}:{}", options.get_host(), options.get_port());
+    Error::Connect { server, problem, cure, source: cause }
+}
+
+async fn probe(options: &PgConnectOptions) -> Option<sqlx::Error> {
+    match tokio::time::timeout(PATIENCE, options.clone().disable_statement_logging().connect()).await {
+        Ok(Ok(connection)) => {
+            close(connection).await;
+            None
+        }
+        Ok(Err(cause)) => Some(cause),
+        Err(_) => Some(sqlx::Error::Io(ErrorKind::TimedOut.into())),
+    }
+}
+
+async fn close(connection: PgConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "store.close_failed");
+    }
+}
+
+/// What is wrong, and the cure.
+fn known(cause: &sqlx::Error) -> Option<(&'static str, &'static str)> {
+    match cause {
+        sqlx::Error::Io(error) => Some(match error.kind() {
+            ErrorKind::ConnectionRefused => {
+                ("the connection is refused", "start PostgreSQL there, or correct host and port in the database URL")
+            }
+            ErrorKind::TimedOut => {
+                ("nobody answers", "look for a firewall, or correct host and port in the database URL")
+            }
+            _ => ("the connection fails", "correct host and port in the database URL"),
+        }),
+        sqlx::Error::Tls(_) => Some(("TLS fails", "check sslmode and sslrootcert in the database URL")),
+        sqlx::Error::Database(error) => match error.code()?.as_ref() {
+            "28P01" => Some(("password authentication fails", "correct user and password in the database URL")),
+            "28000" => Some(("the user is not let in", "correct the user in the database URL, or pg_hba.conf")),
+            "3D000" => Some(("there is no such database", "make it with createdb, or correct the database URL")),
+            "53300" => Some(("it has no connection left", "raise max_connections of PostgreSQL")),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pool_that_timed_out_is_told_as_its_cause_and_never_with_the_password() {
+        // A port that was free a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let url = DatabaseUrl::parse(&format!("postgres://postern:hunter2@127.0.0.1:{port}/postern")).unwrap();
+        let error = explain(&url, Error::Unavailable(sqlx::Error::PoolTimedOut)).await;
+        let told = error.to_string();
+        assert!(told.contains("the connection is refused; start PostgreSQL there"), "{told}");
+        assert!(told.contains(&format!("127.0.0.1:{port}")) && !format!("{error:?}").contains("hunter2"), "{error:?}");
+        assert!(error.is_retryable());
+    }
+}
