@@ -11,6 +11,8 @@ mod import;
 #[cfg(test)]
 mod line;
 #[cfg(test)]
+mod peer;
+#[cfg(test)]
 mod pki;
 #[cfg(test)]
 mod process;
