@@ -1,7 +1,6 @@
 //! Wiring: what a control plane consists of, in the order in which it comes up.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::gateway::{Gateway, Parts, Service, revocation};
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::reach::Reach;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
-use crate::{http, upkeep};
+use crate::{home, http, upkeep};
 
 /// Why the control plane cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +116,11 @@ impl Server {
     pub async fn start(config: Config, clock: SharedClock, shutdown: Shutdown) -> Result<Self, Error> {
         let supervisor = Supervisor::with_clock(shutdown.clone(), Arc::clone(&clock));
         let source = |source| Error::DataDir { path: config.data_dir.clone(), source };
-        private_folder(&config.data_dir).map_err(source)?;
+        home::make_folder(&config.data_dir).map_err(source)?;
+        if let Some(file) = config.database.file() {
+            // Where it cannot be made, opening it says why.
+            let _ = home::make_database(file);
+        }
         let store = Store::open(&config.database).await.map_err(Error::Store)?;
         let pki = Arc::new(Pki::open(&config.pki_dir, clock.now()).map_err(Error::Pki)?);
         let gateway_listener = listener::bind(config.gateway_listen).map_err(Error::Gateway)?;
@@ -244,13 +247,4 @@ impl App {
             tracing::info!("gateway.certificate_exchanged");
         }
     }
-}
-
-/// Makes the data folder, readable by its owner only: what directories returned is in it. One that exists is left as
-/// its administrator made it.
-fn private_folder(path: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path)
 }

@@ -6,6 +6,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod gateway;
+mod home;
 mod http;
 pub mod identity;
 pub mod intake;

@@ -73,8 +73,11 @@ pub(super) enum Error {
     /// The database refuses.
     #[error("the database cannot be used")]
     Store(#[source] postern_store::Error),
-    /// There is no data folder.
-    #[error("there is no data folder {folder}; name its folder with --data-dir, or --database-url")]
+    /// There is no database.
+    #[error(
+        "no control plane keeps its database in {folder}; start `postern serve --data-dir {folder}` first, or name the \
+         right folder with --data-dir, or --database-url"
+    )]
     NoDatabase {
         /// The folder.
         folder: PathBuf,

@@ -1,18 +1,18 @@
 //! `postern organizations`: works on the database itself, with or without a server beside it, because a new control
 //! plane has no token yet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use postern_runtime::clock::{Clock as _, SystemClock};
-use postern_store::{NewApiToken, Organization, OrganizationId, PageRequest, Role, Store};
+use postern_store::{DatabaseUrl, NewApiToken, Organization, OrganizationId, PageRequest, Role, Store};
 use secrecy::SecretString;
 
 use super::super::api::auth::new_token;
 use super::error::Error;
 use super::screen::{Screen, time};
-use crate::{config, secrets};
+use crate::{config, home, secrets};
 
 /// Name of the token that comes with an organization.
 const FIRST_TOKEN: &str = "first owner";
@@ -23,7 +23,8 @@ const MAX_LISTED: u32 = 10_000;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Create an organization and print its first owner token, alone on the last line
-    #[command(after_help = "The token is shown once. It works also while the server runs.")]
+    #[command(after_help = "The token is shown once. It works also while the server runs. Where the data folder \
+        holds no database yet, a new one is made, for `postern serve` with the same folder.")]
     Create {
         /// Name of the organization, unique in this control plane
         name: String,
@@ -58,25 +59,44 @@ pub(super) struct Database {
 impl Database {
     /// Opens the database of a control plane that is there already.
     async fn open(&self) -> Result<Store, Error> {
-        let folder = self.folder();
-        if self.database_url.is_none() && !folder.is_dir() {
+        let (folder, url) = self.place()?;
+        if url.file().is_some_and(|file| !file.is_file()) {
             return Err(Error::NoDatabase { folder });
-        }
-        self.open_or_make().await
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(config::default_data_dir)
-    }
-
-    async fn open_or_make(&self) -> Result<Store, Error> {
-        let folder = self.folder();
-        let url = config::database(self.database_url.as_ref(), &folder).map_err(Error::Configuration)?;
-        if self.database_url.is_none() {
-            std::fs::create_dir_all(&folder).map_err(|source| Error::Io { what: "making the data folder", source })?;
         }
         Store::open(&url).await.map_err(Error::Store)
     }
+
+    /// The same, or a new one where somebody has named the place: a first organization may be there before the server.
+    /// A folder is made, but none above it, so that a slip of the pen makes no control plane that nobody serves.
+    async fn open_or_make(&self) -> Result<Store, Error> {
+        let (folder, url) = self.place()?;
+        if let Some(file) = url.file().filter(|file| !file.is_file()) {
+            let above = folder.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+            let named = self.data_dir.is_some() && above.is_some_and(Path::is_dir);
+            if self.database_url.is_none() && !named && !folder.is_dir() {
+                return Err(Error::NoDatabase { folder });
+            }
+            let failed = |source| Error::Io { what: "making the data folder", source };
+            if self.database_url.is_none() {
+                home::make_folder(&folder).map_err(failed)?;
+            }
+            home::make_database(file).map_err(failed)?;
+            eprintln!("{}", made(file, &folder));
+        }
+        Store::open(&url).await.map_err(Error::Store)
+    }
+
+    fn place(&self) -> Result<(PathBuf, DatabaseUrl), Error> {
+        let folder = self.data_dir.clone().unwrap_or_else(config::default_data_dir);
+        let url = config::database(self.database_url.as_ref(), &folder).map_err(Error::Configuration)?;
+        Ok((folder, url))
+    }
+}
+
+/// What whoever made a database by this must know.
+fn made(file: &Path, folder: &Path) -> String {
+    let (file, folder) = (file.display(), folder.display());
+    format!("new database created: {file}; start `postern serve --data-dir {folder}` with the same folder")
 }
 
 pub(super) async fn run(command: Command, screen: &mut Screen) -> Result<(), Error> {

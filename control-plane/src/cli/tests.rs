@@ -199,6 +199,21 @@ async fn an_organization_comes_with_an_owner_token_on_the_last_line() {
 }
 
 #[tokio::test]
+async fn a_misspelt_data_folder_makes_no_control_plane() {
+    let folder = tempfile::tempdir().unwrap();
+    let typo = folder.path().join("typo").join("data");
+    let (_, refused) = run(&["organizations", "create", "acme", "--data-dir", typo.to_str().unwrap()]).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.exit_code(), 64);
+    assert!(refused.explain().contains("start `postern serve --data-dir"), "{}", refused.explain());
+    assert!(!folder.path().join("typo").exists());
+    // Reading makes nothing either, not even where the folder is there.
+    let (_, list) = run(&["organizations", "list", "--data-dir", folder.path().to_str().unwrap()]).await;
+    assert_eq!(list.unwrap_err().exit_code(), 64);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn reference_documents_are_printed() {
     let (openapi, _) = run(&["docs", "openapi"]).await;
     assert_eq!(serde_json::from_str::<Value>(&openapi).unwrap()["info"]["title"], "Postern");
