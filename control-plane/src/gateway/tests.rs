@@ -50,13 +50,13 @@ async fn the_time_is_told_to_whoever_enrolls_or_only_asks() {
         assert!(site.now().duration_since(date).abs().as_secs() <= 2, "{date}");
     };
     let refused = site.enroll("never drawn").await.unwrap_err();
-    tells_the_time(refused.metadata().get("date").map(|date| date.as_bytes()));
+    tells_the_time(refused.metadata().get("date").map(tonic::metadata::MetadataValue::as_bytes));
 
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();
     let mut channel = agent.channel().await.unwrap();
     poll_fn(|context| channel.poll_ready(context)).await.unwrap();
     let answer = channel.call(http::Request::new(tonic::body::Body::empty())).await.unwrap();
-    tells_the_time(answer.headers().get("date").map(|date| date.as_bytes()));
+    tells_the_time(answer.headers().get("date").map(http::HeaderValue::as_bytes));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,10 +239,18 @@ async fn an_import_that_would_lose_many_is_held_until_it_is_approved() {
     let mut session = agent.connect(hello(&["corp"])).await.unwrap();
     soon(session.welcome()).await;
     let first = site.import(&agent, &mut session, &entries(0..40)).await;
-    site.wait_for(first, JobState::Succeeded).await;
+    let first = site.wait_for(first, JobState::Succeeded).await.progress.unwrap();
+    assert_eq!((&first["entries_read"], &first["pages_read"]), (&41.into(), &1.into()), "{first}");
     let empty = site.import(&agent, &mut session, &[]).await;
     let held = site.wait_for(empty, JobState::Held).await;
-    assert_eq!(held.hold.unwrap()["missing"], 41);
+    assert_eq!(held.hold.as_ref().unwrap()["missing"], 41);
+    assert_eq!(held.progress.as_ref().unwrap()["pages_read"], 1, "as the agent's report says");
+    let behind = site.start_job("corp", "import").await;
+    let behind = site.store().get_job(site.organization, behind).await.unwrap().unwrap();
+    assert_eq!(behind.waits_for, Some((empty, JobState::Held)));
+    let said = crate::api::jobs::JobView::from(behind.clone()).message.unwrap();
+    assert!(said.contains(&format!("Waits for job {empty}")) && said.contains("held"), "{said}");
+    site.store().request_cancel(site.organization, behind.id, site.now()).await.unwrap();
     site.store().approve_job(site.organization, empty, "test", site.now()).await.unwrap();
     let result = site.wait_for(empty, JobState::Succeeded).await.result.unwrap();
     assert_eq!(result["missing"], 41);

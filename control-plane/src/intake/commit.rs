@@ -39,11 +39,14 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt).await?;
     let doubt = missing.doubt(&commit.directory, &staged).filter(|_| !commit.job.approved);
     if let Some(reason) = doubt {
+        let report = commit.report(report).await;
+        commit.note(&staged, &report);
         return commit.hold(&missing, &reason).await;
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
     let Some(members) = commit.conclude(&missing).await? else { return Ok(()) };
     let report = commit.report(report).await;
+    commit.note(&staged, &report);
     let result = commit.describe(&staged, planned, members, report).await?;
     dispatcher.succeed(commit.job.id, attempt, result).await
 }
@@ -68,9 +71,21 @@ impl Commit<'_> {
             "samples": missing.samples,
         });
         tracing::warn!(job = %self.job.id, missing = count, known, "intake.held");
+        self.dispatcher.write_last_progress(self.job.id, self.job.attempt).await?;
         self.dispatcher.store.hold(&self.lease(), &hold, self.dispatcher.clock.now()).await?;
         self.dispatcher.running.remove(self.job.id, self.job.attempt);
         Ok(())
+    }
+
+    /// Notes how far it came in the end, which a quick import never told.
+    fn note(&self, staged: &Staged, report: &ImportReport) {
+        self.dispatcher.running.change(self.job.id, self.job.attempt, |entry| {
+            let progress = &mut entry.progress;
+            progress.entries_stored = staged.users + staged.groups;
+            progress.entries_read = progress.entries_read.max(progress.entries_stored);
+            progress.pages_read = progress.pages_read.max(report.pages);
+            progress.dirty = true;
+        });
     }
 
     /// Notes how many are about to be marked, before the first is: counted after a kill, it would be too few.

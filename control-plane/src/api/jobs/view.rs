@@ -167,6 +167,7 @@ pub struct JobError {
 
 impl From<Job> for JobView {
     fn from(job: Job) -> Self {
+        let message = waits_for(&job).or(job.message).filter(|_| !job.state.is_final());
         Self {
             id: job.id,
             kind: job.kind.into(),
@@ -177,7 +178,7 @@ impl From<Job> for JobView {
             result: job.result,
             error: job.error.as_ref().map(read_error),
             hold: job.hold,
-            message: job.message.filter(|_| !job.state.is_final()),
+            message,
             cancel_requested: job.cancel_requested,
             attempt: job.attempt,
             created_by: job.created_by,
@@ -188,6 +189,17 @@ impl From<Job> for JobView {
             deadline: job.deadline,
         }
     }
+}
+
+/// Of a directory's imports one is under way at a time.
+fn waits_for(job: &Job) -> Option<String> {
+    let (other, state) = job.waits_for?;
+    Some(match state {
+        postern_store::JobState::Held => format!(
+            "Waits for job {other}, an import of the same directory, which is held until somebody approves or rejects it."
+        ),
+        _ => format!("Waits for job {other}, an import of the same directory, which is running."),
+    })
 }
 
 /// Progress is best effort: what cannot be read is none.

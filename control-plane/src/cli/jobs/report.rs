@@ -45,7 +45,7 @@ pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     }
     screen.line("")?;
     if matches!(job.state, JobState::Failed | JobState::Held) {
-        screen.line(format!("The job {}.", end(job)))?;
+        screen.line(format!("The job {}.", end(job).trim_end_matches('.')))?;
     }
     result(job, screen)
 }
@@ -76,7 +76,7 @@ pub(super) fn end(job: &JobView) -> String {
         (JobState::Held, _) => {
             let reason = job.hold.as_ref().and_then(|hold| hold["reason"].as_str()).unwrap_or("a safeguard stopped it");
             format!(
-                "is held: {}\n  Let it go on with `postern jobs approve {id}`, or end it with `postern jobs reject {id}`.",
+                "is held: {}\n  Let it go on with `postern jobs approve {id}`, or end it with `postern jobs reject {id}`",
                 plain(reason),
                 id = job.id
             )
@@ -95,6 +95,10 @@ fn import(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     for sample in result["conflict_samples"].as_array().into_iter().flatten() {
         let text = |key: &str| plain(sample[key].as_str().unwrap_or("?"));
         screen.line(format!("conflict: {} of {} is held by {}", text("user_name"), text("dn"), text("held_by_dn")))?;
+    }
+    for sample in result["members_unresolved_samples"].as_array().into_iter().flatten() {
+        let text = |key: &str| plain(sample[key].as_str().unwrap_or("?"));
+        screen.line(format!("outside of the scope: {} in {}", text("member"), text("group")))?;
     }
     for sample in result["unusable_samples"].as_array().into_iter().flatten() {
         screen.line(format!("not usable: {}", value(sample)))?;
@@ -199,6 +203,7 @@ mod tests {
             job.result = Some(json!({
                 "users": 2000, "groups": 12, "created": 2011, "updated": 0, "unchanged": 0, "conflicts": 1,
                 "conflict_samples": [{"user_name": "anna", "dn": "uid=anna,ou=b", "held_by_dn": "uid=anna,ou=a"}],
+                "members_unresolved": 1, "members_unresolved_samples": [{"group": "staff", "member": "uid=eve,ou=else"}],
                 "unusable": 1, "unusable_samples": ["cn=x: no external id"],
             }));
         });
@@ -235,6 +240,20 @@ mod tests {
             }));
         });
         insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_shown_job_ends_its_sentence_once() {
+        let mut job = super::super::super::tests::sample_job();
+        let ends = [(JobState::Held, "jobs reject"), (JobState::Failed, "Try again.")];
+        job.error = serde_json::from_value(json!({"code": "x", "message": "It broke.", "cure": "Try again."})).ok();
+        for (state, said) in ends {
+            job.state = state;
+            let paper = Paper::default();
+            show(&job, &mut Screen::new(Box::new(paper.clone()), false)).unwrap();
+            let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+            assert!(text.contains(said) && !text.contains("..") && text.contains(".\n"), "{text}");
+        }
     }
 
     #[test]

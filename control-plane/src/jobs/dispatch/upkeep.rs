@@ -90,6 +90,19 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// What one job has not written yet, before it leaves.
+    pub(crate) async fn write_last_progress(&self, job: JobId, attempt: u32) -> Result<()> {
+        let last = self
+            .running
+            .change(job, attempt, |entry| std::mem::take(&mut entry.progress.dirty).then(|| entry.progress.to_json()));
+        match last.flatten() {
+            Some(progress) => {
+                self.store.set_progress(&self.lease_of(job, attempt), &progress, self.clock.now()).await.map(|_| ())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Cancels that were asked for, here or at another replica.
     pub(super) async fn pass_cancels_on(&self, now: Timestamp) -> Result<()> {
         for job in self.store.canceled_running(self.owner).await? {
