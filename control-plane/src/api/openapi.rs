@@ -84,7 +84,11 @@ fn add_common(operation: &mut Operation, method: &HttpMethod, has_id: bool) {
         }
     }
     let mut problems = vec![("401", "No token, or none that is valid"), ("403", "The token's role does not allow it")];
-    if has_id {
+    let takes_directory = operation.parameters.iter().flatten().any(|parameter| match parameter {
+        RefOr::T(parameter) => parameter.name == "directory",
+        RefOr::Ref(_) => false,
+    });
+    if has_id || takes_directory || operation.operation_id.as_deref() == Some("start_job") {
         problems.push(("404", "No such thing in this organization"));
     }
     if matches!(method, HttpMethod::Get) {
@@ -93,6 +97,13 @@ fn add_common(operation: &mut Operation, method: &HttpMethod, has_id: bool) {
         problems.push(("409", "It does not fit the present state"));
         problems.push(("422", "The request makes no sense"));
     }
+    if operation.request_body.is_some() {
+        problems.push(("400", "The body cannot be read"));
+        problems.push(("413", "The body is too long"));
+        problems.push(("415", "The body is not JSON"));
+    }
+    problems.push(("500", "A fault of the control plane"));
+    problems.push(("503", "The database cannot be reached or is full; try again later"));
     for (status, description) in problems {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build();
