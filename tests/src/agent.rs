@@ -52,6 +52,8 @@ pub struct DirectorySettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bind_password_file: Option<PathBuf>,
     pub page_size: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id_attribute: Option<String>,
     pub users: UsersSettings,
     pub groups: GroupsSettings,
 }
@@ -95,6 +97,7 @@ impl DirectorySettings {
             bind_dn: Some(Slapd::reader_dn()),
             bind_password_file: Some(folder.join(format!("{name}.secret"))),
             page_size: 100,
+            external_id_attribute: None,
             users: UsersSettings {
                 base_dns: vec![format!("ou=people,{suffix}")],
                 filter: "(objectClass=inetOrgPerson)".to_owned(),
@@ -125,6 +128,7 @@ impl DirectorySettings {
             bind_dn: Some(samba::ADMIN.to_owned()),
             bind_password_file: Some(folder.join(format!("{name}.secret"))),
             page_size: 500,
+            external_id_attribute: None,
             users: UsersSettings {
                 base_dns: vec![Samba::staff_dn()],
                 filter: "(&(objectCategory=person)(objectClass=user))".to_owned(),

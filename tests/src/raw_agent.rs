@@ -148,7 +148,7 @@ impl Delivery {
 
     /// Sends a summary.
     pub async fn summary(&self, chunks: u64, users: u64, digest: Digest) -> Result<()> {
-        let summary = Summary { chunks, users, groups: 0, digest: digest.to_bytes().to_vec().into() };
+        let summary = Summary { chunks, users, groups: 0, digest: digest.to_bytes().to_vec().into(), unusable: 0 };
         self.send(ChunkKind::Summary(summary)).await
     }
 

@@ -176,3 +176,23 @@ fn a_hung_directory_is_given_up_and_canceled_on_request() -> Result<()> {
         site.compare().await
     })
 }
+
+#[test]
+fn who_came_without_a_readable_external_id_is_not_missing() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::start(stage, 30).await?;
+        site.settings.directories[0].external_id_attribute = Some("employeeNumber".to_owned());
+        site.agent.configure(&site.settings)?;
+        site.agent.restart(stage).await?;
+        let first = site.api.import(DIRECTORY).await?;
+        ensure!(first.count("users") == 30, "{first:?}");
+        // They are still in the directory; only the attribute that names them for ever can no longer be read.
+        for number in [4, 5] {
+            site.slapd.replace(&Person::nth(number).dn(SUFFIX), "employeeNumber", &[]).await?;
+        }
+        let second = site.api.import(DIRECTORY).await?;
+        ensure!(second.count("users") == 28 && second.count("missing") == 0, "{second:?}");
+        ensure!(second.count("missing_spared") == 2, "{second:?}");
+        nobody_is_missing(&site).await
+    })
+}

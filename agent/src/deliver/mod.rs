@@ -54,7 +54,10 @@ pub(crate) enum Item {
     /// A chunk.
     Chunk(Encoded),
     /// That was all. Without this there is no summary.
-    Complete,
+    Complete {
+        /// Entries that the directory returned besides and that could not be used.
+        unusable: u64,
+    },
 }
 
 /// What all chunks add up to.
@@ -63,6 +66,7 @@ struct Totals {
     chunks: u64,
     users: u64,
     groups: u64,
+    unusable: u64,
     digest: Digest,
 }
 
@@ -135,7 +139,10 @@ impl Delivery {
 
     fn take(&mut self, item: Item) {
         match item {
-            Item::Complete => self.complete = true,
+            Item::Complete { unusable } => {
+                self.totals.unusable = unusable;
+                self.complete = true;
+            }
             Item::Chunk(chunk) => {
                 self.totals.chunks += 1;
                 self.totals.users += chunk.users;

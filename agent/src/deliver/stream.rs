@@ -107,6 +107,7 @@ impl Delivery {
                 users: self.totals.users,
                 groups: self.totals.groups,
                 digest: self.totals.digest.to_bytes().to_vec().into(),
+                unusable: self.totals.unusable,
             }),
         };
         Chunk { kind: Some(kind) }

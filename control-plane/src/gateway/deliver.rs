@@ -183,7 +183,13 @@ fn read_summary(summary: &v1::chunk::Summary) -> Result<Summary, Status> {
         .try_into()
         .map_err(|_| Status::invalid_argument(proof::Mismatch::NoDigest.to_string()))?;
     let digest = Digest::from_bytes(&digest);
-    Ok(Summary { chunks: summary.chunks, users: summary.users, groups: summary.groups, digest })
+    Ok(Summary {
+        chunks: summary.chunks,
+        users: summary.users,
+        groups: summary.groups,
+        digest,
+        unusable: summary.unusable,
+    })
 }
 
 /// The writing half: commits what has gathered, then acknowledges it.
@@ -270,7 +276,7 @@ impl Writer<'_> {
             parts.dispatcher.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error))?;
             return answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await;
         }
-        match parts.dispatcher.proven(job, attempt).await {
+        match parts.dispatcher.proven(job, attempt, summary.unusable).await {
             Ok(true) => answer(self.answers, chunk_ack::Kind::SummaryAccepted(chunk_ack::SummaryAccepted {})).await,
             Ok(false) => Err(Status::aborted("the job was taken over")),
             Err(error) => Err(unavailable(&error)),

@@ -36,7 +36,9 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     };
     let commit = Commit { dispatcher, job, directory };
     let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
-    let missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt).await?;
+    let mut missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt).await?;
+    let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
+    let spared = missing.spare(unusable.unwrap_or_default());
     let doubt = missing.doubt(&commit.directory, &staged).filter(|_| !commit.job.approved);
     if let Some(reason) = doubt {
         let report = commit.report(report).await;
@@ -47,7 +49,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let Some(members) = commit.conclude(&missing).await? else { return Ok(()) };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
-    let result = commit.describe(&staged, planned, members, report).await?;
+    let result = commit.describe(&staged, planned, spared, members, report).await?;
     dispatcher.succeed(commit.job.id, attempt, result).await
 }
 
@@ -138,6 +140,7 @@ impl Commit<'_> {
         &self,
         staged: &Staged,
         missing: u64,
+        spared: u64,
         members: MemberStats,
         report: ImportReport,
     ) -> Result<Value> {
@@ -156,6 +159,7 @@ impl Commit<'_> {
             "returned": staged.returned,
             "unchanged": entries.saturating_sub(written),
             "missing": missing,
+            "missing_spared": spared,
             "conflicts": conflicts,
             "conflict_samples": samples,
             "members_resolved": members.resolved,

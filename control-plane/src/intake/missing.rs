@@ -30,11 +30,24 @@ impl Missing {
         self.users + self.groups
     }
 
+    /// Concludes nothing when some entries came whose external id nobody could read: those not found may be among
+    /// them. Gives how many were spared.
+    pub fn spare(&mut self, unusable: u64) -> u64 {
+        if unusable == 0 {
+            return 0;
+        }
+        self.samples.clear();
+        std::mem::take(&mut self.accounts).len() as u64
+    }
+
     /// Why an administrator shall decide. `None`: nothing speaks against marking them.
     pub fn doubt(&self, directory: &Directory, staged: &Staged) -> Option<String> {
         const DECIDE: &str =
             "Approve if that is right; reject if a filter, a base DN or the directory itself is to blame.";
         // However few they are: no entry at all is far more often a fault than the truth.
+        if self.accounts.is_empty() {
+            return None;
+        }
         let emptied: Vec<String> = [("user", self.users, staged.users), ("group", self.groups, staged.groups)]
             .into_iter()
             .filter(|(_, known, came)| *known > 0 && *came == 0)
@@ -163,6 +176,17 @@ mod tests {
         assert!(both.contains("3 known user accounts, and no group at all"), "{both}");
         assert_eq!(doubt((0, 1_000), came(0, 995)), None, "a kind that was never there may stay away");
         assert_eq!(doubt((5, 0), came(1, 0)), None, "below the minimum, and something came");
+    }
+
+    #[test]
+    fn nobody_is_missing_while_entries_came_that_nobody_could_name() {
+        let mut some = missing(50, 50);
+        assert_eq!(some.spare(50), 50);
+        assert!(some.accounts.is_empty());
+        assert_eq!(some.doubt(&directory(), &came(0, 0)), None, "nothing is concluded, so nothing is to be decided");
+        let mut all_named = missing(3, 50);
+        assert_eq!(all_named.spare(0), 0);
+        assert_eq!(all_named.accounts.len(), 3);
     }
 
     #[test]

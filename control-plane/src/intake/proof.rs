@@ -15,6 +15,8 @@ pub struct Summary {
     pub groups: u64,
     /// Sum over the content hashes of all entries.
     pub digest: Digest,
+    /// Entries that the directory returned and the agent could not use.
+    pub unusable: u64,
 }
 
 /// What differs. The text goes to the agent's log and to those who watch the job.
@@ -66,7 +68,7 @@ mod tests {
         digest.add_entry(&[7; 32]);
         let staged =
             Staged { next_sequence: 2, chunks: 2, users: 3, groups: 1, digest: digest.to_bytes(), ..Staged::default() };
-        (Summary { chunks: 2, users: 3, groups: 1, digest }, staged)
+        (Summary { chunks: 2, users: 3, groups: 1, digest, unusable: 0 }, staged)
     }
 
     #[test]
@@ -74,7 +76,10 @@ mod tests {
         let (sent, recorded) = pair();
         assert_eq!(compare(&sent, &recorded), Ok(()));
         assert_eq!(
-            compare(&Summary { chunks: 0, users: 0, groups: 0, digest: Digest::default() }, &Staged::default()),
+            compare(
+                &Summary { chunks: 0, users: 0, groups: 0, digest: Digest::default(), unusable: 0 },
+                &Staged::default()
+            ),
             Ok(())
         );
     }

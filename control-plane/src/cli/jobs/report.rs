@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 
 /// Names of an import's figures, in the order in which they are told.
-const FIGURES: [(&str, &str); 12] = [
+const FIGURES: [(&str, &str); 13] = [
     ("users", "users in the directory"),
     ("groups", "groups in the directory"),
     ("created", "new accounts"),
@@ -20,6 +20,7 @@ const FIGURES: [(&str, &str); 12] = [
     ("members_unresolved", "members outside of the imported scope"),
     ("referrals", "referrals not followed"),
     ("unusable", "entries that could not be used"),
+    ("missing_spared", "not found, not marked: they may be among the entries that could not be used"),
 ];
 
 /// Prints a job and what came of it.

@@ -77,7 +77,18 @@ impl Dispatcher {
     }
 
     /// Everything was delivered and proven: makes that durable, and finishes the job from here.
-    pub(crate) async fn proven(self: &Arc<Self>, job: JobId, attempt: u32) -> Result<bool, postern_store::Error> {
+    pub(crate) async fn proven(
+        self: &Arc<Self>,
+        job: JobId,
+        attempt: u32,
+        unusable: u64,
+    ) -> Result<bool, postern_store::Error> {
+        // Before the proof: whoever finishes the job after a kill must know that some entries stayed nameless.
+        self.running.change(job, attempt, |entry| {
+            entry.progress.unusable = unusable;
+            entry.progress.dirty = true;
+        });
+        self.write_last_progress(job, attempt).await?;
         if !self.store.mark_proven(&self.lease_of(job, attempt), self.clock.now()).await? {
             return Ok(false);
         }

@@ -48,6 +48,8 @@ pub(crate) struct Progress {
     pub(crate) entries_stored: u64,
     /// Accounts that this import is about to mark missing; counted once, whatever is repeated.
     pub(crate) missing_planned: Option<u64>,
+    /// Entries that the directory returned and the agent could not use.
+    pub(crate) unusable: u64,
     /// When the first entries came, and how many entries a second came since.
     pub(crate) since: Option<Timestamp>,
     pub(crate) rate: u64,
@@ -63,6 +65,7 @@ impl Progress {
             pages_read: number("pages_read").unwrap_or_default(),
             entries_stored: number("entries_stored").unwrap_or_default(),
             missing_planned: number("missing_planned"),
+            unusable: number("unusable").unwrap_or_default(),
             ..Self::default()
         }
     }
@@ -85,6 +88,9 @@ impl Progress {
         });
         if let Some(phase) = &self.phase {
             value["phase"] = json!(phase);
+        }
+        if self.unusable > 0 {
+            value["unusable"] = json!(self.unusable);
         }
         if let Some(missing) = self.missing_planned {
             value["missing_planned"] = json!(missing);
