@@ -1,5 +1,5 @@
 //! Who calls: a bearer token, looked up by its hash, tells the organization and the role. A handler names the least
-//! role that it needs by what it takes: [`Auditor`] reads, [`Operator`] works, [`Owner`] does everything.
+//! role that it needs by what it takes: `Auditor` reads, `Operator` works, `Owner` does everything.
 
 use std::sync::Arc;
 
