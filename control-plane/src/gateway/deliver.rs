@@ -20,6 +20,7 @@ use crate::intake::in_flight::InFlight;
 use crate::intake::proof::{self, Summary};
 use crate::intake::staging;
 use crate::jobs::dispatch::{Delivery, Refusal};
+use crate::jobs::outcome::Failure;
 
 /// What a delivery answers.
 pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
@@ -76,7 +77,7 @@ async fn run(
 
     let (items, queue) = mpsc::channel(WAITING);
     let (next, in_flight) = (staged.next_sequence, &InFlight::default());
-    let reading = Reader { parts, place, in_flight, next }.run(inbound, items);
+    let reading = Reader { parts, place, delivery: &delivery, in_flight, next }.run(inbound, items);
     let writing = Writer { parts, place, delivery: &delivery, answers, in_flight, next }.run(queue);
     let reading = async {
         tokio::select! {
@@ -127,6 +128,7 @@ async fn answer(answers: &Answers, kind: chunk_ack::Kind) -> Result<(), Status> 
 struct Reader<'a> {
     parts: &'a Parts,
     place: Place,
+    delivery: &'a Delivery,
     in_flight: &'a InFlight,
     /// The first sequence number that has not come.
     next: u64,
@@ -139,7 +141,13 @@ impl Reader<'_> {
                 Some(Kind::Entries(entries)) if entries.sequence < self.next => Item::Duplicate,
                 Some(Kind::Entries(entries)) if entries.sequence == self.next => {
                     self.next += 1;
-                    Item::Chunk(Box::new(self.decide(&entries).await.map_err(|error| undecided(&error))?))
+                    match self.decide(&entries).await {
+                        Ok(decided) => Item::Chunk(Box::new(decided)),
+                        Err(decide::Error::Store(error)) => {
+                            return Err(not_stored(self.parts, self.delivery, &error).await);
+                        }
+                        Err(error) => return Err(undecided(&error)),
+                    }
                 }
                 Some(Kind::Entries(_)) => return Err(Status::invalid_argument("a chunk is missing before this one")),
                 Some(Kind::Summary(summary)) => Item::Summary(read_summary(&summary)?),
@@ -167,12 +175,25 @@ impl Reader<'_> {
 }
 
 fn undecided(error: &decide::Error) -> Status {
-    match error {
-        decide::Error::Store(error) => unavailable(error),
-        decide::Error::Decode(_) | decide::Error::NoExternalId => {
-            tracing::warn!(error = chain(error), "gateway.chunk_refused");
-            Status::invalid_argument(chain(error))
-        }
+    tracing::warn!(error = chain(error), "gateway.chunk_refused");
+    Status::invalid_argument(chain(error))
+}
+
+/// The store failed. What will pass is waited for by the agent; what will not ends the job and says so.
+async fn not_stored(parts: &Parts, delivery: &Delivery, error: &postern_store::Error) -> Status {
+    if !error.is_permanent() {
+        return unavailable(error);
+    }
+    tracing::error!(error = chain(error), job = %delivery.job, "gateway.store_refused");
+    let failure = Failure::new(
+        "storage",
+        format!("The control plane's database refused what the agent delivered: {error}."),
+        "Look into the control plane's log for the database's own words; mend or restore the database, then start the \
+         job again. Nobody was marked missing.",
+    );
+    match parts.dispatcher.fail(delivery.job, delivery.attempt, failure.to_json()).await {
+        Ok(()) => Status::aborted("the job was ended: the database refused what was delivered"),
+        Err(error) => unavailable(&error),
     }
 }
 
@@ -245,10 +266,11 @@ impl Writer<'_> {
         let Delivery { job, attempt, .. } = *self.delivery;
         let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
         let written = staging::write(&self.parts.store, self.place, lease, chunks, self.parts.clock.now()).await;
-        written.map_err(|error| match error {
-            staging::Error::Fenced => Status::aborted("the job was taken over"),
-            staging::Error::Store(error) => unavailable(&error),
-        })?;
+        match written {
+            Ok(()) => {}
+            Err(staging::Error::Fenced) => return Err(Status::aborted("the job was taken over")),
+            Err(staging::Error::Store(error)) => return Err(not_stored(self.parts, self.delivery, &error).await),
+        }
         self.in_flight.leave(&new);
         self.next += count;
         metrics::counter!("postern_intake_entries_total").increment(entries);

@@ -125,7 +125,7 @@ impl Dispatcher {
                 if self.store.count_open_jobs().await?.is_empty() {
                     return Ok(());
                 }
-                for job in self.store.expire_overdue(&overdue().to_json(), now).await? {
+                for job in self.store.expire_overdue(&overdue().to_json(), &behind().to_json(), now).await? {
                     tracing::info!(job = %job.id, "jobs.deadline_passed");
                 }
                 let reachable = self.reach.directories();
@@ -227,6 +227,15 @@ impl Dispatcher {
     pub(crate) fn lease_until(&self, now: Timestamp) -> Timestamp {
         now.checked_add(self.lease).unwrap_or(Timestamp::MAX)
     }
+}
+
+fn behind() -> Failure {
+    Failure::new(
+        "deadline",
+        "Another import of this directory was still running or held when the job's deadline came.",
+        "Approve or reject the held import (postern jobs list shows it), or wait for the running one; then start the \
+         job again.",
+    )
 }
 
 fn overdue() -> Failure {

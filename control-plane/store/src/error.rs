@@ -66,6 +66,14 @@ pub enum Error {
     Other(#[source] sqlx::Error),
 }
 
+impl Error {
+    /// Whether the same call would fail again however often it is repeated. A conflict may be a race that the next try
+    /// decides otherwise.
+    pub fn is_permanent(&self) -> bool {
+        !matches!(self, Self::StorageFull(_) | Self::Unavailable(_) | Self::Connect { .. } | Self::Conflict { .. })
+    }
+}
+
 /// The result of a call of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

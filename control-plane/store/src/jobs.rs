@@ -217,12 +217,15 @@ impl Store {
     }
 
     /// Ends the jobs of all organizations that nobody took up until their deadline, with this error.
-    pub async fn expire_overdue(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
+    pub async fn expire_overdue(&self, error: &Value, behind: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let mut tx = self.database.begin().await?;
-        let update = sql("UPDATE jobs SET state = 'failed', error = $1, finished_at = $2, updated_at = $2 \
+        let update = sql("UPDATE jobs SET state = 'failed', finished_at = $2, updated_at = $2, \
+             error = CASE WHEN kind = 'import' AND EXISTS (SELECT 1 FROM jobs other WHERE other.kind = 'import' \
+             AND other.directory_id = jobs.directory_id AND other.state IN ('running', 'held')) THEN $3 ELSE $1 END \
              WHERE state IN ('queued', 'waiting') AND NOT proven AND deadline <= $2 RETURNING id")
         .bind(error)
-        .bind(now);
+        .bind(now)
+        .bind(behind);
         let ids = tx.rows(update, |mut row| row.take()).await?;
         let jobs = read_all(&mut tx, &ids).await?;
         for job in &jobs {

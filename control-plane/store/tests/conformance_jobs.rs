@@ -73,7 +73,11 @@ async fn happen(world: &World, job: &Job, lease: &Lease, event: JobEvent) -> boo
         JobEvent::Approve => decided(store.approve_job(org, job.id, "ada", at(2)).await),
         JobEvent::Reject => decided(store.reject_job(org, job.id, "ada", at(2)).await),
         JobEvent::RequestCancel => decided(store.request_cancel(org, job.id, at(2)).await),
-        JobEvent::Expire => !store.expire_overdue(&json!({"code": "deadline"}), at(4_000)).await.unwrap().is_empty(),
+        JobEvent::Expire => !store
+            .expire_overdue(&json!({"code": "deadline"}), &json!({"code": "behind"}), at(4_000))
+            .await
+            .unwrap()
+            .is_empty(),
         JobEvent::Succeed => store.finish(lease, &Finish::Succeeded(json!({"users": 1})), at(2)).await.unwrap(),
         JobEvent::Fail => store.finish(lease, &Finish::Failed(json!({"code": "x"})), at(2)).await.unwrap(),
         JobEvent::Cancel => store.finish(lease, &Finish::Canceled, at(2)).await.unwrap(),
@@ -268,7 +272,7 @@ async fn a_held_import_goes_on_without_an_agent_once_approved(database: TestData
     );
     // Neither waiting nor the deadline stops what needs no agent.
     assert_eq!(store.mark_waiting(&[], "no agent", at(99), at(99)).await.unwrap(), []);
-    assert_eq!(store.expire_overdue(&json!({}), at(9_999)).await.unwrap(), []);
+    assert_eq!(store.expire_overdue(&json!({}), &json!({}), at(9_999)).await.unwrap(), []);
     let last = store.claim_proven(world.replica, at(200), at(63), 10).await.unwrap().remove(0);
     assert_eq!((last.id, last.attempt, last.approved), (job.id, 1, true));
     assert_eq!(last.hold, Some(json!({"missing": 50, "known": 100})));
@@ -302,9 +306,23 @@ async fn jobs_wait_for_agents_and_expire(database: TestDatabase) {
     let claimed = world.claim().await;
     assert_eq!((claimed[0].id, claimed[0].message.as_deref()), (job.id, None));
     store.release(&claimed[0].lease().unwrap(), Release::default(), at(10)).await.unwrap();
-    assert_eq!(store.expire_overdue(&json!({"code": "deadline"}), at(3_599)).await.unwrap(), []);
-    let expired = store.expire_overdue(&json!({"code": "deadline"}), at(3_600)).await.unwrap();
+    assert_eq!(
+        store.expire_overdue(&json!({"code": "deadline"}), &json!({"code": "behind"}), at(3_599)).await.unwrap(),
+        []
+    );
+    let expired =
+        store.expire_overdue(&json!({"code": "deadline"}), &json!({"code": "behind"}), at(3_600)).await.unwrap();
     assert_eq!((expired[0].state, expired[0].error.clone()), (JobState::Failed, Some(json!({"code": "deadline"}))));
+
+    let ahead = world.create(JobKind::Import).await;
+    let lease = world.claim().await[0].lease().unwrap();
+    assert_eq!(lease.job, ahead.id);
+    assert!(store.mark_proven(&lease, at(1)).await.unwrap());
+    assert!(store.hold(&lease, &json!({}), at(2)).await.unwrap());
+    world.create(JobKind::Import).await;
+    let (deadline, behind) = (json!({"code": "deadline"}), json!({"code": "behind"}));
+    let expired = store.expire_overdue(&deadline, &behind, at(9_999)).await.unwrap();
+    assert_eq!(expired[0].error, Some(behind), "the held import was in its way, not a missing agent");
 }
 
 async fn released_jobs_pause_and_count_failures(database: TestDatabase) {
