@@ -9,7 +9,8 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     out.push(value.to_le_bytes()[0]);
 }
 
-/// Takes a number off the front of `input`; `None` when it is cut short or longer than 64 bits.
+/// Takes a number off the front of `input`; `None` when it is cut short, longer than 64 bits, or
+/// spelt with more bytes than it needs.
 pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     let mut shift = 0;
@@ -22,7 +23,8 @@ pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
         }
         value |= bits << shift;
         if byte < 0x80 {
-            return Some(value);
+            // A longer spelling of the same number would hash differently: each has exactly one.
+            return (byte > 0 || shift == 0).then_some(value);
         }
         shift += 7;
         if shift > 63 {
@@ -49,6 +51,13 @@ mod tests {
             assert_eq!(take(&mut input), Some(value));
             assert!(input.is_empty());
         }
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        assert_eq!(take(&mut [0x81_u8, 0x00].as_slice()), None);
+        assert_eq!(take(&mut [0x80_u8, 0x80, 0x00].as_slice()), None);
+        assert_eq!(take(&mut [0x00_u8].as_slice()), Some(0));
     }
 
     #[test]
