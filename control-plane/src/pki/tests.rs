@@ -1,3 +1,5 @@
+//! The authority across restarts, damaged folders and forged requests.
+
 use super::*;
 
 fn now() -> Timestamp {
