@@ -122,8 +122,7 @@ impl Commit<'_> {
         if !tx.check_owner(&self.lease()).await? {
             return Ok(None);
         }
-        let form = tx.member_form();
-        let members = tx.resolve_members(form).await?;
+        let members = tx.count_members().await?;
         tx.commit().await?;
         Ok(Some(members))
     }

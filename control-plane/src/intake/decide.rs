@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm};
 use postern_proto::digest::Digest;
 use postern_store::{
-    AccountId, AccountKind, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow, KnownAccount, NewAccount,
+    AccountId, AccountKind, Comparison, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow, KnownAccount, NewAccount,
     OrganizationId, Store, UserId, UserRow,
 };
 
@@ -125,38 +125,29 @@ pub async fn decide(
         }
         entries.push((ExternalKey::from_text(view.external_id), view));
     }
-    let mut known = Known::default();
+    let known = compare(store, place, &entries).await?;
+    Ok(sort(place, sequence, member_form, entries, known, now))
+}
+
+/// What is known of each entry, in their order.
+async fn compare(
+    store: &Store,
+    place: Place,
+    entries: &[(ExternalKey, EntryView<'_>)],
+) -> Result<Vec<Comparison>, postern_store::Error> {
+    let mut answers = vec![Comparison::New; entries.len()];
     for kind in [Kind::User, Kind::Group] {
-        let of_kind = entries.iter().filter(|(_, view)| view.kind == kind);
-        let keys: Vec<ExternalKey> = of_kind.map(|(key, _)| key.clone()).collect();
-        if !keys.is_empty() {
-            known.add(kind, store.known_accounts(place.organization, place.directory, stored(kind), &keys).await?);
+        let of_kind = || entries.iter().enumerate().filter(|(_, (_, view))| view.kind == kind);
+        let asked: Vec<_> = of_kind().map(|(_, (key, view))| (key.clone(), short(&view.hash))).collect();
+        if asked.is_empty() {
+            continue;
+        }
+        let found = store.compare_accounts(place.organization, place.directory, stored(kind), &asked).await?;
+        for ((at, _), answer) in of_kind().zip(found) {
+            answers[at] = answer;
         }
     }
-    Ok(sort(place, sequence, member_form, entries, &known, now))
-}
-
-#[derive(Default)]
-struct Known {
-    users: HashMap<ExternalKey, KnownAccount>,
-    groups: HashMap<ExternalKey, KnownAccount>,
-}
-
-impl Known {
-    fn add(&mut self, kind: Kind, accounts: Vec<KnownAccount>) {
-        let table = match kind {
-            Kind::User => &mut self.users,
-            Kind::Group => &mut self.groups,
-        };
-        table.extend(accounts.into_iter().map(|account| (account.external_key.clone(), account)));
-    }
-
-    fn get(&self, kind: Kind, key: &ExternalKey) -> Option<&KnownAccount> {
-        match kind {
-            Kind::User => self.users.get(key),
-            Kind::Group => self.groups.get(key),
-        }
-    }
+    Ok(answers)
 }
 
 fn sort(
@@ -164,7 +155,7 @@ fn sort(
     sequence: u64,
     member_form: MemberForm,
     entries: Vec<(ExternalKey, EntryView<'_>)>,
-    known: &Known,
+    known: Vec<Comparison>,
     now: Timestamp,
 ) -> Decided {
     let mut decided = Decided {
@@ -180,7 +171,7 @@ fn sort(
         rows: Vec::new(),
     };
     let mut rows: HashMap<u128, usize> = HashMap::new();
-    for (key, view) in entries {
+    for ((key, view), known) in entries.into_iter().zip(known) {
         decided.digest.add_entry(&view.hash);
         match view.kind {
             Kind::User => decided.users += 1,
@@ -188,11 +179,14 @@ fn sort(
         }
         let recorded = recorded_key(stored(view.kind), &key);
         decided.keys.extend_from_slice(&recorded.to_be_bytes());
-        let known = known.get(view.kind, &key);
-        if known.is_some_and(|known| !known.missing && known.hash == short(&view.hash)) {
-            continue;
-        }
-        let row = row(place, member_form, key, &view, known, now);
+        let known = match known {
+            Comparison::Unchanged => continue,
+            // Nothing about the entry has changed; its conflict is tried again when the import completes.
+            Comparison::Known(known) if !known.missing && known.hash == short(&view.hash) => continue,
+            Comparison::Known(known) => Some(known),
+            Comparison::New => None,
+        };
+        let row = row(place, member_form, key, &view, known.as_ref(), now);
         // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.
         if let Some(place) = rows.get(&recorded) {
             decided.rows[*place] =

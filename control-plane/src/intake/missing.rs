@@ -4,8 +4,6 @@ use postern_store::{AccountId, AccountKind, Directory, ExternalKey, JobId, Organ
 
 use super::decide::recorded_key;
 
-/// Accounts compared at a time.
-const PAGE: u32 = 5_000;
 /// Of those who would go missing, as many are shown.
 const SAMPLES: usize = 20;
 
@@ -81,26 +79,16 @@ pub async fn find(store: &Store, directory: &Directory, job: JobId, generation: 
     let seen = seen(store, directory.organization, job, generation).await?;
     let mut missing = Missing::default();
     for kind in [AccountKind::User, AccountKind::Group] {
-        let mut after: Option<ExternalKey> = None;
-        loop {
-            let page = store.present_accounts(directory.organization, directory.id, kind, after.as_ref(), PAGE).await?;
-            let present = match kind {
-                AccountKind::User => &mut missing.users,
-                AccountKind::Group => &mut missing.groups,
-            };
-            *present += page.len() as u64;
-            for account in &page {
-                if seen.binary_search(&recorded_key(kind, &account.external_key)).is_err() {
-                    missing.accounts.push(account.id);
-                    if missing.samples.len() < SAMPLES {
-                        missing.samples.push(account.external_key.to_text());
-                    }
-                }
-            }
-            let full = page.len() >= PAGE as usize;
-            after = page.into_iter().next_back().map(|account| account.external_key);
-            if !full {
-                break;
+        let was_seen = |key: &ExternalKey| seen.binary_search(&recorded_key(kind, key)).is_ok();
+        let unseen = store.unseen_accounts(directory.organization, directory.id, kind, was_seen).await?;
+        match kind {
+            AccountKind::User => missing.users = unseen.present,
+            AccountKind::Group => missing.groups = unseen.present,
+        }
+        for account in unseen.accounts {
+            missing.accounts.push(account.id);
+            if missing.samples.len() < SAMPLES {
+                missing.samples.push(account.external_key.to_text());
             }
         }
     }

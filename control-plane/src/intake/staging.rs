@@ -98,9 +98,7 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
     tx.update_groups(known_groups).await?;
     tx.insert_accounts(sorted.new_accounts).await?;
     tx.update_accounts(sorted.known_accounts).await?;
-    for (group, keys) in members {
-        tx.replace_members(group, &keys).await?;
-    }
+    tx.replace_members(members).await?;
     Ok(())
 }
 

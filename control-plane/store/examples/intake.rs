@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use postern_store::{
     AccountId, AccountKind, AgentId, AnnouncedDirectory, Comparison, DatabaseUrl, DirectoryId, ExternalKey, Flavour,
-    MemberForm, NewAccount, NewAgent, NewEnrollmentToken, OrganizationId, Store, UserId, UserRow, fold,
+    NewAccount, NewAgent, NewEnrollmentToken, OrganizationId, Store, UserId, UserRow, fold,
 };
 
 /// Entries of one transaction.
@@ -71,7 +71,7 @@ async fn measure(url: &DatabaseUrl, users: u32) -> Outcome {
 
     let start = Meter::start();
     let mut tx = store.begin_intake(organization, directory, Timestamp::now()).await?;
-    tx.resolve_members(MemberForm::Dn).await?;
+    tx.count_members().await?;
     tx.commit().await?;
     start.report("resolve", users);
     store.close().await;

@@ -28,6 +28,8 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Large pages: the tables of an import have many indexes, and fewer, fuller pages of them are written.
+const SQLITE_PAGE_BYTES: u32 = 16 << 10;
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 20;
 /// Statements that a connection keeps prepared.
@@ -289,13 +291,14 @@ async fn open_sqlite(path: &Path) -> Result<Database> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
+        .page_size(SQLITE_PAGE_BYTES)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(STATEMENTS)
         .pragma("cache_size", "-32768")
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "1000")
         .pragma("temp_store", "memory")
         .disable_statement_logging();
     let mut connection = first_connection(&options).await?;

@@ -25,11 +25,11 @@ const SQLITE_ROWS: [usize; 4] = [64, 16, 4, 1];
 /// The values of one column.
 pub(crate) enum Cells {
     Ints(Vec<i64>),
-    MaybeInts(Vec<Option<i64>>),
     Bools(Vec<bool>),
     Texts(Vec<String>),
     MaybeTexts(Vec<Option<String>>),
     Blobs(Vec<Vec<u8>>),
+    MaybeBlobs(Vec<Option<Vec<u8>>>),
     Uuids(Vec<Uuid>),
     MaybeUuids(Vec<Option<Uuid>>),
 }
@@ -117,11 +117,11 @@ impl Bulk {
         for column in self.columns {
             match column {
                 Cells::Ints(values) => arguments.add(values),
-                Cells::MaybeInts(values) => arguments.add(values),
                 Cells::Bools(values) => arguments.add(values),
                 Cells::Texts(values) => arguments.add(values),
                 Cells::MaybeTexts(values) => arguments.add(values),
                 Cells::Blobs(values) => arguments.add(values),
+                Cells::MaybeBlobs(values) => arguments.add(values),
                 Cells::Uuids(values) => arguments.add(values),
                 Cells::MaybeUuids(values) => arguments.add(values),
             }
@@ -146,11 +146,11 @@ impl Cells {
     fn len(&self) -> usize {
         match self {
             Self::Ints(values) => values.len(),
-            Self::MaybeInts(values) => values.len(),
             Self::Bools(values) => values.len(),
             Self::Texts(values) => values.len(),
             Self::MaybeTexts(values) => values.len(),
             Self::Blobs(values) => values.len(),
+            Self::MaybeBlobs(values) => values.len(),
             Self::Uuids(values) => values.len(),
             Self::MaybeUuids(values) => values.len(),
         }
@@ -159,11 +159,11 @@ impl Cells {
     fn reverse(&mut self) {
         match self {
             Self::Ints(values) => values.reverse(),
-            Self::MaybeInts(values) => values.reverse(),
             Self::Bools(values) => values.reverse(),
             Self::Texts(values) => values.reverse(),
             Self::MaybeTexts(values) => values.reverse(),
             Self::Blobs(values) => values.reverse(),
+            Self::MaybeBlobs(values) => values.reverse(),
             Self::Uuids(values) => values.reverse(),
             Self::MaybeUuids(values) => values.reverse(),
         }
@@ -172,11 +172,11 @@ impl Cells {
     fn pop_into(&mut self, arguments: &mut SqliteArguments) -> std::result::Result<(), sqlx::error::BoxDynError> {
         match self {
             Self::Ints(values) => arguments.add(values.pop()),
-            Self::MaybeInts(values) => arguments.add(values.pop().flatten()),
             Self::Bools(values) => arguments.add(values.pop()),
             Self::Texts(values) => arguments.add(values.pop()),
             Self::MaybeTexts(values) => arguments.add(values.pop().flatten()),
             Self::Blobs(values) => arguments.add(values.pop()),
+            Self::MaybeBlobs(values) => arguments.add(values.pop().flatten()),
             Self::Uuids(values) => arguments.add(values.pop()),
             Self::MaybeUuids(values) => arguments.add(values.pop().flatten()),
         }
@@ -184,10 +184,10 @@ impl Cells {
 
     const fn postgres_type(&self) -> &'static str {
         match self {
-            Self::Ints(_) | Self::MaybeInts(_) => "bigint[]",
+            Self::Ints(_) => "bigint[]",
             Self::Bools(_) => "boolean[]",
             Self::Texts(_) | Self::MaybeTexts(_) => "text[]",
-            Self::Blobs(_) => "bytea[]",
+            Self::Blobs(_) | Self::MaybeBlobs(_) => "bytea[]",
             Self::Uuids(_) | Self::MaybeUuids(_) => "uuid[]",
         }
     }

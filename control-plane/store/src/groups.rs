@@ -1,7 +1,5 @@
 //! Groups of an organization.
 
-use uuid::Uuid;
-
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
@@ -12,7 +10,7 @@ use crate::records::{GroupRow, Page, PageRequest};
 use crate::sql::{Row, sql};
 use crate::users::range;
 
-fn read(row: &mut Row) -> Result<GroupRow> {
+pub(crate) fn read(row: &mut Row) -> Result<GroupRow> {
     Ok(GroupRow {
         id: row.take()?,
         organization: row.take()?,
@@ -64,26 +62,6 @@ impl Store {
         .bind(organization)
         .bind(id);
         self.database.row(query, |mut row| read(&mut row)).await
-    }
-
-    /// The groups that a user or group is a direct member of, oldest first.
-    pub async fn groups_of(
-        &self,
-        organization: OrganizationId,
-        member: Uuid,
-        page: &PageRequest,
-    ) -> Result<Page<GroupRow>> {
-        let after: Option<GroupId> = page.cursor()?;
-        let query = sql("SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at \
-             FROM groups g JOIN (SELECT DISTINCT group_id FROM group_members \
-             WHERE organization_id = $1 AND member_id = $2 AND group_id > $3 ORDER BY group_id LIMIT $4) m \
-             ON m.group_id = g.id ORDER BY g.id")
-        .bind(organization)
-        .bind(member)
-        .bind(after.unwrap_or(GroupId::from_uuid(Uuid::nil())))
-        .bind(page.probe());
-        let found = self.database.rows(query, |mut row| read(&mut row)).await?;
-        Ok(Page::cut(found, page, |last| last.id.to_string()))
     }
 
     /// How many groups the organization has.

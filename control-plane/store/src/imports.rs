@@ -13,6 +13,7 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DirectoryId, OrganizationId};
 use crate::leases::fenced;
+use crate::members::member_hash;
 use crate::records::{AccountKind, ExternalKey, KnownAccount, Lease, MemberForm, NamedUser, NewAccount};
 use crate::sql::{named, sql};
 
@@ -96,7 +97,6 @@ impl Intake {
 
     /// Writes changed accounts, which are not missing any more.
     pub async fn update_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
-        self.forget_old_names(&accounts).await?;
         let update = Bulk::new(
             "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn_key, dn, unique_value, \
              attributes) AS ({rows}) UPDATE accounts SET hash = v.hash, identity = v.identity, \
@@ -131,7 +131,6 @@ impl Intake {
 
     /// Marks accounts missing since now, unless they are already. Returns how many it was news for.
     pub async fn mark_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
-        self.forget_names_of(accounts).await?;
         let update = Bulk::new(
             "UPDATE accounts SET missing_since = :1 \
              WHERE id {in} AND (organization_id = :2) IS TRUE AND (directory = :3) IS TRUE \
@@ -189,21 +188,6 @@ pub(crate) fn ids(accounts: &[AccountId]) -> Cells {
     Cells::Uuids(accounts.iter().map(|account| account.as_uuid()).collect())
 }
 
-/// The hash by which a group's member is found: of a DN or a unique value. The texts are compared as well.
-pub(crate) fn name_hash(name: &str) -> i64 {
-    let hash = blake3::hash(name.as_bytes());
-    hash.as_bytes().iter().take(8).fold(0, |sum, byte| sum << 8 | i64::from(*byte))
-}
-
-/// The hash of what groups of this form name an account by; in the unique form, groups are never members.
-pub(crate) fn member_hash(form: MemberForm, kind: AccountKind, dn_key: &str, unique: Option<&str>) -> Option<i64> {
-    match (form, kind) {
-        (MemberForm::Dn, _) => Some(name_hash(dn_key)),
-        (MemberForm::UniqueValue, AccountKind::User) => unique.map(name_hash),
-        (MemberForm::UniqueValue, AccountKind::Group) => None,
-    }
-}
-
 #[derive(Default)]
 struct AccountColumns {
     ids: Vec<Uuid>,
@@ -211,7 +195,7 @@ struct AccountColumns {
     keys: Vec<Vec<u8>>,
     hashes: Vec<Vec<u8>>,
     identities: Vec<Option<Uuid>>,
-    member_hashes: Vec<Option<i64>>,
+    member_hashes: Vec<Option<Vec<u8>>>,
     conflicts: Vec<Option<String>>,
     dn_keys: Vec<String>,
     dns: Vec<String>,
@@ -237,7 +221,8 @@ impl AccountColumns {
     }
 
     fn push(&mut self, account: NewAccount, form: MemberForm) {
-        self.member_hashes.push(member_hash(form, account.kind, &account.dn_key, account.unique_value.as_deref()));
+        let hash = member_hash(form, account.kind, &account.dn_key, account.unique_value.as_deref());
+        self.member_hashes.push(hash.map(Vec::from));
         self.ids.push(account.id.as_uuid());
         self.kinds.push(account.kind.code());
         self.keys.push(account.external_key.as_bytes().to_vec());
@@ -256,7 +241,7 @@ impl AccountColumns {
             .column(Cells::Blobs(self.keys))
             .column(Cells::Blobs(self.hashes))
             .column(Cells::MaybeUuids(self.identities))
-            .column(Cells::MaybeInts(self.member_hashes))
+            .column(Cells::MaybeBlobs(self.member_hashes))
             .column(Cells::MaybeTexts(self.conflicts))
             .column(Cells::Texts(self.dn_keys))
             .column(Cells::Texts(self.dns))

@@ -22,6 +22,7 @@ mod imports;
 mod jobs;
 mod leases;
 mod members;
+mod memberships;
 mod organizations;
 mod records;
 mod sql;

@@ -245,8 +245,7 @@ async fn organizations_never_see_each_other(database: TestDatabase) {
     let (person, team) = (theirs.person("anna"), theirs.team("staff"));
     theirs.import(std::slice::from_ref(&person), std::slice::from_ref(&team)).await;
     let mut tx = store.begin_intake(theirs.org(), foreign, at(0)).await.unwrap();
-    tx.replace_members(team.0.id, &[person.1.dn_key.clone(), "nobody".to_owned()]).await.unwrap();
-    tx.resolve_members(postern_store::MemberForm::Dn).await.unwrap();
+    tx.replace_members(vec![(team.0.id, vec![person.1.dn_key.clone(), "nobody".to_owned()])]).await.unwrap();
     tx.record_chunks(job, 1, vec![postern_store::StagedChunk::default()]).await.unwrap();
     let mut rival = account_of(AccountKind::User, "rival", None);
     rival.conflict = Some(fold("anna"));
@@ -320,7 +319,7 @@ async fn organizations_never_see_each_other(database: TestDatabase) {
     tx.update_accounts(vec![stolen.1]).await.unwrap();
     tx.mark_missing(&[person.1.id]).await.unwrap();
     assert!(matches!(tx.link_account(rival.id, GroupId::new().as_uuid()).await, Err(Error::NotFound { .. })));
-    let foreign_group = tx.replace_members(team.0.id, &[]).await;
+    let foreign_group = tx.replace_members(vec![(team.0.id, Vec::new())]).await;
     assert!(matches!(foreign_group, Err(Error::NotFound { .. })));
     assert_eq!(tx.users_by_name(&["anna".to_owned()]).await.unwrap(), []);
     tx.commit().await.unwrap();

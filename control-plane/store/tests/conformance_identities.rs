@@ -26,14 +26,15 @@ conformance! {
 
 async fn replace(world: &World, group: GroupId, keys: &[String]) -> u64 {
     let mut tx = world.store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
-    let changes = tx.replace_members(group, keys).await.unwrap();
+    let changes = tx.replace_members(vec![(group, keys.to_vec())]).await.unwrap();
     tx.commit().await.unwrap();
     changes
 }
 
 async fn resolve(world: &World, form: MemberForm) -> MemberStats {
     let mut tx = world.store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
-    let stats = tx.resolve_members(form).await.unwrap();
+    tx.set_member_form(form).await.unwrap();
+    let stats = tx.count_members().await.unwrap();
     tx.commit().await.unwrap();
     stats
 }

@@ -148,7 +148,7 @@ CREATE TABLE accounts (
     hash BYTEA NOT NULL,
     identity UUID,
     missing_since BIGINT,
-    member_hash BIGINT,
+    member_hash BYTEA,
     updated_at BIGINT NOT NULL,
     conflict TEXT,
     dn_key TEXT NOT NULL,
@@ -158,7 +158,7 @@ CREATE TABLE accounts (
     UNIQUE (directory, kind, external_key)
 );
 -- member_hash is the hash of what groups name the account by: its DN or its unique value.
-CREATE INDEX accounts_by_member_hash ON accounts (directory, member_hash) WHERE member_hash IS NOT NULL;
+CREATE INDEX accounts_by_member_hash ON accounts (directory, member_hash) WHERE identity IS NOT NULL;
 CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
 CREATE INDEX accounts_missing ON accounts (directory, kind, external_key) WHERE missing_since IS NOT NULL;
 CREATE INDEX accounts_in_conflict ON accounts (directory, id) WHERE conflict IS NOT NULL;
@@ -196,19 +196,25 @@ CREATE TABLE groups (
 );
 CREATE INDEX groups_by_display_name ON groups (organization_id, display_key, seq);
 
+-- The names by which groups name their members: a sorted JSON array of them in each row, and a group of many in many
+-- rows. Who is meant is found when somebody asks, by the hash of the name.
 CREATE TABLE group_members (
     organization_id UUID NOT NULL,
     directory BIGINT NOT NULL,
     group_id UUID NOT NULL,
-    member_key TEXT COLLATE "C" NOT NULL,
-    key_hash BIGINT NOT NULL,
-    member_kind BIGINT,
-    member_id UUID,
-    PRIMARY KEY (group_id, member_key)
+    first_name TEXT COLLATE "C" NOT NULL,
+    names TEXT NOT NULL,
+    PRIMARY KEY (group_id, first_name)
 );
-CREATE INDEX group_members_by_key ON group_members (directory, key_hash);
-CREATE INDEX group_members_of_member ON group_members (member_id, group_id) WHERE member_id IS NOT NULL;
-CREATE INDEX group_members_unresolved ON group_members (directory, group_id, member_key) WHERE member_id IS NULL;
+
+-- The other way round: which groups name somebody so. As many rows as there are memberships, hence short ones.
+CREATE TABLE member_names (
+    organization_id UUID NOT NULL,
+    directory BIGINT NOT NULL,
+    name_hash BYTEA NOT NULL,
+    group_id UUID NOT NULL,
+    PRIMARY KEY (directory, name_hash, group_id)
+);
 
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (

@@ -1,0 +1,156 @@
+//! Who is a member of what, for those who ask. A name means the account of that DN or unique value in its directory, one
+//! that is there before a missing one; what account that is, is looked up anew each time.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::groups;
+use crate::ids::{DirectoryId, GroupId, OrganizationId, UserId};
+use crate::members::{ROW_NAMES, name_hash, read_names};
+use crate::records::{AccountKind, GroupRow, Member, MemberIdentity, Page, PageRequest, UnresolvedMember};
+use crate::sql::sql;
+
+impl Store {
+    /// The members of a group, by name; every page costs the same.
+    pub async fn list_group_members(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        page: &PageRequest,
+    ) -> Result<Page<Member>> {
+        let after = page.after.as_deref().unwrap_or_default();
+        let rows = page.probe() / i64::try_from(ROW_NAMES).unwrap_or(i64::MAX) + 2;
+        let query = sql("SELECT directory, names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
+             AND first_name >= COALESCE((SELECT max(first_name) FROM group_members \
+             WHERE group_id = $2 AND first_name <= $3), '') ORDER BY first_name LIMIT $4")
+        .bind(organization)
+        .bind(group)
+        .bind(after)
+        .bind(rows);
+        let rows: Vec<(i64, Vec<String>)> =
+            self.database.rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await?;
+        let Some((directory, _)) = rows.first() else { return Ok(Page { items: Vec::new(), next: None }) };
+        let directory = *directory;
+        let names = rows.into_iter().flat_map(|(_, names)| names).filter(|name| name.as_str() > after);
+        let probe = usize::try_from(page.probe()).unwrap_or(usize::MAX);
+        let page = Page::cut(names.take(probe).collect(), page, String::clone);
+        let identities = self.identities(organization, directory, &page.items).await?;
+        Ok(page.map(|name| Member { identity: identities.get(&name_hash(&name)).cloned(), key: name }))
+    }
+
+    /// Who is meant by these names in a directory.
+    async fn identities(
+        &self,
+        organization: OrganizationId,
+        directory: i64,
+        names: &[String],
+    ) -> Result<HashMap<[u8; 16], MemberIdentity>> {
+        let query = Bulk::new(
+            "WITH v(name_hash) AS ({rows}) SELECT a.member_hash, a.kind, a.identity, a.missing_since IS NOT NULL \
+             FROM v {each}accounts a{where}a.directory = :1 AND a.member_hash = v.name_hash \
+             AND a.identity IS NOT NULL ORDER BY a.missing_since IS NOT NULL{end}",
+        );
+        let hashes = names.iter().map(|name| name_hash(name).to_vec()).collect();
+        let accounts: Vec<([u8; 16], AccountKind, Uuid, bool)> = self
+            .database
+            .bulk_rows(query.column(Cells::Blobs(hashes)).shared(directory), |mut row| {
+                Ok((row.take()?, AccountKind::from_code(row.take()?)?, row.take()?, row.take()?))
+            })
+            .await?;
+        let ids = |kind| {
+            let of_kind = accounts.iter().filter(move |(_, found, _, _)| *found == kind);
+            Cells::Uuids(of_kind.map(|(_, _, id, _)| *id).collect())
+        };
+        let query = Bulk::new(
+            "SELECT id, user_name, display_name FROM users WHERE id {in} AND (organization_id = :1) IS TRUE",
+        );
+        let users = self.database.bulk_rows(query.column(ids(AccountKind::User)).shared(organization), |mut row| {
+            let id: Uuid = row.take()?;
+            let (user_name, display_name) = (row.take()?, row.take()?);
+            Ok((id, MemberIdentity::User { id: UserId::from_uuid(id), user_name, display_name }))
+        });
+        let mut known: HashMap<Uuid, MemberIdentity> = users.await?.into_iter().collect();
+        let query =
+            Bulk::new("SELECT id, display_name FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE");
+        let groups = self.database.bulk_rows(query.column(ids(AccountKind::Group)).shared(organization), |mut row| {
+            let id: Uuid = row.take()?;
+            Ok((id, MemberIdentity::Group { id: GroupId::from_uuid(id), display_name: row.take()? }))
+        });
+        known.extend(groups.await?);
+        let mut meant: HashMap<[u8; 16], (bool, MemberIdentity)> = HashMap::new();
+        for (hash, _, id, missing) in accounts {
+            let Some(identity) = known.get(&id) else { continue };
+            let better = meant.get(&hash).is_none_or(|(other_missing, _)| *other_missing && !missing);
+            if better {
+                meant.insert(hash, (missing, identity.clone()));
+            }
+        }
+        Ok(meant.into_iter().map(|(hash, (_, identity))| (hash, identity)).collect())
+    }
+
+    /// The groups that a user or group is a direct member of, oldest first.
+    pub async fn groups_of(
+        &self,
+        organization: OrganizationId,
+        member: Uuid,
+        page: &PageRequest,
+    ) -> Result<Page<GroupRow>> {
+        let after: Option<GroupId> = page.cursor()?;
+        // A missing account lends its name to one that is there.
+        let query = sql("SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at \
+             FROM groups g JOIN (SELECT DISTINCT m.group_id FROM accounts a \
+             JOIN member_names m ON m.directory = a.directory AND m.name_hash = a.member_hash \
+             WHERE a.organization_id = $1 AND a.identity = $2 AND m.group_id > $3 \
+             AND (a.missing_since IS NULL OR NOT EXISTS (SELECT 1 FROM accounts b WHERE b.directory = a.directory \
+             AND b.member_hash = a.member_hash AND b.identity IS NOT NULL AND b.missing_since IS NULL)) \
+             ORDER BY m.group_id LIMIT $4) m ON m.group_id = g.id ORDER BY g.id")
+        .bind(organization)
+        .bind(member)
+        .bind(after.unwrap_or(GroupId::from_uuid(Uuid::nil())))
+        .bind(page.probe());
+        let found = self.database.rows(query, |mut row| groups::read(&mut row)).await?;
+        Ok(Page::cut(found, page, |last| last.id.to_string()))
+    }
+
+    /// Up to `limit` members of a directory's groups that are nobody known.
+    pub async fn unresolved_members(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        limit: u32,
+    ) -> Result<Vec<UnresolvedMember>> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
+        let query = sql("SELECT m.name_hash, m.group_id, g.display_name \
+             FROM member_names m JOIN groups g ON g.id = m.group_id \
+             WHERE m.directory = $1 AND m.organization_id = $2 AND NOT EXISTS (SELECT 1 FROM accounts a \
+             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) \
+             ORDER BY m.name_hash, m.group_id LIMIT $3")
+        .bind(seq)
+        .bind(organization)
+        .bind(limit);
+        let found: Vec<([u8; 16], GroupId, String)> =
+            self.database.rows(query, |mut row| Ok((row.take()?, row.take()?, row.take()?))).await?;
+        let mut unresolved = Vec::with_capacity(found.len());
+        let mut names: HashMap<GroupId, HashMap<[u8; 16], String>> = HashMap::new();
+        for (hash, group, group_name) in found {
+            if let std::collections::hash_map::Entry::Vacant(place) = names.entry(group) {
+                place.insert(self.names_by_hash(group).await?);
+            }
+            let name = names.get(&group).and_then(|names| names.get(&hash));
+            if let Some(key) = name.cloned() {
+                unresolved.push(UnresolvedMember { group, group_name, key });
+            }
+        }
+        Ok(unresolved)
+    }
+
+    async fn names_by_hash(&self, group: GroupId) -> Result<HashMap<[u8; 16], String>> {
+        let query = sql("SELECT names FROM group_members WHERE group_id = $1").bind(group);
+        let rows = self.database.rows(query, |mut row| read_names(&mut row)).await?;
+        Ok(rows.into_iter().flatten().map(|name| (name_hash(&name), name)).collect())
+    }
+}
