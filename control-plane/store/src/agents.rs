@@ -118,7 +118,7 @@ impl Store {
         }
         let mut tx = self.database.begin().await?;
         let update = Bulk::new(
-            "UPDATE agents SET last_seen_at = :1 WHERE id {in} AND (last_seen_at IS NULL OR last_seen_at < :1)",
+            "{update} agents SET last_seen_at = :1 WHERE id {in} AND (last_seen_at IS NULL OR last_seen_at < :1)",
         );
         // In one order everywhere, so that two replicas never wait for each other.
         let mut ids: Vec<_> = agents.iter().map(|agent| agent.as_uuid()).collect();

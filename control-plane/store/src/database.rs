@@ -125,10 +125,10 @@ impl Database {
                 };
                 connection.execute("BEGIN IMMEDIATE").await?;
                 let wakes = wakes.clone();
-                Tx { inner: Inner::Sqlite { slot, connection: Box::new(connection), wakes }, pending: Vec::new() }
+                Tx { inner: Inner::Sqlite { slot, connection: Box::new(connection), wakes }, failed: false, pending: Vec::new() }
             }
             Self::Postgres { pool } => {
-                Tx { inner: Inner::Postgres(Box::new(pool.begin().await?)), pending: Vec::new() }
+                Tx { inner: Inner::Postgres(Box::new(pool.begin().await?)), failed: false, pending: Vec::new() }
             }
         })
     }
@@ -163,6 +163,8 @@ impl Database {
 /// A transaction that writes. Nothing of it stays unless [`Tx::commit`] succeeds.
 pub(crate) struct Tx {
     inner: Inner,
+    /// A statement failed that `SQLite` answers by ending the transaction; another one would stand outside of any.
+    failed: bool,
     pending: Vec<Wake>,
 }
 
@@ -172,9 +174,17 @@ enum Inner {
 }
 
 impl Tx {
+    fn open(&mut self) -> Result<&mut Inner> {
+        if self.failed {
+            let over = "the transaction is over since one of its statements failed".to_owned();
+            return Err(Error::Other(sqlx::Error::Protocol(over)));
+        }
+        Ok(&mut self.inner)
+    }
+
     /// Carries a statement out and returns the number of rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
-        Ok(match &mut self.inner {
+        Ok(match self.open()? {
             Inner::Sqlite { connection, .. } => {
                 statement.for_sqlite()?.execute(connection.as_mut()).await?.rows_affected()
             }
@@ -184,7 +194,7 @@ impl Tx {
 
     /// All rows of a statement.
     pub(crate) async fn rows<T>(&mut self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
-        match &mut self.inner {
+        match self.open()? {
             Inner::Sqlite { connection, .. } => {
                 let rows = statement.for_sqlite()?.fetch_all(connection.as_mut()).await?;
                 rows.into_iter().map(Row::from).map(read).collect()
@@ -210,11 +220,17 @@ impl Tx {
         if bulk.is_empty() {
             return Ok(0);
         }
-        match &mut self.inner {
+        match self.open()? {
             Inner::Sqlite { connection, .. } => {
                 let mut changed = 0;
                 for query in bulk.for_sqlite()? {
-                    changed += query.execute(connection.as_mut()).await?.rows_affected();
+                    match query.execute(connection.as_mut()).await {
+                        Ok(done) => changed += done.rows_affected(),
+                        Err(error) => {
+                            self.failed = true;
+                            return Err(error.into());
+                        }
+                    }
                 }
                 Ok(changed)
             }
@@ -227,7 +243,7 @@ impl Tx {
         if bulk.is_empty() {
             return Ok(Vec::new());
         }
-        match &mut self.inner {
+        match self.open()? {
             Inner::Sqlite { connection, .. } => {
                 let mut found = Vec::new();
                 for query in bulk.for_sqlite()? {
@@ -254,6 +270,8 @@ impl Tx {
     /// Leaves everything as it was. Merely dropping a transaction does so too, at the price of its connection.
     pub(crate) async fn rollback(self) -> Result<()> {
         match self.inner {
+            // Over already: dropping the connection is all that is left.
+            Inner::Sqlite { .. } if self.failed => {}
             Inner::Sqlite { mut slot, mut connection, .. } => {
                 connection.execute("ROLLBACK").await?;
                 *slot = Some(*connection);
@@ -265,6 +283,7 @@ impl Tx {
 
     /// Makes everything durable.
     pub(crate) async fn commit(mut self) -> Result<()> {
+        self.open()?;
         let pending = std::mem::take(&mut self.pending);
         if let Inner::Postgres(_) = self.inner {
             for wake in &pending {

@@ -76,7 +76,7 @@ impl Intake {
     pub async fn insert_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
         let insert = Bulk::new(
             "WITH v(id, display_key, display_name, description, created_at, updated_at) AS ({rows}) \
-             INSERT INTO groups (id, organization_id, display_key, display_name, description, created_at, updated_at) \
+             {insert} groups (id, organization_id, display_key, display_name, description, created_at, updated_at) \
              SELECT v.id, :1, v.display_key, v.display_name, v.description, v.created_at, v.updated_at FROM v",
         );
         self.tx.bulk(group_columns(insert, groups).shared(self.organization)).await.map(|_| ())
@@ -86,7 +86,7 @@ impl Intake {
     pub async fn update_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
         let update = Bulk::new(
             "WITH v(id, display_key, display_name, description, created_at, updated_at) AS ({rows}) \
-             UPDATE groups SET display_key = v.display_key, display_name = v.display_name, \
+             {update} groups SET display_key = v.display_key, display_name = v.display_name, \
              description = v.description, updated_at = v.updated_at FROM v \
              WHERE groups.id = v.id AND (groups.organization_id = :1) IS TRUE",
         );

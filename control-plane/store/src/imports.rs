@@ -87,7 +87,7 @@ impl Intake {
     pub async fn insert_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         let insert = Bulk::new(
             "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn_key, dn, unique_value, \
-             attributes) AS ({rows}) INSERT INTO accounts (id, organization_id, directory, kind, external_key, hash, \
+             attributes) AS ({rows}) {insert} accounts (id, organization_id, directory, kind, external_key, hash, \
              identity, member_hash, updated_at, conflict, dn_key, dn, unique_value, attributes) \
              SELECT v.id, :1, :2, v.kind, v.external_key, v.hash, v.identity, v.member_hash, :3, v.conflict, \
              v.dn_key, v.dn, v.unique_value, v.attributes FROM v",
@@ -99,7 +99,7 @@ impl Intake {
     pub async fn update_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         let update = Bulk::new(
             "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn_key, dn, unique_value, \
-             attributes) AS ({rows}) UPDATE accounts SET hash = v.hash, identity = v.identity, \
+             attributes) AS ({rows}) {update} accounts SET hash = v.hash, identity = v.identity, \
              member_hash = v.member_hash, updated_at = :3, conflict = v.conflict, dn_key = v.dn_key, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
@@ -118,7 +118,7 @@ impl Intake {
     /// Accounts that are back though nothing else about them changed: not missing any more.
     pub async fn clear_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
-            "UPDATE accounts SET missing_since = NULL, updated_at = :1 \
+            "{update} accounts SET missing_since = NULL, updated_at = :1 \
              WHERE id {in} AND (organization_id = :2) IS TRUE AND (directory = :3) IS TRUE \
              AND missing_since IS NOT NULL",
         )
@@ -132,7 +132,7 @@ impl Intake {
     /// Marks accounts missing since now, unless they are already. Returns how many it was news for.
     pub async fn mark_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
-            "UPDATE accounts SET missing_since = :1 \
+            "{update} accounts SET missing_since = :1 \
              WHERE id {in} AND (organization_id = :2) IS TRUE AND (directory = :3) IS TRUE \
              AND missing_since IS NULL",
         )

@@ -22,7 +22,7 @@ impl Store {
         // In one order everywhere, so that two replicas never wait for each other.
         leases.sort_unstable_by_key(|lease| lease.job);
         let update = Bulk::new(
-            "WITH v(id, attempt, owner) AS ({rows}) UPDATE jobs SET lease_until = :1 FROM v \
+            "WITH v(id, attempt, owner) AS ({rows}) {update} jobs SET lease_until = :1 FROM v \
              WHERE jobs.id = v.id AND jobs.attempt = v.attempt AND jobs.owner = v.owner AND jobs.state = 'running' \
              RETURNING jobs.id",
         )

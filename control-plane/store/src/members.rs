@@ -104,7 +104,7 @@ impl Intake {
             after = *last;
             let (seqs, hashes) = rows.into_iter().unzip();
             let update = Bulk::new(
-                "WITH v(seq, member_hash) AS ({rows}) UPDATE accounts SET member_hash = v.member_hash FROM v \
+                "WITH v(seq, member_hash) AS ({rows}) {update} accounts SET member_hash = v.member_hash FROM v \
                  WHERE accounts.seq = v.seq",
             );
             self.tx.bulk(update.column(Cells::Ints(seqs)).column(Cells::MaybeBlobs(hashes))).await?;
@@ -156,7 +156,7 @@ impl Intake {
         self.tx.bulk(delete.shared(self.organization).shared(self.directory)).await?;
         let insert = Bulk::new(
             "WITH v(group_id, first_name, names) AS ({rows}) \
-             INSERT INTO group_members (organization_id, directory, group_id, first_name, names) \
+             {insert} group_members (organization_id, directory, group_id, first_name, names) \
              SELECT :1, :2, v.group_id, v.first_name, v.names FROM v",
         );
         let groups = rows.iter().map(|(group, _, _)| group.as_uuid()).collect();
@@ -173,7 +173,7 @@ impl Intake {
         self.tx.bulk(pairs(delete, removed).shared(self.directory)).await?;
         let insert = Bulk::new(
             "WITH v(name_hash, group_id) AS ({rows}) \
-             INSERT INTO member_names (organization_id, directory, name_hash, group_id) \
+             {insert} member_names (organization_id, directory, name_hash, group_id) \
              SELECT :1, :2, v.name_hash, v.group_id FROM v",
         );
         self.tx.bulk(pairs(insert, added).shared(self.organization).shared(self.directory)).await?;

@@ -166,7 +166,7 @@ impl Intake {
         let insert = Bulk::new(
             "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
              active, created_at, updated_at, attributes) AS ({rows}) \
-             INSERT INTO users (id, organization_id, name_key, display_key, email_key, user_name, given_name, \
+             {insert} users (id, organization_id, name_key, display_key, email_key, user_name, given_name, \
              family_name, display_name, email, active, created_at, updated_at, attributes) \
              SELECT v.id, :1, v.name_key, v.display_key, v.email_key, v.user_name, v.given_name, v.family_name, \
              v.display_name, v.email, v.active, v.created_at, v.updated_at, v.attributes FROM v",
@@ -179,7 +179,7 @@ impl Intake {
         let update = Bulk::new(
             "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
              active, created_at, updated_at, attributes) AS ({rows}) \
-             UPDATE users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
+             {update} users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
              user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
              display_name = v.display_name, email = v.email, active = v.active, updated_at = v.updated_at, \
              attributes = v.attributes FROM v WHERE users.id = v.id AND (users.organization_id = :1) IS TRUE",

@@ -220,8 +220,15 @@ async fn one_external_id_has_one_account(database: TestDatabase) {
     world.import(std::slice::from_ref(&person), &[]).await;
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
     let twin = account_of(AccountKind::User, "anna", None);
+    let spare = world.person("bert");
+    tx.insert_users(vec![spare.0.clone()]).await.unwrap();
     assert!(matches!(tx.insert_accounts(vec![twin.clone()]).await, Err(Error::Conflict { .. })));
-    drop(tx);
+    // The transaction is over: nothing more is taken, and nothing of it stays.
+    assert!(tx.insert_accounts(vec![spare.1.clone()]).await.is_err());
+    assert!(tx.users_by_name(&["bert".to_owned()]).await.is_err());
+    let _ = tx.commit().await;
+    assert_eq!(store.get_user(world.org(), spare.0.id).await.unwrap(), None);
+    assert_eq!(store.get_account(world.org(), spare.1.id).await.unwrap(), None);
     // In another directory it is another account.
     let other = World::new(store, "two").await;
     other.import(&[other.person("anna")], &[]).await;
