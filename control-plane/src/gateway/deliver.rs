@@ -28,9 +28,13 @@ pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
 /// Time for the first message.
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 /// Decided chunks that wait for the transaction before them.
-const WAITING: usize = 10;
-/// Entries in one transaction.
-const TRANSACTION_ENTRIES: u64 = 5_000;
+const WAITING: usize = 20;
+/// Entries in one transaction. Each writes the pages of all indexes anew, so few large ones are far cheaper than many.
+const TRANSACTION_ENTRIES: u64 = 10_000;
+/// Chunks in one transaction: fewer than an agent has under way, or both would wait for each other.
+const TRANSACTION_CHUNKS: usize = 20;
+/// How long a transaction that is not full yet waits for another chunk.
+const GATHER_PATIENCE: Duration = Duration::from_millis(50);
 /// Acknowledgements that wait to be sent.
 const ANSWERS: usize = 16;
 
@@ -248,17 +252,17 @@ impl Writer<'_> {
         let mut entries = first.entries();
         let mut chunks = vec![first];
         let mut ahead = None;
-        while entries < TRANSACTION_ENTRIES {
-            match queue.try_recv() {
-                Ok(Item::Chunk(chunk)) => {
+        while entries < TRANSACTION_ENTRIES && chunks.len() < TRANSACTION_CHUNKS {
+            match tokio::time::timeout(GATHER_PATIENCE, queue.recv()).await {
+                Ok(Some(Item::Chunk(chunk))) => {
                     entries += chunk.entries();
                     chunks.push(*chunk);
                 }
-                Ok(other) => {
+                Ok(Some(other)) => {
                     ahead = Some(other);
                     break;
                 }
-                Err(_) => break,
+                Ok(None) | Err(_) => break,
             }
         }
         let count = chunks.len() as u64;
