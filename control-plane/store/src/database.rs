@@ -125,7 +125,11 @@ impl Database {
                 };
                 connection.execute("BEGIN IMMEDIATE").await?;
                 let wakes = wakes.clone();
-                Tx { inner: Inner::Sqlite { slot, connection: Box::new(connection), wakes }, failed: false, pending: Vec::new() }
+                Tx {
+                    inner: Inner::Sqlite { slot, connection: Box::new(connection), wakes },
+                    failed: false,
+                    pending: Vec::new(),
+                }
             }
             Self::Postgres { pool } => {
                 Tx { inner: Inner::Postgres(Box::new(pool.begin().await?)), failed: false, pending: Vec::new() }

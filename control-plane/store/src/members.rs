@@ -24,12 +24,7 @@ pub(crate) fn name_hash(name: &str) -> [u8; 16] {
 }
 
 /// The hash of what groups of this form name an account by; in the unique form, groups are never members.
-pub(crate) fn member_hash(
-    form: MemberForm,
-    kind: AccountKind,
-    dn_key: &str,
-    unique: Option<&str>,
-) -> Option<[u8; 16]> {
+pub(crate) fn member_hash(form: MemberForm, kind: AccountKind, dn_key: &str, unique: Option<&str>) -> Option<[u8; 16]> {
     match (form, kind) {
         (MemberForm::Dn, _) => Some(name_hash(dn_key)),
         (MemberForm::UniqueValue, AccountKind::User) => unique.map(name_hash),

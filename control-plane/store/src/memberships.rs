@@ -65,17 +65,15 @@ impl Store {
             let of_kind = accounts.iter().filter(move |(_, found, _, _)| *found == kind);
             Cells::Uuids(of_kind.map(|(_, _, id, _)| *id).collect())
         };
-        let query = Bulk::new(
-            "SELECT id, user_name, display_name FROM users WHERE id {in} AND (organization_id = :1) IS TRUE",
-        );
+        let query =
+            Bulk::new("SELECT id, user_name, display_name FROM users WHERE id {in} AND (organization_id = :1) IS TRUE");
         let users = self.database.bulk_rows(query.column(ids(AccountKind::User)).shared(organization), |mut row| {
             let id: Uuid = row.take()?;
             let (user_name, display_name) = (row.take()?, row.take()?);
             Ok((id, MemberIdentity::User { id: UserId::from_uuid(id), user_name, display_name }))
         });
         let mut known: HashMap<Uuid, MemberIdentity> = users.await?.into_iter().collect();
-        let query =
-            Bulk::new("SELECT id, display_name FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE");
+        let query = Bulk::new("SELECT id, display_name FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE");
         let groups = self.database.bulk_rows(query.column(ids(AccountKind::Group)).shared(organization), |mut row| {
             let id: Uuid = row.take()?;
             Ok((id, MemberIdentity::Group { id: GroupId::from_uuid(id), display_name: row.take()? }))

@@ -15,14 +15,17 @@ use crate::sql::{Row, Statement, sql};
 /// Sorts after every text that starts alike.
 pub(crate) const LAST: char = '\u{10FFFF}';
 
-/// The columns that [`read`] reads.
+/// The columns that [`read`] reads, and the seq.
+macro_rules! columns {
+    () => {
+        "id, organization_id, user_name, name_key, given_name, family_name, display_name, email, active, attributes, \
+         created_at, updated_at, seq"
+    };
+}
+
 macro_rules! select_users {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, organization_id, user_name, name_key, given_name, family_name, display_name, email, active, ",
-            "attributes, created_at, updated_at, seq FROM users WHERE organization_id = $1 ",
-            $rest
-        )
+        concat!("SELECT ", columns!(), " FROM users WHERE organization_id = $1 ", $rest)
     };
 }
 
@@ -44,12 +47,25 @@ fn read(row: &mut Row) -> Result<UserRow> {
 }
 
 /// A search goes through three indexes one after the other, each a range of its own; a user is found in the first
-/// that matches. So a page costs the same wherever it is.
+/// that matches. So a page costs the same wherever it is. Most addresses begin with the user's name: those stand in no
+/// index of addresses, which would be the largest of all, and are found by the name in a last step of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Name,
     DisplayName,
     Email,
+}
+
+/// The place of that last step behind the stages.
+const OWN_ADDRESS: usize = Stage::ALL.len();
+/// An address has one @; a few more are looked at, in case that names have some.
+const ATS: usize = 8;
+
+/// The key by which an address is sought, unless the user's name leads to it.
+fn email_key(name_key: &str, email: &str) -> Option<String> {
+    let key = fold(email);
+    let named = key.strip_prefix(name_key).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
+    (!named).then_some(key)
 }
 
 impl Stage {
@@ -124,10 +140,42 @@ impl Store {
             let read = |mut row: Row| Ok((read(&mut row)?, row.take::<i64>()?, place));
             found.extend(self.database.rows(query, read).await?);
         }
+        let wanted = usize::try_from(page.probe()).unwrap_or(usize::MAX).saturating_sub(found.len());
+        let after = (cursor.stage == OWN_ADDRESS).then_some(cursor.key.as_str());
+        let own = self.by_own_address(organization, &prefix, after).await?;
+        found.extend(own.into_iter().take(wanted).map(|(user, seq)| (user, seq, OWN_ADDRESS)));
         let cursor = |(user, seq, place): &(UserRow, i64, usize)| {
-            format!("{place} {seq} {}", stages.get(*place).map_or(String::new(), |stage| stage.key(user)))
+            format!(
+                "{place} {seq} {}",
+                Stage::ALL.get(*place).map_or_else(|| user.name_key.clone(), |stage| stage.key(user))
+            )
         };
         Ok(Page::cut(found, page, cursor).map(|(user, _, _)| user))
+    }
+
+    /// Users whose address is their name, an @, and more, and starts with the prefix; by name, those after this one.
+    async fn by_own_address(
+        &self,
+        organization: OrganizationId,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<(UserRow, i64)>> {
+        let names = prefix.match_indices('@').take(ATS).map(|(at, _)| prefix[..at].to_owned()).collect();
+        let query = Bulk::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE name_key {in} AND organization_id = :1 AND email_key IS NULL AND email IS NOT NULL"
+        ));
+        let read = |mut row: Row| Ok((read(&mut row)?, row.take::<i64>()?));
+        let mut found = self.database.bulk_rows(query.column(Cells::Texts(names)).shared(organization), read).await?;
+        found.retain(|(user, _)| {
+            let starts = |text: &Option<String>| text.as_deref().is_some_and(|text| fold(text).starts_with(prefix));
+            starts(&user.email)
+                && !starts(&user.display_name)
+                && after.is_none_or(|after| user.name_key.as_str() > after)
+        });
+        found.sort_by(|(one, _), (other, _)| one.name_key.cmp(&other.name_key));
+        Ok(found)
     }
 
     /// One user.
@@ -192,7 +240,7 @@ fn user_columns(bulk: Bulk, users: Vec<UserRow>) -> Bulk {
     let folded = |text: Option<&String>| text.map(|text| fold(text));
     let ids = users.iter().map(|user| user.id.as_uuid()).collect();
     let display_keys = users.iter().map(|user| folded(user.display_name.as_ref())).collect();
-    let email_keys = users.iter().map(|user| folded(user.email.as_ref())).collect();
+    let email_keys = users.iter().map(|user| email_key(&user.name_key, user.email.as_deref()?)).collect();
     let active = users.iter().map(|user| user.active).collect();
     let created = users.iter().map(|user| user.created_at.as_millisecond()).collect();
     let updated = users.iter().map(|user| user.updated_at.as_millisecond()).collect();

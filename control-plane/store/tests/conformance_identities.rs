@@ -74,6 +74,20 @@ async fn users_are_sought_by_prefix_in_three_ways(database: TestDatabase) {
     assert_eq!(found("ä_").await, [] as [&str; 0]);
     assert_eq!(found("dora").await, ["dora"]);
     assert_eq!(found("").await.len(), 4);
+    // An address that begins with the user's name is found by as much of it as is typed.
+    for query in ["dora2", "DORA2@", "dora2@corp.ex", "dora2@corp.example"] {
+        assert_eq!(found(query).await, [] as [&str; 0], "{query}");
+    }
+    let mut dora = world.person("dora2");
+    dora.0.email = Some("Dora2@Corp.example".to_owned());
+    let mut address = world.person("emil@corp.example");
+    address.0.email = Some("Emil@corp.example".to_owned());
+    world.import(&[dora, address], &[]).await;
+    for query in ["dora2", "DORA2@", "dora2@corp.ex", "dora2@corp.example"] {
+        assert_eq!(found(query).await, ["dora2"], "{query}");
+    }
+    assert_eq!(found("dora2@other").await, [] as [&str; 0]);
+    assert_eq!(found("emil@co").await, ["emil@corp.example"], "once, and by its name");
     assert_eq!(store.find_user(world.org(), "äRMEL").await.unwrap().unwrap().id, people[0].0.id);
 }
 

@@ -182,6 +182,7 @@ CREATE TABLE users (
     UNIQUE (organization_id, name_key)
 ) STRICT;
 CREATE INDEX users_by_display_name ON users (organization_id, display_key, seq) WHERE display_key IS NOT NULL;
+-- email_key is NULL where the address begins with the name, by which it is found then.
 CREATE INDEX users_by_email ON users (organization_id, email_key, seq) WHERE email_key IS NOT NULL;
 
 CREATE TABLE groups (
