@@ -2,6 +2,7 @@
 //! with the server's code.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -158,12 +159,22 @@ struct Page<T> {
     next_cursor: Option<String>,
 }
 
+fn client() -> reqwest::ClientBuilder {
+    // Whoever installed one first is fine.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30))
+}
+
 impl Api {
     /// A client for the server at `url` with an API token.
     pub fn new(url: &str, token: &str) -> Result<Self> {
-        // Whoever installed one first is fine.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        Ok(Self { client: client().build()?, url: url.to_owned(), token: token.to_owned() })
+    }
+
+    /// The same for a server whose certificate comes from this authority (PEM), which alone is trusted.
+    pub fn trusting(url: &str, token: &str, ca_file: &Path) -> Result<Self> {
+        let pem = std::fs::read(ca_file).with_context(|| format!("cannot read {}", ca_file.display()))?;
+        let client = client().tls_certs_only([reqwest::Certificate::from_pem(&pem)?]).build()?;
         Ok(Self { client, url: url.to_owned(), token: token.to_owned() })
     }
 
@@ -261,6 +272,14 @@ impl Api {
     /// A job as it stands.
     pub async fn job(&self, id: &str) -> Result<Job> {
         Ok(serde_json::from_value(self.get(&format!("/api/v1/jobs/{id}")).await?)?)
+    }
+
+    /// Follows a job's events until the stream ends, and returns the job as each of them told it.
+    pub async fn follow(&self, id: &str) -> Result<Vec<Job>> {
+        let request = self.client.get(format!("{}/api/v1/jobs/{id}/events", self.url)).bearer_auth(&self.token);
+        let stream = request.timeout(Duration::from_mins(2)).send().await?.error_for_status()?.text().await?;
+        let told = stream.lines().filter_map(|line| line.strip_prefix("data:"));
+        told.map(|job| serde_json::from_str(job).with_context(|| format!("an event that is no job: {job}"))).collect()
     }
 
     /// Waits until a job is over (succeeded, failed, canceled or held), through outages of the control plane.

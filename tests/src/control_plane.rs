@@ -24,8 +24,21 @@ pub struct Options {
     pub public_address: Option<SocketAddr>,
     /// Where its data is; none: a folder of the stage.
     pub data_dir: Option<PathBuf>,
+    /// The API's certificate; none: plain HTTP on loopback.
+    pub api_tls: Option<ApiTls>,
     /// Further settings, as `POSTERN__…` environment variables.
     pub settings: Vec<(String, String)>,
+}
+
+/// A certificate for the API.
+#[derive(Clone, Debug)]
+pub struct ApiTls {
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+    /// The authority that clients trust for it, PEM.
+    pub ca_file: PathBuf,
 }
 
 impl Options {
@@ -37,6 +50,7 @@ impl Options {
             database_url: None,
             public_address: None,
             data_dir: None,
+            api_tls: None,
             settings: vec![("POSTERN__LEASE_SECS".to_owned(), "3".to_owned())],
         })
     }
@@ -74,7 +88,21 @@ impl ControlPlane {
 
     /// Base URL of its REST interface.
     pub fn url(&self) -> String {
-        format!("http://{}", self.api_port.address())
+        let scheme = if self.options.api_tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.api_address())
+    }
+
+    /// Where its REST interface listens.
+    pub fn api_address(&self) -> SocketAddr {
+        self.api_port.address()
+    }
+
+    /// A client of its REST interface, which trusts the API's certificate where it has one.
+    pub fn client(&self, token: &str) -> Result<Api> {
+        match &self.options.api_tls {
+            Some(tls) => Api::trusting(&self.url(), token, &tls.ca_file),
+            None => Api::new(&self.url(), token),
+        }
     }
 
     /// Where its gateway listens.
@@ -107,12 +135,16 @@ impl ControlPlane {
         let printed = create.success().await?;
         let token = printed.lines().last().context("no token printed")?.trim();
         ensure!(!token.is_empty() && !token.contains(' '), "the last line is no token: {printed}");
-        Api::new(&self.url(), token)
+        self.client(token)
     }
 
     /// The command line of the same program, with the server and a token in its environment.
     pub fn command_line(&self, api: &Api) -> Launch {
         let program = Launch::new("postern", &self.options.binaries.postern);
+        let program = match &self.options.api_tls {
+            Some(tls) => program.env("POSTERN_CA_FILE", &tls.ca_file),
+            None => program,
+        };
         program.env("POSTERN_URL", self.url()).env("POSTERN_TOKEN", api.token()).env("HOME", &self.data_dir)
     }
 
@@ -143,11 +175,14 @@ impl ControlPlane {
         let public = self.options.public_address.unwrap_or_else(|| self.gateway_address());
         let mut serve = Launch::new("control-plane", &self.options.binaries.postern).arg("serve");
         serve = serve.arg("--data-dir").arg(&self.data_dir);
-        serve = serve.args(["--listen", &self.api_port.address().to_string()]);
+        serve = serve.args(["--listen", &self.api_address().to_string()]);
         serve = serve.args(["--gateway-listen", &self.gateway_address().to_string()]);
         serve = serve.args(["--gateway-public-address", &public.to_string()]);
         if let Some(url) = &self.options.database_url {
             serve = serve.args(["--database-url", url]);
+        }
+        if let Some(tls) = &self.options.api_tls {
+            serve = serve.arg("--tls-cert").arg(&tls.certificate).arg("--tls-key").arg(&tls.key);
         }
         for (name, value) in &self.options.settings {
             serve = serve.env(name, value);
@@ -166,7 +201,7 @@ impl ControlPlane {
 
     /// Waits until `/readyz` says so.
     pub async fn ready(&self) -> Result<()> {
-        let api = Api::new(&self.url(), "")?;
+        let api = self.client("")?;
         wait::until_true("the control plane is ready", Duration::from_mins(1), || async {
             api.get("/readyz").await.map(|_| true)
         })

@@ -42,6 +42,7 @@ pub(crate) fn options(binaries: &Binaries, database_url: Option<String>) -> cont
         database_url,
         public_address: None,
         data_dir: None,
+        api_tls: None,
         settings: Vec::new(),
     }
 }

@@ -129,13 +129,7 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = request.send().await.map_err(|source| {
-            if source.is_connect() {
-                Error::Unreachable { url: self.base.to_string(), source }
-            } else {
-                Error::Request { url: self.base.to_string(), source: source.without_url() }
-            }
-        })?;
+        let response = request.send().await.map_err(|source| unanswered(self.base.to_string(), source))?;
         if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
     }
 }
@@ -154,6 +148,24 @@ fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// Why a request got no answer at all.
+fn unanswered(url: String, source: reqwest::Error) -> Error {
+    match tls_failure(&source) {
+        Some(rustls::Error::InvalidCertificate(reason)) => Error::Untrusted { url, reason: reason.clone() },
+        Some(failure) => Error::NoTls { url, source: failure.clone() },
+        None if source.is_connect() => Error::Unreachable { url, source },
+        None => Error::Request { url, source: source.without_url() },
+    }
+}
+
+/// The TLS library's own error, which travels inside of others.
+fn tls_failure<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    // An I/O error names as its source not what it holds, but the source of that.
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let inside = inside.map(|inside| inside as &(dyn std::error::Error + 'static));
+    error.downcast_ref().or_else(|| tls_failure(inside.or_else(|| error.source())?))
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
@@ -182,6 +194,14 @@ mod tests {
         for bad in ["postern.example.com", "ftp://x", "https://user@x", "https://x/?a=b", ""] {
             assert!(parse_url(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_failure_of_tls_is_found_however_deep_it_is() {
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let nested = std::io::Error::other(std::io::Error::other(unknown.clone()));
+        assert_eq!(tls_failure(&nested), Some(&unknown));
+        assert_eq!(tls_failure(&std::io::Error::other("refused")), None);
     }
 
     #[test]

@@ -23,6 +23,26 @@ pub(super) enum Error {
         #[source]
         source: reqwest::Error,
     },
+    /// Its certificate is not one that this machine trusts for that name.
+    #[error(
+        "the certificate of {url} is not trusted: {reason}. Name the authority that issued it with --ca-file or \
+         POSTERN_CA_FILE, and the control plane by a name that the certificate carries"
+    )]
+    Untrusted {
+        /// The control plane's address.
+        url: String,
+        /// What is wrong with it, in the TLS library's words.
+        reason: rustls::CertificateError,
+    },
+    /// No TLS came about.
+    #[error("no TLS with {url}; where the API is served without TLS, on loopback, its address begins with http://")]
+    NoTls {
+        /// The control plane's address.
+        url: String,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
     /// The line broke, or what came is no answer.
     #[error("the request to {url} failed")]
     Request {
