@@ -1,5 +1,6 @@
 //! The real agent: `postern-agent`, enrolled and configured in a folder of its own.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -51,6 +52,8 @@ pub struct DirectorySettings {
     pub bind_dn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bind_password_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind_password_credential: Option<String>,
     pub page_size: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id_attribute: Option<String>,
@@ -96,6 +99,7 @@ impl DirectorySettings {
             client_key_file: None,
             bind_dn: Some(Slapd::reader_dn()),
             bind_password_file: Some(folder.join(format!("{name}.secret"))),
+            bind_password_credential: None,
             page_size: 100,
             external_id_attribute: None,
             users: UsersSettings {
@@ -127,6 +131,7 @@ impl DirectorySettings {
             client_key_file: None,
             bind_dn: Some(samba::ADMIN.to_owned()),
             bind_password_file: Some(folder.join(format!("{name}.secret"))),
+            bind_password_credential: None,
             page_size: 500,
             external_id_attribute: None,
             users: UsersSettings {
@@ -158,13 +163,15 @@ impl DirectorySettings {
 pub struct Agent {
     binaries: Binaries,
     folder: PathBuf,
+    environment: Vec<(String, OsString)>,
     process: Option<Process>,
 }
 
 impl Agent {
     /// An agent that is configured and not enrolled.
     pub fn configured(stage: &Stage, binaries: &Binaries, settings: &Settings) -> Result<Self> {
-        let agent = Self { binaries: binaries.clone(), folder: stage.folder("agent")?, process: None };
+        let folder = stage.folder("agent")?;
+        let agent = Self { binaries: binaries.clone(), folder, environment: Vec::new(), process: None };
         std::fs::create_dir(agent.state_dir())?;
         agent.configure(settings)?;
         Ok(agent)
@@ -190,9 +197,17 @@ impl Agent {
         write_private(&self.config_file(), toml::to_string(settings)?.as_bytes())
     }
 
+    /// Sets an environment variable for everything that is started from now on.
+    pub fn set_env(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        self.environment.push((name.to_owned(), value.as_ref().to_owned()));
+    }
+
     /// A command of the program, with its configuration and state.
     pub fn command(&self, name: &str) -> Launch {
-        let program = Launch::new("agent", &self.binaries.agent).arg(name);
+        let mut program = Launch::new("agent", &self.binaries.agent).arg(name);
+        for (name, value) in &self.environment {
+            program = program.env(name, value);
+        }
         program.arg("--config").arg(self.config_file()).arg("--state-dir").arg(self.state_dir())
     }
 
