@@ -56,7 +56,7 @@ pub struct DirectoryView {
     pub display_name: String,
     /// What kind of server it is.
     pub flavour: Flavour,
-    /// No new job may use it.
+    /// No job may use it: new ones are refused, and those under way have ended with the error `disabled`.
     pub disabled: bool,
     /// An import that would mark more than this share of the accounts missing is held, percent.
     pub missing_threshold_percent: u32,
@@ -92,7 +92,8 @@ pub struct DirectoryPatch {
     /// What people call it, 1 to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// No new job may use it.
+    /// No job may use it: new ones are refused, and those under way end with the error `disabled`, without marking
+    /// anybody missing. A held one stays, and can be approved once the directory is enabled again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
     /// Hold an import that would mark more than this share of the accounts missing, percent, 0 to 100.

@@ -35,12 +35,12 @@ pub(super) enum Command {
         #[arg(long)]
         minimum: Option<u32>,
     },
-    /// Start no new jobs on a directory
+    /// Start no new jobs on a directory, and end those under way
     Disable {
         /// Name or id of the directory
         directory: String,
     },
-    /// Allow new jobs on a directory again
+    /// Allow jobs on a directory again
     Enable {
         /// Name or id of the directory
         directory: String,

@@ -34,6 +34,12 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
             Failure::new("deleted", "The directory was deleted.", "Announce it again by restarting its agent.");
         return dispatcher.fail(job.id, attempt, failure.to_json()).await;
     };
+    let begun = dispatcher.running.change(job.id, attempt, |entry| entry.progress.missing_planned.is_some());
+    if directory.disabled && begun == Some(false) {
+        // Whoever disables a directory wants nothing concluded from it any more, least of all that somebody is gone.
+        // Only a commit that had begun to mark people before it was interrupted goes on to its end.
+        return dispatcher.fail(job.id, attempt, Failure::disabled().to_json()).await;
+    }
     let commit = Commit { dispatcher, job, directory };
     let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
     let mut missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt).await?;

@@ -128,6 +128,9 @@ impl Dispatcher {
                 for job in self.store.expire_overdue(&overdue().to_json(), &behind().to_json(), now).await? {
                     tracing::info!(job = %job.id, "jobs.deadline_passed");
                 }
+                for job in self.store.fail_disabled(&Failure::disabled().to_json(), now).await? {
+                    tracing::info!(job = %job.id, "jobs.directory_disabled");
+                }
                 let reachable = self.reach.directories();
                 self.claim(&reachable, now).await?;
                 self.claim_proven(now).await?;
@@ -176,6 +179,10 @@ impl Dispatcher {
             }
         };
         let directory = self.store.get_directory(job.organization, job.directory).await?;
+        if directory.as_ref().is_some_and(|directory| directory.disabled) {
+            self.running.insert(Entry::new(job, None, None));
+            return self.fail(id, attempt, Failure::disabled().to_json()).await;
+        }
         let (Some(directory), Some(route)) = (directory, self.choose(job.directory, attempt)) else {
             // The agent left between the look and the claim.
             return self.hand_back(&job, NO_AGENT, now).await;

@@ -73,6 +73,15 @@ impl Failure {
         }
     }
 
+    /// An administrator has disabled the job's directory.
+    pub fn disabled() -> Self {
+        Self::new(
+            "disabled",
+            "The directory was disabled before the job was done. Nobody was marked missing.",
+            "Enable the directory (postern directories enable NAME), then start the job again.",
+        )
+    }
+
     /// The same, but worth another try.
     #[must_use]
     pub fn retryable(mut self) -> Self {

@@ -14,6 +14,7 @@ mod compare;
 mod database;
 mod dialect;
 mod directories;
+mod disabled;
 mod enrollment_tokens;
 mod error;
 mod groups;

@@ -16,6 +16,7 @@ conformance! {
     every_event_does_what_the_table_says_in_every_state,
     a_key_makes_one_job,
     a_disabled_directory_takes_no_jobs,
+    a_disabled_directory_ends_what_is_not_proven,
     jobs_are_listed_newest_first,
     a_lease_fences_out_whoever_lost_it,
     a_dead_replicas_job_is_taken_over,
@@ -123,6 +124,26 @@ async fn a_disabled_directory_takes_no_jobs(database: TestDatabase) {
     database.store.update_directory(world.org(), world.directory.id, change).await.unwrap();
     let refused = database.store.create_job(world.job(JobKind::Import), at(0)).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })));
+}
+
+async fn a_disabled_directory_ends_what_is_not_proven(database: TestDatabase) {
+    let (store, error) = (&database.store, json!({"code": "disabled"}));
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    let (running, lease) = bring(&world, JobState::Running).await;
+    let (queued, elsewhere) = (world.create(JobKind::Import).await, other.create(JobKind::Import).await);
+    assert_eq!(store.disabled_running(lease.owner).await.unwrap(), []);
+    assert_eq!(store.fail_disabled(&error, at(5)).await.unwrap(), []);
+    let change = postern_store::DirectoryChange { disabled: Some(true), ..Default::default() };
+    store.update_directory(world.org(), world.directory.id, change).await.unwrap();
+    let ended = store.fail_disabled(&error, at(5)).await.unwrap();
+    assert_eq!(ended.iter().map(|job| job.id).collect::<Vec<_>>(), [queued.id]);
+    assert_eq!((ended[0].state, ended[0].finished_at), (JobState::Failed, Some(at(5))));
+    assert_eq!(ended[0].error, Some(error));
+    assert_eq!(store.get_job(other.org(), elsewhere.id).await.unwrap().unwrap().state, JobState::Queued);
+    assert_eq!(store.disabled_running(lease.owner).await.unwrap(), [running.id]);
+    assert_eq!(store.disabled_running(postern_store::ReplicaId::new()).await.unwrap(), []);
+    assert!(store.mark_proven(&lease, at(6)).await.unwrap());
+    assert_eq!(store.disabled_running(lease.owner).await.unwrap(), []);
 }
 
 async fn jobs_are_listed_newest_first(database: TestDatabase) {

@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use postern_store::{Job, JobFilter, JobId, NewJob};
+use postern_store::{Directory, Job, JobFilter, JobId, NewJob};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -106,10 +106,7 @@ async fn create(
     let work = work(&request)?;
     let deadline = deadline(&request, &work, now)?;
     let directory = directories::find(&api, caller.organization, &request.directory).await?;
-    if directory.disabled {
-        return Err(Problem::new(ProblemKind::Conflict, format!("The directory {:?} is disabled.", directory.name))
-            .cure(format!("Enable it first: `postern directories enable {}`.", directory.name)));
-    }
+    enabled(&directory)?;
     let new = NewJob {
         organization: caller.organization,
         kind: work.kind(),
@@ -155,6 +152,11 @@ async fn approve(
     Operator(caller): Operator,
     Id(id): Id<JobId>,
 ) -> Result<Json<JobView>, Problem> {
+    let held = find(&api, &caller, id).await?;
+    if let Some(directory) = api.store.get_directory(caller.organization, held.directory).await? {
+        // It would end at once, and what it was held for would be lost.
+        enabled(&directory)?;
+    }
     let job = api.store.approve_job(caller.organization, id, &caller.name, api.now()).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, job = %id, "job.approved");
     Ok(Json(job.into()))
@@ -175,6 +177,14 @@ async fn reject(
 
 async fn find(api: &Api, caller: &Caller, id: JobId) -> Result<Job, Problem> {
     api.store.get_job(caller.organization, id).await?.ok_or_else(|| Problem::not_found("job"))
+}
+
+fn enabled(directory: &Directory) -> Result<(), Problem> {
+    if directory.disabled {
+        return Err(Problem::new(ProblemKind::Conflict, format!("The directory {:?} is disabled.", directory.name))
+            .cure(format!("Enable it first: `postern directories enable {}`.", directory.name)));
+    }
+    Ok(())
 }
 
 fn work(request: &JobRequest) -> Result<Work, Problem> {

@@ -27,7 +27,7 @@ const ABSENT: &str = "The connection to the agent was lost and did not come back
 enum Repair {
     HandBack(Box<Job>),
     Cancel(JobId, u32),
-    Overdue(JobId, u32),
+    Stop(JobId, u32, Failure),
 }
 
 impl Dispatcher {
@@ -56,6 +56,7 @@ impl Dispatcher {
         }
         self.write_progress().await?;
         self.pass_cancels_on(now).await?;
+        self.end_disabled().await?;
         for repair in self.repairs(now) {
             self.repair(repair, now).await?;
         }
@@ -129,7 +130,7 @@ impl Dispatcher {
             return Some(Repair::Cancel(id, attempt));
         }
         if now > entry.job.deadline && since(entry.job.deadline, now) > OVERTIME {
-            return Some(Repair::Overdue(id, attempt));
+            return Some(Repair::Stop(id, attempt, overdue()));
         }
         let absent = since(entry.orphaned_at?, now);
         let patience = if self.reach.reaches(entry.job.directory) { ABSENCE_REPLACEABLE } else { ABSENCE };
@@ -140,19 +141,29 @@ impl Dispatcher {
         match repair {
             Repair::HandBack(job) => self.hand_back(&job, ABSENT, now).await,
             Repair::Cancel(job, attempt) => self.cancel_now(job, attempt).await,
-            Repair::Overdue(job, attempt) => {
-                let route = self.running.change(job, attempt, |entry| entry.route.clone()).flatten();
-                if let Some(route) = route {
-                    route.send(ToAgent::Cancel(job));
-                }
-                let failure = Failure::new(
-                    "timeout",
-                    "The job did not end before its deadline.",
-                    "Look into the agent's log for what it waits for, then start the job again.",
-                );
-                self.fail(job, attempt, failure.to_json()).await
+            Repair::Stop(job, attempt, failure) => self.stop(job, attempt, &failure).await,
+        }
+    }
+
+    /// Ends a job without waiting for what its agent says to that.
+    async fn stop(&self, job: JobId, attempt: u32, failure: &Failure) -> Result<()> {
+        let route = self.running.change(job, attempt, |entry| entry.route.clone()).flatten();
+        if let Some(route) = route {
+            route.send(ToAgent::Cancel(job));
+        }
+        self.fail(job, attempt, failure.to_json()).await
+    }
+
+    /// Jobs of directories that were disabled under them, here or at another replica. What is proven is finished by
+    /// the commit, which looks for itself.
+    async fn end_disabled(&self) -> Result<()> {
+        for job in self.store.disabled_running(self.owner).await? {
+            let attempt = self.running.lock().get(&job).filter(|entry| !entry.proven).map(|entry| entry.job.attempt);
+            if let Some(attempt) = attempt {
+                self.stop(job, attempt, &Failure::disabled()).await?;
             }
         }
+        Ok(())
     }
 
     /// On the way out: agents keep what they work on, and the next replica that they find adopts it at once.
@@ -161,6 +172,14 @@ impl Dispatcher {
             tracing::debug!(error = chain(&error), "jobs.last_progress_not_written");
         }
     }
+}
+
+fn overdue() -> Failure {
+    Failure::new(
+        "timeout",
+        "The job did not end before its deadline.",
+        "Look into the agent's log for what it waits for, then start the job again.",
+    )
 }
 
 fn since(earlier: Timestamp, now: Timestamp) -> Duration {

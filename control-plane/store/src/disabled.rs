@@ -1,0 +1,39 @@
+//! What happens to the jobs of a directory that an administrator has disabled: whatever is not proven yet shall end.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::Store;
+use crate::error::Result;
+use crate::ids::{JobId, ReplicaId};
+use crate::jobs::read_all;
+use crate::records::Job;
+use crate::sql::sql;
+use crate::wake::Wake;
+
+impl Store {
+    /// Ends, with this error, the jobs of disabled directories that nobody works on, of all organizations. Held ones
+    /// stay for their administrator.
+    pub async fn fail_disabled(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
+        let mut tx = self.database.begin().await?;
+        let update = sql("UPDATE jobs SET state = 'failed', error = $1, finished_at = $2, updated_at = $2, \
+             message = NULL WHERE state IN ('queued', 'waiting') AND NOT proven \
+             AND directory_id IN (SELECT id FROM directories WHERE disabled) RETURNING id")
+        .bind(error)
+        .bind(now);
+        let ids = tx.rows(update, |mut row| row.take()).await?;
+        let jobs = read_all(&mut tx, &ids).await?;
+        for job in &jobs {
+            tx.wake(Wake::JobChanged(job.id));
+        }
+        tx.commit().await?;
+        Ok(jobs)
+    }
+
+    /// The running jobs of this replica whose directory is disabled, without the proven ones.
+    pub async fn disabled_running(&self, owner: ReplicaId) -> Result<Vec<JobId>> {
+        let query = sql("SELECT j.id FROM jobs j JOIN directories d ON d.id = j.directory_id \
+             WHERE j.state = 'running' AND j.owner = $1 AND NOT j.proven AND d.disabled ORDER BY j.id");
+        self.database.rows(query.bind(owner), |mut row| row.take()).await
+    }
+}
