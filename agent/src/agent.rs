@@ -111,7 +111,11 @@ impl Agent {
                 renewal_due: identity.renewal_due(),
             }
         });
-        let directory = |(name, flavour)| DirectoryReport { name, flavour };
+        let refusals = self.observed.refusals().clone();
+        let directory = |(name, flavour)| {
+            let refused = refusals.get(&name).cloned();
+            DirectoryReport { name, flavour, refused }
+        };
         Status {
             version: crate::VERSION.to_owned(),
             process_id: std::process::id(),

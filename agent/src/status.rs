@@ -1,5 +1,6 @@
 //! What the agent knows of itself, for `postern-agent status`, `/healthz` and the metrics.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -77,12 +78,19 @@ pub struct DirectoryReport {
     pub name: String,
     /// Its flavour, once known.
     pub flavour: Option<Flavour>,
+    /// Why the control plane does not take it, and what to do; none: it does, or was not asked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
+
+/// Names of the directories that the control plane does not take, each with the reason.
+pub type Refusals = BTreeMap<String, String>;
 
 /// What is noted while the agent runs.
 #[derive(Debug)]
 pub struct Observed {
     noted: Mutex<SessionReport>,
+    refusals: Mutex<Refusals>,
     clock_ahead_ms: AtomicI64,
     clock_learned: Notify,
     unknown_frame_logged: AtomicBool,
@@ -101,6 +109,7 @@ impl Observed {
         };
         Self {
             noted: Mutex::new(noted),
+            refusals: Mutex::default(),
             clock_ahead_ms: AtomicI64::new(0),
             clock_learned: Notify::new(),
             unknown_frame_logged: AtomicBool::new(false),
@@ -146,11 +155,30 @@ impl Observed {
         noted.session_id = Some(welcome.session_id.clone());
         noted.clock_ahead_ms = ahead_ms;
         drop(noted);
+        self.refused(welcome.refused.clone());
         self.clock_learned.notify_one();
     }
 
     pub(crate) fn failed(&self, error: String, now: Timestamp) {
         self.noted().last_error = Some(Occurrence { at: now, error });
+    }
+
+    /// What the control plane does not take now. Each is logged when it is new, not at every reconnect.
+    pub(crate) fn refused(&self, refusals: Refusals) {
+        let known = std::mem::replace(&mut *self.refusals(), refusals.clone());
+        for (directory, reason) in &refusals {
+            if known.get(directory) != Some(reason) {
+                tracing::warn!(directory, reason, "directory.refused: the control plane does not take it");
+            }
+        }
+        for directory in known.keys().filter(|directory| !refusals.contains_key(*directory)) {
+            tracing::info!(directory, "directory.no_longer_refused");
+        }
+    }
+
+    /// The directories that the control plane does not take, with the reason.
+    pub fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something that only a newer release knows: said once, counted always.

@@ -10,6 +10,7 @@ use postern_proto::{CHUNK_ENTRIES, PROTOCOL_MAX, PROTOCOL_MIN};
 
 use crate::commands::outcome::{Answer, Code, CommandId, Failure, Key, Kind, Outcome, Progress, Request, Tidings};
 use crate::served::{Check, CheckState, Flavour, Phase};
+use crate::status::Refusals;
 
 /// No chunk holds more entries than this, whatever is asked.
 const MAX_CHUNK_ENTRIES: u32 = 10_000;
@@ -32,6 +33,11 @@ pub(crate) fn hello(directories: Vec<(String, Option<Flavour>)>, held: Vec<Key>,
 pub(crate) fn directories_changed(directories: Vec<(String, Option<Flavour>)>) -> AgentFrame {
     let directories = directories.into_iter().map(served_directory).collect();
     frame(Up::DirectoriesChanged(v1::DirectoriesChanged { directories }))
+}
+
+/// The directories that the control plane does not take, with the reason.
+pub(crate) fn refused(directories: Vec<v1::RefusedDirectory>) -> Refusals {
+    directories.into_iter().map(|refused| (refused.name, refused.reason)).collect()
 }
 
 /// A sign of life that asks for one.
@@ -203,6 +209,9 @@ pub fn fuzzing(frame: v1::ControlFrame) {
         }
         Some(Down::OutcomeAck(ack)) => {
             key(&ack.command_id, ack.generation);
+        }
+        Some(Down::DirectoriesRefused(told)) => {
+            refused(told.directories);
         }
         Some(Down::Welcome(_) | Down::Heartbeat(_) | Down::Drain(_)) | None => {}
     }

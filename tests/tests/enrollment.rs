@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use postern_proto::enrollment_token::EnrollmentToken;
-use postern_tests::agent::{Agent, Settings};
+use postern_tests::agent::{Agent, DirectorySettings, Settings};
 use postern_tests::api::Api;
 use postern_tests::control_plane::{ControlPlane, Options};
-use postern_tests::{Stage, scenario, wait};
+use postern_tests::site::{DIRECTORY, Site};
+use postern_tests::{Stage, scenario, slapd, wait};
 use serde_json::json;
 
 struct Ground {
@@ -92,6 +93,61 @@ fn a_foreign_token_lets_nobody_in() -> Result<()> {
         redirected.ca_sha256 = ground.api.enrollment_token().await?.parse::<EnrollmentToken>()?.ca_sha256;
         refused(&ground, &redirected.to_string(), "token").await
     })
+}
+
+#[test]
+fn a_directory_that_the_token_does_not_name_is_refused_by_name_at_both_ends() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::without_agent(stage, slapd::Options::people(20), Options::for_tests()?).await?;
+        let lab = DirectorySettings::slapd("lab", &site.slapd, stage.path())?;
+        let corp_alone = site.settings.clone();
+        site.settings.directories.push(lab);
+        site.agent.configure(&site.settings)?;
+        let made = site.api.post("/api/v1/enrollment-tokens", json!({ "directories": [DIRECTORY] })).await?;
+        site.agent.enroll(made["token"].as_str().context("no token")?).await?;
+        site.agent.start(stage)?;
+        site.api.directory(DIRECTORY).await?;
+        refusal_is_shown(&site, 1).await?;
+        let log = site.control_plane.log();
+        let told = log.lines().find(|line| line.contains("gateway.directories_refused"));
+        ensure!(told.is_some_and(|line| line.contains("lab") && !line.contains("corp")), "{told:?}");
+
+        // Taken out of the configuration it is no longer told of, and put back it is again.
+        for (settings, refusals) in [(corp_alone, 1), (site.settings.clone(), 2)] {
+            let shown = settings.directories.len() > 1;
+            site.agent.configure(&settings)?;
+            site.agent.reload()?;
+            wait::until_true("the status follows", wait::SOON, || async {
+                Ok(site.agent.status().await?.contains("refused by the control plane") == shown)
+            })
+            .await?;
+            ensure!(refusals_logged(&site) == refusals, "{}", site.agent.log());
+        }
+        refusal_is_shown(&site, 2).await?;
+        // A session more, and not a word more.
+        let before = site.agent.status().await?;
+        site.line.cut();
+        wait::until_true("another session", wait::SOON, || async {
+            Ok(site.agent.log().matches("session.established").count() == 2 && site.agent.status().await? != before)
+        })
+        .await?;
+        refusal_is_shown(&site, 2).await?;
+        site.api.import(DIRECTORY).await.map(drop)
+    })
+}
+
+fn refusals_logged(site: &Site) -> usize {
+    site.agent.log().lines().filter(|line| line.contains("directory.refused") && line.contains("lab")).count()
+}
+
+/// The agent shows the refused directory with what to do, and has said so as often in its log.
+async fn refusal_is_shown(site: &Site, logged: usize) -> Result<()> {
+    wait::until_true("the agent's log says so", wait::SOON, || async { Ok(refusals_logged(site) == logged) }).await?;
+    ensure!(site.agent.log().contains("--directory lab"), "the log does not say what to do: {}", site.agent.log());
+    let status = site.agent.status().await?;
+    let refused = status.lines().skip_while(|line| !line.contains("lab")).nth(1).unwrap_or_default();
+    ensure!(refused.contains("refused") && refused.contains("--directory lab"), "{status}");
+    Ok(())
 }
 
 #[test]

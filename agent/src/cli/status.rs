@@ -54,6 +54,9 @@ fn lines(status: &Status) -> Vec<String> {
     for directory in &status.directories {
         let flavour = directory.flavour.map_or("not reached yet", |flavour| flavour.name());
         lines.push(format!("directory      {} ({flavour})", directory.name));
+        if let Some(reason) = &directory.refused {
+            lines.push(format!("               refused by the control plane: {reason}"));
+        }
     }
     for command in &status.commands {
         let stage = if command.running { "running" } else { "done, not acknowledged yet" };

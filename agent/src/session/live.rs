@@ -119,7 +119,8 @@ impl Live {
             silent_intervals: 0,
         };
         let clock = Timestamp::from_millisecond(welcome.clock_unix_ms).unwrap_or(introduction.now);
-        Ok((live, Welcomed { session_id: welcome.session_id, clock }))
+        let refused = wire::refused(welcome.refused_directories);
+        Ok((live, Welcomed { session_id: welcome.session_id, clock, refused }))
     }
 
     /// Takes commands and tells outcomes until something ends it.
@@ -273,6 +274,7 @@ fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handle
         }
         Some(Down::Heartbeat(beat)) if beat.echo => return Handled::Answer(wire::heartbeat_answer()),
         Some(Down::Heartbeat(_) | Down::Welcome(_)) => {}
+        Some(Down::DirectoriesRefused(refused)) => session.observed.refused(wire::refused(refused.directories)),
         Some(Down::Drain(drain)) => {
             return Handled::Drain { retry_after: millis(drain.retry_after_ms), reason: drain.reason };
         }

@@ -15,7 +15,7 @@ use crate::identity::IdentitySource;
 use crate::identity::renew::warn_of_standing;
 use crate::link::{Connection, Dial, Line};
 use crate::roster::Roster;
-use crate::status::Observed;
+use crate::status::{Observed, Refusals};
 
 /// Limits of a session.
 #[derive(Clone, Copy, Debug)]
@@ -205,4 +205,5 @@ impl Session {
 pub(crate) struct Welcomed {
     pub(crate) session_id: String,
     pub(crate) clock: Timestamp,
+    pub(crate) refused: Refusals,
 }

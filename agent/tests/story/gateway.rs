@@ -253,6 +253,7 @@ impl Gateway for Service {
         };
         let (down, answers) = mpsc::channel(64);
         let welcome = Welcome {
+            refused_directories: Vec::new(),
             protocol_version: 1,
             session_id: Uuid::now_v7().to_string(),
             heartbeat_interval_ms: *self.0.heartbeat_ms.lock().unwrap(),

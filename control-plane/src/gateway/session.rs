@@ -50,7 +50,7 @@ pub(super) fn open(
         phase: Phase::Greeting(Box::new(known)),
         stopping: gateway.0.supervisor.shutdown().stopping().clone(),
         silence: gateway.0.clock.sleep(HELLO_DEADLINE),
-        seat: Seat { gateway, route, directories: Vec::new(), seated: false },
+        seat: Seat { gateway, route, directories: Vec::new(), refused: false, seated: false },
         inbound,
         messages,
         outbox: VecDeque::new(),
@@ -97,6 +97,8 @@ struct Seat {
     gateway: Gateway,
     route: Arc<Route>,
     directories: Vec<DirectoryId>,
+    /// Something that the agent announced was not taken, and it was told so.
+    refused: bool,
     seated: bool,
 }
 
@@ -227,7 +229,9 @@ impl Session {
                 Ok(())
             }
             Some(FromAgent::DirectoriesChanged(changed)) => {
-                Box::pin(hello::directories_changed(&mut self.seat, changed)).await
+                let answer = Box::pin(hello::directories_changed(&mut self.seat, changed)).await?;
+                self.outbox.extend(answer);
+                Ok(())
             }
             Some(FromAgent::Hello(_)) => Err(Status::failed_precondition("a session has only one Hello")),
             None => {

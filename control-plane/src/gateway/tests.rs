@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use postern_proto::v1;
+use postern_proto::v1::agent_frame::Kind as ToControl;
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_store::{JobState, NewEnrollmentToken};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,8 +65,25 @@ async fn only_the_directories_that_the_token_names_are_announced() {
     let site = Site::start().await;
     let agent = site.enroll(&site.token(&["lab"]).await).await.unwrap();
     let mut session = agent.connect(hello(&["corp", "lab"])).await.unwrap();
-    soon(session.welcome()).await;
+    let welcome = soon(session.welcome()).await;
     assert_eq!(site.directories().await, ["lab"]);
+    let refused = &welcome.refused_directories;
+    assert_eq!(refused.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["corp"]);
+    assert!(refused[0].reason.contains("--directory corp"), "{refused:?}");
+    // After a reload it is told again, and that nothing is refused any more once; then no more.
+    for (names, refused) in [(vec!["hq", "lab"], vec!["hq"]), (vec!["lab"], vec![])] {
+        session.send(changed(&names)).await;
+        let Some(FromControl::DirectoriesRefused(told)) = soon(session.next()).await else { panic!("not told") };
+        assert_eq!(told.directories.into_iter().map(|one| one.name).collect::<Vec<_>>(), refused);
+    }
+    session.send(changed(&["lab"])).await;
+    session.send(ToControl::Heartbeat(v1::Heartbeat { echo: true })).await;
+    assert!(matches!(soon(session.next()).await, Some(FromControl::Heartbeat(_))), "told though nothing is refused");
+}
+
+fn changed(directories: &[&str]) -> ToControl {
+    let ToControl::Hello(hello) = hello(directories) else { panic!("no hello") };
+    ToControl::DirectoriesChanged(v1::DirectoriesChanged { directories: hello.directories })
 }
 
 #[tokio::test(flavor = "multi_thread")]

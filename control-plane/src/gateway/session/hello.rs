@@ -8,6 +8,7 @@ use tonic::Status;
 use super::super::unavailable;
 use super::Seat;
 use crate::wire::{self, Served};
+use postern_proto::v1::control_frame::Kind as ToWire;
 
 /// More directories than this are not one agent's.
 const MAX_DIRECTORIES: usize = 256;
@@ -21,7 +22,7 @@ pub(super) async fn greet(seat: &mut Seat, known: &AgentReading, hello: v1::Hell
             hello.protocol_min, hello.protocol_max
         )));
     };
-    let directories = announce(seat, known, &hello).await?;
+    let (directories, refused) = announce(seat, known, &hello).await?;
     let parts = &seat.gateway.0;
     let held = wire::held(&hello.held_commands);
     parts.registry.opened(&seat.route);
@@ -33,6 +34,7 @@ pub(super) async fn greet(seat: &mut Seat, known: &AgentReading, hello: v1::Hell
     parts.dispatcher.session_opened(&seat.route, &held).await.map_err(|error| unavailable(&error))?;
     parts.reach.serve(&seat.route, &[], &directories);
     seat.directories = directories;
+    seat.refused = !refused.is_empty();
     let now = parts.clock.now();
     let ahead_ms = (hello.clock_unix_ms != 0).then(|| hello.clock_unix_ms.saturating_sub(wire::unix_ms(now)));
     tracing::info!(
@@ -45,41 +47,52 @@ pub(super) async fn greet(seat: &mut Seat, known: &AgentReading, hello: v1::Hell
         heartbeat_interval_ms: u32::try_from(parts.heartbeat_interval.as_millis()).unwrap_or(u32::MAX),
         clock_unix_ms: wire::unix_ms(now),
         capabilities: Vec::new(),
+        refused_directories: refused,
     })
 }
 
-/// Takes over a changed list of directories.
-pub(super) async fn directories_changed(seat: &mut Seat, changed: v1::DirectoriesChanged) -> Result<(), Status> {
+/// Takes over a changed list of directories. Answered only where something is refused, or was until now.
+pub(super) async fn directories_changed(
+    seat: &mut Seat,
+    changed: v1::DirectoriesChanged,
+) -> Result<Option<v1::ControlFrame>, Status> {
     let agent = seat.gateway.0.store.agent_by_id(seat.route.agent()).await.map_err(|error| unavailable(&error))?;
     let Some(agent) = agent.filter(|agent| agent.revoked_at.is_none()) else {
         return Err(Status::permission_denied("this agent was revoked"));
     };
-    let served = allowed(&agent, wire::served(changed.directories));
+    let (served, refused) = allowed(&agent, wire::served(changed.directories));
     let directories = write(seat, &agent, &served).await?;
     seat.gateway.0.reach.serve(&seat.route, &seat.directories, &directories);
     seat.directories = directories;
-    Ok(())
+    let was_refused = std::mem::replace(&mut seat.refused, !refused.is_empty());
+    let worth_telling = was_refused || seat.refused;
+    let frame = || wire::frame(ToWire::DirectoriesRefused(v1::DirectoriesRefused { directories: refused }));
+    Ok(worth_telling.then(frame))
 }
 
 /// Makes the agent's directories and version known. Reads first: after a restart ten thousand agents say what is
 /// known already, and not one of them shall cost a write.
-async fn announce(seat: &Seat, known: &AgentReading, hello: &v1::Hello) -> Result<Vec<DirectoryId>, Status> {
+async fn announce(
+    seat: &Seat,
+    known: &AgentReading,
+    hello: &v1::Hello,
+) -> Result<(Vec<DirectoryId>, Vec<v1::RefusedDirectory>), Status> {
     let (parts, agent) = (&seat.gateway.0, &known.agent);
     let (version, os) = (wire::optional_text(&hello.agent_version), wire::optional_text(&hello.os));
     if version.is_some() && agent.version != version || os.is_some() && agent.os != os {
         let recorded = parts.store.record_hello(agent.id, version.as_deref(), os.as_deref(), parts.clock.now()).await;
         recorded.map_err(|error| unavailable(&error))?;
     }
-    let served = allowed(agent, wire::served(hello.directories.clone()));
+    let (served, refused) = allowed(agent, wire::served(hello.directories.clone()));
     let says = |known: &ServedDirectory, one: &Served| {
         known.name == one.name && (known.flavour == one.flavour || one.flavour == Flavour::Unknown)
     };
     let known = &known.directories;
     let same = known.len() == served.len() && served.iter().all(|one| known.iter().any(|known| says(known, one)));
     if same {
-        return Ok(known.iter().map(|directory| directory.id).collect());
+        return Ok((known.iter().map(|directory| directory.id).collect(), refused));
     }
-    write(seat, agent, &served).await
+    Ok((write(seat, agent, &served).await?, refused))
 }
 
 async fn write(seat: &Seat, agent: &Agent, served: &[Served]) -> Result<Vec<DirectoryId>, Status> {
@@ -91,15 +104,29 @@ async fn write(seat: &Seat, agent: &Agent, served: &[Served]) -> Result<Vec<Dire
     Ok(written.into_iter().map(|directory| directory.id).collect())
 }
 
-/// Only the directories that the enrollment token allowed, if it named some.
-fn allowed(agent: &Agent, mut served: Vec<Served>) -> Vec<Served> {
-    let before = served.len();
-    if !agent.allowed_directories.is_empty() {
-        served.retain(|one| agent.allowed_directories.contains(&one.name));
+/// Only the directories that the enrollment token allowed, if it named some, and the others with what to do.
+fn allowed(agent: &Agent, announced: Vec<Served>) -> (Vec<Served>, Vec<v1::RefusedDirectory>) {
+    let (mut served, mut refused) = (Vec::new(), Vec::new());
+    for one in announced {
+        let named = agent.allowed_directories.is_empty() || agent.allowed_directories.contains(&one.name);
+        let reason = match named {
+            true if served.len() < MAX_DIRECTORIES => {
+                served.push(one);
+                continue;
+            }
+            true => format!("an agent may serve {MAX_DIRECTORIES} directories; give the others to another agent"),
+            false => format!(
+                "the enrollment token of this agent does not name it; enroll the agent again with a token that does \
+                 (postern enrollment-tokens create --directory {0}, with --directory once for each of its others; then \
+                 postern-agent enroll --force), or take {0} out of the agent's configuration",
+                one.name
+            ),
+        };
+        refused.push(v1::RefusedDirectory { name: one.name, reason });
     }
-    served.truncate(MAX_DIRECTORIES);
-    if served.len() < before {
-        tracing::warn!(agent = %agent.id, refused = before - served.len(), "gateway.directories_refused");
+    if !refused.is_empty() {
+        let names: Vec<&str> = refused.iter().map(|one| one.name.as_str()).collect();
+        tracing::warn!(agent = %agent.id, refused = names.join(","), "gateway.directories_refused");
     }
-    served
+    (served, refused)
 }
