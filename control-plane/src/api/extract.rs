@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::problem::{FieldError, Kind, Problem};
+use super::words;
 
 /// A JSON body. An empty one counts as `{}`.
 pub(super) struct Body<T>(pub(super) T);
@@ -45,6 +46,15 @@ fn may_be_json(request: &Request) -> bool {
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let bytes = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { bytes };
+    if let Some(came) = words::no_object(bytes)
+        && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+    {
+        // serde would take a list for the fields in their order.
+        return Err(Problem::new(
+            Kind::Unprocessable,
+            format!("The body must be a JSON object, {{…}}, and is {came}."),
+        ));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -58,7 +68,7 @@ fn wrong_json(path: &str, error: &serde_json::Error) -> Problem {
     let kind = if error.is_data() { Kind::Unprocessable } else { Kind::InvalidRequest };
     // serde_json appends the place; it goes into fields of its own.
     let text = error.to_string();
-    let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail).to_owned();
+    let detail = words::plain(text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail), None);
     let place = format!("line {}, column {}", error.line(), error.column());
     let sentence = if path == "." {
         format!("The body is wrong at {place}: {detail}.")
@@ -82,9 +92,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         Query::try_from_uri(&parts.uri).map(|Query(value)| Self(value)).map_err(|rejection| {
             let text = rejection.body_text();
-            let detail = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, detail)| detail);
-            Problem::new(Kind::InvalidRequest, format!("The query cannot be read: {detail}."))
+            let detail = text.split_once("query string: ").map_or(text.as_str(), |(_, detail)| detail);
+            wrong_query(parts.uri.query().unwrap_or_default(), detail)
         })
+    }
+}
+
+/// The path of the parameter stands before what is wrong with it, where one is to blame.
+fn wrong_query(query: &str, detail: &str) -> Problem {
+    let given = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+    match detail.split_once(": ").and_then(|(name, detail)| Some((given(name)?, detail))) {
+        Some(((name, came), detail)) => Problem::parameter(&name, words::plain(detail, Some(&came))),
+        None => Problem::new(Kind::InvalidRequest, format!("The query is wrong: {}.", words::plain(detail, None))),
     }
 }
 
@@ -125,13 +144,44 @@ mod tests {
         let problem = problem("{\n \"numbers\": [1, \"two\"]}");
         let error = &problem.document().errors[0];
         assert_eq!((problem.document().status, error.field.as_str(), error.line), (422, "numbers[1]", Some(2)));
-        assert!(error.detail.starts_with("invalid type"), "{}", error.detail);
+        assert_eq!(error.detail, "a whole number from 0 is expected, and the text \"two\" came");
     }
 
     #[test]
     fn unknown_fields_are_refused() {
         let problem = problem("{\"nmae\": 1}");
-        assert!(problem.document().detail.contains("unknown field `nmae`"), "{problem}");
+        assert!(problem.document().detail.contains("there is no nmae; known: name, numbers"), "{problem}");
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_told_what_it_is() {
+        for (body, came) in [("[]", "a list"), (" [\"x\", []]", "a list"), ("7", "a number"), ("null", "null")] {
+            let problem = problem(body);
+            assert_eq!(problem.document().status, 422, "{body}");
+            assert!(problem.document().detail.ends_with(&format!("and is {came}.")), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_named_with_what_came() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Query {
+            #[expect(dead_code, reason = "only read into")]
+            limit: Option<u32>,
+        }
+        let told = |query: &str| {
+            let uri: axum::http::Uri = format!("/x?{query}").parse().unwrap();
+            let mut parts = axum::http::Request::get(uri).body(()).unwrap().into_parts().0;
+            let read = Params::<Query>::from_request_parts(&mut parts, &());
+            let Some(Err(problem)) = futures_util::FutureExt::now_or_never(read) else { panic!("{query} was read") };
+            problem.document().clone()
+        };
+        let wrong = told("limit=x%20y");
+        assert_eq!(wrong.errors[0].field, "limit");
+        assert_eq!(wrong.errors[0].detail, "a whole number from 0 is expected, and \"x y\" came");
+        assert_eq!(told("limti=3").detail, "The parameter \"limti\" is wrong: there is no limti; known: limit.");
+        assert!(told("limit=1&limit=2").detail.contains("limit is given more than once"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod problem;
 mod state;
 pub mod tokens;
 pub mod users;
+mod words;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -73,6 +73,13 @@ async fn bodies_that_cannot_be_read_are_told_apart() {
     let unknown = site.send(send("application/json", "{\n  \"kindd\": 1}".into())).await;
     is_problem(&unknown, 422, "unprocessable");
     assert_eq!(unknown.body["errors"][0]["line"], 2);
+    let list = site.send(send("application/json", "[\"import\", \"corp\"]".into())).await;
+    is_problem(&list, 422, "unprocessable");
+    let limit = site.get("/api/v1/jobs?limit=many", &acme.owner).await;
+    for (answer, word) in [(&unknown, "known: kind, directory"), (&list, "a list"), (&limit, "\"many\" came")] {
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains(word) && !detail.contains("expected struct"), "{detail}");
+    }
 }
 
 #[tokio::test]
