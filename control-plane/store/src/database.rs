@@ -13,13 +13,14 @@ use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Postgres, Sqlite};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::Mutex;
 
 use crate::address::{Address, DatabaseUrl};
 use crate::dialect::Bulk;
 use crate::error::{Error, Result};
-use crate::sql::{Row, Statement, sql};
-use crate::wake::{Wake, Wakes};
+use crate::sql::{Row, Statement};
+use crate::transaction::{Inner, Tx};
+use crate::wake::Wakes;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -125,15 +126,9 @@ impl Database {
                 };
                 connection.execute("BEGIN IMMEDIATE").await?;
                 let wakes = wakes.clone();
-                Tx {
-                    inner: Inner::Sqlite { slot, connection: Box::new(connection), wakes },
-                    failed: false,
-                    pending: Vec::new(),
-                }
+                Tx::new(Inner::Sqlite { slot, connection: Box::new(connection), wakes })
             }
-            Self::Postgres { pool } => {
-                Tx { inner: Inner::Postgres(Box::new(pool.begin().await?)), failed: false, pending: Vec::new() }
-            }
+            Self::Postgres { pool } => Tx::new(Inner::Postgres(Box::new(pool.begin().await?))),
         })
     }
 
@@ -164,152 +159,6 @@ impl Database {
     }
 }
 
-/// A transaction that writes. Nothing of it stays unless [`Tx::commit`] succeeds.
-pub(crate) struct Tx {
-    inner: Inner,
-    /// A statement failed that `SQLite` answers by ending the transaction; another one would stand outside of any.
-    failed: bool,
-    pending: Vec<Wake>,
-}
-
-enum Inner {
-    Sqlite { slot: OwnedMutexGuard<Option<SqliteConnection>>, connection: Box<SqliteConnection>, wakes: Wakes },
-    Postgres(Box<sqlx::Transaction<'static, Postgres>>),
-}
-
-impl Tx {
-    fn open(&mut self) -> Result<&mut Inner> {
-        if self.failed {
-            let over = "the transaction is over since one of its statements failed".to_owned();
-            return Err(Error::Other(sqlx::Error::Protocol(over)));
-        }
-        Ok(&mut self.inner)
-    }
-
-    /// Carries a statement out and returns the number of rows it changed.
-    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
-        Ok(match self.open()? {
-            Inner::Sqlite { connection, .. } => {
-                statement.for_sqlite()?.execute(connection.as_mut()).await?.rows_affected()
-            }
-            Inner::Postgres(tx) => statement.for_postgres()?.execute(&mut ***tx).await?.rows_affected(),
-        })
-    }
-
-    /// All rows of a statement.
-    pub(crate) async fn rows<T>(&mut self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
-        match self.open()? {
-            Inner::Sqlite { connection, .. } => {
-                let rows = statement.for_sqlite()?.fetch_all(connection.as_mut()).await?;
-                rows.into_iter().map(Row::from).map(read).collect()
-            }
-            Inner::Postgres(tx) => {
-                let rows = statement.for_postgres()?.fetch_all(&mut ***tx).await?;
-                rows.into_iter().map(Row::from).map(read).collect()
-            }
-        }
-    }
-
-    /// The first row of a statement.
-    pub(crate) async fn row<T>(
-        &mut self,
-        statement: Statement,
-        read: impl FnMut(Row) -> Result<T>,
-    ) -> Result<Option<T>> {
-        Ok(self.rows(statement, read).await?.into_iter().next())
-    }
-
-    /// Carries a statement over many rows out and returns the number of rows it changed.
-    pub(crate) async fn bulk(&mut self, bulk: Bulk) -> Result<u64> {
-        if bulk.is_empty() {
-            return Ok(0);
-        }
-        match self.open()? {
-            Inner::Sqlite { connection, .. } => {
-                let mut changed = 0;
-                for query in bulk.for_sqlite()? {
-                    match query.execute(connection.as_mut()).await {
-                        Ok(done) => changed += done.rows_affected(),
-                        Err(error) => {
-                            self.failed = true;
-                            return Err(error.into());
-                        }
-                    }
-                }
-                Ok(changed)
-            }
-            Inner::Postgres(tx) => Ok(bulk.for_postgres()?.execute(&mut ***tx).await?.rows_affected()),
-        }
-    }
-
-    /// All rows of a statement over many rows.
-    pub(crate) async fn bulk_rows<T>(&mut self, bulk: Bulk, mut read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
-        if bulk.is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.open()? {
-            Inner::Sqlite { connection, .. } => {
-                let mut found = Vec::new();
-                for query in bulk.for_sqlite()? {
-                    for row in query.fetch_all(connection.as_mut()).await? {
-                        found.push(read(row.into())?);
-                    }
-                }
-                Ok(found)
-            }
-            Inner::Postgres(tx) => {
-                let rows = bulk.for_postgres()?.fetch_all(&mut ***tx).await?;
-                rows.into_iter().map(Row::from).map(read).collect()
-            }
-        }
-    }
-
-    /// Tells those who listen, once the transaction is committed.
-    pub(crate) fn wake(&mut self, wake: Wake) {
-        if !self.pending.contains(&wake) {
-            self.pending.push(wake);
-        }
-    }
-
-    /// Leaves everything as it was. Merely dropping a transaction does so too, at the price of its connection.
-    pub(crate) async fn rollback(self) -> Result<()> {
-        match self.inner {
-            // Over already: dropping the connection is all that is left.
-            Inner::Sqlite { .. } if self.failed => {}
-            Inner::Sqlite { mut slot, mut connection, .. } => {
-                connection.execute("ROLLBACK").await?;
-                *slot = Some(*connection);
-            }
-            Inner::Postgres(tx) => tx.rollback().await?,
-        }
-        Ok(())
-    }
-
-    /// Makes everything durable.
-    pub(crate) async fn commit(mut self) -> Result<()> {
-        self.open()?;
-        let pending = std::mem::take(&mut self.pending);
-        if let Inner::Postgres(_) = self.inner {
-            for wake in &pending {
-                let notify = sql("SELECT pg_notify($1, $2)").bind(crate::wake::CHANNEL).bind(wake.to_string());
-                self.execute(notify).await?;
-            }
-        }
-        match self.inner {
-            Inner::Sqlite { mut slot, mut connection, wakes } => {
-                connection.execute("COMMIT").await?;
-                *slot = Some(*connection);
-                drop(slot);
-                for wake in pending {
-                    wakes.send(wake);
-                }
-            }
-            Inner::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
-    }
-}
-
 async fn open_sqlite(path: &Path) -> Result<Database> {
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -329,7 +178,7 @@ async fn open_sqlite(path: &Path) -> Result<Database> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     SQLITE_MIGRATIONS.run_direct(None, &mut *tx, false).await.map_err(Error::Migrate)?;
     tx.commit().await?;
-    let reading = options.clone().pragma("query_only", "on").pragma("cache_size", "-8192");
+    let reading = options.clone().pragma("query_only", "on").pragma("cache_size", "-4096");
     let readers = PoolOptions::<Sqlite>::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -375,6 +224,7 @@ async fn open_postgres(options: PgConnectOptions) -> Result<Database> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::sql;
 
     /// Writes until the file may not grow any more.
     async fn fill(database: &Database) -> Error {

@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use crate::Store;
 use crate::accounts::{known, read_known};
-use crate::database::Tx;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DirectoryId, OrganizationId};
@@ -16,6 +15,7 @@ use crate::leases::fenced;
 use crate::members::member_hash;
 use crate::records::{AccountKind, ExternalKey, KnownAccount, Lease, MemberForm, NamedUser, NewAccount};
 use crate::sql::{named, sql};
+use crate::transaction::Tx;
 
 /// A write transaction on one directory's accounts and on the users and groups that they belong to.
 pub struct Intake {

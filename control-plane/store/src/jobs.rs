@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::Store;
-use crate::database::Tx;
 use crate::error::{Error, Result};
 use crate::ids::{JobId, OrganizationId};
 use crate::records::{Job, JobFilter, JobKind, JobState, NewJob, Page, PageRequest};
 use crate::sql::{Row, Statement, named, sql};
+use crate::transaction::Tx;
 use crate::wake::Wake;
 
 /// The import for whose end a queued one of the same directory waits; there is never more than one.

@@ -28,6 +28,7 @@ mod organizations;
 mod records;
 mod sql;
 mod tokens;
+mod transaction;
 mod unreachable;
 mod users;
 mod wake;
