@@ -42,7 +42,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     let commit = Commit { dispatcher, job, directory };
     let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
-    let mut missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt).await?;
+    let mut missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt, &staged).await?;
     let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
     let spared = missing.spare(unusable.unwrap_or_default());
     let doubt = missing.doubt(&commit.directory, &staged).filter(|_| !commit.job.approved);

@@ -74,9 +74,16 @@ impl Missing {
     }
 }
 
-/// Compares. Memory: 16 bytes for each entry of the import, and for each missing account.
-pub async fn find(store: &Store, directory: &Directory, job: JobId, generation: u32) -> Result<Missing> {
-    let seen = seen(store, directory.organization, job, generation).await?;
+/// Compares with an import of so many entries. Memory: 16 bytes for each of them, and for each missing account.
+pub async fn find(
+    store: &Store,
+    directory: &Directory,
+    job: JobId,
+    generation: u32,
+    staged: &Staged,
+) -> Result<Missing> {
+    let entries = usize::try_from(staged.users + staged.groups).unwrap_or_default();
+    let seen = seen(store, directory.organization, job, generation, entries).await?;
     let mut missing = Missing::default();
     for kind in [AccountKind::User, AccountKind::Group] {
         let was_seen = |key: &ExternalKey| seen.binary_search(&recorded_key(kind, key)).is_ok();
@@ -96,8 +103,15 @@ pub async fn find(store: &Store, directory: &Directory, job: JobId, generation: 
 }
 
 /// The keys of all entries of the import, sorted.
-async fn seen(store: &Store, organization: OrganizationId, job: JobId, generation: u32) -> Result<Vec<u128>> {
-    let mut seen = Vec::new();
+async fn seen(
+    store: &Store,
+    organization: OrganizationId,
+    job: JobId,
+    generation: u32,
+    entries: usize,
+) -> Result<Vec<u128>> {
+    // As a vector grows by itself, there would be up to three times as much for a moment.
+    let mut seen = Vec::with_capacity(entries);
     let mut from = 0;
     loop {
         let page = store.staged_keys(organization, job, generation, from, 64).await?;
