@@ -125,6 +125,16 @@ pub(super) enum Error {
         /// The name.
         name: String,
     },
+    /// Several of that name.
+    #[error("there are several {what} named {name:?}; name one by its id:{ids}")]
+    Ambiguous {
+        /// What was sought.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// A line for each.
+        ids: String,
+    },
     /// The watched job ended otherwise than wanted; what happened has been printed.
     #[error("the job {id} {what}")]
     Job {

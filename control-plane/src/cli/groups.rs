@@ -21,13 +21,13 @@ pub(super) enum Command {
     },
     /// Show a group with its accounts
     Show {
-        /// Id of the group
-        id: GroupId,
+        /// Id or name of the group
+        group: String,
     },
     /// List the direct members of a group
     Members {
-        /// Id of the group
-        id: GroupId,
+        /// Id or name of the group
+        group: String,
         #[command(flatten)]
         limit: Limit,
     },
@@ -42,8 +42,12 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 vec![group.display_name.clone(), text_or(group.description.as_deref(), "-"), group.id.to_string()]
             })
         }
-        Command::Show { id } => show(&client.get(&format!("groups/{id}"), &[]).await?, screen),
-        Command::Members { id, limit } => {
+        Command::Show { group } => {
+            let id = find(client, &group).await?;
+            show(&client.get(&format!("groups/{id}"), &[]).await?, screen)
+        }
+        Command::Members { group, limit } => {
+            let id = find(client, &group).await?;
             let members: Vec<MemberView> = client.list(&format!("groups/{id}/members"), &[], limit.most()).await?;
             screen.list(&members, &["kind", "name", "display name", "id", "key"], |member| {
                 vec![
@@ -55,6 +59,29 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 ]
             })
         }
+    }
+}
+
+/// The group of this id or this very name; the list finds all that begin so.
+async fn find(client: &Client, group: &str) -> Result<GroupId, Error> {
+    match group.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => the_one(group, client.list("groups", &[("query", group.to_owned())], None).await?),
+    }
+}
+
+/// Names of groups are not unique: two directories may each have one of the same name.
+fn the_one(name: &str, mut found: Vec<GroupView>) -> Result<GroupId, Error> {
+    let folded = name.trim().to_lowercase();
+    found.retain(|group| group.display_name.to_lowercase() == folded);
+    match found.as_slice() {
+        [] => Err(Error::Nothing { what: "group", name: name.to_owned() }),
+        [group] => Ok(group.id),
+        several => Err(Error::Ambiguous {
+            what: "groups",
+            name: name.to_owned(),
+            ids: several.iter().map(|group| format!("\n  {} {}", group.id, group.display_name)).collect(),
+        }),
     }
 }
 
@@ -77,4 +104,29 @@ fn show(detail: &GroupDetail, screen: &mut Screen) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str) -> GroupView {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        GroupView {
+            id: GroupId::new(),
+            display_name: name.to_owned(),
+            description: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    #[test]
+    fn a_name_stands_for_one_group_or_says_which_there_are() {
+        let (staff, staffing, upper) = (group("staff"), group("staffing"), group("STAFF"));
+        assert_eq!(the_one("Staff", vec![staff.clone(), staffing.clone()]).unwrap(), staff.id);
+        assert!(matches!(the_one("sta", vec![staff.clone(), staffing]), Err(Error::Nothing { .. })));
+        let error = the_one("staff", vec![staff.clone(), upper.clone()]).unwrap_err().explain();
+        assert!(error.contains(&staff.id.to_string()) && error.contains(&upper.id.to_string()), "{error}");
+    }
 }

@@ -133,6 +133,12 @@ async fn single_things_are_shown_with_all_that_belongs_to_them() {
     let user = served.run(&["users", "show", "Anna"]).await;
     assert!(user.contains("anna@example.com") && user.contains("uid=anna,ou=people") && user.contains("(binary) /9g="));
     assert!(served.run(&["groups", "show", &served.home.group.to_string()]).await.contains("cn=staff,ou=groups"));
+    for name in [served.home.group.to_string().as_str(), "Staff"] {
+        assert_eq!(served.json(&["groups", "show", name]).await["id"], served.home.group.to_string());
+        assert_eq!(served.run(&["groups", "members", name]).await, "(none)\n");
+    }
+    let (_, no_group) = served.try_run(&["groups", "members", "sta"]).await;
+    assert_eq!(no_group.unwrap_err().explain(), "there is no group named \"sta\"");
     assert!(served.run(&["accounts", "show", &served.home.account.to_string()]).await.contains("Anna"));
     assert!(served.run(&["agents", "show", &served.home.agent.to_string()]).await.contains("corp (openldap)"));
     let (_, nobody) = served.try_run(&["users", "show", "bert"]).await;
