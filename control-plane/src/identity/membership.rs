@@ -59,6 +59,11 @@ mod tests {
     }
 
     #[test]
+    fn names_of_members_are_told_apart_by_case() {
+        assert_eq!(keys(MemberForm::UniqueValue, &["ada", "Ada"]), ["Ada", "ada"]);
+    }
+
+    #[test]
     fn what_is_no_dn_is_kept() {
         assert_eq!(keys(MemberForm::Dn, &["Not A Name"]), ["not a name"]);
     }
