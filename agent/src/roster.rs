@@ -10,10 +10,22 @@ use postern_runtime::retry::Backoff;
 use postern_runtime::supervise::{OnCancel, Supervisor};
 use tokio::sync::watch;
 
+use crate::commands::outcome::{Code, Failure};
 use crate::served::{Flavour, Served};
 
 const PROBE_INITIAL: Duration = Duration::from_secs(5);
 const PROBE_MAX: Duration = Duration::from_mins(5);
+
+/// Why a directory did not answer, without what differs each time, such as seconds to wait: one reason is logged once,
+/// however often the directory is asked.
+#[derive(Debug, PartialEq, Eq)]
+struct Reason(Code, String);
+
+impl Reason {
+    fn of(failure: &Failure) -> Self {
+        Self(failure.code, failure.message.chars().filter(|letter| !letter.is_ascii_digit()).collect())
+    }
+}
 
 /// A list of served directories.
 pub type Directories = Vec<Arc<dyn Served>>;
@@ -75,16 +87,26 @@ impl Roster {
 
     async fn ask(self: Arc<Self>, directory: Arc<dyn Served>, clock: SharedClock) {
         let mut backoff = Backoff::new(PROBE_INITIAL, PROBE_MAX);
+        let mut told = None;
         while self.serves(&directory) {
             match directory.flavour().await {
-                Ok(flavour) => return self.learn(&directory, flavour),
+                Ok(flavour) => {
+                    if told.is_some() {
+                        tracing::info!(directory = directory.name(), "directory.reached: it answers again");
+                    }
+                    return self.learn(&directory, flavour);
+                }
                 Err(failure) => {
-                    tracing::warn!(
-                        directory = directory.name(),
-                        error = failure.for_the_log(),
-                        cure = failure.cure,
-                        "directory.flavour_unknown"
-                    );
+                    let reason = Reason::of(&failure);
+                    if told.as_ref() != Some(&reason) {
+                        tracing::warn!(
+                            directory = directory.name(),
+                            error = failure.for_the_log(),
+                            cure = failure.cure,
+                            "directory.flavour_unknown: it is asked again until it answers"
+                        );
+                        told = Some(reason);
+                    }
                 }
             }
             clock.sleep(backoff.next_delay()).await;
@@ -104,5 +126,108 @@ impl Roster {
 
     fn flavours(&self) -> MutexGuard<'_, HashMap<String, Flavour>> {
         self.flavours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+
+    use futures_util::future::BoxFuture;
+    use jiff::Timestamp;
+    use postern_runtime::clock::ManualClock;
+    use tokio_util::sync::CancellationToken;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::served::scripted::ScriptedDirectory;
+    use crate::served::{Check, LookedUp, MemberForm, Pages};
+
+    /// A directory whose server answers so, one time after the other, and is healthy afterwards.
+    struct Ailing(Mutex<VecDeque<Failure>>, ScriptedDirectory);
+
+    impl Served for Ailing {
+        fn name(&self) -> &str {
+            "corp"
+        }
+
+        fn member_form(&self) -> MemberForm {
+            MemberForm::Dn
+        }
+
+        fn flavour(&self) -> BoxFuture<'_, Result<Flavour, Failure>> {
+            let failure = self.0.lock().unwrap().pop_front();
+            Box::pin(async { failure.map_or(Ok(Flavour::OpenLdap), Err) })
+        }
+
+        fn enumerate(&self, cancel: CancellationToken) -> Box<dyn Pages> {
+            self.1.enumerate(cancel)
+        }
+
+        fn lookup_user<'a>(&'a self, unique_value: &'a str) -> BoxFuture<'a, Result<LookedUp, Failure>> {
+            self.1.lookup_user(unique_value)
+        }
+
+        fn check(&self) -> BoxFuture<'_, Vec<Check>> {
+            self.1.check()
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_directory_is_logged_once_for_each_reason_and_when_it_recovers() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let failures = [
+            Failure::new(Code::Unreachable, "connection refused"),
+            Failure::new(Code::Unreachable, "connection refused"),
+            Failure::new(Code::Unreachable, "connection refused"),
+            Failure::new(Code::Credentials, "tries again in 60 s"),
+            Failure::new(Code::Credentials, "tries again in 7 s"),
+        ];
+        let ailing = Ailing(Mutex::new(failures.into()), ScriptedDirectory::populated("corp", 1, 1));
+        let directory: Arc<dyn Served> = Arc::new(ailing);
+        let roster = Arc::new(Roster::new(vec![Arc::clone(&directory)]));
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let turning = async {
+            loop {
+                clock.advance(PROBE_MAX);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = Arc::clone(&roster).ask(directory, clock.clone()) => {}
+            () = turning => {}
+        }
+        assert_eq!(roster.announced(), [("corp".to_owned(), Some(Flavour::OpenLdap))]);
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("directory=\"corp\"")).collect();
+        assert_eq!(told.len(), 3, "{text}");
+        assert!(told[0].contains("WARN") && told[0].contains("connection refused"), "{text}");
+        assert!(told[1].contains("WARN") && told[1].contains("in 60 s"), "{text}");
+        assert!(told[2].contains("INFO") && told[2].contains("directory.reached"), "{text}");
     }
 }

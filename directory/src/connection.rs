@@ -6,9 +6,11 @@
 
 mod local;
 
+use std::collections::HashMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -43,6 +45,8 @@ pub(crate) struct Servers {
     pub(crate) config: DirectoryConfig,
     pub(crate) urls: Vec<ServerUrl>,
     preferred: AtomicUsize,
+    /// By place in `urls`: why it failed last, as long as it does.
+    failing: Mutex<HashMap<usize, String>>,
     throttle: Throttle,
 }
 
@@ -67,7 +71,7 @@ enum TaskEnd {
 
 impl Servers {
     pub(crate) fn new(config: DirectoryConfig, urls: Vec<ServerUrl>) -> Self {
-        Self { config, urls, preferred: AtomicUsize::new(0), throttle: Throttle::default() }
+        Self { config, urls, preferred: AtomicUsize::new(0), failing: Mutex::default(), throttle: Throttle::default() }
     }
 
     /// A bound connection to the first server that gives one, beginning with the one that did last time.
@@ -81,13 +85,14 @@ impl Servers {
             match self.open_one(url).await {
                 Ok(connection) => {
                     self.preferred.store(at, Ordering::Relaxed);
+                    self.recovered(at);
                     tracing::debug!(directory = %self.config.name, server = at, "directory.connection.opened");
                     return Ok(connection);
                 }
                 // Another server would count the same wrong password once more.
                 Err(error) if !error.is_of_one_server() || count == 1 => return Err(error),
                 Err(error) => {
-                    tracing::warn!(directory = %self.config.name, server = at, error = %error.public_message(), "directory.server.failed");
+                    self.failed(at, &error);
                     last = Some(error);
                 }
             }
@@ -96,6 +101,22 @@ impl Servers {
             Some(last) => Error::NoServer { tried: count, last: Box::new(last) },
             None => Error::Connect { url: String::new(), source: io::ErrorKind::NotFound.into() },
         })
+    }
+
+    /// Logs why one of several servers cannot be used: once, and again when the reason changes.
+    fn failed(&self, server: usize, error: &Error) {
+        let reason = error.public_message();
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failing.get(&server) != Some(&reason) {
+            tracing::warn!(directory = %self.config.name, server, error = %reason, "directory.server.failed");
+            failing.insert(server, reason);
+        }
+    }
+
+    fn recovered(&self, server: usize) {
+        if self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(&server).is_some() {
+            tracing::info!(directory = %self.config.name, server, "directory.server.recovered");
+        }
     }
 
     async fn open_one(&self, url: &ServerUrl) -> Result<Connection, Error> {
