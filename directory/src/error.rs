@@ -281,7 +281,9 @@ impl Error {
             Self::Tls { failure, .. } => matches!(failure, TlsFailure::Other),
             // busy, unavailable, and the server's own time limit under load
             Self::Refused { code, .. } | Self::StartTls { code, .. } => matches!(code, 3 | 51 | 52),
-            Self::Throttled { .. } | Self::Malformed { .. } | Self::Client { .. } => true,
+            // Not `Throttled`: tries that follow at once find the same wait, and a password that three refusals have
+            // shown to be wrong is made right by somebody, not by time.
+            Self::Malformed { .. } | Self::Client { .. } => true,
             _ => matches!(self.class(), Class::Unreachable | Class::Timeout),
         }
     }

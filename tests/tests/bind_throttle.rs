@@ -3,8 +3,7 @@
 use anyhow::{Result, ensure};
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::Slapd;
-use postern_tests::{control_plane, scenario, slapd, wait};
-use serde_json::Value;
+use postern_tests::{control_plane, scenario, slapd};
 
 #[test]
 fn a_wrong_password_is_tried_three_times_and_then_not_for_minutes() -> Result<()> {
@@ -21,16 +20,14 @@ fn a_wrong_password_is_tried_three_times_and_then_not_for_minutes() -> Result<()
             ensure!(job.error["cure"].is_string(), "no cure: {job:?}");
         }
         for _ in 0..5 {
-            let job = site.api.start_job("import", DIRECTORY, Value::Null).await?;
-            wait::until_true("the agent declines to bind", wait::SOON, || async {
-                let shown = serde_json::to_string(&site.api.get(&format!("/api/v1/jobs/{}", job.id)).await?)?;
-                Ok(shown.contains("stopped binding"))
-            })
-            .await?;
-            // It would be tried again by and by, and this is about many tries within the minute.
-            if !site.api.job(&job.id).await?.is_over() {
-                site.api.decide(&job.id, "cancel").await?;
-            }
+            // It ends at once and says what to do; tries that follow one another would find the same wait.
+            let job = site.api.try_import(DIRECTORY).await?.expect("failed")?;
+            let said = job.error["message"].as_str().unwrap_or_default();
+            ensure!(job.error_code() == "credentials" && said.contains("stopped binding"), "{job:?}");
+            ensure!(job.error["cure"].as_str().is_some_and(|cure| cure.contains("at once")), "no cure: {job:?}");
+            let log = site.agent.log();
+            let tries = log.lines().filter(|line| line.contains("command.started") && line.contains(&job.id)).count();
+            ensure!(tries == 1, "{tries} tries of one job");
         }
         let reader = site.slapd.operational(&Slapd::reader_dn()).await?;
         let failures = reader.values("pwdFailureTime").len();

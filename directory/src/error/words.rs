@@ -60,7 +60,8 @@ impl Error {
             }
             Self::Bind { code, subcode, .. } => return Some(bind_cure(*code, *subcode).to_owned()),
             Self::Throttled { .. } => {
-                "correct the bind password; a changed secret file or configuration is tried at once"
+                "correct the bind password, then start the job again: a changed secret file or configuration is tried at \
+                 once; where the directory was corrected instead, start it again after that time"
             }
             Self::Refused { step, code, .. } => return refusal_cure(*step, *code).map(str::to_owned),
             Self::Timeout { .. } => {
@@ -237,6 +238,15 @@ mod tests {
         assert!(message.contains("500 users") && message.contains("sizeLimitExceeded"), "{message}");
         assert!(!message.contains("ou=people"), "{message}");
         assert!(error.cure().is_some_and(|cure| cure.contains("size limit")));
+    }
+
+    #[test]
+    fn a_bind_that_waits_after_wrong_passwords_is_for_somebody_to_cure() {
+        let throttled = Error::Throttled { retry_after: std::time::Duration::from_secs(60) };
+        let ended = Error::NoServer { tried: 2, last: Box::new(throttled) };
+        assert_eq!((ended.class(), ended.retryable()), (Class::Credentials, false));
+        assert!(ended.public_message().contains("60 s"), "{}", ended.public_message());
+        assert!(ended.cure().is_some_and(|cure| cure.contains("bind password")));
     }
 
     #[test]
