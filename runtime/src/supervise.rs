@@ -125,6 +125,8 @@ impl Supervisor {
     where
         F: Future<Output: Ended> + Send + 'static,
     {
+        // Boxed, or each of the futures around it would hold the room for it twice.
+        let future = Box::pin(future);
         self.track(name, on_cancel, async move {
             if let Some(error) = run(future).await {
                 log_failure(name, &*error);
