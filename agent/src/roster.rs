@@ -149,7 +149,7 @@ mod tests {
 
     impl Served for Ailing {
         fn name(&self) -> &str {
-            "corp"
+            self.1.name()
         }
 
         fn member_form(&self) -> MemberForm {

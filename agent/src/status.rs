@@ -155,7 +155,7 @@ impl Observed {
         noted.session_id = Some(welcome.session_id.clone());
         noted.clock_ahead_ms = ahead_ms;
         drop(noted);
-        self.refused(welcome.refused.clone());
+        self.refused(&welcome.refused);
         self.clock_learned.notify_one();
     }
 
@@ -164,9 +164,9 @@ impl Observed {
     }
 
     /// What the control plane does not take now. Each is logged when it is new, not at every reconnect.
-    pub(crate) fn refused(&self, refusals: Refusals) {
+    pub(crate) fn refused(&self, refusals: &Refusals) {
         let known = std::mem::replace(&mut *self.refusals(), refusals.clone());
-        for (directory, reason) in &refusals {
+        for (directory, reason) in refusals {
             if known.get(directory) != Some(reason) {
                 tracing::warn!(directory, reason, "directory.refused: the control plane does not take it");
             }

@@ -274,7 +274,7 @@ fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handle
         }
         Some(Down::Heartbeat(beat)) if beat.echo => return Handled::Answer(wire::heartbeat_answer()),
         Some(Down::Heartbeat(_) | Down::Welcome(_)) => {}
-        Some(Down::DirectoriesRefused(refused)) => session.observed.refused(wire::refused(refused.directories)),
+        Some(Down::DirectoriesRefused(refused)) => session.observed.refused(&wire::refused(refused.directories)),
         Some(Down::Drain(drain)) => {
             return Handled::Drain { retry_after: millis(drain.retry_after_ms), reason: drain.reason };
         }

@@ -126,14 +126,14 @@ pub(super) enum Error {
         name: String,
     },
     /// Several of that name.
-    #[error("there are several {what} named {name:?}; name one by its id:{ids}")]
+    #[error("there are several {what} named {name:?}; name one by its id:\n  {}", ids.join("\n  "))]
     Ambiguous {
         /// What was sought.
         what: &'static str,
         /// The name.
         name: String,
         /// A line for each.
-        ids: String,
+        ids: Vec<String>,
     },
     /// The watched job ended otherwise than wanted; what happened has been printed.
     #[error("the job {id} {what}")]

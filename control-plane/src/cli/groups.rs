@@ -80,7 +80,7 @@ fn the_one(name: &str, mut found: Vec<GroupView>) -> Result<GroupId, Error> {
         several => Err(Error::Ambiguous {
             what: "groups",
             name: name.to_owned(),
-            ids: several.iter().map(|group| format!("\n  {} {}", group.id, group.display_name)).collect(),
+            ids: several.iter().map(|group| format!("{} {}", group.id, group.display_name)).collect(),
         }),
     }
 }

@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_bind_that_waits_after_wrong_passwords_is_for_somebody_to_cure() {
-        let throttled = Error::Throttled { retry_after: std::time::Duration::from_secs(60) };
+        let throttled = Error::Throttled { retry_after: std::time::Duration::from_mins(1) };
         let ended = Error::NoServer { tried: 2, last: Box::new(throttled) };
         assert_eq!((ended.class(), ended.retryable()), (Class::Credentials, false));
         assert!(ended.public_message().contains("60 s"), "{}", ended.public_message());
