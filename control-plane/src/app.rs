@@ -15,7 +15,7 @@ use crate::api::{self, Api, Changes, Door, Gate, Metrics};
 use crate::config::{Config, PublicAddress};
 use crate::gateway::listener::{self, Limits, Listener};
 use crate::gateway::registry::Registry;
-use crate::gateway::{Gateway, Parts, Service, revocation};
+use crate::gateway::{Gateway, Parts, Service, pulse, revocation};
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::reach::Reach;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
@@ -189,7 +189,7 @@ impl App {
             heartbeat_interval: self.config.heartbeat_interval,
         });
         let limits = Limits { connections: self.config.max_connections };
-        let service = Arc::new(Service::new(gateway));
+        let service = Arc::new(Service::new(gateway.clone()));
         let accepting = Listener::new(Arc::clone(&tls), service, self.supervisor.clone(), limits);
         self.supervisor.spawn_critical("gateway.listener", OnCancel::Finish, accepting.run(listener));
         let app = Arc::clone(self);
@@ -200,6 +200,8 @@ impl App {
         self.supervisor.spawn_restarting("gateway.revocation", OnCancel::Abort, move || {
             revocation::watch(app.store.clone(), Arc::clone(&app.registry), Arc::clone(&app.clock))
         });
+        let watching = move || pulse::watch(gateway.clone());
+        self.supervisor.spawn_restarting("gateway.pulse", OnCancel::Abort, watching);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod connection;
 mod deliver;
 mod enrollment;
 pub mod listener;
+pub(crate) mod pulse;
 pub mod registry;
 pub mod revocation;
 mod service;

@@ -2,7 +2,7 @@
 //! or when the process stops.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
@@ -15,6 +15,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use postern_runtime::lifecycle::Shutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 
 use super::service::{Answered, Service};
 use crate::pki::PeerAgent;
@@ -37,8 +38,11 @@ const HEADER_BYTES: u32 = 4 << 10;
 #[derive(Debug, Default)]
 struct Calls {
     open: AtomicU32,
-    total: AtomicU32,
+    /// One began or ended.
+    changed: Notify,
 }
+
+type Connection<S> = http2::Connection<TokioIo<S>, Handler, TokioExecutor>;
 
 /// Serves a connection until either end closes it.
 pub(super) async fn serve<S>(stream: S, peer: Option<Arc<PeerAgent>>, service: Arc<Service>, shutdown: &Shutdown)
@@ -49,9 +53,9 @@ where
     let held = peer.as_ref().map(|peer| service.registry().connected(peer.agent));
     let cut = held.as_ref().map(|held| held.cut().clone()).unwrap_or_default();
     let handler = Handler { peer, service, calls: Arc::clone(&calls) };
-    let connection = builder().serve_connection(TokioIo::new(stream), handler);
-    let mut connection = pin!(connection);
+    let mut connection = speak(stream, handler);
     let linger = tokio::select! {
+        biased;
         ended = connection.as_mut() => return log_end(ended),
         () = cut.cancelled() => LINGER_REVOKED,
         () = idle(&calls) => LINGER,
@@ -61,6 +65,14 @@ where
     // What does not end by then is dropped with the connection.
     let _ = tokio::time::timeout(linger, connection).await;
     drop(held);
+}
+
+/// In a box of its own: a future that awaits it would hold the room for it more than once.
+fn speak<S>(stream: S, handler: Handler) -> Pin<Box<Connection<S>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(builder().serve_connection(TokioIo::new(stream), handler))
 }
 
 fn log_end(ended: Result<(), hyper::Error>) {
@@ -82,25 +94,28 @@ fn builder() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Ends when the connection has had no call for too long.
+/// Ends when the connection has had no call for too long. There is no timer while one is open, as there is for as long
+/// as a session lasts.
 async fn idle(calls: &Calls) {
-    let mut seen = 0;
     let mut period = FIRST_CALL;
     loop {
-        tokio::time::sleep(period).await;
-        period = IDLE;
-        let total = calls.total.load(Ordering::Relaxed);
-        if calls.open.load(Ordering::Relaxed) == 0 && total == seen {
-            return;
+        let changed = calls.changed.notified();
+        if calls.open.load(Ordering::Acquire) > 0 {
+            changed.await;
+            period = IDLE;
+            continue;
         }
-        seen = total;
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep(period) => return,
+        }
     }
 }
 
 /// Ends when the process stops and the sessions, which drain by themselves, have said good-bye.
 async fn stopped(shutdown: &Shutdown, calls: &Calls) {
     shutdown.stopping().cancelled().await;
-    while calls.open.load(Ordering::Relaxed) > 0 {
+    while calls.open.load(Ordering::Acquire) > 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -130,15 +145,16 @@ struct OpenCall(Arc<Calls>);
 
 impl OpenCall {
     fn new(calls: &Arc<Calls>) -> Self {
-        calls.open.fetch_add(1, Ordering::Relaxed);
-        calls.total.fetch_add(1, Ordering::Relaxed);
+        calls.open.fetch_add(1, Ordering::AcqRel);
+        calls.changed.notify_one();
         Self(Arc::clone(calls))
     }
 }
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
     }
 }
 

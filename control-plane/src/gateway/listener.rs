@@ -195,7 +195,7 @@ impl Listener {
 
     /// The client's first flight is awaited without holding a place among the handshakes, so that those who connect
     /// and say nothing keep nobody out.
-    async fn handshake(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    async fn handshake(&self, tcp: TcpStream) -> io::Result<Box<TlsStream<TcpStream>>> {
         prepare(&tcp)?;
         let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
         let start = within(HANDSHAKE_TIMEOUT, hello).await?;
@@ -207,7 +207,7 @@ impl Listener {
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak HTTP/2"));
         }
-        Ok(stream)
+        Ok(Box::new(stream))
     }
 }
 

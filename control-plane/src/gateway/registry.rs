@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use postern_store::AgentId;
 use tokio_util::sync::CancellationToken;
 
+use super::pulse::Pulse;
 use crate::jobs::reach::{Route, ToAgent};
 
 /// Connections of one agent at a time.
@@ -23,7 +24,7 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Entry {
     connections: Vec<(u64, CancellationToken)>,
-    session: Option<Arc<Route>>,
+    session: Option<(Arc<Route>, Arc<Pulse>)>,
 }
 
 impl Entry {
@@ -70,9 +71,10 @@ impl Registry {
     }
 
     /// Enters an agent's session and tells the one that it replaces to go.
-    pub(super) fn opened(&self, route: &Arc<Route>) {
-        let older = self.agents.entry(route.agent()).or_default().session.replace(Arc::clone(route));
-        if let Some(older) = older {
+    pub(super) fn opened(&self, route: &Arc<Route>, pulse: &Arc<Pulse>) {
+        let newer = (Arc::clone(route), Arc::clone(pulse));
+        let older = self.agents.entry(route.agent()).or_default().session.replace(newer);
+        if let Some((older, _)) = older {
             older.end(ToAgent::Replaced);
         }
     }
@@ -80,7 +82,7 @@ impl Registry {
     /// Takes a session out again, unless a newer one has taken its place.
     pub(super) fn closed(&self, route: &Arc<Route>) {
         self.change(route.agent(), |entry| {
-            if entry.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, route)) {
+            if entry.session.as_ref().is_some_and(|(current, _)| Arc::ptr_eq(current, route)) {
                 entry.session = None;
             }
         });
@@ -89,7 +91,7 @@ impl Registry {
     /// Cuts everything that a revoked agent holds open: its session hears why, its connections end.
     pub fn cut(&self, agent: AgentId) {
         let Some(entry) = self.agents.get(&agent) else { return };
-        if let Some(session) = &entry.session {
+        if let Some((session, _)) = &entry.session {
             session.end(ToAgent::Revoked);
         }
         for (_, cut) in &entry.connections {
@@ -116,6 +118,15 @@ impl Registry {
     /// How many sessions are open here.
     pub fn sessions(&self) -> usize {
         self.agents.iter().filter(|entry| entry.session.is_some()).count()
+    }
+
+    /// Looks at all sessions; `look` must not wait for anything.
+    pub(super) fn each_session(&self, look: impl Fn(&Route, &Pulse)) {
+        for entry in &self.agents {
+            if let Some((route, pulse)) = &entry.session {
+                look(route, pulse);
+            }
+        }
     }
 
     fn change(&self, agent: AgentId, change: impl FnOnce(&mut Entry)) {

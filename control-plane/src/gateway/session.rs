@@ -9,16 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
-use futures_util::future::BoxFuture;
-use jiff::Timestamp;
+use futures_util::future::{BoxFuture, OptionFuture};
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as FromAgent;
 use postern_proto::v1::control_frame::Kind as ToWire;
 use postern_store::{AgentReading, DirectoryId};
-use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
+use super::pulse::Pulse;
 use super::{Gateway, unavailable};
 use crate::jobs::reach::{Messages, Route, ToAgent};
 use crate::pki::PeerAgent;
@@ -26,8 +25,6 @@ use crate::wire;
 
 /// Time for the first frame.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
-/// Intervals without a sign of life after which an agent counts as gone.
-const SILENT_INTERVALS: u32 = 3;
 /// Time for the agent to close after it was told to.
 const DRAIN_LINGER: Duration = Duration::from_secs(1);
 /// Sessions that may come back in a second after a restart.
@@ -45,18 +42,16 @@ pub(super) fn open(
     known: AgentReading,
     inbound: Streaming<v1::AgentFrame>,
 ) -> ControlFrames {
-    let (route, messages) = Route::open(known.agent.id, Uuid::now_v7());
+    let ended = gateway.0.supervisor.shutdown().stopping().child_token();
+    let (route, messages) = Route::open(known.agent.id, Uuid::now_v7(), ended);
     let session = Box::new(Session {
         phase: Phase::Greeting(Box::new(known)),
-        stopping: gateway.0.supervisor.shutdown().stopping().clone(),
-        silence: gateway.0.clock.sleep(HELLO_DEADLINE),
+        deadline: Some(gateway.0.clock.sleep(HELLO_DEADLINE)),
+        pulse: Arc::new(Pulse::new(peer.not_after)),
         seat: Seat { gateway, route, directories: Vec::new(), refused: false, seated: false },
         inbound,
         messages,
         outbox: VecDeque::new(),
-        certificate_end: peer.not_after,
-        heard: false,
-        silent: 0,
         unknown_frames: 0,
     });
     Box::pin(futures_util::stream::unfold(session, async |mut session| {
@@ -84,11 +79,9 @@ struct Session {
     inbound: Streaming<v1::AgentFrame>,
     messages: Messages,
     outbox: VecDeque<v1::ControlFrame>,
-    stopping: CancellationToken,
-    silence: BoxFuture<'static, ()>,
-    certificate_end: Timestamp,
-    heard: bool,
-    silent: u32,
+    pulse: Arc<Pulse>,
+    /// When the greeting or the farewell must be over.
+    deadline: Option<BoxFuture<'static, ()>>,
     unknown_frames: u32,
 }
 
@@ -119,8 +112,7 @@ enum Event {
     Frame(Result<Option<v1::AgentFrame>, Status>),
     Message(Option<Box<ToAgent>>),
     Ended,
-    Stopping,
-    Silence,
+    TooLate,
 }
 
 impl Session {
@@ -147,10 +139,9 @@ impl Session {
         tokio::select! {
             biased;
             () = self.messages.ended.cancelled(), if !draining => Event::Ended,
-            () = self.stopping.cancelled(), if !draining => Event::Stopping,
             message = self.messages.queue.recv(), if !greeting && !draining => Event::Message(message),
             frame = self.inbound.message() => Event::Frame(frame),
-            () = &mut self.silence => Event::Silence,
+            Some(()) = OptionFuture::from(self.deadline.as_mut()) => Event::TooLate,
         }
     }
 
@@ -165,52 +156,33 @@ impl Session {
             Event::Message(Some(message)) => self.message(*message),
             Event::Ended => match self.seat.route.reason() {
                 Some(reason) => self.message(reason),
-                None => Err(Status::unavailable("the session was ended")),
+                None => {
+                    let sessions = self.seat.gateway.registry().sessions();
+                    self.drain(spread(sessions), "the control plane is restarting");
+                    Ok(())
+                }
             },
-            Event::Stopping => {
-                let sessions = self.seat.gateway.registry().sessions();
-                self.drain(spread(sessions), "the control plane is restarting");
-                Ok(())
+            Event::TooLate if matches!(self.phase, Phase::Greeting(_)) => {
+                Err(Status::failed_precondition("the session did not begin with a Hello"))
             }
-            Event::Silence => self.silence(),
-        }
-    }
-
-    /// The clock of silence has run out once.
-    fn silence(&mut self) -> Result<(), Status> {
-        match self.phase {
-            Phase::Greeting(_) => Err(Status::failed_precondition("the session did not begin with a Hello")),
-            Phase::Draining | Phase::Closed => {
+            Event::TooLate => {
                 self.phase = Phase::Closed;
-                Ok(())
-            }
-            Phase::Open => {
-                let parts = &self.seat.gateway.0;
-                self.silent = if std::mem::take(&mut self.heard) { 0 } else { self.silent + 1 };
-                if self.silent >= SILENT_INTERVALS {
-                    return Err(Status::deadline_exceeded("the agent gave no sign of life"));
-                }
-                self.silence = parts.clock.sleep(parts.heartbeat_interval);
-                if parts.clock.now() >= self.certificate_end {
-                    self.drain(Duration::ZERO, "the certificate of this connection has expired");
-                }
                 Ok(())
             }
         }
     }
 
     async fn frame(&mut self, frame: v1::AgentFrame) -> Result<(), Status> {
-        self.heard = true;
+        self.pulse.heard();
         if let Phase::Greeting(known) = &self.phase {
             let Some(FromAgent::Hello(hello)) = frame.kind else {
                 return Err(Status::failed_precondition("the session must begin with a Hello"));
             };
             let known = known.clone();
             // Boxed, like every other step that needs the database: an idle session shall not carry their size.
-            let welcome = Box::pin(hello::greet(&mut self.seat, &known, hello)).await?;
+            let welcome = Box::pin(hello::greet(&mut self.seat, &self.pulse, &known, hello)).await?;
             self.phase = Phase::Open;
-            let parts = &self.seat.gateway.0;
-            self.silence = parts.clock.sleep(parts.heartbeat_interval);
+            self.deadline = None;
             self.outbox.push_back(wire::frame(ToWire::Welcome(welcome)));
             return Ok(());
         }
@@ -265,6 +237,10 @@ impl Session {
                 self.outbox.push_back(wire::frame(ToWire::Cancel(cancel)));
             }
             ToAgent::Replaced => self.drain(Duration::ZERO, "a newer session of this agent has taken over"),
+            ToAgent::CertificateExpired => {
+                self.drain(Duration::ZERO, "the certificate of this connection has expired");
+            }
+            ToAgent::Silent => return Err(Status::deadline_exceeded("the agent gave no sign of life")),
             ToAgent::Revoked => return Err(Status::permission_denied("this agent was revoked")),
         }
         Ok(())
@@ -278,7 +254,7 @@ impl Session {
         self.phase = Phase::Draining;
         // Nothing new comes this way.
         self.seat.gateway.0.reach.gone(&self.seat.route, &self.seat.directories);
-        self.silence = self.seat.gateway.0.clock.sleep(DRAIN_LINGER);
+        self.deadline = Some(self.seat.gateway.0.clock.sleep(DRAIN_LINGER));
     }
 }
 

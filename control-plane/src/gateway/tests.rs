@@ -5,9 +5,11 @@ mod agent;
 use std::future::poll_fn;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
 use postern_proto::v1::control_frame::Kind as FromControl;
+use postern_runtime::clock::ManualClock;
 use postern_store::{JobState, NewEnrollmentToken};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -141,6 +143,30 @@ async fn a_newer_session_replaces_the_older() {
     newer.send(v1::agent_frame::Kind::Heartbeat(v1::Heartbeat { echo: true })).await;
     assert!(matches!(soon(newer.next()).await, Some(FromControl::Heartbeat(beat)) if !beat.echo));
     assert_eq!(site.server.app.registry.sessions(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_after_three_silent_intervals_and_with_its_certificate() {
+    let clock = ManualClock::new(Timestamp::now());
+    let site = Site::start_at(clock.shared()).await;
+    let silent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let lively = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut silent = silent.connect(hello(&["corp"])).await.unwrap();
+    soon(silent.welcome()).await;
+    let mut lively = lively.connect(hello(&["corp"])).await.unwrap();
+    let interval = Duration::from_millis(soon(lively.welcome()).await.heartbeat_interval_ms.into());
+
+    // The echo is what paces the clock: each interval has seen a beat of the one and none of the other.
+    while site.server.app.registry.sessions() == 2 {
+        lively.send(ToControl::Heartbeat(v1::Heartbeat { echo: true })).await;
+        assert!(matches!(soon(lively.next()).await, Some(FromControl::Heartbeat(_))));
+        clock.advance(interval);
+    }
+    assert_eq!(soon(silent.end()).await.code(), Code::DeadlineExceeded);
+
+    clock.advance(site.server.app.config.agent_certificate_lifetime);
+    let Some(FromControl::Drain(drain)) = soon(lively.next()).await else { panic!("it goes on without certificate") };
+    assert!(drain.reason.contains("certificate"), "{drain:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,10 @@ pub enum ToAgent {
     Cancel(JobId),
     /// A newer session of the same agent has taken over.
     Replaced,
+    /// The certificate of its connection has expired.
+    CertificateExpired,
+    /// The agent gave no sign of life.
+    Silent,
     /// The agent was revoked.
     Revoked,
 }
@@ -42,15 +46,14 @@ pub struct Route {
 pub struct Messages {
     /// What the session is told.
     pub queue: mpsc::Receiver<Box<ToAgent>>,
-    /// Canceled once the session shall end; [`Route::reason`] says why.
+    /// Canceled once the session shall end; [`Route::reason`] says why, unless it is that the process stops.
     pub ended: CancellationToken,
 }
 
 impl Route {
-    /// A route to a session that has just opened.
-    pub fn open(agent: AgentId, session: Uuid) -> (Arc<Self>, Messages) {
+    /// A route to a session that has just opened, and that ends with `ended`.
+    pub fn open(agent: AgentId, session: Uuid, ended: CancellationToken) -> (Arc<Self>, Messages) {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let ended = CancellationToken::new();
         let route = Self { agent, session, queue, end: Mutex::new(None), ended: ended.clone() };
         (Arc::new(route), Messages { queue: messages, ended })
     }
@@ -78,7 +81,7 @@ impl Route {
         self.ended.cancel();
     }
 
-    /// Why the session was ended.
+    /// Why the session was ended, if that was not with the process.
     pub fn reason(&self) -> Option<ToAgent> {
         self.end.lock().ok()?.take()
     }
@@ -157,8 +160,8 @@ mod tests {
     fn a_directory_is_reached_as_long_as_a_session_serves_it() {
         let reach = Reach::default();
         let (corp, lab) = (DirectoryId::new(), DirectoryId::new());
-        let (first, _first_messages) = Route::open(AgentId::new(), Uuid::now_v7());
-        let (second, _second_messages) = Route::open(AgentId::new(), Uuid::now_v7());
+        let (first, _first_messages) = Route::open(AgentId::new(), Uuid::now_v7(), CancellationToken::new());
+        let (second, _second_messages) = Route::open(AgentId::new(), Uuid::now_v7(), CancellationToken::new());
         reach.serve(&first, &[], &[corp, lab]);
         reach.serve(&second, &[], &[corp]);
         assert_eq!(reach.routes(corp).len(), 2);
@@ -172,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_session_with_too_much_to_send_takes_no_more() {
-        let (route, messages) = Route::open(AgentId::new(), Uuid::now_v7());
+        let (route, messages) = Route::open(AgentId::new(), Uuid::now_v7(), CancellationToken::new());
         assert!((0..QUEUE).all(|_| route.send(ToAgent::Cancel(JobId::new()))));
         assert!(!route.send(ToAgent::Cancel(JobId::new())));
         route.end(ToAgent::Revoked);

@@ -1,10 +1,13 @@
 //! The opening of a session: which version is spoken, which directories are served, what the agent still holds.
 
+use std::sync::Arc;
+
 use postern_proto::v1;
 use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, negotiate};
 use postern_store::{Agent, AgentReading, AnnouncedDirectory, DirectoryId, Flavour, ServedDirectory};
 use tonic::Status;
 
+use super::super::pulse::Pulse;
 use super::super::unavailable;
 use super::Seat;
 use crate::wire::{self, Served};
@@ -14,7 +17,12 @@ use postern_proto::v1::control_frame::Kind as ToWire;
 const MAX_DIRECTORIES: usize = 256;
 
 /// Answers a Hello and enters the session everywhere.
-pub(super) async fn greet(seat: &mut Seat, known: &AgentReading, hello: v1::Hello) -> Result<v1::Welcome, Status> {
+pub(super) async fn greet(
+    seat: &mut Seat,
+    pulse: &Arc<Pulse>,
+    known: &AgentReading,
+    hello: v1::Hello,
+) -> Result<v1::Welcome, Status> {
     let Some(protocol_version) = negotiate(hello.protocol_min, hello.protocol_max) else {
         return Err(Status::failed_precondition(format!(
             "the agent speaks protocol versions {} to {}, this control plane {PROTOCOL_MIN} to {PROTOCOL_MAX}; update \
@@ -25,7 +33,7 @@ pub(super) async fn greet(seat: &mut Seat, known: &AgentReading, hello: v1::Hell
     let (directories, refused) = announce(seat, known, &hello).await?;
     let parts = &seat.gateway.0;
     let held = wire::held(&hello.held_commands);
-    parts.registry.opened(&seat.route);
+    parts.registry.opened(&seat.route, pulse);
     if !seat.seated {
         seat.seated = true;
         metrics::gauge!("postern_gateway_sessions").increment(1.0);

@@ -16,7 +16,7 @@ use postern_proto::v1::chunk_ack::Kind as Ack;
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_proto::v1::enrollment_client::EnrollmentClient;
 use postern_proto::v1::gateway_client::GatewayClient;
-use postern_runtime::clock::SystemClock;
+use postern_runtime::clock::{SharedClock, SystemClock};
 use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::tls;
 use postern_store::{
@@ -53,6 +53,10 @@ impl Drop for Site {
 
 impl Site {
     pub(super) async fn start() -> Self {
+        Self::start_at(SystemClock::shared()).await
+    }
+
+    pub(super) async fn start_at(clock: SharedClock) -> Self {
         tls::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
@@ -63,7 +67,7 @@ impl Site {
             ..Settings::default()
         };
         let shutdown = Shutdown::new();
-        let server = Server::start(settings.resolve().unwrap(), SystemClock::shared(), shutdown.clone()).await.unwrap();
+        let server = Server::start(settings.resolve().unwrap(), clock, shutdown.clone()).await.unwrap();
         let organization = server.app.store.create_organization("acme", Timestamp::now()).await.unwrap().id;
         Self { server, organization, shutdown, _folder: folder }
     }

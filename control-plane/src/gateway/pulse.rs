@@ -1,0 +1,84 @@
+//! The signs of life of the sessions. One look at all of them each heartbeat interval, instead of a timer for every
+//! session: with ten thousand of them, timers that only find that all is well would cost as much as the heartbeats.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use jiff::Timestamp;
+
+use super::Gateway;
+use crate::jobs::reach::ToAgent;
+
+/// Looks in a row without a sign of life after which an agent counts as gone.
+const SILENT_LOOKS: u32 = 3;
+
+/// The sign of life of one session, and how long it may live.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    heard: AtomicBool,
+    silent: AtomicU32,
+    certificate_end: Timestamp,
+}
+
+impl Pulse {
+    /// Of a session that has just opened.
+    pub(super) fn new(certificate_end: Timestamp) -> Self {
+        Self { heard: AtomicBool::new(true), silent: AtomicU32::new(0), certificate_end }
+    }
+
+    /// The agent has said something.
+    pub(super) fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// One look: why the session shall end, if it shall.
+    fn look(&self, now: Timestamp) -> Option<ToAgent> {
+        if self.heard.swap(false, Ordering::Relaxed) {
+            self.silent.store(0, Ordering::Relaxed);
+        } else if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT_LOOKS {
+            return Some(ToAgent::Silent);
+        }
+        (now >= self.certificate_end).then_some(ToAgent::CertificateExpired)
+    }
+}
+
+/// Ends sessions that are silent or whose certificate has expired, for as long as the process runs.
+pub(crate) async fn watch(gateway: Gateway) {
+    let parts = &gateway.0;
+    loop {
+        parts.clock.sleep(parts.heartbeat_interval).await;
+        let now = parts.clock.now();
+        parts.registry.each_session(|route, pulse| {
+            if let Some(reason) = pulse.look(now) {
+                route.end(reason);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn three_looks_without_a_word_end_a_session_and_a_word_begins_anew() {
+        let pulse = Pulse::new(NOW + Duration::from_secs(1));
+        for _ in 0..3 {
+            assert!(pulse.look(NOW).is_none());
+        }
+        pulse.heard();
+        for _ in 0..3 {
+            assert!(pulse.look(NOW).is_none());
+        }
+        assert!(matches!(pulse.look(NOW), Some(ToAgent::Silent)));
+    }
+
+    #[test]
+    fn a_session_ends_with_its_certificate() {
+        let pulse = Pulse::new(NOW);
+        assert!(matches!(pulse.look(NOW), Some(ToAgent::CertificateExpired)));
+    }
+}
