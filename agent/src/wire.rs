@@ -40,9 +40,9 @@ pub(crate) fn refused(directories: Vec<v1::RefusedDirectory>) -> Refusals {
     directories.into_iter().map(|refused| (refused.name, refused.reason)).collect()
 }
 
-/// A sign of life that asks for one.
-pub(crate) fn heartbeat() -> AgentFrame {
-    frame(Up::Heartbeat(v1::Heartbeat { echo: true }))
+/// A sign of life, which may ask for one.
+pub(crate) fn heartbeat(echo: bool) -> AgentFrame {
+    frame(Up::Heartbeat(v1::Heartbeat { echo }))
 }
 
 /// The answer to a heartbeat that asked for one.

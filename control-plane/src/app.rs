@@ -191,6 +191,7 @@ impl App {
         let limits = Limits { connections: self.config.max_connections };
         let service = Arc::new(Service::new(gateway.clone()));
         let accepting = Listener::new(Arc::clone(&tls), service, self.supervisor.clone(), limits);
+        let accepting = accepting.map_err(Error::Gateway)?;
         self.supervisor.spawn_critical("gateway.listener", OnCancel::Finish, accepting.run(listener));
         let app = Arc::clone(self);
         self.supervisor.spawn_restarting("gateway.certificate", OnCancel::Abort, move || {

@@ -11,6 +11,7 @@ mod service;
 mod session;
 #[cfg(test)]
 mod tests;
+mod workshop;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::lifecycle::Shutdown;
@@ -198,11 +197,10 @@ impl Supervisor {
         };
         let bounded = async move {
             if end.run_until_cancelled(future).await.is_none() && on_cancel == OnCancel::Finish {
-                tracing::warn!("task.cut");
+                tracing::warn!(task = name, "task.cut");
             }
         };
-        let span = tracing::info_span!(parent: None, "task", name);
-        Task(self.tasks.spawn(bounded.instrument(span)).abort_handle())
+        Task(self.tasks.spawn(bounded).abort_handle())
     }
 }
 

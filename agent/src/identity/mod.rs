@@ -116,9 +116,10 @@ impl Identity {
         &self.address
     }
 
-    /// The agent's certificate and its issuers.
-    pub fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.chain
+    /// What the agent shows of its certificate and its issuers: not the authorities themselves (RFC 8446, 4.4.2). The
+    /// control plane has them, and would keep a copy for each agent that is connected.
+    pub fn presented(&self) -> Vec<CertificateDer<'static>> {
+        self.chain.iter().filter(|shown| !self.authorities.contains(shown)).cloned().collect()
     }
 
     /// Whom to trust.

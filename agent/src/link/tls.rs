@@ -54,7 +54,7 @@ pub fn enrolled(identity: &Identity, seen: Option<SeenChain>) -> Result<ClientCo
     let verifier = Recording { rule: Rule::Known(known(roots)?), provider: provider(), seen };
     builder()?
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_auth_cert(identity.chain().to_vec(), identity.key())
+        .with_client_auth_cert(identity.presented(), identity.key())
         .map(finish)
         .map_err(Error::Client)
 }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 use super::service::{Answered, Service};
+use super::workshop::Workshop;
 use crate::pki::PeerAgent;
 
 /// A connection that made no call for this long is closed; one that never made any after the first period.
@@ -45,21 +46,38 @@ struct Calls {
 type Connection<S> = http2::Connection<TokioIo<S>, Handler, TokioExecutor>;
 
 /// Serves a connection until either end closes it.
-pub(super) async fn serve<S>(stream: S, peer: Option<Arc<PeerAgent>>, service: Arc<Service>, shutdown: &Shutdown)
-where
+pub(super) async fn serve<S>(
+    stream: S,
+    peer: Option<Arc<PeerAgent>>,
+    service: Arc<Service>,
+    workshop: Workshop,
+    shutdown: &Shutdown,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let calls = Arc::new(Calls::default());
-    let held = peer.as_ref().map(|peer| service.registry().connected(peer.agent));
-    let cut = held.as_ref().map(|held| held.cut().clone()).unwrap_or_default();
+    // Canceled for a revoked agent, and for everybody when the process stops: one thing to wait for, not two.
+    let cut = shutdown.stopping().child_token();
+    let held = peer.as_ref().map(|peer| service.registry().connected(peer.agent, cut.clone()));
     let handler = Handler { peer, service, calls: Arc::clone(&calls) };
-    let mut connection = speak(stream, handler);
+    let Some(mut connection) = workshop.make(move || speak(stream, handler)).await else {
+        tracing::error!("gateway.connection_not_made");
+        return;
+    };
+    drop(workshop);
     let linger = tokio::select! {
         biased;
         ended = connection.as_mut() => return log_end(ended),
-        () = cut.cancelled() => LINGER_REVOKED,
-        () = idle(&calls) => LINGER,
-        () = stopped(shutdown, &calls) => LINGER,
+        () = cut.cancelled() => None,
+        () = idle(&calls) => Some(LINGER),
+    };
+    let linger = match linger {
+        Some(linger) => linger,
+        None if !shutdown.stopping().is_cancelled() => LINGER_REVOKED,
+        None => tokio::select! {
+            ended = connection.as_mut() => return log_end(ended),
+            () = all_ended(&calls) => LINGER,
+        },
     };
     connection.as_mut().graceful_shutdown();
     // What does not end by then is dropped with the connection.
@@ -112,11 +130,10 @@ async fn idle(calls: &Calls) {
     }
 }
 
-/// Ends when the process stops and the sessions, which drain by themselves, have said good-bye.
-async fn stopped(shutdown: &Shutdown, calls: &Calls) {
-    shutdown.stopping().cancelled().await;
+/// Ends when the calls are over: sessions drain by themselves when the process stops, and say good-bye.
+async fn all_ended(calls: &Calls) {
     while calls.open.load(Ordering::Acquire) > 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        calls.changed.notified().await;
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::connection;
 use super::service::Service;
+use super::workshop::Workshop;
 use crate::pki::{GatewayCertificate, PeerAgent, Pki};
 
 /// How many may wait in the kernel: a restart brings all agents back within seconds.
@@ -51,6 +52,9 @@ pub enum Error {
     /// The client verifier cannot be built.
     #[error("cannot set up the verification of agents' certificates")]
     Verifier(#[source] rustls::server::VerifierBuilderError),
+    /// The system gives no thread.
+    #[error("cannot start a thread for the gateway")]
+    Thread(#[source] io::Error),
 }
 
 /// How many connections the gateway takes.
@@ -99,6 +103,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 pub struct Listener {
     tls: Arc<ArcSwap<ServerConfig>>,
     service: Arc<Service>,
+    workshop: Workshop,
     supervisor: Supervisor,
     pending: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
@@ -116,16 +121,22 @@ impl std::fmt::Debug for Listener {
 
 impl Listener {
     /// A listener that hands verified connections to `service`. `tls` may be exchanged at any time.
-    pub fn new(tls: Arc<ArcSwap<ServerConfig>>, service: Arc<Service>, supervisor: Supervisor, limits: Limits) -> Self {
-        Self {
+    pub fn new(
+        tls: Arc<ArcSwap<ServerConfig>>,
+        service: Arc<Service>,
+        supervisor: Supervisor,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        Ok(Self {
             tls,
+            workshop: Workshop::open().map_err(Error::Thread)?,
             service,
             supervisor,
             pending: Arc::new(Semaphore::new(PENDING)),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             anonymous: Arc::new(Semaphore::new(ANONYMOUS)),
             connections: Arc::new(Semaphore::new(limits.connections)),
-        }
+        })
     }
 
     /// Accepts until the process stops.
@@ -187,9 +198,9 @@ impl Listener {
             None
         };
         let shutdown = self.supervisor.shutdown().clone();
-        let service = Arc::clone(&self.service);
+        let (service, workshop) = (Arc::clone(&self.service), self.workshop.clone());
         drop(self);
-        connection::serve(stream, peer, service, &shutdown).await;
+        connection::serve(stream, peer, service, workshop, &shutdown).await;
         drop((anonymous, place));
     }
 

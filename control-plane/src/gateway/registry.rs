@@ -39,14 +39,6 @@ pub(super) struct Connected {
     registry: Arc<Registry>,
     agent: AgentId,
     number: u64,
-    cut: CancellationToken,
-}
-
-impl Connected {
-    /// Canceled when the connection shall be cut.
-    pub(super) fn cut(&self) -> &CancellationToken {
-        &self.cut
-    }
 }
 
 impl Drop for Connected {
@@ -56,18 +48,17 @@ impl Drop for Connected {
 }
 
 impl Registry {
-    /// Enters a connection.
-    pub(super) fn connected(self: &Arc<Self>, agent: AgentId) -> Connected {
+    /// Enters a connection, which ends when `cut` is canceled.
+    pub(super) fn connected(self: &Arc<Self>, agent: AgentId, cut: CancellationToken) -> Connected {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let cut = CancellationToken::new();
         let mut entry = self.agents.entry(agent).or_default();
         if entry.connections.len() >= CONNECTIONS {
             // An agent needs one or two; the oldest is the one that it has lost.
             entry.connections.remove(0).1.cancel();
         }
-        entry.connections.push((number, cut.clone()));
+        entry.connections.push((number, cut));
         drop(entry);
-        Connected { registry: Arc::clone(self), agent, number, cut }
+        Connected { registry: Arc::clone(self), agent, number }
     }
 
     /// Enters an agent's session and tells the one that it replaces to go.

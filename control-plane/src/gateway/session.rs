@@ -110,7 +110,7 @@ impl Drop for Seat {
 
 enum Event {
     Frame(Result<Option<v1::AgentFrame>, Status>),
-    Message(Option<Box<ToAgent>>),
+    Message(ToAgent),
     Ended,
     TooLate,
 }
@@ -120,6 +120,9 @@ impl Session {
     async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.outbox.pop_front() {
+                if self.outbox.is_empty() {
+                    self.outbox.shrink_to_fit();
+                }
                 return Some(Ok(frame));
             }
             if matches!(self.phase, Phase::Closed) {
@@ -138,8 +141,8 @@ impl Session {
         let draining = matches!(self.phase, Phase::Draining);
         tokio::select! {
             biased;
-            () = self.messages.ended.cancelled(), if !draining => Event::Ended,
-            message = self.messages.queue.recv(), if !greeting && !draining => Event::Message(message),
+            () = self.messages.ended(), if !draining => Event::Ended,
+            message = self.messages.next(), if !greeting && !draining => Event::Message(message),
             frame = self.inbound.message() => Event::Frame(frame),
             Some(()) = OptionFuture::from(self.deadline.as_mut()) => Event::TooLate,
         }
@@ -149,11 +152,11 @@ impl Session {
         match event {
             Event::Frame(Ok(Some(frame))) => self.frame(frame).await,
             // The agent closed in good order, or the line broke: either way it comes back by itself.
-            Event::Frame(Ok(None) | Err(_)) | Event::Message(None) => {
+            Event::Frame(Ok(None) | Err(_)) => {
                 self.phase = Phase::Closed;
                 Ok(())
             }
-            Event::Message(Some(message)) => self.message(*message),
+            Event::Message(message) => self.message(message),
             Event::Ended => match self.seat.route.reason() {
                 Some(reason) => self.message(reason),
                 None => {

@@ -1,11 +1,12 @@
 //! Which directories can be reached from this replica. The gateway registers its sessions here, so that jobs never
 //! look up at it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use postern_store::{AgentId, DirectoryId, JobId};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -36,26 +37,54 @@ const QUEUE: usize = 4;
 pub struct Route {
     agent: AgentId,
     session: Uuid,
-    queue: mpsc::Sender<Box<ToAgent>>,
-    end: Mutex<Option<ToAgent>>,
+    queue: Mutex<Queue>,
+    queued: Notify,
     ended: CancellationToken,
 }
 
-/// The session's end of a route.
+/// What waits for a session. A tokio channel would do, and take a kilobyte for each idle agent.
+#[derive(Debug, Default)]
+struct Queue {
+    messages: VecDeque<Box<ToAgent>>,
+    end: Option<ToAgent>,
+    closed: bool,
+}
+
+/// The session's end of a route; it takes nothing more once this is dropped.
 #[derive(Debug)]
-pub struct Messages {
-    /// What the session is told.
-    pub queue: mpsc::Receiver<Box<ToAgent>>,
-    /// Canceled once the session shall end; [`Route::reason`] says why, unless it is that the process stops.
-    pub ended: CancellationToken,
+pub struct Messages(Arc<Route>);
+
+impl Messages {
+    /// What the session is told next.
+    pub async fn next(&self) -> ToAgent {
+        loop {
+            if let Some(message) = self.0.queue().messages.pop_front() {
+                return *message;
+            }
+            self.0.queued.notified().await;
+        }
+    }
+
+    /// Waits until the session shall end; [`Route::reason`] says why, unless it is that the process stops.
+    pub async fn ended(&self) {
+        self.0.ended.cancelled().await;
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.closed = true;
+        queue.messages.clear();
+    }
 }
 
 impl Route {
     /// A route to a session that has just opened, and that ends with `ended`.
     pub fn open(agent: AgentId, session: Uuid, ended: CancellationToken) -> (Arc<Self>, Messages) {
-        let (queue, messages) = mpsc::channel(QUEUE);
-        let route = Self { agent, session, queue, end: Mutex::new(None), ended: ended.clone() };
-        (Arc::new(route), Messages { queue: messages, ended })
+        let route = Self { agent, session, queue: Mutex::default(), queued: Notify::new(), ended };
+        let route = Arc::new(route);
+        (Arc::clone(&route), Messages(route))
     }
 
     /// Whose session it is.
@@ -70,20 +99,28 @@ impl Route {
 
     /// Hands a message to the session. `false` when it is over, was told to end, or has too much to send already.
     pub fn send(&self, message: ToAgent) -> bool {
-        !self.ended.is_cancelled() && self.queue.try_send(Box::new(message)).is_ok()
+        let mut queue = self.queue();
+        if queue.closed || self.ended.is_cancelled() || queue.messages.len() >= QUEUE {
+            return false;
+        }
+        queue.messages.push_back(Box::new(message));
+        self.queued.notify_one();
+        true
     }
 
     /// Ends the session, whatever is queued before.
     pub fn end(&self, why: ToAgent) {
-        if let Ok(mut end) = self.end.lock() {
-            end.get_or_insert(why);
-        }
+        self.queue().end.get_or_insert(why);
         self.ended.cancel();
     }
 
     /// Why the session was ended, if that was not with the process.
     pub fn reason(&self) -> Option<ToAgent> {
-        self.end.lock().ok()?.take()
+        self.queue().end.take()
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,12 +212,29 @@ mod tests {
 
     #[test]
     fn a_session_with_too_much_to_send_takes_no_more() {
-        let (route, messages) = Route::open(AgentId::new(), Uuid::now_v7(), CancellationToken::new());
+        let ended = CancellationToken::new();
+        let (route, messages) = Route::open(AgentId::new(), Uuid::now_v7(), ended.clone());
         assert!((0..QUEUE).all(|_| route.send(ToAgent::Cancel(JobId::new()))));
         assert!(!route.send(ToAgent::Cancel(JobId::new())));
         route.end(ToAgent::Revoked);
         route.end(ToAgent::Replaced);
-        assert!(messages.ended.is_cancelled());
+        assert!(ended.is_cancelled());
         assert!(matches!(route.reason(), Some(ToAgent::Revoked)), "the first reason counts");
+        drop(messages);
+    }
+
+    #[tokio::test]
+    async fn messages_come_in_order_and_none_is_taken_once_nobody_listens() {
+        let (route, messages) = Route::open(AgentId::new(), Uuid::now_v7(), CancellationToken::new());
+        let (first, second) = (JobId::new(), JobId::new());
+        let waiting = tokio::spawn(async move {
+            let heard = (messages.next().await, messages.next().await);
+            (heard, messages)
+        });
+        assert!(route.send(ToAgent::Cancel(first)) && route.send(ToAgent::Cancel(second)));
+        let (heard, messages) = waiting.await.unwrap();
+        assert!(matches!(heard, (ToAgent::Cancel(a), ToAgent::Cancel(b)) if (a, b) == (first, second)));
+        drop(messages);
+        assert!(!route.send(ToAgent::Cancel(first)));
     }
 }
