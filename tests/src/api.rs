@@ -43,9 +43,18 @@ pub struct Job {
     pub progress: Value,
     /// What it waits for.
     pub message: Option<String>,
+    /// When it was asked for.
+    pub created_at: jiff::Timestamp,
+    /// When it was over.
+    pub finished_at: Option<jiff::Timestamp>,
 }
 
 impl Job {
+    /// From the request to the end. Whoever asks again and again until it is over learns it some time later.
+    pub fn took(&self) -> Option<Duration> {
+        self.finished_at.map(|end| end.duration_since(self.created_at).unsigned_abs())
+    }
+
     /// Nothing more will happen by itself.
     pub fn is_over(&self) -> bool {
         matches!(self.state.as_str(), "succeeded" | "failed" | "canceled" | "held")

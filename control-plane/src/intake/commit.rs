@@ -42,7 +42,11 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     let commit = Commit { dispatcher, job, directory };
     let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
-    let mut missing = missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt, &staged).await?;
+    // Both read all that there is, and neither changes anything: side by side.
+    let (mut missing, counted) = tokio::try_join!(
+        missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt, &staged),
+        commit.count_members(),
+    )?;
     let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
     let spared = missing.spare(unusable.unwrap_or_default());
     let doubt = missing.doubt(&commit.directory, &staged).filter(|_| !commit.job.approved);
@@ -52,7 +56,9 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
         return commit.hold(&missing, &reason).await;
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
-    let Some(members) = commit.conclude(&missing).await? else { return Ok(()) };
+    let Some(settled) = commit.conclude(&missing).await? else { return Ok(()) };
+    // Marking somebody missing leaves them a member; a name that became free makes somebody of a nobody.
+    let members = if settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
     let result = commit.describe(&staged, planned, spared, members, report).await?;
@@ -108,8 +114,12 @@ impl Commit<'_> {
         Ok(planned)
     }
 
-    /// Marks who is missing, then settles names, then members. `None` when the job was taken over.
-    async fn conclude(&self, missing: &Missing) -> Result<Option<MemberStats>> {
+    async fn count_members(&self) -> Result<MemberStats> {
+        self.dispatcher.store.count_members(self.job.organization, self.job.directory).await
+    }
+
+    /// Marks who is missing, then settles names, and gives how many of these. `None` when the job was taken over.
+    async fn conclude(&self, missing: &Missing) -> Result<Option<u64>> {
         let now: Timestamp = self.dispatcher.clock.now();
         let store = &self.dispatcher.store;
         let (organization, directory) = (self.job.organization, self.job.directory);
@@ -121,16 +131,7 @@ impl Commit<'_> {
             tx.mark_missing(batch).await?;
             tx.commit().await?;
         }
-        if !conflicts::settle(store, &self.directory, self.lease(), now).await? {
-            return Ok(None);
-        }
-        let mut tx = store.begin_intake(organization, directory, now).await?;
-        if !tx.check_owner(&self.lease()).await? {
-            return Ok(None);
-        }
-        let members = tx.count_members().await?;
-        tx.commit().await?;
-        Ok(Some(members))
+        conflicts::settle(store, &self.directory, self.lease(), now).await
     }
 
     async fn report(&self, mut report: tokio::sync::watch::Receiver<Option<ImportReport>>) -> ImportReport {
@@ -150,7 +151,12 @@ impl Commit<'_> {
         report: ImportReport,
     ) -> Result<Value> {
         let store = &self.dispatcher.store;
-        let unresolved = store.unresolved_members(self.job.organization, self.job.directory, SAMPLES).await?;
+        // No more than there are, or the search for one more would go through them all.
+        let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
+        let unresolved = match some {
+            0 => Vec::new(),
+            some => store.unresolved_members(self.job.organization, self.job.directory, some).await?,
+        };
         let (conflicts, samples) = conflicts::describe(store, &self.directory, SAMPLES as usize).await?;
         let entries = staged.users + staged.groups;
         let written = staged.created + staged.changed + staged.returned;

@@ -14,16 +14,17 @@ const BATCH: u32 = 500;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Tries every conflict of a directory once more. `false` when the job was taken over.
-pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, now: Timestamp) -> Result<bool> {
+/// Tries every conflict of a directory once more, and gives how many are none any more; `None` when the job was taken
+/// over.
+pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, now: Timestamp) -> Result<Option<u64>> {
     let place = Place { organization: directory.organization, directory: directory.id, flavour: directory.flavour };
-    let mut page = PageRequest::first(BATCH);
+    let (mut page, mut settled) = (PageRequest::first(BATCH), 0);
     loop {
         let conflicts = store.list_conflicts(directory.organization, directory.id, &page).await?;
         if !conflicts.items.is_empty() {
             let mut tx = store.begin_intake(directory.organization, directory.id, now).await?;
             if !tx.check_owner(&lease).await? {
-                return Ok(false);
+                return Ok(None);
             }
             let wanted: Vec<String> = conflicts.items.iter().map(|conflict| conflict.name_key.clone()).collect();
             let mut names = Names::new(tx.users_by_name(&wanted).await?);
@@ -37,6 +38,7 @@ pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, n
                     Decision::Update(row) => tx.update_users(vec![row]).await?,
                     Decision::Conflict { .. } | Decision::Nameless { .. } => continue,
                 }
+                settled += 1;
                 if let Some(user) = identity {
                     tx.link_account(account.id, user.as_uuid()).await?;
                 }
@@ -45,7 +47,7 @@ pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, n
         }
         match conflicts.next {
             Some(next) => page = PageRequest::after(next, BATCH),
-            None => return Ok(true),
+            None => return Ok(Some(settled)),
         }
     }
 }

@@ -70,9 +70,7 @@ async fn measure(url: &DatabaseUrl, users: u32) -> Outcome {
     start.report("unseen", users);
 
     let start = Meter::start();
-    let mut tx = store.begin_intake(organization, directory, Timestamp::now()).await?;
-    tx.count_members().await?;
-    tx.commit().await?;
+    store.count_members(organization, directory).await?;
     start.report("resolve", users);
     store.close().await;
     Ok(())

@@ -8,7 +8,7 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::GroupId;
 use crate::imports::Intake;
-use crate::records::{AccountKind, MemberForm, MemberStats};
+use crate::records::{AccountKind, MemberForm};
 use crate::sql::{Row, sql};
 
 /// Names in one row of a group.
@@ -173,19 +173,6 @@ impl Intake {
         );
         self.tx.bulk(pairs(insert, added).shared(self.organization).shared(self.directory)).await?;
         Ok(changes)
-    }
-
-    /// Counts the members of this directory's groups that are users or groups of the organization, and those that are
-    /// nobody known.
-    pub async fn count_members(&mut self) -> Result<MemberStats> {
-        let query = sql("SELECT (SELECT count(*) FROM member_names WHERE directory = $1), \
-             (SELECT count(*) FROM member_names m WHERE m.directory = $1 AND NOT EXISTS (SELECT 1 FROM accounts a \
-             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL))");
-        let counted = self.tx.row(query.bind(self.directory), |mut row| {
-            let (all, unresolved): (u64, u64) = (row.take()?, row.take()?);
-            Ok(MemberStats { resolved: all.saturating_sub(unresolved), unresolved })
-        });
-        Ok(counted.await?.unwrap_or_default())
     }
 }
 

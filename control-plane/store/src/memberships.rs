@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::groups;
 use crate::ids::{DirectoryId, GroupId, OrganizationId, UserId};
 use crate::members::{ROW_NAMES, name_hash, read_names};
-use crate::records::{AccountKind, GroupRow, Member, MemberIdentity, Page, PageRequest, UnresolvedMember};
+use crate::records::{AccountKind, GroupRow, Member, MemberIdentity, MemberStats, Page, PageRequest, UnresolvedMember};
 use crate::sql::sql;
 
 impl Store {
@@ -112,6 +112,20 @@ impl Store {
         .bind(page.probe());
         let found = self.database.rows(query, |mut row| groups::read(&mut row)).await?;
         Ok(Page::cut(found, page, |last| last.id.to_string()))
+    }
+
+    /// Counts the members of a directory's groups that are users or groups of the organization, and those that are
+    /// nobody known.
+    pub async fn count_members(&self, organization: OrganizationId, directory: DirectoryId) -> Result<MemberStats> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(MemberStats::default()) };
+        let query = sql("SELECT (SELECT count(*) FROM member_names WHERE directory = $1), \
+             (SELECT count(*) FROM member_names m WHERE m.directory = $1 AND NOT EXISTS (SELECT 1 FROM accounts a \
+             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL))");
+        let counted = self.database.row(query.bind(seq), |mut row| {
+            let (all, unresolved): (u64, u64) = (row.take()?, row.take()?);
+            Ok(MemberStats { resolved: all.saturating_sub(unresolved), unresolved })
+        });
+        Ok(counted.await?.unwrap_or_default())
     }
 
     /// Up to `limit` members of a directory's groups that are nobody known.

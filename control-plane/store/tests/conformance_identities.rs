@@ -34,9 +34,8 @@ async fn replace(world: &World, group: GroupId, keys: &[String]) -> u64 {
 async fn resolve(world: &World, form: MemberForm) -> MemberStats {
     let mut tx = world.store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
     tx.set_member_form(form).await.unwrap();
-    let stats = tx.count_members().await.unwrap();
     tx.commit().await.unwrap();
-    stats
+    world.store.count_members(world.org(), world.directory.id).await.unwrap()
 }
 
 /// The members that are somebody, as `user:name` or `group:name`.
