@@ -46,6 +46,19 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// The policy keeps in what an import cannot do without.
+    #[error(
+        "[policy] excluded_attributes names {attribute:?}, which would leave as {key} of the directory {directory:?}; \
+         choose another {key}, or take it from excluded_attributes"
+    )]
+    ExcludedButNeeded {
+        /// The directory.
+        directory: String,
+        /// The key that names it.
+        key: &'static str,
+        /// The attribute.
+        attribute: String,
+    },
     /// A directory's section is wrong.
     #[error("a [[directory]] section cannot be used")]
     Directory(#[source] ConfigError),
@@ -113,11 +126,27 @@ impl Config {
         if let Some(health) = self.health.as_ref().filter(|health| !health.listen.ip().is_loopback()) {
             return Err(Error::HealthNotLoopback { address: health.listen });
         }
+        self.verify_excluded()?;
         let mut names = BTreeSet::new();
         match self.directories.iter().find(|directory| !names.insert(&directory.name)) {
             Some(twice) => Err(Error::DuplicateDirectory { name: twice.name.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// What tells one entry from another leaves with it, so a policy that keeps it in could not be kept.
+    fn verify_excluded(&self) -> Result<(), Error> {
+        for directory in &self.directories {
+            let external = directory.external_id_attribute.as_ref().map(|name| ("external_id_attribute", name));
+            let groups = directory.groups.as_ref().map(|groups| ("groups.member_attribute", &groups.member_attribute));
+            let users = ("users.unique_attribute", &directory.users.unique_attribute);
+            let mut needed = [Some(users), groups, external].into_iter().flatten();
+            if let Some((key, attribute)) = needed.find(|(_, name)| self.policy.excludes(name)) {
+                let (directory, attribute) = (directory.name.clone(), attribute.clone());
+                return Err(Error::ExcludedButNeeded { directory, key, attribute });
+            }
+        }
+        Ok(())
     }
 
     /// How to get out.
@@ -188,6 +217,16 @@ attributes = ["cn", "description"]
             error.contains("/agent.toml:13: unknown key `unique_atribute`; did you mean `unique_attribute`?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_never_leaves_cannot_be_what_entries_are_told_apart_by() {
+        let excluding = |name: &str| load(&format!("{ISSUE}[policy]\nexcluded_attributes = [\"{name}\"]\n"));
+        assert!(excluding("mail").is_ok());
+        for (name, key) in [("UID", "users.unique_attribute"), ("member", "groups.member_attribute")] {
+            let error = excluding(name).unwrap_err();
+            assert!(error.contains(key) && error.contains("corp"), "{error}");
+        }
     }
 
     #[test]

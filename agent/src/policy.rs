@@ -57,7 +57,8 @@ impl Policy {
         }
     }
 
-    fn excludes(&self, name: &str) -> bool {
+    /// Whether an attribute of this name never leaves.
+    pub fn excludes(&self, name: &str) -> bool {
         let base = |name: &str| name.split(';').next().unwrap_or_default().to_ascii_lowercase();
         self.excluded_attributes.iter().any(|excluded| base(excluded) == base(name))
     }

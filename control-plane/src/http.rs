@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -139,7 +141,10 @@ async fn answer<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let asked = Arc::new(AtomicBool::new(false));
+    let first = Arc::clone(&asked);
     let service = router.map_request(move |mut request: Request<Incoming>| {
+        first.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.map(axum::body::Body::new)
     });
@@ -147,5 +152,14 @@ where
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_mins(1));
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    watcher.watch(connection.into_owned()).await
+    let mut connection = pin!(watcher.watch(connection.into_owned()));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    if !asked.load(Ordering::Relaxed) {
+        // hyper has no limit for a client that does not even begin, and whose protocol it cannot tell yet.
+        return Err("no request came".into());
+    }
+    connection.await
 }

@@ -9,6 +9,8 @@ use crate::app::App;
 
 /// How long chunks of a job that was rejected or canceled while it was held may lie about.
 const TIDY: Duration = Duration::from_mins(10);
+/// How long the answer to a request with an Idempotency-Key is kept.
+const ANSWERS: Duration = Duration::from_hours(24);
 /// How exact "last seen" is for an agent that stays connected.
 const SEEN: Duration = Duration::from_mins(1);
 
@@ -35,12 +37,17 @@ async fn seen(app: Arc<App>) {
     }
 }
 
-/// Jobs that run drop their chunks when they end; what an administrator ended is dropped here.
+/// Jobs that run drop their chunks when they end; what an administrator ended is dropped here, and so are answers that
+/// nobody will ask for again.
 async fn tidy(app: Arc<App>) {
     loop {
         app.clock.sleep(TIDY).await;
         if let Err(error) = app.store.drop_staged_of_ended_jobs().await {
             tracing::warn!(error = chain(&error), "intake.not_tidied");
+        }
+        let Ok(older_than) = app.clock.now().checked_sub(ANSWERS) else { continue };
+        if let Err(error) = app.store.expire_answers(older_than).await {
+            tracing::warn!(error = chain(&error), "answers.not_tidied");
         }
     }
 }

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use clap::ValueEnum;
+use postern_runtime::supervise::chain;
 use postern_store::{ApiTokenId, OrganizationId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -107,7 +108,10 @@ pub(super) async fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, P
         return Err(Problem::new(Kind::Unauthenticated, "The token is unknown, expired or revoked.")
             .cure("Ask an owner of the organization for a new one: `postern tokens create`."));
     };
-    api.store.touch_api_token(&token, now).await?;
+    if let Err(error) = api.store.touch_api_token(&token, now).await {
+        // A database that takes no writes any more, as with a full disk, can still be looked at.
+        tracing::warn!(error = chain(&error), "api.token_use_not_recorded");
+    }
     Ok(Caller { token: token.id, name: token.name.into(), organization: token.organization, role: token.role.into() })
 }
 

@@ -12,6 +12,7 @@ use postern_runtime::supervise::{OnCancel, chain};
 use postern_store::{AgentId, JobId, Lease};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{Gateway, Parts, unavailable};
@@ -83,10 +84,20 @@ async fn run(
     let (next, in_flight) = (staged.next_sequence, &InFlight::default());
     let reading = Reader { parts, place, delivery: &delivery, in_flight, next }.run(inbound, items);
     let writing = Writer { parts, place, delivery: &delivery, answers, in_flight, next }.run(queue);
+    let failed = CancellationToken::new();
+    let writing = async {
+        let ended = writing.await;
+        if ended.is_err() {
+            // Otherwise the agent would hear of it only when it sends more, and it may wait for acknowledgements first.
+            failed.cancel();
+        }
+        ended
+    };
     let reading = async {
         tokio::select! {
             ended = reading => ended,
             status = quit(parts, &delivery) => Err(status),
+            () = failed.cancelled() => Ok(()),
         }
     };
     // The writing half is not cut short: a commit under way ends before the next delivery looks what is there.

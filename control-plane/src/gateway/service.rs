@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::DATE;
 use http::{HeaderValue, Request, Response};
@@ -14,6 +15,7 @@ use postern_proto::v1::enrollment_server::EnrollmentServer;
 use postern_proto::v1::gateway_server::GatewayServer;
 use postern_proto::{MAX_CHUNK_BYTES, MAX_FRAME_BYTES};
 use postern_runtime::clock::SharedClock;
+use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service as _;
 
@@ -25,6 +27,8 @@ use crate::pki::PeerAgent;
 pub(super) type Answered =
     Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send + 'static>>;
 
+/// Time for a call that is no stream.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
 const DELIVER: &str = "/postern.gateway.v1.Gateway/Deliver";
 const GATEWAY: &str = "/postern.gateway.v1.Gateway/";
 /// The calls that ask by themselves whether the agent may make them, and the one that needs no agent: a revoked one
@@ -104,7 +108,17 @@ impl Service {
         } else {
             let answer = self.enrollment.clone().call(request);
             let clock = self.clock.clone();
-            Box::pin(async move { answer.await.map(|response| dated(response, clock.now())) })
+            Box::pin(async move {
+                // tonic waits for the whole request before it asks anybody, and who sends half of one keeps the place
+                // of somebody who would enroll.
+                let answer = tokio::select! {
+                    answer = answer => answer,
+                    () = clock.sleep(CALL_DEADLINE) => {
+                        Ok(Status::deadline_exceeded("the request did not come to its end").into_http())
+                    }
+                };
+                answer.map(|response| dated(response, clock.now()))
+            })
         }
     }
 }

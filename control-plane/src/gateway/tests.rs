@@ -10,13 +10,13 @@ use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_runtime::clock::ManualClock;
-use postern_store::{JobState, NewEnrollmentToken};
+use postern_store::{JobState, NewEnrollmentToken, PageRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tonic::Code;
 use tonic::codegen::Service as _;
+use tonic::{Code, Status};
 
-use self::agent::{Site, TestAgent, entries, hello, raw_outcome};
+use self::agent::{Site, TestAgent, entries, hello, people, raw_outcome};
 use crate::secrets;
 
 /// Longest wait for anything.
@@ -325,6 +325,50 @@ async fn an_entry_that_comes_twice_and_a_chunk_that_comes_twice_are_one() {
     let job = site.import(&agent, &mut session, &chunks).await;
     let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
     assert_eq!((&result["created"], &result["conflicts"]), (&31.into(), &0.into()), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_after_their_name_was_given_to_another_is_a_conflict() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let mut conflicts = async |present: &[(&str, &str)]| {
+        let job = site.import(&agent, &mut session, &people(present)).await;
+        site.wait_for(job, JobState::Succeeded).await.result.unwrap()["conflicts"].as_u64().unwrap()
+    };
+    assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
+    assert_eq!(conflicts(&[("second", "anna"), ("other", "bert")]).await, 0, "a new entry of that name is that user");
+    assert_eq!(conflicts(&[("first", "anna"), ("second", "anna"), ("other", "bert")]).await, 1);
+    // A conflict that has left competes no more, and the name is free once its holder has left.
+    assert_eq!(conflicts(&[("second", "anna"), ("other", "bert")]).await, 0);
+    assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
+    let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
+    assert_eq!(users.items.len(), 2, "{users:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_does_not_end_is_ended() {
+    let clock = ManualClock::new(Timestamp::now());
+    let site = Site::start_at(clock.shared()).await;
+    let mut channel = site.anonymous().channel().await.unwrap();
+    let half = futures_util::stream::pending::<Result<bytes::Bytes, std::convert::Infallible>>();
+    let request = http::Request::post("https://localhost/postern.gateway.v1.Enrollment/Enroll")
+        .header("content-type", "application/grpc")
+        .body(tonic::body::Body::new(axum::body::Body::from_stream(half)))
+        .unwrap();
+    poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+    let before = clock.sleepers();
+    let answer = tokio::spawn(channel.call(request));
+    soon(async {
+        while clock.sleepers() <= before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    clock.advance(Duration::from_secs(10));
+    let answer = soon(answer).await.unwrap().unwrap();
+    assert_eq!(Status::from_header_map(answer.headers()).unwrap().code(), Code::DeadlineExceeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,12 @@ pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, n
                 let identity = decision.identity();
                 match decision {
                     Decision::Create(row) => tx.insert_users(vec![row]).await?,
-                    Decision::Update(row) => tx.update_users(vec![row]).await?,
+                    Decision::Update(row) => {
+                        if current.is_none() {
+                            tx.take_over(&[row.id]).await?;
+                        }
+                        tx.update_users(vec![row]).await?;
+                    }
                     Decision::Conflict { .. } | Decision::Nameless { .. } => continue,
                 }
                 settled += 1;

@@ -66,6 +66,8 @@ struct Sorted {
     known_accounts: Vec<NewAccount>,
     new_users: Vec<UserRow>,
     known_users: Vec<UserRow>,
+    /// Users who come to an account that did not have them before.
+    taken_over: Vec<UserId>,
 }
 
 async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
@@ -80,7 +82,12 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
                 settle(&mut account, &decision);
                 match decision {
                     Decision::Create(row) => sorted.new_users.push(row),
-                    Decision::Update(row) => sorted.known_users.push(row),
+                    Decision::Update(row) => {
+                        if current.is_none() {
+                            sorted.taken_over.push(row.id);
+                        }
+                        sorted.known_users.push(row);
+                    }
                     Decision::Conflict { .. } | Decision::Nameless { .. } => {}
                 }
             }
@@ -92,6 +99,7 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
         }
         if new { sorted.new_accounts.push(account) } else { sorted.known_accounts.push(account) }
     }
+    tx.take_over(&sorted.taken_over).await?;
     tx.insert_users(sorted.new_users).await?;
     tx.update_users(sorted.known_users).await?;
     tx.insert_groups(new_groups).await?;

@@ -162,8 +162,9 @@ pub enum Next {
     },
 }
 
-/// Decides after a failure. `failures` counts those before this one, `jitter` is drawn from 0 to 1.
-pub fn after_failure(failure: &Failure, failures: u32, cancel_requested: bool, jitter: f64) -> Next {
+/// Decides after a failure. `failures` counts those before this one, `left` is the time to the job's deadline, `jitter`
+/// is drawn from 0 to 1.
+pub fn after_failure(failure: &Failure, failures: u32, left: Duration, cancel_requested: bool, jitter: f64) -> Next {
     if cancel_requested || failure.code == "canceled" {
         return Next::Cancel;
     }
@@ -173,6 +174,10 @@ pub fn after_failure(failure: &Failure, failures: u32, cancel_requested: bool, j
     let limit = RETRY_FIRST.saturating_mul(1 << failures.min(8)).min(RETRY_MAX);
     // At least half of it, so that what failed has time to recover.
     let after = limit.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
+    if after >= left {
+        // It would end at its deadline while it waits, and say that nobody took it up.
+        return Next::Fail(failure.to_json());
+    }
     Next::Retry { after, message: format!("Attempt {} of {ATTEMPTS} failed: {}", failures + 1, failure.message) }
 }
 
@@ -198,18 +203,27 @@ mod tests {
         if retryable { failure.retryable() } else { failure }
     }
 
+    const LEFT: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn nothing_is_tried_again_after_its_deadline() {
+        let failed = after_failure(&failure(true), 0, RETRY_FIRST, false, 1.0);
+        assert_eq!(failed, Next::Fail(failure(true).to_json()), "its own failure, not that nobody took it up");
+        assert!(matches!(after_failure(&failure(true), 0, RETRY_FIRST * 2, false, 1.0), Next::Retry { .. }));
+    }
+
     #[test]
     fn only_what_may_pass_is_tried_again_and_not_for_ever() {
-        assert!(matches!(after_failure(&failure(false), 0, false, 0.0), Next::Fail(_)));
-        assert!(matches!(after_failure(&failure(true), 0, false, 0.0), Next::Retry { .. }));
-        assert!(matches!(after_failure(&failure(true), 1, false, 1.0), Next::Retry { .. }));
-        assert!(matches!(after_failure(&failure(true), 2, false, 0.0), Next::Fail(_)));
-        assert_eq!(after_failure(&failure(true), 0, true, 0.0), Next::Cancel);
+        assert!(matches!(after_failure(&failure(false), 0, LEFT, false, 0.0), Next::Fail(_)));
+        assert!(matches!(after_failure(&failure(true), 0, LEFT, false, 0.0), Next::Retry { .. }));
+        assert!(matches!(after_failure(&failure(true), 1, LEFT, false, 1.0), Next::Retry { .. }));
+        assert!(matches!(after_failure(&failure(true), 2, LEFT, false, 0.0), Next::Fail(_)));
+        assert_eq!(after_failure(&failure(true), 0, LEFT, true, 0.0), Next::Cancel);
     }
 
     #[test]
     fn pauses_grow_and_are_bounded() {
-        let pause = |failures| match after_failure(&failure(true), failures, false, 1.0) {
+        let pause = |failures| match after_failure(&failure(true), failures, LEFT, false, 1.0) {
             Next::Retry { after, .. } => after,
             other => panic!("{other:?}"),
         };

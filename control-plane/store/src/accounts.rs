@@ -167,7 +167,8 @@ impl Store {
         let query = sql(select_accounts!(
             ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id AND (h.directory = a.directory) IS TRUE LIMIT 1)",
             "LEFT JOIN users u ON u.organization_id = a.organization_id AND u.name_key = a.conflict \
-             WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL AND a.id > $3 \
+             WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL \
+             AND a.missing_since IS NULL AND a.id > $3 \
              ORDER BY a.id LIMIT $4"
         ))
         .bind(organization)

@@ -320,7 +320,8 @@ pub(crate) fn claimable_proven(backend: Backend) -> Statement {
 pub(crate) fn mark_waiting(backend: Backend) -> Statement {
     built(format!(
         "UPDATE jobs AS j SET state = 'waiting', message = $4, updated_at = $1 \
-         WHERE j.state = 'queued' AND NOT j.proven AND j.created_at < $2 AND NOT ({}) AND NOT {OTHER_IMPORT} \
+         WHERE j.state = 'queued' AND NOT j.proven AND j.created_at < $2 \
+         AND (j.not_before IS NULL OR j.not_before <= $1) AND NOT ({}) AND NOT {OTHER_IMPORT} \
          RETURNING id",
         in_directories(backend)
     ))

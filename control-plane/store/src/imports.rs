@@ -10,7 +10,7 @@ use crate::Store;
 use crate::accounts::{known, read_known};
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, DirectoryId, OrganizationId};
+use crate::ids::{AccountId, DirectoryId, OrganizationId, UserId};
 use crate::leases::fenced;
 use crate::members::member_hash;
 use crate::records::{AccountKind, ExternalKey, KnownAccount, Lease, MemberForm, NamedUser, NewAccount};
@@ -138,6 +138,20 @@ impl Intake {
         )
         .column(ids(accounts))
         .shared(self.now)
+        .shared(self.organization)
+        .shared(self.directory);
+        self.tx.bulk(update).await
+    }
+
+    /// Takes users from the accounts of this directory that are missing. Their names have come back with other accounts,
+    /// to whom they belong now; the missing ones have to ask anew when they return.
+    pub async fn take_over(&mut self, users: &[UserId]) -> Result<u64> {
+        let update = Bulk::new(
+            "{update} accounts SET identity = NULL \
+             WHERE identity {in} AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE \
+             AND missing_since IS NOT NULL",
+        )
+        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
         .shared(self.organization)
         .shared(self.directory);
         self.tx.bulk(update).await

@@ -234,6 +234,18 @@ pub(super) fn entries(numbers: Range<u32>) -> Vec<Chunk> {
     chunks
 }
 
+/// Users of these external ids and names, in one chunk.
+pub(super) fn people(people: &[(&str, &str)]) -> Vec<Chunk> {
+    let mut writer = ChunkWriter::new(MemberForm::Dn);
+    for (id, name) in people {
+        let mut entry = writer.entry(Kind::User, id, &format!("uid={name},ou={id},dc=x"), Some(name));
+        entry.attribute("uid", [name.as_bytes()]);
+        entry.finish();
+    }
+    let digest = writer.digest();
+    vec![Chunk { users: people.len() as u64, groups: 0, digest, payload: writer.finish() }]
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct TestAgent {
     pub(super) id: AgentId,

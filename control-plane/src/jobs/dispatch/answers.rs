@@ -1,6 +1,7 @@
 //! What agents say: sessions that open and close, progress, outcomes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_store::{AgentId, Flavour, Job, JobId};
 
@@ -110,12 +111,17 @@ impl Dispatcher {
             }
             // Everything is here and proven; what went wrong at the agent after that changes nothing.
             _ if proven => return Ok(()),
-            AgentResult::Imported(_) => after(&job, &unproven(), canceled),
-            AgentResult::Failed(failure) => after(&job, &failure, canceled),
+            AgentResult::Imported(_) => self.after(&job, &unproven(), canceled),
+            AgentResult::Failed(failure) => self.after(&job, &failure, canceled),
             AgentResult::Checked(checks) => outcome::after_checks(&checks),
             AgentResult::Found { user, groups } => self.found(&job, &user, &groups).await?,
         };
         self.follow(&job, next).await
+    }
+
+    pub(super) fn after(&self, job: &Job, failure: &Failure, canceled: bool) -> Next {
+        let left = Duration::try_from(job.deadline.duration_since(self.clock.now())).unwrap_or_default();
+        outcome::after_failure(failure, job.failures, left, canceled || job.cancel_requested, rand::random())
     }
 
     async fn found(&self, job: &Job, user: &[u8], groups: &[u8]) -> Result<Next> {
@@ -133,10 +139,6 @@ impl Dispatcher {
             }
         })
     }
-}
-
-fn after(job: &Job, failure: &Failure, canceled: bool) -> Next {
-    outcome::after_failure(failure, job.failures, canceled || job.cancel_requested, rand::random())
 }
 
 fn unproven() -> Failure {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Dispatcher;
 use crate::intake::proof::Mismatch;
-use crate::jobs::outcome::{self, Failure};
+use crate::jobs::outcome::Failure;
 
 /// An agent's right to deliver for a job. One at a time: a newer one takes over.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Dispatcher {
             format!("The import arrived incomplete or damaged: {mismatch}. Nobody was marked missing."),
             "Start the import again; if it happens again, update agent and control plane to the same release.",
         );
-        let next = outcome::after_failure(&failure.retryable(), job.failures, job.cancel_requested, rand::random());
+        let next = self.after(&job, &failure.retryable(), false);
         self.follow(&job, next).await
     }
 }
