@@ -35,6 +35,9 @@ pub(crate) enum Error {
     #[cfg(unix)]
     #[error("the status socket does not start")]
     Socket(#[source] socket::Error),
+    #[cfg(unix)]
+    #[error("the agent cannot be told to reload")]
+    Hangups(#[source] std::io::Error),
     #[error("the agent stopped")]
     Critical(#[source] CriticalFailure),
 }
@@ -75,7 +78,9 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
     #[cfg(unix)]
     {
         supervisor.spawn("status_socket", OnCancel::Abort, status.serve(Arc::clone(&agent)));
-        supervisor.spawn("reload", OnCancel::Abort, reload_on_hangup(agent, file.map(Path::to_owned)));
+        // Listened for before anybody is told that we are ready: unheard, a hangup ends the process.
+        let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map_err(Error::Hangups)?;
+        supervisor.spawn("reload", OnCancel::Abort, reload_on_hangup(hangups, agent, file.map(Path::to_owned)));
     }
     accompany(&supervisor, clock).await
 }
@@ -114,9 +119,7 @@ fn open(config: &Config) -> Result<Directories, Error> {
 
 /// On SIGHUP, directories and policy are read anew. A bad file changes nothing.
 #[cfg(unix)]
-async fn reload_on_hangup(agent: Arc<Agent>, file: Option<PathBuf>) -> Result<(), std::io::Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangups = signal(SignalKind::hangup())?;
+async fn reload_on_hangup(mut hangups: tokio::signal::unix::Signal, agent: Arc<Agent>, file: Option<PathBuf>) {
     while hangups.recv().await.is_some() {
         let read = Config::load(file.as_deref()).map_err(Error::Config);
         match read.and_then(|config| Ok((open(&config)?, config.policy))) {
@@ -127,5 +130,4 @@ async fn reload_on_hangup(agent: Arc<Agent>, file: Option<PathBuf>) -> Result<()
             Err(error) => tracing::error!(error = chain(&error), "config.reload_refused: the old one stays in use"),
         }
     }
-    Ok(())
 }

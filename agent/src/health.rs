@@ -20,6 +20,8 @@ use tokio::sync::Semaphore;
 use crate::agent::Agent;
 
 const MAX_CONNECTIONS: usize = 8;
+/// Pause after the machine refuses to accept, usually for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the listener cannot be had.
@@ -55,11 +57,18 @@ impl Listener {
     }
 
     /// Answers until the process stops.
-    pub async fn serve(self, agent: Arc<Agent>, supervisor: Supervisor) -> Result<(), io::Error> {
+    pub async fn serve(self, agent: Arc<Agent>, supervisor: Supervisor) {
         let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
-            let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return Ok(()) };
-            let (connection, _) = self.listener.accept().await?;
+            let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+            let (connection, _) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(error = %error, "health.accept_failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
             let (agent, metrics) = (Arc::clone(&agent), self.metrics.clone());
             supervisor.spawn("health_request", OnCancel::Abort, async move {
                 let _seat = seat;

@@ -66,6 +66,8 @@ mod unix {
     use crate::agent::Agent;
 
     const FILE: &str = "agent.sock";
+    /// Pause after the machine refuses to accept, usually for want of file descriptors.
+    const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
     const PATIENCE: Duration = Duration::from_secs(5);
 
     /// The socket of a running agent.
@@ -95,7 +97,14 @@ mod unix {
         /// Answers whoever asks, one after the other.
         pub async fn serve(self, agent: Arc<Agent>) -> Result<(), io::Error> {
             loop {
-                let (mut asker, _) = self.listener.accept().await?;
+                let (mut asker, _) = match self.listener.accept().await {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(error = %error, "status_socket.accept_failed");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                };
                 let answer = serde_json::to_vec(&agent.status())?;
                 // Whoever hangs up, or does not listen, has no answer.
                 let _ = timeout(PATIENCE, asker.write_all(&answer)).await;

@@ -32,7 +32,7 @@ fn a_foreign_or_expired_certificate_is_refused() -> Result<()> {
     scenario(async |stage| {
         let (control_plane, api, identity) = started(stage).await?;
         let agent_id = identity.agent_id().to_string();
-        let uri = uri_of(identity.chain().first().context("no certificate")?)?;
+        let uri = uri_of(identity.presented().first().context("no certificate")?)?;
 
         let foreign = CertificateAuthority::new("somebody else's CA")?.agent(&agent_id, &uri, false)?;
         let refused = RawAgent::connect(disguised(&identity, foreign)?, "corp").await;

@@ -22,8 +22,11 @@ pub(super) struct StatusArgs {
 
 pub(super) fn execute(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     super::log_quietly()?;
-    let config = Config::load(args.place.config.as_deref())?;
-    let state_dir = config.state_dir(args.place.state_dir.as_deref());
+    // The agent may run on an older configuration than the file has by now, and this is how one looks.
+    let state_dir = match &args.place.state_dir {
+        Some(state_dir) => state_dir.clone(),
+        None => Config::load(args.place.config.as_deref())?.state_dir(None),
+    };
     let runtime = super::one_thread().context("the runtime cannot be started")?;
     let status = runtime.block_on(socket::ask(&state_dir))?;
     if args.json {

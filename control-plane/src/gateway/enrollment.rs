@@ -56,6 +56,11 @@ pub(super) async fn renew(
     // Recorded before it is handed out: a certificate that nobody knows of must not exist.
     let recorded = parts.store.record_certificate(agent.id, &serial, not_after).await;
     recorded.map_err(|error| unavailable(&error))?;
+    let version = wire::optional_text(&request.agent_version);
+    if version.is_some() && version != agent.version {
+        let recorded = parts.store.record_hello(agent.id, version.as_deref(), None, parts.clock.now());
+        recorded.await.map_err(|error| unavailable(&error))?;
+    }
     tracing::info!(agent = %agent.id, not_after = %not_after, "gateway.certificate_renewed");
     Ok(v1::RenewResponse { certificate_chain_pem: issued.chain_pem, ca_bundle_pem: parts.pki.ca_pem().to_owned() })
 }

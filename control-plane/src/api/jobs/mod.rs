@@ -40,7 +40,7 @@ pub struct JobRequest {
     /// `lookup_user` only: the value of the unique attribute of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique_value: Option<String>,
-    /// Until when it must have been taken up, or it fails. Absent: a day from now for an import, two minutes for the rest.
+    /// Until when it must be over, or it fails. Absent: a day from now for an import, two minutes for the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     /// The same in seconds from now; not together with `deadline`.

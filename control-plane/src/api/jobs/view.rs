@@ -121,7 +121,7 @@ pub struct JobView {
     pub started_at: Option<Timestamp>,
     /// When it ended. `null`: not yet.
     pub finished_at: Option<Timestamp>,
-    /// Until when it must have been taken up, or it fails.
+    /// Until when it must be over, or it fails.
     pub deadline: Timestamp,
 }
 

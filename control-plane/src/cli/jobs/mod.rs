@@ -88,7 +88,7 @@ pub(super) struct Common {
     /// Stay until the job has ended, and show its progress; exit code 1 unless it succeeds
     #[arg(long)]
     watch: bool,
-    /// Give up when no agent has taken it up after this time, like 30s, 10m, 2h [default: 24h for imports, 2m otherwise]
+    /// Give up when it is not over after this time, like 30s, 10m, 2h [default: 24h for imports, 2m otherwise]
     #[arg(long, value_name = "TIME", value_parser = lifetime)]
     timeout: Option<SignedDuration>,
 }
