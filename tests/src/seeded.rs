@@ -28,13 +28,16 @@ impl Seeded {
         self.number() % end.max(1)
     }
 
-    /// One to four cuts and pauses of a line, somewhere within the next `bytes`.
-    pub fn faults(&mut self, bytes: u64) -> Vec<(u64, Fault)> {
+    /// One to four cuts and pauses of a line, somewhere within the next `bytes`. Some of the pauses last for `long`.
+    pub fn faults(&mut self, bytes: u64, long: Duration) -> Vec<(u64, Fault)> {
         let count = 1 + self.below(4);
         let mut fault = || {
             let at = self.below(bytes);
-            let fault =
-                if self.below(3) == 0 { Fault::Pause(Duration::from_millis(self.below(60))) } else { Fault::Cut };
+            let fault = match self.below(30) {
+                0 => Fault::Pause(long),
+                1..10 => Fault::Pause(Duration::from_millis(self.below(60))),
+                _ => Fault::Cut,
+            };
             (at, fault)
         };
         (0..count).map(|_| fault()).collect()

@@ -12,13 +12,18 @@ use postern_tests::slapd::{self, SUFFIX};
 use postern_tests::{control_plane, scenario};
 use serde_json::Value;
 
-const USERS: u32 = 120;
+/// Two chunks, and one of groups: an import can be resumed between them.
+const USERS: u32 = 700;
+/// A line that is held for longer than three intervals without a word is given up on both sides.
+const HEARTBEAT_SECS: &str = "1";
+const HELD: Duration = Duration::from_millis(4_500);
 /// Long enough for a lease of a job to expire and be taken up again, whatever else these two cores do.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn seeds(range: std::ops::Range<u64>) -> Result<()> {
     scenario(async |stage| {
         let (directory_options, options) = (slapd::Options::people(USERS), control_plane::Options::for_tests()?);
+        let options = options.set("heartbeat_interval_secs", HEARTBEAT_SECS);
         let site = Site::without_agent(stage, directory_options, options).await?;
         let circumstances = Circumstances::impatient();
         let identity = enroll(&site.api.enrollment_token().await?, &circumstances).await?;
@@ -39,7 +44,7 @@ async fn one_seed(site: &Site, seed: u64, usual: u64) -> Result<()> {
     let mut random = Seeded::new(seed);
     change_somebody(site, &mut random).await?;
     // One fault may come after the end: then this import is the undisturbed one.
-    let faults = random.faults(usual + usual / 5);
+    let faults = random.faults(usual + usual / 5, HELD);
     site.line.plan(faults.clone());
     let job = site.api.start_job("import", DIRECTORY, Value::Null).await?;
     let job = site.api.finished(&job.id, PATIENCE).await.with_context(|| format!("faults {faults:?}"))?;
