@@ -36,6 +36,9 @@ impl Error {
             Self::Ended { phase, progress, source, .. } => {
                 format!("reading the {phase} ended early, after {progress}: {}", source.public_message())
             }
+            Self::Range { .. } => {
+                "the directory answered a request for further values of an attribute with something else".to_owned()
+            }
             Self::NoPaging | Self::Canceled | Self::NotFound | Self::Ambiguous | Self::Unusable { .. } => {
                 self.to_string()
             }
@@ -68,6 +71,10 @@ impl Error {
                 "look at the server's load, index the attributes in the filter, lower page_size, or raise operation_timeout_secs"
             }
             Self::Lost { .. } => "look in the directory server's log for why it closed the connection",
+            Self::Range { .. } => {
+                "start the job again: the entry may have changed while it was read; if it stays so, the agent's log says \
+                 what was asked for and what came"
+            }
             Self::NoPaging => "allow the simple paged results control (RFC 2696) for the bind account",
             Self::NotFound => {
                 "check the value, unique_attribute, and that the user lies below base_dns and matches the filter"
