@@ -151,7 +151,7 @@ impl Servers {
         })
     }
 
-    /// Proves who we are. After three wrong passwords in a row it refuses for minutes to even try.
+    /// Proves who we are. After three wrong passwords in a row it refuses for a while to even try.
     pub(crate) async fn bind(&self, connection: &mut Connection) -> Result<(), Error> {
         let _turn = self.throttle.turn.lock().await;
         let credentials = credentials(&self.config).map_err(Error::Secret)?;
@@ -164,7 +164,7 @@ impl Servers {
                     Credentials::Simple { bind_dn, password } => {
                         ldap.simple_bind(bind_dn, password.expose_secret()).await
                     }
-                    Credentials::External => ldap.sasl_external_bind().await,
+                    Credentials::External { .. } => ldap.sasl_external_bind().await,
                 }
             })
             .await?;
