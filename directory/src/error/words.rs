@@ -63,8 +63,8 @@ impl Error {
             }
             Self::Bind { code, subcode, .. } => return Some(bind_cure(*code, *subcode).to_owned()),
             Self::Throttled { .. } => {
-                "correct the bind password, then start the job again: a changed secret file or configuration is tried at \
-                 once; where the directory was corrected instead, start it again after that time"
+                "correct the bind password, then start the job again: a changed secret file or bind_dn is tried at once; \
+                 where the directory was corrected instead, start it again after that time"
             }
             Self::Refused { step, code, .. } => return refusal_cure(*step, *code).map(str::to_owned),
             Self::Timeout { .. } => {

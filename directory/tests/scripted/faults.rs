@@ -169,6 +169,30 @@ async fn a_password_file_with_other_content_is_tried_at_once() {
 }
 
 #[tokio::test]
+async fn a_reload_gives_a_wrong_password_no_more_tries() {
+    let refusing = |request: &Request| Answer::Send(vec![message(request.id, 0x61, &done(49, b""))]);
+    let (server, moved) = (Server::start(refusing).await, Server::start(refusing).await);
+    let before = directory(&server);
+    for _ in 0..3 {
+        assert!(matches!(before.flavour().await, Err(Error::Bind { code: 49, .. })));
+    }
+    let unchanged = config(&[server.url()]);
+    let mut extended = config(&[moved.url(), server.url()]);
+    extended.users.attributes.push("mail".to_owned());
+    for reread in [unchanged.clone(), extended] {
+        let after = before.reconfigured(reread).expect("valid");
+        assert!(matches!(after.flavour().await, Err(Error::Throttled { .. })));
+    }
+    assert_eq!(server.count(Request::is_bind) + moved.count(Request::is_bind), 3);
+    // What may be right now is tried.
+    let elsewhere = before.reconfigured(config(&[moved.url()])).expect("valid");
+    assert!(matches!(elsewhere.flavour().await, Err(Error::Bind { .. })));
+    let mended = DirectoryConfig { bind_password: Some("other".to_owned().into()), ..unchanged };
+    let mended = before.reconfigured(mended).expect("valid");
+    assert!(matches!(mended.flavour().await, Err(Error::Bind { .. })));
+}
+
+#[tokio::test]
 async fn reading_stays_at_most_two_pages_ahead() {
     let server = Server::start(|request| well_behaved(request, 100)).await;
     let searches = |server: &Server| server.count(|request| request.base == "ou=people,dc=x");
