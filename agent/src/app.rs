@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_directory::{Directory, DirectoryConfig};
 use postern_runtime::clock::{SharedClock, SystemClock};
 use postern_runtime::lifecycle::{self, Shutdown};
 use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor, chain};
@@ -45,7 +46,7 @@ pub(crate) enum Error {
 /// Runs until the process is told to stop.
 pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -> Result<(), Error> {
     let clock = SystemClock::shared();
-    let directories = open(&config)?;
+    let directories = open(&config, &[])?;
     let proxy = config.proxy_rule().map_err(Error::Config)?;
     let store = IdentityStore::new(state_dir);
     let identity = IdentitySource::stored(store.load().map_err(Error::Identity)?, store);
@@ -62,7 +63,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
     let agent = Arc::new(Agent::start(Parts {
         dial: Arc::new(TlsDial::new(identity.clone(), proxy, clock.clone())),
         identity: Some(identity),
-        directories,
+        directories: served(&directories),
         policy: config.policy,
         options: Options {
             delivery: DeliveryOptions { compression: config.control_plane.compression, ..DeliveryOptions::default() },
@@ -80,7 +81,8 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         supervisor.spawn("status_socket", OnCancel::Abort, status.serve(Arc::clone(&agent)));
         // Listened for before anybody is told that we are ready: unheard, a hangup ends the process.
         let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map_err(Error::Hangups)?;
-        supervisor.spawn("reload", OnCancel::Abort, reload_on_hangup(hangups, agent, file.map(Path::to_owned)));
+        let reloading = reload_on_hangup(hangups, agent, file.map(Path::to_owned), directories);
+        supervisor.spawn("reload", OnCancel::Abort, reloading);
     }
     accompany(&supervisor, clock).await
 }
@@ -109,25 +111,102 @@ async fn watchdog(shutdown: Shutdown, clock: SharedClock, interval: Duration) {
     }
 }
 
-fn open(config: &Config) -> Result<Directories, Error> {
-    let directories = config.open_directories().map_err(Error::Config)?;
+/// The configured directories. One that was served before keeps what it counted of refused binds.
+fn open(config: &Config, before: &[Directory]) -> Result<Vec<Directory>, Error> {
+    let open = |section: &DirectoryConfig| match before.iter().find(|directory| directory.name() == section.name) {
+        Some(directory) => directory.reconfigured(section.clone()),
+        None => Directory::new(section.clone()),
+    };
+    let directories: Result<Vec<_>, _> = config.directories.iter().map(open).collect();
+    let directories = directories.map_err(|error| Error::Config(config::Error::Directory(error)))?;
     if directories.is_empty() {
         tracing::warn!("config.no_directory: no [[directory]] is configured, there is nothing to serve");
     }
-    Ok(directories.into_iter().map(|directory| Arc::new(directory) as Arc<dyn Served>).collect())
+    Ok(directories)
+}
+
+fn served(directories: &[Directory]) -> Directories {
+    directories.iter().map(|directory| Arc::new(directory.clone()) as Arc<dyn Served>).collect()
 }
 
 /// On SIGHUP, directories and policy are read anew. A bad file changes nothing.
 #[cfg(unix)]
-async fn reload_on_hangup(mut hangups: tokio::signal::unix::Signal, agent: Arc<Agent>, file: Option<PathBuf>) {
+async fn reload_on_hangup(
+    mut hangups: tokio::signal::unix::Signal,
+    agent: Arc<Agent>,
+    file: Option<PathBuf>,
+    mut directories: Vec<Directory>,
+) {
     while hangups.recv().await.is_some() {
         let read = Config::load(file.as_deref()).map_err(Error::Config);
-        match read.and_then(|config| Ok((open(&config)?, config.policy))) {
-            Ok((directories, policy)) => {
+        match read.and_then(|config| Ok((open(&config, &directories)?, config.policy))) {
+            Ok((opened, policy)) => {
+                directories = opened;
                 tracing::info!(directories = directories.len(), "config.reloaded");
-                agent.reload(directories, policy);
+                agent.reload(served(&directories), policy);
             }
             Err(error) => tracing::error!(error = chain(&error), "config.reload_refused: the old one stays in use"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_directory::Error as DirectoryError;
+    use postern_runtime::settings;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The answer to the first request of a connection: `invalidCredentials` (RFC 4511 §4.2.2).
+    const REFUSAL: &[u8] = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x31\x04\x00\x04\x00";
+
+    async fn refuse_all(listener: TcpListener) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(REFUSAL).await;
+        }
+    }
+
+    fn config(port: u16) -> Config {
+        let text = format!(
+            r#"
+[[directory]]
+name = "corp"
+urls = ["ldap://127.0.0.1:{port}"]
+allow_plaintext = true
+bind_dn = "cn=reader"
+bind_password = "wrong"
+[directory.users]
+base_dns = ["ou=people"]
+unique_attribute = "uid"
+attributes = ["uid"]
+"#
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        std::fs::write(&file, text).unwrap();
+        settings::load_with(Some(&file), config::ENV_PREFIX, []).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_reload_does_not_forget_the_refused_binds() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let config = config(listener.local_addr().unwrap().port());
+        let reloads = async {
+            let mut directories = open(&config, &[]).unwrap();
+            for _ in 0..3 {
+                let error = directories[0].flavour().await.unwrap_err();
+                assert!(matches!(error, DirectoryError::Bind { code: 49, .. }), "{error:?}");
+                directories = open(&config, &directories).unwrap();
+            }
+            let error = directories[0].flavour().await.unwrap_err();
+            assert!(matches!(error, DirectoryError::Throttled { .. }), "{error:?}");
+        };
+        tokio::select! {
+            () = refuse_all(listener) => panic!("nobody listens any more"),
+            () = reloads => {}
         }
     }
 }

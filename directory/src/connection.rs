@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -47,7 +47,8 @@ pub(crate) struct Servers {
     preferred: AtomicUsize,
     /// By place in `urls`: why it failed last, as long as it does.
     failing: Mutex<HashMap<usize, String>>,
-    throttle: Throttle,
+    /// Shared with the same directory before and after a reload.
+    pub(crate) throttle: Arc<Throttle>,
 }
 
 /// One connection.
@@ -70,8 +71,8 @@ enum TaskEnd {
 }
 
 impl Servers {
-    pub(crate) fn new(config: DirectoryConfig, urls: Vec<ServerUrl>) -> Self {
-        Self { config, urls, preferred: AtomicUsize::new(0), failing: Mutex::default(), throttle: Throttle::default() }
+    pub(crate) fn new(config: DirectoryConfig, urls: Vec<ServerUrl>, throttle: Arc<Throttle>) -> Self {
+        Self { config, urls, preferred: AtomicUsize::new(0), failing: Mutex::default(), throttle }
     }
 
     /// A bound connection to the first server that gives one, beginning with the one that did last time.
@@ -151,7 +152,7 @@ impl Servers {
         })
     }
 
-    /// Proves who we are. After three wrong passwords in a row it refuses for minutes to even try.
+    /// Proves who we are. After three wrong passwords in a row it refuses for a while to even try.
     pub(crate) async fn bind(&self, connection: &mut Connection) -> Result<(), Error> {
         let _turn = self.throttle.turn.lock().await;
         let credentials = credentials(&self.config).map_err(Error::Secret)?;
@@ -164,7 +165,7 @@ impl Servers {
                     Credentials::Simple { bind_dn, password } => {
                         ldap.simple_bind(bind_dn, password.expose_secret()).await
                     }
-                    Credentials::External => ldap.sasl_external_bind().await,
+                    Credentials::External { .. } => ldap.sasl_external_bind().await,
                 }
             })
             .await?;

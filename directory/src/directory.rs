@@ -15,6 +15,7 @@ use crate::flavour::Flavour;
 use crate::lookup::{self, LookedUp};
 use crate::search::is_encodable;
 use crate::server_url::ServerUrl;
+use crate::throttle::Throttle;
 
 /// A configured directory. Cheap to clone; clones share what was learned of the servers, the bind throttle above all.
 #[derive(Clone)]
@@ -26,6 +27,18 @@ pub struct Directory {
 impl Directory {
     /// Checks the configuration; reads no file and asks no server.
     pub fn new(config: DirectoryConfig) -> Result<Self, ConfigError> {
+        Self::with_throttle(config, Arc::default())
+    }
+
+    /// The same directory under a configuration that was read anew, checked like a new one. Where a server stays, refused
+    /// binds stay counted: a reload must not give a wrong password three more tries. Another password or `bind_dn` is
+    /// tried at once all the same.
+    pub fn reconfigured(&self, config: DirectoryConfig) -> Result<Self, ConfigError> {
+        let stays = config.urls.iter().any(|url| self.servers.config.urls.contains(url));
+        Self::with_throttle(config, if stays { Arc::clone(&self.servers.throttle) } else { Arc::default() })
+    }
+
+    fn with_throttle(config: DirectoryConfig, throttle: Arc<Throttle>) -> Result<Self, ConfigError> {
         let mut problems = config.validation();
         let filters = [("users.filter", config.users.filter.as_deref())];
         let groups = config.groups.as_ref().map(|groups| ("groups.filter", groups.filter.as_deref()));
@@ -41,7 +54,7 @@ impl Directory {
             tracing::warn!(directory = %config.name, key = warning.key, reason = %warning.reason, "directory.config.warning");
         }
         let urls = config.urls.iter().filter_map(|url| ServerUrl::parse(url).ok()).collect();
-        Ok(Self { servers: Arc::new(Servers::new(config, urls)), flavour: Arc::new(OnceCell::new()) })
+        Ok(Self { servers: Arc::new(Servers::new(config, urls, throttle)), flavour: Arc::new(OnceCell::new()) })
     }
 
     /// The name by which the control plane knows this directory.

@@ -12,7 +12,6 @@ use crate::config::Scope;
 use crate::connection::{Connection, Servers};
 use crate::error::{Error, Phase, Progress, Step};
 use crate::guard::is_reference;
-use crate::range;
 use crate::record::{Record, Selected, Selection, Unusable};
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
@@ -221,18 +220,12 @@ impl Reading {
             Some(spare) if spare.is_fresh() => spare,
             _ => self.open().await?,
         };
-        let Selected { mut record, partial } = selected;
-        for part in &partial {
-            let dn = record.dn.clone();
-            if let Some(values) = Selected::values_mut(&mut record, part) {
-                tokio::select! {
-                    biased;
-                    () = self.cancel.cancelled() => return Err(Error::Canceled),
-                    read = range::read_rest(&mut connection, &dn, &part.attribute, part.next, values) => read?,
-                }
-                *bytes += values.iter().map(Bytes::len).sum::<usize>();
-            }
-        }
+        let (record, more) = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Error::Canceled),
+            completed = selected.complete(&mut connection) => completed?,
+        };
+        *bytes += more;
         self.spare = Some(connection);
         Ok(record)
     }

@@ -217,6 +217,14 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// Asked for further values of an attribute, the server sent something else; the values read so far are not all.
+    #[error("asked for {expected}, the server sent: {got}")]
+    Range {
+        /// The attribute description asked for.
+        expected: String,
+        /// What came: the descriptions of the attributes, or why there are none to be read.
+        got: String,
+    },
     /// Asked to stop.
     #[error("canceled")]
     Canceled,
@@ -248,7 +256,11 @@ impl Error {
             | Self::Refused { code: 51 | 52, .. } => Class::Unreachable,
             Self::NoServer { last: inner, .. } | Self::Ended { source: inner, .. } => inner.class(),
             Self::Secret(_) | Self::Throttled { .. } | Self::Bind { .. } => Class::Credentials,
-            Self::Refused { .. } | Self::Malformed { .. } | Self::NoPaging | Self::Unusable { .. } => Class::Directory,
+            Self::Refused { .. }
+            | Self::Malformed { .. }
+            | Self::NoPaging
+            | Self::Range { .. }
+            | Self::Unusable { .. } => Class::Directory,
             Self::Timeout { .. } => Class::Timeout,
             Self::TlsConfig(_) | Self::Client { .. } | Self::Panicked { .. } => Class::Internal,
             Self::Canceled => Class::Canceled,
@@ -283,7 +295,8 @@ impl Error {
             Self::Refused { code, .. } | Self::StartTls { code, .. } => matches!(code, 3 | 51 | 52),
             // Not `Throttled`: tries that follow at once find the same wait, and a password that three refusals have
             // shown to be wrong is made right by somebody, not by time.
-            Self::Malformed { .. } | Self::Client { .. } => true,
+            // A range of values that is not there: the group may have shrunk under way.
+            Self::Malformed { .. } | Self::Client { .. } | Self::Range { .. } => true,
             _ => matches!(self.class(), Class::Unreachable | Class::Timeout),
         }
     }

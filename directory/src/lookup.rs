@@ -7,7 +7,7 @@ use crate::connection::{Connection, Servers};
 use crate::error::Error;
 use crate::filter;
 use crate::guard::is_reference;
-use crate::record::Record;
+use crate::record::{Record, Selected, Unusable};
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
 
@@ -19,8 +19,21 @@ const MAX_GROUPS: usize = 1_000;
 pub struct LookedUp {
     /// The user.
     pub user: Record,
-    /// The groups that list the user as a member; without their members.
+    /// The groups that list the user as a member, the first 1,000 of them; without their members.
     pub groups: Vec<Record>,
+    /// Groups that list the user and that an import would report instead of importing them.
+    pub unusable_groups: Vec<Unusable>,
+    /// Whether there are more groups than these. The log says so too, for an answer to the control plane has no place
+    /// for it.
+    pub more_groups: bool,
+}
+
+/// What a search found, up to its limit.
+#[derive(Debug, Default)]
+struct Found {
+    records: Vec<Record>,
+    unusable: Vec<Unusable>,
+    more: bool,
 }
 
 pub(crate) async fn lookup_user(servers: &Servers, unique_value: &str) -> Result<LookedUp, Error> {
@@ -28,24 +41,41 @@ pub(crate) async fn lookup_user(servers: &Servers, unique_value: &str) -> Result
     let mut connection = servers.open().await?;
     let flavour = connection.root_dse().await?.flavour();
     let own = filter::equals(&config.users.unique_attribute, unique_value.as_bytes());
-    let mut found = search(&mut connection, &Section::users(config, flavour), &own, 2).await?;
-    let user = match (found.pop(), found.is_empty()) {
-        (Some(user), true) => user,
-        (Some(_), false) => return Err(Error::Ambiguous),
-        (None, _) => return Err(Error::NotFound),
+    let user = one(search(&mut connection, &Section::users(config, flavour), &own, 2).await?)?;
+    let groups = match (Section::groups(config, flavour, false), listed(servers, &user)) {
+        (Some(section), Some(listed)) => search(&mut connection, &section, &listed, MAX_GROUPS).await?,
+        _ => Found::default(),
     };
-    let groups = match (Section::groups(config, flavour, false), &config.groups) {
-        (Some(section), Some(groups)) => {
-            let member = match config.member_form() {
-                MemberForm::Dn => user.dn.as_str(),
-                MemberForm::UniqueValue => unique_value,
-            };
-            let listed = filter::equals(&groups.member_attribute, member.as_bytes());
-            search(&mut connection, &section, &listed, MAX_GROUPS).await?
-        }
-        _ => Vec::new(),
+    if groups.more || !groups.unusable.is_empty() {
+        tracing::warn!(
+            directory = %config.name,
+            groups = groups.records.len(),
+            unusable = groups.unusable.len(),
+            more = groups.more,
+            "directory.lookup.incomplete: the user has groups that the answer does not list"
+        );
+    }
+    Ok(LookedUp { user, groups: groups.records, unusable_groups: groups.unusable, more_groups: groups.more })
+}
+
+fn one(mut found: Found) -> Result<Record, Error> {
+    match (found.records.pop(), found.unusable.pop()) {
+        (Some(user), None) if found.records.is_empty() => Ok(user),
+        (Some(_), _) => Err(Error::Ambiguous),
+        (None, Some(unusable)) => Err(Error::Unusable { reason: unusable.reason }),
+        (None, None) => Err(Error::NotFound),
+    }
+}
+
+/// The condition that a group lists the user, as an import matches them: `memberUid` is compared exactly (RFC 2307
+/// §2.3), so that it takes the entry's own value and not what somebody typed.
+fn listed(servers: &Servers, user: &Record) -> Option<String> {
+    let groups = servers.config.groups.as_ref()?;
+    let member = match servers.config.member_form() {
+        MemberForm::Dn => user.dn.as_str(),
+        MemberForm::UniqueValue => user.unique_value.as_deref()?,
     };
-    Ok(LookedUp { user, groups })
+    Some(filter::equals(&groups.member_attribute, member.as_bytes()))
 }
 
 async fn search(
@@ -53,10 +83,11 @@ async fn search(
     section: &Section<'_>,
     condition: &str,
     limit: usize,
-) -> Result<Vec<Record>, Error> {
+) -> Result<Found, Error> {
     let filter = filter::and(&section.filter, condition);
     let never = CancellationToken::new();
-    let mut records = Vec::new();
+    let mut selected: Vec<Selected> = Vec::new();
+    let mut found = Found::default();
     let mut scratch = Vec::new();
     for base_dn in section.base_dns {
         let query = Query {
@@ -69,15 +100,20 @@ async fn search(
         let mut search = PagedSearch::new(connection, query, &never);
         while let Some(batch) = search.next().await? {
             for message in batch.iter().filter(|message| !is_reference(message)) {
-                if records.len() >= limit {
+                if selected.len() + found.unusable.len() >= limit {
+                    found.more = true;
                     continue;
                 }
                 match section.selection.select(message, &mut scratch) {
-                    Ok(selected) => records.push(selected.record),
-                    Err(unusable) => return Err(Error::Unusable { reason: unusable.reason }),
+                    Ok(entry) => selected.push(entry),
+                    Err(unusable) => found.unusable.push(unusable),
                 }
             }
         }
     }
-    Ok(records)
+    // Only now: a search in between would end the paged one on some servers.
+    for entry in selected {
+        found.records.push(entry.complete(connection).await?.0);
+    }
+    Ok(found)
 }

@@ -4,16 +4,25 @@
 use bytes::Bytes;
 
 use crate::connection::Connection;
+use crate::entry::Entry;
 use crate::error::{Error, Step};
 
 /// What to ask for first: the most that Windows returns at once since 2003.
 pub(crate) const FIRST: &str = "range=0-1499";
+
+/// noSuchObject
+const NO_SUCH_OBJECT: u32 = 32;
+
+/// So much of what a server sent is told to the local log.
+const TOLD_CHARS: usize = 200;
 
 /// An attribute description with a range option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ranged<'a> {
     /// The description without the range option.
     pub(crate) base: &'a str,
+    /// Which value this part begins with, counted from 0.
+    pub(crate) start: u64,
     /// Where to go on; `None` when this part is the last.
     pub(crate) next: Option<u64>,
 }
@@ -27,14 +36,19 @@ pub(crate) fn parse(description: &str) -> Option<Ranged<'_>> {
     let (start, end) = option.get(6..)?.split_once('-')?;
     let start: u64 = start.parse().ok()?;
     if end == "*" {
-        return Some(Ranged { base, next: None });
+        return Some(Ranged { base, start, next: None });
     }
     let end: u64 = end.parse().ok()?;
     // An end before its start would send the reader round in circles.
-    (end >= start).then(|| Ranged { base, next: end.checked_add(1) })
+    if end < start {
+        return None;
+    }
+    Some(Ranged { base, start, next: Some(end.checked_add(1)?) })
 }
 
-/// Reads the values of `attribute` from `start` to the last and appends them to `values`.
+/// Reads the values of `attribute` from `start` to the last and appends them to `values`. An entry that went away under
+/// way has no more of them. Whatever else is not the part asked for is an error: taken for the end, it would cost a
+/// group its members in an import that calls itself complete.
 pub(crate) async fn read_rest(
     connection: &mut Connection,
     dn: &str,
@@ -44,40 +58,60 @@ pub(crate) async fn read_rest(
 ) -> Result<(), Error> {
     let mut next = Some(start);
     while let Some(from) = next {
-        let asked = format!("{attribute};range={from}-*");
-        let message = connection.read_entry(dn, "(objectClass=*)", &[asked], Step::Range).await?;
-        let part = message.as_ref().and_then(|message| part(message, attribute));
-        let Some((ranged_next, mut part)) = part else {
-            // The group shrank or went away under way: what was there has been read.
-            return Ok(());
+        let asked = [format!("{attribute};range={from}-*")];
+        let message = match connection.read_entry(dn, "(objectClass=*)", &asked, Step::Range).await {
+            Ok(Some(message)) => message,
+            Ok(None) | Err(Error::Refused { code: NO_SUCH_OBJECT, .. }) => return Ok(()),
+            Err(error) => return Err(error),
         };
+        let [expected] = asked;
+        let (following, mut part) =
+            part(&message, attribute, from).map_err(|got| Error::Range { expected, got: shortened(got) })?;
         values.append(&mut part);
-        next = ranged_next.filter(|following| *following > from);
+        next = following;
     }
     Ok(())
 }
 
-fn part(message: &Bytes, attribute: &str) -> Option<(Option<u64>, Vec<Bytes>)> {
-    let mut entry = crate::entry::Entry::parse(message).ok()?;
-    while let Ok(Some(found)) = entry.next_attribute() {
-        if let Some(ranged) = parse(found.description())
-            && ranged.base.eq_ignore_ascii_case(attribute)
-        {
-            return found.values().ok().map(|values| (ranged.next, values));
+/// The part that begins at `from`, and where the next one does; otherwise what there is instead.
+fn part(message: &Bytes, attribute: &str, from: u64) -> Result<(Option<u64>, Vec<Bytes>), String> {
+    let mut entry = Entry::parse(message).map_err(|error| error.to_string())?;
+    let mut seen = Vec::new();
+    while let Some(found) = entry.next_attribute().map_err(|malformed| malformed.to_string())? {
+        let description = found.description();
+        match parse(description) {
+            Some(Ranged { base, start, next }) if start == from && base.eq_ignore_ascii_case(attribute) => {
+                let values = found.values().map_err(|malformed| malformed.to_string())?;
+                if values.is_empty() && next.is_some() {
+                    // Such parts could follow one another for ever.
+                    return Err(format!("{description} without values"));
+                }
+                return Ok((next, values));
+            }
+            _ => seen.push(description),
         }
     }
-    None
+    Err(if seen.is_empty() { "no attributes".to_owned() } else { seen.join(", ") })
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TOLD_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::tests::message;
 
     #[test]
     fn ranges_are_read() {
-        assert_eq!(parse("member;range=0-1499"), Some(Ranged { base: "member", next: Some(1500) }));
-        assert_eq!(parse("member;Range=1500-*"), Some(Ranged { base: "member", next: None }));
-        assert_eq!(parse("cn;lang-de;range=0-1"), Some(Ranged { base: "cn;lang-de", next: Some(2) }));
+        assert_eq!(parse("member;range=0-1499"), Some(Ranged { base: "member", start: 0, next: Some(1500) }));
+        assert_eq!(parse("member;Range=1500-*"), Some(Ranged { base: "member", start: 1500, next: None }));
+        assert_eq!(parse("cn;lang-de;range=0-1"), Some(Ranged { base: "cn;lang-de", start: 0, next: Some(2) }));
         for text in [
             "member",
             "member;range=5-1",
@@ -85,9 +119,39 @@ mod tests {
             "member;binary",
             "member;range=",
             "member;range=0",
+            "member;range=0-18446744073709551615",
             "m;\u{e4}\u{e4}\u{e4}",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    fn told(attributes: &[(&str, &[&[u8]])]) -> Result<(Option<u64>, Vec<Bytes>), String> {
+        part(&message(b"cn=all", attributes), "member", 1500)
+    }
+
+    #[test]
+    fn the_part_that_was_asked_for_is_taken() {
+        let values = vec![Bytes::from_static(b"cn=a")];
+        assert_eq!(told(&[("member", &[]), ("Member;range=1500-*", &[b"cn=a"])]), Ok((None, values.clone())));
+        assert_eq!(told(&[("member;range=1500-1500", &[b"cn=a"])]), Ok((Some(1501), values)));
+        assert_eq!(told(&[("member;range=1500-*", &[])]), Ok((None, Vec::new())));
+    }
+
+    #[test]
+    fn no_other_answer_is_the_end_of_the_values() {
+        assert_eq!(told(&[]), Err("no attributes".to_owned()));
+        for instead in ["member", "member;range=0-1499", "member;range=x-*", "cn;range=1500-*"] {
+            assert_eq!(told(&[(instead, &[b"cn=a"])]), Err(instead.to_owned()));
+        }
+        assert_eq!(told(&[("member;range=1500-1501", &[])]), Err("member;range=1500-1501 without values".to_owned()));
+        let whole = message(b"cn=all", &[("member;range=1500-*", &[b"cn=a"])]);
+        assert!(part(&whole.slice(..whole.len() - 1), "member", 1500).is_err());
+    }
+
+    #[test]
+    fn a_long_answer_is_told_in_short() {
+        assert_eq!(shortened("\u{e4}".repeat(TOLD_CHARS)), "\u{e4}".repeat(TOLD_CHARS));
+        assert_eq!(shortened("\u{e4}".repeat(9_999)).chars().count(), TOLD_CHARS + 1);
     }
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use crate::attributes::is_withheld;
 use crate::ber::Malformed;
+use crate::connection::Connection;
 use crate::entry::{Attribute, Entry, EntryError};
+use crate::error::Error;
 use crate::flavour::{Flavour, external_id};
 use crate::range;
 
@@ -255,6 +257,20 @@ fn drop_unique_identifier(member: &mut Bytes) {
 }
 
 impl Selected {
+    /// Reads the values that did not fit into the entry; with them, how many bytes the completed attributes take.
+    pub(crate) async fn complete(self, connection: &mut Connection) -> Result<(Record, usize), Error> {
+        let Self { mut record, partial } = self;
+        let mut bytes = 0;
+        for part in &partial {
+            let dn = record.dn.clone();
+            if let Some(values) = Self::values_mut(&mut record, part) {
+                range::read_rest(connection, &dn, &part.attribute, part.next, values).await?;
+                bytes += values.iter().map(Bytes::len).sum::<usize>();
+            }
+        }
+        Ok((record, bytes))
+    }
+
     /// Where the further values of a partial attribute go.
     pub(crate) fn values_mut<'r>(record: &'r mut Record, partial: &Partial) -> Option<&'r mut Vec<Bytes>> {
         match partial.target {

@@ -1,5 +1,5 @@
-//! Three wrong passwords, and the bind waits for minutes: a directory that locks accounts after a few failures must not
-//! lock the one that the agent uses. A changed secret is tried at once.
+//! Three wrong passwords, and the bind waits for a quarter of an hour and longer: a directory that locks accounts after a
+//! few failures must not lock the one that the agent uses. A changed secret is tried at once.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -12,8 +12,10 @@ use tokio::time::Instant;
 use crate::config::Credentials;
 
 const FREE_TRIES: u32 = 3;
-const FIRST_WAIT: Duration = Duration::from_mins(1);
-const LONGEST_WAIT: Duration = Duration::from_mins(15);
+/// Directories commonly lock after five failures within 15 to 30 minutes. With this wait the fourth comes after 15 and
+/// the fifth after 45.
+const FIRST_WAIT: Duration = Duration::from_mins(15);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Counts consecutive `invalidCredentials` of one directory.
 #[derive(Debug, Default)]
@@ -66,7 +68,7 @@ impl Throttle {
     fn fingerprint(&self, credentials: &Credentials) -> u64 {
         match credentials {
             Credentials::Simple { bind_dn, password } => self.hasher.hash_one((bind_dn, password.expose_secret())),
-            Credentials::External => 0,
+            Credentials::External { certificate } => self.hasher.hash_one(certificate),
         }
     }
 }
@@ -86,13 +88,44 @@ mod tests {
             assert_eq!(throttle.permit(&password("wrong")), Ok(()));
             throttle.refused();
         }
-        for minutes in [1, 2, 4, 8, 15, 15] {
+        for minutes in [15, 30, 60, 60] {
             let wait = Duration::from_secs(minutes * 60);
             assert_eq!(throttle.permit(&password("wrong")), Err(wait));
             tokio::time::advance(wait).await;
             assert_eq!(throttle.permit(&password("wrong")), Ok(()));
             throttle.refused();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_usual_lockout_policy_never_sees_five_failures_in_half_an_hour() {
+        let window = Duration::from_mins(30);
+        let throttle = Throttle::default();
+        let mut refusals = Vec::new();
+        while refusals.len() < 12 {
+            match throttle.permit(&password("wrong")) {
+                Ok(()) => {
+                    throttle.refused();
+                    refusals.push(Instant::now());
+                }
+                Err(wait) => tokio::time::advance(wait).await,
+            }
+        }
+        for run in refusals.windows(5) {
+            assert!(run[4] - run[0] > window, "{refusals:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_certificate_is_tried_at_once() {
+        let throttle = Throttle::default();
+        let certificate = |text: &str| Credentials::External { certificate: text.as_bytes().to_vec() };
+        for _ in 0..3 {
+            assert_eq!(throttle.permit(&certificate("old")), Ok(()));
+            throttle.refused();
+        }
+        assert!(throttle.permit(&certificate("old")).is_err());
+        assert_eq!(throttle.permit(&certificate("new")), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -116,7 +116,7 @@ impl Served for ScriptedDirectory {
         Box::pin(async move {
             let found = self.users().find(|user| user.unique_value.as_deref() == Some(unique_value));
             let user = found.cloned().ok_or_else(|| Failure::new(Code::NotFound, "there is no such user"))?;
-            Ok(LookedUp { user, groups: Vec::new() })
+            Ok(LookedUp { user, groups: Vec::new(), unusable_groups: Vec::new(), more_groups: false })
         })
     }
 

@@ -47,13 +47,17 @@ pub enum SecretError {
 pub(crate) enum Credentials {
     /// Simple bind (RFC 4513 §5.1.3).
     Simple { bind_dn: String, password: SecretString },
-    /// SASL EXTERNAL: the client certificate says who we are.
-    External,
+    /// SASL EXTERNAL: the client certificate, here its file's content, says who we are.
+    External { certificate: Vec<u8> },
 }
 
 /// The credentials as they stand on disk at this moment.
 pub(crate) fn credentials(config: &DirectoryConfig) -> Result<Credentials, SecretError> {
-    let Some(bind_dn) = config.bind_dn.clone() else { return Ok(Credentials::External) };
+    let Some(bind_dn) = config.bind_dn.clone() else {
+        let read = |path: &PathBuf| read_file("client_cert_file", path);
+        let certificate = config.client_cert_file.as_ref().map(read).transpose()?.unwrap_or_default();
+        return Ok(Credentials::External { certificate });
+    };
     let password = if let Some(password) = &config.bind_password {
         password.clone()
     } else if let Some(path) = &config.bind_password_file {

@@ -36,6 +36,9 @@ impl Error {
             Self::Ended { phase, progress, source, .. } => {
                 format!("reading the {phase} ended early, after {progress}: {}", source.public_message())
             }
+            Self::Range { .. } => {
+                "the directory answered a request for further values of an attribute with something else".to_owned()
+            }
             Self::NoPaging | Self::Canceled | Self::NotFound | Self::Ambiguous | Self::Unusable { .. } => {
                 self.to_string()
             }
@@ -60,14 +63,18 @@ impl Error {
             }
             Self::Bind { code, subcode, .. } => return Some(bind_cure(*code, *subcode).to_owned()),
             Self::Throttled { .. } => {
-                "correct the bind password, then start the job again: a changed secret file or configuration is tried at \
-                 once; where the directory was corrected instead, start it again after that time"
+                "correct the bind password, then start the job again: a changed secret file or bind_dn is tried at once; \
+                 where the directory was corrected instead, start it again after that time"
             }
             Self::Refused { step, code, .. } => return refusal_cure(*step, *code).map(str::to_owned),
             Self::Timeout { .. } => {
                 "look at the server's load, index the attributes in the filter, lower page_size, or raise operation_timeout_secs"
             }
             Self::Lost { .. } => "look in the directory server's log for why it closed the connection",
+            Self::Range { .. } => {
+                "start the job again: the entry may have changed while it was read; if it stays so, the agent's log says \
+                 what was asked for and what came"
+            }
             Self::NoPaging => "allow the simple paged results control (RFC 2696) for the bind account",
             Self::NotFound => {
                 "check the value, unique_attribute, and that the user lies below base_dns and matches the filter"
@@ -242,10 +249,10 @@ mod tests {
 
     #[test]
     fn a_bind_that_waits_after_wrong_passwords_is_for_somebody_to_cure() {
-        let throttled = Error::Throttled { retry_after: std::time::Duration::from_mins(1) };
+        let throttled = Error::Throttled { retry_after: std::time::Duration::from_mins(15) };
         let ended = Error::NoServer { tried: 2, last: Box::new(throttled) };
         assert_eq!((ended.class(), ended.retryable()), (Class::Credentials, false));
-        assert!(ended.public_message().contains("60 s"), "{}", ended.public_message());
+        assert!(ended.public_message().contains("900 s"), "{}", ended.public_message());
         assert!(ended.cure().is_some_and(|cure| cure.contains("bind password")));
     }
 

@@ -141,6 +141,58 @@ async fn after_three_wrong_passwords_the_server_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_password_file_with_other_content_is_tried_at_once() {
+    let server = Server::start(|request| {
+        if request.is_bind() && request.base != "right" {
+            return Answer::Send(vec![message(request.id, 0x61, &done(49, b""))]);
+        }
+        well_behaved(request, 1)
+    })
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "wrong\n").expect("written");
+    let directory = Directory::new(DirectoryConfig {
+        bind_password: None,
+        bind_password_file: Some(file.clone()),
+        ..config(&[server.url()])
+    });
+    let directory = directory.expect("valid");
+    for _ in 0..3 {
+        assert!(matches!(directory.flavour().await, Err(Error::Bind { code: 49, .. })));
+    }
+    let Err(Error::Throttled { retry_after }) = directory.flavour().await else { panic!("a fourth try") };
+    assert!(retry_after.as_secs().abs_diff(15 * 60) < 60, "{retry_after:?}");
+    std::fs::write(&file, "right\n").expect("written");
+    directory.flavour().await.expect("the new password is tried");
+    assert_eq!(server.count(Request::is_bind), 4);
+}
+
+#[tokio::test]
+async fn a_reload_gives_a_wrong_password_no_more_tries() {
+    let refusing = |request: &Request| Answer::Send(vec![message(request.id, 0x61, &done(49, b""))]);
+    let (server, moved) = (Server::start(refusing).await, Server::start(refusing).await);
+    let before = directory(&server);
+    for _ in 0..3 {
+        assert!(matches!(before.flavour().await, Err(Error::Bind { code: 49, .. })));
+    }
+    let unchanged = config(&[server.url()]);
+    let mut extended = config(&[moved.url(), server.url()]);
+    extended.users.attributes.push("mail".to_owned());
+    for reread in [unchanged.clone(), extended] {
+        let after = before.reconfigured(reread).expect("valid");
+        assert!(matches!(after.flavour().await, Err(Error::Throttled { .. })));
+    }
+    assert_eq!(server.count(Request::is_bind) + moved.count(Request::is_bind), 3);
+    // What may be right now is tried.
+    let elsewhere = before.reconfigured(config(&[moved.url()])).expect("valid");
+    assert!(matches!(elsewhere.flavour().await, Err(Error::Bind { .. })));
+    let mended = DirectoryConfig { bind_password: Some("other".to_owned().into()), ..unchanged };
+    let mended = before.reconfigured(mended).expect("valid");
+    assert!(matches!(mended.flavour().await, Err(Error::Bind { .. })));
+}
+
+#[tokio::test]
 async fn reading_stays_at_most_two_pages_ahead() {
     let server = Server::start(|request| well_behaved(request, 100)).await;
     let searches = |server: &Server| server.count(|request| request.base == "ou=people,dc=x");

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lookup;
+#[cfg(test)]
 mod play;
 #[cfg(test)]
 mod server;

@@ -27,6 +27,8 @@ pub(crate) struct Request {
     pub(crate) operation: u8,
     /// Searches: the base DN. Binds: the password.
     pub(crate) base: String,
+    /// Searches: the filter's BER, readable as far as it is text.
+    pub(crate) filter: String,
     pub(crate) attributes: Vec<String>,
     /// The paging control's size and cookie.
     pub(crate) page: Option<(usize, Vec<u8>)>,
@@ -129,10 +131,12 @@ fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
         0x63 => {
             let (_, base, mut rest) = element(body)?;
             request.base = String::from_utf8_lossy(base).into_owned();
-            // scope, aliases, size, time, types, filter
-            for _ in 0..6 {
+            // scope, aliases, size, time, types
+            for _ in 0..5 {
                 rest = element(rest)?.2;
             }
+            let (_, filter, rest) = element(rest)?;
+            request.filter = String::from_utf8_lossy(filter).into_owned();
             let (_, mut names, _) = element(rest)?;
             while let Some((_, name, more)) = element(names) {
                 request.attributes.push(String::from_utf8_lossy(name).into_owned());

@@ -1,5 +1,6 @@
 //! What only Windows does.
 
+use postern_directory::Class;
 use tokio_util::sync::CancellationToken;
 
 use crate::play::*;
@@ -53,4 +54,41 @@ async fn references_are_counted_and_not_chased() {
     let (pages, error) = all(directory(&server).enumerate(CancellationToken::new())).await;
     assert!(error.is_none(), "{error:?}");
     assert_eq!(pages.iter().map(|page| page.referrals).sum::<u64>(), 1);
+}
+
+/// Like `windows`, but for what it answers when asked for the values from 3,000 on.
+async fn failing_at_3000(answer: impl Fn(i64) -> Vec<Vec<u8>> + Send + Sync + 'static) -> (Vec<Page>, Option<Error>) {
+    let server = Server::start(move |request| {
+        let here = request.attributes.iter().any(|name| name == "member;range=3000-*");
+        if here { Answer::Send(answer(request.id)) } else { windows(request, 3_200) }
+    })
+    .await;
+    all(directory(&server).enumerate(CancellationToken::new())).await
+}
+
+#[tokio::test]
+async fn an_unexpected_answer_is_not_the_end_of_the_members() {
+    for instead in ["member;range=1500-2999", "member;range=3000-x", "member"] {
+        let (_, error) = failing_at_3000(move |id| {
+            let group = entry(id, b"cn=all,ou=groups,dc=x", &[(instead, &[b"cn=u1,ou=people,dc=x"])]);
+            vec![group, message(id, 0x65, &done(0, b""))]
+        })
+        .await;
+        let error = error.expect("members are missing");
+        let Error::Ended { source, .. } = &error else { panic!("{error:?}") };
+        let Error::Range { expected, got } = &**source else { panic!("{error:?}") };
+        assert_eq!((expected.as_str(), got.as_str()), ("member;range=3000-*", instead));
+        assert_eq!((error.class(), error.retryable()), (Class::Directory, true));
+        assert!(!error.public_message().contains("member"), "{}", error.public_message());
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_went_away_under_way_is_no_error() {
+    for code in [0, 32] {
+        let (pages, error) = failing_at_3000(move |id| vec![message(id, 0x65, &done(code, b""))]).await;
+        assert!(error.is_none(), "{error:?}");
+        let group = pages.iter().flat_map(|page| &page.records).next().expect("the group");
+        assert_eq!(group.members.len(), 3_000);
+    }
 }

@@ -1,0 +1,104 @@
+//! One user with its groups, from servers whose groups are many, broken or cut into ranges.
+
+use postern_directory::LookedUp;
+
+use crate::play::*;
+
+/// A server with the user `u1`, however it is typed, and these groups of it.
+async fn with_groups(groups: impl Fn(&Request) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Server {
+    Server::start(move |request| {
+        let mut messages = match request.base.as_str() {
+            "ou=people,dc=x" => vec![user(request.id, 1)],
+            "ou=groups,dc=x" => groups(request),
+            _ => return well_behaved(request, 0),
+        };
+        messages.push(done_paged(request.id, 0, b""));
+        Answer::Send(messages)
+    })
+    .await
+}
+
+fn group(id: i64, number: usize) -> Vec<u8> {
+    let uuid = format!("10000000-0000-0000-0000-{number:012}");
+    entry(id, format!("cn=g{number},ou=groups,dc=x").as_bytes(), &[("entryUUID", &[uuid.as_bytes()])])
+}
+
+async fn look_up(directory: &Directory, typed: &str) -> LookedUp {
+    tokio::time::timeout(BOUND, directory.lookup_user(typed)).await.expect("an end").expect("found")
+}
+
+#[tokio::test]
+async fn groups_are_sought_by_the_entrys_own_value_and_not_as_typed() {
+    let server = with_groups(|request| vec![group(request.id, 1)]).await;
+    let mut config = config(&[server.url()]);
+    config.groups.as_mut().expect("groups").member_attribute = "memberUid".to_owned();
+    let found = look_up(&Directory::new(config).expect("valid"), "U1").await;
+    assert_eq!((found.groups.len(), found.more_groups), (1, false));
+    let asked = |value: &'static str| {
+        server.count(|request| request.filter.contains("memberUid") && request.filter.contains(value))
+    };
+    assert_eq!((asked("u1"), asked("U1")), (1, 0));
+}
+
+#[tokio::test]
+async fn an_unusable_group_is_told_and_the_others_are_found() {
+    let server = with_groups(|request| {
+        let nameless = entry(request.id, b"cn=bad,ou=groups,dc=x", &[("cn", &[b"bad"])]);
+        vec![group(request.id, 1), nameless, group(request.id, 2)]
+    })
+    .await;
+    let found = look_up(&directory(&server), "u1").await;
+    assert_eq!(found.groups.len(), 2);
+    let unusable: Vec<_> = found.unusable_groups.iter().map(|unusable| unusable.dn.as_str()).collect();
+    assert_eq!(unusable, ["cn=bad,ou=groups,dc=x"]);
+}
+
+#[tokio::test]
+async fn more_groups_than_are_listed_are_told() {
+    for (there, more) in [(1_000, false), (1_001, true)] {
+        let server = with_groups(move |request| (0..there).map(|number| group(request.id, number)).collect()).await;
+        let found = look_up(&directory(&server), "u1").await;
+        assert_eq!((found.groups.len(), found.more_groups), (1_000, more));
+    }
+}
+
+#[tokio::test]
+async fn a_user_that_lacks_its_id_is_told_from_one_that_is_not_there() {
+    let server = Server::start(|request| {
+        if request.base != "ou=people,dc=x" {
+            return well_behaved(request, 0);
+        }
+        let nameless = entry(request.id, b"uid=x,ou=people,dc=x", &[("uid", &[b"x"])]);
+        Answer::Send(vec![nameless, done_paged(request.id, 0, b"")])
+    })
+    .await;
+    let error = directory(&server).lookup_user("x").await.expect_err("unusable");
+    assert!(matches!(error, Error::Unusable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn values_that_come_in_ranges_are_completed() {
+    let server = Server::start(|request| {
+        let id = request.id;
+        let uuid: &[u8] = b"10000000-0000-0000-0000-000000000001";
+        if request.base == "cn=g1,ou=groups,dc=x" {
+            assert_eq!(request.attributes, ["cn;range=2-*"]);
+            let rest = entry(id, request.base.as_bytes(), &[("cn;range=2-*", &[b"c"])]);
+            return Answer::Send(vec![rest, message(id, 0x65, &done(0, b""))]);
+        }
+        let found = match request.base.as_str() {
+            "ou=people,dc=x" => user(id, 1),
+            "ou=groups,dc=x" => {
+                entry(id, b"cn=g1,ou=groups,dc=x", &[("entryUUID", &[uuid]), ("cn;range=0-1", &[b"a", b"b"])])
+            }
+            _ => return well_behaved(request, 0),
+        };
+        Answer::Send(vec![found, done_paged(id, 0, b"")])
+    })
+    .await;
+    let found = look_up(&directory(&server), "u1").await;
+    let values: Vec<_> =
+        found.groups.iter().flat_map(|group| &group.attributes).flat_map(|(_, values)| values).collect();
+    assert_eq!(values, ["a", "b", "c"]);
+    assert_eq!(server.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
