@@ -151,24 +151,20 @@ impl Session {
     async fn handle(&mut self, event: Event) -> Result<(), Status> {
         match event {
             Event::Frame(Ok(Some(frame))) => self.frame(frame).await,
-            // The agent closed in good order, or the line broke: either way it comes back by itself.
-            Event::Frame(Ok(None) | Err(_)) => {
-                self.phase = Phase::Closed;
+            Event::Message(message) => self.message(message),
+            Event::Ended => {
+                if let Some(reason) = self.seat.route.reason() {
+                    return self.message(reason);
+                }
+                let sessions = self.seat.gateway.registry().sessions();
+                self.drain(spread(sessions), "the control plane is restarting");
                 Ok(())
             }
-            Event::Message(message) => self.message(message),
-            Event::Ended => match self.seat.route.reason() {
-                Some(reason) => self.message(reason),
-                None => {
-                    let sessions = self.seat.gateway.registry().sessions();
-                    self.drain(spread(sessions), "the control plane is restarting");
-                    Ok(())
-                }
-            },
             Event::TooLate if matches!(self.phase, Phase::Greeting(_)) => {
                 Err(Status::failed_precondition("the session did not begin with a Hello"))
             }
-            Event::TooLate => {
+            // The farewell is over, or the agent closed in good order, or the line broke: it comes back by itself.
+            Event::TooLate | Event::Frame(Ok(None) | Err(_)) => {
                 self.phase = Phase::Closed;
                 Ok(())
             }

@@ -31,8 +31,8 @@ impl Workshop {
 
     /// What `make` makes, made on the thread; nothing if it panicked.
     pub(super) async fn make<T: Send + 'static>(&self, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let (made, result) = oneshot::channel();
-        self.0.send(Box::new(move || drop(made.send(make())))).ok()?;
+        let (done, result) = oneshot::channel();
+        self.0.send(Box::new(move || drop(done.send(make())))).ok()?;
         result.await.ok()
     }
 }
