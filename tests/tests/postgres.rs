@@ -1,16 +1,25 @@
 //! The same on `PostgreSQL`: the main job, and a database that is restarted under load.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use postern_tests::postgres::Postgres;
 use postern_tests::relay::Fault;
 use postern_tests::site::{DIRECTORY, Site};
-use postern_tests::{Stage, control_plane, scenario, slapd};
+use postern_tests::{Stage, control_plane, scenario, slapd, wait};
 use serde_json::Value;
 
 async fn site_on(stage: &Stage, postgres: &Postgres, users: u32) -> Result<Site> {
-    let mut options = control_plane::Options::for_tests()?;
+    site_with(stage, postgres, users, control_plane::Options::for_tests()?).await
+}
+
+async fn site_with(
+    stage: &Stage,
+    postgres: &Postgres,
+    users: u32,
+    mut options: control_plane::Options,
+) -> Result<Site> {
     options.database_url = Some(postgres.fresh_database().await?);
     Site::start_with(stage, slapd::Options::people(users), options).await
 }
@@ -45,6 +54,59 @@ fn postgres_restarted_under_load_loses_nothing() -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The database of the first site.
+const DATABASE: &str = "postern_0";
+
+#[test]
+fn an_agent_that_waits_for_acknowledgements_is_told_that_none_will_come() -> Result<()> {
+    scenario(async |stage| {
+        let postgres = Postgres::start(stage).await?;
+        // More than the agent sends before it waits.
+        // A lease that ran out would end the wait too, by another way.
+        let options = control_plane::Options::for_tests()?.set("lease_secs", "120");
+        let site = site_with(stage, &postgres, 20_000, options).await?;
+        let locking = postgres.sql(DATABASE, "BEGIN; LOCK TABLE accounts IN SHARE MODE; SELECT pg_sleep(300)");
+        // It holds the lock until it is ended, which is no failure.
+        let locking = async {
+            let _ = locking.await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = locking => {}
+            told = interrupted_while_it_waits(&site, &postgres) => told?,
+        }
+        site.compare().await
+    })
+}
+
+/// Starts an import whose first write waits for a lock, lets the agent send all that it may, and ends the write.
+async fn interrupted_while_it_waits(site: &Site, postgres: &Postgres) -> Result<()> {
+    let count = async |what: &str| -> Result<bool> {
+        let counted = postgres.sql(DATABASE, &format!("SELECT count(*) FROM pg_locks WHERE {what}")).await?;
+        Ok(counted.trim() != "0")
+    };
+    wait::until_true("the table is locked", wait::SOON, || count("granted AND mode = 'ShareLock'")).await?;
+    let job = site.api.start_job("import", DIRECTORY, Value::Null).await?;
+    wait::until_true("a write waits", wait::SOON, || count("NOT granted")).await?;
+    let seen = Mutex::new((0, Instant::now()));
+    wait::until_true("the agent sends no more", wait::SOON, || async {
+        let (bytes, mut seen) = (site.line.bytes(), seen.lock().unwrap_or_else(PoisonError::into_inner));
+        if seen.0 != bytes {
+            *seen = (bytes, Instant::now());
+        }
+        Ok(seen.1.elapsed() > Duration::from_secs(1))
+    })
+    .await?;
+    let end = async |whose: &str| {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND";
+        postgres.sql(DATABASE, &format!("{end} {whose}")).await
+    };
+    end("wait_event_type = 'Lock'").await?;
+    end("query LIKE '%pg_sleep%'").await?;
+    site.api.finished(&job.id, Duration::from_mins(1)).await?.expect("succeeded")?;
+    Ok(())
 }
 
 #[test]

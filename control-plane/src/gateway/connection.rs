@@ -217,3 +217,27 @@ impl Body for Answer {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_when_no_call_was_open_for_a_while() {
+        let calls = Arc::new(Calls::default());
+        let began = Instant::now();
+        idle(&calls).await;
+        assert_eq!(began.elapsed(), FIRST_CALL, "it never asked anything");
+
+        let open = OpenCall::new(&calls);
+        let mut waiting = std::pin::pin!(idle(&calls));
+        let during = tokio::time::timeout(IDLE * 100, waiting.as_mut()).await;
+        assert!(during.is_err(), "a session lasts for as long as it likes");
+        let ended = Instant::now();
+        drop(open);
+        waiting.await;
+        assert_eq!(ended.elapsed(), IDLE);
+    }
+}
