@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
 use postern_proto::v1::control_frame::Kind as FromControl;
-use postern_runtime::clock::ManualClock;
+use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_store::{JobState, NewEnrollmentToken, PageRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::codegen::Service as _;
 use tonic::{Code, Status};
 
-use self::agent::{Site, TestAgent, entries, hello, people, raw_outcome};
+use self::agent::{Site, TestAgent, entries, hello, people, people_with, raw_outcome};
 use crate::secrets;
 
 /// Longest wait for anything.
@@ -345,6 +345,24 @@ async fn who_comes_back_after_their_name_was_given_to_another_is_a_conflict() {
     assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
     let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
     assert_eq!(users.items.len(), 2, "{users:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_whose_last_day_has_come_is_inactive_though_the_entry_is_unchanged() {
+    let clock = ManualClock::new(Timestamp::now());
+    let site = Site::start_at(clock.shared()).await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let tomorrow = (clock.now().as_second().div_euclid(24 * 60 * 60) + 1).to_string();
+    let entry = people_with(&[("first", "anna")], &[("shadowExpire", &tomorrow)]);
+    for active in [true, false] {
+        let job = site.import(&agent, &mut session, &entry).await;
+        site.wait_for(job, JobState::Succeeded).await;
+        let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
+        assert_eq!(users.items[0].active, active);
+        clock.advance(Duration::from_hours(24));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use postern_proto::chunk::{EntryView, Values};
+use postern_proto::chunk::{EntryView, Kind, Values};
 use postern_store::Flavour;
 
 /// What a user becomes from one account.
@@ -202,11 +202,24 @@ fn disables(name: &str, value: &str, now: Timestamp) -> bool {
         return value == LOCKED_FOR_GOOD;
     }
     if name.eq_ignore_ascii_case("shadowexpire") {
-        // Days since 1970 (shadow(5)); -1 means never.
-        let today = now.as_second().div_euclid(24 * 60 * 60);
-        return value.parse::<i64>().is_ok_and(|day| day >= 0 && day <= today);
+        return has_come(value, now);
     }
     false
+}
+
+/// Whether this day has come: days since 1970 (shadow(5)); -1 means never.
+fn has_come(day: &str, now: Timestamp) -> bool {
+    let today = now.as_second().div_euclid(24 * 60 * 60);
+    day.parse::<i64>().is_ok_and(|day| day >= 0 && day <= today)
+}
+
+/// Whether the day has come from which on the directory lets the user in no more. Of all that the mapping reads, only
+/// this changes with no change of the entry.
+pub fn expired(view: &EntryView<'_>, now: Timestamp) -> bool {
+    let expires = |(name, values): (&str, Values<'_>)| {
+        name.eq_ignore_ascii_case("shadowexpire") && first_text(values).is_some_and(|day| has_come(day, now))
+    };
+    view.kind == Kind::User && view.attributes().any(expires)
 }
 
 fn further_json(further: &[Option<(&str, &str)>]) -> String {

@@ -125,7 +125,7 @@ pub async fn decide(
         }
         entries.push((ExternalKey::from_text(view.external_id), view));
     }
-    let known = compare(store, place, &entries).await?;
+    let known = compare(store, place, &entries, now).await?;
     Ok(sort(place, sequence, member_form, entries, known, now))
 }
 
@@ -134,11 +134,12 @@ async fn compare(
     store: &Store,
     place: Place,
     entries: &[(ExternalKey, EntryView<'_>)],
+    now: Timestamp,
 ) -> Result<Vec<Comparison>, postern_store::Error> {
     let mut answers = vec![Comparison::New; entries.len()];
     for kind in [Kind::User, Kind::Group] {
         let of_kind = || entries.iter().enumerate().filter(|(_, (_, view))| view.kind == kind);
-        let asked: Vec<_> = of_kind().map(|(_, (key, view))| (key.clone(), short(&view.hash))).collect();
+        let asked: Vec<_> = of_kind().map(|(_, (key, view))| (key.clone(), state(view, now))).collect();
         if asked.is_empty() {
             continue;
         }
@@ -182,7 +183,7 @@ fn sort(
         let known = match known {
             Comparison::Unchanged => continue,
             // Nothing about the entry has changed; its conflict is tried again when the import completes.
-            Comparison::Known(known) if !known.missing && known.hash == short(&view.hash) => continue,
+            Comparison::Known(known) if !known.missing && known.hash == state(&view, now) => continue,
             Comparison::Known(known) => Some(known),
             Comparison::New => None,
         };
@@ -230,7 +231,7 @@ fn row(
         dn: dn.into_owned(),
         unique_value: view.unique_value.map(|value| mapping::printable(value).into_owned()),
         attributes: mapping::account_attributes(view),
-        hash: short(&view.hash),
+        hash: state(view, now),
         identity: current,
         conflict: None,
     };
@@ -278,8 +279,10 @@ fn stored(kind: Kind) -> AccountKind {
     }
 }
 
-fn short(hash: &[u8; 32]) -> [u8; 16] {
-    let mut short = [0; 16];
-    short.copy_from_slice(&hash[..16]);
-    short
+/// By what an account is told to be unchanged: the content of its entry, and what has changed by time alone.
+fn state(view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
+    let mut state = [0; 16];
+    state.copy_from_slice(&view.hash[..16]);
+    state[15] ^= u8::from(mapping::expired(view, now));
+    state
 }

@@ -236,10 +236,18 @@ pub(super) fn entries(numbers: Range<u32>) -> Vec<Chunk> {
 
 /// Users of these external ids and names, in one chunk.
 pub(super) fn people(people: &[(&str, &str)]) -> Vec<Chunk> {
+    people_with(people, &[])
+}
+
+/// The same, all of them with these further attributes.
+pub(super) fn people_with(people: &[(&str, &str)], further: &[(&str, &str)]) -> Vec<Chunk> {
     let mut writer = ChunkWriter::new(MemberForm::Dn);
     for (id, name) in people {
         let mut entry = writer.entry(Kind::User, id, &format!("uid={name},ou={id},dc=x"), Some(name));
         entry.attribute("uid", [name.as_bytes()]);
+        for (name, value) in further {
+            entry.attribute(name, [value.as_bytes()]);
+        }
         entry.finish();
     }
     let digest = writer.digest();
