@@ -340,6 +340,11 @@ async fn who_comes_back_after_their_name_was_given_to_another_is_a_conflict() {
     assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
     assert_eq!(conflicts(&[("second", "anna"), ("other", "bert")]).await, 0, "a new entry of that name is that user");
     assert_eq!(conflicts(&[("first", "anna"), ("second", "anna"), ("other", "bert")]).await, 1);
+    // The same with an import between the one that leaves and the one that comes.
+    assert_eq!(conflicts(&[("other", "bert")]).await, 0);
+    assert_eq!(conflicts(&[("third", "anna"), ("other", "bert")]).await, 0);
+    assert_eq!(conflicts(&[("second", "anna"), ("third", "anna"), ("other", "bert")]).await, 1);
+    assert_eq!(conflicts(&[("second", "anna"), ("other", "bert")]).await, 0);
     // A conflict that has left competes no more, and the name is free once its holder has left.
     assert_eq!(conflicts(&[("second", "anna"), ("other", "bert")]).await, 0);
     assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
