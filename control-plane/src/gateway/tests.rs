@@ -1,6 +1,7 @@
 //! The gateway with real TLS, real streams and a real database, and agents made by hand.
 
 mod agent;
+mod imports;
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -9,14 +10,14 @@ use jiff::Timestamp;
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
 use postern_proto::v1::control_frame::Kind as FromControl;
-use postern_runtime::clock::{Clock as _, ManualClock};
-use postern_store::{JobState, NewEnrollmentToken, PageRequest};
+use postern_runtime::clock::ManualClock;
+use postern_store::{JobState, NewEnrollmentToken};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::codegen::Service as _;
 use tonic::{Code, Status};
 
-use self::agent::{Site, TestAgent, entries, hello, people, people_with, raw_outcome};
+use self::agent::{Site, TestAgent, entries, hello, raw_outcome};
 use crate::secrets;
 
 /// Longest wait for anything.
@@ -249,125 +250,6 @@ async fn a_command_goes_out_and_its_outcome_ends_the_job() {
     assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(ack)) if ack.generation == 1));
     let ended = site.wait_for(job, JobState::Succeeded).await;
     assert_eq!(ended.result.unwrap()["checks"][0]["state"], "passed");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_is_stored_proven_and_repeated_without_a_write() {
-    let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
-
-    let first = site.import(&agent, &mut session, &entries(0..40)).await;
-    let result = site.wait_for(first, JobState::Succeeded).await.result.unwrap();
-    assert_eq!((&result["users"], &result["groups"]), (&40.into(), &1.into()), "{result}");
-    assert_eq!((&result["created"], &result["members_unresolved"]), (&41.into(), &0.into()), "{result}");
-
-    let again = site.import(&agent, &mut session, &entries(0..40)).await;
-    let result = site.wait_for(again, JobState::Succeeded).await.result.unwrap();
-    assert_eq!((&result["created"], &result["unchanged"], &result["missing"]), (&0.into(), &41.into(), &0.into()));
-
-    let fewer = site.import(&agent, &mut session, &entries(0..38)).await;
-    let result = site.wait_for(fewer, JobState::Succeeded).await.result.unwrap();
-    assert_eq!(&result["missing"], 2, "{result}");
-
-    let back = site.import(&agent, &mut session, &entries(0..40)).await;
-    let result = site.wait_for(back, JobState::Succeeded).await.result.unwrap();
-    assert_eq!(&result["returned"], 2, "{result}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_would_lose_many_is_held_until_it_is_approved() {
-    let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
-    let first = site.import(&agent, &mut session, &entries(0..40)).await;
-    let first = site.wait_for(first, JobState::Succeeded).await.progress.unwrap();
-    assert_eq!((&first["entries_read"], &first["pages_read"]), (&41.into(), &1.into()), "{first}");
-    let empty = site.import(&agent, &mut session, &[]).await;
-    let held = site.wait_for(empty, JobState::Held).await;
-    assert_eq!(held.hold.as_ref().unwrap()["missing"], 41);
-    assert_eq!(held.progress.as_ref().unwrap()["pages_read"], 1, "as the agent's report says");
-    let behind = site.start_job("corp", "import").await;
-    let behind = site.store().get_job(site.organization, behind).await.unwrap().unwrap();
-    assert_eq!(behind.waits_for, Some((empty, JobState::Held)));
-    let said = crate::api::jobs::JobView::from(behind.clone()).message.unwrap();
-    assert!(said.contains(&format!("Waits for job {empty}")) && said.contains("held"), "{said}");
-    site.store().request_cancel(site.organization, behind.id, site.now()).await.unwrap();
-    site.store().approve_job(site.organization, empty, "test", site.now()).await.unwrap();
-    let result = site.wait_for(empty, JobState::Succeeded).await.result.unwrap();
-    assert_eq!(result["missing"], 41);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_summary_that_does_not_agree_marks_nobody_missing_and_starts_anew() {
-    let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
-    let job = site.start_job("corp", "import").await;
-    let command = soon(session.command()).await;
-    let refused = agent.deliver(&command, &entries(0..3), |summary| summary.users += 1).await;
-    assert!(matches!(refused, Ok(v1::chunk_ack::Kind::SummaryRefused(_))), "{refused:?}");
-    let job = site.store().get_job(site.organization, job).await.unwrap().unwrap();
-    assert_eq!((job.state, job.failures), (JobState::Queued, 1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_comes_twice_and_a_chunk_that_comes_twice_are_one() {
-    let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
-    let mut chunks = entries(0..30);
-    chunks.extend(entries(0..30));
-    let job = site.import(&agent, &mut session, &chunks).await;
-    let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
-    assert_eq!((&result["created"], &result["conflicts"]), (&31.into(), &0.into()), "{result}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_after_their_name_was_given_to_another_is_a_conflict() {
-    let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
-    let mut conflicts = async |present: &[(&str, &str)]| {
-        let job = site.import(&agent, &mut session, &people(present)).await;
-        site.wait_for(job, JobState::Succeeded).await.result.unwrap()["conflicts"].as_u64().unwrap()
-    };
-    assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
-    assert_eq!(conflicts(&[("second", "anna"), ("other", "bert")]).await, 0, "a new entry of that name is that user");
-    assert_eq!(conflicts(&[("first", "anna"), ("second", "anna"), ("other", "bert")]).await, 1);
-    // The same with an import between the one that leaves and the one that comes.
-    assert_eq!(conflicts(&[("other", "bert")]).await, 0);
-    assert_eq!(conflicts(&[("third", "anna"), ("other", "bert")]).await, 0);
-    assert_eq!(conflicts(&[("second", "anna"), ("third", "anna"), ("other", "bert")]).await, 1);
-    assert_eq!(conflicts(&[("second", "anna"), ("other", "bert")]).await, 0);
-    // A conflict that has left competes no more, and the name is free once its holder has left.
-    assert_eq!(conflicts(&[("second", "anna"), ("other", "bert")]).await, 0);
-    assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
-    let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
-    assert_eq!(users.items.len(), 2, "{users:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_whose_last_day_has_come_is_inactive_though_the_entry_is_unchanged() {
-    let clock = ManualClock::new(Timestamp::now());
-    let site = Site::start_at(clock.shared()).await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
-    let tomorrow = (clock.now().as_second().div_euclid(24 * 60 * 60) + 1).to_string();
-    let entry = people_with(&[("first", "anna")], &[("shadowExpire", &tomorrow)]);
-    for active in [true, false] {
-        let job = site.import(&agent, &mut session, &entry).await;
-        site.wait_for(job, JobState::Succeeded).await;
-        let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
-        assert_eq!(users.items[0].active, active);
-        clock.advance(Duration::from_hours(24));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
