@@ -10,7 +10,7 @@ use postern_proto::v1::chunk::Kind;
 use postern_proto::v1::chunk_ack;
 use postern_runtime::supervise::{OnCancel, chain};
 use postern_store::{AgentId, JobId, Lease};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
@@ -63,13 +63,13 @@ enum Item {
 }
 
 async fn run(
-    parts: &Parts,
+    parts: &Arc<Parts>,
     agent: AgentId,
     mut inbound: Streaming<v1::Chunk>,
     answers: &Answers,
 ) -> Result<(), Status> {
     let (job, attempt) = first(&mut inbound).await?;
-    let delivery = admit(parts, agent, job, attempt).await?;
+    let delivery = Arc::new(admit(parts, agent, job, attempt).await?);
     let directory = parts.store.get_directory(delivery.organization, delivery.directory).await;
     let directory = directory.map_err(|error| unavailable(&error))?;
     let Some(directory) = directory else { return Err(Status::aborted("the directory was deleted")) };
@@ -81,27 +81,22 @@ async fn run(
     tracing::info!(job = %job, attempt, agent = %agent, next_sequence = staged.next_sequence, "gateway.delivery_opened");
 
     let (items, queue) = mpsc::channel(WAITING);
-    let (next, in_flight) = (staged.next_sequence, &InFlight::default());
-    let reading = Reader { parts, place, delivery: &delivery, in_flight, next }.run(inbound, items);
-    let writing = Writer { parts, place, delivery: &delivery, answers, in_flight, next }.run(queue);
-    let failed = CancellationToken::new();
-    let writing = async {
-        let ended = writing.await;
-        if ended.is_err() {
-            // Otherwise the agent would hear of it only when it sends more, and it may wait for acknowledgements first.
-            failed.cancel();
-        }
-        ended
+    let (next, in_flight, over) = (staged.next_sequence, Arc::new(InFlight::default()), CancellationToken::new());
+    let until_over = over.clone().drop_guard();
+    let reader = Reader {
+        parts: Arc::clone(parts),
+        place,
+        delivery: Arc::clone(&delivery),
+        in_flight: Arc::clone(&in_flight),
+        next,
     };
-    let reading = async {
-        tokio::select! {
-            ended = reading => ended,
-            status = quit(parts, &delivery) => Err(status),
-            () = failed.cancelled() => Ok(()),
-        }
-    };
-    // The writing half is not cut short: a commit under way ends before the next delivery looks what is there.
-    let (read, written) = tokio::join!(reading, writing);
+    let read = reader.spawn(inbound, items, over);
+    let writer = Writer { parts, place, delivery: &delivery, answers, in_flight: &in_flight, next };
+    // Not cut short: a commit under way ends before the next delivery looks what is there.
+    let written = writer.run(queue).await;
+    // Otherwise the agent would hear of a failure only when it sends more, and it may wait for acknowledgements first.
+    drop(until_over);
+    let read = read.await.unwrap_or_else(|_| Err(Status::internal("the delivery could not be read on")));
     written.and(read)
 }
 
@@ -140,16 +135,35 @@ async fn answer(answers: &Answers, kind: chunk_ack::Kind) -> Result<(), Status> 
 }
 
 /// The reading half: decodes chunks and decides what they mean.
-struct Reader<'a> {
-    parts: &'a Parts,
+struct Reader {
+    parts: Arc<Parts>,
     place: Place,
-    delivery: &'a Delivery,
-    in_flight: &'a InFlight,
+    delivery: Arc<Delivery>,
+    in_flight: Arc<InFlight>,
     /// The first sequence number that has not come.
     next: u64,
 }
 
-impl Reader<'_> {
+impl Reader {
+    /// Reads in a task of its own, so that one core decides while another writes.
+    fn spawn(
+        self,
+        inbound: Streaming<v1::Chunk>,
+        items: mpsc::Sender<Item>,
+        over: CancellationToken,
+    ) -> oneshot::Receiver<Result<(), Status>> {
+        let (ended, end) = oneshot::channel();
+        let (parts, delivery) = (Arc::clone(&self.parts), Arc::clone(&self.delivery));
+        self.parts.supervisor.clone().spawn("gateway.delivery_reading", OnCancel::Finish, async move {
+            let _ = ended.send(tokio::select! {
+                ended = self.run(inbound, items) => ended,
+                status = quit(&parts, &delivery) => Err(status),
+                () = over.cancelled() => Ok(()),
+            });
+        });
+        end
+    }
+
     async fn run(mut self, mut inbound: Streaming<v1::Chunk>, items: mpsc::Sender<Item>) -> Result<(), Status> {
         while let Some(chunk) = inbound.message().await? {
             let item = match chunk.kind {
@@ -159,7 +173,7 @@ impl Reader<'_> {
                     match self.decide(&entries).await {
                         Ok(decided) => Item::Chunk(Box::new(decided)),
                         Err(decide::Error::Store(error)) => {
-                            return Err(not_stored(self.parts, self.delivery, &error).await);
+                            return Err(not_stored(&self.parts, &self.delivery, &error).await);
                         }
                         Err(error) => return Err(undecided(&error)),
                     }
