@@ -44,7 +44,7 @@ pub struct DeliveryOptions {
 
 impl Default for DeliveryOptions {
     fn default() -> Self {
-        Self { window_chunks: 32, window_bytes: 8 << 20, compression: None }
+        Self { window_chunks: 48, window_bytes: 8 << 20, compression: None }
     }
 }
 

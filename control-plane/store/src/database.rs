@@ -102,8 +102,8 @@ impl Database {
             Self::Sqlite { readers, .. } => {
                 let mut found = Vec::new();
                 let mut connection = readers.acquire().await?;
-                for query in bulk.for_sqlite()? {
-                    for row in query.fetch_all(&mut *connection).await? {
+                for query in bulk.for_sqlite() {
+                    for row in query?.fetch_all(&mut *connection).await? {
                         found.push(read(row.into())?);
                     }
                 }

@@ -75,19 +75,16 @@ impl Bulk {
         self.rows() == 0
     }
 
-    /// As statements for `SQLite`, to be carried out one after the other.
-    pub(crate) fn for_sqlite(mut self) -> Result<Vec<Query<'static, Sqlite, SqliteArguments>>> {
+    /// As statements for `SQLite`, to be carried out one after the other; each is made when it is asked for.
+    pub(crate) fn for_sqlite(mut self) -> impl Iterator<Item = Result<Query<'static, Sqlite, SqliteArguments>>> {
         let mut left = self.rows();
         // Taken from the end, so that popping moves no others.
         self.columns.iter_mut().for_each(Cells::reverse);
-        let mut queries = Vec::new();
-        for size in SQLITE_ROWS {
-            while left >= size {
-                left -= size;
-                queries.push(self.sqlite_query(size)?);
-            }
-        }
-        Ok(queries)
+        std::iter::from_fn(move || {
+            let size = SQLITE_ROWS.into_iter().find(|size| *size <= left)?;
+            left -= size;
+            Some(self.sqlite_query(size))
+        })
     }
 
     fn sqlite_query(&mut self, rows: usize) -> Result<Query<'static, Sqlite, SqliteArguments>> {

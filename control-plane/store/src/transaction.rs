@@ -77,9 +77,14 @@ impl Tx {
         }
         match self.open()? {
             Inner::Sqlite { connection, .. } => {
-                let mut changed = 0;
-                for query in bulk.for_sqlite()? {
-                    match query.execute(connection.as_mut()).await {
+                let mut queries = bulk.for_sqlite();
+                let (mut changed, mut next) = (0, queries.next());
+                while let Some(query) = next {
+                    // The next statement is made while SQLite's thread carries this one out.
+                    let execution = query?.execute(connection.as_mut());
+                    let (done, following) = tokio::join!(biased; execution, async { queries.next() });
+                    next = following;
+                    match done {
                         Ok(done) => changed += done.rows_affected(),
                         Err(error) => {
                             self.failed = true;
@@ -101,8 +106,8 @@ impl Tx {
         match self.open()? {
             Inner::Sqlite { connection, .. } => {
                 let mut found = Vec::new();
-                for query in bulk.for_sqlite()? {
-                    for row in query.fetch_all(connection.as_mut()).await? {
+                for query in bulk.for_sqlite() {
+                    for row in query?.fetch_all(connection.as_mut()).await? {
                         found.push(read(row.into())?);
                     }
                 }
