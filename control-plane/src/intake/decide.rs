@@ -100,6 +100,14 @@ pub enum Error {
     Store(#[from] postern_store::Error),
 }
 
+/// An entry of a chunk.
+struct Entry<'e> {
+    key: ExternalKey,
+    view: EntryView<'e>,
+    /// See [`state`].
+    state: [u8; 16],
+}
+
 /// The keys of all entries of a chunk, as they are recorded.
 pub fn recorded_key(kind: AccountKind, key: &ExternalKey) -> u128 {
     match kind {
@@ -123,23 +131,18 @@ pub async fn decide(
         if view.external_id.is_empty() {
             return Err(Error::NoExternalId);
         }
-        entries.push((ExternalKey::from_text(view.external_id), view));
+        entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&view, now), view });
     }
-    let known = compare(store, place, &entries, now).await?;
+    let known = compare(store, place, &entries).await?;
     Ok(sort(place, sequence, member_form, entries, known, now))
 }
 
 /// What is known of each entry, in their order.
-async fn compare(
-    store: &Store,
-    place: Place,
-    entries: &[(ExternalKey, EntryView<'_>)],
-    now: Timestamp,
-) -> Result<Vec<Comparison>, postern_store::Error> {
+async fn compare(store: &Store, place: Place, entries: &[Entry<'_>]) -> Result<Vec<Comparison>, postern_store::Error> {
     let mut answers = vec![Comparison::New; entries.len()];
     for kind in [Kind::User, Kind::Group] {
-        let of_kind = || entries.iter().enumerate().filter(|(_, (_, view))| view.kind == kind);
-        let asked: Vec<_> = of_kind().map(|(_, (key, view))| (key.clone(), state(view, now))).collect();
+        let of_kind = || entries.iter().enumerate().filter(|(_, entry)| entry.view.kind == kind);
+        let asked: Vec<_> = of_kind().map(|(_, entry)| (entry.key.clone(), entry.state)).collect();
         if asked.is_empty() {
             continue;
         }
@@ -155,7 +158,7 @@ fn sort(
     place: Place,
     sequence: u64,
     member_form: MemberForm,
-    entries: Vec<(ExternalKey, EntryView<'_>)>,
+    entries: Vec<Entry<'_>>,
     known: Vec<Comparison>,
     now: Timestamp,
 ) -> Decided {
@@ -172,22 +175,23 @@ fn sort(
         rows: Vec::new(),
     };
     let mut rows: HashMap<u128, usize> = HashMap::new();
-    for ((key, view), known) in entries.into_iter().zip(known) {
+    for (entry, known) in entries.into_iter().zip(known) {
+        let view = &entry.view;
         decided.digest.add_entry(&view.hash);
         match view.kind {
             Kind::User => decided.users += 1,
             Kind::Group => decided.groups += 1,
         }
-        let recorded = recorded_key(stored(view.kind), &key);
+        let recorded = recorded_key(stored(view.kind), &entry.key);
         decided.keys.extend_from_slice(&recorded.to_be_bytes());
         let known = match known {
             Comparison::Unchanged => continue,
             // Nothing about the entry has changed; its conflict is tried again when the import completes.
-            Comparison::Known(known) if !known.missing && known.hash == state(&view, now) => continue,
+            Comparison::Known(known) if !known.missing && known.hash == entry.state => continue,
             Comparison::Known(known) => Some(known),
             Comparison::New => None,
         };
-        let row = row(place, member_form, key, &view, known.as_ref(), now);
+        let row = row(place, member_form, &entry, known.as_ref(), now);
         // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.
         if let Some(place) = rows.get(&recorded) {
             decided.rows[*place] =
@@ -205,14 +209,8 @@ fn sort(
     decided
 }
 
-fn row(
-    place: Place,
-    member_form: MemberForm,
-    key: ExternalKey,
-    view: &EntryView<'_>,
-    known: Option<&KnownAccount>,
-    now: Timestamp,
-) -> Row {
+fn row(place: Place, member_form: MemberForm, entry: &Entry<'_>, known: Option<&KnownAccount>, now: Timestamp) -> Row {
+    let view = &entry.view;
     let current = known.and_then(|known| known.identity);
     let identity = match view.kind {
         Kind::User => Wanted::User(user(place, view, now).map(Box::new)),
@@ -226,12 +224,12 @@ fn row(
     let account = NewAccount {
         id: known.map_or_else(AccountId::new, |known| known.id),
         kind: stored(view.kind),
-        external_key: key,
+        external_key: entry.key.clone(),
         dn_key: membership::dn_key(&dn),
         dn: dn.into_owned(),
         unique_value: view.unique_value.map(|value| mapping::printable(value).into_owned()),
         attributes: mapping::account_attributes(view),
-        hash: state(view, now),
+        hash: entry.state,
         identity: current,
         conflict: None,
     };

@@ -34,7 +34,7 @@ pub async fn write(
         return Err(Error::Fenced);
     }
     if let Some(chunk) = chunks.first() {
-        tx.set_member_form(membership::stored_form(chunk.member_form)).await?;
+        tx.set_member_form(membership::stored_form(chunk.member_form), membership::dn_key).await?;
     }
     let mut recorded = Vec::with_capacity(chunks.len());
     let mut rows = Vec::new();

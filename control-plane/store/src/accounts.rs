@@ -42,7 +42,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
 /// The accounts of these keys: `:1` the directory, `:2` the kind. The keys come first, each found by the index.
 pub(crate) fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
     Bulk::new(
-        "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.dn_key, a.identity, \
+        "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.identity, \
          a.missing_since IS NOT NULL, a.conflict IS NOT NULL \
          FROM v {each}accounts a{where}a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
     )
@@ -56,7 +56,6 @@ pub(crate) fn read_known(mut row: Row) -> Result<KnownAccount> {
         id: row.take()?,
         external_key: ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?,
         hash: row.take()?,
-        dn_key: row.take()?,
         identity: row.take()?,
         missing: row.take()?,
         conflict: row.take()?,

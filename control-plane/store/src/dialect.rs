@@ -142,6 +142,19 @@ impl Bulk {
     }
 }
 
+/// Statements for `SQLite` over all of the records. Their columns are made piece by piece, when they are asked for.
+pub(crate) fn in_pieces<T>(
+    records: Vec<T>,
+    make: impl Fn(Vec<T>) -> Bulk,
+) -> impl Iterator<Item = Result<Query<'static, Sqlite, SqliteArguments>>> {
+    let mut records = records.into_iter();
+    std::iter::from_fn(move || {
+        let piece: Vec<T> = records.by_ref().take(SQLITE_ROWS[0]).collect();
+        (!piece.is_empty()).then(|| make(piece).for_sqlite())
+    })
+    .flatten()
+}
+
 impl Cells {
     fn len(&self) -> usize {
         match self {

@@ -72,38 +72,34 @@ impl Store {
 }
 
 impl Intake {
-    /// Writes new groups.
+    /// Writes new groups, as created now.
     pub async fn insert_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
         let insert = Bulk::new(
-            "WITH v(id, display_key, display_name, description, created_at, updated_at) AS ({rows}) \
+            "WITH v(id, display_key, display_name, description) AS ({rows}) \
              {insert} groups (id, organization_id, display_key, display_name, description, created_at, updated_at) \
-             SELECT v.id, :1, v.display_key, v.display_name, v.description, v.created_at, v.updated_at FROM v",
+             SELECT v.id, :1, v.display_key, v.display_name, v.description, :2, :2 FROM v",
         );
-        self.tx.bulk(group_columns(insert, groups).shared(self.organization)).await.map(|_| ())
+        self.tx.bulk(group_columns(insert, groups).shared(self.organization).shared(self.now)).await.map(|_| ())
     }
 
-    /// Writes changed groups.
+    /// Writes changed groups, as updated now.
     pub async fn update_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
         let update = Bulk::new(
-            "WITH v(id, display_key, display_name, description, created_at, updated_at) AS ({rows}) \
+            "WITH v(id, display_key, display_name, description) AS ({rows}) \
              {update} groups SET display_key = v.display_key, display_name = v.display_name, \
-             description = v.description, updated_at = v.updated_at FROM v \
+             description = v.description, updated_at = :2 FROM v \
              WHERE groups.id = v.id AND (groups.organization_id = :1) IS TRUE",
         );
-        self.tx.bulk(group_columns(update, groups).shared(self.organization)).await.map(|_| ())
+        self.tx.bulk(group_columns(update, groups).shared(self.organization).shared(self.now)).await.map(|_| ())
     }
 }
 
 fn group_columns(bulk: Bulk, groups: Vec<GroupRow>) -> Bulk {
     let ids = groups.iter().map(|group| group.id.as_uuid()).collect();
     let keys = groups.iter().map(|group| fold(&group.display_name)).collect();
-    let created = groups.iter().map(|group| group.created_at.as_millisecond()).collect();
-    let updated = groups.iter().map(|group| group.updated_at.as_millisecond()).collect();
     let (names, descriptions) = groups.into_iter().map(|group| (group.display_name, group.description)).unzip();
     bulk.column(Cells::Uuids(ids))
         .column(Cells::Texts(keys))
         .column(Cells::Texts(names))
         .column(Cells::MaybeTexts(descriptions))
-        .column(Cells::Ints(created))
-        .column(Cells::Ints(updated))
 }

@@ -85,34 +85,40 @@ impl Intake {
 
     /// Writes new accounts. [`Error::Conflict`]: one of them exists.
     pub async fn insert_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
-        let insert = Bulk::new(
-            "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn_key, dn, unique_value, \
+        self.write_accounts(
+            "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn, unique_value, \
              attributes) AS ({rows}) {insert} accounts (id, organization_id, directory, kind, external_key, hash, \
-             identity, member_hash, updated_at, conflict, dn_key, dn, unique_value, attributes) \
+             identity, member_hash, updated_at, conflict, dn, unique_value, attributes) \
              SELECT v.id, :1, :2, v.kind, v.external_key, v.hash, v.identity, v.member_hash, :3, v.conflict, \
-             v.dn_key, v.dn, v.unique_value, v.attributes FROM v",
-        );
-        self.tx.bulk(self.account_columns(insert, accounts)).await.map(|_| ())
+             v.dn, v.unique_value, v.attributes FROM v",
+            accounts,
+        )
+        .await
     }
 
     /// Writes changed accounts, which are not missing any more.
     pub async fn update_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
-        let update = Bulk::new(
-            "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn_key, dn, unique_value, \
+        self.write_accounts(
+            "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn, unique_value, \
              attributes) AS ({rows}) {update} accounts SET hash = v.hash, identity = v.identity, \
-             member_hash = v.member_hash, updated_at = :3, conflict = v.conflict, dn_key = v.dn_key, dn = v.dn, \
+             member_hash = v.member_hash, updated_at = :3, conflict = v.conflict, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
-        );
-        self.tx.bulk(self.account_columns(update, accounts)).await.map(|_| ())
+            accounts,
+        )
+        .await
     }
 
-    fn account_columns(&self, bulk: Bulk, accounts: Vec<NewAccount>) -> Bulk {
-        let mut columns = AccountColumns::with_capacity(accounts.len());
-        for account in accounts {
-            columns.push(account, self.form);
-        }
-        columns.into_bulk(bulk).shared(self.organization).shared(self.directory).shared(self.now)
+    async fn write_accounts(&mut self, template: &'static str, accounts: Vec<NewAccount>) -> Result<()> {
+        let Self { organization, directory, form, now, .. } = *self;
+        let make = |accounts: Vec<NewAccount>| {
+            let mut columns = AccountColumns::with_capacity(accounts.len());
+            for account in accounts {
+                columns.push(account, form);
+            }
+            columns.into_bulk(Bulk::new(template)).shared(organization).shared(directory).shared(now)
+        };
+        self.tx.bulk_of(accounts, make).await.map(|_| ())
     }
 
     /// Accounts that are back though nothing else about them changed: not missing any more.
@@ -211,7 +217,6 @@ struct AccountColumns {
     identities: Vec<Option<Uuid>>,
     member_hashes: Vec<Option<Vec<u8>>>,
     conflicts: Vec<Option<String>>,
-    dn_keys: Vec<String>,
     dns: Vec<String>,
     unique_values: Vec<Option<String>>,
     attributes: Vec<String>,
@@ -227,7 +232,6 @@ impl AccountColumns {
             identities: Vec::with_capacity(rows),
             member_hashes: Vec::with_capacity(rows),
             conflicts: Vec::with_capacity(rows),
-            dn_keys: Vec::with_capacity(rows),
             dns: Vec::with_capacity(rows),
             unique_values: Vec::with_capacity(rows),
             attributes: Vec::with_capacity(rows),
@@ -243,7 +247,6 @@ impl AccountColumns {
         self.hashes.push(account.hash.to_vec());
         self.identities.push(account.identity);
         self.conflicts.push(account.conflict);
-        self.dn_keys.push(account.dn_key);
         self.dns.push(account.dn);
         self.unique_values.push(account.unique_value);
         self.attributes.push(account.attributes);
@@ -257,7 +260,6 @@ impl AccountColumns {
             .column(Cells::MaybeUuids(self.identities))
             .column(Cells::MaybeBlobs(self.member_hashes))
             .column(Cells::MaybeTexts(self.conflicts))
-            .column(Cells::Texts(self.dn_keys))
             .column(Cells::Texts(self.dns))
             .column(Cells::MaybeTexts(self.unique_values))
             .column(Cells::Texts(self.attributes))

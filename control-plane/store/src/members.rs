@@ -72,8 +72,8 @@ impl Difference {
 
 impl Intake {
     /// Says how the groups of this directory name their members. Best said before the first account is written:
-    /// afterwards every account of the directory is touched once.
-    pub async fn set_member_form(&mut self, form: MemberForm) -> Result<()> {
+    /// afterwards every account of the directory is touched once. `dn_key` normalizes a DN.
+    pub async fn set_member_form(&mut self, form: MemberForm, dn_key: impl Fn(&str) -> String) -> Result<()> {
         if form == self.form {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl Intake {
         self.form = form;
         let mut after = i64::MIN;
         loop {
-            let query = sql("SELECT seq, kind, dn_key, unique_value FROM accounts \
+            let query = sql("SELECT seq, kind, dn, unique_value FROM accounts \
                  WHERE directory = $1 AND seq > $2 ORDER BY seq LIMIT $3")
             .bind(self.directory)
             .bind(after)
@@ -91,8 +91,8 @@ impl Intake {
                 .tx
                 .rows(query, |mut row| {
                     let (seq, kind) = (row.take()?, AccountKind::from_code(row.take()?)?);
-                    let (dn_key, unique): (String, Option<String>) = (row.take()?, row.take()?);
-                    Ok((seq, member_hash(form, kind, &dn_key, unique.as_deref()).map(Vec::from)))
+                    let (dn, unique): (String, Option<String>) = (row.take()?, row.take()?);
+                    Ok((seq, member_hash(form, kind, &dn_key(&dn), unique.as_deref()).map(Vec::from)))
                 })
                 .await?;
             let Some((last, _)) = rows.last() else { return Ok(()) };

@@ -1,10 +1,11 @@
 //! A transaction that writes, on either engine.
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Executor as _, Postgres};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Executor as _, Postgres, Sqlite};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::dialect::Bulk;
+use crate::dialect::{self, Bulk};
 use crate::error::{Error, Result};
 use crate::sql::{Row, Statement, sql};
 use crate::wake::{Wake, Wakes};
@@ -76,26 +77,39 @@ impl Tx {
             return Ok(0);
         }
         match self.open()? {
-            Inner::Sqlite { connection, .. } => {
-                let mut queries = bulk.for_sqlite();
-                let (mut changed, mut next) = (0, queries.next());
-                while let Some(query) = next {
-                    // The next statement is made while SQLite's thread carries this one out.
-                    let execution = query?.execute(connection.as_mut());
-                    let (done, following) = tokio::join!(biased; execution, async { queries.next() });
-                    next = following;
-                    match done {
-                        Ok(done) => changed += done.rows_affected(),
-                        Err(error) => {
-                            self.failed = true;
-                            return Err(error.into());
-                        }
-                    }
-                }
-                Ok(changed)
-            }
+            Inner::Sqlite { .. } => self.in_turn(bulk.for_sqlite()).await,
             Inner::Postgres(tx) => Ok(bulk.for_postgres()?.execute(&mut ***tx).await?.rows_affected()),
         }
+    }
+
+    /// The same over many records, of which `make` makes the columns: on `SQLite` of one statement's at a time.
+    pub(crate) async fn bulk_of<T>(&mut self, records: Vec<T>, make: impl Fn(Vec<T>) -> Bulk) -> Result<u64> {
+        match self.open()? {
+            Inner::Sqlite { .. } => self.in_turn(dialect::in_pieces(records, make)).await,
+            Inner::Postgres(_) => self.bulk(make(records)).await,
+        }
+    }
+
+    async fn in_turn(
+        &mut self,
+        mut queries: impl Iterator<Item = Result<Query<'static, Sqlite, SqliteArguments>>>,
+    ) -> Result<u64> {
+        let Inner::Sqlite { connection, .. } = self.open()? else { return Ok(0) };
+        let (mut changed, mut next) = (0, queries.next());
+        while let Some(query) = next {
+            // The next statement is made while SQLite's thread carries this one out.
+            let execution = query?.execute(connection.as_mut());
+            let (done, following) = tokio::join!(biased; execution, async { queries.next() });
+            next = following;
+            match done {
+                Ok(done) => changed += done.rows_affected(),
+                Err(error) => {
+                    self.failed = true;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(changed)
     }
 
     /// All rows of a statement over many rows.

@@ -209,30 +209,38 @@ pub(crate) fn range(text: &'static str, organization: OrganizationId, prefix: &s
 }
 
 impl Intake {
-    /// Writes new users. [`crate::Error::Conflict`]: a name is taken.
+    /// Writes new users, as created now. [`crate::Error::Conflict`]: a name is taken.
     pub async fn insert_users(&mut self, users: Vec<UserRow>) -> Result<()> {
-        let insert = Bulk::new(
+        self.write_users(
             "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
-             active, created_at, updated_at, attributes) AS ({rows}) \
+             active, attributes) AS ({rows}) \
              {insert} users (id, organization_id, name_key, display_key, email_key, user_name, given_name, \
              family_name, display_name, email, active, created_at, updated_at, attributes) \
              SELECT v.id, :1, v.name_key, v.display_key, v.email_key, v.user_name, v.given_name, v.family_name, \
-             v.display_name, v.email, v.active, v.created_at, v.updated_at, v.attributes FROM v",
-        );
-        self.tx.bulk(user_columns(insert, users).shared(self.organization)).await.map(|_| ())
+             v.display_name, v.email, v.active, :2, :2, v.attributes FROM v",
+            users,
+        )
+        .await
     }
 
-    /// Writes changed users. [`crate::Error::Conflict`]: a name is taken.
+    /// Writes changed users, as updated now. [`crate::Error::Conflict`]: a name is taken.
     pub async fn update_users(&mut self, users: Vec<UserRow>) -> Result<()> {
-        let update = Bulk::new(
+        self.write_users(
             "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
-             active, created_at, updated_at, attributes) AS ({rows}) \
+             active, attributes) AS ({rows}) \
              {update} users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
              user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
-             display_name = v.display_name, email = v.email, active = v.active, updated_at = v.updated_at, \
+             display_name = v.display_name, email = v.email, active = v.active, updated_at = :2, \
              attributes = v.attributes FROM v WHERE users.id = v.id AND (users.organization_id = :1) IS TRUE",
-        );
-        self.tx.bulk(user_columns(update, users).shared(self.organization)).await.map(|_| ())
+            users,
+        )
+        .await
+    }
+
+    async fn write_users(&mut self, template: &'static str, users: Vec<UserRow>) -> Result<()> {
+        let Self { organization, now, .. } = *self;
+        let make = |users| user_columns(Bulk::new(template), users).shared(organization).shared(now);
+        self.tx.bulk_of(users, make).await.map(|_| ())
     }
 }
 
@@ -242,8 +250,6 @@ fn user_columns(bulk: Bulk, users: Vec<UserRow>) -> Bulk {
     let display_keys = users.iter().map(|user| folded(user.display_name.as_ref())).collect();
     let email_keys = users.iter().map(|user| email_key(&user.name_key, user.email.as_deref()?)).collect();
     let active = users.iter().map(|user| user.active).collect();
-    let created = users.iter().map(|user| user.created_at.as_millisecond()).collect();
-    let updated = users.iter().map(|user| user.updated_at.as_millisecond()).collect();
     let mut texts: [Vec<String>; 3] = std::array::from_fn(|_| Vec::with_capacity(users.len()));
     let mut maybe: [Vec<Option<String>>; 4] = std::array::from_fn(|_| Vec::with_capacity(users.len()));
     for user in users {
@@ -267,7 +273,5 @@ fn user_columns(bulk: Bulk, users: Vec<UserRow>) -> Bulk {
         .column(Cells::MaybeTexts(display_names))
         .column(Cells::MaybeTexts(emails))
         .column(Cells::Bools(active))
-        .column(Cells::Ints(created))
-        .column(Cells::Ints(updated))
         .column(Cells::Texts(attributes))
 }

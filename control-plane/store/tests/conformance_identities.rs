@@ -33,7 +33,7 @@ async fn replace(world: &World, group: GroupId, keys: &[String]) -> u64 {
 
 async fn resolve(world: &World, form: MemberForm) -> MemberStats {
     let mut tx = world.store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
-    tx.set_member_form(form).await.unwrap();
+    tx.set_member_form(form, postern_store::fold).await.unwrap();
     tx.commit().await.unwrap();
     world.store.count_members(world.org(), world.directory.id).await.unwrap()
 }

@@ -151,7 +151,6 @@ CREATE TABLE accounts (
     member_hash BYTEA,
     updated_at BIGINT NOT NULL,
     conflict TEXT,
-    dn_key TEXT NOT NULL,
     dn TEXT NOT NULL,
     unique_value TEXT,
     attributes TEXT NOT NULL,

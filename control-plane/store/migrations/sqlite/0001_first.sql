@@ -151,7 +151,6 @@ CREATE TABLE accounts (
     member_hash BLOB,
     updated_at INTEGER NOT NULL,
     conflict TEXT,
-    dn_key TEXT NOT NULL,
     dn TEXT NOT NULL,
     unique_value TEXT,
     attributes TEXT NOT NULL,

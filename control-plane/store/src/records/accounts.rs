@@ -141,8 +141,6 @@ pub struct KnownAccount {
     pub external_key: ExternalKey,
     /// Start of the entry's content hash.
     pub hash: [u8; 16],
-    /// The entry's normalized DN.
-    pub dn_key: String,
     /// Id of the user or group that it is an account of.
     pub identity: Option<Uuid>,
     /// It is marked missing.
