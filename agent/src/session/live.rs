@@ -227,18 +227,17 @@ impl Live {
         }
     }
 
-    /// An interval has passed: give a sign of life, ask for one if there was none, and give up after three without. A
-    /// line that has just been heard needs no answer; ten thousand agents ask half as often.
+    /// An interval has passed: give a sign of life, and give up after three without one of the other end. Only before
+    /// the last of them is one asked for: answers cost the other end more than listening, with ten thousand agents.
     fn ticked(&mut self) -> Option<Ended> {
-        let silent = !std::mem::take(&mut self.heard);
-        if silent {
+        if !std::mem::take(&mut self.heard) {
             self.silent_intervals += 1;
         }
         if self.silent_intervals >= SILENT_INTERVALS {
             let silence = self.heartbeat * self.silent_intervals;
             return Some(Ended::Lost(format!("no frame from the control plane for {} ms", silence.as_millis())));
         }
-        self.pending.push_back(wire::heartbeat(silent));
+        self.pending.push_back(wire::heartbeat(self.silent_intervals + 1 == SILENT_INTERVALS));
         None
     }
 
