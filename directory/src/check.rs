@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::DirectoryConfig;
+use crate::config::{DirectoryConfig, Problem};
 use crate::connection::{Connection, Servers};
 use crate::error::{Error, Step};
 use crate::flavour::Flavour;
@@ -114,7 +114,7 @@ impl Diagnosis<'_> {
 
     fn configuration(&mut self) {
         let mut warnings = self.config.warnings();
-        warnings.extend(secret_file_warning(self.config));
+        warnings.extend(open_secrets(self.config));
         let finding = match warnings.as_slice() {
             [] => Finding::passed("valid"),
             warnings => {
@@ -247,18 +247,46 @@ fn describe(root: &RootDse, flavour: Flavour) -> String {
     }
 }
 
+/// The files with secrets that everybody on this machine can read.
 #[cfg(unix)]
-fn secret_file_warning(config: &DirectoryConfig) -> Option<crate::config::Problem> {
+fn open_secrets(config: &DirectoryConfig) -> Vec<Problem> {
     use std::os::unix::fs::PermissionsExt as _;
-    let path = config.bind_password_file.as_ref()?;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode();
-    (mode & 0o007 != 0).then(|| crate::config::Problem {
-        key: "bind_password_file",
-        reason: "everybody on this machine can read the file; chmod 600".to_owned(),
-    })
+    let secrets = [("bind_password_file", &config.bind_password_file), ("client_key_file", &config.client_key_file)];
+    let open = secrets.into_iter().filter(|(_, file)| {
+        let metadata = file.as_ref().and_then(|path| std::fs::metadata(path).ok());
+        metadata.is_some_and(|metadata| metadata.permissions().mode() & 0o007 != 0)
+    });
+    open.map(|(key, _)| Problem { key, reason: "everybody on this machine can read the file; chmod 600".to_owned() })
+        .collect()
 }
 
 #[cfg(not(unix))]
-fn secret_file_warning(_config: &DirectoryConfig) -> Option<crate::config::Problem> {
-    None
+fn open_secrets(_config: &DirectoryConfig) -> Vec<Problem> {
+    Vec::new()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::config::tests::corp;
+
+    #[test]
+    fn a_secret_that_everybody_can_read_is_warned_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, mode| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "secret").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            Some(path)
+        };
+        let mut config = corp();
+        config.bind_password_file = file("password", 0o640);
+        config.client_key_file = file("key", 0o644);
+        let open: Vec<_> = open_secrets(&config).into_iter().map(|problem| problem.key).collect();
+        assert_eq!(open, ["client_key_file"], "a group may be meant to read, everybody is not");
+        config.bind_password_file = file("password", 0o604);
+        assert_eq!(open_secrets(&config).len(), 2);
+    }
 }

@@ -4,7 +4,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::ids::{AccountId, DirectoryId, OrganizationId};
-use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest, PresentAccount};
+use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest};
 use crate::sql::{Row, sql};
 
 /// The columns that [`read`] reads, of `accounts a` and `directories d`.
@@ -40,7 +40,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
 }
 
 /// The accounts of these keys: `:1` the directory, `:2` the kind. The keys come first, each found by the index.
-pub(crate) fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
+fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
     Bulk::new(
         "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.identity, \
          a.missing_since IS NOT NULL, a.conflict IS NOT NULL \
@@ -51,7 +51,7 @@ pub(crate) fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> 
     .shared(kind.code())
 }
 
-pub(crate) fn read_known(mut row: Row) -> Result<KnownAccount> {
+fn read_known(mut row: Row) -> Result<KnownAccount> {
     Ok(KnownAccount {
         id: row.take()?,
         external_key: ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?,
@@ -74,7 +74,7 @@ impl Store {
     }
 
     /// The accounts of these keys that exist, in no certain order, as last committed; does not wait for writers.
-    pub async fn known_accounts(
+    pub(crate) async fn known_accounts(
         &self,
         organization: OrganizationId,
         directory: DirectoryId,
@@ -114,42 +114,6 @@ impl Store {
     pub async fn get_account(&self, organization: OrganizationId, id: AccountId) -> Result<Option<Account>> {
         let query = sql(select_accounts!("", "WHERE a.organization_id = $1 AND a.id = $2"));
         self.database.row(query.bind(organization).bind(id), |mut row| read(&mut row)).await
-    }
-
-    /// The accounts that no complete import has missed, by key, up to `limit` after the one given. For the comparison
-    /// with what a complete import has seen.
-    pub async fn present_accounts(
-        &self,
-        organization: OrganizationId,
-        directory: DirectoryId,
-        kind: AccountKind,
-        after: Option<&ExternalKey>,
-        limit: u32,
-    ) -> Result<Vec<PresentAccount>> {
-        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
-        let query = sql("SELECT id, external_key FROM accounts \
-             WHERE directory = $1 AND kind = $2 AND external_key > $3 AND missing_since IS NULL \
-             ORDER BY external_key LIMIT $4")
-        .bind(seq)
-        .bind(kind.code())
-        .bind(after.map_or(&[][..], ExternalKey::as_bytes))
-        .bind(limit);
-        let read = |mut row: Row| {
-            Ok(PresentAccount { id: row.take()?, external_key: ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)? })
-        };
-        self.database.rows(query, read).await
-    }
-
-    /// How many accounts of a directory no complete import has missed.
-    pub async fn count_present(
-        &self,
-        organization: OrganizationId,
-        directory: DirectoryId,
-        kind: AccountKind,
-    ) -> Result<u64> {
-        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
-        let query = sql("SELECT count(*) FROM accounts WHERE directory = $1 AND kind = $2 AND missing_since IS NULL");
-        Ok(self.database.row(query.bind(seq).bind(kind.code()), |mut row| row.take()).await?.unwrap_or_default())
     }
 
     /// The accounts of a directory whose user name is another's, with the DNs of both, oldest first.

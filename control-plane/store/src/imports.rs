@@ -7,13 +7,12 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::Store;
-use crate::accounts::{known, read_known};
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DirectoryId, OrganizationId, UserId};
 use crate::leases::fenced;
 use crate::members::member_hash;
-use crate::records::{AccountKind, ExternalKey, KnownAccount, Lease, MemberForm, NamedUser, NewAccount};
+use crate::records::{Lease, MemberForm, NamedUser, NewAccount};
 use crate::sql::{named, sql};
 use crate::transaction::Tx;
 
@@ -78,11 +77,6 @@ impl Intake {
         Ok(self.tx.execute(fenced(lock, lease).bind(self.organization)).await? > 0)
     }
 
-    /// The accounts of these keys that exist, in no certain order.
-    pub async fn known_accounts(&mut self, kind: AccountKind, keys: &[ExternalKey]) -> Result<Vec<KnownAccount>> {
-        self.tx.bulk_rows(known(self.directory, kind, keys), read_known).await
-    }
-
     /// Writes new accounts. [`Error::Conflict`]: one of them exists.
     pub async fn insert_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         self.write_accounts(
@@ -119,20 +113,6 @@ impl Intake {
             columns.into_bulk(Bulk::new(template)).shared(organization).shared(directory).shared(now)
         };
         self.tx.bulk_of(accounts, make).await.map(|_| ())
-    }
-
-    /// Accounts that are back though nothing else about them changed: not missing any more.
-    pub async fn clear_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
-        let update = Bulk::new(
-            "{update} accounts SET missing_since = NULL, updated_at = :1 \
-             WHERE id {in} AND (organization_id = :2) IS TRUE AND (directory = :3) IS TRUE \
-             AND missing_since IS NOT NULL",
-        )
-        .column(ids(accounts))
-        .shared(self.now)
-        .shared(self.organization)
-        .shared(self.directory);
-        self.tx.bulk(update).await
     }
 
     /// Marks accounts missing since now, unless they are already. Returns how many it was news for.

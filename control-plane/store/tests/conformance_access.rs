@@ -7,8 +7,8 @@ mod support;
 
 use jiff::SignedDuration;
 use postern_store::{
-    AccountKind, AgentId, AnnouncedDirectory, AnswerClaim, ConsumeError, DirectoryChange, Error, Flavour, GroupId,
-    JobFilter, JobKind, NewApiToken, PageRequest, Role, StoredAnswer, Wake, fold,
+    AccountKind, AgentId, AnnouncedDirectory, AnswerClaim, Comparison, ConsumeError, DirectoryChange, Error, Flavour,
+    GroupId, JobFilter, JobKind, NewApiToken, PageRequest, Role, StoredAnswer, Unseen, Wake, fold,
 };
 use support::world::{World, account_of, agent, all, at, enroll, enrollment, external_id, hash};
 use support::{TestDatabase, conformance};
@@ -266,10 +266,11 @@ async fn organizations_never_see_each_other(database: TestDatabase) {
     assert_eq!(store.staged_keys(me, job, 1, 0, 10).await.unwrap(), []);
     assert_eq!(store.get_account(me, person.1.id).await.unwrap(), None);
     assert_eq!(store.list_accounts(me, foreign, AccountKind::User, &all()).await.unwrap().items, []);
-    let keys = [person.1.external_key.clone()];
-    assert_eq!(store.known_accounts(me, foreign, AccountKind::User, &keys).await.unwrap(), []);
-    assert_eq!(store.present_accounts(me, foreign, AccountKind::User, None, 10).await.unwrap(), []);
-    assert_eq!(store.count_present(me, foreign, AccountKind::User).await.unwrap(), 0);
+    let entries = [(person.1.external_key.clone(), person.1.hash)];
+    let compared = store.compare_accounts(me, foreign, AccountKind::User, &entries).await.unwrap();
+    assert_eq!(compared, [Comparison::New]);
+    let unseen = store.unseen_accounts(me, foreign, AccountKind::User, |_| false).await.unwrap();
+    assert_eq!(unseen, Unseen::default());
     assert_eq!(store.list_conflicts(me, foreign, &all()).await.unwrap().items, []);
     assert_eq!(store.unresolved_members(me, foreign, 10).await.unwrap(), []);
     assert_eq!(store.get_user(me, person.0.id).await.unwrap(), None);
