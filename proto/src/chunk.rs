@@ -188,9 +188,33 @@ mod tests {
     #[test]
     fn an_abandoned_entry_leaves_nothing_behind() {
         let mut writer = ChunkWriter::new(MemberForm::Dn);
-        writer.entry(Kind::User, "id", "cn=a", None).attribute("cn", [b"a".as_slice()]);
+        let mut abandoned = writer.entry(Kind::Group, "id", "cn=a", None);
+        abandoned.attribute("cn", [b"a".as_slice()]);
+        abandoned.member(b"cn=m");
+        drop(abandoned);
         assert!(writer.is_empty());
+        writer.entry(Kind::User, "other", "cn=b", None).finish();
         let payload = writer.finish();
-        assert_eq!(ChunkReader::parse(&payload).unwrap().len(), 0);
+        let mut reader = ChunkReader::parse(&payload).unwrap();
+        assert_eq!(reader.next_entry().unwrap().unwrap().external_id, "other");
+        assert!(reader.next_entry().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_entry_is_the_same_whether_its_members_or_its_attributes_came_first() {
+        let long = vec![b'x'; 20_000];
+        let mut writer = ChunkWriter::new(MemberForm::Dn);
+        let mut entry = writer.entry(Kind::Group, "id", "cn=a", None);
+        entry.attribute("cn", [b"a".as_slice(), &long]);
+        entry.member(b"cn=m");
+        let usual = entry.finish();
+        let mut entry = writer.entry(Kind::Group, "id", "cn=a", None);
+        entry.member(b"cn=m");
+        entry.attribute("cn", [b"a".as_slice(), &long]);
+        assert_eq!(entry.finish(), usual);
+        let payload = writer.finish();
+        let mut reader = ChunkReader::parse(&payload).unwrap();
+        let [one, other] = [0, 1].map(|_| reader.next_entry().unwrap().unwrap());
+        assert_eq!((one.hash, read(&one)), (usual, read(&other)));
     }
 }

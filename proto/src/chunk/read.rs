@@ -19,8 +19,14 @@ pub enum DecodeError {
     NotUtf8(&'static str),
 }
 
+/// From this size on an entry is not copied in order to be hashed.
+const LARGE_BYTES: usize = 16 << 10;
+
 /// Hash over all lengths and names, then over all bytes, of one entry. Used by both ends.
 pub(super) fn content_hash(canonical: &mut Vec<u8>, blob: &[u8]) -> [u8; 32] {
+    if blob.len() > LARGE_BYTES {
+        return *blake3::Hasher::new().update(canonical).update(blob).finalize().as_bytes();
+    }
     // One contiguous input is quicker than an incremental hasher at these sizes.
     canonical.extend_from_slice(blob);
     *blake3::hash(canonical).as_bytes()

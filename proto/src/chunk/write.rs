@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Kind, LAYOUT, MemberForm};
 use crate::digest::Digest;
-use crate::varint;
+use crate::{CHUNK_TARGET_BYTES, varint};
 
 /// Packs entries; used again and again, one chunk after the other.
 #[derive(Debug)]
@@ -18,23 +18,22 @@ pub struct ChunkWriter {
     pending: Pending,
 }
 
-/// The entry being written; it becomes part of the chunk only when it is finished.
+/// The lengths of the entry being written; they become part of the chunk only when it is finished. Its bytes are put
+/// into the chunk at once, because copying them again would cost more than taking them back.
 #[derive(Debug, Default)]
 struct Pending {
     /// What the hash covers before the bytes themselves: all lengths, with names instead of their places in the table.
     canonical: Vec<u8>,
     attributes: usize,
     lengths: Vec<u8>,
-    blob: Vec<u8>,
     members: usize,
     member_lengths: Vec<u8>,
-    member_blob: Vec<u8>,
 }
 
 impl Pending {
     fn clear(&mut self) {
-        let Self { canonical, attributes, lengths, blob, members, member_lengths, member_blob } = self;
-        for bytes in [canonical, lengths, blob, member_lengths, member_blob] {
+        let Self { canonical, attributes, lengths, members, member_lengths } = self;
+        for bytes in [canonical, lengths, member_lengths] {
             bytes.clear();
         }
         (*attributes, *members) = (0, 0);
@@ -65,10 +64,12 @@ impl ChunkWriter {
             varint::put(&mut pending.canonical, length as u64);
         }
         let head = pending.canonical.len();
+        let start = self.blob.len();
         for text in [external_id, dn, unique_value.unwrap_or_default()] {
-            pending.blob.extend_from_slice(text.as_bytes());
+            self.blob.extend_from_slice(text.as_bytes());
         }
-        EntryWriter { writer: self, head }
+        let members = self.blob.len();
+        EntryWriter { writer: self, head, start, members, finished: false }
     }
 
     /// Entries in the chunk so far.
@@ -113,8 +114,11 @@ impl ChunkWriter {
         varint::put(&mut out, self.lengths.len() as u64);
         out.extend_from_slice(&self.lengths);
         out.extend_from_slice(&self.blob);
-        self.lengths.clear();
-        self.blob.clear();
+        // One group of very many members shall not hold its room for the rest of an import.
+        for bytes in [&mut self.lengths, &mut self.blob, &mut self.pending.member_lengths] {
+            bytes.clear();
+            bytes.shrink_to(CHUNK_TARGET_BYTES);
+        }
         self.entries = 0;
         self.digest = Digest::default();
         out.into()
@@ -134,17 +138,21 @@ pub struct EntryWriter<'w> {
     writer: &'w mut ChunkWriter,
     /// Where the head (kind and lengths of the ids) ends in `canonical`; the same bytes open the entry's lengths.
     head: usize,
+    /// Where the entry's bytes start in the blob, and where those of its members do.
+    start: usize,
+    members: usize,
+    finished: bool,
 }
 
 impl EntryWriter<'_> {
-    /// Adds an attribute with its values, in the order in which they shall be kept.
+    /// Adds an attribute with its values, in the order in which they shall be kept. Quickest before the first member.
     pub fn attribute<'v, V>(&mut self, name: &str, values: V)
     where
         V: IntoIterator<Item = &'v [u8], IntoIter: ExactSizeIterator>,
     {
         let values = values.into_iter();
         let place = self.writer.place_of(name);
-        let pending = &mut self.writer.pending;
+        let ChunkWriter { blob, pending, .. } = &mut *self.writer;
         pending.attributes += 1;
         varint::put(&mut pending.canonical, name.len() as u64);
         pending.canonical.extend_from_slice(name.as_bytes());
@@ -153,39 +161,49 @@ impl EntryWriter<'_> {
         varint::put(&mut pending.lengths, values.len() as u64);
         for value in values {
             varint::put(&mut pending.lengths, value.len() as u64);
-            pending.blob.extend_from_slice(value);
+            if pending.members == 0 {
+                blob.extend_from_slice(value);
+            } else {
+                blob.splice(self.members..self.members, value.iter().copied());
+            }
+            self.members += value.len();
         }
         pending.canonical.extend_from_slice(&pending.lengths[tail..]);
     }
 
     /// Adds a member of a group; give them sorted, so that the content hash does not depend on the server's order.
     pub fn member(&mut self, value: &[u8]) {
-        let pending = &mut self.writer.pending;
+        let ChunkWriter { blob, pending, .. } = &mut *self.writer;
         pending.members += 1;
         varint::put(&mut pending.member_lengths, value.len() as u64);
-        pending.member_blob.extend_from_slice(value);
+        blob.extend_from_slice(value);
     }
 
     /// Makes the entry part of the chunk and gives its content hash.
-    pub fn finish(self) -> [u8; 32] {
-        let Self { writer, head } = self;
-        let pending = &mut writer.pending;
+    pub fn finish(mut self) -> [u8; 32] {
+        self.finished = true;
+        let ChunkWriter { blob, lengths, pending, digest, entries, .. } = &mut *self.writer;
 
-        writer.lengths.extend_from_slice(&pending.canonical[..head]);
-        varint::put(&mut writer.lengths, pending.attributes as u64);
-        writer.lengths.extend_from_slice(&pending.lengths);
-        varint::put(&mut writer.lengths, pending.members as u64);
-        writer.lengths.extend_from_slice(&pending.member_lengths);
-
-        pending.blob.extend_from_slice(&pending.member_blob);
-        writer.blob.extend_from_slice(&pending.blob);
+        lengths.extend_from_slice(&pending.canonical[..self.head]);
+        varint::put(lengths, pending.attributes as u64);
+        lengths.extend_from_slice(&pending.lengths);
+        varint::put(lengths, pending.members as u64);
+        lengths.extend_from_slice(&pending.member_lengths);
 
         pending.canonical.push(0xff);
         varint::put(&mut pending.canonical, pending.members as u64);
         pending.canonical.extend_from_slice(&pending.member_lengths);
-        let hash = super::read::content_hash(&mut pending.canonical, &pending.blob);
-        writer.digest.add_entry(&hash);
-        writer.entries += 1;
+        let hash = super::read::content_hash(&mut pending.canonical, &blob[self.start..]);
+        digest.add_entry(&hash);
+        *entries += 1;
         hash
+    }
+}
+
+impl Drop for EntryWriter<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.writer.blob.truncate(self.start);
+        }
     }
 }
