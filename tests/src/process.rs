@@ -284,20 +284,43 @@ impl Usage {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("process is gone")?;
         // proc(5): the name in parentheses may hold anything; utime and stime are the 12th and 13th fields after it.
         let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let fields = after_name.split_whitespace().skip(11).take(2);
-        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("process is gone")?;
         Ok(Self {
-            cpu: Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()),
+            cpu: ticks(after_name, 2),
             resident_bytes: kilobytes(&status, "VmRSS:") * 1024,
             peak_resident_bytes: kilobytes(&status, "VmHWM:") * 1024,
         })
+    }
+
+    /// The same of a process and its children, living and dead; the memory is that of the largest of them.
+    pub fn of_family(pid: u32) -> Result<Self> {
+        let mut sum = Self::of(pid)?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("process is gone")?;
+        // With the times of the children that have ended, which follow its own.
+        sum.cpu = ticks(stat.rsplit_once(')').map_or("", |(_, rest)| rest), 4);
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).context("process is gone")?;
+        for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            // One that has ended in between is counted by its parent the next time.
+            let Ok(child) = Self::of(child) else { continue };
+            sum.cpu += child.cpu;
+            sum.resident_bytes = sum.resident_bytes.max(child.resident_bytes);
+            sum.peak_resident_bytes = sum.peak_resident_bytes.max(child.peak_resident_bytes);
+        }
+        Ok(sum)
     }
 
     /// Starts the peak of a process anew, at its present resident memory.
     pub fn reset_peak(pid: u32) -> Result<()> {
         std::fs::write(format!("/proc/{pid}/clear_refs"), "5").context("cannot reset the peak memory")
     }
+}
+
+/// The first `count` of utime, stime, cutime and cstime together, from what follows the name in `/proc/…/stat`.
+fn ticks(after_name: &str, count: usize) -> Duration {
+    let fields = after_name.split_whitespace().skip(11).take(count);
+    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 fn kilobytes(status: &str, field: &str) -> u64 {
