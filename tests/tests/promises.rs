@@ -181,7 +181,7 @@ fn no_proxy_that_covers_the_control_plane_leads_past_the_proxy() -> Result<()> {
 
         site.agent.set_env("NO_PROXY", "intranet.corp.example, 127.0.0.1");
         site.agent.enroll(&token).await?;
-        for covering in ["intranet.corp.example, 127.0.0.1", "127.0.0.0/8"] {
+        for covering in ["intranet.corp.example, 127.0.0.1", "127.0.0.0/8", "*"] {
             site.agent.set_env("NO_PROXY", covering);
             site.agent.restart(stage).await?;
             site.api.directory(DIRECTORY).await?;
