@@ -132,7 +132,11 @@ fn several_bases_and_each_scope_find_exactly_what_such_a_search_finds() -> Resul
         let mut wanted: BTreeSet<String> = site.slapd.users().await?.into_iter().map(|person| person.dn).collect();
         ensure!(deeper.iter().all(|dn| wanted.remove(dn)) && wanted.len() == 32, "{wanted:?}");
         let found = dns(&site, "user").await?;
-        ensure!(found == wanted && job.count("users") == 32, "{:?}", found.symmetric_difference(&wanted));
+        ensure!(
+            found == wanted && job.count("users") == 32,
+            "{:?}",
+            found.symmetric_difference(&wanted).collect::<Vec<_>>()
+        );
         let wanted: BTreeSet<String> = base.map(|name| group_dn(name, SUFFIX)).into();
         ensure!(dns(&site, "group").await? == wanted && job.count("groups") == 2, "{job:?}");
         Ok(())
