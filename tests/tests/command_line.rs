@@ -7,10 +7,12 @@ use anyhow::{Context as _, Result, ensure};
 use jiff::SignedDuration;
 use postern_tests::certificates::CertificateAuthority;
 use postern_tests::control_plane::{self, ControlPlane};
+use postern_tests::process::Launch;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::skewed_gateway::SkewedGateway;
-use postern_tests::{scenario, slapd};
+use postern_tests::{scenario, slapd, wait};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
 #[test]
 fn an_administrator_gets_from_a_token_to_users_by_the_command_line_alone() -> Result<()> {
@@ -150,6 +152,35 @@ fn a_login_is_remembered_for_its_owner_alone_and_its_token_never_shown() -> Resu
         ensure!(exposed.status.code() == Some(64) && said(&exposed).contains("chmod 600"), "{}", said(&exposed));
         ensure!(!said(&exposed).contains(&token));
         Ok(())
+    })
+}
+
+#[test]
+fn a_token_typed_at_a_terminal_is_not_shown_there() -> Result<()> {
+    scenario(async |stage| {
+        let options = control_plane::Options::for_tests()?;
+        let postern = options.binaries.postern.display().to_string();
+        let control_plane = ControlPlane::start(stage, options).await?;
+        let api = control_plane.organization("Corp").await?;
+        let (home, keyboard) = (stage.folder("home")?, stage.path().join("keyboard"));
+        Launch::new("mkfifo", "mkfifo").arg(&keyboard).success().await?;
+        // script(1) gives the command a terminal, and copies to it what comes from the keyboard, and from it to the log.
+        let login = format!("'{postern}' login --url {}", control_plane.url());
+        let terminal =
+            Launch::new("terminal", "/bin/sh").args(["-c", "exec script -qfec \"$1\" /dev/null <\"$2\"", "sh"]);
+        let terminal = terminal.arg(login).arg(&keyboard).env("HOME", &home).env("XDG_CONFIG_HOME", "");
+        // For reading, too, so that opening it waits for nobody.
+        let mut keys = tokio::fs::OpenOptions::new().read(true).write(true).open(&keyboard).await?;
+        let mut terminal = terminal.start(stage)?;
+        wait::until_true("it asks for the token", wait::SOON, || async { Ok(terminal.log().contains("Token for")) })
+            .await?;
+        keys.write_all(format!("{}\n", api.token()).as_bytes()).await?;
+        keys.flush().await?;
+        let ended = terminal.wait(wait::SOON).await?;
+        let screen = terminal.log();
+        ensure!(ended.success() && screen.contains("Logged in"), "{ended}: {screen}");
+        ensure!(!screen.contains(api.token()), "the token is on the screen: {screen}");
+        control_plane.command_line_at(&home).args(["agents", "list"]).success().await.map(drop)
     })
 }
 
