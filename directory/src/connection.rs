@@ -188,7 +188,9 @@ impl Servers {
 impl Connection {
     /// Whether another search may be started on this connection.
     pub(crate) fn is_fresh(&self) -> bool {
-        !self.busy && self.opened.elapsed() < MAX_AGE && self.operations < MAX_OPERATIONS
+        // The guard holds the other end, and is gone when the server has closed: idle for too long, or restarted.
+        let stands = !self.entries.is_closed();
+        stands && !self.busy && self.opened.elapsed() < MAX_AGE && self.operations < MAX_OPERATIONS
     }
 
     /// Runs one operation of `ldap3`: bounded in time, its panics contained. After a failure the connection is spent.

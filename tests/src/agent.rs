@@ -21,6 +21,8 @@ use crate::wait;
 pub struct Settings {
     /// The way to the control plane.
     pub control_plane: ControlPlaneSettings,
+    /// The site's policy.
+    pub policy: PolicySettings,
     /// The directories served.
     #[serde(rename = "directory")]
     pub directories: Vec<DirectorySettings>,
@@ -32,6 +34,13 @@ pub struct ControlPlaneSettings {
     /// HTTP proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+}
+
+/// `[policy]`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PolicySettings {
+    /// Attributes that never leave.
+    pub excluded_attributes: Vec<String>,
 }
 
 /// `[[directory]]`.
@@ -66,6 +75,8 @@ pub struct DirectorySettings {
 #[expect(missing_docs, reason = "these are the keys of the configuration file, documented there")]
 pub struct UsersSettings {
     pub base_dns: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     pub filter: String,
     pub unique_attribute: String,
     pub attributes: Vec<String>,
@@ -76,6 +87,8 @@ pub struct UsersSettings {
 #[expect(missing_docs, reason = "these are the keys of the configuration file, documented there")]
 pub struct GroupsSettings {
     pub base_dns: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     pub filter: String,
     pub member_attribute: String,
     pub attributes: Vec<String>,
@@ -104,12 +117,14 @@ impl DirectorySettings {
             external_id_attribute: None,
             users: UsersSettings {
                 base_dns: vec![format!("ou=people,{suffix}")],
+                scope: None,
                 filter: "(objectClass=inetOrgPerson)".to_owned(),
                 unique_attribute: "uid".to_owned(),
                 attributes: owned(&USER_ATTRIBUTES),
             },
             groups: GroupsSettings {
                 base_dns: vec![format!("ou=groups,{suffix}")],
+                scope: None,
                 filter: "(objectClass=groupOfNames)".to_owned(),
                 member_attribute: "member".to_owned(),
                 attributes: owned(&GROUP_ATTRIBUTES),
@@ -136,12 +151,14 @@ impl DirectorySettings {
             external_id_attribute: None,
             users: UsersSettings {
                 base_dns: vec![Samba::staff_dn()],
+                scope: None,
                 filter: "(&(objectCategory=person)(objectClass=user))".to_owned(),
                 unique_attribute: "sAMAccountName".to_owned(),
                 attributes: owned(&samba::USER_ATTRIBUTES),
             },
             groups: GroupsSettings {
                 base_dns: vec![Samba::staff_dn()],
+                scope: None,
                 filter: "(objectClass=group)".to_owned(),
                 member_attribute: "member".to_owned(),
                 attributes: owned(&["cn", "description"]),
@@ -262,6 +279,27 @@ impl Agent {
     /// SIGHUP.
     pub fn reload(&mut self) -> Result<()> {
         self.process()?.signal(Signal::HUP)
+    }
+
+    /// SIGHUP, and waits until the agent says that it has taken up its file.
+    pub async fn reloaded(&mut self) -> Result<()> {
+        self.reload_answered("config.reloaded").await.map(drop)
+    }
+
+    /// SIGHUP, and waits until the agent refuses its file; returns the line of the log that says so.
+    pub async fn reload_refused(&mut self) -> Result<String> {
+        self.reload_answered("config.reload_refused").await
+    }
+
+    /// The new line of the log that holds `event`.
+    async fn reload_answered(&mut self, event: &str) -> Result<String> {
+        let said = |log: String| log.lines().filter(|line| line.contains(event)).map(str::to_owned).collect::<Vec<_>>();
+        let before = said(self.log()).len();
+        self.reload()?;
+        wait::until(&format!("the agent says {event}"), wait::SOON, || async {
+            Ok(said(self.log()).into_iter().nth(before))
+        })
+        .await
     }
 
     /// Runs `postern-agent check --json`.

@@ -138,6 +138,13 @@ impl ControlPlane {
         self.client(token)
     }
 
+    /// The command line of the same program as somebody starts it whose home is this folder, with nothing in the
+    /// environment that would name a server or a token.
+    pub fn command_line_at(&self, home: &Path) -> Launch {
+        // An empty folder of settings is none.
+        Launch::new("postern", &self.options.binaries.postern).env("HOME", home).env("XDG_CONFIG_HOME", "")
+    }
+
     /// The command line of the same program, with the server and a token in its environment.
     pub fn command_line(&self, api: &Api) -> Launch {
         let program = Launch::new("postern", &self.options.binaries.postern);

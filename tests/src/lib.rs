@@ -23,6 +23,7 @@ pub mod samba;
 pub mod seeded;
 pub mod simulated_agent;
 pub mod site;
+pub mod skewed_gateway;
 pub mod slapd;
 pub mod small_disk;
 pub mod squid;

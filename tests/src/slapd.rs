@@ -1,6 +1,7 @@
 //! A real OpenLDAP server in a temporary folder, on free loopback ports, with TLS from an authority of its own.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub overlays: bool,
     /// The overlay ppolicy, which records refused binds and locks an account after five.
     pub password_policy: bool,
+    /// How long the server leaves a connection open on which nothing happens, whole seconds; none: for ever.
+    pub idle_timeout: Option<Duration>,
     /// Entries of the test's own, below the suffix, loaded after the population.
     pub extra_ldif: String,
 }
@@ -43,6 +46,7 @@ impl Options {
             size_limit: None,
             overlays: false,
             password_policy: false,
+            idle_timeout: None,
             extra_ldif: String::new(),
         }
     }
@@ -262,7 +266,7 @@ impl Slapd {
         let max_size: u64 = 16 << 30;
         format!(
             "{schemas}modulepath /usr/lib/ldap\n{modules}\
-             pidfile {folder}/slapd.pid\n\
+             pidfile {folder}/slapd.pid\nidletimeout {idle}\n\
              TLSCACertificateFile {folder}/ca.pem\nTLSCertificateFile {folder}/server.pem\n\
              TLSCertificateKeyFile {folder}/server.key\nTLSVerifyClient try\n\
              database config\nrootdn cn=config\nrootpw \"{ADMIN_PASSWORD}\"\n\
@@ -273,6 +277,8 @@ impl Slapd {
              access to * by users read by * none\n{overlays}{policy}",
             admin = Self::admin_dn(),
             limit = size_limit(self.options.size_limit),
+            // slapd.conf(5): 0 is for ever.
+            idle = self.options.idle_timeout.map_or(0, |idle| idle.as_secs()),
         )
     }
 

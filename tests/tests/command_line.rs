@@ -1,9 +1,18 @@
 //! The main job as an administrator does it: with the command line alone.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Output;
+
 use anyhow::{Context as _, Result, ensure};
+use jiff::SignedDuration;
+use postern_tests::certificates::CertificateAuthority;
+use postern_tests::control_plane::{self, ControlPlane};
+use postern_tests::process::Launch;
 use postern_tests::site::{DIRECTORY, Site};
-use postern_tests::{control_plane, scenario, slapd};
+use postern_tests::skewed_gateway::SkewedGateway;
+use postern_tests::{scenario, slapd, wait};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
 #[test]
 fn an_administrator_gets_from_a_token_to_users_by_the_command_line_alone() -> Result<()> {
@@ -63,5 +72,138 @@ fn the_agents_own_diagnosis_names_what_is_wrong_and_the_cure() -> Result<()> {
         let (passed, report) = site.agent.check().await?;
         ensure!(!passed, "{report:#}");
         Ok(())
+    })
+}
+
+/// The names of the rows that stand so.
+fn rows<'report>(report: &'report Value, state: &str) -> Vec<&'report str> {
+    let rows = report.as_array().into_iter().flatten().filter(|row| row["state"] == state);
+    rows.filter_map(|row| row["name"].as_str()).collect()
+}
+
+#[test]
+fn a_clock_that_is_not_the_control_planes_is_named_with_the_difference_and_the_cure() -> Result<()> {
+    scenario(async |stage| {
+        let site = Site::without_agent(stage, slapd::Options::people(20), control_plane::Options::for_tests()?).await?;
+        site.agent.enroll(&site.api.enrollment_token().await?).await?;
+        let authority = CertificateAuthority::load(&site.control_plane.data_dir().join("pki"))?;
+        for (minutes, side) in [(10, "behind"), (-10, "ahead of")] {
+            let gateway = SkewedGateway::start(&authority, SignedDuration::from_mins(minutes)).await?;
+            site.line.set_target(gateway.address());
+            let (passed, report) = site.agent.check().await?;
+            ensure!(!passed && rows(&report, "failed") == ["clock"], "{report:#}");
+            let printed = site.agent.command("check").output().await?;
+            ensure!(printed.status.code() == Some(1), "{printed:?}");
+            let text = String::from_utf8(printed.stdout)?;
+            let mut lines = text.lines().skip_while(|line| !line.starts_with("FAIL  clock "));
+            let (clock, cure) = (lines.next().context("no clock")?, lines.next().unwrap_or_default());
+            // A second goes by between the two clocks, or seems to: the control plane tells whole ones.
+            let told = (598..=602).any(|seconds| clock.contains(&format!("clock is {seconds} s {side} the control")));
+            ensure!(told && cure.contains("cure: set this machine's clock"), "{text}");
+        }
+        // A difference that harms nothing yet is told and no failure.
+        let gateway = SkewedGateway::start(&authority, SignedDuration::from_mins(2)).await?;
+        site.line.set_target(gateway.address());
+        let (passed, report) = site.agent.check().await?;
+        ensure!(
+            passed && rows(&report, "warned") == ["clock"] && report.to_string().contains("timedatectl"),
+            "{report:#}"
+        );
+        Ok(())
+    })
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_login_is_remembered_for_its_owner_alone_and_its_token_never_shown() -> Result<()> {
+    scenario(async |stage| {
+        let control_plane = ControlPlane::start(stage, control_plane::Options::for_tests()?).await?;
+        let api = control_plane.organization("Corp").await?;
+        let (home, url, token) = (stage.folder("home")?, control_plane.url(), api.token().to_owned());
+        let postern = || control_plane.command_line_at(&home);
+        let strangers = postern().args(["agents", "list", "--url", &url]).output().await?;
+        ensure!(strangers.status.code() == Some(1) && said(&strangers).contains("postern login"), "{strangers:?}");
+
+        let login = postern().args(["login", "--url", &url]).input(format!("{token}\n")).output().await?;
+        let file = home.join(".config/postern/credentials.toml");
+        ensure!(login.status.success() && said(&login).contains("Corp"), "{}", said(&login));
+        ensure!(said(&login).contains(&file.display().to_string()), "does not say where: {}", said(&login));
+        let mode = std::fs::metadata(&file)?.permissions().mode();
+        ensure!(mode & 0o777 == 0o600, "the remembered token has mode {mode:o}");
+
+        let tokens = postern().args(["tokens", "list"]).output().await?;
+        ensure!(tokens.status.success() && said(&tokens).contains("owner"), "{}", said(&tokens));
+        let json = postern().args(["login", "--json", "--url", &url]).input(token.clone()).output().await?;
+        let shown: Value = serde_json::from_slice(&json.stdout).with_context(|| said(&json))?;
+        ensure!(shown["organization"] == "Corp", "{shown}");
+        // The remembered token is for its own control plane: another is not told it.
+        let other = postern().args(["agents", "list", "--url", "http://127.0.0.1:9"]).output().await?;
+        ensure!(other.status.code() == Some(1) && said(&other).contains("no token for"), "{}", said(&other));
+        for output in [&strangers, &login, &tokens, &json, &other] {
+            ensure!(!said(output).contains(&token), "the token is on the screen: {}", said(output));
+        }
+
+        // A file that others can read is not used, and the token in it not shown.
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644))?;
+        let exposed = postern().args(["agents", "list"]).output().await?;
+        ensure!(exposed.status.code() == Some(64) && said(&exposed).contains("chmod 600"), "{}", said(&exposed));
+        ensure!(!said(&exposed).contains(&token));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_token_typed_at_a_terminal_is_not_shown_there() -> Result<()> {
+    scenario(async |stage| {
+        let options = control_plane::Options::for_tests()?;
+        let postern = options.binaries.postern.display().to_string();
+        let control_plane = ControlPlane::start(stage, options).await?;
+        let api = control_plane.organization("Corp").await?;
+        let (home, keyboard) = (stage.folder("home")?, stage.path().join("keyboard"));
+        Launch::new("mkfifo", "mkfifo").arg(&keyboard).success().await?;
+        // script(1) gives the command a terminal, and copies to it what comes from the keyboard, and from it to the log.
+        let login = format!("'{postern}' login --url {}", control_plane.url());
+        let terminal =
+            Launch::new("terminal", "/bin/sh").args(["-c", "exec script -qfec \"$1\" /dev/null <\"$2\"", "sh"]);
+        let terminal = terminal.arg(login).arg(&keyboard).env("HOME", &home).env("XDG_CONFIG_HOME", "");
+        // For reading, too, so that opening it waits for nobody.
+        let mut keys = tokio::fs::OpenOptions::new().read(true).write(true).open(&keyboard).await?;
+        let mut terminal = terminal.start(stage)?;
+        wait::until_true("it asks for the token", wait::SOON, || async { Ok(terminal.log().contains("Token for")) })
+            .await?;
+        keys.write_all(format!("{}\n", api.token()).as_bytes()).await?;
+        keys.flush().await?;
+        let ended = terminal.wait(wait::SOON).await?;
+        let screen = terminal.log();
+        ensure!(ended.success() && screen.contains("Logged in"), "{ended}: {screen}");
+        ensure!(!screen.contains(api.token()), "the token is on the screen: {screen}");
+        control_plane.command_line_at(&home).args(["agents", "list"]).success().await.map(drop)
+    })
+}
+
+#[test]
+fn a_login_with_a_wrong_token_is_refused_and_changes_nothing() -> Result<()> {
+    scenario(async |stage| {
+        let control_plane = ControlPlane::start(stage, control_plane::Options::for_tests()?).await?;
+        let api = control_plane.organization("Corp").await?;
+        let (home, url) = (stage.folder("home")?, control_plane.url());
+        let login = |token: &str| control_plane.command_line_at(&home).args(["login", "--url", &url]).input(token);
+        for (token, told) in [("pst_nobodys-token\n", "unknown, expired or revoked"), ("\n", "no token was given")] {
+            let refused = login(token).output().await?;
+            ensure!(!refused.status.success() && said(&refused).contains(told), "{token:?}: {}", said(&refused));
+            ensure!(!said(&refused).contains("nobodys-token"), "the token is on the screen: {}", said(&refused));
+            ensure!(std::fs::read_dir(&home)?.next().is_none(), "something was written");
+        }
+
+        login(api.token()).success().await?;
+        let file = home.join(".config/postern/credentials.toml");
+        let remembered = std::fs::read(&file)?;
+        let refused = login("pst_nobodys-token\n").output().await?;
+        ensure!(refused.status.code() == Some(1), "{}", said(&refused));
+        ensure!(std::fs::read(&file)? == remembered, "a refused login replaced the one that was remembered");
+        control_plane.command_line_at(&home).args(["agents", "list"]).success().await.map(drop)
     })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use postern_tests::api::Job;
 use postern_tests::people::Person;
 use postern_tests::relay::Fault;
 use postern_tests::site::{DIRECTORY, Site};
@@ -76,6 +77,57 @@ fn a_password_changed_under_way_fails_the_import_and_a_rotated_file_mends_it() -
         nobody_is_missing(&site).await?;
         site.settings.directories[0].set_password("rotated")?;
         site.api.import(DIRECTORY).await?;
+        site.compare().await
+    })
+}
+
+/// A directory of which half has been read when its reader gets another password.
+async fn rotated_between_pages(site: &Site) -> Result<Job> {
+    site.api.import(DIRECTORY).await?;
+    site.ldap_line.plan([(150_000, Fault::Hold)]);
+    let job = site.api.start_job("import", DIRECTORY, Value::Null).await?;
+    site.ldap_line.struck().await?;
+    site.slapd.set_reader_password("rotated").await?;
+    Ok(job)
+}
+
+#[test]
+fn a_password_changed_between_two_pages_leaves_the_connection_that_is_bound_alone() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::start(stage, 600).await?;
+        let job = rotated_between_pages(&site).await?;
+        site.ldap_line.resume();
+        let job = site.api.finished(&job.id, PATIENCE).await?.expect("succeeded")?;
+        ensure!(job.count("users") == 600 && job.count("missing") == 0, "{job:?}");
+
+        // The next import binds anew.
+        let job = site.api.try_import(DIRECTORY).await?.expect("failed")?;
+        ensure!(job.error_code() == "credentials" && job.error["cure"].is_string(), "{job:?}");
+        nobody_is_missing(&site).await?;
+        let process = site.agent.process()?.pid();
+        site.settings.directories[0].set_password("rotated")?;
+        site.api.import(DIRECTORY).await?;
+        ensure!(site.agent.process()?.pid() == process, "the agent was started anew");
+        site.compare().await
+    })
+}
+
+#[test]
+fn a_password_changed_between_two_pages_of_a_line_that_is_then_cut_is_told_and_mended_by_the_file() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::start(stage, 600).await?;
+        let job = rotated_between_pages(&site).await?;
+        // What was read so far is only the half, and the other half cannot be had with this password.
+        site.ldap_line.cut();
+        site.ldap_line.resume();
+        let job = site.api.finished(&job.id, PATIENCE).await?.expect("failed")?;
+        ensure!(job.error_code() == "credentials" && job.error["cure"].is_string(), "{job:?}");
+        ensure!(!job.error.to_string().contains(READER_PASSWORD), "the password left the site: {job:?}");
+        nobody_is_missing(&site).await?;
+        let process = site.agent.process()?.pid();
+        site.settings.directories[0].set_password("rotated")?;
+        let job = site.api.import(DIRECTORY).await?;
+        ensure!(job.count("missing") == 0 && site.agent.process()?.pid() == process, "{job:?}");
         site.compare().await
     })
 }

@@ -1,10 +1,12 @@
 //! The ways in which a site may have its OpenLDAP: STARTTLS, a client certificate instead of a password, several
-//! servers, `memberUid` and `uniqueMember` groups, bytes that are no text.
+//! servers, several base DNs with any scope, `memberUid` and `uniqueMember` groups, bytes that are no text.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use postern_tests::agent::DirectorySettings;
 use postern_tests::api::AttributeValue;
-use postern_tests::people::Person;
+use postern_tests::people::{Person, group_dn};
 use postern_tests::ports::Port;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::{self, SUFFIX};
@@ -87,6 +89,94 @@ fn a_server_of_another_authority_is_not_spoken_to() -> Result<()> {
         let (passed, report) = site.agent.check().await?;
         ensure!(!passed && report.to_string().contains("corp directory CA"), "the issuer is not named: {report:#}");
         Ok(())
+    })
+}
+
+/// A person of this uid, one level below a DN.
+fn person_below(base_dn: &str, uid: &str) -> String {
+    format!("dn: uid={uid},{base_dn}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: {uid}\n\n")
+}
+
+fn unit(dn: &str) -> String {
+    format!("dn: {dn}\nobjectClass: organizationalUnit\n\n")
+}
+
+#[test]
+fn several_bases_and_each_scope_find_exactly_what_such_a_search_finds() -> Result<()> {
+    scenario(async |stage| {
+        let (people, partners) = (format!("ou=people,{SUFFIX}"), format!("ou=partners,{SUFFIX}"));
+        let (north, far) = (format!("ou=north,{people}"), format!("ou=far,ou=north,{people}"));
+        let extra_ldif = [
+            unit(&north),
+            unit(&far),
+            unit(&partners),
+            person_below(&north, "nora"),
+            person_below(&far, "faraway"),
+            person_below(&partners, "petra"),
+            person_below(&format!("uid=petra,{partners}"), "assistant"),
+        ]
+        .concat();
+        let (one, base) = (vec![people.clone(), north.clone(), partners.clone()], ["team-0000", "everyone"]);
+        let site = site_with(stage, slapd::Options { extra_ldif, ..slapd::Options::people(30) }, |corp, _| {
+            // One base lies within another, and no entry is one level below both.
+            corp.users.base_dns = one.clone();
+            corp.users.scope = Some("one".to_owned());
+            corp.groups.base_dns = base.map(|name| group_dn(name, SUFFIX)).to_vec();
+            corp.groups.scope = Some("base".to_owned());
+            Ok(())
+        })
+        .await?;
+        let job = site.api.import(DIRECTORY).await?;
+        // All people but the two who are deeper than one level below a base.
+        let deeper = [format!("uid=faraway,{far}"), format!("uid=assistant,uid=petra,{partners}")];
+        let mut wanted: BTreeSet<String> = site.slapd.users().await?.into_iter().map(|person| person.dn).collect();
+        ensure!(deeper.iter().all(|dn| wanted.remove(dn)) && wanted.len() == 32, "{wanted:?}");
+        let found = dns(&site, "user").await?;
+        ensure!(
+            found == wanted && job.count("users") == 32,
+            "{:?}",
+            found.symmetric_difference(&wanted).collect::<Vec<_>>()
+        );
+        let wanted: BTreeSet<String> = base.map(|name| group_dn(name, SUFFIX)).into();
+        ensure!(dns(&site, "group").await? == wanted && job.count("groups") == 2, "{job:?}");
+        Ok(())
+    })
+}
+
+/// The DNs of a directory's accounts, each of which must be one account.
+async fn dns(site: &Site, kind: &str) -> Result<BTreeSet<String>> {
+    let accounts = site.api.accounts(DIRECTORY, kind).await?;
+    let dns: BTreeSet<String> = accounts.iter().map(|account| account.dn.clone()).collect();
+    ensure!(dns.len() == accounts.len(), "an entry was counted twice");
+    Ok(dns)
+}
+
+#[test]
+fn bases_that_overlap_in_any_spelling_are_refused_before_anything_is_counted_twice() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::start(stage, 20).await?;
+        site.api.import(DIRECTORY).await?;
+        let people = format!("ou=people,{SUFFIX}");
+        let overlapping = [
+            ("subtree", format!("ou=north,{people}")),
+            ("subtree", SUFFIX.to_owned()),
+            ("subtree", format!("OU=People, {}", SUFFIX.to_uppercase())),
+            ("one", format!("2.5.4.11=people,{SUFFIX}")),
+            ("base", "organizationalUnitName=#0c0670656f706c65,dc=corp,dc=example".to_owned()),
+        ];
+        for (scope, second) in overlapping {
+            let corp = &mut site.settings.directories[0];
+            corp.users.base_dns = vec![people.clone(), second.clone()];
+            corp.users.scope = Some(scope.to_owned());
+            site.agent.configure(&site.settings)?;
+            let said = site.agent.reload_refused().await.with_context(|| second.clone())?;
+            ensure!(said.contains("users.base_dns") && said.contains("overlap"), "{second}: {said}");
+            let run = site.agent.command("run").output().await?;
+            ensure!(run.status.code() == Some(64), "{second}: {run:?}");
+        }
+        let job = site.api.import(DIRECTORY).await?;
+        ensure!(job.count("users") == 20 && job.count("updated") + job.count("missing") == 0, "{job:?}");
+        site.compare().await
     })
 }
 

@@ -137,6 +137,63 @@ fn the_way_out_leads_through_an_authenticating_proxy() -> Result<()> {
 }
 
 #[test]
+fn https_proxy_names_the_way_out_where_the_file_names_none() -> Result<()> {
+    scenario(async |stage| {
+        let squid = Squid::start(stage).await?;
+        let options = control_plane::Options::for_tests()?;
+        let mut site = Site::without_agent(stage, slapd::Options::people(40), options).await?;
+        ensure!(site.settings.control_plane.proxy.is_none());
+        let token = site.api.enrollment_token().await?;
+        // Without the password the proxy lets nobody out, and nothing goes past it.
+        site.agent.set_env("HTTPS_PROXY", squid.url_with(""));
+        let refused = site.agent.try_enroll(&token).await?;
+        let said = String::from_utf8_lossy(&refused.stderr).to_lowercase();
+        ensure!(!refused.status.success() && said.contains("proxy"), "{said}");
+        ensure!(site.line.accepted() == 0, "it went past the proxy");
+
+        site.agent.set_env("HTTPS_PROXY", squid.url());
+        // The proxy notes a tunnel when it ends.
+        let tunnels = || squid.access_log().matches("TCP_TUNNEL/200").count();
+        site.agent.enroll(&token).await?;
+        wait::until_true("the enrollment's tunnel", wait::SOON, || async { Ok(tunnels() == 1) }).await?;
+        site.agent.start(stage)?;
+        site.api.directory(DIRECTORY).await?;
+        site.api.import(DIRECTORY).await?;
+        site.agent.terminate().await?;
+        wait::until_true("the session's tunnel", wait::SOON, || async { Ok(tunnels() == 2) }).await?;
+        ensure!(site.line.accepted() == 2, "{} connections, 2 through the proxy", site.line.accepted());
+        site.compare().await
+    })
+}
+
+#[test]
+fn no_proxy_that_covers_the_control_plane_leads_past_the_proxy() -> Result<()> {
+    scenario(async |stage| {
+        let squid = Squid::start(stage).await?;
+        let options = control_plane::Options::for_tests()?;
+        let mut site = Site::without_agent(stage, slapd::Options::people(40), options).await?;
+        let token = site.api.enrollment_token().await?;
+        // This proxy lets nobody out without a password: who works has gone past it.
+        site.agent.set_env("HTTPS_PROXY", squid.url_with(""));
+        site.agent.set_env("NO_PROXY", "intranet.corp.example,10.0.0.0/8");
+        let refused = site.agent.try_enroll(&token).await?;
+        ensure!(!refused.status.success(), "NO_PROXY for other hosts led past the proxy");
+
+        site.agent.set_env("NO_PROXY", "intranet.corp.example, 127.0.0.1");
+        site.agent.enroll(&token).await?;
+        for covering in ["intranet.corp.example, 127.0.0.1", "127.0.0.0/8", "*"] {
+            site.agent.set_env("NO_PROXY", covering);
+            site.agent.restart(stage).await?;
+            site.api.directory(DIRECTORY).await?;
+            site.api.import(DIRECTORY).await.with_context(|| covering.to_owned())?;
+            let (passed, report) = site.agent.check().await?;
+            ensure!(passed && report.to_string().contains("directly"), "{covering}: {report:#}");
+        }
+        site.compare().await
+    })
+}
+
+#[test]
 fn every_secret_on_disk_is_hashed_or_private() -> Result<()> {
     scenario(async |stage| {
         let site = Site::start(stage, 20).await?;

@@ -63,12 +63,19 @@ impl ProxyRule {
         match self {
             Self::Direct => Ok(None),
             Self::Fixed(proxy) => Ok(Some(proxy.clone())),
+            Self::Environment if environment_excludes_every_host() => Ok(None),
             Self::Environment => match format!("https://{target}").parse::<Uri>() {
                 Ok(uri) => choose(&Matcher::from_env(), &uri),
                 Err(_) => Ok(None),
             },
         }
     }
+}
+
+/// Whether `NO_PROXY` holds `*`, which is every host. The matcher takes it for every host name and leaves addresses out.
+fn environment_excludes_every_host() -> bool {
+    let hosts = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
+    hosts.split(',').any(|host| host.trim() == "*")
 }
 
 fn choose(matcher: &Matcher, target: &Uri) -> Result<Option<Proxy>, Error> {

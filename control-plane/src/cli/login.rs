@@ -37,15 +37,59 @@ pub(super) async fn run(_: Args, global: &Global, screen: &mut Screen) -> Result
 }
 
 fn read_token(url: &str) -> Result<SecretString, Error> {
-    if std::io::stdin().is_terminal() {
-        eprint!("Token for {url} (it will be visible): ");
-    }
+    let failed = |source| Error::Io { what: "reading the token", source };
     let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    read.map_err(|source| Error::Io { what: "reading the token", source })?;
+    if std::io::stdin().is_terminal() {
+        let unseen = Unseen::begin().map_err(failed)?;
+        eprint!("Token for {url} ({}): ", Unseen::HINT);
+        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
+        drop(unseen);
+    } else {
+        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
+    }
     let token = line.trim().to_owned();
     if token.is_empty() {
         return Err(Error::Usage("no token was given".to_owned()));
     }
     Ok(SecretString::from(token))
+}
+
+/// While this lives, the terminal does not show what is typed.
+#[cfg(unix)]
+struct Unseen(rustix::termios::Termios);
+
+#[cfg(unix)]
+impl Unseen {
+    const HINT: &str = "it is not shown";
+
+    fn begin() -> std::io::Result<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let before = tcgetattr(std::io::stdin())?;
+        let mut unseen = before.clone();
+        unseen.local_modes.remove(LocalModes::ECHO);
+        // The end of the line is shown, so that what is printed next begins on a new one.
+        unseen.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &unseen)?;
+        Ok(Self(before))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // A terminal that is gone shows nothing.
+        rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0).ok();
+    }
+}
+
+#[cfg(not(unix))]
+struct Unseen;
+
+#[cfg(not(unix))]
+impl Unseen {
+    const HINT: &str = "it will be visible";
+
+    fn begin() -> std::io::Result<Self> {
+        Ok(Self)
+    }
 }

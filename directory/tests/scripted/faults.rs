@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use postern_directory::{Class, Step};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,32 @@ async fn everything_is_read_page_by_page() {
     let sizes: Vec<usize> = pages.iter().map(|page| page.records.len()).collect();
     assert_eq!(sizes, [2, 2, 2, 1]);
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_connection_of_ten_minutes_is_used_for_no_other_search() {
+    for (age, connections) in [(Duration::from_secs(500), 1), (Duration::from_secs(601), 2)] {
+        let server = Server::start(|request| well_behaved(request, 3)).await;
+        let mut config = config(&[server.url()]);
+        // The clock is turned while the server answers, which is no reason to give that answer up.
+        config.operation_timeout_secs = 3600;
+        let enumeration = Directory::new(config).expect("valid").enumerate(CancellationToken::new());
+        let read = async {
+            while server.count(|request| request.page.is_some()) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(BOUND, read).await.expect("a search");
+        // Nobody takes the users yet, so that the groups have not been asked for.
+        tokio::time::pause();
+        tokio::time::advance(age).await;
+        tokio::time::resume();
+        let (pages, error) = all(enumeration).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 3);
+        assert_eq!(server.connections.load(Ordering::SeqCst), connections, "after {age:?}");
+        assert_eq!(server.count(|request| request.base == "ou=groups,dc=x"), 1);
+    }
 }
 
 #[tokio::test]
