@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use postern_runtime::telemetry;
+use postern_runtime::{allocator, telemetry};
 use tokio::runtime::Builder;
 
 use super::Place;
@@ -14,6 +14,7 @@ use crate::config::Config;
 const BLOCKING_THREADS: usize = 4;
 
 pub(super) fn execute(place: &Place) -> anyhow::Result<ExitCode> {
+    allocator::settle();
     let config = Config::load(place.config.as_deref())?;
     telemetry::init(config.log.format, config.log.filter.as_deref().unwrap_or("info"))
         .context("the log cannot be started")?;

@@ -9,7 +9,7 @@ use clap::Args;
 use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::supervise::chain;
-use postern_runtime::{exit, telemetry};
+use postern_runtime::{allocator, exit, telemetry};
 use secrecy::SecretString;
 
 use crate::app;
@@ -65,6 +65,7 @@ impl ServeArgs {
 
 /// Runs the control plane until a signal ends it.
 pub async fn run(args: ServeArgs) -> ExitCode {
+    allocator::settle();
     let config = match configure(args) {
         Ok(config) => config,
         Err(error) => return refuse(&error),
