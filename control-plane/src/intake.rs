@@ -1,5 +1,5 @@
 //! An import on its way in: `staging` applies chunks and records them, `proof` compares what was recorded with what
-//! the agent says that it sent, `commit` draws the conclusions.
+//! the agent says that it sent, `commit` draws the conclusions; `newcomers` knows who needs no look-up.
 
 pub mod commit;
 mod conflicts;
@@ -7,5 +7,6 @@ pub mod decide;
 pub mod in_flight;
 pub mod lookup;
 pub mod missing;
+pub mod newcomers;
 pub mod proof;
 pub mod staging;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
+use postern_tests::agent::DirectorySettings;
 use postern_tests::api::Api;
 use postern_tests::people::Person;
 use postern_tests::site::{DIRECTORY, Site};
@@ -81,6 +82,30 @@ fn two_accounts_of_one_user_name_are_a_conflict_and_the_rest_goes_on() -> Result
         ensure!(job.count("conflicts") == 0, "{job:?}");
         ensure!(site.api.users().await?.len() == 51);
         Ok(())
+    })
+}
+
+#[test]
+fn first_imports_of_two_directories_at_once_make_one_user_of_each_name() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::start(stage, 2_000).await?;
+        site.settings.directories.push(DirectorySettings::slapd("mirror", &site.slapd, stage.path())?);
+        site.agent.configure(&site.settings)?;
+        site.agent.reloaded().await?;
+        site.api.directory("mirror").await?;
+
+        // Neither finds any user when it begins, and both bring the same names.
+        let (one, other) = tokio::try_join!(site.api.import(DIRECTORY), site.api.import("mirror"))?;
+        ensure!(one.count("users") == 2_000 && other.count("users") == 2_000, "{one:?} {other:?}");
+        ensure!(one.count("conflicts") == 0 && other.count("conflicts") == 0, "{one:?} {other:?}");
+        let users = site.api.users().await?;
+        ensure!(users.len() == 2_000, "{} users", users.len());
+        for user in users.iter().step_by(100) {
+            let shown = site.api.get(&format!("/api/v1/users/{}", user.id)).await?;
+            let accounts = shown["accounts"].as_array().map_or(0, Vec::len);
+            ensure!(accounts == 2, "{accounts} accounts: {shown:#}");
+        }
+        site.compare().await
     })
 }
 

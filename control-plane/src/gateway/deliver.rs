@@ -18,6 +18,7 @@ use tonic::{Status, Streaming};
 use super::{Gateway, Parts, unavailable};
 use crate::intake::decide::{self, Decided, Place};
 use crate::intake::in_flight::InFlight;
+use crate::intake::newcomers::Newcomers;
 use crate::intake::proof::{self, Summary};
 use crate::intake::staging;
 use crate::jobs::dispatch::{Delivery, Refusal};
@@ -76,6 +77,7 @@ async fn run(
     let place =
         Place { organization: delivery.organization, directory: delivery.directory, flavour: directory.flavour };
     let staged = parts.store.staged(delivery.organization, job, attempt).await.map_err(|error| unavailable(&error))?;
+    let newcomers = Newcomers::of(&parts.store, place).await.map_err(|error| unavailable(&error))?;
     let opened = chunk_ack::Opened { next_sequence: staged.next_sequence };
     answer(answers, chunk_ack::Kind::Opened(opened)).await?;
     tracing::info!(job = %job, attempt, agent = %agent, next_sequence = staged.next_sequence, "gateway.delivery_opened");
@@ -88,6 +90,7 @@ async fn run(
         place,
         delivery: Arc::clone(&delivery),
         in_flight: Arc::clone(&in_flight),
+        newcomers,
         next,
     };
     let read = reader.spawn(inbound, items, over);
@@ -140,6 +143,7 @@ struct Reader {
     place: Place,
     delivery: Arc<Delivery>,
     in_flight: Arc<InFlight>,
+    newcomers: Newcomers,
     /// The first sequence number that has not come.
     next: u64,
 }
@@ -191,10 +195,11 @@ impl Reader {
         Ok(())
     }
 
-    async fn decide(&self, entries: &v1::chunk::Entries) -> Result<Decided, decide::Error> {
+    async fn decide(&mut self, entries: &v1::chunk::Entries) -> Result<Decided, decide::Error> {
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         loop {
-            let decided = decide::decide(store, self.place, entries.sequence, &entries.payload, now).await?;
+            let (place, newcomers) = (self.place, &mut self.newcomers);
+            let decided = decide::decide(store, place, entries.sequence, &entries.payload, newcomers, now).await?;
             if self.in_flight.enter(&decided) {
                 return Ok(decided);
             }
@@ -210,6 +215,13 @@ fn undecided(error: &decide::Error) -> Status {
 
 /// The store failed. What will pass is waited for by the agent; what will not ends the job and says so.
 async fn not_stored(parts: &Parts, delivery: &Delivery, error: &postern_store::Error) -> Status {
+    if let postern_store::Error::Conflict { .. } = error {
+        // Two first imports of an organization bring the same names: whoever is later looks up what is there now.
+        tracing::info!(error = chain(error), job = %delivery.job, "gateway.overtaken");
+        return Status::unavailable(
+            "another import was first with the same names; delivering again goes on from there",
+        );
+    }
     if !error.is_permanent() {
         return unavailable(error);
     }

@@ -12,6 +12,7 @@ use postern_store::{
     OrganizationId, Store, UserId, UserRow,
 };
 
+use super::newcomers::Newcomers;
 use crate::identity::{mapping, membership};
 
 /// Set in the keys of groups, so that a user and a group of one external id are two.
@@ -75,6 +76,8 @@ pub struct Row {
     pub new: bool,
     /// What it becomes.
     pub identity: Wanted,
+    /// Nobody in the organization has the name that it wants, for sure.
+    pub name_is_free: bool,
 }
 
 /// What an account becomes.
@@ -122,6 +125,7 @@ pub async fn decide(
     place: Place,
     sequence: u64,
     payload: &Bytes,
+    newcomers: &mut Newcomers,
     now: Timestamp,
 ) -> Result<Decided, Error> {
     let mut reader = ChunkReader::parse(payload)?;
@@ -133,15 +137,29 @@ pub async fn decide(
         }
         entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&view, now), view });
     }
-    let known = compare(store, place, &entries).await?;
-    Ok(sort(place, sequence, member_form, entries, known, now))
+    let known = compare(store, place, newcomers, &entries).await?;
+    let mut decided = sort(place, sequence, member_form, entries, known, now);
+    for row in &mut decided.rows {
+        if let Wanted::User(Some(user)) = &row.identity {
+            row.name_is_free = newcomers.is_new_name(&user.name_key);
+        }
+    }
+    Ok(decided)
 }
 
 /// What is known of each entry, in their order.
-async fn compare(store: &Store, place: Place, entries: &[Entry<'_>]) -> Result<Vec<Comparison>, postern_store::Error> {
+async fn compare(
+    store: &Store,
+    place: Place,
+    newcomers: &mut Newcomers,
+    entries: &[Entry<'_>],
+) -> Result<Vec<Comparison>, postern_store::Error> {
     let mut answers = vec![Comparison::New; entries.len()];
+    let is_new = |entry: &Entry<'_>| newcomers.is_new_entry(recorded_key(stored(entry.view.kind), &entry.key));
+    let new: Vec<bool> = entries.iter().map(is_new).collect();
     for kind in [Kind::User, Kind::Group] {
-        let of_kind = || entries.iter().enumerate().filter(|(_, entry)| entry.view.kind == kind);
+        let asked = |(place, entry): &(usize, &Entry<'_>)| entry.view.kind == kind && !new[*place];
+        let of_kind = || entries.iter().enumerate().filter(asked);
         let asked: Vec<_> = of_kind().map(|(_, entry)| (entry.key.clone(), entry.state)).collect();
         if asked.is_empty() {
             continue;
@@ -233,7 +251,7 @@ fn row(place: Place, member_form: MemberForm, entry: &Entry<'_>, known: Option<&
         identity: current,
         conflict: None,
     };
-    Row { account, new: known.is_none(), identity }
+    Row { account, new: known.is_none(), identity, name_is_free: false }
 }
 
 /// The user that an entry describes; `None` when it offers no name.

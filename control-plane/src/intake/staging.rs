@@ -74,7 +74,7 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
     let mut sorted = Sorted::default();
     let mut names = names(tx, &rows).await?;
     let (mut new_groups, mut known_groups, mut members) = (Vec::new(), Vec::new(), Vec::new());
-    for Row { mut account, new, identity } in rows {
+    for Row { mut account, new, identity, .. } in rows {
         match identity {
             Wanted::User(wanted) => {
                 let current = account.identity.map(UserId::from_uuid);
@@ -119,6 +119,7 @@ pub(super) fn settle(account: &mut NewAccount, decision: &Decision) {
 async fn names(tx: &mut Intake, rows: &[Row]) -> Result<Names, Error> {
     let wanted: HashSet<&str> = rows
         .iter()
+        .filter(|row| !row.name_is_free)
         .filter_map(|row| match &row.identity {
             Wanted::User(Some(user)) => Some(user.name_key.as_str()),
             _ => None,

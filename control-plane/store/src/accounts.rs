@@ -73,6 +73,13 @@ impl Store {
         self.database.row(query.bind(organization).bind(directory), |mut row| row.take()).await
     }
 
+    /// Whether the directory has any account.
+    pub async fn has_accounts(&self, organization: OrganizationId, directory: DirectoryId) -> Result<bool> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(false) };
+        let query = sql("SELECT 1 FROM accounts WHERE directory = $1 LIMIT 1").bind(seq);
+        Ok(self.database.row(query, |mut row| row.take::<i64>()).await?.is_some())
+    }
+
     /// The accounts of these keys that exist, in no certain order, as last committed; does not wait for writers.
     pub(crate) async fn known_accounts(
         &self,

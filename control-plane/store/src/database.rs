@@ -94,20 +94,14 @@ impl Database {
     }
 
     /// All rows of a statement over many rows that only reads.
-    pub(crate) async fn bulk_rows<T>(&self, bulk: Bulk, mut read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
+    pub(crate) async fn bulk_rows<T>(&self, bulk: Bulk, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
         if bulk.is_empty() {
             return Ok(Vec::new());
         }
         match self {
             Self::Sqlite { readers, .. } => {
-                let mut found = Vec::new();
                 let mut connection = readers.acquire().await?;
-                for query in bulk.for_sqlite() {
-                    for row in query?.fetch_all(&mut *connection).await? {
-                        found.push(read(row.into())?);
-                    }
-                }
-                Ok(found)
+                bulk.rows_of_sqlite(&mut connection, read).await
             }
             Self::Postgres { pool } => {
                 bulk.for_postgres()?.fetch_all(pool).await?.into_iter().map(Row::from).map(read).collect()

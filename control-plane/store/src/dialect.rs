@@ -10,14 +10,14 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Sqlite};
 use uuid::Uuid;
 
 use crate::database::Backend;
 use crate::error::Result;
 use crate::ids::DirectoryId;
-use crate::sql::{Statement, Value, built, encoding};
+use crate::sql::{Row, Statement, Value, built, encoding};
 
 /// Rows of one `SQLite` statement. A batch is cut into these sizes, so that each text is prepared once and kept.
 const SQLITE_ROWS: [usize; 5] = [256, 64, 16, 4, 1];
@@ -85,6 +85,25 @@ impl Bulk {
             left -= size;
             Some(self.sqlite_query(size))
         })
+    }
+
+    /// All rows of it from `SQLite`. The next statement is made while `SQLite`'s thread carries the one before out.
+    pub(crate) async fn rows_of_sqlite<T>(
+        self,
+        connection: &mut SqliteConnection,
+        mut read: impl FnMut(Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut queries = self.for_sqlite();
+        let (mut found, mut next) = (Vec::new(), queries.next());
+        while let Some(query) = next {
+            let fetched = query?.fetch_all(&mut *connection);
+            let (rows, following) = tokio::join!(biased; fetched, async { queries.next() });
+            next = following;
+            for row in rows? {
+                found.push(read(row.into())?);
+            }
+        }
+        Ok(found)
     }
 
     fn sqlite_query(&mut self, rows: usize) -> Result<Query<'static, Sqlite, SqliteArguments>> {

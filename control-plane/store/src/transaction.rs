@@ -113,20 +113,12 @@ impl Tx {
     }
 
     /// All rows of a statement over many rows.
-    pub(crate) async fn bulk_rows<T>(&mut self, bulk: Bulk, mut read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
+    pub(crate) async fn bulk_rows<T>(&mut self, bulk: Bulk, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
         if bulk.is_empty() {
             return Ok(Vec::new());
         }
         match self.open()? {
-            Inner::Sqlite { connection, .. } => {
-                let mut found = Vec::new();
-                for query in bulk.for_sqlite() {
-                    for row in query?.fetch_all(connection.as_mut()).await? {
-                        found.push(read(row.into())?);
-                    }
-                }
-                Ok(found)
-            }
+            Inner::Sqlite { connection, .. } => bulk.rows_of_sqlite(connection, read).await,
             Inner::Postgres(tx) => {
                 let rows = bulk.for_postgres()?.fetch_all(&mut ***tx).await?;
                 rows.into_iter().map(Row::from).map(read).collect()

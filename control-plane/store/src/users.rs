@@ -196,6 +196,12 @@ impl Store {
         self.database.rows(query.bind(organization).bind(identity), |mut row| accounts::read(&mut row)).await
     }
 
+    /// Whether the organization has any user.
+    pub async fn has_users(&self, organization: OrganizationId) -> Result<bool> {
+        let query = sql("SELECT 1 FROM users WHERE organization_id = $1 LIMIT 1").bind(organization);
+        Ok(self.database.row(query, |mut row| row.take::<i64>()).await?.is_some())
+    }
+
     /// How many users the organization has.
     pub async fn count_users(&self, organization: OrganizationId) -> Result<u64> {
         let query = sql("SELECT count(*) FROM users WHERE organization_id = $1").bind(organization);

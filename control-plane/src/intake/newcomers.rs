@@ -1,0 +1,80 @@
+//! Who is surely new. Where nothing was before an import began, whatever comes up in it for the first time is new, and
+//! needs no look into the database: a first import would look up every entry and every name for nothing. Should another
+//! import of the organization bring somebody of the same name at the same time, the database refuses the later one, and
+//! its delivery is taken up again with look-ups.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+
+use postern_store::{Result, Store};
+
+use super::decide::Place;
+
+/// As many are remembered, so that memory stays bounded: a few megabytes. Those after them are looked up.
+const MOST: usize = 400_000;
+
+/// Of one import.
+#[derive(Debug, Default)]
+pub struct Newcomers {
+    /// Of the entries; nothing where the directory has accounts.
+    entries: Option<Heard>,
+    /// Of the users' names; nothing where the organization has users.
+    names: Option<Heard>,
+}
+
+impl Newcomers {
+    /// Of an import that begins now.
+    pub async fn of(store: &Store, place: Place) -> Result<Self> {
+        let entries = !store.has_accounts(place.organization, place.directory).await?;
+        let names = !store.has_users(place.organization).await?;
+        Ok(Self { entries: entries.then(Heard::default), names: names.then(Heard::default) })
+    }
+
+    /// Whether the entry of this key is surely new.
+    pub fn is_new_entry(&mut self, key: u128) -> bool {
+        self.entries.as_mut().is_some_and(|entries| entries.is_first(&key))
+    }
+
+    /// Whether surely nobody has this folded name.
+    pub fn is_new_name(&mut self, name_key: &str) -> bool {
+        self.names.as_mut().is_some_and(|names| names.is_first(name_key))
+    }
+}
+
+/// What has come up. Two of one hash are taken for one: the second is looked up.
+#[derive(Debug, Default)]
+struct Heard {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Heard {
+    fn is_first(&mut self, it: &(impl Hash + ?Sized)) -> bool {
+        self.hashes.len() < MOST && self.hashes.insert(self.hasher.hash_one(it))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_comes_up_is_new_once_where_nothing_was_before() {
+        let mut newcomers = Newcomers { entries: Some(Heard::default()), names: Some(Heard::default()) };
+        assert!(newcomers.is_new_entry(1));
+        assert!(newcomers.is_new_entry(2));
+        assert!(!newcomers.is_new_entry(1));
+        assert!(newcomers.is_new_name("ada"));
+        assert!(!newcomers.is_new_name("ada"));
+        let mut newcomers = Newcomers::default();
+        assert!(!newcomers.is_new_entry(1));
+        assert!(!newcomers.is_new_name("ada"));
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_fit() {
+        let mut heard = Heard::default();
+        let first = (0..=MOST).filter(|number| heard.is_first(number)).count();
+        assert_eq!((first, heard.hashes.len()), (MOST, MOST));
+    }
+}
