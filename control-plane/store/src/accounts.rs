@@ -76,7 +76,7 @@ impl Store {
     /// Whether the directory has any account.
     pub async fn has_accounts(&self, organization: OrganizationId, directory: DirectoryId) -> Result<bool> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(false) };
-        let query = sql("SELECT 1 FROM accounts WHERE directory = $1 LIMIT 1").bind(seq);
+        let query = sql("SELECT seq FROM accounts WHERE directory = $1 LIMIT 1").bind(seq);
         Ok(self.database.row(query, |mut row| row.take::<i64>()).await?.is_some())
     }
 
@@ -136,7 +136,7 @@ impl Store {
         };
         let query = sql(select_accounts!(
             ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id AND (h.directory = a.directory) IS TRUE LIMIT 1)",
-            "LEFT JOIN users u ON u.organization_id = a.organization_id AND u.name_key = a.conflict \
+            "LEFT JOIN users u ON u.organization = (SELECT seq FROM organizations WHERE id = $1) AND u.name_key = a.conflict \
              WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL \
              AND a.missing_since IS NULL AND a.id > $3 \
              ORDER BY a.id LIMIT $4"

@@ -167,7 +167,7 @@ impl Intake {
              AND h.missing_since IS NULL ORDER BY h.id LIMIT 1), \
              (SELECT h.dn FROM accounts h WHERE h.identity = a.id AND (h.directory = :2) IS TRUE \
              AND h.missing_since IS NULL ORDER BY h.id LIMIT 1) \
-             FROM v {each}users a{where}a.organization_id = :1 AND a.name_key = v.name_key{end}",
+             FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) AND a.name_key = v.name_key{end}",
         )
         .column(Cells::Texts(name_keys.to_vec()))
         .shared(self.organization)

@@ -65,8 +65,10 @@ impl Store {
             let of_kind = accounts.iter().filter(move |(_, found, _, _)| *found == kind);
             Cells::Uuids(of_kind.map(|(_, _, id, _)| *id).collect())
         };
-        let query =
-            Bulk::new("SELECT id, user_name, display_name FROM users WHERE id {in} AND (organization_id = :1) IS TRUE");
+        let query = Bulk::new(
+            "SELECT id, user_name, display_name FROM users WHERE id {in} \
+             AND (organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        );
         let users = self.database.bulk_rows(query.column(ids(AccountKind::User)).shared(organization), |mut row| {
             let id: Uuid = row.take()?;
             let (user_name, display_name) = (row.take()?, row.take()?);

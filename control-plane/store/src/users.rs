@@ -18,21 +18,28 @@ pub(crate) const LAST: char = '\u{10FFFF}';
 /// The columns that [`read`] reads, and the seq.
 macro_rules! columns {
     () => {
-        "id, organization_id, user_name, name_key, given_name, family_name, display_name, email, active, attributes, \
+        "id, user_name, name_key, given_name, family_name, display_name, email, active, attributes, \
          created_at, updated_at, seq"
+    };
+}
+
+/// Tells the users of an organization, which they name by its seq.
+macro_rules! in_organization {
+    ($id:literal) => {
+        concat!("organization = (SELECT seq FROM organizations WHERE id = ", $id, ")")
     };
 }
 
 macro_rules! select_users {
     ($rest:literal) => {
-        concat!("SELECT ", columns!(), " FROM users WHERE organization_id = $1 ", $rest)
+        concat!("SELECT ", columns!(), " FROM users WHERE ", in_organization!("$1"), " ", $rest)
     };
 }
 
-fn read(row: &mut Row) -> Result<UserRow> {
+fn read(row: &mut Row, organization: OrganizationId) -> Result<UserRow> {
     Ok(UserRow {
         id: row.take()?,
-        organization: row.take()?,
+        organization,
         user_name: row.take()?,
         name_key: row.take()?,
         given_name: row.take()?,
@@ -137,7 +144,7 @@ impl Store {
             }
             let (key, seq) = if place == cursor.stage { (cursor.key.as_str(), cursor.seq) } else { ("", i64::MIN) };
             let query = range(stage.query(), organization, &prefix).bind(key).bind(seq).bind(wanted);
-            let read = |mut row: Row| Ok((read(&mut row)?, row.take::<i64>()?, place));
+            let read = |mut row: Row| Ok((read(&mut row, organization)?, row.take::<i64>()?, place));
             found.extend(self.database.rows(query, read).await?);
         }
         let wanted = usize::try_from(page.probe()).unwrap_or(usize::MAX).saturating_sub(found.len());
@@ -164,9 +171,11 @@ impl Store {
         let query = Bulk::new(concat!(
             "SELECT ",
             columns!(),
-            " FROM users WHERE name_key {in} AND organization_id = :1 AND email_key IS NULL AND email IS NOT NULL"
+            " FROM users WHERE name_key {in} AND ",
+            in_organization!(":1"),
+            " AND email_key IS NULL AND email IS NOT NULL"
         ));
-        let read = |mut row: Row| Ok((read(&mut row)?, row.take::<i64>()?));
+        let read = |mut row: Row| Ok((read(&mut row, organization)?, row.take::<i64>()?));
         let mut found = self.database.bulk_rows(query.column(Cells::Texts(names)).shared(organization), read).await?;
         found.retain(|(user, _)| {
             let starts = |text: &Option<String>| text.as_deref().is_some_and(|text| fold(text).starts_with(prefix));
@@ -181,13 +190,13 @@ impl Store {
     /// One user.
     pub async fn get_user(&self, organization: OrganizationId, id: UserId) -> Result<Option<UserRow>> {
         let query = sql(select_users!("AND id = $2"));
-        self.database.row(query.bind(organization).bind(id), |mut row| read(&mut row)).await
+        self.database.row(query.bind(organization).bind(id), |mut row| read(&mut row, organization)).await
     }
 
     /// The user of this name; case does not matter.
     pub async fn find_user(&self, organization: OrganizationId, user_name: &str) -> Result<Option<UserRow>> {
         let query = sql(select_users!("AND name_key = $2"));
-        self.database.row(query.bind(organization).bind(fold(user_name)), |mut row| read(&mut row)).await
+        self.database.row(query.bind(organization).bind(fold(user_name)), |mut row| read(&mut row, organization)).await
     }
 
     /// The accounts of a user or group, oldest first.
@@ -198,13 +207,13 @@ impl Store {
 
     /// Whether the organization has any user.
     pub async fn has_users(&self, organization: OrganizationId) -> Result<bool> {
-        let query = sql("SELECT 1 FROM users WHERE organization_id = $1 LIMIT 1").bind(organization);
+        let query = sql(concat!("SELECT seq FROM users WHERE ", in_organization!("$1"), " LIMIT 1")).bind(organization);
         Ok(self.database.row(query, |mut row| row.take::<i64>()).await?.is_some())
     }
 
     /// How many users the organization has.
     pub async fn count_users(&self, organization: OrganizationId) -> Result<u64> {
-        let query = sql("SELECT count(*) FROM users WHERE organization_id = $1").bind(organization);
+        let query = sql(concat!("SELECT count(*) FROM users WHERE ", in_organization!("$1"))).bind(organization);
         Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
     }
 }
@@ -220,10 +229,10 @@ impl Intake {
         self.write_users(
             "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
              active, attributes) AS ({rows}) \
-             {insert} users (id, organization_id, name_key, display_key, email_key, user_name, given_name, \
+             {insert} users (id, organization, name_key, display_key, email_key, user_name, given_name, \
              family_name, display_name, email, active, created_at, updated_at, attributes) \
-             SELECT v.id, :1, v.name_key, v.display_key, v.email_key, v.user_name, v.given_name, v.family_name, \
-             v.display_name, v.email, v.active, :2, :2, v.attributes FROM v",
+             SELECT v.id, (SELECT seq FROM organizations WHERE id = :1), v.name_key, v.display_key, v.email_key, \
+             v.user_name, v.given_name, v.family_name, v.display_name, v.email, v.active, :2, :2, v.attributes FROM v",
             users,
         )
         .await
@@ -237,7 +246,8 @@ impl Intake {
              {update} users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
              user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
              display_name = v.display_name, email = v.email, active = v.active, updated_at = :2, \
-             attributes = v.attributes FROM v WHERE users.id = v.id AND (users.organization_id = :1) IS TRUE",
+             attributes = v.attributes FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
             users,
         )
         .await

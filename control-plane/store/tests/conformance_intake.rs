@@ -12,6 +12,7 @@ use support::{TestDatabase, conformance};
 
 conformance! {
     new_entries_become_accounts_and_users,
+    an_empty_directory_is_told_from_one_with_accounts,
     changed_entries_are_told_from_unchanged_ones,
     a_rename_keeps_the_account,
     missing_accounts_are_marked_once_and_come_back,
@@ -43,6 +44,22 @@ async fn new_entries_become_accounts_and_users(database: TestDatabase) {
     );
     assert_eq!((&stored.unique_value, &stored.attributes), (&account.unique_value, &account.attributes));
     assert_eq!((stored.missing_since, stored.conflict, stored.updated_at), (None, None, at(0)));
+}
+
+async fn an_empty_directory_is_told_from_one_with_accounts(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "other").await);
+    let known = async |world: &World| {
+        let accounts = store.has_accounts(world.org(), world.directory.id).await.unwrap();
+        (accounts, store.has_users(world.org()).await.unwrap())
+    };
+    assert_eq!(known(&world).await, (false, false));
+    world.import(&[], &[world.team("staff")]).await;
+    assert_eq!(known(&world).await, (true, false), "a group is an account and no user");
+    world.import(&[world.person("ada")], &[]).await;
+    assert_eq!(known(&world).await, (true, true));
+    assert_eq!(known(&other).await, (false, false));
+    assert!(!store.has_accounts(other.org(), world.directory.id).await.unwrap(), "another organization's directory");
 }
 
 async fn changed_entries_are_told_from_unchanged_ones(database: TestDatabase) {

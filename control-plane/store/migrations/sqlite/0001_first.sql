@@ -1,8 +1,11 @@
 -- The first schema. Ids are UUIDv7 (16 bytes), times are milliseconds since the Unix epoch, booleans are 0 and 1,
 -- JSON is text. Every table carries the organization. The same tables stand in ../postgres.
 
+-- Users name their organization by seq: it begins the keys of large indexes, and a small number is short and soon
+-- compared.
 CREATE TABLE organizations (
-    id BLOB NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
     name TEXT NOT NULL UNIQUE,
     created_at INTEGER NOT NULL
 ) STRICT;
@@ -165,7 +168,7 @@ CREATE INDEX accounts_in_conflict ON accounts (directory, id) WHERE conflict IS 
 CREATE TABLE users (
     seq INTEGER NOT NULL PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
-    organization_id BLOB NOT NULL,
+    organization INTEGER NOT NULL,
     name_key TEXT NOT NULL,
     display_key TEXT,
     email_key TEXT,
@@ -178,11 +181,11 @@ CREATE TABLE users (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     attributes TEXT NOT NULL,
-    UNIQUE (organization_id, name_key)
+    UNIQUE (organization, name_key)
 ) STRICT;
-CREATE INDEX users_by_display_name ON users (organization_id, display_key, seq) WHERE display_key IS NOT NULL;
+CREATE INDEX users_by_display_name ON users (organization, display_key, seq) WHERE display_key IS NOT NULL;
 -- email_key is NULL where the address begins with the name, by which it is found then.
-CREATE INDEX users_by_email ON users (organization_id, email_key, seq) WHERE email_key IS NOT NULL;
+CREATE INDEX users_by_email ON users (organization, email_key, seq) WHERE email_key IS NOT NULL;
 
 CREATE TABLE groups (
     seq INTEGER NOT NULL PRIMARY KEY,
