@@ -9,7 +9,7 @@ use postern_proto::v1;
 use postern_proto::v1::chunk::Kind;
 use postern_proto::v1::chunk_ack;
 use postern_runtime::supervise::{OnCancel, chain};
-use postern_store::{AgentId, JobId, Lease};
+use postern_store::{AgentId, JobId, Lease, Staged};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -71,13 +71,11 @@ async fn run(
 ) -> Result<(), Status> {
     let (job, attempt) = first(&mut inbound).await?;
     let delivery = Arc::new(admit(parts, agent, job, attempt).await?);
-    let directory = parts.store.get_directory(delivery.organization, delivery.directory).await;
-    let directory = directory.map_err(|error| unavailable(&error))?;
-    let Some(directory) = directory else { return Err(Status::aborted("the directory was deleted")) };
-    let place =
-        Place { organization: delivery.organization, directory: delivery.directory, flavour: directory.flavour };
-    let staged = parts.store.staged(delivery.organization, job, attempt).await.map_err(|error| unavailable(&error))?;
-    let newcomers = Newcomers::of(&parts.store, place).await.map_err(|error| unavailable(&error))?;
+    let (place, newcomers, staged) = match begin(parts, &delivery).await {
+        Ok(Some(begun)) => begun,
+        Ok(None) => return Err(Status::aborted("the directory was deleted")),
+        Err(error) => return Err(not_stored(parts, &delivery, &error).await),
+    };
     let opened = chunk_ack::Opened { next_sequence: staged.next_sequence };
     answer(answers, chunk_ack::Kind::Opened(opened)).await?;
     tracing::info!(job = %job, attempt, agent = %agent, next_sequence = staged.next_sequence, "gateway.delivery_opened");
@@ -101,6 +99,15 @@ async fn run(
     drop(until_over);
     let read = read.await.unwrap_or_else(|_| Err(Status::internal("the delivery could not be read on")));
     written.and(read)
+}
+
+/// Where the entries belong, who is surely new there, and what is durable already; nothing of a deleted directory.
+async fn begin(parts: &Parts, delivery: &Delivery) -> Result<Option<(Place, Newcomers, Staged)>, postern_store::Error> {
+    let &Delivery { organization, directory, job, attempt, .. } = delivery;
+    let Some(found) = parts.store.get_directory(organization, directory).await? else { return Ok(None) };
+    let place = Place { organization, directory, flavour: found.flavour };
+    let staged = parts.store.staged(organization, job, attempt).await?;
+    Ok(Some((place, Newcomers::of(&parts.store, place).await?, staged)))
 }
 
 /// Ends when the delivery shall.
@@ -228,12 +235,12 @@ async fn not_stored(parts: &Parts, delivery: &Delivery, error: &postern_store::E
     tracing::error!(error = chain(error), job = %delivery.job, "gateway.store_refused");
     let failure = Failure::new(
         "storage",
-        format!("The control plane's database refused what the agent delivered: {error}."),
+        format!("The control plane's database failed at what the agent delivers: {error}."),
         "Look into the control plane's log for the database's own words; mend or restore the database, then start the \
          job again. Nobody was marked missing.",
     );
     match parts.dispatcher.fail(delivery.job, delivery.attempt, failure.to_json()).await {
-        Ok(()) => Status::aborted("the job was ended: the database refused what was delivered"),
+        Ok(()) => Status::aborted("the job was ended: the database failed at it"),
         Err(error) => unavailable(&error),
     }
 }
