@@ -13,13 +13,17 @@ pub fn settle() {
     use std::process::Command;
 
     const TUNABLES: &str = "GLIBC_TUNABLES";
-    // There from the second time on; and what an administrator has set stays as it is.
-    if std::env::var_os(TUNABLES).is_some() {
+    /// There from the second time on. Not so the other: glibc takes it away from a program with file capabilities.
+    const BEGUN_ANEW: &str = "POSTERN_BEGUN_ANEW";
+    // What an administrator has set stays as it is.
+    if std::env::var_os(TUNABLES).is_some() || std::env::var_os(BEGUN_ANEW).is_some() {
         return;
     }
     let mut words = std::env::args_os();
     if let (Some(name), Ok(program)) = (words.next(), std::env::current_exe()) {
-        let refused = Command::new(program).arg0(name).args(words).env(TUNABLES, "glibc.malloc.tcache_count=0").exec();
+        let mut anew = Command::new(program);
+        anew.arg0(name).args(words).env(TUNABLES, "glibc.malloc.tcache_count=0").env(BEGUN_ANEW, "1");
+        let refused = anew.exec();
         // A sandbox may forbid it. Nothing is lost but memory.
         eprintln!("The memory allocator cannot be set up ({refused}); set {TUNABLES}=glibc.malloc.tcache_count=0.");
     }

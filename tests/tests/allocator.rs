@@ -35,6 +35,13 @@ fn both_programs_load_themselves_with_the_allocators_setting_unless_there_is_ano
             ensure!(program.ends_with(name), "{}", program.display());
         }
 
+        // As it finds itself the second time where glibc takes the setting away, from a program with file capabilities.
+        site.agent.set_env("POSTERN_BEGUN_ANEW", "1");
+        site.agent.restart(stage).await?;
+        site.api.import(DIRECTORY).await?;
+        let (environment, _) = loaded_with(site.agent.process()?.pid())?;
+        ensure!(!environment.contains_key(TUNABLES), "it began anew for ever: {environment:?}");
+
         site.agent.set_env(TUNABLES, "glibc.malloc.arena_max=1");
         site.agent.restart(stage).await?;
         site.api.import(DIRECTORY).await?;

@@ -16,8 +16,8 @@ pub(crate) struct Arguments {
     /// How many agents connect.
     #[arg(long, default_value_t = 10_000)]
     agents: u32,
-    /// How long the idle agents are watched, in seconds.
-    #[arg(long, default_value_t = 60)]
+    /// How long the idle agents are watched, in seconds. An answer to a beat comes every third time, so that 90 is a cycle.
+    #[arg(long, default_value_t = 90)]
     idle: u64,
 }
 
