@@ -5,16 +5,12 @@ use postern_tests::people::Person;
 use postern_tests::scenario;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::SUFFIX;
-use sqlx::Connection as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use rusqlite::Connection;
 
 /// Changes the schema behind the control plane's back, as a broken migration or a meddling administrator would.
-async fn meddle(site: &Site, statement: &'static str) -> Result<()> {
-    let database = SqliteConnectOptions::new().filename(site.control_plane.data_dir().join("postern.db"));
-    let mut connection = SqliteConnection::connect_with(&database).await?;
-    sqlx::raw_sql(statement).execute(&mut connection).await?;
-    connection.close().await?;
-    Ok(())
+fn meddle(site: &Site, statement: &str) -> Result<()> {
+    let connection = Connection::open(site.control_plane.data_dir().join("postern.db"))?;
+    Ok(connection.execute_batch(statement)?)
 }
 
 #[test]
@@ -27,8 +23,7 @@ fn a_row_that_the_database_refuses_ends_the_import_and_marks_nobody_missing() ->
         Person::nth(60).write_ldif(SUFFIX, &mut newcomer)?;
         site.slapd.apply(newcomer).await?;
         site.slapd.delete(&Person::nth(7).dn(SUFFIX)).await?;
-        meddle(&site, "CREATE TRIGGER refuse BEFORE INSERT ON accounts BEGIN SELECT RAISE(ABORT, 'not this one'); END")
-            .await?;
+        meddle(&site, "CREATE TRIGGER refuse BEFORE INSERT ON accounts BEGIN SELECT RAISE(ABORT, 'not this one'); END")?;
         for _ in 0..2 {
             let job = site.api.try_import(DIRECTORY).await?.expect("failed")?;
             ensure!(job.error_code() == "storage", "{job:?}");
@@ -40,7 +35,7 @@ fn a_row_that_the_database_refuses_ends_the_import_and_marks_nobody_missing() ->
         ensure!(accounts.len() == 60, "{} accounts", accounts.len());
         ensure!(accounts.iter().all(|account| account.missing_since.is_none()), "somebody was marked missing");
 
-        meddle(&site, "DROP TRIGGER refuse").await?;
+        meddle(&site, "DROP TRIGGER refuse")?;
         let mended = site.api.import(DIRECTORY).await?;
         ensure!(mended.count("created") == 1 && mended.count("missing") == 1, "{mended:?}");
         site.compare().await

@@ -10,17 +10,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Sqlite};
+use sqlx::{Arguments as _, AssertSqlSafe, Postgres};
 use uuid::Uuid;
 
 use crate::database::Backend;
 use crate::error::Result;
 use crate::ids::DirectoryId;
-use crate::sql::{Row, Statement, Value, built, encoding};
-
-/// Rows of one `SQLite` statement. A batch is cut into these sizes, so that each text is prepared once and kept.
-const SQLITE_ROWS: [usize; 5] = [256, 64, 16, 4, 1];
+use crate::sql::{Statement, Value, built, encoding};
 
 /// The values of one column.
 pub(crate) enum Cells {
@@ -67,7 +63,8 @@ impl Bulk {
         self
     }
 
-    fn rows(&self) -> usize {
+    /// How many rows the table has.
+    pub(crate) fn rows(&self) -> usize {
         self.columns.first().map_or(0, Cells::len)
     }
 
@@ -75,63 +72,23 @@ impl Bulk {
         self.rows() == 0
     }
 
-    /// As statements for `SQLite`, to be carried out one after the other; each is made when it is asked for.
-    pub(crate) fn for_sqlite(mut self) -> impl Iterator<Item = Result<Query<'static, Sqlite, SqliteArguments>>> {
-        let mut left = self.rows();
-        // Taken from the end, so that popping moves no others.
-        self.columns.iter_mut().for_each(Cells::reverse);
-        std::iter::from_fn(move || {
-            let size = SQLITE_ROWS.into_iter().find(|size| *size <= left)?;
-            left -= size;
-            Some(self.sqlite_query(size))
-        })
+    pub(crate) fn columns(&self) -> &[Cells] {
+        &self.columns
     }
 
-    /// All rows of it from `SQLite`. The next statement is made while `SQLite`'s thread carries the one before out.
-    pub(crate) async fn rows_of_sqlite<T>(
-        self,
-        connection: &mut SqliteConnection,
-        mut read: impl FnMut(Row) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let mut queries = self.for_sqlite();
-        let (mut found, mut next) = (Vec::new(), queries.next());
-        while let Some(query) = next {
-            let fetched = query?.fetch_all(&mut *connection);
-            let (rows, following) = tokio::join!(biased; fetched, async { queries.next() });
-            next = following;
-            for row in rows? {
-                found.push(read(row.into())?);
-            }
-        }
-        Ok(found)
+    pub(crate) fn shared_values(&self) -> &[Value] {
+        &self.shared
     }
 
-    fn sqlite_query(&mut self, rows: usize) -> Result<Query<'static, Sqlite, SqliteArguments>> {
-        let mut arguments = SqliteArguments::default();
-        arguments.reserve(rows * self.columns.len() + self.shared.len(), 0);
-        for _ in 0..rows {
-            for column in &mut self.columns {
-                column.pop_into(&mut arguments).map_err(encoding)?;
-            }
-        }
-        for value in self.shared.clone() {
-            match value {
-                Value::Int(value) => arguments.add(value),
-                Value::Bool(value) => arguments.add(value),
-                Value::Text(value) => arguments.add(value),
-                Value::Blob(value) => arguments.add(value),
-                Value::Uuid(value) => arguments.add(value),
-                Value::Uuids(_) => Err("an array".into()),
-            }
-            .map_err(encoding)?;
-        }
-        let text = text(Backend::Sqlite, self.template, rows, &self.columns, self.shared.len());
-        Ok(sqlx::query_with(AssertSqlSafe(text), arguments))
+    /// Its text for an engine, on `SQLite` for so many rows: nameless placeholders for the cells, row by row, and `$1`,
+    /// `$2`, … for the shared values. On `PostgreSQL` those are numbered after the columns.
+    pub(crate) fn text(&self, backend: Backend, rows: usize) -> Arc<str> {
+        text(backend, self.template, rows, &self.columns, self.shared.len())
     }
 
     /// As one statement for `PostgreSQL`.
     pub(crate) fn for_postgres(self) -> Result<Query<'static, Postgres, PgArguments>> {
-        let text = text(Backend::Postgres, self.template, 0, &self.columns, self.shared.len());
+        let text = self.text(Backend::Postgres, 0);
         let mut arguments = PgArguments::default();
         for column in self.columns {
             match column {
@@ -161,19 +118,6 @@ impl Bulk {
     }
 }
 
-/// Statements for `SQLite` over all of the records. Their columns are made piece by piece, when they are asked for.
-pub(crate) fn in_pieces<T>(
-    records: Vec<T>,
-    make: impl Fn(Vec<T>) -> Bulk,
-) -> impl Iterator<Item = Result<Query<'static, Sqlite, SqliteArguments>>> {
-    let mut records = records.into_iter();
-    std::iter::from_fn(move || {
-        let piece: Vec<T> = records.by_ref().take(SQLITE_ROWS[0]).collect();
-        (!piece.is_empty()).then(|| make(piece).for_sqlite())
-    })
-    .flatten()
-}
-
 impl Cells {
     fn len(&self) -> usize {
         match self {
@@ -185,32 +129,6 @@ impl Cells {
             Self::MaybeBlobs(values) => values.len(),
             Self::Uuids(values) => values.len(),
             Self::MaybeUuids(values) => values.len(),
-        }
-    }
-
-    fn reverse(&mut self) {
-        match self {
-            Self::Ints(values) => values.reverse(),
-            Self::Bools(values) => values.reverse(),
-            Self::Texts(values) => values.reverse(),
-            Self::MaybeTexts(values) => values.reverse(),
-            Self::Blobs(values) => values.reverse(),
-            Self::MaybeBlobs(values) => values.reverse(),
-            Self::Uuids(values) => values.reverse(),
-            Self::MaybeUuids(values) => values.reverse(),
-        }
-    }
-
-    fn pop_into(&mut self, arguments: &mut SqliteArguments) -> std::result::Result<(), sqlx::error::BoxDynError> {
-        match self {
-            Self::Ints(values) => arguments.add(values.pop()),
-            Self::Bools(values) => arguments.add(values.pop()),
-            Self::Texts(values) => arguments.add(values.pop()),
-            Self::MaybeTexts(values) => arguments.add(values.pop().flatten()),
-            Self::Blobs(values) => arguments.add(values.pop()),
-            Self::MaybeBlobs(values) => arguments.add(values.pop().flatten()),
-            Self::Uuids(values) => arguments.add(values.pop()),
-            Self::MaybeUuids(values) => arguments.add(values.pop().flatten()),
         }
     }
 
@@ -235,7 +153,7 @@ fn text(backend: Backend, template: &'static str, rows: usize, columns: &[Cells]
         let (table, set, first) = match backend {
             Backend::Sqlite => {
                 let table = values(rows, columns.len());
-                (table.clone(), format!("IN ({table})"), rows * columns.len() + 1)
+                (table.clone(), format!("IN ({table})"), 1)
             }
             Backend::Postgres => {
                 let array = columns.first().map_or("", Cells::postgres_type);
@@ -379,7 +297,7 @@ mod tests {
         let columns = [Cells::Ints(vec![1, 2]), Cells::MaybeTexts(vec![None, None])];
         assert_eq!(
             &*text(Backend::Sqlite, template, 2, &columns, 2),
-            "WITH v(a, b) AS (VALUES (?,?),(?,?)) INSERT OR ROLLBACK INTO t SELECT v.a, $5, v.b FROM v WHERE $6"
+            "WITH v(a, b) AS (VALUES (?,?),(?,?)) INSERT OR ROLLBACK INTO t SELECT v.a, $1, v.b FROM v WHERE $2"
         );
         assert_eq!(
             &*text(Backend::Postgres, template, 0, &columns, 2),
@@ -388,7 +306,7 @@ mod tests {
         );
         let (template, columns) = ("DELETE FROM t WHERE a {in} AND b = :1", [Cells::Ints(vec![1, 2])]);
         let sqlite = text(Backend::Sqlite, template, 2, &columns, 1);
-        assert_eq!(&*sqlite, "DELETE FROM t WHERE a IN (VALUES (?),(?)) AND b = $3");
+        assert_eq!(&*sqlite, "DELETE FROM t WHERE a IN (VALUES (?),(?)) AND b = $1");
         let postgres = text(Backend::Postgres, template, 0, &columns, 1);
         assert_eq!(&*postgres, "DELETE FROM t WHERE a = ANY($1::bigint[]) AND b = $2");
     }

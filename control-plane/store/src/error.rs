@@ -2,7 +2,34 @@
 
 use std::error::Error as StdError;
 
+use rusqlite::ErrorCode;
+use rusqlite::ffi::{
+    SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE,
+};
 use sqlx::error::DatabaseError;
+
+/// What an engine said, in its own words.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// `SQLite`.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// `PostgreSQL`, or the way to it.
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    /// All connections to the file were in use for too long.
+    #[error("no connection became free in time")]
+    NoConnection,
+    /// The store was closed.
+    #[error("the database is closed")]
+    Closed,
+    /// A transaction was used after it had ended.
+    #[error("the transaction is over since one of its statements failed")]
+    Over,
+    /// A placeholder of a statement has no value.
+    #[error("a placeholder has no value")]
+    Unbound,
+}
 
 /// A failed call of the store.
 #[derive(Debug, thiserror::Error)]
@@ -20,16 +47,16 @@ pub enum Error {
         what: String,
         /// The database's own words, when it noticed.
         #[source]
-        source: Option<sqlx::Error>,
+        source: Option<EngineError>,
     },
     /// The volume of the database is full or cannot be written. Nothing of the call was stored; it is worth another
     /// try once there is room.
     #[error("the database's volume is full or cannot be written")]
-    StorageFull(#[source] sqlx::Error),
+    StorageFull(#[source] EngineError),
     /// The database cannot be reached, restarts, or is too busy: worth another try. Whether a commit took place is not
     /// known when it was under way.
     #[error("the database cannot be reached")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] EngineError),
     /// `PostgreSQL` cannot be used from the start, and it is known why.
     #[error("PostgreSQL at {server} cannot be used: {problem}; {cure}")]
     Connect {
@@ -63,7 +90,7 @@ pub enum Error {
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// Anything else.
     #[error("the database refused a statement")]
-    Other(#[source] sqlx::Error),
+    Other(#[source] EngineError),
 }
 
 impl Error {
@@ -109,25 +136,67 @@ impl Error {
     }
 }
 
+impl EngineError {
+    /// Another process holds the file just now.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Sqlite(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    /// `SQLite` tells by result code: <https://sqlite.org/rescode.html>.
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as E;
+        let code = match &error {
+            E::SqliteFailure(failure, _) => failure,
+            E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) => {
+                return Self::Corrupt { what: "a value".to_owned(), source: Some(Box::new(error)) };
+            }
+            _ => return Self::Other(error.into()),
+        };
+        match code.code {
+            ErrorCode::ConstraintViolation => match code.extended_code {
+                SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID => {
+                    Self::Conflict { what: EXISTS.to_owned(), source: Some(error.into()) }
+                }
+                SQLITE_CONSTRAINT_FOREIGNKEY => {
+                    Self::Conflict { what: UNKNOWN_REFERENCE.to_owned(), source: Some(error.into()) }
+                }
+                _ => Self::Other(error.into()),
+            },
+            // The volume is full, broken or was remounted read-only.
+            ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly => Self::StorageFull(error.into()),
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen | ErrorCode::OutOfMemory => {
+                Self::Unavailable(error.into())
+            }
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                Self::Corrupt { what: "the file".to_owned(), source: Some(Box::new(error)) }
+            }
+            _ => Self::Other(error.into()),
+        }
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         match error {
             E::Database(ref inner) => match class(inner.as_ref()) {
-                Class::Conflict => Self::Conflict { what: subject(inner.as_ref()), source: Some(error) },
-                Class::Full => Self::StorageFull(error),
-                Class::Unavailable => Self::Unavailable(error),
+                Class::Conflict => Self::Conflict { what: subject(inner.as_ref()), source: Some(error.into()) },
+                Class::Full => Self::StorageFull(error.into()),
+                Class::Unavailable => Self::Unavailable(error.into()),
                 Class::Corrupt => Self::Corrupt { what: "the file".to_owned(), source: Some(Box::new(error)) },
-                Class::Other => Self::Other(error),
+                Class::Other => Self::Other(error.into()),
             },
             E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Protocol(_) | E::Tls(_) => {
-                Self::Unavailable(error)
+                Self::Unavailable(error.into())
             }
             E::ColumnDecode { .. } | E::Decode(_) | E::ColumnNotFound(_) | E::ColumnIndexOutOfBounds { .. } => {
                 Self::Corrupt { what: "a value".to_owned(), source: Some(Box::new(error)) }
             }
             E::RowNotFound => Self::NotFound { what: "the row" },
-            other => Self::Other(other),
+            other => Self::Other(other.into()),
         }
     }
 }
@@ -140,25 +209,12 @@ enum Class {
     Other,
 }
 
-/// `SQLite` tells by result code (<https://sqlite.org/rescode.html>), `PostgreSQL` by SQLSTATE (its appendix A).
+/// `PostgreSQL` tells by SQLSTATE (its appendix A).
 fn class(error: &dyn DatabaseError) -> Class {
     if error.is_unique_violation() || error.is_foreign_key_violation() {
         return Class::Conflict;
     }
-    let code = error.code().unwrap_or_default();
-    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-        // The low byte of an extended code is the primary one.
-        return match code.parse::<u32>().unwrap_or_default() & 0xFF {
-            // FULL, IOERR, READONLY: the volume is full, broken or was remounted read-only.
-            13 | 10 | 8 => Class::Full,
-            // BUSY, LOCKED, CANTOPEN, NOMEM.
-            5 | 6 | 14 | 7 => Class::Unavailable,
-            // CORRUPT, NOTADB.
-            11 | 26 => Class::Corrupt,
-            _ => Class::Other,
-        };
-    }
-    match code.as_ref() {
+    match error.code().unwrap_or_default().as_ref() {
         "53100" => Class::Full,
         "25006" | "40001" | "40P01" | "55P03" => Class::Unavailable,
         "XX001" | "XX002" => Class::Corrupt,
@@ -170,8 +226,11 @@ fn class(error: &dyn DatabaseError) -> Class {
     }
 }
 
+const EXISTS: &str = "exists already";
+const UNKNOWN_REFERENCE: &str = "refers to what does not exist";
+
 fn subject(error: &dyn DatabaseError) -> String {
-    let kind = if error.is_foreign_key_violation() { "refers to what does not exist" } else { "exists already" };
+    let kind = if error.is_foreign_key_violation() { UNKNOWN_REFERENCE } else { EXISTS };
     match error.table() {
         Some(table) => format!("{table}: {kind}"),
         None => kind.to_owned(),

@@ -112,7 +112,7 @@ impl Intake {
             }
             columns.into_bulk(Bulk::new(template)).shared(organization).shared(directory).shared(now)
         };
-        self.tx.bulk_of(accounts, make).await.map(|_| ())
+        self.tx.bulk(make(accounts)).await.map(|_| ())
     }
 
     /// Marks accounts missing since now, unless they are already. Returns how many it was news for.

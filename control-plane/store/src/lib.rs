@@ -27,6 +27,7 @@ mod memberships;
 mod organizations;
 mod records;
 mod sql;
+mod sqlite;
 mod tokens;
 mod transaction;
 mod unreachable;
@@ -37,7 +38,7 @@ use std::fmt;
 
 pub use crate::address::DatabaseUrl;
 pub use crate::database::Backend;
-pub use crate::error::{ConsumeError, Error, Result};
+pub use crate::error::{ConsumeError, EngineError, Error, Result};
 pub use crate::ids::{
     AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId, UserId,
 };

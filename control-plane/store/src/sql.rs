@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rusqlite::types::Value as SqliteValue;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments as _, AssertSqlSafe, Decode, Postgres, Row as _, Sqlite, Type};
+use sqlx::{Arguments as _, AssertSqlSafe, Decode, Postgres, Row as _, Type};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::{EngineError, Error, Result};
 
 /// One value of a statement. `None` is NULL of that type, which `PostgreSQL` wants to know.
 #[derive(Clone, Debug)]
@@ -55,23 +55,13 @@ impl Statement {
         self
     }
 
-    pub(crate) fn for_sqlite(self) -> Result<Query<'static, Sqlite, SqliteArguments>> {
-        let mut arguments = SqliteArguments::default();
-        for value in self.values {
-            match value {
-                Value::Int(value) => arguments.add(value),
-                Value::Bool(value) => arguments.add(value),
-                Value::Text(value) => arguments.add(value),
-                Value::Blob(value) => arguments.add(value),
-                Value::Uuid(value) => arguments.add(value),
-                Value::Uuids(_) => Err("an array".into()),
-            }
-            .map_err(encoding)?;
-        }
-        Ok(match self.text {
-            Text::Fixed(text) => sqlx::query_with(text, arguments),
-            Text::Built(text) => sqlx::query_with(AssertSqlSafe(text), arguments),
-        })
+    /// Its text and values.
+    pub(crate) fn parts(&self) -> (&str, &[Value]) {
+        let text = match &self.text {
+            Text::Fixed(text) => text,
+            Text::Built(text) => text.as_ref(),
+        };
+        (text, &self.values)
     }
 
     pub(crate) fn for_postgres(self) -> Result<Query<'static, Postgres, PgArguments>> {
@@ -95,7 +85,7 @@ impl Statement {
 }
 
 pub(crate) fn encoding(error: sqlx::error::BoxDynError) -> Error {
-    Error::Other(sqlx::Error::Encode(error))
+    Error::Other(EngineError::Postgres(sqlx::Error::Encode(error)))
 }
 
 macro_rules! into_value {
@@ -136,25 +126,22 @@ pub(crate) fn signed(count: u64) -> i64 {
 }
 
 /// A row of an answer, read from left to right.
-pub(crate) struct Row {
-    inner: Inner,
-    next: usize,
-}
+pub(crate) struct Row(Inner);
 
 enum Inner {
-    Sqlite(SqliteRow),
-    Postgres(PgRow),
+    Sqlite(std::vec::IntoIter<SqliteValue>),
+    Postgres { row: PgRow, next: usize },
 }
 
-impl From<SqliteRow> for Row {
-    fn from(row: SqliteRow) -> Self {
-        Self { inner: Inner::Sqlite(row), next: 0 }
+impl From<Vec<SqliteValue>> for Row {
+    fn from(values: Vec<SqliteValue>) -> Self {
+        Self(Inner::Sqlite(values.into_iter()))
     }
 }
 
 impl From<PgRow> for Row {
     fn from(row: PgRow) -> Self {
-        Self { inner: Inner::Postgres(row), next: 0 }
+        Self(Inner::Postgres { row, next: 0 })
     }
 }
 
@@ -163,27 +150,46 @@ pub(crate) trait Column: Sized {
     fn read(row: &mut Row) -> Result<Self>;
 }
 
+/// What both engines keep.
+trait Raw: for<'r> Decode<'r, Postgres> + Type<Postgres> {
+    fn from_sqlite(value: SqliteValue) -> Option<Self>;
+}
+
 impl Row {
     /// The next column.
     pub(crate) fn take<T: Column>(&mut self) -> Result<T> {
         T::read(self)
     }
 
-    fn raw<T>(&mut self) -> Result<T>
-    where
-        T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
-    {
-        let index = self.next;
-        self.next += 1;
-        Ok(match &self.inner {
-            Inner::Sqlite(row) => row.try_get(index)?,
-            Inner::Postgres(row) => row.try_get(index)?,
-        })
+    fn raw<T: Raw>(&mut self) -> Result<T> {
+        match &mut self.0 {
+            Inner::Sqlite(values) => values.next().and_then(T::from_sqlite).ok_or_else(|| Error::corrupt("a value")),
+            Inner::Postgres { row, next } => {
+                *next += 1;
+                Ok(row.try_get(*next - 1)?)
+            }
+        }
     }
 }
 
 macro_rules! raw_columns {
-    ($($type:ty),+) => {$(
+    ($($type:ty = $pattern:pat => $value:expr;)+) => {$(
+        impl Raw for $type {
+            fn from_sqlite(value: SqliteValue) -> Option<Self> {
+                match value {
+                    $pattern => $value,
+                    _ => None,
+                }
+            }
+        }
+        impl Raw for Option<$type> {
+            fn from_sqlite(value: SqliteValue) -> Option<Self> {
+                match value {
+                    SqliteValue::Null => Some(None),
+                    value => <$type>::from_sqlite(value).map(Some),
+                }
+            }
+        }
         impl Column for $type {
             fn read(row: &mut Row) -> Result<Self> {
                 row.raw()
@@ -197,7 +203,13 @@ macro_rules! raw_columns {
     )+};
 }
 
-raw_columns!(i64, bool, String, Vec<u8>, Uuid);
+raw_columns! {
+    i64 = SqliteValue::Integer(value) => Some(value);
+    bool = SqliteValue::Integer(value) => Some(value != 0);
+    String = SqliteValue::Text(value) => Some(value);
+    Vec<u8> = SqliteValue::Blob(value) => Some(value);
+    Uuid = SqliteValue::Blob(value) => Uuid::from_slice(&value).ok();
+}
 
 macro_rules! derived_columns {
     ($($type:ty = $raw:ty => $convert:expr;)+) => {$(

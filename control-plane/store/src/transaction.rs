@@ -1,26 +1,28 @@
 //! A transaction that writes, on either engine.
 
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Executor as _, Postgres, Sqlite};
-use tokio::sync::OwnedMutexGuard;
+use sqlx::Postgres;
 
-use crate::dialect::{self, Bulk};
-use crate::error::{Error, Result};
+use crate::dialect::Bulk;
+use crate::error::{EngineError, Error, Result};
 use crate::sql::{Row, Statement, sql};
+use crate::sqlite::{self, Outcome, Writing};
 use crate::wake::{Wake, Wakes};
 
 /// A transaction that writes. Nothing of it stays unless [`Tx::commit`] succeeds.
 pub(crate) struct Tx {
     inner: Inner,
-    /// A statement failed that `SQLite` answers by ending the transaction; another one would stand outside of any.
+    /// Part of a statement over many rows is done and the rest is not: there is nothing to go on from.
     failed: bool,
     pending: Vec<Wake>,
 }
 
 /// What a transaction runs on.
 pub(crate) enum Inner {
-    Sqlite { slot: OwnedMutexGuard<Option<SqliteConnection>>, connection: Box<SqliteConnection>, wakes: Wakes },
+    /// Nothing to write on once the transaction is over.
+    Sqlite {
+        writing: Option<Writing>,
+        wakes: Wakes,
+    },
     Postgres(Box<sqlx::Transaction<'static, Postgres>>),
 }
 
@@ -31,18 +33,14 @@ impl Tx {
     }
 
     fn open(&mut self) -> Result<&mut Inner> {
-        if self.failed {
-            let over = "the transaction is over since one of its statements failed".to_owned();
-            return Err(Error::Other(sqlx::Error::Protocol(over)));
-        }
-        Ok(&mut self.inner)
+        if self.failed { Err(Error::Other(EngineError::Over)) } else { Ok(&mut self.inner) }
     }
 
     /// Carries a statement out and returns the number of rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         Ok(match self.open()? {
-            Inner::Sqlite { connection, .. } => {
-                statement.for_sqlite()?.execute(connection.as_mut()).await?.rows_affected()
+            Inner::Sqlite { writing, .. } => {
+                Writing::work(writing, move |connection| sqlite::execute(connection, &statement)).await?
             }
             Inner::Postgres(tx) => statement.for_postgres()?.execute(&mut ***tx).await?.rows_affected(),
         })
@@ -51,9 +49,9 @@ impl Tx {
     /// All rows of a statement.
     pub(crate) async fn rows<T>(&mut self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
         match self.open()? {
-            Inner::Sqlite { connection, .. } => {
-                let rows = statement.for_sqlite()?.fetch_all(connection.as_mut()).await?;
-                rows.into_iter().map(Row::from).map(read).collect()
+            Inner::Sqlite { writing, .. } => {
+                let rows = Writing::work(writing, move |connection| sqlite::rows(connection, &statement)).await?;
+                rows.into_iter().map(read).collect()
             }
             Inner::Postgres(tx) => {
                 let rows = statement.for_postgres()?.fetch_all(&mut ***tx).await?;
@@ -77,39 +75,9 @@ impl Tx {
             return Ok(0);
         }
         match self.open()? {
-            Inner::Sqlite { .. } => self.in_turn(bulk.for_sqlite()).await,
+            Inner::Sqlite { .. } => Ok(self.on_sqlite(bulk).await?.changed),
             Inner::Postgres(tx) => Ok(bulk.for_postgres()?.execute(&mut ***tx).await?.rows_affected()),
         }
-    }
-
-    /// The same over many records, of which `make` makes the columns: on `SQLite` of one statement's at a time.
-    pub(crate) async fn bulk_of<T>(&mut self, records: Vec<T>, make: impl Fn(Vec<T>) -> Bulk) -> Result<u64> {
-        match self.open()? {
-            Inner::Sqlite { .. } => self.in_turn(dialect::in_pieces(records, make)).await,
-            Inner::Postgres(_) => self.bulk(make(records)).await,
-        }
-    }
-
-    async fn in_turn(
-        &mut self,
-        mut queries: impl Iterator<Item = Result<Query<'static, Sqlite, SqliteArguments>>>,
-    ) -> Result<u64> {
-        let Inner::Sqlite { connection, .. } = self.open()? else { return Ok(0) };
-        let (mut changed, mut next) = (0, queries.next());
-        while let Some(query) = next {
-            // The next statement is made while SQLite's thread carries this one out.
-            let execution = query?.execute(connection.as_mut());
-            let (done, following) = tokio::join!(biased; execution, async { queries.next() });
-            next = following;
-            match done {
-                Ok(done) => changed += done.rows_affected(),
-                Err(error) => {
-                    self.failed = true;
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(changed)
     }
 
     /// All rows of a statement over many rows.
@@ -118,12 +86,19 @@ impl Tx {
             return Ok(Vec::new());
         }
         match self.open()? {
-            Inner::Sqlite { connection, .. } => bulk.rows_of_sqlite(connection, read).await,
+            Inner::Sqlite { .. } => self.on_sqlite(bulk).await?.rows.into_iter().map(read).collect(),
             Inner::Postgres(tx) => {
                 let rows = bulk.for_postgres()?.fetch_all(&mut ***tx).await?;
                 rows.into_iter().map(Row::from).map(read).collect()
             }
         }
+    }
+
+    async fn on_sqlite(&mut self, bulk: Bulk) -> Result<Outcome> {
+        let Inner::Sqlite { writing, .. } = &mut self.inner else { return Ok(Outcome::default()) };
+        let done = Writing::work(writing, move |connection| sqlite::bulk(connection, &bulk)).await;
+        self.failed = done.is_err();
+        done
     }
 
     /// Tells those who listen, once the transaction is committed.
@@ -136,12 +111,9 @@ impl Tx {
     /// Leaves everything as it was. Merely dropping a transaction does so too, at the price of its connection.
     pub(crate) async fn rollback(self) -> Result<()> {
         match self.inner {
-            // Over already: dropping the connection is all that is left.
-            Inner::Sqlite { .. } if self.failed => {}
-            Inner::Sqlite { mut slot, mut connection, .. } => {
-                connection.execute("ROLLBACK").await?;
-                *slot = Some(*connection);
-            }
+            Inner::Sqlite { writing: Some(writing), .. } => writing.rollback().await?,
+            // Over already.
+            Inner::Sqlite { writing: None, .. } => {}
             Inner::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
@@ -158,10 +130,8 @@ impl Tx {
             }
         }
         match self.inner {
-            Inner::Sqlite { mut slot, mut connection, wakes } => {
-                connection.execute("COMMIT").await?;
-                *slot = Some(*connection);
-                drop(slot);
+            Inner::Sqlite { writing, wakes } => {
+                writing.ok_or(Error::Other(EngineError::Over))?.commit().await?;
                 for wake in pending {
                     wakes.send(wake);
                 }

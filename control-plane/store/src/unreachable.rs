@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::DatabaseUrl;
 use crate::address::Address;
-use crate::error::Error;
+use crate::error::{EngineError, Error};
 
 /// Time for the one connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,11 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn explain(url: &DatabaseUrl, failed: Error) -> Error {
     let Address::Postgres(options) = url.address() else { return failed };
     let cause = match failed {
-        Error::Unavailable(sqlx::Error::PoolTimedOut) => match probe(options).await {
+        Error::Unavailable(EngineError::Postgres(sqlx::Error::PoolTimedOut)) => match probe(options).await {
             Some(cause) => cause,
-            None => return Error::Unavailable(sqlx::Error::PoolTimedOut),
+            None => return Error::from(sqlx::Error::PoolTimedOut),
         },
-        Error::Unavailable(cause) | Error::Other(cause) => cause,
+        Error::Unavailable(EngineError::Postgres(cause)) | Error::Other(EngineError::Postgres(cause)) => cause,
         other => return other,
     };
     let Some((problem, cure)) = known(&cause) else { return Error::from(cause) };
@@ -80,7 +80,7 @@ mod tests {
         // A port that was free a moment ago.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = DatabaseUrl::parse(&format!("postgres://postern:hunter2@127.0.0.1:{port}/postern")).unwrap();
-        let error = explain(&url, Error::Unavailable(sqlx::Error::PoolTimedOut)).await;
+        let error = explain(&url, Error::from(sqlx::Error::PoolTimedOut)).await;
         let told = error.to_string();
         assert!(told.contains("the connection is refused; start PostgreSQL there"), "{told}");
         assert!(told.contains(&format!("127.0.0.1:{port}")) && !format!("{error:?}").contains("hunter2"), "{error:?}");

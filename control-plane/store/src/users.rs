@@ -256,7 +256,7 @@ impl Intake {
     async fn write_users(&mut self, template: &'static str, users: Vec<UserRow>) -> Result<()> {
         let Self { organization, now, .. } = *self;
         let make = |users| user_columns(Bulk::new(template), users).shared(organization).shared(now);
-        self.tx.bulk_of(users, make).await.map(|_| ())
+        self.tx.bulk(make(users)).await.map(|_| ())
     }
 }
 
