@@ -6,7 +6,7 @@
 mod read;
 mod write;
 
-pub use read::{Attributes, ChunkReader, DecodeError, EntryView, Values};
+pub use read::{Attributes, ChunkReader, Columns, DecodeError, EntryView, Values};
 pub use write::{ChunkWriter, EntryWriter};
 
 /// First byte of every chunk.

@@ -23,7 +23,10 @@ fn a_row_that_the_database_refuses_ends_the_import_and_marks_nobody_missing() ->
         Person::nth(60).write_ldif(SUFFIX, &mut newcomer)?;
         site.slapd.apply(newcomer).await?;
         site.slapd.delete(&Person::nth(7).dn(SUFFIX)).await?;
-        meddle(&site, "CREATE TRIGGER refuse BEFORE INSERT ON accounts BEGIN SELECT RAISE(ABORT, 'not this one'); END")?;
+        meddle(
+            &site,
+            "CREATE TRIGGER refuse BEFORE INSERT ON accounts BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        )?;
         for _ in 0..2 {
             let job = site.api.try_import(DIRECTORY).await?.expect("failed")?;
             ensure!(job.error_code() == "storage", "{job:?}");

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::quality::RandomState;
 use postern_store::{NamedUser, UserId, UserRow};
 
 /// What an account wants to be, and what comes of it.
@@ -38,7 +39,7 @@ pub enum Decision {
 /// The names that are taken, as far as a batch of claims is concerned.
 #[derive(Debug, Default)]
 pub struct Names {
-    taken: HashMap<String, Holder>,
+    taken: HashMap<String, Holder, RandomState>,
 }
 
 #[derive(Debug, Clone, Copy)]

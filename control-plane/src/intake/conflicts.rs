@@ -7,6 +7,7 @@ use postern_store::{Account, Directory, Lease, PageRequest, Store, UserId, UserR
 use serde_json::{Value, json};
 
 use super::decide::{self, Place};
+use crate::identity::mapping::Mapping;
 use crate::identity::matching::{Claim, Decision, Names};
 
 /// Conflicts tried in one transaction.
@@ -79,7 +80,8 @@ pub(super) async fn describe(store: &Store, directory: &Directory, samples: usiz
 fn user(place: Place, account: &Account, now: Timestamp) -> Option<UserRow> {
     let payload = entry(account)?;
     let mut reader = ChunkReader::parse(&payload).ok()?;
-    decide::user(place, &reader.next_entry().ok()??, now)
+    let mapping = Mapping::new(place.flavour, reader.names());
+    decide::user(place, &mapping, &reader.next_entry().ok()??, now)
 }
 
 fn entry(account: &Account) -> Option<Bytes> {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm};
 use postern_proto::digest::Digest;
@@ -13,7 +14,8 @@ use postern_store::{
 };
 
 use super::newcomers::Newcomers;
-use crate::identity::{mapping, membership};
+use crate::identity::mapping::{self, MappedUser, Mapping};
+use crate::identity::membership;
 
 /// Set in the keys of groups, so that a user and a group of one external id are two.
 const GROUP_MARK: u128 = 1 << 127;
@@ -130,15 +132,16 @@ pub async fn decide(
 ) -> Result<Decided, Error> {
     let mut reader = ChunkReader::parse(payload)?;
     let member_form = reader.member_form();
+    let mapping = Mapping::new(place.flavour, reader.names());
     let mut entries = Vec::with_capacity(reader.len());
     while let Some(view) = reader.next_entry()? {
         if view.external_id.is_empty() {
             return Err(Error::NoExternalId);
         }
-        entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&view, now), view });
+        entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&mapping, &view, now), view });
     }
     let known = compare(store, place, newcomers, &entries).await?;
-    let mut decided = sort(place, sequence, member_form, entries, known, now);
+    let mut decided = sort(&Sorting { place, mapping, member_form, now }, sequence, entries, known);
     for row in &mut decided.rows {
         if let Wanted::User(Some(user)) = &row.identity {
             row.name_is_free = newcomers.is_new_name(&user.name_key);
@@ -172,14 +175,15 @@ async fn compare(
     Ok(answers)
 }
 
-fn sort(
+/// What all entries of a chunk have in common.
+struct Sorting {
     place: Place,
-    sequence: u64,
+    mapping: Mapping,
     member_form: MemberForm,
-    entries: Vec<Entry<'_>>,
-    known: Vec<Comparison>,
     now: Timestamp,
-) -> Decided {
+}
+
+fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
     let mut decided = Decided {
         sequence,
         users: 0,
@@ -189,10 +193,11 @@ fn sort(
         returned: 0,
         digest: Digest::default(),
         keys: Vec::with_capacity(entries.len() * size_of::<u128>()),
-        member_form,
+        member_form: common.member_form,
         rows: Vec::new(),
     };
-    let mut rows: HashMap<u128, usize> = HashMap::new();
+    let mut rows: HashMap<u128, usize, RandomState> =
+        HashMap::with_capacity_and_hasher(entries.len(), RandomState::default());
     for (entry, known) in entries.into_iter().zip(known) {
         let view = &entry.view;
         decided.digest.add_entry(&view.hash);
@@ -209,7 +214,7 @@ fn sort(
             Comparison::Known(known) => Some(known),
             Comparison::New => None,
         };
-        let row = row(place, member_form, &entry, known.as_ref(), now);
+        let row = row(common, &entry, known.as_ref());
         // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.
         if let Some(place) = rows.get(&recorded) {
             decided.rows[*place] =
@@ -227,15 +232,19 @@ fn sort(
     decided
 }
 
-fn row(place: Place, member_form: MemberForm, entry: &Entry<'_>, known: Option<&KnownAccount>, now: Timestamp) -> Row {
+fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row {
+    let &Sorting { place, ref mapping, member_form, now } = common;
     let view = &entry.view;
     let current = known.and_then(|known| known.identity);
-    let identity = match view.kind {
-        Kind::User => Wanted::User(user(place, view, now).map(Box::new)),
+    let (identity, attributes) = match view.kind {
+        Kind::User => {
+            let (user, attributes) = mapping.user(view, now);
+            (Wanted::User(wanted(place, user, now).map(Box::new)), attributes)
+        }
         Kind::Group => {
             let id = current.map_or_else(GroupId::new, GroupId::from_uuid);
             let members = membership::member_keys(member_form, view.members());
-            Wanted::Group(Box::new(group(place, id, view, now)), members)
+            (Wanted::Group(Box::new(group(place, id, view, now)), members), mapping.attributes(view))
         }
     };
     let dn = mapping::printable(view.dn);
@@ -246,7 +255,7 @@ fn row(place: Place, member_form: MemberForm, entry: &Entry<'_>, known: Option<&
         dn_key: membership::dn_key(&dn),
         dn: dn.into_owned(),
         unique_value: view.unique_value.map(|value| mapping::printable(value).into_owned()),
-        attributes: mapping::account_attributes(view),
+        attributes,
         hash: entry.state,
         identity: current,
         conflict: None,
@@ -255,8 +264,11 @@ fn row(place: Place, member_form: MemberForm, entry: &Entry<'_>, known: Option<&
 }
 
 /// The user that an entry describes; `None` when it offers no name.
-pub fn user(place: Place, view: &EntryView<'_>, now: Timestamp) -> Option<UserRow> {
-    let mapped = mapping::user(place.flavour, view, now);
+pub fn user(place: Place, mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> Option<UserRow> {
+    wanted(place, mapping.user(view, now).0, now)
+}
+
+fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> Option<UserRow> {
     let user_name = mapped.user_name?.trim().to_owned();
     let name_key = postern_store::fold(&user_name);
     let text = |value: Option<std::borrow::Cow<'_, str>>| value.map(std::borrow::Cow::into_owned);
@@ -296,9 +308,9 @@ fn stored(kind: Kind) -> AccountKind {
 }
 
 /// By what an account is told to be unchanged: the content of its entry, and what has changed by time alone.
-fn state(view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
+fn state(mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
     let mut state = [0; 16];
     state.copy_from_slice(&view.hash[..16]);
-    state[15] ^= u8::from(mapping::expired(view, now));
+    state[15] ^= u8::from(mapping.expired(view, now));
     state
 }

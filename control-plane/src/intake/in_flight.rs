@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use tokio::sync::Notify;
 
 use super::decide::Decided;
@@ -11,7 +12,7 @@ use super::decide::Decided;
 /// The keys of new accounts between decision and commit.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    keys: Mutex<HashSet<u128>>,
+    keys: Mutex<HashSet<u128, RandomState>>,
     landed: Notify,
 }
 
@@ -45,7 +46,7 @@ impl InFlight {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<u128>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<u128, RandomState>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

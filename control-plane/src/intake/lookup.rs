@@ -6,22 +6,24 @@ use postern_store::Flavour;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::identity::mapping;
+use crate::identity::mapping::Mapping;
 
 /// Reads the entries of an answer and maps the user.
 pub fn describe(flavour: Flavour, user: &[u8], groups: &[u8], now: Timestamp) -> Result<Value, DecodeError> {
     let mut reader = ChunkReader::parse(user)?;
+    let mapping = Mapping::new(flavour, reader.names());
     let Some(view) = reader.next_entry()? else { return Err(DecodeError::Malformed("user")) };
-    let mapped = mapping::user(flavour, &view, now);
+    let (mapped, attributes) = mapping.user(&view, now);
     let mut found = Vec::new();
     if !groups.is_empty() {
         let mut reader = ChunkReader::parse(groups)?;
+        let mapping = Mapping::new(flavour, reader.names());
         while let Some(group) = reader.next_entry()? {
-            found.push(entry(&group));
+            found.push(entry(&group, mapping.attributes(&group)));
         }
     }
     Ok(json!({
-        "user": entry(&view),
+        "user": entry(&view, attributes),
         "mapped": {
             "user_name": mapped.user_name,
             "given_name": mapped.given_name,
@@ -35,12 +37,12 @@ pub fn describe(flavour: Flavour, user: &[u8], groups: &[u8], now: Timestamp) ->
     }))
 }
 
-fn entry(view: &EntryView<'_>) -> Value {
+fn entry(view: &EntryView<'_>, attributes: String) -> Value {
     json!({
         "external_id": view.external_id,
         "dn": view.dn,
         "unique_value": view.unique_value,
-        "attributes": parsed(mapping::account_attributes(view)),
+        "attributes": parsed(attributes),
     })
 }
 

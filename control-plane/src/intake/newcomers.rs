@@ -4,8 +4,9 @@
 //! its delivery is taken up again with look-ups.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher as _, Hash};
 
+use foldhash::quality::RandomState;
 use postern_store::{Result, Store};
 
 use super::decide::Place;
@@ -44,7 +45,7 @@ impl Newcomers {
 /// What has come up. Two of one hash are taken for one: the second is looked up.
 #[derive(Debug, Default)]
 struct Heard {
-    hashes: HashSet<u64>,
+    hashes: HashSet<u64, RandomState>,
     hasher: RandomState,
 }
 

@@ -19,7 +19,10 @@ pub fn normalize(text: &str) -> Result<String, ParseError> {
 
 /// One pass over a name of printable ASCII with nothing escaped, quoted or multi-valued; `None` sends it the long way.
 fn plain(text: &str) -> Option<String> {
-    if text.is_empty() || text.bytes().any(|byte| !matches!(byte, b' '..=b'~') || b"\\\"#+;<>".contains(&byte)) {
+    let plain =
+        |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'"' | b'#' | b'+' | b';' | b'<' | b'>');
+    // Not stopping at the first that is not lets many bytes be looked at at once.
+    if text.is_empty() || !text.bytes().fold(true, |all, byte| all & plain(byte)) {
         return None;
     }
     let mut out = String::with_capacity(text.len());
@@ -42,23 +45,33 @@ fn plain(text: &str) -> Option<String> {
 }
 
 fn write_plain(value: &str, out: &mut String) {
-    let mut space = false;
-    for byte in value.trim_matches(' ').bytes() {
-        if byte == b' ' {
-            space = true;
-            continue;
+    let value = value.trim_matches(' ');
+    let start = out.len();
+    if value.as_bytes().windows(2).any(|pair| pair == b"  ") {
+        for (place, word) in value.split(' ').filter(|word| !word.is_empty()).enumerate() {
+            if place > 0 {
+                out.push(' ');
+            }
+            out.push_str(word);
         }
-        if std::mem::take(&mut space) {
-            out.push(' ');
-        }
-        out.push(char::from(byte.to_ascii_lowercase()));
+    } else {
+        out.push_str(value);
+    }
+    lower(out, start);
+}
+
+/// Makes what was written from there on lower-case.
+fn lower(out: &mut String, start: usize) {
+    if let Some(written) = out.get_mut(start..) {
+        written.make_ascii_lowercase();
     }
 }
 
 /// An attribute type by its lower-case short name, also where it is written as an OID or by its long name.
 pub(super) fn write_attribute(attribute: &str, out: &mut String) {
     let start = out.len();
-    out.extend(attribute.chars().map(|character| character.to_ascii_lowercase()));
+    out.push_str(attribute);
+    lower(out, start);
     let short = match out.get(start..).unwrap_or_default() {
         "2.5.4.3" | "commonname" => "cn",
         "2.5.4.4" | "surname" => "sn",

@@ -78,6 +78,12 @@ impl<'a> ChunkReader<'a> {
         self.entries == 0
     }
 
+    /// The names of all attributes in this chunk; [`EntryView::columns`] tells them by their place here.
+    #[must_use]
+    pub fn names(&self) -> &[&'a str] {
+        &self.names
+    }
+
     /// What the members of the groups in this chunk are.
     #[must_use]
     pub fn member_form(&self) -> MemberForm {
@@ -136,7 +142,7 @@ impl<'a> ChunkReader<'a> {
             self.take_values("attribute values")?;
             self.canonical.extend_from_slice(&tail[..tail.len() - self.lengths.len()]);
         }
-        Ok(Attributes { names: Arc::clone(&self.names), left: count, lengths, blob })
+        Ok(Attributes { names: Arc::clone(&self.names), columns: Columns { left: count, lengths, blob } })
     }
 
     fn take_values(&mut self, what: &'static str) -> Result<Values<'a>, DecodeError> {
@@ -177,6 +183,12 @@ impl<'a> EntryView<'a> {
         self.attributes.clone()
     }
 
+    /// The same with each name's place among [`ChunkReader::names`] in its stead.
+    #[must_use]
+    pub fn columns(&self) -> Columns<'a> {
+        self.attributes.columns.clone()
+    }
+
     /// The members of a group.
     #[must_use]
     pub fn members(&self) -> Values<'a> {
@@ -188,24 +200,39 @@ impl<'a> EntryView<'a> {
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     names: Arc<[&'a str]>,
-    left: usize,
-    lengths: &'a [u8],
-    blob: &'a [u8],
+    columns: Columns<'a>,
 }
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = (&'a str, Values<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
+        let (place, values) = self.columns.next()?;
+        Some((self.names.get(place)?, values))
+    }
+}
+
+/// The attributes of one entry, each with the place of its name.
+#[derive(Clone, Debug)]
+pub struct Columns<'a> {
+    left: usize,
+    lengths: &'a [u8],
+    blob: &'a [u8],
+}
+
+impl<'a> Iterator for Columns<'a> {
+    type Item = (usize, Values<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let name = self.names.get(varint::take_len(&mut self.lengths)?)?;
+        let place = varint::take_len(&mut self.lengths)?;
         let left = varint::take_len(&mut self.lengths)?;
         let values = Values { left, lengths: self.lengths, blob: self.blob };
         for _ in 0..left {
             let length = varint::take_len(&mut self.lengths)?;
             take_bytes(&mut self.blob, length)?;
         }
-        Some((name, values))
+        Some((place, values))
     }
 }
 

@@ -1,0 +1,117 @@
+use bytes::Bytes;
+use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm};
+
+use super::*;
+
+fn chunk(unique: Option<&str>, attributes: &[(&str, &[&[u8]])]) -> Bytes {
+    let mut writer = ChunkWriter::new(MemberForm::Dn);
+    let mut entry = writer.entry(Kind::User, "id", "uid=a,dc=x", unique);
+    for (name, values) in attributes {
+        entry.attribute(name, values.iter().copied());
+    }
+    entry.finish();
+    writer.finish()
+}
+
+fn mapped<T>(payload: &Bytes, map: impl FnOnce(&EntryView<'_>) -> T) -> T {
+    let mut reader = ChunkReader::parse(payload).unwrap();
+    map(&reader.next_entry().unwrap().unwrap())
+}
+
+/// Maps the one entry of a chunk.
+fn mapped_user<T>(
+    payload: &Bytes,
+    flavour: Flavour,
+    now: Timestamp,
+    look: impl FnOnce(MappedUser<'_>, String) -> T,
+) -> T {
+    let mut reader = ChunkReader::parse(payload).unwrap();
+    let mapping = Mapping::new(flavour, reader.names());
+    let (user, attributes) = mapping.user(&reader.next_entry().unwrap().unwrap(), now);
+    look(user, attributes)
+}
+
+fn json_of(payload: &Bytes) -> String {
+    let json = mapped_user(payload, Flavour::Generic, Timestamp::UNIX_EPOCH, |_, attributes| attributes);
+    let mut reader = ChunkReader::parse(payload).unwrap();
+    let mapping = Mapping::new(Flavour::Generic, reader.names());
+    assert_eq!(mapping.attributes(&reader.next_entry().unwrap().unwrap()), json);
+    json
+}
+
+fn active(flavour: Flavour, name: &str, value: &str) -> bool {
+    let payload = chunk(Some("a"), &[(name, &[value.as_bytes()])]);
+    mapped_user(&payload, flavour, Timestamp::from_second(1_800_000_000).unwrap(), |user, _| user.active)
+}
+
+#[test]
+fn the_unique_value_names_the_user_and_the_flavour_fills_in() {
+    let attributes: &[(&str, &[&[u8]])] = &[
+        ("sAMAccountName", &[b"ada"]),
+        ("userPrincipalName", &[b"ada@corp.example"]),
+        ("givenName", &[b"", b"Ada"]),
+        ("sn", &["Löwe".as_bytes()]),
+        ("cn", &["Ada Löwe".as_bytes()]),
+        ("departmentNumber", &[b"42"]),
+        ("department", &[b"Engines"]),
+    ];
+    let payload = chunk(None, attributes);
+    let user = mapped_user(&payload, Flavour::ActiveDirectory, Timestamp::UNIX_EPOCH, |user, _| {
+        (
+            user.user_name.unwrap().into_owned(),
+            user.given_name.unwrap().into_owned(),
+            user.display_name.unwrap().into_owned(),
+            user.email.unwrap().into_owned(),
+            user.attributes,
+        )
+    });
+    assert_eq!(user.0, "ada@corp.example");
+    assert_eq!((user.1.as_str(), user.2.as_str(), user.3.as_str()), ("Ada", "Ada Löwe", "ada@corp.example"));
+    assert_eq!(user.4, r#"{"department":"Engines"}"#);
+    let payload = chunk(Some("ada"), attributes);
+    let name =
+        mapped_user(&payload, Flavour::OpenLdap, Timestamp::UNIX_EPOCH, |user, _| user.user_name.unwrap().into_owned());
+    assert_eq!(name, "ada");
+}
+
+#[test]
+fn each_flavours_way_to_disable_an_account_is_seen() {
+    assert!(active(Flavour::ActiveDirectory, "userAccountControl", "512"));
+    assert!(!active(Flavour::ActiveDirectory, "userAccountControl", "514"));
+    assert!(!active(Flavour::ActiveDirectory, "useraccountcontrol", "-2147483134"), "a signed number");
+    assert!(!active(Flavour::Ds389, "nsAccountLock", "TRUE"));
+    assert!(active(Flavour::Ds389, "nsAccountLock", "false"));
+    assert!(!active(Flavour::OpenLdap, "pwdAccountLockedTime", "000001010000Z"));
+    assert!(active(Flavour::OpenLdap, "pwdAccountLockedTime", "20260101120000Z"), "a lock that ends by itself");
+    assert!(!active(Flavour::Generic, "shadowExpire", "1"));
+    assert!(active(Flavour::Generic, "shadowExpire", "-1"));
+    assert!(active(Flavour::Generic, "shadowExpire", "90000"));
+}
+
+#[test]
+fn values_that_are_no_text_are_base64() {
+    let payload =
+        chunk(None, &[("cn", &[b"a\"b\\\n", "ü".as_bytes()]), ("photo", &[&[0xff, 0xd8], b"a\0b"]), ("none", &[])]);
+    let json = json_of(&payload);
+    assert_eq!(json, r#"{"cn":["a\"b\\\n","ü"],"photo":[{"base64":"/9g="},{"base64":"YQBi"}],"none":[]}"#);
+    assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
+}
+
+#[test]
+fn a_group_without_a_name_is_shown_by_its_dn() {
+    let payload = chunk(None, &[("description", &[b"all"])]);
+    assert_eq!(mapped(&payload, |entry| group(entry).display_name.into_owned()), "uid=a,dc=x");
+    let payload = chunk(None, &[("cn", &[b"staff"]), ("displayName", &[b"Staff"])]);
+    assert_eq!(mapped(&payload, |entry| group(entry).display_name.into_owned()), "Staff");
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_the_values_the_json_is_valid(name in ".{0,8}", values in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20), 0..4)) {
+        let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+        let payload = chunk(None, &[(&name, &values)]);
+        let json = json_of(&payload);
+        let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+        proptest::prop_assert_eq!(parsed[&name].as_array().unwrap().len(), values.len());
+    }
+}
