@@ -6,13 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 /// Writes a value of an attribute: text as a string, all else as `{"base64":"…"}`. Gives the text back.
 pub(super) fn put_value<'v>(out: &mut String, value: &'v [u8]) -> Option<&'v str> {
     let text = text(value);
-    match text {
-        Some(text) => put_string(out, text),
-        None => {
-            out.push_str("{\"base64\":\"");
-            STANDARD.encode_string(value, out);
-            out.push_str("\"}");
-        }
+    if let Some(text) = text {
+        put_string(out, text);
+    } else {
+        out.push_str("{\"base64\":\"");
+        STANDARD.encode_string(value, out);
+        out.push_str("\"}");
     }
     text
 }

@@ -57,21 +57,14 @@ fn write_plain(value: &str, out: &mut String) {
     } else {
         out.push_str(value);
     }
-    lower(out, start);
-}
-
-/// Makes what was written from there on lower-case.
-fn lower(out: &mut String, start: usize) {
-    if let Some(written) = out.get_mut(start..) {
-        written.make_ascii_lowercase();
-    }
+    out[start..].make_ascii_lowercase();
 }
 
 /// An attribute type by its lower-case short name, also where it is written as an OID or by its long name.
 pub(super) fn write_attribute(attribute: &str, out: &mut String) {
     let start = out.len();
     out.push_str(attribute);
-    lower(out, start);
+    out[start..].make_ascii_lowercase();
     let short = match out.get(start..).unwrap_or_default() {
         "2.5.4.3" | "commonname" => "cn",
         "2.5.4.4" | "surname" => "sn",
