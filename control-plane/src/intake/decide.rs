@@ -18,7 +18,7 @@ use crate::identity::mapping::{self, MappedUser, Mapping};
 use crate::identity::membership;
 
 /// Set in the keys of groups, so that a user and a group of one external id are two.
-const GROUP_MARK: u128 = 1 << 127;
+pub const GROUP_MARK: u128 = 1 << 127;
 
 /// Where entries belong.
 #[derive(Clone, Copy, Debug)]

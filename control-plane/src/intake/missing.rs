@@ -2,7 +2,7 @@
 
 use postern_store::{AccountId, AccountKind, Directory, ExternalKey, JobId, OrganizationId, Staged, Store};
 
-use super::decide::recorded_key;
+use super::decide::{GROUP_MARK, recorded_key};
 
 /// Of those who would go missing, as many are shown.
 const SAMPLES: usize = 20;
@@ -85,7 +85,18 @@ pub async fn find(
     let entries = usize::try_from(staged.users + staged.groups).unwrap_or_default();
     let seen = seen(store, directory.organization, job, generation, entries).await?;
     let mut missing = Missing::default();
-    for kind in [AccountKind::User, AccountKind::Group] {
+    let groups = seen.len() - seen.partition_point(|key| key & GROUP_MARK == 0);
+    for (kind, came) in [(AccountKind::User, seen.len() - groups), (AccountKind::Group, groups)] {
+        // Each entry of the import has its account, and none of them is marked missing any more. So when there are no
+        // more accounts than entries, they are those very ones.
+        let present = store.count_present(directory.organization, directory.id, kind).await?;
+        if present == came as u64 {
+            match kind {
+                AccountKind::User => missing.users = present,
+                AccountKind::Group => missing.groups = present,
+            }
+            continue;
+        }
         let was_seen = |key: &ExternalKey| seen.binary_search(&recorded_key(kind, key)).is_ok();
         let unseen = store.unseen_accounts(directory.organization, directory.id, kind, was_seen).await?;
         match kind {

@@ -80,6 +80,21 @@ impl Store {
         Ok(self.database.row(query, |mut row| row.take::<i64>()).await?.is_some())
     }
 
+    /// How many accounts of the directory are not marked missing. Counted from indexes alone.
+    pub async fn count_present(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        kind: AccountKind,
+    ) -> Result<u64> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
+        let query = sql("SELECT (SELECT count(*) FROM accounts WHERE directory = $1 AND kind = $2) \
+             - (SELECT count(*) FROM accounts WHERE directory = $1 AND kind = $2 AND missing_since IS NOT NULL)")
+        .bind(seq)
+        .bind(kind.code());
+        Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
+    }
+
     /// The accounts of these keys that exist, in no certain order, as last committed; does not wait for writers.
     pub(crate) async fn known_accounts(
         &self,

@@ -161,6 +161,9 @@ async fn what_an_import_has_not_seen_is_found(database: TestDatabase) {
     assert_eq!(found, [people[5].1.id, people[77].1.id]);
     let none = store.unseen_accounts(org, directory, AccountKind::Group, |_| true).await.unwrap();
     assert_eq!((none.present, none.accounts.len()), (1, 0));
+    for (kind, present) in [(AccountKind::User, 119), (AccountKind::Group, 1)] {
+        assert_eq!(store.count_present(org, directory, kind).await.unwrap(), present);
+    }
 }
 
 async fn many_accounts_page_by_key(database: TestDatabase) {
