@@ -26,8 +26,8 @@ pub enum EngineError {
     /// A transaction was used after it had ended.
     #[error("the transaction is over since one of its statements failed")]
     Over,
-    /// A placeholder of a statement has no value.
-    #[error("a placeholder has no value")]
+    /// A placeholder of a statement has no value, or a value no placeholder.
+    #[error("the values of a statement are not those that it asks for")]
     Unbound,
 }
 

@@ -60,21 +60,21 @@ pub(crate) fn bulk(connection: &Connection, bulk: &Bulk) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Gives each placeholder its value: `$n` is the nth value, and those without a name take the cells as they come.
+/// Gives each placeholder its value, and each value its placeholder: `$n` is the nth value, and those without a name take the cells as they come.
 fn bind(
     prepared: &mut Prepared<'_>,
     values: &[Value],
     mut cell: impl FnMut(&mut Prepared<'_>, usize) -> Result<()>,
 ) -> Result<()> {
+    let mut named = Vec::with_capacity(values.len());
+    for (place, value) in values.iter().enumerate() {
+        let index = prepared.parameter_index(&format!("${}", place + 1))?.ok_or_else(unbound)?;
+        bind_value(prepared, index, value)?;
+        named.push(index);
+    }
     for index in 1..=prepared.parameter_count() {
-        let named = prepared.parameter_name(index).map(|name| name.trim_start_matches('$').parse::<usize>());
-        match named {
-            None => cell(prepared, index)?,
-            Some(number) => {
-                let place = number.ok().and_then(|number| number.checked_sub(1));
-                let value = place.and_then(|place| values.get(place)).ok_or_else(unbound)?;
-                bind_value(prepared, index, value)?;
-            }
+        if !named.contains(&index) {
+            cell(prepared, index)?;
         }
     }
     Ok(())
