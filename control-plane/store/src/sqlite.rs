@@ -28,9 +28,11 @@ const READERS: u32 = 4;
 const STATEMENTS: usize = 250;
 
 /// What a connection that writes is told first. Pages are large: the tables of an import have many indexes, and fewer,
-/// fuller pages of them are written.
+/// fuller pages of them are written. So is the cache (48 MB), and the log may hold 64 MB before it is copied into the
+/// file: a transaction of a large import changes nearly every page of some indexes, and the next one changes them again.
 const WRITING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -32768";
+     PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
+     PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -49152";
 /// The same for one that reads.
 const READING: &str = "PRAGMA query_only = ON; PRAGMA temp_store = memory; PRAGMA cache_size = -4096";
 
