@@ -1,6 +1,7 @@
 //! The recorded chunks of an import: which entries were seen, how many, and their digest.
 
 use crate::Store;
+use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{JobId, OrganizationId};
 use crate::imports::Intake;
@@ -11,23 +12,28 @@ impl Intake {
     /// Records chunks in the same transaction in which their entries are written. A chunk that is recorded already
     /// stays as it is.
     pub async fn record_chunks(&mut self, job: JobId, generation: u32, chunks: Vec<StagedChunk>) -> Result<()> {
-        for chunk in chunks {
-            let insert = sql("INSERT INTO staged_chunks (organization_id, job_id, generation, sequence, users, \
-                 groups, created, changed, returned, digest, keys) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING")
-            .bind(self.organization)
-            .bind(job)
-            .bind(generation)
-            .bind(signed(chunk.sequence))
-            .bind(signed(chunk.users))
-            .bind(signed(chunk.groups))
-            .bind(signed(chunk.created))
-            .bind(signed(chunk.changed))
-            .bind(signed(chunk.returned))
-            .bind(chunk.digest)
-            .bind(chunk.keys);
-            self.tx.execute(insert).await?;
-        }
+        // Without a WHERE, SQLite would take ON for the condition of a join.
+        let insert = Bulk::new(
+            "WITH v(sequence, users, groups, created, changed, returned, digest, keys) AS ({rows}) \
+             INSERT INTO staged_chunks (organization_id, job_id, generation, sequence, users, groups, created, \
+             changed, returned, digest, keys) SELECT :1, :2, :3, v.sequence, v.users, v.groups, v.created, v.changed, \
+             v.returned, v.digest, v.keys FROM v WHERE TRUE ON CONFLICT DO NOTHING",
+        );
+        let column =
+            |count: fn(&StagedChunk) -> u64| Cells::Ints(chunks.iter().map(|chunk| signed(count(chunk))).collect());
+        let insert = insert
+            .column(column(|chunk| chunk.sequence))
+            .column(column(|chunk| chunk.users))
+            .column(column(|chunk| chunk.groups))
+            .column(column(|chunk| chunk.created))
+            .column(column(|chunk| chunk.changed))
+            .column(column(|chunk| chunk.returned))
+            .column(Cells::Blobs(chunks.iter().map(|chunk| chunk.digest.to_vec()).collect()))
+            .column(Cells::Blobs(chunks.into_iter().map(|chunk| chunk.keys).collect()))
+            .shared(self.organization)
+            .shared(job)
+            .shared(generation);
+        self.tx.bulk(insert).await?;
         Ok(())
     }
 }

@@ -134,6 +134,8 @@ CREATE TABLE staged_chunks (
     keys BYTEA NOT NULL,
     PRIMARY KEY (job_id, generation, sequence)
 );
+-- Keys are as good as random: trying to compress them took longer than writing them.
+ALTER TABLE staged_chunks ALTER COLUMN keys SET STORAGE EXTERNAL;
 
 -- The tables of an import have no foreign keys: checking them took more than half of PostgreSQL's time. Each transaction
 -- looks its directory and organization up, which are never removed, and each group before its members are written.
