@@ -76,7 +76,7 @@ impl Store {
     /// Whether the directory has any account.
     pub async fn has_accounts(&self, organization: OrganizationId, directory: DirectoryId) -> Result<bool> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(false) };
-        let query = sql("SELECT seq FROM accounts WHERE directory = $1 LIMIT 1").bind(seq);
+        let query = sql("SELECT kind FROM accounts WHERE directory = $1 LIMIT 1").bind(seq);
         Ok(self.database.row(query, |mut row| row.take::<i64>()).await?.is_some())
     }
 

@@ -4,6 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use uuid::Uuid;
+
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::GroupId;
@@ -80,29 +82,29 @@ impl Intake {
         let update = sql("UPDATE directories SET member_form = $1 WHERE seq = $2");
         self.tx.execute(update.bind(form.as_str()).bind(self.directory)).await?;
         self.form = form;
-        let mut after = i64::MIN;
+        let mut after = Uuid::nil();
         loop {
-            let query = sql("SELECT seq, kind, dn, unique_value FROM accounts \
-                 WHERE directory = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+            let query = sql("SELECT id, kind, dn, unique_value FROM accounts \
+                 WHERE directory = $1 AND id > $2 ORDER BY id LIMIT $3")
             .bind(self.directory)
             .bind(after)
             .bind(REHASH_ROWS);
-            let rows: Vec<(i64, Option<Vec<u8>>)> = self
+            let rows: Vec<(Uuid, Option<Vec<u8>>)> = self
                 .tx
                 .rows(query, |mut row| {
-                    let (seq, kind) = (row.take()?, AccountKind::from_code(row.take()?)?);
+                    let (id, kind) = (row.take()?, AccountKind::from_code(row.take()?)?);
                     let (dn, unique): (String, Option<String>) = (row.take()?, row.take()?);
-                    Ok((seq, member_hash(form, kind, &dn_key(&dn), unique.as_deref()).map(Vec::from)))
+                    Ok((id, member_hash(form, kind, &dn_key(&dn), unique.as_deref()).map(Vec::from)))
                 })
                 .await?;
             let Some((last, _)) = rows.last() else { return Ok(()) };
             after = *last;
-            let (seqs, hashes) = rows.into_iter().unzip();
+            let (ids, hashes) = rows.into_iter().unzip();
             let update = Bulk::new(
-                "WITH v(seq, member_hash) AS ({rows}) {update} accounts SET member_hash = v.member_hash FROM v \
-                 WHERE accounts.seq = v.seq",
+                "WITH v(id, member_hash) AS ({rows}) {update} accounts SET member_hash = v.member_hash FROM v \
+                 WHERE accounts.id = v.id",
             );
-            self.tx.bulk(update.column(Cells::Ints(seqs)).column(Cells::MaybeBlobs(hashes))).await?;
+            self.tx.bulk(update.column(Cells::Uuids(ids)).column(Cells::MaybeBlobs(hashes))).await?;
         }
     }
 
