@@ -41,16 +41,19 @@ pub struct AgentProgress {
     pub phase: Option<String>,
 }
 
-/// The directories of a Hello; those without a usable name are left out.
-pub fn served(directories: Vec<v1::ServedDirectory>) -> Vec<Served> {
-    let mut served: Vec<Served> = directories
+/// The directories that an agent announces, and beside them the names that are none.
+pub fn served(directories: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<String>) {
+    let (usable, others): (Vec<_>, Vec<_>) =
+        directories.into_iter().partition(|directory| is_directory_name(&directory.name));
+    let mut served: Vec<Served> = usable
         .into_iter()
-        .filter(|directory| is_directory_name(&directory.name))
         .map(|directory| Served { flavour: flavour(directory.flavour()), name: directory.name })
         .collect();
     served.sort_by(|one, other| one.name.cmp(&other.name));
     served.dedup_by(|later, earlier| later.name == earlier.name);
-    served
+    let mut nameless: Vec<String> = others.iter().filter_map(|other| optional_text(&other.name)).collect();
+    nameless.truncate(MAX_ROWS);
+    (served, nameless)
 }
 
 /// Lower-case letters, digits, `-` and `_`, as gateway.proto demands.
@@ -234,10 +237,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_without_a_usable_name_are_left_out_and_none_comes_twice() {
+    fn directories_without_a_usable_name_are_told_apart_and_none_comes_twice() {
         let directory = |name: &str| v1::ServedDirectory { name: name.into(), flavour: 3 };
         let names = ["lab", "corp", "", "Corp", "a b", "corp"];
-        let served = served(names.into_iter().map(directory).collect());
+        let (served, nameless) = served(names.into_iter().map(directory).collect());
+        assert_eq!(nameless, ["Corp", "a b"]);
         assert_eq!(served.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["corp", "lab"]);
         assert_eq!(served[0].flavour, Flavour::OpenLdap);
     }

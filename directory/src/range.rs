@@ -27,13 +27,16 @@ pub(crate) struct Ranged<'a> {
     pub(crate) next: Option<u64>,
 }
 
-/// Reads `member;range=0-1499` or `member;range=1500-*`; `None` where there is no range option.
-pub(crate) fn parse(description: &str) -> Option<Ranged<'_>> {
+/// The description without its range option; `None` where there is none. The option itself may be nonsense.
+pub(crate) fn base(description: &str) -> Option<&str> {
     let (base, option) = description.rsplit_once(';')?;
-    if !option.get(..6)?.eq_ignore_ascii_case("range=") {
-        return None;
-    }
-    let (start, end) = option.get(6..)?.split_once('-')?;
+    option.get(..6)?.eq_ignore_ascii_case("range=").then_some(base)
+}
+
+/// Reads `member;range=0-1499` or `member;range=1500-*`; `None` where there is no such option.
+pub(crate) fn parse(description: &str) -> Option<Ranged<'_>> {
+    let base = base(description)?;
+    let (start, end) = description.get(base.len() + 1 + "range=".len()..)?.split_once('-')?;
     let start: u64 = start.parse().ok()?;
     if end == "*" {
         return Some(Ranged { base, start, next: None });

@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::entry::{Attribute, Entry, EntryError};
 use crate::error::Error;
 use crate::flavour::{Flavour, external_id};
-use crate::range;
+use crate::range::{self, Ranged};
 
 /// An entry as the agent sends it on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -188,12 +188,18 @@ impl Selection {
         let mut hint = 0;
         while let Some(attribute) = entry.next_attribute()? {
             let description = attribute.description();
-            let ranged = range::parse(description);
-            let base = ranged.map_or(description, |ranged| ranged.base);
+            let ranged = range::base(description);
+            let base = ranged.unwrap_or(description);
             // `;binary` asks for an encoding (RFC 4522) and names no other attribute; other options do.
             let found = self.find(base, &mut hint);
             let Some(role) = found.or_else(|| self.find(base.strip_suffix(";binary")?, &mut hint)) else { continue };
-            take(role, attribute, ranged.and_then(|ranged| ranged.next), slots, taken)?;
+            let next = match ranged.map(|_| range::parse(description)) {
+                None => None,
+                Some(Some(Ranged { start: 0, next, .. })) => next,
+                // Passed over, it would cost a group its members in an import that calls itself complete.
+                Some(_) => return Err(Malformed("a range of values that cannot be read or leaves the first ones out")),
+            };
+            take(role, attribute, next, slots, taken)?;
         }
         Ok(())
     }

@@ -73,8 +73,8 @@ async fn only_the_directories_that_the_token_names_are_announced() {
     let refused = &welcome.refused_directories;
     assert_eq!(refused.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["corp"]);
     assert!(refused[0].reason.contains("--directory corp"), "{refused:?}");
-    // After a reload it is told again, and that nothing is refused any more once; then no more.
-    for (names, refused) in [(vec!["hq", "lab"], vec!["hq"]), (vec!["lab"], vec![])] {
+    // After a reload it is told again, as is what is no name, and that nothing is refused any more once; then no more.
+    for (names, refused) in [(vec!["hq", "lab", "Main Office"], vec!["Main Office", "hq"]), (vec!["lab"], vec![])] {
         session.send(changed(&names)).await;
         let Some(FromControl::DirectoriesRefused(told)) = soon(session.next()).await else { panic!("not told") };
         assert_eq!(told.directories.into_iter().map(|one| one.name).collect::<Vec<_>>(), refused);

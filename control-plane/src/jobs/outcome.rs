@@ -181,8 +181,12 @@ pub fn after_failure(failure: &Failure, failures: u32, left: Duration, cancel_re
     Next::Retry { after, message: format!("Attempt {} of {ATTEMPTS} failed: {}", failures + 1, failure.message) }
 }
 
-/// A connection test is as good as its checks.
+/// A connection test is as good as its checks, and none is no test.
 pub fn after_checks(checks: &[Check]) -> Next {
+    if checks.is_empty() {
+        let cure = "Look into the agent's log, and update the agent.";
+        return Next::Fail(Failure::new("check_failed", "The agent made no check.", cure).to_json());
+    }
     let Some(failed) = checks.iter().find(|check| check.state == CheckState::Failed) else {
         return Next::Succeed(json!({ "checks": checks }));
     };
@@ -236,5 +240,6 @@ mod tests {
         assert!(matches!(after_checks(&[check(CheckState::Passed), check(CheckState::Warned)]), Next::Succeed(_)));
         let Next::Fail(error) = after_checks(&[check(CheckState::Passed), check(CheckState::Failed)]) else { panic!() };
         assert_eq!(error["checks"].as_array().unwrap().len(), 2);
+        assert!(matches!(after_checks(&[]), Next::Fail(error) if error["code"] == "check_failed"));
     }
 }

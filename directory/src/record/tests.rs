@@ -94,6 +94,19 @@ fn members_of_active_directory_are_asked_for_in_ranges() {
 }
 
 #[test]
+fn a_first_part_that_is_none_makes_the_entry_unusable_instead_of_costing_it_members() {
+    let selection = Selection::new(Flavour::ActiveDirectory, "objectGUID", &[], None, Some("member"));
+    for part in ["member;range=0to1", "member;range=", "member;range=2-3", "member;range=2-*"] {
+        let message = message(b"cn=g", &[("objectGUID", &[&GUID]), (part, &[b"cn=a", b"cn=b"])]);
+        let unusable = select(&selection, &message).expect_err(part);
+        assert!(unusable.reason.contains("range of values"), "{part}: {unusable:?}");
+    }
+    // Nobody asked for that one.
+    let message = message(b"cn=g", &[("objectGUID", &[&GUID]), ("other;range=x", &[b"cn=a"])]);
+    select(&selection, &message).expect("usable");
+}
+
+#[test]
 fn the_bit_string_of_a_unique_member_is_no_part_of_its_dn() {
     let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &[], None, Some("uniqueMember"));
     let values: &[&[u8]] = &[b"cn=a#'0101'B", b"cn=b", b"cn=#'x'B", b"cn=c#''B"];

@@ -68,7 +68,7 @@ pub(super) async fn directories_changed(
     let Some(agent) = agent.filter(|agent| agent.revoked_at.is_none()) else {
         return Err(Status::permission_denied("this agent was revoked"));
     };
-    let (served, refused) = allowed(&agent, wire::served(changed.directories));
+    let (served, refused) = allowed(&agent, changed.directories);
     let directories = write(seat, &agent, &served).await?;
     seat.gateway.0.reach.serve(&seat.route, &seat.directories, &directories);
     seat.directories = directories;
@@ -91,7 +91,7 @@ async fn announce(
         let recorded = parts.store.record_hello(agent.id, version.as_deref(), os.as_deref(), parts.clock.now()).await;
         recorded.map_err(|error| unavailable(&error))?;
     }
-    let (served, refused) = allowed(agent, wire::served(hello.directories.clone()));
+    let (served, refused) = allowed(agent, hello.directories.clone());
     let says = |known: &ServedDirectory, one: &Served| {
         known.name == one.name && (known.flavour == one.flavour || one.flavour == Flavour::Unknown)
     };
@@ -113,8 +113,13 @@ async fn write(seat: &Seat, agent: &Agent, served: &[Served]) -> Result<Vec<Dire
 }
 
 /// Only the directories that the enrollment token allowed, if it named some, and the others with what to do.
-fn allowed(agent: &Agent, announced: Vec<Served>) -> (Vec<Served>, Vec<v1::RefusedDirectory>) {
-    let (mut served, mut refused) = (Vec::new(), Vec::new());
+fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<v1::RefusedDirectory>) {
+    const NO_NAME: &str = "a directory's name is of lower-case letters, digits, - and _; rename it in the agent's \
+         configuration";
+    let (announced, nameless) = wire::served(announced);
+    let mut refused: Vec<v1::RefusedDirectory> =
+        nameless.into_iter().map(|name| v1::RefusedDirectory { name, reason: NO_NAME.to_owned() }).collect();
+    let mut served = Vec::new();
     for one in announced {
         let named = agent.allowed_directories.is_empty() || agent.allowed_directories.contains(&one.name);
         let reason = match named {
