@@ -34,7 +34,7 @@ const WRITING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAG
      PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
      PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -49152";
 /// The same for one that reads.
-const READING: &str = "PRAGMA query_only = ON; PRAGMA temp_store = memory; PRAGMA cache_size = -4096";
+const READING: &str = "PRAGMA query_only = ON; PRAGMA temp_store = memory; PRAGMA cache_size = -2048";
 
 /// An open file.
 #[derive(Clone)]
