@@ -23,16 +23,21 @@ pub(crate) fn start(app: &Arc<App>) {
     supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(Arc::clone(&app)));
 }
 
-/// Writes once a minute who is connected, all in one transaction: a write for every heartbeat would be thousands.
+/// Writes once a minute who is connected, all in one transaction: a write for every heartbeat would be thousands. While
+/// no job runs, the memory that was used goes back.
 async fn seen(app: Arc<App>) {
     loop {
         app.clock.sleep(SEEN).await;
         let agents = app.registry.connected_agents();
-        if agents.is_empty() {
-            continue;
-        }
-        if let Err(error) = app.store.record_seen(&agents, app.clock.now()).await {
+        if !agents.is_empty()
+            && let Err(error) = app.store.record_seen(&agents, app.clock.now()).await
+        {
             tracing::warn!(error = chain(&error), "agents.seen_not_recorded");
+        }
+        if app.dispatcher.is_idle()
+            && let Err(error) = app.store.release_memory().await
+        {
+            tracing::warn!(error = chain(&error), "store.memory_not_released");
         }
     }
 }

@@ -214,6 +214,11 @@ impl Dispatcher {
         routes.get(place).cloned()
     }
 
+    /// Whether no job runs here.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.lock().is_empty()
+    }
+
     pub(crate) fn spawn_commit(self: &Arc<Self>, job: JobId, attempt: u32) {
         let this = Arc::clone(self);
         self.supervisor.spawn("intake.commit", OnCancel::Abort, async move {

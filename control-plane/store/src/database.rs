@@ -112,6 +112,14 @@ impl Database {
         Ok(changed)
     }
 
+    /// Gives back what an engine within this process keeps in memory only to be quick.
+    pub(crate) async fn release_memory(&self) -> Result<()> {
+        match self {
+            Self::Sqlite { file, .. } => file.release_memory().await,
+            Self::Postgres { .. } => Ok(()),
+        }
+    }
+
     /// Closes all connections, after which the file may be removed.
     pub(crate) async fn close(&self) {
         match self {
@@ -169,6 +177,23 @@ mod tests {
         // Once there is room, it goes on as if nothing had been.
         let insert = sql("INSERT INTO organizations (id, name, created_at) VALUES (randomblob(16), 'one', 0)");
         assert_eq!(database.execute(insert).await.unwrap(), 1);
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn memory_is_given_back_whoever_is_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
+        let insert =
+            || sql("INSERT INTO organizations (id, name, created_at) VALUES (randomblob(16), hex(randomblob(9)), 0)");
+        let count = || sql("SELECT count(*) FROM organizations");
+        let mut tx = database.begin().await.unwrap();
+        tx.execute(insert()).await.unwrap();
+        database.release_memory().await.unwrap();
+        tx.commit().await.unwrap();
+        database.release_memory().await.unwrap();
+        assert_eq!(database.execute(insert()).await.unwrap(), 1);
+        assert_eq!(database.row(count(), |mut row| row.take::<i64>()).await.unwrap(), Some(2));
         database.close().await;
     }
 

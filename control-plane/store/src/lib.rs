@@ -86,6 +86,11 @@ impl Store {
         self.database.backend()
     }
 
+    /// Gives back the memory that is kept only to be quick. For a time of rest: what is needed again is read again.
+    pub async fn release_memory(&self) -> Result<()> {
+        self.database.release_memory().await
+    }
+
     /// Closes all connections; later calls fail.
     pub async fn close(&self) {
         self.database.close().await;

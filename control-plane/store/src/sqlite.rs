@@ -112,6 +112,20 @@ impl File {
         .await
     }
 
+    /// Gives back what connections that are free keep of the file in memory; they read it anew when they need it.
+    pub(crate) async fn release_memory(&self) -> Result<()> {
+        const RELEASE: &str = "PRAGMA shrink_memory";
+        let (turn, readers) = (Arc::clone(&self.writer).try_lock_owned(), Arc::clone(&self.readers));
+        blocking(move || {
+            if let Some(writer) = turn.as_ref().ok().and_then(|turn| turn.as_ref()) {
+                writer.execute_batch(RELEASE)?;
+            }
+            let readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(readers.iter().try_for_each(|reader| reader.execute_batch(RELEASE))?)
+        })
+        .await
+    }
+
     /// Closes all connections, after which the file may be removed. Later calls fail or, if they write, open it anew.
     pub(crate) async fn close(&self) {
         let reading = self.reading.acquire_many(READERS).await;
