@@ -58,6 +58,12 @@ pub(crate) fn tidings(tidings: &Tidings) -> AgentFrame {
     })
 }
 
+/// The outcome of a command that was not even held.
+pub(crate) fn not_taken(command_id: String, generation: u32, failure: &Failure) -> AgentFrame {
+    let result = Some(outcome::Result::Error(error(failure)));
+    frame(Up::Outcome(v1::Outcome { command_id, generation, elapsed_ms: 0, result }))
+}
+
 fn frame(kind: Up) -> AgentFrame {
     AgentFrame { kind: Some(kind) }
 }
@@ -92,7 +98,7 @@ pub(crate) fn command_id(text: &str) -> Option<CommandId> {
     text.parse().ok().map(CommandId)
 }
 
-/// A command as it was asked; nothing where its id is no UUID, for then it cannot even be answered.
+/// A command as it was asked; nothing where its id is no UUID.
 pub(crate) fn request(command: v1::Command) -> Option<Request> {
     let kind = match command.kind {
         Some(command::Kind::Import(import)) => Kind::Import { chunk_entries: chunk_entries(import.chunk_entries) },

@@ -217,4 +217,30 @@ mod tests {
         let [one, other] = [0, 1].map(|_| reader.next_entry().unwrap().unwrap());
         assert_eq!((one.hash, read(&one)), (usual, read(&other)));
     }
+
+    /// Written down once and for all: agents and control planes of other releases, and the hashes of every account that
+    /// is stored, depend on each byte.
+    #[test]
+    fn a_chunk_and_its_hashes_are_those_of_every_release() {
+        let mut writer = ChunkWriter::new(MemberForm::Dn);
+        let mut user = writer.entry(Kind::User, "id-1", "uid=a,dc=x", Some("a"));
+        user.attribute("cn", [b"A".as_slice(), "\u{dc}".as_bytes()]);
+        let user = user.finish();
+        let mut group = writer.entry(Kind::Group, "id-2", "cn=g,dc=x", None);
+        group.attribute("cn", [b"g".as_slice()]);
+        group.member(b"uid=a,dc=x");
+        group.member(b"uid=b,dc=x");
+        let group = group.finish();
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        let digest = writer.digest().to_bytes();
+        insta::assert_snapshot!(
+            [hex(&user), hex(&group), hex(&digest), hex(&writer.finish())].join("\n"),
+            @"
+        7be5b04ad6b993d46287e3c55aa51de54788401fb1ae969a4278dce0301d3816
+        b4d21c85c98df550daf4aeed9b055fd5b38b75a15830bcafe33a806228911a17
+        2fb8cdcf9f4789253c7c92b3f6aa7cbafa13b6c009df524a25b35c4359ae522d
+        01000102636e021500040a020100020102000104090001000101020a0a69642d317569643d612c64633d786141c39c69642d32636e3d672c64633d78677569643d612c64633d787569643d622c64633d78
+        "
+        );
+    }
 }

@@ -115,6 +115,15 @@ mod tests {
         }
     }
 
+    /// Tokens are copied into runbooks and images, and outlive a release.
+    #[test]
+    fn a_token_is_written_as_in_every_release() {
+        insta::assert_snapshot!(
+            token().to_string(),
+            @"postern1.eyJhIjoiZ3cuZXhhbXBsZTo4NDQzIiwicCI6IkJ3Y0hCd2NIQndjSEJ3Y0hCd2NIQndjSEJ3Y0hCd2NIQndjSEJ3Y0hCd2MiLCJzIjoiczNjcmV0In0"
+        );
+    }
+
     #[test]
     fn debug_hides_the_secret() {
         assert!(!format!("{:?}", token()).contains("s3cret"));

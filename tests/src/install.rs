@@ -94,13 +94,16 @@ fn lock() -> Result<File> {
     Ok(file)
 }
 
-/// As root: a policy-rc.d where there is none keeps the packages from starting servers of their own.
+/// As root: a policy-rc.d where there is none keeps the packages from starting servers of their own. Whoever is killed
+/// meanwhile leaves it behind; it is known by its mark, and the next one takes it away.
 const SCRIPT: &str = r#"
 export DEBIAN_FRONTEND=noninteractive
 policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
+mark='# Made by the tests of Postern while they install packages; may be removed.'
+if [ ! -e "$policy" ] || grep -qxF "$mark" "$policy"; then
     trap 'rm -f "$policy"' EXIT
-    printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod 755 "$policy"
+    trap 'exit 130' HUP INT TERM
+    printf '#!/bin/sh\n%s\nexit 101\n' "$mark" > "$policy" && chmod 755 "$policy"
 fi
 apt-get install -y -q --no-install-recommends "$@" ||
     { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; }

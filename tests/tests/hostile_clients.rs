@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use postern_proto::v1::Hello;
+use anyhow::{Context as _, Result, bail, ensure};
 use postern_proto::v1::agent_frame::Kind as Up;
+use postern_proto::v1::control_frame::Kind as Down;
+use postern_proto::v1::{Heartbeat, Hello, Progress};
 use postern_tests::in_process_agent::{Circumstances, enroll};
 use postern_tests::raw_agent::RawAgent;
 use postern_tests::seeded::Seeded;
@@ -101,10 +102,16 @@ fn an_oversized_frame_ends_the_session_and_no_other() -> Result<()> {
         let site = Site::start(stage, 50).await?;
         let identity = enroll(&site.api.enrollment_token().await?, &Circumstances::default()).await?;
         let mut hostile = RawAgent::connect(identity, "hostile").await?;
-        let oversized = Hello { agent_version: "x".repeat(5 << 20), ..Hello::default() };
-        hostile.say(Up::Hello(oversized)).await?;
-        let over = tokio::time::timeout(PATIENCE, async { while hostile.next().await.is_ok() {} }).await;
-        ensure!(over.is_ok(), "the session went on");
+        let progress = |bytes: usize| Up::Progress(Progress { phase: "x".repeat(bytes), ..Progress::default() });
+        // Large, and within the limit: the session goes on.
+        hostile.say(progress(3 << 20)).await?;
+        hostile.say(Up::Heartbeat(Heartbeat { echo: true })).await?;
+        ensure!(matches!(hostile.next().await?, Down::Heartbeat(_)), "no answer after a large frame");
+        hostile.say(progress(5 << 20)).await?;
+        // Where the session went on, this would be answered.
+        hostile.say(Up::Heartbeat(Heartbeat { echo: true })).await.ok();
+        let Err(over) = hostile.next().await else { bail!("the session went on") };
+        ensure!(format!("{over:#}").contains("too large"), "ended for another reason: {over:#}");
         site.api.import(DIRECTORY).await?;
         site.compare().await
     })

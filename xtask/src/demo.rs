@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use postern_tests::Stage;
 use postern_tests::install::{self, Server};
-use postern_tests::people::Person;
+use postern_tests::people::{Person, Population};
 use postern_tests::site::DIRECTORY;
 use postern_tests::slapd::{Options, Slapd};
 
@@ -51,7 +51,7 @@ async fn demonstrate(arguments: &Arguments, options: postern_tests::control_plan
     let mut line = Line::start(&stage, &slapd, options).await?;
     println!("» importing");
     let began = Instant::now();
-    watch_import(&line)?;
+    watch_import(&line, arguments.users)?;
     let [control_plane_took, agent_took] = line.started_in;
     show(
         &line,
@@ -70,9 +70,12 @@ async fn demonstrate(arguments: &Arguments, options: postern_tests::control_plan
     line.stop().await
 }
 
-/// Starts an import and watches it, as an administrator would.
-fn watch_import(line: &Line) -> Result<()> {
-    let status = command(line).args(["jobs", "start", "import", "--directory", DIRECTORY, "--watch"]).status();
+/// Starts an import and watches it, as an administrator would who knows how many people there are.
+fn watch_import(line: &Line, users: u32) -> Result<()> {
+    let entries = (users + Population::of(users).groups()).to_string();
+    let mut import = command(line);
+    import.args(["jobs", "start", "import", "--directory", DIRECTORY, "--watch", "--expect", &entries]);
+    let status = import.status();
     let status = status.context("cannot start postern")?;
     ensure!(status.success(), "the import ended with {status}; see above");
     Ok(())

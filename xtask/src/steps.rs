@@ -37,13 +37,14 @@ pub(crate) fn built(profile: &str) -> PathBuf {
 
 /// Runs a command to its end; its failure is ours, and says what was run.
 pub(crate) fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
-    println!("» {title}");
+    // Standard output is for results: whoever asks for JSON wants nothing else there.
+    eprintln!("» {title}");
     let started = Instant::now();
     let status = command.status().with_context(|| format!("{title}: cannot start {}", shown(command)))?;
     if !status.success() {
         bail!("{title}: `{}` ended with {status}", shown(command));
     }
-    println!("  {title}: done in {:.1} s", started.elapsed().as_secs_f64());
+    eprintln!("  {title}: done in {:.1} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 

@@ -105,16 +105,17 @@ impl Commands {
     }
 
     /// Starts a command. One that is held already in this generation is not started twice; its outcome, if it has
-    /// one, is told again. A newer generation takes the place of an older one.
-    pub fn accept(&self, request: Request) {
+    /// one, is told again. A newer generation takes the place of an older one. What there is no room for is not held:
+    /// whoever asked is told so at once.
+    pub fn accept(&self, request: Request) -> Result<(), Failure> {
         let cancel = CancellationToken::new();
         let mut held = self.held();
         let full = held.len() >= MAX_HELD;
         let busy = held.values().filter(|it| matches!(it.stage, Stage::Running { .. })).count() >= MAX_RUNNING;
         match held.entry(request.key.id) {
             Entry::Vacant(_) if full => {
-                tracing::error!(command = %request.key.id, "command.dropped_too_many_held");
-                return;
+                tracing::error!(command = %request.key.id, "command.refused_too_many_held");
+                return Err(self.busy(&request));
             }
             Entry::Vacant(vacant) => {
                 vacant.insert(Held::running(&request, cancel.clone()));
@@ -122,17 +123,25 @@ impl Commands {
             Entry::Occupied(mut occupied) => {
                 if !occupied.get_mut().gives_way_to(request.key.generation) {
                     drop(held);
-                    return self.inner.changed.notify_one();
+                    self.inner.changed.notify_one();
+                    return Ok(());
                 }
                 occupied.insert(Held::running(&request, cancel.clone()));
             }
         }
         drop(held);
         if busy {
-            let failure = Failure::new(Code::Internal, "the agent is busy with too many commands").retryable();
-            return self.conclude(&request, Duration::ZERO, End::Failed(failure));
+            self.conclude(&request, Duration::ZERO, End::Failed(self.busy(&request)));
+        } else {
+            self.start(request, cancel);
         }
-        self.start(request, cancel);
+        Ok(())
+    }
+
+    /// Why a command is not started now. What would never be is told as such: another try would be in vain.
+    fn busy(&self, request: &Request) -> Failure {
+        let too_many = || Failure::new(Code::Internal, "the agent is busy with too many commands").retryable();
+        self.policy().load().permit(&request.kind).err().unwrap_or_else(too_many)
     }
 
     /// Stops a running command; its outcome says so.

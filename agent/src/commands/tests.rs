@@ -62,7 +62,7 @@ async fn outcome(commands: &Commands, session: u64) -> Arc<Outcome> {
 }
 
 async fn failure(commands: &Commands, request: Request) -> Failure {
-    commands.accept(request);
+    commands.accept(request).unwrap();
     outcome(commands, 1).await.result.clone().unwrap_err()
 }
 
@@ -70,7 +70,7 @@ async fn failure(commands: &Commands, request: Request) -> Failure {
 async fn an_outcome_is_told_once_a_session_until_it_is_acknowledged() {
     let commands = commands(Policy::default());
     let request = request("good", Kind::TestConnection);
-    commands.accept(request.clone());
+    commands.accept(request.clone()).unwrap();
     assert!(matches!(outcome(&commands, 1).await.result, Ok(Answer::TestConnection(_))));
     assert!(commands.tidings(1).is_empty(), "told already in this session");
     assert_eq!(commands.tidings(2).len(), 1, "told again in the next");
@@ -88,9 +88,9 @@ async fn an_outcome_is_told_once_a_session_until_it_is_acknowledged() {
 async fn a_command_asked_twice_runs_once_and_its_outcome_is_told_again() {
     let commands = commands(Policy::default());
     let request = request("good", lookup("user1"));
-    commands.accept(request.clone());
+    commands.accept(request.clone()).unwrap();
     let first = outcome(&commands, 1).await;
-    commands.accept(request);
+    commands.accept(request).unwrap();
     let second = outcome(&commands, 1).await;
     assert!(Arc::ptr_eq(&first, &second));
 }
@@ -99,12 +99,12 @@ async fn a_command_asked_twice_runs_once_and_its_outcome_is_told_again() {
 async fn a_newer_generation_takes_the_place_of_an_older_one() {
     let commands = commands(Policy::default());
     let older = request("hangs", IMPORT);
-    commands.accept(older.clone());
+    commands.accept(older.clone()).unwrap();
     let newer = Request { key: Key { generation: 2, ..older.key }, ..request("good", Kind::TestConnection) };
-    commands.accept(newer.clone());
+    commands.accept(newer.clone()).unwrap();
     let ended = outcome(&commands, 1).await;
     assert_eq!(ended.key, newer.key);
-    commands.accept(older);
+    commands.accept(older).unwrap();
     assert_eq!(commands.keys(), [newer.key], "an older generation is not started any more");
 }
 
@@ -119,7 +119,7 @@ async fn a_panic_is_the_failure_of_its_command() {
 async fn a_canceled_command_says_so() {
     let commands = commands(Policy::default());
     let request = request("hangs", IMPORT);
-    commands.accept(request.clone());
+    commands.accept(request.clone()).unwrap();
     commands.cancel(request.key.id);
     assert_eq!(outcome(&commands, 1).await.result.clone().unwrap_err().code, Code::Canceled);
 }
@@ -152,7 +152,7 @@ async fn the_policy_is_asked_first() {
 #[tokio::test]
 async fn handing_back_leaves_no_outcome() {
     let commands = commands(Policy::default());
-    commands.accept(request("hangs", IMPORT));
+    commands.accept(request("hangs", IMPORT)).unwrap();
     commands.hand_back();
     assert!(commands.is_idle());
     // The canceled task ends by itself, and tells nothing.
@@ -166,15 +166,26 @@ async fn handing_back_leaves_no_outcome() {
 #[tokio::test]
 async fn too_many_commands_at_once_are_refused_and_not_forgotten() {
     let commands = commands(Policy::default());
-    let numbered = |number: usize| {
-        let id = CommandId(Uuid::from_u128(number as u128));
-        Request { key: Key { id, generation: 1 }, ..request("hangs", IMPORT) }
-    };
-    (0..=MAX_RUNNING).for_each(|number| commands.accept(numbered(number)));
+    (0..=MAX_RUNNING).for_each(|number| commands.accept(numbered(number, IMPORT)).unwrap());
     let refused = outcome(&commands, 1).await;
-    assert_eq!(refused.key, numbered(MAX_RUNNING).key);
+    assert_eq!(refused.key, numbered(MAX_RUNNING, IMPORT).key);
     assert!(refused.result.as_ref().unwrap_err().retryable);
-    assert_eq!(commands.keys().len(), MAX_RUNNING + 1);
+    commands.accept(numbered(MAX_HELD, Kind::Unknown)).unwrap();
+    assert_eq!(outcome(&commands, 1).await.result.as_ref().unwrap_err().code, Code::Unsupported);
+    assert_eq!(commands.keys().len(), MAX_RUNNING + 2);
+
+    // What cannot even be held is refused all the same.
+    (0..MAX_HELD).for_each(|number| drop(commands.accept(numbered(number, IMPORT))));
+    assert_eq!(commands.keys().len(), MAX_HELD);
+    let refused = |kind: Kind| commands.accept(numbered(MAX_HELD + 1, kind)).unwrap_err();
+    assert!(refused(IMPORT).retryable);
+    assert_eq!(refused(Kind::Unknown).code, Code::Unsupported);
+    assert_eq!(commands.keys().len(), MAX_HELD);
+}
+
+fn numbered(number: usize, kind: Kind) -> Request {
+    let id = CommandId(Uuid::from_u128(number as u128));
+    Request { key: Key { id, generation: 1 }, ..request("hangs", kind) }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_proto::v1::control_frame::Kind as Down;
 use postern_proto::v1::gateway_client::GatewayClient;
-use postern_proto::v1::{AgentFrame, ControlFrame, Welcome};
+use postern_proto::v1::{AgentFrame, Command, ControlFrame, Welcome};
 use postern_proto::{MAX_FRAME_BYTES, PROTOCOL_MAX, PROTOCOL_MIN};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt as _;
@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::run::{Session, Welcomed};
-use crate::commands::outcome::Key;
+use crate::commands::outcome::{Code, Failure, Key};
 use crate::link::{Connection, dial, http2};
 use crate::served::Flavour;
 use crate::wire;
@@ -254,13 +254,7 @@ enum Handled {
 
 fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handled {
     match frame.kind {
-        Some(Down::Command(command)) if take_commands => {
-            if let Some(request) = wire::request(command) {
-                session.commands.accept(request);
-            } else {
-                tracing::error!("session.command_without_id");
-            }
-        }
+        Some(Down::Command(command)) if take_commands => return take(session, command),
         Some(Down::Command(command)) => tracing::info!(command = command.command_id, "session.command_not_taken"),
         Some(Down::Cancel(cancel)) => {
             if let Some(id) = wire::command_id(&cancel.command_id) {
@@ -284,6 +278,19 @@ fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handle
         }
     }
     Handled::Done
+}
+
+/// Starts a command, or answers at once why not: none is dropped in silence.
+fn take(session: &Session, command: Command) -> Handled {
+    let (command_id, generation) = (command.command_id.clone(), command.generation);
+    let taken = match wire::request(command) {
+        Some(request) => session.commands.accept(request),
+        None => Err(Failure::new(Code::Invalid, "the id of a command must be a UUID")),
+    };
+    match taken {
+        Ok(()) => Handled::Done,
+        Err(failure) => Handled::Answer(wire::not_taken(command_id, generation, &failure)),
+    }
 }
 
 /// Sends the first frame in line as soon as there is room. Canceled in between, it has sent nothing.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     /// Whether every call is refused.
     pub(crate) revoked: AtomicBool,
     pub(crate) heartbeat_ms: Mutex<u32>,
+    /// The version that is chosen, whatever the agent speaks.
+    pub(crate) protocol_version: AtomicU32,
     pub(crate) clock: SharedClock,
     sessions: mpsc::UnboundedSender<Session>,
 }
@@ -105,6 +107,7 @@ impl FakeGateway {
             life: Mutex::new(WEEK),
             revoked: AtomicBool::new(false),
             heartbeat_ms: Mutex::new(0),
+            protocol_version: AtomicU32::new(1),
             clock,
             sessions: to_test,
         });
@@ -254,7 +257,7 @@ impl Gateway for Service {
         let (down, answers) = mpsc::channel(64);
         let welcome = Welcome {
             refused_directories: Vec::new(),
-            protocol_version: 1,
+            protocol_version: self.0.protocol_version.load(Ordering::Relaxed),
             session_id: Uuid::now_v7().to_string(),
             heartbeat_interval_ms: *self.0.heartbeat_ms.lock().unwrap(),
             clock_unix_ms: self.0.clock.now().as_millisecond(),

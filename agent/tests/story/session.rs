@@ -1,6 +1,7 @@
 //! Coming, going and coming back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use postern_agent::identity::IdentitySource;
@@ -9,7 +10,7 @@ use postern_agent::served::scripted::{ScriptedDirectory, Step};
 use postern_agent::session::run::SessionOptions;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::control_frame::Kind as Down;
-use postern_proto::v1::{Drain, ErrorCode, Flavour, Import, TestConnection, command, outcome};
+use postern_proto::v1::{Command, ControlFrame, Drain, ErrorCode, Flavour, Import, TestConnection, command, outcome};
 use postern_runtime::clock::ManualClock;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,48 @@ async fn an_unknown_command_is_answered_and_never_dropped() {
     let outcome = session.outcome().await;
     let Some(outcome::Result::Error(error)) = outcome.result else { panic!("{outcome:?}") };
     assert_eq!(error.code(), ErrorCode::Unsupported);
+}
+
+#[tokio::test]
+async fn a_command_whose_id_cannot_be_read_is_answered_all_the_same() {
+    let (mut gateway, running) = connected().await;
+    let mut session = gateway.session().await;
+    let test = Some(command::Kind::TestConnection(TestConnection {}));
+    let directory = "corp".to_owned();
+    session
+        .send(Down::Command(Command { command_id: "7".into(), generation: 2, directory, timeout_ms: 0, kind: test }))
+        .await;
+    let outcome = session.outcome().await;
+    assert_eq!((outcome.command_id.as_str(), outcome.generation), ("7", 2));
+    let Some(outcome::Result::Error(error)) = outcome.result else { panic!("{outcome:?}") };
+    assert_eq!(error.code(), ErrorCode::Invalid);
+    assert!(running.agent.status().commands.is_empty(), "held");
+}
+
+#[tokio::test]
+async fn a_frame_of_a_kind_that_only_a_newer_control_plane_knows_is_passed_over() {
+    let (mut gateway, _running) = connected().await;
+    let mut session = gateway.session().await;
+    for _ in 0..3 {
+        session.down.send(Ok(ControlFrame { kind: None })).await.unwrap();
+    }
+    let id = session.command(1, 1, Some(command::Kind::TestConnection(TestConnection {}))).await;
+    assert_eq!(session.outcome().await.command_id, id);
+    assert!(!gateway.has_session(), "the session was given up");
+}
+
+#[tokio::test]
+async fn a_version_that_this_agent_does_not_speak_is_no_session() {
+    let mut gateway = FakeGateway::start().await;
+    gateway.shared.protocol_version.store(2, Ordering::Relaxed);
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let running = start(identity, corp());
+    let mut session = gateway.session().await;
+    session.ended().await;
+    until(|| running.agent.status().session.last_error.is_some()).await;
+    let status = running.agent.status().session;
+    assert!(status.last_error.unwrap().error.contains("protocol version 2"));
+    assert_ne!(status.state, "connected");
 }
 
 #[tokio::test]

@@ -163,8 +163,14 @@ impl Session {
             Event::TooLate if matches!(self.phase, Phase::Greeting(_)) => {
                 Err(Status::failed_precondition("the session did not begin with a Hello"))
             }
-            // The farewell is over, or the agent closed in good order, or the line broke: it comes back by itself.
-            Event::TooLate | Event::Frame(Ok(None) | Err(_)) => {
+            // The line broke, and nobody hears this; or a frame cannot be read, and the agent hears why.
+            Event::Frame(Err(status)) => {
+                let (agent, reason) = (self.seat.route.agent(), status.message());
+                tracing::info!(%agent, session = %self.seat.route.session(), reason, "gateway.session_broken");
+                Err(status)
+            }
+            // The farewell is over, or the agent closed in good order: it comes back by itself.
+            Event::TooLate | Event::Frame(Ok(None)) => {
                 self.phase = Phase::Closed;
                 Ok(())
             }

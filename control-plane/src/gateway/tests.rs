@@ -2,6 +2,7 @@
 
 mod agent;
 mod imports;
+mod limits;
 
 use std::future::poll_fn;
 use std::time::Duration;

@@ -67,7 +67,13 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum Start {
     /// Read all users and groups of a directory
-    Import(Common),
+    Import {
+        /// How many users and groups are expected, for the progress bar [default: as many as the last import read]
+        #[arg(long, value_name = "ENTRIES", requires = "watch")]
+        expect: Option<u64>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Let the agent diagnose a directory: reaching it, binding, reading, paging
     TestConnection(Common),
     /// Read one user by its unique attribute, with all configured attributes and its groups
@@ -105,7 +111,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             screen.list(&jobs, &["id", "kind", "directory", "state", "created", "entries", "note"], row)
         }
         Command::Show { id } => report::show(&client.get(&format!("jobs/{id}"), &[]).await?, screen),
-        Command::Watch { id } => watch_to_end(client, id, screen).await,
+        Command::Watch { id } => watch_to_end(client, id, None, screen).await,
         Command::Cancel { id } => decide(client, id, "cancel", screen).await,
         Command::Approve { id } => decide(client, id, "approve", screen).await,
         Command::Reject { id } => decide(client, id, "reject", screen).await,
@@ -113,8 +119,12 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 }
 
 async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let mut expected = None;
     let (kind, unique_value, common) = match start {
-        Start::Import(common) => (Kind::Import, None, common),
+        Start::Import { expect, common } => {
+            expected = expect;
+            (Kind::Import, None, common)
+        }
         Start::TestConnection(common) => (Kind::TestConnection, None, common),
         Start::LookupUser { user, common } => (Kind::LookupUser, Some(user), common),
     };
@@ -127,7 +137,7 @@ async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result
     };
     let job: JobView = client.post("jobs", &request).await?;
     if common.watch {
-        return watch_to_end(client, job.id, screen).await;
+        return watch_to_end(client, job.id, expected, screen).await;
     }
     if screen.is_json() {
         return screen.json(&job);
@@ -136,8 +146,8 @@ async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result
     screen.line(format!("Watch it with: postern jobs watch {}", job.id))
 }
 
-async fn watch_to_end(client: &Client, id: JobId, screen: &mut Screen) -> Result<(), Error> {
-    let job = watch::until_end(client, id).await?;
+async fn watch_to_end(client: &Client, id: JobId, expected: Option<u64>, screen: &mut Screen) -> Result<(), Error> {
+    let job = watch::until_end(client, id, expected).await?;
     if screen.is_json() {
         screen.json(&job)?;
     } else {

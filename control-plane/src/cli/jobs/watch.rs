@@ -21,10 +21,14 @@ const MAX_LINE_BYTES: usize = 1024 * 1024;
 const BAR: &str = "{spinner} {msg} {wide_bar} {human_pos}/{human_len}  {eta} left";
 const SPINNER: &str = "{spinner} {msg} {human_pos} entries";
 
-/// The job at its end, or when somebody must decide about it.
-pub(super) async fn until_end(client: &Client, id: JobId) -> Result<JobView, Error> {
+/// The job at its end, or when somebody must decide about it. `expected` entries fill the bar; otherwise as many as the
+/// last import read.
+pub(super) async fn until_end(client: &Client, id: JobId, expected: Option<u64>) -> Result<JobView, Error> {
     let first: JobView = client.get(&format!("jobs/{id}"), &[]).await?;
-    let mut display = Display::new(expected(client, &first).await);
+    let mut display = Display::new(match expected.filter(|entries| *entries > 0) {
+        Some(entries) => Some(entries),
+        None => as_last_time(client, &first).await,
+    });
     display.show(&first);
     let mut job = first;
     let mut away = Duration::ZERO;
@@ -65,7 +69,7 @@ fn is_over(state: JobState) -> bool {
 }
 
 /// How many entries an import will read, judged by the last one.
-async fn expected(client: &Client, job: &JobView) -> Option<u64> {
+async fn as_last_time(client: &Client, job: &JobView) -> Option<u64> {
     if job.kind != Kind::Import {
         return None;
     }

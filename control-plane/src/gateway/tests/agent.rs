@@ -356,6 +356,11 @@ impl Session {
         self.frames.send(v1::AgentFrame { kind: Some(kind) }).await.unwrap();
     }
 
+    /// A frame as it reads where its kind is not known.
+    pub(super) async fn send_unknown(&self) {
+        self.frames.send(v1::AgentFrame { kind: None }).await.unwrap();
+    }
+
     pub(super) async fn next(&mut self) -> Option<FromControl> {
         self.inbound.message().await.unwrap().and_then(|frame| frame.kind)
     }
