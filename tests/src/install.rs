@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{ports, process::Launch};
+use crate::process::Launch;
 
 /// A server that the harness can start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +87,12 @@ pub async fn ensure(servers: &[Server]) -> Result<()> {
     }
 }
 
+/// One installation at a time on this machine. A folder that is there is locked, so that no file is left behind.
 fn lock() -> Result<File> {
-    let path = ports::locks_folder()?.join("install");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    file.lock().context("cannot lock the installation")?;
-    Ok(file)
+    let folder = std::env::temp_dir();
+    let folder = File::open(&folder).with_context(|| format!("cannot open {}", folder.display()))?;
+    folder.lock().context("cannot lock the installation")?;
+    Ok(folder)
 }
 
 /// As root: a policy-rc.d where there is none keeps the packages from starting servers of their own. Whoever is killed

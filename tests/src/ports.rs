@@ -1,11 +1,13 @@
-//! Free ports and loopback addresses, reserved among all test processes of the machine by locked files.
+//! Free ports and loopback addresses, reserved among all test processes of the machine by abstract sockets: names that
+//! the kernel keeps, and forgets with the process that holds them.
 //!
 //! Ports are taken from below the kernel's ephemeral range, so that no outgoing connection takes one while the
 //! server that it belongs to is down between a kill and a restart.
 
-use std::fs::File;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as Name, UnixListener};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -16,7 +18,7 @@ const COUNT: u16 = 12_000;
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    _reservation: File,
+    _reservation: UnixListener,
 }
 
 impl Port {
@@ -48,7 +50,7 @@ impl Port {
 #[derive(Debug)]
 pub struct LoopbackAddress {
     address: Ipv4Addr,
-    _reservation: File,
+    _reservation: UnixListener,
 }
 
 impl LoopbackAddress {
@@ -70,19 +72,14 @@ impl LoopbackAddress {
     }
 }
 
-/// Takes the machine-wide lock of this name; none when another process has it. The kernel frees it with the process.
-fn reserve(name: &str) -> Result<Option<File>> {
-    let folder = locks_folder()?;
-    let path = folder.join(name);
-    let file = File::create(&path).with_context(|| format!("cannot create lock file {}", path.display()))?;
-    Ok(file.try_lock().is_ok().then_some(file))
-}
-
-/// The folder of the harness's lock files.
-pub(crate) fn locks_folder() -> Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("postern-tests-locks-{}", rustix::process::getuid().as_raw()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    Ok(folder)
+/// Takes this name on the machine; none when another process has it.
+fn reserve(name: &str) -> Result<Option<UnixListener>> {
+    let address = Name::from_abstract_name(format!("postern-tests-{name}"))?;
+    match UnixListener::bind_addr(&address) {
+        Ok(reservation) => Ok(Some(reservation)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot reserve {name}")),
+    }
 }
 
 #[cfg(test)]

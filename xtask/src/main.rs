@@ -11,7 +11,7 @@ mod tools;
 
 use clap::{Parser, Subcommand};
 
-/// Demo, tests, benchmarks, generated documentation, packages.
+/// Demo, tests, benchmarks, generated documentation, fuzzing.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Arguments {

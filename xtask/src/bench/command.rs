@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     /// How many commands are sent, one after the other.
     #[arg(long, default_value_t = 200)]
     commands: u32,
-    /// How many agents are connected, beside the one that is asked, in the second half.
+    /// How many agents are connected in the second half, the one that is asked among them; in the first it is alone.
     #[arg(long, default_value_t = 1000)]
     agents: u32,
 }
