@@ -53,21 +53,20 @@ async fn demonstrate(arguments: &Arguments, options: postern_tests::control_plan
     let began = Instant::now();
     watch_import(&line, arguments.users)?;
     let [control_plane_took, agent_took] = line.started_in;
-    show(
-        &line,
-        &stage,
-        &[
-            ("OpenLDAP filled and started", directory_took),
-            ("control plane started, organization created", control_plane_took),
-            ("agent enrolled, started and connected", agent_took),
-            ("import, from the command to its end", began.elapsed()),
-        ],
-    )?;
-    if !arguments.once {
-        println!("\nEverything stays up until Ctrl-C.");
-        std::future::pending::<()>().await;
+    show_arrived(&line)?;
+    show_timings(&[
+        ("OpenLDAP filled and started", directory_took),
+        ("control plane started, organization created", control_plane_took),
+        ("agent enrolled, started and connected", agent_took),
+        ("import, from the command to its end", began.elapsed()),
+    ]);
+    if arguments.once {
+        println!("\nWithout --once it would stay up, to look around.");
+        return line.stop().await;
     }
-    line.stop().await
+    show_around(&line, &stage);
+    println!("\nEverything stays up until Ctrl-C.");
+    std::future::pending().await
 }
 
 /// Starts an import and watches it, as an administrator would who knows how many people there are.
@@ -81,14 +80,21 @@ fn watch_import(line: &Line, users: u32) -> Result<()> {
     Ok(())
 }
 
-fn show(line: &Line, stage: &Stage, timings: &[(&str, Duration)]) -> Result<()> {
+fn show_arrived(line: &Line) -> Result<()> {
     println!("\nSome of those who arrived:");
     let status = command(line).args(["users", "list", "--limit", "5"]).status()?;
     ensure!(status.success(), "`postern users list` ended with {status}");
+    Ok(())
+}
+
+fn show_timings(timings: &[(&str, Duration)]) {
     println!("\nHow long it took:");
     for (what, took) in timings {
         println!("  {what:<46} {:>7.2} s", took.as_secs_f64());
     }
+}
+
+fn show_around(line: &Line, stage: &Stage) {
     let (postern, agent) = (relative(&line.binaries.postern), relative(&line.binaries.agent));
     println!("\nLook around:");
     println!("  export POSTERN_URL={} POSTERN_TOKEN={}", line.control_plane.url(), line.api.token());
@@ -104,7 +110,6 @@ fn show(line: &Line, stage: &Stage, timings: &[(&str, Duration)]) -> Result<()> 
     println!("  {agent} status --state-dir {}", line.agent.state_dir().display());
     println!("  curl {}/api/v1/openapi.json", line.control_plane.url());
     println!("  logs and configuration: {}", stage.path().display());
-    Ok(())
 }
 
 /// The command line, told where the API is and with which token to speak to it.
@@ -116,4 +121,27 @@ fn command(line: &Line) -> Command {
 
 fn relative(program: &Path) -> String {
     program.strip_prefix(steps::workspace()).unwrap_or(program).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_tests::binaries::Binaries;
+    use postern_tests::process;
+
+    use super::*;
+
+    /// All of it but the build.
+    #[test]
+    fn once_imports_and_leaves_nothing_running_or_lying_about() -> Result<()> {
+        let binaries = Binaries::beside_this_program()?;
+        let arguments = Arguments { users: 100, once: true };
+        steps::runtime()?.block_on(demonstrate(&arguments, line::options(&binaries, None)))?;
+        ensure!(process::running().is_empty(), "running: {:?}", process::running());
+        let mine = format!("postern-stage-{}-", std::process::id());
+        for file in std::fs::read_dir(std::env::temp_dir())? {
+            let name = file?.file_name();
+            ensure!(!name.to_string_lossy().starts_with(&mine), "left lying about: {}", name.display());
+        }
+        Ok(())
+    }
 }
