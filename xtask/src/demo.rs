@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
 /// Builds, starts everything, imports, shows what arrived, and stays up until Ctrl-C.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let binaries = line::build()?;
+    let binaries = line::build(line::SHOWN)?;
     steps::runtime()?.block_on(async {
         tokio::select! {
             ended = demonstrate(arguments, line::options(&binaries, None)) => ended,

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 /// Measures with one agent, and with many.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
-    let binaries = line::build()?;
+    let binaries = line::build(line::MEASURED)?;
     let fleet_program = line::build_fleet()?;
     let mut figures = Figures::new(format!("round trip of {} empty commands, one after the other", arguments.commands));
     for agents in [1, arguments.agents] {

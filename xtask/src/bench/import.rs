@@ -34,7 +34,7 @@ const BOUND: Duration = Duration::from_mins(15);
 
 /// Measures the yardstick, then first and unchanged imports on each database.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
-    let binaries = line::build()?;
+    let binaries = line::build(line::MEASURED)?;
     let mut figures = Figures::new(format!("import of {} users", arguments.users));
     let stage = Stage::new()?;
     let mut options = Options::people(arguments.users);

@@ -26,7 +26,7 @@ const BOUND: Duration = Duration::from_mins(10);
 
 /// Measures memory, keepalives and a restart.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
-    let binaries = line::build()?;
+    let binaries = line::build(line::MEASURED)?;
     let fleet_program = line::build_fleet()?;
     let mut figures = Figures::new(format!("{} agents on one control plane", arguments.agents));
     let stage = Stage::new()?;
