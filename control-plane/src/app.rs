@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::lifecycle::{self, Shutdown};
 use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor};
-use postern_store::{AgentId, Store};
+use postern_store::{AgentId, AuthorityPin, Store};
 use rustls::ServerConfig;
 
 use crate::api::{self, Api, Changes, Door, Gate, Metrics};
@@ -39,6 +39,22 @@ pub enum Error {
     /// The certificate authority cannot be opened.
     #[error("cannot open the certificate authority")]
     Pki(#[source] pki::Error),
+    /// The agents of this database trust another authority.
+    #[error(
+        "this database is served with another certificate authority than {}: its agents trust the one of SHA-256 \
+         {trusted}. Give this control plane the pki_dir of the others, or restore it from a backup; or start it once \
+         with --new-authority, and enroll every agent again",
+        .found.as_ref().map_or_else(|| format!("a new one in {}", .pki_dir.display()),
+            |sha256| format!("that of SHA-256 {sha256} in {}", .pki_dir.display()))
+    )]
+    Authority {
+        /// Where this one's authority is, or would be made.
+        pki_dir: std::path::PathBuf,
+        /// What is there.
+        found: Option<String>,
+        /// What the database says.
+        trusted: String,
+    },
     /// The gateway cannot listen.
     #[error("cannot start the gateway")]
     Gateway(#[source] listener::Error),
@@ -60,7 +76,7 @@ impl Error {
     /// Whether starting again without changing the configuration is useless.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::DataDir { .. } | Self::Pki(_) => true,
+            Self::DataDir { .. } | Self::Pki(_) | Self::Authority { .. } => true,
             Self::Api(error) => !matches!(error, http::Error::Listen { .. }),
             Self::Store(_) | Self::Gateway(_) | Self::Signals(_) | Self::Address(_) | Self::Failed(_) => false,
         }
@@ -100,6 +116,33 @@ impl Gate for App {
     }
 }
 
+/// The certificate authority, made where there is none. One that is not the database's is neither made nor used: its
+/// agents would be strangers, and those that enroll here strangers to the other replicas.
+async fn open_authority(config: &Config, store: &Store, clock: &SharedClock) -> Result<Pki, Error> {
+    let refused = |found: Option<&AuthorityPin>, trusted: &AuthorityPin| Error::Authority {
+        pki_dir: config.pki_dir.clone(),
+        found: found.map(|sha256| pki::hex(sha256)),
+        trusted: pki::hex(trusted),
+    };
+    if !config.new_authority
+        && !Pki::is_in(&config.pki_dir)
+        && let Some(trusted) = store.authority().await.map_err(Error::Store)?
+    {
+        return Err(refused(None, &trusted));
+    }
+    let pki = Pki::open(&config.pki_dir, clock.now()).map_err(Error::Pki)?;
+    let own = pki.ca_sha256();
+    let trusted = store.enter_authority(own, clock.now()).await.map_err(Error::Store)?;
+    if trusted != own && !config.new_authority {
+        return Err(refused(Some(&own), &trusted));
+    }
+    if trusted != own {
+        store.replace_authority(own, clock.now()).await.map_err(Error::Store)?;
+        tracing::warn!(sha256 = pki::hex(&own), "serve.new_authority: every agent must enroll again");
+    }
+    Ok(pki)
+}
+
 /// A control plane that serves.
 #[derive(Debug)]
 pub struct Server {
@@ -122,7 +165,7 @@ impl Server {
             let _ = home::make_database(file);
         }
         let store = Store::open(&config.database).await.map_err(Error::Store)?;
-        let pki = Arc::new(Pki::open(&config.pki_dir, clock.now()).map_err(Error::Pki)?);
+        let pki = Arc::new(open_authority(&config, &store, &clock).await?);
         let gateway_listener = listener::bind(config.gateway_listen).map_err(Error::Gateway)?;
         let gateway = gateway_listener.local_addr().map_err(Error::Address)?;
         let mut public = config.gateway_public.clone();
@@ -249,5 +292,38 @@ impl App {
             tls.store(self.gateway_tls()?);
             tracing::info!("gateway.certificate_exchanged");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_runtime::clock::SystemClock;
+
+    use super::*;
+    use crate::config::Settings;
+
+    #[tokio::test]
+    async fn a_database_is_served_with_one_authority_unless_another_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = Some(folder.path().to_owned());
+        let own = Settings { data_dir: data_dir.clone(), ..Settings::default() }.resolve().unwrap();
+        let elsewhere = Some(folder.path().join("elsewhere"));
+        let other = Settings { data_dir, pki_dir: elsewhere, ..Settings::default() }.resolve().unwrap();
+        let (store, clock) = (Store::open(&own.database).await.unwrap(), SystemClock::shared());
+        let first = open_authority(&own, &store, &clock).await.unwrap();
+        assert_eq!(open_authority(&own, &store, &clock).await.unwrap().ca_sha256(), first.ca_sha256());
+
+        let refused = open_authority(&other, &store, &clock).await.unwrap_err();
+        assert!(refused.is_configuration() && refused.to_string().contains(&pki::hex(&first.ca_sha256())), "{refused}");
+        assert!(!Pki::is_in(&other.pki_dir), "one was made all the same");
+        let made = Pki::open(&other.pki_dir, clock.now()).unwrap();
+        let refused = open_authority(&other, &store, &clock).await.unwrap_err();
+        assert!(refused.to_string().contains(&pki::hex(&made.ca_sha256())), "{refused}");
+        assert_eq!(store.authority().await.unwrap(), Some(first.ca_sha256()));
+
+        let asked = Config { new_authority: true, ..other.clone() };
+        assert_eq!(open_authority(&asked, &store, &clock).await.unwrap().ca_sha256(), made.ca_sha256());
+        open_authority(&other, &store, &clock).await.unwrap();
+        open_authority(&own, &store, &clock).await.unwrap_err();
     }
 }

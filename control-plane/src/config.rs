@@ -45,6 +45,9 @@ pub struct Settings {
     pub tls_key: Option<PathBuf>,
     /// Folder of the certificate authority, where several replicas share one. Unset: `pki` in the data folder.
     pub pki_dir: Option<PathBuf>,
+    /// Whether to serve a database of another certificate authority. A flag only: it is for one start.
+    #[serde(skip)]
+    pub new_authority: bool,
     /// Life of an agent's certificate, hours. Unset: 168.
     pub agent_certificate_lifetime_hours: Option<u32>,
     /// How often an idle agent gives a sign of life, seconds. Unset: 30.
@@ -64,6 +67,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Folder of the certificate authority.
     pub pki_dir: PathBuf,
+    /// Whether to serve a database of another certificate authority.
+    pub new_authority: bool,
     /// Address of the API.
     pub listen: SocketAddr,
     /// Address on which agents are awaited.
@@ -171,6 +176,7 @@ impl Settings {
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             pki_dir: self.pki_dir.or(weaker.pki_dir),
+            new_authority: self.new_authority || weaker.new_authority,
             agent_certificate_lifetime_hours: self
                 .agent_certificate_lifetime_hours
                 .or(weaker.agent_certificate_lifetime_hours),
@@ -202,6 +208,7 @@ impl Settings {
         let connections = within("max_connections", self.max_connections, 20_000, 16, 1_000_000)?;
         Ok(Config {
             pki_dir: self.pki_dir.unwrap_or_else(|| data_dir.join("pki")),
+            new_authority: self.new_authority,
             database: database(self.database_url.as_ref(), &data_dir)?,
             data_dir,
             listen,

@@ -48,7 +48,7 @@ pub enum Error {
     /// The certificate is there and its key is not: agents trust this certificate, so no new one is made.
     #[error(
         "{certificate} is there but its key {key} is not; restore the key from a backup, or move the certificate \
-         away to start with a new authority (every agent must then enroll again)"
+         away and start once with --new-authority (every agent must then enroll again)"
     )]
     KeyMissing {
         /// The certificate's file.
@@ -119,6 +119,11 @@ pub struct AgentCertificate {
 }
 
 impl Pki {
+    /// Whether there is an authority in `folder`, or a part of one.
+    pub fn is_in(folder: &Path) -> bool {
+        ["ca.key", "ca.pem"].iter().any(|file| folder.join(file).exists())
+    }
+
     /// Opens the authority in `folder`, and makes it when there is none.
     pub fn open(folder: &Path, now: Timestamp) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
@@ -255,7 +260,8 @@ fn random_serial() -> SerialNumber {
     SerialNumber::from_slice(&bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

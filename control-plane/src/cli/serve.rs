@@ -19,7 +19,7 @@ use crate::config::{Config, Settings};
 const GRACE: Duration = Duration::from_secs(20);
 const DEFAULT_FILTER: &str = "info";
 
-/// Flags of `postern serve`. Each is also a key of the configuration file and a `POSTERN__…` environment variable.
+/// Flags of `postern serve`. Each but --new-authority is also a key of the configuration file and a `POSTERN__…` environment variable.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
     /// Configuration file, TOML
@@ -46,6 +46,9 @@ pub struct ServeArgs {
     /// Key of that certificate, PEM
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// Serve a database that was served with another certificate authority; its agents must all enroll again
+    #[arg(long)]
+    pub new_authority: bool,
 }
 
 impl ServeArgs {
@@ -58,6 +61,7 @@ impl ServeArgs {
             database_url: self.database_url,
             tls_cert: self.tls_cert,
             tls_key: self.tls_key,
+            new_authority: self.new_authority,
             ..Settings::default()
         }
     }

@@ -8,6 +8,7 @@ mod accounts;
 mod address;
 mod agents;
 mod answers;
+mod authority;
 mod chunks;
 mod claims;
 mod compare;
@@ -37,6 +38,7 @@ mod wake;
 use std::fmt;
 
 pub use crate::address::DatabaseUrl;
+pub use crate::authority::AuthorityPin;
 pub use crate::database::Backend;
 pub use crate::error::{ConsumeError, EngineError, Error, Result};
 pub use crate::ids::{

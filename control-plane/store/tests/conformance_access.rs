@@ -14,6 +14,7 @@ use support::world::{World, account_of, agent, all, at, enroll, enrollment, exte
 use support::{TestDatabase, conformance};
 
 conformance! {
+    one_authority_is_that_of_all,
     organizations_have_unique_names,
     api_tokens_are_found_by_hash_and_revoked,
     an_enrollment_token_is_good_once,
@@ -24,6 +25,17 @@ conformance! {
     what_an_agent_announced_is_known_in_one_read,
     answers_are_claimed_kept_and_forgotten,
     organizations_never_see_each_other,
+}
+
+async fn one_authority_is_that_of_all(database: TestDatabase) {
+    let store = database.store;
+    assert_eq!(store.authority().await.unwrap(), None);
+    let (first, second) = (hash("first"), hash("second"));
+    assert_eq!(store.enter_authority(first, at(0)).await.unwrap(), first);
+    assert_eq!(store.enter_authority(second, at(1)).await.unwrap(), first);
+    assert_eq!(store.authority().await.unwrap(), Some(first));
+    store.replace_authority(second, at(2)).await.unwrap();
+    assert_eq!(store.enter_authority(second, at(3)).await.unwrap(), second);
 }
 
 async fn organizations_have_unique_names(database: TestDatabase) {

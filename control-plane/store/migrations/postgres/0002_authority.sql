@@ -1,0 +1,6 @@
+-- The certificate authority that the agents of this database trust: one, whichever replica looks.
+CREATE TABLE authority (
+    one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
+    sha256 BYTEA NOT NULL,
+    since BIGINT NOT NULL
+);
