@@ -54,5 +54,8 @@ async fn tidy(app: Arc<App>) {
         if let Err(error) = app.store.expire_answers(older_than).await {
             tracing::warn!(error = chain(&error), "answers.not_tidied");
         }
+        if let Err(error) = app.store.expire_job_keys(older_than).await {
+            tracing::warn!(error = chain(&error), "jobs.keys_not_tidied");
+        }
     }
 }

@@ -233,13 +233,7 @@ async fn not_stored(parts: &Parts, delivery: &Delivery, error: &postern_store::E
         return unavailable(error);
     }
     tracing::error!(error = chain(error), job = %delivery.job, "gateway.store_refused");
-    let failure = Failure::new(
-        "storage",
-        format!("The control plane's database failed at what the agent delivers: {error}."),
-        "Look into the control plane's log for the database's own words; mend or restore the database, then start the \
-         job again. Nobody was marked missing.",
-    );
-    match parts.dispatcher.fail(delivery.job, delivery.attempt, failure.to_json()).await {
+    match parts.dispatcher.fail(delivery.job, delivery.attempt, Failure::database(error).to_json()).await {
         Ok(()) => Status::aborted("the job was ended: the database failed at it"),
         Err(error) => unavailable(&error),
     }
@@ -310,7 +304,7 @@ impl Writer<'_> {
             }
         }
         let count = chunks.len() as u64;
-        let new: Vec<u128> = chunks.iter().flat_map(Decided::new_keys).collect();
+        let keys: Vec<u128> = chunks.iter().flat_map(Decided::row_keys).collect();
         let Delivery { job, attempt, .. } = *self.delivery;
         let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
         let written = staging::write(&self.parts.store, self.place, lease, chunks, self.parts.clock.now()).await;
@@ -319,7 +313,7 @@ impl Writer<'_> {
             Err(staging::Error::Fenced) => return Err(Status::aborted("the job was taken over")),
             Err(staging::Error::Store(error)) => return Err(not_stored(self.parts, self.delivery, &error).await),
         }
-        self.in_flight.leave(&new);
+        self.in_flight.leave(&keys);
         self.next += count;
         metrics::counter!("postern_intake_entries_total").increment(entries);
         self.parts.dispatcher.stored(job, attempt, entries);

@@ -1,7 +1,7 @@
 //! Which user an account belongs to: the one that it belonged to before, else the one that has its name, else a new
 //! one. Where two accounts of one directory claim one name, the first keeps it and the second is a conflict.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::quality::RandomState;
 use postern_store::{NamedUser, UserId, UserRow};
@@ -40,6 +40,10 @@ pub enum Decision {
 #[derive(Debug, Default)]
 pub struct Names {
     taken: HashMap<String, Holder, RandomState>,
+    /// Users whom an account that did not have them has taken over.
+    taken_over: HashSet<UserId>,
+    /// Users who belong to an account of the batch by now, whatever name they are found under.
+    placed: HashSet<UserId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,12 +57,15 @@ impl Names {
     /// The users that the store found under the wanted names.
     pub fn new(found: Vec<NamedUser>) -> Self {
         let holder = |named: &NamedUser| Holder { user: named.user, here: named.account.is_some() };
-        Self { taken: found.into_iter().map(|named| (named.name_key.clone(), holder(&named))).collect() }
+        let taken = found.into_iter().map(|named| (named.name_key.clone(), holder(&named))).collect();
+        Self { taken, ..Self::default() }
     }
 
     /// Decides about one claim, and remembers the decision for the claims after it.
     pub fn decide(&mut self, claim: Claim) -> Decision {
         let Claim { current, wanted } = claim;
+        // Somebody who was missing comes back, and a newer entry has the user already.
+        let current = current.filter(|user| !self.taken_over.contains(user));
         let Some(mut row) = wanted else { return Decision::Nameless { keeps: current } };
         let holder = self.taken.get(&row.name_key).copied();
         let decision = match (holder, current) {
@@ -72,8 +79,9 @@ impl Names {
                 Decision::Update(row)
             }
             // First sight of an account of somebody who is known from elsewhere.
-            (Some(holder), None) if !holder.here => {
+            (Some(holder), None) if !holder.here && !self.placed.contains(&holder.user) => {
                 row.id = holder.user;
+                self.taken_over.insert(holder.user);
                 Decision::Update(row)
             }
             (Some(_), keeps) => Decision::Conflict { name_key: row.name_key, keeps },
@@ -81,6 +89,7 @@ impl Names {
         if let Decision::Create(row) | Decision::Update(row) = &decision {
             self.taken.insert(row.name_key.clone(), Holder { user: row.id, here: true });
         }
+        self.placed.extend(decision.identity());
         decision
     }
 }

@@ -47,6 +47,9 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
         missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt, &staged),
         commit.count_members(),
     )?;
+    if begun == Some(false) && commit.is_unwanted().await? {
+        return dispatcher.cancel_now(commit.job.id, attempt).await;
+    }
     let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
     let spared = missing.spare(unusable.unwrap_or_default());
     let doubt = missing.doubt(&commit.directory, &staged).filter(|_| !commit.job.approved);
@@ -76,6 +79,12 @@ impl Commit<'_> {
         Lease { job: self.job.id, attempt: self.job.attempt, owner: self.dispatcher.owner }
     }
 
+    /// Whether somebody has canceled the job meanwhile.
+    async fn is_unwanted(&self) -> Result<bool> {
+        let job = self.dispatcher.store.job_by_id(self.job.id).await?;
+        Ok(job.is_some_and(|job| job.cancel_requested))
+    }
+
     async fn hold(&self, missing: &Missing, reason: &str) -> Result<()> {
         let (count, known) = (missing.accounts.len(), missing.present());
         let hold = json!({
@@ -85,7 +94,7 @@ impl Commit<'_> {
             "samples": missing.samples,
         });
         tracing::warn!(job = %self.job.id, missing = count, known, "intake.held");
-        self.dispatcher.write_last_progress(self.job.id, self.job.attempt).await?;
+        self.dispatcher.write_progress_of(self.job.id, self.job.attempt).await?;
         self.dispatcher.store.hold(&self.lease(), &hold, self.dispatcher.clock.now()).await?;
         self.dispatcher.running.remove(self.job.id, self.job.attempt);
         Ok(())
@@ -107,11 +116,11 @@ impl Commit<'_> {
         let noted = self.dispatcher.running.change(self.job.id, self.job.attempt, |entry| {
             let planned = entry.progress.missing_planned.unwrap_or_default().max(missing);
             entry.progress.missing_planned = Some(planned);
-            (planned, entry.progress.to_json())
+            entry.progress.dirty = true;
+            planned
         });
-        let Some((planned, progress)) = noted else { return Ok(missing) };
-        self.dispatcher.store.set_progress(&self.lease(), &progress, self.dispatcher.clock.now()).await?;
-        Ok(planned)
+        self.dispatcher.write_progress_of(self.job.id, self.job.attempt).await?;
+        Ok(noted.unwrap_or(missing))
     }
 
     async fn count_members(&self) -> Result<MemberStats> {

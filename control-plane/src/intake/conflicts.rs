@@ -27,12 +27,21 @@ pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, n
             if !tx.check_owner(&lease).await? {
                 return Ok(None);
             }
-            let wanted: Vec<String> = conflicts.items.iter().map(|conflict| conflict.name_key.clone()).collect();
+            // The name as the mapping makes it today: the directory's flavour may have become known since.
+            let claims: Vec<(Account, Option<UserRow>)> = conflicts
+                .items
+                .into_iter()
+                .map(|conflict| {
+                    let wanted = user(place, &conflict.account, now);
+                    (conflict.account, wanted)
+                })
+                .collect();
+            let wanted: Vec<String> =
+                claims.iter().filter_map(|(_, wanted)| wanted.as_ref().map(|row| row.name_key.clone())).collect();
             let mut names = Names::new(tx.users_by_name(&wanted).await?);
-            for conflict in conflicts.items {
-                let account = conflict.account;
+            for (account, wanted) in claims {
                 let current = account.identity.map(UserId::from_uuid);
-                let decision = names.decide(Claim { current, wanted: user(place, &account, now) });
+                let decision = names.decide(Claim { current, wanted });
                 let identity = decision.identity();
                 match decision {
                     Decision::Create(row) => tx.insert_users(vec![row]).await?,

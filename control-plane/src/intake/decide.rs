@@ -62,10 +62,9 @@ impl Decided {
         self.users + self.groups
     }
 
-    /// Keys of the accounts that come into being.
-    pub fn new_keys(&self) -> impl Iterator<Item = u128> {
-        let new = self.rows.iter().filter(|row| row.new);
-        new.map(|row| recorded_key(row.account.kind, &row.account.external_key))
+    /// Keys of the accounts that are written.
+    pub fn row_keys(&self) -> impl Iterator<Item = u128> {
+        self.rows.iter().map(|row| recorded_key(row.account.kind, &row.account.external_key))
     }
 }
 
@@ -76,6 +75,8 @@ pub struct Row {
     pub account: NewAccount,
     /// It was not known before.
     pub new: bool,
+    /// It was missing until now. Somebody else may have taken its user over meanwhile.
+    pub returning: bool,
     /// What it becomes.
     pub identity: Wanted,
     /// Nobody in the organization has the name that it wants, for sure.
@@ -260,7 +261,8 @@ fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row
         identity: current,
         conflict: None,
     };
-    Row { account, new: known.is_none(), identity, name_is_free: false }
+    let returning = known.is_some_and(|known| known.missing);
+    Row { account, new: known.is_none(), returning, identity, name_is_free: false }
 }
 
 /// The user that an entry describes; `None` when it offers no name.

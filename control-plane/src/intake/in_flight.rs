@@ -1,5 +1,5 @@
-//! New accounts that are decided and not yet committed. Overlapping searches find an entry twice; its second copy must
-//! see the first one's account, or it would be made twice.
+//! Accounts that are decided and not yet committed. An entry may come twice, when it moves while the directory is read; its
+//! second copy must see what the first one wrote, or the same would be written twice.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::decide::Decided;
 
-/// The keys of new accounts between decision and commit.
+/// The keys of new and changed accounts between decision and commit.
 #[derive(Debug, Default)]
 pub struct InFlight {
     keys: Mutex<HashSet<u128, RandomState>>,
@@ -17,14 +17,14 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Enters a decided chunk. `false`, and nothing entered, when one of its new accounts is under way already: wait
+    /// Enters a decided chunk. `false`, and nothing entered, when one of its accounts is under way already: wait
     /// with [`InFlight::landed`] and decide the chunk again.
     pub fn enter(&self, chunk: &Decided) -> bool {
         let mut keys = self.lock();
-        if chunk.new_keys().any(|key| keys.contains(&key)) {
+        if chunk.row_keys().any(|key| keys.contains(&key)) {
             return false;
         }
-        keys.extend(chunk.new_keys());
+        keys.extend(chunk.row_keys());
         true
     }
 

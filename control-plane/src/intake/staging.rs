@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use postern_store::{Intake, Lease, NewAccount, StagedChunk, Store, UserId, UserRow};
+use postern_store::{AccountId, AccountKind, Intake, Lease, NewAccount, StagedChunk, Store, UserId, UserRow};
 
 use super::decide::{Decided, Place, Row, Wanted};
 use crate::identity::matching::{Claim, Decision, Names};
@@ -73,11 +73,12 @@ struct Sorted {
 async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
     let mut sorted = Sorted::default();
     let mut names = names(tx, &rows).await?;
+    let unlinked = unlinked(tx, &rows).await?;
     let (mut new_groups, mut known_groups, mut members) = (Vec::new(), Vec::new(), Vec::new());
     for Row { mut account, new, identity, .. } in rows {
         match identity {
             Wanted::User(wanted) => {
-                let current = account.identity.map(UserId::from_uuid);
+                let current = account.identity.map(UserId::from_uuid).filter(|_| !unlinked.contains(&account.id));
                 let decision = names.decide(Claim { current, wanted: wanted.map(|row| *row) });
                 settle(&mut account, &decision);
                 match decision {
@@ -114,6 +115,13 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
 pub(super) fn settle(account: &mut NewAccount, decision: &Decision) {
     account.identity = decision.identity().map(UserId::as_uuid);
     account.conflict = decision.conflict().map(str::to_owned);
+}
+
+/// Those who come back and whose user was taken over since they were decided about.
+async fn unlinked(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<AccountId>, Error> {
+    let returning = rows.iter().filter(|row| row.returning && row.account.kind == AccountKind::User);
+    let returning: Vec<AccountId> = returning.map(|row| row.account.id).collect();
+    Ok(tx.unlinked(&returning).await?.into_iter().collect())
 }
 
 async fn names(tx: &mut Intake, rows: &[Row]) -> Result<Names, Error> {

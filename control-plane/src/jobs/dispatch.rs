@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_runtime::clock::SharedClock;
-use postern_runtime::supervise::{OnCancel, Supervisor, chain};
+use postern_runtime::supervise::{OnCancel, Supervisor, chain, contain};
 use postern_store::{DirectoryId, Job, JobId, Lease, ReplicaId, Store, Wake};
 use tokio::sync::Notify;
 
@@ -56,6 +56,7 @@ pub struct Dispatcher {
     pub(crate) owner: ReplicaId,
     pub(crate) lease: Duration,
     pub(crate) running: Running,
+    progress_turn: tokio::sync::Mutex<()>,
     wake: Notify,
 }
 
@@ -64,7 +65,17 @@ impl Dispatcher {
     pub fn new(store: Store, clock: SharedClock, reach: Arc<Reach>, supervisor: Supervisor, lease: Duration) -> Self {
         let owner = ReplicaId::new();
         let running = Running::default();
-        Self { store, clock, reach, supervisor, owner, lease, running, wake: Notify::new() }
+        Self {
+            store,
+            clock,
+            reach,
+            supervisor,
+            owner,
+            lease,
+            running,
+            progress_turn: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+        }
     }
 
     /// Makes the next pass come at once.
@@ -72,12 +83,14 @@ impl Dispatcher {
         self.wake.notify_one();
     }
 
-    /// Starts the two tasks that keep jobs going.
+    /// Starts the tasks that keep jobs going.
     pub fn start(self: &Arc<Self>) {
         let this = Arc::clone(self);
         self.supervisor.spawn_restarting("jobs.dispatch", OnCancel::Abort, move || Arc::clone(&this).run());
         let this = Arc::clone(self);
         self.supervisor.spawn_restarting("jobs.upkeep", OnCancel::Finish, move || Arc::clone(&this).upkeep());
+        let this = Arc::clone(self);
+        self.supervisor.spawn_restarting("jobs.leases", OnCancel::Abort, move || Arc::clone(&this).keep_leases());
     }
 
     async fn run(self: Arc<Self>) {
@@ -127,6 +140,9 @@ impl Dispatcher {
                 }
                 for job in self.store.expire_overdue(&overdue().to_json(), &behind().to_json(), now).await? {
                     tracing::info!(job = %job.id, "jobs.deadline_passed");
+                }
+                for job in self.store.end_abandoned(&abandoned().to_json(), now).await? {
+                    tracing::info!(job = %job.id, state = %job.state, "jobs.abandoned");
                 }
                 for job in self.store.fail_disabled(&Failure::disabled().to_json(), now).await? {
                     tracing::info!(job = %job.id, "jobs.directory_disabled");
@@ -222,13 +238,30 @@ impl Dispatcher {
     pub(crate) fn spawn_commit(self: &Arc<Self>, job: JobId, attempt: u32) {
         let this = Arc::clone(self);
         self.supervisor.spawn("intake.commit", OnCancel::Abort, async move {
-            let ended = crate::intake::commit::run(&this, job, attempt).await;
-            if ended.is_err() {
-                // The lease runs out, and whoever takes it up goes on from what is durable.
-                this.running.remove(job, attempt);
-            }
+            let failure = match Box::pin(contain(crate::intake::commit::run(&this, job, attempt))).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => {
+                    tracing::error!(error = chain(&error), job = %job, "intake.commit_failed");
+                    (error.is_permanent() || this.is_overdue(job, attempt)).then(|| Failure::database(&error))
+                }
+                Err(panicked) => {
+                    tracing::error!(error = chain(&panicked), job = %job, "intake.commit_panicked");
+                    Some(Failure::fault())
+                }
+            };
+            let ended = match failure {
+                Some(failure) => this.fail(job, attempt, failure.to_json()).await,
+                None => Ok(()),
+            };
+            // Unless it has ended, the lease runs out, and whoever takes it up goes on from what is durable.
+            this.running.remove(job, attempt);
             ended
         });
+    }
+
+    fn is_overdue(&self, job: JobId, attempt: u32) -> bool {
+        let now = self.clock.now();
+        self.running.change(job, attempt, |entry| now > entry.job.deadline) == Some(true)
     }
 
     /// This replica's right to work on a job.
@@ -239,6 +272,15 @@ impl Dispatcher {
     pub(crate) fn lease_until(&self, now: Timestamp) -> Timestamp {
         now.checked_add(self.lease).unwrap_or(Timestamp::MAX)
     }
+}
+
+fn abandoned() -> Failure {
+    Failure::new(
+        "deadline",
+        "The control plane that ran the job was stopped, and no agent had come back to it at its deadline.",
+        "Start an agent that serves this directory (postern agents list shows which are connected), then start the \
+         job again.",
+    )
 }
 
 fn behind() -> Failure {

@@ -82,6 +82,25 @@ impl Failure {
         )
     }
 
+    /// The database failed at the job, and would again.
+    pub fn database(error: &postern_store::Error) -> Self {
+        Self::new(
+            "storage",
+            format!("The control plane's database failed at this job: {error}."),
+            "Look into the control plane's log for the database's own words; mend or restore the database, then start \
+             the job again.",
+        )
+    }
+
+    /// The control plane itself failed at the job.
+    pub fn fault() -> Self {
+        Self::new(
+            "internal",
+            "The control plane failed at this job by a fault of its own.",
+            "Start the job again; if that fails too, report what the control plane's log says of it.",
+        )
+    }
+
     /// The same, but worth another try.
     #[must_use]
     pub fn retryable(mut self) -> Self {

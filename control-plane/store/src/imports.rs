@@ -143,6 +143,18 @@ impl Intake {
         self.tx.bulk(update).await
     }
 
+    /// Those of these accounts that belong to nobody.
+    pub async fn unlinked(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
+        let query = Bulk::new(
+            "SELECT id FROM accounts WHERE id {in} AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE \
+             AND identity IS NULL",
+        )
+        .column(ids(accounts))
+        .shared(self.organization)
+        .shared(self.directory);
+        self.tx.bulk_rows(query, |mut row| row.take()).await
+    }
+
     /// Ties an account to its user or group and ends its conflict.
     pub async fn link_account(&mut self, account: AccountId, identity: Uuid) -> Result<()> {
         let update = sql("UPDATE accounts SET identity = $1, conflict = NULL, updated_at = $2 \

@@ -216,6 +216,34 @@ impl Store {
         Ok(job)
     }
 
+    /// Ends the jobs of all organizations whose replica is gone and that nobody has taken up since: with this error at their
+    /// deadline, and at once where somebody has canceled them.
+    pub async fn end_abandoned(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
+        let mut tx = self.database.begin().await?;
+        let update = sql("UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'canceled' ELSE 'failed' END, \
+             error = CASE WHEN cancel_requested THEN NULL ELSE $1 END, finished_at = $2, updated_at = $2, \
+             owner = NULL, lease_until = NULL \
+             WHERE state = 'running' AND NOT proven AND lease_until <= $2 AND (cancel_requested OR deadline <= $2) \
+             RETURNING id")
+        .bind(error)
+        .bind(now);
+        let ids = tx.rows(update, |mut row| row.take()).await?;
+        let jobs = read_all(&mut tx, &ids).await?;
+        for job in &jobs {
+            tx.wake(Wake::JobChanged(job.id));
+            tx.wake(Wake::JobReady(job.directory));
+        }
+        tx.commit().await?;
+        Ok(jobs)
+    }
+
+    /// Forgets under which key old jobs were asked for: the same request asks for a new one then.
+    pub async fn expire_job_keys(&self, older_than: Timestamp) -> Result<u64> {
+        let update =
+            sql("UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key IS NOT NULL AND created_at < $1");
+        self.database.execute(update.bind(older_than)).await
+    }
+
     /// Ends the jobs of all organizations that nobody took up until their deadline, with this error.
     pub async fn expire_overdue(&self, error: &Value, behind: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let mut tx = self.database.begin().await?;

@@ -20,6 +20,8 @@ conformance! {
     jobs_are_listed_newest_first,
     a_lease_fences_out_whoever_lost_it,
     a_dead_replicas_job_is_taken_over,
+    a_dead_replicas_job_that_nobody_takes_over_ends,
+    a_key_is_forgotten_and_makes_another_job,
     only_one_import_of_a_directory_is_under_way,
     two_replicas_never_claim_the_same,
     a_held_import_goes_on_without_an_agent_once_approved,
@@ -222,6 +224,32 @@ async fn a_dead_replicas_job_is_taken_over(database: TestDatabase) {
     let taken = store.claim(other, &dirs, at(120), at(60), 10).await.unwrap();
     assert_eq!((taken[0].id, taken[0].attempt, taken[0].cancel_requested), (job.id, 2, true));
     assert_eq!(taken[0].started_at, Some(at(0)));
+}
+
+async fn a_dead_replicas_job_that_nobody_takes_over_ends(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (canceled, overdue) =
+        (world.create(JobKind::TestConnection).await, world.create(JobKind::TestConnection).await);
+    assert_eq!(world.claim().await.len(), 2);
+    store.request_cancel(world.org(), canceled.id, at(5)).await.unwrap();
+    let error = json!({"code": "deadline"});
+    assert_eq!(store.end_abandoned(&error, at(59)).await.unwrap(), [], "the lease holds");
+    let ended = store.end_abandoned(&error, at(60)).await.unwrap();
+    assert_eq!(ended.iter().map(|job| (job.id, job.state)).collect::<Vec<_>>(), [(canceled.id, JobState::Canceled)]);
+    let ended = store.end_abandoned(&error, overdue.deadline).await.unwrap();
+    assert_eq!((ended[0].id, ended[0].state, ended[0].error.as_ref()), (overdue.id, JobState::Failed, Some(&error)));
+    assert_eq!(store.end_abandoned(&error, overdue.deadline).await.unwrap(), []);
+}
+
+async fn a_key_is_forgotten_and_makes_another_job(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let keyed =
+        postern_store::NewJob { idempotency_key: Some("monday".to_owned()), ..world.job(JobKind::TestConnection) };
+    let first = store.create_job(keyed.clone(), at(0)).await.unwrap();
+    assert_eq!(store.expire_job_keys(at(0)).await.unwrap(), 0);
+    assert_eq!(store.create_job(keyed.clone(), at(1)).await.unwrap().id, first.id);
+    assert_eq!(store.expire_job_keys(at(1)).await.unwrap(), 1);
+    assert_ne!(store.create_job(keyed, at(2)).await.unwrap().id, first.id);
 }
 
 async fn only_one_import_of_a_directory_is_under_way(database: TestDatabase) {

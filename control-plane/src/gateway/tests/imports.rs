@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_proto::v1;
+use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_store::{JobState, PageRequest};
 
@@ -109,6 +110,81 @@ async fn who_comes_back_after_their_name_was_given_to_another_is_a_conflict() {
     assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
     let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
     assert_eq!(users.items.len(), 2, "{users:?}");
+}
+
+/// External ids and names, chunk by chunk.
+type Chunks<'c> = &'c [&'c [(&'c str, &'c str)]];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_beside_a_new_entry_of_that_name_never_shares_its_user() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let (old, new, other) = (("old", "anna"), ("new", "anna"), ("other", "bert"));
+    let renamed = ("old", "adam");
+    let imports: [(Chunks<'_>, u64, usize); 4] = [
+        // In one chunk, in two of one transaction, and in the other order.
+        (&[&[new, old, other]], 1, 2),
+        (&[&[new, other], &[old]], 1, 2),
+        (&[&[old, new, other]], 1, 2),
+        // Who comes back under another name takes the user along, and the new entry gets one of its own in the end.
+        (&[&[renamed, new, other]], 0, 3),
+    ];
+    for (number, (chunks, conflicts, users)) in imports.into_iter().enumerate() {
+        let of_this = |(id, name): &(&str, &str)| (format!("{id}{number}"), format!("{name}{number}"));
+        let mut import = async |present: Chunks<'_>| {
+            let chunks = present.iter().flat_map(|chunk| {
+                let named: Vec<(String, String)> = chunk.iter().map(of_this).collect();
+                let named: Vec<(&str, &str)> = named.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
+                people(&named)
+            });
+            let job = site.import(&agent, &mut session, &chunks.collect::<Vec<_>>()).await;
+            site.wait_for(job, JobState::Succeeded).await.result.unwrap()
+        };
+        import(&[&[old, other]]).await;
+        import(&[&[other]]).await;
+        let result = import(chunks).await;
+        assert_eq!(result["conflicts"], conflicts, "{number}: {result}");
+        let found = site.store().list_users(site.organization, None, &PageRequest::first(100)).await.unwrap();
+        let mine = found.items.iter().filter(|user| user.user_name.ends_with(&number.to_string())).count();
+        assert_eq!(mine, users, "{number}: {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_comes_twice_is_as_its_last_copy_says() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let job = site.import(&agent, &mut session, &entries(0..30)).await;
+    site.wait_for(job, JobState::Succeeded).await;
+    // It has changed, and moves while it is read.
+    let mut chunks = entries(0..29);
+    chunks.extend(entries(0..28));
+    let job = site.import(&agent, &mut session, &chunks).await;
+    let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
+    assert_eq!((&result["members_resolved"], &result["conflicts"]), (&28.into(), &0.into()), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_comes_while_entries_come_ends_the_import_before_anybody_is_missing() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let job = site.import(&agent, &mut session, &entries(0..30)).await;
+    site.wait_for(job, JobState::Succeeded).await;
+    let job = site.start_job("corp", "import").await;
+    let command = soon(session.command()).await;
+    site.store().request_cancel(site.organization, job, site.now()).await.unwrap();
+    assert!(matches!(soon(session.next()).await, Some(FromControl::Cancel(_))));
+    agent.deliver(&command, &entries(0..29), |_| {}).await.unwrap();
+    site.wait_for(job, JobState::Canceled).await;
+    let again = site.import(&agent, &mut session, &entries(0..30)).await;
+    let result = site.wait_for(again, JobState::Succeeded).await.result.unwrap();
+    assert_eq!(result["returned"], 0, "somebody was marked missing: {result}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

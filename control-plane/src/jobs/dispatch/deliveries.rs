@@ -88,7 +88,7 @@ impl Dispatcher {
             entry.progress.unusable = unusable;
             entry.progress.dirty = true;
         });
-        self.write_last_progress(job, attempt).await?;
+        self.write_progress_of(job, attempt).await?;
         if !self.store.mark_proven(&self.lease_of(job, attempt), self.clock.now()).await? {
             return Ok(false);
         }

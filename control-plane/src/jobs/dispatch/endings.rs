@@ -48,7 +48,7 @@ impl Dispatcher {
             Finish::Failed(_) => "failed",
             Finish::Canceled => "canceled",
         };
-        self.write_last_progress(job, attempt).await?;
+        self.write_progress_of(job, attempt).await?;
         let finished = self.store.finish(&self.lease_of(job, attempt), &finish, self.clock.now()).await?;
         let entry = self.running.remove(job, attempt);
         if finished {

@@ -1,4 +1,5 @@
-//! Once a second, for the jobs that run here: leases, progress, and agents that stay away or do not answer.
+//! Once a second, for the jobs that run here: progress, and agents that stay away or do not answer. Leases have a task of
+//! their own: behind the writes of many jobs their turn could come too late.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,26 +34,31 @@ enum Repair {
 impl Dispatcher {
     pub(super) async fn upkeep(self: Arc<Self>) {
         let stopping = self.supervisor.shutdown().stopping().clone();
-        let mut renewed = self.clock.now();
         loop {
             tokio::select! {
                 () = self.clock.sleep(TICK) => {}
                 () = stopping.cancelled() => return self.release_leases().await,
             }
             let now = self.clock.now();
-            if let Err(error) = self.tick(now, &mut renewed).await {
+            if let Err(error) = self.tick(now).await {
                 tracing::warn!(error = chain(&error), "jobs.upkeep_failed");
             }
         }
     }
 
-    async fn tick(&self, now: Timestamp, renewed: &mut Timestamp) -> Result<()> {
+    /// Prolongs the leases, three times in the life of one.
+    pub(super) async fn keep_leases(self: Arc<Self>) {
+        loop {
+            self.clock.sleep(self.lease / 3).await;
+            if let Err(error) = self.renew(self.clock.now()).await {
+                tracing::warn!(error = chain(&error), "jobs.leases_not_renewed");
+            }
+        }
+    }
+
+    async fn tick(&self, now: Timestamp) -> Result<()> {
         if self.running.lock().is_empty() {
             return Ok(());
-        }
-        if since(*renewed, now) >= self.lease / 3 {
-            self.renew(now).await?;
-            *renewed = now;
         }
         self.write_progress().await?;
         self.pass_cancels_on(now).await?;
@@ -77,26 +83,20 @@ impl Dispatcher {
     }
 
     async fn write_progress(&self) -> Result<()> {
-        let dirty: Vec<(JobId, u32, serde_json::Value)> = {
-            let mut table = self.running.lock();
-            let dirty = table.values_mut().filter_map(|entry| {
-                std::mem::take(&mut entry.progress.dirty)
-                    .then(|| (entry.job.id, entry.job.attempt, entry.progress.to_json()))
-            });
-            dirty.collect()
-        };
-        for (job, attempt, progress) in dirty {
-            self.store.set_progress(&self.lease_of(job, attempt), &progress, self.clock.now()).await?;
+        for (job, attempt) in self.running.find(|entry| entry.progress.dirty) {
+            self.write_progress_of(job, attempt).await?;
         }
         Ok(())
     }
 
-    /// What one job has not written yet, before it leaves.
-    pub(crate) async fn write_last_progress(&self, job: JobId, attempt: u32) -> Result<()> {
-        let last = self
+    /// What one job has not written yet. One write at a time, so that none is overtaken by an older one: what a commit
+    /// goes by after a kill stands in it.
+    pub(crate) async fn write_progress_of(&self, job: JobId, attempt: u32) -> Result<()> {
+        let _turn = self.progress_turn.lock().await;
+        let dirty = self
             .running
             .change(job, attempt, |entry| std::mem::take(&mut entry.progress.dirty).then(|| entry.progress.to_json()));
-        match last.flatten() {
+        match dirty.flatten() {
             Some(progress) => {
                 self.store.set_progress(&self.lease_of(job, attempt), &progress, self.clock.now()).await.map(|_| ())
             }

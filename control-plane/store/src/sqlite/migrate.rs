@@ -66,7 +66,7 @@ mod tests {
         connection.execute("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1", []).unwrap();
         let error = up(&mut connection).unwrap_err();
         assert!(matches!(error, Error::Migrate(MigrateError::VersionMismatch(1))), "{error:?}");
-        connection.execute("UPDATE _sqlx_migrations SET version = 99", []).unwrap();
+        connection.execute("UPDATE _sqlx_migrations SET version = 99 WHERE version = 1", []).unwrap();
         let error = up(&mut connection).unwrap_err();
         assert!(matches!(error, Error::Migrate(MigrateError::VersionMissing(99))), "{error:?}");
     }
