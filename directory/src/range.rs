@@ -49,9 +49,9 @@ pub(crate) fn parse(description: &str) -> Option<Ranged<'_>> {
     Some(Ranged { base, start, next: Some(end.checked_add(1)?) })
 }
 
-/// Reads the values of `attribute` from `start` to the last and appends them to `values`. An entry that went away under
-/// way has no more of them. Whatever else is not the part asked for is an error: taken for the end, it would cost a
-/// group its members in an import that calls itself complete.
+/// Reads the values of `attribute` from `start` to the last and appends them to `values`. Whatever is not the part asked
+/// for is an error, an entry that is not there under its name too: it may have been renamed, or this server may be behind
+/// the one before. Taken for the end, it would cost a group its members in an import that calls itself complete.
 pub(crate) async fn read_rest(
     connection: &mut Connection,
     dn: &str,
@@ -64,7 +64,10 @@ pub(crate) async fn read_rest(
         let asked = [format!("{attribute};range={from}-*")];
         let message = match connection.read_entry(dn, "(objectClass=*)", &asked, Step::Range).await {
             Ok(Some(message)) => message,
-            Ok(None) | Err(Error::Refused { code: NO_SUCH_OBJECT, .. }) => return Ok(()),
+            Ok(None) | Err(Error::Refused { code: NO_SUCH_OBJECT, .. }) => {
+                let [expected] = asked;
+                return Err(Error::Range { expected, got: "no such entry".to_owned() });
+            }
             Err(error) => return Err(error),
         };
         let [expected] = asked;

@@ -1,6 +1,7 @@
 //! The way to one server: name, TCP, TLS or STARTTLS, each step failing in its own words.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -57,13 +58,24 @@ pub(crate) async fn tcp(url: &ServerUrl, limit: Duration) -> Result<TcpStream, E
     let resolved = tokio::time::timeout(limit, lookup_host((url.host.as_str(), url.port))).await;
     let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let addresses: Vec<_> = resolved.map_err(|source| Error::Resolve { url: url.text.clone(), source })?.collect();
-    let stream = tokio::time::timeout(limit, TcpStream::connect(addresses.as_slice()))
-        .await
-        .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?;
-    let stream = stream.map_err(failed)?;
+    let stream = first_of(&addresses, limit).await.map_err(failed)?;
     // Requests are small and waited for.
     stream.set_nodelay(true).map_err(failed)?;
     Ok(stream)
+}
+
+/// Connects to the first of these that answers. One that does not uses up its share of the time, and no more.
+async fn first_of(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
+    let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    for address in addresses {
+        last = match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+    }
+    Err(last)
 }
 
 async fn secure(config: &DirectoryConfig, url: &ServerUrl, stream: TcpStream) -> Result<Transport, Error> {
@@ -120,7 +132,30 @@ fn result_code(message: &[u8]) -> Result<u32, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        // A listener that accepts nothing and whose queue is full drops what comes after.
+        let full = TcpSocket::new_v4().expect("a socket");
+        full.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        let full = full.listen(1).expect("a listener");
+        let silent = full.local_addr().expect("an address");
+        let mut waiting = Vec::new();
+        while let Ok(connected) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(silent)).await {
+            waiting.push(connected.expect("room in the queue"));
+        }
+        let good = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let good = good.local_addr().expect("an address");
+        let limit = Duration::from_millis(600);
+        let reached = tokio::time::timeout(limit, first_of(&[silent, good], limit)).await.expect("no time left");
+        assert_eq!(reached.expect("a stream").peer_addr().expect("an address"), good);
+        let alone = first_of(&[silent], Duration::from_millis(50)).await;
+        assert_eq!(alone.expect_err("nobody answers").kind(), io::ErrorKind::TimedOut);
+        assert!(first_of(&[], limit).await.is_err());
+    }
 
     #[test]
     fn the_start_tls_request_is_well_formed() {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{Place, output};
 use crate::config::Config;
 use crate::diagnose::{Diagnosis, Finding};
-use crate::identity::store::IdentityStore;
+use crate::identity::store::{self, IdentityStore};
 use crate::served::{Check, CheckState, Served};
 
 /// Arguments of `check`.
@@ -84,11 +84,18 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
 }
 
 async fn control_plane(args: &CheckArgs, config: &Config, report: &mut Report) {
-    let store = IdentityStore::new(config.state_dir(args.place.state_dir.as_deref()));
-    let identity = match store.load() {
+    let kept = IdentityStore::new(config.state_dir(args.place.state_dir.as_deref()));
+    let identity = match kept.load() {
         Ok(identity) => identity,
         Err(error) => {
-            let finding = Finding::failed(chain(&error), "enroll this agent: postern-agent enroll --token TOKEN");
+            let cure = match error {
+                store::Error::NotEnrolled { .. } => "enroll this agent: postern-agent enroll --token TOKEN",
+                store::Error::Read(_) => {
+                    "let the user that the agent runs as read that file, and nobody else; run this as it"
+                }
+                _ => "enroll this agent again, with a new token: postern-agent enroll --force --token TOKEN",
+            };
+            let finding = Finding::failed(chain(&error), cure);
             return report.add(None, finding.named("enrollment", Duration::ZERO));
         }
     };

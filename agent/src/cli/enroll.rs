@@ -47,7 +47,7 @@ pub(super) fn execute(args: Enroll) -> anyhow::Result<ExitCode> {
     let config = Config::load(args.place.config.as_deref())?;
     let store = IdentityStore::new(config.state_dir(args.place.state_dir.as_deref()));
     refuse_second(&store, args.force)?;
-    store.prepare()?;
+    store.prove()?;
     let token: EnrollmentToken = read_token(&args)?.parse()?;
     let enrollment = Enrollment {
         proxy: config.proxy_rule()?,

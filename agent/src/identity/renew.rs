@@ -65,11 +65,14 @@ impl Renewal {
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
         loop {
             self.until_due().await;
-            let connection = self.line.connection().await;
-            // Over a new enrollment, or from another attempt: look again.
-            if self.remaining() > Duration::ZERO {
-                continue;
-            }
+            // Another process may have enrolled this agent anew.
+            self.identity.refresh();
+            let connection = tokio::select! {
+                biased;
+                // Over a new enrollment: look again.
+                () = self.until_not_due() => continue,
+                connection = self.line.connection() => connection,
+            };
             match self.renew(connection).await {
                 Ok(not_after) => {
                     tracing::info!(%not_after, "identity.renewed");
@@ -101,6 +104,15 @@ impl Renewal {
         Duration::try_from(due.duration_since(self.now())).unwrap_or_default()
     }
 
+    async fn until_not_due(&self) {
+        let mut changes = self.identity.watch();
+        while self.remaining().is_zero() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     async fn until_due(&self) {
         let mut changes = self.identity.watch();
         loop {
@@ -117,6 +129,7 @@ impl Renewal {
     }
 
     async fn renew(&self, connection: Connection) -> Result<Timestamp, Error> {
+        let old = self.identity.current();
         let key = FreshKey::generate().map_err(Error::Key)?;
         let request = RenewRequest { csr_pem: key.csr_pem, agent_version: crate::VERSION.to_owned() };
         let origin = connection.origin();
@@ -125,7 +138,6 @@ impl Renewal {
             answer = client.renew(request) => answer.map_err(refused)?.into_inner(),
             () = self.clock.sleep(ANSWER_TIMEOUT) => return Err(Error::Timeout),
         };
-        let old = self.identity.current();
         let renewed = Identity::new(IdentityParts {
             private_key_pem: key.private_key_pem,
             certificate_chain_pem: answer.certificate_chain_pem,
@@ -133,6 +145,12 @@ impl Renewal {
             ..old.parts().clone()
         })
         .map_err(Error::Unusable)?;
+        // An enrollment meanwhile has made another agent of this one: what was renewed is nobody's any more.
+        self.identity.refresh();
+        let current = self.identity.current();
+        if current.agent_id() != old.agent_id() {
+            return Ok(current.certificate().not_after);
+        }
         let not_after = renewed.certificate().not_after;
         self.identity.replace(renewed).map_err(Error::Store)?;
         Ok(not_after)

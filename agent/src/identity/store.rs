@@ -11,6 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{AgentId, Identity, IdentityParts};
 
 const FILE: &str = "identity.json";
+const PROBE: &str = ".writable";
 
 /// What is wrong with the stored identity.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub enum Error {
         source: super::Error,
     },
     /// The state directory cannot be made.
-    #[error("cannot create the state directory {path}")]
+    #[error("cannot make or use the state directory {path}; run this as the user that the agent runs as")]
     Folder {
         /// The directory.
         path: PathBuf,
@@ -52,7 +53,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file cannot be written.
-    #[error("cannot store this agent's identity")]
+    #[error("cannot store this agent's identity; run this as the user that the agent runs as")]
     Write(#[source] secret::Error),
     /// The identity cannot be put into text.
     #[error("cannot put this agent's identity into text")]
@@ -98,13 +99,14 @@ impl IdentityStore {
 
     /// Whether there is an identity, usable or not.
     pub fn exists(&self) -> bool {
-        self.path().exists()
+        !matches!(self.path().try_exists(), Ok(false))
     }
 
     /// Reads the identity, and refuses a file that others can read.
     pub fn load(&self) -> Result<Identity, Error> {
         let path = self.path();
-        if !path.exists() {
+        // Only where it is surely not there: who may not look into the folder is told that by reading.
+        if matches!(path.try_exists(), Ok(false)) {
             return Err(Error::NotEnrolled { path });
         }
         let text = secret::read_private(&path).map_err(Error::Read)?;
@@ -135,9 +137,17 @@ impl IdentityStore {
         secret::write_private(&self.path(), &text).map_err(Error::Write)
     }
 
-    /// Makes the state directory, for its owner only, where it is missing. A wrong place shows before a one-time
-    /// token is spent.
-    pub fn prepare(&self) -> Result<(), Error> {
+    /// Makes the state directory where it is missing, and proves that it can be written to: a wrong place shows before a
+    /// one-time token is spent.
+    pub fn prove(&self) -> Result<(), Error> {
+        self.prepare()?;
+        let probe = self.folder.join(PROBE);
+        secret::write_private(&probe, b"").map_err(Error::Write)?;
+        std::fs::remove_file(&probe).map_err(|source| Error::Folder { path: self.folder.clone(), source })
+    }
+
+    /// Makes the state directory, for its owner only, where it is missing.
+    fn prepare(&self) -> Result<(), Error> {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]

@@ -26,6 +26,8 @@ const SILENT_INTERVALS: u32 = 3;
 /// How long the other end may take to close after this one has.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 const FRAMES_IN_FLIGHT: usize = 4;
+/// Nothing more is read while as many answers wait to be sent, so that memory stays bounded whatever is asked.
+const ANSWERS_WAITING: usize = 64;
 
 /// Why no session came about.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +134,7 @@ impl Live {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return Ended::Stop,
-                frame = self.incoming.message() => {
+                frame = self.incoming.message(), if self.pending.len() < ANSWERS_WAITING => {
                     if let Some(ended) = self.received(session, frame, true) {
                         return ended;
                     }

@@ -121,6 +121,22 @@ async fn enrolling_twice_needs_force() {
 }
 
 #[tokio::test]
+async fn a_state_directory_that_cannot_be_written_shows_before_the_token_is_spent() {
+    // Nobody listens there: whoever dials all the same has another error.
+    let gateway = FakeGateway::start().await;
+    let mut token = gateway.token();
+    token.address = "127.0.0.1:1".to_owned();
+    let site = Site::new("");
+    // Not even root makes files there.
+    let mut enroll = Command::new(env!("CARGO_BIN_EXE_postern-agent"));
+    enroll.args(["enroll", "--state-dir", "/sys", "--token", &token.to_string(), "--config"]).arg(site.config());
+    let refused = within(enroll.output()).await.unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("cannot store this agent's identity"), "{said}");
+}
+
+#[tokio::test]
 async fn the_program_runs_answers_reloads_and_stops() {
     let mut gateway = FakeGateway::start().await;
     let site = Site::new(&format!("[health]\nlisten = \"127.0.0.1:0\"\n{}", directory("corp")));

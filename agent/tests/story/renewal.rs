@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use postern_agent::identity::IdentitySource;
 use postern_agent::identity::store::IdentityStore;
+use postern_agent::identity::{AgentId, Identity, IdentityParts, IdentitySource};
 use postern_agent::served::scripted::ScriptedDirectory;
 use postern_runtime::clock::{ManualClock, SystemClock};
 
@@ -31,6 +31,35 @@ async fn an_overdue_certificate_is_renewed_right_after_the_start_and_stored() {
     assert!(new.certificate().not_after > old.not_after);
     assert_ne!(new.certificate().serial, old.serial);
     assert_eq!(*gateway.shared.renewals.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_enrollment_beside_a_running_agent_is_taken_up_and_not_renewed_over() {
+    let clock = ManualClock::new(now());
+    let mut gateway = FakeGateway::start_with(clock.shared()).await;
+    let address = gateway.address.to_string();
+    let identity = gateway.shared.authority.identity(&address, Life { since: 0, until: 3600 });
+    let enrolled = gateway.shared.authority.identity(&address, WEEK);
+    let another = AgentId(uuid::Uuid::from_u128(43));
+    let enrolled = Identity::new(IdentityParts { agent_id: another, ..enrolled.parts().clone() }).unwrap();
+    let (old, new) = (identity.agent_id(), enrolled.agent_id());
+    let folder = tempfile::tempdir().unwrap();
+    let store = IdentityStore::new(folder.path());
+    store.save(&identity).unwrap();
+    let running = start_with(IdentitySource::stored(identity, store.clone()), corp(), clock.shared());
+    let changed = running.identity.watch();
+    let _session = gateway.session().await;
+    store.save(&enrolled).unwrap();
+    within(async {
+        while !changed.has_changed().unwrap() {
+            clock.advance(Duration::from_mins(1));
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_ne!(old, new);
+    assert_eq!((running.identity.current().agent_id(), store.load().unwrap().agent_id()), (new, new));
+    assert_eq!(*gateway.shared.renewals.lock().unwrap(), 0);
 }
 
 #[tokio::test]

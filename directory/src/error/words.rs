@@ -67,6 +67,10 @@ impl Error {
                  where the directory was corrected instead, start it again after that time"
             }
             Self::Refused { step, code, .. } => return refusal_cure(*step, *code).map(str::to_owned),
+            Self::Timeout { step: Step::Connect | Step::Bind, .. } => {
+                "check host and port in urls, that the server runs and answers, and that no firewall stands between it and \
+                 the agent; where it is only slow, raise connect_timeout_secs"
+            }
             Self::Timeout { .. } => {
                 "look at the server's load, index the attributes in the filter, lower page_size, or raise operation_timeout_secs"
             }

@@ -84,11 +84,13 @@ async fn an_unexpected_answer_is_not_the_end_of_the_members() {
 }
 
 #[tokio::test]
-async fn a_group_that_went_away_under_way_is_no_error() {
+async fn a_group_that_is_not_there_any_more_under_its_name_is_not_the_end_of_its_members() {
     for code in [0, 32] {
         let (pages, error) = failing_at_3000(move |id| vec![message(id, 0x65, &done(code, b""))]).await;
-        assert!(error.is_none(), "{error:?}");
-        let group = pages.iter().flat_map(|page| &page.records).next().expect("the group");
-        assert_eq!(group.members.len(), 3_000);
+        let error = error.expect("members are missing");
+        let Error::Ended { source, .. } = &error else { panic!("{error:?}") };
+        assert!(matches!(&**source, Error::Range { got, .. } if got == "no such entry"), "{error:?}");
+        assert!(error.retryable());
+        assert!(pages.iter().flat_map(|page| &page.records).all(|record| record.members.len() != 3_000));
     }
 }
