@@ -7,8 +7,10 @@ use crate::agent::{Agent, DirectorySettings, Settings};
 use crate::api::Api;
 use crate::compare;
 use crate::control_plane::{self, ControlPlane};
+use crate::ldif;
+use crate::people::Person;
 use crate::relay::Relay;
-use crate::slapd::{self, Slapd};
+use crate::slapd::{self, SUFFIX, Slapd};
 use crate::stage::Stage;
 
 /// Name of the directory in every scenario.
@@ -69,6 +71,17 @@ impl Site {
         let settings = Settings { directories: vec![corp], ..Settings::default() };
         let agent = Agent::configured(stage, &binaries, &settings)?;
         Ok(Self { slapd, ldap_line, line, control_plane, api, settings, agent })
+    }
+
+    /// Every other one of so many people gets another title, so that the next import has something to write in each chunk.
+    pub async fn change_many(&self, users: u32, round: u32) -> Result<()> {
+        let mut changes = Vec::new();
+        for person in (round % 2..users).step_by(2).map(Person::nth) {
+            ldif::write_value(&mut changes, "dn", &person.dn(SUFFIX))?;
+            let title = format!("changetype: modify\nreplace: title\ntitle: Title of round {round}\n\n");
+            changes.extend_from_slice(title.as_bytes());
+        }
+        self.slapd.apply(changes).await
     }
 
     /// Fails unless the control plane holds exactly what the directory holds, with nobody marked missing who is there.

@@ -206,7 +206,8 @@ fn a_renamed_base_dn_is_an_error_and_marks_nobody_missing() -> Result<()> {
         site.api.import(DIRECTORY).await?;
         site.slapd.rename(&format!("ou=people,{SUFFIX}"), "ou=staff", None).await?;
         let job = site.api.try_import(DIRECTORY).await?;
-        ensure!(job.state != "succeeded", "believed an empty answer: {job:?}");
+        let job = job.expect("failed")?;
+        ensure!(job.error_code() == "directory" && job.error["cure"].is_string(), "{job:?}");
         nobody_is_missing(&site).await?;
         site.slapd.rename(&format!("ou=staff,{SUFFIX}"), "ou=people", None).await?;
         site.api.import(DIRECTORY).await?;

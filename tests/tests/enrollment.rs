@@ -28,6 +28,9 @@ async fn ground(stage: &Stage) -> Result<Ground> {
 }
 
 /// Enrolling must fail, leave no identity, and say what to do without repeating the secret.
+/// What the control plane itself says: a gateway that cannot be reached has other words.
+const NOT_ACCEPTED: &str = "does not accept this token";
+
 async fn refused(ground: &Ground, token: &str, said: &str) -> Result<()> {
     let agents = ground.api.agents().await?.len();
     let output = ground.agent.try_enroll(token).await?;
@@ -46,12 +49,12 @@ async fn refused(ground: &Ground, token: &str, said: &str) -> Result<()> {
 fn only_the_right_unused_token_lets_an_agent_in() -> Result<()> {
     scenario(async |stage| {
         let ground = ground(stage).await?;
-        refused(&ground, "postern1.nonsense", "token").await?;
+        refused(&ground, "postern1.nonsense", "damaged or incomplete").await?;
 
         let token = ground.api.enrollment_token().await?;
         let mut wrong: EnrollmentToken = token.parse().context("our own token")?;
         wrong.secret = wrong.secret.chars().rev().collect();
-        refused(&ground, &wrong.to_string(), "token").await?;
+        refused(&ground, &wrong.to_string(), NOT_ACCEPTED).await?;
 
         let mut pinned: EnrollmentToken = token.parse()?;
         pinned.ca_sha256[0] ^= 1;
@@ -59,7 +62,7 @@ fn only_the_right_unused_token_lets_an_agent_in() -> Result<()> {
 
         let used = Agent::configured(stage, &Options::for_tests()?.binaries, &Settings::default())?;
         used.enroll(&token).await?;
-        refused(&ground, &token, "token").await
+        refused(&ground, &token, NOT_ACCEPTED).await
     })
 }
 
@@ -70,12 +73,12 @@ fn an_expired_and_a_revoked_token_let_nobody_in() -> Result<()> {
         let end = Timestamp::now().checked_add(Duration::from_secs(1))?;
         let made = ground.api.post("/api/v1/enrollment-tokens", json!({ "expires_at": end })).await?;
         wait::until_true("the token expires", wait::SOON, || async { Ok(Timestamp::now() > end) }).await?;
-        refused(&ground, made["token"].as_str().context("no token")?, "token").await?;
+        refused(&ground, made["token"].as_str().context("no token")?, NOT_ACCEPTED).await?;
 
         let made = ground.api.post("/api/v1/enrollment-tokens", json!({})).await?;
         let id = made["id"].as_str().context("no id")?;
         ground.api.delete(&format!("/api/v1/enrollment-tokens/{id}")).await?;
-        refused(&ground, made["token"].as_str().context("no token")?, "token").await
+        refused(&ground, made["token"].as_str().context("no token")?, NOT_ACCEPTED).await
     })
 }
 
@@ -91,7 +94,7 @@ fn a_foreign_token_lets_nobody_in() -> Result<()> {
         refused(&ground, &redirected.to_string(), "pin").await?;
         // With our pin forged into it, the secret is still unknown.
         redirected.ca_sha256 = ground.api.enrollment_token().await?.parse::<EnrollmentToken>()?.ca_sha256;
-        refused(&ground, &redirected.to_string(), "token").await
+        refused(&ground, &redirected.to_string(), NOT_ACCEPTED).await
     })
 }
 

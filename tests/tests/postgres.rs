@@ -42,11 +42,17 @@ fn postgres_restarted_under_load_loses_nothing() -> Result<()> {
     scenario(async |stage| {
         let mut postgres = Postgres::start(stage).await?;
         let site = site_on(stage, &postgres, 800).await?;
-        for bytes in [4_000, 80_000, 200_000] {
-            site.line.plan([(bytes, Fault::Pause(Duration::from_millis(1)))]);
+        for (round, bytes) in (0..).zip([4_000, 80_000, 170_000]) {
+            site.change_many(800, round).await?;
+            site.line.plan([(bytes, Fault::Hold)]);
             let job = site.api.start_job("import", DIRECTORY, Value::Null).await?;
-            site.line.faults_over().await?;
-            postgres.restart(stage).await?;
+            site.line.struck().await?;
+            // The rest comes while the server is away.
+            let letting_go = async {
+                site.line.resume();
+                Ok(())
+            };
+            tokio::try_join!(postgres.restart(stage), letting_go)?;
             let over = site.api.finished(&job.id, Duration::from_mins(1)).await;
             let job = over.with_context(|| format!("restarted after {bytes} bytes"))?.expect("succeeded")?;
             ensure!(job.count("missing") == 0, "{job:?}");
