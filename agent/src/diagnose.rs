@@ -28,6 +28,7 @@ use crate::served::{Check, CheckState};
 
 /// With a larger difference certificates may be judged wrongly.
 const CLOCK_LIMIT: SignedDuration = SignedDuration::from_mins(5);
+const REASON_PATIENCE: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 const STEPS: [&str; 5] = ["dns", "tcp", "tls", "control_plane", "clock"];
@@ -219,7 +220,10 @@ impl Diagnosis<'_> {
             }
             Err(error) => {
                 // The reason may come a moment after the failure that it caused.
-                asking.ended().await;
+                tokio::select! {
+                    () = asking.ended() => {}
+                    () = self.clock.sleep(REASON_PATIENCE) => {}
+                }
                 let reason = asking.failure().unwrap_or_else(|| chain(&*error));
                 stop(reason, format!("if the agent was revoked or its certificate has expired, {ENROLL_CURE}"))
             }

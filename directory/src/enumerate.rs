@@ -127,10 +127,10 @@ impl Reading {
         let servers = Arc::clone(&self.servers);
         for section in Section::all(&servers.config, flavour) {
             for base_dn in section.base_dns {
-                if !connection.is_fresh() {
-                    connection = self.open().await?;
-                }
                 let (phase, scope) = (section.phase, section.scope);
+                if !connection.is_fresh() {
+                    connection = self.open().await.map_err(|error| self.ended(error, phase, base_dn, scope))?;
+                }
                 self.read_base(&mut connection, &section, base_dn)
                     .await
                     .map_err(|error| self.ended(error, phase, base_dn, scope))?;
@@ -180,15 +180,24 @@ impl Reading {
         let mut search = PagedSearch::new(connection, query, &cancel);
         let mut page = Filling::new(section.phase, page_size as usize);
         let mut scratch = Vec::new();
-        while let Some(batch) = search.next().await? {
+        let ended = loop {
+            let batch = match search.next().await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            };
             for message in &batch {
                 self.take(message, &section.selection, &mut page, &mut scratch).await?;
                 if page.is_full() {
                     self.send(page.take()).await?;
                 }
             }
+        };
+        // What came before an early end is read as well, and counted in what is told of it.
+        if !page.is_empty() {
+            self.send(page.take()).await?;
         }
-        if page.is_empty() { Ok(()) } else { self.send(page.take()).await }
+        ended
     }
 
     async fn take(

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::attributes::is_withheld;
 use crate::ber::Malformed;
 use crate::connection::Connection;
+use crate::dn;
 use crate::entry::{Attribute, Entry, EntryError};
 use crate::error::Error;
 use crate::flavour::{Flavour, external_id};
@@ -50,6 +51,8 @@ pub(crate) struct Selection {
 #[derive(Clone, Debug)]
 struct Role {
     description: String,
+    /// The short name, by which servers answer whatever name it was asked for by.
+    short: String,
     slot: Option<usize>,
     external_id: bool,
     unique: bool,
@@ -134,6 +137,7 @@ impl Selection {
         let position = found.unwrap_or_else(|| {
             self.roles.push(Role {
                 description: name.to_owned(),
+                short: dn::short_name(name),
                 slot: None,
                 external_id: false,
                 unique: false,
@@ -151,9 +155,12 @@ impl Selection {
             role.description.len() == description.len() && role.description.eq_ignore_ascii_case(description)
         };
         let count = self.roles.len();
-        let found = (0..count)
-            .map(|step| (*hint + step) % count)
-            .find(|at| self.roles.get(*at).as_ref().is_some_and(matches))?;
+        let found =
+            (0..count).map(|step| (*hint + step) % count).find(|at| self.roles.get(*at).as_ref().is_some_and(matches));
+        let Some(found) = found else {
+            let short = dn::short_name(description);
+            return self.roles.iter().find(|role| role.short == short);
+        };
         *hint = found + 1;
         self.roles.get(found)
     }

@@ -60,6 +60,13 @@ fn write_plain(value: &str, out: &mut String) {
     out[start..].make_ascii_lowercase();
 }
 
+/// An attribute type by its lower-case short name.
+pub(crate) fn short_name(attribute: &str) -> String {
+    let mut short = String::with_capacity(attribute.len());
+    write_attribute(attribute, &mut short);
+    short
+}
+
 /// An attribute type by its lower-case short name, also where it is written as an OID or by its long name.
 pub(super) fn write_attribute(attribute: &str, out: &mut String) {
     let start = out.len();
@@ -76,9 +83,14 @@ pub(super) fn write_attribute(attribute: &str, out: &mut String) {
         "2.5.4.10" | "organizationname" => "o",
         "2.5.4.11" | "organizationalunitname" => "ou",
         "2.5.4.12" => "title",
+        "2.5.4.13" => "description",
+        "2.5.4.20" => "telephonenumber",
+        "2.5.4.31" => "member",
         "2.5.4.42" | "gn" => "givenname",
+        "2.5.4.50" => "uniquemember",
         "0.9.2342.19200300.100.1.1" | "userid" => "uid",
         "0.9.2342.19200300.100.1.3" | "rfc822mailbox" => "mail",
+        "0.9.2342.19200300.100.1.10" => "manager",
         "0.9.2342.19200300.100.1.25" | "domaincomponent" => "dc",
         "1.2.840.113549.1.9.1" | "email" | "e" => "emailaddress",
         _ => return,

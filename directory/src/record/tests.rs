@@ -41,6 +41,27 @@ fn only_listed_attributes_leave_in_the_listed_order() {
 }
 
 #[test]
+fn attributes_listed_by_another_name_are_known_by_the_one_that_the_server_gives() {
+    let listed = strings(&["surname", "2.5.4.42", "0.9.2342.19200300.100.1.3", "title"]);
+    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &listed, Some("userid"), None);
+    let message = message(
+        b"uid=a,dc=x",
+        &[
+            ("sn", &[b"A"]),
+            ("givenName", &[b"B"]),
+            ("mail", &[b"a@x"]),
+            ("sn;lang-de", &[b"not listed"]),
+            ("uid", &[b"a"]),
+            ("entryUUID", &[b"1"]),
+        ],
+    );
+    let record = select(&selection, &message).expect("usable").record;
+    assert_eq!(record.unique_value.as_deref(), Some("a"));
+    let names: Vec<&str> = record.attributes.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["surname", "2.5.4.42", "0.9.2342.19200300.100.1.3"], "as they are listed");
+}
+
+#[test]
 fn passwords_never_leave_listed_or_not() {
     let listed = strings(&["cn", "userPassword", "USERPASSWORD;x-old", "unicodePwd", "2.5.4.35"]);
     let selection =

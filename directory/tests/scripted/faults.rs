@@ -70,7 +70,7 @@ async fn a_size_limit_half_way_is_an_error_that_says_how_far_it_got() {
         Answer::Send(vec![user(request.id, 4), message(request.id, 0x65, &done(4, b"size limit of cn=reader,dc=x"))])
     })
     .await;
-    let error = early_end(&server, 4).await;
+    let error = early_end(&server, 5).await;
     assert_eq!((error.class(), error.ldap_result_code(), error.retryable()), (Class::Directory, Some(4), false));
 }
 
@@ -79,7 +79,7 @@ async fn a_server_that_ignores_paging_proves_nothing() {
     let server =
         failing_at("", |request| Answer::Send(vec![user(request.id, 1), message(request.id, 0x65, &done(0, b""))]))
             .await;
-    let error = early_end(&server, 0).await;
+    let error = early_end(&server, 1).await;
     assert!(matches!(&error, Error::Ended { source, .. } if matches!(**source, Error::NoPaging)), "{error:?}");
 }
 
