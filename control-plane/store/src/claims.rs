@@ -9,7 +9,7 @@ use crate::Store;
 use crate::dialect;
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, ReplicaId};
-use crate::jobs::{other_import, read, read_all, select_jobs};
+use crate::jobs::{changed, other_import, read, read_all, select_jobs};
 use crate::records::{Job, JobKind, Lease};
 use crate::sql::{named, sql};
 use crate::wake::Wake;
@@ -139,19 +139,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Job>> {
         let backend = self.backend();
-        let mut tx = self.database.begin().await?;
+        let tx = self.database.begin().await?;
         let update = dialect::mark_waiting(backend)
             .bind(now)
             .bind(created_before)
             .bind(dialect::directories(backend, reachable))
             .bind(message);
-        let ids = tx.rows(update, |mut row| row.take()).await?;
-        let jobs = read_all(&mut tx, &ids).await?;
-        for job in &jobs {
-            tx.wake(Wake::JobChanged(job.id));
-        }
-        tx.commit().await?;
-        Ok(jobs)
+        changed(tx, update).await
     }
 
     /// How many jobs are in each state, of all organizations; for metrics.

@@ -6,28 +6,21 @@ use serde_json::Value;
 use crate::Store;
 use crate::error::Result;
 use crate::ids::{JobId, ReplicaId};
-use crate::jobs::read_all;
+use crate::jobs::changed;
 use crate::records::Job;
 use crate::sql::sql;
-use crate::wake::Wake;
 
 impl Store {
     /// Ends, with this error, the jobs of disabled directories that nobody works on, of all organizations. Held ones
     /// stay for their administrator.
     pub async fn fail_disabled(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
-        let mut tx = self.database.begin().await?;
+        let tx = self.database.begin().await?;
         let update = sql("UPDATE jobs SET state = 'failed', error = $1, finished_at = $2, updated_at = $2, \
              message = NULL WHERE state IN ('queued', 'waiting') AND NOT proven \
              AND directory_id IN (SELECT id FROM directories WHERE disabled) RETURNING id")
         .bind(error)
         .bind(now);
-        let ids = tx.rows(update, |mut row| row.take()).await?;
-        let jobs = read_all(&mut tx, &ids).await?;
-        for job in &jobs {
-            tx.wake(Wake::JobChanged(job.id));
-        }
-        tx.commit().await?;
-        Ok(jobs)
+        changed(tx, update).await
     }
 
     /// The running jobs of this replica whose directory is disabled, without the proven ones.

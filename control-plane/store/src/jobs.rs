@@ -219,7 +219,7 @@ impl Store {
     /// Ends the jobs of all organizations whose replica is gone and that nobody has taken up since: with this error at their
     /// deadline, and at once where somebody has canceled them.
     pub async fn end_abandoned(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
-        let mut tx = self.database.begin().await?;
+        let tx = self.database.begin().await?;
         let update = sql("UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'canceled' ELSE 'failed' END, \
              error = CASE WHEN cancel_requested THEN NULL ELSE $1 END, finished_at = $2, updated_at = $2, \
              owner = NULL, lease_until = NULL \
@@ -227,14 +227,7 @@ impl Store {
              RETURNING id")
         .bind(error)
         .bind(now);
-        let ids = tx.rows(update, |mut row| row.take()).await?;
-        let jobs = read_all(&mut tx, &ids).await?;
-        for job in &jobs {
-            tx.wake(Wake::JobChanged(job.id));
-            tx.wake(Wake::JobReady(job.directory));
-        }
-        tx.commit().await?;
-        Ok(jobs)
+        changed(tx, update).await
     }
 
     /// Forgets under which key old jobs were asked for: the same request asks for a new one then.
@@ -246,7 +239,7 @@ impl Store {
 
     /// Ends the jobs of all organizations that nobody took up until their deadline, with this error.
     pub async fn expire_overdue(&self, error: &Value, behind: &Value, now: Timestamp) -> Result<Vec<Job>> {
-        let mut tx = self.database.begin().await?;
+        let tx = self.database.begin().await?;
         let update = sql("UPDATE jobs SET state = 'failed', finished_at = $2, updated_at = $2, \
              error = CASE WHEN kind = 'import' AND EXISTS (SELECT 1 FROM jobs other WHERE other.kind = 'import' \
              AND other.directory_id = jobs.directory_id AND other.state IN ('running', 'held')) THEN $3 ELSE $1 END \
@@ -254,19 +247,28 @@ impl Store {
         .bind(error)
         .bind(now)
         .bind(behind);
-        let ids = tx.rows(update, |mut row| row.take()).await?;
-        let jobs = read_all(&mut tx, &ids).await?;
-        for job in &jobs {
-            tx.wake(Wake::JobChanged(job.id));
-        }
-        tx.commit().await?;
-        Ok(jobs)
+        changed(tx, update).await
     }
 }
 
 async fn required(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {
     let query = sql(select_jobs!("WHERE j.organization_id = $1 AND j.id = $2"));
     tx.row(query.bind(organization).bind(id), read).await?.ok_or(Error::NotFound { what: "the job" })
+}
+
+/// Carries a change out that gives the ids of the jobs, and makes it durable. Those who watch them hear of it, and where one
+/// has ended, the next of its directory may start.
+pub(crate) async fn changed(mut tx: Tx, update: Statement) -> Result<Vec<Job>> {
+    let ids = tx.rows(update, |mut row| row.take()).await?;
+    let jobs = read_all(&mut tx, &ids).await?;
+    for job in &jobs {
+        tx.wake(Wake::JobChanged(job.id));
+        if job.state.is_final() {
+            tx.wake(Wake::JobReady(job.directory));
+        }
+    }
+    tx.commit().await?;
+    Ok(jobs)
 }
 
 /// The jobs of these ids, in their order.
