@@ -33,6 +33,9 @@ const TIMEOUT_MARGIN: Duration = Duration::from_secs(2);
 
 const NO_AGENT: &str = "No agent that serves this directory is connected. The job starts as soon as one is.";
 
+const START_AN_AGENT: &str = "Start an agent that serves this directory (postern agents list shows which are connected), \
+     then start the job again.";
+
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
 /// Where something may be due.
@@ -278,8 +281,7 @@ fn abandoned() -> Failure {
     Failure::new(
         "deadline",
         "The control plane that ran the job was stopped, and no agent had come back to it at its deadline.",
-        "Start an agent that serves this directory (postern agents list shows which are connected), then start the \
-         job again.",
+        START_AN_AGENT,
     )
 }
 
@@ -293,10 +295,5 @@ fn behind() -> Failure {
 }
 
 fn overdue() -> Failure {
-    Failure::new(
-        "deadline",
-        "No agent took the job up before its deadline.",
-        "Start an agent that serves this directory (postern agents list shows which are connected), then start the \
-         job again.",
-    )
+    Failure::new("deadline", "No agent took the job up before its deadline.", START_AN_AGENT)
 }

@@ -1,3 +1,5 @@
+//! What entries of each flavour become.
+
 use bytes::Bytes;
 use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm};
 
