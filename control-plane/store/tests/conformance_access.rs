@@ -1,4 +1,4 @@
-//! Who may act for an organization, and what belongs to it: tokens, agents, directories, answers, and that no
+//! Who may act for an organization, and what belongs to it: tokens, agents, directories, answers, keys, and that no
 //! organization ever sees another's.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
@@ -24,6 +24,8 @@ conformance! {
     directories_appear_change_and_come_back,
     what_an_agent_announced_is_known_in_one_read,
     answers_are_claimed_kept_and_forgotten,
+    a_key_makes_one_job,
+    a_key_is_forgotten_and_makes_another_job,
     organizations_never_see_each_other,
 }
 
@@ -243,6 +245,30 @@ async fn answers_are_claimed_kept_and_forgotten(database: TestDatabase) {
     assert_eq!(store.claim_answer(two, key, request, at(1)).await.unwrap(), AnswerClaim::Claimed);
     assert_eq!(store.expire_answers(at(61)).await.unwrap(), 1);
     assert_eq!(store.claim_answer(one, key, request, at(62)).await.unwrap(), kept);
+}
+
+async fn a_key_makes_one_job(database: TestDatabase) {
+    let world = World::new(&database.store, "one").await;
+    let mut new = world.job(JobKind::Import);
+    new.idempotency_key = Some("key".to_owned());
+    let job = database.store.create_job(new.clone(), at(0)).await.unwrap();
+    assert_eq!(database.store.create_job(new.clone(), at(9)).await.unwrap(), job);
+    new.kind = JobKind::TestConnection;
+    assert!(matches!(database.store.create_job(new.clone(), at(9)).await, Err(Error::Conflict { .. })));
+    let other = World::new(&database.store, "two").await;
+    let foreign = postern_store::NewJob { idempotency_key: Some("key".to_owned()), ..other.job(JobKind::Import) };
+    assert_ne!(database.store.create_job(foreign, at(0)).await.unwrap().id, job.id);
+}
+
+async fn a_key_is_forgotten_and_makes_another_job(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let keyed =
+        postern_store::NewJob { idempotency_key: Some("monday".to_owned()), ..world.job(JobKind::TestConnection) };
+    let first = store.create_job(keyed.clone(), at(0)).await.unwrap();
+    assert_eq!(store.expire_job_keys(at(0)).await.unwrap(), 0);
+    assert_eq!(store.create_job(keyed.clone(), at(1)).await.unwrap().id, first.id);
+    assert_eq!(store.expire_job_keys(at(1)).await.unwrap(), 1);
+    assert_ne!(store.create_job(keyed, at(2)).await.unwrap().id, first.id);
 }
 
 #[expect(clippy::too_many_lines, reason = "one line for each question that can be asked")]

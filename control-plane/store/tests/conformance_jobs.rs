@@ -14,14 +14,12 @@ use support::{TestDatabase, conformance};
 
 conformance! {
     every_event_does_what_the_table_says_in_every_state,
-    a_key_makes_one_job,
     a_disabled_directory_takes_no_jobs,
     a_disabled_directory_ends_what_is_not_proven,
     jobs_are_listed_newest_first,
     a_lease_fences_out_whoever_lost_it,
     a_dead_replicas_job_is_taken_over,
     a_dead_replicas_job_that_nobody_takes_over_ends,
-    a_key_is_forgotten_and_makes_another_job,
     only_one_import_of_a_directory_is_under_way,
     two_replicas_never_claim_the_same,
     a_held_import_goes_on_without_an_agent_once_approved,
@@ -105,19 +103,6 @@ async fn every_event_does_what_the_table_says_in_every_state(database: TestDatab
             }
         }
     }
-}
-
-async fn a_key_makes_one_job(database: TestDatabase) {
-    let world = World::new(&database.store, "one").await;
-    let mut new = world.job(JobKind::Import);
-    new.idempotency_key = Some("key".to_owned());
-    let job = database.store.create_job(new.clone(), at(0)).await.unwrap();
-    assert_eq!(database.store.create_job(new.clone(), at(9)).await.unwrap(), job);
-    new.kind = JobKind::TestConnection;
-    assert!(matches!(database.store.create_job(new.clone(), at(9)).await, Err(Error::Conflict { .. })));
-    let other = World::new(&database.store, "two").await;
-    let foreign = postern_store::NewJob { idempotency_key: Some("key".to_owned()), ..other.job(JobKind::Import) };
-    assert_ne!(database.store.create_job(foreign, at(0)).await.unwrap().id, job.id);
 }
 
 async fn a_disabled_directory_takes_no_jobs(database: TestDatabase) {
@@ -239,17 +224,6 @@ async fn a_dead_replicas_job_that_nobody_takes_over_ends(database: TestDatabase)
     let ended = store.end_abandoned(&error, overdue.deadline).await.unwrap();
     assert_eq!((ended[0].id, ended[0].state, ended[0].error.as_ref()), (overdue.id, JobState::Failed, Some(&error)));
     assert_eq!(store.end_abandoned(&error, overdue.deadline).await.unwrap(), []);
-}
-
-async fn a_key_is_forgotten_and_makes_another_job(database: TestDatabase) {
-    let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let keyed =
-        postern_store::NewJob { idempotency_key: Some("monday".to_owned()), ..world.job(JobKind::TestConnection) };
-    let first = store.create_job(keyed.clone(), at(0)).await.unwrap();
-    assert_eq!(store.expire_job_keys(at(0)).await.unwrap(), 0);
-    assert_eq!(store.create_job(keyed.clone(), at(1)).await.unwrap().id, first.id);
-    assert_eq!(store.expire_job_keys(at(1)).await.unwrap(), 1);
-    assert_ne!(store.create_job(keyed, at(2)).await.unwrap().id, first.id);
 }
 
 async fn only_one_import_of_a_directory_is_under_way(database: TestDatabase) {

@@ -8,15 +8,21 @@ use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_store::{JobState, PageRequest};
 
-use super::agent::{Site, entries, hello, people, people_with};
+use super::agent::{Session, Site, TestAgent, entries, hello, people, people_with};
 use super::soon;
+
+/// An agent that serves a directory, and its session.
+async fn connected(site: &Site) -> (TestAgent, Session) {
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    (agent, session)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_is_stored_proven_and_repeated_without_a_write() {
     let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
 
     let first = site.import(&agent, &mut session, &entries(0..40)).await;
     let result = site.wait_for(first, JobState::Succeeded).await.result.unwrap();
@@ -39,9 +45,7 @@ async fn an_import_is_stored_proven_and_repeated_without_a_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_would_lose_many_is_held_until_it_is_approved() {
     let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
     let first = site.import(&agent, &mut session, &entries(0..40)).await;
     let first = site.wait_for(first, JobState::Succeeded).await.progress.unwrap();
     assert_eq!((&first["entries_read"], &first["pages_read"]), (&41.into(), &1.into()), "{first}");
@@ -63,9 +67,7 @@ async fn an_import_that_would_lose_many_is_held_until_it_is_approved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_that_does_not_agree_marks_nobody_missing_and_starts_anew() {
     let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
     let job = site.start_job("corp", "import").await;
     let command = soon(session.command()).await;
     let refused = agent.deliver(&command, &entries(0..3), |summary| summary.users += 1).await;
@@ -77,9 +79,7 @@ async fn a_summary_that_does_not_agree_marks_nobody_missing_and_starts_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_comes_twice_and_a_chunk_that_comes_twice_are_one() {
     let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
     let mut chunks = entries(0..30);
     chunks.extend(entries(0..30));
     let job = site.import(&agent, &mut session, &chunks).await;
@@ -90,9 +90,7 @@ async fn an_entry_that_comes_twice_and_a_chunk_that_comes_twice_are_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_back_after_their_name_was_given_to_another_is_a_conflict() {
     let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
     let mut conflicts = async |present: &[(&str, &str)]| {
         let job = site.import(&agent, &mut session, &people(present)).await;
         site.wait_for(job, JobState::Succeeded).await.result.unwrap()["conflicts"].as_u64().unwrap()
@@ -118,9 +116,7 @@ type Chunks<'c> = &'c [&'c [(&'c str, &'c str)]];
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_back_beside_a_new_entry_of_that_name_never_shares_its_user() {
     let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
     let (old, new, other) = (("old", "anna"), ("new", "anna"), ("other", "bert"));
     let renamed = ("old", "adam");
     let imports: [(Chunks<'_>, u64, usize); 4] = [
@@ -155,9 +151,7 @@ async fn who_comes_back_beside_a_new_entry_of_that_name_never_shares_its_user() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_comes_twice_is_as_its_last_copy_says() {
     let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
     let job = site.import(&agent, &mut session, &entries(0..30)).await;
     site.wait_for(job, JobState::Succeeded).await;
     // It has changed, and moves while it is read.
@@ -171,9 +165,7 @@ async fn a_group_that_comes_twice_is_as_its_last_copy_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_that_comes_while_entries_come_ends_the_import_before_anybody_is_missing() {
     let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
     let job = site.import(&agent, &mut session, &entries(0..30)).await;
     site.wait_for(job, JobState::Succeeded).await;
     let job = site.start_job("corp", "import").await;
@@ -191,9 +183,7 @@ async fn a_cancel_that_comes_while_entries_come_ends_the_import_before_anybody_i
 async fn a_user_whose_last_day_has_come_is_inactive_though_the_entry_is_unchanged() {
     let clock = ManualClock::new(Timestamp::now());
     let site = Site::start_at(clock.shared()).await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
-    soon(session.welcome()).await;
+    let (agent, mut session) = connected(&site).await;
     let tomorrow = (clock.now().as_second().div_euclid(24 * 60 * 60) + 1).to_string();
     let entry = people_with(&[("first", "anna")], &[("shadowExpire", &tomorrow)]);
     for active in [true, false] {
