@@ -7,8 +7,9 @@ mod support;
 
 use jiff::SignedDuration;
 use postern_store::{
-    AccountKind, AgentId, AnnouncedDirectory, AnswerClaim, Comparison, ConsumeError, DirectoryChange, Error, Flavour,
-    GroupId, JobFilter, JobKind, NewApiToken, PageRequest, Role, StoredAnswer, Unseen, Wake, fold,
+    AccountKind, AgentId, AnnouncedDirectory, AnswerClaim, ApiTokenId, Comparison, ConsumeError, DirectoryChange,
+    EnrollmentTokenId, Error, Flavour, GroupId, GroupRow, JobFilter, JobId, JobKind, NewAccount, NewApiToken,
+    PageRequest, Role, Store, StoredAnswer, Unseen, UserRow, Wake, fold,
 };
 use support::world::{World, account_of, agent, all, at, enroll, enrollment, external_id, hash};
 use support::{TestDatabase, conformance};
@@ -26,7 +27,9 @@ conformance! {
     answers_are_claimed_kept_and_forgotten,
     a_key_makes_one_job,
     a_key_is_forgotten_and_makes_another_job,
-    organizations_never_see_each_other,
+    no_read_finds_what_is_anothers,
+    no_write_finds_what_is_anothers,
+    an_import_that_is_given_foreign_ids_changes_nothing_of_theirs,
 }
 
 async fn one_authority_is_that_of_all(database: TestDatabase) {
@@ -271,11 +274,21 @@ async fn a_key_is_forgotten_and_makes_another_job(database: TestDatabase) {
     assert_ne!(store.create_job(keyed, at(2)).await.unwrap().id, first.id);
 }
 
-#[expect(clippy::too_many_lines, reason = "one line for each question that can be asked")]
-async fn organizations_never_see_each_other(database: TestDatabase) {
-    let store = &database.store;
+/// Two organizations, and everything of the second that the first must not see.
+struct Neighbours {
+    mine: World,
+    theirs: World,
+    token: ApiTokenId,
+    enrollment_token: EnrollmentTokenId,
+    job: JobId,
+    person: (UserRow, NewAccount),
+    team: (GroupRow, NewAccount),
+    rival: NewAccount,
+}
+
+async fn neighbours(store: &Store) -> Neighbours {
     let (mine, theirs) = (World::new(store, "mine").await, World::new(store, "theirs").await);
-    let (me, foreign) = (mine.org(), theirs.directory.id);
+    let foreign = theirs.directory.id;
     let new = NewApiToken { name: "t".to_owned(), hash: hash("t"), role: Role::Owner, expires_at: None };
     let token = store.create_api_token(theirs.org(), new, at(0)).await.unwrap().id;
     let enrollment_token = store.create_enrollment_token(theirs.org(), enrollment("e"), at(0)).await.unwrap().id;
@@ -289,8 +302,13 @@ async fn organizations_never_see_each_other(database: TestDatabase) {
     rival.conflict = Some(fold("anna"));
     tx.insert_accounts(vec![rival.clone()]).await.unwrap();
     tx.commit().await.unwrap();
+    Neighbours { mine, theirs, token, enrollment_token, job, person, team, rival }
+}
 
-    // Reads find nothing.
+async fn no_read_finds_what_is_anothers(database: TestDatabase) {
+    let store = &database.store;
+    let Neighbours { mine, theirs, token, enrollment_token, job, person, team, .. } = neighbours(store).await;
+    let (me, foreign) = (mine.org(), theirs.directory.id);
     assert_eq!(store.get_api_token(me, token).await.unwrap(), None);
     assert_eq!(store.list_api_tokens(me, &all()).await.unwrap().items, []);
     assert_eq!(store.get_enrollment_token(me, enrollment_token).await.unwrap(), None);
@@ -321,8 +339,12 @@ async fn organizations_never_see_each_other(database: TestDatabase) {
     assert_eq!(store.list_groups(me, None, &all()).await.unwrap().items, []);
     assert_eq!(store.count_groups(me).await.unwrap(), 0);
     assert_eq!(store.list_group_members(me, team.0.id, &all()).await.unwrap().items, []);
+}
 
-    // Writes find nothing either.
+async fn no_write_finds_what_is_anothers(database: TestDatabase) {
+    let store = &database.store;
+    let Neighbours { mine, theirs, token, enrollment_token, job, .. } = neighbours(store).await;
+    let (me, foreign) = (mine.org(), theirs.directory.id);
     let not_found = |error: Error| assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
     not_found(store.revoke_api_token(me, token, at(1)).await.unwrap_err());
     not_found(store.revoke_enrollment_token(me, enrollment_token, at(1)).await.unwrap_err());
@@ -348,8 +370,13 @@ async fn organizations_never_see_each_other(database: TestDatabase) {
             .await
             .is_err()
     );
+    assert_eq!(store.staged(theirs.org(), job, 1).await.unwrap().chunks, 1);
+}
 
-    // An import that is given foreign ids changes nothing of theirs.
+async fn an_import_that_is_given_foreign_ids_changes_nothing_of_theirs(database: TestDatabase) {
+    let store = &database.store;
+    let Neighbours { mine, theirs, job, person, team, rival, .. } = neighbours(store).await;
+    let me = mine.org();
     let mut tx = store.begin_intake(me, mine.directory.id, at(1)).await.unwrap();
     let mut stolen = person.clone();
     stolen.0.user_name = String::from("stolen");
