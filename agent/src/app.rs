@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_directory::{Directory, DirectoryConfig};
+use postern_directory::Directory;
 use postern_runtime::clock::{SharedClock, SystemClock};
 use postern_runtime::lifecycle::{self, Shutdown};
 use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor, chain};
@@ -111,14 +111,9 @@ async fn watchdog(shutdown: Shutdown, clock: SharedClock, interval: Duration) {
     }
 }
 
-/// The configured directories. One that was served before keeps what it counted of refused binds.
+/// The configured directories, after those that were served `before`.
 fn open(config: &Config, before: &[Directory]) -> Result<Vec<Directory>, Error> {
-    let open = |section: &DirectoryConfig| match before.iter().find(|directory| directory.name() == section.name) {
-        Some(directory) => directory.reconfigured(section.clone()),
-        None => Directory::new(section.clone()),
-    };
-    let directories: Result<Vec<_>, _> = config.directories.iter().map(open).collect();
-    let directories = directories.map_err(|error| Error::Config(config::Error::Directory(error)))?;
+    let directories = config.open_directories(before).map_err(Error::Config)?;
     if directories.is_empty() {
         tracing::warn!("config.no_directory: no [[directory]] is configured, there is nothing to serve");
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use postern_directory::{ConfigError, Directory, DirectoryConfig};
+use postern_directory::{ConfigError, Directory, DirectoryConfig, Flavour};
 use postern_runtime::settings;
 use postern_runtime::telemetry::Format;
 use secrecy::SecretString;
@@ -137,12 +137,18 @@ impl Config {
     /// What tells one entry from another leaves with it, so a policy that keeps it in could not be kept.
     fn verify_excluded(&self) -> Result<(), Error> {
         for directory in &self.directories {
-            let external = directory.external_id_attribute.as_ref().map(|name| ("external_id_attribute", name));
-            let groups = directory.groups.as_ref().map(|groups| ("groups.member_attribute", &groups.member_attribute));
-            let users = ("users.unique_attribute", &directory.users.unique_attribute);
-            let mut needed = [Some(users), groups, external].into_iter().flatten();
-            if let Some((key, attribute)) = needed.find(|(_, name)| self.policy.excludes(name)) {
-                let (directory, attribute) = (directory.name.clone(), attribute.clone());
+            let mut needed = vec![("users.unique_attribute", directory.users.unique_attribute.as_str())];
+            if let Some(groups) = &directory.groups {
+                needed.push(("groups.member_attribute", &groups.member_attribute));
+            }
+            let external = |name| ("external_id_attribute", name);
+            match directory.external_id_attribute.as_deref() {
+                Some(name) => needed.push(external(name)),
+                // Which of them it will be, the server's kind says.
+                None => needed.extend(Flavour::ALL.map(|flavour| external(flavour.external_id_attribute()))),
+            }
+            if let Some((key, attribute)) = needed.into_iter().find(|(_, name)| self.policy.excludes(name)) {
+                let (directory, attribute) = (directory.name.clone(), attribute.to_owned());
                 return Err(Error::ExcludedButNeeded { directory, key, attribute });
             }
         }
@@ -154,9 +160,20 @@ impl Config {
         ProxyRule::from_setting(self.control_plane.proxy.as_ref()).map_err(Error::Proxy)
     }
 
-    /// The directories, each checked as far as that goes without asking its servers.
-    pub fn open_directories(&self) -> Result<Vec<Directory>, Error> {
-        self.directories.iter().cloned().map(|config| Directory::new(config).map_err(Error::Directory)).collect()
+    /// The directories, each checked as far as that goes without asking its servers. Refused binds count on from those
+    /// that were served `before`.
+    pub fn open_directories(&self, before: &[Directory]) -> Result<Vec<Directory>, Error> {
+        self.open_each(before).into_iter().collect::<Result<_, _>>().map_err(Error::Directory)
+    }
+
+    /// Like [`open_directories`](Self::open_directories), with what is wrong in its place among the others.
+    pub fn open_each(&self, before: &[Directory]) -> Vec<Result<Directory, ConfigError>> {
+        let mut opened: Vec<Result<Directory, ConfigError>> = Vec::new();
+        for section in &self.directories {
+            let others = opened.iter().flatten().chain(before);
+            opened.push(Directory::beside(section.clone(), others));
+        }
+        opened
     }
 
     /// Where the state is kept: as the command line says, or the file, or the default.
@@ -206,7 +223,7 @@ attributes = ["cn", "description"]
     fn the_documented_file_is_understood() {
         let config = load(ISSUE).unwrap();
         assert_eq!(config.directories[0].name, "corp");
-        assert_eq!(config.open_directories().unwrap().len(), 1);
+        assert_eq!(config.open_directories(&[]).unwrap().len(), 1);
         assert_eq!(config.state_dir(None), Path::new(DEFAULT_STATE_DIR));
     }
 
@@ -223,7 +240,13 @@ attributes = ["cn", "description"]
     fn what_never_leaves_cannot_be_what_entries_are_told_apart_by() {
         let excluding = |name: &str| load(&format!("{ISSUE}[policy]\nexcluded_attributes = [\"{name}\"]\n"));
         assert!(excluding("mail").is_ok());
-        for (name, key) in [("UID", "users.unique_attribute"), ("member", "groups.member_attribute")] {
+        let needed = [
+            ("UID", "users.unique_attribute"),
+            ("member", "groups.member_attribute"),
+            ("entryuuid", "external_id_attribute"),
+            ("objectGUID", "external_id_attribute"),
+        ];
+        for (name, key) in needed {
             let error = excluding(name).unwrap_err();
             assert!(error.contains(key) && error.contains("corp"), "{error}");
         }

@@ -169,21 +169,7 @@ impl Diagnosis<'_> {
         let state = if reached == 0 { State::Failed } else { State::Passed };
         self.note("connect", several(state, &unreachable, format!("{reached} of {total} servers reachable")));
         if reached > 0 {
-            let state = if usable.is_none() { State::Failed } else { State::Passed };
-            let tls = usable.as_ref().map_or_else(|| "no server usable".to_owned(), |_| "certificate valid".to_owned());
-            let encrypted = usable.as_ref().is_none_or(|connection| !connection.certificates.is_empty());
-            let mut finding = several(state, &refused, tls);
-            if let Some(shown) = usable.as_ref().and_then(|connection| connection.certificates.first())
-                && refused.is_empty()
-            {
-                let (subject, issuer, end) = (&shown.subject, &shown.issuer, &shown.not_after);
-                finding = finding.locally(format!("\"{subject}\", issued by \"{issuer}\", valid until {end}"));
-            }
-            if !encrypted {
-                finding = Finding::new(State::Warning, "no TLS: passwords and people cross the network readable")
-                    .cured_by("use ldaps:// or start_tls = true");
-            }
-            self.note("tls", finding);
+            self.note("tls", encryption(usable.as_ref(), &refused));
         }
         usable
     }
@@ -208,6 +194,27 @@ impl Diagnosis<'_> {
         }
         self.note("base_dns", Finding::passed(format!("{} readable", bases.len())));
         Some(())
+    }
+}
+
+/// How well the servers prove who they are: the first usable one, and those that were `refused`.
+fn encryption(usable: Option<&Connection>, refused: &[Error]) -> Finding {
+    let shown = usable.and_then(|connection| connection.certificates.first());
+    let finding = match (usable, shown) {
+        (None, _) => several(State::Failed, refused, "no server usable".to_owned()),
+        (Some(_), None) => {
+            let open = "no TLS: passwords and people cross the network readable";
+            several(State::Warning, refused, open.to_owned())
+        }
+        (Some(_), Some(_)) => several(State::Passed, refused, "certificate valid".to_owned()),
+    };
+    match shown {
+        _ if !refused.is_empty() || usable.is_none() => finding,
+        None => finding.cured_by("use ldaps:// or start_tls = true"),
+        Some(shown) => {
+            let (subject, issuer, end) = (&shown.subject, &shown.issuer, &shown.not_after);
+            finding.locally(format!("\"{subject}\", issued by \"{issuer}\", valid until {end}"))
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::error::{Error, Step, active_directory_subcode};
 use crate::guard::{self, Batch, GuardError};
 use crate::server_url::ServerUrl;
 use crate::throttle::Throttle;
-use crate::tls::CertificateSummary;
+use crate::tls::{CertificateSummary, TlsFailure, is_certificate_refusal};
 use crate::transport;
 
 /// A connection older than this is not used for another search: load balancers and certificates move on.
@@ -51,6 +51,12 @@ pub(crate) struct Servers {
     pub(crate) throttle: Arc<Throttle>,
 }
 
+/// One question, and how many servers had it.
+pub(crate) struct Question<'a> {
+    servers: &'a Servers,
+    asked: usize,
+}
+
 /// One connection.
 pub(crate) struct Connection {
     pub(crate) ldap: Ldap,
@@ -59,6 +65,8 @@ pub(crate) struct Connection {
     /// An operation is under way, or was left in its middle: what comes next on the wire belongs to it.
     pub(crate) busy: bool,
     pub(crate) url: String,
+    /// The server's place among those of its directory.
+    pub(crate) server: usize,
     pub(crate) certificates: Vec<CertificateSummary>,
     tasks: JoinSet<TaskEnd>,
     opened: Instant,
@@ -84,7 +92,8 @@ impl Servers {
             (0..count).map(|step| (first + step) % count.max(1)).filter_map(|at| Some((at, self.urls.get(at)?)))
         {
             match self.open_one(url).await {
-                Ok(connection) => {
+                Ok(mut connection) => {
+                    connection.server = at;
                     self.preferred.store(at, Ordering::Relaxed);
                     self.recovered(at);
                     tracing::debug!(directory = %self.config.name, server = at, "directory.connection.opened");
@@ -102,6 +111,25 @@ impl Servers {
             Some(last) => Error::NoServer { tried: count, last: Box::new(last) },
             None => Error::Connect { url: String::new(), source: io::ErrorKind::NotFound.into() },
         })
+    }
+
+    /// For one question to the servers, asked anew on another connection as long as another server may do better.
+    pub(crate) fn question(&self) -> Question<'_> {
+        Question { servers: self, asked: 0 }
+    }
+
+    /// Whether another server may do better than the one that accepted us and then failed; whoever comes next begins
+    /// with it.
+    fn pass_over(&self, server: usize, error: &Error) -> bool {
+        let count = self.urls.len();
+        if count < 2 || !error.is_of_one_server() {
+            return false;
+        }
+        self.failed(server, error);
+        // Somebody else may have passed it over already.
+        let (then, relaxed) = ((server + 1) % count, Ordering::Relaxed);
+        let _ = self.preferred.compare_exchange(server, then, relaxed, relaxed);
+        true
     }
 
     /// Logs why one of several servers cannot be used: once, and again when the reason changes.
@@ -145,6 +173,7 @@ impl Servers {
             operation_timeout: self.config.operation_timeout(),
             busy: false,
             url: url.text.clone(),
+            server: 0,
             certificates: transport.certificates,
             tasks,
             opened: Instant::now(),
@@ -160,7 +189,7 @@ impl Servers {
         let limit = self.config.connect_timeout();
         let mut ldap = connection.ldap.clone();
         let result = connection
-            .operate(Step::Bind, limit, async move {
+            .operate(Step::Bind, limit, async {
                 match &credentials {
                     Credentials::Simple { bind_dn, password } => {
                         ldap.simple_bind(bind_dn, password.expose_secret()).await
@@ -171,17 +200,25 @@ impl Servers {
             .await?;
         match result.rc {
             0 => {
-                self.throttle.accepted();
+                self.throttle.accepted(&credentials);
                 Ok(())
             }
             code => {
                 if code == INVALID_CREDENTIALS {
-                    self.throttle.refused();
+                    self.throttle.refused(&credentials);
                 }
                 let subcode = active_directory_subcode(&result.text);
                 Err(Error::Bind { url: connection.url.clone(), code, subcode, diagnostic: result.text })
             }
         }
+    }
+}
+
+impl Question<'_> {
+    /// Whether to ask again after this failure, on another connection.
+    pub(crate) fn is_worth_repeating(&mut self, connection: &Connection, error: &Error) -> bool {
+        self.asked += 1;
+        self.servers.pass_over(connection.server, error) && self.asked < self.servers.urls.len()
     }
 }
 
@@ -227,6 +264,9 @@ impl Connection {
             }
         }
         match (guard_error, client_error) {
+            (Some(GuardError::Io(source)), _) if is_certificate_refusal(&source) => {
+                Error::Tls { url: self.url.clone(), failure: TlsFailure::ClientCertificateRefused, source }
+            }
             (Some(GuardError::Io(source)), _) => Error::Lost { step, source },
             (Some(GuardError::Malformed(source)), _) => Error::Malformed { step, source },
             (Some(GuardError::Disconnected { code }), _) => {

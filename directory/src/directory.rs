@@ -30,12 +30,16 @@ impl Directory {
         Self::with_throttle(config, Arc::default())
     }
 
-    /// The same directory under a configuration that was read anew, checked like a new one. Where a server stays, refused
-    /// binds stay counted: a reload must not give a wrong password three more tries. Another password or `bind_dn` is
-    /// tried at once all the same.
-    pub fn reconfigured(&self, config: DirectoryConfig) -> Result<Self, ConfigError> {
-        let stays = config.urls.iter().any(|url| self.servers.config.urls.contains(url));
-        Self::with_throttle(config, if stays { Arc::clone(&self.servers.throttle) } else { Arc::default() })
+    /// Like [`new`](Self::new). With the first of `others` that has a server in common it counts refused binds together:
+    /// neither a reload nor a second section for the same server gives a wrong password three more tries. Another
+    /// password or `bind_dn` is tried at once all the same.
+    pub fn beside<'a>(
+        config: DirectoryConfig,
+        others: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<Self, ConfigError> {
+        let shared = |other: &&Self| config.urls.iter().any(|url| other.servers.config.urls.contains(url));
+        let throttle = others.into_iter().find(shared).map(|other| Arc::clone(&other.servers.throttle));
+        Self::with_throttle(config, throttle.unwrap_or_default())
     }
 
     fn with_throttle(config: DirectoryConfig, throttle: Arc<Throttle>) -> Result<Self, ConfigError> {
@@ -74,7 +78,16 @@ impl Directory {
 
     /// What kind of server this is; asked once and remembered.
     pub async fn flavour(&self) -> Result<Flavour, Error> {
-        let ask = || async { Ok(self.servers.open().await?.root_dse().await?.flavour()) };
+        let ask = || async {
+            let mut question = self.servers.question();
+            loop {
+                let mut connection = self.servers.open().await?;
+                match connection.root_dse().await {
+                    Err(error) if question.is_worth_repeating(&connection, &error) => {}
+                    answer => return answer.map(|root| root.flavour()),
+                }
+            }
+        };
         self.flavour.get_or_try_init(ask).await.copied()
     }
 

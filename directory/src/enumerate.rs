@@ -121,17 +121,31 @@ struct Reading {
 }
 
 impl Reading {
+    /// Reads everything from one server. Where it fails before anything was read, the next one is asked; what was sent
+    /// cannot be taken back, but whoever starts again begins with the next.
     async fn run(&mut self) -> Result<(), Error> {
-        let mut connection = self.open().await?;
+        let servers = Arc::clone(&self.servers);
+        let mut question = servers.question();
+        loop {
+            let mut connection = self.open().await?;
+            match self.read(&mut connection).await {
+                Err(error)
+                    if question.is_worth_repeating(&connection, &error) && self.progress == Progress::default() => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn read(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let flavour = connection.root_dse().await?.flavour();
         let servers = Arc::clone(&self.servers);
         for section in Section::all(&servers.config, flavour) {
             for base_dn in section.base_dns {
                 let (phase, scope) = (section.phase, section.scope);
                 if !connection.is_fresh() {
-                    connection = self.open().await.map_err(|error| self.ended(error, phase, base_dn, scope))?;
+                    *connection = self.open().await.map_err(|error| self.ended(error, phase, base_dn, scope))?;
                 }
-                self.read_base(&mut connection, &section, base_dn)
+                self.read_base(connection, &section, base_dn)
                     .await
                     .map_err(|error| self.ended(error, phase, base_dn, scope))?;
             }

@@ -303,7 +303,11 @@ impl Error {
 
     /// Whether another server of the same directory may do better.
     pub(crate) fn is_of_one_server(&self) -> bool {
-        !matches!(self.class(), Class::Credentials | Class::Canceled) && !matches!(self, Self::TlsConfig(_))
+        match self {
+            Self::Ended { source: inner, .. } => inner.is_of_one_server(),
+            Self::TlsConfig(_) | Self::NoServer { .. } | Self::Unusable { .. } => false,
+            _ => !matches!(self.class(), Class::Credentials | Class::Canceled | Class::NotFound | Class::Ambiguous),
+        }
     }
 }
 

@@ -24,6 +24,9 @@ pub enum Flavour {
 }
 
 impl Flavour {
+    /// Every flavour.
+    pub const ALL: [Self; 4] = [Self::ActiveDirectory, Self::OpenLdap, Self::Ds389, Self::Generic];
+
     /// Tells the flavour from what a server says of itself.
     pub fn detect(root: &RootDse) -> Self {
         if root.supported_capabilities.iter().any(|capability| ACTIVE_DIRECTORY.contains(&capability.as_str())) {

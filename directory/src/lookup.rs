@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::MemberForm;
+use crate::config::{DirectoryConfig, MemberForm};
 use crate::connection::{Connection, Servers};
 use crate::error::Error;
 use crate::filter;
@@ -37,13 +37,22 @@ struct Found {
 }
 
 pub(crate) async fn lookup_user(servers: &Servers, unique_value: &str) -> Result<LookedUp, Error> {
-    let config = &servers.config;
-    let mut connection = servers.open().await?;
+    let mut question = servers.question();
+    loop {
+        let mut connection = servers.open().await?;
+        match ask(&mut connection, &servers.config, unique_value).await {
+            Err(error) if question.is_worth_repeating(&connection, &error) => {}
+            answer => return answer,
+        }
+    }
+}
+
+async fn ask(connection: &mut Connection, config: &DirectoryConfig, unique_value: &str) -> Result<LookedUp, Error> {
     let flavour = connection.root_dse().await?.flavour();
     let own = filter::equals(&config.users.unique_attribute, unique_value.as_bytes());
-    let user = one(search(&mut connection, &Section::users(config, flavour), &own, 2).await?)?;
-    let groups = match (Section::groups(config, flavour, false), listed(servers, &user)) {
-        (Some(section), Some(listed)) => search(&mut connection, &section, &listed, MAX_GROUPS).await?,
+    let user = one(search(connection, &Section::users(config, flavour), &own, 2).await?)?;
+    let groups = match (Section::groups(config, flavour, false), listed(config, &user)) {
+        (Some(section), Some(listed)) => search(connection, &section, &listed, MAX_GROUPS).await?,
         _ => Found::default(),
     };
     if groups.more || !groups.unusable.is_empty() {
@@ -69,9 +78,9 @@ fn one(mut found: Found) -> Result<Record, Error> {
 
 /// The condition that a group lists the user, as an import matches them: `memberUid` is compared exactly (RFC 2307
 /// §2.3), so that it takes the entry's own value and not what somebody typed.
-fn listed(servers: &Servers, user: &Record) -> Option<String> {
-    let groups = servers.config.groups.as_ref()?;
-    let member = match servers.config.member_form() {
+fn listed(config: &DirectoryConfig, user: &Record) -> Option<String> {
+    let groups = config.groups.as_ref()?;
+    let member = match config.member_form() {
         MemberForm::Dn => user.dn.as_str(),
         MemberForm::UniqueValue => user.unique_value.as_deref()?,
     };

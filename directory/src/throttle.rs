@@ -1,6 +1,7 @@
 //! Three wrong passwords, and the bind waits for a quarter of an hour and longer: a directory that locks accounts after a
 //! few failures must not lock the one that the agent uses. A changed secret is tried at once.
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, PoisonError};
@@ -17,12 +18,13 @@ const FREE_TRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_mins(15);
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
-/// Counts consecutive `invalidCredentials` of one directory.
+/// Counts consecutive `invalidCredentials` of the directories that have servers in common.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     // Keyed anew in each process: the fingerprint of a password tells nothing outside of it.
     hasher: RandomState,
-    state: Mutex<State>,
+    /// By fingerprint of the credentials.
+    states: Mutex<HashMap<u64, State>>,
     /// Held from the permission to its outcome, so that parallel binds cannot use up the tries together.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
@@ -31,33 +33,29 @@ pub(crate) struct Throttle {
 struct State {
     failures: u32,
     blocked_until: Option<Instant>,
-    fingerprint: u64,
 }
 
 impl Throttle {
     /// Whether a bind with these credentials may be tried now; otherwise how long to wait.
     pub(crate) fn permit(&self, credentials: &Credentials) -> Result<(), Duration> {
-        let fingerprint = self.fingerprint(credentials);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.fingerprint != fingerprint {
-            *state = State { fingerprint, ..State::default() };
-        }
-        match state.blocked_until.map(|until| until.saturating_duration_since(Instant::now())) {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = states.get(&self.fingerprint(credentials)).and_then(|state| state.blocked_until);
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(()),
         }
     }
 
     /// The directory accepted the credentials.
-    pub(crate) fn accepted(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.failures = 0;
-        state.blocked_until = None;
+    pub(crate) fn accepted(&self, credentials: &Credentials) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.remove(&self.fingerprint(credentials));
     }
 
     /// The directory answered `invalidCredentials`.
-    pub(crate) fn refused(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn refused(&self, credentials: &Credentials) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = states.entry(self.fingerprint(credentials)).or_default();
         state.failures = state.failures.saturating_add(1);
         if let Some(beyond) = state.failures.checked_sub(FREE_TRIES) {
             let wait = FIRST_WAIT.saturating_mul(1 << beyond.min(8)).min(LONGEST_WAIT);
@@ -86,14 +84,14 @@ mod tests {
         let throttle = Throttle::default();
         for _ in 0..3 {
             assert_eq!(throttle.permit(&password("wrong")), Ok(()));
-            throttle.refused();
+            throttle.refused(&password("wrong"));
         }
         for minutes in [15, 30, 60, 60] {
             let wait = Duration::from_secs(minutes * 60);
             assert_eq!(throttle.permit(&password("wrong")), Err(wait));
             tokio::time::advance(wait).await;
             assert_eq!(throttle.permit(&password("wrong")), Ok(()));
-            throttle.refused();
+            throttle.refused(&password("wrong"));
         }
     }
 
@@ -105,7 +103,7 @@ mod tests {
         while refusals.len() < 12 {
             match throttle.permit(&password("wrong")) {
                 Ok(()) => {
-                    throttle.refused();
+                    throttle.refused(&password("wrong"));
                     refusals.push(Instant::now());
                 }
                 Err(wait) => tokio::time::advance(wait).await,
@@ -122,7 +120,7 @@ mod tests {
         let certificate = |text: &str| Credentials::External { certificate: text.as_bytes().to_vec() };
         for _ in 0..3 {
             assert_eq!(throttle.permit(&certificate("old")), Ok(()));
-            throttle.refused();
+            throttle.refused(&certificate("old"));
         }
         assert!(throttle.permit(&certificate("old")).is_err());
         assert_eq!(throttle.permit(&certificate("new")), Ok(()));
@@ -133,12 +131,15 @@ mod tests {
         let throttle = Throttle::default();
         for _ in 0..3 {
             assert_eq!(throttle.permit(&password("wrong")), Ok(()));
-            throttle.refused();
+            throttle.refused(&password("wrong"));
         }
         assert!(throttle.permit(&password("wrong")).is_err());
         assert_eq!(throttle.permit(&password("right")), Ok(()));
-        throttle.accepted();
-        throttle.refused();
-        assert_eq!(throttle.permit(&password("right")), Ok(()));
+        for _ in 0..3 {
+            throttle.accepted(&password("right"));
+            throttle.refused(&password("right"));
+        }
+        assert_eq!(throttle.permit(&password("right")), Ok(()), "an accepted bind forgives those before");
+        assert!(throttle.permit(&password("wrong")).is_err(), "another secret does not");
     }
 }

@@ -161,6 +161,14 @@ impl Tls {
     }
 }
 
+/// Whether the other side refused our certificate: under TLS 1.3 it says so only after the handshake.
+pub(crate) fn is_certificate_refusal(error: &io::Error) -> bool {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::AlertReceived(alert)) => alert_failure(*alert) == TlsFailure::ClientCertificateRefused,
+        _ => false,
+    }
+}
+
 fn certificate_failure(reason: &CertificateError, chain: Vec<CertificateSummary>) -> TlsFailure {
     match reason {
         CertificateError::UnknownIssuer => TlsFailure::UnknownIssuer { chain },

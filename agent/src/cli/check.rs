@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Place, output};
 use crate::config::Config;
-use crate::diagnose::{Diagnosis, Finding};
+use crate::diagnose::{self, Diagnosis, Finding};
 use crate::identity::store::{self, IdentityStore};
 use crate::served::{Check, CheckState, Served};
 
@@ -59,26 +59,29 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
             return report.add(None, finding.named("configuration", Duration::ZERO));
         }
     };
-    let directories = match config.open_directories() {
-        Ok(directories) => {
-            let finding = if directories.is_empty() {
-                Finding::warned("no directory is configured", "add a [[directory]] section")
-            } else {
-                Finding::passed(format!("{} directories", directories.len()))
-            };
-            report.add(None, finding.named("configuration", Duration::ZERO));
-            directories
-        }
-        Err(error) => {
-            let finding = Finding::failed(chain(&error), "correct the configuration");
-            report.add(None, finding.named("configuration", Duration::ZERO));
-            Vec::new()
-        }
+    let directories = config.open_each(&[]);
+    let unusable = directories.iter().filter(|directory| directory.is_err()).count();
+    let finding = match (unusable, directories.len()) {
+        (_, 0) => Finding::warned("no directory is configured", "add a [[directory]] section"),
+        (0, all) => Finding::passed(format!("{all} directories")),
+        (some, all) => Finding::failed(
+            format!("{some} of {all} directories cannot be used: the agent does not start"),
+            "correct what the lines of those directories say",
+        ),
     };
+    report.add(None, finding.named("configuration", Duration::ZERO));
     control_plane(args, &config, report).await;
     for directory in directories {
-        for check in Served::check(&directory).await {
-            report.add(Some(Served::name(&directory)), check);
+        match directory {
+            Ok(directory) => {
+                for check in Served::check(&directory).await {
+                    report.add(Some(Served::name(&directory)), check);
+                }
+            }
+            Err(error) => {
+                let finding = Finding::failed(chain(&error), "correct this [[directory]] section");
+                report.add(Some(&error.directory), finding.named("configuration", Duration::ZERO));
+            }
         }
     }
 }
@@ -95,8 +98,8 @@ async fn control_plane(args: &CheckArgs, config: &Config, report: &mut Report) {
                 }
                 _ => "enroll this agent again, with a new token: postern-agent enroll --force --token TOKEN",
             };
-            let finding = Finding::failed(chain(&error), cure);
-            return report.add(None, finding.named("enrollment", Duration::ZERO));
+            let enrollment = Finding::failed(chain(&error), cure).named("enrollment", Duration::ZERO);
+            return diagnose::skip_rest(vec![enrollment]).into_iter().for_each(|row| report.add(None, row));
         }
     };
     // Loading has proven that the setting can be used.

@@ -91,11 +91,16 @@ const FURTHER: [(&str, &str); 13] = [
 const ATTRIBUTES_BYTES: usize = 512;
 const FURTHER_BYTES: usize = 192;
 
+/// Raised with each change of this mapping, so that the next import maps every account anew.
+const VERSION: u8 = 1;
+
 /// `ADS_UF_ACCOUNTDISABLE` (MS-ADTS 2.2.16).
 const ACCOUNT_DISABLED: u32 = 0x2;
 /// The value by which password policy locks an account for good (draft-behera-ldap-password-policy, 5.3.3); any
 /// other is a lock that ends by itself, after a few wrong passwords.
 const LOCKED_FOR_GOOD: &str = "000001010000Z";
+
+const SECONDS_FROM_1601_TO_1970: i64 = 11_644_473_600;
 
 fn rules(flavour: Flavour) -> &'static [Rule; FIELDS] {
     match flavour {
@@ -111,6 +116,7 @@ enum Switch {
     NsAccountLock,
     PwdAccountLockedTime,
     ShadowExpire,
+    AccountExpires,
 }
 
 /// What one attribute means.
@@ -121,6 +127,8 @@ struct Column {
     ranks: [Option<usize>; FIELDS],
     /// Its place in [`FURTHER`].
     further: Option<usize>,
+    /// Its name has options (RFC 4512 §2.5), as `sn;lang-de` has: it fills in where there is none without.
+    optional: bool,
     switch: Option<Switch>,
 }
 
@@ -128,6 +136,7 @@ struct Column {
 pub struct Mapping {
     rules: &'static [Rule; FIELDS],
     columns: Vec<Column>,
+    stamp: u8,
     /// Some user may be let in until a day.
     expires: bool,
 }
@@ -137,8 +146,14 @@ impl Mapping {
     pub fn new(flavour: Flavour, names: &[&str]) -> Self {
         let rules = rules(flavour);
         let columns: Vec<Column> = names.iter().map(|name| Column::new(rules, name)).collect();
-        let expires = columns.iter().any(|column| column.switch == Some(Switch::ShadowExpire));
-        Self { rules, columns, expires }
+        let expires = columns.iter().any(|column| column.switch.is_some_and(Switch::is_timed));
+        let stamp = VERSION << 1 | u8::from(flavour == Flavour::ActiveDirectory);
+        Self { rules, columns, stamp, expires }
+    }
+
+    /// Tells this mapping from others: an account that another one has mapped is mapped anew.
+    pub fn stamp(&self) -> u8 {
+        self.stamp
     }
 
     /// Maps a user's account, and gives the account's own attributes as JSON. The name is the entry's unique value; the
@@ -153,7 +168,7 @@ impl Mapping {
                     *best = (rank, Some(value));
                 }
             }
-            if let Some(place) = column.further {
+            if let Some(place) = column.further.filter(|place| !column.optional || further[*place].is_none()) {
                 further[place] = Some(value);
             }
             active &= !column.switch.is_some_and(|switch| switch.is_off(value, now));
@@ -162,7 +177,7 @@ impl Mapping {
             let place = self.rules.iter().position(|rule| rule.field == field)?;
             found[place].1.map(printable)
         };
-        let unique = entry.unique_value.filter(|value| !value.is_empty()).map(printable);
+        let unique = entry.unique_value.filter(|value| !value.trim().is_empty()).map(printable);
         let user = MappedUser {
             user_name: unique.or_else(|| field(Field::UserName)),
             given_name: field(Field::GivenName),
@@ -211,8 +226,9 @@ impl Mapping {
     /// only this changes with no change of the entry.
     pub fn expired(&self, entry: &EntryView<'_>, now: Timestamp) -> bool {
         let expires = |(place, values): (usize, Values<'_>)| {
-            self.columns.get(place).is_some_and(|column| column.switch == Some(Switch::ShadowExpire))
-                && first_text(values).is_some_and(|day| has_come(day, now))
+            let switch = self.columns.get(place).and_then(|column| column.switch);
+            let timed = switch.filter(|switch| switch.is_timed());
+            timed.is_some_and(|switch| first_text(values).is_some_and(|value| switch.is_off(value, now)))
         };
         self.expires && entry.kind == Kind::User && entry.columns().any(expires)
     }
@@ -221,23 +237,39 @@ impl Mapping {
 impl Column {
     fn new(rules: &[Rule; FIELDS], name: &str) -> Self {
         let is = |attribute: &str| attribute.eq_ignore_ascii_case(name);
+        let base = base(name);
+        let optional = base.len() < name.len();
+        let rank = |attributes: &[&str]| rank(attributes, base, optional);
         let mut key = String::new();
         json::put_string(&mut key, name);
         key.push_str(":[");
         Self {
             key,
-            ranks: rules.each_ref().map(|rule| rule.attributes.iter().position(|attribute| is(attribute))),
-            further: FURTHER.iter().position(|(attribute, _)| is(attribute)),
+            ranks: rules.each_ref().map(|rule| rank(rule.attributes)),
+            further: FURTHER.iter().position(|(attribute, _)| attribute.eq_ignore_ascii_case(base)),
+            optional,
             switch: SWITCHES.iter().find(|(attribute, _)| is(attribute)).map(|(_, switch)| *switch),
         }
     }
 }
 
-const SWITCHES: [(&str, Switch); 4] = [
+/// The name of an attribute without its options.
+fn base(name: &str) -> &str {
+    name.split_once(';').map_or(name, |(base, _)| base)
+}
+
+/// How good an attribute is among these, best first; without options it is better than with some.
+fn rank(attributes: &[&str], base: &str, optional: bool) -> Option<usize> {
+    let place = attributes.iter().position(|attribute| attribute.eq_ignore_ascii_case(base))?;
+    Some(place * 2 + usize::from(optional))
+}
+
+const SWITCHES: [(&str, Switch); 5] = [
     ("useraccountcontrol", Switch::UserAccountControl),
     ("nsaccountlock", Switch::NsAccountLock),
     ("pwdaccountlockedtime", Switch::PwdAccountLockedTime),
     ("shadowexpire", Switch::ShadowExpire),
+    ("accountexpires", Switch::AccountExpires),
 ];
 
 impl Switch {
@@ -250,8 +282,14 @@ impl Switch {
             }
             Self::NsAccountLock => value.eq_ignore_ascii_case("true"),
             Self::PwdAccountLockedTime => value == LOCKED_FOR_GOOD,
-            Self::ShadowExpire => has_come(value, now),
+            Self::ShadowExpire => day_has_come(value, now),
+            Self::AccountExpires => filetime_has_come(value, now),
         }
+    }
+
+    /// Whether time alone turns it off.
+    fn is_timed(self) -> bool {
+        matches!(self, Self::ShadowExpire | Self::AccountExpires)
     }
 }
 
@@ -260,13 +298,13 @@ pub fn group<'e>(entry: &EntryView<'e>) -> MappedGroup<'e> {
     let mut name: (usize, Option<&'e str>) = (usize::MAX, None);
     let mut description = None;
     for (attribute, values) in entry.attributes() {
-        let rank = ["displayname", "cn", "name", "samaccountname"]
-            .iter()
-            .position(|candidate| candidate.eq_ignore_ascii_case(attribute));
+        let base = base(attribute);
+        let optional = base.len() < attribute.len();
+        let rank = rank(&["displayname", "cn", "name", "samaccountname"], base, optional);
         if let Some(rank) = rank.filter(|rank| *rank < name.0) {
             name = first_text(values.clone()).map_or(name, |value| (rank, Some(value)));
         }
-        if attribute.eq_ignore_ascii_case("description") {
+        if base.eq_ignore_ascii_case("description") && (!optional || description.is_none()) {
             description = first_text(values).map(printable);
         }
     }
@@ -279,9 +317,17 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether this day has come: days since 1970 (shadow(5)); -1 means never.
-fn has_come(day: &str, now: Timestamp) -> bool {
+fn day_has_come(day: &str, now: Timestamp) -> bool {
     let today = now.as_second().div_euclid(24 * 60 * 60);
     day.parse::<i64>().is_ok_and(|day| day >= 0 && day <= today)
+}
+
+/// Whether this time has come: tenths of microseconds since 1601; 0 and the largest number mean never (MS-ADA1,
+/// `accountExpires`).
+fn filetime_has_come(time: &str, now: Timestamp) -> bool {
+    let never = |time: i64| time <= 0 || time == i64::MAX;
+    let seconds = |time: i64| time / 10_000_000 - SECONDS_FROM_1601_TO_1970;
+    time.parse::<i64>().is_ok_and(|time| !never(time) && seconds(time) <= now.as_second())
 }
 
 fn further_json(further: &[Option<&str>; FURTHER.len()]) -> String {

@@ -309,10 +309,12 @@ fn stored(kind: Kind) -> AccountKind {
     }
 }
 
-/// By what an account is told to be unchanged: the content of its entry, and what has changed by time alone.
+/// By what an account is told to be unchanged: the content of its entry, how it is mapped, and what has changed by time
+/// alone.
 fn state(mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
     let mut state = [0; 16];
     state.copy_from_slice(&view.hash[..16]);
+    state[14] ^= mapping.stamp();
     state[15] ^= u8::from(mapping.expired(view, now));
     state
 }

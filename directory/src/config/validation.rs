@@ -80,13 +80,24 @@ fn urls(config: &DirectoryConfig, found: &mut Vec<Problem>) {
     }
     for text in &config.urls {
         match ServerUrl::parse(text) {
-            Err(error) => found.push(Problem::new("urls", format!("{text}: {error}"))),
+            Err(error) => found.push(Problem::new("urls", format!("{}: {error}", without_user(text)))),
             Ok(url) if !url.is_tls() && !config.start_tls && !config.allow_plaintext => found.push(Problem::new(
                 "urls",
                 format!("{text} has no TLS: use ldaps://, or set start_tls = true (or allow_plaintext = true)"),
             )),
             Ok(_) => {}
         }
+    }
+}
+
+/// What stands before `@` may be a password, which no message repeats.
+fn without_user(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://…@{host}")
+        }
+        None => url.to_owned(),
     }
 }
 
@@ -218,6 +229,15 @@ mod tests {
         config.page_size = 0;
         config.bind_password_file = None;
         assert_eq!(keys(&config), ["urls", "urls", "bind_dn", "page_size", "users.base_dns", "users.filter"]);
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        let mut config = corp();
+        config.urls = vec!["ldaps://reader:hunter2@ldap1.corp.example".to_owned(), "ldaps://x:hunter2@".to_owned()];
+        let reasons: Vec<String> = config.validation().into_iter().map(|problem| problem.reason).collect();
+        assert!(reasons.len() == 2 && reasons.iter().all(|reason| !reason.contains("hunter2")), "{reasons:?}");
+        assert!(reasons[0].starts_with("ldaps://…@ldap1.corp.example: names a user"), "{reasons:?}");
     }
 
     #[test]

@@ -207,16 +207,81 @@ async fn a_reload_gives_a_wrong_password_no_more_tries() {
     let mut extended = config(&[moved.url(), server.url()]);
     extended.users.attributes.push("mail".to_owned());
     for reread in [unchanged.clone(), extended] {
-        let after = before.reconfigured(reread).expect("valid");
+        let after = Directory::beside(reread, [&before]).expect("valid");
         assert!(matches!(after.flavour().await, Err(Error::Throttled { .. })));
     }
     assert_eq!(server.count(Request::is_bind) + moved.count(Request::is_bind), 3);
     // What may be right now is tried.
-    let elsewhere = before.reconfigured(config(&[moved.url()])).expect("valid");
+    let elsewhere = Directory::beside(config(&[moved.url()]), [&before]).expect("valid");
     assert!(matches!(elsewhere.flavour().await, Err(Error::Bind { .. })));
     let mended = DirectoryConfig { bind_password: Some("other".to_owned().into()), ..unchanged };
-    let mended = before.reconfigured(mended).expect("valid");
+    let mended = Directory::beside(mended, [&before]).expect("valid");
     assert!(matches!(mended.flavour().await, Err(Error::Bind { .. })));
+}
+
+#[tokio::test]
+async fn two_wrong_passwords_for_one_server_take_no_turns_in_being_tried() {
+    let refusing = |request: &Request| Answer::Send(vec![message(request.id, 0x61, &done(49, b""))]);
+    let server = Server::start(refusing).await;
+    let first = directory(&server);
+    let other = DirectoryConfig { bind_password: Some("other".to_owned().into()), ..config(&[server.url()]) };
+    let second = Directory::beside(other, [&first]).expect("valid");
+    for _ in 0..5 {
+        first.flavour().await.expect_err("refused");
+        second.flavour().await.expect_err("refused");
+    }
+    assert_eq!(server.count(Request::is_bind), 6, "three of each");
+}
+
+/// Binds, and then answers every search with `busy`.
+fn half_dead(request: &Request) -> Answer {
+    if request.is_bind() {
+        well_behaved(request, 0)
+    } else {
+        Answer::Send(vec![message(request.id, 0x65, &done(51, b""))])
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_binds_and_then_fails_is_passed_over() {
+    let (dead, good) = (Server::start(half_dead).await, Server::start(|request| well_behaved(request, 3)).await);
+    let directory = || Directory::new(config(&[dead.url(), good.url()])).expect("valid");
+
+    let reading = directory();
+    let (pages, error) = all(reading.enumerate(CancellationToken::new())).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 3);
+    assert_eq!(dead.count(Request::is_bind), 1);
+    all(reading.enumerate(CancellationToken::new())).await;
+    assert_eq!(dead.count(Request::is_bind), 1, "the next reading begins with the server that works");
+
+    assert_eq!(directory().flavour().await.expect("the second server's").as_str(), "openldap");
+    assert!(matches!(directory().lookup_user("nobody").await, Err(Error::NotFound | Error::Ambiguous)));
+    assert_eq!(dead.count(Request::is_bind), 3);
+}
+
+#[tokio::test]
+async fn where_all_servers_fail_each_is_asked_once() {
+    let servers = (Server::start(half_dead).await, Server::start(half_dead).await);
+    let directory = Directory::new(config(&[servers.0.url(), servers.1.url()])).expect("valid");
+    let error = directory.flavour().await.expect_err("busy");
+    assert_eq!((error.ldap_result_code(), error.retryable()), (Some(51), true), "{error:?}");
+    let (_, error) = all(directory.enumerate(CancellationToken::new())).await;
+    assert_eq!(error.and_then(|error| error.ldap_result_code()), Some(51));
+    assert_eq!((servers.0.count(Request::is_bind), servers.1.count(Request::is_bind)), (2, 2));
+}
+
+#[tokio::test]
+async fn what_was_read_is_not_read_again_from_another_server_under_the_same_reading() {
+    let dying = failing_at("2", |_| Answer::Close).await;
+    let good = Server::start(|request| well_behaved(request, 7)).await;
+    let directory = Directory::new(config(&[dying.url(), good.url()])).expect("valid");
+    let (pages, error) = all(directory.enumerate(CancellationToken::new())).await;
+    assert_eq!(error.and_then(|error| error.progress()).map(|progress| progress.users), Some(2));
+    assert_eq!(pages.len(), 1);
+    let (pages, error) = all(directory.enumerate(CancellationToken::new())).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 7);
 }
 
 #[tokio::test]

@@ -88,6 +88,57 @@ fn each_flavours_way_to_disable_an_account_is_seen() {
     assert!(!active(Flavour::Generic, "shadowExpire", "1"));
     assert!(active(Flavour::Generic, "shadowExpire", "-1"));
     assert!(active(Flavour::Generic, "shadowExpire", "90000"));
+    // 2027-01-15 08:00:00 UTC, which is the time that `active` takes for now, and a second later.
+    assert!(!active(Flavour::ActiveDirectory, "accountExpires", "134444736000000000"));
+    assert!(active(Flavour::ActiveDirectory, "accountExpires", "134444736010000000"));
+    for never in ["0", "9223372036854775807", "-1", "soon"] {
+        assert!(active(Flavour::ActiveDirectory, "accountExpires", never), "{never}");
+    }
+}
+
+#[test]
+fn an_attribute_with_options_fills_in_where_there_is_none_without() {
+    let fields = |attributes: &[(&str, &[&[u8]])]| {
+        let payload = chunk(Some("a"), attributes);
+        mapped_user(&payload, Flavour::OpenLdap, Timestamp::UNIX_EPOCH, |user, _| {
+            (user.family_name.map(Cow::into_owned), user.display_name.map(Cow::into_owned), user.attributes)
+        })
+    };
+    let alone: &[(&str, &[&[u8]])] =
+        &[("sn;lang-de", &["Löwe".as_bytes()]), ("cn", &[b"Ada"]), ("title;lang-de", &[b"Ingenieurin"])];
+    let (family, display, further) = fields(alone);
+    assert_eq!((family.as_deref(), display.as_deref()), (Some("Löwe"), Some("Ada")));
+    assert_eq!(further, r#"{"title":"Ingenieurin"}"#);
+    let both: &[(&str, &[&[u8]])] = &[
+        ("title", &[b"Engineer"]),
+        ("title;lang-de", &[b"Ingenieurin"]),
+        ("sn;lang-de", &[b"Loewe"]),
+        ("sn", &[b"Lion"]),
+    ];
+    let (family, _, further) = fields(both);
+    assert_eq!(family.as_deref(), Some("Lion"));
+    assert_eq!(further, r#"{"title":"Engineer"}"#);
+
+    let payload = chunk(None, &[("cn;lang-de", &[b"Belegschaft"]), ("description;lang-de", &[b"alle"])]);
+    mapped(&payload, |entry| {
+        let group = group(entry);
+        assert_eq!((group.display_name.as_ref(), group.description.as_deref()), ("Belegschaft", Some("alle")));
+    });
+}
+
+#[test]
+fn a_blank_unique_value_names_nobody() {
+    let payload = chunk(Some(" "), &[("uid", &[b"ada"])]);
+    let name =
+        mapped_user(&payload, Flavour::OpenLdap, Timestamp::UNIX_EPOCH, |user, _| user.user_name.map(Cow::into_owned));
+    assert_eq!(name.as_deref(), Some("ada"));
+}
+
+#[test]
+fn each_set_of_rules_has_its_own_stamp() {
+    let stamp = |flavour| Mapping::new(flavour, &[]).stamp();
+    assert_eq!(stamp(Flavour::Unknown), stamp(Flavour::OpenLdap), "nothing is mapped otherwise");
+    assert_ne!(stamp(Flavour::Unknown), stamp(Flavour::ActiveDirectory));
 }
 
 #[test]
