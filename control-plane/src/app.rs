@@ -258,7 +258,7 @@ impl App {
             gate: Arc::<Self>::clone(self),
             changes: changes.clone(),
             metrics: metrics.clone(),
-            shutdown: self.supervisor.shutdown().clone(),
+            supervisor: self.supervisor.clone(),
         });
         let serving = http::serve(listener, tls, router, self.supervisor.clone());
         self.supervisor.spawn_critical("api.listener", OnCancel::Finish, serving);

@@ -229,3 +229,19 @@ fn system_roots() -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let loaded = rustls_native_certs::load_native_certs();
     if loaded.certs.is_empty() { Err(TlsConfigError::NoSystemRoots) } else { Ok(loaded.certs) }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::AlertDescription;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_client_certificate_is_told_from_other_failures() {
+        let told = |error: rustls::Error| is_certificate_refusal(&io::Error::new(io::ErrorKind::InvalidData, error));
+        assert!(told(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)));
+        assert!(told(rustls::Error::AlertReceived(AlertDescription::UnknownCA)));
+        assert!(!told(rustls::Error::AlertReceived(AlertDescription::InternalError)));
+        assert!(!is_certificate_refusal(&io::ErrorKind::ConnectionReset.into()));
+    }
+}

@@ -10,7 +10,8 @@ use postern_tests::people::{Person, group_dn};
 use postern_tests::ports::Port;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::{self, SUFFIX};
-use postern_tests::{Stage, control_plane, scenario};
+use postern_tests::{Stage, control_plane, scenario, wait};
+use serde_json::json;
 
 /// A site whose agent is configured as `change` says.
 async fn site_with(
@@ -58,6 +59,27 @@ fn a_client_certificate_stands_in_for_the_password() -> Result<()> {
         .await?;
         site.api.import(DIRECTORY).await?;
         site.compare().await
+    })
+}
+
+#[test]
+fn a_client_certificate_that_the_server_refuses_is_among_what_to_look_at() -> Result<()> {
+    scenario(async |stage| {
+        let site = site_with(stage, slapd::Options::people(10), |corp, _| {
+            let other = postern_tests::certificates::CertificateAuthority::new("another CA")?;
+            let (certificate, key) = other.client("reader")?.write(stage.path(), "reader")?;
+            corp.client_cert_file = Some(certificate);
+            corp.client_key_file = Some(key);
+            corp.bind_dn = None;
+            corp.bind_password_file = None;
+            Ok(())
+        })
+        .await?;
+        let job = site.api.start_job("test_connection", DIRECTORY, json!({})).await?;
+        let job = site.api.finished(&job.id, wait::SOON).await?.expect("failed")?;
+        // This server closes the connection without a word, now and then before the handshake is over.
+        ensure!(job.error["cure"].as_str().is_some_and(|cure| cure.contains("client_cert_file")), "{:#}", job.error);
+        Ok(())
     })
 }
 

@@ -237,7 +237,10 @@ async fn check_names_what_is_wrong_with_a_cure_for_each() {
     let site = Site::new(&directory("corp"));
     let (code, rows) = check(&site).await;
     assert_eq!(code, Some(1));
-    assert!(rows.iter().any(|(name, state, _)| name == "enrollment" && state == "failed"), "{rows:?}");
+    let own: Vec<(&str, &str)> = rows.iter().take(8).map(|(name, state, _)| (name.as_str(), state.as_str())).collect();
+    let skipped = ["certificate", "dns", "tcp", "tls", "control_plane", "clock"].map(|name| (name, "skipped"));
+    assert_eq!(own[..2], [("configuration", "passed"), ("enrollment", "failed")]);
+    assert_eq!(own[2..], skipped, "what was not tried is told as well");
 
     *gateway.shared.life.lock().unwrap() = Life { since: -600, until: 86_400 };
     assert!(site.enroll(&gateway).await.status.success());
@@ -254,6 +257,20 @@ async fn check_names_what_is_wrong_with_a_cure_for_each() {
     let lines = text(&output.stdout);
     assert!(lines.contains("UnknownIssuer") || lines.contains("issued by \"CN=Test CA\""), "{lines}");
     *gateway.shared.life.lock().unwrap() = WEEK;
+}
+
+#[tokio::test]
+async fn check_tries_the_directories_beside_one_that_cannot_be_used() {
+    let bad = directory("bad").replace("ldap://", "http://");
+    let site = Site::new(&format!("{bad}{}", directory("corp")));
+    let output = site.run("check", &[]).await;
+    let lines = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    for said in
+        ["1 of 2 directories cannot be used", "bad: configuration", "neither ldaps:// nor ldap://", "corp: connect"]
+    {
+        assert!(lines.contains(said), "{said}: {lines}");
+    }
 }
 
 #[tokio::test]

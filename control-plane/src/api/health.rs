@@ -67,7 +67,7 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
-    if api.shutdown.stopping().is_cancelled() {
+    if api.supervisor.shutdown().stopping().is_cancelled() {
         return Err(Problem::new(Kind::Unavailable, "The control plane is stopping."));
     }
     let failed = match tokio::time::timeout(PING_TIMEOUT, api.store.ping()).await {

@@ -1,17 +1,20 @@
-//! `Idempotency-Key` on POST: a repeated request gets the answer of the first, however often the line was cut.
+//! `Idempotency-Key` on POST: a repeated request gets the answer of the first, however often the line was cut. So it is
+//! carried out to its end, whether or not its caller still waits.
 //!
 //! Only answers of success are kept, for a day. They may contain a secret that is shown once, so they are kept sealed
 //! under a key made from the caller's token, which the control plane itself does not have.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
+use postern_runtime::supervise::OnCancel;
 use postern_store::{AnswerClaim, StoredAnswer};
+use tokio::sync::oneshot;
 
 use super::Api;
 use super::auth::{Caller, bearer};
@@ -24,6 +27,8 @@ pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key")
 /// Tells that an answer is a repeated one.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const MAX_KEY_CHARS: usize = 255;
+/// When somebody who comes while the first request is under way is to come again.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// Answers of POSTs are single objects.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
@@ -55,10 +60,16 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
     match api.store.claim_answer(caller.organization, claim.key, claim.request, api.now()).await? {
         AnswerClaim::Claimed => {}
         AnswerClaim::Answered(answer) => return claim.repeat(&answer),
-        AnswerClaim::Busy { request } => return Err(claim.busy(request)),
+        AnswerClaim::Busy { request } => return claim.under_way(request),
     }
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    keep(api, &caller, claim, response).await
+    let (answered, answer) = oneshot::channel();
+    let (api, request) = (api.clone(), Request::from_parts(parts, Body::from(body)));
+    api.supervisor.clone().spawn("api.once", OnCancel::Finish, async move {
+        let kept = keep(&api, &caller, claim, next.run(request).await).await;
+        // Nobody may wait for it any more.
+        let _ = answered.send(kept);
+    });
+    answer.await.unwrap_or_else(|_| Err(stopped()))
 }
 
 /// Keeps an answer of success; frees the key otherwise, so that the corrected request may use it.
@@ -104,12 +115,11 @@ impl Claim {
             .cure("Take a new key for a new request; repeat a key only with the same path and body."))
     }
 
-    fn busy(&self, request: [u8; 32]) -> Problem {
-        match self.same(request) {
-            Err(problem) => problem,
-            Ok(()) => Problem::new(Kind::Conflict, "The first request with this Idempotency-Key is still under way.")
-                .cure("Repeat it in a few seconds."),
-        }
+    fn under_way(&self, request: [u8; 32]) -> Result<Response, Problem> {
+        self.same(request)?;
+        let problem = Problem::new(Kind::Conflict, "The first request with this Idempotency-Key is still under way.")
+            .cure("Repeat it in a few seconds.");
+        Ok(([(RETRY_AFTER, RETRY_SECONDS)], problem).into_response())
     }
 
     fn repeat(&self, answer: &StoredAnswer) -> Result<Response, Problem> {
@@ -139,6 +149,11 @@ impl Claim {
     fn payload<'a>(&'a self, msg: &'a [u8]) -> Payload<'a, 'a> {
         Payload { msg, aad: &self.request }
     }
+}
+
+fn stopped() -> Problem {
+    Problem::new(Kind::Unavailable, "The request was not carried out to its end; the log says why.")
+        .cure("Repeat it in a minute, with the same Idempotency-Key.")
 }
 
 fn broken() -> Problem {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_runtime::clock::SharedClock;
-use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::supervise::Supervisor;
 use postern_store::{AgentId, Store};
 
 use super::health::Metrics;
@@ -23,8 +23,8 @@ pub struct Api {
     pub changes: Changes,
     /// What `/metrics` shows.
     pub metrics: Metrics,
-    /// Ends open event streams when the process stops.
-    pub shutdown: Shutdown,
+    /// Ends open event streams when the process stops, and finishes requests whose caller has hung up.
+    pub supervisor: Supervisor,
 }
 
 /// The agents' side door, as far as administrators have to do with it.

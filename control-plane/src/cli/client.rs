@@ -1,11 +1,13 @@
 //! The API over HTTP, as the commands use it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 use url::Url;
 use uuid::Uuid;
 
@@ -21,6 +23,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a POST is sent when the line breaks; its Idempotency-Key sees to it that it is carried out once.
 const POST_ATTEMPTS: u32 = 3;
+
+/// Between two looks at what the first of them became.
+const UNDER_WAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A control plane, and the token for it.
 pub(super) struct Client {
@@ -95,12 +100,15 @@ impl Client {
     /// Makes or does something, once, even when the line breaks before the answer.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
         let key = Uuid::now_v7().to_string();
-        let mut attempt = 1;
+        let (mut attempt, began) = (1, Instant::now());
         loop {
             let request = self.request(Method::POST, path)?.header("Idempotency-Key", &key).json(body);
-            match self.send(request).await {
+            match self.answer(request).await {
                 Err(Error::Request { .. }) if attempt < POST_ATTEMPTS => attempt += 1,
-                other => return read(other?).await,
+                // What was sent before the line broke is still being carried out.
+                Ok(answer) if is_under_way(&answer) && began.elapsed() < TIMEOUT => sleep(UNDER_WAY_PAUSE).await,
+                Ok(answer) if !answer.status().is_success() => return Err(refused(answer).await),
+                answer => return read(answer?).await,
             }
         }
     }
@@ -129,9 +137,19 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = request.send().await.map_err(|source| unanswered(self.base.to_string(), source))?;
+        let response = self.answer(request).await?;
         if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
     }
+
+    /// The answer, whatever it says.
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, Error> {
+        request.send().await.map_err(|source| unanswered(self.base.to_string(), source))
+    }
+}
+
+/// Whether an earlier request with the same key is still being carried out.
+fn is_under_way(answer: &Response) -> bool {
+    answer.status() == StatusCode::CONFLICT && answer.headers().contains_key(RETRY_AFTER)
 }
 
 /// The address of a control plane.

@@ -42,11 +42,13 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     let commit = Commit { dispatcher, job, directory };
     let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
-    // Both read all that there is, and neither changes anything: side by side.
+    // Both read all that there is, and neither changes anything: side by side, but for one import after the other.
+    let reading = dispatcher.reading_turn.lock().await;
     let (mut missing, counted) = tokio::try_join!(
         missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt, &staged),
         commit.count_members(),
     )?;
+    drop(reading);
     if begun == Some(false) && commit.is_unwanted().await? {
         return dispatcher.cancel_now(commit.job.id, attempt).await;
     }
@@ -95,7 +97,10 @@ impl Commit<'_> {
         });
         tracing::warn!(job = %self.job.id, missing = count, known, "intake.held");
         self.dispatcher.write_progress_of(self.job.id, self.job.attempt).await?;
-        self.dispatcher.store.hold(&self.lease(), &hold, self.dispatcher.clock.now()).await?;
+        let waits = self.dispatcher.store.hold(&self.lease(), &hold, self.dispatcher.clock.now()).await?;
+        if !waits && self.is_unwanted().await? {
+            return self.dispatcher.cancel_now(self.job.id, self.job.attempt).await;
+        }
         self.dispatcher.running.remove(self.job.id, self.job.attempt);
         Ok(())
     }

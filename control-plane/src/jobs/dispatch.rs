@@ -7,20 +7,20 @@ mod endings;
 pub(crate) mod running;
 mod upkeep;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor, chain, contain};
-use postern_store::{DirectoryId, Job, JobId, Lease, ReplicaId, Store, Wake};
+use postern_store::{DirectoryId, Job, JobId, Lease, Release, ReplicaId, Store, Wake};
 use tokio::sync::Notify;
 
 pub(crate) use self::deliveries::{Delivery, Refusal};
 use self::running::{Entry, Running};
 use super::kinds::{Command, Work};
 use super::outcome::Failure;
-use super::reach::{Reach, Route, ToAgent};
+use super::reach::{NotSent, Reach, Route, ToAgent};
 
 /// Safety net beneath the wake-ups.
 const POLL: Duration = Duration::from_secs(2);
@@ -31,6 +31,11 @@ const UNCLAIMED: Duration = Duration::from_secs(1);
 /// An agent's own limit ends a little before ours, so that its answer is what people read.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(2);
 
+/// How long a job waits whose agent has as many as its connection takes at once.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
+const LOST: &str = "The agent's connection was lost before the job reached it.";
+const FULL: &str = "The agent is being sent other jobs. This one follows in a moment.";
 const NO_AGENT: &str = "No agent that serves this directory is connected. The job starts as soon as one is.";
 
 const START_AN_AGENT: &str = "Start an agent that serves this directory (postern agents list shows which are connected), \
@@ -60,6 +65,10 @@ pub struct Dispatcher {
     pub(crate) lease: Duration,
     pub(crate) running: Running,
     progress_turn: tokio::sync::Mutex<()>,
+    /// Held while the end of an import reads everything, so that many at once leave connections for others.
+    pub(crate) reading_turn: tokio::sync::Mutex<()>,
+    /// When the leases were prolonged last.
+    renewed_at: Mutex<Timestamp>,
     wake: Notify,
 }
 
@@ -77,6 +86,8 @@ impl Dispatcher {
             lease,
             running,
             progress_turn: tokio::sync::Mutex::default(),
+            reading_turn: tokio::sync::Mutex::default(),
+            renewed_at: Mutex::new(Timestamp::MIN),
             wake: Notify::new(),
         }
     }
@@ -129,6 +140,10 @@ impl Dispatcher {
     /// Compares and repairs once.
     pub(crate) async fn look(self: &Arc<Self>, look: Look) -> Result<()> {
         let now = self.clock.now();
+        if self.leases_may_be_over(now) {
+            // Or what is due would be taken for what nobody works on, and begun here a second time.
+            self.renew(now).await?;
+        }
         match look {
             Look::Nowhere => Ok(()),
             Look::At(mut directories) => {
@@ -218,11 +233,16 @@ impl Dispatcher {
         let command = Command { job: id, attempt, directory: directory.name, work, timeout };
         tracing::info!(job = %id, attempt, agent = %route.agent(), kind = %job.kind, "jobs.sent");
         self.running.insert(Entry::new(job.clone(), Some(route.agent()), Some(Arc::clone(&route))));
-        if !route.send(ToAgent::Command(command)) {
-            self.running.remove(id, attempt);
-            return self.hand_back(&job, "The agent's connection was lost before the job reached it.", now).await;
+        let Err(reason) = route.send(ToAgent::Command(command)) else { return Ok(()) };
+        self.running.remove(id, attempt);
+        match reason {
+            NotSent::Over => self.hand_back(&job, LOST, now).await,
+            NotSent::Full => {
+                let not_before = now.checked_add(FULL_PAUSE).ok();
+                let release = Release { not_before, message: Some(FULL.to_owned()), count_failure: false };
+                self.release(&job, release, now).await
+            }
         }
-        Ok(())
     }
 
     /// Which of the sessions that serve a directory gets the job: another one with each attempt, so that one agent's
@@ -297,3 +317,6 @@ fn behind() -> Failure {
 fn overdue() -> Failure {
     Failure::new("deadline", "No agent took the job up before its deadline.", START_AN_AGENT)
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,15 @@ pub enum ToAgent {
 /// How many messages wait for a session; commands beyond that stay in the database.
 const QUEUE: usize = 4;
 
+/// Why a session was not handed a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// It is over, or was told to end.
+    Over,
+    /// It has too much to send already.
+    Full,
+}
+
 /// The way to an agent: one live session.
 #[derive(Debug)]
 pub struct Route {
@@ -97,15 +106,18 @@ impl Route {
         self.session
     }
 
-    /// Hands a message to the session. `false` when it is over, was told to end, or has too much to send already.
-    pub fn send(&self, message: ToAgent) -> bool {
+    /// Hands a message to the session.
+    pub fn send(&self, message: ToAgent) -> Result<(), NotSent> {
         let mut queue = self.queue();
-        if queue.closed || self.ended.is_cancelled() || queue.messages.len() >= QUEUE {
-            return false;
+        if queue.closed || self.ended.is_cancelled() {
+            return Err(NotSent::Over);
+        }
+        if queue.messages.len() >= QUEUE {
+            return Err(NotSent::Full);
         }
         queue.messages.push_back(Box::new(message));
         self.queued.notify_one();
-        true
+        Ok(())
     }
 
     /// Ends the session, whatever is queued before.
@@ -214,8 +226,8 @@ mod tests {
     fn a_session_with_too_much_to_send_takes_no_more() {
         let ended = CancellationToken::new();
         let (route, messages) = Route::open(AgentId::new(), Uuid::now_v7(), ended.clone());
-        assert!((0..QUEUE).all(|_| route.send(ToAgent::Cancel(JobId::new()))));
-        assert!(!route.send(ToAgent::Cancel(JobId::new())));
+        assert!((0..QUEUE).all(|_| route.send(ToAgent::Cancel(JobId::new())).is_ok()));
+        assert_eq!(route.send(ToAgent::Cancel(JobId::new())), Err(NotSent::Full));
         route.end(ToAgent::Revoked);
         route.end(ToAgent::Replaced);
         assert!(ended.is_cancelled());
@@ -231,10 +243,10 @@ mod tests {
             let heard = (messages.next().await, messages.next().await);
             (heard, messages)
         });
-        assert!(route.send(ToAgent::Cancel(first)) && route.send(ToAgent::Cancel(second)));
+        assert!([first, second].into_iter().all(|job| route.send(ToAgent::Cancel(job)).is_ok()));
         let (heard, messages) = waiting.await.unwrap();
         assert!(matches!(heard, (ToAgent::Cancel(a), ToAgent::Cancel(b)) if (a, b) == (first, second)));
         drop(messages);
-        assert!(!route.send(ToAgent::Cancel(first)));
+        assert_eq!(route.send(ToAgent::Cancel(first)), Err(NotSent::Over));
     }
 }

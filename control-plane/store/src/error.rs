@@ -167,9 +167,11 @@ impl From<rusqlite::Error> for Error {
             },
             // The volume is full, broken or was remounted read-only.
             ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly => Self::StorageFull(error.into()),
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen | ErrorCode::OutOfMemory => {
-                Self::Unavailable(error.into())
-            }
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::CannotOpen
+            | ErrorCode::OutOfMemory => Self::Unavailable(error.into()),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                 Self::Corrupt { what: "the file".to_owned(), source: Some(Box::new(error)) }
             }

@@ -85,11 +85,11 @@ impl Store {
         self.changed(lease, fenced(update, lease).bind(now)).await
     }
 
-    /// Stops a job for an administrator to decide. `false`: it is no longer the caller's.
+    /// Stops a job for an administrator to decide. `false`: it is no longer the caller's, or somebody wants it to end.
     pub async fn hold(&self, lease: &Lease, hold: &Value, now: Timestamp) -> Result<bool> {
         let update = sql("UPDATE jobs SET state = 'held', hold = $4, updated_at = $5, \
              owner = NULL, lease_until = NULL \
-             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' AND NOT cancel_requested");
         self.changed(lease, fenced(update, lease).bind(hold).bind(now)).await
     }
 

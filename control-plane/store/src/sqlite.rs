@@ -19,11 +19,13 @@ use crate::error::{EngineError, Error, Result};
 
 /// How long one process waits for another that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call waits for a free connection.
+/// How long a call waits for a free connection that reads …
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// … and for its turn to write, behind all who asked before.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Between two tries to open a file that another process is just turning to write-ahead logging.
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
-const READERS: u32 = 4;
+const READERS: u32 = 8;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 250;
 
@@ -99,7 +101,8 @@ impl File {
 
     /// Starts a transaction that writes, once all before it are over.
     pub(crate) async fn begin(&self) -> Result<Writing> {
-        let mut turn = Arc::clone(&self.writer).lock_owned().await;
+        let turn = tokio::time::timeout(WRITE_TIMEOUT, Arc::clone(&self.writer).lock_owned()).await;
+        let mut turn = turn.map_err(|_| Error::Unavailable(EngineError::NoConnection))?;
         let (free, path) = (turn.take(), Arc::clone(&self.path));
         blocking(move || {
             let connection = match free {

@@ -74,6 +74,11 @@ impl Error {
             Self::Timeout { .. } => {
                 "look at the server's load, index the attributes in the filter, lower page_size, or raise operation_timeout_secs"
             }
+            // OpenLDAP, for one, closes without a word then.
+            Self::Lost { step: Step::Bind, .. } => {
+                "look in the directory server's log for why it closed the connection; where client_cert_file is set, check \
+                 that the server trusts its issuer"
+            }
             Self::Lost { .. } => "look in the directory server's log for why it closed the connection",
             Self::Range { .. } => {
                 "start the job again: the entry may have changed while it was read; if it stays so, the agent's log says \
@@ -161,8 +166,8 @@ impl TlsFailure {
             }
             Self::NotTls => "use the server's LDAPS port (636), or ldap:// with start_tls = true",
             Self::Other => {
-                "look in the directory server's log: it may expect ldap:// with start_tls = true on this port, or speak \
-                 only TLS versions before 1.2"
+                "look in the directory server's log: it may expect ldap:// with start_tls = true on this port, speak only \
+                 TLS versions before 1.2, or not trust the issuer of client_cert_file"
             }
         }
     }

@@ -94,7 +94,7 @@ impl Follower {
 
 /// Waits until the process stops or the token is no longer valid.
 async fn over(api: Api, headers: HeaderMap) {
-    let stopping = api.shutdown.stopping().clone();
+    let stopping = api.supervisor.shutdown().stopping().clone();
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,

@@ -79,6 +79,6 @@ async fn events_end_when_the_control_plane_stops() {
     let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
     let mut events = follow(&site, job["id"].as_str().unwrap(), &acme.auditor).await;
     assert!(next_event(&mut events).await.is_some());
-    site.api.shutdown.stop();
+    site.api.supervisor.shutdown().stop();
     assert_eq!(next_event(&mut events).await, None);
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use super::{Answer, Site, request};
 
@@ -66,4 +67,32 @@ async fn a_refused_request_leaves_its_key_free() {
     let right = post(&site, "/api/v1/tokens", &acme.owner, "k", json!({"name": "ci", "role": "owner"})).await;
     assert_eq!(right.status, StatusCode::CREATED);
     assert_eq!(post(&site, "/api/v1/tokens", &acme.owner, "", json!({})).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn what_a_caller_that_hangs_up_has_asked_for_is_done_and_told_when_it_comes_again() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let body = json!({"kind": "import", "directory": "corp"});
+    let mut first = request(Method::POST, "/api/v1/jobs", &acme.owner, Some(body.clone()));
+    first.headers_mut().insert("Idempotency-Key", "k".parse().unwrap());
+    let mut call = Box::pin(site.router.clone().oneshot(first));
+    while count(&site, "/api/v1/jobs", &acme.owner).await == 0 {
+        assert!(futures_util::poll!(&mut call).is_pending(), "answered before it could be cut");
+    }
+    drop(call);
+    let answered = async {
+        loop {
+            let again = post(&site, "/api/v1/jobs", &acme.owner, "k", body.clone()).await;
+            if again.status != StatusCode::CONFLICT {
+                return again;
+            }
+            assert_eq!(again.headers["retry-after"], "1");
+        }
+    };
+    let again = tokio::time::timeout(std::time::Duration::from_secs(20), answered).await.expect("an answer");
+    assert_eq!(again.status, StatusCode::CREATED, "{}", again.body);
+    assert!(again.headers.contains_key("idempotent-replayed"));
+    assert_eq!(count(&site, "/api/v1/jobs", &acme.owner).await, 1);
 }

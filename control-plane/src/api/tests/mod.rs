@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use postern_runtime::clock::{Clock as _, ManualClock, SharedClock};
 use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::supervise::Supervisor;
 use postern_store::{
     AccountId, AccountKind, AgentId, AnnouncedDirectory, DatabaseUrl, DirectoryId, ExternalKey, Flavour, GroupId,
     GroupRow, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, OrganizationId, Role, Store, UserId, UserRow,
@@ -40,7 +41,7 @@ impl Gate for ClosedGate {
 /// A control plane without agents.
 pub(crate) struct Site {
     pub(crate) api: Api,
-    clock: ManualClock,
+    pub(crate) clock: ManualClock,
     pub(crate) router: Router,
     _folder: tempfile::TempDir,
 }
@@ -56,7 +57,7 @@ pub(crate) struct Organization {
 /// Things that an organization has.
 pub(crate) struct Inhabited {
     pub(crate) agent: AgentId,
-    directory: DirectoryId,
+    pub(crate) directory: DirectoryId,
     pub(crate) account: AccountId,
     user: UserId,
     pub(crate) group: GroupId,
@@ -70,7 +71,7 @@ struct Answer {
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let clock = ManualClock::new("2026-11-22T22:00:00Z".parse().unwrap());
         Self { clock: clock.clone(), ..Self::with_clock(clock.shared()).await }
     }
@@ -86,7 +87,7 @@ impl Site {
             gate: Arc::new(ClosedGate),
             changes: super::Changes::default(),
             metrics: Metrics::install(),
-            shutdown: Shutdown::new(),
+            supervisor: Supervisor::new(Shutdown::new()),
         };
         Self { router: super::router(api.clone()), api, clock, _folder: folder }
     }

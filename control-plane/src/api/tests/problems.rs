@@ -144,7 +144,7 @@ async fn a_stopping_control_plane_is_alive_and_not_ready() {
     let site = Site::new().await;
     let get = |path: &str| site.send(Request::get(path).body(Body::empty()).unwrap());
     assert_eq!(get("/readyz").await.status, StatusCode::OK);
-    site.api.shutdown.stop();
+    site.api.supervisor.shutdown().stop();
     is_problem(&get("/readyz").await, 503, "unavailable");
     assert_eq!(get("/healthz").await.status, StatusCode::OK);
 }

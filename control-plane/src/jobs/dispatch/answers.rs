@@ -48,7 +48,7 @@ impl Dispatcher {
         };
         if !wanted {
             // An outcome that nobody waits for is acknowledged; work that nobody waits for is stopped.
-            route.send(ToAgent::Cancel(job));
+            let _ = route.send(ToAgent::Cancel(job));
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ impl Dispatcher {
         }
     }
 
-    async fn release(&self, job: &Job, release: Release, now: Timestamp) -> Result<()> {
+    pub(super) async fn release(&self, job: &Job, release: Release, now: Timestamp) -> Result<()> {
         tracing::info!(job = %job.id, attempt = job.attempt, reason = release.message, "jobs.released");
         let released = self.store.release(&self.lease_of(job.id, job.attempt), release, now).await;
         self.running.remove(job.id, job.attempt);

@@ -1,7 +1,7 @@
 //! Once a second, for the jobs that run here: progress, and agents that stay away or do not answer. Leases have a task of
 //! their own: behind the writes of many jobs their turn could come too late.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -69,8 +69,14 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Whether leases may have run out, because the database or this process stood still.
+    pub(super) fn leases_may_be_over(&self, now: Timestamp) -> bool {
+        let renewed = *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        since(renewed, now) > self.lease / 2
+    }
+
     /// Jobs whose lease was lost belong to another replica now.
-    async fn renew(&self, now: Timestamp) -> Result<()> {
+    pub(super) async fn renew(&self, now: Timestamp) -> Result<()> {
         let held: Vec<Lease> =
             self.running.find(|_| true).into_iter().map(|(job, attempt)| self.lease_of(job, attempt)).collect();
         for lost in self.store.renew_leases(&held, self.lease_until(now)).await? {
@@ -79,6 +85,7 @@ impl Dispatcher {
                 self.running.remove(*job, *attempt);
             }
         }
+        *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(())
     }
 
@@ -111,7 +118,8 @@ impl Dispatcher {
             if let Some(entry) = table.get_mut(&job).filter(|entry| entry.canceled_at.is_none()) {
                 entry.canceled_at = Some(now);
                 if let Some(route) = &entry.route {
-                    route.send(ToAgent::Cancel(job));
+                    // One that does not arrive is made up for: the agent has only so long to answer.
+                    let _ = route.send(ToAgent::Cancel(job));
                 }
             }
         }
@@ -149,7 +157,7 @@ impl Dispatcher {
     async fn stop(&self, job: JobId, attempt: u32, failure: &Failure) -> Result<()> {
         let route = self.running.change(job, attempt, |entry| entry.route.clone()).flatten();
         if let Some(route) = route {
-            route.send(ToAgent::Cancel(job));
+            let _ = route.send(ToAgent::Cancel(job));
         }
         self.fail(job, attempt, failure.to_json()).await
     }
