@@ -1,5 +1,6 @@
 //! An import on its way in: `staging` applies chunks and records them, `proof` compares what was recorded with what
-//! the agent says that it sent, `commit` draws the conclusions; `newcomers` knows who needs no look-up.
+//! the agent says that it sent, `commit` draws the conclusions; `newcomers` knows who needs no look-up,
+//! `renames` who must be renamed together.
 
 pub mod commit;
 mod conflicts;
@@ -9,4 +10,5 @@ pub mod lookup;
 pub mod missing;
 pub mod newcomers;
 pub mod proof;
+mod renames;
 pub mod staging;

@@ -10,7 +10,8 @@ pub fn dn_key(name: &str) -> String {
 
 /// The keys by which a group names its members, each once, sorted.
 pub fn member_keys(form: MemberForm, members: Values<'_>) -> Vec<String> {
-    let mut keys: Vec<String> = members.map(|member| member_key(form, member)).collect();
+    // An empty name is nobody's: groups of classes that need a member have one where there is none.
+    let mut keys: Vec<String> = members.map(|member| member_key(form, member)).filter(|key| !key.is_empty()).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -61,6 +62,12 @@ mod tests {
     #[test]
     fn names_of_members_are_told_apart_by_case() {
         assert_eq!(keys(MemberForm::UniqueValue, &["ada", "Ada"]), ["Ada", "ada"]);
+    }
+
+    #[test]
+    fn an_empty_name_is_no_member() {
+        assert_eq!(keys(MemberForm::Dn, &["", "uid=ada,dc=x"]), ["uid=ada,dc=x"]);
+        assert_eq!(keys(MemberForm::UniqueValue, &[""]).len(), 0);
     }
 
     #[test]

@@ -150,7 +150,8 @@ impl Store {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let query = sql(select_accounts!(
-            ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id AND (h.directory = a.directory) IS TRUE LIMIT 1)",
+            ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id \
+             ORDER BY h.directory <> $2, h.missing_since IS NOT NULL, h.id LIMIT 1)",
             "LEFT JOIN users u ON u.organization = (SELECT seq FROM organizations WHERE id = $1) AND u.name_key = a.conflict \
              WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL \
              AND a.missing_since IS NULL AND a.id > $3 \

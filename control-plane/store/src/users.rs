@@ -253,6 +253,20 @@ impl Intake {
         .await
     }
 
+    /// Takes the names from users who get others in this transaction, so that these may be each other's.
+    pub async fn free_names(&mut self, users: Vec<UserId>) -> Result<()> {
+        // No name that a directory has begins like this.
+        let placeholders = users.iter().map(|user| format!("\u{1}{user}")).collect();
+        let update = Bulk::new(
+            "WITH v(id, name_key) AS ({rows}) {update} users SET name_key = v.name_key FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        )
+        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
+        .column(Cells::Texts(placeholders))
+        .shared(self.organization);
+        self.tx.bulk(update).await.map(|_| ())
+    }
+
     async fn write_users(&mut self, template: &'static str, users: Vec<UserRow>) -> Result<()> {
         let Self { organization, now, .. } = *self;
         let make = |users| user_columns(Bulk::new(template), users).shared(organization).shared(now);

@@ -1,5 +1,6 @@
 //! What becomes of what an agent delivers.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -108,6 +109,28 @@ async fn who_comes_back_after_their_name_was_given_to_another_is_a_conflict() {
     assert_eq!(conflicts(&[("first", "anna"), ("other", "bert")]).await, 0);
     let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
     assert_eq!(users.items.len(), 2, "{users:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_who_exchange_their_names_or_pass_them_on_are_renamed_by_one_import() {
+    let site = Site::start().await;
+    let (agent, mut session) = connected(&site).await;
+    let mut import = async |present: &[(&str, &str)]| {
+        let job = site.import(&agent, &mut session, &people(present)).await;
+        let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
+        assert_eq!(result["conflicts"], 0, "{result}");
+        let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
+        users.items.into_iter().map(|user| (user.user_name, user.id)).collect::<HashMap<_, _>>()
+    };
+    let before = import(&[("1", "anna"), ("2", "bert"), ("3", "carl"), ("4", "dora"), ("5", "emil")]).await;
+    // Anna and Bert exchange; Carl becomes Dora, who becomes Emil, who becomes Fritz; somebody new becomes Carl.
+    let after =
+        import(&[("1", "bert"), ("2", "anna"), ("3", "dora"), ("4", "emil"), ("5", "fritz"), ("6", "carl")]).await;
+    let moves = [("anna", "bert"), ("bert", "anna"), ("carl", "dora"), ("dora", "emil"), ("emil", "fritz")];
+    for (old, new) in moves {
+        assert_eq!(after[new], before[old], "{old} is {new} now: {after:?}");
+    }
+    assert!(after.len() == 6 && !before.values().any(|user| *user == after["carl"]), "{after:?}");
 }
 
 /// External ids and names, chunk by chunk.

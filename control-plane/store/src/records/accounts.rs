@@ -243,7 +243,7 @@ pub struct Conflict {
     pub name_key: String,
     /// The user that has the name.
     pub user: Option<UserId>,
-    /// The DN of that user's account in the same directory.
+    /// The DN of that user's account, one in the same directory before one in another.
     pub holder_dn: Option<String>,
 }
 
