@@ -7,9 +7,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use postern_store::{
-    AccountKind, GroupId, GroupRow, MemberForm, MemberIdentity, MemberStats, NewAccount, PageRequest, fold,
+    AccountKind, AnnouncedDirectory, Flavour, GroupId, GroupRow, MemberForm, MemberIdentity, MemberStats, NewAccount,
+    PageRequest, UserRow, fold,
 };
-use support::world::{World, all, at, content, dn_key};
+use support::world::{World, account_of, all, at, content, dn_key};
 use support::{TestDatabase, conformance};
 
 conformance! {
@@ -22,6 +23,8 @@ conformance! {
     a_recreated_entry_replaces_the_missing_one,
     members_by_unique_value,
     ten_thousand_members_page_evenly,
+    names_are_exchanged_in_one_transaction,
+    a_conflict_names_the_holder_wherever_it_is,
 }
 
 async fn replace(world: &World, group: GroupId, keys: &[String]) -> u64 {
@@ -279,4 +282,42 @@ async fn ten_thousand_members_page_evenly(database: TestDatabase) {
         store.list_accounts(world.org(), world.directory.id, AccountKind::User, &all()).await.unwrap().items.len(),
         10_000
     );
+}
+
+async fn names_are_exchanged_in_one_transaction(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let people = [world.person("anna"), world.person("bert")];
+    world.import(&people, &[]).await;
+    let [anna, bert] = people.map(|(user, _)| user);
+    let exchanged = vec![
+        UserRow { id: bert.id, updated_at: at(1), ..anna.clone() },
+        UserRow { id: anna.id, updated_at: at(1), ..bert.clone() },
+    ];
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
+    tx.free_names(vec![anna.id, bert.id]).await.unwrap();
+    tx.update_users(exchanged.clone()).await.unwrap();
+    tx.commit().await.unwrap();
+    for row in exchanged {
+        let found = store.get_user(world.org(), row.id).await.unwrap().unwrap();
+        assert_eq!((found.user_name, found.name_key), (row.user_name, row.name_key));
+    }
+}
+
+async fn a_conflict_names_the_holder_wherever_it_is(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let anna = world.person("anna");
+    world.import(std::slice::from_ref(&anna), &[]).await;
+    let served = [AnnouncedDirectory { name: "lab".to_owned(), flavour: Flavour::OpenLdap }];
+    let lab = store.announce_directories(world.org(), world.agent.id, &served, at(1)).await.unwrap().remove(0).id;
+    let rival = NewAccount { conflict: Some("anna".to_owned()), ..account_of(AccountKind::User, "anna2", None) };
+    let mut tx = store.begin_intake(world.org(), lab, at(1)).await.unwrap();
+    tx.insert_accounts(vec![rival]).await.unwrap();
+    tx.commit().await.unwrap();
+    let holder = async || store.list_conflicts(world.org(), lab, &all()).await.unwrap().items.remove(0).holder_dn;
+    assert_eq!(holder().await.as_deref(), Some(anna.1.dn.as_str()), "in another directory");
+    let here = account_of(AccountKind::User, "anna3", Some(anna.0.id.as_uuid()));
+    let mut tx = store.begin_intake(world.org(), lab, at(2)).await.unwrap();
+    tx.insert_accounts(vec![here.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(holder().await, Some(here.dn), "rather in the same directory");
 }
