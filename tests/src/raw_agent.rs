@@ -12,7 +12,9 @@ use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::chunk::{Entries, Kind as ChunkKind, Open, Summary};
 use postern_proto::v1::control_frame::Kind as Down;
 use postern_proto::v1::gateway_client::GatewayClient;
-use postern_proto::v1::{AgentFrame, Chunk, ChunkAck, Command, ControlFrame, Hello, ServedDirectory, Welcome};
+use postern_proto::v1::{
+    AgentFrame, Chunk, ChunkAck, Command, ControlFrame, HeldCommand, Hello, ServedDirectory, Welcome,
+};
 use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN};
 use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::Shutdown;
@@ -51,16 +53,37 @@ pub struct Batch {
     pub digest: Digest,
 }
 
+/// A user of a made-up directory.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "an entry's own parts")]
+pub struct RawUser {
+    pub external_id: String,
+    pub dn: String,
+    pub uid: String,
+    pub cn: String,
+}
+
+impl RawUser {
+    /// The user of this number.
+    pub fn of(index: u32) -> Self {
+        let id = uuid::Uuid::from_u128(0x5000_0000_0000_4000_8000_0000_0000_0000 + u128::from(index));
+        Self {
+            external_id: id.to_string(),
+            dn: format!("uid=raw{index},ou=people,dc=corp,dc=example"),
+            uid: format!("raw{index}"),
+            cn: format!("Raw {index}"),
+        }
+    }
+}
+
 impl Batch {
     /// Users `first..end` of a made-up directory.
     pub fn of_users(first: u32, end: u32) -> Self {
         let mut writer = ChunkWriter::new(MemberForm::Dn);
-        for index in first..end {
-            let id = uuid::Uuid::from_u128(0x5000_0000_0000_4000_8000_0000_0000_0000 + u128::from(index)).to_string();
-            let (name, dn) = (format!("raw{index}"), format!("uid=raw{index},ou=people,dc=corp,dc=example"));
-            let mut entry = writer.entry(Kind::User, &id, &dn, Some(&name));
-            entry.attribute("uid", [name.as_bytes()]);
-            entry.attribute("cn", [format!("Raw {index}").as_bytes()]);
+        for user in (first..end).map(RawUser::of) {
+            let mut entry = writer.entry(Kind::User, &user.external_id, &user.dn, Some(&user.uid));
+            entry.attribute("uid", [user.uid.as_bytes()]);
+            entry.attribute("cn", [user.cn.as_bytes()]);
             entry.finish();
         }
         let digest = writer.digest();
@@ -71,6 +94,14 @@ impl Batch {
 impl RawAgent {
     /// Dials, says a proper hello, and reads the welcome.
     pub async fn connect(identity: Identity, directory: &str) -> Result<Self> {
+        Self::connect_holding(identity, directory, &[]).await
+    }
+
+    /// The same, with commands that it still works on.
+    pub async fn connect_holding(identity: Identity, directory: &str, held: &[&Command]) -> Result<Self> {
+        let held = held
+            .iter()
+            .map(|command| HeldCommand { command_id: command.command_id.clone(), generation: command.generation });
         let directories = vec![ServedDirectory { name: directory.to_owned(), flavour: 1 }];
         let hello = Hello {
             protocol_min: PROTOCOL_MIN,
@@ -78,6 +109,7 @@ impl RawAgent {
             agent_version: "0.0.0-raw".to_owned(),
             os: "linux".to_owned(),
             directories,
+            held_commands: held.collect(),
             ..Hello::default()
         };
         Self::connect_saying(identity, Some(Up::Hello(hello))).await
@@ -90,8 +122,11 @@ impl RawAgent {
         frames.send(AgentFrame { kind: first }).await.ok();
         let mut client = GatewayClient::with_origin(connection.clone(), connection.origin());
         let answered = client.connect(ReceiverStream::new(outgoing));
-        let mut incoming =
-            tokio::time::timeout(PATIENCE, answered).await.context("no answer to Connect")??.into_inner();
+        let answer = tokio::time::timeout(PATIENCE, answered).await.context("no answer to Connect")?;
+        let mut incoming = match answer {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return Err(why(status, &connection).await),
+        };
         let first = tokio::time::timeout(PATIENCE, incoming.message()).await.context("no welcome")??;
         let Some(Down::Welcome(welcome)) = first.and_then(|frame| frame.kind) else { bail!("no welcome") };
         Ok(Self { connection, frames, incoming, welcome, shutdown })
@@ -130,6 +165,16 @@ impl RawAgent {
             postern_proto::v1::chunk_ack::Kind::Opened(opened) => Ok((delivery, opened.next_sequence)),
             other => bail!("{other:?} instead of an answer to Open"),
         }
+    }
+}
+
+/// What a call failed with, and why its connection ended where it did.
+async fn why(status: tonic::Status, connection: &Connection) -> anyhow::Error {
+    // A connection that stands has not failed, and is not waited for long.
+    tokio::time::timeout(Duration::from_secs(1), connection.ended()).await.ok();
+    match connection.failure() {
+        Some(reason) => anyhow::Error::new(status).context(reason),
+        None => status.into(),
     }
 }
 

@@ -5,12 +5,14 @@ use std::process::Output;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::SignedDuration;
+use postern_tests::agent::DirectorySettings;
 use postern_tests::certificates::CertificateAuthority;
 use postern_tests::control_plane::{self, ControlPlane};
 use postern_tests::process::Launch;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::skewed_gateway::SkewedGateway;
-use postern_tests::{scenario, slapd, wait};
+use postern_tests::slapd::{self, SUFFIX};
+use postern_tests::{scenario, wait};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
@@ -63,16 +65,38 @@ fn the_agents_own_diagnosis_names_what_is_wrong_and_the_cure() -> Result<()> {
         let status = site.agent.status().await?;
         ensure!(status.contains(DIRECTORY), "{status}");
 
-        site.settings.directories[0].set_password("wrong")?;
+        let right = site.settings.clone();
+        let wrong: [(&[&str], fn(&mut DirectorySettings)); 5] = [
+            // Nobody listens on the first port of all.
+            (&["connect"], |corp| corp.urls = vec!["ldaps://localhost:1".to_owned()]),
+            (&["base_dns"], |corp| corp.groups.base_dns = vec![format!("ou=nowhere,{SUFFIX}")]),
+            (&["users"], |corp| corp.users.filter = "(uid=nobody)".to_owned()),
+            (&["users"], |corp| corp.users.unique_attribute = "carLicense".to_owned()),
+            (&["users", "groups"], |corp| corp.external_id_attribute = Some("carLicense".to_owned())),
+        ];
+        for (steps, change) in wrong {
+            site.settings = right.clone();
+            change(&mut site.settings.directories[0]);
+            site.agent.configure(&site.settings)?;
+            fails_in(steps, &site).await?;
+        }
+        site.agent.configure(&right)?;
+        right.directories[0].set_password("wrong")?;
+        fails_in(&["bind"], &site).await?;
+        right.directories[0].set_password(slapd::READER_PASSWORD)?;
         let (passed, report) = site.agent.check().await?;
-        ensure!(!passed && report.to_string().contains("cure"), "{report:#}");
-
-        site.settings.directories[0].set_password(slapd::READER_PASSWORD)?;
-        site.slapd.kill().await?;
-        let (passed, report) = site.agent.check().await?;
-        ensure!(!passed, "{report:#}");
+        ensure!(passed, "{report:#}");
         Ok(())
     })
+}
+
+/// The diagnosis fails in these steps of the directory and in no others, each with a cure.
+async fn fails_in(steps: &[&str], site: &Site) -> Result<()> {
+    let (passed, report) = site.agent.check().await?;
+    ensure!(!passed && rows(&report, "failed") == steps, "not in {steps:?}: {report:#}");
+    let mut failed = report.as_array().into_iter().flatten().filter(|row| row["state"] == "failed");
+    ensure!(failed.all(|row| row["cure"].is_string() && row["directory"] == DIRECTORY), "{report:#}");
+    Ok(())
 }
 
 /// The names of the rows that stand so.

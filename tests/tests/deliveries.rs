@@ -8,10 +8,10 @@ use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::chunk_ack::Kind as Ack;
 use postern_proto::v1::outcome::Result as Outcome;
 use postern_proto::v1::{Command, ImportResult};
-use postern_tests::api::Api;
+use postern_tests::api::{Api, AttributeValue};
 use postern_tests::control_plane::{ControlPlane, Options};
 use postern_tests::in_process_agent::{Circumstances, enroll};
-use postern_tests::raw_agent::{Batch, RawAgent};
+use postern_tests::raw_agent::{Batch, RawAgent, RawUser};
 use postern_tests::{Stage, scenario, wait};
 use serde_json::Value;
 
@@ -32,6 +32,33 @@ fn total(batches: &[&Batch]) -> Digest {
         digest.add(&batch.digest);
     }
     digest
+}
+
+/// The directory holds the first so many of the made-up users, as they were delivered, and nobody is missing.
+async fn holds(api: &Api, users: u32) -> Result<()> {
+    let mut accounts = api.accounts(DIRECTORY, "user").await?;
+    accounts.sort_by(|one, other| one.external_id.cmp(&other.external_id));
+    ensure!(accounts.len() == users as usize, "{} accounts, not {users}", accounts.len());
+    for (index, account) in (0..users).zip(&accounts) {
+        let attribute = |name: &str| account.attributes.get(name).map(Vec::as_slice);
+        let expected = RawUser::of(index);
+        let text = |text: &str| vec![AttributeValue::Text(text.to_owned())];
+        ensure!(
+            account.external_id == expected.external_id
+                && account.dn == expected.dn
+                && attribute("uid") == Some(&text(&expected.uid))
+                && attribute("cn") == Some(&text(&expected.cn))
+                && account.attributes.len() == 2
+                && account.missing_since.is_none(),
+            "{account:?} is not {expected:?}"
+        );
+    }
+    let mut names: Vec<String> = api.users().await?.into_iter().map(|user| user.user_name).collect();
+    names.sort();
+    let mut expected: Vec<String> = (0..users).map(|index| RawUser::of(index).uid).collect();
+    expected.sort();
+    ensure!(names == expected, "{names:?}");
+    Ok(())
 }
 
 /// Reports the command done.
@@ -85,8 +112,7 @@ fn a_chunk_delivered_twice_counts_once() -> Result<()> {
         report(&agent, &command, 70).await?;
         let job = api.finished(&command.command_id, Duration::from_secs(30)).await?.expect("succeeded")?;
         ensure!(job.count("users") == 70, "{job:?}");
-        ensure!(api.accounts(DIRECTORY, "user").await?.len() == 70);
-        Ok(())
+        holds(&api, 70).await
     })
 }
 
@@ -106,8 +132,7 @@ fn a_summary_that_does_not_add_up_is_refused_and_marks_nobody_missing() -> Resul
             let job = api.start_job("import", DIRECTORY, Value::Null).await?;
             let command = agent.command().await?;
             refuse(&agent, &command, &few, (chunks, users, digest)).await.with_context(|| format!("wrong {what}"))?;
-            let accounts = api.accounts(DIRECTORY, "user").await?;
-            ensure!(accounts.iter().all(|account| account.missing_since.is_none()), "wrong {what} was believed");
+            holds(&api, 100).await.with_context(|| format!("a wrong {what} was believed"))?;
             api.decide(&job.id, "cancel").await?;
             api.finished(&job.id, wait::SOON).await?.expect("canceled")?;
         }
@@ -117,7 +142,8 @@ fn a_summary_that_does_not_add_up_is_refused_and_marks_nobody_missing() -> Resul
         refuse(&agent, &first, &few, (1, 61, few.digest)).await?;
         let second = agent.command().await?;
         ensure!(second.command_id == first.command_id && second.generation > first.generation, "{second:?}");
-        deliver_all(&api, &agent, &second, &everybody).await.context("the right generation")
+        deliver_all(&api, &agent, &second, &everybody).await.context("the right generation")?;
+        holds(&api, 100).await
     })
 }
 

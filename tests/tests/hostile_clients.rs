@@ -1,5 +1,6 @@
 //! Clients that mean ill, or nothing at all, at the gateway: none of them costs the honest agent its import.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::{scenario, wait};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// The longest that a connection may be silent before the gateway ends it, with room for two busy cores.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -29,50 +32,70 @@ async fn ended(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Result<Vec<u
     Ok(said)
 }
 
+/// The connection preface and an empty SETTINGS frame, whose type is 4 (RFC 9113 §3.4, §6.5).
+const HTTP_2_OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const HTTP_2_SETTINGS: u8 = 4;
+
+/// Types of TLS records (RFC 8446 §5.1).
+const TLS_ALERT: u8 = 21;
+const TLS_HANDSHAKE: u8 = 22;
+
+/// Says this, and waits for the alert with which the gateway ends the connection: a limit on time would end it without.
+async fn shown_the_door(gateway: SocketAddr, words: &[u8]) -> Result<()> {
+    let mut stream = TcpStream::connect(gateway).await?;
+    stream.write_all(words).await.ok();
+    let said = ended(&mut stream).await?;
+    // Where more is on the way than was read, the kernel resets the connection, alert and all.
+    let reset = words.len() > 60_000 && said.is_empty();
+    ensure!(reset || said.first() == Some(&TLS_ALERT), "it answered {said:?}");
+    Ok(())
+}
+
 #[test]
 fn garbage_and_plain_http_are_shown_the_door() -> Result<()> {
     scenario(async |stage| {
         let site = Site::start(stage, 50).await?;
         let gateway = site.control_plane.gateway_address();
         let mut random = Seeded::new(7);
-        for length in [1, 5, 100, 70_000] {
+        for length in [5, 100, 70_000] {
             let garbage: Vec<u8> = std::iter::repeat_with(|| random.number().to_le_bytes()[0]).take(length).collect();
-            let mut stream = TcpStream::connect(gateway).await?;
-            stream.write_all(&garbage).await.ok();
-            stream.shutdown().await.ok();
-            ended(&mut stream).await.with_context(|| format!("{length} bytes of garbage"))?;
+            ensure!(garbage[0] != TLS_HANDSHAKE, "that is no garbage");
+            shown_the_door(gateway, &garbage).await.with_context(|| format!("{length} bytes of garbage"))?;
         }
-        let mut stream = TcpStream::connect(gateway).await?;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n").await?;
-        let said = ended(&mut stream).await?;
-        ensure!(!said.starts_with(b"HTTP/1.1 2"), "plain HTTP was served");
+        shown_the_door(gateway, b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n").await.context("plain HTTP")?;
         site.api.import(DIRECTORY).await?;
         site.compare().await
     })
+}
+
+/// A client without a certificate that offers these protocols, after its handshake.
+async fn over_tls(site: &Site, protocols: &[&[u8]]) -> Result<TlsStream<TcpStream>> {
+    postern_runtime::tls::install_crypto_provider();
+    let mut roots = rustls::RootCertStore::empty();
+    let pem = std::fs::read(site.control_plane.data_dir().join("pki/ca.pem"))?;
+    for certificate in postern_runtime::tls::certificates_from_pem(&pem, "the CA")? {
+        roots.add(certificate)?;
+    }
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let tcp = TcpStream::connect(site.control_plane.gateway_address()).await?;
+    let name = rustls_pki_types::ServerName::try_from("127.0.0.1")?;
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?)
 }
 
 #[test]
 fn http_1_over_tls_is_refused() -> Result<()> {
     scenario(async |stage| {
         let site = Site::start(stage, 20).await?;
-        postern_runtime::tls::install_crypto_provider();
-        let mut roots = rustls::RootCertStore::empty();
-        let pem = std::fs::read(site.control_plane.data_dir().join("pki/ca.pem"))?;
-        for certificate in postern_runtime::tls::certificates_from_pem(&pem, "the CA")? {
-            roots.add(certificate)?;
-        }
-        for alpn in [None, Some(b"http/1.1".to_vec())] {
-            let mut config =
-                rustls::ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
-            config.alpn_protocols = alpn.into_iter().collect();
-            let tcp = TcpStream::connect(site.control_plane.gateway_address()).await?;
-            let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-            let name = rustls_pki_types::ServerName::try_from("127.0.0.1")?;
-            // Refused in the handshake or right after it: both are fine, an answer is not.
-            let Ok(mut tls) = connector.connect(name, tcp).await else { continue };
+        let Err(refused) = over_tls(&site, &[b"http/1.1"]).await else { bail!("HTTP/1 was agreed on") };
+        ensure!(refused.to_string().contains("NoApplicationProtocol"), "refused for another reason: {refused}");
+        // Who agrees on nothing, and who agrees on HTTP/2 and speaks HTTP/1 all the same.
+        for agreed in [&[][..], &[&b"h2"[..]]] {
+            let mut tls = over_tls(&site, agreed).await?;
             tls.write_all(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n").await.ok();
             let said = ended(&mut tls).await?;
-            ensure!(!said.starts_with(b"HTTP/1.1 2"), "HTTP/1 was served");
+            let answered = said.windows(5).any(|some| some == b"HTTP/");
+            ensure!(!answered, "HTTP/1 was answered: {}", String::from_utf8_lossy(&said));
         }
         site.api.import(DIRECTORY).await?;
         Ok(())
@@ -91,6 +114,32 @@ fn a_thousand_silent_connections_are_dropped_and_cost_nobody_an_import() -> Resu
         site.compare().await?;
         for stream in &mut silent {
             ended(stream).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn who_says_nothing_after_the_handshake_is_dropped_as_well() -> Result<()> {
+    scenario(async |stage| {
+        let site = Site::start(stage, 20).await?;
+        let mut silent = Vec::new();
+        for opening in [&b""[..], HTTP_2_OPENING] {
+            for _ in 0..20 {
+                let mut tls = over_tls(&site, &[b"h2"]).await?;
+                tls.write_all(opening).await?;
+                tls.flush().await?;
+                silent.push(tls);
+            }
+        }
+        // HTTP/2 was spoken to those who began with it: they are not dropped for what they said.
+        let mut settings = [0; 9];
+        let last = silent.last_mut().context("nobody is silent")?;
+        tokio::time::timeout(PATIENCE, last.read_exact(&mut settings)).await??;
+        ensure!(settings[3] == HTTP_2_SETTINGS, "no SETTINGS but {settings:?}");
+        site.api.import(DIRECTORY).await.context("beside silent connections")?;
+        for tls in &mut silent {
+            ended(tls).await?;
         }
         Ok(())
     })

@@ -63,6 +63,7 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
     let unusable = directories.iter().filter(|directory| directory.is_err()).count();
     let finding = match (unusable, directories.len()) {
         (_, 0) => Finding::warned("no directory is configured", "add a [[directory]] section"),
+        (0, 1) => Finding::passed("1 directory"),
         (0, all) => Finding::passed(format!("{all} directories")),
         (some, all) => Finding::failed(
             format!("{some} of {all} directories cannot be used: the agent does not start"),

@@ -2,6 +2,8 @@
 //! hit half way, wrong passwords, and a server that goes away.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod lookup;
