@@ -54,6 +54,8 @@ fn an_administrator_gets_from_a_token_to_users_by_the_command_line_alone() -> Re
     })
 }
 
+type Change = fn(&mut DirectorySettings);
+
 #[test]
 fn the_agents_own_diagnosis_names_what_is_wrong_and_the_cure() -> Result<()> {
     scenario(async |stage| {
@@ -66,7 +68,7 @@ fn the_agents_own_diagnosis_names_what_is_wrong_and_the_cure() -> Result<()> {
         ensure!(status.contains(DIRECTORY), "{status}");
 
         let right = site.settings.clone();
-        let wrong: [(&[&str], fn(&mut DirectorySettings)); 5] = [
+        let wrong: [(&[&str], Change); 5] = [
             // Nobody listens on the first port of all.
             (&["connect"], |corp| corp.urls = vec!["ldaps://localhost:1".to_owned()]),
             (&["base_dns"], |corp| corp.groups.base_dns = vec![format!("ou=nowhere,{SUFFIX}")]),
