@@ -131,7 +131,7 @@ impl Database {
 
 /// A plan that was made for an empty table is kept while the table grows, and an import grows tables faster than
 /// anybody gathers statistics: so each statement is planned anew. And none of them is worth being compiled.
-const POSTGRES_PLANS: [(&str, &str); 3] = [("plan_cache_mode", "force_custom_plan"), ("jit", "off"), ("work_mem", "65536")];
+const POSTGRES_PLANS: [(&str, &str); 2] = [("plan_cache_mode", "force_custom_plan"), ("jit", "off")];
 
 async fn open_postgres(options: PgConnectOptions) -> Result<Database> {
     let pool = PoolOptions::<Postgres>::new()
