@@ -26,8 +26,14 @@ pub(crate) struct Arguments {
 
 /// Builds, starts everything, imports, shows what arrived, and stays up until Ctrl-C.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let runtime = steps::runtime()?;
+    if !install::missing(&[Server::OpenLdap]).is_empty() {
+        println!("» installing OpenLDAP");
+    }
+    // Before the build: where it cannot be installed, that is said at once, and not after minutes.
+    runtime.block_on(install::ensure(&[Server::OpenLdap]))?;
     let binaries = line::build(line::SHOWN)?;
-    steps::runtime()?.block_on(async {
+    runtime.block_on(async {
         tokio::select! {
             ended = demonstrate(arguments, line::options(&binaries, None)) => ended,
             signal = tokio::signal::ctrl_c() => {
@@ -40,9 +46,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 async fn demonstrate(arguments: &Arguments, options: postern_tests::control_plane::Options) -> Result<()> {
     let began = Instant::now();
-    if !install::missing(&[Server::OpenLdap]).is_empty() {
-        println!("» installing OpenLDAP");
-    }
     let stage = Stage::new()?;
     println!("» starting an OpenLDAP with {} users", arguments.users);
     let slapd = Slapd::start(&stage, Options::people(arguments.users)).await?;
@@ -98,18 +101,25 @@ fn show_around(line: &Line, stage: &Stage) {
     let (postern, agent) = (relative(&line.binaries.postern), relative(&line.binaries.agent));
     println!("\nLook around:");
     println!("  export POSTERN_URL={} POSTERN_TOKEN={}", line.control_plane.url(), line.api.token());
-    for words in [
-        "users list --query mar",
-        "groups list",
-        "jobs list",
-        "jobs start test-connection --directory corp --watch",
-        &format!("jobs start lookup-user --directory corp {} --watch", Person::nth(0).uid),
-    ] {
-        println!("  {postern} {words}");
+    for words in commands_to_try() {
+        println!("  {postern} {}", words.join(" "));
     }
     println!("  {agent} status --state-dir {}", line.agent.state_dir().display());
     println!("  curl {}/api/v1/openapi.json", line.control_plane.url());
     println!("  logs and configuration: {}", stage.path().display());
+}
+
+/// What `postern` can show of the demonstrated company.
+fn commands_to_try() -> [Vec<String>; 5] {
+    let uid = Person::nth(0).uid;
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect();
+    [
+        words("users list mar"),
+        words("groups list"),
+        words("jobs list"),
+        words(&format!("jobs start test-connection --directory {DIRECTORY} --watch")),
+        words(&format!("jobs start lookup-user --directory {DIRECTORY} {uid} --watch")),
+    ]
 }
 
 /// The command line, told where the API is and with which token to speak to it.
@@ -143,5 +153,19 @@ mod tests {
             ensure!(!name.to_string_lossy().starts_with(&mine), "left lying about: {}", name.display());
         }
         Ok(())
+    }
+
+    #[tokio::test]
+    async fn every_command_that_it_proposes_works() -> Result<()> {
+        let binaries = Binaries::beside_this_program()?;
+        let stage = Stage::new()?;
+        let slapd = Slapd::start(&stage, Options::people(100)).await?;
+        let mut line = Line::start(&stage, &slapd, line::options(&binaries, None)).await?;
+        watch_import(&line, 100)?;
+        for words in commands_to_try() {
+            let output = command(&line).args(&words).output()?;
+            ensure!(output.status.success(), "postern {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        line.stop().await
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the README's test command.
 
+use anyhow::ensure;
 use postern_tests::install;
 
 use crate::steps::runtime;
@@ -13,6 +14,11 @@ pub(crate) struct Arguments {
 
 /// Installs what is missing, builds both programs, and runs unit, property, conformance and scenario tests.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "the tests run as root: Samba answers at LDAP's own ports, and a small disk is mounted. In a container, or on a \
+         machine of their own: sudo -E env \"PATH=$PATH\" cargo xtask test"
+    );
     println!("» installing what is missing of slapd, Samba, PostgreSQL and squid");
     runtime()?.block_on(install::ensure(&install::Server::ALL))?;
     let mut build = steps::cargo();

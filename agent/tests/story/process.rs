@@ -8,6 +8,7 @@ use postern_agent::status::Status;
 use postern_proto::v1::LookupUser;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::command::Kind as Down;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -97,9 +98,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-async fn signal(child: &Child, name: &str) {
-    let pid = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
+fn signal(child: &Child, signal: Signal) {
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
+    kill_process(pid, signal).unwrap();
 }
 
 fn directory(name: &str) -> String {
@@ -155,18 +156,18 @@ async fn the_program_runs_answers_reloads_and_stops() {
     assert!(get(port, "/metrics").await.contains("postern_agent_connected 1"));
 
     site.configure("[[directory]]\nnme = \"typo\"\n");
-    signal(&running, "HUP").await;
+    signal(&running, Signal::HUP);
     site.until_logged("config.reload_refused").await;
     assert!(std::fs::read_to_string(site.log()).unwrap().contains("did you mean `name`?"));
     site.configure(&directory("other"));
-    signal(&running, "HUP").await;
+    signal(&running, Signal::HUP);
     let Up::DirectoriesChanged(changed) = session.next().await else { panic!("not a change of directories") };
     assert_eq!(changed.directories[0].name, "other");
 
     let second = site.run("run", &[]).await;
     assert_eq!(second.status.code(), Some(1), "one agent a state directory");
 
-    signal(&running, "TERM").await;
+    signal(&running, Signal::TERM);
     session.ended().await;
     drop(session);
     assert!(within(running.wait()).await.unwrap().success());

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use postern_store::DatabaseUrl;
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
@@ -82,7 +83,9 @@ impl Server {
 
     /// "Immediate shutdown" (PostgreSQL 19.5): no goodbyes, recovery at the next start.
     fn quit(&mut self) {
-        let _ = Command::new("kill").arg("-QUIT").arg(self.process.id().to_string()).status();
+        if let Some(process) = Pid::from_raw(self.process.id().cast_signed()) {
+            let _ = kill_process(process, Signal::QUIT);
+        }
         let _ = self.process.wait();
     }
 }
