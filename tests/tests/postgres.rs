@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use postern_tests::people::Person;
 use postern_tests::postgres::Postgres;
 use postern_tests::relay::Fault;
 use postern_tests::site::{DIRECTORY, Site};
@@ -113,6 +114,45 @@ async fn interrupted_while_it_waits(site: &Site, postgres: &Postgres) -> Result<
     end("query LIKE '%pg_sleep%'").await?;
     site.api.finished(&job.id, Duration::from_mins(1)).await?.expect("succeeded")?;
     Ok(())
+}
+
+#[test]
+fn two_transactions_of_one_import_and_a_foreign_one_do_not_wait_for_each_other_in_a_circle() -> Result<()> {
+    scenario(async |stage| {
+        let postgres = Postgres::start(stage).await?;
+        // More than one transaction takes.
+        let site = site_on(stage, &postgres, 7_000).await?;
+        let take = |persons: &mut dyn Iterator<Item = u32>| {
+            let names: Vec<String> = persons.map(|person| format!("('{}')", Person::nth(person).uid)).collect();
+            format!(
+                "INSERT INTO users (id, organization, name_key, user_name, active, created_at, updated_at, attributes) \
+                 SELECT gen_random_uuid(), seq, taken, taken, true, 0, 0, '{{}}' FROM organizations, (VALUES {}) v(taken);",
+                names.join(",")
+            )
+        };
+        // It takes a name of the first transaction, and when the second one is written and waits for the first to become
+        // durable, it asks for names of the second.
+        let written =
+            "EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%chunks%')";
+        let foreign = format!(
+            "BEGIN; {} DO $$ BEGIN WHILE NOT {written} LOOP PERFORM pg_sleep(0.02), pg_stat_clear_snapshot(); \
+             END LOOP; END $$; {} ROLLBACK;",
+            take(&mut std::iter::once(0)),
+            take(&mut (1..7_000).step_by(10)),
+        );
+        let importing = async {
+            wait::until_true("a name is taken", wait::SOON, || async {
+                let waiting =
+                    "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'BEGIN;%' AND wait_event = 'PgSleep'";
+                Ok(postgres.sql(DATABASE, waiting).await?.trim() == "1")
+            })
+            .await?;
+            site.api.import(DIRECTORY).await
+        };
+        tokio::try_join!(postgres.sql(DATABASE, &foreign), importing)?;
+        ensure!(site.control_plane.log().contains("gateway.behind"), "they did not come across each other");
+        site.compare().await
+    })
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One delivery: chunks come in, are decided while those before are being committed, and are acknowledged when they
 //! are durable. Memory is bounded by what waits between the two halves, whatever the size of the directory.
 
+mod writing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,18 +11,18 @@ use postern_proto::v1;
 use postern_proto::v1::chunk::Kind;
 use postern_proto::v1::chunk_ack;
 use postern_runtime::supervise::{OnCancel, chain};
-use postern_store::{AgentId, JobId, Lease, Staged};
+use postern_store::{AgentId, JobId, Staged};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use self::writing::Writer;
 use super::{Gateway, Parts, unavailable};
 use crate::intake::decide::{self, Decided, Place};
 use crate::intake::in_flight::InFlight;
 use crate::intake::newcomers::Newcomers;
 use crate::intake::proof::{self, Summary};
-use crate::intake::staging;
 use crate::jobs::dispatch::{Delivery, Refusal};
 use crate::jobs::outcome::Failure;
 
@@ -29,14 +31,8 @@ pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
 
 /// Time for the first message.
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
-/// Decided chunks that wait for the transaction before them.
-const WAITING: usize = 20;
-/// Entries in one transaction. Each writes the pages of all indexes anew, so few large ones are far cheaper than many.
-const TRANSACTION_ENTRIES: u64 = 10_000;
-/// Chunks in one transaction: fewer than an agent has under way, or both would wait for each other.
-const TRANSACTION_CHUNKS: usize = 20;
-/// How long a transaction that is not full yet waits for another chunk.
-const GATHER_PATIENCE: Duration = Duration::from_millis(50);
+/// Decided chunks that wait to be gathered into a transaction.
+const WAITING: usize = 2;
 /// Acknowledgements that wait to be sent.
 const ANSWERS: usize = 16;
 
@@ -92,9 +88,7 @@ async fn run(
         next,
     };
     let read = reader.spawn(inbound, items, over);
-    let writer = Writer { parts, place, delivery: &delivery, answers, in_flight: &in_flight, next };
-    // Not cut short: a commit under way ends before the next delivery looks what is there.
-    let written = writer.run(queue).await;
+    let written = Writer::new(parts, place, &delivery, answers, &in_flight, next).run(queue).await;
     // Otherwise the agent would hear of a failure only when it sends more, and it may wait for acknowledgements first.
     drop(until_over);
     let read = read.await.unwrap_or_else(|_| Err(Status::internal("the delivery could not be read on")));
@@ -253,97 +247,4 @@ fn read_summary(summary: &v1::chunk::Summary) -> Result<Summary, Status> {
         digest,
         unusable: summary.unusable,
     })
-}
-
-/// The writing half: commits what has gathered, then acknowledges it.
-struct Writer<'a> {
-    parts: &'a Parts,
-    place: Place,
-    delivery: &'a Delivery,
-    answers: &'a Answers,
-    in_flight: &'a InFlight,
-    /// The first sequence number that is not durable.
-    next: u64,
-}
-
-impl Writer<'_> {
-    async fn run(mut self, mut queue: mpsc::Receiver<Item>) -> Result<(), Status> {
-        let mut ahead = None;
-        loop {
-            let item = match ahead.take() {
-                Some(item) => item,
-                None => match queue.recv().await {
-                    Some(item) => item,
-                    None => return Ok(()),
-                },
-            };
-            match item {
-                Item::Chunk(first) => ahead = self.commit(*first, &mut queue).await?,
-                Item::Duplicate => self.acknowledge().await?,
-                Item::Summary(summary) => return self.conclude(&summary).await,
-            }
-        }
-    }
-
-    /// Writes this chunk and those that wait behind it in one transaction; gives back what comes after them.
-    async fn commit(&mut self, first: Decided, queue: &mut mpsc::Receiver<Item>) -> Result<Option<Item>, Status> {
-        let mut entries = first.entries();
-        let mut chunks = vec![first];
-        let mut ahead = None;
-        while entries < TRANSACTION_ENTRIES && chunks.len() < TRANSACTION_CHUNKS {
-            match tokio::time::timeout(GATHER_PATIENCE, queue.recv()).await {
-                Ok(Some(Item::Chunk(chunk))) => {
-                    entries += chunk.entries();
-                    chunks.push(*chunk);
-                }
-                Ok(Some(other)) => {
-                    ahead = Some(other);
-                    break;
-                }
-                Ok(None) | Err(_) => break,
-            }
-        }
-        let count = chunks.len() as u64;
-        let keys: Vec<u128> = chunks.iter().flat_map(Decided::row_keys).collect();
-        let Delivery { job, attempt, .. } = *self.delivery;
-        let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
-        let written = staging::write(&self.parts.store, self.place, lease, chunks, self.parts.clock.now()).await;
-        match written {
-            Ok(()) => {}
-            Err(staging::Error::Fenced) => return Err(Status::aborted("the job was taken over")),
-            Err(staging::Error::Store(error)) => return Err(not_stored(self.parts, self.delivery, &error).await),
-        }
-        self.in_flight.leave(&keys);
-        self.next += count;
-        metrics::counter!("postern_intake_entries_total").increment(entries);
-        self.parts.dispatcher.stored(job, attempt, entries);
-        self.acknowledge().await?;
-        Ok(ahead)
-    }
-
-    async fn acknowledge(&self) -> Result<(), Status> {
-        match self.next.checked_sub(1) {
-            Some(through) => answer(self.answers, chunk_ack::Kind::ThroughSequence(through)).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Everything that the agent had to send is written: compares, from what is durable.
-    async fn conclude(&self, summary: &Summary) -> Result<(), Status> {
-        let Delivery { job, attempt, .. } = *self.delivery;
-        let parts = self.parts;
-        let recorded =
-            parts.store.staged(self.delivery.organization, job, attempt).await.map_err(|error| unavailable(&error))?;
-        if let Err(mismatch) = proof::compare(summary, &recorded) {
-            tracing::warn!(job = %job, attempt, error = %mismatch, "intake.not_proven");
-            let refused = chunk_ack::SummaryRefused { reason: mismatch.to_string() };
-            parts.dispatcher.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error))?;
-            return answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await;
-        }
-        match parts.dispatcher.proven(job, attempt, summary.unusable).await {
-            Ok(true) => answer(self.answers, chunk_ack::Kind::SummaryAccepted(chunk_ack::SummaryAccepted {})).await,
-            Ok(false) => Err(Status::aborted("the job was taken over")),
-            Err(error) => Err(unavailable(&error)),
-        }
-    }
 }

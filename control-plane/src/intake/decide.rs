@@ -62,6 +62,13 @@ impl Decided {
         self.users + self.groups
     }
 
+    /// Whether everything to be written is surely new, users' names included: then it depends on nothing that another
+    /// chunk writes.
+    pub fn brings_only_newcomers(&self) -> bool {
+        let nobodys = |row: &Row| row.name_is_free || !matches!(row.identity, Wanted::User(Some(_)));
+        self.rows.iter().all(|row| row.new && nobodys(row))
+    }
+
     /// Keys of the accounts that are written.
     pub fn row_keys(&self) -> impl Iterator<Item = u128> {
         self.rows.iter().map(|row| recorded_key(row.account.kind, &row.account.external_key))

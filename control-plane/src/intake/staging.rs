@@ -16,23 +16,23 @@ pub enum Error {
     /// The job belongs to somebody else now.
     #[error("the job was taken over")]
     Fenced,
+    /// The transaction before it failed; nothing of this one counts.
+    #[error("what came before was not stored")]
+    Behind,
     /// The transaction failed; nothing of it counts.
     #[error("the entries cannot be stored")]
     Store(#[from] postern_store::Error),
 }
 
-/// Writes chunks in one transaction. When this returns, they are durable.
-pub async fn write(
+/// Writes chunks in one transaction, up to its end.
+pub async fn prepare(
     store: &Store,
     place: Place,
     lease: Lease,
     chunks: Vec<Decided>,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Intake, Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
-    if !tx.check_owner(&lease).await? {
-        return Err(Error::Fenced);
-    }
     if let Some(chunk) = chunks.first() {
         tx.set_member_form(membership::stored_form(chunk.member_form), membership::dn_key).await?;
     }
@@ -55,8 +55,16 @@ pub async fn write(
         apply(&mut tx, rows).await?;
     }
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
-    tx.commit().await?;
-    Ok(())
+    Ok(tx)
+}
+
+/// Ends the transaction, if the job is still the caller's. When this returns, everything in it is durable. The job's row
+/// is locked only here, so that its progress and its lease can be written meanwhile.
+pub async fn finish(mut tx: Intake, lease: Lease) -> Result<(), Error> {
+    if !tx.check_owner(&lease).await? {
+        return Err(Error::Fenced);
+    }
+    Ok(tx.commit().await?)
 }
 
 /// The rows of a transaction, sorted by what is done with them.

@@ -1,0 +1,228 @@
+//! The writing half of a delivery: chunks gather into transactions, and are acknowledged when they are durable.
+//!
+//! `PostgreSQL` is given a second transaction while it works on the first, where nothing in the second could depend on
+//! what the first one writes: two of its processes use two cores. They become durable in their order all the same.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use postern_proto::chunk::MemberForm;
+use postern_proto::v1::chunk_ack;
+use postern_store::{Backend, Lease};
+use tokio::sync::{mpsc, oneshot};
+use tonic::Status;
+
+use super::{Answers, Item, answer, not_stored};
+use crate::gateway::{Parts, unavailable};
+use crate::intake::decide::{Decided, Place};
+use crate::intake::in_flight::InFlight;
+use crate::intake::proof::{self, Summary};
+use crate::intake::staging;
+use crate::jobs::dispatch::Delivery;
+
+/// How long a transaction that is not full yet waits for another chunk.
+const GATHER_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long a transaction that is complete waits for the one before it.
+const ORDER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much goes into a transaction, and how many there are at a time.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Entries in one.
+    entries: u64,
+    /// Chunks in one: fewer than an agent has under way, or both would wait for each other.
+    chunks: usize,
+    abreast: usize,
+}
+
+impl Limits {
+    const fn of(backend: Backend) -> Self {
+        match backend {
+            // Each transaction writes the pages of all indexes anew, so few large ones are far cheaper than many.
+            Backend::Sqlite => Self { entries: 10_000, chunks: 20, abreast: 1 },
+            Backend::Postgres => Self { entries: 5_000, chunks: 10, abreast: 2 },
+        }
+    }
+}
+
+/// Commits what has gathered, then acknowledges it.
+pub(super) struct Writer<'a> {
+    parts: &'a Parts,
+    place: Place,
+    delivery: &'a Delivery,
+    answers: &'a Answers,
+    in_flight: &'a InFlight,
+    limits: Limits,
+    /// The first sequence number that is not durable.
+    next: u64,
+    /// Told when the transaction that was begun last is durable.
+    last: Option<oneshot::Receiver<()>>,
+}
+
+/// Chunks for one transaction.
+#[derive(Default)]
+struct Batch {
+    chunks: Vec<Decided>,
+    entries: u64,
+}
+
+impl Batch {
+    fn add(&mut self, chunk: Decided) {
+        self.entries += chunk.entries();
+        self.chunks.push(chunk);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn is_full(&self, limits: Limits) -> bool {
+        self.entries >= limits.entries || self.chunks.len() >= limits.chunks
+    }
+
+    /// Whether it can be written beside another one whose members are named in this form.
+    fn is_apart(&self, form: Option<MemberForm>) -> bool {
+        self.chunks.iter().all(|chunk| Some(chunk.member_form) == form && chunk.brings_only_newcomers())
+    }
+}
+
+/// What became durable.
+struct Written {
+    chunks: u64,
+    entries: u64,
+    keys: Vec<u128>,
+}
+
+type Writes<'a> = FuturesOrdered<BoxFuture<'a, Result<Written, staging::Error>>>;
+
+impl<'a> Writer<'a> {
+    /// A writer for a delivery of which everything before the sequence number `next` is durable.
+    pub(super) fn new(
+        parts: &'a Parts,
+        place: Place,
+        delivery: &'a Delivery,
+        answers: &'a Answers,
+        in_flight: &'a InFlight,
+        next: u64,
+    ) -> Self {
+        let limits = Limits::of(parts.store.backend());
+        Self { parts, place, delivery, answers, in_flight, limits, next, last: None }
+    }
+
+    pub(super) async fn run(mut self, queue: mpsc::Receiver<Item>) -> Result<(), Status> {
+        let mut writes = Writes::new();
+        let ended = self.write_all(queue, &mut writes).await;
+        // Not cut short: a commit under way ends before the next delivery looks what is there.
+        while writes.next().await.is_some() {}
+        match ended? {
+            Some(summary) => self.conclude(&summary).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes everything up to the summary, or to the end of the reading half.
+    async fn write_all(
+        &mut self,
+        mut queue: mpsc::Receiver<Item>,
+        writes: &mut Writes<'a>,
+    ) -> Result<Option<Summary>, Status> {
+        let (mut batch, mut form, mut summary) = (Batch::default(), None, None);
+        // Nothing more will come, and nothing more has come for a while.
+        let (mut over, mut ready) = (false, false);
+        loop {
+            let beside = writes.len() < self.limits.abreast && batch.is_apart(form);
+            if (batch.is_full(self.limits) || ready) && !batch.is_empty() && (writes.is_empty() || beside) {
+                form = batch.chunks.first().map(|chunk| chunk.member_form);
+                writes.push_back(self.begin(std::mem::take(&mut batch)));
+                ready = over;
+            }
+            if over && batch.is_empty() && writes.is_empty() {
+                return Ok(summary);
+            }
+            tokio::select! {
+                biased;
+                Some(written) = writes.next(), if !writes.is_empty() => self.durable(written).await?,
+                item = queue.recv(), if !over && !batch.is_full(self.limits) => match item {
+                    Some(Item::Chunk(chunk)) => {
+                        batch.add(*chunk);
+                        ready = false;
+                    }
+                    Some(Item::Duplicate) => self.acknowledge().await?,
+                    Some(Item::Summary(last)) => (over, ready, summary) = (true, true, Some(last)),
+                    None => (over, ready) = (true, true),
+                },
+                () = tokio::time::sleep(GATHER_PATIENCE), if !ready && !batch.is_empty() => ready = true,
+            }
+        }
+    }
+
+    /// Writes chunks in a transaction, which becomes durable after the one that was begun before it.
+    fn begin(&mut self, batch: Batch) -> BoxFuture<'a, Result<Written, staging::Error>> {
+        let (done, durable) = oneshot::channel();
+        let before = self.last.replace(durable);
+        let (store, place, now) = (&self.parts.store, self.place, self.parts.clock.now());
+        let Delivery { job, attempt, .. } = *self.delivery;
+        let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
+        let keys: Vec<u128> = batch.chunks.iter().flat_map(Decided::row_keys).collect();
+        let written = Written { chunks: batch.chunks.len() as u64, entries: batch.entries, keys };
+        Box::pin(async move {
+            let tx = staging::prepare(store, place, lease, batch.chunks, now).await?;
+            if let Some(before) = before {
+                // Dropped unheard, it failed, and nothing after it counts. Waited for in vain, it may itself wait for a
+                // third one, of another import, that waits for this one's names: the database cannot see that.
+                let before = tokio::time::timeout(ORDER_PATIENCE, before).await;
+                before.map_err(|_| staging::Error::Behind)?.map_err(|_| staging::Error::Behind)?;
+            }
+            staging::finish(tx, lease).await?;
+            // Nobody may have begun another.
+            let _ = done.send(());
+            Ok(written)
+        })
+    }
+
+    async fn durable(&mut self, written: Result<Written, staging::Error>) -> Result<(), Status> {
+        let Written { chunks, entries, keys } = match written {
+            Ok(written) => written,
+            Err(staging::Error::Store(error)) => return Err(not_stored(self.parts, self.delivery, &error).await),
+            Err(staging::Error::Fenced) => return Err(Status::aborted("the job was taken over")),
+            Err(staging::Error::Behind) => {
+                tracing::warn!(job = %self.delivery.job, "gateway.behind: a transaction waited long for the one before it");
+                return Err(Status::unavailable("the database is slow; delivering again goes on from what is stored"));
+            }
+        };
+        self.in_flight.leave(&keys);
+        self.next += chunks;
+        metrics::counter!("postern_intake_entries_total").increment(entries);
+        self.parts.dispatcher.stored(self.delivery.job, self.delivery.attempt, entries);
+        self.acknowledge().await
+    }
+
+    async fn acknowledge(&self) -> Result<(), Status> {
+        match self.next.checked_sub(1) {
+            Some(through) => answer(self.answers, chunk_ack::Kind::ThroughSequence(through)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that the agent had to send is written: compares, from what is durable.
+    async fn conclude(&self, summary: &Summary) -> Result<(), Status> {
+        let Delivery { job, attempt, .. } = *self.delivery;
+        let parts = self.parts;
+        let recorded =
+            parts.store.staged(self.delivery.organization, job, attempt).await.map_err(|error| unavailable(&error))?;
+        if let Err(mismatch) = proof::compare(summary, &recorded) {
+            tracing::warn!(job = %job, attempt, error = %mismatch, "intake.not_proven");
+            let refused = chunk_ack::SummaryRefused { reason: mismatch.to_string() };
+            parts.dispatcher.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error))?;
+            return answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await;
+        }
+        match parts.dispatcher.proven(job, attempt, summary.unusable).await {
+            Ok(true) => answer(self.answers, chunk_ack::Kind::SummaryAccepted(chunk_ack::SummaryAccepted {})).await,
+            Ok(false) => Err(Status::aborted("the job was taken over")),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+}
