@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use postern_directory::{ConfigError, Directory, DirectoryConfig, Flavour};
+use postern_directory::{ConfigError, Directory, DirectoryConfig, Flavour, Problem};
+use postern_proto::directory_name;
 use postern_runtime::settings;
 use postern_runtime::telemetry::Format;
 use secrecy::SecretString;
@@ -171,7 +172,7 @@ impl Config {
         let mut opened: Vec<Result<Directory, ConfigError>> = Vec::new();
         for section in &self.directories {
             let others = opened.iter().flatten().chain(before);
-            opened.push(Directory::beside(section.clone(), others));
+            opened.push(named(section, Directory::beside(section.clone(), others)));
         }
         opened
     }
@@ -181,6 +182,16 @@ impl Config {
         let configured = from_command_line.or(self.state_dir.as_deref());
         configured.unwrap_or(Path::new(DEFAULT_STATE_DIR)).to_owned()
     }
+}
+
+/// What came of a section, if the directory's name is one.
+fn named(section: &DirectoryConfig, opened: Result<Directory, ConfigError>) -> Result<Directory, ConfigError> {
+    if directory_name::is_valid(&section.name) {
+        return opened;
+    }
+    let name = Problem { key: "name", reason: format!("write {}", directory_name::RULE) };
+    let others = opened.err().into_iter().flat_map(|error| error.problems);
+    Err(ConfigError { directory: section.name.clone(), problems: std::iter::once(name).chain(others).collect() })
 }
 
 #[cfg(test)]
@@ -234,6 +245,17 @@ attributes = ["cn", "description"]
             error.contains("/agent.toml:13: unknown key `unique_atribute`; did you mean `unique_attribute`?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_name_that_the_control_plane_would_refuse_is_refused_here_beside_all_else() {
+        let text = ISSUE.replace("\"corp\"", "\"Corp\"").replace("(objectClass=inetOrgPerson)", "(objectClass=");
+        let config = load(&text).unwrap();
+        let error = config.open_directories(&[]).map(|_| ()).unwrap_err();
+        let told = chain(&error);
+        assert!(told.contains("\"Corp\": name: write 1 to 64 lower-case"), "{told}");
+        assert!(told.contains("users.filter"), "{told}");
+        assert!(load(ISSUE).unwrap().open_directories(&[]).is_ok());
     }
 
     #[test]

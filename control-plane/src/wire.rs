@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_proto::v1;
+use postern_proto::{directory_name, v1};
 use postern_store::{Flavour, JobId};
 
 use crate::jobs::kinds::{Command, Work};
@@ -12,8 +12,6 @@ use crate::jobs::outcome::{AgentOutcome, AgentResult, Check, CheckState, Failure
 
 /// A text from outside is kept to this many bytes before it is stored or shown.
 const MAX_TEXT_BYTES: usize = 4 << 10;
-/// Names of directories are short, see [`is_directory_name`].
-const MAX_NAME_BYTES: usize = 64;
 /// Rows of a diagnosis, and samples of unusable entries, that are kept.
 const MAX_ROWS: usize = 100;
 
@@ -44,7 +42,7 @@ pub struct AgentProgress {
 /// The directories that an agent announces, and beside them the names that are none.
 pub fn served(directories: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<String>) {
     let (usable, others): (Vec<_>, Vec<_>) =
-        directories.into_iter().partition(|directory| is_directory_name(&directory.name));
+        directories.into_iter().partition(|directory| directory_name::is_valid(&directory.name));
     let mut served: Vec<Served> = usable
         .into_iter()
         .map(|directory| Served { flavour: flavour(directory.flavour()), name: directory.name })
@@ -54,12 +52,6 @@ pub fn served(directories: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<String
     let mut nameless: Vec<String> = others.iter().filter_map(|other| optional_text(&other.name)).collect();
     nameless.truncate(MAX_ROWS);
     (served, nameless)
-}
-
-/// Lower-case letters, digits, `-` and `_`, as gateway.proto demands.
-pub fn is_directory_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
-    !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.bytes().all(allowed)
 }
 
 fn flavour(flavour: v1::Flavour) -> Flavour {

@@ -4,6 +4,7 @@
 pub mod chunk;
 pub mod codec;
 pub mod digest;
+pub mod directory_name;
 pub mod enrollment_token;
 mod varint;
 

@@ -24,7 +24,7 @@ use postern_proto::v1::{
     RenewRequest, RenewResponse, Welcome, command,
 };
 use postern_runtime::clock::{SharedClock, SystemClock};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -44,7 +44,7 @@ pub(crate) struct FakeGateway {
     pub(crate) shared: Arc<Shared>,
     sessions: mpsc::UnboundedReceiver<Session>,
     tls: Arc<Mutex<TlsAcceptor>>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 pub(crate) struct Shared {
@@ -140,7 +140,16 @@ impl FakeGateway {
         tasks.spawn(async move {
             server.serve_with_incoming(UnboundedReceiverStream::new(incoming)).await.unwrap();
         });
-        Self { address, shared, sessions, tls, _tasks: tasks }
+        Self { address, shared, sessions, tls, tasks }
+    }
+
+    /// Stops; nothing listens at its address as long as the socket lives.
+    pub(crate) async fn stop(mut self) -> TcpSocket {
+        self.tasks.shutdown().await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(self.address).unwrap();
+        socket
     }
 
     pub(crate) fn token(&self) -> EnrollmentToken {

@@ -261,6 +261,19 @@ async fn check_names_what_is_wrong_with_a_cure_for_each() {
 }
 
 #[tokio::test]
+async fn check_tells_a_control_plane_that_is_down_from_a_firewall() {
+    let gateway = FakeGateway::start().await;
+    let site = Site::new("");
+    assert!(site.enroll(&gateway).await.status.success());
+    let _nobody = gateway.stop().await;
+    let (code, rows) = check(&site).await;
+    assert_eq!(code, Some(1));
+    let failed: Vec<_> = rows.iter().filter(|row| row.1 == "failed").collect();
+    let [(name, _, Some(cure))] = failed.as_slice() else { panic!("{rows:?}") };
+    assert!(name == "tcp" && cure.contains("nothing listens there"), "{rows:?}");
+}
+
+#[tokio::test]
 async fn check_tries_the_directories_beside_one_that_cannot_be_used() {
     let bad = directory("bad").replace("ldap://", "http://");
     let site = Site::new(&format!("{bad}{}", directory("corp")));

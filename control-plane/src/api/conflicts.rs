@@ -1,5 +1,5 @@
-//! `/api/v1/conflicts`: accounts that claim a user name which another account of their directory has. They go without
-//! a user until one of the two is changed in the directory; the next import notices.
+//! `/api/v1/conflicts`: accounts that claim a user name which somebody else has. They go without it until one of the two
+//! is changed in the directory; the next import notices.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,18 +16,18 @@ use super::page::{List, Listing, chained};
 use super::problem::Problem;
 use super::{Api, directories};
 
-/// Two accounts of one directory that claim one user name.
+/// An account that claims a user name which is another's.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Conflict)]
 pub struct ConflictView {
     /// The user name, folded.
     pub user_name: String,
-    /// The account that goes without a user.
+    /// The account that goes without the name: it has no user, or one of an older name.
     pub account: AccountView,
     /// The user that has the name. `null`: none any more, the next import settles it.
     #[schema(value_type = Option<Uuid>)]
     pub holder_user_id: Option<UserId>,
-    /// DN of that user's account in the same directory. `null`: it has none there.
+    /// DN of that user's account, one in the same directory before one in another. `null`: it has none.
     pub holder_dn: Option<String>,
 }
 

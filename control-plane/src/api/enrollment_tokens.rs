@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
+use postern_proto::directory_name;
 use postern_proto::enrollment_token::EnrollmentToken as TokenText;
 use postern_store::{AgentId, EnrollmentToken, EnrollmentTokenId, NewEnrollmentToken};
 use serde::{Deserialize, Serialize};
@@ -164,15 +165,11 @@ fn expiry(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Proble
 
 /// Directory names as agents may announce them: others could never match, and would lock the agent out in silence.
 fn directories(mut names: Vec<String>) -> Result<Vec<String>, Problem> {
-    let fits = |name: &String| {
-        !name.is_empty()
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
-    };
     if names.len() > MAX_DIRECTORIES {
         return Err(Problem::body_field("directories", format!("at most {MAX_DIRECTORIES} names")));
     }
-    if let Some(wrong) = names.iter().find(|name| !fits(name)) {
-        let detail = format!("{wrong:?} is not the name of a directory: lower-case letters, digits, '-' and '_'");
+    if let Some(wrong) = names.iter().find(|name| !directory_name::is_valid(name)) {
+        let detail = format!("{wrong:?} is not the name of a directory: {}", directory_name::RULE);
         return Err(Problem::body_field("directories", detail));
     }
     names.sort();

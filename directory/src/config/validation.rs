@@ -43,12 +43,6 @@ pub struct ConfigError {
 
 pub(super) fn problems(config: &DirectoryConfig) -> Vec<Problem> {
     let mut found = Vec::new();
-    if config.name.is_empty()
-        || config.name.len() > 100
-        || config.name.chars().any(|c| c.is_control() || c.is_whitespace())
-    {
-        found.push(Problem::new("name", "1 to 100 characters without spaces"));
-    }
     urls(config, &mut found);
     credentials(config, &mut found);
     limits(config, &mut found);

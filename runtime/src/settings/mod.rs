@@ -97,7 +97,23 @@ pub fn load_with<T: DeserializeOwned>(
         return Err(Error::Syntax { place, reason: error.message().to_owned() });
     }
     let settings = build(&source)?;
-    serde_path_to_error::deserialize(settings).map_err(|error| explain(&source, &error))
+    serde_path_to_error::deserialize(settings).map_err(|error| match explain(&source, &error) {
+        Error::Value { place, key, reason } => {
+            let reason = not_among_the_known::<T>(&source).unwrap_or(reason);
+            Error::Value { place, key, reason }
+        }
+        other => other,
+    })
+}
+
+/// Of a value that is none of those allowed: which are. The crate knows them and does not say; serde's own does.
+fn not_among_the_known<T: DeserializeOwned>(source: &place::Source<'_>) -> Option<String> {
+    let values: toml::Value = build(source).ok()?.try_deserialize().ok()?;
+    let error = T::deserialize(values).err()?;
+    let mut quoted = error.message().strip_prefix("unknown variant ")?.split('`').skip(1).step_by(2);
+    let written = quoted.next()?;
+    let known: Vec<String> = quoted.map(|value| format!("\"{value}\"")).collect();
+    Some(format!("\"{written}\" is none of {}", known.join(", ")))
 }
 
 fn build(source: &place::Source<'_>) -> Result<Config, Error> {

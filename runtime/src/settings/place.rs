@@ -82,7 +82,8 @@ impl Source<'_> {
 
     /// The variable that set `path`, else the line of the deepest part of it that the file has.
     pub(super) fn locate(&self, path: &[Step]) -> Place {
-        if let Some(variable) = self.overrides.iter().rfind(|variable| variable.path.starts_with(path)) {
+        let is_of = |variable: &&Override| variable.path.starts_with(path) || path.starts_with(&variable.path);
+        if let Some(variable) = self.overrides.iter().rfind(is_of) {
             return Place::Variable(variable.name.clone());
         }
         match DeTable::parse(self.text) {

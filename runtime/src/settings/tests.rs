@@ -20,6 +20,14 @@ struct Settings {
 struct Nested {
     proxy: Option<String>,
     enabled: bool,
+    formats: Vec<Format>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
@@ -126,6 +134,15 @@ fn an_unknown_variable_is_named() {
 fn a_wrong_type_names_its_line() {
     let error = load_text("\n\nlimit = \"many\"\n", &[]).unwrap_err();
     assert!(error.starts_with("/test.toml:3: limit: "), "{error}");
+}
+
+#[test]
+fn a_value_that_is_none_of_those_allowed_is_told_which_are() {
+    let told = "\"xml\" is none of \"text\", \"json\"";
+    let error = load_text("limit = 1\n[nested]\nformats = [\"json\", \"xml\"]\n", &[]).unwrap_err();
+    assert_eq!(error, format!("/test.toml:3: formats: {told}"));
+    let error = load_text("", &[("TEST__NESTED__FORMATS", "[\"xml\"]")]).unwrap_err();
+    assert_eq!(error, format!("environment variable TEST__NESTED__FORMATS: formats: {told}"));
 }
 
 #[test]

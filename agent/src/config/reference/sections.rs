@@ -135,7 +135,7 @@ const DIRECTORY: &[Key] = &[
         "name",
         TEXT,
         Required,
-        "The name by which the control plane knows this directory: 1 to 100 characters without spaces.",
+        "The name by which the control plane knows this directory: 1 to 64 lower-case letters, digits, `-` or `_`.",
     ),
     key(
         "urls",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postern_proto::v1;
-use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, negotiate};
+use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, directory_name, negotiate};
 use postern_store::{Agent, AgentReading, AnnouncedDirectory, DirectoryId, Flavour, ServedDirectory};
 use tonic::Status;
 
@@ -114,11 +114,10 @@ async fn write(seat: &Seat, agent: &Agent, served: &[Served]) -> Result<Vec<Dire
 
 /// Only the directories that the enrollment token allowed, if it named some, and the others with what to do.
 fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<v1::RefusedDirectory>) {
-    const NO_NAME: &str = "a directory's name is of lower-case letters, digits, - and _; rename it in the agent's \
-         configuration";
+    let no_name = format!("a directory's name is {}; rename it in the agent's configuration", directory_name::RULE);
     let (announced, nameless) = wire::served(announced);
     let mut refused: Vec<v1::RefusedDirectory> =
-        nameless.into_iter().map(|name| v1::RefusedDirectory { name, reason: NO_NAME.to_owned() }).collect();
+        nameless.into_iter().map(|name| v1::RefusedDirectory { name, reason: no_name.clone() }).collect();
     let mut served = Vec::new();
     for one in announced {
         let named = agent.allowed_directories.is_empty() || agent.allowed_directories.contains(&one.name);

@@ -234,10 +234,10 @@ pub struct PresentAccount {
     pub external_key: ExternalKey,
 }
 
-/// Two accounts of one directory that claim one user name.
+/// An account that claims a user name which is another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The account that goes without a user.
+    /// The account that goes without the name: it has no user, or one of an older name.
     pub account: Account,
     /// The folded user name.
     pub name_key: String,
