@@ -176,7 +176,7 @@ impl Diagnosis<'_> {
 
     async fn tls(&self, target: &Address, tcp: TcpStream) -> Step<TlsStream<TcpStream>> {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let config = match tls::enrolled(self.identity, Some(Arc::clone(&seen))) {
+        let config = match tls::enrolled(self.identity, self.clock, Some(Arc::clone(&seen))) {
             Ok(config) => config,
             Err(error) => return stop(chain(&error), ENROLL_CURE),
         };

@@ -111,7 +111,7 @@ impl Enrollment {
     async fn connect(&self, token: &EnrollmentToken) -> Result<Connection, Error> {
         let target: Address = token.address.parse().map_err(Error::Address)?;
         let proxy = self.proxy.resolve(&target).map_err(Error::Proxy)?;
-        let config = tls::pinned(token.ca_sha256, None).map_err(Error::Tls)?;
+        let config = tls::pinned(token.ca_sha256, &self.clock, None).map_err(Error::Tls)?;
         let tcp = dial::tcp(&target, proxy.as_ref(), &self.clock).await.map_err(Error::Dial)?;
         let io = dial::encrypt(tcp, &target, Arc::new(config), &self.clock).await.map_err(Error::Dial)?;
         let dialed = Dialed { io: Box::new(io), authority: target.to_string(), local: false };

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_runtime::clock::SystemClock;
 use postern_runtime::tls::{self, certificates_from_pem, private_key_from_pem};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -102,7 +103,7 @@ impl Identity {
         let facts = first.unwrap_or(Err(certificate::Error::Missing)).map_err(Error::Certificate)?;
         let address = parts.address.parse().map_err(Error::Address)?;
         let identity = Self { address, chain, authorities, key: key.map_err(Error::Pem)?, facts, parts };
-        crate::link::tls::enrolled(&identity, None).map_err(Error::Unusable)?;
+        crate::link::tls::enrolled(&identity, &SystemClock::shared(), None).map_err(Error::Unusable)?;
         Ok(identity)
     }
 

@@ -210,7 +210,7 @@ impl Dial for TlsDial {
             let target = identity.address();
             let proxy = self.proxy.resolve(target).map_err(Error::ProxySetting)?;
             let tcp = tcp(target, proxy.as_ref(), &self.clock).await?;
-            let config = tls::enrolled(&identity, None).map_err(Error::Identity)?;
+            let config = tls::enrolled(&identity, &self.clock, None).map_err(Error::Identity)?;
             let io = encrypt(tcp, target, Arc::new(config), &self.clock).await?;
             Ok(Dialed {
                 io: Box::new(io),

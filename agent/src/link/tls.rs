@@ -3,11 +3,14 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use postern_runtime::clock::SharedClock;
 use postern_runtime::tls::roots_of;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
+use rustls::time_provider::TimeProvider;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
     RootCertStore, SignatureScheme,
@@ -48,11 +51,11 @@ pub struct PinMismatch {
     issuer: String,
 }
 
-/// TLS 1.3 with the agent's own certificate.
-pub fn enrolled(identity: &Identity, seen: Option<SeenChain>) -> Result<ClientConfig, Error> {
+/// TLS 1.3 with the agent's own certificate. Dates are judged by `clock`.
+pub fn enrolled(identity: &Identity, clock: &SharedClock, seen: Option<SeenChain>) -> Result<ClientConfig, Error> {
     let roots = roots_of(identity.authorities(), "the CA bundle").map_err(Error::Roots)?;
     let verifier = Recording { rule: Rule::Known(known(roots)?), provider: provider(), seen };
-    builder()?
+    builder(clock)?
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_auth_cert(identity.presented(), identity.key())
         .map(finish)
@@ -60,9 +63,9 @@ pub fn enrolled(identity: &Identity, seen: Option<SeenChain>) -> Result<ClientCo
 }
 
 /// TLS 1.3 without a certificate of our own, to a server whose authority has the SHA-256 `pin`.
-pub fn pinned(pin: [u8; 32], seen: Option<SeenChain>) -> Result<ClientConfig, Error> {
+pub fn pinned(pin: [u8; 32], clock: &SharedClock, seen: Option<SeenChain>) -> Result<ClientConfig, Error> {
     let verifier = Recording { rule: Rule::Pinned(pin), provider: provider(), seen };
-    Ok(finish(builder()?.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
+    Ok(finish(builder(clock)?.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
 }
 
 /// SHA-256 of a certificate.
@@ -78,11 +81,23 @@ fn known(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, Error> {
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(Error::Verifier)
 }
 
-fn builder() -> Result<rustls::client::danger::DangerousClientConfigBuilder, Error> {
-    let builder = ClientConfig::builder_with_provider(provider())
+fn builder(clock: &SharedClock) -> Result<rustls::client::danger::DangerousClientConfigBuilder, Error> {
+    let builder = ClientConfig::builder_with_details(provider(), Arc::new(Time(Arc::clone(clock))))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(Error::Version)?;
     Ok(builder.dangerous())
+}
+
+/// What time it is to TLS.
+#[derive(Debug)]
+struct Time(SharedClock);
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        // None before 1970, when no certificate was valid.
+        let seconds = self.0.now().as_second().try_into().ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
 }
 
 fn finish(mut config: ClientConfig) -> ClientConfig {
