@@ -23,6 +23,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         println!("no nightly compiler here: fuzzing is left out; `cargo xtask test` has replayed the corpora");
         return Ok(());
     }
+    let mut deny = tools::command("cargo-deny")?;
+    deny.args(["--manifest-path", "fuzz/Cargo.toml", "check", "bans", "licenses", "sources"]);
+    steps::run("dependencies of the fuzz targets", &mut deny)?;
     let folder = steps::workspace().join("fuzz/fuzz_targets");
     let mut targets = Vec::new();
     for file in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
