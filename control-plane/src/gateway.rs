@@ -110,7 +110,12 @@ fn peer<T>(request: &Request<T>) -> Result<Arc<PeerAgent>, Status> {
 /// The database does not answer: agents come back later and lose nothing.
 fn unavailable(error: &postern_store::Error) -> Status {
     tracing::error!(error = chain(error), "gateway.store_failed");
-    Status::unavailable("the control plane cannot reach its database")
+    Status::unavailable(match error {
+        postern_store::Error::StorageFull(_) => {
+            "the volume of the control plane's database is full or cannot be written"
+        }
+        _ => "the control plane cannot reach its database",
+    })
 }
 
 #[tonic::async_trait]

@@ -35,6 +35,17 @@ fn a_full_disk_is_said_and_acknowledges_nothing_that_is_not_stored() -> Result<(
             Ok(site.control_plane.log().contains("the database's volume is full or cannot be written"))
         })
         .await?;
+        // The job says it as well, and so does whatever asks for a write.
+        wait::until_true("the job says that the disk is full", wait::SOON, || async {
+            let job = site.api.get(&format!("/api/v1/jobs/{}", job.id)).await?;
+            Ok(job["message"].as_str().is_some_and(|message| message.contains("is full")))
+        })
+        .await?;
+        wait::until_true("a write is answered 503", wait::SOON, || async {
+            Ok(site.api.enrollment_token().await.is_err_and(|error| format!("{error:#}").contains("503")))
+        })
+        .await?;
+        site.control_plane.ready().await.context("on a full disk")?;
         // What is there can be looked at all the while, and nothing claims to be over.
         let state = site.api.job(&job.id).await.context("on a full disk")?.state;
         ensure!(!matches!(state.as_str(), "succeeded" | "canceled" | "held"), "{state}");

@@ -88,6 +88,14 @@ impl Store {
         self.database.backend()
     }
 
+    /// Whether the last write to a `SQLite` file found no room on its volume, or could not write there.
+    pub fn is_full(&self) -> bool {
+        match &self.database {
+            Database::Sqlite { file, .. } => file.is_full(),
+            Database::Postgres { .. } => false,
+        }
+    }
+
     /// Gives back the memory that is kept only to be quick. For a time of rest: what is needed again is read again.
     pub async fn release_memory(&self) -> Result<()> {
         self.database.release_memory().await

@@ -8,6 +8,7 @@ mod migrate;
 mod run;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(crate) struct File {
     /// Connections that read and are free.
     readers: Arc<Mutex<Vec<Connection>>>,
     reading: Arc<Semaphore>,
+    /// The last write found no room on the volume.
+    full: Arc<AtomicBool>,
 }
 
 /// A transaction that writes. Nothing of it stays unless [`Writing::commit`] succeeds.
@@ -54,6 +57,7 @@ pub(crate) struct Writing {
     // In this order: whoever waits for its turn finds the transaction over.
     connection: Connection,
     turn: OwnedMutexGuard<Option<Connection>>,
+    full: Arc<AtomicBool>,
 }
 
 impl File {
@@ -70,6 +74,7 @@ impl File {
             writer: Arc::new(tokio::sync::Mutex::new(Some(connection.await?))),
             readers: Arc::default(),
             reading: Arc::new(Semaphore::new(READERS as usize)),
+            full: Arc::default(),
         })
     }
 
@@ -103,16 +108,23 @@ impl File {
     pub(crate) async fn begin(&self) -> Result<Writing> {
         let turn = tokio::time::timeout(WRITE_TIMEOUT, Arc::clone(&self.writer).lock_owned()).await;
         let mut turn = turn.map_err(|_| Error::Unavailable(EngineError::NoConnection))?;
-        let (free, path) = (turn.take(), Arc::clone(&self.path));
-        blocking(move || {
+        let (free, path, full) = (turn.take(), Arc::clone(&self.path), Arc::clone(&self.full));
+        let begun = blocking(move || {
             let connection = match free {
                 Some(connection) => connection,
                 None => connect(&path, WRITING)?,
             };
             connection.execute_batch("BEGIN IMMEDIATE")?;
-            Ok(Writing { connection, turn })
+            Ok(Writing { connection, turn, full })
         })
-        .await
+        .await;
+        notice(&self.full, &begun);
+        begun
+    }
+
+    /// Whether the last write found no room on the volume.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// Gives back what connections that are free keep of the file in memory; they read it anew when they need it.
@@ -158,6 +170,7 @@ impl Writing {
         let Some(writing) = place.take() else { return Err(Error::Other(EngineError::Over)) };
         let (writing, done) = blocking(move || {
             let done = work(&writing.connection);
+            notice(&writing.full, &done);
             Ok((writing, done))
         })
         .await?;
@@ -169,7 +182,13 @@ impl Writing {
 
     /// Makes everything durable.
     pub(crate) async fn commit(self) -> Result<()> {
-        self.end("COMMIT").await
+        let full = Arc::clone(&self.full);
+        let committed = self.end("COMMIT").await;
+        notice(&full, &committed);
+        if committed.is_ok() {
+            full.store(false, Ordering::Relaxed);
+        }
+        committed
     }
 
     /// Leaves everything as it was. Merely dropping it does the same, at the price of its connection.
@@ -178,13 +197,19 @@ impl Writing {
     }
 
     async fn end(self, how: &'static str) -> Result<()> {
-        let Self { connection, mut turn } = self;
+        let Self { connection, mut turn, .. } = self;
         blocking(move || {
             connection.execute_batch(how)?;
             *turn = Some(connection);
             Ok(())
         })
         .await
+    }
+}
+
+fn notice<T>(full: &AtomicBool, done: &Result<T>) {
+    if matches!(done, Err(Error::StorageFull(_))) {
+        full.store(true, Ordering::Relaxed);
     }
 }
 

@@ -88,7 +88,7 @@ async fn list(
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let filter = JobFilter { state: query.state.map(Into::into), kind: query.kind.map(Into::into), directory };
     let page = api.store.list_jobs(caller.organization, &filter, &request).await?;
-    Ok(Json(list.answer(page, JobView::from)))
+    Ok(Json(list.answer(page, |job| JobView::from(told(&api, job)))))
 }
 
 /// Starts a job
@@ -176,7 +176,16 @@ async fn reject(
 }
 
 async fn find(api: &Api, caller: &Caller, id: JobId) -> Result<Job, Problem> {
-    api.store.get_job(caller.organization, id).await?.ok_or_else(|| Problem::not_found("job"))
+    let job = api.store.get_job(caller.organization, id).await?.ok_or_else(|| Problem::not_found("job"))?;
+    Ok(told(api, job))
+}
+
+/// A full disk keeps jobs from being written about, so it is told from here.
+fn told(api: &Api, job: Job) -> Job {
+    const FULL: &str =
+        "The volume of the control plane's database is full or cannot be written. The job goes on when there is room.";
+    let stuck = api.store.is_full() && !job.state.is_final();
+    if stuck { Job { message: Some(FULL.to_owned()), ..job } } else { job }
 }
 
 fn enabled(directory: &Directory) -> Result<(), Problem> {
