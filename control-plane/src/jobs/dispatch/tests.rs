@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postern_runtime::clock::Clock as _;
 use postern_runtime::lifecycle::Shutdown;
-use postern_store::{Job, JobId, JobKind, JobState, NewJob};
+use postern_store::{AccountKind, DirectoryChange, Job, JobId, JobKind, JobState, Lease, NewJob, ReplicaId};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -36,9 +36,13 @@ impl Office {
     }
 
     async fn start_job(&self) -> JobId {
+        self.start(JobKind::TestConnection).await
+    }
+
+    async fn start(&self, kind: JobKind) -> JobId {
         let new = NewJob {
             organization: self.acme.id,
-            kind: JobKind::TestConnection,
+            kind,
             directory: self.inhabited.directory,
             input: serde_json::json!({}),
             deadline: self.site.clock.now() + Duration::from_mins(10),
@@ -46,6 +50,21 @@ impl Office {
             idempotency_key: None,
         };
         self.site.api.store.create_job(new, self.site.clock.now()).await.unwrap().id
+    }
+
+    /// Waits, while its clock goes on, until the job is in this state.
+    async fn reached(&self, id: JobId, state: JobState) -> Job {
+        let reached = async {
+            loop {
+                let job = self.job(id).await;
+                if job.state == state {
+                    return job;
+                }
+                self.site.clock.advance(Duration::from_secs(1));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), reached).await.expect("it stays in another state")
     }
 
     async fn job(&self, id: JobId) -> Job {
@@ -89,4 +108,52 @@ async fn a_session_with_too_much_to_send_gets_its_next_job_a_little_later() {
     office.site.clock.advance(FULL_PAUSE);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(jobs[5]).await.state, JobState::Running);
+}
+
+/// An import that found nobody, which was approved, and whose replica was killed when it had marked one of two.
+async fn killed_while_it_marked(office: &Office) -> JobId {
+    let (store, acme, now) = (&office.site.api.store, office.acme.id, office.site.clock.now());
+    let job = office.start(JobKind::Import).await;
+    office.dispatcher.look(Look::Everywhere).await.unwrap();
+    assert!(office.dispatcher.proven(job, 1, 0).await.unwrap());
+    assert_eq!(office.reached(job, JobState::Held).await.hold.unwrap()["missing"], 2);
+    store.approve_job(acme, job, "test", now).await.unwrap();
+    let other = ReplicaId::new();
+    let now = office.site.clock.now();
+    let claimed = store.claim_proven(other, now + LEASE, now, 1).await.unwrap();
+    assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
+    let lease = Lease { job, attempt: 1, owner: other };
+    assert!(store.set_progress(&lease, &serde_json::json!({ "missing_planned": 2 }), now).await.unwrap());
+    let mut tx = store.begin_intake(acme, office.inhabited.directory, now).await.unwrap();
+    assert_eq!(tx.mark_missing(&[office.inhabited.account]).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    office.site.clock.advance(LEASE * 2);
+    job
+}
+
+#[tokio::test]
+async fn a_commit_killed_between_two_that_it_marked_is_taken_up_and_tells_of_both() {
+    let office = Office::open().await;
+    let job = killed_while_it_marked(&office).await;
+    office.dispatcher.look(Look::Everywhere).await.unwrap();
+    let result = office.reached(job, JobState::Succeeded).await.result.unwrap();
+    assert_eq!(result["missing"], 2, "{result}");
+    let store = &office.site.api.store;
+    for kind in [AccountKind::User, AccountKind::Group] {
+        assert_eq!(store.count_present(office.acme.id, office.inhabited.directory, kind).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_had_begun_to_mark_goes_on_though_its_directory_is_disabled_and_the_job_canceled() {
+    let office = Office::open().await;
+    let job = killed_while_it_marked(&office).await;
+    let store = &office.site.api.store;
+    let now = office.site.clock.now();
+    let disabled = DirectoryChange { disabled: Some(true), ..DirectoryChange::default() };
+    store.update_directory(office.acme.id, office.inhabited.directory, disabled).await.unwrap();
+    assert!(store.request_cancel(office.acme.id, job, now).await.unwrap().cancel_requested);
+    office.dispatcher.look(Look::Everywhere).await.unwrap();
+    let result = office.reached(job, JobState::Succeeded).await.result.unwrap();
+    assert_eq!(result["missing"], 2, "{result}");
 }
