@@ -8,9 +8,12 @@ use postern_agent::identity::IdentitySource;
 use postern_agent::policy::Policy;
 use postern_agent::served::scripted::{ScriptedDirectory, Step};
 use postern_agent::session::run::SessionOptions;
+use postern_proto::MAX_FRAME_BYTES;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::control_frame::Kind as Down;
-use postern_proto::v1::{Command, ControlFrame, Drain, ErrorCode, Flavour, Import, TestConnection, command, outcome};
+use postern_proto::v1::{
+    Command, ControlFrame, Drain, ErrorCode, Flavour, Import, LookupUser, TestConnection, command, outcome,
+};
 use postern_runtime::clock::ManualClock;
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +91,22 @@ async fn a_frame_of_a_kind_that_only_a_newer_control_plane_knows_is_passed_over(
     let id = session.command(1, 1, Some(command::Kind::TestConnection(TestConnection {}))).await;
     assert_eq!(session.outcome().await.command_id, id);
     assert!(!gateway.has_session(), "the session was given up");
+}
+
+#[tokio::test]
+async fn a_frame_that_is_too_large_is_never_taken_up_and_costs_no_more_than_its_session() {
+    let (mut gateway, running) = connected().await;
+    let mut session = gateway.session().await;
+    let lookup = |bytes| Some(command::Kind::LookupUser(LookupUser { unique_value: "x".repeat(bytes) }));
+    session.command(1, 1, lookup(MAX_FRAME_BYTES - 1024)).await;
+    let outcome = session.outcome().await;
+    session.acknowledge(&outcome).await;
+    session.command(2, 1, lookup(MAX_FRAME_BYTES)).await;
+    session.ended().await;
+    let session = gateway.session().await;
+    assert!(session.hello.held_commands.is_empty(), "{:?}", session.hello.held_commands);
+    let told = running.agent.status().session.last_error.unwrap();
+    assert!(format!("{told:?}").contains("too large"), "{told:?}");
 }
 
 #[tokio::test]
