@@ -139,6 +139,23 @@ fn a_clock_that_is_not_the_control_planes_is_named_with_the_difference_and_the_c
     })
 }
 
+#[test]
+fn without_a_file_of_its_own_a_directory_is_trusted_by_the_roots_of_the_system() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::start(stage, 20).await?;
+        site.settings.directories[0].ca_file = None;
+        site.agent.configure(&site.settings)?;
+        let check = || site.agent.command("check").arg("--json");
+        // The way in which OpenSSL names another file of roots than the distribution's.
+        let (own, stranger) = (check().env("SSL_CERT_FILE", site.slapd.ca_file()), check());
+        let (own, stranger) = (own.output().await?, stranger.output().await?);
+        ensure!(own.status.success(), "{}", said(&own));
+        let report: Value = serde_json::from_slice(&stranger.stdout)?;
+        ensure!(rows(&report, "failed") == ["tls"] && report.to_string().contains("untrusted issuer"), "{report:#}");
+        Ok(())
+    })
+}
+
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
