@@ -16,9 +16,6 @@ pub enum Error {
     /// The job belongs to somebody else now.
     #[error("the job was taken over")]
     Fenced,
-    /// The transaction before it failed; nothing of this one counts.
-    #[error("what came before was not stored")]
-    Behind,
     /// The transaction failed; nothing of it counts.
     #[error("the entries cannot be stored")]
     Store(#[from] postern_store::Error),

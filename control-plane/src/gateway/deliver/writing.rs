@@ -96,7 +96,21 @@ struct Written {
     keys: Vec<u128>,
 }
 
-type Writes<'a> = FuturesOrdered<BoxFuture<'a, Result<Written, staging::Error>>>;
+/// Why nothing of a transaction counts.
+enum Unwritten {
+    /// The one before it failed, or was waited for in vain.
+    Behind,
+    /// It failed by itself.
+    Failed(staging::Error),
+}
+
+impl From<staging::Error> for Unwritten {
+    fn from(error: staging::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+type Writes<'a> = FuturesOrdered<BoxFuture<'a, Result<Written, Unwritten>>>;
 
 impl<'a> Writer<'a> {
     /// A writer for a delivery of which everything before the sequence number `next` is durable.
@@ -160,7 +174,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes chunks in a transaction, which becomes durable after the one that was begun before it.
-    fn begin(&mut self, batch: Batch) -> BoxFuture<'a, Result<Written, staging::Error>> {
+    fn begin(&mut self, batch: Batch) -> BoxFuture<'a, Result<Written, Unwritten>> {
         let (done, durable) = oneshot::channel();
         let before = self.last.replace(durable);
         let (store, place, now) = (&self.parts.store, self.place, self.parts.clock.now());
@@ -174,7 +188,7 @@ impl<'a> Writer<'a> {
                 // Dropped unheard, it failed, and nothing after it counts. Waited for in vain, it may itself wait for a
                 // third one, of another import, that waits for this one's names: the database cannot see that.
                 let before = tokio::time::timeout(ORDER_PATIENCE, before).await;
-                before.map_err(|_| staging::Error::Behind)?.map_err(|_| staging::Error::Behind)?;
+                before.map_err(|_| Unwritten::Behind)?.map_err(|_| Unwritten::Behind)?;
             }
             staging::finish(tx, lease).await?;
             // Nobody may have begun another.
@@ -183,12 +197,14 @@ impl<'a> Writer<'a> {
         })
     }
 
-    async fn durable(&mut self, written: Result<Written, staging::Error>) -> Result<(), Status> {
+    async fn durable(&mut self, written: Result<Written, Unwritten>) -> Result<(), Status> {
         let Written { chunks, entries, keys } = match written {
             Ok(written) => written,
-            Err(staging::Error::Store(error)) => return Err(not_stored(self.parts, self.delivery, &error).await),
-            Err(staging::Error::Fenced) => return Err(Status::aborted("the job was taken over")),
-            Err(staging::Error::Behind) => {
+            Err(Unwritten::Failed(staging::Error::Store(error))) => {
+                return Err(not_stored(self.parts, self.delivery, &error).await);
+            }
+            Err(Unwritten::Failed(staging::Error::Fenced)) => return Err(Status::aborted("the job was taken over")),
+            Err(Unwritten::Behind) => {
                 tracing::warn!(job = %self.delivery.job, "gateway.behind: a transaction waited long for the one before it");
                 return Err(Status::unavailable("the database is slow; delivering again goes on from what is stored"));
             }
