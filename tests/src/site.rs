@@ -51,6 +51,22 @@ impl Site {
         Ok(site)
     }
 
+    /// Starts everything with an agent whose directory is configured as `change` says.
+    pub async fn start_configured(
+        stage: &Stage,
+        directory: slapd::Options,
+        options: control_plane::Options,
+        change: impl FnOnce(&mut DirectorySettings),
+    ) -> Result<Self> {
+        let mut site = Self::without_agent(stage, directory, options).await?;
+        change(site.settings.directories.first_mut().context("no directory")?);
+        site.agent.configure(&site.settings)?;
+        site.agent.enroll(&site.api.enrollment_token().await?).await?;
+        site.agent.start(stage)?;
+        site.api.directory(DIRECTORY).await?;
+        Ok(site)
+    }
+
     /// Starts everything but the agent, which is configured and not enrolled.
     pub async fn without_agent(
         stage: &Stage,

@@ -22,6 +22,7 @@ mod groups;
 mod ids;
 mod imports;
 mod jobs;
+mod keys;
 mod leases;
 mod members;
 mod memberships;
@@ -107,7 +108,9 @@ impl Store {
     }
 }
 
-/// The form of a name by which it is compared and sought: case does not matter.
+/// The form of a name by which it is compared and sought: case does not matter. A very long one is its beginning and a
+/// hash of all of it, so that every index has room for it.
 pub fn fold(text: &str) -> String {
-    if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_lowercase() }
+    let folded = if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_lowercase() };
+    keys::bounded(folded.into()).into_owned()
 }

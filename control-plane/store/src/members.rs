@@ -10,6 +10,7 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::GroupId;
 use crate::imports::Intake;
+use crate::keys::bounded;
 use crate::records::{AccountKind, MemberForm};
 use crate::sql::{Row, sql};
 
@@ -21,7 +22,7 @@ const REHASH_ROWS: i64 = 5_000;
 /// The hash by which a member is found: of a DN or a unique value. Long enough that nobody makes two names of one hash.
 pub(crate) fn name_hash(name: &str) -> [u8; 16] {
     let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..16]);
+    short.copy_from_slice(&blake3::hash(bounded(name.into()).as_bytes()).as_bytes()[..16]);
     short
 }
 
@@ -114,6 +115,8 @@ impl Intake {
         let known = self.names_of(&groups).await?;
         let mut difference = Difference::default();
         for (group, wanted) in groups {
+            // The first name of a row is in an index. A long name is kept as its key, and found by it all the same.
+            let wanted = wanted.into_iter().map(|name| bounded(name.into()).into_owned()).collect();
             difference.add(group, known.get(&group).unwrap_or(&HashSet::new()), wanted)?;
         }
         self.write_members(difference).await

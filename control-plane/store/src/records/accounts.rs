@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DirectoryId, OrganizationId, UserId};
+use crate::keys::bounded;
 
 /// Before the text of an external id that is no UUID. UTF-8 never contains it.
 const TEXT_MARK: u8 = 0xFF;
@@ -60,11 +61,12 @@ enum Key {
 }
 
 impl ExternalKey {
-    /// The key of an external id.
+    /// The key of an external id. Of one that is longer than an index can hold, the key is its beginning and a hash.
     pub fn from_text(text: &str) -> Self {
         if let Some(uuid) = canonical_uuid(text) {
             return Self(Key::Uuid(uuid));
         }
+        let text = bounded(text.into());
         let mut bytes = Vec::with_capacity(text.len() + 2);
         bytes.push(TEXT_MARK);
         bytes.extend_from_slice(text.as_bytes());

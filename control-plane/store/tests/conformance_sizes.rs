@@ -1,0 +1,140 @@
+//! Values of any length: an index holds only so much of one, and the entry is stored all the same.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fmt::Write as _;
+
+use postern_store::{AccountKind, ExternalKey, MemberStats, PageRequest, fold};
+use support::world::{World, all, at, content};
+use support::{TestDatabase, conformance};
+
+conformance! {
+    long_values_are_stored_in_every_indexed_column,
+    long_names_that_begin_alike_are_two,
+    long_members_of_a_group_page_and_resolve,
+    accounts_of_long_external_ids_page,
+}
+
+/// Around the limit of a B-tree row in PostgreSQL, above a page, and above 64 KiB.
+const SIZES: [usize; 4] = [500, 3_000, 5_000, 70_000];
+
+/// Text that no compression makes short, so that its length is what an index sees.
+fn random(name: &str, bytes: usize) -> String {
+    let mut text = String::with_capacity(bytes + 2 * 16);
+    for round in 0.. {
+        if text.len() >= bytes {
+            break;
+        }
+        for byte in content(&format!("{name} {round}")) {
+            write!(text, "{byte:02x}").unwrap();
+        }
+    }
+    text.truncate(bytes);
+    text
+}
+
+async fn long_values_are_stored_in_every_indexed_column(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    for bytes in SIZES {
+        let long = |what: &str| random(&format!("{what}{bytes}"), bytes);
+        let (mut user, mut account) = world.person(&format!("user{bytes}"));
+        user.user_name = long("Name");
+        user.name_key = fold(&user.user_name);
+        user.display_name = Some(long("display"));
+        user.email = Some(long("email"));
+        account.external_key = ExternalKey::from_text(&long("external"));
+        account.dn = format!("uid={},dc=corp", long("dn"));
+        account.dn_key = account.dn.clone();
+        account.unique_value = Some(user.user_name.clone());
+        account.conflict = Some(user.name_key.clone());
+        let (mut group, group_account) = world.team(&format!("group{bytes}"));
+        group.display_name = long("group");
+        world.import(&[(user.clone(), account.clone())], &[(group.clone(), group_account)]).await;
+
+        let found = store.find_user(world.org(), &user.user_name).await.unwrap().unwrap();
+        assert_eq!((&found.user_name, &found.display_name), (&user.user_name, &user.display_name), "nothing is cut");
+        for value in [&user.user_name, user.display_name.as_ref().unwrap(), user.email.as_ref().unwrap()] {
+            let by_prefix = store.list_users(world.org(), Some(&value[..400]), &all()).await.unwrap().items;
+            assert_eq!(by_prefix.iter().map(|user| user.id).collect::<Vec<_>>(), [user.id], "{bytes}");
+        }
+        let groups = store.list_groups(world.org(), Some(&group.display_name[..400]), &all()).await.unwrap().items;
+        assert_eq!(groups, [group]);
+        let accounts = store.list_accounts(world.org(), world.directory.id, AccountKind::User, &all()).await.unwrap();
+        assert!(accounts.items.iter().any(|one| one.external_key == account.external_key && one.dn == account.dn));
+        assert!(!store.list_conflicts(world.org(), world.directory.id, &all()).await.unwrap().items.is_empty());
+    }
+    let mut page = PageRequest::first(1);
+    let mut seen = 0;
+    while let Some(next) = store.list_users(world.org(), None, &page).await.unwrap().next {
+        seen += 1;
+        page = PageRequest::after(next, 1);
+    }
+    assert_eq!(seen + 1, SIZES.len(), "a page goes on behind a long name");
+}
+
+async fn long_names_that_begin_alike_are_two(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let same = random("same", 5_000);
+    let people = ["a", "b"].map(|end| {
+        let (mut user, account) = world.person(&format!("user {end}"));
+        user.user_name = format!("{same}{end}");
+        user.name_key = fold(&user.user_name);
+        (user, account)
+    });
+    world.import(&people, &[]).await;
+    for (user, _) in &people {
+        assert_eq!(store.find_user(world.org(), &user.user_name.to_uppercase()).await.unwrap().unwrap().id, user.id);
+    }
+}
+
+async fn long_members_of_a_group_page_and_resolve(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (person, team) = (world.person("anna"), world.team("staff"));
+    let same = random("same", 5_000);
+    let mut long = world.person("long");
+    long.1.dn_key = format!("uid={same}7,dc=corp");
+    world.import(&[person, long.clone()], std::slice::from_ref(&team)).await;
+    let names: Vec<String> = (0..400).map(|number| format!("uid={same}{number},dc=corp")).collect();
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
+    assert_eq!(tx.replace_members(vec![(team.0.id, names.clone())]).await.unwrap(), 400);
+    assert_eq!(tx.replace_members(vec![(team.0.id, names.clone())]).await.unwrap(), 0, "known by the same key");
+    tx.commit().await.unwrap();
+    let stats = store.count_members(world.org(), world.directory.id).await.unwrap();
+    assert_eq!(stats, MemberStats { resolved: 1, unresolved: 399 });
+    let (mut seen, mut resolved, mut page) = (0, 0, PageRequest::first(7));
+    loop {
+        let found = store.list_group_members(world.org(), team.0.id, &page).await.unwrap();
+        seen += found.items.len();
+        resolved += found.items.iter().filter(|member| member.identity.is_some()).count();
+        let Some(next) = found.next else { break };
+        page = PageRequest::after(next, 7);
+    }
+    assert_eq!((seen, resolved), (400, 1));
+    let groups = store.groups_of(world.org(), long.0.id.as_uuid(), &all()).await.unwrap().items;
+    assert_eq!(groups, [team.0]);
+}
+
+async fn accounts_of_long_external_ids_page(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let same = random("same", 4_000);
+    let mut people: Vec<_> = (0..9).map(|number| world.person(&format!("user{number}"))).collect();
+    for (number, (_, account)) in people.iter_mut().enumerate() {
+        account.external_key = ExternalKey::from_text(&format!("{same}{number}"));
+    }
+    world.import(&people, &[]).await;
+    let entries: Vec<_> = people.iter().map(|(_, one)| (one.external_key.clone(), one.hash)).collect();
+    let compared = store.compare_accounts(world.org(), world.directory.id, AccountKind::User, &entries).await.unwrap();
+    assert!(compared.iter().all(|one| *one == postern_store::Comparison::Unchanged), "{compared:?}");
+    let (mut seen, mut page) = (Vec::new(), PageRequest::first(2));
+    loop {
+        let found = store.list_accounts(world.org(), world.directory.id, AccountKind::User, &page).await.unwrap();
+        seen.extend(found.items.into_iter().map(|account| account.id));
+        let Some(next) = found.next else { break };
+        page = PageRequest::after(next, 2);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 9);
+}
