@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::binaries::Binaries;
 use crate::certificates::write_private;
+use crate::ds389::{self, Ds389};
 use crate::people::{GROUP_ATTRIBUTES, USER_ATTRIBUTES};
 use crate::process::{Launch, Process, Signal};
 use crate::samba::{self, Samba};
@@ -131,6 +132,41 @@ impl DirectorySettings {
             },
         };
         settings.set_password(slapd::READER_PASSWORD)?;
+        Ok(settings)
+    }
+
+    /// A test's 389 Directory Server, configured as OpenLDAP is.
+    pub fn ds389(name: &str, server: &Ds389, folder: &Path) -> Result<Self> {
+        let suffix = ds389::SUFFIX;
+        let settings = Self {
+            name: name.to_owned(),
+            urls: vec![server.ldaps_url()],
+            ca_file: Some(server.ca_file()),
+            start_tls: false,
+            allow_plaintext: false,
+            client_cert_file: None,
+            client_key_file: None,
+            bind_dn: Some(Ds389::reader_dn()),
+            bind_password_file: Some(folder.join(format!("{name}.secret"))),
+            bind_password_credential: None,
+            page_size: 100,
+            external_id_attribute: None,
+            users: UsersSettings {
+                base_dns: vec![format!("ou=people,{suffix}")],
+                scope: None,
+                filter: "(objectClass=inetOrgPerson)".to_owned(),
+                unique_attribute: "uid".to_owned(),
+                attributes: owned(&USER_ATTRIBUTES),
+            },
+            groups: GroupsSettings {
+                base_dns: vec![format!("ou=groups,{suffix}")],
+                scope: None,
+                filter: "(objectClass=groupOfNames)".to_owned(),
+                member_attribute: "member".to_owned(),
+                attributes: owned(&GROUP_ATTRIBUTES),
+            },
+        };
+        settings.set_password(ds389::READER_PASSWORD)?;
         Ok(settings)
     }
 

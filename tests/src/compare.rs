@@ -5,17 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::api::{Account, Api};
+use crate::ds389::Ds389;
 use crate::ldif::Entry;
 use crate::people::{GROUP_ATTRIBUTES, USER_ATTRIBUTES};
 use crate::slapd::Slapd;
 
 /// Accounts, users, groups and memberships against an OpenLDAP of [`crate::people`].
 pub async fn openldap(api: &Api, directory: &str, slapd: &Slapd) -> Result<()> {
-    let (entries, accounts) = (slapd.users().await?, api.accounts(directory, "user").await?);
-    same_accounts(&entries, &accounts, "entryUUID", &USER_ATTRIBUTES).context("user accounts")?;
-    users(api, &entries, &accounts).await.context("users")?;
-    let (groups, group_accounts) = (slapd.groups().await?, api.accounts(directory, "group").await?);
-    same_accounts(&groups, &group_accounts, "entryUUID", &GROUP_ATTRIBUTES).context("group accounts")?;
+    everything(api, directory, "entryUUID", slapd.users().await?, slapd.groups().await?).await
+}
+
+/// The same against a 389 Directory Server of [`crate::people`].
+pub async fn ds389(api: &Api, directory: &str, server: &Ds389) -> Result<()> {
+    everything(api, directory, "nsUniqueId", server.users().await?, server.groups().await?).await
+}
+
+async fn everything(
+    api: &Api,
+    directory: &str,
+    external_id: &str,
+    entries: Vec<Entry>,
+    groups: Vec<Entry>,
+) -> Result<()> {
+    let accounts = api.accounts(directory, "user").await?;
+    same_accounts(&entries, &accounts, external_id, &USER_ATTRIBUTES).context("user accounts")?;
+    users(api, external_id, &entries, &accounts).await.context("users")?;
+    let group_accounts = api.accounts(directory, "group").await?;
+    same_accounts(&groups, &group_accounts, external_id, &GROUP_ATTRIBUTES).context("group accounts")?;
     memberships(api, &groups, &accounts, &group_accounts).await.context("memberships")
 }
 
@@ -50,12 +66,12 @@ fn account_values(account: &Account, name: &str) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Every person is a user with the names that the default mapping gives.
-async fn users(api: &Api, entries: &[Entry], accounts: &[Account]) -> Result<()> {
+async fn users(api: &Api, external_id: &str, entries: &[Entry], accounts: &[Account]) -> Result<()> {
     let users: BTreeMap<String, _> = api.users().await?.into_iter().map(|user| (user.id.clone(), user)).collect();
     let user_of: BTreeMap<&str, Option<&String>> =
         accounts.iter().map(|account| (account.external_id.as_str(), account.user_id.as_ref())).collect();
     for entry in entries {
-        let id = user_of.get(entry.text("entryUUID").as_str()).copied().flatten();
+        let id = user_of.get(entry.text(external_id).as_str()).copied().flatten();
         let Some(user) = id.and_then(|id| users.get(id)) else { bail!("{} is no user", entry.dn) };
         let expected = [
             ("user_name", Some(user.user_name.clone()), "uid"),

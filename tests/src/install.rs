@@ -13,6 +13,8 @@ use crate::process::Launch;
 pub enum Server {
     /// slapd with the command line clients.
     OpenLdap,
+    /// 389 Directory Server, with the command line clients of OpenLDAP.
+    Ds389,
     /// Samba as an Active Directory domain controller.
     SambaAd,
     /// `PostgreSQL`, any version.
@@ -23,12 +25,14 @@ pub enum Server {
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::OpenLdap, Self::SambaAd, Self::Postgres, Self::Squid];
+    pub const ALL: [Self; 5] = [Self::OpenLdap, Self::Ds389, Self::SambaAd, Self::Postgres, Self::Squid];
 
     /// The Debian packages that it needs.
     pub fn packages(self) -> &'static [&'static str] {
         match self {
             Self::OpenLdap => &["slapd", "ldap-utils"],
+            // It brings certutil, pk12util and pwdhash.
+            Self::Ds389 => &["389-ds-base", "ldap-utils", "openssl"],
             Self::SambaAd => &[
                 "samba",
                 "samba-ad-dc",
@@ -49,6 +53,15 @@ impl Server {
         let all_exist = |paths: &[&str]| paths.iter().all(|path| Path::new(path).exists());
         match self {
             Self::OpenLdap => all_exist(&["/usr/sbin/slapd", "/usr/bin/ldapmodify", "/usr/bin/ldapsearch"]),
+            Self::Ds389 => all_exist(&[
+                "/usr/sbin/ns-slapd",
+                "/usr/share/dirsrv/data/template-dse.ldif",
+                "/usr/bin/certutil",
+                "/usr/bin/pk12util",
+                "/usr/bin/pwdhash",
+                "/usr/bin/openssl",
+                "/usr/bin/ldapmodify",
+            ]),
             Self::SambaAd => all_exist(&[
                 "/usr/sbin/samba",
                 "/usr/bin/samba-tool",

@@ -1,5 +1,5 @@
-//! The harness: starts real OpenLDAP, Samba AD, PostgreSQL, squid, control plane and agent processes on free
-//! ports in temporary folders, breaks them on purpose, and compares the end state with what the directory holds.
+//! The harness: starts real OpenLDAP, 389 Directory Server, Samba AD, PostgreSQL, squid, control plane and agent processes
+//! on free ports in temporary folders, breaks them on purpose, and compares the end state with what the directory holds.
 //!
 //! Everything is killed by process id when it is dropped, and dies with the program that started it. The scenarios
 //! in `tests/tests` and the demo and benchmarks in `xtask` are built from it.
@@ -10,9 +10,12 @@ pub mod binaries;
 pub mod certificates;
 pub mod compare;
 pub mod control_plane;
+pub mod ds389;
 pub mod in_process_agent;
 pub mod install;
+pub mod ldap_client;
 pub mod ldif;
+pub mod line;
 pub mod people;
 pub mod ports;
 pub mod postgres;

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::certificates::{CertificateAuthority, write_private};
 use crate::install::{self, Server};
-use crate::ldif::{self, Entry};
+use crate::ldap_client::LdapClient;
+use crate::ldif::Entry;
 use crate::people::Population;
 use crate::ports::Port;
 use crate::process::{Launch, Process, Signal};
@@ -146,41 +147,22 @@ impl Slapd {
 
     /// Applies LDIF change records, as the administrator; records without a `changetype` are added.
     pub async fn apply(&self, changes: impl Into<Vec<u8>>) -> Result<()> {
-        let modify = self.client("ldapmodify", &Self::admin_dn()).arg("-a");
-        modify.input(changes).success().await?;
-        Ok(())
+        self.admin().apply(changes).await
     }
 
     /// Deletes an entry.
     pub async fn delete(&self, dn: &str) -> Result<()> {
-        let mut change = Vec::new();
-        ldif::write_value(&mut change, "dn", dn)?;
-        change.extend_from_slice(b"changetype: delete\n");
-        self.apply(change).await
+        self.admin().delete(dn).await
     }
 
     /// Gives an entry a new name (`newrdn`), and a new parent where one is named.
     pub async fn rename(&self, dn: &str, new_rdn: &str, new_superior: Option<&str>) -> Result<()> {
-        let mut change = Vec::new();
-        ldif::write_value(&mut change, "dn", dn)?;
-        change.extend_from_slice(b"changetype: modrdn\n");
-        ldif::write_value(&mut change, "newrdn", new_rdn)?;
-        change.extend_from_slice(b"deleteoldrdn: 1\n");
-        if let Some(superior) = new_superior {
-            ldif::write_value(&mut change, "newsuperior", superior)?;
-        }
-        self.apply(change).await
+        self.admin().rename(dn, new_rdn, new_superior).await
     }
 
     /// Replaces all values of an attribute.
     pub async fn replace(&self, dn: &str, attribute: &str, values: &[&str]) -> Result<()> {
-        let mut change = Vec::new();
-        ldif::write_value(&mut change, "dn", dn)?;
-        change.extend_from_slice(format!("changetype: modify\nreplace: {attribute}\n").as_bytes());
-        for value in values {
-            ldif::write_value(&mut change, attribute, value)?;
-        }
-        self.apply(change).await
+        self.admin().replace(dn, attribute, values).await
     }
 
     /// Gives the reader a new password.
@@ -196,30 +178,23 @@ impl Slapd {
         let change = format!(
             "dn: olcDatabase={{1}}mdb,cn=config\nchangetype: modify\nreplace: olcSizeLimit\nolcSizeLimit: {value}\n"
         );
-        self.client("ldapmodify", "cn=config").input(change).success().await?;
-        Ok(())
+        self.admin().bound_as("cn=config", ADMIN_PASSWORD).apply(change).await
     }
 
     /// What the directory holds: all entries that match, with their user attributes and `entryUUID`. Read by
     /// OpenLDAP's own client, so that nothing of ours judges ours.
     pub async fn entries(&self, filter: &str) -> Result<Vec<Entry>> {
-        let search = self.client("ldapsearch", &Self::admin_dn());
-        let search = search.args(["-LLL", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt", "-z", "0", "-b", SUFFIX]);
-        let text = search.args([filter, "*", "entryUUID"]).success().await?;
-        ldif::parse(&text)
+        self.admin().entries(SUFFIX, filter, &["*", "entryUUID"]).await
     }
 
     /// One entry with its operational attributes.
     pub async fn operational(&self, dn: &str) -> Result<Entry> {
-        let search = self.client("ldapsearch", &Self::admin_dn());
-        let search = search.args(["-LLL", "-o", "ldif-wrap=no", "-s", "base", "-b", dn, "*", "+"]);
-        let entries = ldif::parse(&search.success().await?)?;
-        entries.into_iter().next().with_context(|| format!("no entry {dn}"))
+        self.admin().operational(dn).await
     }
 
     /// Adds entries with operational attributes such as `entryUUID`, as the restore of a backup would.
     pub async fn restore(&self, ldif: impl Into<Vec<u8>>) -> Result<()> {
-        let modify = self.client("ldapmodify", &Self::admin_dn()).args(["-a", "-e", "relax"]);
+        let modify = self.admin().program("ldapmodify").args(["-a", "-e", "relax"]);
         modify.input(ldif).success().await?;
         Ok(())
     }
@@ -234,9 +209,8 @@ impl Slapd {
         self.entries("(objectClass=groupOfNames)").await
     }
 
-    fn client(&self, program: &str, bind_dn: &str) -> Launch {
-        let launch = Launch::new(program, Path::new("/usr/bin").join(program)).env("LDAPNOINIT", "1");
-        launch.args(["-x", "-H", &self.ldap_url(), "-D", bind_dn, "-w", ADMIN_PASSWORD])
+    fn admin(&self) -> LdapClient {
+        LdapClient::new(&self.ldap_url(), &Self::admin_dn(), ADMIN_PASSWORD)
     }
 
     fn write_configuration(&self) -> Result<()> {
@@ -302,7 +276,7 @@ impl Slapd {
         .or_else(|error| process.must_run().and(Err(error)))?;
         self.process = Some(process);
         wait::until_true("slapd answers", wait::SOON, || async {
-            self.client("ldapwhoami", &Self::admin_dn()).success().await.map(|_| true)
+            self.admin().program("ldapwhoami").success().await.map(|_| true)
         })
         .await
     }

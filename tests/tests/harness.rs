@@ -1,6 +1,10 @@
 //! The harness itself: each real server starts, does what it is there for, survives a kill, and leaves nothing behind.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
+use postern_tests::ds389::{self, Ds389, Plugin};
+use postern_tests::ldif::Entry;
 use postern_tests::people::{self, Person, Population};
 use postern_tests::postgres::Postgres;
 use postern_tests::process::Launch;
@@ -27,6 +31,42 @@ fn slapd_holds_the_population_through_changes_and_a_kill() -> Result<()> {
         let users = slapd.users().await?;
         ensure!(users.len() == 99, "{} users", users.len());
         ensure!(users.iter().any(|user| user.dn.starts_with("uid=renamed,") && !user.text("entryUUID").is_empty()));
+        Ok(())
+    })
+}
+
+#[test]
+fn ds389_holds_the_population_through_changes_a_load_and_a_kill() -> Result<()> {
+    scenario(async |stage| {
+        let options = ds389::Options {
+            plugins: vec![Plugin::MemberOf, Plugin::AccountPolicy, Plugin::Usn],
+            branch_ldif: Some(String::new()),
+            ..ds389::Options::people(100)
+        };
+        let mut server = Ds389::start(stage, options).await?;
+        ensure!(server.users().await?.len() == 100);
+        ensure!(server.groups().await?.len() == Population::of(100).groups() as usize);
+        server.rename(&Person::nth(5).dn(ds389::SUFFIX), "uid=renamed", None).await?;
+        server.delete(&Person::nth(6).dn(ds389::SUFFIX)).await?;
+        let reader = server.admin().bound_as(&Ds389::reader_dn(), ds389::READER_PASSWORD);
+        ensure!(reader.entries(&Ds389::branch_dn(), "(objectClass=*)", &["ou"]).await?.len() == 1);
+        server.set_online(&Ds389::branch_dn(), false).await?;
+        ensure!(reader.entries(&Ds389::branch_dn(), "(objectClass=*)", &["ou"]).await.is_err());
+        server.set_online(&Ds389::branch_dn(), true).await?;
+        let before = server.users().await?;
+        let dump = server.dump().await?;
+        let load = server.start_load(&dump).await?;
+        server.task_ended(&load).await?;
+        server
+            .set_acis(&[Ds389::reading("all", "targetattr = \"*\""), Ds389::hiding("mail", "targetattr = \"mail\"")])
+            .await?;
+        server.kill().await?;
+        server.restart(stage).await?;
+        let after = server.users().await?;
+        let ids = |users: &[Entry]| users.iter().map(|user| user.text("nsUniqueId")).collect::<BTreeSet<_>>();
+        ensure!(after.len() == 99 && ids(&before) == ids(&after), "{} users", after.len());
+        let seen = reader.entries(ds389::SUFFIX, "(uid=renamed)", &["mail", "sn"]).await?;
+        ensure!(seen.len() == 1 && seen[0].values("mail").is_empty() && !seen[0].values("sn").is_empty(), "{seen:?}");
         Ok(())
     })
 }

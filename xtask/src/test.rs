@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "the tests run as root: Samba answers at LDAP's own ports, and a small disk is mounted. In a container, or on a \
          machine of their own: sudo -E env \"PATH=$PATH\" cargo xtask test"
     );
-    println!("» installing what is missing of slapd, Samba, PostgreSQL and squid");
+    println!("» installing what is missing of slapd, 389 Directory Server, Samba, PostgreSQL and squid");
     runtime()?.block_on(install::ensure(&install::Server::ALL))?;
     let mut build = steps::cargo();
     steps::run("building", build.args(["build", "--workspace", "--bins"]))?;
