@@ -12,7 +12,7 @@ use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_runtime::clock::ManualClock;
-use postern_store::{JobState, NewEnrollmentToken};
+use postern_store::{JobState, NewEnrollmentToken, Wake};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::codegen::Service as _;
@@ -182,6 +182,22 @@ async fn revoking_cuts_the_line_at_once_and_refuses_the_next() {
     assert!(matches!(cut.code(), Code::PermissionDenied | Code::Unknown | Code::Unavailable), "{cut}");
     assert_eq!(agent.connect(hello(&["corp"])).await.unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(agent.renew().await.unwrap_err().code(), Code::PermissionDenied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_organization_cannot_revoke_an_agent_nor_cut_its_session() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut session = agent.connect(hello(&["corp"])).await.unwrap();
+    soon(session.welcome()).await;
+    let other = site.store().create_organization("other", site.now()).await.unwrap().id;
+    let mut wakes = site.store().listen().await.unwrap();
+    let refused = site.store().revoke_agent(other, agent.id, site.now()).await.unwrap_err();
+    assert!(matches!(refused, postern_store::Error::NotFound { .. }), "{refused:?}");
+    // Whoever watches for revocations has passed everything that came before this wake-up.
+    let job = site.start_job("corp", "test_connection").await;
+    assert!(matches!(soon(wakes.recv()).await.unwrap(), Wake::JobReady(_)), "somebody was woken");
+    assert_eq!(soon(session.command()).await.command_id, job.to_string(), "the session goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,7 @@ impl Store {
         Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
     }
 
-    /// Revokes an agent for good and tells every replica; once more changes nothing.
+    /// Revokes an agent for good and wakes every replica; once more changes nothing and wakes nobody.
     /// [`Error::NotFound`]: there is no such agent.
     pub async fn revoke_agent(&self, organization: OrganizationId, id: AgentId, now: Timestamp) -> Result<Agent> {
         let mut tx = self.database.begin().await?;
@@ -99,9 +99,13 @@ impl Store {
         .bind(now)
         .bind(id)
         .bind(organization);
-        tx.execute(update).await?;
-        tx.wake(Wake::AgentRevoked(id));
-        tx.commit().await?;
+        if tx.execute(update).await? == 0 {
+            // Another organization's agent, or one that is revoked already: nobody is woken.
+            tx.rollback().await?;
+        } else {
+            tx.wake(Wake::AgentRevoked(id));
+            tx.commit().await?;
+        }
         self.get_agent(organization, id).await?.ok_or(Error::NotFound { what: "the agent" })
     }
 

@@ -164,7 +164,10 @@ async fn agents_are_seen_renewed_and_revoked(database: TestDatabase) {
     assert_eq!(wakes.recv().await.unwrap(), Wake::AgentRevoked(one.id));
     let revoked = store.revoke_agent(org, one.id, at(30)).await.unwrap();
     assert_eq!(revoked.revoked_at, Some(at(20)));
-    assert_eq!(store.revoked_agents_since(at(20)).await.unwrap(), [one.id]);
+    store.revoke_agent(org, two.id, at(20)).await.unwrap();
+    assert_eq!(wakes.recv().await.unwrap(), Wake::AgentRevoked(two.id), "what changes nothing wakes nobody");
+    let since = store.revoked_agents_since(at(20)).await.unwrap();
+    assert!(since.len() == 2 && since.contains(&one.id) && since.contains(&two.id), "{since:?}");
     assert_eq!(store.revoked_agents_since(at(21)).await.unwrap(), []);
     assert!(matches!(store.record_certificate(one.id, "0c", end).await, Err(Error::NotFound { .. })));
     assert!(matches!(store.revoke_agent(org, AgentId::new(), at(30)).await, Err(Error::NotFound { .. })));
@@ -345,6 +348,7 @@ async fn no_write_finds_what_is_anothers(database: TestDatabase) {
     let store = &database.store;
     let Neighbours { mine, theirs, token, enrollment_token, job, .. } = neighbours(store).await;
     let (me, foreign) = (mine.org(), theirs.directory.id);
+    let mut wakes = store.listen().await.unwrap();
     let not_found = |error: Error| assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
     not_found(store.revoke_api_token(me, token, at(1)).await.unwrap_err());
     not_found(store.revoke_enrollment_token(me, enrollment_token, at(1)).await.unwrap_err());
@@ -371,6 +375,12 @@ async fn no_write_finds_what_is_anothers(database: TestDatabase) {
             .is_err()
     );
     assert_eq!(store.staged(theirs.org(), job, 1).await.unwrap().chunks, 1);
+    // None of it woke anybody: the first wake-up is that of a job of my own.
+    mine.create(JobKind::Import).await;
+    assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(mine.directory.id));
+    assert_eq!(store.get_agent(theirs.org(), theirs.agent.id).await.unwrap().unwrap().revoked_at, None);
+    assert_eq!(store.get_job(theirs.org(), job).await.unwrap().unwrap().state, postern_store::JobState::Queued);
+    assert_eq!(store.get_directory(theirs.org(), foreign).await.unwrap(), Some(theirs.directory));
 }
 
 async fn an_import_that_is_given_foreign_ids_changes_nothing_of_theirs(database: TestDatabase) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
+use postern_store::Wake;
 use serde_json::{Value, json};
 
 use super::{Inhabited, Organization, Site};
@@ -33,6 +34,8 @@ async fn another_organizations_ids_do_not_exist() {
     let (acme, other) = (site.organization("acme").await, site.organization("other").await);
     let home = site.inhabit(acme.id).await;
     let ids = ids(&site, &acme, &home).await;
+    let mut wakes = site.api.store.listen().await.unwrap();
+    let before = everything(&site, &acme, &ids).await;
     let mut tried = 0;
     for (path, item) in openapi::document().paths.paths {
         let operations = [
@@ -60,6 +63,32 @@ async fn another_organizations_ids_do_not_exist() {
         }
     }
     assert!(tried >= 29, "only {tried} operations were tried");
+    assert_eq!(everything(&site, &acme, &ids).await, before, "something of it has changed");
+    assert_eq!(*site.gate.cut.lock().unwrap(), [], "somebody's session was cut");
+    // No replica was woken either: the first wake-up is that of a job of its own.
+    let own = site.inhabit(other.id).await;
+    let job = site.post("/api/v1/jobs", &other.owner, json!({"kind": "import", "directory": "corp"})).await;
+    assert_eq!(job.status, StatusCode::CREATED);
+    assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(own.directory));
+}
+
+/// All that an organization sees of itself, without when its tokens were used.
+async fn everything(site: &Site, acme: &Organization, ids: &BTreeMap<&'static str, String>) -> Vec<Value> {
+    let mut seen = Vec::new();
+    for resource in ids.keys() {
+        let mut answer = site.get(&format!("/api/v1/{resource}{}", of_directory(resource)), &acme.auditor).await;
+        assert_eq!(answer.status, StatusCode::OK, "{resource}: {}", answer.body);
+        for item in answer.body["items"].as_array_mut().unwrap() {
+            item.as_object_mut().unwrap().remove("last_used_at");
+        }
+        seen.push(answer.body);
+    }
+    seen
+}
+
+/// Accounts are listed by directory.
+fn of_directory(resource: &str) -> &'static str {
+    if resource == "accounts" { "?directory=corp" } else { "" }
 }
 
 #[tokio::test]

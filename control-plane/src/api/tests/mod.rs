@@ -8,7 +8,7 @@ mod problems;
 mod roles;
 mod schema;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -27,15 +27,20 @@ use tower::ServiceExt as _;
 use super::{Api, Door, Gate, Metrics, auth};
 use crate::secrets;
 
-/// A gate that nobody stands behind.
-struct ClosedGate;
+/// A gate that nobody stands behind. It remembers whose session it was asked to cut.
+#[derive(Default)]
+pub(crate) struct ClosedGate {
+    pub(crate) cut: Mutex<Vec<AgentId>>,
+}
 
 impl Gate for ClosedGate {
     fn door(&self) -> Door {
         Door { address: "gateway.example:8443".to_owned(), ca_sha256: [7; 32] }
     }
 
-    fn cut(&self, _: AgentId) {}
+    fn cut(&self, agent: AgentId) {
+        self.cut.lock().unwrap().push(agent);
+    }
 }
 
 /// A control plane without agents.
@@ -43,6 +48,7 @@ pub(crate) struct Site {
     pub(crate) api: Api,
     pub(crate) clock: ManualClock,
     pub(crate) router: Router,
+    pub(crate) gate: Arc<ClosedGate>,
     _folder: tempfile::TempDir,
 }
 
@@ -80,16 +86,16 @@ impl Site {
     pub(crate) async fn with_clock(shared: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
-        let clock = ManualClock::new(shared.now());
+        let (clock, gate) = (ManualClock::new(shared.now()), Arc::<ClosedGate>::default());
         let api = Api {
             store,
             clock: shared,
-            gate: Arc::new(ClosedGate),
+            gate: Arc::clone(&gate) as Arc<dyn Gate>,
             changes: super::Changes::default(),
             metrics: Metrics::install(),
             supervisor: Supervisor::new(Shutdown::new()),
         };
-        Self { router: super::router(api.clone()), api, clock, _folder: folder }
+        Self { router: super::router(api.clone()), api, clock, gate, _folder: folder }
     }
 
     fn now(&self) -> Timestamp {
