@@ -8,7 +8,7 @@ use crate::ids::{GroupId, OrganizationId};
 use crate::imports::Intake;
 use crate::records::{GroupRow, Page, PageRequest};
 use crate::sql::{Row, sql};
-use crate::users::range;
+use crate::users::end_of;
 
 pub(crate) fn read(row: &mut Row) -> Result<GroupRow> {
     Ok(GroupRow {
@@ -45,11 +45,12 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<GroupRow>> {
         let prefix = fold(query.unwrap_or_default().trim());
-        let cursor: Cursor = page.cursor()?.unwrap_or(Cursor { seq: i64::MIN, key: String::new() });
+        let cursor: Cursor = page.cursor()?.unwrap_or_else(|| Cursor { seq: i64::MIN, key: prefix.clone() });
         let text = "SELECT id, organization_id, display_name, description, created_at, updated_at, seq FROM groups \
-             WHERE organization_id = $1 AND display_key >= $2 AND display_key < $3 \
-             AND (display_key, seq) > ($4, $5) ORDER BY display_key, seq LIMIT $6";
-        let query = range(text, organization, &prefix).bind(cursor.key).bind(cursor.seq).bind(page.probe());
+             WHERE organization_id = $1 AND (display_key, seq) > ($3, $4) AND display_key < $2 \
+             ORDER BY display_key, seq LIMIT $5";
+        let query = sql(text).bind(organization).bind(end_of(&prefix));
+        let query = query.bind(cursor.key).bind(cursor.seq).bind(page.probe());
         let found = self.database.rows(query, |mut row| Ok((read(&mut row)?, row.take::<i64>()?))).await?;
         let cursor = |(group, seq): &(GroupRow, i64)| format!("{seq} {}", fold(&group.display_name));
         Ok(Page::cut(found, page, cursor).map(|(group, _)| group))

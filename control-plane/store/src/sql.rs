@@ -55,6 +55,13 @@ impl Statement {
         self
     }
 
+    /// The statement that carries this one out on `PostgreSQL` and answers with its plan and cost.
+    pub(crate) fn explained(self) -> Self {
+        let (text, _) = self.parts();
+        let text = format!("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {text}");
+        Self { text: Text::Built(text.into()), values: self.values }
+    }
+
     /// Its text and values.
     pub(crate) fn parts(&self) -> (&str, &[Value]) {
         let text = match &self.text {

@@ -78,23 +78,29 @@ fn email_key(name_key: &str, email: &str) -> Option<String> {
 impl Stage {
     const ALL: [Self; 3] = [Self::Name, Self::DisplayName, Self::Email];
 
-    /// `$2` and `$3` bound the range, `$4` and `$5` are the key and seq after which to go on, `$6` the limit.
+    /// `$2` ends the range, `$3` and `$4` are the key and seq after which it begins, `$5` is the limit, `$6` the prefix.
+    /// Each query has one lower bound only: of two, a database may begin at the looser one and read what it skips.
     const fn query(self) -> &'static str {
         match self {
-            Self::Name => select_users!(
-                "AND name_key >= $2 AND name_key < $3 AND (name_key, seq) > ($4, $5) ORDER BY name_key LIMIT $6"
-            ),
+            Self::Name => select_users!("AND (name_key, seq) > ($3, $4) AND name_key < $2 ORDER BY name_key LIMIT $5"),
             Self::DisplayName => select_users!(
-                "AND display_key >= $2 AND display_key < $3 AND (display_key, seq) > ($4, $5) \
-                 AND NOT (name_key >= $2 AND name_key < $3) ORDER BY display_key, seq LIMIT $6"
+                "AND (display_key, seq) > ($3, $4) AND display_key < $2 \
+                 AND NOT (name_key >= $6 AND name_key < $2) ORDER BY display_key, seq LIMIT $5"
             ),
             Self::Email => select_users!(
-                "AND email_key >= $2 AND email_key < $3 AND (email_key, seq) > ($4, $5) \
-                 AND NOT (name_key >= $2 AND name_key < $3) \
-                 AND (display_key IS NULL OR NOT (display_key >= $2 AND display_key < $3)) \
-                 ORDER BY email_key, seq LIMIT $6"
+                "AND (email_key, seq) > ($3, $4) AND email_key < $2 \
+                 AND NOT (name_key >= $6 AND name_key < $2) \
+                 AND (display_key IS NULL OR NOT (display_key >= $6 AND display_key < $2)) \
+                 ORDER BY email_key, seq LIMIT $5"
             ),
         }
+    }
+
+    /// A page of this stage, after a key and seq or from its beginning.
+    fn page(self, organization: OrganizationId, prefix: &str, after: Option<(&str, i64)>, limit: i64) -> Statement {
+        let (key, seq) = after.unwrap_or((prefix, i64::MIN));
+        let query = sql(self.query()).bind(organization).bind(end_of(prefix)).bind(key).bind(seq).bind(limit);
+        if self == Self::Name { query } else { query.bind(prefix) }
     }
 
     fn key(self, user: &UserRow) -> String {
@@ -134,21 +140,23 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<UserRow>> {
         let prefix = fold(query.unwrap_or_default().trim());
-        let cursor: Cursor = page.cursor()?.unwrap_or(Cursor { stage: 0, seq: i64::MIN, key: String::new() });
+        let cursor: Option<Cursor> = page.cursor()?;
+        let begun = cursor.as_ref().map_or(0, |cursor| cursor.stage);
         let stages: &[Stage] = if prefix.is_empty() { &Stage::ALL[..1] } else { &Stage::ALL };
         let mut found = Vec::new();
-        for (place, stage) in stages.iter().enumerate().skip(cursor.stage) {
+        for (place, stage) in stages.iter().enumerate().skip(begun) {
             let wanted = page.probe() - i64::try_from(found.len()).unwrap_or(i64::MAX);
             if wanted <= 0 {
                 break;
             }
-            let (key, seq) = if place == cursor.stage { (cursor.key.as_str(), cursor.seq) } else { ("", i64::MIN) };
-            let query = range(stage.query(), organization, &prefix).bind(key).bind(seq).bind(wanted);
+            let here = cursor.as_ref().filter(|cursor| cursor.stage == place);
+            let after = here.map(|cursor| (cursor.key.as_str(), cursor.seq));
+            let query = stage.page(organization, &prefix, after, wanted);
             let read = |mut row: Row| Ok((read(&mut row, organization)?, row.take::<i64>()?, place));
             found.extend(self.database.rows(query, read).await?);
         }
         let wanted = usize::try_from(page.probe()).unwrap_or(usize::MAX).saturating_sub(found.len());
-        let after = (cursor.stage == OWN_ADDRESS).then_some(cursor.key.as_str());
+        let after = cursor.as_ref().filter(|cursor| cursor.stage == OWN_ADDRESS).map(|cursor| cursor.key.as_str());
         let own = self.by_own_address(organization, &prefix, after).await?;
         found.extend(own.into_iter().take(wanted).map(|(user, seq)| (user, seq, OWN_ADDRESS)));
         let cursor = |(user, seq, place): &(UserRow, i64, usize)| {
@@ -158,6 +166,24 @@ impl Store {
             )
         };
         Ok(Page::cut(found, page, cursor).map(|(user, _, _)| user))
+    }
+
+    /// What `PostgreSQL` reads for each step of a search, in pages of 8 KB. For tests.
+    #[doc(hidden)]
+    pub async fn pages_read_for_search(
+        &self,
+        organization: OrganizationId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<u64>> {
+        let mut pages = Vec::new();
+        for stage in Stage::ALL {
+            let query = stage.page(organization, prefix, after.map(|key| (key, i64::MIN)), limit).explained();
+            let plan: Vec<String> = self.database.rows(query, |mut row| row.take()).await?;
+            pages.push(pages_of(&plan.join("\n")));
+        }
+        Ok(pages)
     }
 
     /// Users whose address is their name, an @, and more, and starts with the prefix; by name, those after this one.
@@ -218,9 +244,16 @@ impl Store {
     }
 }
 
-/// A query on the keys that start with a prefix.
-pub(crate) fn range(text: &'static str, organization: OrganizationId, prefix: &str) -> Statement {
-    sql(text).bind(organization).bind(prefix).bind(format!("{prefix}{LAST}"))
+/// The pages that the whole plan read: its first line about buffers sums up those below it.
+fn pages_of(plan: &str) -> u64 {
+    let buffers = plan.lines().find_map(|line| line.trim().strip_prefix("Buffers: shared ")).unwrap_or_default();
+    let counts = buffers.split([' ', '=']).filter_map(|word| word.parse::<u64>().ok());
+    counts.sum()
+}
+
+/// Sorts after all keys that start with a prefix.
+pub(crate) fn end_of(prefix: &str) -> String {
+    format!("{prefix}{LAST}")
 }
 
 impl Intake {
@@ -305,3 +338,6 @@ fn user_columns(bulk: Bulk, users: Vec<UserRow>) -> Bulk {
         .column(Cells::Bools(active))
         .column(Cells::Texts(attributes))
 }
+
+#[cfg(test)]
+mod tests;

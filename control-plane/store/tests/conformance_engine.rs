@@ -91,3 +91,34 @@ async fn a_restart_is_a_pause(server: &mut Server) {
     assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(world.directory.id));
     store.close().await;
 }
+
+const PEOPLE: usize = 20_000;
+/// A descent of the index and of the table for eleven users, with room for what the statistics cost.
+const MOST_PAGES: u64 = 100;
+
+/// `SQLite` is measured beside the queries themselves, in steps of its machine.
+#[tokio::test]
+async fn on_postgres_a_page_of_a_search_reads_as_few_pages_at_the_end_as_at_the_beginning() {
+    let server = Server::start().await;
+    let database = TestDatabase::open(server.fresh_database().await).await;
+    let world = World::new(&database.store, "one").await;
+    let mut people: Vec<_> = (0..PEOPLE).map(|number| world.person(&format!("{number:06}"))).collect();
+    for (user, _) in &mut people {
+        // Each way of searching finds half of them or all.
+        let half = user.user_name.ends_with(['0', '2', '4', '6', '8']);
+        user.display_name = half.then(|| format!("x{}", user.user_name));
+        user.email = Some(format!("x{}@corp.example", user.user_name));
+    }
+    world.import(&people, &[]).await;
+    server.analyze().await;
+    // Names begin with 0; display names and addresses with x.
+    for (way, prefix, ends) in
+        [(0, "0", [None, Some("019980")]), (1, "x", [None, Some("x019980")]), (2, "x", [None, Some("x019980")])]
+    {
+        for after in ends {
+            let read = database.store.pages_read_for_search(world.org(), prefix, after, 11).await.unwrap()[way];
+            assert!((1..MOST_PAGES).contains(&read), "{prefix:?} after {after:?}, way {way}: {read} pages");
+        }
+    }
+    database.store.close().await;
+}

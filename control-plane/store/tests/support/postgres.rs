@@ -58,6 +58,13 @@ impl Server {
         DatabaseUrl::parse(&self.url(&name)).expect("a well-formed URL")
     }
 
+    /// Has the newest database count what it holds, as it does by itself after a while.
+    pub(crate) async fn analyze(&self) {
+        let name = format!("story_{}", self.databases.load(Ordering::Relaxed) - 1);
+        let mut connection = PgConnection::connect(&self.url(&name)).await.expect("the server answers");
+        connection.execute("ANALYZE").await.expect("it counts");
+    }
+
     /// Stops the server at once, and starts it again on the same data.
     pub(crate) async fn restart(&mut self, meanwhile: impl AsyncFnOnce()) {
         self.quit();
