@@ -94,7 +94,7 @@ async fn a_restart_is_a_pause(server: &mut Server) {
 
 const PEOPLE: usize = 20_000;
 /// A descent of the index and of the table for eleven users, with room for what the statistics cost.
-const MOST_PAGES: u64 = 100;
+const MOST_PAGES: u64 = 40;
 
 /// `SQLite` is measured beside the queries themselves, in steps of its machine.
 #[tokio::test]
@@ -104,9 +104,9 @@ async fn on_postgres_a_page_of_a_search_reads_as_few_pages_at_the_end_as_at_the_
     let world = World::new(&database.store, "one").await;
     let mut people: Vec<_> = (0..PEOPLE).map(|number| world.person(&format!("{number:06}"))).collect();
     for (user, _) in &mut people {
-        // Each way of searching finds half of them or all.
-        let half = user.user_name.ends_with(['0', '2', '4', '6', '8']);
-        user.display_name = half.then(|| format!("x{}", user.user_name));
+        // Half of them have a display name that no search finds, and are found by their address.
+        let first = if user.user_name.ends_with(['0', '2', '4', '6', '8']) { 'x' } else { 'a' };
+        user.display_name = Some(format!("{first}{}", user.user_name));
         user.email = Some(format!("x{}@corp.example", user.user_name));
     }
     world.import(&people, &[]).await;
