@@ -4,10 +4,11 @@
 pub mod ldap;
 pub mod scripted;
 
+use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-pub use postern_directory::{LookedUp, Page, Phase, Record, Unusable};
+pub use postern_directory::{LookedUp, NotVisible, Page, Phase, Record, Sight, Sought, Unusable};
 pub use postern_proto::chunk::MemberForm;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -90,6 +91,15 @@ mod millis {
 pub trait Pages: Send {
     /// The next page; nothing after the last one. After an error the enumeration is over, and was not complete.
     fn next(&mut self) -> BoxFuture<'_, Option<Result<Page, Failure>>>;
+
+    /// Looks directly for entries that did not come, where these came from.
+    fn second_look(&self) -> Box<dyn SecondLook>;
+}
+
+/// A direct look for entries that an enumeration did not bring.
+pub trait SecondLook: fmt::Debug + Send {
+    /// What became of each of them, in their order.
+    fn look<'a>(&'a mut self, sought: &'a [Sought]) -> BoxFuture<'a, Result<Vec<Sight>, Failure>>;
 }
 
 /// One served directory. Its configuration never shows here: what these methods return may travel.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_proto::{directory_name, v1};
-use postern_store::{Flavour, JobId};
+use postern_store::{AccountKind, Flavour, JobId, Sight, SoughtAccount};
 
 use crate::jobs::kinds::{Command, Work};
 use crate::jobs::outcome::{AgentOutcome, AgentResult, Check, CheckState, Failure, ImportReport};
 
 /// A text from outside is kept to this many bytes before it is stored or shown.
 const MAX_TEXT_BYTES: usize = 4 << 10;
+/// Far more than a name takes; a question for a hundred of them stays below the largest frame.
+const MAX_DN_BYTES: usize = 16 << 10;
 /// Rows of a diagnosis, and samples of unusable entries, that are kept.
 const MAX_ROWS: usize = 100;
 
@@ -102,6 +104,38 @@ pub fn command(command: Command) -> v1::Command {
 /// A frame for an agent.
 pub fn frame(kind: v1::control_frame::Kind) -> v1::ControlFrame {
     v1::ControlFrame { kind: Some(kind) }
+}
+
+/// A question for an agent: what became of these accounts?
+pub fn look_again(accounts: &[SoughtAccount]) -> v1::chunk_ack::LookAgain {
+    let sought = |account: &SoughtAccount| v1::chunk_ack::Sought {
+        kind: match account.kind {
+            AccountKind::User => v1::SoughtKind::User,
+            AccountKind::Group => v1::SoughtKind::Group,
+        }
+        .into(),
+        external_id: account.external_key.to_text(),
+        // One that is longer than any name that a directory takes is not looked for by it.
+        last_dn: if account.dn.len() > MAX_DN_BYTES { String::new() } else { account.dn.clone() },
+    };
+    v1::chunk_ack::LookAgain { entries: accounts.iter().map(sought).collect() }
+}
+
+/// What an agent saw of an account; `None` where it is there and should have come.
+pub fn sight(byte: u8) -> Option<Sight> {
+    Some(match v1::Sight::try_from(i32::from(byte)).unwrap_or_default() {
+        v1::Sight::InScope => return None,
+        v1::Sight::LeftScope => Sight::LeftScope,
+        v1::Sight::Absent => Sight::Absent,
+        v1::Sight::NoExternalId => Sight::NoExternalId,
+        v1::Sight::Referral => Sight::Referral,
+        v1::Sight::ContainerUnreadable => Sight::ContainerUnreadable,
+        v1::Sight::ContainerNotFound => Sight::ContainerNotFound,
+        v1::Sight::HiddenChildren => Sight::HiddenChildren,
+        v1::Sight::Unavailable => Sight::Unavailable,
+        // What this release does not know is not known to be gone.
+        v1::Sight::NotVisible | v1::Sight::Unspecified => Sight::NotVisible,
+    })
 }
 
 /// The clock as it travels.

@@ -113,6 +113,16 @@ impl Servers {
         })
     }
 
+    /// A bound connection to this very server.
+    pub(crate) async fn open_at(&self, server: usize) -> Result<Connection, Error> {
+        let Some(url) = self.urls.get(server) else {
+            return Err(Error::Connect { url: String::new(), source: io::ErrorKind::NotFound.into() });
+        };
+        let mut connection = self.open_one(url).await?;
+        connection.server = server;
+        Ok(connection)
+    }
+
     /// For one question to the servers, asked anew on another connection as long as another server may do better.
     pub(crate) fn question(&self) -> Question<'_> {
         Question { servers: self, asked: 0 }

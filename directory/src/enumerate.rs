@@ -1,7 +1,9 @@
 //! All users, then all groups, as a stream of pages: reading goes on while the consumer works, and never more than two
 //! pages ahead of it.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -10,10 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Scope;
 use crate::connection::{Connection, Servers};
+use crate::entry::Entry;
 use crate::error::{Error, Phase, Progress, Step};
+use crate::flavour::Flavour;
 use crate::guard::is_reference;
 use crate::record::{Record, Selected, Selection, Unusable};
 use crate::search::{PagedSearch, Query};
+use crate::second_look::SecondLook;
 use crate::sections::Section;
 
 /// One page waits in the channel while another waits to be put there.
@@ -36,10 +41,12 @@ pub struct Page {
 }
 
 /// A directory being read. Dropping it ends the reading.
-#[derive(Debug)]
 pub struct Enumeration {
     pages: mpsc::Receiver<Result<Page, Error>>,
     task: JoinSet<()>,
+    servers: Arc<Servers>,
+    /// The place of the server that is read.
+    server: Arc<AtomicUsize>,
     totals: Progress,
     complete: bool,
     over: bool,
@@ -49,14 +56,17 @@ impl Enumeration {
     pub(crate) fn start(servers: Arc<Servers>, cancel: CancellationToken) -> Self {
         let (sender, pages) = mpsc::channel(WAITING_PAGES);
         let mut task = JoinSet::new();
+        let server = Arc::new(AtomicUsize::new(0));
+        let (read, known) = (Arc::clone(&server), Arc::clone(&servers));
         task.spawn(async move {
-            let mut reading = Reading { servers, cancel, sender, progress: Progress::default(), spare: None };
+            let progress = Progress::default();
+            let mut reading = Reading { servers, server: read, cancel, sender, progress, spare: None };
             if let Err(error) = reading.run().await {
                 // Nobody listens any more: nobody needs to know.
                 let _ = reading.sender.send(Err(error)).await;
             }
         });
-        Self { pages, task, totals: Progress::default(), complete: false, over: false }
+        Self { pages, task, servers: known, server, totals: Progress::default(), complete: false, over: false }
     }
 
     /// The next page. An error is the last thing that comes; `None` without one before it means that every entry was read.
@@ -91,9 +101,20 @@ impl Enumeration {
         self.totals
     }
 
+    /// Looks directly for entries that did not come, at the server that was read.
+    pub fn second_look(&self) -> SecondLook {
+        SecondLook::new(Arc::clone(&self.servers), self.server.load(Ordering::Relaxed))
+    }
+
     /// Whether every entry was read.
     pub fn is_complete(&self) -> bool {
         self.complete
+    }
+}
+
+impl fmt::Debug for Enumeration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Enumeration").field("totals", &self.totals).finish_non_exhaustive()
     }
 }
 
@@ -113,6 +134,8 @@ impl Progress {
 /// The reading task.
 struct Reading {
     servers: Arc<Servers>,
+    /// The place of the server that is read: all of it comes from one, for another may know more or less.
+    server: Arc<AtomicUsize>,
     cancel: CancellationToken,
     sender: mpsc::Sender<Result<Page, Error>>,
     progress: Progress,
@@ -128,6 +151,7 @@ impl Reading {
         let mut question = servers.question();
         loop {
             let mut connection = self.open().await?;
+            self.server.store(connection.server, Ordering::Relaxed);
             match self.read(&mut connection).await {
                 Err(error)
                     if question.is_worth_repeating(&connection, &error) && self.progress == Progress::default() => {}
@@ -139,15 +163,22 @@ impl Reading {
     async fn read(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let flavour = connection.root_dse().await?.flavour();
         let servers = Arc::clone(&self.servers);
-        for section in Section::all(&servers.config, flavour) {
+        let sections = Section::all(&servers.config, flavour);
+        // An entry of 389 Directory Server that comes bare is the last one of a search that was cut.
+        let bare_is_cut = flavour == Flavour::Ds389 && servers.config.external_id_attribute.is_none();
+        for section in &sections {
             for base_dn in section.base_dns {
-                let (phase, scope) = (section.phase, section.scope);
+                let ended = |this: &Self, error| this.ended(error, section.phase, base_dn, section.scope);
                 if !connection.is_fresh() {
-                    *connection = self.open().await.map_err(|error| self.ended(error, phase, base_dn, scope))?;
+                    *connection = self.open_again().await.map_err(|error| ended(self, error))?;
                 }
-                self.read_base(connection, &section, base_dn)
-                    .await
-                    .map_err(|error| self.ended(error, phase, base_dn, scope))?;
+                self.read_base(connection, section, base_dn, bare_is_cut).await.map_err(|error| ended(self, error))?;
+            }
+        }
+        for section in &sections {
+            for base_dn in section.base_dns {
+                let still_there = self.is_still_there(connection, base_dn).await;
+                still_there.map_err(|error| self.ended(error, section.phase, base_dn, section.scope))?;
             }
         }
         tracing::debug!(
@@ -169,6 +200,35 @@ impl Reading {
         }
     }
 
+    /// Another connection to the same server.
+    async fn open_again(&self) -> Result<Connection, Error> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Error::Canceled),
+            connection = self.servers.open_at(self.server.load(Ordering::Relaxed)) => connection,
+        }
+    }
+
+    /// A server that takes a part of the directory offline ends the searches there with success. So each base is read
+    /// once more after the last page.
+    async fn is_still_there(&self, connection: &mut Connection, base_dn: &str) -> Result<(), Error> {
+        if !connection.is_fresh() {
+            *connection = self.open_again().await?;
+        }
+        let attributes = ["1.1".to_owned()];
+        let read = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Error::Canceled),
+            read = connection.read_object(base_dn, "(objectClass=*)", &attributes, Step::Search) => read,
+        };
+        match read {
+            // Whether the base itself may be seen is another matter.
+            Ok(_) => Ok(()),
+            Err(Error::Refused { code, diagnostic, .. }) => Err(Error::Cut { code: Some(code), diagnostic }),
+            Err(error) => Err(error),
+        }
+    }
+
     fn ended(&self, error: Error, phase: Phase, base_dn: &str, scope: Scope) -> Error {
         if matches!(error, Error::Canceled) {
             return error;
@@ -181,6 +241,7 @@ impl Reading {
         connection: &mut Connection,
         section: &Section<'_>,
         base_dn: &str,
+        bare_is_cut: bool,
     ) -> Result<(), Error> {
         let page_size = self.servers.config.page_size;
         let query = Query {
@@ -201,6 +262,9 @@ impl Reading {
                 Err(error) => break Err(error),
             };
             for message in &batch {
+                if bare_is_cut && is_bare(message) {
+                    return Err(Error::Cut { code: None, diagnostic: String::new() });
+                }
                 self.take(message, &section.selection, &mut page, &mut scratch).await?;
                 if page.is_full() {
                     self.send(page.take()).await?;
@@ -241,7 +305,7 @@ impl Reading {
     async fn complete(&mut self, selected: Selected, bytes: &mut usize) -> Result<Record, Error> {
         let mut connection = match self.spare.take() {
             Some(spare) if spare.is_fresh() => spare,
-            _ => self.open().await?,
+            _ => self.open_again().await?,
         };
         let (record, more) = tokio::select! {
             biased;
@@ -261,6 +325,11 @@ impl Reading {
             sent = self.sender.send(Ok(page)) => sent.map_err(|_| Error::Canceled),
         }
     }
+}
+
+/// Whether an entry came without any of its attributes.
+fn is_bare(message: &Bytes) -> bool {
+    Entry::parse(message).is_ok_and(|mut entry| matches!(entry.next_attribute(), Ok(None)))
 }
 
 /// The page that is being filled.

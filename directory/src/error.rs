@@ -202,6 +202,14 @@ pub enum Error {
     /// The server answers searches whole or not at all; a partial answer could not be told from a complete one.
     #[error("the server does not page search results (RFC 2696)")]
     NoPaging,
+    /// The server called a search complete and showed by something else that it was not.
+    #[error("the server ended the search before its end{}", said(.diagnostic))]
+    Cut {
+        /// What a read of the base ended with after the last page. Unset: an entry came without its attributes.
+        code: Option<u32>,
+        /// The server's own words.
+        diagnostic: String,
+    },
     /// A search ended before its end.
     #[error("reading the {phase} below \"{base_dn}\" ({scope}) ended early, after {progress}")]
     Ended {
@@ -252,12 +260,15 @@ impl Error {
             | Self::Tls { .. }
             | Self::StartTls { .. }
             | Self::Lost { .. }
-            | Self::Bind { code: 51 | 52 | 80, .. }
+            | Self::Bind { code: 1 | 10 | 51 | 52 | 80, .. }
             | Self::Refused { code: 51 | 52, .. } => Class::Unreachable,
+            // Without a word: the part of the server that holds the bind account is offline.
+            Self::Bind { code: 53, diagnostic, .. } if diagnostic.trim().is_empty() => Class::Unreachable,
             Self::NoServer { last: inner, .. } | Self::Ended { source: inner, .. } => inner.class(),
             Self::Secret(_) | Self::Throttled { .. } | Self::Bind { .. } => Class::Credentials,
             Self::Refused { .. }
             | Self::Malformed { .. }
+            | Self::Cut { .. }
             | Self::NoPaging
             | Self::Range { .. }
             | Self::Unusable { .. } => Class::Directory,
@@ -274,6 +285,7 @@ impl Error {
         match self {
             Self::StartTls { code, .. } | Self::Bind { code, .. } | Self::Refused { code, .. } => Some(*code),
             Self::NoServer { last: inner, .. } | Self::Ended { source: inner, .. } => inner.ldap_result_code(),
+            Self::Cut { code, .. } => *code,
             _ => None,
         }
     }
@@ -296,7 +308,7 @@ impl Error {
             // Not `Throttled`: tries that follow at once find the same wait, and a password that three refusals have
             // shown to be wrong is made right by somebody, not by time.
             // A range of values that is not there: the group may have shrunk under way.
-            Self::Malformed { .. } | Self::Client { .. } | Self::Range { .. } => true,
+            Self::Malformed { .. } | Self::Client { .. } | Self::Range { .. } | Self::Cut { .. } => true,
             _ => matches!(self.class(), Class::Unreachable | Class::Timeout),
         }
     }
@@ -306,6 +318,8 @@ impl Error {
         match self {
             Self::Ended { source: inner, .. } => inner.is_of_one_server(),
             Self::TlsConfig(_) | Self::NoServer { .. } | Self::Unusable { .. } => false,
+            // Only what is said of this account is the same everywhere; a wrong password would be counted there too.
+            Self::Bind { code: 7 | 8 | 13 | 48, .. } => true,
             _ => !matches!(self.class(), Class::Credentials | Class::Canceled | Class::NotFound | Class::Ambiguous),
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use uuid::Uuid;
 
+use crate::filter;
 use crate::root_dse::RootDse;
 
 /// `LDAP_CAP_ACTIVE_DIRECTORY_OID` and `LDAP_CAP_ACTIVE_DIRECTORY_ADAM_OID` (MS-ADTS §3.1.1.3.4.3).
@@ -123,6 +124,36 @@ pub fn external_id(attribute: &str, value: &[u8]) -> Option<String> {
     }
 }
 
+/// The condition that an entry has this external id, which [`external_id`] has made of the attribute's value.
+pub(crate) fn external_id_filter(attribute: &str, id: &str) -> String {
+    if is_guid_attribute(attribute)
+        && let Ok(guid) = Uuid::try_parse(id)
+    {
+        return filter::equals(attribute, &guid.to_bytes_le());
+    }
+    let as_text = filter::equals(attribute, id.as_bytes());
+    match bytes_of_hex(id) {
+        // It may have been text or bytes.
+        Some(bytes) => format!("(|{as_text}{})", filter::equals(attribute, &bytes)),
+        None => as_text,
+    }
+}
+
+/// Bytes that are no text, from the digits that [`external_id`] makes of them.
+fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
+    let bytes: Vec<u8> = text.as_bytes().chunks(2).map(pair).collect::<Option<_>>()?;
+    std::str::from_utf8(&bytes).is_err().then_some(bytes)
+}
+
 fn is_guid_attribute(attribute: &str) -> bool {
     ["objectGUID", "mS-DS-ConsistencyGuid", "msExchMailboxGuid"].iter().any(|name| name.eq_ignore_ascii_case(attribute))
 }
@@ -189,6 +220,16 @@ mod tests {
         assert_eq!(external_id("x", b"a\nb"), None);
         let sid = [1, 5, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0xf4, 1, 0, 0];
         assert_eq!(external_id("objectSid", &sid).as_deref(), Some("S-1-5-21-1-2-3-500"));
+    }
+
+    #[test]
+    fn an_external_id_is_sought_by_the_bytes_that_it_was_made_of() {
+        let guid: Vec<u8> = (0xa0..0xb0).collect();
+        let text = external_id("objectGUID", &guid).expect("a GUID");
+        assert_eq!(external_id_filter("objectGUID", &text), filter::equals("objectGUID", &guid));
+        assert_eq!(external_id_filter("uid", "a(b"), "(uid=a\\28b)");
+        assert_eq!(external_id_filter("x", "ff01"), "(|(x=ff01)(x=\\ff\\01))");
+        assert_eq!(external_id_filter("employeeNumber", "4711"), "(employeeNumber=4711)", "4711 is text as bytes too");
     }
 
     #[test]

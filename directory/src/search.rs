@@ -59,6 +59,28 @@ enum Arrival {
     Done(LdapResult),
 }
 
+/// What a read of one entry brought.
+#[derive(Debug)]
+pub(crate) enum Object {
+    /// The entry.
+    Entry(Bytes),
+    /// A referral in its place.
+    Reference,
+    /// Nothing that we may see, or that matches the filter.
+    Nothing,
+}
+
+impl Object {
+    /// An entry counts before a reference.
+    fn or(self, batch: Batch) -> Self {
+        batch.into_iter().fold(self, |found, message| match found {
+            Self::Entry(_) => found,
+            _ if is_reference(&message) => Self::Reference,
+            _ => Self::Entry(message),
+        })
+    }
+}
+
 impl<'a> PagedSearch<'a> {
     pub(crate) fn new(connection: &'a mut Connection, query: Query<'a>, cancel: &'a CancellationToken) -> Self {
         let cookie = Vec::new();
@@ -138,20 +160,52 @@ impl Connection {
         attributes: &[String],
         step: Step,
     ) -> Result<Option<Bytes>, Error> {
+        Ok(match self.read_object(dn, filter, attributes, step).await? {
+            Object::Entry(message) => Some(message),
+            Object::Reference | Object::Nothing => None,
+        })
+    }
+
+    /// Reads what stands at `dn`.
+    pub(crate) async fn read_object(
+        &mut self,
+        dn: &str,
+        filter: &str,
+        attributes: &[String],
+        step: Step,
+    ) -> Result<Object, Error> {
         let query = Query { base_dn: dn, scope: Scope::Base, filter, attributes, page_size: 1 };
         let mut page = self.start(query, None, step).await?;
-        let mut found = None;
+        let mut found = Object::Nothing;
         let result = loop {
             match self.arrival(&mut page).await? {
-                Arrival::Entries(batch) => found = found.or(batch.into_iter().find(|message| !is_reference(message))),
+                Arrival::Entries(batch) => found = found.or(batch),
                 Arrival::Done(result) => break result,
             }
         };
-        found = found.or(self.drain().into_iter().find(|message| !is_reference(message)));
+        found = found.or(self.drain());
         self.busy = false;
         match result.rc {
             0 => Ok(found),
             code => Err(Error::Refused { step, code, diagnostic: result.text }),
+        }
+    }
+
+    /// How many answers the first page of a search has. The other pages are not asked for.
+    pub(crate) async fn count_first_page(&mut self, query: Query<'_>) -> Result<usize, Error> {
+        let size = i32::try_from(query.page_size).unwrap_or(i32::MAX);
+        let control = PagedResults { size, cookie: Vec::new() };
+        let mut page = self.start(query, Some(control), Step::Search).await?;
+        let result = loop {
+            if let Arrival::Done(result) = self.arrival(&mut page).await? {
+                break result;
+            }
+        };
+        let rest = self.drain().len();
+        self.busy = false;
+        match result.rc {
+            0 => Ok(page.entries + rest),
+            code => Err(Error::Refused { step: Step::Search, code, diagnostic: result.text }),
         }
     }
 

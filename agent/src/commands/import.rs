@@ -52,7 +52,7 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     if let Some(chunk) = encoder.finish() {
         send(&chunks, Item::Chunk(chunk)).await;
     }
-    send(&chunks, Item::Complete { unusable: imported.unusable }).await;
+    send(&chunks, Item::Complete { unusable: imported.unusable, second_look: pages.second_look() }).await;
     Ok(imported)
 }
 

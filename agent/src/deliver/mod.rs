@@ -1,6 +1,7 @@
 //! Bulk results on their way: a window of chunks that were sent and not yet acknowledged, on a stream of its own,
 //! taken up again at the first chunk that is not durable whenever the line was cut.
 
+mod look;
 mod stream;
 mod window;
 
@@ -17,6 +18,7 @@ use self::window::Window;
 use crate::commands::outcome::{Code, End, Failure, Key};
 use crate::encode::Encoded;
 use crate::link::Line;
+use crate::served::SecondLook;
 
 const RETRY_INITIAL: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(15);
@@ -57,6 +59,8 @@ pub(crate) enum Item {
     Complete {
         /// Entries that the directory returned besides and that could not be used.
         unusable: u64,
+        /// For what did not come.
+        second_look: Box<dyn SecondLook>,
     },
 }
 
@@ -90,6 +94,7 @@ pub(crate) struct Delivery {
     window: Window,
     totals: Totals,
     complete: bool,
+    second_look: Option<Box<dyn SecondLook>>,
     compress: bool,
     backoff: Backoff,
 }
@@ -104,6 +109,7 @@ impl Delivery {
             window: Window::new(options.window_chunks, options.window_bytes),
             totals: Totals::default(),
             complete: false,
+            second_look: None,
             compress: true,
             backoff: Backoff::new(RETRY_INITIAL, RETRY_MAX),
         }
@@ -139,8 +145,9 @@ impl Delivery {
 
     fn take(&mut self, item: Item) {
         match item {
-            Item::Complete { unusable } => {
+            Item::Complete { unusable, second_look } => {
                 self.totals.unusable = unusable;
+                self.second_look = Some(second_look);
                 self.complete = true;
             }
             Item::Chunk(chunk) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postern_proto::v1::chunk::{self, Entries, Open, Summary};
-use postern_proto::v1::chunk_ack::{Kind as Ack, Opened, SummaryRefused};
+use postern_proto::v1::chunk_ack::{Kind as Ack, LookAgain, Opened, SummaryRefused};
 use postern_proto::v1::gateway_client::GatewayClient;
 use postern_proto::v1::{Chunk, ChunkAck};
 use postern_proto::{MAX_CHUNK_BYTES, MAX_FRAME_BYTES};
@@ -23,6 +23,16 @@ const STALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// Chunks between this and HTTP/2; its own buffers come on top.
 const CHUNKS_IN_FLIGHT: usize = 1;
 
+/// What an answer of the control plane means.
+enum Answered {
+    /// There is more to come.
+    GoOn,
+    /// Entries that were known are missed.
+    LookAgain(LookAgain),
+    /// Both ends hold the same.
+    Last,
+}
+
 impl Delivery {
     pub(super) async fn stream(
         &mut self,
@@ -41,11 +51,16 @@ impl Delivery {
             let may_summarize = self.complete && !summary_sent && !self.window.has_unsent();
             let wants_to_send = sending && (self.window.has_unsent() || may_summarize);
             tokio::select! {
-                ack = acks.message() => {
-                    if self.answered(ack)? {
-                        return Ok(());
+                ack = acks.message() => match self.answered(ack)? {
+                    Answered::Last => return Ok(()),
+                    Answered::GoOn => {}
+                    // Nothing else is on the way while the other end waits for this.
+                    Answered::LookAgain(asked) => {
+                        let looked = Chunk { kind: Some(chunk::Kind::LookedAgain(self.look_again(asked).await?)) };
+                        // Closed, why is in the answers.
+                        let _ = chunks.send(looked).await;
                     }
-                }
+                },
                 permit = chunks.reserve(), if wants_to_send => match permit {
                     Ok(permit) => {
                         let next = self.next_chunk();
@@ -108,25 +123,27 @@ impl Delivery {
                 groups: self.totals.groups,
                 digest: self.totals.digest.to_bytes().to_vec().into(),
                 unusable: self.totals.unusable,
+                looks_again: true,
             }),
         };
         Chunk { kind: Some(kind) }
     }
 
-    /// Whether that answer was the last: both ends hold the same.
-    fn answered(&mut self, answer: Result<Option<ChunkAck>, Status>) -> Result<bool, Break> {
+    /// What an answer means.
+    fn answered(&mut self, answer: Result<Option<ChunkAck>, Status>) -> Result<Answered, Break> {
         let answer = answer.map_err(|status| refused(&status, false))?;
         match answer.map(|ack| ack.kind) {
             None => Err(Break::Cut("closed before the end".to_owned())),
-            Some(Some(Ack::ThroughSequence(through))) => self.acknowledged(through).map(|()| false),
-            Some(Some(Ack::SummaryAccepted(_))) => Ok(true),
+            Some(Some(Ack::ThroughSequence(through))) => self.acknowledged(through).map(|()| Answered::GoOn),
+            Some(Some(Ack::SummaryAccepted(_))) => Ok(Answered::Last),
+            Some(Some(Ack::LookAgain(asked))) => Ok(Answered::LookAgain(asked)),
             Some(Some(Ack::SummaryRefused(SummaryRefused { reason }))) => {
                 // The control plane starts a new generation by itself; nobody waits for this one.
                 tracing::error!(command = %self.key.id, reason, "delivery.summary_refused");
                 Err(Break::Over(End::Unwanted))
             }
             // An answer of a newer release.
-            Some(Some(Ack::Opened(_)) | None) => Ok(false),
+            Some(Some(Ack::Opened(_)) | None) => Ok(Answered::GoOn),
         }
     }
 }

@@ -5,7 +5,7 @@ use postern_directory::{Class, Directory, Enumeration};
 use postern_runtime::supervise::chain;
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Served};
+use super::{Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, SecondLook, Served, Sight, Sought};
 use crate::commands::outcome::{Code, Failure};
 
 impl Served for Directory {
@@ -40,6 +40,18 @@ impl Served for Directory {
 impl Pages for Enumeration {
     fn next(&mut self) -> BoxFuture<'_, Option<Result<Page, Failure>>> {
         Box::pin(async move { Enumeration::next(self).await.map(|page| page.map_err(|error| failure(&error))) })
+    }
+
+    fn second_look(&self) -> Box<dyn SecondLook> {
+        Box::new(Enumeration::second_look(self))
+    }
+}
+
+impl SecondLook for postern_directory::SecondLook {
+    fn look<'a>(&'a mut self, sought: &'a [Sought]) -> BoxFuture<'a, Result<Vec<Sight>, Failure>> {
+        Box::pin(
+            async move { postern_directory::SecondLook::look(self, sought).await.map_err(|error| failure(&error)) },
+        )
     }
 }
 

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Phase, Record, Served};
+use super::{
+    Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Phase, Record, SecondLook, Served, Sight, Sought,
+};
 use crate::commands::outcome::{Code, Failure};
 
 /// What happens next in an enumeration.
@@ -157,6 +159,30 @@ impl Pages for Following {
                 }
             }
         })
+    }
+
+    fn second_look(&self) -> Box<dyn SecondLook> {
+        Box::new(Finding { steps: Arc::clone(&self.steps) })
+    }
+}
+
+/// Finds what the script holds and nothing else.
+#[derive(Debug)]
+struct Finding {
+    steps: Arc<[Step]>,
+}
+
+impl SecondLook for Finding {
+    fn look<'a>(&'a mut self, sought: &'a [Sought]) -> BoxFuture<'a, Result<Vec<Sight>, Failure>> {
+        let holds = |one: &Sought| {
+            self.steps.iter().any(|step| match step {
+                Step::Page(page) => page.records.iter().any(|record| record.external_id == one.external_id),
+                _ => false,
+            })
+        };
+        let sight = |one: &Sought| if holds(one) { Sight::InScope } else { Sight::Absent };
+        let sights = sought.iter().map(sight).collect();
+        Box::pin(async move { Ok(sights) })
     }
 }
 

@@ -15,7 +15,7 @@ use postern_proto::digest::Digest;
 use postern_proto::enrollment_token::EnrollmentToken;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::chunk::Kind as Part;
-use postern_proto::v1::chunk_ack::{Kind as Ack, Opened, SummaryAccepted, SummaryRefused};
+use postern_proto::v1::chunk_ack::{Kind as Ack, LookAgain, Opened, Sought, SummaryAccepted, SummaryRefused};
 use postern_proto::v1::control_frame::Kind as Down;
 use postern_proto::v1::enrollment_server::{Enrollment, EnrollmentServer};
 use postern_proto::v1::gateway_server::{Gateway, GatewayServer};
@@ -50,6 +50,8 @@ pub(crate) struct FakeGateway {
 pub(crate) struct Shared {
     pub(crate) authority: Authority,
     pub(crate) stored: Mutex<BTreeMap<(String, u32), Delivered>>,
+    /// Asked for after each summary.
+    pub(crate) missed: Mutex<Vec<Sought>>,
     pub(crate) renewals: Mutex<u32>,
     pub(crate) life: Mutex<Life>,
     /// Whether every call is refused.
@@ -69,6 +71,8 @@ pub(crate) struct Delivered {
     /// How the chunks of the latest stream were compressed.
     pub(crate) encoding: Option<String>,
     pub(crate) accepted: bool,
+    /// What the agent answered about those who were missed.
+    pub(crate) sights: Vec<u8>,
 }
 
 /// The gateway's end of one session.
@@ -103,6 +107,7 @@ impl FakeGateway {
         let shared = Arc::new(Shared {
             authority,
             stored: Mutex::default(),
+            missed: Mutex::default(),
             renewals: Mutex::default(),
             life: Mutex::new(WEEK),
             revoked: AtomicBool::new(false),
@@ -320,6 +325,10 @@ impl Shared {
         let delivered = stored.entry(key.clone()).or_default();
         match part {
             Part::Open(_) => panic!("a second open"),
+            Part::LookedAgain(looked) => {
+                delivered.sights = looked.sights.to_vec();
+                Ack::SummaryAccepted(SummaryAccepted {})
+            }
             Part::Entries(entries) => {
                 assert_eq!(entries.sequence, delivered.payloads.len() as u64, "in order, without gaps or doubles");
                 delivered.payloads.push(entries.payload);
@@ -342,7 +351,10 @@ impl Shared {
                     && (summary.users, summary.groups) == (users, groups)
                     && summary.digest[..] == digest.to_bytes();
                 delivered.accepted = same;
-                if same {
+                let missed = self.missed.lock().unwrap().clone();
+                if same && !missed.is_empty() {
+                    Ack::LookAgain(LookAgain { entries: missed })
+                } else if same {
                     Ack::SummaryAccepted(SummaryAccepted {})
                 } else {
                     Ack::SummaryRefused(SummaryRefused { reason: "counts or digest differ".to_owned() })

@@ -8,7 +8,8 @@ use postern_agent::commands::outcome::{Code, Failure};
 use postern_agent::served::scripted::{ScriptedDirectory, Step, user};
 use postern_agent::served::{Page, Phase, Record};
 use postern_proto::chunk::Kind;
-use postern_proto::v1::{ErrorCode, Import, command, outcome};
+use postern_proto::v1::chunk_ack::Sought;
+use postern_proto::v1::{ErrorCode, Import, Sight, SoughtKind, command, outcome};
 
 use crate::agent::{start, start_compressing};
 use crate::gateway::FakeGateway;
@@ -30,6 +31,24 @@ async fn an_import_arrives_whole() {
     assert_eq!((result.users, result.groups, result.pages), (1000, 1, 11));
     assert_everything_arrived(&gateway, &id, 1);
     assert_eq!(gateway.shared.stored.lock().unwrap()[&(id, 1)].streams, 1);
+}
+
+#[tokio::test]
+async fn those_who_are_missed_are_looked_for_and_a_kind_that_is_unknown_is_not_found_gone() {
+    let mut gateway = FakeGateway::start().await;
+    let sought = |kind: SoughtKind, id: &str| Sought { kind: kind.into(), external_id: id.into(), ..Sought::default() };
+    let unknown = Sought { kind: 77, ..sought(SoughtKind::User, "gone") };
+    let missed = [sought(SoughtKind::User, "gone"), unknown, sought(SoughtKind::User, &user(3).external_id)];
+    *gateway.shared.missed.lock().unwrap() = missed.to_vec();
+    let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
+    let _running = start(identity, ScriptedDirectory::populated("corp", 10, 100));
+    let mut session = gateway.session().await;
+    let id = session.command(1, 1, IMPORT).await;
+    let outcome = session.outcome().await;
+    assert!(matches!(outcome.result, Some(outcome::Result::Import(_))), "{outcome:?}");
+    let sights = gateway.shared.stored.lock().unwrap()[&(id, 1)].sights.clone();
+    let sights: Vec<Sight> = sights.into_iter().map(|byte| Sight::try_from(i32::from(byte)).unwrap()).collect();
+    assert_eq!(sights, [Sight::Absent, Sight::NotVisible, Sight::InScope]);
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! One delivery: chunks come in, are decided while those before are being committed, and are acknowledged when they
 //! are durable. Memory is bounded by what waits between the two halves, whatever the size of the directory.
 
+mod second_look;
 mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use postern_proto::digest::Digest;
 use postern_proto::v1;
 use postern_proto::v1::chunk::Kind;
@@ -57,6 +59,8 @@ enum Item {
     /// A chunk that is durable already.
     Duplicate,
     Summary(Summary),
+    /// What the agent saw of the accounts that it was asked for.
+    Looked(Bytes),
 }
 
 async fn run(
@@ -170,8 +174,12 @@ impl Reader {
     }
 
     async fn run(mut self, mut inbound: Streaming<v1::Chunk>, items: mpsc::Sender<Item>) -> Result<(), Status> {
+        let mut summarized = false;
         while let Some(chunk) = inbound.message().await? {
             let item = match chunk.kind {
+                Some(Kind::LookedAgain(looked)) if summarized => Item::Looked(looked.sights),
+                Some(_) if summarized => return Err(Status::invalid_argument("only answers follow a summary")),
+                Some(Kind::LookedAgain(_)) => return Err(Status::invalid_argument("an answer before the summary")),
                 Some(Kind::Entries(entries)) if entries.sequence < self.next => Item::Duplicate,
                 Some(Kind::Entries(entries)) if entries.sequence == self.next => {
                     self.next += 1;
@@ -188,8 +196,8 @@ impl Reader {
                 Some(Kind::Open(_)) => return Err(Status::invalid_argument("a delivery has only one Open")),
                 None => return Err(Status::invalid_argument("a chunk of a kind unknown to this release")),
             };
-            let last = matches!(item, Item::Summary(_));
-            if items.send(item).await.is_err() || last {
+            summarized |= matches!(item, Item::Summary(_));
+            if items.send(item).await.is_err() {
                 break;
             }
         }
@@ -246,5 +254,6 @@ fn read_summary(summary: &v1::chunk::Summary) -> Result<Summary, Status> {
         groups: summary.groups,
         digest,
         unusable: summary.unusable,
+        looks_again: summary.looks_again,
     })
 }

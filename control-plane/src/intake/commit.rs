@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged};
+use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged, Unsettled};
 use serde_json::{Value, json};
 
 use super::conflicts;
-use super::missing::{self, Missing};
+use super::missing::{self, Confirmed, Missing};
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::outcome::{Failure, ImportReport};
 
@@ -54,6 +54,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
     let spared = missing.spare(unusable.unwrap_or_default());
+    let confirmed = missing.keep_confirmed(&dispatcher.store, &commit.job).await?;
     let doubt = missing.doubt(&commit.directory, &staged).filter(|_| !commit.job.approved);
     if let Some(reason) = doubt {
         let report = commit.report(report).await;
@@ -66,8 +67,15 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let members = if settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
-    let result = commit.describe(&staged, planned, spared, members, report).await?;
+    let result = commit.describe(&staged, Concluded { missing: planned, spared, confirmed }, members, report).await?;
     dispatcher.succeed(commit.job.id, attempt, result).await
+}
+
+/// What was concluded from who did not come.
+struct Concluded {
+    missing: u64,
+    spared: u64,
+    confirmed: Confirmed,
 }
 
 struct Commit<'a> {
@@ -156,14 +164,26 @@ impl Commit<'_> {
         told.unwrap_or_default()
     }
 
+    /// Some of those of whom nobody could say whether they are there, and why.
+    async fn not_visible(&self, confirmed: Confirmed) -> Result<Vec<Value>> {
+        if confirmed.not_visible == 0 {
+            return Ok(Vec::new());
+        }
+        let Job { organization, id, attempt, .. } = self.job;
+        let some = self.dispatcher.store.unsettled(organization, id, attempt, SAMPLES).await?;
+        let shown = |one: Unsettled| json!({ "dn": one.dn, "external_id": one.external_key.to_text(), "reason": one.sight.as_str() });
+        Ok(some.into_iter().map(shown).collect())
+    }
+
     async fn describe(
         &self,
         staged: &Staged,
-        missing: u64,
-        spared: u64,
+        concluded: Concluded,
         members: MemberStats,
         report: ImportReport,
     ) -> Result<Value> {
+        let Concluded { missing, spared, confirmed } = concluded;
+        let not_visible = self.not_visible(confirmed).await?;
         let store = &self.dispatcher.store;
         // No more than there are, or the search for one more would go through them all.
         let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
@@ -185,6 +205,10 @@ impl Commit<'_> {
             "unchanged": entries.saturating_sub(written),
             "missing": missing,
             "missing_spared": spared,
+            "missing_not_looked_for": confirmed.not_looked_for,
+            "missing_left_scope": confirmed.left_scope,
+            "not_visible": confirmed.not_visible,
+            "not_visible_samples": not_visible,
             "conflicts": conflicts,
             "conflict_samples": samples,
             "members_resolved": members.resolved,

@@ -1,6 +1,8 @@
 //! Who would go missing: accounts that are present in the store and absent from a proven import.
 
-use postern_store::{AccountId, AccountKind, Directory, ExternalKey, JobId, OrganizationId, Staged, Store};
+use std::collections::HashMap;
+
+use postern_store::{AccountId, AccountKind, Directory, ExternalKey, Job, JobId, OrganizationId, Sight, Staged, Store};
 
 use super::decide::{GROUP_MARK, recorded_key};
 
@@ -38,6 +40,31 @@ impl Missing {
         std::mem::take(&mut self.accounts).len() as u64
     }
 
+    /// Keeps those of whom a second, direct look said that they are gone or have left the scope.
+    pub async fn keep_confirmed(&mut self, store: &Store, job: &Job) -> Result<Confirmed> {
+        let seen = store.sights(job.organization, job.id, job.attempt).await?;
+        let seen: HashMap<AccountId, Sight> = seen.into_iter().collect();
+        // Counted from all of them: after a kill, some are marked already.
+        let left_scope = seen.values().filter(|sight| **sight == Sight::LeftScope).count() as u64;
+        let mut confirmed = Confirmed { left_scope, ..Confirmed::default() };
+        self.accounts.retain(|account| match seen.get(account) {
+            Some(sight) => {
+                confirmed.not_visible += u64::from(!sight.is_missing());
+                sight.is_missing()
+            }
+            None => {
+                confirmed.not_looked_for += 1;
+                false
+            }
+        });
+        if confirmed.not_visible + confirmed.not_looked_for > 0 {
+            let some: Vec<AccountId> = self.accounts.iter().take(SAMPLES).copied().collect();
+            let some = store.sought_accounts(job.organization, &some).await?;
+            self.samples = some.into_iter().map(|account| account.external_key.to_text()).collect();
+        }
+        Ok(confirmed)
+    }
+
     /// Why an administrator shall decide. `None`: nothing speaks against marking them.
     pub fn doubt(&self, directory: &Directory, staged: &Staged) -> Option<String> {
         const DECIDE: &str =
@@ -72,6 +99,17 @@ impl Missing {
         let percent = u64::from(directory.missing_threshold_percent);
         missing >= u64::from(directory.missing_threshold_minimum).max(1) && missing * 100 > before * percent
     }
+}
+
+/// What a second look said of the accounts that an import did not bring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Confirmed {
+    /// They are there, outside of base DN, scope or filter: missing all the same.
+    pub left_scope: u64,
+    /// Nobody could say whether they are there: not missing.
+    pub not_visible: u64,
+    /// Nobody looked: not missing.
+    pub not_looked_for: u64,
 }
 
 /// Compares with an import of so many entries. Memory: 16 bytes for each of them, and for each missing account.

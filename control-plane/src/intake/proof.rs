@@ -17,6 +17,8 @@ pub struct Summary {
     pub digest: Digest,
     /// Entries that the directory returned and the agent could not use.
     pub unusable: u64,
+    /// The agent can be asked for what did not come.
+    pub looks_again: bool,
 }
 
 /// What differs. The text goes to the agent's log and to those who watch the job.
@@ -38,6 +40,18 @@ pub enum Mismatch {
     /// The counts agree but the contents do not.
     #[error("the content of the entries differs from what the agent sent")]
     Digest,
+}
+
+/// A search that was cut: entries did not come that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found} of the first {asked} of {missed} entries that did not come are there, so the search was cut")]
+pub struct Cut {
+    /// Entries that are there.
+    pub found: u64,
+    /// Entries that were looked for.
+    pub asked: u64,
+    /// Known entries that did not come.
+    pub missed: u64,
 }
 
 /// Compares what was sent with what is recorded.
@@ -68,7 +82,7 @@ mod tests {
         digest.add_entry(&[7; 32]);
         let staged =
             Staged { next_sequence: 2, chunks: 2, users: 3, groups: 1, digest: digest.to_bytes(), ..Staged::default() };
-        (Summary { chunks: 2, users: 3, groups: 1, digest, unusable: 0 }, staged)
+        (Summary { chunks: 2, users: 3, groups: 1, digest, unusable: 0, looks_again: true }, staged)
     }
 
     #[test]
@@ -77,7 +91,7 @@ mod tests {
         assert_eq!(compare(&sent, &recorded), Ok(()));
         assert_eq!(
             compare(
-                &Summary { chunks: 0, users: 0, groups: 0, digest: Digest::default(), unusable: 0 },
+                &Summary { chunks: 0, users: 0, groups: 0, digest: Digest::default(), unusable: 0, looks_again: false },
                 &Staged::default()
             ),
             Ok(())

@@ -91,14 +91,20 @@ impl Store {
         self.database.rows(query, |mut row| Ok(StagedKeys { sequence: row.take()?, keys: row.take()? })).await
     }
 
-    /// Forgets the recorded chunks of all generations of a job.
+    /// Forgets what was recorded of all generations of a job: its chunks, and what was seen of those that did not come.
     pub async fn drop_staged(&self, organization: OrganizationId, job: JobId) -> Result<()> {
+        let delete = sql("DELETE FROM absences WHERE organization_id = $1 AND job_id = $2");
+        self.database.execute(delete.bind(organization).bind(job)).await?;
         let delete = sql("DELETE FROM staged_chunks WHERE organization_id = $1 AND job_id = $2");
         self.database.execute(delete.bind(organization).bind(job)).await.map(|_| ())
     }
 
-    /// Forgets the recorded chunks of jobs that have ended, of all organizations. Returns how many.
+    /// The same for all jobs that have ended, of all organizations. Returns how many chunks there were.
     pub async fn drop_staged_of_ended_jobs(&self) -> Result<u64> {
+        let delete = sql("DELETE FROM absences WHERE job_id IN (SELECT j.id FROM jobs j \
+             WHERE j.id IN (SELECT s.job_id FROM absences s) \
+             AND j.state IN ('succeeded', 'failed', 'canceled'))");
+        self.database.execute(delete).await?;
         let delete = sql("DELETE FROM staged_chunks WHERE job_id IN (SELECT j.id FROM jobs j \
              WHERE j.id IN (SELECT s.job_id FROM staged_chunks s) \
              AND j.state IN ('succeeded', 'failed', 'canceled'))");

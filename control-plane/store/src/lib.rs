@@ -4,6 +4,7 @@
 //! `SQLite` by default, `PostgreSQL` for several replicas; the SQL is written once for both ([`Backend`]), and the few
 //! statements that differ stand side by side in `dialect`. One conformance suite runs on both.
 
+mod absences;
 mod accounts;
 mod address;
 mod agents;
@@ -51,7 +52,8 @@ pub use crate::records::{
     Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, Job, JobEvent, JobFilter,
     JobKind, JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedUser, NewAccount,
     NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role,
-    ServedDirectory, Staged, StagedChunk, StagedKeys, StoredAnswer, UnresolvedMember, Unseen, UserRow,
+    ServedDirectory, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, UnresolvedMember, Unseen,
+    Unsettled, UserRow,
 };
 pub use crate::wake::{Wake, Wakeups};
 

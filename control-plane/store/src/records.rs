@@ -35,12 +35,14 @@ macro_rules! named {
     };
 }
 
+mod absences;
 mod accounts;
 mod administration;
 mod identities;
 mod jobs;
 mod pages;
 
+pub use absences::{Sight, SoughtAccount, Unsettled};
 pub use accounts::{
     Account, AccountKind, Comparison, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NamedUser,
     NewAccount, PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,

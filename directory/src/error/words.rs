@@ -39,6 +39,12 @@ impl Error {
             Self::Range { .. } => {
                 "the directory answered a request for further values of an attribute with something else".to_owned()
             }
+            Self::Cut { code: Some(code), .. } => {
+                format!("a base cannot be read any more after the last page ({})", result_name(*code))
+            }
+            Self::Cut { code: None, .. } => {
+                "the last entry came without its attributes, so the search was cut".to_owned()
+            }
             Self::NoPaging | Self::Canceled | Self::NotFound | Self::Ambiguous | Self::Unusable { .. } => {
                 self.to_string()
             }
@@ -60,6 +66,10 @@ impl Error {
             }
             Self::TlsConfig(_) => {
                 "check ca_file, client_cert_file and client_key_file: PEM files that the agent can read"
+            }
+            Self::Bind { code: 53, diagnostic, .. } if diagnostic.trim().is_empty() => {
+                "try again: the part of the directory that holds the bind account is offline, perhaps while it is loaded; if \
+                 it stays so, look in the directory server's log"
             }
             Self::Bind { code, subcode, .. } => return Some(bind_cure(*code, *subcode).to_owned()),
             Self::Throttled { .. } => {
@@ -91,6 +101,10 @@ impl Error {
             Self::Ambiguous => "choose a unique_attribute whose values are unique, or narrow base_dns or filter",
             Self::Unusable { .. } => {
                 "let the bind account read the external id attribute, or set external_id_attribute"
+            }
+            Self::Cut { .. } => {
+                "start the job again: the server was taking this part of the directory offline or loading it anew; if it \
+                 stays so, look in the directory server's log"
             }
             Self::Malformed { .. } | Self::Client { .. } | Self::Panicked { .. } | Self::Canceled => return None,
         };

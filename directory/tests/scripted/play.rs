@@ -4,7 +4,7 @@ use std::time::Duration;
 
 pub(crate) use postern_directory::{Directory, DirectoryConfig, Enumeration, Error, Page};
 
-pub(crate) use crate::server::{Answer, Request, Server, done, done_paged, entry, message};
+pub(crate) use crate::server::{Answer, Request, Server, ber, done, done_paged, entry, message};
 
 /// Everything here happens at once or not at all.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
@@ -46,7 +46,8 @@ pub(crate) fn well_behaved(request: &Request, users: usize) -> Answer {
         let root = entry(request.id, b"", &[("objectClass", &[b"OpenLDAProotDSE"])]);
         return Answer::Send(vec![root, message(request.id, 0x65, &done(0, b""))]);
     }
-    let Some((size, cookie)) = request.page.clone() else { return Answer::Close };
+    // The base is read once more after the last page.
+    let Some((size, cookie)) = request.page.clone() else { return base(request) };
     let start: usize = if cookie.is_empty() { 0 } else { String::from_utf8_lossy(&cookie).parse().expect("ours") };
     let total = if request.base.starts_with("ou=people") { users } else { 0 };
     let end = (start + size).min(total);
@@ -54,6 +55,12 @@ pub(crate) fn well_behaved(request: &Request, users: usize) -> Answer {
     let cookie = if end < total { end.to_string() } else { String::new() };
     messages.push(done_paged(request.id, 0, cookie.as_bytes()));
     Answer::Send(messages)
+}
+
+/// The answer to a read of a base that is there.
+pub(crate) fn base(request: &Request) -> Answer {
+    let found = entry(request.id, request.base.as_bytes(), &[]);
+    Answer::Send(vec![found, message(request.id, 0x65, &done(0, b""))])
 }
 
 pub(crate) fn user(id: i64, number: usize) -> Vec<u8> {

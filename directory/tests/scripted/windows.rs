@@ -17,6 +17,9 @@ fn windows(request: &Request, members: usize) -> Answer {
         let root = entry(id, b"", &[("supportedCapabilities", &[b"1.2.840.113556.1.4.800"])]);
         return Answer::Send(vec![root, message(id, 0x65, &done(0, b""))]);
     }
+    if request.attributes == ["1.1"] {
+        return base(request);
+    }
     if request.base == "ou=people,dc=x" {
         return Answer::Send(vec![reference(id), done_paged(id, 0, b"")]);
     }

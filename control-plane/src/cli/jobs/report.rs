@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 
 /// Names of an import's figures, in the order in which they are told.
-const FIGURES: [(&str, &str); 13] = [
+const FIGURES: [(&str, &str); 16] = [
     ("users", "users in the directory"),
     ("groups", "groups in the directory"),
     ("created", "new accounts"),
@@ -20,6 +20,9 @@ const FIGURES: [(&str, &str); 13] = [
     ("members_unresolved", "members outside of the imported scope"),
     ("referrals", "referrals not followed"),
     ("unusable", "entries that could not be used"),
+    ("missing_left_scope", "of these are still in the directory, outside of base DNs, scope or filter"),
+    ("not_visible", "not found, not marked: nobody can say whether they are there"),
+    ("missing_not_looked_for", "not found, not marked: the agent is too old to look for them directly; update it"),
     ("missing_spared", "not found, not marked: they may be among the entries that could not be used"),
 ];
 
@@ -101,10 +104,29 @@ fn import(result: &Value, screen: &mut Screen) -> Result<(), Error> {
         let text = |key: &str| plain(sample[key].as_str().unwrap_or("?"));
         screen.line(format!("outside of the scope: {} in {}", text("member"), text("group")))?;
     }
+    for sample in result["not_visible_samples"].as_array().into_iter().flatten() {
+        let reason = why_not_visible(sample["reason"].as_str().unwrap_or_default());
+        screen.line(format!("not visible: {}: {reason}", plain(sample["dn"].as_str().unwrap_or("?"))))?;
+    }
     for sample in result["unusable_samples"].as_array().into_iter().flatten() {
         screen.line(format!("not usable: {}", value(sample)))?;
     }
     Ok(())
+}
+
+/// Why nobody can say whether an entry is there, and what to do.
+fn why_not_visible(reason: &str) -> &'static str {
+    match reason {
+        "no_external_id" => "an entry of this name is there; let the agent's account read its external id",
+        "referral" => "a referral stands in its place",
+        "container_unreadable" => "its container is there; let the agent's account read it",
+        "container_not_found" => {
+            "its container is not found; let the agent's account read it, or restore it if it was deleted with its people"
+        }
+        "hidden_children" => "its container has entries that the agent's account cannot see; let it read them",
+        "unavailable" => "this part of the directory does not answer",
+        _ => "the directory does not say",
+    }
 }
 
 fn check(row: &Value, screen: &mut Screen) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use postern_store::{Backend, Lease};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
+use super::second_look::SecondLook;
 use super::{Answers, Item, answer, not_stored};
 use crate::gateway::{Parts, unavailable};
 use crate::intake::decide::{Decided, Place};
@@ -126,13 +127,13 @@ impl<'a> Writer<'a> {
         Self { parts, place, delivery, answers, in_flight, limits, next, last: None }
     }
 
-    pub(super) async fn run(mut self, queue: mpsc::Receiver<Item>) -> Result<(), Status> {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Item>) -> Result<(), Status> {
         let mut writes = Writes::new();
-        let ended = self.write_all(queue, &mut writes).await;
+        let ended = self.write_all(&mut queue, &mut writes).await;
         // Not cut short: a commit under way ends before the next delivery looks what is there.
         while writes.next().await.is_some() {}
         match ended? {
-            Some(summary) => self.conclude(&summary).await,
+            Some(summary) => self.conclude(&summary, queue).await,
             None => Ok(()),
         }
     }
@@ -140,7 +141,7 @@ impl<'a> Writer<'a> {
     /// Writes everything up to the summary, or to the end of the reading half.
     async fn write_all(
         &mut self,
-        mut queue: mpsc::Receiver<Item>,
+        queue: &mut mpsc::Receiver<Item>,
         writes: &mut Writes<'a>,
     ) -> Result<Option<Summary>, Status> {
         let (mut batch, mut form, mut summary) = (Batch::default(), None, None);
@@ -165,6 +166,7 @@ impl<'a> Writer<'a> {
                         ready = false;
                     }
                     Some(Item::Duplicate) => self.acknowledge().await?,
+                    Some(Item::Looked(_)) => return Err(Status::invalid_argument("an answer before the summary")),
                     Some(Item::Summary(last)) => (over, ready, summary) = (true, true, Some(last)),
                     None => (over, ready) = (true, true),
                 },
@@ -224,7 +226,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Everything that the agent had to send is written: compares, from what is durable.
-    async fn conclude(&self, summary: &Summary) -> Result<(), Status> {
+    async fn conclude(&self, summary: &Summary, queue: mpsc::Receiver<Item>) -> Result<(), Status> {
         let Delivery { job, attempt, .. } = *self.delivery;
         let parts = self.parts;
         let recorded =
@@ -233,6 +235,13 @@ impl<'a> Writer<'a> {
             tracing::warn!(job = %job, attempt, error = %mismatch, "intake.not_proven");
             let refused = chunk_ack::SummaryRefused { reason: mismatch.to_string() };
             parts.dispatcher.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error))?;
+            return answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await;
+        }
+        let look = SecondLook { parts, delivery: self.delivery, answers: self.answers, queue };
+        if let Some(cut) = look.run(summary, &recorded).await? {
+            tracing::warn!(job = %job, attempt, found = cut.found, "intake.search_was_cut");
+            let refused = chunk_ack::SummaryRefused { reason: cut.to_string() };
+            parts.dispatcher.cut(job, attempt, &cut).await.map_err(|error| unavailable(&error))?;
             return answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await;
         }
         match parts.dispatcher.proven(job, attempt, summary.unusable).await {

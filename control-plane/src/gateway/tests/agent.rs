@@ -12,7 +12,7 @@ use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
 use postern_proto::digest::Digest;
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
-use postern_proto::v1::chunk_ack::Kind as Ack;
+use postern_proto::v1::chunk_ack::{Kind as Ack, LookAgain};
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_proto::v1::enrollment_client::EnrollmentClient;
 use postern_proto::v1::gateway_client::GatewayClient;
@@ -302,12 +302,25 @@ impl TestAgent {
         Ok(Session { frames, inbound })
     }
 
-    /// Delivers chunks with the summary that belongs to them, changed by `damage`; gives the last answer.
+    /// Delivers chunks with the summary that belongs to them, changed by `damage`; gives the last answer. Who did not
+    /// come is not there.
     pub(super) async fn deliver(
         &self,
         command: &v1::Command,
         chunks: &[Chunk],
         damage: impl FnOnce(&mut v1::chunk::Summary),
+    ) -> Result<Ack, Status> {
+        let absent = |asked: &LookAgain| Some(vec![v1::Sight::Absent; asked.entries.len()]);
+        self.deliver_seeing(command, chunks, damage, absent).await
+    }
+
+    /// The same; `look` answers for those who did not come, or ends the stream.
+    pub(super) async fn deliver_seeing(
+        &self,
+        command: &v1::Command,
+        chunks: &[Chunk],
+        damage: impl FnOnce(&mut v1::chunk::Summary),
+        mut look: impl FnMut(&LookAgain) -> Option<Vec<v1::Sight>>,
     ) -> Result<Ack, Status> {
         let (sender, outbound) = mpsc::channel(64);
         let send = async |kind| sender.send(v1::Chunk { kind: Some(kind) }).await.unwrap();
@@ -317,7 +330,7 @@ impl TestAgent {
             GatewayClient::new(self.channel().await?).deliver(ReceiverStream::new(outbound)).await?.into_inner();
         let opened = inbound.message().await?.and_then(|ack| ack.kind);
         assert!(matches!(opened, Some(Ack::Opened(_))), "{opened:?}");
-        let mut summary = v1::chunk::Summary::default();
+        let mut summary = v1::chunk::Summary { looks_again: true, ..v1::chunk::Summary::default() };
         let mut digest = Digest::default();
         for (sequence, chunk) in (0..).zip(chunks) {
             digest.add(&chunk.digest);
@@ -332,6 +345,11 @@ impl TestAgent {
         let mut last = None;
         while let Some(ack) = inbound.message().await? {
             last = ack.kind;
+            if let Some(Ack::LookAgain(asked)) = &last {
+                let Some(sights) = look(asked) else { return Err(Status::cancelled("the line was cut")) };
+                let sights: Vec<u8> = sights.into_iter().map(|sight| u8::try_from(i32::from(sight)).unwrap()).collect();
+                send(v1::chunk::Kind::LookedAgain(v1::chunk::LookedAgain { sights: sights.into() })).await;
+            }
             if matches!(last, Some(Ack::SummaryAccepted(_) | Ack::SummaryRefused(_))) {
                 break;
             }

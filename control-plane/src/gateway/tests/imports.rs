@@ -13,7 +13,7 @@ use super::agent::{Session, Site, TestAgent, entries, hello, people, people_with
 use super::soon;
 
 /// An agent that serves a directory, and its session.
-async fn connected(site: &Site) -> (TestAgent, Session) {
+pub(super) async fn connected(site: &Site) -> (TestAgent, Session) {
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();
     let mut session = agent.connect(hello(&["corp"])).await.unwrap();
     soon(session.welcome()).await;

@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::Dispatcher;
-use crate::intake::proof::Mismatch;
+use crate::intake::proof::{Cut, Mismatch};
 use crate::jobs::outcome::Failure;
 
 /// An agent's right to deliver for a job. One at a time: a newer one takes over.
@@ -113,6 +113,21 @@ impl Dispatcher {
             "incomplete",
             format!("The import arrived incomplete or damaged: {mismatch}. Nobody was marked missing."),
             "Start the import again; if it happens again, update agent and control plane to the same release.",
+        );
+        let next = self.after(&job, &failure.retryable(), false);
+        self.follow(&job, next).await
+    }
+
+    /// The directory ended a search early and called that a success: nothing is concluded from it, and it starts again.
+    pub(crate) async fn cut(&self, job: JobId, attempt: u32, cut: &Cut) -> Result<(), postern_store::Error> {
+        let Some(job) = self.running.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
+        let failure = Failure::new(
+            "incomplete",
+            format!(
+                "The directory ended a search before its end and called that a success: {cut}. Nobody was marked missing."
+            ),
+            "Nothing at once: the import is tried again by itself. If it stays so, look in the directory server's log for \
+             what it was doing, such as loading its data anew.",
         );
         let next = self.after(&job, &failure.retryable(), false);
         self.follow(&job, next).await

@@ -137,6 +137,16 @@ CREATE TABLE staged_chunks (
 -- Keys are as good as random: trying to compress them took longer than writing them.
 ALTER TABLE staged_chunks ALTER COLUMN keys SET STORAGE EXTERNAL;
 
+-- What a second, direct look said of each account that an import did not bring.
+CREATE TABLE absences (
+    organization_id UUID NOT NULL,
+    job_id UUID NOT NULL REFERENCES jobs (id),
+    generation BIGINT NOT NULL,
+    account_id UUID NOT NULL,
+    sight TEXT NOT NULL,
+    PRIMARY KEY (job_id, generation, account_id)
+);
+
 -- The tables of an import have no foreign keys: checking them took more than half of PostgreSQL's time. Each transaction
 -- looks its directory and organization up, which are never removed, and each group before its members are written.
 

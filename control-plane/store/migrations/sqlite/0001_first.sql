@@ -137,6 +137,16 @@ CREATE TABLE staged_chunks (
     PRIMARY KEY (job_id, generation, sequence)
 ) STRICT;
 
+-- What a second, direct look said of each account that an import did not bring.
+CREATE TABLE absences (
+    organization_id BLOB NOT NULL,
+    job_id BLOB NOT NULL REFERENCES jobs (id),
+    generation INTEGER NOT NULL,
+    account_id BLOB NOT NULL,
+    sight TEXT NOT NULL,
+    PRIMARY KEY (job_id, generation, account_id)
+) STRICT, WITHOUT ROWID;
+
 -- The tables of an import have no foreign keys: checking them took more than half of PostgreSQL's time. Each transaction
 -- looks its directory and organization up, which are never removed, and each group before its members are written.
 

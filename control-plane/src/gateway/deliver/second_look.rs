@@ -1,0 +1,107 @@
+//! Between the summary and its acceptance: each account that did not come is looked for directly, so that nobody is
+//! missing because a server ended a search early. What is seen is durable before the import counts as proven.
+
+use std::collections::HashSet;
+
+use postern_proto::v1::chunk_ack;
+use postern_store::{AccountId, Lease, Sight, SoughtAccount, Staged};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::{Answers, Item, answer};
+use crate::gateway::{Parts, unavailable};
+use crate::intake::missing;
+use crate::intake::proof::{Cut, Summary};
+use crate::jobs::dispatch::Delivery;
+use crate::wire;
+
+/// Accounts that are asked for at once.
+const BATCH: usize = 100;
+
+pub(super) struct SecondLook<'a> {
+    pub(super) parts: &'a Parts,
+    pub(super) delivery: &'a Delivery,
+    pub(super) answers: &'a Answers,
+    pub(super) queue: mpsc::Receiver<Item>,
+}
+
+impl SecondLook<'_> {
+    /// Looks for everybody who did not come. Gives what it found where that proves the search cut.
+    pub(super) async fn run(mut self, summary: &Summary, recorded: &Staged) -> Result<Option<Cut>, Status> {
+        // Nobody is concluded to be missing then, so there is nothing to look for.
+        if summary.unusable > 0 || !summary.looks_again {
+            return Ok(None);
+        }
+        let candidates = self.candidates(recorded).await?;
+        let mut asked = 0;
+        for batch in candidates.chunks(BATCH) {
+            let &Delivery { organization, .. } = self.delivery;
+            let sought =
+                self.parts.store.sought_accounts(organization, batch).await.map_err(|error| unavailable(&error))?;
+            let sights = self.ask(&sought).await?;
+            asked += sought.len() as u64;
+            let found = sights.iter().filter(|sight| sight.is_none()).count() as u64;
+            if found > 0 {
+                return Ok(Some(Cut { found, asked, missed: candidates.len() as u64 }));
+            }
+            let seen: Vec<(AccountId, Sight)> =
+                sought.iter().zip(sights).filter_map(|(account, sight)| Some((account.id, sight?))).collect();
+            self.record(&seen).await?;
+        }
+        if asked > 0 {
+            tracing::info!(job = %self.delivery.job, asked, "intake.looked_again");
+        }
+        Ok(None)
+    }
+
+    /// The accounts that did not come, without those that were looked for before the line was cut.
+    async fn candidates(&self, recorded: &Staged) -> Result<Vec<AccountId>, Status> {
+        let &Delivery { organization, directory, job, attempt, .. } = self.delivery;
+        let store = &self.parts.store;
+        let found = async {
+            let Some(directory) = store.get_directory(organization, directory).await? else { return Ok(None) };
+            let _turn = self.parts.dispatcher.reading_turn.lock().await;
+            let missing = missing::find(store, &directory, job, attempt, recorded).await?;
+            if missing.accounts.is_empty() {
+                return Ok(Some(missing.accounts));
+            }
+            let looked: HashSet<AccountId> =
+                store.sights(organization, job, attempt).await?.into_iter().map(|(account, _)| account).collect();
+            Ok(Some(missing.accounts.into_iter().filter(|account| !looked.contains(account)).collect()))
+        };
+        let found: Result<Option<Vec<AccountId>>, postern_store::Error> = found.await;
+        found.map_err(|error| unavailable(&error))?.ok_or_else(|| Status::aborted("the directory was deleted"))
+    }
+
+    async fn ask(&mut self, sought: &[SoughtAccount]) -> Result<Vec<Option<Sight>>, Status> {
+        answer(self.answers, chunk_ack::Kind::LookAgain(wire::look_again(sought))).await?;
+        match self.queue.recv().await {
+            Some(Item::Looked(sights)) if sights.len() == sought.len() => {
+                Ok(sights.iter().map(|byte| wire::sight(*byte)).collect())
+            }
+            Some(_) => Err(Status::invalid_argument("the answer is not about the entries that were asked for")),
+            // The reading half says why.
+            None => Err(Status::cancelled("the agent has closed the delivery")),
+        }
+    }
+
+    async fn record(&self, seen: &[(AccountId, Sight)]) -> Result<(), Status> {
+        let &Delivery { organization, directory, job, attempt, .. } = self.delivery;
+        let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
+        let write = async {
+            let now = self.parts.clock.now();
+            let mut tx = self.parts.store.begin_intake(organization, directory, now).await?;
+            if !tx.check_owner(&lease).await? {
+                return Ok(false);
+            }
+            tx.record_sights(job, attempt, seen).await?;
+            tx.commit().await?;
+            Ok(true)
+        };
+        let written: Result<bool, postern_store::Error> = write.await;
+        match written.map_err(|error| unavailable(&error))? {
+            true => Ok(()),
+            false => Err(Status::aborted("the job was taken over")),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What an import says of accounts that it did not bring.
+
+use super::accounts::{AccountKind, ExternalKey};
+use crate::ids::AccountId;
+
+named! {
+    /// What a second, direct look said of an account that an import did not bring.
+    Sight {
+        /// It is not there, and its last place can be read.
+        Absent = "absent",
+        /// It is there, outside of base DN, scope or filter.
+        LeftScope = "left_scope",
+        /// An entry has its name, and which one it is cannot be read.
+        NoExternalId = "no_external_id",
+        /// A referral stands in its place.
+        Referral = "referral",
+        /// Its container is there and cannot be read.
+        ContainerUnreadable = "container_unreadable",
+        /// Its container is not found, and may be hidden or deleted.
+        ContainerNotFound = "container_not_found",
+        /// Its container has more entries than the agent can see.
+        HiddenChildren = "hidden_children",
+        /// This part of the directory does not answer.
+        Unavailable = "unavailable",
+        /// Nobody can say.
+        NotVisible = "not_visible",
+    }
+}
+
+impl Sight {
+    /// Whether it may be concluded that the account is missing.
+    pub const fn is_missing(self) -> bool {
+        matches!(self, Self::Absent | Self::LeftScope)
+    }
+}
+
+/// An account to be looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoughtAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// What the entry was.
+    pub kind: AccountKind,
+    /// The entry's external id.
+    pub external_key: ExternalKey,
+    /// Its last known DN.
+    pub dn: String,
+}
+
+/// An account of which nobody could say whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Its last known DN.
+    pub dn: String,
+    /// The entry's external id.
+    pub external_key: ExternalKey,
+    /// Why.
+    pub sight: Sight,
+}

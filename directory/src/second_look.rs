@@ -1,0 +1,283 @@
+//! A second, direct look for entries that a finished enumeration did not bring. A server may end a search early and call
+//! that a success, hide a container, or put a referral in the place of an entry. So absence is not believed before each
+//! entry was looked for by its external id and by its last DN.
+
+mod place;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use self::place::Containers;
+use crate::config::{DirectoryConfig, Scope};
+use crate::connection::{Connection, Servers};
+use crate::dn::Dn;
+use crate::entry::Entry;
+use crate::error::{Error, Phase, Step};
+use crate::flavour::{Flavour, external_id, external_id_filter};
+use crate::guard::is_reference;
+use crate::root_dse::RootDse;
+use crate::search::{PagedSearch, Query};
+use crate::sections::{Section, external_id_attribute};
+
+/// An entry that was known and did not come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sought {
+    /// What it was.
+    pub phase: Phase,
+    /// Its external id.
+    pub external_id: String,
+    /// Its last known DN; may be empty.
+    pub last_dn: String,
+}
+
+/// What the second look found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// It is there and should have come: the enumeration was cut.
+    InScope,
+    /// It is there, outside of base DN, scope or filter.
+    LeftScope,
+    /// It is not there, and its last place can be read.
+    Absent,
+    /// Nobody can say whether it is there.
+    NotVisible(NotVisible),
+}
+
+/// Why nobody can say whether an entry is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotVisible {
+    /// An entry has its name, and which one it is cannot be read.
+    NoExternalId,
+    /// A referral stands in its place.
+    Referral,
+    /// Its container is there and cannot be read.
+    ContainerUnreadable,
+    /// Its container is not found. This server does not tell a deleted container from a hidden one.
+    ContainerNotFound,
+    /// Its container has more entries than can be seen.
+    HiddenChildren,
+    /// The server does not answer for this part of the directory.
+    Unavailable,
+}
+
+/// Looks at the server that was enumerated, and at no other: another one may know more or less.
+pub struct SecondLook {
+    servers: Arc<Servers>,
+    server: usize,
+    session: Option<Session>,
+    containers: Containers,
+}
+
+/// A connection, and what the server says of itself.
+struct Session {
+    connection: Connection,
+    root: RootDse,
+}
+
+impl fmt::Debug for SecondLook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SecondLook").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl SecondLook {
+    pub(crate) fn new(servers: Arc<Servers>, server: usize) -> Self {
+        Self { servers, server, session: None, containers: Containers::default() }
+    }
+
+    /// What became of each of these entries, in their order.
+    pub async fn look(&mut self, sought: &[Sought]) -> Result<Vec<Sight>, Error> {
+        let mut session = match self.session.take() {
+            Some(session) if session.connection.is_fresh() => session,
+            _ => self.open().await?,
+        };
+        let mut sights = vec![None; sought.len()];
+        for phase in [Phase::Users, Phase::Groups] {
+            let places: Vec<usize> = (0..sought.len()).filter(|at| sought[*at].phase == phase).collect();
+            if !places.is_empty() {
+                self.by_external_id(&mut session, phase, sought, &places, &mut sights).await?;
+            }
+        }
+        let config = &self.servers.config;
+        let flavour = session.root.flavour();
+        let mut answers = Vec::with_capacity(sought.len());
+        for (one, sight) in sought.iter().zip(sights) {
+            let sight = match sight {
+                Some(sight) => sight,
+                None => {
+                    let asked = place::Asked { one, attribute: external_id_attribute(config, flavour) };
+                    match place::look(&mut session.connection, &asked, &mut self.containers).await? {
+                        place::Found::Sight(sight) => sight,
+                        // The search for its external id did not show it, but it stands where it stood.
+                        place::Found::There(dn) => {
+                            scope_of(&mut session.connection, config, flavour, one.phase, &dn).await?
+                        }
+                    }
+                }
+            };
+            answers.push(sight);
+        }
+        self.session = Some(session);
+        Ok(answers)
+    }
+
+    async fn open(&self) -> Result<Session, Error> {
+        let mut connection = self.servers.open_at(self.server).await?;
+        let root = connection.root_dse().await?;
+        Ok(Session { connection, root })
+    }
+
+    /// Looks for all of one kind at once, everywhere, without the configured filter.
+    async fn by_external_id(
+        &self,
+        session: &mut Session,
+        phase: Phase,
+        sought: &[Sought],
+        places: &[usize],
+        sights: &mut [Option<Sight>],
+    ) -> Result<(), Error> {
+        let (config, flavour) = (&self.servers.config, session.root.flavour());
+        let attribute = external_id_attribute(config, flavour);
+        let conditions: String =
+            places.iter().map(|at| external_id_filter(attribute, &sought[*at].external_id)).collect();
+        let filter = format!("(|{conditions})");
+        let base_dns = match phase {
+            Phase::Users => &config.users.base_dns,
+            // Groups are not read any more: those that are known have left the configuration.
+            Phase::Groups => config.groups.as_ref().map_or(&config.users.base_dns, |groups| &groups.base_dns),
+        };
+        let found = everywhere(session, base_dns, &filter, attribute).await?;
+        for at in places {
+            if let Some(dn) = found.get(&sought[*at].external_id) {
+                sights[*at] = Some(scope_of(&mut session.connection, config, flavour, phase, dn).await?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The DNs of all entries that match, by external id: below the server's roots, and below the bases of a root that may
+/// not be searched as a whole.
+async fn everywhere(
+    session: &mut Session,
+    base_dns: &[String],
+    filter: &str,
+    attribute: &str,
+) -> Result<HashMap<String, String>, Error> {
+    let mut found = HashMap::new();
+    let roots = match &session.root.default_naming_context {
+        Some(domain) => vec![domain.clone()],
+        None => session.root.naming_contexts.clone(),
+    };
+    let mut searched = Vec::new();
+    for root in roots {
+        // A server has databases that hold no people and may not be searched, such as a changelog.
+        let holds_a_base = base_dns.iter().any(|base| is_within(base, &root));
+        match below(&mut session.connection, &root, filter, attribute, &mut found).await {
+            Ok(()) => searched.push(root),
+            Err(Error::Refused { code: 10 | 32 | 50 | 53, .. } | Error::NoPaging) => {}
+            Err(error) if holds_a_base => return Err(error),
+            Err(Error::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for base in base_dns.iter().filter(|base| !searched.iter().any(|root| is_within(base, root))) {
+        below(&mut session.connection, base, filter, attribute, &mut found).await?;
+    }
+    Ok(found)
+}
+
+async fn below(
+    connection: &mut Connection,
+    base_dn: &str,
+    filter: &str,
+    attribute: &str,
+    found: &mut HashMap<String, String>,
+) -> Result<(), Error> {
+    let attributes = [attribute.to_owned()];
+    let never = CancellationToken::new();
+    let query = Query { base_dn, scope: Scope::Subtree, filter, attributes: &attributes, page_size: 200 };
+    let mut search = PagedSearch::new(connection, query, &never);
+    while let Some(batch) = search.next().await? {
+        for message in batch.iter().filter(|message| !is_reference(message)) {
+            if let Ok(entry) = Entry::parse(message)
+                && let Some(id) = external_id_of(&entry, attribute)
+            {
+                found.insert(id, entry.dn().to_owned());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether an entry that is there should have come.
+async fn scope_of(
+    connection: &mut Connection,
+    config: &DirectoryConfig,
+    flavour: Flavour,
+    phase: Phase,
+    dn: &str,
+) -> Result<Sight, Error> {
+    let section = match phase {
+        Phase::Users => Some(Section::users(config, flavour)),
+        Phase::Groups => Section::groups(config, flavour, false),
+    };
+    let Some(section) = section else { return Ok(Sight::LeftScope) };
+    if !section.base_dns.iter().any(|base| reaches(base, section.scope, dn)) {
+        return Ok(Sight::LeftScope);
+    }
+    match connection.read_entry(dn, &section.filter, &["1.1".to_owned()], Step::Search).await {
+        Ok(Some(_)) => Ok(Sight::InScope),
+        // It does not match, or has gone this very moment; then the next import says so.
+        Ok(None) | Err(Error::Refused { code: 32, .. }) => Ok(Sight::LeftScope),
+        Err(Error::Refused { .. }) => Ok(Sight::NotVisible(NotVisible::Unavailable)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The external id of an entry, where it can be read.
+fn external_id_of(entry: &Entry<'_>, attribute: &str) -> Option<String> {
+    let values = entry.values_of(attribute).ok()?;
+    external_id(attribute, values.first()?)
+}
+
+fn is_within(dn: &str, base: &str) -> bool {
+    match (Dn::parse(dn), Dn::parse(base)) {
+        (Ok(dn), Ok(base)) => dn.is_within(&base),
+        _ => false,
+    }
+}
+
+/// Whether a search of this scope from this base comes to an entry.
+fn reaches(base: &str, scope: Scope, dn: &str) -> bool {
+    let (Ok(dn), Ok(base)) = (Dn::parse(dn), Dn::parse(base)) else { return true };
+    let depth = dn.rdns().len().checked_sub(base.rdns().len());
+    dn.is_within(&base)
+        && match scope {
+            Scope::Base => depth == Some(0),
+            Scope::One => depth == Some(1),
+            Scope::Subtree => true,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_reaches_what_its_scope_holds() {
+        let base = "ou=people,dc=x";
+        for (dn, base_only, one, subtree) in [
+            ("OU=People, dc=x", true, false, true),
+            ("uid=a,ou=people,dc=x", false, true, true),
+            ("uid=a,ou=b,ou=people,dc=x", false, false, true),
+            ("uid=a,ou=leavers,dc=x", false, false, false),
+        ] {
+            let reached = [Scope::Base, Scope::One, Scope::Subtree].map(|scope| reaches(base, scope, dn));
+            assert_eq!(reached, [base_only, one, subtree], "{dn}");
+        }
+    }
+}
