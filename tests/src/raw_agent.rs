@@ -156,7 +156,7 @@ impl RawAgent {
     /// Opens a delivery for a command and returns the sequence number to begin with.
     pub async fn deliver(&self, command: &Command) -> Result<(Delivery, u64)> {
         let (chunks, outgoing) = mpsc::channel(16);
-        let open = Open { command_id: command.command_id.clone(), generation: command.generation };
+        let open = Open { command_id: command.command_id.clone(), generation: command.generation, ..Open::default() };
         chunks.send(Chunk { kind: Some(ChunkKind::Open(open)) }).await.ok();
         let mut client = GatewayClient::with_origin(self.connection.clone(), self.connection.origin());
         let acks = client.deliver(ReceiverStream::new(outgoing)).await.context("delivery refused")?.into_inner();
@@ -193,7 +193,9 @@ impl Delivery {
 
     /// Sends a summary.
     pub async fn summary(&self, chunks: u64, users: u64, digest: Digest) -> Result<()> {
-        let summary = Summary { chunks, users, groups: 0, digest: digest.to_bytes().to_vec().into(), unusable: 0 };
+        let digest = digest.to_bytes().to_vec().into();
+        // As one of an older release, which cannot look again.
+        let summary = Summary { chunks, users, digest, ..Summary::default() };
         self.send(ChunkKind::Summary(summary)).await
     }
 
