@@ -16,6 +16,7 @@ use crate::config::{Config, PublicAddress};
 use crate::gateway::listener::{self, Limits, Listener};
 use crate::gateway::registry::Registry;
 use crate::gateway::{Gateway, Parts, Service, pulse, revocation};
+use crate::home::lock::{self, ServeLock};
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::reach::Reach;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
@@ -33,6 +34,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Another process serves the database.
+    #[error(transparent)]
+    Lock(lock::Error),
     /// The database cannot be opened.
     #[error("cannot open the database")]
     Store(#[source] postern_store::Error),
@@ -78,7 +82,12 @@ impl Error {
         match self {
             Self::DataDir { .. } | Self::Pki(_) | Self::Authority { .. } => true,
             Self::Api(error) => !matches!(error, http::Error::Listen { .. }),
-            Self::Store(_) | Self::Gateway(_) | Self::Signals(_) | Self::Address(_) | Self::Failed(_) => false,
+            Self::Lock(_)
+            | Self::Store(_)
+            | Self::Gateway(_)
+            | Self::Signals(_)
+            | Self::Address(_)
+            | Self::Failed(_) => false,
         }
     }
 }
@@ -152,6 +161,8 @@ pub struct Server {
     pub api: SocketAddr,
     /// Where agents are awaited.
     pub gateway: SocketAddr,
+    /// Held until everything has ended; on PostgreSQL there is none.
+    lock: Option<ServeLock>,
 }
 
 impl Server {
@@ -160,10 +171,14 @@ impl Server {
         let supervisor = Supervisor::with_clock(shutdown.clone(), Arc::clone(&clock));
         let source = |source| Error::DataDir { path: config.data_dir.clone(), source };
         home::make_folder(&config.data_dir).map_err(source)?;
-        if let Some(file) = config.database.file() {
-            // Where it cannot be made, opening it says why.
-            let _ = home::make_database(file);
-        }
+        let lock = match config.database.file() {
+            Some(file) => {
+                // Where it cannot be made, opening it says why.
+                let _ = home::make_database(file);
+                Some(ServeLock::take(file).map_err(Error::Lock)?)
+            }
+            None => None,
+        };
         let store = Store::open(&config.database).await.map_err(Error::Store)?;
         let pki = Arc::new(open_authority(&config, &store, &clock).await?);
         let gateway_listener = listener::bind(config.gateway_listen).map_err(Error::Gateway)?;
@@ -191,10 +206,13 @@ impl Server {
         let api = api_listener.local_addr().map_err(Error::Address)?;
         app.serve_gateway(gateway_listener)?;
         app.serve_api(api_listener)?;
+        if lock.is_some() {
+            app.dispatcher.resume_alone().await.map_err(Error::Store)?;
+        }
         app.dispatcher.start();
         upkeep::start(&app);
         tracing::info!(api = %api, gateway = %gateway, public = %app.public, "serve.ready");
-        Ok(Self { app, api, gateway })
+        Ok(Self { app, api, gateway, lock })
     }
 
     /// The one line that says where everything is.
@@ -213,6 +231,7 @@ impl Server {
     pub async fn join(self) -> Result<(), Error> {
         let ended = self.app.supervisor.join().await.map_err(Error::Failed);
         self.app.store.close().await;
+        drop(self.lock);
         ended
     }
 }

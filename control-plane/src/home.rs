@@ -1,5 +1,7 @@
 //! The data folder: people, and the hashes of tokens, are in it, so that nobody but its owner may read it.
 
+pub(crate) mod lock;
+
 use std::io;
 use std::path::Path;
 

@@ -10,7 +10,11 @@ use backoff::backoff::Backoff as _;
 #[derive(Debug)]
 pub struct Backoff {
     policy: ExponentialBackoff,
+    initial: Duration,
     max: Duration,
+    /// How many delays stay short at the beginning, and how many of these are left.
+    quick: u32,
+    quick_left: u32,
 }
 
 impl Backoff {
@@ -28,16 +32,29 @@ impl Backoff {
             ..ExponentialBackoff::default()
         };
         policy.reset();
-        Self { policy, max }
+        Self { policy, initial, max, quick: 0, quick_left: 0 }
+    }
+
+    /// The same, but so many delays at the beginning stay within `initial`: for the other end of a line that is most
+    /// likely being restarted.
+    #[must_use]
+    pub fn quick(mut self, delays: u32) -> Self {
+        (self.quick, self.quick_left) = (delays, delays);
+        self
     }
 
     /// How long to wait after the failure that has just happened.
     pub fn next_delay(&mut self) -> Duration {
+        if self.quick_left > 0 {
+            self.quick_left -= 1;
+            return self.initial.min(self.max).mul_f64(rand::random());
+        }
         self.policy.next_backoff().unwrap_or(self.max).min(self.max)
     }
 
     /// It worked: the next failure starts from the beginning.
     pub fn reset(&mut self) {
+        self.quick_left = self.quick;
         self.policy.reset();
     }
 }
@@ -69,6 +86,19 @@ mod tests {
             (0..2_000).map(|_| Backoff::new(Duration::from_secs(10), MAX).next_delay()).collect();
         assert!(delays.iter().any(|delay| *delay < Duration::from_secs(1)));
         assert!(delays.iter().any(|delay| *delay > Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn quick_delays_come_first_and_again_after_a_success() {
+        let initial = Duration::from_millis(100);
+        for _ in 0..200 {
+            let mut backoff = Backoff::new(initial, MAX).quick(3);
+            for _ in 0..2 {
+                assert!((0..3).all(|_| backoff.next_delay() <= initial));
+                assert!((0..20).any(|_| backoff.next_delay() > initial));
+                backoff.reset();
+            }
+        }
     }
 
     #[test]

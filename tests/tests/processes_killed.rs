@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use postern_tests::control_plane::{ControlPlane, Options};
 use postern_tests::relay::Fault;
 use postern_tests::site::{DIRECTORY, Site};
-use postern_tests::{Stage, scenario};
+use postern_tests::{Stage, scenario, slapd};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -58,6 +59,53 @@ fn a_control_plane_killed_mid_import_takes_it_up_again() -> Result<()> {
             site.compare().await?;
         }
         Ok(())
+    })
+}
+
+/// A lease of ten minutes, which no job here may wait for.
+#[test]
+fn a_restarted_control_plane_waits_for_no_lease() -> Result<()> {
+    scenario(async |stage| {
+        let options = Options::for_tests()?.set("lease_secs", "600");
+        let mut site = Site::start_with(stage, slapd::Options::people(800), options).await?;
+        for (round, with_agent) in (0..).zip([false, true]) {
+            site.change_many(800, round).await?;
+            let job = import_until(&site, 60_000).await?;
+            site.control_plane.kill().await?;
+            if with_agent {
+                site.agent.kill().await?;
+            }
+            site.line.cut();
+            site.line.resume();
+            site.control_plane.run(stage).await?;
+            if with_agent {
+                site.agent.start(stage)?;
+            }
+            let job = site.api.finished(&job, PATIENCE).await.with_context(|| format!("agent killed: {with_agent}"))?;
+            let job = job.expect("succeeded")?;
+            ensure!(job.count("missing") == 0, "{job:?}");
+            site.compare().await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_second_serve_on_one_database_is_refused_until_the_first_is_gone() -> Result<()> {
+    scenario(async |stage| {
+        let mut first = ControlPlane::start(stage, Options::for_tests()?).await?;
+        let folder = first.data_dir().to_owned();
+        let second = || Ok::<_, anyhow::Error>(Options { data_dir: Some(folder.clone()), ..Options::for_tests()? });
+        let refused = ControlPlane::start(stage, second()?).await.map(drop).map_err(|error| format!("{error:#}"));
+        let words = refused.err().context("a second one was ready")?;
+        let pid = first.process()?.pid();
+        ensure!(words.contains(&format!("another postern serve (process {pid}) works on")), "{words}");
+        ensure!(words.contains("stop it first, or give this one a --data-dir of its own"), "{words}");
+        // The first goes on, and the commands that work beside it do too.
+        first.organization("Corp").await?.get("/api/v1/agents").await?;
+        first.kill().await?;
+        let next = ControlPlane::start(stage, second()?).await?;
+        next.organization("Other").await?.get("/api/v1/agents").await.map(drop)
     })
 }
 

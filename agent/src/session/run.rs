@@ -17,6 +17,9 @@ use crate::link::{Connection, Dial, Line};
 use crate::roster::Roster;
 use crate::status::{Observed, Refusals};
 
+/// So many tries come within the first seconds after a cut: a restart of the control plane takes no longer.
+const QUICK_RETRIES: u32 = 3;
+
 /// Limits of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOptions {
@@ -60,7 +63,8 @@ pub(crate) struct Session {
 impl Session {
     /// Runs until the process stops.
     pub(crate) async fn run(self) {
-        let mut backoff = Backoff::new(self.options.reconnect_initial, self.options.reconnect_max);
+        let backoff = Backoff::new(self.options.reconnect_initial, self.options.reconnect_max);
+        let mut backoff = backoff.quick(QUICK_RETRIES);
         let mut state = State::initial();
         let mut live = None;
         let mut sessions = 0;

@@ -36,6 +36,14 @@ impl Store {
         Ok(leases.iter().map(|lease| lease.job).filter(|job| !kept.contains(job)).collect())
     }
 
+    /// Ends the leases of all running jobs: `now`, or at `holders_until` where an agent may still be working on the job.
+    /// Only for a process that knows that no other one works on this database. Returns how many jobs there are.
+    pub async fn end_leases(&self, holders_until: Timestamp, now: Timestamp) -> Result<u64> {
+        let update = sql("UPDATE jobs SET lease_until = CASE WHEN proven OR agent_id IS NULL THEN $1 ELSE $2 END \
+             WHERE state = 'running'");
+        self.database.execute(update.bind(now).bind(holders_until)).await
+    }
+
     /// Hands a job back to be taken up again. `false`: it is no longer the caller's.
     pub async fn release(&self, lease: &Lease, release: Release, now: Timestamp) -> Result<bool> {
         let update = sql("UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, agent_id = NULL, \

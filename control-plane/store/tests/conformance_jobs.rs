@@ -20,6 +20,7 @@ conformance! {
     a_lease_fences_out_whoever_lost_it,
     a_dead_replicas_job_is_taken_over,
     a_dead_replicas_job_that_nobody_takes_over_ends,
+    leases_end_at_the_word_of_the_only_process,
     only_one_import_of_a_directory_is_under_way,
     two_replicas_never_claim_the_same,
     a_held_import_goes_on_without_an_agent_once_approved,
@@ -224,6 +225,29 @@ async fn a_dead_replicas_job_that_nobody_takes_over_ends(database: TestDatabase)
     let ended = store.end_abandoned(&error, overdue.deadline).await.unwrap();
     assert_eq!((ended[0].id, ended[0].state, ended[0].error.as_ref()), (overdue.id, JobState::Failed, Some(&error)));
     assert_eq!(store.end_abandoned(&error, overdue.deadline).await.unwrap(), []);
+}
+
+async fn leases_end_at_the_word_of_the_only_process(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let other = ReplicaId::new();
+    let (held, free) = (world.create(JobKind::Import).await, world.create(JobKind::TestConnection).await);
+    for job in world.claim().await {
+        if job.id == held.id {
+            assert!(store.assign_agent(&job.lease().unwrap(), world.agent.id).await.unwrap());
+        }
+    }
+    assert_eq!(store.claim(other, &[world.directory.id], at(90), at(10), 9).await.unwrap(), [], "leased until 60");
+    assert_eq!(store.end_leases(at(11), at(10)).await.unwrap(), 2);
+    let claim = async |now| store.claim(other, &[world.directory.id], at(90), at(now), 9).await.unwrap();
+    assert_eq!(claim(10).await.iter().map(|job| job.id).collect::<Vec<_>>(), [free.id], "its agent may come back");
+    // The agent's own work goes on at its attempt; without the agent the next attempt begins.
+    assert!(store.adopt(held.id, 1, world.agent.id, other, at(10)).await.unwrap().is_some());
+    let again = claim(11).await;
+    assert_eq!((again[0].id, again[0].attempt), (held.id, 2));
+    assert!(store.mark_proven(&again[0].lease().unwrap(), at(12)).await.unwrap());
+    assert_eq!(store.end_leases(at(14), at(13)).await.unwrap(), 2);
+    let proven = store.claim_proven(ReplicaId::new(), at(99), at(13), 9).await.unwrap();
+    assert_eq!(proven.iter().map(|job| job.id).collect::<Vec<_>>(), [held.id], "needs no agent");
 }
 
 async fn only_one_import_of_a_directory_is_under_way(database: TestDatabase) {

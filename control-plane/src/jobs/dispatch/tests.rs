@@ -110,6 +110,27 @@ async fn a_session_with_too_much_to_send_gets_its_next_job_a_little_later() {
     assert_eq!(office.job(jobs[5]).await.state, JobState::Running);
 }
 
+#[tokio::test]
+async fn what_a_killed_process_left_is_taken_up_at_once_by_the_only_process_and_not_by_one_of_several() {
+    let office = Office::open().await;
+    let job = office.start_job().await;
+    office.dispatcher.look(Look::Everywhere).await.unwrap();
+    assert!(matches!(office.messages.next().await, ToAgent::Command(_)));
+    // Another process on the same database, with the lease of the first still in force.
+    let (reach, supervisor) = (Arc::clone(&office.dispatcher.reach), Supervisor::new(Shutdown::new()));
+    let (store, clock) = (office.site.api.store.clone(), office.site.clock.shared());
+    let next = Arc::new(Dispatcher::new(store, clock, reach, supervisor, LEASE));
+    office.site.clock.advance(Duration::from_secs(2));
+    next.look(Look::Everywhere).await.unwrap();
+    assert_eq!(office.job(job).await.attempt, 1, "the first may still work on it");
+    next.resume_alone().await.unwrap();
+    next.look(Look::Everywhere).await.unwrap();
+    assert_eq!(office.job(job).await.attempt, 1, "the agent may come back with it");
+    office.site.clock.advance(Duration::from_secs(1));
+    next.look(Look::Everywhere).await.unwrap();
+    assert_eq!(office.job(job).await.attempt, 2);
+}
+
 /// An import that found nobody, which was approved, and whose replica was killed when it had marked one of two.
 async fn killed_while_it_marked(office: &Office) -> JobId {
     let (store, acme, now) = (&office.site.api.store, office.acme.id, office.site.clock.now());

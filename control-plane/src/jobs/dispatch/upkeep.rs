@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_runtime::supervise::chain;
+use postern_runtime::supervise::{OnCancel, chain};
 use postern_store::{Job, JobId, Lease};
 
 use super::running::Entry;
@@ -23,6 +23,9 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(20);
 /// What is granted beyond the deadline for the agent's own answer.
 const OVERTIME: Duration = Duration::from_secs(30);
 
+/// After a restart, how long a job waits for the agent that may still be working on it.
+const HOLDER_PATIENCE: Duration = Duration::from_secs(1);
+
 const ABSENT: &str = "The connection to the agent was lost and did not come back. The job starts again.";
 
 enum Repair {
@@ -32,6 +35,25 @@ enum Repair {
 }
 
 impl Dispatcher {
+    /// For the only process on its database, before it takes its first job: leases that are still in force are those of
+    /// a process that has died. Their jobs go on at once, or within a second where an agent may come back with its work.
+    pub(crate) async fn resume_alone(self: &Arc<Self>) -> Result<()> {
+        let now = self.clock.now();
+        let patience = now.checked_add(HOLDER_PATIENCE).unwrap_or(now);
+        let left = self.store.end_leases(patience, now).await?;
+        if left == 0 {
+            return Ok(());
+        }
+        tracing::info!(jobs = left, "jobs.resumed");
+        let this = Arc::clone(self);
+        self.supervisor.spawn("jobs.resume", OnCancel::Abort, async move {
+            this.clock.sleep(HOLDER_PATIENCE).await;
+            this.wake();
+            Ok::<(), postern_store::Error>(())
+        });
+        Ok(())
+    }
+
     pub(super) async fn upkeep(self: Arc<Self>) {
         let stopping = self.supervisor.shutdown().stopping().clone();
         loop {
