@@ -17,6 +17,7 @@ use crate::gateway::listener::{self, Limits, Listener};
 use crate::gateway::registry::Registry;
 use crate::gateway::{Gateway, Parts, Service, pulse, revocation};
 use crate::home::lock::{self, ServeLock};
+use crate::home::modes;
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::reach::Reach;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
@@ -34,6 +35,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Others could read or change what is kept.
+    #[error("what this control plane keeps is not private")]
+    Modes(#[source] modes::Error),
     /// Another process serves the database.
     #[error(transparent)]
     Lock(lock::Error),
@@ -80,7 +84,7 @@ impl Error {
     /// Whether starting again without changing the configuration is useless.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::DataDir { .. } | Self::Pki(_) | Self::Authority { .. } => true,
+            Self::DataDir { .. } | Self::Modes(_) | Self::Pki(_) | Self::Authority { .. } => true,
             Self::Api(error) => !matches!(error, http::Error::Listen { .. }),
             Self::Lock(_)
             | Self::Store(_)
@@ -171,10 +175,12 @@ impl Server {
         let supervisor = Supervisor::with_clock(shutdown.clone(), Arc::clone(&clock));
         let source = |source| Error::DataDir { path: config.data_dir.clone(), source };
         home::make_folder(&config.data_dir).map_err(source)?;
+        home::secure_data_folder(&config.data_dir).map_err(Error::Modes)?;
         let lock = match config.database.file() {
             Some(file) => {
                 // Where it cannot be made, opening it says why.
                 let _ = home::make_database(file);
+                home::secure_database(file).map_err(Error::Modes)?;
                 Some(ServeLock::take(file).map_err(Error::Lock)?)
             }
             None => None,

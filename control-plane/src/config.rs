@@ -1,6 +1,7 @@
 //! How `postern serve` is configured: flags before `POSTERN__…` environment variables before the file before
 //! defaults with which it works.
 
+mod database;
 mod reference;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
@@ -10,10 +11,12 @@ use std::time::Duration;
 use postern_runtime::settings;
 use postern_runtime::telemetry::Format;
 use postern_store::DatabaseUrl;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use self::database::{PasswordError, PasswordSource, database, has_password};
 pub use self::reference::reference;
+use crate::home::PKI;
 
 /// Where a package installs the data folder.
 const SYSTEM_DATA_DIR: &str = "/var/lib/postern";
@@ -39,6 +42,10 @@ pub struct Settings {
     pub gateway_public_address: Option<String>,
     /// `postgres://…`. Unset: a SQLite file in the data folder.
     pub database_url: Option<SecretString>,
+    /// File with the password for it. Unset: the password of the URL, or none.
+    pub database_password_file: Option<PathBuf>,
+    /// The same as a systemd credential of this name.
+    pub database_password_credential: Option<String>,
     /// Certificate chain of the API, PEM. Unset: plain HTTP, on loopback only.
     pub tls_cert: Option<PathBuf>,
     /// Its key, PEM.
@@ -146,6 +153,9 @@ pub enum Error {
     /// The database's URL is not understood.
     #[error("the database URL is not understood; give postgres://user:password@host/database")]
     Database(#[source] postern_store::Error),
+    /// The database's password cannot be had, or is not safe where it is.
+    #[error(transparent)]
+    Password(PasswordError),
     /// A duration or number makes no sense.
     #[error("{key} must be from {min} to {max}")]
     OutOfRange {
@@ -161,6 +171,10 @@ pub enum Error {
 impl Settings {
     /// Reads the file (if one is named) and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+        if let Some(file) = file {
+            let alone: Self = settings::load_with(Some(file), ENV_PREFIX, []).map_err(Error::Settings)?;
+            database::refuse_exposed(file, alone.database_url.as_ref()).map_err(Error::Password)?;
+        }
         settings::load(file, ENV_PREFIX).map_err(Error::Settings)
     }
 
@@ -173,6 +187,8 @@ impl Settings {
             gateway_listen: self.gateway_listen.or(weaker.gateway_listen),
             gateway_public_address: self.gateway_public_address.or(weaker.gateway_public_address),
             database_url: self.database_url.or(weaker.database_url),
+            database_password_file: self.database_password_file.or(weaker.database_password_file),
+            database_password_credential: self.database_password_credential.or(weaker.database_password_credential),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             pki_dir: self.pki_dir.or(weaker.pki_dir),
@@ -206,10 +222,12 @@ impl Settings {
         let heartbeat = within("heartbeat_interval_secs", self.heartbeat_interval_secs, 30, 1, 600)?;
         let lease = within("lease_secs", self.lease_secs, 30, 3, 600)?;
         let connections = within("max_connections", self.max_connections, 20_000, 16, 1_000_000)?;
+        let password =
+            PasswordSource { file: self.database_password_file, credential: self.database_password_credential };
         Ok(Config {
-            pki_dir: self.pki_dir.unwrap_or_else(|| data_dir.join("pki")),
+            pki_dir: self.pki_dir.unwrap_or_else(|| data_dir.join(PKI)),
             new_authority: self.new_authority,
-            database: database(self.database_url.as_ref(), &data_dir)?,
+            database: database(self.database_url.as_ref(), &password, &data_dir)?,
             data_dir,
             listen,
             gateway_listen,
@@ -221,14 +239,6 @@ impl Settings {
             max_connections: connections as usize,
             log_format: self.log_format.unwrap_or_default(),
         })
-    }
-}
-
-/// The database that a URL names, or the file in the data folder.
-pub fn database(url: Option<&SecretString>, data_dir: &Path) -> Result<DatabaseUrl, Error> {
-    match url {
-        Some(url) => DatabaseUrl::parse(url.expose_secret()).map_err(Error::Database),
-        None => Ok(DatabaseUrl::sqlite(&data_dir.join(DATABASE_FILE))),
     }
 }
 

@@ -1,11 +1,17 @@
 //! The data folder: people, and the hashes of tokens, are in it, so that nobody but its owner may read it.
 
 pub(crate) mod lock;
+pub(crate) mod modes;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Makes the data folder, readable by its owner only. One that exists is left as its administrator made it.
+/// What `SQLite` and the lock put beside a database file.
+const BESIDE_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
+/// The folder of the certificate authority, unless another is configured.
+pub(crate) const PKI: &str = "pki";
+
+/// Makes a folder, and those above it, readable by their owner only. One that exists is left as it is.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -27,9 +33,27 @@ pub(crate) fn make_database(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Sees to it that only its owner reads and writes the data folder.
+pub(crate) fn secure_data_folder(path: &Path) -> Result<(), modes::Error> {
+    modes::secure_folder(path, |name| name == PKI || name.starts_with(crate::config::DATABASE_FILE))
+}
+
+/// The same for a database file, what is beside it, and its folder. Before it is opened: `SQLite` copies its mode.
+pub(crate) fn secure_database(file: &Path) -> Result<(), modes::Error> {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    modes::secure_folder(folder, |found| found == PKI || !name.is_empty() && found.starts_with(&name))?;
+    BESIDE_DATABASE.iter().try_for_each(|suffix| {
+        let mut path = file.as_os_str().to_owned();
+        path.push(suffix);
+        modes::secure_file(&PathBuf::from(path))
+    })
+}
+
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
     use postern_store::{DatabaseUrl, Store};
@@ -40,21 +64,45 @@ mod tests {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
+    fn all_private(folder: &Path) {
+        assert_eq!(mode(folder), 0o700);
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        assert!(files.len() >= 2, "the log beside the database: {files:?}");
+        for file in files {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
+
     #[tokio::test]
     async fn nobody_but_the_owner_reads_the_folder_or_any_file_of_the_database() {
         let above = tempfile::tempdir().unwrap();
         let folder = above.path().join("data");
         make_folder(&folder).unwrap();
-        assert_eq!(mode(&folder), 0o700);
         let path = folder.join("postern.db");
         assert!(make_database(&path).unwrap());
         let store = Store::open(&DatabaseUrl::sqlite(&path)).await.unwrap();
-        let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
-        assert!(files.len() >= 2, "the log beside the database: {files:?}");
-        for file in files {
-            assert_eq!(mode(&file), 0o600, "{}", file.display());
-        }
+        all_private(&folder);
         assert!(!make_database(&path).unwrap(), "one that is there is left alone");
         store.ping().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_that_others_could_read_is_made_private_with_all_that_is_beside_it() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("data");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("postern.db");
+        let store = Store::open(&DatabaseUrl::sqlite(&path)).await.unwrap();
+        for file in std::fs::read_dir(&folder).unwrap() {
+            std::fs::set_permissions(file.unwrap().path(), Permissions::from_mode(0o666)).unwrap();
+        }
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+        secure_data_folder(&folder).unwrap();
+        secure_database(&path).unwrap();
+        all_private(&folder);
+        store.close().await;
+        let again = Store::open(&DatabaseUrl::sqlite(&path)).await.unwrap();
+        again.ping().await.unwrap();
+        all_private(&folder);
     }
 }

@@ -21,12 +21,16 @@ use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest as _, Sha256};
 
+use crate::home::{self, modes};
+
 pub use peer::{PeerAgent, PeerError};
 
 /// How far a certificate reaches back, so that an agent whose clock is late accepts it.
 const BACKDATE: Duration = Duration::from_hours(1);
 /// Life of the gateway's certificate; it is made anew at every start and at two thirds of this.
 pub const GATEWAY_LIFETIME: Duration = Duration::from_hours(90 * 24);
+/// Key and certificate of the authority.
+const FILES: [&str; 2] = ["ca.key", "ca.pem"];
 /// A certificate signing request is a few hundred bytes.
 const MAX_CSR_BYTES: usize = 16 * 1024;
 
@@ -42,6 +46,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Others could replace what is in the folder.
+    #[error("the certificate authority is not safe")]
+    Modes(#[source] modes::Error),
     /// The key or certificate file cannot be read or written.
     #[error("cannot keep the certificate authority's files")]
     File(#[source] secret::Error),
@@ -121,13 +128,14 @@ pub struct AgentCertificate {
 impl Pki {
     /// Whether there is an authority in `folder`, or a part of one.
     pub fn is_in(folder: &Path) -> bool {
-        ["ca.key", "ca.pem"].iter().any(|file| folder.join(file).exists())
+        FILES.iter().any(|file| folder.join(file).exists())
     }
 
     /// Opens the authority in `folder`, and makes it when there is none.
     pub fn open(folder: &Path, now: Timestamp) -> Result<Self, Error> {
-        fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
-        let (key_path, certificate_path) = (folder.join("ca.key"), folder.join("ca.pem"));
+        home::make_folder(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
+        modes::secure_folder(folder, |name| FILES.contains(&name)).map_err(Error::Modes)?;
+        let [key_path, certificate_path] = FILES.map(|file| folder.join(file));
         let key = authority::key(&key_path, &certificate_path)?;
         if !certificate_path.exists() {
             authority::make(&key, &certificate_path, now)?;

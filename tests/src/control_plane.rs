@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::api::Api;
 use crate::binaries::Binaries;
@@ -200,7 +200,10 @@ impl ControlPlane {
     /// Starts it and waits until it is ready.
     pub async fn run(&mut self, stage: &Stage) -> Result<()> {
         let mut process = self.launch().start(stage)?;
-        let ready = self.ready().await;
+        let ready = tokio::select! {
+            ready = self.ready() => ready,
+            ended = process.wait(wait::SOON * 2) => ended.and_then(|status| bail!("it ended with {status}")),
+        };
         ready.or_else(|error| process.must_run().and(Err(error)))?;
         self.process = Some(process);
         Ok(())

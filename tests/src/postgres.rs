@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 
+use crate::certificates::Identity;
 use crate::install::{self, Server};
 use crate::ports::Port;
 use crate::process::{Launch, Process, Signal};
@@ -34,6 +35,7 @@ pub struct Postgres {
     port: Port,
     databases: AtomicU32,
     durable: bool,
+    tls: bool,
 }
 
 impl Postgres {
@@ -56,8 +58,8 @@ impl Postgres {
         }
         let initdb = Launch::new("initdb", programs.join("initdb")).user(USER).arg("-D").arg(folder.join("data"));
         initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).success().await?;
-        let mut postgres =
-            Self { process: None, programs, folder, port: Port::free()?, databases: AtomicU32::new(0), durable };
+        let (port, databases) = (Port::free()?, AtomicU32::new(0));
+        let mut postgres = Self { process: None, programs, folder, port, databases, durable, tls: false };
         postgres.run(stage).await?;
         Ok(postgres)
     }
@@ -67,6 +69,24 @@ impl Postgres {
         let name = format!("postern_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql(USER, &format!("CREATE DATABASE {name}")).await?;
         Ok(format!("postgres://{USER}@127.0.0.1:{}/{name}", self.port.number()))
+    }
+
+    /// Starts it again, now offering TLS with this certificate.
+    pub async fn offer_tls(&mut self, stage: &Stage, identity: &Identity) -> Result<()> {
+        identity.write(&self.folder, "server")?;
+        if rustix::process::getuid().is_root() {
+            Launch::new("chown", "chown").arg(USER).arg(self.folder.join("server.key")).success().await?;
+        }
+        self.tls = true;
+        self.restart(stage).await
+    }
+
+    /// Makes a user who must give this password, and starts the server again.
+    pub async fn guarded_user(&mut self, stage: &Stage, name: &str, password: &str) -> Result<()> {
+        self.sql(USER, &format!("CREATE ROLE {name} SUPERUSER LOGIN PASSWORD '{password}'")).await?;
+        let rules = format!("host all {name} all scram-sha-256\nhost all all 127.0.0.1/32 trust\n");
+        std::fs::write(self.folder.join("data").join("pg_hba.conf"), rules).context("cannot write pg_hba.conf")?;
+        self.restart(stage).await
     }
 
     /// Runs a statement in a database and returns its rows, unaligned, without headers.
@@ -104,6 +124,11 @@ impl Postgres {
         launch = launch.dropped_by(Signal::QUIT);
         if !self.durable {
             launch = launch.args(["-c", "fsync=off"]);
+        }
+        if self.tls {
+            let file = |name: &str, setting: &str| format!("{setting}={}", self.folder.join(name).display());
+            let (certificate, key) = (file("server.pem", "ssl_cert_file"), file("server.key", "ssl_key_file"));
+            launch = launch.args(["-c", "ssl=on", "-c", &certificate, "-c", &key]);
         }
         let mut process = launch.args(["-c", "max_connections=200"]).start(stage)?;
         let answered = wait::until_true("PostgreSQL answers", wait::SOON, || async {

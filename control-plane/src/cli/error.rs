@@ -7,7 +7,7 @@ use postern_runtime::supervise::chain;
 
 use super::super::api::Problem;
 use super::super::api::problem::Document;
-use crate::config;
+use crate::{config, home};
 
 /// A failed command.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,9 @@ pub(super) enum Error {
     /// Options of `organizations` that make no sense.
     #[error("the database cannot be found")]
     Configuration(#[source] config::Error),
+    /// Others could read or change the database.
+    #[error("the database is not private")]
+    Modes(#[source] home::modes::Error),
     /// The database refuses.
     #[error("the database cannot be used")]
     Store(#[source] postern_store::Error),

@@ -54,6 +54,9 @@ pub(super) struct Database {
     /// PostgreSQL, postgres://…; without it the SQLite file in the data folder
     #[arg(long, value_name = "URL", env = "POSTERN__DATABASE_URL", hide_env_values = true)]
     database_url: Option<SecretString>,
+    /// File with the password for --database-url, readable by its owner only
+    #[arg(long, value_name = "FILE", env = "POSTERN__DATABASE_PASSWORD_FILE", hide_env_values = true)]
+    database_password_file: Option<PathBuf>,
 }
 
 impl Database {
@@ -63,7 +66,7 @@ impl Database {
         if url.file().is_some_and(|file| !file.is_file()) {
             return Err(Error::NoDatabase { folder });
         }
-        Store::open(&url).await.map_err(Error::Store)
+        open(&url).await
     }
 
     /// The same, or a new one where somebody has named the place: a first organization may be there before the server.
@@ -83,14 +86,22 @@ impl Database {
             home::make_database(file).map_err(failed)?;
             eprintln!("{}", made(file, &folder));
         }
-        Store::open(&url).await.map_err(Error::Store)
+        open(&url).await
     }
 
     fn place(&self) -> Result<(PathBuf, DatabaseUrl), Error> {
         let folder = self.data_dir.clone().unwrap_or_else(config::default_data_dir);
-        let url = config::database(self.database_url.as_ref(), &folder).map_err(Error::Configuration)?;
+        let password = config::PasswordSource { file: self.database_password_file.clone(), credential: None };
+        let url = config::database(self.database_url.as_ref(), &password, &folder).map_err(Error::Configuration)?;
         Ok((folder, url))
     }
+}
+
+async fn open(url: &DatabaseUrl) -> Result<Store, Error> {
+    if let Some(file) = url.file() {
+        home::secure_database(file).map_err(Error::Modes)?;
+    }
+    Store::open(url).await.map_err(Error::Store)
 }
 
 /// What whoever made a database by this must know.

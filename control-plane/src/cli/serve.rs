@@ -40,6 +40,9 @@ pub struct ServeArgs {
     /// PostgreSQL, postgres://…; without it a SQLite file in the data folder
     #[arg(long, value_name = "URL")]
     pub database_url: Option<SecretString>,
+    /// File with the password for --database-url, readable by its owner only
+    #[arg(long, value_name = "FILE")]
+    pub database_password_file: Option<PathBuf>,
     /// Certificate chain of the API, PEM
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -59,6 +62,7 @@ impl ServeArgs {
             gateway_listen: self.gateway_listen,
             gateway_public_address: self.gateway_public_address,
             database_url: self.database_url,
+            database_password_file: self.database_password_file,
             tls_cert: self.tls_cert,
             tls_key: self.tls_key,
             new_authority: self.new_authority,
@@ -70,12 +74,19 @@ impl ServeArgs {
 /// Runs the control plane until a signal ends it.
 pub async fn run(args: ServeArgs) -> ExitCode {
     allocator::settle();
+    let shown = args.database_url.as_ref().is_some_and(crate::config::has_password);
     let config = match configure(args) {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
     if let Err(error) = telemetry::init(config.log_format, DEFAULT_FILTER) {
         return refuse(&error);
+    }
+    if shown {
+        tracing::warn!(
+            "serve.password_on_command_line: other users of this machine can read the database's password in the list of \
+             processes; give it by --database-password-file"
+        );
     }
     match serve(config).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::ENV_PREFIX;
 
 /// Key, flag (if there is one), default, meaning.
-const KEYS: [(&str, &str, &str, &str); 13] = [
+const KEYS: [(&str, &str, &str, &str); 15] = [
     (
         "data_dir",
         "--data-dir",
@@ -25,7 +25,21 @@ const KEYS: [(&str, &str, &str, &str); 13] = [
         "this machine's name, or the address of `gateway_listen`",
         "Host and port at which agents reach the gateway. Enrollment tokens carry it, and the gateway's certificate is made for it.",
     ),
-    ("database_url", "--database-url", "a SQLite file in `data_dir`", "`postgres://user:password@host/database`."),
+    (
+        "database_url",
+        "--database-url",
+        "a SQLite file in `data_dir`",
+        "`postgres://user@host/database`. `sslmode` is `verify-full` unless the URL says otherwise or the server is on \
+         this machine; `sslrootcert=FILE` names an authority beside those of the system.",
+    ),
+    (
+        "database_password_file",
+        "--database-password-file",
+        "the password in the URL, or none",
+        "File with the password for `database_url`, readable by its owner only. A password in the URL is shown to other \
+         users by `ps` where the URL is an argument.",
+    ),
+    ("database_password_credential", "", "none", "The same as a systemd credential of this name (`LoadCredential=`)."),
     ("tls_cert", "--tls-cert", "none", "Certificate chain of the API, PEM."),
     ("tls_key", "--tls-key", "none", "Key of that certificate, PEM, readable by its owner only."),
     ("pki_dir", "", "`pki` in `data_dir`", "Folder of the certificate authority. Replicas share its content."),

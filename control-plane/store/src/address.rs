@@ -1,10 +1,11 @@
 //! Where the database is. A password in it is never shown.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::error::{Error, Result};
 
@@ -39,11 +40,24 @@ impl DatabaseUrl {
         // The parser's own words could repeat the password.
         let options = PgConnectOptions::from_str(text)
             .map_err(|_| Error::Address { what: "the postgres:// URL is not well formed".to_owned() })?;
+        let options = if names_sslmode(text) || is_local(&options) {
+            options
+        } else {
+            // The driver would go on without TLS where the server, or somebody between, offers none.
+            options.ssl_mode(PgSslMode::VerifyFull)
+        };
         Ok(Self(Address::Postgres(Box::new(options))))
     }
-}
 
-impl DatabaseUrl {
+    /// The same with this password for `PostgreSQL`. A file has none.
+    #[must_use]
+    pub fn with_password(self, password: &str) -> Self {
+        match self.0 {
+            Address::Postgres(options) => Self(Address::Postgres(Box::new(options.password(password)))),
+            sqlite @ Address::Sqlite(_) => Self(sqlite),
+        }
+    }
+
     /// The file of a `SQLite` database.
     pub fn file(&self) -> Option<&Path> {
         match &self.0 {
@@ -55,6 +69,22 @@ impl DatabaseUrl {
     pub(crate) fn address(&self) -> &Address {
         &self.0
     }
+}
+
+/// Whether the URL or the environment decides about TLS.
+fn names_sslmode(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let in_url = query.split('&').any(|pair| matches!(pair.split('=').next(), Some("sslmode" | "ssl-mode")));
+    in_url || std::env::var_os("PGSSLMODE").is_some_and(|mode| !mode.is_empty())
+}
+
+/// Whether the way to the server stays on this machine.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host().trim_matches(['[', ']']);
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -71,6 +101,25 @@ impl fmt::Debug for DatabaseUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_server_is_verified_unless_it_is_on_this_machine_or_the_url_says_otherwise() {
+        for (url, mode) in [
+            ("postgres://postern@db.example/postern", PgSslMode::VerifyFull),
+            ("postgres://postern@10.0.0.7:6432/postern?application_name=sslmode", PgSslMode::VerifyFull),
+            ("postgres://postern@db.example/postern?sslrootcert=/etc/ca.pem", PgSslMode::VerifyFull),
+            ("postgres://db.example/postern?host=10.0.0.7", PgSslMode::VerifyFull),
+            ("postgres://postern@db.example/postern?sslmode=prefer", PgSslMode::Prefer),
+            ("postgres://postern@db.example/postern?application_name=x&ssl-mode=disable", PgSslMode::Disable),
+            ("postgres://postern@127.0.0.1:5432/postern", PgSslMode::Prefer),
+            ("postgres://postern@[::1]/postern", PgSslMode::Prefer),
+            ("postgres://postern@localhost/postern", PgSslMode::Prefer),
+            ("postgres://postern@%2Frun%2Fpostgresql/postern", PgSslMode::Prefer),
+        ] {
+            let Ok(DatabaseUrl(Address::Postgres(options))) = DatabaseUrl::parse(url) else { panic!("{url}") };
+            assert_eq!(format!("{:?}", options.get_ssl_mode()), format!("{mode:?}"), "{url}");
+        }
+    }
 
     #[test]
     fn addresses_are_parsed_and_never_show_a_password() {

@@ -54,12 +54,19 @@ fn known(cause: &sqlx::Error) -> Option<(&'static str, &'static str)> {
             ErrorKind::ConnectionRefused => {
                 ("the connection is refused", "start PostgreSQL there, or correct host and port in the database URL")
             }
+            // So the TLS library says what it does not like in a handshake.
+            ErrorKind::InvalidData => handshake(&error.to_string()),
             ErrorKind::TimedOut => {
                 ("nobody answers", "look for a firewall, or correct host and port in the database URL")
             }
             _ => ("the connection fails", "correct host and port in the database URL"),
         }),
-        sqlx::Error::Tls(_) => Some(("TLS fails", "check sslmode and sslrootcert in the database URL")),
+        sqlx::Error::Tls(error) if error.to_string().contains("does not support TLS") => Some((
+            "TLS fails: the server offers none",
+            "turn ssl on in its postgresql.conf; only where everything between is trusted, add sslmode=disable to the \
+             database URL",
+        )),
+        sqlx::Error::Tls(error) => Some(handshake(&error.to_string())),
         sqlx::Error::Database(error) => match error.code()?.as_ref() {
             "28P01" => Some(("password authentication fails", "correct user and password in the database URL")),
             "28000" => Some(("the user is not let in", "correct the user in the database URL, or pg_hba.conf")),
@@ -68,6 +75,26 @@ fn known(cause: &sqlx::Error) -> Option<(&'static str, &'static str)> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// What is wrong with a TLS handshake, by the TLS library's words.
+fn handshake(words: &str) -> (&'static str, &'static str) {
+    let is = |word: &str| words.contains(word);
+    if is("UnknownIssuer") || is("CaUsedAsEndEntity") || is("BadSignature") {
+        (
+            "TLS fails: the authority of its certificate is not trusted",
+            "name that authority's file by sslrootcert=FILE in the database URL",
+        )
+    } else if is("NotValidForName") || is("not valid for name") {
+        (
+            "TLS fails: its certificate is for another name",
+            "use a host name from the certificate in the database URL, or add sslmode=verify-ca to it",
+        )
+    } else if is("Expired") || is("expired") {
+        ("TLS fails: its certificate has expired", "have a new certificate issued for the database server")
+    } else {
+        ("TLS fails", "check the server's certificate, and sslmode and sslrootcert in the database URL")
     }
 }
 
