@@ -1,12 +1,12 @@
 //! Records into chunks: the same record always in the same bytes, so that its content hash tells whether it changed.
 
 use bytes::Bytes;
-use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
+use postern_proto::chunk::{self, ChunkWriter, Kind, MemberForm};
 use postern_proto::digest::Digest;
 use postern_proto::{CHUNK_TARGET_BYTES, MAX_CHUNK_BYTES};
 
 use crate::policy::Policy;
-use crate::served::{Phase, Record, Unusable};
+use crate::served::{Phase, Record, Switch, Unusable};
 
 /// What a length takes at most, and what a chunk and its message have around the entries.
 const LENGTH_BYTES: usize = 5;
@@ -87,9 +87,9 @@ pub(crate) fn chunk(
 
 /// What a record takes in a chunk, at most.
 fn size(record: &Record) -> usize {
-    let Record { external_id, dn, unique_value, attributes, members } = record;
+    let Record { external_id, dn, unique_value, attributes, members, switch: _ } = record;
     let sum = |values: &[Bytes]| values.iter().map(|value| value.len() + LENGTH_BYTES).sum::<usize>();
-    let head = external_id.len() + dn.len() + unique_value.as_ref().map_or(0, String::len) + 6 * LENGTH_BYTES;
+    let head = external_id.len() + dn.len() + unique_value.as_ref().map_or(0, String::len) + 8 * LENGTH_BYTES;
     let attributes = attributes.iter().map(|(name, values)| name.len() + 3 * LENGTH_BYTES + sum(values));
     head + attributes.sum::<usize>() + sum(members)
 }
@@ -108,7 +108,18 @@ fn write(writer: &mut ChunkWriter, phase: Phase, record: &mut Record) {
     for member in &record.members {
         entry.member(member);
     }
+    entry.switch(switch(record.switch));
     entry.finish();
+}
+
+/// As it travels. A time before 1970 is long past, as its first second is.
+fn switch(switch: Switch) -> chunk::Switch {
+    match switch {
+        Switch::Unknown => chunk::Switch::Unknown,
+        Switch::On => chunk::Switch::On,
+        Switch::OnUntil(time) => chunk::Switch::OnUntil(u64::try_from(time).unwrap_or_default()),
+        Switch::Off => chunk::Switch::Off,
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +135,7 @@ mod tests {
             unique_value: None,
             attributes: Vec::new(),
             members: members.iter().map(|member| Bytes::from_static(member.as_bytes())).collect(),
+            switch: Switch::On,
         }
     }
 

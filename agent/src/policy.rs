@@ -69,6 +69,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::served::Switch;
 
     const IMPORT: Kind = Kind::Import { chunk_entries: 500 };
 
@@ -99,6 +100,7 @@ mod tests {
                 ("employeeNumber;lang-de".into(), value()),
             ],
             members: Vec::new(),
+            switch: Switch::On,
         };
         policy.strip(&mut record);
         assert_eq!(record.attributes.len(), 1);

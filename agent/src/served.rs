@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-pub use postern_directory::{LookedUp, NotVisible, Page, Phase, Record, Sight, Sought, Unusable};
+pub use postern_directory::{LookedUp, NotVisible, Page, Phase, Record, Sight, Sought, Switch, Unusable};
 pub use postern_proto::chunk::MemberForm;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;

@@ -142,6 +142,8 @@ fn outcome(ended: &Outcome) -> v1::Outcome {
             referrals: imported.referrals,
             unusable: imported.unusable,
             unusable_samples: imported.unusable_samples.clone(),
+            unknown_switches: imported.unknown_switches,
+            unreadable_switch: imported.unreadable.unwrap_or_default().to_owned(),
         }),
         Ok(Answer::TestConnection(checks)) => {
             outcome::Result::TestConnection(v1::TestConnectionResult { checks: checks.iter().map(check_row).collect() })

@@ -1,6 +1,7 @@
 //! The diagnosis of one directory, step by step, as an administrator would do it by hand; a cure for each failure.
 
 mod sample;
+mod switches;
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub enum State {
 /// One step of the diagnosis.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
-    /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users` or `groups`.
+    /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users`, `switches` or `groups`.
     pub name: &'static str,
     /// How it went.
     pub state: State,
@@ -80,7 +81,8 @@ struct Diagnosis<'a> {
     began: Instant,
 }
 
-const AFTER_CONFIGURATION: [&str; 8] = ["connect", "tls", "bind", "root_dse", "base_dns", "paging", "users", "groups"];
+const AFTER_CONFIGURATION: [&str; 9] =
+    ["connect", "tls", "bind", "root_dse", "base_dns", "paging", "users", "switches", "groups"];
 
 pub(crate) async fn run(servers: &Servers) -> Vec<Check> {
     let mut diagnosis = Diagnosis { config: &servers.config, checks: Vec::new(), began: Instant::now() };
@@ -140,6 +142,7 @@ impl Diagnosis<'_> {
         self.note("root_dse", Finding::passed(describe(&root, flavour)));
         self.base_dns(&mut connection).await?;
         self.paging_and_users(&mut connection, &root, flavour).await?;
+        self.switches(servers, flavour).await?;
         self.groups(servers, flavour).await
     }
 

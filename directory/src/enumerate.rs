@@ -16,6 +16,7 @@ use crate::entry::Entry;
 use crate::error::{Error, Phase, Progress, Step};
 use crate::flavour::Flavour;
 use crate::guard::is_reference;
+use crate::judge::{self, Judge};
 use crate::record::{Record, Selected, Selection, Unusable};
 use crate::search::{PagedSearch, Query};
 use crate::second_look::SecondLook;
@@ -38,6 +39,18 @@ pub struct Page {
     pub unusable: Vec<Unusable>,
     /// Referrals seen on the way and not chased.
     pub referrals: u64,
+    /// Users of whom nobody can say whether the directory lets them in.
+    pub unknown_switches: u64,
+    /// The attribute for whose sake the first of them is unknown.
+    pub unreadable: Option<&'static str>,
+}
+
+impl Page {
+    /// An empty one.
+    pub fn new(phase: Phase) -> Self {
+        let (records, unusable) = (Vec::new(), Vec::new());
+        Self { phase, records, unusable, referrals: 0, unknown_switches: 0, unreadable: None }
+    }
 }
 
 /// A directory being read. Dropping it ends the reading.
@@ -60,7 +73,8 @@ impl Enumeration {
         let (read, known) = (Arc::clone(&server), Arc::clone(&servers));
         task.spawn(async move {
             let progress = Progress::default();
-            let mut reading = Reading { servers, server: read, cancel, sender, progress, spare: None };
+            let judge = Judge::new(&servers.config, Flavour::Generic);
+            let mut reading = Reading { servers, server: read, cancel, sender, progress, spare: None, judge };
             if let Err(error) = reading.run().await {
                 // Nobody listens any more: nobody needs to know.
                 let _ = reading.sender.send(Err(error)).await;
@@ -141,6 +155,7 @@ struct Reading {
     progress: Progress,
     /// A second connection for ranges of values: a search in between would end a paged one on some servers.
     spare: Option<Connection>,
+    judge: Judge,
 }
 
 impl Reading {
@@ -163,6 +178,7 @@ impl Reading {
     async fn read(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let flavour = connection.root_dse().await?.flavour();
         let servers = Arc::clone(&self.servers);
+        self.judge = Judge::new(&servers.config, flavour);
         let sections = Section::all(&servers.config, flavour);
         // An entry of 389 Directory Server that comes bare is the last one of a search that was cut.
         let bare_is_cut = flavour == Flavour::Ds389 && servers.config.external_id_attribute.is_none();
@@ -290,23 +306,53 @@ impl Reading {
             page.page.referrals += 1;
             return Ok(());
         }
-        match selection.select(message, scratch) {
-            Err(unusable) => page.page.unusable.push(unusable),
-            Ok(selected) if selected.partial.is_empty() => page.page.records.push(selected.record),
-            Ok(selected) => {
-                let record = self.complete(selected, &mut page.bytes).await?;
-                page.page.records.push(record);
+        let mut selected = match selection.select(message, scratch) {
+            Ok(selected) => selected,
+            Err(unusable) => {
+                page.page.unusable.push(unusable);
+                return Ok(());
             }
+        };
+        if page.page.phase == Phase::Users {
+            self.judge(&mut selected).await?;
         }
+        if let Some(attribute) = selected.unreadable {
+            page.page.unknown_switches += 1;
+            page.page.unreadable = page.page.unreadable.or(Some(attribute));
+        }
+        let record = match selected.partial.is_empty() {
+            true => selected.record,
+            false => self.complete(selected, &mut page.bytes).await?,
+        };
+        page.page.records.push(record);
         Ok(())
+    }
+
+    /// Makes sure that what the entry does not show is not merely hidden.
+    async fn judge(&mut self, selected: &mut Selected) -> Result<(), Error> {
+        if self.judge.must_ask(selected) {
+            let mut connection = self.spare().await?;
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(Error::Canceled),
+                asked = self.judge.ask(&mut connection, selected) => asked?,
+            }
+            self.spare = Some(connection);
+        }
+        self.judge.settle(selected, judge::now());
+        Ok(())
+    }
+
+    async fn spare(&mut self) -> Result<Connection, Error> {
+        match self.spare.take() {
+            Some(spare) if spare.is_fresh() => Ok(spare),
+            _ => self.open_again().await,
+        }
     }
 
     /// Reads the values that did not fit into the entry.
     async fn complete(&mut self, selected: Selected, bytes: &mut usize) -> Result<Record, Error> {
-        let mut connection = match self.spare.take() {
-            Some(spare) if spare.is_fresh() => spare,
-            _ => self.open_again().await?,
-        };
+        let mut connection = self.spare().await?;
         let (record, more) = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(Error::Canceled),
@@ -341,7 +387,7 @@ struct Filling {
 
 impl Filling {
     fn new(phase: Phase, capacity: usize) -> Self {
-        Self { page: Page { phase, records: Vec::new(), unusable: Vec::new(), referrals: 0 }, bytes: 0, capacity }
+        Self { page: Page::new(phase), bytes: 0, capacity }
     }
 
     fn is_empty(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::error::Phase;
 use crate::flavour::Flavour;
 use crate::record::Selection;
 
@@ -12,7 +13,7 @@ pub fn entry(bytes: &[u8]) {
     for flavour in [Flavour::ActiveDirectory, Flavour::OpenLdap] {
         let member = if flavour == Flavour::OpenLdap { "uniqueMember" } else { "member" };
         let id = flavour.external_id_attribute();
-        let selection = Selection::new(flavour, id, &attributes, Some("uid"), Some(member));
+        let selection = Selection::new(flavour, Phase::Users, id, &attributes, Some("uid"), Some(member));
         let _ = selection.select(&Bytes::copy_from_slice(bytes), &mut scratch);
         let mut stream = BytesMut::from(bytes);
         for message in crate::guard::sort_for_fuzzing(&mut stream) {

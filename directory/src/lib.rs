@@ -19,6 +19,7 @@ mod flavour;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+mod judge;
 mod lookup;
 mod range;
 mod record;
@@ -38,7 +39,7 @@ pub use config::{ConfigError, DirectoryConfig, GroupsConfig, MemberForm, Problem
 pub use directory::Directory;
 pub use enumerate::{Enumeration, Page};
 pub use error::{Class, Error, Phase, Progress, Step};
-pub use flavour::{Flavour, external_id};
+pub use flavour::{Flavour, Switch, external_id};
 pub use lookup::LookedUp;
 pub use record::{Record, Unusable};
 pub use root_dse::RootDse;

@@ -4,9 +4,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{DirectoryConfig, MemberForm};
 use crate::connection::{Connection, Servers};
-use crate::error::Error;
+use crate::error::{Error, Phase};
 use crate::filter;
 use crate::guard::is_reference;
+use crate::judge::Judge;
 use crate::record::{Record, Selected, Unusable};
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
@@ -50,9 +51,10 @@ pub(crate) async fn lookup_user(servers: &Servers, unique_value: &str) -> Result
 async fn ask(connection: &mut Connection, config: &DirectoryConfig, unique_value: &str) -> Result<LookedUp, Error> {
     let flavour = connection.root_dse().await?.flavour();
     let own = filter::equals(&config.users.unique_attribute, unique_value.as_bytes());
-    let user = one(search(connection, &Section::users(config, flavour), &own, 2).await?)?;
+    let mut judge = Judge::new(config, flavour);
+    let user = one(search(connection, &mut judge, &Section::users(config, flavour), &own, 2).await?)?;
     let groups = match (Section::groups(config, flavour, false), listed(config, &user)) {
-        (Some(section), Some(listed)) => search(connection, &section, &listed, MAX_GROUPS).await?,
+        (Some(section), Some(listed)) => search(connection, &mut judge, &section, &listed, MAX_GROUPS).await?,
         _ => Found::default(),
     };
     if groups.more || !groups.unusable.is_empty() {
@@ -89,6 +91,7 @@ fn listed(config: &DirectoryConfig, user: &Record) -> Option<String> {
 
 async fn search(
     connection: &mut Connection,
+    judge: &mut Judge,
     section: &Section<'_>,
     condition: &str,
     limit: usize,
@@ -121,7 +124,10 @@ async fn search(
         }
     }
     // Only now: a search in between would end the paged one on some servers.
-    for entry in selected {
+    for mut entry in selected {
+        if section.phase == Phase::Users {
+            judge.decide(connection, &mut entry).await?;
+        }
         found.records.push(entry.complete(connection).await?.0);
     }
     Ok(found)

@@ -10,8 +10,8 @@ use crate::ber::Malformed;
 use crate::connection::Connection;
 use crate::dn;
 use crate::entry::{Attribute, Entry, EntryError};
-use crate::error::Error;
-use crate::flavour::{Flavour, external_id};
+use crate::error::{Error, Phase};
+use crate::flavour::{Flavour, Inactivity, Needed, Reading, Switch, external_id};
 use crate::range::{self, Ranged};
 
 /// An entry as the agent sends it on.
@@ -27,6 +27,8 @@ pub struct Record {
     pub attributes: Vec<(Arc<str>, Vec<Bytes>)>,
     /// Groups: the values of the member attribute.
     pub members: Vec<Bytes>,
+    /// Users: whether the directory lets the user in.
+    pub switch: Switch,
 }
 
 /// An entry that was read and cannot be imported.
@@ -45,6 +47,11 @@ pub(crate) struct Selection {
     roles: Vec<Role>,
     requested: Vec<String>,
     external_id: String,
+    flavour: Flavour,
+    /// Whose entries these are; unset, they have no switch.
+    phase: Phase,
+    /// What is asked for beside the configured attributes.
+    needed: &'static [&'static str],
 }
 
 /// What an attribute of the server is for; one may have several uses.
@@ -54,6 +61,7 @@ struct Role {
     /// The short name, by which servers answer whatever name it was asked for by.
     short: String,
     slot: Option<usize>,
+    needed: Option<usize>,
     external_id: bool,
     unique: bool,
     member: bool,
@@ -64,6 +72,12 @@ struct Role {
 pub(crate) struct Selected {
     pub(crate) record: Record,
     pub(crate) partial: Vec<Partial>,
+    /// The attribute for whose sake the switch is unknown.
+    pub(crate) unreadable: Option<&'static str>,
+    /// Which of [`Flavour::hideable`] the entry shows no value of, a bit each.
+    pub(crate) absent: u8,
+    /// Since when the user has not signed in, where that matters.
+    pub(crate) inactivity: Option<Inactivity>,
 }
 
 /// An attribute of which only the first values came.
@@ -85,13 +99,16 @@ impl Selection {
     /// `attributes` are the listed ones; `unique` and `member` the attributes with a meaning of their own.
     pub(crate) fn new(
         flavour: Flavour,
+        phase: Phase,
         external_id: &str,
         attributes: &[String],
         unique: Option<&str>,
         member: Option<&str>,
     ) -> Self {
+        let needed = flavour.needed(phase);
+        let (names, roles, requested) = (Vec::new(), Vec::new(), Vec::new());
         let mut selection =
-            Self { names: Vec::new(), roles: Vec::new(), requested: Vec::new(), external_id: external_id.to_owned() };
+            Self { names, roles, requested, external_id: external_id.to_owned(), flavour, phase, needed };
         for name in attributes.iter().filter(|name| !is_withheld(name)) {
             let slot = selection.names.len();
             let role = selection.role(name);
@@ -109,6 +126,9 @@ impl Selection {
         }
         if let Some(member) = member.filter(|name| !is_withheld(name)) {
             selection.role(member).member = true;
+        }
+        for (slot, name) in needed.iter().enumerate() {
+            selection.role(name).needed = Some(slot);
         }
         let request = |role: &Role| match (role.member && flavour.has_ranges(), role.description.contains(';')) {
             (true, false) => format!("{};{}", role.description, range::FIRST),
@@ -139,6 +159,7 @@ impl Selection {
                 description: name.to_owned(),
                 short: dn::short_name(name),
                 slot: None,
+                needed: None,
                 external_id: false,
                 unique: false,
                 member: false,
@@ -173,22 +194,42 @@ impl Selection {
         })?;
         let dn = entry.dn();
         scratch.iter_mut().for_each(Vec::clear);
-        scratch.resize_with(self.names.len(), Vec::new);
+        scratch.resize_with(self.names.len() + self.needed.len(), Vec::new);
         let mut taken = Taken::default();
         self.take_all(entry, scratch, &mut taken)
             .map_err(|malformed| Unusable { dn: dn.to_owned(), reason: malformed.to_string() })?;
         let Some(external_id) = taken.external_id else {
             return Err(Unusable { dn: dn.to_owned(), reason: format!("no usable value in {}", self.external_id) });
         };
-        let filled = scratch.iter().filter(|values| !values.is_empty()).count();
+        let (listed, needed) = scratch.split_at_mut(self.names.len());
+        let needed = Needed::new(self.needed, needed);
+        let (reading, absent) = self.switch(&needed);
+        let inactivity = match self.phase {
+            Phase::Users => self.flavour.inactivity(&needed),
+            Phase::Groups => None,
+        };
+        let filled = listed.iter().filter(|values| !values.is_empty()).count();
         let mut attributes = Vec::with_capacity(filled);
-        for (name, values) in self.names.iter().zip(scratch) {
+        for (name, values) in self.names.iter().zip(listed) {
             if !values.is_empty() {
                 attributes.push((Arc::clone(name), std::mem::take(values)));
             }
         }
         let Taken { unique_value, members, partial, .. } = taken;
-        Ok(Selected { record: Record { external_id, dn: dn.to_owned(), unique_value, attributes, members }, partial })
+        let Reading { switch, unreadable } = reading;
+        let record = Record { external_id, dn: dn.to_owned(), unique_value, attributes, members, switch };
+        Ok(Selected { record, partial, unreadable, absent, inactivity })
+    }
+
+    /// What a user's entry says of its switch, and which switches it shows no value of.
+    fn switch(&self, needed: &Needed<'_>) -> (Reading, u8) {
+        match self.phase {
+            Phase::Groups => (Reading::none(), 0),
+            Phase::Users => {
+                let absent = self.flavour.hideable().iter().enumerate().filter(|(_, name)| !needed.has(name));
+                (self.flavour.switch(needed), absent.fold(0, |bits, (place, _)| bits | 1 << place))
+            }
+        }
     }
 
     fn take_all(&self, mut entry: Entry<'_>, slots: &mut [Vec<Bytes>], taken: &mut Taken) -> Result<(), Malformed> {
@@ -206,7 +247,7 @@ impl Selection {
                 // Passed over, it would cost a group its members in an import that calls itself complete.
                 Some(_) => return Err(Malformed("a range of values that cannot be read or leaves the first ones out")),
             };
-            take(role, attribute, next, slots, taken)?;
+            take(role, attribute, next, (&mut *slots, self.names.len()), taken)?;
         }
         Ok(())
     }
@@ -225,12 +266,15 @@ fn take(
     role: &Role,
     attribute: Attribute<'_>,
     next: Option<u64>,
-    slots: &mut [Vec<Bytes>],
+    (slots, listed): (&mut [Vec<Bytes>], usize),
     taken: &mut Taken,
 ) -> Result<(), Malformed> {
     if let Some(slot) = role.slot.and_then(|slot| slots.get_mut(slot)) {
         attribute.values_into(slot)?;
         taken.note_partial(role, Target::Attribute, next);
+    }
+    if let Some(needed) = role.needed.and_then(|place| slots.get_mut(listed + place)) {
+        attribute.values_into(needed)?;
     }
     if role.external_id {
         let mut values = attribute;
@@ -272,7 +316,7 @@ fn drop_unique_identifier(member: &mut Bytes) {
 impl Selected {
     /// Reads the values that did not fit into the entry; with them, how many bytes the completed attributes take.
     pub(crate) async fn complete(self, connection: &mut Connection) -> Result<(Record, usize), Error> {
-        let Self { mut record, partial } = self;
+        let Self { mut record, partial, .. } = self;
         let mut bytes = 0;
         for part in &partial {
             let dn = record.dn.clone();

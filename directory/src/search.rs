@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use ldap3::controls::{Control, MakeCritical as _, PagedResults};
+use ldap3::controls::{Control, MakeCritical as _, PagedResults, RawControl};
 use ldap3::{DerefAliases, LdapResult, SearchOptions, SearchStream};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::{Instant, timeout};
@@ -120,7 +120,8 @@ impl<'a> PagedSearch<'a> {
     async fn advance(&mut self) -> Result<Arrival, Error> {
         if self.page.is_none() {
             let size = i32::try_from(self.query.page_size).unwrap_or(i32::MAX);
-            let control = PagedResults { size, cookie: std::mem::take(&mut self.cookie) };
+            // Critical: a server that cannot page must say so, not send everything or the first thousand.
+            let control = PagedResults { size, cookie: std::mem::take(&mut self.cookie) }.critical().into();
             self.page = Some(self.connection.start(self.query, Some(control), Step::Search).await?);
         }
         let Some(page) = &mut self.page else { return Err(Error::Panicked { step: Step::Search }) };
@@ -175,7 +176,27 @@ impl Connection {
         step: Step,
     ) -> Result<Object, Error> {
         let query = Query { base_dn: dn, scope: Scope::Base, filter, attributes, page_size: 1 };
-        let mut page = self.start(query, None, step).await?;
+        self.read_one(query, None, step).await
+    }
+
+    /// The same for an entry that an answer needs a control for: its object identifier and value. Critical.
+    pub(crate) async fn read_entry_with(
+        &mut self,
+        dn: &str,
+        attributes: &[String],
+        (control, value): (&str, Vec<u8>),
+    ) -> Result<Option<Bytes>, Error> {
+        let filter = "(objectClass=*)";
+        let query = Query { base_dn: dn, scope: Scope::Base, filter, attributes, page_size: 1 };
+        let control = RawControl { ctype: control.to_owned(), crit: true, val: Some(value) };
+        Ok(match self.read_one(query, Some(control), Step::Search).await? {
+            Object::Entry(message) => Some(message),
+            Object::Reference | Object::Nothing => None,
+        })
+    }
+
+    async fn read_one(&mut self, query: Query<'_>, control: Option<RawControl>, step: Step) -> Result<Object, Error> {
+        let mut page = self.start(query, control, step).await?;
         let mut found = Object::Nothing;
         let result = loop {
             match self.arrival(&mut page).await? {
@@ -194,7 +215,7 @@ impl Connection {
     /// How many answers the first page of a search has. The other pages are not asked for.
     pub(crate) async fn count_first_page(&mut self, query: Query<'_>) -> Result<usize, Error> {
         let size = i32::try_from(query.page_size).unwrap_or(i32::MAX);
-        let control = PagedResults { size, cookie: Vec::new() };
+        let control = PagedResults { size, cookie: Vec::new() }.critical().into();
         let mut page = self.start(query, Some(control), Step::Search).await?;
         let result = loop {
             if let Arrival::Done(result) = self.arrival(&mut page).await? {
@@ -226,7 +247,7 @@ impl Connection {
     async fn start<'a>(
         &mut self,
         query: Query<'a>,
-        control: Option<PagedResults>,
+        control: Option<RawControl>,
         step: Step,
     ) -> Result<RunningPage<'a>, Error> {
         let mut ldap = self.ldap.clone();
@@ -238,8 +259,7 @@ impl Connection {
             };
             ldap.with_search_options(SearchOptions::new().deref(DerefAliases::Never));
             if let Some(control) = control {
-                // Critical: a server that cannot page must say so, not send everything or the first thousand.
-                ldap.with_controls(control.critical());
+                ldap.with_controls(control);
             }
             ldap.streaming_search(query.base_dn, scope, query.filter, query.attributes).await
         };

@@ -33,6 +33,7 @@ impl<'a> Section<'a> {
             filter: users.filter.as_deref().unwrap_or(flavour.user_filter()).into(),
             selection: Selection::new(
                 flavour,
+                Phase::Users,
                 external_id_attribute(config, flavour),
                 &users.attributes,
                 Some(&users.unique_attribute),
@@ -51,6 +52,7 @@ impl<'a> Section<'a> {
             filter: groups.filter.as_deref().unwrap_or(flavour.group_filter()).into(),
             selection: Selection::new(
                 flavour,
+                Phase::Groups,
                 external_id_attribute(config, flavour),
                 &groups.attributes,
                 None,

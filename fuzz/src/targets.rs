@@ -50,6 +50,7 @@ pub fn chunk(bytes: &[u8]) {
         for member in view.members() {
             open.member(member);
         }
+        open.switch(view.switch);
         assert_eq!(open.finish(), view.hash);
     }
     let payload = writer.finish();

@@ -10,7 +10,7 @@ pub use read::{Attributes, ChunkReader, Columns, DecodeError, EntryView, Values}
 pub use write::{ChunkWriter, EntryWriter};
 
 /// First byte of every chunk.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 /// More attribute names than this are not a directory's schema but an attack.
 const MAX_NAMES: usize = 4096;
 
@@ -21,6 +21,20 @@ pub enum Kind {
     User,
     /// Found by the groups' search.
     Group,
+}
+
+/// Whether the directory lets a user in, as the site has decided.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum Switch {
+    /// Nobody can say. Unknown is not active.
+    #[default]
+    Unknown,
+    /// It does.
+    On,
+    /// It does until this time, in seconds since 1970.
+    OnUntil(u64),
+    /// It does not.
+    Off,
 }
 
 /// What the members of a chunk's groups are.
@@ -50,6 +64,11 @@ mod tests {
         unique_value: Option<String>,
         attributes: Vec<Attribute>,
         members: Vec<Vec<u8>>,
+        switch: Switch,
+    }
+
+    fn switch() -> impl Strategy<Value = Switch> {
+        prop_oneof![Just(Switch::Unknown), Just(Switch::On), Just(Switch::Off), any::<u64>().prop_map(Switch::OnUntil)]
     }
 
     fn entry() -> impl Strategy<Value = Owned> {
@@ -61,14 +80,16 @@ mod tests {
             proptest::option::of(".{0,10}"),
             vec(attribute, 0..6),
             vec(vec(any::<u8>(), 0..30), 0..6),
+            switch(),
         )
-            .prop_map(|(user, external_id, dn, unique_value, attributes, members)| Owned {
+            .prop_map(|(user, external_id, dn, unique_value, attributes, members, switch)| Owned {
                 kind: if user { Kind::User } else { Kind::Group },
                 external_id,
                 dn,
                 unique_value,
                 attributes,
                 members,
+                switch,
             })
     }
 
@@ -78,6 +99,7 @@ mod tests {
             open.attribute(name, values.iter().map(Vec::as_slice));
         }
         entry.members.iter().for_each(|member| open.member(member));
+        open.switch(entry.switch);
         open.finish()
     }
 
@@ -92,6 +114,7 @@ mod tests {
                 .map(|(name, values)| (name.to_owned(), values.map(<[u8]>::to_vec).collect()))
                 .collect(),
             members: view.members().map(<[u8]>::to_vec).collect(),
+            switch: view.switch,
         }
     }
 
@@ -166,6 +189,7 @@ mod tests {
             unique_value: Some("a".into()),
             attributes: vec![("cn".into(), vec![b"a".to_vec(), b"b".to_vec()])],
             members: vec![b"m".to_vec()],
+            switch: Switch::On,
         };
         let hash = |entry: &Owned| write(&mut ChunkWriter::new(MemberForm::Dn), entry);
         let changed = [
@@ -176,6 +200,9 @@ mod tests {
             Owned { attributes: vec![("cn".into(), vec![b"ab".to_vec()])], ..base.clone() },
             Owned { attributes: vec![("sn".into(), vec![b"a".to_vec(), b"b".to_vec()])], ..base.clone() },
             Owned { members: vec![], ..base.clone() },
+            Owned { switch: Switch::Unknown, ..base.clone() },
+            Owned { switch: Switch::Off, ..base.clone() },
+            Owned { switch: Switch::OnUntil(7), ..base.clone() },
         ];
         for other in &changed {
             assert_ne!(hash(other), hash(&base), "{other:?}");
@@ -225,6 +252,7 @@ mod tests {
         let mut writer = ChunkWriter::new(MemberForm::Dn);
         let mut user = writer.entry(Kind::User, "id-1", "uid=a,dc=x", Some("a"));
         user.attribute("cn", [b"A".as_slice(), "\u{dc}".as_bytes()]);
+        user.switch(Switch::OnUntil(300));
         let user = user.finish();
         let mut group = writer.entry(Kind::Group, "id-2", "cn=g,dc=x", None);
         group.attribute("cn", [b"g".as_slice()]);
@@ -236,10 +264,10 @@ mod tests {
         insta::assert_snapshot!(
             [hex(&user), hex(&group), hex(&digest), hex(&writer.finish())].join("\n"),
             @"
-        7be5b04ad6b993d46287e3c55aa51de54788401fb1ae969a4278dce0301d3816
-        b4d21c85c98df550daf4aeed9b055fd5b38b75a15830bcafe33a806228911a17
-        2fb8cdcf9f4789253c7c92b3f6aa7cbafa13b6c009df524a25b35c4359ae522d
-        01000102636e021500040a020100020102000104090001000101020a0a69642d317569643d612c64633d786141c39c69642d32636e3d672c64633d78677569643d612c64633d787569643d622c64633d78
+        7ba7227110fec0b4c8f050c33be0103f47daa3af1be2dc62b090b34bcff5bd76
+        f3c0e328a3b5f13b63f9323e016a5584202a750e28a9eb90ac3f7480ab0479fe
+        6e68069ab3b3b2f02bea83013d4a66c3670419be438bc8f35cd027cc7afa3675
+        02000102636e021900040a0201000201020003ac020104090001000101020a0a0069642d317569643d612c64633d786141c39c69642d32636e3d672c64633d78677569643d612c64633d787569643d622c64633d78
         "
         );
     }

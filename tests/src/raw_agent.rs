@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use postern_agent::identity::{Identity, IdentitySource};
 use postern_agent::link::proxy::ProxyRule;
 use postern_agent::link::{Connection, Dial as _, TlsDial};
-use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
+use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::chunk::{Entries, Kind as ChunkKind, Open, Summary};
@@ -84,6 +84,7 @@ impl Batch {
             let mut entry = writer.entry(Kind::User, &user.external_id, &user.dn, Some(&user.uid));
             entry.attribute("uid", [user.uid.as_bytes()]);
             entry.attribute("cn", [user.cn.as_bytes()]);
+            entry.switch(Switch::On);
             entry.finish();
         }
         let digest = writer.digest();

@@ -32,7 +32,7 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
     let mut imported = Imported::default();
     while let Some(page) = pages.next().await {
-        let Page { phase, records, mut unusable, referrals } = page?;
+        let Page { phase, records, mut unusable, referrals, unknown_switches, unreadable } = page?;
         for record in records {
             match encoder.add(phase, record, &work.policy) {
                 Ok(full) => {
@@ -46,6 +46,8 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
         }
         imported.pages += 1;
         imported.referrals += referrals;
+        imported.unknown_switches += unknown_switches;
+        imported.unreadable = imported.unreadable.or(unreadable);
         note(&mut imported, unusable);
         work.report(Progress { entries: imported.users + imported.groups, pages: imported.pages, phase });
     }

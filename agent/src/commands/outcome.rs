@@ -127,6 +127,10 @@ pub struct Imported {
     pub unusable: u64,
     /// Some of them, with the reason.
     pub unusable_samples: Vec<String>,
+    /// Users of whom nobody can say whether the directory lets them in.
+    pub unknown_switches: u64,
+    /// The attribute for whose sake the first of them is unknown.
+    pub unreadable: Option<&'static str>,
 }
 
 /// What kind of failure.

@@ -36,7 +36,7 @@ fn commands(policy: Policy) -> Commands {
 fn large() -> Page {
     let photo = ("jpegphoto".into(), vec![Bytes::from(vec![0; postern_proto::MAX_FRAME_BYTES])]);
     let user = Record { attributes: vec![photo], ..user(1) };
-    Page { phase: Phase::Users, records: vec![user], unusable: Vec::new(), referrals: 0 }
+    Page { records: vec![user], ..Page::new(Phase::Users) }
 }
 
 fn request(directory: &str, kind: Kind) -> Request {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Phase, Record, SecondLook, Served, Sight, Sought,
+    Switch,
 };
 use crate::commands::outcome::{Code, Failure};
 
@@ -48,10 +49,10 @@ impl ScriptedDirectory {
             unique_value: None,
             attributes: vec![("cn".into(), vec![Bytes::from_static(b"everybody")])],
             members,
+            switch: Switch::Unknown,
         };
-        let page = |phase, records: &[Record]| {
-            Step::Page(Page { phase, records: records.to_vec(), unusable: Vec::new(), referrals: 0 })
-        };
+        let page =
+            |phase, records: &[Record]| Step::Page(Page { phase, records: records.to_vec(), ..Page::new(phase) });
         let users = records.chunks(page_size.max(1)).map(|records| page(Phase::Users, records));
         let groups = page(Phase::Groups, &[everybody]);
         Self::new(name, users.chain([groups]))
@@ -90,6 +91,7 @@ pub fn user(number: usize) -> Record {
             attribute("mail", format!("user{number}@corp.example")),
         ],
         members: Vec::new(),
+        switch: Switch::On,
     }
 }
 

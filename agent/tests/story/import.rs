@@ -97,7 +97,7 @@ async fn an_entry_that_is_too_large_is_named_and_the_others_arrive() {
     let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
     let mebibyte = Bytes::from(vec![b'm'; 1 << 20]);
     let huge = Record { dn: "cn=huge".to_owned(), members: vec![mebibyte; 64], ..user(0) };
-    let page = Page { phase: Phase::Groups, records: vec![huge], unusable: Vec::new(), referrals: 0 };
+    let page = Page { records: vec![huge], ..Page::new(Phase::Groups) };
     let whole = ScriptedDirectory::populated("corp", USERS, 100);
     let _running = start(identity, whole.then(Step::Page(page)));
     let mut session = gateway.session().await;

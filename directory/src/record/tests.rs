@@ -9,6 +9,11 @@ fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// What is asked for: these, and what the flavour always needs of users.
+fn asked(flavour: Flavour, names: &[&str]) -> Vec<String> {
+    strings(&[names, flavour.needed(Phase::Users)].concat())
+}
+
 fn select(selection: &Selection, message: &Bytes) -> Result<Selected, Unusable> {
     selection.select(message, &mut Vec::new())
 }
@@ -16,8 +21,8 @@ fn select(selection: &Selection, message: &Bytes) -> Result<Selected, Unusable> 
 #[test]
 fn only_listed_attributes_leave_in_the_listed_order() {
     let listed = strings(&["mail", "cn", "CN", "jpegPhoto", "l"]);
-    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &listed, Some("uid"), None);
-    assert_eq!(selection.requested(), ["mail", "cn", "jpegPhoto", "l", "entryUUID", "uid"]);
+    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &listed, Some("uid"), None);
+    assert_eq!(selection.requested(), asked(Flavour::OpenLdap, &["mail", "cn", "jpegPhoto", "l", "entryUUID", "uid"]));
     let message = message(
         b"uid=a,dc=x",
         &[
@@ -43,7 +48,7 @@ fn only_listed_attributes_leave_in_the_listed_order() {
 #[test]
 fn attributes_listed_by_another_name_are_known_by_the_one_that_the_server_gives() {
     let listed = strings(&["surname", "2.5.4.42", "0.9.2342.19200300.100.1.3", "title"]);
-    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &listed, Some("userid"), None);
+    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &listed, Some("userid"), None);
     let message = message(
         b"uid=a,dc=x",
         &[
@@ -64,9 +69,15 @@ fn attributes_listed_by_another_name_are_known_by_the_one_that_the_server_gives(
 #[test]
 fn passwords_never_leave_listed_or_not() {
     let listed = strings(&["cn", "userPassword", "USERPASSWORD;x-old", "unicodePwd", "2.5.4.35"]);
-    let selection =
-        Selection::new(Flavour::OpenLdap, "entryUUID", &listed, Some("userPassword"), Some("sambaNTPassword"));
-    assert_eq!(selection.requested(), ["cn", "entryUUID"]);
+    let selection = Selection::new(
+        Flavour::OpenLdap,
+        Phase::Users,
+        "entryUUID",
+        &listed,
+        Some("userPassword"),
+        Some("sambaNTPassword"),
+    );
+    assert_eq!(selection.requested(), asked(Flavour::OpenLdap, &["cn", "entryUUID"]));
     let message = message(
         b"cn=a",
         &[
@@ -83,27 +94,34 @@ fn passwords_never_leave_listed_or_not() {
 
 #[test]
 fn a_password_is_no_external_id() {
-    let selection = Selection::new(Flavour::OpenLdap, "userPassword", &strings(&["cn"]), Some("uid"), None);
-    assert_eq!(selection.requested(), ["cn", "uid"]);
+    let selection =
+        Selection::new(Flavour::OpenLdap, Phase::Users, "userPassword", &strings(&["cn"]), Some("uid"), None);
+    assert_eq!(selection.requested(), asked(Flavour::OpenLdap, &["cn", "uid"]));
     let message = message(b"cn=a", &[("userPassword", &[b"secret"]), ("cn", &[b"a"]), ("uid", &[b"a"])]);
     let unusable = select(&selection, &message).expect_err("no id");
     assert_eq!(unusable.reason, "no usable value in userPassword");
-    let nothing = Selection::new(Flavour::OpenLdap, "userPassword", &[], None, Some("unicodePwd"));
+    let nothing = Selection::new(Flavour::OpenLdap, Phase::Groups, "userPassword", &[], None, Some("unicodePwd"));
     assert_eq!(nothing.requested(), ["1.1"], "an empty list would ask for everything");
 }
 
 #[test]
 fn an_entry_without_its_external_id_is_unusable() {
-    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &strings(&["cn"]), None, None);
+    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &strings(&["cn"]), None, None);
     let unusable = select(&selection, &message(b"cn=a", &[("cn", &[b"a"])])).expect_err("no id");
     assert_eq!(unusable, Unusable { dn: "cn=a".to_owned(), reason: "no usable value in entryUUID".to_owned() });
 }
 
 #[test]
 fn members_of_active_directory_are_asked_for_in_ranges() {
-    let selection =
-        Selection::new(Flavour::ActiveDirectory, "objectGUID", &strings(&["cn", "objectGUID"]), None, Some("member"));
-    assert_eq!(selection.requested(), ["cn", "objectGUID", "member;range=0-1499"]);
+    let selection = Selection::new(
+        Flavour::ActiveDirectory,
+        Phase::Groups,
+        "objectGUID",
+        &strings(&["cn", "objectGUID"]),
+        None,
+        Some("member"),
+    );
+    assert_eq!(selection.requested()[..3], ["cn", "objectGUID", "member;range=0-1499"]);
     let message =
         message(b"cn=g", &[("objectGUID", &[&GUID]), ("member;range=0-1", &[b"cn=a", b"cn=b"]), ("member", &[])]);
     let mut selected = select(&selection, &message).expect("usable");
@@ -116,7 +134,7 @@ fn members_of_active_directory_are_asked_for_in_ranges() {
 
 #[test]
 fn a_first_part_that_is_none_makes_the_entry_unusable_instead_of_costing_it_members() {
-    let selection = Selection::new(Flavour::ActiveDirectory, "objectGUID", &[], None, Some("member"));
+    let selection = Selection::new(Flavour::ActiveDirectory, Phase::Groups, "objectGUID", &[], None, Some("member"));
     for part in ["member;range=0to1", "member;range=", "member;range=2-3", "member;range=2-*"] {
         let message = message(b"cn=g", &[("objectGUID", &[&GUID]), (part, &[b"cn=a", b"cn=b"])]);
         let unusable = select(&selection, &message).expect_err(part);
@@ -129,7 +147,7 @@ fn a_first_part_that_is_none_makes_the_entry_unusable_instead_of_costing_it_memb
 
 #[test]
 fn the_bit_string_of_a_unique_member_is_no_part_of_its_dn() {
-    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &[], None, Some("uniqueMember"));
+    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &[], None, Some("uniqueMember"));
     let values: &[&[u8]] = &[b"cn=a#'0101'B", b"cn=b", b"cn=#'x'B", b"cn=c#''B"];
     let message = message(b"cn=g", &[("entryUUID", &[b"1"]), ("uniqueMember", values)]);
     let record = select(&selection, &message).expect("usable").record;
@@ -138,11 +156,31 @@ fn the_bit_string_of_a_unique_member_is_no_part_of_its_dn() {
 
 #[test]
 fn one_entry_leaves_nothing_behind_for_the_next() {
-    let selection = Selection::new(Flavour::OpenLdap, "entryUUID", &strings(&["cn", "sn"]), None, None);
+    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &strings(&["cn", "sn"]), None, None);
     let mut scratch = Vec::new();
     let _ = selection.select(&message(b"cn=a", &[("cn", &[b"a"]), ("sn", &[b"a"])]), &mut scratch);
     let second = message(b"cn=b", &[("entryUUID", &[b"1"]), ("cn", &[b"b"])]);
     let record = selection.select(&second, &mut scratch).expect("usable").record;
     assert_eq!(record.attributes.len(), 1);
     assert_eq!(record.attributes[0].1, [&b"b"[..]]);
+}
+
+#[test]
+fn the_switch_is_read_whether_it_is_listed_or_not_and_only_what_is_listed_is_kept() {
+    let entry = |flags: &'static [u8]| {
+        message(
+            b"cn=a",
+            &[("objectGUID", &[&GUID]), ("cn", &[b"a"]), ("userAccountControl", &[flags]), ("accountExpires", &[b"0"])],
+        )
+    };
+    let selection = |listed: &[&str]| {
+        Selection::new(Flavour::ActiveDirectory, Phase::Users, "objectGUID", &strings(listed), None, None)
+    };
+    let disabled = select(&selection(&["cn"]), &entry(b"514")).expect("usable").record;
+    assert_eq!((disabled.switch, disabled.attributes.len()), (Switch::Off, 1));
+    let enabled = select(&selection(&["useraccountcontrol"]), &entry(b"512")).expect("usable").record;
+    assert_eq!((enabled.switch, &*enabled.attributes[0].0), (Switch::On, "useraccountcontrol"));
+    let hidden = message(b"cn=a", &[("objectGUID", &[&GUID]), ("cn", &[b"a"])]);
+    let hidden = select(&selection(&["cn"]), &hidden).expect("usable");
+    assert_eq!((hidden.record.switch, hidden.unreadable), (Switch::Unknown, Some("userAccountControl")));
 }

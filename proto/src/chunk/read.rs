@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Kind, LAYOUT, MAX_NAMES, MemberForm};
+use super::{Kind, LAYOUT, MAX_NAMES, MemberForm, Switch};
 use crate::varint;
 
 /// Why a chunk cannot be read. Whoever sent it speaks another layout, or it was damaged.
@@ -114,11 +114,12 @@ impl<'a> ChunkReader<'a> {
         self.canonical.push(0xff);
         let tail = self.lengths;
         let members = self.take_values("members")?;
+        let switch = take_switch(&mut self.lengths).ok_or(DecodeError::Malformed("switch"))?;
         self.canonical.extend_from_slice(&tail[..tail.len() - self.lengths.len()]);
         let used = blob.len() - self.blob.len();
         blob = &blob[..used];
         let hash = content_hash(&mut self.canonical, blob);
-        Ok(Some(EntryView { kind, external_id, dn, unique_value, hash, attributes, members }))
+        Ok(Some(EntryView { kind, external_id, dn, unique_value, switch, hash, attributes, members }))
     }
 
     /// A text of the blob; a length of `absent` 1 means that 0 stands for "none" and all else is one more.
@@ -170,6 +171,8 @@ pub struct EntryView<'a> {
     pub dn: &'a str,
     /// Value of the users' unique attribute; `None` for groups and for users that have none.
     pub unique_value: Option<&'a str>,
+    /// Whether the directory lets the user in; unknown for groups.
+    pub switch: Switch,
     /// Content hash over all of the entry.
     pub hash: [u8; 32],
     attributes: Attributes<'a>,
@@ -264,6 +267,16 @@ fn take_byte(input: &mut &[u8]) -> Option<u8> {
     let (&byte, rest) = input.split_first()?;
     *input = rest;
     Some(byte)
+}
+
+fn take_switch(input: &mut &[u8]) -> Option<Switch> {
+    match take_byte(input)? {
+        0 => Some(Switch::Unknown),
+        1 => Some(Switch::On),
+        2 => Some(Switch::Off),
+        3 => varint::take(input).map(Switch::OnUntil),
+        _ => None,
+    }
 }
 
 fn take_bytes<'a>(input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Kind, LAYOUT, MemberForm};
+use super::{Kind, LAYOUT, MemberForm, Switch};
 use crate::digest::Digest;
 use crate::{CHUNK_TARGET_BYTES, varint};
 
@@ -28,15 +28,16 @@ struct Pending {
     lengths: Vec<u8>,
     members: usize,
     member_lengths: Vec<u8>,
+    switch: Switch,
 }
 
 impl Pending {
     fn clear(&mut self) {
-        let Self { canonical, attributes, lengths, members, member_lengths } = self;
+        let Self { canonical, attributes, lengths, members, member_lengths, switch } = self;
         for bytes in [canonical, lengths, member_lengths] {
             bytes.clear();
         }
-        (*attributes, *members) = (0, 0);
+        (*attributes, *members, *switch) = (0, 0, Switch::Unknown);
     }
 }
 
@@ -179,6 +180,11 @@ impl EntryWriter<'_> {
         blob.extend_from_slice(value);
     }
 
+    /// Says whether the directory lets the user in. Unless it is said, that is unknown.
+    pub fn switch(&mut self, switch: Switch) {
+        self.writer.pending.switch = switch;
+    }
+
     /// Makes the entry part of the chunk and gives its content hash.
     pub fn finish(mut self) -> [u8; 32] {
         self.finished = true;
@@ -189,14 +195,28 @@ impl EntryWriter<'_> {
         lengths.extend_from_slice(&pending.lengths);
         varint::put(lengths, pending.members as u64);
         lengths.extend_from_slice(&pending.member_lengths);
+        put_switch(lengths, pending.switch);
 
         pending.canonical.push(0xff);
         varint::put(&mut pending.canonical, pending.members as u64);
         pending.canonical.extend_from_slice(&pending.member_lengths);
+        put_switch(&mut pending.canonical, pending.switch);
         let hash = super::read::content_hash(&mut pending.canonical, &blob[self.start..]);
         digest.add_entry(&hash);
         *entries += 1;
         hash
+    }
+}
+
+fn put_switch(out: &mut Vec<u8>, switch: Switch) {
+    match switch {
+        Switch::Unknown => out.push(0),
+        Switch::On => out.push(1),
+        Switch::Off => out.push(2),
+        Switch::OnUntil(time) => {
+            out.push(3);
+            varint::put(out, time);
+        }
     }
 }
 

@@ -1,0 +1,104 @@
+//! Whether it can be read who is let in. Unknown is not active: where it cannot, an import makes nobody active.
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Diagnosis, Finding, State};
+use crate::connection::{Connection, Servers};
+use crate::error::Error;
+use crate::flavour::{Flavour, Switch};
+use crate::guard::is_reference;
+use crate::judge::Judge;
+use crate::record::Selected;
+use crate::search::{PagedSearch, Query};
+use crate::sections::Section;
+
+/// How many users to look at.
+const SAMPLE: usize = 100;
+
+/// Of the users that were looked at.
+#[derive(Default)]
+struct Seen {
+    on: usize,
+    off: usize,
+    unknown: usize,
+    /// The attribute for whose sake the first of them is unknown.
+    unreadable: Option<&'static str>,
+    /// The DN of that one.
+    example: String,
+}
+
+impl Diagnosis<'_> {
+    pub(super) async fn switches(&mut self, servers: &Servers, flavour: Flavour) -> Option<()> {
+        // The sample of users may have left its search in the middle.
+        let connection = servers.open().await;
+        let mut connection = self.need("switches", connection)?;
+        let seen = self.see(servers, &mut connection, flavour).await;
+        let seen = self.need("switches", seen)?;
+        self.note("switches", judge(&seen));
+        Some(())
+    }
+
+    async fn see(&self, servers: &Servers, connection: &mut Connection, flavour: Flavour) -> Result<Seen, Error> {
+        let section = Section::users(self.config, flavour);
+        let mut judge = Judge::new(self.config, flavour);
+        let mut seen = Seen::default();
+        let users = sample(connection, &section).await?;
+        // A page was left in its middle.
+        let mut connection = servers.open().await?;
+        for mut user in users {
+            judge.decide(&mut connection, &mut user).await?;
+            seen.count(&user);
+        }
+        Ok(seen)
+    }
+}
+
+impl Seen {
+    fn count(&mut self, user: &Selected) {
+        match user.record.switch {
+            Switch::On | Switch::OnUntil(_) => self.on += 1,
+            Switch::Off => self.off += 1,
+            Switch::Unknown => {
+                self.unknown += 1;
+                if self.unreadable.is_none() {
+                    self.unreadable = user.unreadable;
+                    self.example.clone_from(&user.record.dn);
+                }
+            }
+        }
+    }
+}
+
+fn judge(seen: &Seen) -> Finding {
+    let total = seen.on + seen.off + seen.unknown;
+    if seen.unknown == 0 {
+        return Finding::passed(format!("{} of {total} users enabled, {} disabled", seen.on, seen.off));
+    }
+    let state = if seen.unknown == total { State::Failed } else { State::Warning };
+    let attribute = seen.unreadable.unwrap_or("the switch");
+    let said = format!(
+        "of {} of {total} users it is unknown whether they are enabled: {attribute} cannot be read",
+        seen.unknown
+    );
+    Finding::new(state, said.clone()).locally(format!("{said}, of {} for one", seen.example)).cured_by(format!(
+        "let the bind account read {attribute}; until then such users keep their last known state, and new ones are inactive"
+    ))
+}
+
+async fn sample(connection: &mut Connection, section: &Section<'_>) -> Result<Vec<Selected>, Error> {
+    let never = CancellationToken::new();
+    let (mut users, mut scratch) = (Vec::new(), Vec::new());
+    for base_dn in section.base_dns {
+        let (scope, attributes) = (section.scope, section.selection.requested());
+        let query = Query { base_dn, scope, filter: &section.filter, attributes, page_size: 50 };
+        let mut search = PagedSearch::new(connection, query, &never);
+        while let Some(batch) = search.next().await? {
+            let entries = batch.iter().filter(|message| !is_reference(message));
+            users.extend(entries.filter_map(|message| section.selection.select(message, &mut scratch).ok()));
+            if users.len() >= SAMPLE {
+                return Ok(users);
+            }
+        }
+    }
+    Ok(users)
+}
