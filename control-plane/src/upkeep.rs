@@ -43,12 +43,17 @@ async fn seen(app: Arc<App>) {
 }
 
 /// Jobs that run drop their chunks when they end; what an administrator ended is dropped here, and so are answers that
-/// nobody will ask for again.
+/// nobody will ask for again. Users whose time has come become inactive.
 async fn tidy(app: Arc<App>) {
     loop {
         app.clock.sleep(TIDY).await;
         if let Err(error) = app.store.drop_staged_of_ended_jobs().await {
             tracing::warn!(error = chain(&error), "intake.not_tidied");
+        }
+        match app.store.deactivate_due(app.clock.now()).await {
+            Ok(0) => {}
+            Ok(users) => tracing::info!(users, "users.deactivated"),
+            Err(error) => tracing::warn!(error = chain(&error), "users.not_deactivated"),
         }
         let Ok(older_than) = app.clock.now().checked_sub(ANSWERS) else { continue };
         if let Err(error) = app.store.expire_answers(older_than).await {

@@ -212,6 +212,7 @@ fn import_report(import: &v1::ImportResult, elapsed_ms: u64) -> ImportReport {
         referrals: import.referrals,
         unusable: import.unusable,
         unusable_samples: import.unusable_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
+        unreadable_switch: optional_text(&import.unreadable_switch),
         elapsed_ms,
     }
 }

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use clap::ValueEnum;
 use jiff::Timestamp;
-use postern_store::{Account, AccountId, GroupId, OrganizationId, UserId};
+use postern_store::{Account, AccountId, GroupId, OrganizationId, Switch, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -103,6 +103,10 @@ pub struct AccountView {
     pub attributes: Attributes,
     /// Since when a complete import has no longer found it. `null`: it is there.
     pub missing_since: Option<Timestamp>,
+    /// Whether the directory lets the user in, as last known. `null`: unknown, or no user.
+    pub enabled: Option<bool>,
+    /// Until when it does. `null`: no end is known.
+    pub enabled_until: Option<Timestamp>,
     /// The user that it is an account of. `null`: none.
     #[schema(value_type = Option<Uuid>)]
     pub user_id: Option<UserId>,
@@ -120,6 +124,12 @@ impl TryFrom<Account> for AccountView {
 
     fn try_from(account: Account) -> Result<Self, Problem> {
         let kind = AccountKind::from(account.kind);
+        let (enabled, enabled_until) = match account.switch {
+            Switch::Unknown => (None, None),
+            Switch::Off => (Some(false), None),
+            Switch::On => (Some(true), None),
+            Switch::OnUntil(end) => (Some(true), Some(end)),
+        };
         let identity_of = |wanted| account.identity.filter(|_| kind == wanted);
         Ok(Self {
             id: account.id,
@@ -130,6 +140,8 @@ impl TryFrom<Account> for AccountView {
             unique_value: account.unique_value,
             attributes: Attributes::stored(account.attributes)?,
             missing_since: account.missing_since,
+            enabled,
+            enabled_until,
             user_id: identity_of(AccountKind::User).map(UserId::from_uuid),
             group_id: identity_of(AccountKind::Group).map(GroupId::from_uuid),
             conflict: account.conflict,

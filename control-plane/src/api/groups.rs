@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_store::{GroupId, GroupRow, Member, MemberIdentity, UserId};
+use postern_store::{GroupId, GroupRow, IdentityFilter, Member, MemberIdentity, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -33,6 +33,8 @@ pub struct GroupView {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Since when no directory has it any more. `null`: one has it.
+    pub missing_since: Option<Timestamp>,
 }
 
 /// A group with its accounts.
@@ -81,6 +83,7 @@ impl From<GroupRow> for GroupView {
             description: row.description,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            missing_since: row.missing_since,
         }
     }
 }
@@ -106,6 +109,8 @@ impl From<Member> for MemberView {
 struct GroupQuery {
     /// Begin of a name. Absent: all groups.
     query: Option<String>,
+    /// Only groups that no directory has any more, or that one has. Absent: both.
+    missing: Option<bool>,
     /// Most items of the page, 1 to 1000. Absent: 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -137,9 +142,10 @@ async fn list(
     Params(query): Params<GroupQuery>,
 ) -> Result<Json<Listing<GroupView>>, Problem> {
     let sought = sought(query.query.as_deref())?;
-    let list = List::new("groups", &[&sought]);
+    let filter = IdentityFilter { active: None, missing: query.missing };
+    let list = List::new("groups", &[&sought, &filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_groups(caller.organization, sought, &request).await?;
+    let page = api.store.list_groups_where(caller.organization, sought, filter, &request).await?;
     Ok(Json(list.answer(page, GroupView::from)))
 }
 

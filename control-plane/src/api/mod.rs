@@ -14,6 +14,7 @@ mod idempotency;
 pub mod jobs;
 mod layers;
 pub mod openapi;
+pub mod organization;
 pub mod page;
 pub mod problem;
 mod state;
@@ -48,6 +49,7 @@ pub fn router(api: Api) -> Router {
 /// The routes of `/api/v1` that need a token, and their description.
 pub(crate) fn v1() -> OpenApiRouter<Api> {
     openapi::start()
+        .merge(organization::routes())
         .merge(tokens::routes())
         .merge(enrollment_tokens::routes())
         .merge(agents::routes())

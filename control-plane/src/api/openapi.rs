@@ -27,6 +27,7 @@ const DESCRIPTION: &str = "Administers an organization of a Postern control plan
     info(title = "Postern", description = DESCRIPTION, version = "1", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     components(schemas(Document, FieldError)),
     tags(
+        (name = "organization", description = "The rules of the whole organization"),
         (name = "tokens", description = "API tokens of administrators and scripts"),
         (name = "enrollment tokens", description = "One-time tokens with which agents enroll"),
         (name = "agents", description = "The agents inside the sites"),

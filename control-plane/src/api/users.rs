@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_store::{GroupId, GroupRow, PageRequest, UserId, UserRow};
+use postern_store::{GroupId, GroupRow, IdentityFilter, PageRequest, UserId, UserRow};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -39,8 +39,10 @@ pub struct UserView {
     pub display_name: Option<String>,
     /// Address of the first mailbox. `null`: not known.
     pub email: Option<String>,
-    /// Whether the user may sign in.
+    /// Whether the user may sign in: no directory says off, and at least one says on.
     pub active: bool,
+    /// Since when no directory has it any more. `null`: one has it.
+    pub missing_since: Option<Timestamp>,
     /// Further attributes.
     #[schema(value_type = Object)]
     #[serde(deserialize_with = "read_raw")]
@@ -85,6 +87,7 @@ impl TryFrom<UserRow> for UserView {
             display_name: row.display_name,
             email: row.email,
             active: row.active,
+            missing_since: row.missing_since,
             attributes: RawValue::from_string(row.attributes).map_err(|error| Problem::internal(&error))?,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -104,6 +107,10 @@ impl From<GroupRow> for GroupRef {
 struct UserQuery {
     /// Begin of a user name, display name or e-mail address. Absent: all users.
     query: Option<String>,
+    /// Only users who may sign in, or who may not. Absent: both.
+    active: Option<bool>,
+    /// Only users whom no directory has any more, or whom one has. Absent: both.
+    missing: Option<bool>,
     /// Most items of the page, 1 to 1000. Absent: 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -133,9 +140,10 @@ async fn list(
     Params(query): Params<UserQuery>,
 ) -> Result<Json<Listing<UserView>>, Problem> {
     let sought = sought(query.query.as_deref())?;
-    let list = List::new("users", &[&sought]);
+    let filter = IdentityFilter { active: query.active, missing: query.missing };
+    let list = List::new("users", &[&sought, &filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_users(caller.organization, sought, &request).await?;
+    let page = api.store.list_users_where(caller.organization, sought, filter, &request).await?;
     list.try_answer(page, UserView::try_from).map(Json)
 }
 

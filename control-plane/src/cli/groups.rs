@@ -6,7 +6,7 @@ use postern_store::GroupId;
 use super::super::api::groups::{GroupDetail, GroupView, MemberView};
 use super::client::Client;
 use super::error::Error;
-use super::screen::{Screen, text_or, time, word};
+use super::screen::{Screen, text_or, time, time_or, word};
 use super::{Limit, users};
 
 /// Commands of `postern groups`.
@@ -16,6 +16,9 @@ pub(super) enum Command {
     List {
         /// Begin of a name [default: all groups]
         query: Option<String>,
+        /// Only those that no directory has any more (true) or that one has (false)
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+        missing: Option<bool>,
         #[command(flatten)]
         limit: Limit,
     },
@@ -35,11 +38,17 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List { query, limit } => {
-            let query: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
-            let groups: Vec<GroupView> = client.list("groups", &query, limit.most()).await?;
-            screen.list(&groups, &["name", "description", "id"], |group| {
-                vec![group.display_name.clone(), text_or(group.description.as_deref(), "-"), group.id.to_string()]
+        Command::List { query, missing, limit } => {
+            let mut wanted: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
+            wanted.extend(missing.map(|missing| ("missing", missing.to_string())));
+            let groups: Vec<GroupView> = client.list("groups", &wanted, limit.most()).await?;
+            screen.list(&groups, &["name", "description", "missing since", "id"], |group| {
+                vec![
+                    group.display_name.clone(),
+                    text_or(group.description.as_deref(), "-"),
+                    time_or(group.missing_since, "-"),
+                    group.id.to_string(),
+                ]
             })
         }
         Command::Show { group } => {
@@ -95,6 +104,7 @@ fn show(detail: &GroupDetail, screen: &mut Screen) -> Result<(), Error> {
             ("description", text_or(group.description.as_deref(), "-")),
             ("created", time(group.created_at)),
             ("changed", time(group.updated_at)),
+            ("missing since", time_or(group.missing_since, "-")),
         ],
     )?;
     if !screen.is_json() {
@@ -118,6 +128,7 @@ mod tests {
             description: None,
             created_at: at,
             updated_at: at,
+            missing_since: None,
         }
     }
 

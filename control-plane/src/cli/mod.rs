@@ -12,6 +12,7 @@ mod error;
 mod groups;
 mod jobs;
 mod login;
+mod organization;
 mod organizations;
 mod screen;
 pub mod serve;
@@ -74,6 +75,9 @@ enum Command {
     /// Create and list organizations, on the control plane's own machine
     #[command(subcommand)]
     Organizations(organizations::Command),
+    /// The rules of your organization
+    #[command(subcommand)]
+    Organization(organization::Command),
     /// Remember the address of a control plane and a token
     ///
     /// Name the address with --url. The token is read from standard input unless --token or `POSTERN_TOKEN` gives it. Both
@@ -136,6 +140,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
     match command {
         Command::Serve(_) => Err(Error::Usage("serve cannot be run from here".to_owned())),
         Command::Organizations(command) => organizations::run(command, &mut screen).await,
+        Command::Organization(command) => organization::run(command, &client()?, &mut screen).await,
         Command::Login(args) => login::run(args, global, &mut screen).await,
         Command::Tokens(command) => tokens::run(command, &client()?, &mut screen).await,
         Command::EnrollmentTokens(command) => enrollment_tokens::run(command, &client()?, &mut screen).await,

@@ -18,6 +18,12 @@ pub(super) enum Command {
     List {
         /// Begin of a user name, display name or e-mail address [default: all users]
         query: Option<String>,
+        /// Only those who may sign in (true) or may not (false)
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+        active: Option<bool>,
+        /// Only those whom no directory has any more (true) or whom one has (false)
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+        missing: Option<bool>,
         #[command(flatten)]
         limit: Limit,
     },
@@ -30,15 +36,18 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List { query, limit } => {
-            let query: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
-            let users: Vec<UserView> = client.list("users", &query, limit.most()).await?;
-            screen.list(&users, &["user name", "display name", "e-mail", "active", "id"], |user| {
+        Command::List { query, active, missing, limit } => {
+            let mut wanted: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
+            wanted.extend(active.map(|active| ("active", active.to_string())));
+            wanted.extend(missing.map(|missing| ("missing", missing.to_string())));
+            let users: Vec<UserView> = client.list("users", &wanted, limit.most()).await?;
+            screen.list(&users, &["user name", "display name", "e-mail", "active", "missing since", "id"], |user| {
                 vec![
                     user.user_name.clone(),
                     text_or(user.display_name.as_deref(), "-"),
                     text_or(user.email.as_deref(), "-"),
                     yes_no(user.active).to_owned(),
+                    time_or(user.missing_since, "-"),
                     user.id.to_string(),
                 ]
             })
@@ -74,6 +83,7 @@ fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
             ("family name", text_or(user.family_name.as_deref(), "-")),
             ("e-mail", text_or(user.email.as_deref(), "-")),
             ("active", yes_no(user.active).to_owned()),
+            ("missing since", time_or(user.missing_since, "-")),
             ("groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }),
             ("created", time(user.created_at)),
             ("changed", time(user.updated_at)),
@@ -95,10 +105,20 @@ pub(super) fn account(account: &AccountView, screen: &mut Screen) -> Result<(), 
         vec!["dn".to_owned(), account.dn.clone()],
         vec!["external id".to_owned(), account.external_id.clone()],
         vec!["missing since".to_owned(), time_or(account.missing_since, "-")],
+        vec!["enabled".to_owned(), enabled(account)],
     ];
     rows.extend(account.conflict.iter().map(|name| vec!["conflict".to_owned(), format!("{name} is taken")]));
     rows.extend(attributes(&serde_json::from_str(account.attributes.0.get())?));
     screen.table(&["attribute", "value"], rows)
+}
+
+/// Whether the directory lets the user in.
+fn enabled(account: &AccountView) -> String {
+    match (account.enabled, account.enabled_until) {
+        (None, _) => "unknown".to_owned(),
+        (Some(enabled), None) => yes_no(enabled).to_owned(),
+        (Some(_), Some(end)) => format!("until {}", time(end)),
+    }
 }
 
 /// For people.

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use postern_proto::chunk::{EntryView, Kind, Values};
-use postern_store::Flavour;
+use postern_proto::chunk::{self, EntryView, Values};
+use postern_store::{Flavour, Switch};
 
 use super::json;
 
@@ -92,31 +92,13 @@ const ATTRIBUTES_BYTES: usize = 512;
 const FURTHER_BYTES: usize = 192;
 
 /// Raised with each change of this mapping, so that the next import maps every account anew.
-const VERSION: u8 = 1;
-
-/// `ADS_UF_ACCOUNTDISABLE` (MS-ADTS 2.2.16).
-const ACCOUNT_DISABLED: u32 = 0x2;
-/// The value by which password policy locks an account for good (draft-behera-ldap-password-policy, 5.3.3); any
-/// other is a lock that ends by itself, after a few wrong passwords.
-const LOCKED_FOR_GOOD: &str = "000001010000Z";
-
-const SECONDS_FROM_1601_TO_1970: i64 = 11_644_473_600;
+const VERSION: u8 = 2;
 
 fn rules(flavour: Flavour) -> &'static [Rule; FIELDS] {
     match flavour {
         Flavour::ActiveDirectory => &ACTIVE_DIRECTORY,
         Flavour::Generic | Flavour::OpenLdap | Flavour::Ds389 | Flavour::Unknown => &OTHERS,
     }
-}
-
-/// An attribute that says whether the directory lets a user in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Switch {
-    UserAccountControl,
-    NsAccountLock,
-    PwdAccountLockedTime,
-    ShadowExpire,
-    AccountExpires,
 }
 
 /// What one attribute means.
@@ -129,7 +111,6 @@ struct Column {
     further: Option<usize>,
     /// Its name has options (RFC 4512 §2.5), as `sn;lang-de` has: it fills in where there is none without.
     optional: bool,
-    switch: Option<Switch>,
 }
 
 /// What the attributes of a chunk mean. Each name is looked at once, however many entries have it.
@@ -137,8 +118,6 @@ pub struct Mapping {
     rules: &'static [Rule; FIELDS],
     columns: Vec<Column>,
     stamp: u8,
-    /// Some user may be let in until a day.
-    expires: bool,
 }
 
 impl Mapping {
@@ -146,9 +125,8 @@ impl Mapping {
     pub fn new(flavour: Flavour, names: &[&str]) -> Self {
         let rules = rules(flavour);
         let columns: Vec<Column> = names.iter().map(|name| Column::new(rules, name)).collect();
-        let expires = columns.iter().any(|column| column.switch.is_some_and(Switch::is_timed));
         let stamp = VERSION << 1 | u8::from(flavour == Flavour::ActiveDirectory);
-        Self { rules, columns, stamp, expires }
+        Self { rules, columns, stamp }
     }
 
     /// Tells this mapping from others: an account that another one has mapped is mapped anew.
@@ -161,7 +139,6 @@ impl Mapping {
     pub fn user<'e>(&self, entry: &EntryView<'e>, now: Timestamp) -> (MappedUser<'e>, String) {
         let mut found: [(usize, Option<&'e str>); FIELDS] = [(usize::MAX, None); FIELDS];
         let mut further: [Option<&'e str>; FURTHER.len()] = [None; FURTHER.len()];
-        let mut active = true;
         let attributes = self.walk(entry, |column, value| {
             for (rank, best) in column.ranks.iter().zip(&mut found) {
                 if let Some(rank) = rank.filter(|rank| *rank < best.0) {
@@ -171,7 +148,6 @@ impl Mapping {
             if let Some(place) = column.further.filter(|place| !column.optional || further[*place].is_none()) {
                 further[place] = Some(value);
             }
-            active &= !column.switch.is_some_and(|switch| switch.is_off(value, now));
         });
         let field = |field: Field| {
             let place = self.rules.iter().position(|rule| rule.field == field)?;
@@ -184,7 +160,7 @@ impl Mapping {
             family_name: field(Field::FamilyName),
             display_name: field(Field::DisplayName),
             email: field(Field::Email),
-            active,
+            active: switch(entry).is_on(now),
             attributes: further_json(&further),
         };
         (user, attributes)
@@ -221,22 +197,10 @@ impl Mapping {
         out.push('}');
         out
     }
-
-    /// Whether the day has come from which on the directory lets the user in no more. Of all that the mapping reads,
-    /// only this changes with no change of the entry.
-    pub fn expired(&self, entry: &EntryView<'_>, now: Timestamp) -> bool {
-        let expires = |(place, values): (usize, Values<'_>)| {
-            let switch = self.columns.get(place).and_then(|column| column.switch);
-            let timed = switch.filter(|switch| switch.is_timed());
-            timed.is_some_and(|switch| first_text(values).is_some_and(|value| switch.is_off(value, now)))
-        };
-        self.expires && entry.kind == Kind::User && entry.columns().any(expires)
-    }
 }
 
 impl Column {
     fn new(rules: &[Rule; FIELDS], name: &str) -> Self {
-        let is = |attribute: &str| attribute.eq_ignore_ascii_case(name);
         let base = base(name);
         let optional = base.len() < name.len();
         let rank = |attributes: &[&str]| rank(attributes, base, optional);
@@ -248,7 +212,6 @@ impl Column {
             ranks: rules.each_ref().map(|rule| rank(rule.attributes)),
             further: FURTHER.iter().position(|(attribute, _)| attribute.eq_ignore_ascii_case(base)),
             optional,
-            switch: SWITCHES.iter().find(|(attribute, _)| is(attribute)).map(|(_, switch)| *switch),
         }
     }
 }
@@ -264,33 +227,23 @@ fn rank(attributes: &[&str], base: &str, optional: bool) -> Option<usize> {
     Some(place * 2 + usize::from(optional))
 }
 
-const SWITCHES: [(&str, Switch); 5] = [
-    ("useraccountcontrol", Switch::UserAccountControl),
-    ("nsaccountlock", Switch::NsAccountLock),
-    ("pwdaccountlockedtime", Switch::PwdAccountLockedTime),
-    ("shadowexpire", Switch::ShadowExpire),
-    ("accountexpires", Switch::AccountExpires),
-];
-
-impl Switch {
-    /// Whether this value says that the directory does not let the user in.
-    fn is_off(self, value: &str, now: Timestamp) -> bool {
-        match self {
-            // AD writes the flags as a signed 32-bit number.
-            Self::UserAccountControl => {
-                value.parse::<i64>().is_ok_and(|flags| flags & i64::from(ACCOUNT_DISABLED) != 0)
-            }
-            Self::NsAccountLock => value.eq_ignore_ascii_case("true"),
-            Self::PwdAccountLockedTime => value == LOCKED_FOR_GOOD,
-            Self::ShadowExpire => day_has_come(value, now),
-            Self::AccountExpires => filetime_has_come(value, now),
+/// Whether the directory lets a user in, as the site has decided. A time beyond all calendars is no end.
+pub fn switch(entry: &EntryView<'_>) -> Switch {
+    match entry.switch {
+        chunk::Switch::Unknown => Switch::Unknown,
+        chunk::Switch::On => Switch::On,
+        chunk::Switch::Off => Switch::Off,
+        chunk::Switch::OnUntil(end) => {
+            let end = i64::try_from(end).ok().and_then(|end| Timestamp::from_second(end).ok());
+            end.map_or(Switch::On, Switch::OnUntil)
         }
     }
+}
 
-    /// Whether time alone turns it off.
-    fn is_timed(self) -> bool {
-        matches!(self, Self::ShadowExpire | Self::AccountExpires)
-    }
+/// Whether the time has come until which the directory lets the user in. Of all that is kept of an entry, only this
+/// changes with no change of the entry.
+pub fn expired(entry: &EntryView<'_>, now: Timestamp) -> bool {
+    matches!(switch(entry), Switch::OnUntil(end) if end <= now)
 }
 
 /// Maps a group's account; a group without a name of its own is shown by its DN.
@@ -314,20 +267,6 @@ pub fn group<'e>(entry: &EntryView<'e>) -> MappedGroup<'e> {
 /// A text as databases take it: PostgreSQL has no place for NUL.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
-}
-
-/// Whether this day has come: days since 1970 (shadow(5)); -1 means never.
-fn day_has_come(day: &str, now: Timestamp) -> bool {
-    let today = now.as_second().div_euclid(24 * 60 * 60);
-    day.parse::<i64>().is_ok_and(|day| day >= 0 && day <= today)
-}
-
-/// Whether this time has come: tenths of microseconds since 1601; 0 and the largest number mean never (MS-ADA1,
-/// `accountExpires`).
-fn filetime_has_come(time: &str, now: Timestamp) -> bool {
-    let never = |time: i64| time <= 0 || time == i64::MAX;
-    let seconds = |time: i64| time / 10_000_000 - SECONDS_FROM_1601_TO_1970;
-    time.parse::<i64>().is_ok_and(|time| !never(time) && seconds(time) <= now.as_second())
 }
 
 fn further_json(further: &[Option<&str>; FURTHER.len()]) -> String {

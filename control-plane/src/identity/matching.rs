@@ -133,6 +133,7 @@ mod tests {
             attributes: "{}".to_owned(),
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
+            missing_since: None,
         }
     }
 

@@ -192,6 +192,11 @@ impl Commit<'_> {
             some => store.unresolved_members(self.job.organization, self.job.directory, some).await?,
         };
         let (conflicts, samples) = conflicts::describe(store, &self.directory, SAMPLES as usize).await?;
+        let since = self.job.started_at.unwrap_or(self.job.created_at);
+        let deactivated = match missing {
+            0 => 0,
+            _ => store.count_deactivated(self.job.organization, self.job.directory, since).await?,
+        };
         let entries = staged.users + staged.groups;
         let written = staged.created + staged.changed + staged.returned;
         let unresolved: Vec<Value> =
@@ -209,6 +214,9 @@ impl Commit<'_> {
             "missing_left_scope": confirmed.left_scope,
             "not_visible": confirmed.not_visible,
             "not_visible_samples": not_visible,
+            "deactivated": deactivated,
+            "unknown_switches": staged.unknown_switches,
+            "unreadable_switch": report.unreadable_switch,
             "conflicts": conflicts,
             "conflict_samples": samples,
             "members_resolved": members.resolved,

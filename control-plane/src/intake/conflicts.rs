@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm};
+use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm, Switch};
 use postern_store::{Account, Conflict, Directory, Intake, Lease, Page, PageRequest, Store, UserId, UserRow};
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ impl Settling<'_> {
         let wanted: Vec<String> =
             claims.iter().filter_map(|(_, wanted)| Some(wanted.as_ref()?.name_key.clone())).collect();
         let mut names = Names::new(tx.users_by_name(&wanted).await?);
-        let mut settled = 0;
+        let (mut settled, mut users) = (0, Vec::new());
         for (account, wanted) in claims {
             let current = account.identity.map(UserId::from_uuid);
             let decision = names.decide(Claim { current, wanted });
@@ -106,8 +106,10 @@ impl Settling<'_> {
             settled += 1;
             if let Some(user) = identity {
                 tx.link_account(account.id, user.as_uuid()).await?;
+                users.push(user);
             }
         }
+        tx.settle_users(&users).await?;
         Ok(settled)
     }
 
@@ -162,6 +164,8 @@ impl Settling<'_> {
         for waiting in &batch {
             tx.link_account(waiting.account, waiting.user.as_uuid()).await?;
         }
+        let users: Vec<UserId> = batch.iter().map(|waiting| waiting.user).collect();
+        tx.settle_users(&users).await?;
         tx.commit().await?;
         Ok(Some(batch.len() as u64))
     }
@@ -207,6 +211,16 @@ fn entry(account: &Account) -> Option<Bytes> {
         let values: Vec<Vec<u8>> = values.as_array()?.iter().filter_map(bytes).collect();
         entry.attribute(name, values.iter().map(Vec::as_slice));
     }
+    entry.switch(switch(account.switch));
     entry.finish();
     Some(writer.finish())
+}
+
+fn switch(switch: postern_store::Switch) -> Switch {
+    match switch {
+        postern_store::Switch::Unknown => Switch::Unknown,
+        postern_store::Switch::On => Switch::On,
+        postern_store::Switch::Off => Switch::Off,
+        postern_store::Switch::OnUntil(end) => Switch::OnUntil(u64::try_from(end.as_second()).unwrap_or_default()),
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use jiff::Timestamp;
-use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm};
+use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 use postern_store::{
     AccountId, AccountKind, Comparison, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow, KnownAccount, NewAccount,
@@ -46,6 +46,8 @@ pub struct Decided {
     pub changed: u64,
     /// Entries that had been missing.
     pub returned: u64,
+    /// Users of whom nobody can say whether the directory lets them in.
+    pub unknown_switches: u64,
     /// Sum over the content hashes.
     pub digest: Digest,
     /// Keys of all entries, 16 bytes each.
@@ -199,6 +201,7 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
         created: 0,
         changed: 0,
         returned: 0,
+        unknown_switches: 0,
         digest: Digest::default(),
         keys: Vec::with_capacity(entries.len() * size_of::<u128>()),
         member_form: common.member_form,
@@ -210,7 +213,10 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
         let view = &entry.view;
         decided.digest.add_entry(&view.hash);
         match view.kind {
-            Kind::User => decided.users += 1,
+            Kind::User => {
+                decided.users += 1;
+                decided.unknown_switches += u64::from(view.switch == Switch::Unknown);
+            }
             Kind::Group => decided.groups += 1,
         }
         let recorded = recorded_key(stored(view.kind), &entry.key);
@@ -267,6 +273,7 @@ fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row
         hash: entry.state,
         identity: current,
         conflict: None,
+        switch: mapping::switch(view),
     };
     let returning = known.is_some_and(|known| known.missing);
     Row { account, new: known.is_none(), returning, identity, name_is_free: false }
@@ -294,6 +301,7 @@ fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> Option<UserRo
         attributes: mapped.attributes,
         created_at: now,
         updated_at: now,
+        missing_since: None,
     })
 }
 
@@ -306,6 +314,7 @@ fn group(place: Place, id: GroupId, view: &EntryView<'_>, now: Timestamp) -> Gro
         description: mapped.description.map(std::borrow::Cow::into_owned),
         created_at: now,
         updated_at: now,
+        missing_since: None,
     }
 }
 
@@ -322,6 +331,6 @@ fn state(mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
     let mut state = [0; 16];
     state.copy_from_slice(&view.hash[..16]);
     state[14] ^= mapping.stamp();
-    state[15] ^= u8::from(mapping.expired(view, now));
+    state[15] ^= u8::from(mapping::expired(view, now));
     state
 }

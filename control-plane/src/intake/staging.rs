@@ -44,6 +44,7 @@ pub async fn prepare(
             created: chunk.created,
             changed: chunk.changed,
             returned: chunk.returned,
+            unknown_switches: chunk.unknown_switches,
             digest: chunk.digest.to_bytes(),
             keys: chunk.keys,
         });
@@ -73,6 +74,8 @@ struct Sorted {
     known_users: Vec<UserRow>,
     /// Users who come to an account that did not have them before.
     taken_over: Vec<UserId>,
+    /// Users who were there before and of whom an account is written.
+    touched: Vec<UserId>,
 }
 
 async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
@@ -86,6 +89,9 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
                 let current = account.identity.map(UserId::from_uuid).filter(|_| !unlinked.contains(&account.id));
                 let decision = names.decide(Claim { current, wanted: wanted.map(|row| *row) });
                 settle(&mut account, &decision);
+                if !matches!(decision, Decision::Create(_)) {
+                    sorted.touched.extend(decision.identity());
+                }
                 match decision {
                     Decision::Create(row) => sorted.new_users.push(row),
                     Decision::Update(row) => {
@@ -112,6 +118,7 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
     tx.update_groups(known_groups).await?;
     tx.insert_accounts(sorted.new_accounts).await?;
     tx.update_accounts(sorted.known_accounts).await?;
+    tx.settle_users(&sorted.touched).await?;
     tx.replace_members(members).await?;
     Ok(())
 }

@@ -129,6 +129,9 @@ pub struct ImportReport {
     pub unusable: u64,
     /// Some of them, with the reason.
     pub unusable_samples: Vec<String>,
+    /// The attribute that cannot be read, where it is unknown who is let in.
+    #[serde(default)]
+    pub unreadable_switch: Option<String>,
     /// How long the agent worked on it, milliseconds.
     pub elapsed_ms: u64,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use postern_store::{
     AccountId, AccountKind, AgentId, AnnouncedDirectory, Comparison, DatabaseUrl, DirectoryId, ExternalKey, Flavour,
-    NewAccount, NewAgent, NewEnrollmentToken, OrganizationId, Store, UserId, UserRow, fold,
+    NewAccount, NewAgent, NewEnrollmentToken, OrganizationId, Store, Switch, UserId, UserRow, fold,
 };
 
 /// Entries of one transaction.
@@ -134,6 +134,7 @@ impl Entry {
             hash: first(&pick[16..]),
             identity: Some(id.as_uuid()),
             conflict: None,
+            switch: Switch::On,
         };
         let now = Timestamp::now();
         let user = UserRow {
@@ -149,6 +150,7 @@ impl Entry {
             attributes: format!(r#"{{"title":"Engineer","employee_number":"{number}","location":"Berlin"}}"#),
             created_at: now,
             updated_at: now,
+            missing_since: None,
         };
         Self { account, user }
     }

@@ -4,7 +4,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::ids::{AccountId, DirectoryId, OrganizationId};
-use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest};
+use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest, Switch};
 use crate::sql::{Row, sql};
 
 /// The columns that [`read`] reads, of `accounts a` and `directories d`.
@@ -12,7 +12,7 @@ macro_rules! select_accounts {
     ($more:literal, $rest:literal) => {
         concat!(
             "SELECT a.id, a.organization_id, d.id, d.name, a.kind, a.external_key, a.dn, a.unique_value, ",
-            "a.attributes, a.missing_since, a.identity, a.conflict, a.updated_at ",
+            "a.attributes, a.missing_since, a.identity, a.conflict, a.updated_at, a.on_until ",
             $more,
             " FROM accounts a JOIN directories d ON d.seq = a.directory ",
             $rest
@@ -36,6 +36,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
         identity: row.take()?,
         conflict: row.take()?,
         updated_at: row.take()?,
+        switch: Switch::from_on_until(row.take()?),
     })
 }
 

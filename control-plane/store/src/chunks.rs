@@ -14,10 +14,10 @@ impl Intake {
     pub async fn record_chunks(&mut self, job: JobId, generation: u32, chunks: Vec<StagedChunk>) -> Result<()> {
         // Without a WHERE, SQLite would take ON for the condition of a join.
         let insert = Bulk::new(
-            "WITH v(sequence, users, groups, created, changed, returned, digest, keys) AS ({rows}) \
+            "WITH v(sequence, users, groups, created, changed, returned, unknown_switches, digest, keys) AS ({rows}) \
              INSERT INTO staged_chunks (organization_id, job_id, generation, sequence, users, groups, created, \
-             changed, returned, digest, keys) SELECT :1, :2, :3, v.sequence, v.users, v.groups, v.created, v.changed, \
-             v.returned, v.digest, v.keys FROM v WHERE TRUE ON CONFLICT DO NOTHING",
+             changed, returned, unknown_switches, digest, keys) SELECT :1, :2, :3, v.sequence, v.users, v.groups, \
+             v.created, v.changed, v.returned, v.unknown_switches, v.digest, v.keys FROM v WHERE TRUE ON CONFLICT DO NOTHING",
         );
         let column =
             |count: fn(&StagedChunk) -> u64| Cells::Ints(chunks.iter().map(|chunk| signed(count(chunk))).collect());
@@ -28,6 +28,7 @@ impl Intake {
             .column(column(|chunk| chunk.created))
             .column(column(|chunk| chunk.changed))
             .column(column(|chunk| chunk.returned))
+            .column(column(|chunk| chunk.unknown_switches))
             .column(Cells::Blobs(chunks.iter().map(|chunk| chunk.digest.to_vec()).collect()))
             .column(Cells::Blobs(chunks.into_iter().map(|chunk| chunk.keys).collect()))
             .shared(self.organization)
@@ -41,8 +42,10 @@ impl Intake {
 impl Store {
     /// What the recorded chunks of a generation add up to.
     pub async fn staged(&self, organization: OrganizationId, job: JobId, generation: u32) -> Result<Staged> {
-        let query = sql("SELECT sequence, users, groups, created, changed, returned, digest FROM staged_chunks \
-             WHERE organization_id = $1 AND job_id = $2 AND generation = $3 ORDER BY sequence")
+        let query = sql(
+            "SELECT sequence, users, groups, created, changed, returned, unknown_switches, digest FROM staged_chunks \
+             WHERE organization_id = $1 AND job_id = $2 AND generation = $3 ORDER BY sequence",
+        )
         .bind(organization)
         .bind(job)
         .bind(generation);
@@ -54,7 +57,14 @@ impl Store {
                 sum.next_sequence += 1;
             }
             sum.chunks += 1;
-            let counters = [&mut sum.users, &mut sum.groups, &mut sum.created, &mut sum.changed, &mut sum.returned];
+            let counters = [
+                &mut sum.users,
+                &mut sum.groups,
+                &mut sum.created,
+                &mut sum.changed,
+                &mut sum.returned,
+                &mut sum.unknown_switches,
+            ];
             for counter in counters {
                 *counter += row.take::<u64>()?;
             }

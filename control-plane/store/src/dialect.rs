@@ -21,6 +21,7 @@ use crate::sql::{Statement, Value, built, encoding};
 /// The values of one column.
 pub(crate) enum Cells {
     Ints(Vec<i64>),
+    MaybeInts(Vec<Option<i64>>),
     Bools(Vec<bool>),
     Texts(Vec<String>),
     MaybeTexts(Vec<Option<String>>),
@@ -93,6 +94,7 @@ impl Bulk {
         for column in self.columns {
             match column {
                 Cells::Ints(values) => arguments.add(values),
+                Cells::MaybeInts(values) => arguments.add(values),
                 Cells::Bools(values) => arguments.add(values),
                 Cells::Texts(values) => arguments.add(values),
                 Cells::MaybeTexts(values) => arguments.add(values),
@@ -122,6 +124,7 @@ impl Cells {
     fn len(&self) -> usize {
         match self {
             Self::Ints(values) => values.len(),
+            Self::MaybeInts(values) => values.len(),
             Self::Bools(values) => values.len(),
             Self::Texts(values) => values.len(),
             Self::MaybeTexts(values) => values.len(),
@@ -134,7 +137,7 @@ impl Cells {
 
     const fn postgres_type(&self) -> &'static str {
         match self {
-            Self::Ints(_) => "bigint[]",
+            Self::Ints(_) | Self::MaybeInts(_) => "bigint[]",
             Self::Bools(_) => "boolean[]",
             Self::Texts(_) | Self::MaybeTexts(_) => "text[]",
             Self::Blobs(_) | Self::MaybeBlobs(_) => "bytea[]",

@@ -6,9 +6,9 @@ use crate::error::Result;
 use crate::fold;
 use crate::ids::{GroupId, OrganizationId};
 use crate::imports::Intake;
-use crate::records::{GroupRow, Page, PageRequest};
+use crate::records::{GroupRow, IdentityFilter, Page, PageRequest};
 use crate::sql::{Row, sql};
-use crate::users::end_of;
+use crate::users::{end_of, wanted};
 
 pub(crate) fn read(row: &mut Row) -> Result<GroupRow> {
     Ok(GroupRow {
@@ -18,6 +18,7 @@ pub(crate) fn read(row: &mut Row) -> Result<GroupRow> {
         description: row.take()?,
         created_at: row.take()?,
         updated_at: row.take()?,
+        missing_since: row.take()?,
     })
 }
 
@@ -44,13 +45,25 @@ impl Store {
         query: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<GroupRow>> {
+        self.list_groups_where(organization, query, IdentityFilter::default(), page).await
+    }
+
+    /// The same, only those which the filter wants.
+    pub async fn list_groups_where(
+        &self,
+        organization: OrganizationId,
+        query: Option<&str>,
+        filter: IdentityFilter,
+        page: &PageRequest,
+    ) -> Result<Page<GroupRow>> {
         let prefix = fold(query.unwrap_or_default().trim());
         let cursor: Cursor = page.cursor()?.unwrap_or_else(|| Cursor { seq: i64::MIN, key: prefix.clone() });
-        let text = "SELECT id, organization_id, display_name, description, created_at, updated_at, seq FROM groups \
-             WHERE organization_id = $1 AND (display_key, seq) > ($3, $4) AND display_key < $2 \
+        let text = "SELECT id, organization_id, display_name, description, created_at, updated_at, missing_since, seq \
+             FROM groups WHERE organization_id = $1 AND (display_key, seq) > ($3, $4) AND display_key < $2 \
+             AND CASE $6 WHEN 1 THEN missing_since IS NOT NULL WHEN 0 THEN missing_since IS NULL ELSE TRUE END \
              ORDER BY display_key, seq LIMIT $5";
         let query = sql(text).bind(organization).bind(end_of(&prefix));
-        let query = query.bind(cursor.key).bind(cursor.seq).bind(page.probe());
+        let query = query.bind(cursor.key).bind(cursor.seq).bind(page.probe()).bind(wanted(filter.missing));
         let found = self.database.rows(query, |mut row| Ok((read(&mut row)?, row.take::<i64>()?))).await?;
         let cursor = |(group, seq): &(GroupRow, i64)| format!("{seq} {}", fold(&group.display_name));
         Ok(Page::cut(found, page, cursor).map(|(group, _)| group))
@@ -58,8 +71,10 @@ impl Store {
 
     /// One group.
     pub async fn get_group(&self, organization: OrganizationId, id: GroupId) -> Result<Option<GroupRow>> {
-        let query = sql("SELECT id, organization_id, display_name, description, created_at, updated_at FROM groups \
-             WHERE organization_id = $1 AND id = $2")
+        let query = sql(
+            "SELECT id, organization_id, display_name, description, created_at, updated_at, missing_since FROM groups \
+             WHERE organization_id = $1 AND id = $2",
+        )
         .bind(organization)
         .bind(id);
         self.database.row(query, |mut row| read(&mut row)).await
@@ -83,12 +98,12 @@ impl Intake {
         self.tx.bulk(group_columns(insert, groups).shared(self.organization).shared(self.now)).await.map(|_| ())
     }
 
-    /// Writes changed groups, as updated now.
+    /// Writes changed groups, as updated now and not missing.
     pub async fn update_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
         let update = Bulk::new(
             "WITH v(id, display_key, display_name, description) AS ({rows}) \
              {update} groups SET display_key = v.display_key, display_name = v.display_name, \
-             description = v.description, updated_at = :2 FROM v \
+             description = v.description, updated_at = :2, missing_since = NULL FROM v \
              WHERE groups.id = v.id AND (groups.organization_id = :1) IS TRUE",
         );
         self.tx.bulk(group_columns(update, groups).shared(self.organization).shared(self.now)).await.map(|_| ())

@@ -80,21 +80,23 @@ impl Intake {
     /// Writes new accounts. [`Error::Conflict`]: one of them exists.
     pub async fn insert_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         self.write_accounts(
-            "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn, unique_value, \
+            "WITH v(id, kind, external_key, hash, identity, on_until, member_hash, conflict, dn, unique_value, \
              attributes) AS ({rows}) {insert} accounts (id, organization_id, directory, kind, external_key, hash, \
-             identity, member_hash, updated_at, conflict, dn, unique_value, attributes) \
-             SELECT v.id, :1, :2, v.kind, v.external_key, v.hash, v.identity, v.member_hash, :3, v.conflict, \
-             v.dn, v.unique_value, v.attributes FROM v",
+             identity, on_until, member_hash, updated_at, conflict, dn, unique_value, attributes) \
+             SELECT v.id, :1, :2, v.kind, v.external_key, v.hash, v.identity, v.on_until, v.member_hash, :3, \
+             v.conflict, v.dn, v.unique_value, v.attributes FROM v",
             accounts,
         )
         .await
     }
 
-    /// Writes changed accounts, which are not missing any more.
+    /// Writes changed accounts, which are not missing any more. An account whose switch is unknown keeps the one that was
+    /// known, unless it was missing: then too much may have changed.
     pub async fn update_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         self.write_accounts(
-            "WITH v(id, kind, external_key, hash, identity, member_hash, conflict, dn, unique_value, \
+            "WITH v(id, kind, external_key, hash, identity, on_until, member_hash, conflict, dn, unique_value, \
              attributes) AS ({rows}) {update} accounts SET hash = v.hash, identity = v.identity, \
+             on_until = COALESCE(v.on_until, CASE WHEN accounts.missing_since IS NULL THEN accounts.on_until END), \
              member_hash = v.member_hash, updated_at = :3, conflict = v.conflict, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
@@ -115,7 +117,8 @@ impl Intake {
         self.tx.bulk(make(accounts)).await.map(|_| ())
     }
 
-    /// Marks accounts missing since now, unless they are already. Returns how many it was news for.
+    /// Marks accounts missing since now, unless they are already, with what that means for their users and groups.
+    /// Returns how many it was news for.
     pub async fn mark_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
             "{update} accounts SET missing_since = :1 \
@@ -126,7 +129,9 @@ impl Intake {
         .shared(self.now)
         .shared(self.organization)
         .shared(self.directory);
-        self.tx.bulk(update).await
+        let marked = self.tx.bulk(update).await?;
+        self.settle_missing(accounts).await?;
+        Ok(marked)
     }
 
     /// Takes users from the accounts of this directory that are missing. Their names have come back with other accounts,
@@ -207,6 +212,7 @@ struct AccountColumns {
     keys: Vec<Vec<u8>>,
     hashes: Vec<Vec<u8>>,
     identities: Vec<Option<Uuid>>,
+    on_until: Vec<Option<i64>>,
     member_hashes: Vec<Option<Vec<u8>>>,
     conflicts: Vec<Option<String>>,
     dns: Vec<String>,
@@ -222,6 +228,7 @@ impl AccountColumns {
             keys: Vec::with_capacity(rows),
             hashes: Vec::with_capacity(rows),
             identities: Vec::with_capacity(rows),
+            on_until: Vec::with_capacity(rows),
             member_hashes: Vec::with_capacity(rows),
             conflicts: Vec::with_capacity(rows),
             dns: Vec::with_capacity(rows),
@@ -238,6 +245,7 @@ impl AccountColumns {
         self.keys.push(account.external_key.as_bytes().to_vec());
         self.hashes.push(account.hash.to_vec());
         self.identities.push(account.identity);
+        self.on_until.push(account.switch.on_until());
         self.conflicts.push(account.conflict);
         self.dns.push(account.dn);
         self.unique_values.push(account.unique_value);
@@ -250,6 +258,7 @@ impl AccountColumns {
             .column(Cells::Blobs(self.keys))
             .column(Cells::Blobs(self.hashes))
             .column(Cells::MaybeUuids(self.identities))
+            .column(Cells::MaybeInts(self.on_until))
             .column(Cells::MaybeBlobs(self.member_hashes))
             .column(Cells::MaybeTexts(self.conflicts))
             .column(Cells::Texts(self.dns))

@@ -6,6 +6,7 @@
 
 mod absences;
 mod accounts;
+mod active;
 mod address;
 mod agents;
 mod answers;
@@ -49,11 +50,11 @@ pub use crate::ids::{
 pub use crate::imports::Intake;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Comparison, Conflict,
-    Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, Job, JobEvent, JobFilter,
-    JobKind, JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedUser, NewAccount,
-    NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role,
-    ServedDirectory, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, UnresolvedMember, Unseen,
-    Unsettled, UserRow,
+    Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, IdentityFilter, Job, JobEvent,
+    JobFilter, JobKind, JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedUser,
+    NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount,
+    Release, Role, ServedDirectory, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, Switch,
+    UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::wake::{Wake, Wakeups};
 

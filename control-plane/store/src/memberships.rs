@@ -104,7 +104,8 @@ impl Store {
     ) -> Result<Page<GroupRow>> {
         let after: Option<GroupId> = page.cursor()?;
         // A missing account lends its name to one that is there.
-        let query = sql("SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at \
+        let query = sql("SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at, \
+             g.missing_since \
              FROM groups g JOIN (SELECT DISTINCT m.group_id FROM accounts a \
              JOIN member_names m ON m.directory = a.directory AND m.name_hash = a.member_hash \
              WHERE a.organization_id = $1 AND a.identity = $2 AND m.group_id > $3 \

@@ -9,21 +9,24 @@ use crate::records::{Organization, Page, PageRequest};
 use crate::sql::{Row, sql};
 
 fn read(mut row: Row) -> Result<Organization> {
-    Ok(Organization { id: row.take()?, name: row.take()?, created_at: row.take()? })
+    let (id, name, created_at) = (row.take()?, row.take()?, row.take()?);
+    Ok(Organization { id, name, created_at, missing_user_days: row.take()? })
 }
 
 impl Store {
     /// Creates an organization. [`Error::Conflict`]: the name is taken.
     pub async fn create_organization(&self, name: &str, now: Timestamp) -> Result<Organization> {
-        let organization = Organization { id: OrganizationId::new(), name: name.to_owned(), created_at: now };
+        let (id, name) = (OrganizationId::new(), name.to_owned());
+        let organization = Organization { id, name, created_at: now, missing_user_days: Some(0) };
         let insert = sql("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)")
             .bind(organization.id)
-            .bind(name)
+            .bind(&organization.name)
             .bind(now);
         self.database.execute(insert).await.map_err(|error| match error {
-            Error::Conflict { source, .. } => {
-                Error::Conflict { what: format!("an organization named {name:?} exists already"), source }
-            }
+            Error::Conflict { source, .. } => Error::Conflict {
+                what: format!("an organization named {:?} exists already", organization.name),
+                source,
+            },
             other => other,
         })?;
         Ok(organization)
@@ -31,22 +34,34 @@ impl Store {
 
     /// The organization of this name.
     pub async fn find_organization(&self, name: &str) -> Result<Option<Organization>> {
-        let query = sql("SELECT id, name, created_at FROM organizations WHERE name = $1").bind(name);
+        let query = sql("SELECT id, name, created_at, missing_user_days FROM organizations WHERE name = $1").bind(name);
         self.database.row(query, read).await
     }
 
     /// One organization.
     pub async fn get_organization(&self, organization: OrganizationId) -> Result<Option<Organization>> {
-        let query = sql("SELECT id, name, created_at FROM organizations WHERE id = $1").bind(organization);
+        let query =
+            sql("SELECT id, name, created_at, missing_user_days FROM organizations WHERE id = $1").bind(organization);
         self.database.row(query, read).await
+    }
+
+    /// Sets after how many days a user whom no directory has any more becomes inactive; `None`: never. It is for those who go
+    /// missing from now on, and for those who are still active. [`Error::NotFound`]: there is no such organization.
+    pub async fn set_missing_user_days(&self, organization: OrganizationId, days: Option<u32>) -> Result<()> {
+        let update = sql("UPDATE organizations SET missing_user_days = $1 WHERE id = $2").bind(days).bind(organization);
+        match self.database.execute(update).await? {
+            0 => Err(Error::NotFound { what: "the organization" }),
+            _ => Ok(()),
+        }
     }
 
     /// All organizations, oldest first.
     pub async fn list_organizations(&self, page: &PageRequest) -> Result<Page<Organization>> {
         let after: Option<OrganizationId> = page.cursor()?;
-        let query = sql("SELECT id, name, created_at FROM organizations WHERE id > $1 ORDER BY id LIMIT $2")
-            .bind(after.unwrap_or(OrganizationId::from_uuid(uuid::Uuid::nil())))
-            .bind(page.probe());
+        let query =
+            sql("SELECT id, name, created_at, missing_user_days FROM organizations WHERE id > $1 ORDER BY id LIMIT $2")
+                .bind(after.unwrap_or(OrganizationId::from_uuid(uuid::Uuid::nil())))
+                .bind(page.probe());
         Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
     }
 }

@@ -41,6 +41,7 @@ mod administration;
 mod identities;
 mod jobs;
 mod pages;
+mod switch;
 
 pub use absences::{Sight, SoughtAccount, Unsettled};
 pub use accounts::{
@@ -51,6 +52,7 @@ pub use administration::{
     Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Directory, DirectoryChange, EnrollmentToken,
     Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, Role, ServedDirectory, StoredAnswer,
 };
-pub use identities::{GroupRow, Member, MemberIdentity, UserRow};
+pub use identities::{GroupRow, IdentityFilter, Member, MemberIdentity, UserRow};
 pub use jobs::{Finish, Job, JobEvent, JobFilter, JobKind, JobState, Lease, NewJob, Release};
 pub use pages::{Page, PageRequest};
+pub use switch::Switch;

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::fold;
 use crate::ids::{OrganizationId, UserId};
 use crate::imports::Intake;
-use crate::records::{Account, Page, PageRequest, UserRow};
+use crate::records::{Account, IdentityFilter, Page, PageRequest, UserRow};
 use crate::sql::{Row, Statement, sql};
 
 /// Sorts after every text that starts alike.
@@ -19,7 +19,7 @@ pub(crate) const LAST: char = '\u{10FFFF}';
 macro_rules! columns {
     () => {
         "id, user_name, name_key, given_name, family_name, display_name, email, active, attributes, \
-         created_at, updated_at, seq"
+         created_at, updated_at, missing_since, seq"
     };
 }
 
@@ -30,7 +30,18 @@ macro_rules! in_organization {
     };
 }
 
+/// The condition of a list's filter: `$6` and `$7` are those of [`wanted`].
+macro_rules! filtered {
+    () => {
+        "AND CASE $6 WHEN 1 THEN active WHEN 0 THEN NOT active ELSE TRUE END \
+         AND CASE $7 WHEN 1 THEN missing_since IS NOT NULL WHEN 0 THEN missing_since IS NULL ELSE TRUE END "
+    };
+}
+
 macro_rules! select_users {
+    ($rest:literal, $order:literal) => {
+        concat!("SELECT ", columns!(), " FROM users WHERE ", in_organization!("$1"), " ", $rest, filtered!(), $order)
+    };
     ($rest:literal) => {
         concat!("SELECT ", columns!(), " FROM users WHERE ", in_organization!("$1"), " ", $rest)
     };
@@ -50,6 +61,7 @@ fn read(row: &mut Row, organization: OrganizationId) -> Result<UserRow> {
         attributes: row.take()?,
         created_at: row.take()?,
         updated_at: row.take()?,
+        missing_since: row.take()?,
     })
 }
 
@@ -78,28 +90,40 @@ fn email_key(name_key: &str, email: &str) -> Option<String> {
 impl Stage {
     const ALL: [Self; 3] = [Self::Name, Self::DisplayName, Self::Email];
 
-    /// `$2` ends the range, `$3` and `$4` are the key and seq after which it begins, `$5` is the limit, `$6` the prefix.
+    /// `$2` ends the range, `$3` and `$4` are the key and seq after which it begins, `$5` is the limit,
+    /// `$6` and `$7` the filter, `$8` the prefix.
     /// Each query has one lower bound only: of two, a database may begin at the looser one and read what it skips.
     const fn query(self) -> &'static str {
         match self {
-            Self::Name => select_users!("AND (name_key, seq) > ($3, $4) AND name_key < $2 ORDER BY name_key LIMIT $5"),
+            Self::Name => {
+                select_users!("AND (name_key, seq) > ($3, $4) AND name_key < $2 ", "ORDER BY name_key LIMIT $5")
+            }
             Self::DisplayName => select_users!(
                 "AND (display_key, seq) > ($3, $4) AND display_key < $2 \
-                 AND NOT (name_key >= $6 AND name_key < $2) ORDER BY display_key, seq LIMIT $5"
+                 AND NOT (name_key >= $8 AND name_key < $2) ",
+                "ORDER BY display_key, seq LIMIT $5"
             ),
             Self::Email => select_users!(
                 "AND (email_key, seq) > ($3, $4) AND email_key < $2 \
-                 AND NOT (name_key >= $6 AND name_key < $2) \
-                 AND (display_key IS NULL OR NOT (display_key >= $6 AND display_key < $2)) \
-                 ORDER BY email_key, seq LIMIT $5"
+                 AND NOT (name_key >= $8 AND name_key < $2) \
+                 AND (display_key IS NULL OR NOT (display_key >= $8 AND display_key < $2)) ",
+                "ORDER BY email_key, seq LIMIT $5"
             ),
         }
     }
 
     /// A page of this stage, after a key and seq or from its beginning.
-    fn page(self, organization: OrganizationId, prefix: &str, after: Option<(&str, i64)>, limit: i64) -> Statement {
+    fn page(
+        self,
+        organization: OrganizationId,
+        prefix: &str,
+        filter: IdentityFilter,
+        after: Option<(&str, i64)>,
+        limit: i64,
+    ) -> Statement {
         let (key, seq) = after.unwrap_or((prefix, i64::MIN));
         let query = sql(self.query()).bind(organization).bind(end_of(prefix)).bind(key).bind(seq).bind(limit);
+        let query = query.bind(wanted(filter.active)).bind(wanted(filter.missing));
         if self == Self::Name { query } else { query.bind(prefix) }
     }
 
@@ -139,6 +163,17 @@ impl Store {
         query: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<UserRow>> {
+        self.list_users_where(organization, query, IdentityFilter::default(), page).await
+    }
+
+    /// The same, only those whom the filter wants. A rare kind is sought among all: a page may take long.
+    pub async fn list_users_where(
+        &self,
+        organization: OrganizationId,
+        query: Option<&str>,
+        filter: IdentityFilter,
+        page: &PageRequest,
+    ) -> Result<Page<UserRow>> {
         let prefix = fold(query.unwrap_or_default().trim());
         let cursor: Option<Cursor> = page.cursor()?;
         let begun = cursor.as_ref().map_or(0, |cursor| cursor.stage);
@@ -151,13 +186,17 @@ impl Store {
             }
             let here = cursor.as_ref().filter(|cursor| cursor.stage == place);
             let after = here.map(|cursor| (cursor.key.as_str(), cursor.seq));
-            let query = stage.page(organization, &prefix, after, wanted);
+            let query = stage.page(organization, &prefix, filter, after, wanted);
             let read = |mut row: Row| Ok((read(&mut row, organization)?, row.take::<i64>()?, place));
             found.extend(self.database.rows(query, read).await?);
         }
         let wanted = usize::try_from(page.probe()).unwrap_or(usize::MAX).saturating_sub(found.len());
         let after = cursor.as_ref().filter(|cursor| cursor.stage == OWN_ADDRESS).map(|cursor| cursor.key.as_str());
-        let own = self.by_own_address(organization, &prefix, after).await?;
+        let mut own = self.by_own_address(organization, &prefix, after).await?;
+        own.retain(|(user, _)| {
+            filter.active.is_none_or(|active| active == user.active)
+                && filter.missing.is_none_or(|missing| missing == user.missing_since.is_some())
+        });
         found.extend(own.into_iter().take(wanted).map(|(user, seq)| (user, seq, OWN_ADDRESS)));
         let cursor = |(user, seq, place): &(UserRow, i64, usize)| {
             format!(
@@ -179,7 +218,8 @@ impl Store {
     ) -> Result<Vec<u64>> {
         let mut pages = Vec::new();
         for stage in Stage::ALL {
-            let query = stage.page(organization, prefix, after.map(|key| (key, i64::MIN)), limit).explained();
+            let after = after.map(|key| (key, i64::MIN));
+            let query = stage.page(organization, prefix, IdentityFilter::default(), after, limit).explained();
             let plan: Vec<String> = self.database.rows(query, |mut row| row.take()).await?;
             pages.push(pages_of(&plan.join("\n")));
         }
@@ -244,6 +284,11 @@ impl Store {
     }
 }
 
+/// A filter as a number: 1 those who are so, 0 those who are not, another all.
+pub(crate) fn wanted(filter: Option<bool>) -> i64 {
+    filter.map_or(-1, i64::from)
+}
+
 /// The pages that the whole plan read: its first line about buffers sums up those below it.
 fn pages_of(plan: &str) -> u64 {
     let buffers = plan.lines().find_map(|line| line.trim().strip_prefix("Buffers: shared ")).unwrap_or_default();
@@ -271,14 +316,14 @@ impl Intake {
         .await
     }
 
-    /// Writes changed users, as updated now. [`crate::Error::Conflict`]: a name is taken.
+    /// Writes changed users, as updated now; whether they are active is left to [`Self::settle_users`]. [`crate::Error::Conflict`]: a name is taken.
     pub async fn update_users(&mut self, users: Vec<UserRow>) -> Result<()> {
         self.write_users(
             "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
              active, attributes) AS ({rows}) \
              {update} users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
              user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
-             display_name = v.display_name, email = v.email, active = v.active, updated_at = :2, \
+             display_name = v.display_name, email = v.email, updated_at = :2, \
              attributes = v.attributes FROM v WHERE users.id = v.id \
              AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
             users,

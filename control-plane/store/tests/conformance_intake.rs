@@ -252,6 +252,7 @@ async fn a_chunk_recorded_twice_counts_once(database: TestDatabase) {
         created: 2,
         changed: 1,
         returned: 1,
+        unknown_switches: 1,
         digest: {
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&lane.to_le_bytes());

@@ -19,7 +19,8 @@ use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::supervise::Supervisor;
 use postern_store::{
     AccountId, AccountKind, AgentId, AnnouncedDirectory, DatabaseUrl, DirectoryId, ExternalKey, Flavour, GroupId,
-    GroupRow, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, OrganizationId, Role, Store, UserId, UserRow,
+    GroupRow, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, OrganizationId, Role, Store, Switch, UserId,
+    UserRow,
 };
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -194,11 +195,13 @@ fn user_row(organization: OrganizationId, id: UserId, name: &str, now: Timestamp
         attributes: "{}".to_owned(),
         created_at: now,
         updated_at: now,
+        missing_since: None,
     }
 }
 
 fn group_row(organization: OrganizationId, id: GroupId, now: Timestamp) -> GroupRow {
-    GroupRow { id, organization, display_name: "staff".to_owned(), description: None, created_at: now, updated_at: now }
+    let (display_name, description) = ("staff".to_owned(), None);
+    GroupRow { id, organization, display_name, description, created_at: now, updated_at: now, missing_since: None }
 }
 
 fn account_row(id: AccountId, kind: AccountKind, dn: &str, identity: uuid::Uuid) -> NewAccount {
@@ -213,5 +216,6 @@ fn account_row(id: AccountId, kind: AccountKind, dn: &str, identity: uuid::Uuid)
         hash: [1; 16],
         identity: Some(identity),
         conflict: None,
+        switch: Switch::On,
     }
 }

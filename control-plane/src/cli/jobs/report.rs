@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 
 /// Names of an import's figures, in the order in which they are told.
-const FIGURES: [(&str, &str); 16] = [
+const FIGURES: [(&str, &str); 18] = [
     ("users", "users in the directory"),
     ("groups", "groups in the directory"),
     ("created", "new accounts"),
@@ -15,6 +15,8 @@ const FIGURES: [(&str, &str); 16] = [
     ("returned", "accounts that came back"),
     ("unchanged", "unchanged accounts"),
     ("missing", "newly marked missing"),
+    ("deactivated", "users who left and became inactive"),
+    ("unknown_switches", "users of whom it is unknown whether they are enabled"),
     ("conflicts", "conflicts of user names"),
     ("members_resolved", "members of groups"),
     ("members_unresolved", "members outside of the imported scope"),
@@ -107,6 +109,13 @@ fn import(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     for sample in result["not_visible_samples"].as_array().into_iter().flatten() {
         let reason = why_not_visible(sample["reason"].as_str().unwrap_or_default());
         screen.line(format!("not visible: {}: {reason}", plain(sample["dn"].as_str().unwrap_or("?"))))?;
+    }
+    if let Some(attribute) = result["unreadable_switch"].as_str() {
+        screen.line(format!(
+            "unknown: {} cannot be read; such users keep their last known state, and new ones are inactive. Let the bind \
+             account read it.",
+            plain(attribute)
+        ))?;
     }
     for sample in result["unusable_samples"].as_array().into_iter().flatten() {
         screen.line(format!("not usable: {}", value(sample)))?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
+use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
@@ -218,6 +218,7 @@ pub(super) fn entries(numbers: Range<u32>) -> Vec<Chunk> {
             let mut entry = writer.entry(Kind::User, &id, &dn, Some(&name));
             entry.attribute("uid", [name.as_bytes()]);
             entry.attribute("mail", [format!("{name}@x.example").as_bytes()]);
+            entry.switch(Switch::On);
             entry.finish();
         }
         let digest = writer.digest();
@@ -248,6 +249,7 @@ pub(super) fn people_with(people: &[(&str, &str)], further: &[(&str, &str)]) -> 
         for (name, value) in further {
             entry.attribute(name, [value.as_bytes()]);
         }
+        entry.switch(Switch::On);
         entry.finish();
     }
     let digest = writer.digest();

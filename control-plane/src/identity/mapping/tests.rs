@@ -1,7 +1,7 @@
 //! What entries of each flavour become.
 
 use bytes::Bytes;
-use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm};
+use postern_proto::chunk::{self, ChunkReader, ChunkWriter, Kind, MemberForm};
 
 use super::*;
 
@@ -41,11 +41,6 @@ fn json_of(payload: &Bytes) -> String {
     json
 }
 
-fn active(flavour: Flavour, name: &str, value: &str) -> bool {
-    let payload = chunk(Some("a"), &[(name, &[value.as_bytes()])]);
-    mapped_user(&payload, flavour, Timestamp::from_second(1_800_000_000).unwrap(), |user, _| user.active)
-}
-
 #[test]
 fn the_unique_value_names_the_user_and_the_flavour_fills_in() {
     let attributes: &[(&str, &[&[u8]])] = &[
@@ -77,23 +72,25 @@ fn the_unique_value_names_the_user_and_the_flavour_fills_in() {
 }
 
 #[test]
-fn each_flavours_way_to_disable_an_account_is_seen() {
-    assert!(active(Flavour::ActiveDirectory, "userAccountControl", "512"));
-    assert!(!active(Flavour::ActiveDirectory, "userAccountControl", "514"));
-    assert!(!active(Flavour::ActiveDirectory, "useraccountcontrol", "-2147483134"), "a signed number");
-    assert!(!active(Flavour::Ds389, "nsAccountLock", "TRUE"));
-    assert!(active(Flavour::Ds389, "nsAccountLock", "false"));
-    assert!(!active(Flavour::OpenLdap, "pwdAccountLockedTime", "000001010000Z"));
-    assert!(active(Flavour::OpenLdap, "pwdAccountLockedTime", "20260101120000Z"), "a lock that ends by itself");
-    assert!(!active(Flavour::Generic, "shadowExpire", "1"));
-    assert!(active(Flavour::Generic, "shadowExpire", "-1"));
-    assert!(active(Flavour::Generic, "shadowExpire", "90000"));
-    // 2027-01-15 08:00:00 UTC, which is the time that `active` takes for now, and a second later.
-    assert!(!active(Flavour::ActiveDirectory, "accountExpires", "134444736000000000"));
-    assert!(active(Flavour::ActiveDirectory, "accountExpires", "134444736010000000"));
-    for never in ["0", "9223372036854775807", "-1", "soon"] {
-        assert!(active(Flavour::ActiveDirectory, "accountExpires", never), "{never}");
-    }
+fn the_site_says_who_is_active_and_unknown_is_not() {
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let of = |switch| {
+        let mut writer = ChunkWriter::new(MemberForm::Dn);
+        let mut entry = writer.entry(Kind::User, "id", "uid=a,dc=x", Some("a"));
+        entry.attribute("userAccountControl", [b"512".as_slice()]);
+        entry.switch(switch);
+        entry.finish();
+        let payload = writer.finish();
+        let active = mapped_user(&payload, Flavour::ActiveDirectory, now, |user, _| user.active);
+        (active, mapped(&payload, |entry| expired(entry, now)))
+    };
+    assert_eq!(of(chunk::Switch::On), (true, false));
+    assert_eq!(of(chunk::Switch::Off), (false, false));
+    assert_eq!(of(chunk::Switch::Unknown), (false, false), "whatever the attributes seem to say");
+    assert_eq!(of(chunk::Switch::OnUntil(1_800_000_001)), (true, false));
+    assert_eq!(of(chunk::Switch::OnUntil(1_800_000_000)), (false, true));
+    assert_eq!(of(chunk::Switch::OnUntil(0)), (false, true));
+    assert_eq!(of(chunk::Switch::OnUntil(u64::MAX)), (true, false));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 -- The first schema. Ids are UUIDv7 (16 bytes), times are milliseconds since the Unix epoch, booleans are 0 and 1,
 -- JSON is text. Every table carries the organization. The same tables stand in ../postgres.
 
+-- missing_user_days: after so many days a user whom no directory has any more becomes inactive; NULL, never.
 -- Users name their organization by seq: it begins the keys of large indexes, and a small number is short and soon
 -- compared.
 CREATE TABLE organizations (
     seq INTEGER NOT NULL PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     name TEXT NOT NULL UNIQUE,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    missing_user_days INTEGER DEFAULT 0
 ) STRICT;
 
 CREATE TABLE api_tokens (
@@ -132,6 +134,7 @@ CREATE TABLE staged_chunks (
     created INTEGER NOT NULL,
     changed INTEGER NOT NULL,
     returned INTEGER NOT NULL,
+    unknown_switches INTEGER NOT NULL,
     digest BLOB NOT NULL,
     keys BLOB NOT NULL,
     PRIMARY KEY (job_id, generation, sequence)
@@ -161,6 +164,7 @@ CREATE TABLE accounts (
     hash BLOB NOT NULL,
     identity BLOB,
     missing_since INTEGER,
+    on_until INTEGER,
     member_hash BLOB,
     updated_at INTEGER NOT NULL,
     conflict TEXT,
@@ -169,10 +173,13 @@ CREATE TABLE accounts (
     attributes TEXT NOT NULL,
     UNIQUE (directory, kind, external_key)
 ) STRICT;
--- member_hash is the hash of what groups name the account by: its DN or its unique value.
+-- member_hash is the hash of what groups name the account by: its DN or its unique value. on_until says whether the
+-- directory lets the user in: NULL unknown, 0 no, the largest number yes, another until that time.
 CREATE INDEX accounts_by_member_hash ON accounts (directory, member_hash) WHERE identity IS NOT NULL;
 CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
 CREATE INDEX accounts_missing ON accounts (directory, kind, external_key) WHERE missing_since IS NOT NULL;
+CREATE INDEX accounts_expiring ON accounts (on_until)
+    WHERE on_until > 0 AND on_until < 9223372036854775807 AND identity IS NOT NULL;
 CREATE INDEX accounts_in_conflict ON accounts (directory, id) WHERE conflict IS NOT NULL;
 
 CREATE TABLE users (
@@ -190,9 +197,12 @@ CREATE TABLE users (
     active INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
+    missing_since INTEGER,
     attributes TEXT NOT NULL,
     UNIQUE (organization, name_key)
 ) STRICT;
+-- missing_since: since when no directory has the user any more.
+CREATE INDEX users_missing ON users (organization, missing_since) WHERE missing_since IS NOT NULL;
 CREATE INDEX users_by_display_name ON users (organization, display_key, seq) WHERE display_key IS NOT NULL;
 -- email_key is NULL where the address begins with the name, by which it is found then.
 CREATE INDEX users_by_email ON users (organization, email_key, seq) WHERE email_key IS NOT NULL;
@@ -205,7 +215,8 @@ CREATE TABLE groups (
     display_name TEXT NOT NULL,
     description TEXT,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    missing_since INTEGER
 ) STRICT;
 CREATE INDEX groups_by_display_name ON groups (organization_id, display_key, seq);
 

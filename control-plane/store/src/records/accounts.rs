@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DirectoryId, OrganizationId, UserId};
 use crate::keys::bounded;
+use crate::records::Switch;
 
 /// Before the text of an external id that is no UUID. UTF-8 never contains it.
 const TEXT_MARK: u8 = 0xFF;
@@ -194,6 +195,8 @@ pub struct NewAccount {
     pub identity: Option<Uuid>,
     /// The folded user name that it wants and another account has.
     pub conflict: Option<String>,
+    /// Users: whether the directory lets the user in.
+    pub switch: Switch,
 }
 
 /// An account as it is shown.
@@ -225,6 +228,8 @@ pub struct Account {
     pub conflict: Option<String>,
     /// When it was last written.
     pub updated_at: Timestamp,
+    /// Users: whether the directory lets the user in, as last known.
+    pub switch: Switch,
 }
 
 /// An account that no complete import has missed.
@@ -277,6 +282,8 @@ pub struct StagedChunk {
     pub changed: u64,
     /// Entries that had been marked missing.
     pub returned: u64,
+    /// Users of whom nobody can say whether the directory lets them in.
+    pub unknown_switches: u64,
     /// Sum of the content hashes of its entries.
     pub digest: [u8; 32],
     /// The keys of its entries, in the caller's form.
@@ -300,6 +307,8 @@ pub struct Staged {
     pub changed: u64,
     /// Entries that had been marked missing.
     pub returned: u64,
+    /// Users of whom nobody can say whether the directory lets them in.
+    pub unknown_switches: u64,
     /// Sum of the content hashes of all entries: four lanes of 64 bits, each little-endian.
     pub digest: [u8; 32],
 }

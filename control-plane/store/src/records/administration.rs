@@ -41,6 +41,8 @@ pub struct Organization {
     pub name: String,
     /// When it was created.
     pub created_at: Timestamp,
+    /// After so many days a user whom no directory has any more becomes inactive. `None`: never.
+    pub missing_user_days: Option<u32>,
 }
 
 /// An API token, without its secret, of which only a hash is stored.

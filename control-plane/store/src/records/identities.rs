@@ -31,6 +31,17 @@ pub struct UserRow {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Since when no directory has it any more.
+    pub missing_since: Option<Timestamp>,
+}
+
+/// Which users or groups of a list are wanted. Unset: all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdentityFilter {
+    /// Users: those who may sign in, or those who may not.
+    pub active: Option<bool>,
+    /// Those whom no directory has any more, or those whom one has.
+    pub missing: Option<bool>,
 }
 
 /// A group of an organization.
@@ -48,6 +59,8 @@ pub struct GroupRow {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Since when no directory has it any more.
+    pub missing_since: Option<Timestamp>,
 }
 
 /// A member of a group.

@@ -94,6 +94,7 @@ fn bind_value(prepared: &mut Prepared<'_>, index: usize, value: &Value) -> Resul
 fn bind_cell(prepared: &mut Prepared<'_>, index: usize, column: &Cells, row: usize) -> Result<()> {
     match column {
         Cells::Ints(values) => give(prepared, index, values.get(row)),
+        Cells::MaybeInts(values) => give(prepared, index, values.get(row).and_then(Option::as_ref)),
         Cells::Bools(values) => give(prepared, index, values.get(row)),
         Cells::Texts(values) => give(prepared, index, values.get(row)),
         Cells::MaybeTexts(values) => give(prepared, index, values.get(row).and_then(Option::as_deref)),

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use postern_store::{
     AccountId, AccountKind, Agent, AgentId, AnnouncedDirectory, Directory, ExternalKey, Flavour, GroupId, GroupRow,
     Job, JobKind, NewAccount, NewAgent, NewEnrollmentToken, NewJob, Organization, OrganizationId, PageRequest,
-    ReplicaId, Store, UserId, UserRow, fold,
+    ReplicaId, Store, Switch, UserId, UserRow, fold,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -85,6 +85,7 @@ impl World {
             attributes: "{}".to_owned(),
             created_at: at(0),
             updated_at: at(0),
+            missing_since: None,
         };
         let account = account_of(AccountKind::User, name, Some(id.as_uuid()));
         (user, account)
@@ -100,6 +101,7 @@ impl World {
             description: None,
             created_at: at(0),
             updated_at: at(0),
+            missing_since: None,
         };
         (group, account_of(AccountKind::Group, name, Some(id.as_uuid())))
     }
@@ -128,6 +130,7 @@ pub(crate) fn account_of(kind: AccountKind, name: &str, identity: Option<Uuid>) 
         hash: content(name),
         identity,
         conflict: None,
+        switch: Switch::On,
     }
 }
 

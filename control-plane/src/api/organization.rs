@@ -1,0 +1,111 @@
+//! `/api/v1/organization`: what holds for the caller's whole organization.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use postern_store::{Organization, OrganizationId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::auth::{Auditor, Owner};
+use super::extract::Body;
+use super::problem::Problem;
+
+/// Most days that a rule may wait.
+const MAX_DAYS: u32 = 3_650;
+
+/// What a user becomes when no directory has the user any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingUsers {
+    /// Inactive, at once or after some days.
+    Inactive,
+    /// What the user was.
+    Keep,
+}
+
+/// The organization.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Organization)]
+pub struct OrganizationView {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// What a user becomes when no directory has the user any more.
+    pub missing_users: MissingUsers,
+    /// After so many days; 0: at once. It says nothing where users are kept.
+    pub missing_user_days: u32,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+impl From<Organization> for OrganizationView {
+    fn from(row: Organization) -> Self {
+        let missing_users = if row.missing_user_days.is_some() { MissingUsers::Inactive } else { MissingUsers::Keep };
+        Self {
+            id: row.id,
+            name: row.name,
+            missing_users,
+            missing_user_days: row.missing_user_days.unwrap_or_default(),
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// What to change about the organization. Absent fields stay as they are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationPatch {
+    /// What a user becomes when no directory has the user any more. It holds for those who go missing from now on; of
+    /// those who are missing and still active, some may become inactive within minutes. Nobody becomes active by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_users: Option<MissingUsers>,
+    /// After so many days, 0 to 3650; 0: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 3650)]
+    pub missing_user_days: Option<u32>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(show, change))
+}
+
+async fn read(api: &Api, organization: OrganizationId) -> Result<Organization, Problem> {
+    api.store.get_organization(organization).await?.ok_or_else(|| Problem::not_found("organization"))
+}
+
+/// Shows the organization and its rules
+#[utoipa::path(get, path = "/api/v1/organization", tag = "organization", operation_id = "get_organization",
+    responses((status = 200, body = OrganizationView)))]
+async fn show(State(api): State<Api>, Auditor(caller): Auditor) -> Result<Json<OrganizationView>, Problem> {
+    Ok(Json(read(&api, caller.organization).await?.into()))
+}
+
+/// Changes the organization's rules
+#[utoipa::path(patch, path = "/api/v1/organization", tag = "organization", operation_id = "change_organization",
+    request_body = OrganizationPatch, responses((status = 200, body = OrganizationView)))]
+async fn change(
+    State(api): State<Api>,
+    Owner(caller): Owner,
+    Body(patch): Body<OrganizationPatch>,
+) -> Result<Json<OrganizationView>, Problem> {
+    if patch.missing_user_days.is_some_and(|days| days > MAX_DAYS) {
+        return Err(Problem::body_field("missing_user_days", format!("it must be from 0 to {MAX_DAYS}")));
+    }
+    let known = read(&api, caller.organization).await?;
+    let days = patch.missing_user_days.or(known.missing_user_days).unwrap_or_default();
+    let days = match patch.missing_users {
+        Some(MissingUsers::Keep) => None,
+        Some(MissingUsers::Inactive) => Some(days),
+        None if known.missing_user_days.is_none() && patch.missing_user_days.is_none() => None,
+        None => Some(days),
+    };
+    api.store.set_missing_user_days(caller.organization, days).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, ?days, "organization.changed");
+    Ok(Json(read(&api, caller.organization).await?.into()))
+}

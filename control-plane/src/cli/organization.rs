@@ -1,0 +1,58 @@
+//! `postern organization`: the rules of one's own organization, by the API.
+
+use clap::Subcommand;
+
+use super::super::api::organization::{MissingUsers, OrganizationPatch, OrganizationView};
+use super::client::Client;
+use super::error::Error;
+use super::screen::{Screen, time};
+
+/// Commands of `postern organization`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the organization and its rules
+    Show,
+    /// Set what a user becomes when no directory has the user any more
+    #[command(
+        after_help = "Users who went missing and are inactive stay so: they become active again when a directory \
+        has them again and says so."
+    )]
+    MissingUsers {
+        /// What they become
+        rule: MissingUsers,
+        /// Become inactive after so many days, 0 at once [default: as it is]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
+        after_days: Option<u32>,
+    },
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let organization: OrganizationView = match command {
+        Command::Show => client.get("organization", &[]).await?,
+        Command::MissingUsers { rule: MissingUsers::Keep, after_days: Some(_) } => {
+            return Err(Error::Usage("--after-days goes with the rule inactive only".to_owned()));
+        }
+        Command::MissingUsers { rule, after_days } => {
+            let patch = OrganizationPatch { missing_users: Some(rule), missing_user_days: after_days };
+            client.patch("organization", &patch).await?
+        }
+    };
+    screen.fields(
+        &organization,
+        &[
+            ("name", organization.name.clone()),
+            ("id", organization.id.to_string()),
+            ("missing users", rule(&organization)),
+            ("created", time(organization.created_at)),
+        ],
+    )
+}
+
+fn rule(organization: &OrganizationView) -> String {
+    match (organization.missing_users, organization.missing_user_days) {
+        (MissingUsers::Keep, _) => "stay as they were".to_owned(),
+        (MissingUsers::Inactive, 0) => "become inactive at once".to_owned(),
+        (MissingUsers::Inactive, 1) => "become inactive after a day".to_owned(),
+        (MissingUsers::Inactive, days) => format!("become inactive after {days} days"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Who is active, and who is gone. A user is active when no directory that has the user says off and at least one says on;
+//! what a directory does not know has no vote, and whatever came last does not matter. Whom no directory has any more
+//! becomes inactive by the rule of the organization.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::ids::{AccountId, DirectoryId, GroupId, OrganizationId, UserId};
+use crate::imports::{Intake, ids};
+use crate::sql::sql;
+
+/// Groups whose members are forgotten at a time.
+const GROUPS: usize = 100;
+
+/// Since when all accounts are missing; NULL while one is there. Of `users` or `groups`.
+macro_rules! missing_since {
+    ($of:literal) => {
+        concat!(
+            "(SELECT CASE WHEN count(a.missing_since) = count(*) THEN max(a.missing_since) END ",
+            "FROM accounts a WHERE a.identity = ",
+            $of,
+            ".id)"
+        )
+    };
+}
+
+/// `:1` is now, `:2` the time before which a missing user becomes inactive, `:3` the organization.
+macro_rules! settle_users {
+    ($which:literal) => {
+        concat!(
+            "{update} users SET missing_since = ",
+            missing_since!("users"),
+            ", active = (SELECT CASE WHEN count(*) = 0 THEN users.active ",
+            "WHEN count(a.missing_since) = count(*) THEN users.active AND max(a.missing_since) > :2 ",
+            "ELSE COALESCE(min(CASE WHEN a.missing_since IS NULL THEN a.on_until END) > :1, FALSE) END ",
+            "FROM accounts a WHERE a.identity = users.id) WHERE id ",
+            $which,
+            " AND (organization = (SELECT seq FROM organizations WHERE id = :3)) IS TRUE"
+        )
+    };
+}
+
+impl Intake {
+    /// Brings it up to date whether these users are active and whether they are gone. Call it when their accounts are
+    /// written.
+    pub async fn settle_users(&mut self, users: &[UserId]) -> Result<()> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        let before = self.inactive_before().await?;
+        let update = Bulk::new(settle_users!("{in}"))
+            .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
+            .shared(self.now)
+            .shared(before)
+            .shared(self.organization);
+        self.tx.bulk(update).await.map(|_| ())
+    }
+
+    /// The same for the users and groups of these accounts, which went missing. A group that is gone has no members.
+    pub(crate) async fn settle_missing(&mut self, accounts: &[AccountId]) -> Result<()> {
+        let before = self.inactive_before().await?;
+        let update = Bulk::new(settle_users!("IN (SELECT identity FROM accounts WHERE id {in})"))
+            .column(ids(accounts))
+            .shared(self.now)
+            .shared(before)
+            .shared(self.organization);
+        self.tx.bulk(update).await?;
+        let update = Bulk::new(concat!(
+            "{update} groups SET missing_since = ",
+            missing_since!("groups"),
+            " WHERE id IN (SELECT identity FROM accounts WHERE id {in}) AND (organization_id = :1) IS TRUE"
+        ));
+        self.tx.bulk(update.column(ids(accounts)).shared(self.organization)).await?;
+        let query = Bulk::new(
+            "SELECT id FROM groups WHERE id IN (SELECT identity FROM accounts WHERE id {in}) \
+             AND missing_since IS NOT NULL AND (organization_id = :1) IS TRUE",
+        );
+        let query = query.column(ids(accounts)).shared(self.organization);
+        let gone: Vec<GroupId> = self.tx.bulk_rows(query, |mut row| row.take()).await?;
+        for groups in gone.chunks(GROUPS) {
+            self.replace_members(groups.iter().map(|group| (*group, Vec::new())).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// A user who went missing before this time becomes inactive.
+    async fn inactive_before(&mut self) -> Result<i64> {
+        let query = sql("SELECT missing_user_days FROM organizations WHERE id = $1").bind(self.organization);
+        let days: Option<Option<u32>> = self.tx.row(query, |mut row| row.take()).await?;
+        Ok(days.flatten().map_or(i64::MIN, |days| before(self.now, days)))
+    }
+}
+
+/// The time so many days before, in milliseconds.
+fn before(now: Timestamp, days: u32) -> i64 {
+    now.checked_sub(SignedDuration::from_hours(i64::from(days) * 24)).map_or(i64::MIN, Timestamp::as_millisecond)
+}
+
+impl Store {
+    /// How many users of a directory went missing since a time and are inactive now.
+    pub async fn count_deactivated(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        since: Timestamp,
+    ) -> Result<u64> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
+        let query = sql("SELECT count(*) FROM users WHERE NOT active AND missing_since IS NOT NULL \
+             AND id IN (SELECT identity FROM accounts WHERE directory = $1 AND missing_since >= $2)")
+        .bind(seq)
+        .bind(since);
+        Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
+    }
+
+    /// Makes users inactive whose time has come: their account has expired since the last import, or they went missing as
+    /// many days ago as their organization waits. Of all organizations; returns how many.
+    pub async fn deactivate_due(&self, now: Timestamp) -> Result<u64> {
+        let expired = sql("UPDATE users SET active = FALSE, updated_at = $1 WHERE active AND id IN \
+             (SELECT identity FROM accounts WHERE on_until > 0 AND on_until <= $1 AND on_until < 9223372036854775807 \
+             AND identity IS NOT NULL AND missing_since IS NULL)")
+        .bind(now);
+        let expired = self.database.execute(expired).await?;
+        let left = sql("UPDATE users SET active = FALSE, updated_at = $1 WHERE active AND missing_since IS NOT NULL \
+             AND EXISTS (SELECT 1 FROM organizations o WHERE o.seq = users.organization \
+             AND users.missing_since + o.missing_user_days * 86400000 <= $1)")
+        .bind(now);
+        Ok(expired + self.database.execute(left).await?)
+    }
+}

@@ -1,0 +1,199 @@
+//! Who is active, and who is gone.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use postern_store::{AnnouncedDirectory, Flavour, IdentityFilter, NewAccount, Store, Switch, UserId, UserRow};
+use support::world::{World, account_of, all, at, content, dn_key};
+use support::{TestDatabase, conformance};
+
+conformance! {
+    any_directory_that_says_off_keeps_the_user_off,
+    what_is_unknown_keeps_the_last_known_state_and_makes_nobody_active,
+    a_time_that_has_come_turns_a_user_off_without_an_import,
+    whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization,
+    a_group_that_is_gone_has_no_members,
+    lists_can_be_narrowed_to_the_active_and_the_missing,
+}
+
+const DAY: i64 = 24 * 60 * 60;
+
+async fn user(store: &Store, world: &World, id: UserId) -> UserRow {
+    store.get_user(world.org(), id).await.unwrap().expect("the user")
+}
+
+/// A further directory of the same organization.
+async fn second(world: &World) -> postern_store::DirectoryId {
+    let announced = AnnouncedDirectory { name: "lab".to_owned(), flavour: Flavour::Ds389 };
+    let served = world.store.announce_directories(world.org(), world.agent.id, &[announced], at(0)).await.unwrap();
+    served[0].id
+}
+
+/// Writes an account of a user into a directory, as an import does.
+async fn write(world: &World, directory: postern_store::DirectoryId, account: &NewAccount, new: bool, second: i64) {
+    let mut tx = world.store.begin_intake(world.org(), directory, at(second)).await.unwrap();
+    match new {
+        true => tx.insert_accounts(vec![account.clone()]).await.unwrap(),
+        false => tx.update_accounts(vec![account.clone()]).await.unwrap(),
+    }
+    tx.settle_users(&[UserId::from_uuid(account.identity.unwrap())]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn mark(world: &World, directory: postern_store::DirectoryId, account: &NewAccount, second: i64) {
+    let mut tx = world.store.begin_intake(world.org(), directory, at(second)).await.unwrap();
+    assert_eq!(tx.mark_missing(&[account.id]).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+}
+
+async fn any_directory_that_says_off_keeps_the_user_off(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (one, other) = (world.directory.id, second(&world).await);
+    let (anna, mut here) = world.person("anna");
+    world.import(&[(anna.clone(), here.clone())], &[]).await;
+    // The first directory locks; the second has no say, and comes last.
+    here = NewAccount { switch: Switch::Off, hash: content("locked"), ..here };
+    write(&world, one, &here, false, 1).await;
+    assert!(!user(store, &world, anna.id).await.active);
+    let silent = NewAccount { switch: Switch::Unknown, ..account_of(here.kind, "there", here.identity) };
+    write(&world, other, &silent, true, 2).await;
+    assert!(!user(store, &world, anna.id).await.active, "whoever does not know has no vote");
+    let on = NewAccount { switch: Switch::On, hash: content("on"), ..silent };
+    write(&world, other, &on, false, 3).await;
+    assert!(!user(store, &world, anna.id).await.active, "off outweighs on, whatever came last");
+    here = NewAccount { switch: Switch::On, hash: content("unlocked"), ..here };
+    write(&world, one, &here, false, 4).await;
+    assert!(user(store, &world, anna.id).await.active);
+    // Whoever is gone from a directory has no vote there.
+    write(&world, one, &NewAccount { switch: Switch::Off, hash: content("again"), ..here.clone() }, false, 5).await;
+    mark(&world, one, &here, 6).await;
+    let anna = user(store, &world, anna.id).await;
+    assert!(anna.active && anna.missing_since.is_none());
+}
+
+async fn what_is_unknown_keeps_the_last_known_state_and_makes_nobody_active(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let directory = world.directory.id;
+    let people = [("on", Switch::On), ("off", Switch::Off)].map(|(name, switch)| {
+        let (user, account) = world.person(name);
+        (UserRow { active: switch == Switch::On, ..user }, NewAccount { switch, ..account })
+    });
+    world.import(&people, &[]).await;
+    for (person, account) in &people {
+        let hidden = NewAccount { switch: Switch::Unknown, hash: content("hidden"), ..account.clone() };
+        write(&world, directory, &hidden, false, 1).await;
+        assert_eq!(user(store, &world, person.id).await.active, person.active, "{}", person.user_name);
+    }
+    let kept = store.accounts_of(world.org(), people[1].0.id.as_uuid()).await.unwrap();
+    assert_eq!(kept[0].switch, Switch::Off);
+    // Somebody who was gone comes back without a word.
+    mark(&world, directory, &people[0].1, 2).await;
+    let back = NewAccount { switch: Switch::Unknown, hash: content("back"), ..people[0].1.clone() };
+    write(&world, directory, &back, false, 3).await;
+    let back = user(store, &world, people[0].0.id).await;
+    assert!(!back.active && back.missing_since.is_none());
+}
+
+async fn a_time_that_has_come_turns_a_user_off_without_an_import(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (anna, account) = world.person("anna");
+    let account = NewAccount { switch: Switch::OnUntil(at(DAY)), ..account };
+    world.import(&[(anna.clone(), account), world.person("bert")], &[]).await;
+    assert_eq!(store.deactivate_due(at(DAY - 1)).await.unwrap(), 0);
+    assert!(user(store, &world, anna.id).await.active);
+    assert_eq!(store.deactivate_due(at(DAY)).await.unwrap(), 1);
+    assert!(!user(store, &world, anna.id).await.active);
+    assert_eq!(store.deactivate_due(at(DAY)).await.unwrap(), 0);
+}
+
+async fn whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let directory = world.directory.id;
+    let people = ["at once", "later", "kept"].map(|name| world.person(name));
+    world.import(&people, &[]).await;
+    assert_eq!(store.get_organization(world.org()).await.unwrap().unwrap().missing_user_days, Some(0));
+    mark(&world, directory, &people[0].1, 10).await;
+    let gone = user(store, &world, people[0].0.id).await;
+    assert_eq!((gone.active, gone.missing_since), (false, Some(at(10))));
+    store.set_missing_user_days(world.org(), Some(2)).await.unwrap();
+    mark(&world, directory, &people[1].1, 20).await;
+    store.set_missing_user_days(world.org(), None).await.unwrap();
+    mark(&world, directory, &people[2].1, 30).await;
+    for person in &people[1..] {
+        let gone = user(store, &world, person.0.id).await;
+        assert!(gone.active && gone.missing_since.is_some(), "{gone:?}");
+    }
+    assert_eq!(store.count_deactivated(world.org(), directory, at(5)).await.unwrap(), 1);
+    assert_eq!(store.count_deactivated(world.org(), directory, at(11)).await.unwrap(), 0);
+    assert_eq!(store.deactivate_due(at(9 * DAY)).await.unwrap(), 0, "the rule is to keep them");
+    store.set_missing_user_days(world.org(), Some(2)).await.unwrap();
+    assert_eq!(store.deactivate_due(at(2 * DAY + 19)).await.unwrap(), 0);
+    assert_eq!(store.deactivate_due(at(2 * DAY + 20)).await.unwrap(), 1);
+    assert!(!user(store, &world, people[1].0.id).await.active);
+    // Another organization's rule is its own.
+    let other = World::new(store, "two").await;
+    assert_eq!(store.get_organization(other.org()).await.unwrap().unwrap().missing_user_days, Some(0));
+    assert_eq!(store.count_deactivated(other.org(), directory, at(0)).await.unwrap(), 0);
+    // Whoever comes back is what the directory says.
+    let back = NewAccount { hash: content("back"), ..people[0].1.clone() };
+    write(&world, directory, &back, false, 40).await;
+    let back = user(store, &world, people[0].0.id).await;
+    assert!(back.active && back.missing_since.is_none());
+}
+
+async fn a_group_that_is_gone_has_no_members(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (anna, teams) = (world.person("anna"), [world.team("gone"), world.team("stays")]);
+    world.import(std::slice::from_ref(&anna), &teams).await;
+    let members = |id| vec![(id, vec![dn_key("anna")])];
+    for (team, _) in &teams {
+        let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
+        tx.replace_members(members(team.id)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    mark(&world, world.directory.id, &teams[0].1, 2).await;
+    let of_anna = store.groups_of(world.org(), anna.0.id.as_uuid(), &all()).await.unwrap().items;
+    assert_eq!(of_anna.iter().map(|group| group.id).collect::<Vec<_>>(), [teams[1].0.id]);
+    assert!(store.list_group_members(world.org(), teams[0].0.id, &all()).await.unwrap().items.is_empty());
+    assert_eq!(store.get_group(world.org(), teams[0].0.id).await.unwrap().unwrap().missing_since, Some(at(2)));
+    assert_eq!(store.count_members(world.org(), world.directory.id).await.unwrap().resolved, 1);
+    // Back again, it is written with its members.
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
+    tx.update_groups(vec![teams[0].0.clone()]).await.unwrap();
+    tx.update_accounts(vec![teams[0].1.clone()]).await.unwrap();
+    tx.replace_members(members(teams[0].0.id)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.groups_of(world.org(), anna.0.id.as_uuid(), &all()).await.unwrap().items.len(), 2);
+    assert_eq!(store.get_group(world.org(), teams[0].0.id).await.unwrap().unwrap().missing_since, None);
+}
+
+async fn lists_can_be_narrowed_to_the_active_and_the_missing(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let mut people = ["anna", "bert", "cleo"].map(|name| world.person(name));
+    people[1].0.active = false;
+    people[1].1.switch = Switch::Off;
+    let teams = [world.team("gone"), world.team("stays")];
+    world.import(&people, &teams).await;
+    mark(&world, world.directory.id, &people[2].1, 1).await;
+    mark(&world, world.directory.id, &teams[0].1, 1).await;
+    let of = |active, missing| IdentityFilter { active, missing };
+    for (query, filter, wanted) in [
+        (None, of(None, None), vec!["anna", "bert", "cleo"]),
+        (None, of(Some(true), None), vec!["anna"]),
+        (None, of(Some(false), None), vec!["bert", "cleo"]),
+        (None, of(None, Some(true)), vec!["cleo"]),
+        (None, of(Some(false), Some(false)), vec!["bert"]),
+        (Some("display"), of(Some(true), None), vec!["anna"]),
+        (Some("cleo@corp"), of(Some(false), Some(true)), vec!["cleo"]),
+        (Some("cleo@corp"), of(None, Some(false)), vec![]),
+    ] {
+        let page = store.list_users_where(world.org(), query, filter, &all()).await.unwrap();
+        let names: Vec<_> = page.items.iter().map(|user| user.user_name.as_str()).collect();
+        assert_eq!(names, wanted, "{query:?} {filter:?}");
+    }
+    for (missing, wanted) in [(Some(true), vec!["gone"]), (Some(false), vec!["stays"]), (None, vec!["gone", "stays"])] {
+        let page = store.list_groups_where(world.org(), None, of(None, missing), &all()).await.unwrap();
+        assert_eq!(page.items.iter().map(|group| group.display_name.as_str()).collect::<Vec<_>>(), wanted);
+    }
+}
