@@ -172,7 +172,10 @@ impl Config {
         let mut opened: Vec<Result<Directory, ConfigError>> = Vec::new();
         for section in &self.directories {
             let others = opened.iter().flatten().chain(before);
-            opened.push(named(section, Directory::beside(section.clone(), others)));
+            let excluded_attributes = self.policy.excluded_attributes.clone();
+            let section = DirectoryConfig { excluded_attributes, ..section.clone() };
+            let opened_one = Directory::beside(section.clone(), others);
+            opened.push(named(&section, opened_one));
         }
         opened
     }
@@ -264,6 +267,8 @@ attributes = ["cn", "description"]
         assert!(excluding("mail").is_ok());
         let needed = [
             ("UID", "users.unique_attribute"),
+            ("userid", "users.unique_attribute"),
+            ("2.5.4.31", "groups.member_attribute"),
             ("member", "groups.member_attribute"),
             ("entryuuid", "external_id_attribute"),
             ("objectGUID", "external_id_attribute"),

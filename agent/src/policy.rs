@@ -1,6 +1,7 @@
 //! The site's last word: what a control plane may ask at all, and what never leaves whatever it asks. Read from the
 //! agent's own file; no command can change it.
 
+use postern_directory::standard_name;
 use serde::Deserialize;
 
 use crate::commands::outcome::{Code, Failure, Kind};
@@ -24,8 +25,8 @@ pub enum AllowedCommand {
 pub struct Policy {
     /// The commands that are executed; all others are refused. Unset: all.
     pub commands: Option<Vec<AllowedCommand>>,
-    /// Attributes that never leave, whatever a directory's own list says. Names are compared without case and
-    /// without options.
+    /// Attributes that never leave, whatever a directory's own list says. A name means the attribute: its aliases, its
+    /// OID and its options too.
     pub excluded_attributes: Vec<String>,
 }
 
@@ -59,9 +60,17 @@ impl Policy {
 
     /// Whether an attribute of this name never leaves.
     pub fn excludes(&self, name: &str) -> bool {
-        let base = |name: &str| name.split(';').next().unwrap_or_default().to_ascii_lowercase();
-        self.excluded_attributes.iter().any(|excluded| base(excluded) == base(name))
+        let attribute = attribute(name);
+        self.excluded_attributes.iter().any(|excluded| self::attribute(excluded) == attribute)
     }
+}
+
+/// The attribute that a description means, in lower case, by its name in the standards where it has one. What only the
+/// server's schema knows, the directory itself keeps back.
+fn attribute(description: &str) -> String {
+    let base = description.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let base = base.strip_prefix("oid.").unwrap_or(&base);
+    standard_name(base).unwrap_or(base).to_owned()
 }
 
 #[cfg(test)]
@@ -104,5 +113,16 @@ mod tests {
         };
         policy.strip(&mut record);
         assert_eq!(record.attributes.len(), 1);
+    }
+
+    #[test]
+    fn an_attribute_is_excluded_by_any_of_its_names() {
+        for (excluded, listed) in
+            [("mail", "rfc822Mailbox"), ("sn", "2.5.4.4"), ("OID.2.5.4.4", "surname;lang-de"), ("fax", "2.5.4.23")]
+        {
+            let policy = Policy { excluded_attributes: vec![excluded.into()], ..Policy::default() };
+            assert!(policy.excludes(listed), "{excluded} {listed}");
+            assert!(!policy.excludes("cn"), "{excluded}");
+        }
     }
 }

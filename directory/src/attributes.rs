@@ -98,6 +98,11 @@ const WITHHELD_OIDS: &[&str] = &[
     "2.16.840.1.113730.3.1.2103",     // passwordHistory (389-DS)
 ];
 
+/// Every name and OID of the attributes that never leave.
+pub(crate) fn withheld_names() -> impl Iterator<Item = &'static str> {
+    WITHHELD.iter().chain(WITHHELD_OIDS).copied()
+}
+
 /// Whether values of this attribute never leave: with or without options (`userPassword;x-old`), in any case, by name or
 /// object identifier.
 pub fn is_withheld(description: &str) -> bool {

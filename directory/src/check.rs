@@ -141,9 +141,11 @@ impl Diagnosis<'_> {
         let flavour = root.flavour();
         self.note("root_dse", Finding::passed(describe(&root, flavour)));
         self.base_dns(&mut connection).await?;
-        self.paging_and_users(&mut connection, &root, flavour).await?;
-        self.switches(servers, flavour).await?;
-        self.groups(servers, flavour).await
+        let names = servers.names(&mut connection, &root).await;
+        let names = self.need("users", names)?;
+        self.paging_and_users(&mut connection, &root, &names).await?;
+        self.switches(servers, flavour, &names).await?;
+        self.groups(servers, flavour, &names).await
     }
 
     /// Tries every server, so that a broken second one is known before the first one fails.

@@ -59,6 +59,9 @@ pub struct DirectoryConfig {
     pub users: UsersConfig,
     /// Where groups are; unset: no groups are read.
     pub groups: Option<GroupsConfig>,
+    /// Attributes that the site's policy keeps back, by any of their names. Not a key of the section.
+    #[serde(skip)]
+    pub excluded_attributes: Vec<String>,
 }
 
 /// `[directory.users]`.
@@ -149,6 +152,29 @@ impl DirectoryConfig {
         warnings
     }
 
+    /// Every attribute that the section names.
+    pub(crate) fn attribute_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.users.attributes.iter().map(String::as_str).collect();
+        names.push(&self.users.unique_attribute);
+        names.extend(self.external_id_attribute.as_deref());
+        if let Some(groups) = &self.groups {
+            names.push(&groups.member_attribute);
+            names.extend(groups.attributes.iter().map(String::as_str));
+        }
+        names
+    }
+
+    /// The key of an attribute that an import cannot do without and that `stays`.
+    pub(crate) fn kept_back(&self, stays: impl Fn(&str) -> bool) -> Option<&'static str> {
+        let member = self.groups.as_ref().map(|groups| groups.member_attribute.as_str());
+        let needed = [
+            ("users.unique_attribute", Some(self.users.unique_attribute.as_str())),
+            ("groups.member_attribute", member),
+            ("external_id_attribute", self.external_id_attribute.as_deref()),
+        ];
+        needed.into_iter().find(|(_, name)| name.is_some_and(&stays)).map(|(key, _)| key)
+    }
+
     /// What the members of the groups are, told from `member_attribute`.
     pub fn member_form(&self) -> MemberForm {
         let unique = |groups: &GroupsConfig| groups.member_attribute.eq_ignore_ascii_case("memberUid");
@@ -228,6 +254,7 @@ pub(crate) mod tests {
                 member_attribute: "member".to_owned(),
                 attributes: vec!["cn".to_owned(), "description".to_owned()],
             }),
+            excluded_attributes: Vec::new(),
         }
     }
 

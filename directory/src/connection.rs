@@ -16,13 +16,16 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use ldap3::{Ldap, LdapConnAsync, LdapError};
 use secrecy::ExposeSecret;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{Credentials, DirectoryConfig, credentials};
 use crate::error::{Error, Step, active_directory_subcode};
 use crate::guard::{self, Batch, GuardError};
+use crate::names::Names;
+use crate::root_dse::RootDse;
+use crate::schema;
 use crate::server_url::ServerUrl;
 use crate::throttle::Throttle;
 use crate::tls::{CertificateSummary, TlsFailure, is_certificate_refusal};
@@ -49,6 +52,8 @@ pub(crate) struct Servers {
     failing: Mutex<HashMap<usize, String>>,
     /// Shared with the same directory before and after a reload.
     pub(crate) throttle: Arc<Throttle>,
+    /// The names of the server's schema, once they were read.
+    names: OnceCell<Arc<Names>>,
 }
 
 /// One question, and how many servers had it.
@@ -80,7 +85,14 @@ enum TaskEnd {
 
 impl Servers {
     pub(crate) fn new(config: DirectoryConfig, urls: Vec<ServerUrl>, throttle: Arc<Throttle>) -> Self {
-        Self { config, urls, preferred: AtomicUsize::new(0), failing: Mutex::default(), throttle }
+        Self {
+            config,
+            urls,
+            preferred: AtomicUsize::new(0),
+            failing: Mutex::default(),
+            throttle,
+            names: OnceCell::new(),
+        }
     }
 
     /// A bound connection to the first server that gives one, beginning with the one that did last time.
@@ -121,6 +133,25 @@ impl Servers {
         let mut connection = self.open_one(url).await?;
         connection.server = server;
         Ok(connection)
+    }
+
+    /// The names of attributes, from the schema as the first server that shows one has it.
+    pub(crate) async fn names(&self, connection: &mut Connection, root: &RootDse) -> Result<Arc<Names>, Error> {
+        if let Some(names) = self.names.get() {
+            return Ok(Arc::clone(names));
+        }
+        let schema = match &root.subschema {
+            Some(dn) => schema::read(connection, dn).await?,
+            None => None,
+        };
+        let shown = schema.is_some();
+        let (configured, excluded) = (self.config.attribute_names(), &self.config.excluded_attributes);
+        let names = Arc::new(Names::new(&schema.unwrap_or_default(), &configured, excluded));
+        if let Some(key) = self.config.kept_back(|name| names.stays(name)) {
+            return Err(Error::KeptBack { key });
+        }
+        // A server that hides its schema may show it later, or another one may.
+        if shown { Ok(Arc::clone(self.names.get_or_init(async || names).await)) } else { Ok(names) }
     }
 
     /// For one question to the servers, asked anew on another connection as long as another server may do better.

@@ -9,7 +9,6 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 pub use normalize::normalize;
-pub(crate) use normalize::short_name;
 pub use parse::ParseError;
 
 /// A distinguished name: relative names from the leaf to the root. `==` compares as a directory does.

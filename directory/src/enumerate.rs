@@ -176,10 +176,12 @@ impl Reading {
     }
 
     async fn read(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        let flavour = connection.root_dse().await?.flavour();
+        let root = connection.root_dse().await?;
+        let flavour = root.flavour();
         let servers = Arc::clone(&self.servers);
         self.judge = Judge::new(&servers.config, flavour);
-        let sections = Section::all(&servers.config, flavour);
+        let names = servers.names(connection, &root).await?;
+        let sections = Section::all(&servers.config, flavour, &names);
         // An entry of 389 Directory Server that comes bare is the last one of a search that was cut.
         let bare_is_cut = flavour == Flavour::Ds389 && servers.config.external_id_attribute.is_none();
         for section in &sections {

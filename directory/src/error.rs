@@ -23,6 +23,8 @@ pub enum Step {
     Bind,
     /// Reading what the server says of itself.
     RootDse,
+    /// Reading the schema.
+    Schema,
     /// Searching, page by page.
     Search,
     /// Reading the rest of an attribute with very many values.
@@ -233,6 +235,12 @@ pub enum Error {
         /// What came: the descriptions of the attributes, or why there are none to be read.
         got: String,
     },
+    /// The policy keeps back what an import cannot do without. Only the server's schema showed that they are one attribute.
+    #[error("[policy] excluded_attributes names the attribute of {key} by another name")]
+    KeptBack {
+        /// The key that names it.
+        key: &'static str,
+    },
     /// Asked to stop.
     #[error("canceled")]
     Canceled,
@@ -271,6 +279,7 @@ impl Error {
             | Self::Cut { .. }
             | Self::NoPaging
             | Self::Range { .. }
+            | Self::KeptBack { .. }
             | Self::Unusable { .. } => Class::Directory,
             Self::Timeout { .. } => Class::Timeout,
             Self::TlsConfig(_) | Self::Client { .. } | Self::Panicked { .. } => Class::Internal,
@@ -317,7 +326,7 @@ impl Error {
     pub(crate) fn is_of_one_server(&self) -> bool {
         match self {
             Self::Ended { source: inner, .. } => inner.is_of_one_server(),
-            Self::TlsConfig(_) | Self::NoServer { .. } | Self::Unusable { .. } => false,
+            Self::TlsConfig(_) | Self::NoServer { .. } | Self::KeptBack { .. } | Self::Unusable { .. } => false,
             // Only what is said of this account is the same everywhere; a wrong password would be counted there too.
             Self::Bind { code: 7 | 8 | 13 | 48, .. } => true,
             _ => !matches!(self.class(), Class::Credentials | Class::Canceled | Class::NotFound | Class::Ambiguous),
@@ -340,6 +349,7 @@ impl fmt::Display for Step {
             Self::Bind => "the bind",
             Self::RootDse => "reading the rootDSE",
             Self::Search => "the search",
+            Self::Schema => "reading the schema",
             Self::Range => "reading a range of values",
         })
     }

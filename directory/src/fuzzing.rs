@@ -1,5 +1,7 @@
 //! A door for the fuzzer: what a hostile server can send, taken through everything that looks at it.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::error::Phase;
@@ -13,7 +15,8 @@ pub fn entry(bytes: &[u8]) {
     for flavour in [Flavour::ActiveDirectory, Flavour::OpenLdap] {
         let member = if flavour == Flavour::OpenLdap { "uniqueMember" } else { "member" };
         let id = flavour.external_id_attribute();
-        let selection = Selection::new(flavour, Phase::Users, id, &attributes, Some("uid"), Some(member));
+        let names = Arc::default();
+        let selection = Selection::new(flavour, Phase::Users, &names, id, &attributes, Some("uid"), Some(member));
         let _ = selection.select(&Bytes::copy_from_slice(bytes), &mut scratch);
         let mut stream = BytesMut::from(bytes);
         for message in crate::guard::sort_for_fuzzing(&mut stream) {

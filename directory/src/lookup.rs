@@ -41,19 +41,22 @@ pub(crate) async fn lookup_user(servers: &Servers, unique_value: &str) -> Result
     let mut question = servers.question();
     loop {
         let mut connection = servers.open().await?;
-        match ask(&mut connection, &servers.config, unique_value).await {
+        match ask(&mut connection, servers, unique_value).await {
             Err(error) if question.is_worth_repeating(&connection, &error) => {}
             answer => return answer,
         }
     }
 }
 
-async fn ask(connection: &mut Connection, config: &DirectoryConfig, unique_value: &str) -> Result<LookedUp, Error> {
-    let flavour = connection.root_dse().await?.flavour();
+async fn ask(connection: &mut Connection, servers: &Servers, unique_value: &str) -> Result<LookedUp, Error> {
+    let config = &servers.config;
+    let root = connection.root_dse().await?;
+    let flavour = root.flavour();
+    let names = servers.names(connection, &root).await?;
     let own = filter::equals(&config.users.unique_attribute, unique_value.as_bytes());
     let mut judge = Judge::new(config, flavour);
-    let user = one(search(connection, &mut judge, &Section::users(config, flavour), &own, 2).await?)?;
-    let groups = match (Section::groups(config, flavour, false), listed(config, &user)) {
+    let user = one(search(connection, &mut judge, &Section::users(config, flavour, &names), &own, 2).await?)?;
+    let groups = match (Section::groups(config, flavour, &names, false), listed(config, &user)) {
         (Some(section), Some(listed)) => search(connection, &mut judge, &section, &listed, MAX_GROUPS).await?,
         _ => Found::default(),
     };

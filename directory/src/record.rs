@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::attributes::is_withheld;
 use crate::ber::Malformed;
 use crate::connection::Connection;
-use crate::dn;
 use crate::entry::{Attribute, Entry, EntryError};
 use crate::error::{Error, Phase};
 use crate::flavour::{Flavour, Inactivity, Needed, Reading, Switch, external_id};
+use crate::names::Names;
 use crate::range::{self, Ranged};
 
 /// An entry as the agent sends it on.
@@ -52,14 +51,15 @@ pub(crate) struct Selection {
     phase: Phase,
     /// What is asked for beside the configured attributes.
     needed: &'static [&'static str],
+    known: Arc<Names>,
 }
 
 /// What an attribute of the server is for; one may have several uses.
 #[derive(Clone, Debug)]
 struct Role {
     description: String,
-    /// The short name, by which servers answer whatever name it was asked for by.
-    short: String,
+    /// What all names of the attribute have in common: servers answer by the one they like.
+    key: String,
     slot: Option<usize>,
     needed: Option<usize>,
     external_id: bool,
@@ -100,6 +100,7 @@ impl Selection {
     pub(crate) fn new(
         flavour: Flavour,
         phase: Phase,
+        known: &Arc<Names>,
         external_id: &str,
         attributes: &[String],
         unique: Option<&str>,
@@ -107,9 +108,10 @@ impl Selection {
     ) -> Self {
         let needed = flavour.needed(phase);
         let (names, roles, requested) = (Vec::new(), Vec::new(), Vec::new());
-        let mut selection =
-            Self { names, roles, requested, external_id: external_id.to_owned(), flavour, phase, needed };
-        for name in attributes.iter().filter(|name| !is_withheld(name)) {
+        let (external_id, known) = (external_id.to_owned(), Arc::clone(known));
+        let mut selection = Self { names, roles, requested, external_id, flavour, phase, needed, known };
+        let known = Arc::clone(&selection.known);
+        for name in attributes.iter().filter(|name| !known.stays(name)) {
             let slot = selection.names.len();
             let role = selection.role(name);
             if role.slot.is_none() {
@@ -118,13 +120,14 @@ impl Selection {
             }
         }
         // Without it no entry can be used, which is better than a password that leaves as a name.
-        if !is_withheld(external_id) {
-            selection.role(external_id).external_id = true;
+        if !known.stays(&selection.external_id) {
+            let external_id = selection.external_id.clone();
+            selection.role(&external_id).external_id = true;
         }
-        if let Some(unique) = unique.filter(|name| !is_withheld(name)) {
+        if let Some(unique) = unique.filter(|name| !known.stays(name)) {
             selection.role(unique).unique = true;
         }
-        if let Some(member) = member.filter(|name| !is_withheld(name)) {
+        if let Some(member) = member.filter(|name| !known.stays(name)) {
             selection.role(member).member = true;
         }
         for (slot, name) in needed.iter().enumerate() {
@@ -153,11 +156,12 @@ impl Selection {
     }
 
     fn role(&mut self, name: &str) -> &mut Role {
-        let found = self.roles.iter().position(|role| role.description.eq_ignore_ascii_case(name));
+        let key = self.known.key(name);
+        let found = self.roles.iter().position(|role| role.key == key);
         let position = found.unwrap_or_else(|| {
             self.roles.push(Role {
                 description: name.to_owned(),
-                short: dn::short_name(name),
+                key,
                 slot: None,
                 needed: None,
                 external_id: false,
@@ -179,8 +183,8 @@ impl Selection {
         let found =
             (0..count).map(|step| (*hint + step) % count).find(|at| self.roles.get(*at).as_ref().is_some_and(matches));
         let Some(found) = found else {
-            let short = dn::short_name(description);
-            return self.roles.iter().find(|role| role.short == short);
+            let key = self.known.key(description);
+            return self.roles.iter().find(|role| role.key == key);
         };
         *hint = found + 1;
         self.roles.get(found)

@@ -18,6 +18,7 @@ pub(crate) const ATTRIBUTES: &[&str] = &[
     "supportedCapabilities",
     "vendorName",
     "vendorVersion",
+    "subschemaSubentry",
 ];
 
 /// The part of a rootDSE that matters here.
@@ -37,6 +38,8 @@ pub struct RootDse {
     pub vendor_name: Option<String>,
     /// Which version.
     pub vendor_version: Option<String>,
+    /// The DN of the entry that holds the schema.
+    pub subschema: Option<String>,
 }
 
 impl RootDse {
@@ -52,6 +55,7 @@ impl RootDse {
                 "supportedcontrol" => root.supported_controls = values,
                 "supportedcapabilities" => root.supported_capabilities = values,
                 "vendorname" => root.vendor_name = values.into_iter().next(),
+                "subschemasubentry" => root.subschema = values.into_iter().next(),
                 "vendorversion" => root.vendor_version = values.into_iter().next(),
                 _ => {}
             }

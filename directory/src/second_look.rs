@@ -16,8 +16,9 @@ use crate::connection::{Connection, Servers};
 use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
-use crate::flavour::{Flavour, external_id, external_id_filter};
+use crate::flavour::{external_id, external_id_filter};
 use crate::guard::is_reference;
+use crate::names::Names;
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::{Section, external_id_attribute};
@@ -75,6 +76,7 @@ pub struct SecondLook {
 struct Session {
     connection: Connection,
     root: RootDse,
+    names: Arc<Names>,
 }
 
 impl fmt::Debug for SecondLook {
@@ -112,9 +114,7 @@ impl SecondLook {
                     match place::look(&mut session.connection, &asked, &mut self.containers).await? {
                         place::Found::Sight(sight) => sight,
                         // The search for its external id did not show it, but it stands where it stood.
-                        place::Found::There(dn) => {
-                            scope_of(&mut session.connection, config, flavour, one.phase, &dn).await?
-                        }
+                        place::Found::There(dn) => scope_of(&mut session, config, one.phase, &dn).await?,
                     }
                 }
             };
@@ -127,7 +127,8 @@ impl SecondLook {
     async fn open(&self) -> Result<Session, Error> {
         let mut connection = self.servers.open_at(self.server).await?;
         let root = connection.root_dse().await?;
-        Ok(Session { connection, root })
+        let names = self.servers.names(&mut connection, &root).await?;
+        Ok(Session { connection, root, names })
     }
 
     /// Looks for all of one kind at once, everywhere, without the configured filter.
@@ -152,7 +153,7 @@ impl SecondLook {
         let found = everywhere(session, base_dns, &filter, attribute).await?;
         for at in places {
             if let Some(dn) = found.get(&sought[*at].external_id) {
-                sights[*at] = Some(scope_of(&mut session.connection, config, flavour, phase, dn).await?);
+                sights[*at] = Some(scope_of(session, config, phase, dn).await?);
             }
         }
         Ok(())
@@ -214,16 +215,11 @@ async fn below(
 }
 
 /// Whether an entry that is there should have come.
-async fn scope_of(
-    connection: &mut Connection,
-    config: &DirectoryConfig,
-    flavour: Flavour,
-    phase: Phase,
-    dn: &str,
-) -> Result<Sight, Error> {
+async fn scope_of(session: &mut Session, config: &DirectoryConfig, phase: Phase, dn: &str) -> Result<Sight, Error> {
+    let Session { connection, root, names } = session;
     let section = match phase {
-        Phase::Users => Some(Section::users(config, flavour)),
-        Phase::Groups => Section::groups(config, flavour, false),
+        Phase::Users => Some(Section::users(config, root.flavour(), names)),
+        Phase::Groups => Section::groups(config, root.flavour(), names, false),
     };
     let Some(section) = section else { return Ok(Sight::LeftScope) };
     if !section.base_dns.iter().any(|base| reaches(base, section.scope, dn)) {

@@ -1,10 +1,12 @@
 //! What is searched: the users' section and the groups', with what the configuration leaves to the flavour filled in.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::config::{DirectoryConfig, Scope};
 use crate::error::Phase;
 use crate::flavour::Flavour;
+use crate::names::Names;
 use crate::record::Selection;
 
 /// One section of the configuration, ready to be searched.
@@ -18,13 +20,13 @@ pub(crate) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// Users first, then groups where there are any.
-    pub(crate) fn all(config: &'a DirectoryConfig, flavour: Flavour) -> Vec<Self> {
-        let mut sections = vec![Self::users(config, flavour)];
-        sections.extend(Self::groups(config, flavour, true));
+    pub(crate) fn all(config: &'a DirectoryConfig, flavour: Flavour, names: &Arc<Names>) -> Vec<Self> {
+        let mut sections = vec![Self::users(config, flavour, names)];
+        sections.extend(Self::groups(config, flavour, names, true));
         sections
     }
 
-    pub(crate) fn users(config: &'a DirectoryConfig, flavour: Flavour) -> Self {
+    pub(crate) fn users(config: &'a DirectoryConfig, flavour: Flavour, names: &Arc<Names>) -> Self {
         let users = &config.users;
         Self {
             phase: Phase::Users,
@@ -34,6 +36,7 @@ impl<'a> Section<'a> {
             selection: Selection::new(
                 flavour,
                 Phase::Users,
+                names,
                 external_id_attribute(config, flavour),
                 &users.attributes,
                 Some(&users.unique_attribute),
@@ -43,7 +46,12 @@ impl<'a> Section<'a> {
     }
 
     /// The groups, with or without the members.
-    pub(crate) fn groups(config: &'a DirectoryConfig, flavour: Flavour, members: bool) -> Option<Self> {
+    pub(crate) fn groups(
+        config: &'a DirectoryConfig,
+        flavour: Flavour,
+        names: &Arc<Names>,
+        members: bool,
+    ) -> Option<Self> {
         let groups = config.groups.as_ref()?;
         Some(Self {
             phase: Phase::Groups,
@@ -53,6 +61,7 @@ impl<'a> Section<'a> {
             selection: Selection::new(
                 flavour,
                 Phase::Groups,
+                names,
                 external_id_attribute(config, flavour),
                 &groups.attributes,
                 None,

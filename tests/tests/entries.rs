@@ -5,7 +5,8 @@ use postern_tests::api::User;
 use postern_tests::postgres::Postgres;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::{self, SUFFIX};
-use postern_tests::{Stage, control_plane, scenario};
+use postern_tests::{Stage, control_plane, scenario, wait};
+use serde_json::json;
 
 /// A slapd with the two containers of people and groups and these entries in them.
 fn slapd_with(extra_ldif: &str) -> slapd::Options {
@@ -68,4 +69,47 @@ fn one_long_value_stops_nobody_on_postgres() -> Result<()> {
 #[test]
 fn one_long_value_stops_nobody_on_sqlite() -> Result<()> {
     scenario(async |stage| one_long_value_stops_nobody(stage, control_plane::Options::for_tests()?).await)
+}
+
+#[test]
+fn an_attribute_is_one_by_its_name_its_alias_and_its_oid() -> Result<()> {
+    const LISTED: [&str; 4] = ["uid", "rfc822Mailbox", "2.5.4.20", "2.5.4.4"];
+    const EXCLUDED: [&str; 3] = ["mail", "telephoneNumber", "sn"];
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let further = "givenName: Anna\nfacsimileTelephoneNumber: 1\nmobile: 2\nhomePhone: 3\npager: 4\n\
+                   mail: anna@lab.test\ntelephoneNumber: 5\n";
+    scenario(async |stage| {
+        let directory = slapd_with(&person("anna", further));
+        let mut site = Site::start_with(stage, directory, control_plane::Options::for_tests()?).await?;
+        let rounds: [(Vec<String>, Vec<String>); 2] = [
+            (owned(&LISTED), owned(&EXCLUDED)),
+            (owned(&["uid", "mail", "telephoneNumber", "sn"]), owned(&LISTED[1..])),
+        ];
+        for (listed, excluded) in rounds {
+            site.settings.directories[0].users.attributes = listed;
+            site.settings.policy.excluded_attributes = excluded;
+            site.agent.configure(&site.settings)?;
+            site.agent.reloaded().await?;
+            site.api.import(DIRECTORY).await?;
+            let shown = site.api.list::<serde_json::Value>("/api/v1/accounts?directory=corp&kind=user").await?;
+            let found = site.api.start_job("lookup_user", DIRECTORY, json!({ "unique_value": "anna" })).await?;
+            let found = site.api.finished(&found.id, wait::SOON).await?.expect("succeeded")?.result;
+            for text in [serde_json::to_string(&shown)?, found.to_string()] {
+                ensure!(!text.contains("anna@lab.test") && !text.contains("\"5\""), "{text}");
+            }
+        }
+        site.settings.policy.excluded_attributes.clear();
+        let aliases = ["fax", "mobileTelephoneNumber", "homeTelephoneNumber", "pagerTelephoneNumber", "gn", "2.5.4.20"];
+        site.settings.directories[0].users.attributes = owned(&aliases);
+        site.agent.configure(&site.settings)?;
+        site.agent.reloaded().await?;
+        site.api.import(DIRECTORY).await?;
+        let accounts = site.api.accounts(DIRECTORY, "user").await?;
+        let anna = accounts.iter().find(|account| account.dn.starts_with("uid=anna,")).context("no anna")?;
+        let names: Vec<&str> = anna.attributes.keys().map(String::as_str).collect();
+        let mut wanted = aliases.to_vec();
+        wanted.sort_unstable();
+        ensure!(names == wanted, "{names:?}");
+        Ok(())
+    })
 }

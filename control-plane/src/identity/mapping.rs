@@ -59,15 +59,15 @@ const ACTIVE_DIRECTORY: [Rule; FIELDS] = [
     Rule { field: Field::GivenName, attributes: &["givenname"] },
     Rule { field: Field::FamilyName, attributes: &["sn"] },
     Rule { field: Field::DisplayName, attributes: &["displayname", "cn", "name"] },
-    Rule { field: Field::Email, attributes: &["mail", "userprincipalname"] },
+    Rule { field: Field::Email, attributes: &["mail"] },
 ];
 
 const OTHERS: [Rule; FIELDS] = [
     Rule { field: Field::UserName, attributes: &["uid", "mail", "cn"] },
     Rule { field: Field::GivenName, attributes: &["givenname"] },
-    Rule { field: Field::FamilyName, attributes: &["sn", "surname"] },
+    Rule { field: Field::FamilyName, attributes: &["sn"] },
     Rule { field: Field::DisplayName, attributes: &["displayname", "cn"] },
-    Rule { field: Field::Email, attributes: &["mail", "rfc822mailbox"] },
+    Rule { field: Field::Email, attributes: &["mail"] },
 ];
 
 /// Attributes that a user keeps beside the fields, under the name that the organization uses.
@@ -201,8 +201,10 @@ impl Mapping {
 
 impl Column {
     fn new(rules: &[Rule; FIELDS], name: &str) -> Self {
-        let base = base(name);
-        let optional = base.len() < name.len();
+        let plain = base(name);
+        let optional = plain.len() < name.len();
+        // A site may list an attribute by an alias or its OID.
+        let base = postern_directory::standard_name(plain).unwrap_or(plain);
         let rank = |attributes: &[&str]| rank(attributes, base, optional);
         let mut key = String::new();
         json::put_string(&mut key, name);
@@ -251,8 +253,9 @@ pub fn group<'e>(entry: &EntryView<'e>) -> MappedGroup<'e> {
     let mut name: (usize, Option<&'e str>) = (usize::MAX, None);
     let mut description = None;
     for (attribute, values) in entry.attributes() {
-        let base = base(attribute);
-        let optional = base.len() < attribute.len();
+        let plain = base(attribute);
+        let optional = plain.len() < attribute.len();
+        let base = postern_directory::standard_name(plain).unwrap_or(plain);
         let rank = rank(&["displayname", "cn", "name", "samaccountname"], base, optional);
         if let Some(rank) = rank.filter(|rank| *rank < name.0) {
             name = first_text(values.clone()).map_or(name, |value| (rank, Some(value)));

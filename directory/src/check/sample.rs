@@ -1,5 +1,7 @@
 //! The part of the diagnosis that looks at real entries: a few by the filter, with everything that an account needs.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::{Diagnosis, Finding, State};
@@ -8,6 +10,7 @@ use crate::connection::{Connection, Servers};
 use crate::error::Error;
 use crate::flavour::Flavour;
 use crate::guard::is_reference;
+use crate::names::Names;
 use crate::record::{Record, Unusable};
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
@@ -38,9 +41,9 @@ impl Diagnosis<'_> {
         &mut self,
         connection: &mut Connection,
         root: &RootDse,
-        flavour: Flavour,
+        names: &Arc<Names>,
     ) -> Option<()> {
-        let section = Section::users(self.config, flavour);
+        let section = Section::users(self.config, root.flavour(), names);
         let sample = match sample(connection, &section).await {
             Ok(sample) => sample,
             Err(error) => {
@@ -93,8 +96,8 @@ impl Diagnosis<'_> {
         Finding::passed(detail)
     }
 
-    pub(super) async fn groups(&mut self, servers: &Servers, flavour: Flavour) -> Option<()> {
-        let section = Section::groups(self.config, flavour, false)?;
+    pub(super) async fn groups(&mut self, servers: &Servers, flavour: Flavour, names: &Arc<Names>) -> Option<()> {
+        let section = Section::groups(self.config, flavour, names, false)?;
         // The sample of users may have left its search in the middle.
         let connection = servers.open().await;
         let mut connection = self.need("groups", connection)?;

@@ -1,5 +1,7 @@
 //! Whether it can be read who is let in. Unknown is not active: where it cannot, an import makes nobody active.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::{Diagnosis, Finding, State};
@@ -8,6 +10,7 @@ use crate::error::Error;
 use crate::flavour::{Flavour, Switch};
 use crate::guard::is_reference;
 use crate::judge::Judge;
+use crate::names::Names;
 use crate::record::Selected;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
@@ -28,21 +31,26 @@ struct Seen {
 }
 
 impl Diagnosis<'_> {
-    pub(super) async fn switches(&mut self, servers: &Servers, flavour: Flavour) -> Option<()> {
+    pub(super) async fn switches(&mut self, servers: &Servers, flavour: Flavour, names: &Arc<Names>) -> Option<()> {
         // The sample of users may have left its search in the middle.
         let connection = servers.open().await;
         let mut connection = self.need("switches", connection)?;
-        let seen = self.see(servers, &mut connection, flavour).await;
+        let seen = self.see(servers, &mut connection, &Section::users(self.config, flavour, names), flavour).await;
         let seen = self.need("switches", seen)?;
         self.note("switches", judge(&seen));
         Some(())
     }
 
-    async fn see(&self, servers: &Servers, connection: &mut Connection, flavour: Flavour) -> Result<Seen, Error> {
-        let section = Section::users(self.config, flavour);
+    async fn see(
+        &self,
+        servers: &Servers,
+        connection: &mut Connection,
+        section: &Section<'_>,
+        flavour: Flavour,
+    ) -> Result<Seen, Error> {
         let mut judge = Judge::new(self.config, flavour);
         let mut seen = Seen::default();
-        let users = sample(connection, &section).await?;
+        let users = sample(connection, section).await?;
         // A page was left in its middle.
         let mut connection = servers.open().await?;
         for mut user in users {

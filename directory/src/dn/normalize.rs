@@ -60,13 +60,6 @@ fn write_plain(value: &str, out: &mut String) {
     out[start..].make_ascii_lowercase();
 }
 
-/// An attribute type by its lower-case short name.
-pub(crate) fn short_name(attribute: &str) -> String {
-    let mut short = String::with_capacity(attribute.len());
-    write_attribute(attribute, &mut short);
-    short
-}
-
 /// An attribute type by its lower-case short name, also where it is written as an OID or by its long name.
 pub(super) fn write_attribute(attribute: &str, out: &mut String) {
     let start = out.len();

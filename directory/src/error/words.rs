@@ -45,9 +45,12 @@ impl Error {
             Self::Cut { code: None, .. } => {
                 "the last entry came without its attributes, so the search was cut".to_owned()
             }
-            Self::NoPaging | Self::Canceled | Self::NotFound | Self::Ambiguous | Self::Unusable { .. } => {
-                self.to_string()
-            }
+            Self::NoPaging
+            | Self::KeptBack { .. }
+            | Self::Canceled
+            | Self::NotFound
+            | Self::Ambiguous
+            | Self::Unusable { .. } => self.to_string(),
         }
     }
 
@@ -95,6 +98,9 @@ impl Error {
                  what was asked for and what came"
             }
             Self::NoPaging => "allow the simple paged results control (RFC 2696) for the bind account",
+            Self::KeptBack { key } => {
+                return Some(format!("choose another {key}, or take the attribute from [policy] excluded_attributes"));
+            }
             Self::NotFound => {
                 "check the value, unique_attribute, and that the user lies below base_dns and matches the filter"
             }

@@ -21,7 +21,8 @@ fn select(selection: &Selection, message: &Bytes) -> Result<Selected, Unusable> 
 #[test]
 fn only_listed_attributes_leave_in_the_listed_order() {
     let listed = strings(&["mail", "cn", "CN", "jpegPhoto", "l"]);
-    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &listed, Some("uid"), None);
+    let selection =
+        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), "entryUUID", &listed, Some("uid"), None);
     assert_eq!(selection.requested(), asked(Flavour::OpenLdap, &["mail", "cn", "jpegPhoto", "l", "entryUUID", "uid"]));
     let message = message(
         b"uid=a,dc=x",
@@ -48,7 +49,8 @@ fn only_listed_attributes_leave_in_the_listed_order() {
 #[test]
 fn attributes_listed_by_another_name_are_known_by_the_one_that_the_server_gives() {
     let listed = strings(&["surname", "2.5.4.42", "0.9.2342.19200300.100.1.3", "title"]);
-    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &listed, Some("userid"), None);
+    let selection =
+        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), "entryUUID", &listed, Some("userid"), None);
     let message = message(
         b"uid=a,dc=x",
         &[
@@ -72,6 +74,7 @@ fn passwords_never_leave_listed_or_not() {
     let selection = Selection::new(
         Flavour::OpenLdap,
         Phase::Users,
+        &Arc::default(),
         "entryUUID",
         &listed,
         Some("userPassword"),
@@ -94,19 +97,35 @@ fn passwords_never_leave_listed_or_not() {
 
 #[test]
 fn a_password_is_no_external_id() {
-    let selection =
-        Selection::new(Flavour::OpenLdap, Phase::Users, "userPassword", &strings(&["cn"]), Some("uid"), None);
+    let selection = Selection::new(
+        Flavour::OpenLdap,
+        Phase::Users,
+        &Arc::default(),
+        "userPassword",
+        &strings(&["cn"]),
+        Some("uid"),
+        None,
+    );
     assert_eq!(selection.requested(), asked(Flavour::OpenLdap, &["cn", "uid"]));
     let message = message(b"cn=a", &[("userPassword", &[b"secret"]), ("cn", &[b"a"]), ("uid", &[b"a"])]);
     let unusable = select(&selection, &message).expect_err("no id");
     assert_eq!(unusable.reason, "no usable value in userPassword");
-    let nothing = Selection::new(Flavour::OpenLdap, Phase::Groups, "userPassword", &[], None, Some("unicodePwd"));
+    let nothing = Selection::new(
+        Flavour::OpenLdap,
+        Phase::Groups,
+        &Arc::default(),
+        "userPassword",
+        &[],
+        None,
+        Some("unicodePwd"),
+    );
     assert_eq!(nothing.requested(), ["1.1"], "an empty list would ask for everything");
 }
 
 #[test]
 fn an_entry_without_its_external_id_is_unusable() {
-    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &strings(&["cn"]), None, None);
+    let selection =
+        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), "entryUUID", &strings(&["cn"]), None, None);
     let unusable = select(&selection, &message(b"cn=a", &[("cn", &[b"a"])])).expect_err("no id");
     assert_eq!(unusable, Unusable { dn: "cn=a".to_owned(), reason: "no usable value in entryUUID".to_owned() });
 }
@@ -116,6 +135,7 @@ fn members_of_active_directory_are_asked_for_in_ranges() {
     let selection = Selection::new(
         Flavour::ActiveDirectory,
         Phase::Groups,
+        &Arc::default(),
         "objectGUID",
         &strings(&["cn", "objectGUID"]),
         None,
@@ -134,7 +154,15 @@ fn members_of_active_directory_are_asked_for_in_ranges() {
 
 #[test]
 fn a_first_part_that_is_none_makes_the_entry_unusable_instead_of_costing_it_members() {
-    let selection = Selection::new(Flavour::ActiveDirectory, Phase::Groups, "objectGUID", &[], None, Some("member"));
+    let selection = Selection::new(
+        Flavour::ActiveDirectory,
+        Phase::Groups,
+        &Arc::default(),
+        "objectGUID",
+        &[],
+        None,
+        Some("member"),
+    );
     for part in ["member;range=0to1", "member;range=", "member;range=2-3", "member;range=2-*"] {
         let message = message(b"cn=g", &[("objectGUID", &[&GUID]), (part, &[b"cn=a", b"cn=b"])]);
         let unusable = select(&selection, &message).expect_err(part);
@@ -147,7 +175,8 @@ fn a_first_part_that_is_none_makes_the_entry_unusable_instead_of_costing_it_memb
 
 #[test]
 fn the_bit_string_of_a_unique_member_is_no_part_of_its_dn() {
-    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &[], None, Some("uniqueMember"));
+    let selection =
+        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), "entryUUID", &[], None, Some("uniqueMember"));
     let values: &[&[u8]] = &[b"cn=a#'0101'B", b"cn=b", b"cn=#'x'B", b"cn=c#''B"];
     let message = message(b"cn=g", &[("entryUUID", &[b"1"]), ("uniqueMember", values)]);
     let record = select(&selection, &message).expect("usable").record;
@@ -156,7 +185,15 @@ fn the_bit_string_of_a_unique_member_is_no_part_of_its_dn() {
 
 #[test]
 fn one_entry_leaves_nothing_behind_for_the_next() {
-    let selection = Selection::new(Flavour::OpenLdap, Phase::Users, "entryUUID", &strings(&["cn", "sn"]), None, None);
+    let selection = Selection::new(
+        Flavour::OpenLdap,
+        Phase::Users,
+        &Arc::default(),
+        "entryUUID",
+        &strings(&["cn", "sn"]),
+        None,
+        None,
+    );
     let mut scratch = Vec::new();
     let _ = selection.select(&message(b"cn=a", &[("cn", &[b"a"]), ("sn", &[b"a"])]), &mut scratch);
     let second = message(b"cn=b", &[("entryUUID", &[b"1"]), ("cn", &[b"b"])]);
@@ -174,7 +211,15 @@ fn the_switch_is_read_whether_it_is_listed_or_not_and_only_what_is_listed_is_kep
         )
     };
     let selection = |listed: &[&str]| {
-        Selection::new(Flavour::ActiveDirectory, Phase::Users, "objectGUID", &strings(listed), None, None)
+        Selection::new(
+            Flavour::ActiveDirectory,
+            Phase::Users,
+            &Arc::default(),
+            "objectGUID",
+            &strings(listed),
+            None,
+            None,
+        )
     };
     let disabled = select(&selection(&["cn"]), &entry(b"514")).expect("usable").record;
     assert_eq!((disabled.switch, disabled.attributes.len()), (Switch::Off, 1));

@@ -10,6 +10,8 @@ mod lookup;
 #[cfg(test)]
 mod play;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod second_look;
 #[cfg(test)]
 mod server;

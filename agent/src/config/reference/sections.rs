@@ -78,8 +78,8 @@ pub(super) const SECTIONS: [Section; 8] = [
                 "excluded_attributes",
                 TEXTS,
                 Value("[]"),
-                "Attributes that never leave the site, whatever a directory's own list says. Attributes that hold \
-                 passwords or keys never leave in any case.",
+                "Attributes that never leave the site, whatever a directory's own list says, by any of their names. \
+                 Attributes that hold passwords or keys never leave in any case.",
             ),
         ],
     },

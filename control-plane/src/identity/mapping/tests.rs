@@ -58,12 +58,13 @@ fn the_unique_value_names_the_user_and_the_flavour_fills_in() {
             user.user_name.unwrap().into_owned(),
             user.given_name.unwrap().into_owned(),
             user.display_name.unwrap().into_owned(),
-            user.email.unwrap().into_owned(),
+            user.email.map(Cow::into_owned),
             user.attributes,
         )
     });
     assert_eq!(user.0, "ada@corp.example");
-    assert_eq!((user.1.as_str(), user.2.as_str(), user.3.as_str()), ("Ada", "Ada Löwe", "ada@corp.example"));
+    assert_eq!((user.1.as_str(), user.2.as_str()), ("Ada", "Ada Löwe"));
+    assert_eq!(user.3, None, "a login that looks like an address is not one");
     assert_eq!(user.4, r#"{"department":"Engines"}"#);
     let payload = chunk(Some("ada"), attributes);
     let name =
@@ -121,6 +122,24 @@ fn an_attribute_with_options_fills_in_where_there_is_none_without() {
         let group = group(entry);
         assert_eq!((group.display_name.as_ref(), group.description.as_deref()), ("Belegschaft", Some("alle")));
     });
+}
+
+#[test]
+fn an_attribute_means_the_same_by_any_of_its_names() {
+    let attributes: &[(&str, &[&[u8]])] = &[
+        ("rfc822Mailbox", &[b"ada@corp.example"]),
+        ("2.5.4.4", &["Löwe".as_bytes()]),
+        ("mobileTelephoneNumber", &[b"7"]),
+        ("commonName", &[b"Ada"]),
+    ];
+    let user = mapped_user(&chunk(Some("ada"), attributes), Flavour::OpenLdap, Timestamp::UNIX_EPOCH, |user, _| {
+        (
+            [user.email, user.family_name, user.display_name].map(|field| field.unwrap_or_default().into_owned()),
+            user.attributes,
+        )
+    });
+    assert_eq!(user.0, ["ada@corp.example", "Löwe", "Ada"]);
+    assert_eq!(user.1, r#"{"mobile_number":"7"}"#);
 }
 
 #[test]
