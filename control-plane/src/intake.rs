@@ -1,14 +1,19 @@
 //! An import on its way in: `staging` applies chunks and records them, `proof` compares what was recorded with what
 //! the agent says that it sent, `commit` draws the conclusions; `newcomers` knows who needs no look-up,
-//! `renames` who must be renamed together.
+//! `renames` who must be renamed together. `groups` and `heirs` settle what the leaving of accounts means for others, and
+//! `resolve` is what an administrator decides.
 
 pub mod commit;
 mod conflicts;
 pub mod decide;
+mod groups;
+mod heirs;
 pub mod in_flight;
 pub mod lookup;
 pub mod missing;
 pub mod newcomers;
 pub mod proof;
 mod renames;
+pub mod resolve;
 pub mod staging;
+mod verdicts;

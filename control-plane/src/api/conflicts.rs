@@ -1,20 +1,23 @@
 //! `/api/v1/conflicts`: accounts that claim a user name which somebody else has. They go without it until one of the two
-//! is changed in the directory; the next import notices.
+//! is changed in the directory; the next import notices. Where the one who has the name is gone, an administrator decides
+//! whether the account is that user's or somebody new's.
 
 use axum::Json;
 use axum::extract::State;
-use postern_store::{Conflict, UserId};
+use postern_store::{AccountId, Conflict, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::accounts::AccountView;
-use super::auth::Auditor;
-use super::extract::Params;
+use super::auth::{Auditor, Caller, Operator};
+use super::extract::{Id, Params};
 use super::page::{List, Listing, chained};
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
+use super::users::UserView;
 use super::{Api, directories};
+use crate::intake::resolve::{self, Choice};
 
 /// An account that claims a user name which is another's.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -29,6 +32,9 @@ pub struct ConflictView {
     pub holder_user_id: Option<UserId>,
     /// DN of that user's account, one in the same directory before one in another. `null`: it has none.
     pub holder_dn: Option<String>,
+    /// No directory has that user any more. An account without a user of its own waits for a decision then: link it to
+    /// that user, or create a new one.
+    pub holder_missing: bool,
 }
 
 impl TryFrom<Conflict> for ConflictView {
@@ -40,6 +46,7 @@ impl TryFrom<Conflict> for ConflictView {
             account: conflict.account.try_into()?,
             holder_user_id: conflict.user,
             holder_dn: conflict.holder_dn,
+            holder_missing: conflict.holder_missing,
         })
     }
 }
@@ -58,7 +65,7 @@ struct ConflictQuery {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(link)).routes(routes!(create_user))
 }
 
 /// Lists conflicts
@@ -81,4 +88,58 @@ async fn list(
     });
     let page = page.await?;
     list.try_answer(page, ConflictView::try_from).map(Json)
+}
+
+/// Links the account to the user who has the name
+///
+/// For an entry that was made anew for the same person. The account that the user had, if it comes back, is a conflict then.
+#[utoipa::path(post, path = "/api/v1/conflicts/{id}/link", tag = "conflicts", operation_id = "link_conflict",
+    params(("id" = Uuid, Path, description = "Id of the account")), responses((status = 200, body = UserView)))]
+async fn link(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<AccountId>,
+) -> Result<Json<UserView>, Problem> {
+    decide(&api, &caller, id, Choice::Link).await
+}
+
+/// Creates a user for the account
+///
+/// For somebody new. The user who had the name is gone, and gives it up: a mark is put behind it.
+#[utoipa::path(post, path = "/api/v1/conflicts/{id}/create-user", tag = "conflicts", operation_id = "create_conflict_user",
+    params(("id" = Uuid, Path, description = "Id of the account")), responses((status = 200, body = UserView)))]
+async fn create_user(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<AccountId>,
+) -> Result<Json<UserView>, Problem> {
+    decide(&api, &caller, id, Choice::CreateUser).await
+}
+
+async fn decide(api: &Api, caller: &Caller, id: AccountId, choice: Choice) -> Result<Json<UserView>, Problem> {
+    let user = resolve::run(&api.store, caller.organization, id, choice, api.now()).await.map_err(refused)?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, account = %id, user = %user, ?choice,
+        "conflict.decided");
+    let row = api.store.get_user(caller.organization, user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    UserView::try_from(row).map(Json)
+}
+
+fn refused(error: resolve::Error) -> Problem {
+    match error {
+        resolve::Error::Store(error) => error.into(),
+        resolve::Error::NoConflict => Problem::new(Kind::NotFound, "There is no conflict about this account.")
+            .cure("`postern conflicts list` shows those that there are."),
+        resolve::Error::HasUser => {
+            Problem::new(Kind::Conflict, "The account has a user of its own, who only waits for the name.")
+                .cure("Change the login of one of the two in the directory, then import.")
+        }
+        resolve::Error::Present { dn } => {
+            Problem::new(Kind::Conflict, format!("The user who has the name is there: {dn}."))
+                .cure("Change the login of one of the two in the directory, then import.")
+        }
+        resolve::Error::PresentElsewhere => {
+            Problem::new(Kind::Conflict, "Another directory has the user who has the name.")
+                .cure("Link the account to that user, or change the login of one of the two, then import.")
+        }
+    }
 }

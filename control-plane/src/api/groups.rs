@@ -29,6 +29,8 @@ pub struct GroupView {
     pub display_name: String,
     /// What it is for. `null`: not known.
     pub description: Option<String>,
+    /// Names of the directories that it comes from. Groups of one name are told apart by them.
+    pub directories: Vec<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -75,12 +77,13 @@ pub enum MemberKind {
     Unknown,
 }
 
-impl From<GroupRow> for GroupView {
-    fn from(row: GroupRow) -> Self {
+impl GroupView {
+    fn new(row: GroupRow, directories: Vec<String>) -> Self {
         Self {
             id: row.id,
             display_name: row.display_name,
             description: row.description,
+            directories,
             created_at: row.created_at,
             updated_at: row.updated_at,
             missing_since: row.missing_since,
@@ -146,7 +149,12 @@ async fn list(
     let list = List::new("groups", &[&sought, &filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let page = api.store.list_groups_where(caller.organization, sought, filter, &request).await?;
-    Ok(Json(list.answer(page, GroupView::from)))
+    let ids: Vec<GroupId> = page.items.iter().map(|group| group.id).collect();
+    let mut directories = api.store.directories_of_groups(caller.organization, &ids).await?;
+    Ok(Json(list.answer(page, |row| {
+        let names = directories.remove(&row.id).unwrap_or_default();
+        GroupView::new(row, names)
+    })))
 }
 
 /// Shows a group with its accounts
@@ -160,7 +168,10 @@ async fn show(
     let found = api.store.get_group(caller.organization, id).await?;
     let group = found.ok_or_else(|| Problem::not_found("group"))?;
     let accounts = accounts::of(&api, caller.organization, id.as_uuid()).await?;
-    Ok(Json(GroupDetail { group: group.into(), accounts }))
+    let mut directories: Vec<String> = accounts.iter().map(|account| account.directory.name.clone()).collect();
+    directories.sort_unstable();
+    directories.dedup();
+    Ok(Json(GroupDetail { group: GroupView::new(group, directories), accounts }))
 }
 
 /// Lists the direct members of a group

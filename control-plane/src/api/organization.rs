@@ -40,6 +40,9 @@ pub struct OrganizationView {
     pub missing_users: MissingUsers,
     /// After so many days; 0: at once. It says nothing where users are kept.
     pub missing_user_days: u32,
+    /// An account of one directory becomes an account of the user of that name whom another directory has. The first
+    /// directory has the profile. Where it is refused, such accounts are conflicts.
+    pub joins_users: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -52,6 +55,7 @@ impl From<Organization> for OrganizationView {
             name: row.name,
             missing_users,
             missing_user_days: row.missing_user_days.unwrap_or_default(),
+            joins_users: row.joins_users,
             created_at: row.created_at,
         }
     }
@@ -69,6 +73,10 @@ pub struct OrganizationPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 3650)]
     pub missing_user_days: Option<u32>,
+    /// Whether an account becomes an account of the user of that name whom another directory has. It holds for accounts
+    /// that are new from now on, and for conflicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joins_users: Option<bool>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -106,6 +114,9 @@ async fn change(
         None => Some(days),
     };
     api.store.set_missing_user_days(caller.organization, days).await?;
+    if let Some(joins) = patch.joins_users {
+        api.store.set_joins_users(caller.organization, joins).await?;
+    }
     tracing::info!(organization = %caller.organization, by = %caller.token, ?days, "organization.changed");
     Ok(Json(read(&api, caller.organization).await?.into()))
 }

@@ -42,9 +42,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let mut wanted: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
             wanted.extend(missing.map(|missing| ("missing", missing.to_string())));
             let groups: Vec<GroupView> = client.list("groups", &wanted, limit.most()).await?;
-            screen.list(&groups, &["name", "description", "missing since", "id"], |group| {
+            screen.list(&groups, &["name", "directory", "description", "missing since", "id"], |group| {
                 vec![
                     group.display_name.clone(),
+                    group.directories.join(", "),
                     text_or(group.description.as_deref(), "-"),
                     time_or(group.missing_since, "-"),
                     group.id.to_string(),
@@ -81,15 +82,18 @@ async fn find(client: &Client, group: &str) -> Result<GroupId, Error> {
 
 /// Names of groups are not unique: two directories may each have one of the same name.
 fn the_one(name: &str, mut found: Vec<GroupView>) -> Result<GroupId, Error> {
-    let folded = name.trim().to_lowercase();
-    found.retain(|group| group.display_name.to_lowercase() == folded);
+    let folded = postern_store::fold(name);
+    found.retain(|group| postern_store::fold(&group.display_name) == folded);
     match found.as_slice() {
         [] => Err(Error::Nothing { what: "group", name: name.to_owned() }),
         [group] => Ok(group.id),
         several => Err(Error::Ambiguous {
             what: "groups",
             name: name.to_owned(),
-            ids: several.iter().map(|group| format!("{} {}", group.id, group.display_name)).collect(),
+            ids: several
+                .iter()
+                .map(|group| format!("{} {} of {}", group.id, group.display_name, group.directories.join(", ")))
+                .collect(),
         }),
     }
 }
@@ -101,6 +105,7 @@ fn show(detail: &GroupDetail, screen: &mut Screen) -> Result<(), Error> {
         &[
             ("name", group.display_name.clone()),
             ("id", group.id.to_string()),
+            ("directory", group.directories.join(", ")),
             ("description", text_or(group.description.as_deref(), "-")),
             ("created", time(group.created_at)),
             ("changed", time(group.updated_at)),
@@ -126,6 +131,7 @@ mod tests {
             id: GroupId::new(),
             display_name: name.to_owned(),
             description: None,
+            directories: vec!["corp".to_owned()],
             created_at: at,
             updated_at: at,
             missing_since: None,

@@ -4,6 +4,7 @@ mod accounts;
 mod agents;
 mod client;
 mod completions;
+mod conflicts;
 mod credentials;
 mod directories;
 mod docs;
@@ -104,6 +105,9 @@ enum Command {
     /// The organization's users
     #[command(subcommand)]
     Users(users::Command),
+    /// Accounts whose user name somebody else has
+    #[command(subcommand)]
+    Conflicts(conflicts::Command),
     /// The organization's groups
     #[command(subcommand)]
     Groups(groups::Command),
@@ -149,6 +153,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Jobs(command) => jobs::run(command, &client()?, &mut screen).await,
         Command::Accounts(command) => accounts::run(command, &client()?, &mut screen).await,
         Command::Users(command) => users::run(command, &client()?, &mut screen).await,
+        Command::Conflicts(command) => conflicts::run(command, &client()?, &mut screen).await,
         Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
         Command::Completions(args) => completions::run(&args, &mut screen),
         Command::Docs(command) => docs::run(&command, &mut screen),

@@ -24,6 +24,20 @@ pub(super) enum Command {
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
         after_days: Option<u32>,
     },
+    /// Set whether accounts of one login in two directories are one user
+    JoinUsers {
+        /// Join them, or list the second account as a conflict
+        rule: JoinUsers,
+    },
+}
+
+/// What becomes of an account whose login a user of another directory has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum JoinUsers {
+    /// It becomes an account of that user
+    Allow,
+    /// It is a conflict, for an administrator to decide
+    Refuse,
 }
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
@@ -33,7 +47,16 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             return Err(Error::Usage("--after-days goes with the rule inactive only".to_owned()));
         }
         Command::MissingUsers { rule, after_days } => {
-            let patch = OrganizationPatch { missing_users: Some(rule), missing_user_days: after_days };
+            let patch = OrganizationPatch {
+                missing_users: Some(rule),
+                missing_user_days: after_days,
+                ..OrganizationPatch::default()
+            };
+            client.patch("organization", &patch).await?
+        }
+        Command::JoinUsers { rule } => {
+            let patch =
+                OrganizationPatch { joins_users: Some(rule == JoinUsers::Allow), ..OrganizationPatch::default() };
             client.patch("organization", &patch).await?
         }
     };
@@ -43,9 +66,14 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             ("name", organization.name.clone()),
             ("id", organization.id.to_string()),
             ("missing users", rule(&organization)),
+            ("one login in two directories", joins(&organization).to_owned()),
             ("created", time(organization.created_at)),
         ],
     )
+}
+
+fn joins(organization: &OrganizationView) -> &'static str {
+    if organization.joins_users { "is one user" } else { "is a conflict" }
 }
 
 fn rule(organization: &OrganizationView) -> String {

@@ -65,8 +65,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 /// The user of this very name; the list finds all that begin so.
 async fn find(client: &Client, name: &str) -> Result<UserId, Error> {
     let found: Vec<UserView> = client.list("users", &[("query", name.to_owned())], None).await?;
-    let folded = name.to_lowercase();
-    let exact = found.iter().find(|user| user.user_name.to_lowercase() == folded);
+    let folded = postern_store::fold(name);
+    let exact = found.iter().find(|user| postern_store::fold(&user.user_name) == folded);
     exact.map(|user| user.id).ok_or_else(|| Error::Nothing { what: "user", name: name.to_owned() })
 }
 

@@ -103,7 +103,8 @@ async fn run(
 async fn begin(parts: &Parts, delivery: &Delivery) -> Result<Option<(Place, Newcomers, Staged)>, postern_store::Error> {
     let &Delivery { organization, directory, job, attempt, .. } = delivery;
     let Some(found) = parts.store.get_directory(organization, directory).await? else { return Ok(None) };
-    let place = Place { organization, directory, flavour: found.flavour };
+    let joins = parts.store.get_organization(organization).await?.is_some_and(|organization| organization.joins_users);
+    let place = Place::of(&found, joins);
     let staged = parts.store.staged(organization, job, attempt).await?;
     Ok(Some((place, Newcomers::of(&parts.store, place).await?, staged)))
 }

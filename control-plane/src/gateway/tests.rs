@@ -3,6 +3,7 @@
 mod agent;
 mod imports;
 mod limits;
+mod matching;
 mod second_look;
 
 use std::future::poll_fn;

@@ -12,7 +12,7 @@ use super::json;
 /// What a user becomes from one account.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct MappedUser<'e> {
-    /// The name that the organization knows the user by; `None` when the entry offers none.
+    /// The name that the organization knows the user by; `None` when the entry has no login.
     pub user_name: Option<Cow<'e, str>>,
     /// First name.
     pub given_name: Option<Cow<'e, str>>,
@@ -53,6 +53,8 @@ enum Field {
 }
 
 const FIELDS: usize = 5;
+/// The place of the rule for names in each set of rules. These attributes are where logins usually are.
+const USER_NAME: usize = 0;
 
 const ACTIVE_DIRECTORY: [Rule; FIELDS] = [
     Rule { field: Field::UserName, attributes: &["userprincipalname", "samaccountname"] },
@@ -134,8 +136,8 @@ impl Mapping {
         self.stamp
     }
 
-    /// Maps a user's account, and gives the account's own attributes as JSON. The name is the entry's unique value; the
-    /// flavour's own attributes fill in for a missing one.
+    /// Maps a user's account, and gives the account's own attributes as JSON. The name is the entry's login; nothing else
+    /// fills in for a missing one, or a user would be renamed without a word.
     pub fn user<'e>(&self, entry: &EntryView<'e>, now: Timestamp) -> (MappedUser<'e>, String) {
         let mut found: [(usize, Option<&'e str>); FIELDS] = [(usize::MAX, None); FIELDS];
         let mut further: [Option<&'e str>; FURTHER.len()] = [None; FURTHER.len()];
@@ -153,9 +155,8 @@ impl Mapping {
             let place = self.rules.iter().position(|rule| rule.field == field)?;
             found[place].1.map(printable)
         };
-        let unique = entry.unique_value.filter(|value| !value.trim().is_empty()).map(printable);
         let user = MappedUser {
-            user_name: unique.or_else(|| field(Field::UserName)),
+            user_name: login(entry).map(printable),
             given_name: field(Field::GivenName),
             family_name: field(Field::FamilyName),
             display_name: field(Field::DisplayName),
@@ -164,6 +165,20 @@ impl Mapping {
             attributes: further_json(&further),
         };
         (user, attributes)
+    }
+
+    /// The other values of the attribute that holds the login, where that has several.
+    pub fn other_logins(&self, entry: &EntryView<'_>) -> Vec<String> {
+        let Some(login) = login(entry) else { return Vec::new() };
+        let place = |column: &Column| column.ranks.get(USER_NAME).copied().flatten();
+        let several = entry.columns().filter_map(|(at, values)| {
+            let rank = self.columns.get(at).and_then(place)?;
+            let texts: Vec<&str> = values.filter_map(json::text).collect();
+            (texts.len() > 1 && texts.contains(&login)).then_some((rank, texts))
+        });
+        let best = several.min_by_key(|(rank, _)| *rank);
+        let others = best.into_iter().flat_map(|(_, texts)| texts).filter(|text| *text != login);
+        others.map(|text| printable(text.trim()).into_owned()).collect()
     }
 
     /// The attributes of an account: `{"name": ["text", {"base64": "…"}]}`.
@@ -246,6 +261,11 @@ pub fn switch(entry: &EntryView<'_>) -> Switch {
 /// changes with no change of the entry.
 pub fn expired(entry: &EntryView<'_>, now: Timestamp) -> bool {
     matches!(switch(entry), Switch::OnUntil(end) if end <= now)
+}
+
+/// The login of an entry; a blank one is none.
+pub fn login<'e>(entry: &EntryView<'e>) -> Option<&'e str> {
+    entry.unique_value.filter(|value| !value.trim().is_empty())
 }
 
 /// Maps a group's account; a group without a name of its own is shown by its DN.

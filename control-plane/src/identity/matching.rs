@@ -1,18 +1,35 @@
 //! Which user an account belongs to: the one that it belonged to before, else the one that has its name, else a new
-//! one. Where two accounts of one directory claim one name, the first keeps it and the second is a conflict.
+//! one. A name belongs to one user. What waits for a name gets everything else meanwhile.
 
 use std::collections::{HashMap, HashSet};
 
 use foldhash::quality::RandomState;
-use postern_store::{NamedUser, UserId, UserRow};
+use postern_store::{HeldUser, NamedUser, UserId, UserRow};
 
-/// What an account wants to be, and what comes of it.
+/// When claims are decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Entries arrive. Nobody is known to be gone yet.
+    #[default]
+    Arriving,
+    /// The import is proven, and who is gone is marked. Users return to their own accounts, or pass to the entries that
+    /// were made anew for them.
+    Returning,
+    /// After that: all the others.
+    Settling,
+}
+
+/// What an account wants to be.
 #[derive(Debug)]
 pub struct Claim {
     /// The user that the account belongs to already.
     pub current: Option<UserId>,
-    /// The user as the mapping makes it; `None` when the entry offers no name.
-    pub wanted: Option<UserRow>,
+    /// The user that passed on to a newer account while this one was missing.
+    pub former: Option<UserId>,
+    /// The user as the mapping makes it. Its name key is empty where the entry has no login.
+    pub wanted: UserRow,
+    /// The other values of an attribute of several that holds the login.
+    pub other_names: Vec<String>,
 }
 
 /// The decision about one claim.
@@ -20,86 +37,220 @@ pub struct Claim {
 pub enum Decision {
     /// A new user comes into being.
     Create(UserRow),
-    /// The account's user, or the one that had its name, is brought up to date.
+    /// The account's own user is brought up to date.
     Update(UserRow),
-    /// Another account of this directory has the name. The account keeps the user that it had, if any.
+    /// The same, with a name that a user who is gone gives up.
+    Inherit {
+        /// The account's own user.
+        row: UserRow,
+        /// Who gives the name up.
+        from: UserId,
+    },
+    /// First sight of an account of a user who is known from another directory.
+    Join {
+        /// The user.
+        user: UserId,
+        /// The user as this directory has it; `None` where the profile is the other directory's.
+        row: Option<UserRow>,
+    },
+    /// The user of an account that is gone, which passes to this one.
+    TakeOver {
+        /// The user.
+        user: UserId,
+        /// The user as this directory has it; `None` where the profile is another directory's.
+        row: Option<UserRow>,
+    },
+    /// The account's own user, whose profile is another directory's.
+    Keep(UserId),
+    /// Somebody else has the name.
     Conflict {
         /// The folded name.
         name_key: String,
-        /// The user that the account keeps.
-        keeps: Option<UserId>,
+        /// The user that the account has. All but its name is brought up to date.
+        keeps: Option<UserRow>,
     },
-    /// The entry offers no name: no user, or the one that it had, unchanged.
+    /// The entry has no login. The user that the account has keeps its name; all else is brought up to date.
     Nameless {
-        /// The user that the account keeps.
-        keeps: Option<UserId>,
+        /// That user.
+        keeps: Option<UserRow>,
     },
 }
 
 /// The names that are taken, as far as a batch of claims is concerned.
 #[derive(Debug, Default)]
 pub struct Names {
+    stage: Stage,
+    /// Accounts may join users of other directories.
+    joins: bool,
     taken: HashMap<String, Holder, RandomState>,
-    /// Users whom an account that did not have them has taken over.
-    taken_over: HashSet<UserId>,
+    held: HashMap<UserId, HeldUser, RandomState>,
     /// Users who belong to an account of the batch by now, whatever name they are found under.
-    placed: HashSet<UserId>,
+    placed: HashSet<UserId, RandomState>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Holder {
     user: UserId,
-    /// It has an account in the directory that is being imported.
+    /// It has an account in this directory that is there.
     here: bool,
+    /// It has one that is missing.
+    missing_here: bool,
+    /// This import has marked it so.
+    left_now: bool,
+    elsewhere: bool,
+    owned_elsewhere: bool,
+}
+
+impl Holder {
+    fn here(user: UserId) -> Self {
+        Self { user, here: true, missing_here: false, left_now: false, elsewhere: false, owned_elsewhere: false }
+    }
+
+    /// No account of it is there any more.
+    fn is_gone(self) -> bool {
+        !self.here && !self.elsewhere
+    }
+}
+
+impl From<&NamedUser> for Holder {
+    fn from(named: &NamedUser) -> Self {
+        Self {
+            user: named.user,
+            here: named.account.is_some(),
+            missing_here: named.missing_here,
+            left_now: named.left_now,
+            elsewhere: named.elsewhere,
+            owned_elsewhere: named.owned_elsewhere,
+        }
+    }
 }
 
 impl Names {
-    /// The users that the store found under the wanted names.
-    pub fn new(found: Vec<NamedUser>) -> Self {
-        let holder = |named: &NamedUser| Holder { user: named.user, here: named.account.is_some() };
-        let taken = found.into_iter().map(|named| (named.name_key.clone(), holder(&named))).collect();
-        Self { taken, ..Self::default() }
+    /// `found` are the users that have the wanted names, `held` those of the accounts.
+    pub fn new(stage: Stage, joins: bool, found: &[NamedUser], held: Vec<HeldUser>) -> Self {
+        let taken = found.iter().map(|named| (named.name_key.clone(), Holder::from(named))).collect();
+        let held = held.into_iter().map(|held| (held.user, held)).collect();
+        Self { stage, joins, taken, held, placed: HashSet::default() }
     }
 
     /// Decides about one claim, and remembers the decision for the claims after it.
     pub fn decide(&mut self, claim: Claim) -> Decision {
-        let Claim { current, wanted } = claim;
-        // Somebody who was missing comes back, and a newer entry has the user already.
-        let current = current.filter(|user| !self.taken_over.contains(user));
-        let Some(mut row) = wanted else { return Decision::Nameless { keeps: current } };
-        let holder = self.taken.get(&row.name_key).copied();
-        let decision = match (holder, current) {
-            (None, None) => Decision::Create(row),
-            (None, Some(user)) => {
-                row.id = user;
-                Decision::Update(row)
-            }
-            (Some(holder), Some(user)) if holder.user == user => {
-                row.id = user;
-                Decision::Update(row)
-            }
-            // First sight of an account of somebody who is known from elsewhere.
-            (Some(holder), None) if !holder.here && !self.placed.contains(&holder.user) => {
-                row.id = holder.user;
-                self.taken_over.insert(holder.user);
-                Decision::Update(row)
-            }
-            (Some(_), keeps) => Decision::Conflict { name_key: row.name_key, keeps },
+        let decision = match claim.current {
+            Some(user) => self.of_known(user, claim),
+            None => self.of_newcomer(claim),
         };
-        if let Decision::Create(row) | Decision::Update(row) = &decision {
-            self.taken.insert(row.name_key.clone(), Holder { user: row.id, here: true });
+        if let Some(row) = decision.named() {
+            self.taken.insert(row.name_key.clone(), Holder::here(row.id));
         }
         self.placed.extend(decision.identity());
         decision
     }
+
+    fn of_known(&self, user: UserId, claim: Claim) -> Decision {
+        let Claim { mut wanted, other_names, .. } = claim;
+        wanted.id = user;
+        let held = self.held.get(&user);
+        if held.is_some_and(|held| held.owned_elsewhere) {
+            return Decision::Keep(user);
+        }
+        if wanted.name_key.is_empty() {
+            return Decision::Nameless { keeps: Some(wanted) };
+        }
+        // The order of an attribute's values means nothing: the name that the user has stays, while it is among them.
+        if let Some(held) = held.filter(|held| held.name_key != wanted.name_key)
+            && let Some(name) = other_names.into_iter().find(|name| postern_store::fold(name) == held.name_key)
+        {
+            wanted.user_name = name;
+            wanted.name_key.clone_from(&held.name_key);
+        }
+        match self.taken.get(&wanted.name_key).copied() {
+            None => Decision::Update(wanted),
+            Some(holder) if holder.user == user => Decision::Update(wanted),
+            Some(holder) if self.gives_up(holder) => Decision::Inherit { row: wanted, from: holder.user },
+            Some(_) => Decision::Conflict { name_key: wanted.name_key.clone(), keeps: Some(wanted) },
+        }
+    }
+
+    /// Whoever is gone gives the name up, once it is settled who returns.
+    fn gives_up(&self, holder: Holder) -> bool {
+        self.stage == Stage::Settling && holder.is_gone() && !self.placed.contains(&holder.user)
+    }
+
+    fn of_newcomer(&self, claim: Claim) -> Decision {
+        let Claim { former, wanted, .. } = claim;
+        if wanted.name_key.is_empty() {
+            return Decision::Nameless { keeps: None };
+        }
+        let holder = self.taken.get(&wanted.name_key).copied();
+        match (self.stage, former) {
+            // Whether its user is free again is known when the import is proven.
+            (Stage::Arriving, Some(_)) => return waits(wanted),
+            (Stage::Returning, Some(former)) => {
+                if let Some(decision) = self.returned(former, holder, &wanted) {
+                    return decision;
+                }
+            }
+            _ => {}
+        }
+        match holder {
+            None if self.stage == Stage::Returning => waits(wanted),
+            None => Decision::Create(wanted),
+            Some(holder) => self.of_namesake(holder, wanted),
+        }
+    }
+
+    /// An account that comes back to the user that it once had, unless another account of the directory has it now.
+    fn returned(&self, former: UserId, holder: Option<Holder>, wanted: &UserRow) -> Option<Decision> {
+        let held = self.held.get(&former).filter(|held| !held.here && !self.placed.contains(&former))?;
+        let row = UserRow { id: former, ..wanted.clone() };
+        Some(match holder {
+            _ if held.owned_elsewhere => Decision::TakeOver { user: former, row: None },
+            Some(holder) if holder.user != former => {
+                Decision::Conflict { name_key: row.name_key.clone(), keeps: Some(row) }
+            }
+            _ => Decision::TakeOver { user: former, row: Some(row) },
+        })
+    }
+
+    /// A new account of a name that somebody has.
+    fn of_namesake(&self, holder: Holder, mut wanted: UserRow) -> Decision {
+        let Holder { user, here, missing_here, left_now, elsewhere, owned_elsewhere } = holder;
+        if here || self.placed.contains(&user) {
+            return waits(wanted);
+        }
+        wanted.id = user;
+        let row = (!owned_elsewhere).then_some(wanted.clone());
+        match (missing_here, self.stage) {
+            // Deleted and made anew between two imports. After a longer absence it may be somebody else of that name,
+            // who would inherit the rights: an administrator decides.
+            (true, Stage::Returning) if left_now => Decision::TakeOver { user, row },
+            (true, _) => waits(wanted),
+            (false, _) if self.joins || !elsewhere => Decision::Join { user, row },
+            (false, _) => waits(wanted),
+        }
+    }
+}
+
+fn waits(wanted: UserRow) -> Decision {
+    Decision::Conflict { name_key: wanted.name_key, keeps: None }
 }
 
 impl Decision {
     /// The user that the account belongs to from now on.
     pub fn identity(&self) -> Option<UserId> {
         match self {
-            Self::Create(row) | Self::Update(row) => Some(row.id),
-            Self::Conflict { keeps, .. } | Self::Nameless { keeps } => *keeps,
+            Self::Create(row) | Self::Update(row) | Self::Inherit { row, .. } => Some(row.id),
+            Self::Join { user, .. } | Self::TakeOver { user, .. } | Self::Keep(user) => Some(*user),
+            Self::Conflict { keeps, .. } | Self::Nameless { keeps } => keeps.as_ref().map(|row| row.id),
+        }
+    }
+
+    /// The user that is written with its name.
+    fn named(&self) -> Option<&UserRow> {
+        match self {
+            Self::Create(row) | Self::Update(row) | Self::Inherit { row, .. } => Some(row),
+            Self::Join { row, .. } | Self::TakeOver { row, .. } => row.as_ref(),
+            Self::Keep(_) | Self::Conflict { .. } | Self::Nameless { .. } => None,
         }
     }
 
@@ -113,74 +264,4 @@ impl Decision {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use postern_store::{AccountId, OrganizationId};
-
-    use super::*;
-
-    fn row(name: &str) -> UserRow {
-        UserRow {
-            id: UserId::new(),
-            organization: OrganizationId::new(),
-            user_name: name.to_owned(),
-            name_key: name.to_lowercase(),
-            given_name: None,
-            family_name: None,
-            display_name: None,
-            email: None,
-            active: true,
-            attributes: "{}".to_owned(),
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-            missing_since: None,
-        }
-    }
-
-    fn claim(current: Option<UserId>, name: &str) -> Claim {
-        Claim { current, wanted: Some(row(name)) }
-    }
-
-    fn known(name: &str, here: bool) -> (UserId, NamedUser) {
-        let user = UserId::new();
-        let account = here.then(AccountId::new);
-        (user, NamedUser { name_key: name.to_owned(), user, account, dn: None })
-    }
-
-    #[test]
-    fn a_new_account_gets_a_new_user_and_the_next_of_that_name_a_conflict() {
-        let mut names = Names::default();
-        assert!(matches!(names.decide(claim(None, "Ada")), Decision::Create(_)));
-        assert!(matches!(names.decide(claim(None, "ada")), Decision::Conflict { keeps: None, .. }));
-    }
-
-    #[test]
-    fn on_first_sight_the_name_links_to_a_user_known_from_elsewhere() {
-        let (user, holder) = known("ada", false);
-        let mut names = Names::new(vec![holder]);
-        assert_eq!(names.decide(claim(None, "ada")).identity(), Some(user));
-        assert!(names.decide(claim(None, "ada")).conflict().is_some(), "the second account of this directory");
-    }
-
-    #[test]
-    fn an_account_keeps_its_user_through_a_rename() {
-        let user = UserId::new();
-        let mut names = Names::default();
-        let decision = names.decide(claim(Some(user), "new name"));
-        assert!(matches!(&decision, Decision::Update(row) if row.id == user && row.user_name == "new name"));
-    }
-
-    #[test]
-    fn a_rename_to_a_taken_name_is_a_conflict_and_loses_nothing() {
-        let (_, holder) = known("taken", true);
-        let user = UserId::new();
-        let decision = Names::new(vec![holder]).decide(claim(Some(user), "taken"));
-        assert_eq!(decision, Decision::Conflict { name_key: "taken".into(), keeps: Some(user) });
-    }
-
-    #[test]
-    fn an_entry_without_a_name_has_no_user() {
-        let decision = Names::default().decide(Claim { current: None, wanted: None });
-        assert_eq!((decision.identity(), decision.conflict()), (None, None));
-    }
-}
+mod tests;

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged, Unsettled};
 use serde_json::{Value, json};
 
-use super::conflicts;
+use super::conflicts::{self, Settled};
 use super::missing::{self, Confirmed, Missing};
+use super::{groups, heirs};
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::outcome::{Failure, ImportReport};
 
@@ -64,11 +65,14 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let planned = commit.plan(missing.accounts.len() as u64).await?;
     let Some(settled) = commit.conclude(&missing).await? else { return Ok(()) };
     // Marking somebody missing leaves them a member; a name that became free makes somebody of a nobody.
-    let members = if settled == 0 { counted } else { commit.count_members().await? };
+    let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
-    let result = commit.describe(&staged, Concluded { missing: planned, spared, confirmed }, members, report).await?;
-    dispatcher.succeed(commit.job.id, attempt, result).await
+    let concluded = Concluded { missing: planned, spared, confirmed };
+    let mut result = commit.describe(&staged, concluded, members, report).await?;
+    result["taken_over"] = json!(settled.taken_over);
+    dispatcher.succeed(commit.job.id, attempt, result).await?;
+    commit.dispatcher.store.joins_are_reported(commit.job.organization, commit.job.directory).await.map(|_| ())
 }
 
 /// What was concluded from who did not come.
@@ -140,8 +144,8 @@ impl Commit<'_> {
         self.dispatcher.store.count_members(self.job.organization, self.job.directory).await
     }
 
-    /// Marks who is missing, then settles names, and gives how many of these. `None` when the job was taken over.
-    async fn conclude(&self, missing: &Missing) -> Result<Option<u64>> {
+    /// Marks who is missing, then settles groups, names and profiles. `None` when the job was taken over.
+    async fn conclude(&self, missing: &Missing) -> Result<Option<Settled>> {
         let now: Timestamp = self.dispatcher.clock.now();
         let store = &self.dispatcher.store;
         let (organization, directory) = (self.job.organization, self.job.directory);
@@ -150,10 +154,16 @@ impl Commit<'_> {
             if !tx.check_owner(&self.lease()).await? {
                 return Ok(None);
             }
-            tx.mark_missing(batch).await?;
+            tx.mark_missing(self.job.id, batch).await?;
             tx.commit().await?;
         }
-        conflicts::settle(store, &self.directory, self.lease(), now).await
+        let Some(groups) = groups::settle(store, &self.directory, self.lease(), now).await? else { return Ok(None) };
+        let Some(mut settled) = conflicts::settle(store, &self.directory, self.lease(), now).await? else {
+            return Ok(None);
+        };
+        settled.settled += groups;
+        settled.taken_over += groups;
+        Ok(heirs::settle(store, &self.directory, self.lease(), now).await?.map(|()| settled))
     }
 
     async fn report(&self, mut report: tokio::sync::watch::Receiver<Option<ImportReport>>) -> ImportReport {
@@ -197,6 +207,15 @@ impl Commit<'_> {
             0 => 0,
             _ => store.count_deactivated(self.job.organization, self.job.directory, since).await?,
         };
+        let (organization, directory) = (self.job.organization, self.job.directory);
+        let (joined, joined_samples) = store.joined_accounts(organization, directory, SAMPLES).await?;
+        let (nameless, nameless_samples) = store.accounts_without_login(organization, directory, SAMPLES).await?;
+        let joined_samples: Vec<Value> = joined_samples
+            .iter()
+            .map(|one| json!({ "user_name": one.user_name, "dn": one.dn, "directories": one.directories }))
+            .collect();
+        let nameless_samples: Vec<Value> =
+            nameless_samples.iter().map(|one| json!({ "dn": one.dn, "keeps": one.user_name })).collect();
         let entries = staged.users + staged.groups;
         let written = staged.created + staged.changed + staged.returned;
         let unresolved: Vec<Value> =
@@ -219,6 +238,10 @@ impl Commit<'_> {
             "unreadable_switch": report.unreadable_switch,
             "conflicts": conflicts,
             "conflict_samples": samples,
+            "joined": joined,
+            "joined_samples": joined_samples,
+            "without_login": nameless,
+            "without_login_samples": nameless_samples,
             "members_resolved": members.resolved,
             "members_unresolved": members.unresolved,
             "members_unresolved_samples": unresolved,

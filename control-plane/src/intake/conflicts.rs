@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::decide::{self, Place};
 use super::renames::{Renames, Waiting};
+use super::verdicts::Verdicts;
 use crate::identity::mapping::Mapping;
-use crate::identity::matching::{Claim, Decision, Names};
+use crate::identity::matching::{Claim, Decision, Names, Stage};
 
 /// Conflicts tried in one transaction.
 const BATCH: u32 = 500;
@@ -20,19 +21,34 @@ const MOST_RENAMES: usize = 100_000;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Tries every conflict of a directory once more, and gives how many are none any more; `None` when the job was taken
-/// over.
-pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, now: Timestamp) -> Result<Option<u64>> {
-    let settling = Settling { store, directory, lease, now };
-    let mut settled = 0;
+/// What came of the conflicts of a directory.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Settled {
+    /// Conflicts that are none any more.
+    pub(super) settled: u64,
+    /// Of them: users who passed from an account that is gone to another one.
+    pub(super) taken_over: u64,
+}
+
+/// Tries every conflict of a directory once more; `None` when the job was taken over. First users return to their own
+/// accounts and to entries that were made anew for them. Then names pass on, until nothing moves any more.
+pub(super) async fn settle(
+    store: &Store,
+    directory: &Directory,
+    lease: Lease,
+    now: Timestamp,
+) -> Result<Option<Settled>> {
+    let organization = store.get_organization(directory.organization).await?;
+    let joins = organization.is_some_and(|organization| organization.joins_users);
+    let settling = Settling { store, directory, lease, now, joins };
+    let Some(mut all) = settling.one_by_one(Stage::Returning).await? else { return Ok(None) };
     loop {
-        let Some(tried) = settling.one_by_one().await? else { return Ok(None) };
-        settled += tried;
+        let Some(tried) = settling.one_by_one(Stage::Settling).await? else { return Ok(None) };
         let Some(renamed) = settling.together().await? else { return Ok(None) };
-        settled += renamed;
+        all.settled += tried.settled + renamed;
         // Names that were given up may be what others wait for.
-        if renamed == 0 {
-            return Ok(Some(settled));
+        if tried.settled + renamed == 0 {
+            return Ok(Some(all));
         }
     }
 }
@@ -42,6 +58,7 @@ struct Settling<'a> {
     directory: &'a Directory,
     lease: Lease,
     now: Timestamp,
+    joins: bool,
 }
 
 impl Settling<'_> {
@@ -54,21 +71,22 @@ impl Settling<'_> {
         self.store.list_conflicts(self.directory.organization, self.directory.id, page).await
     }
 
-    /// The user that an account describes, by the mapping of today: the directory's flavour may have become known since.
-    fn wanted(&self, account: &Account) -> Option<UserRow> {
-        let Directory { organization, id: directory, flavour, .. } = *self.directory;
-        user(Place { organization, directory, flavour }, account, self.now)
+    /// What an account claims, by the mapping of today: the directory's flavour may have become known since.
+    fn claim(&self, account: &Account) -> Option<Claim> {
+        claim(Place::of(self.directory, self.joins), account, self.now)
     }
 
     /// Each for itself, in batches.
-    async fn one_by_one(&self) -> Result<Option<u64>> {
-        let (mut page, mut settled) = (PageRequest::first(BATCH), 0);
+    async fn one_by_one(&self, stage: Stage) -> Result<Option<Settled>> {
+        let (mut page, mut settled) = (PageRequest::first(BATCH), Settled::default());
         loop {
             let conflicts = self.conflicts(&page).await?;
             if !conflicts.items.is_empty() {
                 let Some(mut tx) = self.begin().await? else { return Ok(None) };
-                settled += self.batch(&mut tx, conflicts.items).await?;
+                let batch = self.batch(&mut tx, stage, conflicts.items).await?;
                 tx.commit().await?;
+                settled.settled += batch.settled;
+                settled.taken_over += batch.taken_over;
             }
             match conflicts.next {
                 Some(next) => page = PageRequest::after(next, BATCH),
@@ -77,38 +95,45 @@ impl Settling<'_> {
         }
     }
 
-    async fn batch(&self, tx: &mut Intake, conflicts: Vec<Conflict>) -> Result<u64> {
-        let claims: Vec<(Account, Option<UserRow>)> = conflicts
+    async fn batch(&self, tx: &mut Intake, stage: Stage, conflicts: Vec<Conflict>) -> Result<Settled> {
+        let claims: Vec<(Account, Claim)> = conflicts
             .into_iter()
-            .map(|conflict| {
-                let wanted = self.wanted(&conflict.account);
-                (conflict.account, wanted)
+            .filter_map(|conflict| {
+                let claim = self.claim(&conflict.account)?;
+                Some((conflict.account, claim))
             })
             .collect();
-        let wanted: Vec<String> =
-            claims.iter().filter_map(|(_, wanted)| Some(wanted.as_ref()?.name_key.clone())).collect();
-        let mut names = Names::new(tx.users_by_name(&wanted).await?);
-        let (mut settled, mut users) = (0, Vec::new());
-        for (account, wanted) in claims {
-            let current = account.identity.map(UserId::from_uuid);
-            let decision = names.decide(Claim { current, wanted });
-            let identity = decision.identity();
-            match decision {
-                Decision::Create(row) => tx.insert_users(vec![row]).await?,
-                Decision::Update(row) => {
-                    if current.is_none() {
-                        tx.take_over(&[row.id]).await?;
-                    }
-                    tx.update_users(vec![row]).await?;
+        let wanted: Vec<String> = claims.iter().map(|(_, claim)| claim.wanted.name_key.clone()).collect();
+        let found = tx.users_by_name(&wanted, Some(self.lease.job)).await?;
+        let users: Vec<UserId> = claims.iter().filter_map(|(_, claim)| claim.current.or(claim.former)).collect();
+        let mut names = Names::new(stage, self.joins, &found, tx.held_users(&users).await?);
+        let (mut verdicts, mut settled) = (Verdicts::default(), Settled::default());
+        let (mut links, mut nameless) = (Vec::new(), Vec::new());
+        for (account, claim) in claims {
+            let had = claim.current;
+            let decision = names.decide(claim);
+            let identity = decision.identity().map(UserId::as_uuid);
+            settled.taken_over += u64::from(matches!(decision, Decision::TakeOver { .. }));
+            match (&decision, identity) {
+                // It waits on; the rest was written when it came.
+                (Decision::Conflict { .. } | Decision::Nameless { .. }, _) if had.is_some() => continue,
+                (Decision::Conflict { .. } | Decision::Nameless { .. }, Some(user)) => {
+                    nameless.push((account.id, user));
                 }
-                Decision::Conflict { .. } | Decision::Nameless { .. } => continue,
+                (_, Some(user)) => {
+                    settled.settled += 1;
+                    links.push((account.id, user));
+                }
+                (_, None) => continue,
             }
-            settled += 1;
-            if let Some(user) = identity {
-                tx.link_account(account.id, user.as_uuid()).await?;
-                users.push(user);
-            }
+            verdicts.add(account.id, decision);
         }
+        let joined = verdicts.joined();
+        verdicts.write(tx).await?;
+        tx.link_accounts(&links).await?;
+        tx.link_nameless(&nameless).await?;
+        tx.mark_joined(&joined).await?;
+        let users: Vec<UserId> = links.iter().chain(&nameless).map(|(_, user)| UserId::from_uuid(*user)).collect();
         tx.settle_users(&users).await?;
         Ok(settled)
     }
@@ -146,11 +171,11 @@ impl Settling<'_> {
         let Some(mut tx) = self.begin().await? else { return Ok(None) };
         let users: HashSet<UserId> = batch.iter().map(|waiting| waiting.user).collect();
         let names: Vec<String> = batch.iter().map(|waiting| waiting.name_key.clone()).collect();
-        let taken = tx.users_by_name(&names).await?.into_iter().any(|named| !users.contains(&named.user));
+        let taken = tx.users_by_name(&names, None).await?.into_iter().any(|named| !users.contains(&named.user));
         let mut rows = Vec::with_capacity(batch.len());
         for waiting in &batch {
             let account = self.store.get_account(self.directory.organization, waiting.account).await?;
-            let wanted = account.and_then(|account| self.wanted(&account));
+            let wanted = account.and_then(|account| self.claim(&account)).map(|claim| claim.wanted);
             rows.extend(
                 wanted.filter(|row| row.name_key == waiting.name_key).map(|row| UserRow { id: waiting.user, ..row }),
             );
@@ -161,9 +186,8 @@ impl Settling<'_> {
         }
         tx.free_names(users.into_iter().collect()).await?;
         tx.update_users(rows).await?;
-        for waiting in &batch {
-            tx.link_account(waiting.account, waiting.user.as_uuid()).await?;
-        }
+        let links: Vec<_> = batch.iter().map(|waiting| (waiting.account, waiting.user.as_uuid())).collect();
+        tx.link_accounts(&links).await?;
         let users: Vec<UserId> = batch.iter().map(|waiting| waiting.user).collect();
         tx.settle_users(&users).await?;
         tx.commit().await?;
@@ -180,7 +204,7 @@ pub(super) async fn describe(store: &Store, directory: &Directory, samples: usiz
         count += conflicts.items.len() as u64;
         for conflict in conflicts.items.into_iter().take(samples - some.len().min(samples)) {
             let (name, dn) = (conflict.name_key, conflict.account.dn);
-            some.push(json!({ "user_name": name, "dn": dn, "held_by_dn": conflict.holder_dn }));
+            some.push(json!({ "user_name": name, "dn": dn, "held_by_dn": conflict.holder_dn, "holder_missing": conflict.holder_missing }));
         }
         match conflicts.next {
             Some(next) => page = PageRequest::after(next, BATCH),
@@ -189,12 +213,18 @@ pub(super) async fn describe(store: &Store, directory: &Directory, samples: usiz
     }
 }
 
-/// The user that a stored account describes, by the same mapping as when it came.
-fn user(place: Place, account: &Account, now: Timestamp) -> Option<UserRow> {
+/// What a stored account claims, by the same mapping as when it came.
+pub(super) fn claim(place: Place, account: &Account, now: Timestamp) -> Option<Claim> {
     let payload = entry(account)?;
     let mut reader = ChunkReader::parse(&payload).ok()?;
     let mapping = Mapping::new(place.flavour, reader.names());
-    decide::user(place, &mapping, &reader.next_entry().ok()??, now)
+    let view = reader.next_entry().ok()??;
+    Some(Claim {
+        current: account.identity.map(UserId::from_uuid),
+        former: account.former_user,
+        wanted: decide::user(place, &mapping, &view, now),
+        other_names: mapping.other_logins(&view),
+    })
 }
 
 fn entry(account: &Account) -> Option<Bytes> {

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 use postern_store::{
-    AccountId, AccountKind, Comparison, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow, KnownAccount, NewAccount,
-    OrganizationId, Store, UserId, UserRow,
+    AccountId, AccountKind, Comparison, Directory, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow, KnownAccount,
+    NewAccount, OrganizationId, Store, UserId, UserRow,
 };
 
 use super::newcomers::Newcomers;
@@ -29,6 +29,15 @@ pub struct Place {
     pub directory: DirectoryId,
     /// Its kind.
     pub flavour: Flavour,
+    /// Its accounts may join users who are known from other directories.
+    pub joins: bool,
+}
+
+impl Place {
+    /// The place of a directory.
+    pub fn of(directory: &Directory, joins: bool) -> Self {
+        Self { organization: directory.organization, directory: directory.id, flavour: directory.flavour, joins }
+    }
 }
 
 /// A chunk, decided.
@@ -67,7 +76,8 @@ impl Decided {
     /// Whether everything to be written is surely new, users' names included: then it depends on nothing that another
     /// chunk writes.
     pub fn brings_only_newcomers(&self) -> bool {
-        let nobodys = |row: &Row| row.name_is_free || !matches!(row.identity, Wanted::User(Some(_)));
+        let nobodys =
+            |row: &Row| row.name_is_free || matches!(&row.identity, Wanted::User(user, _) if user.name_key.is_empty());
         self.rows.iter().all(|row| row.new && nobodys(row))
     }
 
@@ -86,17 +96,19 @@ pub struct Row {
     pub new: bool,
     /// It was missing until now. Somebody else may have taken its user over meanwhile.
     pub returning: bool,
+    /// The user that passed on to a newer account while it was missing.
+    pub former: Option<UserId>,
     /// What it becomes.
     pub identity: Wanted,
-    /// Nobody in the organization has the name that it wants, for sure.
+    /// Nobody in the organization has the name that it wants, for sure; of a group, nobody in this directory.
     pub name_is_free: bool,
 }
 
 /// What an account becomes.
 #[derive(Debug)]
 pub enum Wanted {
-    /// A user; `None` when the entry offers no name.
-    User(Option<Box<UserRow>>),
+    /// A user, without a name key where the entry has no login; and the other values of its login.
+    User(Box<UserRow>, Vec<String>),
     /// A group with its members' keys.
     Group(Box<GroupRow>, Vec<String>),
 }
@@ -153,9 +165,10 @@ pub async fn decide(
     let known = compare(store, place, newcomers, &entries).await?;
     let mut decided = sort(&Sorting { place, mapping, member_form, now }, sequence, entries, known);
     for row in &mut decided.rows {
-        if let Wanted::User(Some(user)) = &row.identity {
-            row.name_is_free = newcomers.is_new_name(&user.name_key);
-        }
+        row.name_is_free = match &row.identity {
+            Wanted::User(user, _) => !user.name_key.is_empty() && newcomers.is_new_name(&user.name_key),
+            Wanted::Group(..) => newcomers.is_first_import(),
+        };
     }
     Ok(decided)
 }
@@ -253,7 +266,8 @@ fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row
     let (identity, attributes) = match view.kind {
         Kind::User => {
             let (user, attributes) = mapping.user(view, now);
-            (Wanted::User(wanted(place, user, now).map(Box::new)), attributes)
+            let other_names = known.map_or_else(Vec::new, |_| mapping.other_logins(view));
+            (Wanted::User(Box::new(wanted(place, user, now)), other_names), attributes)
         }
         Kind::Group => {
             let id = current.map_or_else(GroupId::new, GroupId::from_uuid);
@@ -268,31 +282,32 @@ fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row
         external_key: entry.key.clone(),
         dn_key: membership::dn_key(&dn),
         dn: dn.into_owned(),
-        unique_value: view.unique_value.map(|value| mapping::printable(value).into_owned()),
+        unique_value: mapping::login(view).map(|value| mapping::printable(value).into_owned()),
         attributes,
         hash: entry.state,
         identity: current,
-        conflict: None,
+        // A mark that stays is told by any text: its group's name is put there while writing.
+        conflict: known.filter(|known| known.conflict && known.identity.is_some()).map(|_| String::new()),
         switch: mapping::switch(view),
     };
     let returning = known.is_some_and(|known| known.missing);
-    Row { account, new: known.is_none(), returning, identity, name_is_free: false }
+    let former = known.and_then(|known| known.former_user);
+    Row { account, new: known.is_none(), returning, former, identity, name_is_free: false }
 }
 
-/// The user that an entry describes; `None` when it offers no name.
-pub fn user(place: Place, mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> Option<UserRow> {
+/// The user that an entry describes, without a name key where it has no login.
+pub fn user(place: Place, mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> UserRow {
     wanted(place, mapping.user(view, now).0, now)
 }
 
-fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> Option<UserRow> {
-    let user_name = mapped.user_name?.trim().to_owned();
-    let name_key = postern_store::fold(&user_name);
+fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> UserRow {
+    let user_name = mapped.user_name.unwrap_or_default().trim().to_owned();
     let text = |value: Option<std::borrow::Cow<'_, str>>| value.map(std::borrow::Cow::into_owned);
-    (!name_key.is_empty()).then(|| UserRow {
+    UserRow {
         id: UserId::new(),
         organization: place.organization,
+        name_key: postern_store::fold(&user_name),
         user_name,
-        name_key,
         given_name: text(mapped.given_name),
         family_name: text(mapped.family_name),
         display_name: text(mapped.display_name),
@@ -302,7 +317,7 @@ fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> Option<UserRo
         created_at: now,
         updated_at: now,
         missing_since: None,
-    })
+    }
 }
 
 fn group(place: Place, id: GroupId, view: &EntryView<'_>, now: Timestamp) -> GroupRow {

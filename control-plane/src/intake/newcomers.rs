@@ -31,6 +31,11 @@ impl Newcomers {
         Ok(Self { entries: entries.then(Heard::default), names: names.then(Heard::default) })
     }
 
+    /// Whether nothing was known of the directory when the import began.
+    pub fn is_first_import(&self) -> bool {
+        self.entries.is_some()
+    }
+
     /// Whether the entry of this key is surely new.
     pub fn is_new_entry(&mut self, key: u128) -> bool {
         self.entries.as_mut().is_some_and(|entries| entries.is_first(&key))

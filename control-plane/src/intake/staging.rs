@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use postern_store::{AccountId, AccountKind, Intake, Lease, NewAccount, StagedChunk, Store, UserId, UserRow};
+use postern_store::{AccountId, AccountKind, GroupId, GroupRow, Intake, Lease, NewAccount, StagedChunk, Store, UserId};
 
 use super::decide::{Decided, Place, Row, Wanted};
-use crate::identity::matching::{Claim, Decision, Names};
+use super::verdicts::Verdicts;
+use crate::identity::matching::{Claim, Names, Stage};
 use crate::identity::membership;
 
 /// Why chunks could not be written.
@@ -50,7 +51,7 @@ pub async fn prepare(
         });
     }
     if !rows.is_empty() {
-        apply(&mut tx, rows).await?;
+        apply(&mut tx, place, rows).await?;
     }
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
     Ok(tx)
@@ -70,63 +71,50 @@ pub async fn finish(mut tx: Intake, lease: Lease) -> Result<(), Error> {
 struct Sorted {
     new_accounts: Vec<NewAccount>,
     known_accounts: Vec<NewAccount>,
-    new_users: Vec<UserRow>,
-    known_users: Vec<UserRow>,
-    /// Users who come to an account that did not have them before.
-    taken_over: Vec<UserId>,
-    /// Users who were there before and of whom an account is written.
-    touched: Vec<UserId>,
+    new_groups: Vec<GroupRow>,
+    known_groups: Vec<GroupRow>,
+    members: Vec<(GroupId, Vec<String>)>,
 }
 
-async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
-    let mut sorted = Sorted::default();
-    let mut names = names(tx, &rows).await?;
+async fn apply(tx: &mut Intake, place: Place, rows: Vec<Row>) -> Result<(), Error> {
+    let (mut sorted, mut verdicts) = (Sorted::default(), Verdicts::default());
+    let mut names = names(tx, place, &rows).await?;
     let unlinked = unlinked(tx, &rows).await?;
-    let (mut new_groups, mut known_groups, mut members) = (Vec::new(), Vec::new(), Vec::new());
-    for Row { mut account, new, identity, .. } in rows {
+    let namesakes = namesakes(tx, &rows).await?;
+    for Row { mut account, new, identity, former, .. } in rows {
         match identity {
-            Wanted::User(wanted) => {
-                let current = account.identity.map(UserId::from_uuid).filter(|_| !unlinked.contains(&account.id));
-                let decision = names.decide(Claim { current, wanted: wanted.map(|row| *row) });
-                settle(&mut account, &decision);
-                if !matches!(decision, Decision::Create(_)) {
-                    sorted.touched.extend(decision.identity());
-                }
-                match decision {
-                    Decision::Create(row) => sorted.new_users.push(row),
-                    Decision::Update(row) => {
-                        if current.is_none() {
-                            sorted.taken_over.push(row.id);
-                        }
-                        sorted.known_users.push(row);
-                    }
-                    Decision::Conflict { .. } | Decision::Nameless { .. } => {}
-                }
+            Wanted::User(wanted, other_names) => {
+                let known = account.identity.map(UserId::from_uuid);
+                let current = known.filter(|_| !unlinked.contains(&account.id));
+                let former = former.or(known.filter(|_| current.is_none()));
+                let decision = names.decide(Claim { current, former, wanted: *wanted, other_names });
+                account.identity = decision.identity().map(UserId::as_uuid);
+                account.conflict = decision.conflict().map(str::to_owned);
+                verdicts.add(account.id, decision);
             }
             Wanted::Group(row, keys) => {
                 let known = account.identity.replace(row.id.as_uuid()).is_some();
-                members.push((row.id, keys));
-                if known { known_groups.push(*row) } else { new_groups.push(*row) }
+                let name_key = postern_store::fold(&row.display_name);
+                // Perhaps made anew in place of one that is gone: the end of the import knows.
+                if account.conflict.is_some() || (!known && namesakes.contains(&name_key)) {
+                    account.conflict = Some(name_key);
+                }
+                sorted.members.push((row.id, keys));
+                if known { sorted.known_groups.push(*row) } else { sorted.new_groups.push(*row) }
             }
         }
         if new { sorted.new_accounts.push(account) } else { sorted.known_accounts.push(account) }
     }
-    tx.take_over(&sorted.taken_over).await?;
-    tx.insert_users(sorted.new_users).await?;
-    tx.update_users(sorted.known_users).await?;
-    tx.insert_groups(new_groups).await?;
-    tx.update_groups(known_groups).await?;
+    let (joined, touched) = (verdicts.joined(), verdicts.touched());
+    verdicts.write(tx).await?;
+    tx.insert_groups(sorted.new_groups).await?;
+    tx.update_groups(sorted.known_groups).await?;
     tx.insert_accounts(sorted.new_accounts).await?;
     tx.update_accounts(sorted.known_accounts).await?;
-    tx.settle_users(&sorted.touched).await?;
-    tx.replace_members(members).await?;
+    tx.settle_users(&touched).await?;
+    tx.mark_joined(&joined).await?;
+    tx.replace_members(sorted.members).await?;
     Ok(())
-}
-
-/// Writes a decision into its account.
-pub(super) fn settle(account: &mut NewAccount, decision: &Decision) {
-    account.identity = decision.identity().map(UserId::as_uuid);
-    account.conflict = decision.conflict().map(str::to_owned);
 }
 
 /// Those who come back and whose user was taken over since they were decided about.
@@ -136,15 +124,27 @@ async fn unlinked(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<AccountId>, E
     Ok(tx.unlinked(&returning).await?.into_iter().collect())
 }
 
-async fn names(tx: &mut Intake, rows: &[Row]) -> Result<Names, Error> {
-    let wanted: HashSet<&str> = rows
+/// Names of new groups that other groups of this directory have.
+async fn namesakes(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<String>, Error> {
+    let wanted: HashSet<String> = rows
         .iter()
-        .filter(|row| !row.name_is_free)
+        .filter(|row| !row.name_is_free && row.account.identity.is_none())
         .filter_map(|row| match &row.identity {
-            Wanted::User(Some(user)) => Some(user.name_key.as_str()),
-            _ => None,
+            Wanted::Group(group, _) => Some(postern_store::fold(&group.display_name)),
+            Wanted::User(..) => None,
         })
         .collect();
-    let wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
-    Ok(Names::new(tx.users_by_name(&wanted).await?))
+    Ok(tx.group_names_here(wanted.into_iter().collect()).await?.into_iter().collect())
+}
+
+async fn names(tx: &mut Intake, place: Place, rows: &[Row]) -> Result<Names, Error> {
+    let user = |row: &'_ Row| match &row.identity {
+        Wanted::User(user, _) => Some(user.name_key.clone()).filter(|key| !key.is_empty()),
+        Wanted::Group(..) => None,
+    };
+    let wanted: HashSet<String> = rows.iter().filter(|row| !row.name_is_free).filter_map(user).collect();
+    let found = tx.users_by_name(&wanted.into_iter().collect::<Vec<_>>(), None).await?;
+    let users = rows.iter().filter(|row| row.account.kind == AccountKind::User);
+    let held: Vec<UserId> = users.filter_map(|row| row.account.identity.map(UserId::from_uuid)).collect();
+    Ok(Names::new(Stage::Arriving, place.joins, &found, tx.held_users(&held).await?))
 }

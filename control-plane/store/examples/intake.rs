@@ -47,7 +47,7 @@ async fn measure(url: &DatabaseUrl, users: u32) -> Outcome {
             batch.iter().map(|entry| (entry.account.external_key.clone(), entry.account.hash)).collect();
         let answers = store.compare_accounts(organization, directory, AccountKind::User, &compared).await?;
         let keys: Vec<String> = batch.iter().map(|entry| entry.user.name_key.clone()).collect();
-        let named = tx.users_by_name(&keys).await?;
+        let named = tx.users_by_name(&keys, None).await?;
         assert!(named.is_empty() && answers.iter().all(|answer| *answer == Comparison::New));
         tx.insert_users(batch.iter().map(|entry| entry.user.clone()).collect()).await?;
         tx.insert_accounts(batch.iter().map(|entry| entry.account.clone()).collect()).await?;

@@ -12,7 +12,7 @@ macro_rules! select_accounts {
     ($more:literal, $rest:literal) => {
         concat!(
             "SELECT a.id, a.organization_id, d.id, d.name, a.kind, a.external_key, a.dn, a.unique_value, ",
-            "a.attributes, a.missing_since, a.identity, a.conflict, a.updated_at, a.on_until ",
+            "a.attributes, a.missing_since, a.identity, a.former_user, a.conflict, a.updated_at, a.on_until ",
             $more,
             " FROM accounts a JOIN directories d ON d.seq = a.directory ",
             $rest
@@ -34,6 +34,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
         attributes: row.take()?,
         missing_since: row.take()?,
         identity: row.take()?,
+        former_user: row.take()?,
         conflict: row.take()?,
         updated_at: row.take()?,
         switch: Switch::from_on_until(row.take()?),
@@ -43,7 +44,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
 /// The accounts of these keys: `:1` the directory, `:2` the kind. The keys come first, each found by the index.
 fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
     Bulk::new(
-        "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.identity, \
+        "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.identity, a.former_user, \
          a.missing_since IS NOT NULL, a.conflict IS NOT NULL \
          FROM v {each}accounts a{where}a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
     )
@@ -58,6 +59,7 @@ fn read_known(mut row: Row) -> Result<KnownAccount> {
         external_key: ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?,
         hash: row.take()?,
         identity: row.take()?,
+        former_user: row.take()?,
         missing: row.take()?,
         conflict: row.take()?,
     })
@@ -152,9 +154,10 @@ impl Store {
         };
         let query = sql(select_accounts!(
             ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id \
-             ORDER BY h.directory <> $2, h.missing_since IS NOT NULL, h.id LIMIT 1)",
+             ORDER BY h.directory <> $2, h.missing_since IS NOT NULL, h.id LIMIT 1), \
+             NOT EXISTS (SELECT 1 FROM accounts h WHERE h.identity = u.id AND h.missing_since IS NULL)",
             "LEFT JOIN users u ON u.organization = (SELECT seq FROM organizations WHERE id = $1) AND u.name_key = a.conflict \
-             WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL \
+             WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL AND a.kind = 1 \
              AND a.missing_since IS NULL AND a.id > $3 \
              ORDER BY a.id LIMIT $4"
         ))
@@ -165,7 +168,7 @@ impl Store {
         let read = |mut row: Row| {
             let account = read(&mut row)?;
             let name_key = account.conflict.clone().unwrap_or_default();
-            Ok(Conflict { account, name_key, user: row.take()?, holder_dn: row.take()? })
+            Ok(Conflict { account, name_key, user: row.take()?, holder_dn: row.take()?, holder_missing: row.take()? })
         };
         Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.account.id.to_string()))
     }

@@ -1,5 +1,7 @@
 //! Groups of an organization.
 
+use std::collections::HashMap;
+
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
@@ -78,6 +80,28 @@ impl Store {
         .bind(organization)
         .bind(id);
         self.database.row(query, |mut row| read(&mut row)).await
+    }
+
+    /// Names of the directories that these groups have accounts in, each group's by name.
+    pub async fn directories_of_groups(
+        &self,
+        organization: OrganizationId,
+        groups: &[GroupId],
+    ) -> Result<HashMap<GroupId, Vec<String>>> {
+        let query = Bulk::new(
+            "WITH v(id) AS ({rows}) SELECT DISTINCT v.id, d.name FROM v JOIN accounts a ON a.identity = v.id \
+             JOIN directories d ON d.seq = a.directory WHERE (a.organization_id = :1) IS TRUE ORDER BY d.name",
+        );
+        let ids = Cells::Uuids(groups.iter().map(|group| group.as_uuid()).collect());
+        let found: Vec<(GroupId, String)> = self
+            .database
+            .bulk_rows(query.column(ids).shared(organization), |mut row| Ok((row.take()?, row.take()?)))
+            .await?;
+        let mut names: HashMap<GroupId, Vec<String>> = HashMap::new();
+        for (group, name) in found {
+            names.entry(group).or_default().push(name);
+        }
+        Ok(names)
     }
 
     /// How many groups the organization has.

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, DirectoryId, OrganizationId, UserId};
+use crate::ids::{AccountId, DirectoryId, JobId, OrganizationId};
 use crate::leases::fenced;
 use crate::members::member_hash;
-use crate::records::{Lease, MemberForm, NamedUser, NewAccount};
+use crate::records::{Lease, MemberForm, NewAccount};
 use crate::sql::{named, sql};
 use crate::transaction::Tx;
 
@@ -98,7 +98,7 @@ impl Intake {
              attributes) AS ({rows}) {update} accounts SET hash = v.hash, identity = v.identity, \
              on_until = COALESCE(v.on_until, CASE WHEN accounts.missing_since IS NULL THEN accounts.on_until END), \
              member_hash = v.member_hash, updated_at = :3, conflict = v.conflict, dn = v.dn, \
-             unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL FROM v \
+             unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL, missing_job = NULL FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
             accounts,
         )
@@ -117,87 +117,22 @@ impl Intake {
         self.tx.bulk(make(accounts)).await.map(|_| ())
     }
 
-    /// Marks accounts missing since now, unless they are already, with what that means for their users and groups.
-    /// Returns how many it was news for.
-    pub async fn mark_missing(&mut self, accounts: &[AccountId]) -> Result<u64> {
+    /// Marks accounts missing since now, as this import found, unless they are already, with what that means for their users
+    /// and groups. Returns how many it was news for.
+    pub async fn mark_missing(&mut self, job: JobId, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
-            "{update} accounts SET missing_since = :1 \
+            "{update} accounts SET missing_since = :1, missing_job = :4 \
              WHERE id {in} AND (organization_id = :2) IS TRUE AND (directory = :3) IS TRUE \
              AND missing_since IS NULL",
         )
         .column(ids(accounts))
         .shared(self.now)
         .shared(self.organization)
-        .shared(self.directory);
+        .shared(self.directory)
+        .shared(job);
         let marked = self.tx.bulk(update).await?;
         self.settle_missing(accounts).await?;
         Ok(marked)
-    }
-
-    /// Takes users from the accounts of this directory that are missing. Their names have come back with other accounts,
-    /// to whom they belong now; the missing ones have to ask anew when they return.
-    pub async fn take_over(&mut self, users: &[UserId]) -> Result<u64> {
-        let update = Bulk::new(
-            "{update} accounts SET identity = NULL \
-             WHERE identity {in} AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE \
-             AND missing_since IS NOT NULL",
-        )
-        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
-        .shared(self.organization)
-        .shared(self.directory);
-        self.tx.bulk(update).await
-    }
-
-    /// Those of these accounts that belong to nobody.
-    pub async fn unlinked(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
-        let query = Bulk::new(
-            "SELECT id FROM accounts WHERE id {in} AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE \
-             AND identity IS NULL",
-        )
-        .column(ids(accounts))
-        .shared(self.organization)
-        .shared(self.directory);
-        self.tx.bulk_rows(query, |mut row| row.take()).await
-    }
-
-    /// Ties an account to its user or group and ends its conflict.
-    pub async fn link_account(&mut self, account: AccountId, identity: Uuid) -> Result<()> {
-        let update = sql("UPDATE accounts SET identity = $1, conflict = NULL, updated_at = $2 \
-             WHERE id = $3 AND organization_id = $4 AND directory = $5")
-        .bind(identity)
-        .bind(self.now)
-        .bind(account)
-        .bind(self.organization)
-        .bind(self.directory);
-        match self.tx.execute(update).await? {
-            0 => Err(Error::NotFound { what: "the account" }),
-            _ => Ok(()),
-        }
-    }
-
-    /// The organization's users of these folded names, with the account that each has in this directory. A missing
-    /// account does not count: whoever comes back under a new entry takes the user over.
-    pub async fn users_by_name(&mut self, name_keys: &[String]) -> Result<Vec<NamedUser>> {
-        let query = Bulk::new(
-            "WITH v(name_key) AS ({rows}) SELECT a.name_key, a.id, \
-             (SELECT h.id FROM accounts h WHERE h.identity = a.id AND (h.directory = :2) IS TRUE \
-             AND h.missing_since IS NULL ORDER BY h.id LIMIT 1), \
-             (SELECT h.dn FROM accounts h WHERE h.identity = a.id AND (h.directory = :2) IS TRUE \
-             AND h.missing_since IS NULL ORDER BY h.id LIMIT 1) \
-             FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) AND a.name_key = v.name_key{end}",
-        )
-        .column(Cells::Texts(name_keys.to_vec()))
-        .shared(self.organization)
-        .shared(self.directory);
-        let mut found: Vec<NamedUser> = self
-            .tx
-            .bulk_rows(query, |mut row| {
-                Ok(NamedUser { name_key: row.take()?, user: row.take()?, account: row.take()?, dn: row.take()? })
-            })
-            .await?;
-        found.sort_by(|one, other| one.name_key.cmp(&other.name_key));
-        found.dedup_by(|later, earlier| later.name_key == earlier.name_key);
-        Ok(found)
     }
 }
 

@@ -20,16 +20,20 @@ mod directories;
 mod disabled;
 mod enrollment_tokens;
 mod error;
+mod fold;
 mod groups;
 mod ids;
 mod imports;
 mod jobs;
+mod joins;
 mod keys;
 mod leases;
 mod members;
 mod memberships;
+mod naming;
 mod organizations;
 mod records;
+mod recreated;
 mod sql;
 mod sqlite;
 mod tokens;
@@ -44,18 +48,22 @@ pub use crate::address::DatabaseUrl;
 pub use crate::authority::AuthorityPin;
 pub use crate::database::Backend;
 pub use crate::error::{ConsumeError, EngineError, Error, Result};
+pub use crate::fold::fold;
 pub use crate::ids::{
     AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId, UserId,
 };
 pub use crate::imports::Intake;
+pub use crate::joins::{AccountSample, JoinedAccount};
+pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Comparison, Conflict,
-    Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, IdentityFilter, Job, JobEvent,
-    JobFilter, JobKind, JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedUser,
-    NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount,
-    Release, Role, ServedDirectory, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, Switch,
-    UnresolvedMember, Unseen, Unsettled, UserRow,
+    Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, Job,
+    JobEvent, JobFilter, JobKind, JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats,
+    NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest,
+    PresentAccount, Release, Role, ServedDirectory, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys,
+    StoredAnswer, Switch, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
+pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::wake::{Wake, Wakeups};
 
 use crate::database::Database;
@@ -109,11 +117,4 @@ impl Store {
     pub async fn close(&self) {
         self.database.close().await;
     }
-}
-
-/// The form of a name by which it is compared and sought: case does not matter. A very long one is its beginning and a
-/// hash of all of it, so that every index has room for it.
-pub fn fold(text: &str) -> String {
-    let folded = if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_lowercase() };
-    keys::bounded(folded.into()).into_owned()
 }

@@ -123,7 +123,10 @@ impl Intake {
     }
 
     /// The names that groups hold now, of those that hold any.
-    async fn names_of(&mut self, groups: &[(GroupId, Vec<String>)]) -> Result<HashMap<GroupId, HashSet<String>>> {
+    pub(crate) async fn names_of(
+        &mut self,
+        groups: &[(GroupId, Vec<String>)],
+    ) -> Result<HashMap<GroupId, HashSet<String>>> {
         let ids: HashSet<GroupId> = groups.iter().map(|(group, _)| *group).collect();
         let cells = || Cells::Uuids(ids.iter().map(|group| group.as_uuid()).collect());
         let query = Bulk::new("SELECT id FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE");

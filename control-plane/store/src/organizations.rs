@@ -10,14 +10,14 @@ use crate::sql::{Row, sql};
 
 fn read(mut row: Row) -> Result<Organization> {
     let (id, name, created_at) = (row.take()?, row.take()?, row.take()?);
-    Ok(Organization { id, name, created_at, missing_user_days: row.take()? })
+    Ok(Organization { id, name, created_at, missing_user_days: row.take()?, joins_users: row.take()? })
 }
 
 impl Store {
     /// Creates an organization. [`Error::Conflict`]: the name is taken.
     pub async fn create_organization(&self, name: &str, now: Timestamp) -> Result<Organization> {
         let (id, name) = (OrganizationId::new(), name.to_owned());
-        let organization = Organization { id, name, created_at: now, missing_user_days: Some(0) };
+        let organization = Organization { id, name, created_at: now, missing_user_days: Some(0), joins_users: true };
         let insert = sql("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)")
             .bind(organization.id)
             .bind(&organization.name)
@@ -32,16 +32,26 @@ impl Store {
         Ok(organization)
     }
 
+    /// Says whether accounts of one directory may join users who are known from another one.
+    /// [`Error::NotFound`]: there is no such organization.
+    pub async fn set_joins_users(&self, organization: OrganizationId, joins: bool) -> Result<Organization> {
+        let update = sql("UPDATE organizations SET joins_users = $1 WHERE id = $2").bind(joins).bind(organization);
+        self.database.execute(update).await?;
+        self.get_organization(organization).await?.ok_or(Error::NotFound { what: "the organization" })
+    }
+
     /// The organization of this name.
     pub async fn find_organization(&self, name: &str) -> Result<Option<Organization>> {
-        let query = sql("SELECT id, name, created_at, missing_user_days FROM organizations WHERE name = $1").bind(name);
+        let query =
+            sql("SELECT id, name, created_at, missing_user_days, joins_users FROM organizations WHERE name = $1")
+                .bind(name);
         self.database.row(query, read).await
     }
 
     /// One organization.
     pub async fn get_organization(&self, organization: OrganizationId) -> Result<Option<Organization>> {
-        let query =
-            sql("SELECT id, name, created_at, missing_user_days FROM organizations WHERE id = $1").bind(organization);
+        let query = sql("SELECT id, name, created_at, missing_user_days, joins_users FROM organizations WHERE id = $1")
+            .bind(organization);
         self.database.row(query, read).await
     }
 
@@ -59,7 +69,7 @@ impl Store {
     pub async fn list_organizations(&self, page: &PageRequest) -> Result<Page<Organization>> {
         let after: Option<OrganizationId> = page.cursor()?;
         let query =
-            sql("SELECT id, name, created_at, missing_user_days FROM organizations WHERE id > $1 ORDER BY id LIMIT $2")
+            sql("SELECT id, name, created_at, missing_user_days, joins_users FROM organizations WHERE id > $1 ORDER BY id LIMIT $2")
                 .bind(after.unwrap_or(OrganizationId::from_uuid(uuid::Uuid::nil())))
                 .bind(page.probe());
         Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))

@@ -45,8 +45,8 @@ mod switch;
 
 pub use absences::{Sight, SoughtAccount, Unsettled};
 pub use accounts::{
-    Account, AccountKind, Comparison, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NamedUser,
-    NewAccount, PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
+    Account, AccountKind, Comparison, Conflict, ExternalKey, HeldUser, KnownAccount, MemberForm, MemberStats,
+    NamedUser, NewAccount, PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
 };
 pub use administration::{
     Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Directory, DirectoryChange, EnrollmentToken,

@@ -331,6 +331,58 @@ impl Intake {
         .await
     }
 
+    /// Writes all of users but their names, as updated now; whether they are active is left to [`Self::settle_users`].
+    pub async fn update_profiles(&mut self, users: Vec<UserRow>) -> Result<()> {
+        let Self { organization, now, .. } = *self;
+        // The name that the user has is not looked up: an address may be found twice, and is shown once.
+        let bulk = Bulk::new(
+            "WITH v(id, display_key, email_key, given_name, family_name, display_name, email, attributes) \
+             AS ({rows}) {update} users SET display_key = v.display_key, email_key = v.email_key, \
+             given_name = v.given_name, family_name = v.family_name, display_name = v.display_name, email = v.email, \
+             updated_at = :2, attributes = v.attributes FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        );
+        let maybe = |text: fn(&UserRow) -> Option<String>| Cells::MaybeTexts(users.iter().map(text).collect());
+        let bulk = bulk
+            .column(Cells::Uuids(users.iter().map(|user| user.id.as_uuid()).collect()))
+            .column(maybe(|user| user.display_name.as_deref().map(fold)))
+            .column(maybe(|user| user.email.as_deref().map(fold)))
+            .column(maybe(|user| user.given_name.clone()))
+            .column(maybe(|user| user.family_name.clone()))
+            .column(maybe(|user| user.display_name.clone()))
+            .column(maybe(|user| user.email.clone()))
+            .column(Cells::Texts(users.iter().map(|user| user.attributes.clone()).collect()));
+        self.tx.bulk(bulk.shared(organization).shared(now)).await.map(|_| ())
+    }
+
+    /// Takes the names from users who are gone, so that others can have them. They keep the name with a mark behind it
+    /// that nobody else has.
+    pub async fn give_up_names(&mut self, users: &[UserId]) -> Result<()> {
+        let query = Bulk::new(
+            "SELECT id, user_name, email FROM users WHERE id {in} \
+             AND (organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        )
+        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
+        .shared(self.organization);
+        let found: Vec<(Uuid, String, Option<String>)> =
+            self.tx.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?, row.take()?))).await?;
+        // Drawn anew each time: nobody can take the name before.
+        let names: Vec<String> =
+            found.iter().map(|(_, name, _)| format!("{name}~{}", UserId::new().as_uuid().simple())).collect();
+        let update = Bulk::new(
+            "WITH v(id, name_key, user_name, email_key) AS ({rows}) {update} users SET name_key = v.name_key, \
+             user_name = v.user_name, email_key = v.email_key, updated_at = :2 FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        )
+        .column(Cells::Uuids(found.iter().map(|(id, _, _)| *id).collect()))
+        .column(Cells::Texts(names.iter().map(|name| fold(name)).collect()))
+        .column(Cells::Texts(names))
+        .column(Cells::MaybeTexts(found.iter().map(|(_, _, email)| email.as_deref().map(fold)).collect()))
+        .shared(self.organization)
+        .shared(self.now);
+        self.tx.bulk(update).await.map(|_| ())
+    }
+
     /// Takes the names from users who get others in this transaction, so that these may be each other's.
     pub async fn free_names(&mut self, users: Vec<UserId>) -> Result<()> {
         // No name that a directory has begins like this.

@@ -4,7 +4,7 @@
 
 mod support;
 
-use postern_store::{AnnouncedDirectory, Flavour, IdentityFilter, NewAccount, Store, Switch, UserId, UserRow};
+use postern_store::{AnnouncedDirectory, Flavour, IdentityFilter, JobId, NewAccount, Store, Switch, UserId, UserRow};
 use support::world::{World, account_of, all, at, content, dn_key};
 use support::{TestDatabase, conformance};
 
@@ -43,7 +43,7 @@ async fn write(world: &World, directory: postern_store::DirectoryId, account: &N
 
 async fn mark(world: &World, directory: postern_store::DirectoryId, account: &NewAccount, second: i64) {
     let mut tx = world.store.begin_intake(world.org(), directory, at(second)).await.unwrap();
-    assert_eq!(tx.mark_missing(&[account.id]).await.unwrap(), 1);
+    assert_eq!(tx.mark_missing(JobId::new(), &[account.id]).await.unwrap(), 1);
     tx.commit().await.unwrap();
 }
 

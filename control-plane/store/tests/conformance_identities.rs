@@ -7,8 +7,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use postern_store::{
-    AccountKind, AnnouncedDirectory, Flavour, GroupId, GroupRow, MemberForm, MemberIdentity, MemberStats, NewAccount,
-    PageRequest, UserRow, fold,
+    AccountKind, AnnouncedDirectory, Flavour, GroupId, GroupRow, JobId, MemberForm, MemberIdentity, MemberStats,
+    NewAccount, PageRequest, UserRow, fold,
 };
 use support::world::{World, account_of, all, at, content, dn_key};
 use support::{TestDatabase, conformance};
@@ -219,7 +219,7 @@ async fn a_recreated_entry_replaces_the_missing_one(database: TestDatabase) {
     user.user_name = String::from("anna2");
     world.import(&[(user, account)], &[]).await;
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
-    tx.mark_missing(&[old.1.id]).await.unwrap();
+    tx.mark_missing(JobId::new(), &[old.1.id]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 1, unresolved: 0 });
     assert_eq!(names(&world, team.0.id).await, ["user:anna2"]);
@@ -230,7 +230,7 @@ async fn a_recreated_entry_replaces_the_missing_one(database: TestDatabase) {
     let known = store.find_user(world.org(), "bert").await.unwrap().unwrap();
     let account = store.accounts_of(world.org(), known.id.as_uuid()).await.unwrap().remove(0);
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(4)).await.unwrap();
-    tx.mark_missing(&[account.id]).await.unwrap();
+    tx.mark_missing(JobId::new(), &[account.id]).await.unwrap();
     tx.commit().await.unwrap();
     resolve(&world, MemberForm::Dn).await;
     assert_eq!(names(&world, team.0.id).await, ["user:bert"]);

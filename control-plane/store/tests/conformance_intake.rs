@@ -5,7 +5,7 @@
 mod support;
 
 use postern_store::{
-    AccountKind, Comparison, Error, ExternalKey, JobKind, NewAccount, PageRequest, StagedChunk, StagedKeys,
+    AccountKind, Comparison, Error, ExternalKey, JobId, JobKind, NewAccount, PageRequest, StagedChunk, StagedKeys,
 };
 use support::world::{World, account_of, all, at, content, dn_key, external_id};
 use support::{TestDatabase, conformance};
@@ -124,10 +124,10 @@ async fn missing_accounts_are_marked_once_and_come_back(database: TestDatabase) 
     let people = [world.person("anna"), world.person("bert"), world.person("cleo")];
     world.import(&people, &[]).await;
     let mut tx = store.begin_intake(org, directory, at(5)).await.unwrap();
-    assert_eq!(tx.mark_missing(&[people[0].1.id, people[1].1.id]).await.unwrap(), 2);
+    assert_eq!(tx.mark_missing(JobId::new(), &[people[0].1.id, people[1].1.id]).await.unwrap(), 2);
     tx.commit().await.unwrap();
     let mut tx = store.begin_intake(org, directory, at(6)).await.unwrap();
-    assert_eq!(tx.mark_missing(&[people[0].1.id]).await.unwrap(), 0);
+    assert_eq!(tx.mark_missing(JobId::new(), &[people[0].1.id]).await.unwrap(), 0);
     tx.commit().await.unwrap();
     assert_eq!(store.get_account(org, people[0].1.id).await.unwrap().unwrap().missing_since, Some(at(5)));
     let present = store.unseen_accounts(org, directory, AccountKind::User, |_| false).await.unwrap();
@@ -151,7 +151,7 @@ async fn what_an_import_has_not_seen_is_found(database: TestDatabase) {
     let people: Vec<_> = (0..120).map(|number| world.person(&format!("user{number:03}"))).collect();
     world.import(&people, &[world.team("staff")]).await;
     let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();
-    tx.mark_missing(&[people[0].1.id]).await.unwrap();
+    tx.mark_missing(JobId::new(), &[people[0].1.id]).await.unwrap();
     tx.commit().await.unwrap();
     let gone = [0_usize, 5, 77].map(|number| people[number].1.external_key.clone());
     let unseen = store.unseen_accounts(org, directory, AccountKind::User, |key| !gone.contains(key)).await.unwrap();
@@ -190,7 +190,7 @@ async fn conflicts_are_listed_with_both_names_and_settled(database: TestDatabase
     let mut rival = account_of(AccountKind::User, "anna2", None);
     rival.conflict = Some("anna".to_owned());
     let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();
-    let named = tx.users_by_name(&["anna".to_owned(), "nobody".to_owned()]).await.unwrap();
+    let named = tx.users_by_name(&["anna".to_owned(), "nobody".to_owned()], None).await.unwrap();
     assert_eq!(named.len(), 1);
     assert_eq!(
         (named[0].user, named[0].account, named[0].dn.as_deref()),
@@ -215,7 +215,7 @@ async fn conflicts_are_listed_with_both_names_and_settled(database: TestDatabase
     twin.name_key = String::from("anna2");
     let mut tx = store.begin_intake(org, directory, at(2)).await.unwrap();
     tx.insert_users(vec![twin.clone()]).await.unwrap();
-    tx.link_account(rival.id, twin.id.as_uuid()).await.unwrap();
+    assert_eq!(tx.link_accounts(&[(rival.id, twin.id.as_uuid())]).await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(store.list_conflicts(org, directory, &all()).await.unwrap().items, []);
     assert_eq!(store.accounts_of(org, twin.id.as_uuid()).await.unwrap()[0].id, rival.id);
@@ -232,7 +232,7 @@ async fn one_external_id_has_one_account(database: TestDatabase) {
     assert!(matches!(tx.insert_accounts(vec![twin.clone()]).await, Err(Error::Conflict { .. })));
     // The transaction is over: nothing more is taken, and nothing of it stays.
     assert!(tx.insert_accounts(vec![spare.1.clone()]).await.is_err());
-    assert!(tx.users_by_name(&["bert".to_owned()]).await.is_err());
+    assert!(tx.users_by_name(&["bert".to_owned()], None).await.is_err());
     let _ = tx.commit().await;
     assert_eq!(store.get_user(world.org(), spare.0.id).await.unwrap(), None);
     assert_eq!(store.get_account(world.org(), spare.1.id).await.unwrap(), None);

@@ -38,6 +38,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/groups/{id}", "auditor"),
     ("GET", "/api/v1/groups/{id}/members", "auditor"),
     ("GET", "/api/v1/conflicts", "auditor"),
+    ("POST", "/api/v1/conflicts/{id}/link", "operator"),
+    ("POST", "/api/v1/conflicts/{id}/create-user", "operator"),
 ];
 
 fn rank(role: &str) -> usize {

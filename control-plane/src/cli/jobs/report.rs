@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 
 /// Names of an import's figures, in the order in which they are told.
-const FIGURES: [(&str, &str); 18] = [
+const FIGURES: [(&str, &str); 21] = [
     ("users", "users in the directory"),
     ("groups", "groups in the directory"),
     ("created", "new accounts"),
@@ -17,6 +17,9 @@ const FIGURES: [(&str, &str); 18] = [
     ("missing", "newly marked missing"),
     ("deactivated", "users who left and became inactive"),
     ("unknown_switches", "users of whom it is unknown whether they are enabled"),
+    ("taken_over", "made anew: entries that got the user or group of the one before"),
+    ("joined", "accounts that share a user with another directory from now on"),
+    ("without_login", "entries without a login"),
     ("conflicts", "conflicts of user names"),
     ("members_resolved", "members of groups"),
     ("members_unresolved", "members outside of the imported scope"),
@@ -98,9 +101,30 @@ fn import(result: &Value, screen: &mut Screen) -> Result<(), Error> {
             screen.line(format!("{figure:>9}  {words}"))?;
         }
     }
-    for sample in result["conflict_samples"].as_array().into_iter().flatten() {
-        let text = |key: &str| plain(sample[key].as_str().unwrap_or("?"));
-        screen.line(format!("conflict: {} of {} is held by {}", text("user_name"), text("dn"), text("held_by_dn")))?;
+    samples(result, screen)
+}
+
+/// Some of those whom somebody should look at, by name.
+fn samples(result: &Value, screen: &mut Screen) -> Result<(), Error> {
+    let of = |key: &str| result[key].as_array().cloned().unwrap_or_default();
+    let text = |sample: &Value, key: &str| plain(sample[key].as_str().unwrap_or("?"));
+    for sample in of("conflict_samples") {
+        let [name, dn, holder] = ["user_name", "dn", "held_by_dn"].map(|key| text(&sample, key));
+        screen.line(format!("conflict: {name} of {dn} is held by {holder}"))?;
+        if sample["holder_missing"].as_bool() == Some(true) {
+            screen.line(
+                "          who is gone; decide with `postern conflicts link` or `postern conflicts create-user`",
+            )?;
+        }
+    }
+    for sample in of("joined_samples") {
+        let [name, dn, others] = ["user_name", "dn", "directories"].map(|key| text(&sample, key));
+        screen.line(format!("shared: {dn} is an account of {name}, as in {others}"))?;
+    }
+    for sample in of("without_login_samples") {
+        let keeps =
+            sample["keeps"].as_str().map_or_else(|| "no user".to_owned(), |name| format!("still {}", plain(name)));
+        screen.line(format!("without a login: {} ({keeps})", text(&sample, "dn")))?;
     }
     for sample in result["members_unresolved_samples"].as_array().into_iter().flatten() {
         let text = |key: &str| plain(sample[key].as_str().unwrap_or("?"));

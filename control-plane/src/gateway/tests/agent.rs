@@ -150,7 +150,18 @@ impl Site {
 
     /// Runs a whole import and gives its job.
     pub(super) async fn import(&self, agent: &TestAgent, session: &mut Session, chunks: &[Chunk]) -> JobId {
-        let job = self.start_job("corp", "import").await;
+        self.import_of("corp", agent, session, chunks).await
+    }
+
+    /// The same of another directory.
+    pub(super) async fn import_of(
+        &self,
+        directory: &str,
+        agent: &TestAgent,
+        session: &mut Session,
+        chunks: &[Chunk],
+    ) -> JobId {
+        let job = self.start_job(directory, "import").await;
         let command = super::soon(session.command()).await;
         assert_eq!(command.command_id, job.to_string());
         let accepted = agent.deliver(&command, chunks, |_| {}).await.unwrap();
@@ -254,6 +265,40 @@ pub(super) fn people_with(people: &[(&str, &str)], further: &[(&str, &str)]) -> 
     }
     let digest = writer.digest();
     vec![Chunk { users: people.len() as u64, groups: 0, digest, payload: writer.finish() }]
+}
+
+/// An entry as a test writes it: a user with a login, or a group with members.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written<'w> {
+    pub(super) id: &'w str,
+    pub(super) dn: &'w str,
+    pub(super) login: Option<&'w str>,
+    pub(super) enabled: bool,
+    pub(super) attributes: &'w [(&'w str, &'w str)],
+    /// Of a group.
+    pub(super) members: Option<&'w [&'w str]>,
+}
+
+/// These entries, each in a chunk of its own.
+pub(super) fn written(entries: &[Written<'_>]) -> Vec<Chunk> {
+    let mut writer = ChunkWriter::new(MemberForm::Dn);
+    let chunk = |entry: &Written<'_>| {
+        let kind = if entry.members.is_some() { Kind::Group } else { Kind::User };
+        let mut open = writer.entry(kind, entry.id, entry.dn, entry.login);
+        for (name, value) in entry.attributes {
+            let values: Vec<&[u8]> = value.split('|').map(str::as_bytes).collect();
+            open.attribute(name, values);
+        }
+        for member in entry.members.into_iter().flatten() {
+            open.member(member.as_bytes());
+        }
+        open.switch(if entry.enabled { Switch::On } else { Switch::Off });
+        open.finish();
+        let digest = writer.digest();
+        let groups = u64::from(entry.members.is_some());
+        Chunk { users: 1 - groups, groups, digest, payload: writer.finish() }
+    };
+    entries.iter().map(chunk).collect()
 }
 
 #[derive(Clone, Debug)]

@@ -42,7 +42,7 @@ fn json_of(payload: &Bytes) -> String {
 }
 
 #[test]
-fn the_unique_value_names_the_user_and_the_flavour_fills_in() {
+fn the_unique_value_names_the_user_and_nothing_fills_in_for_it() {
     let attributes: &[(&str, &[&[u8]])] = &[
         ("sAMAccountName", &[b"ada"]),
         ("userPrincipalName", &[b"ada@corp.example"]),
@@ -55,14 +55,14 @@ fn the_unique_value_names_the_user_and_the_flavour_fills_in() {
     let payload = chunk(None, attributes);
     let user = mapped_user(&payload, Flavour::ActiveDirectory, Timestamp::UNIX_EPOCH, |user, _| {
         (
-            user.user_name.unwrap().into_owned(),
+            user.user_name.map(Cow::into_owned),
             user.given_name.unwrap().into_owned(),
             user.display_name.unwrap().into_owned(),
             user.email.map(Cow::into_owned),
             user.attributes,
         )
     });
-    assert_eq!(user.0, "ada@corp.example");
+    assert_eq!(user.0, None, "neither of the other two names");
     assert_eq!((user.1.as_str(), user.2.as_str()), ("Ada", "Ada Löwe"));
     assert_eq!(user.3, None, "a login that looks like an address is not one");
     assert_eq!(user.4, r#"{"department":"Engines"}"#);
@@ -147,7 +147,23 @@ fn a_blank_unique_value_names_nobody() {
     let payload = chunk(Some(" "), &[("uid", &[b"ada"])]);
     let name =
         mapped_user(&payload, Flavour::OpenLdap, Timestamp::UNIX_EPOCH, |user, _| user.user_name.map(Cow::into_owned));
-    assert_eq!(name.as_deref(), Some("ada"));
+    assert_eq!(name, None);
+}
+
+#[test]
+fn the_other_values_of_the_login_are_known() {
+    let others = |unique: Option<&str>, attributes: &[(&str, &[&[u8]])]| {
+        let payload = chunk(unique, attributes);
+        let mut reader = ChunkReader::parse(&payload).unwrap();
+        let mapping = Mapping::new(Flavour::OpenLdap, reader.names());
+        mapping.other_logins(&reader.next_entry().unwrap().unwrap())
+    };
+    let entry: &[(&str, &[&[u8]])] =
+        &[("cn", &[b"ada", b"Ada Byron"]), ("uid", &[b"alias", b"ada"]), ("mail", &[b"a@x", b"b@x"])];
+    assert_eq!(others(Some("ada"), entry), ["alias"], "of uid, which comes before cn");
+    assert_eq!(others(Some("b@x"), entry), ["a@x"]);
+    assert_eq!(others(Some("other"), entry), [] as [&str; 0]);
+    assert_eq!(others(None, entry), [] as [&str; 0]);
 }
 
 #[test]

@@ -146,7 +146,7 @@ async fn killed_while_it_marked(office: &Office) -> JobId {
     let lease = Lease { job, attempt: 1, owner: other };
     assert!(store.set_progress(&lease, &serde_json::json!({ "missing_planned": 2 }), now).await.unwrap());
     let mut tx = store.begin_intake(acme, office.inhabited.directory, now).await.unwrap();
-    assert_eq!(tx.mark_missing(&[office.inhabited.account]).await.unwrap(), 1);
+    assert_eq!(tx.mark_missing(job, &[office.inhabited.account]).await.unwrap(), 1);
     tx.commit().await.unwrap();
     office.site.clock.advance(LEASE * 2);
     job

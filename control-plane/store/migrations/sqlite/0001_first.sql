@@ -8,6 +8,7 @@ CREATE TABLE organizations (
     seq INTEGER NOT NULL PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     name TEXT NOT NULL UNIQUE,
+    joins_users INTEGER NOT NULL DEFAULT 1,
     created_at INTEGER NOT NULL,
     missing_user_days INTEGER DEFAULT 0
 ) STRICT;
@@ -166,6 +167,9 @@ CREATE TABLE accounts (
     missing_since INTEGER,
     on_until INTEGER,
     member_hash BLOB,
+    missing_job BLOB,
+    former_user BLOB,
+    joined_at INTEGER,
     updated_at INTEGER NOT NULL,
     conflict TEXT,
     dn TEXT NOT NULL,
@@ -173,6 +177,8 @@ CREATE TABLE accounts (
     attributes TEXT NOT NULL,
     UNIQUE (directory, kind, external_key)
 ) STRICT;
+-- missing_job is the import that marked it missing. former_user is the user that passed on to a newer account of the same
+-- person. joined_at is when it came to share its user with another directory, until an import has reported it.
 -- member_hash is the hash of what groups name the account by: its DN or its unique value. on_until says whether the
 -- directory lets the user in: NULL unknown, 0 no, the largest number yes, another until that time.
 CREATE INDEX accounts_by_member_hash ON accounts (directory, member_hash) WHERE identity IS NOT NULL;
@@ -180,6 +186,9 @@ CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT N
 CREATE INDEX accounts_missing ON accounts (directory, kind, external_key) WHERE missing_since IS NOT NULL;
 CREATE INDEX accounts_expiring ON accounts (on_until)
     WHERE on_until > 0 AND on_until < 9223372036854775807 AND identity IS NOT NULL;
+CREATE INDEX accounts_missing_by_job ON accounts (missing_job, id) WHERE missing_job IS NOT NULL;
+CREATE INDEX accounts_joined ON accounts (directory, id) WHERE joined_at IS NOT NULL;
+CREATE INDEX accounts_without_login ON accounts (directory, id) WHERE kind = 1 AND unique_value IS NULL;
 CREATE INDEX accounts_in_conflict ON accounts (directory, id) WHERE conflict IS NOT NULL;
 
 CREATE TABLE users (

@@ -146,6 +146,8 @@ pub struct KnownAccount {
     pub hash: [u8; 16],
     /// Id of the user or group that it is an account of.
     pub identity: Option<Uuid>,
+    /// The user that passed on to a newer account while this one was missing.
+    pub former_user: Option<UserId>,
     /// It is marked missing.
     pub missing: bool,
     /// Its user name is another's.
@@ -224,6 +226,8 @@ pub struct Account {
     pub missing_since: Option<Timestamp>,
     /// Id of the user or group that it is an account of.
     pub identity: Option<Uuid>,
+    /// The user that passed on to a newer account while this one was missing.
+    pub former_user: Option<UserId>,
     /// The folded user name that it wants and another account has.
     pub conflict: Option<String>,
     /// When it was last written.
@@ -252,6 +256,8 @@ pub struct Conflict {
     pub user: Option<UserId>,
     /// The DN of that user's account, one in the same directory before one in another.
     pub holder_dn: Option<String>,
+    /// No account of that user is there any more.
+    pub holder_missing: bool,
 }
 
 /// A user, sought by name.
@@ -261,10 +267,31 @@ pub struct NamedUser {
     pub name_key: String,
     /// The user.
     pub user: UserId,
-    /// Its account in the directory that is being imported.
+    /// Its account in the directory that is being imported, unless that is missing.
     pub account: Option<AccountId>,
     /// That account's DN.
     pub dn: Option<String>,
+    /// It has a missing account in this directory.
+    pub missing_here: bool,
+    /// The import that was asked about has marked such an account missing.
+    pub left_now: bool,
+    /// It has an account in another directory that is not missing.
+    pub elsewhere: bool,
+    /// One of those lies in a directory that comes before this one: its profile is that directory's.
+    pub owned_elsewhere: bool,
+}
+
+/// A user to whom an account belongs, or once belonged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldUser {
+    /// The user.
+    pub user: UserId,
+    /// The folded name that it has.
+    pub name_key: String,
+    /// It has an account in this directory that is not missing.
+    pub here: bool,
+    /// An account in a directory that comes before this one is not missing: the profile is that directory's.
+    pub owned_elsewhere: bool,
 }
 
 /// A chunk whose entries were applied, as it is recorded in the same transaction.

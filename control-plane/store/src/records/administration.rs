@@ -39,6 +39,8 @@ pub struct Organization {
     pub id: OrganizationId,
     /// Its name, unique in this control plane.
     pub name: String,
+    /// Accounts of one directory may join users who are known from another one.
+    pub joins_users: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// After so many days a user whom no directory has any more becomes inactive. `None`: never.

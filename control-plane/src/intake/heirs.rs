@@ -1,0 +1,69 @@
+//! Profiles that fall back: when the account leaves that a user's profile came from, the next directory's account fills it.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use postern_store::{AccountId, Directory, DirectoryId, Heir, Intake, Lease, Store, UserId, UserRow};
+
+use super::conflicts;
+use super::decide::Place;
+
+/// Users in one transaction.
+const BATCH: u32 = 500;
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// Fills the profiles of users whose accounts this import has marked missing from their accounts in other directories;
+/// `None` when the job was taken over. May be repeated.
+pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, now: Timestamp) -> Result<Option<()>> {
+    let (organization, id) = (directory.organization, directory.id);
+    let (mut after, mut directories) = (AccountId::from_uuid(uuid::Uuid::nil()), HashMap::new());
+    loop {
+        let heirs = store.heirs(organization, id, lease.job, after, BATCH).await?;
+        let Some(last) = heirs.last() else { return Ok(Some(())) };
+        after = last.left;
+        let rows = rows(store, directory, &heirs, &mut directories, now).await?;
+        let mut tx = store.begin_intake(organization, id, now).await?;
+        if !tx.check_owner(&lease).await? {
+            return Ok(None);
+        }
+        write(&mut tx, rows).await?;
+        tx.commit().await?;
+    }
+}
+
+/// The users as the accounts that are left describe them.
+async fn rows(
+    store: &Store,
+    directory: &Directory,
+    heirs: &[Heir],
+    directories: &mut HashMap<DirectoryId, Option<Directory>>,
+    now: Timestamp,
+) -> Result<Vec<UserRow>> {
+    let mut rows = Vec::with_capacity(heirs.len());
+    for heir in heirs {
+        let Some(account) = store.get_account(directory.organization, heir.account).await? else { continue };
+        if !directories.contains_key(&account.directory) {
+            let found = store.get_directory(directory.organization, account.directory).await?;
+            directories.insert(account.directory, found);
+        }
+        let Some(Some(its)) = directories.get(&account.directory) else { continue };
+        let claim = conflicts::claim(Place::of(its, true), &account, now);
+        rows.extend(claim.map(|claim| UserRow { id: heir.user, ..claim.wanted }));
+    }
+    Ok(rows)
+}
+
+/// Writes them; whose name is another's, or who has none there, keeps the one that he has.
+async fn write(tx: &mut Intake, rows: Vec<UserRow>) -> Result<()> {
+    let names: Vec<String> = rows.iter().map(|row| row.name_key.clone()).filter(|key| !key.is_empty()).collect();
+    let found = tx.users_by_name(&names, None).await?;
+    let mut taken: HashMap<String, UserId> = found.into_iter().map(|named| (named.name_key, named.user)).collect();
+    let (mut named, mut unnamed) = (Vec::new(), Vec::new());
+    for row in rows {
+        let free = !row.name_key.is_empty() && *taken.entry(row.name_key.clone()).or_insert(row.id) == row.id;
+        if free { named.push(row) } else { unnamed.push(row) }
+    }
+    tx.update_users(named).await?;
+    tx.update_profiles(unnamed).await
+}

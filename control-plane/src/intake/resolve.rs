@@ -1,0 +1,102 @@
+//! What an administrator decides about an account that waits for a name: it is an account of the user who has the name,
+//! or of somebody new, to whom one who is gone gives the name up.
+
+use jiff::Timestamp;
+use postern_store::{Account, AccountId, Intake, NamedUser, OrganizationId, Store, UserId, UserRow};
+
+use super::conflicts;
+use super::decide::Place;
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The account belongs to the user who has the name.
+    Link,
+    /// The account belongs to a new user. The one who had the name gives it up.
+    CreateUser,
+}
+
+/// Why a decision cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such conflict, or none any more.
+    #[error("the account is in no conflict")]
+    NoConflict,
+    /// The account has a user, who only waits for another name.
+    #[error("the account has a user already, who waits for the name")]
+    HasUser,
+    /// The user who has the name has another account in the same directory.
+    #[error("the user has the account {dn} in this directory")]
+    Present {
+        /// The DN of that account.
+        dn: String,
+    },
+    /// The user who has the name is there, in another directory.
+    #[error("the user who has the name is there, in another directory")]
+    PresentElsewhere,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] postern_store::Error),
+}
+
+/// Carries a decision out, and gives the user that the account belongs to from now on.
+pub async fn run(
+    store: &Store,
+    organization: OrganizationId,
+    id: AccountId,
+    choice: Choice,
+    now: Timestamp,
+) -> Result<UserId, Error> {
+    let account = store.get_account(organization, id).await?.filter(|account| account.missing_since.is_none());
+    let account = account.ok_or(Error::NoConflict)?;
+    let name_key = account.conflict.clone().ok_or(Error::NoConflict)?;
+    if account.identity.is_some() {
+        return Err(Error::HasUser);
+    }
+    let directory = store.get_directory(organization, account.directory).await?.ok_or(Error::NoConflict)?;
+    let claim = conflicts::claim(Place::of(&directory, true), &account, now).ok_or(Error::NoConflict)?;
+    let mut tx = store.begin_intake(organization, account.directory, now).await?;
+    let holder = tx.users_by_name(std::slice::from_ref(&name_key), None).await?.pop();
+    let user = match (choice, holder) {
+        (_, None) => create(&mut tx, claim.wanted).await?,
+        (Choice::Link, Some(holder)) => link(&mut tx, &account, &holder, claim.wanted).await?,
+        (Choice::CreateUser, Some(holder)) => {
+            if let Some(dn) = holder.dn {
+                return Err(Error::Present { dn });
+            }
+            if holder.elsewhere {
+                return Err(Error::PresentElsewhere);
+            }
+            tx.give_up_names(&[holder.user]).await?;
+            create(&mut tx, claim.wanted).await?
+        }
+    };
+    match tx.decide_conflict(id, &name_key, user).await {
+        Err(postern_store::Error::NotFound { .. }) => return Err(Error::NoConflict),
+        decided => decided?,
+    }
+    tx.settle_users(&[user]).await?;
+    tx.commit().await?;
+    Ok(user)
+}
+
+async fn create(tx: &mut Intake, row: UserRow) -> Result<UserId, Error> {
+    let user = row.id;
+    tx.insert_users(vec![row]).await?;
+    Ok(user)
+}
+
+async fn link(tx: &mut Intake, account: &Account, holder: &NamedUser, wanted: UserRow) -> Result<UserId, Error> {
+    if let Some(dn) = holder.dn.clone() {
+        return Err(Error::Present { dn });
+    }
+    let user = holder.user;
+    tx.take_over(&[user]).await?;
+    if !holder.owned_elsewhere {
+        tx.update_users(vec![UserRow { id: user, ..wanted }]).await?;
+    }
+    if holder.elsewhere {
+        tx.mark_joined(&[account.id]).await?;
+    }
+    Ok(user)
+}

@@ -1,0 +1,78 @@
+//! The form in which names are compared and sought.
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::keys;
+
+/// The form of a name by which it is compared and sought, as directories compare it (RFC 4518): case does not matter, nor
+/// does it matter how a letter is composed, nor how many blanks stand between words or around them. A very long name is
+/// its beginning and a hash of all of it, so that every index has room for it.
+pub fn fold(text: &str) -> String {
+    keys::bounded(prepare(text).into()).into_owned()
+}
+
+fn prepare(text: &str) -> String {
+    if text.is_ascii() {
+        return joined(text.to_ascii_lowercase());
+    }
+    // What is composed may fold once more; characters newer than the tables are lower-cased only.
+    let once = |text: &str| -> String {
+        let folded = stringprep::x520prep(text, true).unwrap_or_else(|_| Cow::Owned(text.to_lowercase()));
+        folded.nfkc().collect()
+    };
+    let first = once(text);
+    let second = once(&first);
+    joined(second)
+}
+
+/// The words of a text with one blank between them.
+fn joined(text: String) -> String {
+    if !text.starts_with(' ') && !text.ends_with(' ') && !text.contains("  ") {
+        return text;
+    }
+    text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_look_alike_are_alike() {
+        let pairs = [
+            ("Anna", "anna"),
+            ("J\u{f6}rg", "jo\u{308}rg"),
+            ("J\u{d6}RG", "jo\u{308}rg"),
+            ("STRASSE", "stra\u{df}e"),
+            ("\u{ff41}nna", "anna"),
+            (" anna  b ", "Anna B"),
+            ("\u{c4}  x", "a\u{308} X"),
+            ("\u{212b}", "\u{e5}"),
+        ];
+        for (one, other) in pairs {
+            assert_eq!(fold(one), fold(other), "{one} {other}");
+        }
+        assert_ne!(fold("jorg"), fold("j\u{f6}rg"));
+        assert_eq!(fold("a\u{301}@x.example"), "\u{e1}@x.example");
+    }
+
+    #[test]
+    fn folding_twice_changes_nothing() {
+        for text in [
+            "",
+            " ",
+            "Anna",
+            "J\u{f6}rg \u{130}",
+            "\u{3c2}\u{3a3}",
+            "\u{fb03}",
+            "\u{1f80}",
+            "\u{1}x",
+            "emoji \u{1f600}",
+        ] {
+            let once = fold(text);
+            assert_eq!(fold(&once), once, "{text:?}");
+        }
+    }
+}

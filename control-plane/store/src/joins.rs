@@ -1,0 +1,93 @@
+//! What an import reports of its accounts beside their number: those that came to share a user with another directory,
+//! and those without a login.
+
+use crate::Store;
+use crate::dialect::Bulk;
+use crate::error::Result;
+use crate::ids::{AccountId, DirectoryId, OrganizationId};
+use crate::imports::{Intake, ids};
+use crate::sql::{Row, sql};
+
+/// An account that shares its user with another directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinedAccount {
+    /// Its DN.
+    pub dn: String,
+    /// The user's name.
+    pub user_name: String,
+    /// Names of the other directories, with commas between.
+    pub directories: String,
+}
+
+/// An account, as a sample of many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSample {
+    /// Its DN.
+    pub dn: String,
+    /// The name that its user keeps, if it has one.
+    pub user_name: Option<String>,
+}
+
+impl Intake {
+    /// Notes that accounts share their users with other directories since now.
+    pub async fn mark_joined(&mut self, accounts: &[AccountId]) -> Result<u64> {
+        let update = Bulk::new(
+            "{update} accounts SET joined_at = :1 WHERE id {in} AND (organization_id = :2) IS TRUE \
+             AND (directory = :3) IS TRUE",
+        );
+        let update = update.column(ids(accounts)).shared(self.now).shared(self.organization).shared(self.directory);
+        self.tx.bulk(update).await
+    }
+}
+
+impl Store {
+    /// How many accounts of a directory joined users of other directories and were not reported yet, and some of them.
+    pub async fn joined_accounts(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        samples: u32,
+    ) -> Result<(u64, Vec<JoinedAccount>)> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok((0, Vec::new())) };
+        let count = sql("SELECT count(*) FROM accounts WHERE directory = $1 AND joined_at IS NOT NULL").bind(seq);
+        let count = self.database.row(count, |mut row| row.take()).await?.unwrap_or_default();
+        if count == 0 {
+            return Ok((0, Vec::new()));
+        }
+        let query = sql("SELECT a.dn, u.user_name, COALESCE((SELECT string_agg(d.name, ', ') FROM accounts h \
+             JOIN directories d ON d.seq = h.directory WHERE h.identity = a.identity AND h.directory <> a.directory), '') \
+             FROM accounts a JOIN users u ON u.id = a.identity \
+             WHERE a.directory = $1 AND a.joined_at IS NOT NULL ORDER BY a.id LIMIT $2");
+        let read =
+            |mut row: Row| Ok(JoinedAccount { dn: row.take()?, user_name: row.take()?, directories: row.take()? });
+        Ok((count, self.database.rows(query.bind(seq).bind(samples), read).await?))
+    }
+
+    /// Takes the accounts of a directory that joined others for reported.
+    pub async fn joins_are_reported(&self, organization: OrganizationId, directory: DirectoryId) -> Result<u64> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
+        let update = sql("UPDATE accounts SET joined_at = NULL WHERE directory = $1 AND joined_at IS NOT NULL");
+        self.database.execute(update.bind(seq)).await
+    }
+
+    /// How many users' accounts of a directory have no login, and some of them. Missing ones do not count.
+    pub async fn accounts_without_login(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        samples: u32,
+    ) -> Result<(u64, Vec<AccountSample>)> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok((0, Vec::new())) };
+        let count = sql("SELECT count(*) FROM accounts WHERE directory = $1 AND kind = 1 AND unique_value IS NULL \
+             AND missing_since IS NULL");
+        let count = self.database.row(count.bind(seq), |mut row| row.take()).await?.unwrap_or_default();
+        if count == 0 {
+            return Ok((0, Vec::new()));
+        }
+        let query = sql("SELECT a.dn, u.user_name FROM accounts a LEFT JOIN users u ON u.id = a.identity \
+             WHERE a.directory = $1 AND a.kind = 1 AND a.unique_value IS NULL AND a.missing_since IS NULL \
+             ORDER BY a.id LIMIT $2");
+        let read = |mut row: Row| Ok(AccountSample { dn: row.take()?, user_name: row.take()? });
+        Ok((count, self.database.rows(query.bind(seq).bind(samples), read).await?))
+    }
+}

@@ -1,0 +1,217 @@
+//! Which user an account belongs to: who has a name, who is gone, and how users pass from one account to another.
+
+use uuid::Uuid;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, DirectoryId, JobId, OrganizationId, UserId};
+use crate::imports::{Intake, ids};
+use crate::records::{HeldUser, NamedUser};
+use crate::sql::sql;
+
+/// An account of the user `a` in another directory that is not deleted, and not missing; `:2` is this directory.
+macro_rules! elsewhere {
+    ($compare:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.directory WHERE h.identity = a.id \
+             AND (h.directory ",
+            $compare,
+            " :2) IS TRUE AND h.missing_since IS NULL AND d.deleted_at IS NULL)"
+        )
+    };
+}
+
+/// An account of the user `a` in this directory.
+macro_rules! here {
+    ($column:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $column,
+            " FROM accounts h WHERE h.identity = a.id AND (h.directory = :2) IS TRUE AND ",
+            $rest
+        )
+    };
+}
+
+/// An heir: a user whose account in one directory has left, and the account in another one that is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heir {
+    /// The user.
+    pub user: UserId,
+    /// The account that has left.
+    pub left: AccountId,
+    /// The account whose directory has the profile from now on.
+    pub account: AccountId,
+}
+
+impl Intake {
+    /// The organization's users of these folded names, with what they have in this directory and in others. `job` is the
+    /// import that is asked about in [`NamedUser::left_now`].
+    pub async fn users_by_name(&mut self, name_keys: &[String], job: Option<JobId>) -> Result<Vec<NamedUser>> {
+        let query = Bulk::new(concat!(
+            "WITH v(name_key) AS ({rows}) SELECT a.name_key, a.id, (",
+            here!("h.id", "h.missing_since IS NULL ORDER BY h.id LIMIT 1"),
+            "), (",
+            here!("h.dn", "h.missing_since IS NULL ORDER BY h.id LIMIT 1"),
+            "), EXISTS (",
+            here!("1", "h.missing_since IS NOT NULL"),
+            "), EXISTS (",
+            here!("1", "(h.missing_job = :3) IS TRUE"),
+            "), ",
+            elsewhere!("<>"),
+            ", ",
+            elsewhere!("<"),
+            " FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) \
+             AND a.name_key = v.name_key{end}",
+        ))
+        .column(Cells::Texts(name_keys.to_vec()))
+        .shared(self.organization)
+        .shared(self.directory)
+        .shared(job.map(JobId::as_uuid));
+        let mut found: Vec<NamedUser> = self
+            .tx
+            .bulk_rows(query, |mut row| {
+                Ok(NamedUser {
+                    name_key: row.take()?,
+                    user: row.take()?,
+                    account: row.take()?,
+                    dn: row.take()?,
+                    missing_here: row.take()?,
+                    left_now: row.take()?,
+                    elsewhere: row.take()?,
+                    owned_elsewhere: row.take()?,
+                })
+            })
+            .await?;
+        found.sort_by(|one, other| one.name_key.cmp(&other.name_key));
+        found.dedup_by(|later, earlier| later.name_key == earlier.name_key);
+        Ok(found)
+    }
+
+    /// Those of these users that the organization has.
+    pub async fn held_users(&mut self, users: &[UserId]) -> Result<Vec<HeldUser>> {
+        let query = Bulk::new(concat!(
+            "WITH v(id) AS ({rows}) SELECT a.id, a.name_key, EXISTS (",
+            here!("1", "h.missing_since IS NULL"),
+            "), ",
+            elsewhere!("<"),
+            " FROM v {each}users a{where}a.id = v.id \
+             AND (a.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE{end}",
+        ))
+        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
+        .shared(self.organization)
+        .shared(self.directory);
+        let read = |mut row: crate::sql::Row| {
+            Ok(HeldUser { user: row.take()?, name_key: row.take()?, here: row.take()?, owned_elsewhere: row.take()? })
+        };
+        self.tx.bulk_rows(query, read).await
+    }
+
+    /// Takes users from the accounts of this directory that are missing. They belong to newer accounts from now on; the
+    /// missing ones remember them.
+    pub async fn take_over(&mut self, users: &[UserId]) -> Result<u64> {
+        let update = Bulk::new(
+            "{update} accounts SET former_user = identity, identity = NULL \
+             WHERE identity {in} AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE \
+             AND missing_since IS NOT NULL",
+        )
+        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
+        .shared(self.organization)
+        .shared(self.directory);
+        self.tx.bulk(update).await
+    }
+
+    /// Those of these accounts that belong to nobody.
+    pub async fn unlinked(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
+        let query = Bulk::new(
+            "SELECT id FROM accounts WHERE id {in} AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE \
+             AND identity IS NULL",
+        )
+        .column(ids(accounts))
+        .shared(self.organization)
+        .shared(self.directory);
+        self.tx.bulk_rows(query, |mut row| row.take()).await
+    }
+
+    /// Ties accounts to their users or groups, and ends their conflicts.
+    pub async fn link_accounts(&mut self, links: &[(AccountId, Uuid)]) -> Result<u64> {
+        self.link(
+            links,
+            "WITH v(id, identity) AS ({rows}) {update} accounts SET identity = v.identity, former_user = NULL, \
+             conflict = NULL, updated_at = :3 FROM v WHERE accounts.id = v.id \
+             AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
+        )
+        .await
+    }
+
+    /// Ties accounts to users whose names are others' meanwhile: the conflicts stay.
+    pub async fn link_nameless(&mut self, links: &[(AccountId, Uuid)]) -> Result<u64> {
+        self.link(
+            links,
+            "WITH v(id, identity) AS ({rows}) {update} accounts SET identity = v.identity, former_user = NULL, \
+             updated_at = :3 FROM v WHERE accounts.id = v.id \
+             AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
+        )
+        .await
+    }
+
+    async fn link(&mut self, links: &[(AccountId, Uuid)], template: &'static str) -> Result<u64> {
+        let (accounts, identities) = links.iter().map(|(account, identity)| (account.as_uuid(), *identity)).unzip();
+        let update = Bulk::new(template)
+            .column(Cells::Uuids(accounts))
+            .column(Cells::Uuids(identities))
+            .shared(self.organization)
+            .shared(self.directory)
+            .shared(self.now);
+        self.tx.bulk(update).await
+    }
+
+    /// Ties an account without a user to one, and ends its conflict about this name. [`Error::NotFound`]: it has a user,
+    /// or the conflict is another one by now.
+    pub async fn decide_conflict(&mut self, account: AccountId, name_key: &str, user: UserId) -> Result<()> {
+        let update = sql("UPDATE accounts SET identity = $1, former_user = NULL, conflict = NULL, updated_at = $2 \
+             WHERE id = $3 AND organization_id = $4 AND directory = $5 AND conflict = $6 AND identity IS NULL \
+             AND missing_since IS NULL")
+        .bind(user)
+        .bind(self.now)
+        .bind(account)
+        .bind(self.organization)
+        .bind(self.directory)
+        .bind(name_key);
+        match self.tx.execute(update).await? {
+            0 => Err(Error::NotFound { what: "the conflict" }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Store {
+    /// Users whose accounts an import of this directory has marked missing, and who have an account in another directory:
+    /// up to `limit` after this account, by the accounts that left. None while a directory that comes before has them.
+    pub async fn heirs(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        job: JobId,
+        after: AccountId,
+        limit: u32,
+    ) -> Result<Vec<Heir>> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
+        let query = sql("SELECT l.identity, l.id, (SELECT h.id FROM accounts h \
+             JOIN directories d ON d.seq = h.directory WHERE h.identity = l.identity AND h.missing_since IS NULL \
+             AND d.deleted_at IS NULL ORDER BY h.directory, h.id LIMIT 1) AS heir FROM accounts l \
+             WHERE l.missing_job = $1 AND l.id > $2 AND l.directory = $3 AND l.kind = 1 AND l.identity IS NOT NULL \
+             AND EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.directory \
+             WHERE h.identity = l.identity AND h.missing_since IS NULL AND d.deleted_at IS NULL) \
+             AND NOT EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.directory \
+             WHERE h.identity = l.identity AND h.missing_since IS NULL AND d.deleted_at IS NULL \
+             AND h.directory <= l.directory) ORDER BY l.id LIMIT $4")
+        .bind(job)
+        .bind(after)
+        .bind(seq)
+        .bind(limit);
+        let read = |mut row: crate::sql::Row| Ok(Heir { user: row.take()?, left: row.take()?, account: row.take()? });
+        self.database.rows(query, read).await
+    }
+}
