@@ -5,9 +5,12 @@
 
 pub mod commit;
 mod conflicts;
+mod containers;
 pub mod decide;
+pub mod deferred;
 mod groups;
 mod heirs;
+mod hold;
 pub mod in_flight;
 pub mod lookup;
 pub mod missing;
@@ -15,5 +18,7 @@ pub mod newcomers;
 pub mod proof;
 mod renames;
 pub mod resolve;
+pub mod sensitive;
 pub mod staging;
+pub mod unseen;
 mod verdicts;

@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use postern_store::{AgentId, Directory, DirectoryChange, DirectoryId, OrganizationId, PageRequest};
+use postern_store::{
+    AgentId, ChangeKind, Directory, DirectoryChange, DirectoryId, OrganizationId, PageRequest, ThresholdChange,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -62,6 +64,26 @@ pub struct DirectoryView {
     pub missing_threshold_percent: u32,
     /// Fewer missing accounts than this never hold an import.
     pub missing_threshold_minimum: u32,
+    /// An import in which more than this share of the users would become active is held, percent.
+    pub activated_threshold_percent: u32,
+    /// Fewer such users than this never hold an import.
+    pub activated_threshold_minimum: u32,
+    /// An import in which more than this share of the users would become inactive is held, percent.
+    pub deactivated_threshold_percent: u32,
+    /// Fewer such users than this never hold an import.
+    pub deactivated_threshold_minimum: u32,
+    /// An import in which more than this share of the users would get another user name is held, percent.
+    pub renamed_threshold_percent: u32,
+    /// Fewer such users than this never hold an import.
+    pub renamed_threshold_minimum: u32,
+    /// An import in which more than this share of the accounts that had an attribute would lose it is held, percent.
+    pub vanished_threshold_percent: u32,
+    /// Fewer such accounts than this never hold an import.
+    pub vanished_threshold_minimum: u32,
+    /// An import that would remove more than this share of all memberships of groups is held, percent.
+    pub removed_threshold_percent: u32,
+    /// Fewer removed memberships than this never hold an import.
+    pub removed_threshold_minimum: u32,
     /// The agents that serve it.
     #[schema(value_type = Vec<Uuid>)]
     pub agents: Vec<AgentId>,
@@ -71,6 +93,7 @@ pub struct DirectoryView {
 
 impl From<Directory> for DirectoryView {
     fn from(directory: Directory) -> Self {
+        let thresholds = directory.thresholds;
         Self {
             id: directory.id,
             name: directory.name,
@@ -79,6 +102,16 @@ impl From<Directory> for DirectoryView {
             disabled: directory.disabled,
             missing_threshold_percent: directory.missing_threshold_percent,
             missing_threshold_minimum: directory.missing_threshold_minimum,
+            activated_threshold_percent: thresholds.activated.percent,
+            activated_threshold_minimum: thresholds.activated.minimum,
+            deactivated_threshold_percent: thresholds.deactivated.percent,
+            deactivated_threshold_minimum: thresholds.deactivated.minimum,
+            renamed_threshold_percent: thresholds.renamed.percent,
+            renamed_threshold_minimum: thresholds.renamed.minimum,
+            vanished_threshold_percent: thresholds.vanished.percent,
+            vanished_threshold_minimum: thresholds.vanished.minimum,
+            removed_threshold_percent: thresholds.removed.percent,
+            removed_threshold_minimum: thresholds.removed.minimum,
             agents: directory.agents,
             created_at: directory.created_at,
         }
@@ -103,6 +136,66 @@ pub struct DirectoryPatch {
     /// Never hold an import that would mark fewer accounts missing than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_threshold_minimum: Option<u32>,
+    /// Hold an import in which more than this share of the users would become active, percent, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub activated_threshold_percent: Option<u32>,
+    /// Never hold an import for fewer such users than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activated_threshold_minimum: Option<u32>,
+    /// Hold an import in which more than this share of the users would become inactive, percent, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub deactivated_threshold_percent: Option<u32>,
+    /// Never hold an import for fewer such users than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deactivated_threshold_minimum: Option<u32>,
+    /// Hold an import in which more than this share of the users would get another user name, percent, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub renamed_threshold_percent: Option<u32>,
+    /// Never hold an import for fewer such users than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_threshold_minimum: Option<u32>,
+    /// Hold an import in which more than this share of the accounts that had an attribute would lose it, percent, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub vanished_threshold_percent: Option<u32>,
+    /// Never hold an import for fewer such accounts than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vanished_threshold_minimum: Option<u32>,
+    /// Hold an import that would remove more than this share of all memberships of groups, percent, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub removed_threshold_percent: Option<u32>,
+    /// Never hold an import for fewer removed memberships than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_threshold_minimum: Option<u32>,
+}
+
+impl DirectoryPatch {
+    /// The thresholds of changes, without that of missing accounts.
+    fn thresholds(&self) -> Result<Vec<(ChangeKind, ThresholdChange)>, Problem> {
+        let wanted = [
+            (ChangeKind::Activated, self.activated_threshold_percent, self.activated_threshold_minimum),
+            (ChangeKind::Deactivated, self.deactivated_threshold_percent, self.deactivated_threshold_minimum),
+            (ChangeKind::Renamed, self.renamed_threshold_percent, self.renamed_threshold_minimum),
+            (ChangeKind::Vanished, self.vanished_threshold_percent, self.vanished_threshold_minimum),
+            (ChangeKind::Removed, self.removed_threshold_percent, self.removed_threshold_minimum),
+        ];
+        for (kind, percent, _) in wanted {
+            at_most_all(&format!("{kind}_threshold_percent"), percent)?;
+        }
+        let changed = wanted.into_iter().filter(|(_, percent, minimum)| percent.is_some() || minimum.is_some());
+        Ok(changed.map(|(kind, percent, minimum)| (kind, ThresholdChange { percent, minimum })).collect())
+    }
+}
+
+fn at_most_all(field: &str, percent: Option<u32>) -> Result<(), Problem> {
+    match percent {
+        Some(101..) => Err(Problem::body_field(field, "it must be from 0 to 100")),
+        _ => Ok(()),
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -205,14 +298,13 @@ async fn change(
     Id(id): Id<String>,
     Body(patch): Body<DirectoryPatch>,
 ) -> Result<Json<DirectoryView>, Problem> {
-    if patch.missing_threshold_percent.is_some_and(|percent| percent > 100) {
-        return Err(Problem::body_field("missing_threshold_percent", "it must be from 0 to 100"));
-    }
+    at_most_all("missing_threshold_percent", patch.missing_threshold_percent)?;
     let change = DirectoryChange {
         display_name: patch.display_name.as_deref().map(|name| named("display_name", name)).transpose()?,
         disabled: patch.disabled,
         missing_threshold_percent: patch.missing_threshold_percent,
         missing_threshold_minimum: patch.missing_threshold_minimum,
+        thresholds: patch.thresholds()?,
     };
     let directory = find(&api, caller.organization, &id).await?;
     let changed = api.store.update_directory(caller.organization, directory.id, change).await?;

@@ -1,6 +1,6 @@
 //! `postern directories`: the directories that agents have announced.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::super::api::directories::{DirectoryPatch, DirectoryView};
 use super::client::Client;
@@ -24,14 +24,21 @@ pub(super) enum Command {
         /// What to call it
         display_name: String,
     },
-    /// Set when an import is held because too many accounts would be marked missing
+    /// Set when an import is held because too much would change at once
+    #[command(
+        after_help = "In a directory of fewer than ten accounts, half of them hold an import, if that is at least three. \
+With 100 percent, changes of that kind hold nothing."
+    )]
     Threshold {
         /// Name or id of the directory
         directory: String,
-        /// Hold above this share of the accounts, percent
+        /// Which changes
+        #[arg(long = "for", value_enum, default_value_t = Changes::Missing, value_name = "CHANGES")]
+        changes: Changes,
+        /// Hold above this share, percent
         #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
         percent: Option<u32>,
-        /// Never hold below this number of accounts
+        /// Never hold below this number of changes
         #[arg(long)]
         minimum: Option<u32>,
     },
@@ -55,6 +62,39 @@ pub(super) enum Command {
     },
 }
 
+/// Changes that hold an import in great number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Changes {
+    /// Accounts that would be marked missing, of all accounts
+    Missing,
+    /// Users who would become active, of all users
+    Activated,
+    /// Users who would become inactive, of all users
+    Deactivated,
+    /// Users who would get another user name, of all users
+    Renamed,
+    /// Accounts that would lose an attribute, of those that had it
+    Vanished,
+    /// Memberships of groups that would be removed, of all memberships
+    Removed,
+}
+
+impl Changes {
+    fn patch(self, percent: Option<u32>, minimum: Option<u32>) -> DirectoryPatch {
+        let mut patch = DirectoryPatch::default();
+        let (to_percent, to_minimum) = match self {
+            Self::Missing => (&mut patch.missing_threshold_percent, &mut patch.missing_threshold_minimum),
+            Self::Activated => (&mut patch.activated_threshold_percent, &mut patch.activated_threshold_minimum),
+            Self::Deactivated => (&mut patch.deactivated_threshold_percent, &mut patch.deactivated_threshold_minimum),
+            Self::Renamed => (&mut patch.renamed_threshold_percent, &mut patch.renamed_threshold_minimum),
+            Self::Vanished => (&mut patch.vanished_threshold_percent, &mut patch.vanished_threshold_minimum),
+            Self::Removed => (&mut patch.removed_threshold_percent, &mut patch.removed_threshold_minimum),
+        };
+        (*to_percent, *to_minimum) = (percent, minimum);
+        patch
+    }
+}
+
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let (directory, patch) = match command {
         Command::List => return list(client, screen).await,
@@ -69,16 +109,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Rename { directory, display_name } => {
             (directory, DirectoryPatch { display_name: Some(display_name), ..DirectoryPatch::default() })
         }
-        Command::Threshold { directory, percent, minimum } => {
+        Command::Threshold { directory, changes, percent, minimum } => {
             if percent.is_none() && minimum.is_none() {
                 return Err(Error::Usage("give --percent, --minimum, or both".to_owned()));
             }
-            let patch = DirectoryPatch {
-                missing_threshold_percent: percent,
-                missing_threshold_minimum: minimum,
-                ..DirectoryPatch::default()
-            };
-            (directory, patch)
+            (directory, changes.patch(percent, minimum))
         }
         Command::Disable { directory } => {
             (directory, DirectoryPatch { disabled: Some(true), ..DirectoryPatch::default() })
@@ -117,16 +152,24 @@ fn show(directory: &DirectoryView, screen: &mut Screen) -> Result<(), Error> {
             ("kind", word(&directory.flavour)),
             ("state", state(directory).to_owned()),
             ("agents", if agents.is_empty() { "none".to_owned() } else { agents.join(", ") }),
-            (
-                "imports held",
-                format!(
-                    "above {} % missing, but not below {} accounts",
-                    directory.missing_threshold_percent, directory.missing_threshold_minimum
-                ),
-            ),
+            ("imports held", held(directory)),
             ("first announced", time(directory.created_at)),
         ],
     )
+}
+
+/// From when on imports are held, in a sentence.
+fn held(directory: &DirectoryView) -> String {
+    let thresholds = [
+        ("missing", directory.missing_threshold_percent, directory.missing_threshold_minimum),
+        ("activated", directory.activated_threshold_percent, directory.activated_threshold_minimum),
+        ("deactivated", directory.deactivated_threshold_percent, directory.deactivated_threshold_minimum),
+        ("renamed", directory.renamed_threshold_percent, directory.renamed_threshold_minimum),
+        ("attributes gone", directory.vanished_threshold_percent, directory.vanished_threshold_minimum),
+        ("members removed", directory.removed_threshold_percent, directory.removed_threshold_minimum),
+    ];
+    let each = thresholds.map(|(what, percent, minimum)| format!("{what} above {percent} % (not below {minimum})"));
+    each.join(", ")
 }
 
 fn state(directory: &DirectoryView) -> &'static str {

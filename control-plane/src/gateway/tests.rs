@@ -1,6 +1,7 @@
 //! The gateway with real TLS, real streams and a real database, and agents made by hand.
 
 mod agent;
+mod holds;
 mod imports;
 mod limits;
 mod matching;

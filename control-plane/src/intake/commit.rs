@@ -9,7 +9,11 @@ use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged, Unsettled
 use serde_json::{Value, json};
 
 use super::conflicts::{self, Settled};
+use super::containers::Containers;
+use super::deferred::{Outcome, Proven};
+use super::hold::{self, Doubt};
 use super::missing::{self, Confirmed, Missing};
+use super::sensitive::Counts;
 use super::{groups, heirs};
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::outcome::{Failure, ImportReport};
@@ -43,6 +47,11 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     let commit = Commit { dispatcher, job, directory };
     let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
+    if begun == Some(false) && commit.is_unwanted().await? {
+        return dispatcher.cancel_now(commit.job.id, attempt).await;
+    }
+    let proven = commit.proven(&staged);
+    let Some(kept) = proven.settle_deferred(commit.job.approved).await? else { return Ok(()) };
     // Both read all that there is, and neither changes anything: side by side, but for one import after the other.
     let reading = dispatcher.reading_turn.lock().await;
     let (mut missing, counted) = tokio::try_join!(
@@ -56,11 +65,11 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
     let spared = missing.spare(unusable.unwrap_or_default());
     let confirmed = missing.keep_confirmed(&dispatcher.store, &commit.job).await?;
-    let doubt = missing.doubt(&commit.directory, &staged).filter(|_| !commit.job.approved);
-    if let Some(reason) = doubt {
+    let doubt = commit.doubt(&missing, &staged, &kept).await?;
+    if !doubt.is_none() {
         let report = commit.report(report).await;
         commit.note(&staged, &report);
-        return commit.hold(&missing, &reason).await;
+        return commit.hold(hold::describe(&proven, &missing, &kept, &doubt).await?).await;
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
     let Some(settled) = commit.conclude(&missing).await? else { return Ok(()) };
@@ -70,6 +79,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     commit.note(&staged, &report);
     let concluded = Concluded { missing: planned, spared, confirmed };
     let mut result = commit.describe(&staged, concluded, members, report).await?;
+    note_counts(&mut result, &kept.counts);
     result["taken_over"] = json!(settled.taken_over);
     dispatcher.succeed(commit.job.id, attempt, result).await?;
     commit.dispatcher.store.joins_are_reported(commit.job.organization, commit.job.directory).await.map(|_| ())
@@ -99,15 +109,23 @@ impl Commit<'_> {
         Ok(job.is_some_and(|job| job.cancel_requested))
     }
 
-    async fn hold(&self, missing: &Missing, reason: &str) -> Result<()> {
-        let (count, known) = (missing.accounts.len(), missing.present());
-        let hold = json!({
-            "reason": reason,
-            "missing": count,
-            "known": known,
-            "samples": missing.samples,
-        });
-        tracing::warn!(job = %self.job.id, missing = count, known, "intake.held");
+    fn proven<'p>(&'p self, staged: &'p Staged) -> Proven<'p> {
+        let (store, now) = (&self.dispatcher.store, self.dispatcher.clock.now());
+        Proven { store, directory: &self.directory, lease: self.lease(), staged, now }
+    }
+
+    /// What an administrator has to decide, unless one has.
+    async fn doubt(&self, missing: &Missing, staged: &Staged, kept: &Outcome) -> Result<Doubt> {
+        if self.job.approved {
+            return Ok(Doubt::default());
+        }
+        let emptied = Containers::of(&self.dispatcher.store, &self.directory, missing, false).await?.emptied();
+        let missing = missing.doubt(&self.directory, staged).into_iter().chain(hold::of_emptied(&emptied)).collect();
+        Ok(Doubt { missing, excesses: kept.excesses.clone() })
+    }
+
+    async fn hold(&self, hold: Value) -> Result<()> {
+        tracing::warn!(job = %self.job.id, missing = hold["missing"].as_u64(), known = hold["known"].as_u64(), "intake.held");
         self.dispatcher.write_progress_of(self.job.id, self.job.attempt).await?;
         let waits = self.dispatcher.store.hold(&self.lease(), &hold, self.dispatcher.clock.now()).await?;
         if !waits && self.is_unwanted().await? {
@@ -250,5 +268,16 @@ impl Commit<'_> {
             "unusable": report.unusable,
             "unusable_samples": report.unusable_samples,
         }))
+    }
+}
+
+/// Adds how many sensitive changes were applied to a result.
+fn note_counts(result: &mut Value, counts: &Counts) {
+    result["became_active"] = json!(counts.activated);
+    result["became_inactive"] = json!(counts.deactivated);
+    result["renamed"] = json!(counts.renamed);
+    result["members_removed"] = json!(counts.removed);
+    if !counts.vanished.is_empty() {
+        result["attributes_gone"] = json!(counts.vanished);
     }
 }

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 use postern_store::{
-    AccountId, AccountKind, Comparison, Directory, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow, KnownAccount,
-    NewAccount, OrganizationId, Store, UserId, UserRow,
+    AccountId, AccountKind, Comparison, Deferred, Directory, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow,
+    KnownAccount, NewAccount, OrganizationId, Store, UserId, UserRow,
 };
 
 use super::newcomers::Newcomers;
+use super::sensitive::{Before, KeptAside};
 use crate::identity::mapping::{self, MappedUser, Mapping};
 use crate::identity::membership;
 
@@ -65,6 +66,8 @@ pub struct Decided {
     pub member_form: MemberForm,
     /// What is to be written.
     pub rows: Vec<Row>,
+    /// What waits for the proof.
+    pub deferred: Vec<Deferred>,
 }
 
 impl Decided {
@@ -143,7 +146,7 @@ pub fn recorded_key(kind: AccountKind, key: &ExternalKey) -> u128 {
     }
 }
 
-/// Decodes a chunk and compares it with what is known.
+/// Decodes a chunk and compares it with what is known. Entries with sensitive changes are kept aside.
 pub async fn decide(
     store: &Store,
     place: Place,
@@ -151,6 +154,23 @@ pub async fn decide(
     payload: &Bytes,
     newcomers: &mut Newcomers,
     now: Timestamp,
+) -> Result<Decided, Error> {
+    decide_with(store, place, sequence, payload, newcomers, now, true).await
+}
+
+/// The same for entries that were kept aside: now they are to be applied.
+pub async fn decide_finally(store: &Store, place: Place, payload: &Bytes, now: Timestamp) -> Result<Decided, Error> {
+    decide_with(store, place, 0, payload, &mut Newcomers::default(), now, false).await
+}
+
+async fn decide_with(
+    store: &Store,
+    place: Place,
+    sequence: u64,
+    payload: &Bytes,
+    newcomers: &mut Newcomers,
+    now: Timestamp,
+    deferring: bool,
 ) -> Result<Decided, Error> {
     let mut reader = ChunkReader::parse(payload)?;
     let member_form = reader.member_form();
@@ -163,7 +183,8 @@ pub async fn decide(
         entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&mapping, &view, now), view });
     }
     let known = compare(store, place, newcomers, &entries).await?;
-    let mut decided = sort(&Sorting { place, mapping, member_form, now }, sequence, entries, known);
+    let before = if deferring { Before::of(store, place, changed(&entries, &known)).await? } else { Before::default() };
+    let mut decided = sort(&Sorting { place, mapping, member_form, now, before }, sequence, entries, known);
     for row in &mut decided.rows {
         row.name_is_free = match &row.identity {
             Wanted::User(user, _) => !user.name_key.is_empty() && newcomers.is_new_name(&user.name_key),
@@ -198,12 +219,21 @@ async fn compare(
     Ok(answers)
 }
 
+/// The accounts that are there and have changed.
+fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<Item = (Kind, &'c KnownAccount)> {
+    entries.iter().zip(known).filter_map(|(entry, known)| match known {
+        Comparison::Known(known) if !known.missing && known.hash != entry.state => Some((entry.view.kind, known)),
+        _ => None,
+    })
+}
+
 /// What all entries of a chunk have in common.
 struct Sorting {
     place: Place,
     mapping: Mapping,
     member_form: MemberForm,
     now: Timestamp,
+    before: Before,
 }
 
 fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
@@ -219,7 +249,9 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
         keys: Vec::with_capacity(entries.len() * size_of::<u128>()),
         member_form: common.member_form,
         rows: Vec::new(),
+        deferred: Vec::new(),
     };
+    let mut aside = KeptAside::default();
     let mut rows: HashMap<u128, usize, RandomState> =
         HashMap::with_capacity_and_hasher(entries.len(), RandomState::default());
     for (entry, known) in entries.into_iter().zip(known) {
@@ -242,10 +274,14 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
             Comparison::New => None,
         };
         let row = row(common, &entry, known.as_ref());
+        let changes = common.before.changes(&row, view, common.now);
+        if aside.take(common.member_form, recorded, &changes, view) {
+            decided.changed += u64::from(rows.insert(recorded, usize::MAX).is_none());
+            continue;
+        }
         // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.
-        if let Some(place) = rows.get(&recorded) {
-            decided.rows[*place] =
-                Row { account: NewAccount { id: decided.rows[*place].account.id, ..row.account }, ..row };
+        if let Some(earlier) = rows.get(&recorded).and_then(|place| decided.rows.get_mut(*place)) {
+            *earlier = Row { account: NewAccount { id: earlier.account.id, ..row.account }, ..row };
             continue;
         }
         match known {
@@ -256,11 +292,12 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
         rows.insert(recorded, decided.rows.len());
         decided.rows.push(row);
     }
+    decided.deferred = aside.finish(sequence);
     decided
 }
 
 fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row {
-    let &Sorting { place, ref mapping, member_form, now } = common;
+    let &Sorting { place, ref mapping, member_form, now, .. } = common;
     let view = &entry.view;
     let current = known.and_then(|known| known.identity);
     let (identity, attributes) = match view.kind {

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use postern_store::{AccountId, AccountKind, Directory, ExternalKey, Job, JobId, OrganizationId, Sight, Staged, Store};
+use postern_store::{
+    AccountId, AccountKind, Directory, ExternalKey, Job, JobId, OrganizationId, Sight, Staged, Store, Threshold,
+};
 
 use super::decide::{GROUP_MARK, recorded_key};
+use super::deferred;
 
 /// Of those who would go missing, as many are shown.
 const SAMPLES: usize = 20;
@@ -65,10 +68,8 @@ impl Missing {
         Ok(confirmed)
     }
 
-    /// Why an administrator shall decide. `None`: nothing speaks against marking them.
+    /// Why an administrator has to decide. `None`: nothing speaks against marking them.
     pub fn doubt(&self, directory: &Directory, staged: &Staged) -> Option<String> {
-        const DECIDE: &str =
-            "Approve if that is right; reject if a filter, a base DN or the directory itself is to blame.";
         // However few they are: no entry at all is far more often a fault than the truth.
         if self.accounts.is_empty() {
             return None;
@@ -80,14 +81,12 @@ impl Missing {
             .collect();
         if !emptied.is_empty() {
             let emptied = emptied.join(", and ");
-            return Some(format!("The directory returned {emptied} would be marked missing. {DECIDE}"));
+            return Some(format!("The directory returned {emptied} would be marked missing."));
         }
         self.exceeds(directory, staged.created).then(|| {
             let (count, present, percent) = (self.accounts.len(), self.present(), directory.missing_threshold_percent);
-            format!(
-                "{count} of {present} known accounts were not found and would be marked missing, which is more than \
-                 {percent} %. {DECIDE}"
-            )
+            let share = if present < 10 { "at least half".to_owned() } else { format!("more than {percent} %") };
+            format!("{count} of {present} known accounts were not found and would be marked missing, which is {share}.")
         })
     }
 
@@ -95,9 +94,8 @@ impl Missing {
     /// brought: who came today cannot outweigh who left.
     fn exceeds(&self, directory: &Directory, created: u64) -> bool {
         let missing = self.accounts.len() as u64;
-        let before = self.present().saturating_sub(created).max(missing);
-        let percent = u64::from(directory.missing_threshold_percent);
-        missing >= u64::from(directory.missing_threshold_minimum).max(1) && missing * 100 > before * percent
+        let (percent, minimum) = (directory.missing_threshold_percent, directory.missing_threshold_minimum);
+        deferred::exceeds(Threshold { percent, minimum }, missing, self.present().saturating_sub(created))
     }
 }
 
@@ -197,6 +195,7 @@ mod tests {
             disabled: false,
             missing_threshold_percent: 10,
             missing_threshold_minimum: 10,
+            thresholds: postern_store::Thresholds::default(),
             created_at: Timestamp::UNIX_EPOCH,
             deleted_at: None,
             agents: Vec::new(),
@@ -226,7 +225,7 @@ mod tests {
         let both = doubt((3, 2), came(0, 0)).expect("held");
         assert!(both.contains("3 known user accounts, and no group at all"), "{both}");
         assert_eq!(doubt((0, 1_000), came(0, 995)), None, "a kind that was never there may stay away");
-        assert_eq!(doubt((5, 0), came(1, 0)), None, "below the minimum, and something came");
+        assert_eq!(doubt((20, 0), came(15, 0)), None, "below the minimum, and something came");
     }
 
     #[test]
@@ -243,7 +242,8 @@ mod tests {
     #[test]
     fn an_import_is_held_above_the_share_and_the_minimum_only() {
         let exceeds = |count, present, created| missing(count, present).exceeds(&directory(), created);
-        assert!(!exceeds(9, 9, 0), "fewer than the minimum never hold");
+        assert!(!exceeds(9, 12, 0), "fewer than the minimum never hold");
+        assert!(exceeds(8, 9, 0), "but in a small directory");
         assert!(exceeds(10, 10, 0));
         assert!(!exceeds(100, 1_000, 0), "exactly the share does not hold");
         assert!(exceeds(101, 1_000, 0));

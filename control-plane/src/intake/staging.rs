@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use postern_store::{AccountId, AccountKind, GroupId, GroupRow, Intake, Lease, NewAccount, StagedChunk, Store, UserId};
+use postern_store::{
+    AccountId, AccountKind, DeferredPart, GroupId, GroupRow, Intake, Lease, NewAccount, StagedChunk, Store, UserId,
+};
 
 use super::decide::{Decided, Place, Row, Wanted};
 use super::verdicts::Verdicts;
@@ -35,9 +37,10 @@ pub async fn prepare(
         tx.set_member_form(membership::stored_form(chunk.member_form), membership::dn_key).await?;
     }
     let mut recorded = Vec::with_capacity(chunks.len());
-    let mut rows = Vec::new();
+    let (mut rows, mut deferred) = (Vec::new(), Vec::new());
     for mut chunk in chunks {
         rows.append(&mut chunk.rows);
+        deferred.append(&mut chunk.deferred);
         recorded.push(StagedChunk {
             sequence: chunk.sequence,
             users: chunk.users,
@@ -54,7 +57,23 @@ pub async fn prepare(
         apply(&mut tx, place, rows).await?;
     }
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
+    tx.defer(lease.job, lease.attempt, deferred).await?;
     Ok(tx)
+}
+
+/// Writes entries that were kept aside, and forgets that they were.
+pub async fn apply_deferred(
+    store: &Store,
+    place: Place,
+    lease: Lease,
+    part: &DeferredPart,
+    rows: Vec<Row>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
+    apply(&mut tx, place, rows).await?;
+    tx.drop_deferred(lease.job, lease.attempt, part).await?;
+    finish(tx, lease).await
 }
 
 /// Ends the transaction, if the job is still the caller's. When this returns, everything in it is durable. The job's row

@@ -101,8 +101,11 @@ impl Store {
         self.database.rows(query, |mut row| Ok(StagedKeys { sequence: row.take()?, keys: row.take()? })).await
     }
 
-    /// Forgets what was recorded of all generations of a job: its chunks, and what was seen of those that did not come.
+    /// Forgets what was recorded of all generations of a job: its chunks, the entries that it kept aside, and what was seen
+    /// of those that did not come.
     pub async fn drop_staged(&self, organization: OrganizationId, job: JobId) -> Result<()> {
+        let delete = sql("DELETE FROM deferred_entries WHERE organization_id = $1 AND job_id = $2");
+        self.database.execute(delete.bind(organization).bind(job)).await?;
         let delete = sql("DELETE FROM absences WHERE organization_id = $1 AND job_id = $2");
         self.database.execute(delete.bind(organization).bind(job)).await?;
         let delete = sql("DELETE FROM staged_chunks WHERE organization_id = $1 AND job_id = $2");
@@ -111,6 +114,10 @@ impl Store {
 
     /// The same for all jobs that have ended, of all organizations. Returns how many chunks there were.
     pub async fn drop_staged_of_ended_jobs(&self) -> Result<u64> {
+        let delete = sql("DELETE FROM deferred_entries WHERE job_id IN (SELECT j.id FROM jobs j \
+             WHERE j.id IN (SELECT d.job_id FROM deferred_entries d) \
+             AND j.state IN ('succeeded', 'failed', 'canceled'))");
+        self.database.execute(delete).await?;
         let delete = sql("DELETE FROM absences WHERE job_id IN (SELECT j.id FROM jobs j \
              WHERE j.id IN (SELECT s.job_id FROM absences s) \
              AND j.state IN ('succeeded', 'failed', 'canceled'))");

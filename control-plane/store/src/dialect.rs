@@ -290,6 +290,18 @@ pub(crate) fn account_keys(backend: Backend) -> Statement {
     ))
 }
 
+/// How many accounts that are not missing hold a text among their attributes: `$1` the directory, `$2` the kind, `$3` the
+/// text.
+pub(crate) fn accounts_with(backend: Backend) -> Statement {
+    let place = match backend {
+        Backend::Sqlite => "instr(attributes, $3)",
+        Backend::Postgres => "strpos(attributes, $3)",
+    };
+    built(format!(
+        "SELECT count(*) FROM accounts WHERE directory = $1 AND kind = $2 AND missing_since IS NULL AND {place} > 0"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
-use crate::records::{AnnouncedDirectory, Directory, DirectoryChange, Page, PageRequest};
+use crate::records::{AnnouncedDirectory, Directory, DirectoryChange, Page, PageRequest, Thresholds};
 use crate::sql::{Row, named, sql};
 use crate::wake::Wake;
 
@@ -22,10 +22,15 @@ fn read(mut row: Row) -> Result<Directory> {
         disabled: row.take()?,
         missing_threshold_percent: row.take()?,
         missing_threshold_minimum: row.take()?,
+        thresholds: thresholds(row.take()?)?,
         created_at: row.take()?,
         deleted_at: row.take()?,
         agents: Vec::new(),
     })
+}
+
+fn thresholds(stored: serde_json::Value) -> Result<Thresholds> {
+    serde_json::from_value(stored).map_err(|error| Error::corrupt(format!("thresholds: {error}")))
 }
 
 impl Store {
@@ -64,7 +69,7 @@ impl Store {
             tx.execute(serve).await?;
         }
         let query = sql("SELECT d.id, d.organization_id, d.name, d.display_name, d.flavour, d.disabled, \
-             d.missing_threshold_percent, d.missing_threshold_minimum, d.created_at, d.deleted_at \
+             d.missing_threshold_percent, d.missing_threshold_minimum, d.thresholds, d.created_at, d.deleted_at \
              FROM agent_directories s JOIN directories d ON d.id = s.directory_id \
              WHERE s.agent_id = $1 AND s.organization_id = $2 ORDER BY d.name")
         .bind(agent)
@@ -77,7 +82,7 @@ impl Store {
     /// One directory, unless it was deleted.
     pub async fn get_directory(&self, organization: OrganizationId, id: DirectoryId) -> Result<Option<Directory>> {
         let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
-             missing_threshold_percent, missing_threshold_minimum, created_at, deleted_at \
+             missing_threshold_percent, missing_threshold_minimum, thresholds, created_at, deleted_at \
              FROM directories WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL")
         .bind(organization)
         .bind(id);
@@ -88,7 +93,7 @@ impl Store {
     /// The directory of this name, unless it was deleted.
     pub async fn find_directory(&self, organization: OrganizationId, name: &str) -> Result<Option<Directory>> {
         let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
-             missing_threshold_percent, missing_threshold_minimum, created_at, deleted_at \
+             missing_threshold_percent, missing_threshold_minimum, thresholds, created_at, deleted_at \
              FROM directories WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL")
         .bind(organization)
         .bind(name);
@@ -100,7 +105,7 @@ impl Store {
     pub async fn list_directories(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<Directory>> {
         let after: Option<DirectoryId> = page.cursor()?;
         let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
-             missing_threshold_percent, missing_threshold_minimum, created_at, deleted_at FROM directories \
+             missing_threshold_percent, missing_threshold_minimum, thresholds, created_at, deleted_at FROM directories \
              WHERE organization_id = $1 AND deleted_at IS NULL AND id > $2 ORDER BY id LIMIT $3")
         .bind(organization)
         .bind(after.unwrap_or(DirectoryId::from_uuid(uuid::Uuid::nil())))
@@ -129,7 +134,18 @@ impl Store {
         .bind(change.disabled.unwrap_or_default())
         .bind(organization)
         .bind(id);
-        self.database.execute(update).await?;
+        let mut tx = self.database.begin().await?;
+        tx.execute(update).await?;
+        // Read behind the update, which has locked the row.
+        let query = sql("SELECT thresholds FROM directories WHERE organization_id = $1 AND id = $2");
+        let stored = tx.row(query.bind(organization).bind(id), |mut row| row.take()).await?;
+        if let Some(stored) = stored.filter(|_| !change.thresholds.is_empty()) {
+            let wanted = serde_json::to_value(thresholds(stored)?.changed(&change.thresholds));
+            let wanted = wanted.map_err(|error| Error::corrupt(error.to_string()))?;
+            let update = sql("UPDATE directories SET thresholds = $1 WHERE organization_id = $2 AND id = $3");
+            tx.execute(update.bind(&wanted).bind(organization).bind(id)).await?;
+        }
+        tx.commit().await?;
         self.get_directory(organization, id).await?.ok_or(Error::NotFound { what: "the directory" })
     }
 

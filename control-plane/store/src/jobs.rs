@@ -37,6 +37,8 @@ macro_rules! select_jobs {
             other_import!("o.id"),
             ", ",
             other_import!("o.state"),
+            ", ",
+            other_import!("o.hold"),
             " ",
             "FROM jobs j JOIN directories d ON d.id = j.directory_id ",
             $rest
@@ -80,6 +82,7 @@ pub(crate) fn read(mut row: Row) -> Result<Job> {
             (Some(job), Some(state)) => Some((job, state.parse()?)),
             _ => None,
         },
+        waits_for_hold: row.take()?,
     })
 }
 

@@ -15,6 +15,7 @@ mod chunks;
 mod claims;
 mod compare;
 mod database;
+mod deferred;
 mod dialect;
 mod directories;
 mod disabled;
@@ -56,12 +57,13 @@ pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
 pub use crate::naming::Heir;
 pub use crate::records::{
-    Account, AccountKind, Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Comparison, Conflict,
-    Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, Job,
-    JobEvent, JobFilter, JobKind, JobState, KnownAccount, Lease, Member, MemberForm, MemberIdentity, MemberStats,
-    NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest,
-    PresentAccount, Release, Role, ServedDirectory, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys,
-    StoredAnswer, Switch, UnresolvedMember, Unseen, Unsettled, UserRow,
+    Account, AccountKind, Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, ChangeKind, Comparison,
+    Conflict, Deferred, DeferredPart, Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour,
+    GroupRow, HeldUser, IdentityFilter, Job, JobEvent, JobFilter, JobKind, JobState, KnownAccount, KnownContent, Lease,
+    Member, MemberForm, MemberIdentity, MemberStats, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken,
+    NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role, ServedDirectory, Sight,
+    SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, Switch, Threshold, ThresholdChange, Thresholds,
+    UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::wake::{Wake, Wakeups};

@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
-use crate::ids::GroupId;
+use crate::ids::{DirectoryId, GroupId, OrganizationId};
 use crate::imports::Intake;
 use crate::keys::bounded;
 use crate::records::{AccountKind, MemberForm};
@@ -122,7 +123,7 @@ impl Intake {
         self.write_members(difference).await
     }
 
-    /// The names that groups hold now, of those that hold any.
+    /// The names that groups of the organization hold now, of those that hold any.
     pub(crate) async fn names_of(
         &mut self,
         groups: &[(GroupId, Vec<String>)],
@@ -135,17 +136,9 @@ impl Intake {
         if there.len() < ids.len() {
             return Err(Error::NotFound { what: "the group" });
         }
-        let query = Bulk::new(
-            "SELECT group_id, names FROM group_members WHERE group_id {in} \
-             AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE",
-        );
-        let query = query.column(cells()).shared(self.organization).shared(self.directory);
+        let query = held_names(cells(), self.organization, self.directory);
         let rows = self.tx.bulk_rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await?;
-        let mut known: HashMap<GroupId, HashSet<String>> = HashMap::new();
-        for (group, names) in rows {
-            known.entry(group).or_default().extend(names);
-        }
-        Ok(known)
+        Ok(by_group(rows))
     }
 
     async fn write_members(&mut self, difference: Difference) -> Result<u64> {
@@ -182,6 +175,41 @@ impl Intake {
         self.tx.bulk(pairs(insert, added).shared(self.organization).shared(self.directory)).await?;
         Ok(changes)
     }
+}
+
+impl Store {
+    /// The names that these groups hold in a directory, as last committed; groups without any are left out.
+    pub async fn member_names(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        groups: &[GroupId],
+    ) -> Result<HashMap<GroupId, HashSet<String>>> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(HashMap::new()) };
+        let cells = Cells::Uuids(groups.iter().map(|group| group.as_uuid()).collect());
+        let query = held_names(cells, organization, seq);
+        let rows = self.database.bulk_rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await?;
+        Ok(by_group(rows))
+    }
+}
+
+/// The rows of the names that groups hold in a directory.
+fn held_names(groups: Cells, organization: OrganizationId, directory: i64) -> Bulk {
+    Bulk::new(
+        "SELECT group_id, names FROM group_members WHERE group_id {in} \
+         AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE",
+    )
+    .column(groups)
+    .shared(organization)
+    .shared(directory)
+}
+
+fn by_group(rows: Vec<(GroupId, Vec<String>)>) -> HashMap<GroupId, HashSet<String>> {
+    let mut known: HashMap<GroupId, HashSet<String>> = HashMap::new();
+    for (group, names) in rows {
+        known.entry(group).or_default().extend(names);
+    }
+    known
 }
 
 fn pairs(bulk: Bulk, pairs: Vec<([u8; 16], GroupId)>) -> Bulk {

@@ -38,6 +38,7 @@ macro_rules! named {
 mod absences;
 mod accounts;
 mod administration;
+mod holds;
 mod identities;
 mod jobs;
 mod pages;
@@ -51,6 +52,9 @@ pub use accounts::{
 pub use administration::{
     Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Directory, DirectoryChange, EnrollmentToken,
     Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, Role, ServedDirectory, StoredAnswer,
+};
+pub use holds::{
+    ChangeKind, Deferred, DeferredPart, KnownContent, NamedAccount, Threshold, ThresholdChange, Thresholds,
 };
 pub use identities::{GroupRow, IdentityFilter, Member, MemberIdentity, UserRow};
 pub use jobs::{Finish, Job, JobEvent, JobFilter, JobKind, JobState, Lease, NewJob, Release};

@@ -195,10 +195,16 @@ impl From<Job> for JobView {
 fn waits_for(job: &Job) -> Option<String> {
     let (other, state) = job.waits_for?;
     Some(match state {
-        postern_store::JobState::Held => format!(
-            "Waits for job {other}, an import of the same directory, which is held until somebody approves or rejects it."
+        postern_store::JobState::Held => {
+            let reason = job.waits_for_hold.as_ref().and_then(|hold| hold["reason"].as_str()).unwrap_or_default();
+            format!(
+                "Waits for job {other}, an import of the same directory, which is held until somebody decides: `postern \
+                 jobs approve {other}` lets it go on, `postern jobs reject {other}` ends it. {reason}"
+            )
+        }
+        _ => format!(
+            "Waits for job {other}, an import of the same directory, which is running. It starts when that ends."
         ),
-        _ => format!("Waits for job {other}, an import of the same directory, which is running."),
     })
 }
 

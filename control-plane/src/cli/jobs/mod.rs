@@ -11,7 +11,7 @@ use super::super::api::jobs::{JobRequest, JobState, JobView, Kind};
 use super::Limit;
 use super::client::Client;
 use super::error::Error;
-use super::screen::{Screen, time, word};
+use super::screen::{Screen, plain, time, word};
 use super::tokens::lifetime;
 pub(super) use report::attributes;
 
@@ -143,6 +143,9 @@ async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result
         return screen.json(&job);
     }
     screen.line(format!("Started job {} ({}).", job.id, word(&job.state)))?;
+    if let Some(message) = &job.message {
+        screen.line(plain(message))?;
+    }
     screen.line(format!("Watch it with: postern jobs watch {}", job.id))
 }
 

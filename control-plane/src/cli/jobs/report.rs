@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 
 /// Names of an import's figures, in the order in which they are told.
-const FIGURES: [(&str, &str); 21] = [
+const FIGURES: [(&str, &str); 25] = [
     ("users", "users in the directory"),
     ("groups", "groups in the directory"),
     ("created", "new accounts"),
@@ -20,6 +20,10 @@ const FIGURES: [(&str, &str); 21] = [
     ("taken_over", "made anew: entries that got the user or group of the one before"),
     ("joined", "accounts that share a user with another directory from now on"),
     ("without_login", "entries without a login"),
+    ("became_active", "users who became active"),
+    ("became_inactive", "users who became inactive"),
+    ("renamed", "users who got another user name"),
+    ("members_removed", "members removed from groups"),
     ("conflicts", "conflicts of user names"),
     ("members_resolved", "members of groups"),
     ("members_unresolved", "members outside of the imported scope"),
@@ -56,7 +60,33 @@ pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     if matches!(job.state, JobState::Failed | JobState::Held) {
         screen.line(format!("The job {}.", end(job).trim_end_matches('.')))?;
     }
+    if let Some(hold) = job.hold.as_ref().filter(|_| job.state == JobState::Held) {
+        held(hold, screen)?;
+    }
     result(job, screen)
+}
+
+/// Prints whom a hold is about, and where they are.
+fn held(hold: &Value, screen: &mut Screen) -> Result<(), Error> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for reason in list(&hold["reasons"]) {
+        let count = reason["count"].as_u64().unwrap_or_default();
+        let what = reason["attribute"].as_str().or_else(|| reason["kind"].as_str()).unwrap_or_default();
+        screen.line(format!("\n{}: {count} of {}", plain(what), reason["known"].as_u64().unwrap_or_default()))?;
+        let people = list(&reason["people"]);
+        let rows = people.iter().map(|person| vec![value(&person["display_name"]), value(&person["dn"])]);
+        screen.table(&["name", "dn"], rows)?;
+        if count > people.len() as u64 && !people.is_empty() {
+            screen.line(format!("({} are shown)", people.len()))?;
+        }
+    }
+    let containers = list(&hold["containers"]);
+    if containers.is_empty() {
+        return Ok(());
+    }
+    screen.line("")?;
+    let rows = containers.iter().map(|row| vec![value(&row["missing"]), value(&row["known"]), value(&row["dn"])]);
+    screen.table(&["missing", "of", "container"], rows)
 }
 
 /// Prints what came of a job.
@@ -191,10 +221,29 @@ fn lookup(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     }
     let groups: Vec<&Value> = result["groups"].as_array().into_iter().flatten().collect();
     screen.line("")?;
-    if groups.is_empty() {
-        return screen.line("in no group");
+    let unseen = unseen(&result["unseen"], screen)?;
+    if !groups.is_empty() {
+        return screen.table(&["group"], groups.iter().map(|group| vec![value(&group["dn"])]));
     }
-    screen.table(&["group"], groups.iter().map(|group| vec![value(&group["dn"])]))
+    // Otherwise it was said already, with what is known.
+    if unseen { Ok(()) } else { screen.line("in no group") }
+}
+
+/// Says what imports have seen and the directory does not show now. Gives whether groups are among it.
+fn unseen(unseen: &Value, screen: &mut Screen) -> Result<bool, Error> {
+    const WHY: &str = "Either that is gone, or the agent's bind account may not read it any more.";
+    let names = |what: &str| -> Vec<String> { unseen[what].as_array().into_iter().flatten().map(value).collect() };
+    let (attributes, groups) = (names("attributes"), names("groups"));
+    if !attributes.is_empty() {
+        screen.line(format!("known from imports and not shown now: {}. {WHY}", plain(&attributes.join(", "))))?;
+    }
+    if !groups.is_empty() {
+        screen.line(format!(
+            "the directory shows no group now; known from imports: {}. {WHY}",
+            plain(&groups.join(", "))
+        ))?;
+    }
+    Ok(!groups.is_empty())
 }
 
 /// A row for each value of each attribute; the name stands at the first.

@@ -1,5 +1,6 @@
 //! Watching a job to its end: server-sent events, asking every second where they do not come through.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
@@ -108,9 +109,32 @@ fn job_of(line: &[u8]) -> Option<JobView> {
     serde_json::from_slice(line.strip_prefix(b"data:")?).ok()
 }
 
-/// The bar on standard error; nothing where that is no terminal.
+/// The bar on standard error. Where that is no terminal, a line whenever what the job does or waits for changes.
 struct Display {
     bar: ProgressBar,
+    lines: Lines,
+}
+
+/// What was said last, so that nothing is said twice.
+#[derive(Default)]
+struct Lines {
+    last: String,
+}
+
+impl Lines {
+    /// The line to write about a job, if there is something new to say.
+    fn next(&mut self, job: &JobView) -> Option<String> {
+        let doing = match (&job.message, &job.progress.phase) {
+            (Some(message), _) => format!("{}: {}", word(&job.state), plain(message)),
+            (None, Some(phase)) if job.state == JobState::Running => format!("running: {}", plain(phase)),
+            (None, _) => word(&job.state),
+        };
+        if doing == self.last {
+            return None;
+        }
+        self.last.clone_from(&doing);
+        Some(format!("job {} is {doing}", job.id))
+    }
 }
 
 impl Display {
@@ -121,10 +145,17 @@ impl Display {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar }
+        Self { bar, lines: Lines::default() }
     }
 
     fn show(&mut self, job: &JobView) {
+        if self.bar.is_hidden() {
+            if let Some(line) = self.lines.next(job) {
+                // Who closed standard error wants to read nothing.
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+            return;
+        }
         let progress = &job.progress;
         // A directory that has grown is no reason to stand at 100 %.
         if self.bar.length().is_some_and(|length| length < progress.entries_read) {
@@ -156,6 +187,22 @@ mod tests {
             text.as_bytes().chunks(7).map(|piece| Ok(bytes::Bytes::copy_from_slice(piece))).collect();
         let told: Vec<JobView> = events(futures_util::stream::iter(pieces)).collect().await;
         assert_eq!(told, [job]);
+    }
+
+    #[test]
+    fn without_a_terminal_each_change_is_a_line() {
+        let mut job = super::super::super::tests::sample_job();
+        job.state = JobState::Queued;
+        job.message = Some("Waits for job 7.".to_owned());
+        let mut lines = Lines::default();
+        assert_eq!(lines.next(&job).unwrap(), format!("job {} is queued: Waits for job 7.", job.id));
+        assert_eq!(lines.next(&job), None);
+        job.state = JobState::Running;
+        job.message = None;
+        job.progress.phase = Some("users".to_owned());
+        assert_eq!(lines.next(&job).unwrap(), format!("job {} is running: users", job.id));
+        job.progress.entries_read += 1;
+        assert_eq!(lines.next(&job), None);
     }
 
     #[tokio::test]

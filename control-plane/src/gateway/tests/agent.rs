@@ -210,10 +210,10 @@ pub(super) fn raw_outcome(command: &v1::Command, result: v1::outcome::Result) ->
 
 /// A payload with what it adds up to.
 pub(super) struct Chunk {
-    payload: Bytes,
-    users: u64,
-    groups: u64,
-    digest: Digest,
+    pub(super) payload: Bytes,
+    pub(super) users: u64,
+    pub(super) groups: u64,
+    pub(super) digest: Digest,
 }
 
 /// These users, ten in a chunk, and a group of all of them.

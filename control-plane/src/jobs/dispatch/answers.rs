@@ -7,6 +7,7 @@ use postern_store::{AgentId, Flavour, Job, JobId};
 
 use super::running::Entry;
 use super::{Dispatcher, Result};
+use crate::intake::unseen;
 use crate::jobs::outcome::{self, AgentOutcome, AgentResult, Failure, Next};
 use crate::jobs::reach::{Route, ToAgent};
 use crate::wire::AgentProgress;
@@ -128,7 +129,13 @@ impl Dispatcher {
         let directory = self.store.get_directory(job.organization, job.directory).await?;
         let flavour = directory.map_or(Flavour::Unknown, |directory| directory.flavour);
         Ok(match crate::intake::lookup::describe(flavour, user, groups, self.clock.now()) {
-            Ok(found) => Next::Succeed(found),
+            Ok(mut found) => {
+                let unseen = unseen::compare(&self.store, job.organization, job.directory, &found).await?;
+                if let Some(unseen) = unseen {
+                    found["unseen"] = unseen;
+                }
+                Next::Succeed(found)
+            }
             Err(error) => {
                 let failure = Failure::new(
                     "internal",

@@ -64,6 +64,7 @@ CREATE TABLE directories (
     disabled BOOLEAN NOT NULL DEFAULT FALSE,
     missing_threshold_percent BIGINT NOT NULL DEFAULT 10,
     missing_threshold_minimum BIGINT NOT NULL DEFAULT 10,
+    thresholds TEXT NOT NULL DEFAULT '{}',
     member_form TEXT NOT NULL DEFAULT 'dn',
     created_at BIGINT NOT NULL,
     deleted_at BIGINT,
@@ -148,6 +149,19 @@ CREATE TABLE absences (
     account_id UUID NOT NULL,
     sight TEXT NOT NULL,
     PRIMARY KEY (job_id, generation, account_id)
+
+-- Changed entries that wait for the proof of their import, in the encoding of chunks: what they change may be a fault of
+-- the directory, and a threshold holds the import then. kinds is a set of bits that says what they change.
+CREATE TABLE deferred_entries (
+    organization_id UUID NOT NULL,
+    job_id UUID NOT NULL REFERENCES jobs (id),
+    generation BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    kinds BIGINT NOT NULL,
+    entries BIGINT NOT NULL,
+    counts TEXT NOT NULL,
+    payload BYTEA NOT NULL,
+    PRIMARY KEY (job_id, generation, sequence, kinds)
 );
 
 -- The tables of an import have no foreign keys: checking them took more than half of PostgreSQL's time. Each transaction

@@ -67,6 +67,7 @@ CREATE TABLE directories (
     disabled INTEGER NOT NULL DEFAULT 0,
     missing_threshold_percent INTEGER NOT NULL DEFAULT 10,
     missing_threshold_minimum INTEGER NOT NULL DEFAULT 10,
+    thresholds TEXT NOT NULL DEFAULT '{}',
     member_form TEXT NOT NULL DEFAULT 'dn',
     created_at INTEGER NOT NULL,
     deleted_at INTEGER,
@@ -150,6 +151,20 @@ CREATE TABLE absences (
     sight TEXT NOT NULL,
     PRIMARY KEY (job_id, generation, account_id)
 ) STRICT, WITHOUT ROWID;
+
+-- Changed entries that wait for the proof of their import, in the encoding of chunks: what they change may be a fault of
+-- the directory, and a threshold holds the import then. kinds is a set of bits that says what they change.
+CREATE TABLE deferred_entries (
+    organization_id BLOB NOT NULL,
+    job_id BLOB NOT NULL REFERENCES jobs (id),
+    generation INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    kinds INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
+    counts TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    PRIMARY KEY (job_id, generation, sequence, kinds)
+) STRICT;
 
 -- The tables of an import have no foreign keys: checking them took more than half of PostgreSQL's time. Each transaction
 -- looks its directory and organization up, which are never removed, and each group before its members are written.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ids::{AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, OrganizationId};
+use crate::records::{ChangeKind, ThresholdChange, Thresholds};
 
 named! {
     /// What the holder of a token may do.
@@ -207,6 +208,8 @@ pub struct Directory {
     pub missing_threshold_percent: u32,
     /// Fewer missing accounts than this never hold an import.
     pub missing_threshold_minimum: u32,
+    /// When other changes in great number hold an import.
+    pub thresholds: Thresholds,
     /// When it was first announced.
     pub created_at: Timestamp,
     /// When it was deleted; it comes back when an agent announces it again.
@@ -226,6 +229,8 @@ pub struct DirectoryChange {
     pub missing_threshold_percent: Option<u32>,
     /// See [`Directory::missing_threshold_minimum`].
     pub missing_threshold_minimum: Option<u32>,
+    /// See [`Directory::thresholds`].
+    pub thresholds: Vec<(ChangeKind, ThresholdChange)>,
 }
 
 /// What came of claiming an idempotency key.

@@ -158,6 +158,8 @@ pub struct Job {
     pub updated_at: Timestamp,
     /// A queued import waits for the end of this one of the same directory, which is in this state.
     pub waits_for: Option<(JobId, JobState)>,
+    /// Why that import is held.
+    pub waits_for_hold: Option<Value>,
 }
 
 impl Job {

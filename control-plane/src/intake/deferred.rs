@@ -1,0 +1,205 @@
+//! What becomes of the entries that an import has kept aside: they are applied when their changes are few, or when an
+//! administrator has approved them. Otherwise they wait, and the import is held.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use postern_store::{AccountKind, ChangeKind, DeferredPart, Directory, Lease, Staged, Store, Threshold};
+
+use super::decide::{self, Place};
+use super::sensitive::{Counts, LOGIN, bit};
+use super::staging;
+
+/// In a directory of fewer accounts than this, the minimum of a threshold would never be reached.
+const SMALL: u64 = 10;
+/// There, this share holds, percent …
+const SMALL_SHARE: u64 = 50;
+/// … of at least so many.
+const SMALL_MINIMUM: u64 = 3;
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// Changes of one kind that are more than their threshold allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// Of this kind.
+    pub kind: ChangeKind,
+    /// The attribute that is gone, and from which kind of account.
+    pub attribute: Option<(AccountKind, String)>,
+    /// How many.
+    pub count: u64,
+    /// Of how many.
+    pub known: u64,
+    /// The threshold.
+    pub percent: u32,
+}
+
+/// The state of what was kept aside.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How many changes there were.
+    pub counts: Counts,
+    /// What holds the import.
+    pub excesses: Vec<Excess>,
+    /// What still waits.
+    pub left: Vec<DeferredPart>,
+}
+
+/// Whether so many of so many are more than a threshold allows. In small directories half of them are.
+pub fn exceeds(threshold: Threshold, count: u64, known: u64) -> bool {
+    let (known, percent) = (known.max(count), u64::from(threshold.percent));
+    let usual = count >= u64::from(threshold.minimum).max(1) && count * 100 > known * percent;
+    // With 100 % nothing is ever held.
+    let small = known < SMALL && percent < 100 && count >= SMALL_MINIMUM;
+    usual || small && count * 100 >= known * percent.max(SMALL_SHARE)
+}
+
+/// A proven import with its directory.
+#[derive(Clone, Copy)]
+pub struct Proven<'a> {
+    /// Where everything is.
+    pub store: &'a Store,
+    /// The directory.
+    pub directory: &'a Directory,
+    /// The right to write.
+    pub lease: Lease,
+    /// What was recorded.
+    pub staged: &'a Staged,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Proven<'_> {
+    /// Applies what may be applied. `None`: the job was taken over. It may be repeated: what is applied is no longer kept.
+    pub async fn settle_deferred(&self, approved: bool) -> Result<Option<Outcome>> {
+        let Lease { job, attempt, .. } = self.lease;
+        let parts = self.store.deferred(self.directory.organization, job, attempt).await?;
+        let mut outcome = Outcome::default();
+        for part in &parts {
+            outcome.counts.add_part(part);
+        }
+        if !approved && !parts.is_empty() {
+            outcome.excesses = self.excesses(&outcome.counts).await?;
+        }
+        if parts.is_empty() {
+            return Ok(Some(outcome));
+        }
+        let organization = self.store.get_organization(self.directory.organization).await?;
+        let place = Place::of(self.directory, organization.is_some_and(|organization| organization.joins_users));
+        let held = outcome.excesses.iter().fold(0, |held, excess| held | bit(excess.kind));
+        for part in parts {
+            if part.kinds & held != 0 {
+                outcome.left.push(part);
+            } else if !self.apply(place, &part).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(outcome))
+    }
+
+    /// `false`: the job was taken over.
+    async fn apply(&self, place: Place, part: &DeferredPart) -> Result<bool> {
+        let Some(payload) = self.payload(part).await? else { return Ok(true) };
+        let decided = match decide::decide_finally(self.store, place, &payload, self.now).await {
+            Ok(decided) => decided,
+            Err(decide::Error::Store(error)) => return Err(error),
+            Err(error) => {
+                return Err(postern_store::Error::Corrupt {
+                    what: "an entry kept aside".to_owned(),
+                    source: Some(Box::new(error)),
+                });
+            }
+        };
+        let written = staging::apply_deferred(self.store, place, self.lease, part, decided.rows, self.now);
+        match written.await {
+            Ok(()) => Ok(true),
+            Err(staging::Error::Fenced) => Ok(false),
+            Err(staging::Error::Store(error)) => Err(error),
+        }
+    }
+
+    /// The entries of a part, as a chunk.
+    pub async fn payload(&self, part: &DeferredPart) -> Result<Option<Bytes>> {
+        let Lease { job, attempt, .. } = self.lease;
+        let payload = self.store.deferred_payload(self.directory.organization, job, attempt, part).await?;
+        Ok(payload.map(Bytes::from))
+    }
+
+    async fn excesses(&self, counts: &Counts) -> Result<Vec<Excess>> {
+        let mut excesses = Vec::new();
+        let users = self.count_before(AccountKind::User).await?;
+        let of_users = [
+            (ChangeKind::Activated, counts.activated),
+            (ChangeKind::Deactivated, counts.deactivated),
+            (ChangeKind::Renamed, counts.renamed),
+        ];
+        for (kind, count) in of_users {
+            excesses.extend(self.excess(kind, None, count, users));
+        }
+        if counts.removed >= self.fewest(ChangeKind::Removed) {
+            let members = self.store.count_members(self.directory.organization, self.directory.id).await?;
+            let known = members.resolved + members.unresolved;
+            excesses.extend(self.excess(ChangeKind::Removed, None, counts.removed, known));
+        }
+        for (name, count) in &counts.vanished {
+            if *count >= self.fewest(ChangeKind::Vanished) {
+                excesses.extend(self.vanished(name, *count).await?);
+            }
+        }
+        Ok(excesses)
+    }
+
+    /// Fewer than this hold nothing, whatever their share.
+    fn fewest(&self, kind: ChangeKind) -> u64 {
+        u64::from(self.directory.thresholds.of(kind).minimum).clamp(1, SMALL_MINIMUM)
+    }
+
+    async fn vanished(&self, name: &str, count: u64) -> Result<Option<Excess>> {
+        let Some((kind, name)) = name.split_once(' ') else { return Ok(None) };
+        let kind: AccountKind = kind.parse()?;
+        let known = match name {
+            LOGIN => self.count_before(kind).await?,
+            name => {
+                let Directory { organization, id, .. } = *self.directory;
+                self.store.count_with_attribute(organization, id, kind, name).await?
+            }
+        };
+        Ok(self.excess(ChangeKind::Vanished, Some((kind, name.to_owned())), count, known))
+    }
+
+    fn excess(
+        &self,
+        kind: ChangeKind,
+        attribute: Option<(AccountKind, String)>,
+        count: u64,
+        known: u64,
+    ) -> Option<Excess> {
+        let threshold = self.directory.thresholds.of(kind);
+        let percent = threshold.percent;
+        exceeds(threshold, count, known).then_some(Excess { kind, attribute, count, known, percent })
+    }
+
+    /// How many accounts of a kind there were before this import: who came today cannot outweigh who changed.
+    async fn count_before(&self, kind: AccountKind) -> Result<u64> {
+        let present = self.store.count_present(self.directory.organization, self.directory.id, kind).await?;
+        Ok(present.saturating_sub(self.staged.created))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_directories_are_held_by_half_of_them() {
+        let usual = Threshold { percent: 10, minimum: 10 };
+        assert!(exceeds(usual, 8, 9));
+        assert!(exceeds(usual, 3, 6));
+        assert!(!exceeds(usual, 4, 9));
+        assert!(!exceeds(usual, 2, 2), "one or two people are an everyday change");
+        assert!(!exceeds(usual, 9, 12), "the minimum counts from ten accounts on");
+        assert!(exceeds(usual, 10, 12));
+        assert!(!exceeds(Threshold { percent: 100, minimum: 1 }, 9, 9), "switched off");
+        assert!(exceeds(Threshold { percent: 0, minimum: 1 }, 1, 9), "every change holds");
+        assert!(!exceeds(usual, 0, 0));
+    }
+}

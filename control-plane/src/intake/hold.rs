@@ -1,0 +1,171 @@
+//! Why an import is held, as people and programs read it: a sentence for each reason, who is concerned, and where.
+
+use postern_proto::chunk::{ChunkReader, Kind};
+use postern_store::{AccountKind, ChangeKind, NamedAccount};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::containers::{Container, Containers};
+use super::deferred::{Excess, Outcome, Proven};
+use super::missing::Missing;
+use super::sensitive::{LOGIN, bit};
+use crate::identity::mapping::{self, Mapping};
+
+/// As many people are shown for each reason.
+const SHOWN: usize = 20;
+
+const DECIDE: &str = "Approve if that is right. Reject if a filter, a base DN, a permission or the directory itself is \
+     to blame; nothing of it is applied then.";
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// Somebody whom a hold is about.
+#[derive(Debug, Serialize)]
+struct Person {
+    dn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+}
+
+/// A reason with its figures.
+#[derive(Debug, Serialize)]
+struct Reason {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attribute: Option<String>,
+    reason: String,
+    count: u64,
+    known: u64,
+    people: Vec<Person>,
+}
+
+/// What speaks against going on.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// Why nobody should be marked missing before somebody has looked.
+    pub(super) missing: Vec<String>,
+    /// What is kept aside.
+    pub(super) excesses: Vec<Excess>,
+}
+
+impl Doubt {
+    /// Nothing does.
+    pub(super) fn is_none(&self) -> bool {
+        self.missing.is_empty() && self.excesses.is_empty()
+    }
+}
+
+/// Why emptied containers are a reason.
+pub(super) fn of_emptied(emptied: &[Container]) -> Option<String> {
+    let first = emptied.first()?;
+    let more = match emptied.len() {
+        1 => String::new(),
+        count => format!(", and {} other containers are empty too", count - 1),
+    };
+    Some(format!(
+        "All {} known accounts in {} were not found{more}. A container that may not be read any more looks like that.",
+        first.known, first.dn
+    ))
+}
+
+/// The hold of a job.
+pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outcome, doubt: &Doubt) -> Result<Value> {
+    let mut reasons = Vec::new();
+    let mut containers = Vec::new();
+    if !doubt.missing.is_empty() {
+        let organization = proven.directory.organization;
+        let shown: Vec<_> = missing.accounts.iter().copied().take(SHOWN).collect();
+        let people = proven.store.named_accounts(organization, &shown).await?.into_iter().map(Person::from).collect();
+        reasons.push(Reason {
+            kind: "missing",
+            attribute: None,
+            reason: doubt.missing.join(" "),
+            count: missing.accounts.len() as u64,
+            known: missing.present(),
+            people,
+        });
+        containers = Containers::of(proven.store, proven.directory, missing, true).await?.most();
+    }
+    for excess in &doubt.excesses {
+        reasons.push(Reason {
+            kind: excess.kind.as_str(),
+            attribute: excess.attribute.as_ref().map(|(_, name)| name.clone()),
+            reason: sentence(excess),
+            count: excess.count,
+            known: excess.known,
+            people: people(proven, kept, excess).await?,
+        });
+    }
+    let sentences: Vec<&str> = reasons.iter().map(|reason| reason.reason.as_str()).collect();
+    let containers: Vec<Value> = containers
+        .into_iter()
+        .map(|Container { dn, missing, known }| json!({ "dn": dn, "missing": missing, "known": known }))
+        .collect();
+    Ok(json!({
+        "reason": format!("{} {DECIDE}", sentences.join(" ")),
+        "missing": missing.accounts.len(),
+        "known": missing.present(),
+        "samples": missing.samples,
+        "reasons": reasons,
+        "containers": containers,
+    }))
+}
+
+impl From<NamedAccount> for Person {
+    fn from(account: NamedAccount) -> Self {
+        Self { dn: account.dn, display_name: account.display_name }
+    }
+}
+
+fn sentence(excess: &Excess) -> String {
+    let Excess { kind, ref attribute, count, known, percent } = *excess;
+    let share = if known < 10 { "which is at least half".to_owned() } else { format!("more than {percent} %") };
+    match (kind, attribute) {
+        (ChangeKind::Activated, _) => format!("{count} of {known} known users would become active, {share}."),
+        (ChangeKind::Deactivated, _) => format!("{count} of {known} known users would become inactive, {share}."),
+        (ChangeKind::Renamed, _) => format!("{count} of {known} known users would get another user name, {share}."),
+        (ChangeKind::Removed, _) => format!(
+            "{count} of {known} known memberships of groups would be removed, {share}. Members that may not be read any \
+             more look like that; the memberships known so far stay."
+        ),
+        (ChangeKind::Vanished, Some((kind, name))) if name == LOGIN => format!(
+            "The login attribute is gone from {count} of {known} known {kind} accounts, {share}. An attribute that may not \
+             be read any more looks like that; the values known so far stay."
+        ),
+        (ChangeKind::Vanished, attribute) => {
+            let (kind, name) = attribute.as_ref().map_or(("", "?"), |(kind, name)| (kind.as_str(), name.as_str()));
+            format!(
+                "The attribute {name} is gone from {count} of the {known} {kind} accounts that had it, {share}. An \
+                 attribute that may not be read any more looks like that; the values known so far stay."
+            )
+        }
+    }
+}
+
+/// Some of those whom an excess is about, as their new entries call them.
+async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<Vec<Person>> {
+    let mut people = Vec::new();
+    for part in kept.left.iter().filter(|part| part.kinds & bit(excess.kind) != 0) {
+        if people.len() >= SHOWN {
+            break;
+        }
+        let Some(payload) = proven.payload(part).await? else { continue };
+        let Ok(mut reader) = ChunkReader::parse(&payload) else { continue };
+        let mapping = Mapping::new(proven.directory.flavour, reader.names());
+        while let Ok(Some(entry)) = reader.next_entry() {
+            let kind = if entry.kind == Kind::User { AccountKind::User } else { AccountKind::Group };
+            // A part may hold entries that lack another attribute.
+            let lacks = |(of, name): &(AccountKind, String)| {
+                *of == kind && !entry.attributes().any(|(has, _)| has.eq_ignore_ascii_case(name))
+            };
+            if people.len() < SHOWN && excess.attribute.as_ref().is_none_or(lacks) {
+                let display_name = match kind {
+                    AccountKind::User => mapping.user(&entry, proven.now).0.display_name.map(Into::into),
+                    AccountKind::Group => Some(mapping::group(&entry).display_name.into_owned()),
+                };
+                people.push(Person { dn: mapping::printable(entry.dn).into_owned(), display_name });
+            }
+        }
+    }
+    Ok(people)
+}

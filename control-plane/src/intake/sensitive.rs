@@ -1,0 +1,236 @@
+//! Changes that look harmless one by one and are a fault of the directory when they come in great number: users who
+//! become active or inactive or get another name, attributes that are gone, members that are gone. Entries that bring
+//! one are kept aside until the import is proven and the changes are counted.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use foldhash::quality::RandomState;
+use jiff::Timestamp;
+use postern_proto::chunk::{ChunkWriter, EntryView, Kind, MemberForm};
+use postern_store::{
+    AccountId, AccountKind, ChangeKind, Deferred, DeferredPart, GroupId, KnownAccount, KnownContent, Store, Switch,
+};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::decide::{Place, Row, Wanted};
+
+/// What stands for the login attribute among the names of attributes.
+pub const LOGIN: &str = "(login)";
+
+/// The bit of a kind of change in the set that is stored.
+pub const fn bit(kind: ChangeKind) -> u32 {
+    1 << kind as u32
+}
+
+/// What the accounts and groups of a chunk were before it.
+#[derive(Debug, Default)]
+pub struct Before {
+    accounts: HashMap<AccountId, KnownContent, RandomState>,
+    members: HashMap<GroupId, HashSet<String>>,
+}
+
+/// What one entry changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Of these kinds, see [`bit`].
+    pub kinds: u32,
+    /// The attributes that are gone.
+    vanished: Vec<String>,
+    /// How many members are gone.
+    removed: u64,
+}
+
+/// How many changes of each kind there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Users who become active.
+    pub activated: u64,
+    /// Users who become inactive.
+    pub deactivated: u64,
+    /// Users who get another name.
+    pub renamed: u64,
+    /// Members that groups lose.
+    pub removed: u64,
+    /// Accounts that lose an attribute, by `user` or `group` and the attribute's name.
+    pub vanished: BTreeMap<String, u64>,
+}
+
+impl Before {
+    /// Of these accounts, all of which have changed. No account, no query.
+    pub async fn of<'k>(
+        store: &Store,
+        place: Place,
+        changed: impl Iterator<Item = (Kind, &'k KnownAccount)>,
+    ) -> Result<Self, postern_store::Error> {
+        let (mut accounts, mut groups) = (Vec::new(), Vec::new());
+        for (kind, known) in changed {
+            accounts.push(known.id);
+            groups.extend(known.identity.filter(|_| kind == Kind::Group).map(GroupId::from_uuid));
+        }
+        let mut before = Self::default();
+        if !accounts.is_empty() {
+            let contents = store.known_contents(place.organization, &accounts).await?;
+            before.accounts = contents.into_iter().map(|content| (content.account, content)).collect();
+        }
+        if !groups.is_empty() {
+            before.members = store.member_names(place.organization, place.directory, &groups).await?;
+        }
+        Ok(before)
+    }
+
+    /// What a row changes that may be a fault of the directory.
+    pub fn changes(&self, row: &Row, view: &EntryView<'_>, now: Timestamp) -> Changes {
+        let mut changes = Changes::default();
+        let Some(old) = self.accounts.get(&row.account.id) else { return changes };
+        changes.vanished = vanished(old, row, view);
+        if !changes.vanished.is_empty() {
+            changes.kinds |= bit(ChangeKind::Vanished);
+        }
+        match &row.identity {
+            Wanted::User(user, other_names) => {
+                let on = row.account.switch.is_on(now);
+                // Another directory may say off: a user who is inactive stays so, unless it was this one that changed.
+                if on && !old.switch.is_on(now) && old.active == Some(false) {
+                    changes.kinds |= bit(ChangeKind::Activated);
+                }
+                // What is unknown keeps what was known.
+                if !on && row.account.switch != Switch::Unknown && old.active == Some(true) {
+                    changes.kinds |= bit(ChangeKind::Deactivated);
+                }
+                // One of several logins stays the user's name, whatever their order; without any, the name stays.
+                let stays = |old: &String| {
+                    *old == user.name_key || other_names.iter().any(|name| postern_store::fold(name) == *old)
+                };
+                if !user.name_key.is_empty() && old.name_key.as_ref().is_some_and(|old| !stays(old)) {
+                    changes.kinds |= bit(ChangeKind::Renamed);
+                }
+            }
+            Wanted::Group(group, keys) => {
+                changes.removed = self.members.get(&group.id).map_or(0, |known| lost(known, keys));
+                if changes.removed > 0 {
+                    changes.kinds |= bit(ChangeKind::Removed);
+                }
+            }
+        }
+        changes
+    }
+}
+
+/// The attributes that an account had and its entry has not.
+fn vanished(old: &KnownContent, row: &Row, view: &EntryView<'_>) -> Vec<String> {
+    let had: BTreeMap<String, IgnoredAny> = serde_json::from_str(&old.attributes).unwrap_or_default();
+    let has: Vec<&str> = view.attributes().map(|(name, _)| name).collect();
+    let mut gone: Vec<String> =
+        had.into_keys().filter(|name| !has.iter().any(|has| has.eq_ignore_ascii_case(name))).collect();
+    if old.unique_value.is_some() && row.account.unique_value.is_none() {
+        gone.push(LOGIN.to_owned());
+    }
+    gone
+}
+
+/// By how many a group has fewer members. Members who are renamed or moved leave under one name and come under another,
+/// so those who come are taken off. `wanted` is sorted.
+fn lost(known: &HashSet<String>, wanted: &[String]) -> u64 {
+    let left = known.iter().filter(|name| wanted.binary_search(name).is_err()).count();
+    let came = wanted.iter().filter(|name| !known.contains(*name)).count();
+    left.saturating_sub(came) as u64
+}
+
+impl Counts {
+    fn add(&mut self, kind: AccountKind, changes: &Changes) {
+        let counters = [
+            (ChangeKind::Activated, &mut self.activated),
+            (ChangeKind::Deactivated, &mut self.deactivated),
+            (ChangeKind::Renamed, &mut self.renamed),
+        ];
+        for (kind, counter) in counters {
+            *counter += u64::from(changes.kinds & bit(kind) != 0);
+        }
+        self.removed += changes.removed;
+        for name in &changes.vanished {
+            *self.vanished.entry(format!("{kind} {name}")).or_default() += 1;
+        }
+    }
+
+    /// Adds what a part that was kept aside counts.
+    pub fn add_part(&mut self, part: &DeferredPart) {
+        let more = Self::deserialize(&part.counts).unwrap_or_default();
+        self.activated += more.activated;
+        self.deactivated += more.deactivated;
+        self.renamed += more.renamed;
+        self.removed += more.removed;
+        for (name, count) in more.vanished {
+            *self.vanished.entry(name).or_default() += count;
+        }
+    }
+}
+
+/// The entries of a chunk that are kept aside, those of one set of kinds together.
+#[derive(Default)]
+pub struct KeptAside {
+    parts: BTreeMap<u32, Part>,
+    /// Which accounts, and in which part.
+    kept: HashMap<u128, u32, RandomState>,
+}
+
+struct Part {
+    writer: ChunkWriter,
+    counts: Counts,
+}
+
+impl KeptAside {
+    /// Keeps an entry aside if it changes something sensitive, or if an earlier copy of it was kept aside: applied at
+    /// once, the later copy would be overwritten by the earlier one. Says whether it did.
+    pub fn take(&mut self, form: MemberForm, recorded: u128, changes: &Changes, view: &EntryView<'_>) -> bool {
+        let earlier = self.kept.get(&recorded).copied();
+        let Some(kinds) = earlier.or_else(|| (changes.kinds != 0).then_some(changes.kinds)) else { return false };
+        let part = self
+            .parts
+            .entry(kinds)
+            .or_insert_with(|| Part { writer: ChunkWriter::new(form), counts: Counts::default() });
+        let mut entry = part.writer.entry(view.kind, view.external_id, view.dn, view.unique_value);
+        for (name, values) in view.attributes() {
+            let values: Vec<&[u8]> = values.collect();
+            entry.attribute(name, values);
+        }
+        for member in view.members() {
+            entry.member(member);
+        }
+        entry.switch(view.switch);
+        entry.finish();
+        if earlier.is_none() {
+            self.kept.insert(recorded, kinds);
+            part.counts.add(if view.kind == Kind::User { AccountKind::User } else { AccountKind::Group }, changes);
+        }
+        true
+    }
+
+    /// As it is stored with the chunk of this number.
+    pub fn finish(self, sequence: u64) -> Vec<Deferred> {
+        let parts = self.parts.into_iter().map(|(kinds, mut part)| {
+            let entries = part.writer.entries() as u64;
+            let counts = serde_json::to_value(&part.counts).unwrap_or_default();
+            let payload = part.writer.finish().to_vec();
+            Deferred { part: DeferredPart { sequence, kinds, entries, counts }, payload }
+        });
+        parts.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_who_only_changed_their_names_are_not_lost() {
+        let known: HashSet<String> = ["a", "b", "c"].map(str::to_owned).into();
+        let lost = |wanted: &[&str]| lost(&known, &wanted.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(lost(&["a", "b", "c"]), 0);
+        assert_eq!(lost(&["a"]), 2);
+        assert_eq!(lost(&["x", "y", "z"]), 0);
+        assert_eq!(lost(&["x"]), 2);
+        assert_eq!(lost(&["a", "b", "c", "d"]), 0);
+    }
+}

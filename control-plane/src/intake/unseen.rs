@@ -1,0 +1,37 @@
+//! What a look-up does not show although imports have seen it: hidden from the agent's bind account, or gone since.
+
+use postern_store::{
+    AccountKind, Comparison, DirectoryId, ExternalKey, GroupRow, OrganizationId, PageRequest, Result, Store,
+};
+use serde_json::{Map, Value, json};
+
+/// As many groups are named.
+const GROUPS: u32 = 20;
+
+/// Compares the answer of a look-up with what is known of the account. `None`: nothing is lacking.
+pub async fn compare(
+    store: &Store,
+    organization: OrganizationId,
+    directory: DirectoryId,
+    found: &Value,
+) -> Result<Option<Value>> {
+    let Some(external_id) = found["user"]["external_id"].as_str() else { return Ok(None) };
+    // No content has this hash, so that the account is told with its id.
+    let entry = [(ExternalKey::from_text(external_id), [0; 16])];
+    let known = store.compare_accounts(organization, directory, AccountKind::User, &entry).await?.pop();
+    let Some(Comparison::Known(known)) = known else { return Ok(None) };
+    let contents = store.known_contents(organization, &[known.id]).await?;
+    let stored: Map<String, Value> =
+        contents.first().and_then(|content| serde_json::from_str(&content.attributes).ok()).unwrap_or_default();
+    let shown = found["user"]["attributes"].as_object();
+    let shows = |name: &str| shown.is_some_and(|shown| shown.keys().any(|has| has.eq_ignore_ascii_case(name)));
+    let attributes: Vec<&String> = stored.keys().filter(|name| !shows(name)).collect();
+    let mut groups: Vec<GroupRow> = Vec::new();
+    // Of single groups it is not known which is which; none at all is what a hidden attribute of members looks like.
+    if let Some(user) = known.identity.filter(|_| found["groups"].as_array().is_none_or(Vec::is_empty)) {
+        groups = store.groups_of(organization, user, &PageRequest::first(GROUPS)).await?.items;
+    }
+    let groups: Vec<&String> = groups.iter().map(|group| &group.display_name).collect();
+    let lacking = !attributes.is_empty() || !groups.is_empty();
+    Ok(lacking.then(|| json!({ "attributes": attributes, "groups": groups })))
+}
