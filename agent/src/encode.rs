@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use postern_proto::chunk::{self, ChunkWriter, Kind, MemberForm};
 use postern_proto::digest::Digest;
-use postern_proto::{CHUNK_TARGET_BYTES, MAX_CHUNK_BYTES};
+use postern_proto::{CHUNK_TARGET_BYTES, MAX_CHUNK_BYTES, limits};
 
 use crate::policy::Policy;
 use crate::served::{Phase, Record, Switch, Unusable};
@@ -11,6 +11,8 @@ use crate::served::{Phase, Record, Switch, Unusable};
 /// What a length takes at most, and what a chunk and its message have around the entries.
 const LENGTH_BYTES: usize = 5;
 const AROUND_BYTES: usize = 64 << 10;
+/// Left-out values that are named.
+const MAX_SAMPLES: usize = 20;
 /// An entry that is no larger fits behind any others of a chunk, which is closed at its target size.
 const MAX_ENTRY_BYTES: usize = MAX_CHUNK_BYTES - CHUNK_TARGET_BYTES - AROUND_BYTES;
 
@@ -29,15 +31,31 @@ pub(crate) struct Encoder {
     limit: usize,
     users: u64,
     groups: u64,
+    left_out: LeftOut,
+}
+
+/// Values that were too large or too many to be delivered, see [`limits`]. Their entries travel without them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many.
+    pub values: u64,
+    /// Some of them, by entry and attribute.
+    pub samples: Vec<String>,
 }
 
 impl Encoder {
     pub(crate) fn new(member_form: MemberForm, limit: usize) -> Self {
-        Self { writer: ChunkWriter::new(member_form), limit: limit.max(1), users: 0, groups: 0 }
+        let writer = ChunkWriter::new(member_form);
+        Self { writer, limit: limit.max(1), users: 0, groups: 0, left_out: LeftOut::default() }
     }
 
-    /// Adds a record, less what the policy keeps here; returns a chunk once it is full. A record that no chunk can
-    /// carry is not added: sent, it would be refused again and again.
+    /// What was left out so far.
+    pub(crate) fn left_out(&self) -> &LeftOut {
+        &self.left_out
+    }
+
+    /// Adds a record, less what the policy keeps here and less the values that are too large; returns a chunk once it is
+    /// full. A record that no chunk can carry is not added: sent, it would be refused again and again.
     pub(crate) fn add(
         &mut self,
         phase: Phase,
@@ -45,6 +63,10 @@ impl Encoder {
         policy: &Policy,
     ) -> Result<Option<Encoded>, Unusable> {
         policy.strip(&mut record);
+        shorten(&mut record, &mut self.left_out);
+        if let Some(reason) = nameless(&record) {
+            return Err(Unusable { dn: limits::cut(&record.dn).to_owned(), reason });
+        }
         let bytes = size(&record);
         if bytes > MAX_ENTRY_BYTES {
             let reason = format!("{bytes} bytes, more than the {MAX_ENTRY_BYTES} that can be delivered");
@@ -80,9 +102,60 @@ pub(crate) fn chunk(
     let mut writer = ChunkWriter::new(member_form);
     for mut record in records {
         policy.strip(&mut record);
-        write(&mut writer, phase, &mut record);
+        shorten(&mut record, &mut LeftOut::default());
+        if nameless(&record).is_none() {
+            write(&mut writer, phase, &mut record);
+        }
     }
     writer.finish()
+}
+
+/// Why an entry cannot be known by its names, if it cannot.
+fn nameless(record: &Record) -> Option<String> {
+    let beyond = |what: &str, bytes: usize, limit: usize| {
+        (bytes > limit).then(|| format!("its {what} has {bytes} bytes, more than the {limit} that are possible"))
+    };
+    let unique_value = record.unique_value.as_ref().map_or(0, String::len);
+    beyond("external id", record.external_id.len(), limits::MAX_EXTERNAL_ID_BYTES)
+        .or_else(|| beyond("DN", record.dn.len(), limits::MAX_DN_BYTES))
+        .or_else(|| beyond("unique value", unique_value, limits::MAX_UNIQUE_VALUE_BYTES))
+        .or_else(|| {
+            let members = record.members.len();
+            let limit = limits::MAX_MEMBERS;
+            (members > limit).then(|| format!("it has {members} members, more than the {limit} that are possible"))
+        })
+}
+
+/// Takes out what no chunk may hold. An attribute of which no value is left stays, without values: it is there, and was
+/// left out.
+fn shorten(record: &mut Record, left_out: &mut LeftOut) {
+    let mut room = limits::MAX_ENTRY_VALUE_BYTES;
+    record.attributes.truncate(limits::MAX_NAMES);
+    record.attributes.retain(|(name, _)| name.len() <= limits::MAX_NAME_BYTES);
+    for (name, values) in &mut record.attributes {
+        let before = values.len();
+        values.truncate(limits::MAX_VALUES);
+        values.retain(|value| {
+            let fits = value.len() <= limits::MAX_VALUE_BYTES.min(room);
+            if fits {
+                room -= value.len();
+            }
+            fits
+        });
+        left_out.note(before - values.len(), &record.dn, name);
+    }
+    let before = record.members.len();
+    record.members.retain(|member| member.len() <= limits::MAX_DN_BYTES);
+    left_out.note(before - record.members.len(), &record.dn, "members");
+}
+
+impl LeftOut {
+    fn note(&mut self, values: usize, dn: &str, attribute: &str) {
+        self.values += values as u64;
+        if values > 0 && self.samples.len() < MAX_SAMPLES {
+            self.samples.push(format!("{}: {attribute}", limits::cut(dn)));
+        }
+    }
 }
 
 /// What a record takes in a chunk, at most.
@@ -169,17 +242,58 @@ mod tests {
     }
     #[test]
     fn an_entry_that_no_chunk_can_carry_is_named_and_the_others_go_on() {
-        let mebibyte = Bytes::from(vec![b'm'; 1 << 20]);
+        let member = Bytes::from(vec![b'm'; limits::MAX_DN_BYTES]);
         let mut encoder = Encoder::new(MemberForm::Dn, 10);
         let policy = Policy::default();
         encoder.add(Phase::Groups, record("before", &[]), &policy).unwrap();
-        let huge = Record { members: vec![mebibyte; MAX_CHUNK_BYTES >> 20], ..record("everybody", &[]) };
+        let huge = Record { members: vec![member; MAX_CHUNK_BYTES / limits::MAX_DN_BYTES], ..record("everybody", &[]) };
         let unusable = encoder.add(Phase::Groups, huge, &policy).unwrap_err();
         assert_eq!(unusable.dn, "cn=everybody");
         assert!(unusable.reason.contains("more than"), "{unusable:?}");
         encoder.add(Phase::Groups, record("after", &[]), &policy).unwrap();
         let chunk = encoder.finish().unwrap();
         assert_eq!((chunk.groups, ChunkReader::parse(&chunk.payload).unwrap().len()), (2, 2));
+    }
+
+    #[test]
+    fn values_that_are_too_large_are_left_out_and_counted_and_the_entry_goes_on() {
+        let value = |length: usize| Bytes::from(vec![b'v'; length]);
+        let photo = value(20 << 20);
+        let attributes = vec![
+            ("jpegPhoto".into(), vec![photo.clone()]),
+            ("cn".into(), vec![value(5), photo]),
+            ("description".into(), vec![value(limits::MAX_VALUE_BYTES); 9]),
+        ];
+        let record = Record { attributes, members: vec![value(9), value(limits::MAX_DN_BYTES + 1)], ..user(1) };
+        let mut encoder = Encoder::new(MemberForm::Dn, 10);
+        encoder.add(Phase::Groups, record, &Policy::default()).unwrap();
+        let names = ["jpegPhoto", "cn", "description", "members"].map(|name| format!("cn=id1: {name}"));
+        assert_eq!(encoder.left_out(), &LeftOut { values: 5, samples: names.to_vec() });
+        let chunk = encoder.finish().unwrap();
+        let mut reader = ChunkReader::parse(&chunk.payload).unwrap();
+        let entry = reader.next_entry().unwrap().unwrap();
+        let kept: Vec<(&str, usize)> = entry.attributes().map(|(name, values)| (name, values.len())).collect();
+        assert_eq!(kept, [("jpegPhoto", 0), ("cn", 1), ("description", 7)]);
+        assert_eq!(entry.members().len(), 1);
+        assert!(reader.next_entry().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_entry_whose_name_is_too_long_is_listed_and_the_others_go_on() {
+        let mut encoder = Encoder::new(MemberForm::Dn, 10);
+        let long = |limit: usize| "x".repeat(limit + 1);
+        let records = [
+            Record { external_id: long(limits::MAX_EXTERNAL_ID_BYTES), ..user(1) },
+            Record { dn: long(limits::MAX_DN_BYTES), ..user(2) },
+            Record { unique_value: Some(long(limits::MAX_UNIQUE_VALUE_BYTES)), ..user(3) },
+            Record { members: vec![Bytes::new(); limits::MAX_MEMBERS + 1], ..user(4) },
+        ];
+        for (record, what) in records.into_iter().zip(["external id", "DN", "unique value", "members"]) {
+            let unusable = encoder.add(Phase::Users, record, &Policy::default()).unwrap_err();
+            assert!(unusable.reason.contains(what) && unusable.dn.len() <= limits::MAX_TEXT_BYTES, "{unusable:?}");
+        }
+        encoder.add(Phase::Users, user(5), &Policy::default()).unwrap();
+        assert_eq!(encoder.finish().unwrap().users, 1);
     }
 
     #[test]

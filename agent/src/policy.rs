@@ -1,6 +1,8 @@
 //! The site's last word: what a control plane may ask at all, and what never leaves whatever it asks. Read from the
 //! agent's own file; no command can change it.
 
+use std::num::NonZeroU32;
+
 use postern_directory::standard_name;
 use serde::Deserialize;
 
@@ -20,7 +22,7 @@ pub enum AllowedCommand {
 }
 
 /// The local policy. Unset: every command of this release is allowed, and every configured attribute may leave.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// The commands that are executed; all others are refused. Unset: all.
@@ -28,6 +30,14 @@ pub struct Policy {
     /// Attributes that never leave, whatever a directory's own list says. A name means the attribute: its aliases, its
     /// OID and its options too.
     pub excluded_attributes: Vec<String>,
+    /// Imports that read from directories at a time, whatever the control plane asks for; the others wait for their turn.
+    pub imports_at_once: NonZeroU32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { commands: None, excluded_attributes: Vec::new(), imports_at_once: NonZeroU32::MIN.saturating_add(1) }
+    }
 }
 
 impl Policy {

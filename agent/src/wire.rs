@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::{self, AgentFrame, command, outcome};
-use postern_proto::{CHUNK_ENTRIES, PROTOCOL_MAX, PROTOCOL_MIN};
+use postern_proto::{CHUNK_ENTRIES, PROTOCOL_MAX, PROTOCOL_MIN, directory_name, limits};
 
 use crate::commands::outcome::{Answer, Code, CommandId, Failure, Key, Kind, Outcome, Progress, Request, Tidings};
 use crate::served::{Check, CheckState, Flavour, Phase};
 use crate::status::Refusals;
 
-/// No chunk holds more entries than this, whatever is asked.
-const MAX_CHUNK_ENTRIES: u32 = 10_000;
+/// More commands than this are not named in a Hello.
+const MAX_HELD: usize = limits::MAX_HELD_COMMANDS;
 
 /// The first frame of a session.
 pub(crate) fn hello(directories: Vec<(String, Option<Flavour>)>, held: Vec<Key>, now: Timestamp) -> AgentFrame {
@@ -24,7 +24,7 @@ pub(crate) fn hello(directories: Vec<(String, Option<Flavour>)>, held: Vec<Key>,
         os: operating_system(),
         capabilities: Vec::new(),
         directories: directories.into_iter().map(served_directory).collect(),
-        held_commands: held.into_iter().map(held_command).collect(),
+        held_commands: held.into_iter().take(MAX_HELD).map(held_command).collect(),
         clock_unix_ms: now.as_millisecond(),
     }))
 }
@@ -37,7 +37,13 @@ pub(crate) fn directories_changed(directories: Vec<(String, Option<Flavour>)>) -
 
 /// The directories that the control plane does not take, with the reason.
 pub(crate) fn refused(directories: Vec<v1::RefusedDirectory>) -> Refusals {
-    directories.into_iter().map(|refused| (refused.name, refused.reason)).collect()
+    let directories = directories.into_iter().take(2 * limits::MAX_DIRECTORIES);
+    directories.map(|refused| (text(&refused.name), text(&refused.reason))).collect()
+}
+
+/// A text of the control plane, for the log and for people: cut where it is too long, on one line.
+pub(crate) fn text(text: &str) -> String {
+    limits::cut(text).chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 /// A sign of life, which may ask for one.
@@ -98,16 +104,25 @@ pub(crate) fn command_id(text: &str) -> Option<CommandId> {
     text.parse().ok().map(CommandId)
 }
 
-/// A command as it was asked; nothing where its id is no UUID.
-pub(crate) fn request(command: v1::Command) -> Option<Request> {
+/// A command as it was asked, or why it cannot be one: its id is no UUID, or it says more than any command of ours.
+pub(crate) fn request(command: v1::Command) -> Result<Request, Failure> {
+    let wrong = |message: &str| Failure::new(Code::Invalid, message);
+    let key =
+        key(&command.command_id, command.generation).ok_or_else(|| wrong("the id of a command must be a UUID"))?;
+    if !directory_name::is_valid(&command.directory) {
+        return Err(wrong("a command must name a directory"));
+    }
     let kind = match command.kind {
         Some(command::Kind::Import(import)) => Kind::Import { chunk_entries: chunk_entries(import.chunk_entries) },
         Some(command::Kind::TestConnection(v1::TestConnection {})) => Kind::TestConnection,
+        Some(command::Kind::LookupUser(lookup)) if lookup.unique_value.len() > limits::MAX_TEXT_BYTES => {
+            return Err(wrong("the value to look up is too long"));
+        }
         Some(command::Kind::LookupUser(lookup)) => Kind::LookupUser { unique_value: lookup.unique_value },
         None => Kind::Unknown,
     };
-    Some(Request {
-        key: key(&command.command_id, command.generation)?,
+    Ok(Request {
+        key,
         directory: command.directory,
         timeout: (command.timeout_ms > 0).then(|| Duration::from_millis(command.timeout_ms)),
         kind,
@@ -115,8 +130,8 @@ pub(crate) fn request(command: v1::Command) -> Option<Request> {
 }
 
 fn chunk_entries(asked: u32) -> usize {
-    let entries = if asked == 0 { CHUNK_ENTRIES } else { asked.min(MAX_CHUNK_ENTRIES) };
-    usize::try_from(entries).unwrap_or(1)
+    let entries = if asked == 0 { CHUNK_ENTRIES } else { asked };
+    usize::try_from(entries).unwrap_or(usize::MAX).min(limits::MAX_CHUNK_ENTRIES)
 }
 
 fn progress(key: Key, progress: Progress) -> v1::Progress {
@@ -144,6 +159,8 @@ fn outcome(ended: &Outcome) -> v1::Outcome {
             unusable_samples: imported.unusable_samples.clone(),
             unknown_switches: imported.unknown_switches,
             unreadable_switch: imported.unreadable.unwrap_or_default().to_owned(),
+            values_left_out: imported.left_out.values,
+            left_out_samples: imported.left_out.samples.clone(),
         }),
         Ok(Answer::TestConnection(checks)) => {
             outcome::Result::TestConnection(v1::TestConnectionResult { checks: checks.iter().map(check_row).collect() })
@@ -210,7 +227,7 @@ pub fn fuzzing(frame: v1::ControlFrame) {
     use v1::control_frame::Kind as Down;
     match frame.kind {
         Some(Down::Command(command)) => {
-            request(command);
+            let _ = request(command);
         }
         Some(Down::Cancel(cancel)) => {
             command_id(&cancel.command_id);
@@ -250,7 +267,23 @@ mod tests {
 
     #[test]
     fn a_command_without_an_id_is_none() {
-        assert!(request(v1::Command { command_id: "x".into(), ..command(None) }).is_none());
+        assert!(request(v1::Command { command_id: "x".into(), ..command(None) }).is_err());
+    }
+
+    #[test]
+    fn a_command_that_says_too_much_is_refused() {
+        let lookup = |bytes| v1::LookupUser { unique_value: "x".repeat(bytes) };
+        let asked = |bytes| request(command(Some(command::Kind::LookupUser(lookup(bytes)))));
+        assert!(asked(limits::MAX_TEXT_BYTES).is_ok());
+        assert!(asked(limits::MAX_TEXT_BYTES + 1).is_err());
+        assert!(request(v1::Command { directory: "x".repeat(1 << 20), ..command(None) }).is_err());
+    }
+
+    #[test]
+    fn a_text_of_the_control_plane_is_cut_and_stays_on_one_line() {
+        let hostile = format!("a\nERROR forged\u{1b}[2J{}", "x".repeat(1 << 20));
+        let shown = text(&hostile);
+        assert!(shown.starts_with("a ERROR forged [2Jx") && shown.len() <= limits::MAX_TEXT_BYTES, "{}", shown.len());
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::home::modes;
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::reach::Reach;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
+use crate::refusals::Refusals;
 use crate::{home, http, upkeep};
 
 /// Why the control plane cannot start, or ended.
@@ -252,6 +253,7 @@ impl App {
             registry: Arc::clone(&self.registry),
             reach: Arc::clone(&self.reach),
             dispatcher: Arc::clone(&self.dispatcher),
+            refusals: Refusals::default(),
             supervisor: self.supervisor.clone(),
             certificate_lifetime: self.config.agent_certificate_lifetime,
             heartbeat_interval: self.config.heartbeat_interval,
@@ -282,6 +284,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             gate: Arc::<Self>::clone(self),
             changes: changes.clone(),
+            refusals: Arc::default(),
             metrics: metrics.clone(),
             supervisor: self.supervisor.clone(),
         });

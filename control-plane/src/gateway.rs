@@ -4,7 +4,9 @@ mod connection;
 mod deliver;
 mod enrollment;
 pub mod listener;
+mod memory;
 pub(crate) mod pulse;
+mod receiving;
 pub mod registry;
 pub mod revocation;
 mod service;
@@ -13,6 +15,7 @@ mod session;
 mod tests;
 mod workshop;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +31,7 @@ pub use self::service::Service;
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::reach::Reach;
 use crate::pki::{PeerAgent, Pki};
+use crate::refusals::Refusals;
 use registry::Registry;
 
 /// What the gateway works with. Clones share it.
@@ -49,6 +53,8 @@ pub struct Parts {
     pub reach: Arc<Reach>,
     /// Gives commands and takes outcomes.
     pub dispatcher: Arc<Dispatcher>,
+    /// Which addresses were refused of late.
+    pub(crate) refusals: Refusals,
     /// Runs deliveries; knows when to stop.
     pub supervisor: Supervisor,
     /// Life of an agent's certificate.
@@ -135,14 +141,16 @@ impl gateway_server::Gateway for Gateway {
     async fn deliver(&self, request: Request<Streaming<v1::Chunk>>) -> Result<Response<Self::DeliverStream>, Status> {
         let peer = peer(&request)?;
         let agent = self.admit(&peer).await?;
-        Ok(Response::new(deliver::open(self, agent.id, request.into_inner())))
+        let share = self.0.registry.share(agent.id);
+        Ok(Response::new(deliver::open(self, agent.id, share, request.into_inner())))
     }
 }
 
 #[tonic::async_trait]
 impl Enrollment for Gateway {
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
-        enrollment::enroll(self, request.into_inner()).await.map(Response::new)
+        let address = request.extensions().get::<IpAddr>().copied();
+        enrollment::enroll(self, address, request.into_inner()).await.map(Response::new)
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {

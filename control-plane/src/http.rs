@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,7 +11,6 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use postern_runtime::supervise::{OnCancel, Supervisor};
 use postern_runtime::tls;
@@ -21,14 +19,28 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::calls::{Answer, Calls};
 use crate::config::ApiTls;
+use crate::crowd::{Crowd, Limits, Standing};
 
-/// Connections at a time.
-const CONNECTIONS: usize = 2_000;
-/// Time for a TLS handshake, and for the head of a request.
+/// Connections on which somebody has shown a valid token.
+const KNOWN: usize = 2_000;
+/// Connections on which nobody has, yet.
+const STRANGERS: Limits = Limits { all: 1_000, per_address: 500 };
+/// Time for a TLS handshake, for the head of a request, and for the first request at all.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that had no request for this long is closed.
+const IDLE: Duration = Duration::from_mins(1);
+/// Time for answers under way once a connection is being closed.
+const LINGER: Duration = Duration::from_secs(5);
+/// The head of a request, and requests at a time on one connection of HTTP/2.
+const HEAD_BYTES: u32 = 32 << 10;
+const STREAMS: u32 = 64;
+/// What waits to be sent on one stream.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Pause after the machine refuses to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -84,14 +96,12 @@ pub(crate) async fn serve(
     supervisor: Supervisor,
 ) {
     let stopping = supervisor.shutdown().stopping().clone();
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (strangers, known) = (Crowd::new(STRANGERS), Arc::new(Semaphore::new(KNOWN)));
     let acceptor = tls.map(TlsAcceptor::from);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopping.cancelled() => break,
+            () = stopping.cancelled() => return,
         };
         let (tcp, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -101,16 +111,19 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let (router, acceptor, watcher) = (router.clone(), acceptor.clone(), graceful.watcher());
+        let standing = Arc::new(Standing::new(strangers.enter(peer.ip()), &known));
+        let (router, acceptor, stopping) = (router.clone(), acceptor.clone(), stopping.clone());
         supervisor.spawn("api.connection", OnCancel::Finish, async move {
-            if let Err(error) = connection(tcp, peer, acceptor, router, watcher).await {
+            let evicted = Arc::clone(&standing);
+            let ended = tokio::select! {
+                ended = connection(tcp, peer, acceptor, router, standing, stopping) => ended,
+                () = evicted.evicted() => Err("it made room for another".into()),
+            };
+            if let Err(error) = ended {
                 tracing::debug!(error = %error, "api.connection_broken");
             }
-            drop(place);
         });
     }
-    drop(listener);
-    graceful.shutdown().await;
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -120,15 +133,16 @@ async fn connection(
     peer: SocketAddr,
     acceptor: Option<TlsAcceptor>,
     router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    standing: Arc<Standing>,
+    stopping: CancellationToken,
 ) -> Result<(), Failed> {
     tcp.set_nodelay(true)?;
     match acceptor {
         Some(acceptor) => {
             let stream = tokio::time::timeout(PATIENCE, acceptor.accept(tcp)).await??;
-            answer(stream, peer, router, watcher).await
+            answer(stream, peer, router, standing, stopping).await
         }
-        None => answer(tcp, peer, router, watcher).await,
+        None => answer(tcp, peer, router, standing, stopping).await,
     }
 }
 
@@ -136,30 +150,49 @@ async fn answer<S>(
     stream: S,
     peer: SocketAddr,
     router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    standing: Arc<Standing>,
+    stopping: CancellationToken,
 ) -> Result<(), Failed>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let asked = Arc::new(AtomicBool::new(false));
-    let first = Arc::clone(&asked);
-    let service = router.map_request(move |mut request: Request<Incoming>| {
-        first.store(true, Ordering::Relaxed);
+    let calls = Arc::<Calls>::default();
+    let counted = Arc::clone(&calls);
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        let call = counted.open();
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
+        request.extensions_mut().insert(Arc::clone(&standing));
+        let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+        async move { answer.await.map(|response| response.map(|body| Answer::new(body, Some(call)))) }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_mins(1));
+    let builder = builder();
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    let mut connection = pin!(watcher.watch(connection.into_owned()));
-    tokio::select! {
+    let mut connection = pin!(connection);
+    let stopped = tokio::select! {
         ended = connection.as_mut() => return ended,
-        () = tokio::time::sleep(PATIENCE) => {}
+        () = stopping.cancelled() => true,
+        () = calls.idle(PATIENCE, IDLE) => false,
+    };
+    connection.as_mut().graceful_shutdown();
+    if stopped {
+        // Requests under way are answered, however long they take; the process has a limit of its own.
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = calls.all_ended() => {}
+        }
     }
-    if !asked.load(Ordering::Relaxed) {
-        // hyper has no limit for a client that does not even begin, and whose protocol it cannot tell yet.
-        return Err("no request came".into());
-    }
-    connection.await
+    tokio::time::timeout(LINGER, connection).await?
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_mins(1))
+        .max_header_list_size(HEAD_BYTES)
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(SEND_BUFFER_BYTES);
+    builder
 }

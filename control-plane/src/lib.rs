@@ -3,8 +3,10 @@
 
 pub mod api;
 pub mod app;
+mod calls;
 pub mod cli;
 pub mod config;
+mod crowd;
 pub mod gateway;
 mod home;
 mod http;
@@ -12,6 +14,7 @@ pub mod identity;
 pub mod intake;
 pub mod jobs;
 pub mod pki;
+mod refusals;
 pub mod secrets;
 mod upkeep;
 pub mod wire;

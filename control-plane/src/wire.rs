@@ -4,18 +4,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_proto::limits::{self, MAX_DN_BYTES, MAX_HELD_COMMANDS, MAX_ROWS};
 use postern_proto::{directory_name, v1};
 use postern_store::{AccountKind, Flavour, JobId, Sight, SoughtAccount};
 
 use crate::jobs::kinds::{Command, Work};
 use crate::jobs::outcome::{AgentOutcome, AgentResult, Check, CheckState, Failure, ImportReport};
-
-/// A text from outside is kept to this many bytes before it is stored or shown.
-const MAX_TEXT_BYTES: usize = 4 << 10;
-/// Far more than a name takes; a question for a hundred of them stays below the largest frame.
-const MAX_DN_BYTES: usize = 16 << 10;
-/// Rows of a diagnosis, and samples of unusable entries, that are kept.
-const MAX_ROWS: usize = 100;
 
 /// What an agent serves, as far as it makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,16 +62,14 @@ fn flavour(flavour: v1::Flavour) -> Flavour {
 
 /// The commands that an agent still holds; those that are no ids are left out.
 pub fn held(commands: &[v1::HeldCommand]) -> Vec<(JobId, u32)> {
-    commands.iter().filter_map(|held| Some((held.command_id.parse().ok()?, held.generation))).collect()
+    // More than an agent keeps are not looked up one by one.
+    let held = commands.iter().take(MAX_HELD_COMMANDS);
+    held.filter_map(|held| Some((held.command_id.parse().ok()?, held.generation))).collect()
 }
 
 /// A text for people, from outside: no control characters, and cut where it is too long.
 pub fn text(text: &str) -> String {
-    let mut end = text.len().min(MAX_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].chars().map(|char| if char.is_control() && char != '\n' { ' ' } else { char }).collect()
+    limits::cut(text).chars().map(|char| if char.is_control() && char != '\n' { ' ' } else { char }).collect()
 }
 
 /// The same for a text that may be unset.
@@ -213,6 +205,8 @@ fn import_report(import: &v1::ImportResult, elapsed_ms: u64) -> ImportReport {
         unusable: import.unusable,
         unusable_samples: import.unusable_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
         unreadable_switch: optional_text(&import.unreadable_switch),
+        values_left_out: import.values_left_out,
+        left_out_samples: import.left_out_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
         elapsed_ms,
     }
 }
@@ -287,6 +281,6 @@ mod tests {
     #[test]
     fn text_from_outside_is_cut_and_cleaned() {
         assert_eq!(text("a\u{1b}[31mb\nc"), "a [31mb\nc");
-        assert!(text(&"ü".repeat(MAX_TEXT_BYTES)).len() <= MAX_TEXT_BYTES);
+        assert!(text(&"ü".repeat(limits::MAX_TEXT_BYTES)).len() <= limits::MAX_TEXT_BYTES);
     }
 }

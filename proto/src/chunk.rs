@@ -3,6 +3,8 @@
 //! Attribute names stand once in a table; the lengths of everything stand together; the bytes of everything
 //! follow as one blob. `docs/protocol.md` gives the layout byte by byte.
 
+#[cfg(test)]
+mod hostile;
 mod read;
 mod write;
 
@@ -11,8 +13,6 @@ pub use write::{ChunkWriter, EntryWriter};
 
 /// First byte of every chunk.
 const LAYOUT: u8 = 2;
-/// More attribute names than this are not a directory's schema but an attack.
-const MAX_NAMES: usize = 4096;
 
 /// What an entry is, as the configured searches found it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -2,9 +2,13 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf as _;
 use prost::Message;
-use tonic::codec::{BufferSettings, Codec};
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+
+use crate::guard::{self, Guarded};
 
 /// tonic allocates 8 KiB for reading as soon as a stream exists; a heartbeat needs some bytes.
 const INITIAL_BUFFER_BYTES: usize = 256;
@@ -29,19 +33,41 @@ impl<T, U> Default for GatewayCodec<T, U> {
 impl<T, U> Codec for GatewayCodec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Message + Default + Guarded + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
     type Encoder = ProstEncoder<T>;
-    type Decoder = ProstDecoder<U>;
+    type Decoder = GuardedDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
         ProstCodec::<T, U>::raw_encoder(buffers())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<T, U>::raw_decoder(buffers())
+        GuardedDecoder(ProstCodec::<T, U>::raw_decoder(buffers()))
+    }
+}
+
+/// Decodes what [`guard`] lets pass.
+#[derive(Debug)]
+pub struct GuardedDecoder<U>(ProstDecoder<U>);
+
+impl<U: Message + Default + Guarded> Decoder for GuardedDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        // All of a message lies in one piece.
+        if guard::is_bounded::<U>(buffer.chunk()) {
+            self.0.decode(buffer)
+        } else {
+            Err(Status::invalid_argument("a message with too many fields"))
+        }
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        self.0.buffer_settings()
     }
 }
 

@@ -6,7 +6,11 @@ pub mod codec;
 pub mod digest;
 pub mod directory_name;
 pub mod enrollment_token;
+pub mod guard;
+pub mod limits;
 mod varint;
+
+pub use limits::{CHUNK_ENTRIES, CHUNK_TARGET_BYTES, MAX_CHUNK_BYTES, MAX_FRAME_BYTES};
 
 /// Generated from `postern/gateway/v1/*.proto`; see there for who may call what, and what unset means.
 #[expect(
@@ -25,16 +29,6 @@ pub mod v1 {
 pub const PROTOCOL_MIN: u32 = 1;
 /// The newest protocol version that this release speaks.
 pub const PROTOCOL_MAX: u32 = 1;
-
-/// The largest message on `Enrollment` and `Gateway.Connect`, in bytes; both sides refuse a larger one.
-pub const MAX_FRAME_BYTES: usize = 4 << 20;
-/// The largest message on `Gateway.Deliver`, in bytes. A chunk is far smaller (see [`CHUNK_TARGET_BYTES`])
-/// unless a single entry, such as a group of some hundred thousand members, is larger by itself.
-pub const MAX_CHUNK_BYTES: usize = 64 << 20;
-/// How many entries a chunk holds at the most unless the command says otherwise.
-pub const CHUNK_ENTRIES: u32 = 500;
-/// A chunk is closed when it reaches this many bytes, however few its entries.
-pub const CHUNK_TARGET_BYTES: usize = 1 << 20;
 
 /// Chooses the protocol version of a session: the newest that both ends speak, or none.
 #[must_use]

@@ -1,5 +1,7 @@
 //! The log: structured, to standard error, as text for people or JSON for machines.
 
+mod limited;
+
 use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 
@@ -7,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+use self::limited::Limited;
 use crate::supervise;
 
 /// What a line of the log looks like.
@@ -45,8 +48,14 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), Error> {
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        Format::Text => registry.with(lines.with_ansi(false)).try_init(),
-        Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        Format::Text => {
+            let lines = lines.with_ansi(false).map_event_format(|inner| Limited::new(inner, format));
+            registry.with(lines).try_init()
+        }
+        Format::Json => {
+            let lines = lines.json().flatten_event(true).map_event_format(|inner| Limited::new(inner, format));
+            registry.with(lines).try_init()
+        }
     }
     .map_err(Error::AlreadyInitialized)?;
     std::panic::set_hook(Box::new(log_panic));

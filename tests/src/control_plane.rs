@@ -26,6 +26,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// The API's certificate; none: plain HTTP on loopback.
     pub api_tls: Option<ApiTls>,
+    /// The most address space that its process may take; none: no limit.
+    pub address_space_bytes: Option<u64>,
     /// Further settings, as `POSTERN__…` environment variables.
     pub settings: Vec<(String, String)>,
 }
@@ -51,6 +53,7 @@ impl Options {
             public_address: None,
             data_dir: None,
             api_tls: None,
+            address_space_bytes: None,
             settings: vec![("POSTERN__LEASE_SECS".to_owned(), "3".to_owned())],
         })
     }
@@ -180,7 +183,13 @@ impl ControlPlane {
     /// The command that starts this control plane; [`ControlPlane::run`] uses it.
     pub fn launch(&self) -> Launch {
         let public = self.options.public_address.unwrap_or_else(|| self.gateway_address());
-        let mut serve = Launch::new("control-plane", &self.options.binaries.postern).arg("serve");
+        let program = &self.options.binaries.postern;
+        let serve = match self.options.address_space_bytes {
+            // It replaces itself by the program.
+            Some(bytes) => Launch::new("control-plane", "prlimit").arg(format!("--as={bytes}")).arg(program),
+            None => Launch::new("control-plane", program),
+        };
+        let mut serve = serve.arg("serve");
         serve = serve.arg("--data-dir").arg(&self.data_dir);
         serve = serve.args(["--listen", &self.api_address().to_string()]);
         serve = serve.args(["--gateway-listen", &self.gateway_address().to_string()]);

@@ -22,6 +22,7 @@ use postern_runtime::supervise::Supervisor;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use tonic::codec::CompressionEncoding;
 
 /// How long the control plane may take to say what it is expected to say.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -156,10 +157,20 @@ impl RawAgent {
 
     /// Opens a delivery for a command and returns the sequence number to begin with.
     pub async fn deliver(&self, command: &Command) -> Result<(Delivery, u64)> {
+        let client = GatewayClient::with_origin(self.connection.clone(), self.connection.origin());
+        Self::open(client, command).await
+    }
+
+    /// The same, with messages that are compressed.
+    pub async fn deliver_compressed(&self, command: &Command) -> Result<(Delivery, u64)> {
+        let client = GatewayClient::with_origin(self.connection.clone(), self.connection.origin());
+        Self::open(client.send_compressed(CompressionEncoding::Zstd), command).await
+    }
+
+    async fn open(mut client: GatewayClient<Connection>, command: &Command) -> Result<(Delivery, u64)> {
         let (chunks, outgoing) = mpsc::channel(16);
         let open = Open { command_id: command.command_id.clone(), generation: command.generation, ..Open::default() };
         chunks.send(Chunk { kind: Some(ChunkKind::Open(open)) }).await.ok();
-        let mut client = GatewayClient::with_origin(self.connection.clone(), self.connection.origin());
         let acks = client.deliver(ReceiverStream::new(outgoing)).await.context("delivery refused")?.into_inner();
         let mut delivery = Delivery { chunks, acks };
         match delivery.ack().await? {

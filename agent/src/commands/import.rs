@@ -54,6 +54,7 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     if let Some(chunk) = encoder.finish() {
         send(&chunks, Item::Chunk(chunk)).await;
     }
+    imported.left_out.clone_from(encoder.left_out());
     send(&chunks, Item::Complete { unusable: imported.unusable, second_look: pages.second_look() }).await;
     Ok(imported)
 }

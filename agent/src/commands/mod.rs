@@ -5,6 +5,7 @@ mod import;
 mod lookup_user;
 pub mod outcome;
 mod test_connection;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::outcome::{Code, CommandId, End, Failure, Key, Kind, Outcome, Progress, Request, Tidings};
+use self::turns::Turns;
 use crate::deliver::DeliveryOptions;
 use crate::link::Line;
 use crate::policy::Policy;
@@ -28,7 +30,7 @@ use crate::served::Served;
 /// More commands at once than this are refused: nobody needs them, and memory stays bounded whatever is asked.
 const MAX_RUNNING: usize = 64;
 /// More unacknowledged outcomes than this are not kept.
-const MAX_HELD: usize = 1024;
+const MAX_HELD: usize = postern_proto::limits::MAX_HELD_COMMANDS;
 /// Progress is told at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -57,6 +59,7 @@ pub struct Commands {
 struct Inner {
     context: Context,
     held: Mutex<BTreeMap<CommandId, Held>>,
+    imports: Turns,
     changed: Notify,
 }
 
@@ -96,7 +99,14 @@ struct Work {
 impl Commands {
     /// No commands yet.
     pub fn new(context: Context) -> Self {
-        Self { inner: Arc::new(Inner { context, held: Mutex::default(), changed: Notify::new() }) }
+        Self {
+            inner: Arc::new(Inner {
+                context,
+                held: Mutex::default(),
+                imports: Turns::default(),
+                changed: Notify::new(),
+            }),
+        }
     }
 
     /// The site's policy, to be exchanged on a reload.
@@ -332,7 +342,11 @@ impl Held {
 impl Work {
     async fn run(&self, kind: &Kind) -> End {
         match kind {
-            Kind::Import { chunk_entries } => import::run(self, *chunk_entries).await,
+            Kind::Import { chunk_entries } => {
+                let inner = &self.commands.inner;
+                let _turn = inner.imports.take(|| inner.context.policy.load().imports_at_once).await;
+                import::run(self, *chunk_entries).await
+            }
             Kind::TestConnection => test_connection::run(self).await,
             Kind::LookupUser { unique_value } => lookup_user::run(self, unique_value).await.into(),
             // The policy has refused it already.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::encode::LeftOut;
 use crate::served::{Check, Phase};
 
 /// Id of a command: that of its job.
@@ -131,6 +132,8 @@ pub struct Imported {
     pub unknown_switches: u64,
     /// The attribute for whose sake the first of them is unknown.
     pub unreadable: Option<&'static str>,
+    /// Values that were too large to be delivered.
+    pub left_out: LeftOut,
 }
 
 /// What kind of failure.

@@ -34,8 +34,8 @@ fn commands(policy: Policy) -> Commands {
 
 /// A page with a user that fits into a chunk and not into an answer.
 fn large() -> Page {
-    let photo = ("jpegphoto".into(), vec![Bytes::from(vec![0; postern_proto::MAX_FRAME_BYTES])]);
-    let user = Record { attributes: vec![photo], ..user(1) };
+    let members = vec![Bytes::from(vec![0; 1 << 10]); postern_proto::MAX_FRAME_BYTES >> 10];
+    let user = Record { members, ..user(1) };
     Page { records: vec![user], ..Page::new(Phase::Users) }
 }
 

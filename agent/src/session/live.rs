@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::run::{Session, Welcomed};
-use crate::commands::outcome::{Code, Failure, Key};
+use crate::commands::outcome::Key;
 use crate::link::{Connection, dial, http2};
 use crate::served::Flavour;
 use crate::wire;
@@ -110,7 +110,7 @@ impl Live {
         }
         let live = Self {
             connection,
-            session_id: welcome.session_id.clone(),
+            session_id: wire::text(&welcome.session_id),
             number: introduction.number,
             outgoing: Some(outgoing),
             incoming,
@@ -122,7 +122,8 @@ impl Live {
         };
         let clock = Timestamp::from_millisecond(welcome.clock_unix_ms).unwrap_or(introduction.now);
         let refused = wire::refused(welcome.refused_directories);
-        Ok((live, Welcomed { session_id: welcome.session_id, clock, refused }))
+        let session_id = live.session_id.clone();
+        Ok((live, Welcomed { session_id, clock, refused }))
     }
 
     /// Takes commands and tells outcomes until something ends it.
@@ -257,7 +258,9 @@ enum Handled {
 fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handled {
     match frame.kind {
         Some(Down::Command(command)) if take_commands => return take(session, command),
-        Some(Down::Command(command)) => tracing::info!(command = command.command_id, "session.command_not_taken"),
+        Some(Down::Command(command)) => {
+            tracing::info!(command = wire::text(&command.command_id), "session.command_not_taken")
+        }
         Some(Down::Cancel(cancel)) => {
             if let Some(id) = wire::command_id(&cancel.command_id) {
                 session.commands.cancel(id);
@@ -272,7 +275,8 @@ fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handle
         Some(Down::Heartbeat(_) | Down::Welcome(_)) => {}
         Some(Down::DirectoriesRefused(refused)) => session.observed.refused(&wire::refused(refused.directories)),
         Some(Down::Drain(drain)) => {
-            return Handled::Drain { retry_after: millis(drain.retry_after_ms), reason: drain.reason };
+            let reason = wire::text(&drain.reason);
+            return Handled::Drain { retry_after: millis(drain.retry_after_ms), reason };
         }
         None => {
             metrics::counter!("postern_agent_unknown_frames_total").increment(1);
@@ -284,12 +288,8 @@ fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handle
 
 /// Starts a command, or answers at once why not: none is dropped in silence.
 fn take(session: &Session, command: Command) -> Handled {
-    let (command_id, generation) = (command.command_id.clone(), command.generation);
-    let taken = match wire::request(command) {
-        Some(request) => session.commands.accept(request),
-        None => Err(Failure::new(Code::Invalid, "the id of a command must be a UUID")),
-    };
-    match taken {
+    let (command_id, generation) = (wire::text(&command.command_id), command.generation);
+    match wire::request(command).and_then(|request| session.commands.accept(request)) {
         Ok(()) => Handled::Done,
         Err(failure) => Handled::Answer(wire::not_taken(command_id, generation, &failure)),
     }
@@ -322,5 +322,5 @@ fn millis(value: u32) -> Option<Duration> {
 
 /// What went wrong, in the connection's words where it has any: it knows more than the request that failed with it.
 fn told(connection: &Connection, status: &Status) -> String {
-    connection.failure().unwrap_or_else(|| format!("{:?}: {}", status.code(), status.message()))
+    connection.failure().unwrap_or_else(|| format!("{:?}: {}", status.code(), wire::text(status.message())))
 }

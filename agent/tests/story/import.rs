@@ -95,8 +95,8 @@ async fn chunks_are_compressed_for_a_gateway_that_reads_that_and_sent_as_they_ar
 async fn an_entry_that_is_too_large_is_named_and_the_others_arrive() {
     let mut gateway = FakeGateway::start().await;
     let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
-    let mebibyte = Bytes::from(vec![b'm'; 1 << 20]);
-    let huge = Record { dn: "cn=huge".to_owned(), members: vec![mebibyte; 64], ..user(0) };
+    let member = Bytes::from(vec![b'm'; 8 << 10]);
+    let huge = Record { dn: "cn=huge".to_owned(), members: vec![member; 8 << 10], ..user(0) };
     let page = Page { records: vec![huge], ..Page::new(Phase::Groups) };
     let whole = ScriptedDirectory::populated("corp", USERS, 100);
     let _running = start(identity, whole.then(Step::Page(page)));

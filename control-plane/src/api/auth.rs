@@ -1,10 +1,11 @@
 //! Who calls: a bearer token, looked up by its hash, tells the organization and the role. A handler names the least
 //! role that it needs by what it takes: `Auditor` reads, `Operator` works, `Owner` does everything.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::problem::{Kind, Problem};
+use crate::crowd::Standing;
 use crate::secrets;
 
 /// What API tokens begin with, so that scanners for leaked secrets find them.
@@ -83,16 +85,38 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     match identify(&api, request.headers()).await {
         Ok(caller) => {
+            if let Some(standing) = request.extensions().get::<Arc<Standing>>() {
+                standing.is_known();
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(problem) => {
             if problem.document().status == StatusCode::UNAUTHORIZED.as_u16() {
-                metrics::counter!("postern_api_refused_total").increment(1);
+                refused(&api, &request, problem)
+            } else {
+                problem.into_response()
             }
-            problem.into_response()
         }
     }
+}
+
+/// The answer to a request without a valid token. Whoever guesses is told to wait; he learns nothing more by then.
+fn refused(api: &Api, request: &Request, problem: Problem) -> Response {
+    metrics::counter!("postern_api_refused_total").increment(1);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let Some(peer) = peer else { return problem.into_response() };
+    let Err(wait) = api.refusals.count(peer, api.now()) else {
+        tracing::info!(%peer, "api.refused: no valid token");
+        return problem.into_response();
+    };
+    metrics::counter!("postern_api_throttled_total").increment(1);
+    let seconds = wait.as_secs() + 1;
+    let problem = Problem::new(Kind::TooMany, "Your address has sent too many requests without a valid token.")
+        .cure(format!("Mend the token, and try again in {seconds} seconds."));
+    let mut response = problem.into_response();
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// Who sent these headers.

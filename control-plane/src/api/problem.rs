@@ -41,6 +41,8 @@ pub enum Kind {
     Internal,
     /// Try again later.
     Unavailable,
+    /// The caller's address was refused too often.
+    TooMany,
 }
 
 impl Kind {
@@ -62,6 +64,7 @@ impl Kind {
             }
             Self::Internal => ("internal", "A fault of the control plane", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unavailable => ("unavailable", "Not available now", StatusCode::SERVICE_UNAVAILABLE),
+            Self::TooMany => ("too-many", "Refused too often", StatusCode::TOO_MANY_REQUESTS),
         }
     }
 }

@@ -9,6 +9,7 @@ use postern_store::{AgentId, Store};
 
 use super::health::Metrics;
 use super::jobs::Changes;
+use crate::refusals::Refusals;
 
 /// The state of the API. Clones share everything.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct Api {
     pub gate: Arc<dyn Gate>,
     /// Tells event streams which jobs have changed.
     pub changes: Changes,
+    /// Which addresses were refused of late.
+    pub(crate) refusals: Arc<Refusals>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// Ends open event streams when the process stops, and finishes requests whose caller has hung up.

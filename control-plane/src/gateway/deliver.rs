@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use self::writing::Writer;
+use super::memory::{Share, Stage, Taken};
 use super::{Gateway, Parts, unavailable};
 use crate::intake::decide::{self, Decided, Place};
 use crate::intake::in_flight::InFlight;
@@ -35,15 +36,16 @@ pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 /// Decided chunks that wait to be gathered into a transaction.
 const WAITING: usize = 2;
-/// Acknowledgements that wait to be sent.
+/// Acknowledgements that wait to be sent, and how long one may wait.
 const ANSWERS: usize = 16;
+const ANSWER_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Opens a delivery of an agent that was let in.
-pub(super) fn open(gateway: &Gateway, agent: AgentId, inbound: Streaming<v1::Chunk>) -> ChunkAcks {
+pub(super) fn open(gateway: &Gateway, agent: AgentId, share: Arc<Share>, inbound: Streaming<v1::Chunk>) -> ChunkAcks {
     let (answers, stream) = mpsc::channel(ANSWERS);
     let parts = Arc::clone(&gateway.0);
     gateway.0.supervisor.spawn("gateway.delivery", OnCancel::Finish, async move {
-        if let Err(status) = Box::pin(run(&parts, agent, inbound, &answers)).await {
+        if let Err(status) = Box::pin(run(&parts, agent, share, inbound, &answers)).await {
             tracing::info!(agent = %agent, code = ?status.code(), reason = status.message(), "gateway.delivery_ended");
             let _ = answers.send(Err(status)).await;
         }
@@ -55,7 +57,8 @@ type Answers = mpsc::Sender<Result<v1::ChunkAck, Status>>;
 
 /// What the reading half hands to the writing half.
 enum Item {
-    Chunk(Box<Decided>),
+    /// With the memory that it takes until it is durable.
+    Chunk(Box<Decided>, Taken),
     /// A chunk that is durable already.
     Duplicate,
     Summary(Summary),
@@ -66,6 +69,7 @@ enum Item {
 async fn run(
     parts: &Arc<Parts>,
     agent: AgentId,
+    share: Arc<Share>,
     mut inbound: Streaming<v1::Chunk>,
     answers: &Answers,
 ) -> Result<(), Status> {
@@ -90,6 +94,7 @@ async fn run(
         in_flight: Arc::clone(&in_flight),
         newcomers,
         next,
+        share,
     };
     let read = reader.spawn(inbound, items, over);
     let written = Writer::new(parts, place, &delivery, answers, &in_flight, next).run(queue).await;
@@ -140,7 +145,12 @@ async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Resul
 
 async fn answer(answers: &Answers, kind: chunk_ack::Kind) -> Result<(), Status> {
     let gone = |_| Status::cancelled("the agent has closed the delivery");
-    answers.send(Ok(v1::ChunkAck { kind: Some(kind) })).await.map_err(gone)
+    let sent = answers.send(Ok(v1::ChunkAck { kind: Some(kind) }));
+    // Whoever does not read his acknowledgements would keep the memory of what follows them for as long as he likes.
+    match tokio::time::timeout(ANSWER_PATIENCE, sent).await {
+        Ok(sent) => sent.map_err(gone),
+        Err(_) => Err(Status::unavailable("the agent does not read its acknowledgements")),
+    }
 }
 
 /// The reading half: decodes chunks and decides what they mean.
@@ -152,6 +162,7 @@ struct Reader {
     newcomers: Newcomers,
     /// The first sequence number that has not come.
     next: u64,
+    share: Arc<Share>,
 }
 
 impl Reader {
@@ -185,7 +196,7 @@ impl Reader {
                 Some(Kind::Entries(entries)) if entries.sequence == self.next => {
                     self.next += 1;
                     match self.decide(&entries).await {
-                        Ok(decided) => Item::Chunk(Box::new(decided)),
+                        Ok((decided, taken)) => Item::Chunk(Box::new(decided), taken),
                         Err(decide::Error::Store(error)) => {
                             return Err(not_stored(&self.parts, &self.delivery, &error).await);
                         }
@@ -205,13 +216,15 @@ impl Reader {
         Ok(())
     }
 
-    async fn decide(&mut self, entries: &v1::chunk::Entries) -> Result<Decided, decide::Error> {
+    async fn decide(&mut self, entries: &v1::chunk::Entries) -> Result<(Decided, Taken), decide::Error> {
+        let weight = decide::weight(&entries.payload, Stage::Decided.most())?;
+        let taken = self.share.take(Stage::Decided, weight).await;
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         loop {
             let (place, newcomers) = (self.place, &mut self.newcomers);
             let decided = decide::decide(store, place, entries.sequence, &entries.payload, newcomers, now).await?;
             if self.in_flight.enter(&decided) {
-                return Ok(decided);
+                return Ok((decided, taken));
             }
             self.in_flight.landed().await;
         }

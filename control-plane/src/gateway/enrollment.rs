@@ -1,5 +1,7 @@
 //! How an agent gets its first certificate and every later one.
 
+use std::net::IpAddr;
+
 use postern_proto::v1;
 use postern_runtime::supervise::chain;
 use postern_store::{Agent, AgentId, ConsumeError, NewAgent};
@@ -12,13 +14,21 @@ use crate::{secrets, wire};
 /// Longest name that an agent may give itself, in characters.
 const MAX_NAME_CHARS: usize = 100;
 
-/// Exchanges a one-time token for a certificate. The request is checked first, so that a bad one does not use up the
-/// token; the token is used up in the same transaction in which the agent comes into being.
-pub(super) async fn enroll(gateway: &Gateway, request: v1::EnrollRequest) -> Result<v1::EnrollResponse, Status> {
+/// Exchanges a one-time token for a certificate. The token is looked at first, so that a guess costs one read; then the
+/// request, so that a bad one does not use up the token; the token is used up in the same transaction in which the agent
+/// comes into being.
+pub(super) async fn enroll(
+    gateway: &Gateway,
+    address: Option<IpAddr>,
+    request: v1::EnrollRequest,
+) -> Result<v1::EnrollResponse, Status> {
     let parts = &gateway.0;
     let now = parts.clock.now();
     if request.token_secret.is_empty() {
         return Err(Status::unauthenticated("an enrollment token is needed"));
+    }
+    if let Err(error) = parts.store.find_enrollment_token(secrets::hash(&request.token_secret), now).await {
+        return Err(refused(gateway, address, &error));
     }
     let draft = draft(gateway, &request.csr_pem)?;
     let id = AgentId::new();
@@ -31,7 +41,7 @@ pub(super) async fn enroll(gateway: &Gateway, request: v1::EnrollRequest) -> Res
     };
     let agent = match parts.store.enroll_agent(secrets::hash(&request.token_secret), agent, now).await {
         Ok(agent) => agent,
-        Err(error) => return Err(refused(&error)),
+        Err(error) => return Err(refused(gateway, address, &error)),
     };
     let issued = parts.pki.sign_agent(draft, agent.organization, agent.id).map_err(|error| internal(&error))?;
     tracing::info!(agent = %agent.id, organization = %agent.organization, name = agent.name, "gateway.agent_enrolled");
@@ -78,7 +88,8 @@ fn name(wanted: &str, id: AgentId) -> String {
     if cleaned.is_empty() { id.to_string() } else { cleaned.chars().take(MAX_NAME_CHARS).collect() }
 }
 
-fn refused(error: &ConsumeError) -> Status {
+/// The answer to a token that is not taken. Whoever guesses is told to wait; a valid token is taken all the same.
+fn refused(gateway: &Gateway, address: Option<IpAddr>, error: &ConsumeError) -> Status {
     let text = match error {
         // Does not say more: whoever guesses learns nothing.
         ConsumeError::Unknown => "this enrollment token is not valid; create a new one",
@@ -87,7 +98,15 @@ fn refused(error: &ConsumeError) -> Status {
         ConsumeError::Store(error) => return unavailable(error),
     };
     metrics::counter!("postern_gateway_enrollments_refused_total").increment(1);
-    tracing::warn!(reason = text, "gateway.enrollment_refused");
+    let peer = address.map(tracing::field::display);
+    if let Some(Err(wait)) = address.map(|address| gateway.0.refusals.count(address, gateway.0.clock.now())) {
+        metrics::counter!("postern_gateway_enrollments_throttled_total").increment(1);
+        let seconds = wait.as_secs() + 1;
+        return Status::resource_exhausted(format!(
+            "too many enrollments from this address were refused; use a valid token, or try again in {seconds} seconds"
+        ));
+    }
+    tracing::warn!(reason = text, peer, "gateway.enrollment_refused");
     Status::unauthenticated(text)
 }
 

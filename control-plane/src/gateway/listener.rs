@@ -2,7 +2,7 @@
 //! the wrong thing or too much from costing the others anything.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,23 +12,24 @@ use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connection;
+use super::connection::{self, Caller};
 use super::service::Service;
 use super::workshop::Workshop;
+use crate::crowd::{self, Crowd, Stranger};
 use crate::pki::{GatewayCertificate, PeerAgent, Pki};
 
 /// How many may wait in the kernel: a restart brings all agents back within seconds.
 const BACKLOG: i32 = 4096;
-/// Handshakes computed at a time. More would only take memory: the signatures are what costs.
-const HANDSHAKES: usize = 64;
-/// Connections that are not through their handshake; beyond that, the kernel's queue waits.
-const PENDING: usize = 4096;
+/// Connections that have not said their first word yet.
+const SILENT: crowd::Limits = crowd::Limits { all: 2048, per_address: 2048 };
+/// Connections within their handshake. Sites behind one balancer may all come back at once.
+const SHAKING: crowd::Limits = crowd::Limits { all: 4096, per_address: 4096 };
 /// Connections without a client certificate: they may enroll, which takes one call.
-const ANONYMOUS: usize = 512;
+const ANONYMOUS: crowd::Limits = crowd::Limits { all: 512, per_address: 256 };
 /// Time for the first flight of the client, and again for the rest of the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the machine refuses to accept, usually for want of file descriptors.
@@ -105,9 +106,9 @@ pub struct Listener {
     service: Arc<Service>,
     workshop: Workshop,
     supervisor: Supervisor,
-    pending: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
-    anonymous: Arc<Semaphore>,
+    silent: Crowd,
+    shaking: Crowd,
+    anonymous: Crowd,
     connections: Arc<Semaphore>,
 }
 
@@ -132,47 +133,43 @@ impl Listener {
             workshop: Workshop::open().map_err(Error::Thread)?,
             service,
             supervisor,
-            pending: Arc::new(Semaphore::new(PENDING)),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
-            anonymous: Arc::new(Semaphore::new(ANONYMOUS)),
+            silent: Crowd::new(SILENT),
+            shaking: Crowd::new(SHAKING),
+            anonymous: Crowd::new(ANONYMOUS),
             connections: Arc::new(Semaphore::new(limits.connections)),
         })
     }
 
-    /// Accepts until the process stops.
+    /// Accepts until the process stops. Nobody is kept waiting by others who have come before: there is always room for
+    /// one more to show who he is, see [`crowd`].
     pub async fn run(self, listener: TcpListener) {
         let stopping = self.supervisor.shutdown().stopping().clone();
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept(&listener) => accepted,
+                accepted = listener.accept() => accepted,
                 () = stopping.cancelled() => return,
             };
             match accepted {
-                Some(Ok((tcp, pending, place))) => {
+                Ok((tcp, address)) => {
+                    // Entered here, so that the order is that of their coming.
+                    let silent = self.silent.enter(address.ip());
                     let this = self.clone();
-                    self.supervisor.spawn("gateway.connection", OnCancel::Finish, this.serve(tcp, pending, place));
+                    self.supervisor.spawn(
+                        "gateway.connection",
+                        OnCancel::Finish,
+                        this.serve(tcp, address.ip(), silent),
+                    );
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     tracing::warn!(error = %error, "gateway.accept_failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                None => return,
             }
         }
     }
 
-    /// The next connection, once there is room for one. `None` cannot happen while the semaphores live.
-    async fn accept(
-        &self,
-        listener: &TcpListener,
-    ) -> Option<io::Result<(TcpStream, OwnedSemaphorePermit, OwnedSemaphorePermit)>> {
-        let pending = Arc::clone(&self.pending).acquire_owned().await.ok()?;
-        let place = Arc::clone(&self.connections).acquire_owned().await.ok()?;
-        Some(listener.accept().await.map(|(tcp, _)| (tcp, pending, place)))
-    }
-
-    async fn serve(self, tcp: TcpStream, pending: OwnedSemaphorePermit, place: OwnedSemaphorePermit) {
-        let stream = match Box::pin(self.handshake(tcp)).await {
+    async fn serve(self, tcp: TcpStream, address: IpAddr, silent: Stranger) {
+        let stream = match Box::pin(self.handshake(tcp, address, silent)).await {
             Ok(stream) => stream,
             Err(error) => {
                 metrics::counter!("postern_gateway_handshakes_failed_total").increment(1);
@@ -180,41 +177,45 @@ impl Listener {
                 return;
             }
         };
-        drop(pending);
         let peer = match peer_of(&stream) {
             Ok(peer) => peer.map(Arc::new),
             Err(error) => {
-                tracing::warn!(error = %error, "gateway.certificate_refused");
+                tracing::warn!(error = %error, %address, "gateway.certificate_refused");
                 return;
             }
         };
-        let anonymous = if peer.is_none() {
-            let Ok(permit) = Arc::clone(&self.anonymous).try_acquire_owned() else {
-                tracing::warn!(limit = ANONYMOUS, "gateway.too_many_anonymous_connections");
-                return;
-            };
-            Some(permit)
-        } else {
-            None
+        let place = match &peer {
+            Some(_) => match Arc::clone(&self.connections).try_acquire_owned() {
+                Ok(place) => Some(place),
+                Err(_) => {
+                    metrics::counter!("postern_gateway_connections_refused_total").increment(1);
+                    tracing::warn!("gateway.too_many_connections: raise max_connections, or add a replica");
+                    return;
+                }
+            },
+            None => None,
         };
+        let stranger = peer.is_none().then(|| self.anonymous.enter(address));
         let shutdown = self.supervisor.shutdown().clone();
         let (service, workshop) = (Arc::clone(&self.service), self.workshop.clone());
         drop(self);
-        connection::serve(stream, peer, service, workshop, &shutdown).await;
-        drop((anonymous, place));
+        connection::serve(stream, Caller { peer, address, stranger }, service, workshop, &shutdown).await;
+        drop(place);
     }
 
-    /// The client's first flight is awaited without holding a place among the handshakes, so that those who connect
-    /// and say nothing keep nobody out.
-    async fn handshake(&self, tcp: TcpStream) -> io::Result<Box<TlsStream<TcpStream>>> {
+    /// Those who say nothing, and those who begin and do not go on, keep a place only until somebody else needs it.
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        address: IpAddr,
+        silent: Stranger,
+    ) -> io::Result<Box<TlsStream<TcpStream>>> {
         prepare(&tcp)?;
         let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
-        let start = within(HANDSHAKE_TIMEOUT, hello).await?;
-        let permit = within(HANDSHAKE_TIMEOUT * 3, async {
-            self.handshakes.acquire().await.map_err(|_| io::Error::other("the gateway is closing"))
-        });
-        let _permit = permit.await?;
-        let stream = within(HANDSHAKE_TIMEOUT, start.into_stream(self.tls.load_full())).await?;
+        let start = within(HANDSHAKE_TIMEOUT, &silent, hello).await?;
+        let shaking = self.shaking.enter(address);
+        drop(silent);
+        let stream = within(HANDSHAKE_TIMEOUT, &shaking, start.into_stream(self.tls.load_full())).await?;
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak HTTP/2"));
         }
@@ -228,8 +229,12 @@ fn prepare(tcp: &TcpStream) -> io::Result<()> {
     SockRef::from(tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_mins(1)))
 }
 
-async fn within<T>(limit: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(limit, future).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+async fn within<T>(limit: Duration, place: &Stranger, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::select! {
+        done = future => done,
+        () = place.evicted() => Err(io::Error::other("it made room for another")),
+        () = tokio::time::sleep(limit) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+    }
 }
 
 fn peer_of(stream: &TlsStream<TcpStream>) -> Result<Option<PeerAgent>, crate::pki::PeerError> {

@@ -8,23 +8,27 @@ use dashmap::DashMap;
 use postern_store::AgentId;
 use tokio_util::sync::CancellationToken;
 
+use super::memory::{Memory, Share};
 use super::pulse::Pulse;
 use crate::jobs::reach::{Route, ToAgent};
 
-/// Connections of one agent at a time.
-const CONNECTIONS: usize = 8;
+/// Connections of one agent at a time: one that works, and a few that it has lost and that nobody has missed yet.
+const CONNECTIONS: usize = 4;
 
 /// All agents that are connected to this replica.
 #[derive(Debug, Default)]
 pub struct Registry {
     agents: DashMap<AgentId, Entry>,
     next: AtomicU64,
+    memory: Memory,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
     connections: Vec<(u64, CancellationToken)>,
     session: Option<(Arc<Route>, Arc<Pulse>)>,
+    /// What its deliveries may take; from the first one on.
+    share: Option<Arc<Share>>,
 }
 
 impl Entry {
@@ -59,6 +63,17 @@ impl Registry {
         entry.connections.push((number, cut));
         drop(entry);
         Connected { registry: Arc::clone(self), agent, number }
+    }
+
+    /// What an agent's deliveries may take, all of them together.
+    pub(super) fn share(&self, agent: AgentId) -> Arc<Share> {
+        // Entered by its connection; one that is closing has a share for its last moments.
+        let mut entry = self.agents.get_mut(&agent);
+        let share = entry.as_mut().map(|entry| &mut entry.share);
+        match share {
+            Some(share) => Arc::clone(share.get_or_insert_with(|| Arc::new(self.memory.share()))),
+            None => Arc::new(self.memory.share()),
+        }
     }
 
     /// Enters an agent's session and tells the one that it replaces to go.

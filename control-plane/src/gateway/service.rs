@@ -2,6 +2,7 @@
 //! its own around the same code.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +12,16 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
+use postern_proto::limits::{MAX_CHUNK_BYTES, MAX_ENROLLMENT_BYTES, MAX_FRAME_BYTES};
 use postern_proto::v1::enrollment_server::EnrollmentServer;
 use postern_proto::v1::gateway_server::GatewayServer;
-use postern_proto::{MAX_CHUNK_BYTES, MAX_FRAME_BYTES};
 use postern_runtime::clock::SharedClock;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service as _;
 
-use super::Gateway;
 use super::registry::Registry;
+use super::{Gateway, receiving};
 use crate::pki::PeerAgent;
 
 /// An answer under way.
@@ -70,7 +71,7 @@ impl Service {
             gateway: admitting,
             connect: connect.max_decoding_message_size(MAX_FRAME_BYTES),
             deliver: deliver.max_decoding_message_size(MAX_CHUNK_BYTES).accept_compressed(CompressionEncoding::Zstd),
-            enrollment: EnrollmentServer::from_arc(gateway).max_decoding_message_size(MAX_FRAME_BYTES),
+            enrollment: EnrollmentServer::from_arc(gateway).max_decoding_message_size(MAX_ENROLLMENT_BYTES),
         }
     }
 
@@ -80,7 +81,13 @@ impl Service {
 
     /// Passes a call to the service that it names; an unknown one is answered with UNIMPLEMENTED, and the time. No call
     /// of a revoked agent is answered otherwise than that it was revoked.
-    pub(super) fn call(&self, peer: Option<&Arc<PeerAgent>>, request: Request<Incoming>) -> Answered {
+    pub(super) fn call(
+        &self,
+        peer: Option<&Arc<PeerAgent>>,
+        address: IpAddr,
+        mut request: Request<Incoming>,
+    ) -> Answered {
+        request.extensions_mut().insert(address);
         match peer.filter(|_| !SELF_ADMITTING.contains(&request.uri().path())) {
             None => self.pass(peer, request),
             Some(stranger) => {
@@ -101,8 +108,9 @@ impl Service {
             request.extensions_mut().insert(Arc::clone(peer));
         }
         let path = request.uri().path();
-        if path == DELIVER {
-            self.deliver.clone().call(request)
+        if let Some(peer) = peer.filter(|_| path == DELIVER) {
+            let share = self.registry.share(peer.agent);
+            self.deliver.clone().call(receiving::counted(request, share, self.clock.clone()))
         } else if path.starts_with(GATEWAY) {
             self.connect.clone().call(request)
         } else {

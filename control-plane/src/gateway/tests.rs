@@ -1,6 +1,7 @@
 //! The gateway with real TLS, real streams and a real database, and agents made by hand.
 
 mod agent;
+mod chunks;
 mod holds;
 mod imports;
 mod limits;
@@ -21,7 +22,8 @@ use tokio::net::TcpStream;
 use tonic::codegen::Service as _;
 use tonic::{Code, Status};
 
-use self::agent::{Site, TestAgent, entries, hello, raw_outcome};
+use self::agent::{Site, TestAgent, hello, raw_outcome};
+use self::chunks::entries;
 use crate::secrets;
 
 /// Longest wait for anything.

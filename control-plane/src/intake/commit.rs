@@ -267,6 +267,8 @@ impl Commit<'_> {
             "referrals": report.referrals,
             "unusable": report.unusable,
             "unusable_samples": report.unusable_samples,
+            "values_left_out": report.values_left_out,
+            "left_out_samples": report.left_out_samples,
         }))
     }
 }

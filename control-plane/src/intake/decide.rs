@@ -122,6 +122,14 @@ pub enum Error {
     /// The agent sent what cannot be read.
     #[error("the chunk cannot be decoded")]
     Decode(#[from] DecodeError),
+    /// A chunk that would take more memory than any may.
+    #[error("the chunk would take {bytes} bytes of memory, and none may take more than {most}")]
+    TooHeavy {
+        /// What it would take.
+        bytes: usize,
+        /// What it may.
+        most: usize,
+    },
     /// An entry has no external id.
     #[error("an entry has no external id")]
     NoExternalId,
@@ -143,6 +151,14 @@ pub fn recorded_key(kind: AccountKind, key: &ExternalKey) -> u128 {
     match kind {
         AccountKind::User => key.fingerprint() & !GROUP_MARK,
         AccountKind::Group => key.fingerprint() | GROUP_MARK,
+    }
+}
+
+/// How much memory a chunk takes until it is written; told by its head, before anything is allocated for its entries.
+pub fn weight(payload: &Bytes, most: usize) -> Result<usize, Error> {
+    match ChunkReader::parse(payload)?.weight() {
+        bytes if bytes > most => Err(Error::TooHeavy { bytes, most }),
+        bytes => Ok(bytes),
     }
 }
 

@@ -132,6 +132,12 @@ pub struct ImportReport {
     /// The attribute that cannot be read, where it is unknown who is let in.
     #[serde(default)]
     pub unreadable_switch: Option<String>,
+    /// Values that were too large to be delivered; their entries came without them.
+    #[serde(default)]
+    pub values_left_out: u64,
+    /// Some of them, by entry and attribute.
+    #[serde(default)]
+    pub left_out_samples: Vec<String>,
     /// How long the agent worked on it, milliseconds.
     pub elapsed_ms: u64,
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Kind, LAYOUT, MAX_NAMES, MemberForm, Switch};
-use crate::varint;
+use super::{Kind, LAYOUT, MemberForm, Switch};
+use crate::{limits, varint};
 
 /// Why a chunk cannot be read. Whoever sent it speaks another layout, or it was damaged.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,27 @@ pub enum DecodeError {
     /// The named part must be text.
     #[error("the chunk's {0} is not UTF-8")]
     NotUtf8(&'static str),
+    /// There is more of the named part than both ends have agreed on, see [`limits`].
+    #[error("the chunk's {what} is beyond its limit of {limit}")]
+    TooLarge {
+        /// The part.
+        what: &'static str,
+        /// What is allowed.
+        limit: usize,
+    },
+}
+
+/// What an entry costs a reader at the least, beside its own bytes: see [`ChunkReader::weight`].
+const ENTRY_WEIGHT: usize = 1 << 10;
+/// What a value or a member costs a reader beside its own bytes.
+const VALUE_WEIGHT: usize = 64;
+/// What a byte of an attribute may become: it is kept as JSON, and as a field of a user.
+const BYTE_WEIGHT: usize = 3;
+/// No entry has fewer lengths: its kind, three ids, how many attributes and members it has, and its switch.
+const LEAST_LENGTHS: usize = 7;
+
+fn within(what: &'static str, found: usize, limit: usize) -> Result<usize, DecodeError> {
+    if found > limit { Err(DecodeError::TooLarge { what, limit }) } else { Ok(found) }
 }
 
 /// From this size on an entry is not copied in order to be hashed.
@@ -42,10 +63,14 @@ pub struct ChunkReader<'a> {
     lengths: &'a [u8],
     blob: &'a [u8],
     canonical: Vec<u8>,
+    weight: usize,
+    name_bytes: usize,
+    value_bytes: usize,
 }
 
 impl<'a> ChunkReader<'a> {
-    /// Reads the head of a chunk; the entries are checked one by one as they are walked.
+    /// Reads the head of a chunk; the entries are checked one by one as they are walked. Whatever a chunk says of its
+    /// own size is checked against what is there, and against [`limits`], before anything is allocated for it.
     pub fn parse(payload: &'a [u8]) -> Result<Self, DecodeError> {
         let mut rest = payload;
         match take_byte(&mut rest).ok_or(DecodeError::Malformed("layout"))? {
@@ -60,10 +85,30 @@ impl<'a> ChunkReader<'a> {
         let names = take_names(&mut rest)?;
         let entries = varint::take_len(&mut rest).ok_or(DecodeError::Malformed("entry count"))?;
         let lengths = take_sized(&mut rest).ok_or(DecodeError::Malformed("table of lengths"))?;
-        if entries > lengths.len() {
+        within("entry count", entries, limits::MAX_CHUNK_ENTRIES)?;
+        if entries.saturating_mul(LEAST_LENGTHS) > lengths.len() {
             return Err(DecodeError::Malformed("entry count"));
         }
-        Ok(Self { member_form, names: names.into(), entries, read: 0, lengths, blob: rest, canonical: Vec::new() })
+        let weight = weight(payload.len(), entries, lengths.len(), &names);
+        Ok(Self {
+            member_form,
+            names: names.into(),
+            entries,
+            read: 0,
+            lengths,
+            blob: rest,
+            canonical: Vec::new(),
+            weight,
+            name_bytes: 0,
+            value_bytes: 0,
+        })
+    }
+
+    /// About how many bytes of memory a reader takes that keeps all that the chunk says, the payload apart. Known from
+    /// the head alone, so that it can be waited for before an entry is walked.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.weight
     }
 
     /// How many entries the chunk says that it holds.
@@ -105,15 +150,15 @@ impl<'a> ChunkReader<'a> {
             _ => return Err(DecodeError::Malformed("entry kind")),
         };
         let mut blob = self.blob;
-        let external_id = self.take_text("external id", 0)?.unwrap_or_default();
-        let dn = self.take_text("DN", 0)?.unwrap_or_default();
-        let unique_value = self.take_text("unique value", 1)?;
+        let external_id = self.take_text("external id", 0, limits::MAX_EXTERNAL_ID_BYTES)?.unwrap_or_default();
+        let dn = self.take_text("DN", 0, limits::MAX_DN_BYTES)?.unwrap_or_default();
+        let unique_value = self.take_text("unique value", 1, limits::MAX_UNIQUE_VALUE_BYTES)?;
         self.canonical.extend_from_slice(&start[..start.len() - self.lengths.len()]);
 
         let attributes = self.take_attributes()?;
         self.canonical.push(0xff);
         let tail = self.lengths;
-        let members = self.take_values("members")?;
+        let members = self.take_values("members", limits::MAX_MEMBERS, limits::MAX_DN_BYTES)?;
         let switch = take_switch(&mut self.lengths).ok_or(DecodeError::Malformed("switch"))?;
         self.canonical.extend_from_slice(&tail[..tail.len() - self.lengths.len()]);
         let used = blob.len() - self.blob.len();
@@ -123,9 +168,10 @@ impl<'a> ChunkReader<'a> {
     }
 
     /// A text of the blob; a length of `absent` 1 means that 0 stands for "none" and all else is one more.
-    fn take_text(&mut self, what: &'static str, absent: usize) -> Result<Option<&'a str>, DecodeError> {
+    fn take_text(&mut self, what: &'static str, absent: usize, limit: usize) -> Result<Option<&'a str>, DecodeError> {
         let length = varint::take_len(&mut self.lengths).ok_or(DecodeError::Malformed(what))?;
         let Some(length) = length.checked_sub(absent) else { return Ok(None) };
+        within(what, length, limit)?;
         let bytes = take_bytes(&mut self.blob, length).ok_or(DecodeError::Malformed(what))?;
         std::str::from_utf8(bytes).map(Some).map_err(|_| DecodeError::NotUtf8(what))
     }
@@ -133,31 +179,54 @@ impl<'a> ChunkReader<'a> {
     fn take_attributes(&mut self) -> Result<Attributes<'a>, DecodeError> {
         let malformed = DecodeError::Malformed("attributes");
         let Some(count) = varint::take_len(&mut self.lengths) else { return Err(malformed) };
+        within("attributes of an entry", count, limits::MAX_NAMES)?;
         let (lengths, blob) = (self.lengths, self.blob);
         for _ in 0..count {
             let name = varint::take_len(&mut self.lengths).and_then(|place| self.names.get(place).copied());
             let Some(name) = name else { return Err(malformed) };
+            self.name_bytes += name.len();
+            within("attribute names", self.name_bytes, limits::MAX_CHUNK_NAME_BYTES)?;
             varint::put(&mut self.canonical, name.len() as u64);
             self.canonical.extend_from_slice(name.as_bytes());
             let tail = self.lengths;
-            self.take_values("attribute values")?;
+            self.take_values("attribute values", limits::MAX_VALUES, limits::MAX_VALUE_BYTES)?;
             self.canonical.extend_from_slice(&tail[..tail.len() - self.lengths.len()]);
         }
+        let bytes = blob.len() - self.blob.len();
+        within("attribute values of an entry", bytes, limits::MAX_ENTRY_VALUE_BYTES)?;
+        self.value_bytes += bytes;
+        within("attribute values", self.value_bytes, limits::MAX_CHUNK_VALUE_BYTES)?;
         Ok(Attributes { names: Arc::clone(&self.names), columns: Columns { left: count, lengths, blob } })
     }
 
-    fn take_values(&mut self, what: &'static str) -> Result<Values<'a>, DecodeError> {
+    fn take_values(&mut self, what: &'static str, most: usize, longest: usize) -> Result<Values<'a>, DecodeError> {
         let malformed = DecodeError::Malformed(what);
         let Some(count) = varint::take_len(&mut self.lengths) else { return Err(malformed) };
+        within(what, count, most)?;
+        if count > self.lengths.len() {
+            return Err(malformed);
+        }
         let values = Values { left: count, lengths: self.lengths, blob: self.blob };
         for _ in 0..count {
-            let length = varint::take_len(&mut self.lengths);
-            if length.and_then(|length| take_bytes(&mut self.blob, length)).is_none() {
+            let Some(length) = varint::take_len(&mut self.lengths) else { return Err(malformed) };
+            within(what, length, longest)?;
+            if take_bytes(&mut self.blob, length).is_none() {
                 return Err(malformed);
             }
         }
         Ok(values)
     }
+}
+
+fn weight(payload: usize, entries: usize, lengths: usize, names: &[&str]) -> usize {
+    let longest = names.iter().map(|name| name.len()).max().unwrap_or_default();
+    // Each use of a name takes two lengths at the least.
+    let name_bytes = (lengths / 2).saturating_mul(longest).min(limits::MAX_CHUNK_NAME_BYTES);
+    payload
+        .saturating_add(payload.min(limits::MAX_CHUNK_VALUE_BYTES) * BYTE_WEIGHT)
+        .saturating_add(entries * ENTRY_WEIGHT)
+        .saturating_add(lengths.saturating_mul(VALUE_WEIGHT))
+        .saturating_add(name_bytes)
 }
 
 /// One entry of a chunk, as slices of it.
@@ -291,11 +360,12 @@ fn take_sized<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 fn take_names<'a>(input: &mut &'a [u8]) -> Result<Vec<&'a str>, DecodeError> {
-    let count = varint::take_len(input).filter(|&count| count <= MAX_NAMES);
-    let count = count.ok_or(DecodeError::Malformed("table of names"))?;
+    let count = varint::take_len(input).ok_or(DecodeError::Malformed("table of names"))?;
+    within("table of names", count, limits::MAX_NAMES)?;
     (0..count)
         .map(|_| {
             let name = take_sized(input).ok_or(DecodeError::Malformed("table of names"))?;
+            within("attribute name", name.len(), limits::MAX_NAME_BYTES)?;
             std::str::from_utf8(name).map_err(|_| DecodeError::NotUtf8("table of names"))
         })
         .collect()

@@ -81,6 +81,12 @@ pub(super) const SECTIONS: [Section; 8] = [
                 "Attributes that never leave the site, whatever a directory's own list says, by any of their names. \
                  Attributes that hold passwords or keys never leave in any case.",
             ),
+            key(
+                "imports_at_once",
+                "number from 1",
+                Value("2"),
+                "Imports that read from directories at a time, whatever the control plane asks for. The others wait.",
+            ),
         ],
     },
     Section {

@@ -93,6 +93,7 @@ impl Site {
             clock: shared,
             gate: Arc::clone(&gate) as Arc<dyn Gate>,
             changes: super::Changes::default(),
+            refusals: Arc::default(),
             metrics: Metrics::install(),
             supervisor: Supervisor::new(Shutdown::new()),
         };

@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 
 /// Names of an import's figures, in the order in which they are told.
-const FIGURES: [(&str, &str); 25] = [
+const FIGURES: [(&str, &str); 26] = [
     ("users", "users in the directory"),
     ("groups", "groups in the directory"),
     ("created", "new accounts"),
@@ -32,6 +32,7 @@ const FIGURES: [(&str, &str); 25] = [
     ("missing_left_scope", "of these are still in the directory, outside of base DNs, scope or filter"),
     ("not_visible", "not found, not marked: nobody can say whether they are there"),
     ("missing_not_looked_for", "not found, not marked: the agent is too old to look for them directly; update it"),
+    ("values_left_out", "values left out: too large to be kept"),
     ("missing_spared", "not found, not marked: they may be among the entries that could not be used"),
 ];
 
@@ -173,6 +174,9 @@ fn samples(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     }
     for sample in result["unusable_samples"].as_array().into_iter().flatten() {
         screen.line(format!("not usable: {}", value(sample)))?;
+    }
+    for sample in result["left_out_samples"].as_array().into_iter().flatten() {
+        screen.line(format!("left out: {}", value(sample)))?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use tonic::Status;
 
 use super::second_look::SecondLook;
 use super::{Answers, Item, answer, not_stored};
+use crate::gateway::memory::Taken;
 use crate::gateway::{Parts, unavailable};
 use crate::intake::decide::{Decided, Place};
 use crate::intake::in_flight::InFlight;
@@ -67,12 +68,14 @@ pub(super) struct Writer<'a> {
 #[derive(Default)]
 struct Batch {
     chunks: Vec<Decided>,
+    taken: Vec<Taken>,
     entries: u64,
 }
 
 impl Batch {
-    fn add(&mut self, chunk: Decided) {
+    fn add(&mut self, chunk: Decided, taken: Taken) {
         self.entries += chunk.entries();
+        self.taken.push(taken);
         self.chunks.push(chunk);
     }
 
@@ -161,8 +164,8 @@ impl<'a> Writer<'a> {
                 biased;
                 Some(written) = writes.next(), if !writes.is_empty() => self.durable(written).await?,
                 item = queue.recv(), if !over && !batch.is_full(self.limits) => match item {
-                    Some(Item::Chunk(chunk)) => {
-                        batch.add(*chunk);
+                    Some(Item::Chunk(chunk, taken)) => {
+                        batch.add(*chunk, taken);
                         ready = false;
                     }
                     Some(Item::Duplicate) => self.acknowledge().await?,
@@ -185,6 +188,7 @@ impl<'a> Writer<'a> {
         let keys: Vec<u128> = batch.chunks.iter().flat_map(Decided::row_keys).collect();
         let written = Written { chunks: batch.chunks.len() as u64, entries: batch.entries, keys };
         Box::pin(async move {
+            let _until_it_is_written = batch.taken;
             let tx = staging::prepare(store, place, lease, batch.chunks, now).await?;
             if let Some(before) = before {
                 // Dropped unheard, it failed, and nothing after it counts. Waited for in vain, it may itself wait for a

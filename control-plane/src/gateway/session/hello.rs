@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use postern_proto::limits::MAX_DIRECTORIES;
 use postern_proto::v1;
 use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, directory_name, negotiate};
 use postern_store::{Agent, AgentReading, AnnouncedDirectory, DirectoryId, Flavour, ServedDirectory};
@@ -13,8 +14,8 @@ use super::Seat;
 use crate::wire::{self, Served};
 use postern_proto::v1::control_frame::Kind as ToWire;
 
-/// More directories than this are not one agent's.
-const MAX_DIRECTORIES: usize = 256;
+/// More refused directories than this are not answered one by one.
+const MAX_REFUSED: usize = 2 * MAX_DIRECTORIES;
 
 /// Answers a Hello and enters the session everywhere.
 pub(super) async fn greet(
@@ -119,7 +120,7 @@ fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, 
     let mut refused: Vec<v1::RefusedDirectory> =
         nameless.into_iter().map(|name| v1::RefusedDirectory { name, reason: no_name.clone() }).collect();
     let mut served = Vec::new();
-    for one in announced {
+    for one in announced.into_iter().take(MAX_DIRECTORIES + MAX_REFUSED) {
         let named = agent.allowed_directories.is_empty() || agent.allowed_directories.contains(&one.name);
         let reason = match named {
             true if served.len() < MAX_DIRECTORIES => {

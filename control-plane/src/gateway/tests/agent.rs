@@ -1,14 +1,12 @@
 //! An agent made by hand: its key, its certificate, its two streams.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
@@ -33,6 +31,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Status, Streaming};
 
 use super::PATIENCE;
+use super::chunks::Chunk;
 use crate::app::Server;
 use crate::config::Settings;
 use crate::secrets;
@@ -206,99 +205,6 @@ pub(super) fn raw_outcome(command: &v1::Command, result: v1::outcome::Result) ->
         elapsed_ms: 1,
         result: Some(result),
     })
-}
-
-/// A payload with what it adds up to.
-pub(super) struct Chunk {
-    pub(super) payload: Bytes,
-    pub(super) users: u64,
-    pub(super) groups: u64,
-    pub(super) digest: Digest,
-}
-
-/// These users, ten in a chunk, and a group of all of them.
-pub(super) fn entries(numbers: Range<u32>) -> Vec<Chunk> {
-    let mut writer = ChunkWriter::new(MemberForm::Dn);
-    let mut chunks = Vec::new();
-    let all: Vec<u32> = numbers.collect();
-    for ten in all.chunks(10) {
-        for number in ten {
-            let name = format!("user{number}");
-            let id = uuid::Uuid::from_u128(u128::from(*number) + (7 << 64)).to_string();
-            let dn = format!("uid={name},ou=people,dc=x");
-            let mut entry = writer.entry(Kind::User, &id, &dn, Some(&name));
-            entry.attribute("uid", [name.as_bytes()]);
-            entry.attribute("mail", [format!("{name}@x.example").as_bytes()]);
-            entry.switch(Switch::On);
-            entry.finish();
-        }
-        let digest = writer.digest();
-        chunks.push(Chunk { users: ten.len() as u64, groups: 0, digest, payload: writer.finish() });
-    }
-    let mut entry = writer.entry(Kind::Group, "group of all", "cn=all,dc=x", None);
-    entry.attribute("cn", [b"all".as_slice()]);
-    for number in &all {
-        entry.member(format!("UID=user{number}, ou=people,dc=x").as_bytes());
-    }
-    entry.finish();
-    let digest = writer.digest();
-    chunks.push(Chunk { users: 0, groups: 1, digest, payload: writer.finish() });
-    chunks
-}
-
-/// Users of these external ids and names, in one chunk.
-pub(super) fn people(people: &[(&str, &str)]) -> Vec<Chunk> {
-    people_with(people, &[])
-}
-
-/// The same, all of them with these further attributes.
-pub(super) fn people_with(people: &[(&str, &str)], further: &[(&str, &str)]) -> Vec<Chunk> {
-    let mut writer = ChunkWriter::new(MemberForm::Dn);
-    for (id, name) in people {
-        let mut entry = writer.entry(Kind::User, id, &format!("uid={name},ou={id},dc=x"), Some(name));
-        entry.attribute("uid", [name.as_bytes()]);
-        for (name, value) in further {
-            entry.attribute(name, [value.as_bytes()]);
-        }
-        entry.switch(Switch::On);
-        entry.finish();
-    }
-    let digest = writer.digest();
-    vec![Chunk { users: people.len() as u64, groups: 0, digest, payload: writer.finish() }]
-}
-
-/// An entry as a test writes it: a user with a login, or a group with members.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Written<'w> {
-    pub(super) id: &'w str,
-    pub(super) dn: &'w str,
-    pub(super) login: Option<&'w str>,
-    pub(super) enabled: bool,
-    pub(super) attributes: &'w [(&'w str, &'w str)],
-    /// Of a group.
-    pub(super) members: Option<&'w [&'w str]>,
-}
-
-/// These entries, each in a chunk of its own.
-pub(super) fn written(entries: &[Written<'_>]) -> Vec<Chunk> {
-    let mut writer = ChunkWriter::new(MemberForm::Dn);
-    let chunk = |entry: &Written<'_>| {
-        let kind = if entry.members.is_some() { Kind::Group } else { Kind::User };
-        let mut open = writer.entry(kind, entry.id, entry.dn, entry.login);
-        for (name, value) in entry.attributes {
-            let values: Vec<&[u8]> = value.split('|').map(str::as_bytes).collect();
-            open.attribute(name, values);
-        }
-        for member in entry.members.into_iter().flatten() {
-            open.member(member.as_bytes());
-        }
-        open.switch(if entry.enabled { Switch::On } else { Switch::Off });
-        open.finish();
-        let digest = writer.digest();
-        let groups = u64::from(entry.members.is_some());
-        Chunk { users: 1 - groups, groups, digest, payload: writer.finish() }
-    };
-    entries.iter().map(chunk).collect()
 }
 
 #[derive(Clone, Debug)]

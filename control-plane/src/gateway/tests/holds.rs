@@ -4,7 +4,8 @@ use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_store::{Job, JobId, JobState, PageRequest, UserRow};
 use serde_json::Value;
 
-use super::agent::{Chunk, Session, Site, TestAgent, hello};
+use super::agent::{Session, Site, TestAgent, hello};
+use super::chunks::Chunk;
 use super::soon;
 
 /// Somebody in the directory.

@@ -9,7 +9,8 @@ use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_store::{ChangeKind, DirectoryChange, JobState, PageRequest, ThresholdChange};
 
-use super::agent::{Session, Site, TestAgent, entries, hello, people, people_with};
+use super::agent::{Session, Site, TestAgent, hello};
+use super::chunks::{entries, people, people_with};
 use super::soon;
 
 /// An agent that serves a directory, and its session.

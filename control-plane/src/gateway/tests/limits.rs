@@ -6,7 +6,8 @@ use postern_proto::{MAX_CHUNK_BYTES, MAX_FRAME_BYTES, v1};
 use postern_store::JobState;
 use tonic::Code;
 
-use super::agent::{Site, hello, people_with};
+use super::agent::{Site, hello};
+use super::chunks::group_of;
 use super::soon;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,13 +29,12 @@ async fn a_chunk_may_be_larger_than_a_frame_and_not_larger_than_its_own_limit() 
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();
     let mut session = agent.connect(hello(&["corp"])).await.unwrap();
     soon(session.welcome()).await;
-    let of_size = |bytes: usize| people_with(&[("one", "user1")], &[("info", &"x".repeat(bytes))]);
-    let job = site.import(&agent, &mut session, &of_size(2 * MAX_FRAME_BYTES)).await;
+    let job = site.import(&agent, &mut session, &group_of(2 * MAX_FRAME_BYTES)).await;
     site.wait_for(job, JobState::Succeeded).await;
 
     site.start_job("corp", "import").await;
     let command = soon(session.command()).await;
-    let refused = soon(agent.deliver(&command, &of_size(MAX_CHUNK_BYTES), |_| {})).await.unwrap_err();
+    let refused = soon(agent.deliver(&command, &group_of(MAX_CHUNK_BYTES), |_| {})).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
     assert!(refused.message().contains("too large"), "{refused}");
 }

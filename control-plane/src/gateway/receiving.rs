@@ -1,0 +1,262 @@
+//! The bytes of a delivery on their way in. A message is paid for out of the agent's share of memory before it is read,
+//! and decompressed here rather than in the gRPC library, which would not stop before its limit for one message, whoever
+//! else has taken how much.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use futures_util::stream;
+use http::Request;
+use hyper::body::Incoming;
+use postern_proto::MAX_CHUNK_BYTES;
+use postern_runtime::clock::SharedClock;
+use tonic::Status;
+use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
+
+use super::memory::{ORDINARY_BYTES, Share, Stage, Taken};
+
+/// A flag of one byte and a length of four stand before each message of gRPC.
+const HEADER_BYTES: usize = 5;
+/// Messages up to this size are not worth counting: the streams of a connection bound them.
+const FREE_BYTES: usize = 16 << 10;
+/// A compressed message may become so many times as large, or [`ORDINARY_BYTES`]. What is packed tighter comes
+/// uncompressed: the agent sends it so when it is told.
+const MOST_UNPACKED: usize = 32;
+/// Decompressed at a time.
+const STEP_BYTES: usize = 256 << 10;
+/// Time for a message to arrive: so long, and a second for each so many bytes. Slower than that only holds memory.
+const PATIENCE: Duration = Duration::from_mins(1);
+const SLOWEST_BYTES_PER_SECOND: usize = 4 << 10;
+const SLOWEST_LARGE_BYTES_PER_SECOND: usize = 128 << 10;
+
+/// A request with its body counted, and decompressed.
+pub(super) fn counted(request: Request<Incoming>, share: Arc<Share>, clock: SharedClock) -> Request<Body> {
+    let packed = request.headers().get("grpc-encoding").is_some_and(|encoding| encoding == "zstd");
+    let (head, body) = request.into_parts();
+    let receiving = Receiving {
+        body: Body::new(body).into_data_stream(),
+        share,
+        clock,
+        packed,
+        message: Message::Header(BytesMut::with_capacity(HEADER_BYTES)),
+        ready: VecDeque::new(),
+        arriving: None,
+        unpacked: None,
+        deadline: None,
+    };
+    let frames = stream::unfold(receiving, async |mut receiving| Some((receiving.next().await?, receiving)));
+    Request::from_parts(head, Body::from_stream(frames))
+}
+
+/// How far the present message has come.
+enum Message {
+    /// Its header, as far as it is here.
+    Header(BytesMut),
+    /// Passed on as it comes; so much is left.
+    Plain { size: usize, left: usize },
+    /// Gathered until it is whole.
+    Packed { size: usize, bytes: BytesMut },
+}
+
+struct Receiving {
+    body: axum::body::BodyDataStream,
+    share: Arc<Share>,
+    clock: SharedClock,
+    /// The stream may hold compressed messages.
+    packed: bool,
+    message: Message,
+    ready: VecDeque<Bytes>,
+    arriving: Option<Taken>,
+    unpacked: Option<Taken>,
+    deadline: Option<futures_util::future::BoxFuture<'static, ()>>,
+}
+
+impl Receiving {
+    async fn next(&mut self) -> Option<Result<Bytes, Status>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some(Ok(bytes));
+            }
+            // Whoever asks for more is done with the messages before, and with their memory.
+            self.unpacked = None;
+            if let Err(status) = self.make_room().await {
+                return Some(Err(status));
+            }
+            let frame = match &mut self.deadline {
+                None => self.next_frame().await,
+                Some(_) => match self.next_frame_in_time().await {
+                    Ok(frame) => frame,
+                    Err(status) => return Some(Err(status)),
+                },
+            };
+            match frame? {
+                Ok(frame) => {
+                    if let Err(status) = self.take_in(frame).await {
+                        return Some(Err(status));
+                    }
+                }
+                Err(error) => return Some(Err(Status::unavailable(error.to_string()))),
+            }
+        }
+    }
+
+    async fn next_frame(&mut self) -> Option<Result<Bytes, axum::Error>> {
+        use futures_util::StreamExt as _;
+        self.body.next().await
+    }
+
+    async fn next_frame_in_time(&mut self) -> Result<Option<Result<Bytes, axum::Error>>, Status> {
+        use futures_util::StreamExt as _;
+        let Some(deadline) = &mut self.deadline else { return Ok(self.body.next().await) };
+        tokio::select! {
+            frame = self.body.next() => Ok(frame),
+            () = deadline => Err(Status::unavailable("a chunk did not come to its end in time; deliver it again")),
+        }
+    }
+
+    /// Takes memory for the message that has begun, and sets its deadline; gives both back where none has.
+    async fn make_room(&mut self) -> Result<(), Status> {
+        let size = match &self.message {
+            Message::Header(begun) => {
+                self.arriving = None;
+                if begun.is_empty() {
+                    self.deadline = None;
+                }
+                return Ok(());
+            }
+            Message::Plain { size, .. } | Message::Packed { size, .. } => *size,
+        };
+        if self.deadline.is_none() {
+            let large = size > ORDINARY_BYTES;
+            let slowest = if large { SLOWEST_LARGE_BYTES_PER_SECOND } else { SLOWEST_BYTES_PER_SECOND };
+            let patience = PATIENCE + Duration::from_secs((size / slowest) as u64);
+            if size > FREE_BYTES {
+                let stage = if large { Stage::ArrivingLarge } else { Stage::Arriving };
+                self.arriving = Some(self.share.take(stage, size).await);
+            }
+            self.deadline = Some(self.clock.sleep(patience));
+        }
+        Ok(())
+    }
+
+    /// Walks over what has come, from message to message.
+    async fn take_in(&mut self, mut frame: Bytes) -> Result<(), Status> {
+        while !frame.is_empty() {
+            match &mut self.message {
+                Message::Header(header) => {
+                    let missing = (HEADER_BYTES - header.len()).min(frame.len());
+                    header.extend_from_slice(&frame.split_to(missing));
+                    if header.len() == HEADER_BYTES {
+                        self.begin();
+                    }
+                }
+                Message::Plain { left, .. } => {
+                    let some = frame.split_to((*left).min(frame.len()));
+                    *left -= some.len();
+                    let over = *left == 0;
+                    self.ready.push_back(some);
+                    if over {
+                        self.end();
+                    }
+                }
+                Message::Packed { size, bytes } => {
+                    let some = frame.split_to((*size - bytes.len()).min(frame.len()));
+                    bytes.extend_from_slice(&some);
+                    if bytes.len() == *size {
+                        let packed = std::mem::take(bytes);
+                        self.unpack(&packed).await?;
+                        self.end();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A header is here. One that says too much is passed on: the gRPC library refuses it, and says so.
+    fn begin(&mut self) {
+        let Message::Header(header) = &self.message else { return };
+        let mut fields = &header[..];
+        let (flag, size) = (fields.get_u8(), fields.get_u32() as usize);
+        let unpackable = self.packed && flag == 1 && size <= MAX_CHUNK_BYTES;
+        if unpackable && size > 0 {
+            self.message = Message::Packed { size, bytes: BytesMut::new() };
+            return;
+        }
+        self.ready.push_back(Bytes::copy_from_slice(header));
+        self.message = Message::Plain { size, left: size };
+        if size == 0 {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        self.message = Message::Header(BytesMut::with_capacity(HEADER_BYTES));
+        self.deadline = None;
+    }
+
+    /// Decompresses a message and passes it on as one that never was compressed.
+    async fn unpack(&mut self, packed: &[u8]) -> Result<(), Status> {
+        let most = packed.len().saturating_mul(MOST_UNPACKED).clamp(ORDINARY_BYTES, MAX_CHUNK_BYTES);
+        // Held until more is asked for. Another message of the same frame counts with it.
+        let taken = self.share.take(Stage::Unpacked, most);
+        if self.unpacked.is_none() {
+            self.unpacked = Some(taken.await);
+        }
+        let message = unpack(packed, most)?;
+        let mut header = BytesMut::with_capacity(HEADER_BYTES);
+        header.put_u8(0);
+        header.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+        self.ready.extend([header.freeze(), message]);
+        Ok(())
+    }
+}
+
+/// A frame of zstd (RFC 8878), decompressed step by step and no further than `most`.
+fn unpack(packed: &[u8], most: usize) -> Result<Bytes, Status> {
+    let broken = |_| Status::internal("a message cannot be decompressed");
+    let mut decoder = Decoder::new().map_err(broken)?;
+    let mut input = InBuffer::around(packed);
+    let mut out = BytesMut::new();
+    let mut step = vec![0; STEP_BYTES];
+    loop {
+        let mut output = OutBuffer::around(step.as_mut_slice());
+        let left = decoder.run(&mut input, &mut output).map_err(broken)?;
+        let some = output.as_slice();
+        if out.len() + some.len() > most {
+            // The agent goes on without compression, and then its own limit counts.
+            return Err(if most == MAX_CHUNK_BYTES {
+                Status::resource_exhausted(format!("a message is larger than {most} bytes when decompressed"))
+            } else {
+                Status::unimplemented("a message is compressed too tightly; send it uncompressed")
+            });
+        }
+        out.extend_from_slice(some);
+        let stuck = some.is_empty() && input.pos() == packed.len();
+        if left == 0 && input.pos() == packed.len() {
+            return Ok(out.freeze());
+        }
+        if stuck {
+            return Err(Status::internal("a message cannot be decompressed"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_is_decompressed_up_to_what_is_allowed() {
+        let plain = b"entries, entries and entries ".repeat(40_000);
+        let packed = zstd::encode_all(&plain[..], 3).unwrap();
+        assert_eq!(unpack(&packed, plain.len()).unwrap(), plain);
+        let refused = unpack(&packed, plain.len() - 1).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::Unimplemented);
+        assert_eq!(unpack(&packed[..packed.len() - 3], plain.len()).unwrap_err().code(), tonic::Code::Internal);
+        assert_eq!(unpack(b"no zstd at all", 100).unwrap_err().code(), tonic::Code::Internal);
+    }
+}
