@@ -26,7 +26,7 @@ pub const MAX_CHUNK_NAME_BYTES: usize = 8 << 20;
 /// One external id.
 pub const MAX_EXTERNAL_ID_BYTES: usize = 1024;
 /// One value of the users' unique attribute.
-pub const MAX_UNIQUE_VALUE_BYTES: usize = 1024;
+pub const MAX_UNIQUE_VALUE_BYTES: usize = 4 << 10;
 /// One distinguished name: of an entry, or of a member.
 pub const MAX_DN_BYTES: usize = 8 << 10;
 /// One value of an attribute. A photo of Active Directory (at most 100 KB) fits.

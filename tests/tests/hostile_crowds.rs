@@ -22,7 +22,8 @@ async fn everybody_gets_through(site: &Site) -> Result<()> {
     let fresh = site.control_plane.client(site.api.token())?;
     tokio::time::timeout(SOON, fresh.get("/api/v1/directories")).await.context("the API is blocked")??;
     let token = tokio::time::timeout(SOON, fresh.enrollment_token()).await.context("the API is blocked")??;
-    let enrolling = enroll(&token, &Circumstances::default());
+    let circumstances = Circumstances::default();
+    let enrolling = enroll(&token, &circumstances);
     tokio::time::timeout(SOON, enrolling).await.context("enrollment is blocked")??;
     site.api.import(DIRECTORY).await.context("the enrolled agent is blocked")?;
     site.compare().await

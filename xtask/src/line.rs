@@ -49,6 +49,7 @@ pub(crate) fn options(binaries: &Binaries, database_url: Option<String>) -> cont
         public_address: None,
         data_dir: None,
         api_tls: None,
+        address_space_bytes: None,
         settings: Vec::new(),
     }
 }

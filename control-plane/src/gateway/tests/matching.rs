@@ -3,7 +3,8 @@
 use postern_store::{AccountId, DirectoryId, JobState, PageRequest, UserRow};
 use serde_json::Value;
 
-use super::agent::{Session, Site, TestAgent, Written, hello, written};
+use super::agent::{Session, Site, TestAgent, hello};
+use super::chunks::{Written, written};
 use super::soon;
 use crate::intake::resolve::{self, Choice};
 

@@ -6,7 +6,8 @@ use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_store::{AccountKind, JobState, PageRequest};
 use serde_json::Value;
 
-use super::agent::{Session, Site, TestAgent, entries, raw_outcome};
+use super::agent::{Session, Site, TestAgent, raw_outcome};
+use super::chunks::entries;
 use super::imports::connected;
 use super::soon;
 
