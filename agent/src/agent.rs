@@ -12,7 +12,7 @@ use crate::identity::IdentitySource;
 use crate::identity::renew::{Renewal, warn_of_standing};
 use crate::link::{Dial, Line};
 use crate::policy::Policy;
-use crate::roster::{Directories, Roster};
+use crate::roster::{Announced, Directories, Roster};
 use crate::session::run::{Session, SessionOptions};
 use crate::status::{DirectoryReport, IdentityReport, Observed, Status};
 
@@ -112,9 +112,9 @@ impl Agent {
             }
         });
         let refusals = self.observed.refusals().clone();
-        let directory = |(name, flavour)| {
+        let directory = |Announced { name, flavour, problem }| {
             let refused = refusals.get(&name).cloned();
-            DirectoryReport { name, flavour, refused }
+            DirectoryReport { name, flavour, problem, refused }
         };
         Status {
             version: crate::VERSION.to_owned(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_directory::Directory;
+use postern_directory::{BindMemory, Directory};
 use postern_runtime::clock::{SharedClock, SystemClock};
 use postern_runtime::lifecycle::{self, Shutdown};
 use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor, chain};
@@ -46,7 +46,8 @@ pub(crate) enum Error {
 /// Runs until the process is told to stop.
 pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -> Result<(), Error> {
     let clock = SystemClock::shared();
-    let directories = open(&config, &[])?;
+    let memory = Config::bind_memory(state_dir);
+    let directories = open(&config, &[], &memory)?;
     let proxy = config.proxy_rule().map_err(Error::Config)?;
     let store = IdentityStore::new(state_dir);
     let identity = IdentitySource::stored(store.load().map_err(Error::Identity)?, store);
@@ -81,7 +82,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         supervisor.spawn("status_socket", OnCancel::Abort, status.serve(Arc::clone(&agent)));
         // Listened for before anybody is told that we are ready: unheard, a hangup ends the process.
         let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map_err(Error::Hangups)?;
-        let reloading = reload_on_hangup(hangups, agent, file.map(Path::to_owned), directories);
+        let reloading = reload_on_hangup(hangups, agent, file.map(Path::to_owned), (directories, memory));
         supervisor.spawn("reload", OnCancel::Abort, reloading);
     }
     accompany(&supervisor, clock).await
@@ -112,8 +113,8 @@ async fn watchdog(shutdown: Shutdown, clock: SharedClock, interval: Duration) {
 }
 
 /// The configured directories, after those that were served `before`.
-fn open(config: &Config, before: &[Directory]) -> Result<Vec<Directory>, Error> {
-    let directories = config.open_directories(before).map_err(Error::Config)?;
+fn open(config: &Config, before: &[Directory], memory: &Arc<BindMemory>) -> Result<Vec<Directory>, Error> {
+    let directories = config.open_directories(before, memory).map_err(Error::Config)?;
     if directories.is_empty() {
         tracing::warn!("config.no_directory: no [[directory]] is configured, there is nothing to serve");
     }
@@ -130,13 +131,15 @@ async fn reload_on_hangup(
     mut hangups: tokio::signal::unix::Signal,
     agent: Arc<Agent>,
     file: Option<PathBuf>,
-    mut directories: Vec<Directory>,
+    (mut directories, memory): (Vec<Directory>, Arc<BindMemory>),
 ) {
     while hangups.recv().await.is_some() {
         let read = Config::load(file.as_deref()).map_err(Error::Config);
-        match read.and_then(|config| Ok((open(&config, &directories)?, config.policy))) {
+        match read.and_then(|config| Ok((open(&config, &directories, &memory)?, config.policy))) {
             Ok((opened, policy)) => {
                 directories = opened;
+                // Somebody looked at it: what was refused may have been mended in the directory.
+                memory.allow_one_more_try();
                 tracing::info!(directories = directories.len(), "config.reloaded");
                 agent.reload(served(&directories), policy);
             }
@@ -189,14 +192,15 @@ attributes = ["uid"]
     async fn a_reload_does_not_forget_the_refused_binds() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let config = config(listener.local_addr().unwrap().port());
+        let memory = Arc::default();
         let reloads = async {
-            let mut directories = open(&config, &[]).unwrap();
+            let mut directories = open(&config, &[], &memory).unwrap();
             for _ in 0..3 {
-                let error = directories[0].flavour().await.unwrap_err();
+                let error = directories[0].lookup_user("anna").await.unwrap_err();
                 assert!(matches!(error, DirectoryError::Bind { code: 49, .. }), "{error:?}");
-                directories = open(&config, &directories).unwrap();
+                directories = open(&config, &directories, &memory).unwrap();
             }
-            let error = directories[0].flavour().await.unwrap_err();
+            let error = directories[0].lookup_user("anna").await.unwrap_err();
             assert!(matches!(error, DirectoryError::Throttled { .. }), "{error:?}");
         };
         tokio::select! {

@@ -5,8 +5,9 @@ pub mod reference;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use postern_directory::{ConfigError, Directory, DirectoryConfig, Flavour, Problem};
+use postern_directory::{BindMemory, ConfigError, Directory, DirectoryConfig, Flavour, Problem};
 use postern_proto::directory_name;
 use postern_runtime::settings;
 use postern_runtime::telemetry::Format;
@@ -163,21 +164,27 @@ impl Config {
 
     /// The directories, each checked as far as that goes without asking its servers. Refused binds count on from those
     /// that were served `before`.
-    pub fn open_directories(&self, before: &[Directory]) -> Result<Vec<Directory>, Error> {
-        self.open_each(before).into_iter().collect::<Result<_, _>>().map_err(Error::Directory)
+    pub fn open_directories(&self, before: &[Directory], memory: &Arc<BindMemory>) -> Result<Vec<Directory>, Error> {
+        self.open_each(before, memory).into_iter().collect::<Result<_, _>>().map_err(Error::Directory)
     }
 
     /// Like [`open_directories`](Self::open_directories), with what is wrong in its place among the others.
-    pub fn open_each(&self, before: &[Directory]) -> Vec<Result<Directory, ConfigError>> {
+    pub fn open_each(&self, before: &[Directory], memory: &Arc<BindMemory>) -> Vec<Result<Directory, ConfigError>> {
         let mut opened: Vec<Result<Directory, ConfigError>> = Vec::new();
         for section in &self.directories {
             let others = opened.iter().flatten().chain(before);
             let excluded_attributes = self.policy.excluded_attributes.clone();
             let section = DirectoryConfig { excluded_attributes, ..section.clone() };
-            let opened_one = Directory::beside(section.clone(), others);
+            let opened_one = Directory::remembering(section.clone(), others, memory);
             opened.push(named(&section, opened_one));
         }
         opened
+    }
+
+    /// What refused binds have left behind, kept in the state folder: neither a restart nor `check` gives a wrong password
+    /// more tries.
+    pub fn bind_memory(state_dir: &Path) -> Arc<BindMemory> {
+        Arc::new(BindMemory::in_file(&state_dir.join("refused-binds")))
     }
 
     /// Where the state is kept: as the command line says, or the file, or the default.
@@ -237,7 +244,7 @@ attributes = ["cn", "description"]
     fn the_documented_file_is_understood() {
         let config = load(ISSUE).unwrap();
         assert_eq!(config.directories[0].name, "corp");
-        assert_eq!(config.open_directories(&[]).unwrap().len(), 1);
+        assert_eq!(config.open_directories(&[], &Arc::default()).unwrap().len(), 1);
         assert_eq!(config.state_dir(None), Path::new(DEFAULT_STATE_DIR));
     }
 
@@ -254,11 +261,11 @@ attributes = ["cn", "description"]
     fn a_name_that_the_control_plane_would_refuse_is_refused_here_beside_all_else() {
         let text = ISSUE.replace("\"corp\"", "\"Corp\"").replace("(objectClass=inetOrgPerson)", "(objectClass=");
         let config = load(&text).unwrap();
-        let error = config.open_directories(&[]).map(|_| ()).unwrap_err();
+        let error = config.open_directories(&[], &Arc::default()).map(|_| ()).unwrap_err();
         let told = chain(&error);
         assert!(told.contains("\"Corp\": name: write 1 to 64 lower-case"), "{told}");
         assert!(told.contains("users.filter"), "{told}");
-        assert!(load(ISSUE).unwrap().open_directories(&[]).is_ok());
+        assert!(load(ISSUE).unwrap().open_directories(&[], &Arc::default()).is_ok());
     }
 
     #[test]

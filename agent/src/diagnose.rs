@@ -161,14 +161,7 @@ impl Diagnosis<'_> {
                 (Finding::passed(format!("connected to {target} {way}")), Some(tcp))
             }
             Err(error) => {
-                let cure = match proxy {
-                    Some(_) => "ask the proxy's administrator to allow CONNECT to this host and port, with the credentials set here".to_owned(),
-                    None if is_refused(&error) => format!(
-                        "the machine answers, and nothing listens there: start the control plane, or correct its \
-                         gateway_public_address and enroll anew if it is not {target}"
-                    ),
-                    None => format!("allow outgoing TCP to {target} in the firewall, or set control_plane.proxy"),
-                };
+                let cure = error.cure().unwrap_or_else(|| BETWEEN_CURE.to_owned());
                 stop(chain(&error), cure)
             }
         }
@@ -280,15 +273,6 @@ async fn resolve(target: &Address, proxy: Option<&Proxy>) -> Step<()> {
             format!("check this machine's name servers (resolvectl query {host}), or the name"),
         ),
     }
-}
-
-/// Whether the other machine itself said that nothing listens there.
-fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
-    })
 }
 
 fn describe_chain(chain: &[CertificateDer<'static>]) -> String {

@@ -27,6 +27,17 @@ impl Reason {
     }
 }
 
+/// A directory as the control plane hears of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Its name.
+    pub name: String,
+    /// Its flavour, once known.
+    pub flavour: Option<Flavour>,
+    /// Why it cannot be used now and what to do, in words that may travel; none: it could be, or was not tried yet.
+    pub problem: Option<String>,
+}
+
 /// A list of served directories.
 pub type Directories = Vec<Arc<dyn Served>>;
 
@@ -34,6 +45,8 @@ pub type Directories = Vec<Arc<dyn Served>>;
 pub struct Roster {
     served: ArcSwap<Directories>,
     flavours: Mutex<HashMap<String, Flavour>>,
+    /// By name: why it cannot be used.
+    problems: Mutex<HashMap<String, (Reason, String)>>,
     version: watch::Sender<u64>,
 }
 
@@ -43,6 +56,7 @@ impl Roster {
         let roster = Self {
             served: ArcSwap::from_pointee(Vec::new()),
             flavours: Mutex::default(),
+            problems: Mutex::default(),
             version: watch::Sender::new(0),
         };
         roster.replace(served);
@@ -53,6 +67,7 @@ impl Roster {
     pub fn replace(&self, served: Directories) {
         let known = served.iter().filter_map(|it| Some((it.name().to_owned(), it.known_flavour()?))).collect();
         *self.flavours() = known;
+        self.problems().clear();
         self.served.store(Arc::new(served));
         self.version.send_modify(|version| *version += 1);
     }
@@ -62,10 +77,42 @@ impl Roster {
         self.served.load().iter().find(|served| served.name() == name).cloned()
     }
 
-    /// Names, and flavours as far as they are known.
-    pub fn announced(&self) -> Vec<(String, Option<Flavour>)> {
-        let flavours = self.flavours();
-        self.served.load().iter().map(|it| (it.name().to_owned(), flavours.get(it.name()).copied())).collect()
+    /// Names, and flavours and problems as far as they are known.
+    pub fn announced(&self) -> Vec<Announced> {
+        let (flavours, problems) = (self.flavours(), self.problems());
+        let announced = |it: &Arc<dyn Served>| Announced {
+            name: it.name().to_owned(),
+            flavour: flavours.get(it.name()).copied(),
+            problem: problems.get(it.name()).map(|(_, words)| words.clone()),
+        };
+        self.served.load().iter().map(announced).collect()
+    }
+
+    /// What came of asking a directory: a failure that is the directory's is announced until it answers again. Words that
+    /// differ in numbers only, such as seconds to wait, are not announced anew.
+    pub fn noted(&self, name: &str, failure: Option<&Failure>) {
+        let about_it = |failure: &&Failure| {
+            matches!(failure.code, Code::Unreachable | Code::Credentials | Code::Directory | Code::Timeout)
+        };
+        let changed = match failure {
+            None => self.problems().remove(name).is_some(),
+            Some(failure) => about_it(&failure) && self.became(name, failure),
+        };
+        if changed {
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    fn became(&self, name: &str, failure: &Failure) -> bool {
+        let reason = Reason::of(failure);
+        let words = match &failure.cure {
+            Some(cure) => format!("{}; {cure}", failure.message),
+            None => failure.message.clone(),
+        };
+        let mut problems = self.problems();
+        let is_new = problems.get(name).is_none_or(|(known, _)| *known != reason);
+        problems.insert(name.to_owned(), (reason, words));
+        is_new
     }
 
     /// Changes whenever the announcement does.
@@ -89,7 +136,11 @@ impl Roster {
         let mut backoff = Backoff::new(PROBE_INITIAL, PROBE_MAX);
         let mut told = None;
         while self.serves(&directory) {
-            match directory.flavour().await {
+            let answer = directory.flavour().await;
+            if self.serves(&directory) {
+                self.noted(directory.name(), answer.as_ref().err());
+            }
+            match answer {
                 Ok(flavour) => {
                     if told.is_some() {
                         tracing::info!(directory = directory.name(), "directory.reached: it answers again");
@@ -122,6 +173,10 @@ impl Roster {
 
     fn serves(&self, directory: &Arc<dyn Served>) -> bool {
         self.served.load().iter().any(|served| Arc::ptr_eq(served, directory))
+    }
+
+    fn problems(&self) -> MutexGuard<'_, HashMap<String, (Reason, String)>> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn flavours(&self) -> MutexGuard<'_, HashMap<String, Flavour>> {
@@ -222,7 +277,8 @@ mod tests {
             () = Arc::clone(&roster).ask(directory, clock.clone()) => {}
             () = turning => {}
         }
-        assert_eq!(roster.announced(), [("corp".to_owned(), Some(Flavour::OpenLdap))]);
+        let healthy = Announced { name: "corp".to_owned(), flavour: Some(Flavour::OpenLdap), problem: None };
+        assert_eq!(roster.announced(), [healthy]);
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let told: Vec<&str> = text.lines().filter(|line| line.contains("directory=\"corp\"")).collect();
         assert_eq!(told.len(), 3, "{text}");

@@ -78,6 +78,9 @@ pub struct DirectoryReport {
     pub name: String,
     /// Its flavour, once known.
     pub flavour: Option<Flavour>,
+    /// Why it cannot be used now, and what to do; none: it can, or was not tried yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// Why the control plane does not take it, and what to do; none: it does, or was not asked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,

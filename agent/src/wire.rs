@@ -9,6 +9,7 @@ use postern_proto::v1::{self, AgentFrame, command, outcome};
 use postern_proto::{CHUNK_ENTRIES, PROTOCOL_MAX, PROTOCOL_MIN, directory_name, limits};
 
 use crate::commands::outcome::{Answer, Code, CommandId, Failure, Key, Kind, Outcome, Progress, Request, Tidings};
+use crate::roster::Announced;
 use crate::served::{Check, CheckState, Flavour, Phase};
 use crate::status::Refusals;
 
@@ -16,7 +17,7 @@ use crate::status::Refusals;
 const MAX_HELD: usize = limits::MAX_HELD_COMMANDS;
 
 /// The first frame of a session.
-pub(crate) fn hello(directories: Vec<(String, Option<Flavour>)>, held: Vec<Key>, now: Timestamp) -> AgentFrame {
+pub(crate) fn hello(directories: Vec<Announced>, held: Vec<Key>, now: Timestamp) -> AgentFrame {
     frame(Up::Hello(v1::Hello {
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
@@ -30,7 +31,7 @@ pub(crate) fn hello(directories: Vec<(String, Option<Flavour>)>, held: Vec<Key>,
 }
 
 /// The directories after a reload.
-pub(crate) fn directories_changed(directories: Vec<(String, Option<Flavour>)>) -> AgentFrame {
+pub(crate) fn directories_changed(directories: Vec<Announced>) -> AgentFrame {
     let directories = directories.into_iter().map(served_directory).collect();
     frame(Up::DirectoriesChanged(v1::DirectoriesChanged { directories }))
 }
@@ -79,7 +80,7 @@ fn operating_system() -> String {
     format!("{} {}", std::env::consts::OS, release.trim()).trim_end().to_owned()
 }
 
-fn served_directory((name, flavour): (String, Option<Flavour>)) -> v1::ServedDirectory {
+fn served_directory(Announced { name, flavour, problem }: Announced) -> v1::ServedDirectory {
     let flavour = match flavour {
         None => v1::Flavour::Unspecified,
         Some(Flavour::Generic) => v1::Flavour::Generic,
@@ -87,7 +88,7 @@ fn served_directory((name, flavour): (String, Option<Flavour>)) -> v1::ServedDir
         Some(Flavour::OpenLdap) => v1::Flavour::Openldap,
         Some(Flavour::Ds389) => v1::Flavour::Ds389,
     };
-    v1::ServedDirectory { name, flavour: flavour.into() }
+    v1::ServedDirectory { name, flavour: flavour.into(), problem: problem.unwrap_or_default() }
 }
 
 fn held_command(key: Key) -> v1::HeldCommand {

@@ -18,6 +18,8 @@ pub struct Served {
     pub name: String,
     /// Its kind.
     pub flavour: Flavour,
+    /// Why the agent cannot use it now, and what to do.
+    pub problem: Option<String>,
 }
 
 /// How far a command has come.
@@ -41,7 +43,11 @@ pub fn served(directories: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<String
         directories.into_iter().partition(|directory| directory_name::is_valid(&directory.name));
     let mut served: Vec<Served> = usable
         .into_iter()
-        .map(|directory| Served { flavour: flavour(directory.flavour()), name: directory.name })
+        .map(|directory| Served {
+            flavour: flavour(directory.flavour()),
+            problem: optional_text(&directory.problem),
+            name: directory.name,
+        })
         .collect();
     served.sort_by(|one, other| one.name.cmp(&other.name));
     served.dedup_by(|later, earlier| later.name == earlier.name);
@@ -259,7 +265,7 @@ mod tests {
 
     #[test]
     fn directories_without_a_usable_name_are_told_apart_and_none_comes_twice() {
-        let directory = |name: &str| v1::ServedDirectory { name: name.into(), flavour: 3 };
+        let directory = |name: &str| v1::ServedDirectory { name: name.into(), flavour: 3, problem: String::new() };
         let names = ["lab", "corp", "", "Corp", "a b", "corp"];
         let (served, nameless) = served(names.into_iter().map(directory).collect());
         assert_eq!(nameless, ["Corp", "a b"]);

@@ -1,5 +1,7 @@
 //! The diagnosis of one directory, step by step, as an administrator would do it by hand; a cure for each failure.
 
+mod bind;
+mod rights;
 mod sample;
 mod switches;
 
@@ -29,7 +31,8 @@ pub enum State {
 /// One step of the diagnosis.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
-    /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users`, `switches` or `groups`.
+    /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users`, `attributes`, `switches`,
+    /// `rights` or `groups`.
     pub name: &'static str,
     /// How it went.
     pub state: State,
@@ -81,8 +84,8 @@ struct Diagnosis<'a> {
     began: Instant,
 }
 
-const AFTER_CONFIGURATION: [&str; 9] =
-    ["connect", "tls", "bind", "root_dse", "base_dns", "paging", "users", "switches", "groups"];
+const AFTER_CONFIGURATION: [&str; 11] =
+    ["connect", "tls", "bind", "root_dse", "base_dns", "paging", "users", "attributes", "switches", "rights", "groups"];
 
 pub(crate) async fn run(servers: &Servers) -> Vec<Check> {
     let mut diagnosis = Diagnosis { config: &servers.config, checks: Vec::new(), began: Instant::now() };
@@ -128,14 +131,8 @@ impl Diagnosis<'_> {
     }
 
     async fn all(&mut self, servers: &Servers) -> Option<()> {
-        let mut connection = self.connect(servers).await?;
-        let bound = servers.bind(&mut connection).await;
-        self.need("bind", bound)?;
-        let whom = match &self.config.bind_dn {
-            Some(name) => Finding::passed("accepted").locally(format!("accepted as {name}")),
-            None => Finding::passed("accepted by client certificate"),
-        };
-        self.note("bind", whom);
+        let reached = self.connect(servers).await;
+        let mut connection = self.bind(servers, reached).await?;
         let root = connection.root_dse().await;
         let root = self.need("root_dse", root)?;
         let flavour = root.flavour();
@@ -145,12 +142,13 @@ impl Diagnosis<'_> {
         let names = self.need("users", names)?;
         self.paging_and_users(&mut connection, &root, &names).await?;
         self.switches(servers, flavour, &names).await?;
+        self.rights(servers, &root, &names).await?;
         self.groups(servers, flavour, &names).await
     }
 
     /// Tries every server, so that a broken second one is known before the first one fails.
-    async fn connect(&mut self, servers: &Servers) -> Option<Connection> {
-        let mut usable = None;
+    async fn connect(&mut self, servers: &Servers) -> Vec<Connection> {
+        let mut usable = Vec::new();
         let mut reached = 0;
         let mut unreachable = Vec::new();
         let mut refused = Vec::new();
@@ -158,7 +156,7 @@ impl Diagnosis<'_> {
             match servers.reach(url).await {
                 Ok(connection) => {
                     reached += 1;
-                    usable = usable.or(Some(connection));
+                    usable.push(connection);
                 }
                 Err(
                     error
@@ -174,7 +172,7 @@ impl Diagnosis<'_> {
         let state = if reached == 0 { State::Failed } else { State::Passed };
         self.note("connect", several(state, &unreachable, format!("{reached} of {total} servers reachable")));
         if reached > 0 {
-            self.note("tls", encryption(usable.as_ref(), &refused));
+            self.note("tls", encryption(usable.first(), &refused));
         }
         usable
     }

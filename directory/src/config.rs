@@ -15,6 +15,7 @@ pub(crate) use credentials::{Credentials, credentials, read_file};
 pub use validation::{ConfigError, Problem};
 
 use crate::attributes::is_withheld;
+use crate::server_url::ServerUrl;
 
 /// One `[[directory]]` section.
 #[derive(Clone, Debug, Deserialize)]
@@ -142,6 +143,14 @@ impl DirectoryConfig {
         if self.allow_plaintext && !self.start_tls && self.urls.iter().any(|url| url.starts_with("ldap://")) {
             warnings.push(Problem::new("allow_plaintext", "passwords and people cross the network readable"));
         }
+        let catalog = |url: &&String| ServerUrl::parse(url).is_ok_and(|url| matches!(url.port, 3268 | 3269));
+        if self.urls.iter().any(|url| catalog(&url)) {
+            warnings.push(Problem::new(
+                "urls",
+                "ports 3268 and 3269 are the global catalog, which holds only some attributes and not all members of \
+                 groups; use 636, or 389 with start_tls",
+            ));
+        }
         let groups = self.groups.iter().flat_map(|groups| &groups.attributes).map(|name| ("groups.attributes", name));
         for (key, name) in self.users.attributes.iter().map(|name| ("users.attributes", name)).chain(groups) {
             if is_withheld(name) {
@@ -267,12 +276,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_withheld_attribute_and_an_open_password_are_warned_about() {
+    fn a_withheld_attribute_an_open_password_and_the_global_catalog_are_warned_about() {
         let mut config = corp();
         config.bind_password = Some("hunter2".to_owned().into());
         config.users.attributes.push("userPassword;x-old".to_owned());
+        config.urls.push("ldaps://dc1.corp.example:3269".to_owned());
         let warnings: Vec<_> = config.warnings().into_iter().map(|problem| problem.key).collect();
-        assert_eq!(warnings, ["bind_password", "users.attributes"]);
+        assert_eq!(warnings, ["bind_password", "urls", "users.attributes"]);
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

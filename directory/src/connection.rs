@@ -14,14 +14,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use ldap3::controls::RawControl;
 use ldap3::{Ldap, LdapConnAsync, LdapError};
 use secrecy::ExposeSecret;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use crate::bind::{BindRefusal, PASSWORD_POLICY};
 use crate::config::{Credentials, DirectoryConfig, credentials};
-use crate::error::{Error, Step, active_directory_subcode};
+use crate::error::{Error, Step};
 use crate::guard::{self, Batch, GuardError};
 use crate::names::Names;
 use crate::root_dse::RootDse;
@@ -39,9 +41,6 @@ const MAX_OPERATIONS: u32 = 50_000;
 
 /// How long a broken connection's tasks get to say why they ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// invalidCredentials
-const INVALID_CREDENTIALS: u32 = 49;
 
 /// The servers of one directory.
 pub(crate) struct Servers {
@@ -222,15 +221,16 @@ impl Servers {
         })
     }
 
-    /// Proves who we are. After three wrong passwords in a row it refuses for a while to even try.
+    /// Proves who we are. After three wrong passwords in a row it does not try for a while.
     pub(crate) async fn bind(&self, connection: &mut Connection) -> Result<(), Error> {
         let _turn = self.throttle.turn.lock().await;
         let credentials = credentials(&self.config).map_err(Error::Secret)?;
-        self.throttle.permit(&credentials).map_err(|retry_after| Error::Throttled { retry_after })?;
+        self.throttle.permit(&self.config.urls, &credentials).map_err(Error::from)?;
         let limit = self.config.connect_timeout();
         let mut ldap = connection.ldap.clone();
         let result = connection
             .operate(Step::Bind, limit, async {
+                ldap.with_controls(RawControl { ctype: PASSWORD_POLICY.to_owned(), crit: false, val: None });
                 match &credentials {
                     Credentials::Simple { bind_dn, password } => {
                         ldap.simple_bind(bind_dn, password.expose_secret()).await
@@ -239,19 +239,22 @@ impl Servers {
                 }
             })
             .await?;
-        match result.rc {
-            0 => {
-                self.throttle.accepted(&credentials);
-                Ok(())
-            }
-            code => {
-                if code == INVALID_CREDENTIALS {
-                    self.throttle.refused(&credentials);
-                }
-                let subcode = active_directory_subcode(&result.text);
-                Err(Error::Bind { url: connection.url.clone(), code, subcode, diagnostic: result.text })
-            }
+        let refusal = BindRefusal::of(&result, self.config.bind_dn.as_deref());
+        if result.rc == 0 {
+            self.throttle.accepted(&self.config.urls, &credentials);
         }
+        let Some(refusal) = refusal else { return Ok(()) };
+        if result.rc != 0 && refusal.counts() {
+            let cause = refusal.meaning().unwrap_or_default();
+            self.throttle.refused(&self.config.urls, &credentials, cause);
+        }
+        Err(Error::Bind { url: connection.url.clone(), code: result.rc, refusal, diagnostic: result.text })
+    }
+
+    /// Whether work that nobody asked for may bind: one refused bind is enough for it.
+    pub(crate) fn permit_unasked(&self) -> Result<(), Error> {
+        let credentials = credentials(&self.config).map_err(Error::Secret)?;
+        self.throttle.permit_unasked(&self.config.urls, &credentials).map_err(Error::from)
     }
 }
 

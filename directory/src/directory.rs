@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::bind_memory::BindMemory;
 use crate::check::{self, Check};
 use crate::config::{ConfigError, DirectoryConfig, MemberForm, Problem};
 use crate::connection::Servers;
@@ -37,9 +38,23 @@ impl Directory {
         config: DirectoryConfig,
         others: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Self, ConfigError> {
-        let shared = |other: &&Self| config.urls.iter().any(|url| other.servers.config.urls.contains(url));
+        let others: Vec<&Self> = others.into_iter().collect();
+        let memory = others.first().map(|other| Arc::clone(&other.servers.throttle.memory));
+        Self::remembering(config, others, &memory.unwrap_or_default())
+    }
+
+    /// Like [`beside`](Self::beside), with the memory of refused binds that outlives the process.
+    pub fn remembering<'a>(
+        config: DirectoryConfig,
+        others: impl IntoIterator<Item = &'a Self>,
+        memory: &Arc<BindMemory>,
+    ) -> Result<Self, ConfigError> {
+        let shared = |other: &&Self| {
+            let known = &other.servers;
+            Arc::ptr_eq(&known.throttle.memory, memory) && config.urls.iter().any(|url| known.config.urls.contains(url))
+        };
         let throttle = others.into_iter().find(shared).map(|other| Arc::clone(&other.servers.throttle));
-        Self::with_throttle(config, throttle.unwrap_or_default())
+        Self::with_throttle(config, throttle.unwrap_or_else(|| Arc::new(Throttle::remembering(Arc::clone(memory)))))
     }
 
     fn with_throttle(config: DirectoryConfig, throttle: Arc<Throttle>) -> Result<Self, ConfigError> {
@@ -76,9 +91,11 @@ impl Directory {
         self.servers.config.member_form()
     }
 
-    /// What kind of server this is; asked once and remembered.
+    /// What kind of server this is; asked once and remembered. Nobody asked for it, so that it does not bind where these
+    /// credentials were refused lately.
     pub async fn flavour(&self) -> Result<Flavour, Error> {
         let ask = || async {
+            self.servers.permit_unasked()?;
             let mut question = self.servers.question();
             loop {
                 let mut connection = self.servers.open().await?;

@@ -10,9 +10,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::ber::Malformed;
+use crate::bind::BindRefusal;
 use crate::config::{Scope, SecretError};
+use crate::throttle::Wait;
 use crate::tls::{TlsConfigError, TlsFailure};
-pub(crate) use words::active_directory_subcode;
 
 /// What was being done when it went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,22 +134,24 @@ pub enum Error {
     #[error("cannot set up TLS")]
     TlsConfig(#[source] TlsConfigError),
     /// The server answered the bind with an error.
-    #[error("{url} refused the bind with result code {code}{}", said(.diagnostic))]
+    #[error("{url} refused the bind: {}", words::bind(*.refusal, *.code, .diagnostic))]
     Bind {
         /// The server.
         url: String,
         /// The LDAP result code.
         code: u32,
-        /// What Active Directory adds to code 49 (52e, 533, 773, …).
-        subcode: Option<u32>,
+        /// What it says of the account.
+        refusal: BindRefusal,
         /// The server's own words.
         diagnostic: String,
     },
     /// Too many wrong passwords; the next bind waits, so that no account is locked out.
-    #[error("no bind for {} s after wrong passwords", retry_after.as_secs())]
+    #[error("no bind for {} s after wrong passwords ({cause})", retry_after.as_secs())]
     Throttled {
         /// When to come again.
         retry_after: Duration,
+        /// Why the last bind was refused.
+        cause: String,
     },
     /// The server answered with an error.
     #[error("{step} ended with result code {code}{}", said(.diagnostic))]
@@ -268,10 +271,8 @@ impl Error {
             | Self::Tls { .. }
             | Self::StartTls { .. }
             | Self::Lost { .. }
-            | Self::Bind { code: 1 | 10 | 51 | 52 | 80, .. }
+            | Self::Bind { refusal: BindRefusal::Unavailable, .. }
             | Self::Refused { code: 51 | 52, .. } => Class::Unreachable,
-            // Without a word: the part of the server that holds the bind account is offline.
-            Self::Bind { code: 53, diagnostic, .. } if diagnostic.trim().is_empty() => Class::Unreachable,
             Self::NoServer { last: inner, .. } | Self::Ended { source: inner, .. } => inner.class(),
             Self::Secret(_) | Self::Throttled { .. } | Self::Bind { .. } => Class::Credentials,
             Self::Refused { .. }
@@ -328,9 +329,15 @@ impl Error {
             Self::Ended { source: inner, .. } => inner.is_of_one_server(),
             Self::TlsConfig(_) | Self::NoServer { .. } | Self::KeptBack { .. } | Self::Unusable { .. } => false,
             // Only what is said of this account is the same everywhere; a wrong password would be counted there too.
-            Self::Bind { code: 7 | 8 | 13 | 48, .. } => true,
+            Self::Bind { refusal: BindRefusal::Unprotected | BindRefusal::Method, .. } => true,
             _ => !matches!(self.class(), Class::Credentials | Class::Canceled | Class::NotFound | Class::Ambiguous),
         }
+    }
+}
+
+impl From<Wait> for Error {
+    fn from(Wait { retry_after, cause }: Wait) -> Self {
+        Self::Throttled { retry_after, cause }
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod attributes;
 mod ber;
+mod bind;
+mod bind_memory;
 mod check;
 pub mod config;
 mod connection;
@@ -36,6 +38,8 @@ mod transport;
 
 pub use attributes::is_withheld;
 pub use ber::Malformed;
+pub use bind::BindRefusal;
+pub use bind_memory::BindMemory;
 pub use check::{Check, State};
 pub use config::{ConfigError, DirectoryConfig, GroupsConfig, MemberForm, Problem, Scope, SecretError, UsersConfig};
 pub use directory::Directory;

@@ -65,6 +65,12 @@ impl Names {
         }
     }
 
+    /// Whether the server's schema has this attribute; nothing where the server does not show one. Asked of configured
+    /// names only.
+    pub(crate) fn in_schema(&self, description: &str) -> Option<bool> {
+        (!self.schema.is_empty()).then(|| self.schema.contains_key(base(description).as_str()))
+    }
+
     /// Whether the values of this attribute never leave: they are passwords or keys, or the policy says so.
     pub(crate) fn stays(&self, description: &str) -> bool {
         is_withheld(description) || {

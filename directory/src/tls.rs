@@ -65,6 +65,21 @@ pub enum TlsFailure {
         /// What the server showed.
         chain: Vec<CertificateSummary>,
     },
+    /// It was signed with another key than that of the trusted authority of this name.
+    OtherKey {
+        /// What the server showed.
+        chain: Vec<CertificateSummary>,
+    },
+    /// It, or an authority above it, was signed by an algorithm that is not safe any more.
+    WeakSignature {
+        /// What the server showed.
+        chain: Vec<CertificateSummary>,
+    },
+    /// It is not for servers.
+    WrongPurpose {
+        /// What the server showed.
+        chain: Vec<CertificateSummary>,
+    },
     /// It is wrong in another way.
     OtherCertificate {
         /// What the server showed.
@@ -84,6 +99,9 @@ impl fmt::Display for TlsFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let leaf = |chain: &[CertificateSummary]| chain.first().cloned().unwrap_or_default();
         match self {
+            Self::UnknownIssuer { chain } if is_self_signed(chain) => {
+                write!(formatter, "the certificate of \"{}\" is self-signed and not in ca_file", leaf(chain).subject)
+            }
             Self::UnknownIssuer { chain } => {
                 let top = chain.last().cloned().unwrap_or_default();
                 write!(formatter, "untrusted issuer \"{}\" (certificate of \"{}\")", top.issuer, leaf(chain).subject)
@@ -97,6 +115,23 @@ impl fmt::Display for TlsFailure {
             Self::NotYetValid { chain } => {
                 write!(formatter, "the certificate is valid only from {}", leaf(chain).not_before)
             }
+            Self::OtherKey { chain } => write!(
+                formatter,
+                "the certificate was issued by \"{}\", with another key than the authority of that name in ca_file has",
+                chain.last().cloned().unwrap_or_default().issuer
+            ),
+            Self::WeakSignature { chain } => write!(
+                formatter,
+                "the certificate of \"{}\" (issued by \"{}\") or one above it is signed with SHA-1, MD5 or another algorithm \
+                 that is not accepted any more",
+                leaf(chain).subject,
+                leaf(chain).issuer
+            ),
+            Self::WrongPurpose { chain } => write!(
+                formatter,
+                "the certificate of \"{}\" is not for servers: its extended key usage lacks serverAuth",
+                leaf(chain).subject
+            ),
             Self::OtherCertificate { reason, .. } => write!(formatter, "the certificate cannot be used: {reason}"),
             Self::ClientCertificateRefused => formatter.write_str("the server refused our client certificate"),
             Self::NotTls => formatter.write_str("the server does not speak TLS on this port"),
@@ -179,7 +214,34 @@ fn certificate_failure(reason: &CertificateError, chain: Vec<CertificateSummary>
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             TlsFailure::NotYetValid { chain }
         }
-        other => TlsFailure::OtherCertificate { chain, reason: format!("{other:?}") },
+        // webpki looks at what kind of certificate it is first.
+        CertificateError::Other(_) if is_self_signed(&chain) => TlsFailure::UnknownIssuer { chain },
+        CertificateError::BadSignature => TlsFailure::OtherKey { chain },
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            TlsFailure::WeakSignature { chain }
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            TlsFailure::WrongPurpose { chain }
+        }
+        other => TlsFailure::OtherCertificate { chain, reason: plain_reason(other) },
+    }
+}
+
+/// Whether the server shows one certificate, which nobody but itself has signed.
+pub(crate) fn is_self_signed(chain: &[CertificateSummary]) -> bool {
+    matches!(chain, [only] if only.subject == only.issuer)
+}
+
+/// A reason without the bytes that some carry.
+fn plain_reason(reason: &CertificateError) -> String {
+    match reason {
+        CertificateError::BadEncoding => "it is not well-formed".to_owned(),
+        CertificateError::Revoked => "it was revoked".to_owned(),
+        CertificateError::UnhandledCriticalExtension => "it has a critical extension that is not known here".to_owned(),
+        // webpki says here what has no name among the others, such as X.509 version 1.
+        CertificateError::Other(other) => other.to_string(),
+        other => format!("{other:?}").chars().take_while(char::is_ascii_alphanumeric).collect(),
     }
 }
 

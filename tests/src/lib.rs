@@ -7,10 +7,12 @@
 pub mod agent;
 pub mod api;
 pub mod binaries;
+pub mod certificate_shop;
 pub mod certificates;
 pub mod compare;
 pub mod control_plane;
 pub mod ds389;
+pub mod failures;
 pub mod in_process_agent;
 pub mod install;
 pub mod ldap_client;

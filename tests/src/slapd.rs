@@ -35,6 +35,8 @@ pub struct Options {
     pub password_policy: bool,
     /// How long the server leaves a connection open on which nothing happens, whole seconds; none: for ever.
     pub idle_timeout: Option<Duration>,
+    /// More lines of the database's section of slapd.conf, such as `limits …`.
+    pub database_lines: String,
     /// Entries of the test's own, below the suffix, loaded after the population.
     pub extra_ldif: String,
 }
@@ -48,6 +50,7 @@ impl Options {
             overlays: false,
             password_policy: false,
             idle_timeout: None,
+            database_lines: String::new(),
             extra_ldif: String::new(),
         }
     }
@@ -248,7 +251,8 @@ impl Slapd {
              directory {folder}/database\nmaxsize {max_size}\ndbnosync\nsizelimit {limit}\n\
              index objectClass eq\nindex uid,mail,cn,entryUUID,member,memberUid eq\n\
              access to attrs=userPassword by anonymous auth by * none\n\
-             access to * by users read by * none\n{overlays}{policy}",
+             access to * by users read by * none\n{limits}{overlays}{policy}",
+            limits = self.options.database_lines,
             admin = Self::admin_dn(),
             limit = size_limit(self.options.size_limit),
             // slapd.conf(5): 0 is for ever.

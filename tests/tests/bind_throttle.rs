@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::Slapd;
-use postern_tests::{control_plane, scenario, slapd};
+use postern_tests::{control_plane, scenario, slapd, wait};
 
 #[test]
 fn a_wrong_password_is_tried_three_times_and_then_not_for_minutes() -> Result<()> {
@@ -35,6 +35,47 @@ fn a_wrong_password_is_tried_three_times_and_then_not_for_minutes() -> Result<()
         ensure!(reader.values("pwdAccountLockedTime").is_empty(), "the account is locked out");
         // The right password in the file is tried at once.
         settings.set_password(slapd::READER_PASSWORD)?;
+        site.api.import(DIRECTORY).await?;
+        site.compare().await
+    })
+}
+
+#[test]
+fn what_the_agent_asks_by_itself_spends_one_try_across_restarts_and_says_why_it_waits() -> Result<()> {
+    scenario(async |stage| {
+        let directory = slapd::Options { password_policy: true, ..slapd::Options::people(20) };
+        let mut site = Site::without_agent(stage, directory, control_plane::Options::for_tests()?).await?;
+        site.settings.directories[0].set_password("wrong")?;
+        site.agent.enroll(&site.api.enrollment_token().await?).await?;
+        for _ in 0..3 {
+            site.agent.start(stage)?;
+            wait::until_true("the status says why the directory cannot be used", wait::SOON, || async {
+                Ok(site.agent.status().await?.contains("wrong account or password"))
+            })
+            .await?;
+            site.agent.kill().await?;
+        }
+        let failures = async |site: &Site| -> Result<usize> {
+            Ok(site.slapd.operational(&Slapd::reader_dn()).await?.values("pwdFailureTime").len())
+        };
+        ensure!(failures(&site).await? == 1, "{} refused binds", failures(&site).await?);
+
+        site.agent.start(stage)?;
+        wait::until_true("the control plane says why", wait::SOON, || async {
+            let shown = site.api.directory(DIRECTORY).await?;
+            Ok(shown["problems"][0]["text"].as_str().is_some_and(|text| text.contains("wrong account or password")))
+        })
+        .await?;
+
+        // The directory is corrected, and the file stays as it is.
+        site.slapd.set_reader_password("wrong").await?;
+        site.agent.reloaded().await?;
+        wait::until_true("nothing is wrong any more", wait::SOON, || async {
+            let shown = site.api.directory(DIRECTORY).await?;
+            let status = site.agent.status().await?;
+            Ok(shown["problems"].as_array().is_some_and(Vec::is_empty) && !status.contains("cannot be used"))
+        })
+        .await?;
         site.api.import(DIRECTORY).await?;
         site.compare().await
     })

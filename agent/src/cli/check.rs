@@ -12,7 +12,7 @@ use postern_runtime::supervise::{Supervisor, chain};
 use serde::Serialize;
 
 use super::{Place, output};
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_FILE};
 use crate::diagnose::{self, Diagnosis, Finding};
 use crate::identity::store::{self, IdentityStore};
 use crate::served::{Check, CheckState, Served};
@@ -59,10 +59,18 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
             return report.add(None, finding.named("configuration", Duration::ZERO));
         }
     };
-    let directories = config.open_each(&[]);
+    let memory = Config::bind_memory(&config.state_dir(args.place.state_dir.as_deref()));
+    let directories = config.open_each(&[], &memory);
     let unusable = directories.iter().filter(|directory| directory.is_err()).count();
     let finding = match (unusable, directories.len()) {
-        (_, 0) => Finding::warned("no directory is configured", "add a [[directory]] section"),
+        (_, 0) => {
+            let file = args.place.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+            let there = if file.exists() { "has no [[directory]] section" } else { "does not exist" };
+            Finding::failed(
+                format!("no directory is configured: {} {there}", file.display()),
+                "write the configuration (docs/operations.md shows one), or name it with --config",
+            )
+        }
         (0, 1) => Finding::passed("1 directory"),
         (0, all) => Finding::passed(format!("{all} directories")),
         (some, all) => Finding::failed(

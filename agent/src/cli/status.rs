@@ -57,6 +57,9 @@ fn lines(status: &Status) -> Vec<String> {
     for directory in &status.directories {
         let flavour = directory.flavour.map_or("not reached yet", |flavour| flavour.name());
         lines.push(format!("directory      {} ({flavour})", directory.name));
+        if let Some(problem) = &directory.problem {
+            lines.push(format!("               cannot be used now: {problem}"));
+        }
         if let Some(reason) = &directory.refused {
             lines.push(format!("               refused by the control plane: {reason}"));
         }

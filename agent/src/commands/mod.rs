@@ -291,6 +291,7 @@ impl Commands {
                 return self.inner.changed.notify_one();
             }
         };
+        self.inner.context.roster.noted(&request.directory, result.as_ref().err());
         log_end(key, kind, elapsed, &result);
         let outcome = Arc::new(Outcome { key, elapsed, result });
         it.stage = Stage::Ended { outcome, told_in: None };

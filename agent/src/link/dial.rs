@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::BoxError;
@@ -17,10 +16,10 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tower::{Service, ServiceExt as _};
+use tower::ServiceExt as _;
 
 use super::proxy::{self, Proxy, ProxyRule};
-use super::{Address, tls};
+use super::{Address, tls, tunnel};
 use crate::identity::IdentitySource;
 
 /// How long each step may take.
@@ -68,22 +67,40 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
+    /// The proxy does not answer.
+    #[error("cannot connect to the proxy {proxy}")]
+    ProxyUnreachable {
+        /// The proxy.
+        proxy: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
     /// The proxy wants a login, or another one.
-    #[error("the proxy {proxy} wants other credentials; set control_plane.proxy to http://user:password@host:port")]
+    #[error("the proxy {proxy} {}", if *.sent { "refuses the user name and password (407)" } else { "asks for a user name and password (407)" })]
     ProxyCredentials {
         /// The proxy.
         proxy: String,
+        /// Whether a login was shown to it.
+        sent: bool,
     },
-    /// The proxy does not answer, or refuses the tunnel.
-    #[error("the proxy {proxy} does not open a way to {target}")]
-    Proxy {
+    /// The proxy refuses the tunnel.
+    #[error("the proxy {proxy} answered CONNECT to {target} with {status} {reason}")]
+    ProxyRefused {
         /// The proxy.
         proxy: String,
         /// The control plane.
         target: Address,
-        /// Why.
-        #[source]
-        source: BoxError,
+        /// The HTTP status.
+        status: u16,
+        /// The proxy's own word for it.
+        reason: String,
+    },
+    /// What answers is no HTTP proxy.
+    #[error("what answers at {proxy} is no HTTP proxy")]
+    NoProxy {
+        /// The proxy.
+        proxy: String,
     },
     /// A step took too long.
     #[error("{step} {target} took longer than {} s", STEP_TIMEOUT.as_secs())]
@@ -112,6 +129,54 @@ pub enum Error {
     Other(#[source] BoxError),
 }
 
+impl Error {
+    /// What an administrator can do about it.
+    pub fn cure(&self) -> Option<String> {
+        match self {
+            Self::ProxySetting(_) => Some("correct control_plane.proxy, or HTTPS_PROXY".to_owned()),
+            Self::ProxyUnreachable { proxy, .. } => Some(format!(
+                "start the proxy {proxy}, or correct control_plane.proxy (or HTTPS_PROXY): nothing answers there"
+            )),
+            Self::ProxyCredentials { sent: true, .. } => {
+                Some("correct the user name and password in control_plane.proxy".to_owned())
+            }
+            Self::ProxyCredentials { sent: false, .. } => {
+                Some("set control_plane.proxy to http://user:password@host:port".to_owned())
+            }
+            Self::NoProxy { .. } => Some("correct host and port in control_plane.proxy".to_owned()),
+            Self::ProxyRefused { target, status, .. } => Some(match status {
+                502..=504 => format!(
+                    "the proxy cannot reach {target}: check that the control plane runs, and ask the proxy's administrator \
+                     to let the proxy out to it"
+                ),
+                200..=399 | 511 => {
+                    "a login page stands in the way: log this machine in to the network, or ask for a way without it"
+                        .to_owned()
+                }
+                _ => format!("ask the proxy's administrator to allow CONNECT to {target}"),
+            }),
+            Self::Connect { source, target } if is_refused(&**source) => Some(format!(
+                "the machine answers, and nothing listens there: start the control plane, or correct its \
+                 gateway_public_address and enroll anew if it is not {target}"
+            )),
+            Self::Connect { target, .. } | Self::Timeout { target, .. } => {
+                Some(format!("allow outgoing TCP to {target} in the firewall, or set control_plane.proxy"))
+            }
+            Self::Tls { cure, .. } => cure.clone(),
+            Self::Address { .. } | Self::Identity(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+/// Whether the other machine itself said that nothing listens there.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+    })
+}
+
 fn hint(cure: Option<&str>) -> String {
     cure.map(|cure| format!(" ({cure})")).unwrap_or_default()
 }
@@ -122,7 +187,7 @@ pub async fn tcp(target: &Address, proxy: Option<&Proxy>, clock: &SharedClock) -
     let connecting = async {
         match proxy {
             None => direct(target, uri).await,
-            Some(proxy) => tunnel(target, uri, proxy).await,
+            Some(proxy) => through(target, proxy).await,
         }
     };
     bounded("connecting to", target, clock, connecting).await
@@ -141,17 +206,10 @@ async fn direct(target: &Address, uri: Uri) -> Result<TcpStream, Error> {
     connected.map(TokioIo::into_inner).map_err(|error| Error::Connect { target: target.clone(), source: error.into() })
 }
 
-type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
-
-async fn tunnel(target: &Address, uri: Uri, proxy: &Proxy) -> Result<TcpStream, Error> {
-    let mut tunnel = Tunnel::new(proxy.uri.clone(), connector());
-    if let Some(authorization) = &proxy.authorization {
-        tunnel = tunnel.with_auth(authorization.clone());
-    }
-    tunnel.oneshot(uri).await.map(TokioIo::into_inner).map_err(|error| match error {
-        TunnelError::ProxyAuthRequired => Error::ProxyCredentials { proxy: proxy.to_string() },
-        other => Error::Proxy { proxy: proxy.to_string(), target: target.clone(), source: other.into() },
-    })
+async fn through(target: &Address, proxy: &Proxy) -> Result<TcpStream, Error> {
+    let connected = connector().oneshot(proxy.uri.clone()).await;
+    let unreachable = |error| Error::ProxyUnreachable { proxy: proxy.to_string(), source: BoxError::from(error) };
+    tunnel::open(connected.map(TokioIo::into_inner).map_err(unreachable)?, target, proxy).await
 }
 
 /// TLS over `tcp`, to the host of `target`.

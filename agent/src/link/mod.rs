@@ -5,6 +5,7 @@ pub mod http2;
 pub mod line;
 pub mod proxy;
 pub mod tls;
+mod tunnel;
 
 use std::fmt;
 use std::str::FromStr;

@@ -153,16 +153,35 @@ fn other(error: impl std::error::Error + Send + Sync + 'static) -> rustls::Error
     CertificateError::Other(OtherError(Arc::new(error))).into()
 }
 
-/// The context of these two tells times in seconds since 1970, which nobody reads.
+/// The context of some holds seconds since 1970 or bytes, which nobody reads.
 fn plain(error: rustls::Error) -> rustls::Error {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { .. }) => CertificateError::Expired.into(),
         rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. }) => {
             CertificateError::NotValidYet.into()
         }
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => CertificateError::Other(OtherError(Arc::new(NotOurs(
+            "it is signed with an algorithm that is not accepted",
+        ))))
+        .into(),
+        rustls::Error::InvalidCertificate(CertificateError::InvalidPurposeContext { .. }) => {
+            CertificateError::Other(OtherError(Arc::new(NotOurs("it is not for servers")))).into()
+        }
         other => other,
     }
 }
+
+/// A certificate as no control plane issues one; the library tells why in bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate cannot be used: {0}")]
+struct NotOurs(&'static str);
+
+/// What is most likely where the certificate is not one of the control plane's.
+const INTERCEPTED: &str =
+    "this certificate is not the control plane's: a proxy may be opening TLS (exempt this address there)";
 
 impl ServerCertVerifier for Recording {
     fn verify_server_cert(
@@ -217,13 +236,15 @@ impl fmt::Debug for Recording {
 pub fn cure(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let known = match find_tls(error)? {
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
-            return inner.downcast_ref::<PinMismatch>().map(ToString::to_string);
+            let ours = inner.downcast_ref::<NotOurs>().map(|_| INTERCEPTED.to_owned());
+            return ours.or_else(|| inner.downcast_ref::<PinMismatch>().map(ToString::to_string));
         }
         rustls::Error::InvalidCertificate(certificate) => cure_certificate(certificate),
         rustls::Error::AlertReceived(alert) => cure_alert(*alert),
-        rustls::Error::InvalidMessage(_) => {
-            Some("what answers does not speak TLS: check the address and port, and what stands in between")
-        }
+        rustls::Error::InvalidMessage(_) => Some(
+            "what answers does not speak TLS: check the address and port, and what stands in between, such as the login \
+                 page of a network",
+        ),
         _ => None,
     };
     known.map(str::to_owned)
@@ -239,7 +260,7 @@ fn cure_certificate(error: &CertificateError) -> Option<&'static str> {
             "the control plane's certificate has expired by this machine's clock: check the clock (NTP), then the \
              control plane",
         ),
-        CertificateError::UnknownIssuer => Some(
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Some(
             "the server's certificate was not issued by this agent's control plane: a proxy may be opening TLS \
              (exempt this address there), or the control plane was set up anew (enroll again)",
         ),

@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 use super::run::{Session, Welcomed};
 use crate::commands::outcome::Key;
 use crate::link::{Connection, dial, http2};
-use crate::served::Flavour;
+use crate::roster::Announced;
 use crate::wire;
 
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ pub(super) enum Ended {
 /// What the agent says of itself at the beginning.
 pub(super) struct Introduction {
     pub(super) number: u64,
-    pub(super) directories: Vec<(String, Option<Flavour>)>,
+    pub(super) directories: Vec<Announced>,
     /// Subscribed before the directories were read, so that no change goes unseen.
     pub(super) changes: watch::Receiver<u64>,
     pub(super) held: Vec<Key>,

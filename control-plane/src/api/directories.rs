@@ -87,8 +87,21 @@ pub struct DirectoryView {
     /// The agents that serve it.
     #[schema(value_type = Vec<Uuid>)]
     pub agents: Vec<AgentId>,
+    /// Why agents cannot use it now, and what to do about it. Empty: nothing is known to be wrong.
+    #[serde(default)]
+    pub problems: Vec<DirectoryProblem>,
     /// When an agent first announced it.
     pub created_at: Timestamp,
+}
+
+/// Why one agent cannot use a directory.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DirectoryProblem {
+    /// The agent.
+    #[schema(value_type = Uuid)]
+    pub agent: AgentId,
+    /// What is wrong, and what to do about it.
+    pub text: String,
 }
 
 impl From<Directory> for DirectoryView {
@@ -113,6 +126,7 @@ impl From<Directory> for DirectoryView {
             removed_threshold_percent: thresholds.removed.percent,
             removed_threshold_minimum: thresholds.removed.minimum,
             agents: directory.agents,
+            problems: directory.problems.into_iter().map(|(agent, text)| DirectoryProblem { agent, text }).collect(),
             created_at: directory.created_at,
         }
     }

@@ -143,6 +143,8 @@ async fn list(client: &Client, screen: &mut Screen) -> Result<(), Error> {
 
 fn show(directory: &DirectoryView, screen: &mut Screen) -> Result<(), Error> {
     let agents: Vec<String> = directory.agents.iter().map(ToString::to_string).collect();
+    let problems: Vec<String> =
+        directory.problems.iter().map(|problem| format!("{} (agent {})", problem.text, problem.agent)).collect();
     screen.fields(
         directory,
         &[
@@ -151,6 +153,7 @@ fn show(directory: &DirectoryView, screen: &mut Screen) -> Result<(), Error> {
             ("id", directory.id.to_string()),
             ("kind", word(&directory.flavour)),
             ("state", state(directory).to_owned()),
+            ("problem", if problems.is_empty() { "none known".to_owned() } else { problems.join("; ") }),
             ("agents", if agents.is_empty() { "none".to_owned() } else { agents.join(", ") }),
             ("imports held", held(directory)),
             ("first announced", time(directory.created_at)),

@@ -199,6 +199,7 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             deleted_at: None,
             agents: Vec::new(),
+            problems: Vec::new(),
         }
     }
 

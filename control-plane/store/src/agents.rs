@@ -47,8 +47,8 @@ impl Store {
     /// The agent of any organization with what it last announced, so that a Hello which changes nothing writes nothing.
     pub async fn known_agent(&self, id: AgentId) -> Result<Option<AgentReading>> {
         let query = sql("SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, \
-             a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.revoked_at, d.id, d.name, d.flavour \
-             FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
+             a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.revoked_at, d.id, d.name, d.flavour, \
+             s.problem FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
              LEFT JOIN directories d ON d.id = s.directory_id AND d.deleted_at IS NULL \
              WHERE a.id = $1 ORDER BY d.name")
         .bind(id);
@@ -70,7 +70,12 @@ impl Store {
                 };
                 let known = reading.get_or_insert_with(|| AgentReading { agent, directories: Vec::new() });
                 if let Some(id) = row.take()? {
-                    known.directories.push(ServedDirectory { id, name: row.take()?, flavour: named(&mut row)? });
+                    known.directories.push(ServedDirectory {
+                        id,
+                        name: row.take()?,
+                        flavour: named(&mut row)?,
+                        problem: row.take()?,
+                    });
                 }
                 Ok(())
             })

@@ -26,6 +26,7 @@ fn read(mut row: Row) -> Result<Directory> {
         created_at: row.take()?,
         deleted_at: row.take()?,
         agents: Vec::new(),
+        problems: Vec::new(),
     })
 }
 
@@ -77,6 +78,27 @@ impl Store {
         let directories = tx.rows(query, read).await?;
         tx.commit().await?;
         self.with_agents(organization, directories).await
+    }
+
+    /// Notes why an agent cannot use its directories; nothing for one that it can use. Others of these names, or none,
+    /// change nothing.
+    pub async fn note_directory_problems(
+        &self,
+        organization: OrganizationId,
+        agent: AgentId,
+        problems: &[(DirectoryId, Option<String>)],
+    ) -> Result<()> {
+        let mut tx = self.database.begin().await?;
+        for (directory, problem) in problems {
+            let note = sql("UPDATE agent_directories SET problem = $1 \
+                 WHERE organization_id = $2 AND agent_id = $3 AND directory_id = $4")
+            .bind(problem.clone())
+            .bind(organization)
+            .bind(agent)
+            .bind(*directory);
+            tx.execute(note).await?;
+        }
+        tx.commit().await
     }
 
     /// One directory, unless it was deleted.
@@ -192,22 +214,26 @@ impl Store {
         mut directories: Vec<Directory>,
     ) -> Result<Vec<Directory>> {
         let query = Bulk::new(
-            "WITH v(id) AS ({rows}) SELECT s.directory_id, s.agent_id FROM v \
+            "WITH v(id) AS ({rows}) SELECT s.directory_id, s.agent_id, s.problem FROM v \
              JOIN agent_directories s ON s.directory_id = v.id JOIN agents a ON a.id = s.agent_id \
              WHERE a.organization_id = :1 AND a.revoked_at IS NULL",
         );
         let ids = directories.iter().map(|directory| directory.id.as_uuid()).collect();
-        let pairs: Vec<(DirectoryId, AgentId)> = self
+        let served: Vec<(DirectoryId, AgentId, Option<String>)> = self
             .database
-            .bulk_rows(query.column(Cells::Uuids(ids)).shared(organization), |mut row| Ok((row.take()?, row.take()?)))
+            .bulk_rows(query.column(Cells::Uuids(ids)).shared(organization), |mut row| {
+                Ok((row.take()?, row.take()?, row.take()?))
+            })
             .await?;
-        let mut agents: HashMap<DirectoryId, Vec<AgentId>> = HashMap::new();
-        for (directory, agent) in pairs {
-            agents.entry(directory).or_default().push(agent);
+        let mut agents: HashMap<DirectoryId, Vec<(AgentId, Option<String>)>> = HashMap::new();
+        for (directory, agent, problem) in served {
+            agents.entry(directory).or_default().push((agent, problem));
         }
         for directory in &mut directories {
-            directory.agents = agents.remove(&directory.id).unwrap_or_default();
-            directory.agents.sort_unstable();
+            let mut serving = agents.remove(&directory.id).unwrap_or_default();
+            serving.sort_unstable();
+            directory.agents = serving.iter().map(|(agent, _)| *agent).collect();
+            directory.problems = serving.into_iter().filter_map(|(agent, problem)| Some((agent, problem?))).collect();
         }
         Ok(directories)
     }

@@ -1,5 +1,7 @@
-//! The part of the diagnosis that looks at real entries: a few by the filter, with everything that an account needs.
+//! The part of the diagnosis that looks at real entries: two full pages by the filter, with everything that an account
+//! needs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -16,23 +18,36 @@ use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
 
-/// How many entries to look at.
-const SAMPLE: usize = 10;
+/// How many pages are read: the second shows that the server goes on.
+const PAGES: usize = 2;
 
-/// Half of the sample: the second half then proves that a second page comes.
-const SAMPLE_PAGE: u32 = 5;
-
-/// What a few entries look like.
+/// What two full pages of entries look like: as an import would read them, so that every limit is met here first.
 #[derive(Default)]
 struct Sample {
-    records: Vec<Record>,
+    total: usize,
     unusable: Vec<Unusable>,
+    nameless: usize,
+    /// The DN of the first without a login.
+    first_nameless: String,
+    /// The listed attributes that some entry has.
+    seen: BTreeSet<Arc<str>>,
     referrals: u64,
 }
 
 impl Sample {
-    fn len(&self) -> usize {
-        self.records.len() + self.unusable.len()
+    fn note(&mut self, record: Record) {
+        self.total += 1;
+        if record.unique_value.is_none() {
+            self.nameless += 1;
+            if self.nameless == 1 {
+                self.first_nameless = record.dn;
+            }
+        }
+        for (name, _) in &record.attributes {
+            if !self.seen.contains(name) {
+                self.seen.insert(Arc::clone(name));
+            }
+        }
     }
 }
 
@@ -44,25 +59,39 @@ impl Diagnosis<'_> {
         names: &Arc<Names>,
     ) -> Option<()> {
         let section = Section::users(self.config, root.flavour(), names);
-        let sample = match sample(connection, &section).await {
+        let sample = match sample(connection, &section, self.config.page_size).await {
             Ok(sample) => sample,
             Err(error) => {
-                let failed = if matches!(error, Error::NoPaging) { "paging" } else { "users" };
+                let failed = if is_about_paging(&error) { "paging" } else { "users" };
                 if failed == "users" {
-                    self.note("paging", paging(root, 0));
+                    self.note("paging", self.paging(root, 0));
                 }
                 self.note(failed, Finding::failed(&error));
                 return None;
             }
         };
-        self.note("paging", paging(root, sample.len()));
+        self.note("paging", self.paging(root, sample.total));
         let finding = self.judge_users(&sample, &section);
         self.note("users", finding);
+        let finding = self.judge_attributes(&sample, names);
+        self.note("attributes", finding);
         Some(())
     }
 
+    fn paging(&self, root: &RootDse, read: usize) -> Finding {
+        let page_size = self.config.page_size;
+        if read > usize::try_from(page_size).unwrap_or(usize::MAX) {
+            Finding::passed(format!("a second page was read, {page_size} entries each"))
+        } else if root.announces_paging() || read > 0 {
+            Finding::passed("supported")
+        } else {
+            Finding::new(State::Warning, "the server does not announce it")
+                .cured_by("allow the simple paged results control (RFC 2696)")
+        }
+    }
+
     fn judge_users(&self, sample: &Sample, section: &Section<'_>) -> Finding {
-        let total = sample.len();
+        let total = sample.total;
         if total == 0 {
             return Finding::new(State::Failed, "no entry below users.base_dns matches users.filter")
                 .locally(format!("no entry below {} matches {}", section.base_dns.join(" or "), section.filter))
@@ -70,23 +99,17 @@ impl Diagnosis<'_> {
                     "check users.base_dns, users.scope and users.filter, and that the bind account may read the users",
                 );
         }
-        let nameless: Vec<&str> = sample
-            .records
-            .iter()
-            .filter(|record| record.unique_value.is_none())
-            .map(|record| record.dn.as_str())
-            .collect();
         if let Some(first) = sample.unusable.first() {
             let (count, attribute) = (sample.unusable.len(), section.selection.external_id_attribute());
             return Finding::new(State::Failed, format!("{count} of {total} users have no external id ({attribute})"))
                 .locally(format!("{count} of {total} users cannot be used; {}: {}", first.dn, first.reason))
                 .cured_by("let the bind account read that attribute, or set external_id_attribute");
         }
-        if let Some(first) = nameless.first() {
-            let (count, attribute) = (nameless.len(), &self.config.users.unique_attribute);
+        if sample.nameless > 0 {
+            let (count, attribute) = (sample.nameless, &self.config.users.unique_attribute);
             let state = if count == total { State::Failed } else { State::Warning };
             return Finding::new(state, format!("{count} of {total} users have no {attribute}"))
-                .locally(format!("{count} of {total} users have no {attribute}, among them {first}"))
+                .locally(format!("{count} of {total} users have no {attribute}, among them {}", sample.first_nameless))
                 .cured_by("choose a users.unique_attribute that every user has, or narrow users.filter");
         }
         let mut detail = format!("{total} looked at; unique and external ids present");
@@ -96,14 +119,37 @@ impl Diagnosis<'_> {
         Finding::passed(detail)
     }
 
+    /// The names of attributes leave the site with every import: these are no secret.
+    fn judge_attributes(&self, sample: &Sample, names: &Names) -> Finding {
+        let users = &self.config.users;
+        let listed = users.attributes.iter().filter(|name| !names.stays(name)).map(String::as_str);
+        let (unknown, known): (Vec<&str>, Vec<&str>) =
+            listed.chain([users.unique_attribute.as_str()]).partition(|name| names.in_schema(name) == Some(false));
+        let mut absent: Vec<&str> = known.into_iter().filter(|name| !sample.seen.contains(*name)).collect();
+        // The login need not be listed, and who has none was counted before.
+        absent.retain(|name| *name != users.unique_attribute);
+        if !unknown.is_empty() {
+            let said = format!("the server's schema has no attribute {}", unknown.join(", "));
+            return Finding::new(State::Warning, said)
+                .cured_by("correct the spelling in users.attributes and users.unique_attribute");
+        }
+        if !absent.is_empty() && sample.total > 0 {
+            let said = format!("listed, but on none of {} users: {}", sample.total, absent.join(", "));
+            return Finding::new(State::Warning, said).cured_by(
+                "let the bind account read these attributes, or take them from users.attributes where nobody has them",
+            );
+        }
+        Finding::passed(format!("{} listed, each known and on some user", users.attributes.len()))
+    }
+
     pub(super) async fn groups(&mut self, servers: &Servers, flavour: Flavour, names: &Arc<Names>) -> Option<()> {
         let section = Section::groups(self.config, flavour, names, false)?;
         // The sample of users may have left its search in the middle.
         let connection = servers.open().await;
         let mut connection = self.need("groups", connection)?;
-        let sample = sample(&mut connection, &section).await;
+        let sample = sample(&mut connection, &section, self.config.page_size).await;
         let sample = self.need("groups", sample)?;
-        let finding = match (sample.len(), sample.unusable.first()) {
+        let finding = match (sample.total, sample.unusable.first()) {
             (0, _) => Finding::new(State::Warning, "no entry below groups.base_dns matches groups.filter")
                 .locally(format!("no entry below {} matches {}", section.base_dns.join(" or "), section.filter))
                 .cured_by("check groups.base_dns, groups.scope and groups.filter"),
@@ -119,25 +165,24 @@ impl Diagnosis<'_> {
     }
 }
 
-fn paging(root: &RootDse, read: usize) -> Finding {
-    if read > SAMPLE_PAGE as usize {
-        Finding::passed("a second page was read")
-    } else if root.announces_paging() || read > 0 {
-        Finding::passed("supported")
-    } else {
-        Finding::new(State::Warning, "the server does not announce it")
-            .cured_by("allow the simple paged results control (RFC 2696)")
+/// Whether a limit on pages, or on what may be read of them, was met.
+fn is_about_paging(error: &Error) -> bool {
+    match error {
+        Error::NoPaging | Error::Refused { code: 3 | 4 | 11 | 12, .. } => true,
+        Error::Refused { code: 53, diagnostic, .. } => diagnostic.to_ascii_lowercase().contains("page"),
+        _ => false,
     }
 }
 
-async fn sample(connection: &mut Connection, section: &Section<'_>) -> Result<Sample, Error> {
+async fn sample(connection: &mut Connection, section: &Section<'_>, page_size: u32) -> Result<Sample, Error> {
     let never = CancellationToken::new();
+    let enough = usize::try_from(page_size).unwrap_or(usize::MAX).saturating_mul(PAGES);
     let mut sample = Sample::default();
     let mut scratch = Vec::new();
     for base_dn in section.base_dns {
         let scope: Scope = section.scope;
         let attributes = section.selection.requested();
-        let query = Query { base_dn, scope, filter: &section.filter, attributes, page_size: SAMPLE_PAGE };
+        let query = Query { base_dn, scope, filter: &section.filter, attributes, page_size };
         let mut search = PagedSearch::new(connection, query, &never);
         while let Some(batch) = search.next().await? {
             for message in &batch {
@@ -146,11 +191,14 @@ async fn sample(connection: &mut Connection, section: &Section<'_>) -> Result<Sa
                     continue;
                 }
                 match section.selection.select(message, &mut scratch) {
-                    Ok(selected) => sample.records.push(selected.record),
-                    Err(unusable) => sample.unusable.push(unusable),
+                    Ok(selected) => sample.note(selected.record),
+                    Err(unusable) => {
+                        sample.total += 1;
+                        sample.unusable.push(unusable);
+                    }
                 }
             }
-            if sample.len() >= SAMPLE {
+            if sample.total >= enough {
                 return Ok(sample);
             }
         }

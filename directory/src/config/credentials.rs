@@ -38,6 +38,12 @@ pub enum SecretError {
         /// The configuration key.
         key: &'static str,
     },
+    /// It begins with the mark by which editors tell encodings apart; the password would be a wrong one.
+    #[error("{key}: begins with a byte order mark; save the file as UTF-8 without one")]
+    ByteOrderMark {
+        /// The configuration key.
+        key: &'static str,
+    },
     /// systemd passed no credentials to this process.
     #[error("bind_password_credential: no CREDENTIALS_DIRECTORY in the environment")]
     NoCredentialsDirectory,
@@ -76,6 +82,9 @@ pub(crate) fn credentials(config: &DirectoryConfig) -> Result<Credentials, Secre
 
 fn password_in(key: &'static str, path: &Path) -> Result<SecretString, SecretError> {
     let mut bytes = read_file(key, path)?;
+    if [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(SecretError::ByteOrderMark { key });
+    }
     // Editors and `echo` end a file with a newline, which is no part of the password.
     for end in [b'\n', b'\r'] {
         if bytes.last() == Some(&end) {
@@ -112,6 +121,10 @@ mod tests {
         std::fs::write(&path, " p\u{e4}ss \r\n").expect("written");
         let Ok(Credentials::Simple { password, .. }) = credentials(&config) else { panic!("no password") };
         assert_eq!(password.expose_secret(), " p\u{e4}ss ");
+        for marked in [&b"\xef\xbb\xbfsecret"[..], b"\xff\xfes\0e\0c\0"] {
+            std::fs::write(&path, marked).expect("written");
+            assert!(matches!(credentials(&config), Err(SecretError::ByteOrderMark { .. })));
+        }
         std::fs::write(&path, "\n").expect("written");
         assert!(matches!(credentials(&config), Err(SecretError::Empty { .. })));
         std::fs::remove_file(&path).expect("removed");

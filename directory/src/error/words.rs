@@ -1,7 +1,9 @@
 //! The words for operators: what happened without a word of the configuration, and what to do about it.
 
 use super::{Error, Step};
-use crate::tls::TlsFailure;
+use crate::bind::BindRefusal;
+use crate::config::SecretError;
+use crate::tls::{TlsFailure, is_self_signed};
 
 impl Error {
     /// What happened, in words that hold no URL, DN, filter, path or value of the configuration: fit to leave the site.
@@ -14,14 +16,18 @@ impl Error {
             Self::NoServer { tried, last } => {
                 format!("none of {tried} directory servers could be used; the last: {}", last.public_message())
             }
+            Self::Secret(SecretError::ByteOrderMark { .. }) => {
+                "the file with the bind secret begins with a byte order mark, which is no part of the password"
+                    .to_owned()
+            }
             Self::Secret(_) => "the agent cannot read its bind secret".to_owned(),
             Self::TlsConfig(_) => "the agent cannot use its TLS settings for the directory".to_owned(),
-            Self::Bind { code, subcode, .. } => match subcode.and_then(subcode_meaning) {
+            Self::Bind { code, refusal, .. } => match refusal.meaning() {
                 Some(meaning) => format!("the directory refused the bind: {meaning}"),
                 None => format!("the directory refused the bind ({})", result_name(*code)),
             },
-            Self::Throttled { retry_after } => format!(
-                "the agent stopped binding after wrong passwords and tries again in {} s, so that no account is locked",
+            Self::Throttled { retry_after, cause } => format!(
+                "the agent stopped binding for {} s, so that no account is locked; the last bind was refused: {cause}",
                 retry_after.as_secs()
             ),
             Self::Refused { step, code, .. } => format!("{step} failed ({})", result_name(*code)),
@@ -64,22 +70,24 @@ impl Error {
             Self::Tls { failure, .. } => return Some(failure.cure().to_owned()),
             Self::StartTls { .. } => "enable TLS on the server, or use an ldaps:// address in urls",
             Self::NoServer { last: inner, .. } | Self::Ended { source: inner, .. } => return inner.cure(),
+            Self::Secret(SecretError::ByteOrderMark { .. }) => {
+                "save the secret file as UTF-8 without a byte order mark, for example: printf %s 'PASSWORD' > FILE"
+            }
             Self::Secret(_) => {
                 "check that the secret that the configuration names exists, is not empty, and can be read by the agent"
             }
             Self::TlsConfig(_) => {
                 "check ca_file, client_cert_file and client_key_file: PEM files that the agent can read"
             }
-            Self::Bind { code: 53, diagnostic, .. } if diagnostic.trim().is_empty() => {
-                "try again: the part of the directory that holds the bind account is offline, perhaps while it is loaded; if \
-                 it stays so, look in the directory server's log"
-            }
-            Self::Bind { code, subcode, .. } => return Some(bind_cure(*code, *subcode).to_owned()),
+            Self::Bind { refusal, .. } => refusal.cure(),
             Self::Throttled { .. } => {
                 "correct the bind password, then start the job again: a changed secret file or bind_dn is tried at once; \
-                 where the directory was corrected instead, start it again after that time"
+                 where the directory was corrected instead, reload the agent (systemctl reload postern-agent), which allows \
+                 one more try"
             }
-            Self::Refused { step, code, .. } => return refusal_cure(*step, *code).map(str::to_owned),
+            Self::Refused { step, code, diagnostic } => {
+                return refusal_cure(*step, *code, diagnostic).map(str::to_owned);
+            }
             Self::Timeout { step: Step::Connect | Step::Bind, .. } => {
                 "check host and port in urls, that the server runs and answers, and that no firewall stands between it and \
                  the agent; where it is only slow, raise connect_timeout_secs"
@@ -118,37 +126,48 @@ impl Error {
     }
 }
 
-fn bind_cure(code: u32, subcode: Option<u32>) -> &'static str {
-    match (code, subcode) {
-        (49, Some(0x533)) => "enable the bind account",
-        (49, Some(0x532 | 0x773)) => "give the bind account a new password that does not expire",
-        (49, Some(0x775)) => "unlock the bind account, then correct the password that locked it",
-        (49, Some(0x701)) => "extend the bind account's expiry date",
-        (49, Some(0x530 | 0x531)) => "allow the bind account to log on at this time and from this machine",
-        (49, _) => "check bind_dn and the bind password",
-        (8 | 13, _) => "the server wants a protected connection: use ldaps:// or start_tls",
-        (48 | 7, _) => {
-            "the server does not offer this way to bind: use bind_dn with a password, or a client certificate"
-        }
-        (53, _) => "the server is not willing to bind this account: check its state and the server's policy",
-        (51 | 52, _) => "the server is busy or starting; try again",
-        _ => "look in the directory server's log",
+/// A refused bind for the local log: its meaning, and the server's own words where they add to it.
+pub(super) fn bind(refusal: BindRefusal, code: u32, diagnostic: &str) -> String {
+    match refusal.meaning() {
+        Some(meaning) => format!("{meaning} (result code {code})"),
+        None => format!("{}{}", result_name(code), super::said(diagnostic)),
     }
 }
 
-fn refusal_cure(step: Step, code: u32) -> Option<&'static str> {
+fn refusal_cure(step: Step, code: u32, diagnostic: &str) -> Option<&'static str> {
     Some(match code {
         3 => "raise the server's time limit for the bind account, or index the attributes in the filter",
         4 => {
-            "raise the server's size limit for the bind account (OpenLDAP: limits … size.prtotal=unlimited), or lower page_size"
+            "raise the server's size limit for the bind account (OpenLDAP: limits dn.exact=\"BIND DN\" size.prtotal=unlimited; \
+             389 Directory Server: nsPagedSizeLimit or nsSizeLimit on the bind account's entry, above page_size; Active \
+             Directory: MaxPageSize in the query policy), or lower page_size below the limit"
         }
-        10 => "the base DN lies on another server: use that server's address in urls",
-        11 => "raise the server's administrative limits for the bind account",
+        10 => {
+            "the server refers to another one: use that server's address in urls; while 389 Directory Server initialises a \
+             replica it does so too, then try again later"
+        }
+        11 => {
+            "389 Directory Server: set nsPagedLookThroughLimit to -1 on the bind account's entry (ldapmodify: dn: BIND DN, \
+             changetype: modify, replace: nsPagedLookThroughLimit, nsPagedLookThroughLimit: -1); OpenLDAP: lower page_size to \
+             the limit size.pr, or raise it (limits dn.exact=\"BIND DN\" size.pr=unlimited)"
+        }
         12 => "allow the simple paged results control (RFC 2696) for the bind account",
         32 => "check base_dns: the entry does not exist, or the bind account may not see it",
+        // OpenLDAP says so of a password that must be changed first; a server without the control for it, only here.
+        50 if diagnostic.contains("restricted to bind") => BindRefusal::MustChange.cure(),
         50 => "let the bind account read below base_dns",
         51 | 52 => "the server is busy or starting; try again",
-        53 if step == Step::Search => "the server is not willing to run this search: look in its log",
+        53 if diagnostic.to_ascii_lowercase().contains("page") => {
+            "allow paged searches for the bind account (OpenLDAP: limits dn.exact=\"BIND DN\" size.prtotal=unlimited), or lower \
+             page_size"
+        }
+        53 if step == Step::Search => {
+            "the server is not willing to run this search: the bind account's password may have to be changed first, or look \
+             in the server's log"
+        }
+        1 => {
+            "try again: this part of the directory may be offline while it is loaded; if it stays so, look in the server's log"
+        }
         18 | 21 | 34 | 87 => "check filter and base_dns: the server does not understand them",
         _ => return None,
     })
@@ -162,6 +181,9 @@ impl TlsFailure {
             Self::WrongName { .. } => "its certificate is for another name",
             Self::Expired { .. } => "its certificate has expired",
             Self::NotYetValid { .. } => "its certificate is not valid yet",
+            Self::OtherKey { .. } => "its certificate comes from an authority whose key is not the one in ca_file",
+            Self::WeakSignature { .. } => "its certificate is signed with an algorithm that is not accepted any more",
+            Self::WrongPurpose { .. } => "its certificate is not for servers",
             Self::OtherCertificate { .. } => "its certificate cannot be used",
             Self::ClientCertificateRefused => "it refused the agent's client certificate",
             Self::NotTls => "it does not speak TLS on this port",
@@ -172,7 +194,20 @@ impl TlsFailure {
     /// What to do about it.
     pub(crate) fn cure(&self) -> &'static str {
         match self {
+            Self::UnknownIssuer { chain } if is_self_signed(chain) => {
+                "put the server's own certificate into ca_file, or have one issued by your authority"
+            }
             Self::UnknownIssuer { .. } => "put the certificate of the issuing authority into ca_file",
+            Self::OtherKey { .. } => {
+                "put the present certificate of the issuing authority into ca_file: the one there has the same name and \
+                 another key, as after a renewal; it may stand beside the new one"
+            }
+            Self::WeakSignature { .. } => {
+                "have the directory server's certificate, and its authority's, issued anew with SHA-256"
+            }
+            Self::WrongPurpose { .. } => {
+                "have the directory server's certificate issued for servers: extended key usage serverAuth, or none at all"
+            }
             Self::WrongName { .. } => {
                 "use the name that the certificate carries (subjectAltName) in urls, or have it issued for the name used"
             }
@@ -191,22 +226,6 @@ impl TlsFailure {
             }
         }
     }
-}
-
-/// What Active Directory's `data` in the diagnostic text of code 49 means (MS-ERREF).
-fn subcode_meaning(subcode: u32) -> Option<&'static str> {
-    Some(match subcode {
-        0x525 => "no such account",
-        0x52e => "wrong account or password",
-        0x530 => "the account may not log on at this time",
-        0x531 => "the account may not log on from this machine",
-        0x532 => "the password has expired",
-        0x533 => "the account is disabled",
-        0x701 => "the account has expired",
-        0x773 => "the password must be changed first",
-        0x775 => "the account is locked",
-        _ => return None,
-    })
 }
 
 /// The name of a result code and the code (RFC 4511 appendix A.1).
@@ -238,25 +257,13 @@ fn result_name(code: u32) -> String {
     format!("{name}, result code {code}")
 }
 
-/// `data 52e` in what Active Directory (and Samba) say with code 49.
-pub(crate) fn active_directory_subcode(diagnostic: &str) -> Option<u32> {
-    let (_, rest) = diagnostic.split_once("data ")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_hexdigit).collect();
-    u32::from_str_radix(&digits, 16).ok().filter(|code| *code != 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::{Class, Phase, Progress};
     use super::*;
     use crate::config::Scope;
-
-    #[test]
-    fn subcodes_of_active_directory_are_read() {
-        let text = "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 52e, v2580";
-        assert_eq!(active_directory_subcode(text), Some(0x52e));
-        assert_eq!(active_directory_subcode("Invalid credentials"), None);
-    }
 
     #[test]
     fn an_early_end_says_how_far_it_got_and_names_no_configuration() {
@@ -278,10 +285,12 @@ mod tests {
 
     #[test]
     fn a_bind_that_waits_after_wrong_passwords_is_for_somebody_to_cure() {
-        let throttled = Error::Throttled { retry_after: std::time::Duration::from_mins(15) };
+        let throttled =
+            Error::Throttled { retry_after: Duration::from_mins(15), cause: "wrong account or password".to_owned() };
         let ended = Error::NoServer { tried: 2, last: Box::new(throttled) };
         assert_eq!((ended.class(), ended.retryable()), (Class::Credentials, false));
-        assert!(ended.public_message().contains("900 s"), "{}", ended.public_message());
+        let message = ended.public_message();
+        assert!(message.contains("900 s") && message.contains("wrong account"), "{message}");
         assert!(ended.cure().is_some_and(|cure| cure.contains("bind password")));
     }
 
@@ -293,7 +302,7 @@ mod tests {
         assert_eq!(refused(""), "the search ended with result code 4");
         assert_eq!(refused("too many"), "the search ended with result code 4: too many");
         let url = "ldaps://ldap1.corp.example".to_owned();
-        let bind = Error::Bind { url, code: 49, subcode: None, diagnostic: String::new() };
-        assert_eq!(bind.to_string(), "ldaps://ldap1.corp.example refused the bind with result code 49");
+        let bind = Error::Bind { url, code: 71, refusal: BindRefusal::Other, diagnostic: String::new() };
+        assert_eq!(bind.to_string(), "ldaps://ldap1.corp.example refused the bind: result code 71");
     }
 }

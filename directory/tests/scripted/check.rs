@@ -23,11 +23,16 @@ async fn step(name: &str, script: impl Fn(&Request) -> Answer + Send + Sync + 's
 }
 
 #[tokio::test]
-async fn ten_users_come_in_two_pages() {
-    let (state, detail, _) = step("paging", |request| honest(request, 10)).await;
-    assert_eq!((state, detail.as_str()), (State::Passed, "a second page was read"));
-    let (state, detail, _) = step("users", |request| honest(request, 30)).await;
-    assert_eq!((state, detail.as_str()), (State::Passed, "10 looked at; unique and external ids present"));
+async fn two_full_pages_are_read_as_an_import_would() {
+    let page_size = config(&[String::new()]).page_size;
+    let many = usize::try_from(page_size).unwrap() * 3;
+    let (state, detail, _) = step("paging", move |request| honest(request, many)).await;
+    assert_eq!((state, detail), (State::Passed, format!("a second page was read, {page_size} entries each")));
+    let (state, detail, _) = step("users", move |request| honest(request, many)).await;
+    assert_eq!(
+        (state, detail),
+        (State::Passed, format!("{} looked at; unique and external ids present", page_size * 2))
+    );
 }
 
 #[tokio::test]

@@ -148,19 +148,19 @@ async fn another_server_takes_over() {
 #[tokio::test]
 async fn after_three_wrong_passwords_the_server_is_left_alone() {
     let server = Server::start(|request| {
-        let subcode = b"80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 533, v2580";
+        let subcode = b"80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 52e, v2580";
         Answer::Send(vec![message(request.id, 0x61, &done(49, subcode))])
     })
     .await;
     let other = Server::start(|request| well_behaved(request, 1)).await;
     let directory = Directory::new(config(&[server.url(), other.url()])).expect("valid");
     for _ in 0..3 {
-        let error = directory.flavour().await.expect_err("refused");
+        let error = directory.lookup_user("u0").await.expect_err("refused");
         assert_eq!((error.class(), error.ldap_result_code()), (Class::Credentials, Some(49)));
-        assert!(error.public_message().contains("disabled"), "{}", error.public_message());
+        assert!(error.public_message().contains("wrong account"), "{}", error.public_message());
     }
     for _ in 0..5 {
-        let error = directory.flavour().await.expect_err("throttled");
+        let error = directory.lookup_user("u0").await.expect_err("throttled");
         assert!(matches!(error, Error::Throttled { .. }), "{error:?}");
     }
     assert_eq!(server.count(Request::is_bind), 3);
@@ -186,12 +186,12 @@ async fn a_password_file_with_other_content_is_tried_at_once() {
     });
     let directory = directory.expect("valid");
     for _ in 0..3 {
-        assert!(matches!(directory.flavour().await, Err(Error::Bind { code: 49, .. })));
+        assert!(matches!(directory.lookup_user("u0").await, Err(Error::Bind { code: 49, .. })));
     }
-    let Err(Error::Throttled { retry_after }) = directory.flavour().await else { panic!("a fourth try") };
+    let Err(Error::Throttled { retry_after, .. }) = directory.lookup_user("u0").await else { panic!("a fourth try") };
     assert!(retry_after.as_secs().abs_diff(15 * 60) < 60, "{retry_after:?}");
     std::fs::write(&file, "right\n").expect("written");
-    directory.flavour().await.expect("the new password is tried");
+    directory.lookup_user("u0").await.expect("the new password is tried");
     assert_eq!(server.count(Request::is_bind), 4);
 }
 
@@ -201,22 +201,22 @@ async fn a_reload_gives_a_wrong_password_no_more_tries() {
     let (server, moved) = (Server::start(refusing).await, Server::start(refusing).await);
     let before = directory(&server);
     for _ in 0..3 {
-        assert!(matches!(before.flavour().await, Err(Error::Bind { code: 49, .. })));
+        assert!(matches!(before.lookup_user("u0").await, Err(Error::Bind { code: 49, .. })));
     }
     let unchanged = config(&[server.url()]);
     let mut extended = config(&[moved.url(), server.url()]);
     extended.users.attributes.push("mail".to_owned());
     for reread in [unchanged.clone(), extended] {
         let after = Directory::beside(reread, [&before]).expect("valid");
-        assert!(matches!(after.flavour().await, Err(Error::Throttled { .. })));
+        assert!(matches!(after.lookup_user("u0").await, Err(Error::Throttled { .. })));
     }
     assert_eq!(server.count(Request::is_bind) + moved.count(Request::is_bind), 3);
     // What may be right now is tried.
     let elsewhere = Directory::beside(config(&[moved.url()]), [&before]).expect("valid");
-    assert!(matches!(elsewhere.flavour().await, Err(Error::Bind { .. })));
+    assert!(matches!(elsewhere.lookup_user("u0").await, Err(Error::Bind { .. })));
     let mended = DirectoryConfig { bind_password: Some("other".to_owned().into()), ..unchanged };
     let mended = Directory::beside(mended, [&before]).expect("valid");
-    assert!(matches!(mended.flavour().await, Err(Error::Bind { .. })));
+    assert!(matches!(mended.lookup_user("u0").await, Err(Error::Bind { .. })));
 }
 
 #[tokio::test]
@@ -227,8 +227,8 @@ async fn two_wrong_passwords_for_one_server_take_no_turns_in_being_tried() {
     let other = DirectoryConfig { bind_password: Some("other".to_owned().into()), ..config(&[server.url()]) };
     let second = Directory::beside(other, [&first]).expect("valid");
     for _ in 0..5 {
-        first.flavour().await.expect_err("refused");
-        second.flavour().await.expect_err("refused");
+        first.lookup_user("u0").await.expect_err("refused");
+        second.lookup_user("u0").await.expect_err("refused");
     }
     assert_eq!(server.count(Request::is_bind), 6, "three of each");
 }

@@ -145,7 +145,9 @@ fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
         }
         _ => {}
     }
-    if let Some((0xa0, controls, _)) = element(controls) {
+    if operation == 0x63
+        && let Some((0xa0, controls, _)) = element(controls)
+    {
         let (_, control, _) = element(controls)?;
         let (_, _, after_name) = element(control)?;
         let (_, critical, after_critical) = element(after_name)?;

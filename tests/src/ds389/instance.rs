@@ -133,11 +133,12 @@ impl Ds389 {
         if block.starts_with("dn: cn=config\n") {
             // Small hashes, so that a population is loaded in seconds; the access log as it happens.
             let tls_port = self.tls_port.number();
-            block.push_str(&format!(
+            let settings = format!(
                 "\nnsslapd-listenhost: 127.0.0.1\nnsslapd-securelistenhost: 127.0.0.1\nnsslapd-security: on\n\
                  nsslapd-securePort: {tls_port}\nnsslapd-accesslog-logbuffering: off\npasswordStorageScheme: SSHA512\n{}",
                 options.config_ldif.trim_end()
-            ));
+            );
+            block.push_str(&settings);
         }
         if block.contains("\nnsslapd-backend-implement:") {
             block.push_str("\nnsslapd-cache-autosize: 0\nnsslapd-dbcachesize: 33554432\nnsslapd-dbncache: 0");

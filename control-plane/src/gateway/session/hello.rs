@@ -94,7 +94,9 @@ async fn announce(
     }
     let (served, refused) = allowed(agent, hello.directories.clone());
     let says = |known: &ServedDirectory, one: &Served| {
-        known.name == one.name && (known.flavour == one.flavour || one.flavour == Flavour::Unknown)
+        known.name == one.name
+            && known.problem == one.problem
+            && (known.flavour == one.flavour || one.flavour == Flavour::Unknown)
     };
     let known = &known.directories;
     let same = known.len() == served.len() && served.iter().all(|one| known.iter().any(|known| says(known, one)));
@@ -110,6 +112,14 @@ async fn write(seat: &Seat, agent: &Agent, served: &[Served]) -> Result<Vec<Dire
         served.iter().map(|one| AnnouncedDirectory { name: one.name.clone(), flavour: one.flavour }).collect();
     let written = parts.store.announce_directories(agent.organization, agent.id, &announced, parts.clock.now()).await;
     let written = written.map_err(|error| unavailable(&error))?;
+    let problem = |name: &str| served.iter().find(|one| one.name == name)?.problem.clone();
+    let problems: Vec<(DirectoryId, Option<String>)> =
+        written.iter().map(|directory| (directory.id, problem(&directory.name))).collect();
+    if problems.iter().any(|(_, problem)| problem.is_some()) {
+        // What was announced anew has none.
+        let noted = parts.store.note_directory_problems(agent.organization, agent.id, &problems).await;
+        noted.map_err(|error| unavailable(&error))?;
+    }
     Ok(written.into_iter().map(|directory| directory.id).collect())
 }
 

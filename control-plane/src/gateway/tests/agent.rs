@@ -192,7 +192,11 @@ pub(super) fn hello(directories: &[&str]) -> ToControl {
         os: "linux 6".into(),
         directories: directories
             .iter()
-            .map(|&name| v1::ServedDirectory { name: name.to_owned(), flavour: v1::Flavour::Openldap.into() })
+            .map(|&name| v1::ServedDirectory {
+                name: name.to_owned(),
+                flavour: v1::Flavour::Openldap.into(),
+                problem: String::new(),
+            })
             .collect(),
         ..v1::Hello::default()
     })

@@ -79,6 +79,8 @@ CREATE TABLE agent_directories (
     organization_id BLOB NOT NULL,
     agent_id BLOB NOT NULL,
     directory_id BLOB NOT NULL,
+    -- Why the agent cannot use the directory now.
+    problem TEXT,
     PRIMARY KEY (agent_id, directory_id),
     FOREIGN KEY (organization_id, agent_id) REFERENCES agents (organization_id, id),
     FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)

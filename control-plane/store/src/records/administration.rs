@@ -169,6 +169,8 @@ pub struct ServedDirectory {
     pub name: String,
     /// Its kind.
     pub flavour: Flavour,
+    /// Why the agent cannot use it now, and what to do; nothing where it can, or has not tried.
+    pub problem: Option<String>,
 }
 
 /// An agent with what it serves.
@@ -216,6 +218,8 @@ pub struct Directory {
     pub deleted_at: Option<Timestamp>,
     /// The unrevoked agents that serve it.
     pub agents: Vec<AgentId>,
+    /// Why some of them cannot use it now, and what to do.
+    pub problems: Vec<(AgentId, String)>,
 }
 
 /// What an administrator may change about a directory. `None`: leave as it is.

@@ -1,0 +1,97 @@
+//! Whether the bind account may do more than it needs: the directory's root, or an administrator of the domain.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Diagnosis, Finding, State};
+use crate::config::Scope;
+use crate::connection::{Connection, Servers};
+use crate::entry::Entry;
+use crate::error::Error;
+use crate::filter;
+use crate::flavour::Flavour;
+use crate::guard::is_reference;
+use crate::names::Names;
+use crate::root_dse::RootDse;
+use crate::search::{PagedSearch, Query};
+use crate::sections::Section;
+
+const CURE: &str = "bind as an account of its own that may only read users and groups";
+
+impl Diagnosis<'_> {
+    pub(super) async fn rights(&mut self, servers: &Servers, root: &RootDse, names: &Arc<Names>) -> Option<()> {
+        // The sample of users may have left its search in the middle.
+        let connection = servers.open().await;
+        let mut connection = self.need("rights", connection)?;
+        let too_many = if root.flavour() == Flavour::ActiveDirectory {
+            self.is_domain_administrator(&mut connection, root).await
+        } else {
+            self.sees_passwords(&mut connection, root.flavour(), names).await
+        };
+        let finding = match too_many {
+            // Not to be allowed to ask is as it should be.
+            Ok(None) | Err(_) => Finding::passed("no more than it needs, as far as can be seen"),
+            Ok(Some(found)) => Finding::new(State::Warning, found).cured_by(CURE),
+        };
+        self.note("rights", finding);
+        Some(())
+    }
+
+    async fn sees_passwords(
+        &self,
+        connection: &mut Connection,
+        flavour: Flavour,
+        names: &Arc<Names>,
+    ) -> Result<Option<&'static str>, Error> {
+        let name = self.config.bind_dn.as_deref().unwrap_or_default();
+        if name.eq_ignore_ascii_case("cn=Directory Manager") {
+            return Ok(Some("the bind account is the directory's root, whom no access rule holds"));
+        }
+        let section = Section::users(self.config, flavour, names);
+        let filter = filter::and(&section.filter, "(userPassword=*)");
+        for base_dn in section.base_dns {
+            if is_found(connection, base_dn, section.scope, &filter).await? {
+                let found = "the bind account may search the users' passwords: it is the directory's root (rootdn), or may \
+                             do as much";
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Members of protected groups are marked by `adminCount` ([MS-ADTS] 3.1.1.6.1.2); 500 is the built-in one.
+    async fn is_domain_administrator(
+        &self,
+        connection: &mut Connection,
+        root: &RootDse,
+    ) -> Result<Option<&'static str>, Error> {
+        let (Some(name), Some(domain)) = (&self.config.bind_dn, &root.default_naming_context) else { return Ok(None) };
+        let (base, scope, filter) = if name.contains('=') {
+            (name.as_str(), Scope::Base, "(adminCount=1)".to_owned())
+        } else {
+            let plain = name.rsplit('\\').next().unwrap_or(name);
+            let account = plain.split('@').next().unwrap_or(plain);
+            let names = [
+                filter::equals("userPrincipalName", plain.as_bytes()),
+                filter::equals("sAMAccountName", account.as_bytes()),
+            ];
+            (domain.as_str(), Scope::Subtree, format!("(&(adminCount=1)(|{}{}))", names[0], names[1]))
+        };
+        let found = is_found(connection, base, scope, &filter).await?;
+        Ok(found.then_some("the bind account is, or was, a member of an administrators' group of the domain"))
+    }
+}
+
+async fn is_found(connection: &mut Connection, base_dn: &str, scope: Scope, filter: &str) -> Result<bool, Error> {
+    let never = CancellationToken::new();
+    let attributes = ["1.1".to_owned()];
+    let query = Query { base_dn, scope, filter, attributes: &attributes, page_size: 1 };
+    let mut search = PagedSearch::new(connection, query, &never);
+    while let Some(batch) = search.next().await? {
+        if batch.iter().any(|message| !is_reference(message) && Entry::parse(message).is_ok()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

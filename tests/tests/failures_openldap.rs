@@ -1,0 +1,164 @@
+//! What is said when OpenLDAP refuses, when a certificate is wrong, and when the configuration does not fit: the true
+//! cause, and a cure that can be followed. See docs/failures.md.
+
+use anyhow::{Result, ensure};
+use postern_tests::agent::DirectorySettings;
+use postern_tests::certificate_shop::{self, Files, TlsServer};
+use postern_tests::failures::Diagnosed;
+use postern_tests::ports::Port;
+use postern_tests::slapd::{self, SUFFIX, Slapd};
+use postern_tests::{Stage, scenario};
+
+async fn diagnosed(stage: &Stage, slapd: &Slapd) -> Result<Diagnosed> {
+    Diagnosed::new(stage, DirectorySettings::slapd("corp", slapd, stage.path())?)
+}
+
+#[test]
+fn limits_on_pages_fail_in_the_check_and_not_first_in_an_import() -> Result<()> {
+    for (limit, said) in [("size.pr=100", "result code"), ("size.prtotal=disabled", "result code")] {
+        scenario(async |stage| {
+            let database_lines = format!("limits dn.exact=\"{}\" {limit}\n", Slapd::reader_dn());
+            let slapd = Slapd::start(stage, slapd::Options { database_lines, ..slapd::Options::people(250) }).await?;
+            let agent = diagnosed(stage, &slapd).await?;
+            let larger = |settings: &mut DirectorySettings| settings.page_size = 200;
+            agent.row_with("paging", larger).await?.must_say("failed", said, "page_size")?;
+            if limit == "size.pr=100" {
+                agent.row("paging").await?.must_say("passed", "a second page was read, 100 entries each", "")?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_password_that_must_be_changed_is_named_though_the_bind_is_accepted() -> Result<()> {
+    scenario(async |stage| {
+        let database_lines = format!("overlay ppolicy\nppolicy_default \"cn=default,{SUFFIX}\"\n");
+        let extra_ldif = format!(
+            "dn: cn=default,{SUFFIX}\nobjectClass: device\nobjectClass: pwdPolicy\ncn: default\n\
+             pwdAttribute: userPassword\npwdMustChange: TRUE\npwdAllowUserChange: TRUE\n\n"
+        );
+        let options = slapd::Options { database_lines, extra_ldif, ..slapd::Options::people(10) };
+        let slapd = Slapd::start(stage, options).await?;
+        let agent = diagnosed(stage, &slapd).await?;
+        agent.row("bind").await?.must_say("passed", "accepted", "")?;
+        slapd.replace(&Slapd::reader_dn(), "pwdReset", &["TRUE"]).await?;
+        for _ in 0..4 {
+            agent.row("bind").await?.must_say("failed", "must be changed", "pwdReset")?;
+        }
+        slapd.replace(&Slapd::reader_dn(), "pwdReset", &[]).await?;
+        agent.row("bind").await?.must_say("passed", "accepted", "")
+    })
+}
+
+#[test]
+fn the_secret_and_the_name_to_bind_with_are_looked_at() -> Result<()> {
+    scenario(async |stage| {
+        let slapd = Slapd::start(stage, slapd::Options::people(10)).await?;
+        let agent = diagnosed(stage, &slapd).await?;
+        let directory = &agent.settings.directories[0];
+        directory.set_password(&format!("\u{feff}{}", slapd::READER_PASSWORD))?;
+        agent.row("bind").await?.must_say("failed", "byte order mark", "UTF-8")?;
+        directory.set_password("wrong")?;
+        agent.row("bind").await?.must_say("failed", "wrong account or password", "bind password")?;
+        directory.set_password(slapd::READER_PASSWORD)?;
+        let bare = |settings: &mut DirectorySettings| settings.bind_dn = Some("svc-reader".to_owned());
+        agent.row_with("bind", bare).await?.must_say("failed", "no DN and has no domain", "name@domain")?;
+        let root = |settings: &mut DirectorySettings| {
+            settings.bind_dn = Some(Slapd::admin_dn());
+            settings.bind_password_file = Some(stage.path().join("root.secret"));
+        };
+        postern_tests::certificates::write_private(
+            &stage.path().join("root.secret"),
+            slapd::ADMIN_PASSWORD.as_bytes(),
+        )?;
+        agent.row_with("rights", root).await?.must_say("warned", "rootdn", "an account of its own")?;
+        agent.row("rights").await?.must_say("passed", "no more than it needs", "")
+    })
+}
+
+#[test]
+fn every_server_is_bound_to_and_one_that_refuses_is_found_before_it_is_needed() -> Result<()> {
+    scenario(async |stage| {
+        let first = Slapd::start(stage, slapd::Options::people(10)).await?;
+        let second = Slapd::start(stage, slapd::Options::people(10)).await?;
+        second.set_reader_password("another one").await?;
+        let mut directory = DirectorySettings::slapd("corp", &first, stage.path())?;
+        let both = stage.path().join("both.pem");
+        let authorities = [first.authority().certificate_pem(), second.authority().certificate_pem()].concat();
+        std::fs::write(&both, authorities)?;
+        directory.ca_file = Some(both);
+        directory.urls = vec![first.ldaps_url(), second.ldaps_url()];
+        let agent = Diagnosed::new(stage, directory)?;
+        agent.row("bind").await?.must_say("warned", "accepted by 1 of 2 servers", "bind password")?;
+        let reader = second.operational(&Slapd::reader_dn()).await?;
+        ensure!(!reader.dn.is_empty());
+        second.set_reader_password(slapd::READER_PASSWORD).await?;
+        agent.row("bind").await?.must_say("passed", "accepted by 2 of 2 servers", "")
+    })
+}
+
+#[test]
+fn what_is_no_ldap_and_what_is_not_there_is_named() -> Result<()> {
+    scenario(async |stage| {
+        let slapd = Slapd::start(stage, slapd::Options::people(10)).await?;
+        let agent = diagnosed(stage, &slapd).await?;
+        let nobody = Port::free()?;
+        let gone =
+            |settings: &mut DirectorySettings| settings.urls = vec![format!("ldaps://localhost:{}", nobody.number())];
+        agent.row_with("connect", gone).await?.must_say("failed", "0 of 1", "the server runs")?;
+        let unnamed = |settings: &mut DirectorySettings| settings.urls = vec!["ldaps://ldap.invalid".to_owned()];
+        agent.row_with("connect", unnamed).await?.must_say("failed", "cannot resolve", "DNS")?;
+        let plain_port = slapd.ldap_url().replace("ldap://127.0.0.1", "ldaps://localhost");
+        let open = |settings: &mut DirectorySettings| settings.urls = vec![plain_port.clone()];
+        let row = agent.row_with("tls", open).await?;
+        ensure!(row.state == "failed" && row.cure.contains("start_tls"), "{row:?}");
+        let misspelt = |settings: &mut DirectorySettings| settings.users.unique_attribute = "sAMAccountName".to_owned();
+        agent.row_with("users", misspelt).await?.must_say(
+            "failed",
+            "10 of 10 users have no sAMAccountName",
+            "unique",
+        )?;
+        agent.row_with("attributes", misspelt).await?.must_say("warned", "no attribute sAMAccountName", "spelling")
+    })
+}
+
+/// A diagnosis of a server that shows this certificate, with this authority in `ca_file`.
+async fn shown(
+    stage: &Stage,
+    slapd: &Slapd,
+    certificate: &Files,
+    authority: &Files,
+) -> Result<postern_tests::failures::Row> {
+    let server = TlsServer::start(stage, certificate).await?;
+    let mut directory = DirectorySettings::slapd("corp", slapd, stage.path())?;
+    directory.urls = vec![server.url()];
+    directory.ca_file = Some(authority.certificate.clone());
+    Diagnosed::new(stage, directory)?.row("tls").await
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_named_in_words() -> Result<()> {
+    scenario(async |stage| {
+        let slapd = Slapd::start(stage, slapd::Options::people(1)).await?;
+        let folder = stage.folder("certificates")?;
+        let authority_of = async |name: &str| {
+            certificate_shop::self_signed(&folder, name, "/CN=Corp CA", &["keyUsage=critical,keyCertSign"]).await
+        };
+        let (old, new) = (authority_of("old").await?, authority_of("new").await?);
+        let issued = async |name: &str, digest: &str, usage: &str| {
+            certificate_shop::issued(&folder, name, &new, digest, usage).await
+        };
+        let good = issued("good", "-sha256", "serverAuth").await?;
+        shown(stage, &slapd, &good, &new).await?.must_say("passed", "Corp CA", "")?;
+        shown(stage, &slapd, &good, &old).await?.must_say("failed", "another key", "the present certificate")?;
+        let weak = issued("weak", "-sha1", "serverAuth").await?;
+        shown(stage, &slapd, &weak, &new).await?.must_say("failed", "SHA-1", "SHA-256")?;
+        let client = issued("client", "-sha256", "clientAuth").await?;
+        shown(stage, &slapd, &client, &new).await?.must_say("failed", "not for servers", "serverAuth")?;
+        let own = certificate_shop::self_signed(&folder, "own", "/CN=localhost", &[]).await?;
+        shown(stage, &slapd, &own, &new).await?.must_say("failed", "self-signed", "the server's own certificate")?;
+        shown(stage, &slapd, &own, &own).await?.must_say("passed", "localhost", "")
+    })
+}
