@@ -70,6 +70,9 @@ pub enum Error {
     /// The API cannot be served.
     #[error("cannot start the API")]
     Api(#[source] http::Error),
+    /// The metrics cannot be served.
+    #[error("cannot serve the metrics at --metrics-listen")]
+    Metrics(#[source] http::Error),
     /// Signals cannot be heard.
     #[error("cannot wait for signals")]
     Signals(#[source] lifecycle::Error),
@@ -88,6 +91,7 @@ impl Error {
             Self::DataDir { .. } | Self::Modes(_) | Self::Pki(_) | Self::Authority { .. } => true,
             Self::Api(error) => !matches!(error, http::Error::Listen { .. }),
             Self::Lock(_)
+            | Self::Metrics(_)
             | Self::Store(_)
             | Self::Gateway(_)
             | Self::Signals(_)
@@ -212,7 +216,7 @@ impl Server {
         let api_listener = http::bind(app.config.listen).await.map_err(Error::Api)?;
         let api = api_listener.local_addr().map_err(Error::Address)?;
         app.serve_gateway(gateway_listener)?;
-        app.serve_api(api_listener)?;
+        app.serve_api(api_listener).await?;
         if lock.is_some() {
             app.dispatcher.resume_alone().await.map_err(Error::Store)?;
         }
@@ -276,7 +280,7 @@ impl App {
         Ok(())
     }
 
-    fn serve_api(self: &Arc<Self>, listener: tokio::net::TcpListener) -> Result<(), Error> {
+    async fn serve_api(self: &Arc<Self>, listener: tokio::net::TcpListener) -> Result<(), Error> {
         let tls = self.config.api_tls.as_ref().map(http::tls_config).transpose().map_err(Error::Api)?;
         let (metrics, changes) = (Metrics::install(), Changes::default());
         let router = api::router(Api {
@@ -288,6 +292,14 @@ impl App {
             metrics: metrics.clone(),
             supervisor: self.supervisor.clone(),
         });
+        if let Some(address) = self.config.metrics_listen {
+            let listener = http::bind(address).await.map_err(Error::Metrics)?;
+            let own = listener.local_addr().map_err(Error::Address)?;
+            tracing::info!(address = %own, "serve.metrics");
+            let serving =
+                http::serve(listener, None, api::metrics_router(metrics.clone(), own), self.supervisor.clone());
+            self.supervisor.spawn_critical("metrics.listener", OnCancel::Finish, serving);
+        }
         let serving = http::serve(listener, tls, router, self.supervisor.clone());
         self.supervisor.spawn_critical("api.listener", OnCancel::Finish, serving);
         let clock = Arc::clone(&self.clock);

@@ -46,6 +46,8 @@ pub struct Settings {
     pub database_password_file: Option<PathBuf>,
     /// The same as a systemd credential of this name.
     pub database_password_credential: Option<String>,
+    /// Address of the metrics. Unset: none are served.
+    pub metrics_listen: Option<SocketAddr>,
     /// Certificate chain of the API, PEM. Unset: plain HTTP, on loopback only.
     pub tls_cert: Option<PathBuf>,
     /// Its key, PEM.
@@ -84,6 +86,8 @@ pub struct Config {
     pub gateway_public: PublicAddress,
     /// The database.
     pub database: DatabaseUrl,
+    /// Address of the metrics, if they are served.
+    pub metrics_listen: Option<SocketAddr>,
     /// Certificate and key of the API.
     pub api_tls: Option<ApiTls>,
     /// Life of an agent's certificate.
@@ -189,6 +193,7 @@ impl Settings {
             database_url: self.database_url.or(weaker.database_url),
             database_password_file: self.database_password_file.or(weaker.database_password_file),
             database_password_credential: self.database_password_credential.or(weaker.database_password_credential),
+            metrics_listen: self.metrics_listen.or(weaker.metrics_listen),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             pki_dir: self.pki_dir.or(weaker.pki_dir),
@@ -232,6 +237,7 @@ impl Settings {
             listen,
             gateway_listen,
             gateway_public,
+            metrics_listen: self.metrics_listen,
             api_tls,
             agent_certificate_lifetime: Duration::from_secs(u64::from(hours) * 60 * 60),
             heartbeat_interval: Duration::from_secs(heartbeat.into()),

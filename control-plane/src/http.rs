@@ -1,5 +1,7 @@
 //! Serves the API: HTTP/1.1 and HTTP/2, with TLS or, on loopback, without.
 
+mod requests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -97,6 +99,7 @@ pub(crate) async fn serve(
 ) {
     let stopping = supervisor.shutdown().stopping().clone();
     let (strangers, known) = (Crowd::new(STRANGERS), Arc::new(Semaphore::new(KNOWN)));
+    let router = requests::guarded(router, tls.is_some());
     let acceptor = tls.map(TlsAcceptor::from);
     loop {
         let accepted = tokio::select! {

@@ -10,6 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use self::limited::Limited;
+use crate::plain::Log;
 use crate::supervise;
 
 /// What a line of the log looks like.
@@ -46,7 +47,8 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), Error> {
     let filter = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| default_filter.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|source| Error::Filter { filter, source })?;
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let json = format == Format::Json;
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || Log { out: std::io::stderr(), json });
     match format {
         Format::Text => {
             let lines = lines.with_ansi(false).map_event_format(|inner| Limited::new(inner, format));

@@ -74,6 +74,7 @@ pub struct ControlPlane {
     data_dir: PathBuf,
     api_port: Port,
     gateway_port: Port,
+    metrics_port: Port,
 }
 
 impl ControlPlane {
@@ -83,8 +84,8 @@ impl ControlPlane {
             Some(folder) => folder.clone(),
             None => stage.folder("control-plane")?,
         };
-        let (api_port, gateway_port) = (Port::free()?, Port::free()?);
-        let mut control_plane = Self { options, process: None, data_dir, api_port, gateway_port };
+        let (api_port, gateway_port, metrics_port) = (Port::free()?, Port::free()?, Port::free()?);
+        let mut control_plane = Self { options, process: None, data_dir, api_port, gateway_port, metrics_port };
         control_plane.run(stage).await?;
         Ok(control_plane)
     }
@@ -106,6 +107,16 @@ impl ControlPlane {
             Some(tls) => Api::trusting(&self.url(), token, &tls.ca_file),
             None => Api::new(&self.url(), token),
         }
+    }
+
+    /// Where its metrics are.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics_port.address()
+    }
+
+    /// A client of its metrics.
+    pub fn metrics(&self) -> Result<Api> {
+        Api::new(&format!("http://{}", self.metrics_address()), "")
     }
 
     /// Where its gateway listens.
@@ -194,6 +205,7 @@ impl ControlPlane {
         serve = serve.args(["--listen", &self.api_address().to_string()]);
         serve = serve.args(["--gateway-listen", &self.gateway_address().to_string()]);
         serve = serve.args(["--gateway-public-address", &public.to_string()]);
+        serve = serve.args(["--metrics-listen", &self.metrics_port.address().to_string()]);
         if let Some(url) = &self.options.database_url {
             serve = serve.args(["--database-url", url]);
         }

@@ -93,13 +93,13 @@ impl Fleet {
     }
 
     /// Makes tokens, starts `program` (`postern-fleet`) with them, and waits until all agents are connected.
-    pub async fn start(stage: &Stage, program: &Path, api: &Api, agents: u32) -> Result<Self> {
+    pub async fn start(stage: &Stage, program: &Path, api: &Api, metrics: &Api, agents: u32) -> Result<Self> {
         let tokens: Vec<String> =
             stream::iter(0..agents).map(|_| api.enrollment_token()).buffer_unordered(AT_ONCE).try_collect().await?;
         let mut process = Launch::new("fleet", program).input(tokens.join("\n")).start(stage)?;
         let bound = Duration::from_mins(2) + Duration::from_millis(20) * agents;
         wait::until_true("all agents of the fleet are connected", bound, || async {
-            Ok(connected(api).await? >= u64::from(agents))
+            Ok(connected(metrics).await? >= u64::from(agents))
         })
         .await
         .or_else(|error| process.must_run().and(Err(error)))?;
@@ -112,13 +112,13 @@ impl Fleet {
     }
 
     /// How many sessions the control plane has now.
-    pub async fn connected(&self, api: &Api) -> Result<u64> {
-        connected(api).await
+    pub async fn connected(&self, metrics: &Api) -> Result<u64> {
+        connected(metrics).await
     }
 }
 
-async fn connected(api: &Api) -> Result<u64> {
-    let metrics = api.get("/metrics").await?;
+async fn connected(metrics: &Api) -> Result<u64> {
+    let metrics = metrics.get("/metrics").await?;
     let line =
         metrics.as_str().unwrap_or_default().lines().find_map(|line| line.strip_prefix("postern_gateway_sessions "));
     Ok(line.and_then(|number| number.trim().parse().ok()).unwrap_or(0))

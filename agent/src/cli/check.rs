@@ -149,7 +149,7 @@ impl Report {
     fn finish(self) -> anyhow::Result<()> {
         if self.json {
             let json = serde_json::to_string_pretty(&self.rows).context("the report cannot be put into text")?;
-            return output::print(&(json + "\n"));
+            return output::print_json(&json);
         }
         self.printed
     }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use postern_runtime::exit;
+use postern_runtime::plain;
 use postern_runtime::telemetry::{self, Format};
 use tokio::runtime::{Builder, Runtime};
 
@@ -62,7 +63,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Docs(command) => docs::execute(&command),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("postern-agent: {error:#}");
+        eprintln!("postern-agent: {}", plain::lines(&format!("{error:#}")));
         let configuration = error.downcast_ref::<config::Error>().is_some();
         ExitCode::from(if configuration { exit::CONFIG } else { exit::FAILURE })
     })

@@ -3,10 +3,16 @@
 use std::io::{self, Write};
 
 use anyhow::Context as _;
+use postern_runtime::plain;
 
-/// Writes to standard output.
+/// Writes lines for people to standard output.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    write_to(&mut io::stdout().lock(), text).context("cannot write to standard output")
+    write_to(&mut io::stdout().lock(), &plain::lines(text)).context("cannot write to standard output")
+}
+
+/// Writes JSON to standard output.
+pub(super) fn print_json(text: &str) -> anyhow::Result<()> {
+    write_to(&mut io::stdout().lock(), &plain::json(&format!("{text}\n"))).context("cannot write to standard output")
 }
 
 fn write_to(output: &mut impl Write, text: &str) -> io::Result<()> {

@@ -31,7 +31,7 @@ pub(super) fn execute(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let status = runtime.block_on(socket::ask(&state_dir))?;
     if args.json {
         let json = serde_json::to_string_pretty(&status).context("the status cannot be put into text")?;
-        output::print(&(json + "\n"))?;
+        output::print_json(&json)?;
     } else {
         output::print(&(lines(&status).join("\n") + "\n"))?;
     }

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use jiff::Timestamp;
 use postern_store::{
     AgentId, ChangeKind, Directory, DirectoryChange, DirectoryId, OrganizationId, PageRequest, ThresholdChange,
@@ -328,12 +327,18 @@ async fn change(
 
 /// Deletes a directory
 ///
-/// It comes back when an agent announces it again; take it out of the agents' configuration first.
+/// It comes back when an agent announces it again; take it out of the agents' configuration first. The answer names the
+/// agents that announce it.
 #[utoipa::path(delete, path = "/api/v1/directories/{id}", tag = "directories", operation_id = "delete_directory",
-    params(("id" = String, Path, description = "Name or id of the directory")), responses((status = 204)))]
-async fn delete(State(api): State<Api>, Operator(caller): Operator, Id(id): Id<String>) -> Result<StatusCode, Problem> {
+    params(("id" = String, Path, description = "Name or id of the directory")),
+    responses((status = 200, body = DirectoryView)))]
+async fn delete(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<String>,
+) -> Result<Json<DirectoryView>, Problem> {
     let directory = find(&api, caller.organization, &id).await?;
     api.store.delete_directory(caller.organization, directory.id, api.now()).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, directory = %directory.id, "directory.deleted");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(directory.into()))
 }

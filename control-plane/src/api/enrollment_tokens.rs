@@ -141,18 +141,19 @@ async fn create(
 
 /// Revokes an enrollment token
 ///
-/// It can no longer be used, and stays in the list. An agent that used it before is not concerned.
+/// It can no longer be used, and stays in the list. An agent that used it before stays enrolled: the answer names it in
+/// `used_by`, and `DELETE /api/v1/agents/{id}` cuts it off.
 #[utoipa::path(delete, path = "/api/v1/enrollment-tokens/{id}", tag = "enrollment tokens",
     operation_id = "revoke_enrollment_token", params(("id" = Uuid, Path, description = "Id of the token")),
-    responses((status = 204)))]
+    responses((status = 200, body = EnrollmentTokenView)))]
 async fn revoke(
     State(api): State<Api>,
     Operator(caller): Operator,
     Id(id): Id<EnrollmentTokenId>,
-) -> Result<StatusCode, Problem> {
-    api.store.revoke_enrollment_token(caller.organization, id, api.now()).await?;
+) -> Result<Json<EnrollmentTokenView>, Problem> {
+    let revoked = api.store.revoke_enrollment_token(caller.organization, id, api.now()).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, token = %id, "enrollment_token.revoked");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(revoked.into()))
 }
 
 fn expiry(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Problem> {

@@ -1,17 +1,17 @@
 //! `/healthz` (the process lives), `/readyz` (it can serve), `/metrics` (Prometheus).
 //!
-//! Metrics count over all organizations, so no organization's token may read them: they are answered to loopback only,
-//! and not to what a proxy on this machine forwards.
+//! Metrics count over all organizations, so no organization's token may read them: they have a listener of their own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName};
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderName, VIA};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use postern_runtime::clock::SharedClock;
 
@@ -20,7 +20,14 @@ use super::problem::{Kind, Problem};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Headers of proxies.
+const FORWARDING: [HeaderName; 5] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
+];
 /// What Prometheus' text format is called.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Bounds of the histograms, seconds.
@@ -59,7 +66,7 @@ impl Metrics {
 }
 
 pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(elsewhere))
 }
 
 async fn healthz() -> &'static str {
@@ -79,14 +86,42 @@ async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
     Err(Problem::new(Kind::Unavailable, format!("The database is not available: {failed}.")))
 }
 
-async fn metrics(State(api): State<Api>, request: Request) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let local = peer.is_some_and(|ConnectInfo(address)| address.ip().to_canonical().is_loopback());
-    let forwarded = request.headers().contains_key(FORWARDED) || request.headers().contains_key(X_FORWARDED_FOR);
-    if !local || forwarded {
-        return Problem::new(Kind::Forbidden, "Metrics are shown to this machine only.")
-            .cure("Scrape them on the control plane's machine, over its loopback address.")
+/// Metrics are not the API's: a page in a browser on this machine, or what a proxy forwards, must not read them.
+async fn elsewhere() -> Response {
+    Problem::new(Kind::NotFound, "Metrics have an address of their own.")
+        .cure("Start `postern serve` with --metrics-listen, and scrape that address.")
+        .into_response()
+}
+
+async fn metrics(State(metrics): State<Metrics>, request: Request) -> Response {
+    let local = request.extensions().get::<Local>().is_none_or(|local| is_direct(local.0, request.headers()));
+    if !local {
+        return Problem::new(Kind::Forbidden, "Metrics are shown to this machine only, by its address.")
+            .cure("Scrape them by the address of --metrics-listen, as http://127.0.0.1:PORT/metrics, without a proxy.")
             .into_response();
     }
-    ([(CONTENT_TYPE, TEXT_FORMAT)], api.metrics.handle.render()).into_response()
+    ([(CONTENT_TYPE, TEXT_FORMAT)], metrics.handle.render()).into_response()
+}
+
+/// The address that metrics are served on.
+#[derive(Clone, Copy, Debug)]
+struct Local(SocketAddr);
+
+/// On loopback only who means loopback is answered: a name that somebody made to lead here stands in `Host`, and a proxy
+/// says so in its headers.
+fn is_direct(own: SocketAddr, headers: &HeaderMap) -> bool {
+    if !own.ip().to_canonical().is_loopback() {
+        return true;
+    }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = name.map_or(host, |(name, _)| name).trim_start_matches('[').trim_end_matches(']');
+    let means_loopback =
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    means_loopback && !FORWARDING.iter().any(|name| headers.contains_key(name))
+}
+
+/// What is served at `--metrics-listen`, which is `own`.
+pub(crate) fn metrics_router(metrics: Metrics, own: SocketAddr) -> Router {
+    Router::new().route("/metrics", get(self::metrics)).layer(Extension(Local(own))).with_state(metrics)
 }

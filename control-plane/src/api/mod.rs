@@ -29,13 +29,12 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use health::Metrics;
+pub(crate) use health::metrics_router;
 pub use jobs::Changes;
 pub use problem::Problem;
 pub use state::{Api, Door, Gate};
 
 /// All routes over one state, ready to be served.
-///
-/// Serve it with the peer's address (`axum::extract::ConnectInfo<SocketAddr>`): `/metrics` is for loopback only.
 pub fn router(api: Api) -> Router {
     let (routes, document) = v1().split_for_parts();
     let documents = openapi::routes(&openapi::complete(document));

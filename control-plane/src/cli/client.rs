@@ -16,6 +16,7 @@ use super::super::api::problem::Document;
 use super::Global;
 use super::credentials::Credentials;
 use super::error::Error;
+use super::screen::note;
 
 /// Where a control plane listens when nobody says otherwise.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -53,7 +54,10 @@ impl Client {
     /// A client for a token that is not remembered yet.
     pub(super) fn with(global: &Global, base: Url, token: SecretString) -> Result<Self, Error> {
         if base.scheme() == "http" && !is_loopback(&base) {
-            eprintln!("postern: warning: {base} is not encrypted; the token can be read on the way");
+            if !global.insecure_http {
+                return Err(Error::Plain { url: base.to_string() });
+            }
+            note(format!("warning: {base} is not encrypted; the token can be read on the way"));
         }
         let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
         if is_loopback(&base) {
@@ -121,6 +125,11 @@ impl Client {
     /// Takes something away.
     pub(super) async fn delete(&self, path: &str) -> Result<(), Error> {
         self.send(self.request(Method::DELETE, path)?).await.map(drop)
+    }
+
+    /// Takes something away, and reads what the control plane has to say to that.
+    pub(super) async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        read(self.send(self.request(Method::DELETE, path)?).await?).await
     }
 
     /// Opens a stream of server-sent events, which has no end in time.
@@ -211,6 +220,27 @@ mod tests {
         }
         for bad in ["postern.example.com", "ftp://x", "https://user@x", "https://x/?a=b", ""] {
             assert!(parse_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_goes_over_http_to_this_machine_only_unless_told() {
+        postern_runtime::tls::install_crypto_provider();
+        let global = |insecure_http| Global { url: None, token: None, ca_file: None, insecure_http, json: false };
+        let made = |url: &str, insecure| Client::with(&global(insecure), parse_url(url).unwrap(), "pst_x".into());
+        for (url, insecure, goes) in [
+            ("http://10.0.0.1:8080", false, false),
+            ("http://postern.example.com", false, false),
+            ("http://localhost.example.com", false, false),
+            ("http://10.0.0.1:8080", true, true),
+            ("http://127.0.0.1:8080", false, true),
+            ("https://postern.example.com", false, true),
+        ] {
+            let client = made(url, insecure);
+            assert_eq!(client.is_ok(), goes, "{url}");
+            if let Err(error) = client {
+                assert!(error.to_string().contains("--insecure-http") && error.exit_code() == 64, "{error}");
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use clap::{Subcommand, ValueEnum};
 use super::super::api::directories::{DirectoryPatch, DirectoryView};
 use super::client::Client;
 use super::error::Error;
-use super::screen::{Screen, time, word};
+use super::screen::{Screen, note, time, word};
 
 /// Commands of `postern directories`.
 #[derive(Debug, Subcommand)]
@@ -103,7 +103,16 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             return show(&shown, screen);
         }
         Command::Delete { directory } => {
-            client.delete(&format!("directories/{directory}")).await?;
+            let deleted: DirectoryView = client.delete_for(&format!("directories/{directory}")).await?;
+            if !deleted.agents.is_empty() {
+                let agents: Vec<String> = deleted.agents.iter().map(ToString::to_string).collect();
+                note(format!(
+                    "warning: {} is still in the configuration of the agents {}; it comes back when one of them connects \
+                     or reloads. Take it out there",
+                    deleted.name,
+                    agents.join(", ")
+                ));
+            }
             return super::done(screen, &directory, "deleted", "The directory is deleted.");
         }
         Command::Rename { directory, display_name } => {

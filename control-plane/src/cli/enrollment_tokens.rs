@@ -7,7 +7,7 @@ use postern_store::EnrollmentTokenId;
 use super::super::api::enrollment_tokens::{CreatedEnrollmentToken, EnrollmentTokenRequest, EnrollmentTokenView};
 use super::client::Client;
 use super::error::Error;
-use super::screen::{Screen, time};
+use super::screen::{Screen, note, time};
 use super::tokens::{from_now, lifetime};
 
 /// Commands of `postern enrollment-tokens`.
@@ -66,7 +66,13 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             })
         }
         Command::Revoke { id } => {
-            client.delete(&format!("enrollment-tokens/{id}")).await?;
+            let revoked: EnrollmentTokenView = client.delete_for(&format!("enrollment-tokens/{id}")).await?;
+            if let Some(agent) = revoked.used_by {
+                note(format!(
+                    "warning: the agent {agent} was enrolled with this token and stays enrolled; to cut it off, run \
+                     `postern agents revoke {agent}`"
+                ));
+            }
             super::done(screen, &id, "revoked", "The enrollment token is refused from now on.")
         }
     }

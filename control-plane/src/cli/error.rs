@@ -75,6 +75,15 @@ pub(super) enum Error {
         /// As given.
         text: String,
     },
+    /// The token would be readable on the way.
+    #[error(
+        "the token is not sent to {url}, where it could be read on the way; use an https:// address, a tunnel to this \
+         machine, or --insecure-http where everything between is trusted"
+    )]
+    Plain {
+        /// The control plane's address.
+        url: String,
+    },
     /// The CA file cannot be used.
     #[error("the certificate authority in {path} cannot be used")]
     CaFile {
@@ -172,6 +181,7 @@ impl Error {
         match self {
             Self::Usage(_) => 2,
             Self::Url { .. }
+            | Self::Plain { .. }
             | Self::CaFile { .. }
             | Self::Credentials(_)
             | Self::Configuration(_)

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use postern_runtime::tls;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use client::Client;
 use error::Error;
@@ -64,9 +64,21 @@ struct Global {
     /// Certificate authority of the API's certificate, PEM, beside those that this machine trusts
     #[arg(long, global = true, env = "POSTERN_CA_FILE", hide_env_values = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// Send the token over http:// to another machine, where it can be read on the way
+    #[arg(long, global = true)]
+    insecure_http: bool,
     /// Print JSON, for scripts
     #[arg(long, global = true)]
     json: bool,
+}
+
+impl Global {
+    /// An empty variable says as much as none: `POSTERN_TOKEN= postern …` leaves a token out.
+    fn forget_empty(&mut self) {
+        self.url.take_if(|url| url.trim().is_empty());
+        self.token.take_if(|token| token.expose_secret().trim().is_empty());
+        self.ca_file.take_if(|path| path.as_os_str().is_empty());
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,7 +133,8 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     tls::install_crypto_provider();
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    cli.global.forget_empty();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -165,7 +178,7 @@ fn finish(result: Result<(), Error>) -> ExitCode {
         // Whoever reads our output has read enough.
         Ok(()) | Err(Error::OutputClosed) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("postern: {}", error.explain());
+            screen::note(error.explain());
             ExitCode::from(error.exit_code())
         }
     }

@@ -84,13 +84,15 @@ impl Database {
                 home::make_folder(&folder).map_err(failed)?;
             }
             home::make_database(file).map_err(failed)?;
-            eprintln!("{}", made(file, &folder));
+            super::screen::note(made(file, &folder));
         }
         open(&url).await
     }
 
     fn place(&self) -> Result<(PathBuf, DatabaseUrl), Error> {
-        let folder = self.data_dir.clone().unwrap_or_else(config::default_data_dir);
+        // An empty variable says as much as none.
+        let folder = self.data_dir.clone().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(config::default_data_dir);
         let password = config::PasswordSource { file: self.database_password_file.clone(), credential: None };
         let url = config::database(self.database_url.as_ref(), &password, &folder).map_err(Error::Configuration)?;
         Ok((folder, url))

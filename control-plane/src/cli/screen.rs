@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
+use postern_runtime::plain;
 use serde::Serialize;
 
 use super::error::Error;
@@ -32,7 +33,7 @@ impl Screen {
 
     /// Prints a line for people.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Error> {
-        self.raw(&format!("{}\n", text.as_ref()))
+        self.raw(&format!("{}\n", plain::lines(text.as_ref())))
     }
 
     /// Prints text as it is.
@@ -47,7 +48,7 @@ impl Screen {
     /// Prints JSON, for scripts.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Error> {
         let text = serde_json::to_string_pretty(value)?;
-        self.line(text)
+        self.raw(&format!("{}\n", plain::json(&text)))
     }
 
     /// Prints a list: JSON as `{"items": […]}`, or a table.
@@ -94,9 +95,14 @@ impl Screen {
     }
 }
 
-/// Text of a directory or another machine on a terminal: without the control characters that could drive it.
+/// Text of a directory or another machine, on one line: without the characters that could drive the terminal.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{FFFD}' } else { letter }).collect()
+    plain::line(text).into_owned()
+}
+
+/// Says something beside the output, on standard error.
+pub(super) fn note(text: impl AsRef<str>) {
+    eprintln!("postern: {}", plain::lines(text.as_ref()));
 }
 
 /// A time, to the second.
@@ -127,9 +133,39 @@ pub(super) fn word(value: &impl Serialize) -> String {
 mod tests {
     use super::*;
 
+    /// What a screen printed.
+    fn printed(json: bool, print: impl FnOnce(&mut Screen)) -> String {
+        #[derive(Clone, Default)]
+        struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl Write for Shared {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let out = Shared::default();
+        print(&mut Screen::new(Box::new(out.clone()), json));
+        String::from_utf8(out.0.lock().unwrap().clone()).unwrap()
+    }
+
     #[test]
-    fn a_directory_cannot_drive_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\r\n"), "a\u{FFFD}[2Jb\u{FFFD}\u{FFFD}");
+    fn a_directory_cannot_drive_the_terminal_whatever_is_printed() {
+        const EVIL: &str = "a\u{1b}[2Jb\u{202e}c\u{9b}d";
+        let whatever: [(&str, bool, fn(&mut Screen)); 5] = [
+            ("line", false, |screen| screen.line(EVIL).unwrap()),
+            ("table", false, |screen| screen.table(&["x"], [vec![EVIL.to_owned()]]).unwrap()),
+            ("fields", false, |screen| screen.fields(&EVIL, &[("x", EVIL.to_owned())]).unwrap()),
+            ("JSON", true, |screen| screen.fields(&EVIL, &[]).unwrap()),
+            ("list", true, |screen| screen.list(&[EVIL], &[], |_| Vec::new()).unwrap()),
+        ];
+        for (what, json, print) in whatever {
+            let text = printed(json, print);
+            assert!(text.contains('a') && text.contains('d'), "{what}: {text:?}");
+            assert!(!text.chars().any(|letter| plain::is_unseen(letter) && letter != '\n'), "{what}: {text:?}");
+        }
         assert_eq!(plain("Jürgen 山田"), "Jürgen 山田");
     }
 }

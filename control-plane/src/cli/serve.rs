@@ -43,6 +43,9 @@ pub struct ServeArgs {
     /// File with the password for --database-url, readable by its owner only
     #[arg(long, value_name = "FILE")]
     pub database_password_file: Option<PathBuf>,
+    /// Address of the metrics for Prometheus, without a token [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Certificate chain of the API, PEM
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -63,6 +66,7 @@ impl ServeArgs {
             gateway_public_address: self.gateway_public_address,
             database_url: self.database_url,
             database_password_file: self.database_password_file,
+            metrics_listen: self.metrics_listen,
             tls_cert: self.tls_cert,
             tls_key: self.tls_key,
             new_authority: self.new_authority,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::ENV_PREFIX;
 
 /// Key, flag (if there is one), default, meaning.
-const KEYS: [(&str, &str, &str, &str); 15] = [
+const KEYS: [(&str, &str, &str, &str); 16] = [
     (
         "data_dir",
         "--data-dir",
@@ -40,6 +40,13 @@ const KEYS: [(&str, &str, &str, &str); 15] = [
          users by `ps` where the URL is an argument.",
     ),
     ("database_password_credential", "", "none", "The same as a systemd credential of this name (`LoadCredential=`)."),
+    (
+        "metrics_listen",
+        "--metrics-listen",
+        "none",
+        "Address of `/metrics` (Prometheus), plain HTTP and without a token. On loopback it is answered to this machine only. \
+         They tell figures of all organizations: give another address only on a network of your own.",
+    ),
     ("tls_cert", "--tls-cert", "none", "Certificate chain of the API, PEM."),
     ("tls_key", "--tls-key", "none", "Key of that certificate, PEM, readable by its owner only."),
     ("pki_dir", "", "`pki` in `data_dir`", "Folder of the certificate authority. Replicas share its content."),

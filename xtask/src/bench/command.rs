@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
         let stage = Stage::new()?;
         let control_plane = ControlPlane::start(&stage, line::options(&binaries, None)).await?;
         let api = control_plane.organization("Fleet").await?;
-        let _fleet = Fleet::start(&stage, &fleet_program, &api, agents).await?;
+        let _fleet = Fleet::start(&stage, &fleet_program, &api, &control_plane.metrics()?, agents).await?;
         let mut taken = Vec::new();
         for _ in 0..arguments.commands {
             taken.push(round_trip(&api).await?);

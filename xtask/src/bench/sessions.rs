@@ -34,7 +34,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     let api = control_plane.organization("Fleet").await?;
     let empty = control_plane.process()?.usage()?;
     let began = Instant::now();
-    let fleet = Fleet::start(&stage, &fleet_program, &api, arguments.agents).await?;
+    let metrics = control_plane.metrics()?;
+    let fleet = Fleet::start(&stage, &fleet_program, &api, &metrics, arguments.agents).await?;
     figures.row("enrolled and connected", &[("wall_s", began.elapsed().as_secs_f64())]);
 
     let full = control_plane.process()?.usage()?;
@@ -58,7 +59,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     let ready = began.elapsed();
     let fresh = control_plane.process()?.usage()?;
     wait::until_true("all agents are back", BOUND, || async {
-        Ok(fleet.connected(&api).await? >= u64::from(arguments.agents))
+        Ok(fleet.connected(&metrics).await? >= u64::from(arguments.agents))
     })
     .await?;
     let back = control_plane.process()?.usage()?;

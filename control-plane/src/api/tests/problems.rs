@@ -3,8 +3,9 @@
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use serde_json::json;
+use tower::ServiceExt as _;
 
-use super::{Answer, Site, request};
+use super::{Answer, Site};
 
 fn is_problem(answer: &Answer, status: u16, kind: &str) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
@@ -121,22 +122,31 @@ async fn every_answer_carries_an_id_and_keeps_browsers_away() {
 }
 
 #[tokio::test]
-async fn metrics_are_for_this_machine_only() {
+async fn metrics_are_not_the_apis_and_answer_only_who_means_this_machine() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;
-    let peer = |address: &str| {
-        let mut request = request(Method::GET, "/metrics", &acme.owner, None);
-        let address: std::net::SocketAddr = address.parse().unwrap();
-        request.extensions_mut().insert(axum::extract::ConnectInfo(address));
-        request
+    is_problem(&site.get("/metrics", &acme.owner).await, 404, "not-found");
+
+    let status = async |own: &str, headers: &[(&str, &str)]| {
+        let router = crate::api::metrics_router(site.api.metrics.clone(), own.parse().unwrap());
+        let mut request = Request::get("/metrics");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
     };
-    assert_eq!(site.send(peer("127.0.0.1:1")).await.status, StatusCode::OK);
-    assert_eq!(site.send(peer("[::ffff:127.0.0.1]:1")).await.status, StatusCode::OK);
-    is_problem(&site.send(peer("10.0.0.1:1")).await, 403, "forbidden");
-    is_problem(&site.get("/metrics", &acme.owner).await, 403, "forbidden");
-    let mut forwarded = peer("127.0.0.1:1");
-    forwarded.headers_mut().insert("x-forwarded-for", "10.0.0.1".parse().unwrap());
-    is_problem(&site.send(forwarded).await, 403, "forbidden");
+    for host in ["127.0.0.1:9464", "localhost:9464", "LOCALHOST", "[::1]:9464", "127.0.0.1"] {
+        assert_eq!(status("127.0.0.1:9464", &[("host", host)]).await, 200, "{host}");
+    }
+    for host in ["evil.example:9464", "evil.example", "localhost.evil.example", "10.0.0.1:9464", "", "[::2]"] {
+        assert_eq!(status("127.0.0.1:9464", &[("host", host)]).await, 403, "{host}");
+    }
+    assert_eq!(status("[::ffff:127.0.0.1]:9464", &[("host", "evil.example")]).await, 403);
+    for forwarded in ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"] {
+        assert_eq!(status("127.0.0.1:9464", &[("host", "localhost"), (forwarded, "x")]).await, 403, "{forwarded}");
+    }
+    // Where an administrator has opened them to the network, they are asked for by name.
+    assert_eq!(status("10.0.0.1:9464", &[("host", "postern.corp.example:9464")]).await, 200);
 }
 
 #[tokio::test]
