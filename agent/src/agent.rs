@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor};
+use uuid::Uuid;
 
 use crate::commands::{Commands, Context};
 use crate::deliver::DeliveryOptions;
@@ -87,6 +88,7 @@ impl Agent {
             supervisor: supervisor.clone(),
             observed: Arc::clone(&observed),
             options: options.session,
+            instance: Uuid::now_v7(),
         };
         supervisor.spawn_critical("session", OnCancel::Finish, session.run());
         roster.probe(&supervisor, &clock);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::{self, AgentFrame, command, outcome};
 use postern_proto::{CHUNK_ENTRIES, PROTOCOL_MAX, PROTOCOL_MIN, directory_name, limits};
+use uuid::Uuid;
 
 use crate::commands::outcome::{Answer, Code, CommandId, Failure, Key, Kind, Outcome, Progress, Request, Tidings};
 use crate::roster::Announced;
@@ -17,7 +18,7 @@ use crate::status::Refusals;
 const MAX_HELD: usize = limits::MAX_HELD_COMMANDS;
 
 /// The first frame of a session.
-pub(crate) fn hello(directories: Vec<Announced>, held: Vec<Key>, now: Timestamp) -> AgentFrame {
+pub(crate) fn hello(directories: Vec<Announced>, held: Vec<Key>, now: Timestamp, instance: Uuid) -> AgentFrame {
     frame(Up::Hello(v1::Hello {
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
@@ -27,6 +28,7 @@ pub(crate) fn hello(directories: Vec<Announced>, held: Vec<Key>, now: Timestamp)
         directories: directories.into_iter().map(served_directory).collect(),
         held_commands: held.into_iter().take(MAX_HELD).map(held_command).collect(),
         clock_unix_ms: now.as_millisecond(),
+        instance: instance.to_string(),
     }))
 }
 

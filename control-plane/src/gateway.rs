@@ -1,5 +1,6 @@
 //! The agents' side door: who may come in, and what each call leads to.
 
+mod certificates;
 mod connection;
 mod deliver;
 mod enrollment;
@@ -81,14 +82,19 @@ impl Gateway {
     async fn admit(&self, peer: &PeerAgent) -> Result<Agent, Status> {
         let agent = self.0.store.agent_by_id(peer.agent).await.map_err(|error| unavailable(&error))?;
         check(peer, agent.as_ref())?;
-        agent.ok_or_else(unknown)
+        let agent = agent.ok_or_else(unknown)?;
+        certificates::admit(self, peer, &agent).await?;
+        Ok(agent)
     }
 
     /// The same, with what the agent last announced.
     async fn admit_session(&self, peer: &PeerAgent) -> Result<AgentReading, Status> {
         let reading = self.0.store.known_agent(peer.agent).await.map_err(|error| unavailable(&error))?;
         check(peer, reading.as_ref().map(|reading| &reading.agent))?;
-        reading.ok_or_else(unknown)
+        let reading = reading.ok_or_else(unknown)?;
+        certificates::admit(self, peer, &reading.agent).await?;
+        certificates::used(self, peer, &reading.agent).await?;
+        Ok(reading)
     }
 }
 
@@ -156,6 +162,6 @@ impl Enrollment for Gateway {
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         let peer = peer(&request)?;
         let agent = self.admit(&peer).await?;
-        enrollment::renew(self, &agent, request.into_inner()).await.map(Response::new)
+        enrollment::renew(self, &peer, &agent, request.into_inner()).await.map(Response::new)
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+use uuid::Uuid;
 
 use super::run::{Session, Welcomed};
 use crate::commands::outcome::Key;
@@ -67,6 +68,7 @@ pub(super) struct Introduction {
     pub(super) changes: watch::Receiver<u64>,
     pub(super) held: Vec<Key>,
     pub(super) now: Timestamp,
+    pub(super) instance: Uuid,
 }
 
 /// An established session.
@@ -91,7 +93,7 @@ impl Live {
         introduction: Introduction,
     ) -> Result<(Self, Welcomed), Error> {
         let (outgoing, frames) = mpsc::channel(FRAMES_IN_FLIGHT);
-        let hello = wire::hello(introduction.directories, introduction.held, introduction.now);
+        let hello = wire::hello(introduction.directories, introduction.held, introduction.now, introduction.instance);
         // Before the call: the other end may not answer before it has seen the hello. Cannot fail, the channel is new.
         let _ = outgoing.try_send(Box::new(hello));
         let frames = ReceiverStream::new(frames).map(|frame: Box<AgentFrame>| *frame);

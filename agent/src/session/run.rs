@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::retry::Backoff;
 use postern_runtime::supervise::{Supervisor, chain};
+use uuid::Uuid;
 
 use super::live::{self, Live};
 use super::{Event, State, Then};
@@ -58,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) supervisor: Supervisor,
     pub(crate) observed: Arc<Observed>,
     pub(crate) options: SessionOptions,
+    /// Tells this process from another one with the same identity.
+    pub(crate) instance: Uuid,
 }
 
 impl Session {
@@ -141,6 +144,7 @@ impl Session {
             directories: self.roster.announced(),
             held: self.commands.keys(),
             now: self.clock.now(),
+            instance: self.instance,
         };
         let (live, welcome) = Live::establish(connection, introduction).await?;
         self.observed.welcomed(&welcome, self.clock.now());

@@ -41,6 +41,10 @@ pub struct AgentView {
     pub last_seen_at: Option<Timestamp>,
     /// When its certificate ends; it renews it before.
     pub certificate_expires_at: Timestamp,
+    /// When its identity was last seen in use on two machines. `null`: never. If it should not be, revoke the agent and
+    /// enroll its machine again.
+    #[serde(default)]
+    pub identity_shared_at: Option<Timestamp>,
     /// When it was revoked. `null`: it was not.
     pub revoked_at: Option<Timestamp>,
 }
@@ -75,6 +79,7 @@ impl AgentView {
             enrolled_at: agent.enrolled_at,
             last_seen_at: agent.last_seen_at,
             certificate_expires_at: agent.not_after,
+            identity_shared_at: agent.identity_shared_at,
             revoked_at: agent.revoked_at,
         }
     }

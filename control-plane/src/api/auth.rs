@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use clap::ValueEnum;
+use jiff::Timestamp;
 use postern_runtime::supervise::chain;
 use postern_store::{ApiTokenId, OrganizationId};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,8 @@ pub(super) struct Caller {
     pub(super) organization: OrganizationId,
     /// Its role.
     pub(super) role: Role,
+    /// When the token stops to be valid by itself.
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// A new API token: the text that is shown once.
@@ -136,7 +139,13 @@ pub(super) async fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, P
         // A database that takes no writes any more, as with a full disk, can still be looked at.
         tracing::warn!(error = chain(&error), "api.token_use_not_recorded");
     }
-    Ok(Caller { token: token.id, name: token.name.into(), organization: token.organization, role: token.role.into() })
+    Ok(Caller {
+        token: token.id,
+        name: token.name.into(),
+        organization: token.organization,
+        role: token.role.into(),
+        expires_at: token.expires_at,
+    })
 }
 
 fn allow(parts: &Parts, least: Role) -> Result<Caller, Problem> {

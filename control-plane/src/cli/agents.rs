@@ -6,7 +6,7 @@ use postern_store::AgentId;
 use super::super::api::agents::AgentView;
 use super::client::Client;
 use super::error::Error;
-use super::screen::{Screen, text_or, time, time_or, word};
+use super::screen::{Screen, note, text_or, time, time_or, word};
 
 /// Commands of `postern agents`.
 #[derive(Debug, Subcommand)]
@@ -31,6 +31,17 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::List => {
             let agents: Vec<AgentView> = client.list("agents", &[], None).await?;
             let head = ["id", "name", "version", "directories", "last seen", "certificate until", "revoked"];
+            for agent in agents.iter().filter(|agent| agent.revoked_at.is_none()) {
+                if let Some(at) = agent.identity_shared_at {
+                    note(format!(
+                        "warning: the identity of {} ({}) was used on two machines, last seen {}; revoke it and enroll \
+                         its machine again",
+                        agent.name,
+                        agent.id,
+                        time(at)
+                    ));
+                }
+            }
             screen.list(&agents, &head, |agent| {
                 vec![
                     agent.id.to_string(),
@@ -58,6 +69,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     ("enrolled", time(agent.enrolled_at)),
                     ("last seen", time_or(agent.last_seen_at, "never")),
                     ("certificate until", time(agent.certificate_expires_at)),
+                    ("on two machines", time_or(agent.identity_shared_at, "never seen")),
                     ("revoked", time_or(agent.revoked_at, "no")),
                 ],
             )

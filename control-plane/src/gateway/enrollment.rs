@@ -8,7 +8,7 @@ use postern_store::{Agent, AgentId, ConsumeError, NewAgent};
 use tonic::Status;
 
 use super::{Gateway, unavailable};
-use crate::pki::{self, AgentDraft};
+use crate::pki::{self, AgentDraft, PeerAgent};
 use crate::{secrets, wire};
 
 /// Longest name that an agent may give itself, in characters.
@@ -56,6 +56,7 @@ pub(super) async fn enroll(
 /// Exchanges a certificate that is still valid for a fresh one.
 pub(super) async fn renew(
     gateway: &Gateway,
+    peer: &PeerAgent,
     agent: &Agent,
     request: v1::RenewRequest,
 ) -> Result<v1::RenewResponse, Status> {
@@ -64,8 +65,14 @@ pub(super) async fn renew(
     let (serial, not_after) = (draft.serial.clone(), draft.not_after);
     let issued = parts.pki.sign_agent(draft, agent.organization, agent.id).map_err(|error| internal(&error))?;
     // Recorded before it is handed out: a certificate that nobody knows of must not exist.
-    let recorded = parts.store.record_certificate(agent.id, &serial, not_after).await;
-    recorded.map_err(|error| unavailable(&error))?;
+    match parts.store.record_certificate(agent.id, &peer.serial, &serial, not_after).await {
+        Ok(()) => {}
+        Err(postern_store::Error::NotFound { .. }) => {
+            return Err(Status::permission_denied("this certificate was replaced or the agent revoked meanwhile"));
+        }
+        Err(error) => return Err(unavailable(&error)),
+    }
+    parts.registry.renewed(agent.id);
     let version = wire::optional_text(&request.agent_version);
     if version.is_some() && version != agent.version {
         let recorded = parts.store.record_hello(agent.id, version.as_deref(), None, parts.clock.now());

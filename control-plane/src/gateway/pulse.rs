@@ -11,23 +11,33 @@ use crate::jobs::reach::ToAgent;
 /// Looks in a row without a sign of life after which an agent counts as gone.
 const SILENT_LOOKS: u32 = 3;
 
+/// Looks after which a session is opened anew with a renewed certificate.
+const RENEWAL_LOOKS: u32 = 2;
+
 /// The sign of life of one session, and how long it may live.
 #[derive(Debug)]
 pub(super) struct Pulse {
     heard: AtomicBool,
     silent: AtomicU32,
     certificate_end: Timestamp,
+    /// Looks until the session shall be opened anew with a renewed certificate; 0: none is awaited.
+    renewal: AtomicU32,
 }
 
 impl Pulse {
     /// Of a session that has just opened.
     pub(super) fn new(certificate_end: Timestamp) -> Self {
-        Self { heard: AtomicBool::new(true), silent: AtomicU32::new(0), certificate_end }
+        Self { heard: AtomicBool::new(true), silent: AtomicU32::new(0), certificate_end, renewal: AtomicU32::new(0) }
     }
 
     /// The agent has said something.
     pub(super) fn heard(&self) {
         self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// The agent got a new certificate. By the second look from now it has kept it, and shall use it.
+    pub(super) fn renewed(&self) {
+        self.renewal.store(RENEWAL_LOOKS, Ordering::Relaxed);
     }
 
     /// One look: why the session shall end, if it shall.
@@ -37,7 +47,12 @@ impl Pulse {
         } else if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT_LOOKS {
             return Some(ToAgent::Silent);
         }
-        (now >= self.certificate_end).then_some(ToAgent::CertificateExpired)
+        if now >= self.certificate_end {
+            return Some(ToAgent::CertificateExpired);
+        }
+        let awaited = self.renewal.load(Ordering::Relaxed);
+        self.renewal.store(awaited.saturating_sub(1), Ordering::Relaxed);
+        (awaited == 1).then_some(ToAgent::CertificateRenewed)
     }
 }
 
@@ -74,6 +89,19 @@ mod tests {
             assert!(pulse.look(NOW).is_none());
         }
         assert!(matches!(pulse.look(NOW), Some(ToAgent::Silent)));
+    }
+
+    #[test]
+    fn a_session_is_opened_anew_once_after_a_renewal() {
+        let pulse = Pulse::new(NOW + Duration::from_secs(1));
+        pulse.renewed();
+        let look = || {
+            pulse.heard();
+            pulse.look(NOW)
+        };
+        assert!(look().is_none());
+        assert!(matches!(look(), Some(ToAgent::CertificateRenewed)));
+        assert!(look().is_none());
     }
 
     #[test]

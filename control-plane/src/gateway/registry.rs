@@ -15,6 +15,9 @@ use crate::jobs::reach::{Route, ToAgent};
 /// Connections of one agent at a time: one that works, and a few that it has lost and that nobody has missed yet.
 const CONNECTIONS: usize = 4;
 
+/// Processes of one agent that are remembered as replaced.
+const REMEMBERED: usize = 4;
+
 /// All agents that are connected to this replica.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -29,6 +32,10 @@ struct Entry {
     session: Option<(Arc<Route>, Arc<Pulse>)>,
     /// What its deliveries may take; from the first one on.
     share: Option<Arc<Share>>,
+    /// The process that the session is of, by its own word.
+    instance: Option<String>,
+    /// Processes whose session was replaced by that of another process. One that comes back was alive all the time.
+    replaced: Vec<String>,
 }
 
 impl Entry {
@@ -76,12 +83,38 @@ impl Registry {
         }
     }
 
+    /// Whether this process of an agent gave way to another one, which has a session: two machines use one identity, and
+    /// the newest is kept.
+    pub(super) fn gave_way(&self, agent: AgentId, instance: Option<&str>) -> bool {
+        let Some(instance) = instance else { return false };
+        self.agents.get(&agent).is_some_and(|entry| {
+            entry.session.is_some()
+                && entry.instance.as_deref() != Some(instance)
+                && entry.replaced.iter().any(|replaced| replaced == instance)
+        })
+    }
+
     /// Enters an agent's session and tells the one that it replaces to go.
-    pub(super) fn opened(&self, route: &Arc<Route>, pulse: &Arc<Pulse>) {
+    pub(super) fn opened(&self, route: &Arc<Route>, pulse: &Arc<Pulse>, instance: Option<String>) {
         let newer = (Arc::clone(route), Arc::clone(pulse));
-        let older = self.agents.entry(route.agent()).or_default().session.replace(newer);
+        let mut entry = self.agents.entry(route.agent()).or_default();
+        let older = entry.session.replace(newer);
+        let before = std::mem::replace(&mut entry.instance, instance);
+        if let Some(before) = before.filter(|before| older.is_some() && Some(before) != entry.instance.as_ref()) {
+            entry.replaced.retain(|known| *known != before);
+            entry.replaced.truncate(REMEMBERED - 1);
+            entry.replaced.insert(0, before);
+        }
+        drop(entry);
         if let Some((older, _)) = older {
             older.end(ToAgent::Replaced);
+        }
+    }
+
+    /// An agent got a new certificate: before long its session is opened anew with it.
+    pub(super) fn renewed(&self, agent: AgentId) {
+        if let Some((_, pulse)) = self.agents.get(&agent).and_then(|entry| entry.session.clone()) {
+            pulse.renewed();
         }
     }
 

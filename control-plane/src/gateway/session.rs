@@ -245,6 +245,9 @@ impl Session {
             ToAgent::CertificateExpired => {
                 self.drain(Duration::ZERO, "the certificate of this connection has expired");
             }
+            ToAgent::CertificateRenewed => {
+                self.drain(Duration::ZERO, "come back with the renewed certificate");
+            }
             ToAgent::Silent => return Err(Status::deadline_exceeded("the agent gave no sign of life")),
             ToAgent::Revoked => return Err(Status::permission_denied("this agent was revoked")),
         }

@@ -3,6 +3,7 @@
 mod agent;
 mod chunks;
 mod holds;
+mod identities;
 mod imports;
 mod limits;
 mod matching;

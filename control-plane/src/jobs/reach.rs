@@ -23,6 +23,8 @@ pub enum ToAgent {
     Replaced,
     /// The certificate of its connection has expired.
     CertificateExpired,
+    /// The agent has a newer certificate than that of its connection.
+    CertificateRenewed,
     /// The agent gave no sign of life.
     Silent,
     /// The agent was revoked.

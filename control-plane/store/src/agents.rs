@@ -1,6 +1,6 @@
 //! Enrolled agents.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
@@ -9,6 +9,9 @@ use crate::ids::{AgentId, OrganizationId};
 use crate::records::{Agent, AgentReading, Page, PageRequest, ServedDirectory};
 use crate::sql::{Row, named, sql};
 use crate::wake::Wake;
+
+/// That an identity is shared is written no oftener than this, however often both machines knock.
+const NOTED: SignedDuration = SignedDuration::from_mins(1);
 
 fn read(mut row: Row) -> Result<Agent> {
     Ok(Agent {
@@ -22,6 +25,8 @@ fn read(mut row: Row) -> Result<Agent> {
         last_seen_at: row.take()?,
         serial: row.take()?,
         not_after: row.take()?,
+        former_serial: row.take()?,
+        identity_shared_at: row.take()?,
         revoked_at: row.take()?,
     })
 }
@@ -30,7 +35,7 @@ impl Store {
     /// One agent.
     pub async fn get_agent(&self, organization: OrganizationId, id: AgentId) -> Result<Option<Agent>> {
         let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
-             last_seen_at, serial, not_after, revoked_at FROM agents WHERE organization_id = $1 AND id = $2")
+             last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE organization_id = $1 AND id = $2")
         .bind(organization)
         .bind(id);
         self.database.row(query, read).await
@@ -39,7 +44,7 @@ impl Store {
     /// The agent of any organization; for the gateway, which knows callers by their certificates.
     pub async fn agent_by_id(&self, id: AgentId) -> Result<Option<Agent>> {
         let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
-             last_seen_at, serial, not_after, revoked_at FROM agents WHERE id = $1")
+             last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE id = $1")
         .bind(id);
         self.database.row(query, read).await
     }
@@ -47,8 +52,8 @@ impl Store {
     /// The agent of any organization with what it last announced, so that a Hello which changes nothing writes nothing.
     pub async fn known_agent(&self, id: AgentId) -> Result<Option<AgentReading>> {
         let query = sql("SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, \
-             a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.revoked_at, d.id, d.name, d.flavour, \
-             s.problem FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
+             a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, a.revoked_at, \
+             d.id, d.name, d.flavour, s.problem FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
              LEFT JOIN directories d ON d.id = s.directory_id AND d.deleted_at IS NULL \
              WHERE a.id = $1 ORDER BY d.name")
         .bind(id);
@@ -66,6 +71,8 @@ impl Store {
                     last_seen_at: row.take()?,
                     serial: row.take()?,
                     not_after: row.take()?,
+                    former_serial: row.take()?,
+                    identity_shared_at: row.take()?,
                     revoked_at: row.take()?,
                 };
                 let known = reading.get_or_insert_with(|| AgentReading { agent, directories: Vec::new() });
@@ -87,7 +94,7 @@ impl Store {
     pub async fn list_agents(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<Agent>> {
         let after: Option<AgentId> = page.cursor()?;
         let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
-             last_seen_at, serial, not_after, revoked_at FROM agents \
+             last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents \
              WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3")
         .bind(organization)
         .bind(after.unwrap_or(AgentId::from_uuid(uuid::Uuid::nil())))
@@ -153,15 +160,50 @@ impl Store {
         self.database.execute(update).await.map(|_| ())
     }
 
-    /// Notes an agent's newest certificate. [`Error::NotFound`]: there is no such agent, or it was revoked.
-    pub async fn record_certificate(&self, id: AgentId, serial: &str, not_after: Timestamp) -> Result<()> {
-        let update = sql("UPDATE agents SET serial = $1, not_after = $2 WHERE id = $3 AND revoked_at IS NULL")
-            .bind(serial)
-            .bind(not_after)
-            .bind(id);
+    /// Notes an agent's newest certificate. The one by which it asked, `former`, stays good until the newest is used.
+    /// [`Error::NotFound`]: there is no such agent, it was revoked, or `former` is not good any more.
+    pub async fn record_certificate(
+        &self,
+        id: AgentId,
+        former: &str,
+        serial: &str,
+        not_after: Timestamp,
+    ) -> Result<()> {
+        let update = sql("UPDATE agents SET serial = $1, not_after = $2, former_serial = $3 \
+             WHERE id = $4 AND revoked_at IS NULL AND (serial = $3 OR former_serial = $3)")
+        .bind(serial)
+        .bind(not_after)
+        .bind(former)
+        .bind(id);
         match self.database.execute(update).await? {
             0 => Err(Error::NotFound { what: "the agent" }),
             _ => Ok(()),
         }
+    }
+
+    /// The newest certificate was used: the one before is not good any more. `false`: another is the newest by now.
+    pub async fn confirm_certificate(&self, id: AgentId, serial: &str) -> Result<bool> {
+        let update = sql("UPDATE agents SET former_serial = NULL WHERE id = $1 AND serial = $2").bind(id).bind(serial);
+        Ok(self.database.execute(update).await? > 0)
+    }
+
+    /// Notes a certificate that is newer than all that is known, as after the restore of a backup. `false`: it is not.
+    pub async fn adopt_certificate(&self, id: AgentId, serial: &str, not_after: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE agents SET serial = $1, not_after = $2, former_serial = NULL \
+             WHERE id = $3 AND revoked_at IS NULL AND not_after < $2")
+        .bind(serial)
+        .bind(not_after)
+        .bind(id);
+        Ok(self.database.execute(update).await? > 0)
+    }
+
+    /// Notes that an agent's identity is in use on two machines. `false`: that was noted within the last minute.
+    pub async fn note_shared_identity(&self, id: AgentId, now: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE agents SET identity_shared_at = $1 \
+             WHERE id = $2 AND (identity_shared_at IS NULL OR identity_shared_at < $3)")
+        .bind(now)
+        .bind(id)
+        .bind(now.checked_sub(NOTED).unwrap_or(now));
+        Ok(self.database.execute(update).await? > 0)
     }
 }

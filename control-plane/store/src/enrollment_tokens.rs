@@ -162,6 +162,8 @@ fn new_agent(organization: OrganizationId, directories: Vec<String>, new: NewAge
         last_seen_at: None,
         serial,
         not_after,
+        former_serial: None,
+        identity_shared_at: None,
         revoked_at: None,
     }
 }

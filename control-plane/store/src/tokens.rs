@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::ids::{ApiTokenId, OrganizationId};
 use crate::records::{ApiToken, NewApiToken, Page, PageRequest};
 use crate::sql::{Row, named, sql};
+use crate::wake::Wake;
 
 /// The time of last use is kept no finer than this, so that requests do not all write.
 const TOUCH: SignedDuration = SignedDuration::from_mins(1);
@@ -96,7 +97,7 @@ impl Store {
         self.database.row(query, read).await
     }
 
-    /// Revokes a token; once more changes nothing. [`Error::NotFound`]: there is no such token.
+    /// Revokes a token and tells every replica; once more changes nothing. [`Error::NotFound`]: there is no such token.
     pub async fn revoke_api_token(
         &self,
         organization: OrganizationId,
@@ -108,7 +109,11 @@ impl Store {
         .bind(now)
         .bind(id)
         .bind(organization);
-        self.database.execute(update).await?;
+        let mut tx = self.database.begin().await?;
+        if tx.execute(update).await? > 0 {
+            tx.wake(Wake::TokenRevoked(id));
+        }
+        tx.commit().await?;
         self.get_api_token(organization, id).await?.ok_or(Error::NotFound { what: "the token" })
     }
 }

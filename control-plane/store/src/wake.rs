@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::Store;
 use crate::database::Database;
 use crate::error::Result;
-use crate::ids::{AgentId, DirectoryId, JobId};
+use crate::ids::{AgentId, ApiTokenId, DirectoryId, JobId};
 
 /// The `PostgreSQL` channel that carries them.
 pub(crate) const CHANNEL: &str = "postern_wake";
@@ -30,6 +30,8 @@ pub enum Wake {
     CancelRequested(JobId),
     /// An agent was revoked.
     AgentRevoked(AgentId),
+    /// An API token was revoked.
+    TokenRevoked(ApiTokenId),
     /// Wake-ups may have been lost: read everything anew.
     Resync,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Wake {
             Self::JobChanged(job) => write!(formatter, "job_changed {job}"),
             Self::CancelRequested(job) => write!(formatter, "cancel_requested {job}"),
             Self::AgentRevoked(agent) => write!(formatter, "agent_revoked {agent}"),
+            Self::TokenRevoked(token) => write!(formatter, "token_revoked {token}"),
             Self::Resync => formatter.write_str("resync"),
         }
     }
@@ -56,6 +59,7 @@ fn parse(text: &str) -> Wake {
             "job_changed" => Wake::JobChanged(JobId::from_uuid(id)),
             "cancel_requested" => Wake::CancelRequested(JobId::from_uuid(id)),
             "agent_revoked" => Wake::AgentRevoked(AgentId::from_uuid(id)),
+            "token_revoked" => Wake::TokenRevoked(ApiTokenId::from_uuid(id)),
             _ => return None,
         })
     };
@@ -140,6 +144,7 @@ mod tests {
             Wake::JobChanged(job),
             Wake::CancelRequested(job),
             Wake::AgentRevoked(agent),
+            Wake::TokenRevoked(ApiTokenId::new()),
             Wake::Resync,
         ] {
             assert_eq!(parse(&wake.to_string()), wake);

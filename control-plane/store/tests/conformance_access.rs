@@ -152,7 +152,7 @@ async fn agents_are_seen_renewed_and_revoked(database: TestDatabase) {
     store.record_hello(one.id, Some("2.0.0"), Some("linux 6.1"), at(6)).await.unwrap();
     store.record_hello(one.id, None, None, at(7)).await.unwrap();
     let end = at(0) + SignedDuration::from_hours(1);
-    store.record_certificate(one.id, "0b", end).await.unwrap();
+    store.record_certificate(one.id, "0a", "0b", end).await.unwrap();
     let seen = store.get_agent(org, one.id).await.unwrap().unwrap();
     assert_eq!(seen.version.as_deref(), Some("2.0.0"));
     assert_eq!(seen.os.as_deref(), Some("linux 6.1"));
@@ -169,7 +169,7 @@ async fn agents_are_seen_renewed_and_revoked(database: TestDatabase) {
     let since = store.revoked_agents_since(at(20)).await.unwrap();
     assert!(since.len() == 2 && since.contains(&one.id) && since.contains(&two.id), "{since:?}");
     assert_eq!(store.revoked_agents_since(at(21)).await.unwrap(), []);
-    assert!(matches!(store.record_certificate(one.id, "0c", end).await, Err(Error::NotFound { .. })));
+    assert!(matches!(store.record_certificate(one.id, "0b", "0c", end).await, Err(Error::NotFound { .. })));
     assert!(matches!(store.revoke_agent(org, AgentId::new(), at(30)).await, Err(Error::NotFound { .. })));
 }
 

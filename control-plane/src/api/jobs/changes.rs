@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_runtime::clock::SharedClock;
-use postern_store::{JobId, Store, Wake};
+use postern_store::{ApiTokenId, JobId, Store, Wake};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use super::super::problem::{Kind, Problem};
@@ -47,6 +47,19 @@ impl Changes {
     fn send(&self, wake: Wake) {
         // Fails only when nobody follows.
         let _ = self.sender.send(wake);
+    }
+
+    /// Waits until this token may have been revoked, here or at another replica.
+    pub(super) async fn token_revoked(&self, token: ApiTokenId) {
+        let mut receiver = self.sender.subscribe();
+        loop {
+            match receiver.recv().await {
+                Ok(Wake::TokenRevoked(revoked)) if revoked == token => return,
+                Ok(Wake::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
     }
 
     /// A seat among those who follow jobs.

@@ -23,7 +23,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// A comment this often keeps proxies from cutting a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// The token is looked at again this often, so that a revoked one does not go on reading.
+/// Before each event, when it is revoked and when it expires, the token is looked at; this is the safety net.
 const RECHECK: Duration = Duration::from_secs(15);
 
 /// Follows a job
@@ -42,8 +42,8 @@ pub(super) async fn follow(
     // Known to exist before the stream begins: afterwards there is no status to tell it with.
     find(&api, &caller, id).await?;
     let ear = api.changes.follow(id)?;
-    let ended = over(api.clone(), headers);
-    let follower = Follower { api, caller, id, ear, last: None };
+    let ended = over(api.clone(), caller.clone(), headers.clone());
+    let follower = Follower { api, caller, headers, id, ear, last: None };
     let events = stream::unfold(follower, async |mut follower| Some((follower.next().await?, follower)));
     Ok(Sse::new(events.take_until(ended).map(Ok)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
@@ -51,6 +51,7 @@ pub(super) async fn follow(
 struct Follower {
     api: Api,
     caller: Caller,
+    headers: HeaderMap,
     id: JobId,
     ear: Ear,
     last: Option<JobView>,
@@ -70,6 +71,9 @@ impl Follower {
                 Ok(job) => {
                     let view = JobView::from(job);
                     if self.last.as_ref() != Some(&view) {
+                        if self.last.is_some() && refused(&self.api, &self.headers).await {
+                            return None;
+                        }
                         let event = Event::default().event("job").json_data(&view).ok();
                         self.last = Some(view);
                         return event;
@@ -93,16 +97,22 @@ impl Follower {
 }
 
 /// Waits until the process stops or the token is no longer valid.
-async fn over(api: Api, headers: HeaderMap) {
+async fn over(api: Api, caller: Caller, headers: HeaderMap) {
     let stopping = api.supervisor.shutdown().stopping().clone();
     loop {
+        let left = caller.expires_at.map(|end| Duration::try_from(end.duration_since(api.now())).unwrap_or_default());
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = api.clock.sleep(RECHECK) => {}
+            () = api.changes.token_revoked(caller.token) => {}
+            () = api.clock.sleep(left.map_or(RECHECK, |left| left.min(RECHECK))) => {}
         }
-        // A database that is away for a while is no reason to cut.
-        if identify(&api, &headers).await.is_err_and(|problem| problem.document().status < 500) {
+        if refused(&api, &headers).await {
             return;
         }
     }
+}
+
+/// Whether the token is no longer valid. A database that is away for a while is no reason to cut.
+async fn refused(api: &Api, headers: &HeaderMap) -> bool {
+    identify(api, headers).await.is_err_and(|problem| problem.document().status < 500)
 }

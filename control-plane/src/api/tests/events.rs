@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use futures_util::StreamExt as _;
 use postern_runtime::clock::SystemClock;
+use postern_store::Role;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -81,4 +82,48 @@ async fn events_end_when_the_control_plane_stops() {
     assert!(next_event(&mut events).await.is_some());
     site.api.supervisor.shutdown().stop();
     assert_eq!(next_event(&mut events).await, None);
+}
+
+#[tokio::test]
+async fn a_revoked_token_hears_of_no_change_though_no_clock_moves() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let listening = site.api.changes.clone().listen(site.api.store.clone(), site.clock.shared());
+    let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
+    let mut events = follow(&site, job["id"].as_str().unwrap(), &acme.auditor).await;
+    assert!(next_event(&mut events).await.is_some());
+    let current = site.get("/api/v1/tokens/current", &acme.auditor).await.body;
+    let path = format!("/api/v1/tokens/{}", current["id"].as_str().unwrap());
+    let revoking = async {
+        site.call(Method::DELETE, &path, &acme.owner, None).await;
+        next_event(&mut events).await
+    };
+    tokio::select! {
+        event = revoking => assert_eq!(event, None),
+        () = listening => {}
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_ends_its_stream_to_the_second() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let short = site.token(acme.id, Role::Auditor, Some(site.now() + Duration::from_secs(60))).await;
+    let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
+    site.clock.advance(Duration::from_secs(59));
+    let mut events = follow(&site, job["id"].as_str().unwrap(), &short).await;
+    assert!(next_event(&mut events).await.is_some());
+    let turning = async {
+        while site.clock.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        site.clock.advance(Duration::from_secs(1));
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        event = next_event(&mut events) => assert_eq!(event, None),
+        () = turning => {}
+    }
 }

@@ -9,13 +9,15 @@ use postern_store::{Agent, AgentReading, AnnouncedDirectory, DirectoryId, Flavou
 use tonic::Status;
 
 use super::super::pulse::Pulse;
-use super::super::unavailable;
+use super::super::{certificates, unavailable};
 use super::Seat;
 use crate::wire::{self, Served};
 use postern_proto::v1::control_frame::Kind as ToWire;
 
 /// More refused directories than this are not answered one by one.
 const MAX_REFUSED: usize = 2 * MAX_DIRECTORIES;
+/// Longest text by which an agent's process is told from another.
+const MAX_INSTANCE_BYTES: usize = 64;
 
 /// Answers a Hello and enters the session everywhere.
 pub(super) async fn greet(
@@ -31,10 +33,12 @@ pub(super) async fn greet(
             hello.protocol_min, hello.protocol_max
         )));
     };
+    let instance = wire::optional_text(&hello.instance).filter(|instance| instance.len() <= MAX_INSTANCE_BYTES);
+    refuse_second(seat, instance.as_deref()).await?;
     let (directories, refused) = announce(seat, known, &hello).await?;
     let parts = &seat.gateway.0;
     let held = wire::held(&hello.held_commands);
-    parts.registry.opened(&seat.route, pulse);
+    parts.registry.opened(&seat.route, pulse, instance);
     if !seat.seated {
         seat.seated = true;
         metrics::gauge!("postern_gateway_sessions").increment(1.0);
@@ -58,6 +62,20 @@ pub(super) async fn greet(
         capabilities: Vec::new(),
         refused_directories: refused,
     })
+}
+
+/// Refuses a machine that uses the identity of another one, which came after it and is connected.
+async fn refuse_second(seat: &Seat, instance: Option<&str>) -> Result<(), Status> {
+    let (parts, agent) = (&seat.gateway.0, seat.route.agent());
+    if !parts.registry.gave_way(agent, instance) {
+        return Ok(());
+    }
+    let reason = "two processes are connected with it in turns";
+    certificates::note_shared(&seat.gateway, agent, reason, parts.clock.now()).await;
+    Err(Status::failed_precondition(
+        "another machine, which connected later, uses the identity of this agent. If this machine is a copy of another, \
+         or has one, enroll one of them again (postern-agent enroll --force)",
+    ))
 }
 
 /// Takes over a changed list of directories. Answered only where something is refused, or was until now.

@@ -48,6 +48,10 @@ CREATE TABLE agents (
     last_seen_at BIGINT,
     serial TEXT NOT NULL,
     not_after BIGINT NOT NULL,
+    -- The certificate before the newest, good until the newest is used.
+    former_serial TEXT,
+    -- When this identity was last seen on two machines.
+    identity_shared_at BIGINT,
     revoked_at BIGINT,
     UNIQUE (organization_id, id)
 );

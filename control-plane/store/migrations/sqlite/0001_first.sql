@@ -51,6 +51,10 @@ CREATE TABLE agents (
     last_seen_at INTEGER,
     serial TEXT NOT NULL,
     not_after INTEGER NOT NULL,
+    -- The certificate before the newest, good until the newest is used.
+    former_serial TEXT,
+    -- When this identity was last seen on two machines.
+    identity_shared_at INTEGER,
     revoked_at INTEGER,
     UNIQUE (organization_id, id)
 ) STRICT;

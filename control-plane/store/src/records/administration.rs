@@ -141,6 +141,10 @@ pub struct Agent {
     pub serial: String,
     /// When that certificate ends.
     pub not_after: Timestamp,
+    /// Serial number of the certificate before, as long as the latest was not used.
+    pub former_serial: Option<String>,
+    /// When its identity was last seen in use on two machines.
+    pub identity_shared_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
