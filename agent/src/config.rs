@@ -140,9 +140,8 @@ impl Config {
     fn verify_excluded(&self) -> Result<(), Error> {
         for directory in &self.directories {
             let mut needed = vec![("users.unique_attribute", directory.users.unique_attribute.as_str())];
-            if let Some(groups) = &directory.groups {
-                needed.push(("groups.member_attribute", &groups.member_attribute));
-            }
+            let member = directory.groups.as_ref().and_then(|groups| groups.member_attribute.as_deref());
+            needed.extend(member.map(|name| ("groups.member_attribute", name)));
             let external = |name| ("external_id_attribute", name);
             match directory.external_id_attribute.as_deref() {
                 Some(name) => needed.push(external(name)),

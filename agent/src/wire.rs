@@ -160,6 +160,8 @@ fn outcome(ended: &Outcome) -> v1::Outcome {
             referrals: imported.referrals,
             unusable: imported.unusable,
             unusable_samples: imported.unusable_samples.clone(),
+            remarks: imported.remarks,
+            remark_samples: imported.remark_samples.clone(),
             unknown_switches: imported.unknown_switches,
             unreadable_switch: imported.unreadable.unwrap_or_default().to_owned(),
             values_left_out: imported.left_out.values,

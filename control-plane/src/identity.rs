@@ -1,5 +1,6 @@
 //! From accounts to the organization's own users and groups.
 
+mod forms;
 mod json;
 pub mod mapping;
 pub mod matching;

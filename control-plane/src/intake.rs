@@ -15,6 +15,7 @@ pub mod in_flight;
 pub mod lookup;
 pub mod missing;
 pub mod newcomers;
+mod nobody;
 pub mod proof;
 mod renames;
 pub mod resolve;

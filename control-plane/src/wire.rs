@@ -209,6 +209,8 @@ fn import_report(import: &v1::ImportResult, elapsed_ms: u64) -> ImportReport {
         pages: import.pages,
         referrals: import.referrals,
         unusable: import.unusable,
+        remarks: import.remarks,
+        remark_samples: import.remark_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
         unusable_samples: import.unusable_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
         unreadable_switch: optional_text(&import.unreadable_switch),
         values_left_out: import.values_left_out,

@@ -4,6 +4,7 @@ mod bind;
 mod rights;
 mod sample;
 mod switches;
+mod twins;
 
 use std::time::Duration;
 
@@ -140,7 +141,7 @@ impl Diagnosis<'_> {
         self.base_dns(&mut connection).await?;
         let names = servers.names(&mut connection, &root).await;
         let names = self.need("users", names)?;
-        self.paging_and_users(&mut connection, &root, &names).await?;
+        self.paging_and_users(servers, &mut connection, &root, &names).await?;
         self.switches(servers, flavour, &names).await?;
         self.rights(servers, &root, &names).await?;
         self.groups(servers, flavour, &names).await

@@ -15,6 +15,7 @@ pub(crate) use credentials::{Credentials, credentials, read_file};
 pub use validation::{ConfigError, Problem};
 
 use crate::attributes::is_withheld;
+use crate::names::standard_name;
 use crate::server_url::ServerUrl;
 
 /// One `[[directory]]` section.
@@ -47,6 +48,9 @@ pub struct DirectoryConfig {
     pub bind_password: Option<SecretString>,
     /// Attribute that names an entry for ever; unset: as the flavour has it (objectGUID, entryUUID, nsUniqueId).
     pub external_id_attribute: Option<String>,
+    /// Import what the system made for itself too: `krbtgt`, `Guest`, the groups below `S-1-5-32`. Default false.
+    #[serde(default)]
+    pub include_builtin: bool,
     /// Entries asked for at a time. Default 500.
     #[serde(default = "default_page_size")]
     pub page_size: u32,
@@ -93,9 +97,8 @@ pub struct GroupsConfig {
     pub scope: Scope,
     /// Which entries are groups; unset: as the flavour has it.
     pub filter: Option<String>,
-    /// The attribute that lists the members: `member`, `uniqueMember` or `memberUid`. Default `member`.
-    #[serde(default = "default_member_attribute")]
-    pub member_attribute: String,
+    /// The attribute that lists the members. Unset: that of each group's class, `member`, `uniqueMember` or `memberUid`.
+    pub member_attribute: Option<String>,
     /// The attributes that may leave the site, in this order.
     #[serde(default)]
     pub attributes: Vec<String>,
@@ -167,7 +170,8 @@ impl DirectoryConfig {
         names.push(&self.users.unique_attribute);
         names.extend(self.external_id_attribute.as_deref());
         if let Some(groups) = &self.groups {
-            names.push(&groups.member_attribute);
+            names.extend(groups.member_attribute.as_deref());
+            names.extend(["member", "uniqueMember", "memberUid"]);
             names.extend(groups.attributes.iter().map(String::as_str));
         }
         names
@@ -175,7 +179,7 @@ impl DirectoryConfig {
 
     /// The key of an attribute that an import cannot do without and that `stays`.
     pub(crate) fn kept_back(&self, stays: impl Fn(&str) -> bool) -> Option<&'static str> {
-        let member = self.groups.as_ref().map(|groups| groups.member_attribute.as_str());
+        let member = self.groups.as_ref().and_then(|groups| groups.member_attribute.as_deref());
         let needed = [
             ("users.unique_attribute", Some(self.users.unique_attribute.as_str())),
             ("groups.member_attribute", member),
@@ -184,10 +188,14 @@ impl DirectoryConfig {
         needed.into_iter().find(|(_, name)| name.is_some_and(&stays)).map(|(key, _)| key)
     }
 
-    /// What the members of the groups are, told from `member_attribute`.
+    /// What the members of the groups are. `memberUid` names people by `uid` (RFC 2307): that is the unique value only
+    /// where `unique_attribute` is `uid`; otherwise the members are looked up, and their DNs are sent.
     pub fn member_form(&self) -> MemberForm {
-        let unique = |groups: &GroupsConfig| groups.member_attribute.eq_ignore_ascii_case("memberUid");
-        if self.groups.as_ref().is_some_and(unique) { MemberForm::UniqueValue } else { MemberForm::Dn }
+        let is = |name: &str, known: &str| standard_name(name).is_some_and(|name| name == known);
+        let by_uid =
+            |groups: &GroupsConfig| groups.member_attribute.as_deref().is_some_and(|name| is(name, "memberuid"));
+        let by_login = self.groups.as_ref().is_some_and(by_uid) && is(&self.users.unique_attribute, "uid");
+        if by_login { MemberForm::UniqueValue } else { MemberForm::Dn }
     }
 
     /// How long reaching a server may take.
@@ -223,10 +231,6 @@ fn default_operation_timeout_secs() -> u64 {
     60
 }
 
-fn default_member_attribute() -> String {
-    "member".to_owned()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -246,6 +250,7 @@ pub(crate) mod tests {
             bind_password_credential: None,
             bind_password: None,
             external_id_attribute: None,
+            include_builtin: false,
             page_size: default_page_size(),
             connect_timeout_secs: default_connect_timeout_secs(),
             operation_timeout_secs: default_operation_timeout_secs(),
@@ -260,7 +265,7 @@ pub(crate) mod tests {
                 base_dns: vec!["ou=groups,dc=corp,dc=example".to_owned()],
                 scope: Scope::Subtree,
                 filter: Some("(objectClass=groupOfNames)".to_owned()),
-                member_attribute: "member".to_owned(),
+                member_attribute: Some("member".to_owned()),
                 attributes: vec!["cn".to_owned(), "description".to_owned()],
             }),
             excluded_attributes: Vec::new(),
@@ -271,7 +276,11 @@ pub(crate) mod tests {
     fn member_uid_means_unique_values() {
         let mut config = corp();
         assert_eq!(config.member_form(), MemberForm::Dn);
-        config.groups.as_mut().expect("groups").member_attribute = "memberUID".to_owned();
+        config.groups.as_mut().expect("groups").member_attribute = Some("memberUID".to_owned());
+        assert_eq!(config.member_form(), MemberForm::UniqueValue);
+        config.users.unique_attribute = "mail".to_owned();
+        assert_eq!(config.member_form(), MemberForm::Dn, "memberUid means uid, whatever the login is");
+        config.users.unique_attribute = "userid".to_owned();
         assert_eq!(config.member_form(), MemberForm::UniqueValue);
     }
 

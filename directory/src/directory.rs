@@ -113,7 +113,7 @@ impl Directory {
         Enumeration::start(Arc::clone(&self.servers), cancel)
     }
 
-    /// One user by the unique attribute, with the groups that list it.
+    /// One user by the unique attribute, another login or the DN, with the groups that list it.
     pub async fn lookup_user(&self, unique_value: &str) -> Result<LookedUp, Error> {
         lookup::lookup_user(&self.servers, unique_value).await
     }

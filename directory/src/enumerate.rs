@@ -1,6 +1,8 @@
 //! All users, then all groups, as a stream of pages: reading goes on while the consumer works, and never more than two
 //! pages ahead of it.
 
+mod page;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +12,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::page::Filling;
+pub use self::page::Page;
 use crate::config::Scope;
 use crate::connection::{Connection, Servers};
 use crate::entry::Entry;
@@ -17,41 +21,15 @@ use crate::error::{Error, Phase, Progress, Step};
 use crate::flavour::Flavour;
 use crate::guard::is_reference;
 use crate::judge::{self, Judge};
-use crate::record::{Record, Selected, Selection, Unusable};
+use crate::kinds::{self, Kind, PrimaryGroups};
+use crate::members;
+use crate::record::{Selected, Unusable};
 use crate::search::{PagedSearch, Query};
 use crate::second_look::SecondLook;
 use crate::sections::Section;
 
 /// One page waits in the channel while another waits to be put there.
 const WAITING_PAGES: usize = 1;
-
-/// A page ends early at this size, so that groups with very many members do not pile up.
-const PAGE_BYTES: usize = 1024 * 1024;
-
-/// Some entries, in the server's order.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Page {
-    /// What the entries are.
-    pub phase: Phase,
-    /// The entries.
-    pub records: Vec<Record>,
-    /// Entries that cannot be imported, and why.
-    pub unusable: Vec<Unusable>,
-    /// Referrals seen on the way and not chased.
-    pub referrals: u64,
-    /// Users of whom nobody can say whether the directory lets them in.
-    pub unknown_switches: u64,
-    /// The attribute for whose sake the first of them is unknown.
-    pub unreadable: Option<&'static str>,
-}
-
-impl Page {
-    /// An empty one.
-    pub fn new(phase: Phase) -> Self {
-        let (records, unusable) = (Vec::new(), Vec::new());
-        Self { phase, records, unusable, referrals: 0, unknown_switches: 0, unreadable: None }
-    }
-}
 
 /// A directory being read. Dropping it ends the reading.
 pub struct Enumeration {
@@ -74,7 +52,8 @@ impl Enumeration {
         task.spawn(async move {
             let progress = Progress::default();
             let judge = Judge::new(&servers.config, Flavour::Generic);
-            let mut reading = Reading { servers, server: read, cancel, sender, progress, spare: None, judge };
+            let primary = PrimaryGroups::default();
+            let mut reading = Reading { servers, server: read, cancel, sender, progress, spare: None, judge, primary };
             if let Err(error) = reading.run().await {
                 // Nobody listens any more: nobody needs to know.
                 let _ = reading.sender.send(Err(error)).await;
@@ -156,6 +135,16 @@ struct Reading {
     /// A second connection for ranges of values: a search in between would end a paged one on some servers.
     spare: Option<Connection>,
     judge: Judge,
+    primary: PrimaryGroups,
+}
+
+/// What is being read: a section, and the users' section beside it, for members that are named by more than their DN.
+struct Task<'s> {
+    flavour: Flavour,
+    section: &'s Section<'s>,
+    users: &'s Section<'s>,
+    /// An entry without attributes means that the search was cut.
+    bare_is_cut: bool,
 }
 
 impl Reading {
@@ -184,13 +173,15 @@ impl Reading {
         let sections = Section::all(&servers.config, flavour, &names);
         // An entry of 389 Directory Server that comes bare is the last one of a search that was cut.
         let bare_is_cut = flavour == Flavour::Ds389 && servers.config.external_id_attribute.is_none();
+        let Some(users) = sections.first() else { return Ok(()) };
         for section in &sections {
+            let task = Task { flavour, section, users, bare_is_cut };
             for base_dn in section.base_dns {
                 let ended = |this: &Self, error| this.ended(error, section.phase, base_dn, section.scope);
                 if !connection.is_fresh() {
                     *connection = self.open_again().await.map_err(|error| ended(self, error))?;
                 }
-                self.read_base(connection, section, base_dn, bare_is_cut).await.map_err(|error| ended(self, error))?;
+                self.read_base(connection, &task, base_dn).await.map_err(|error| ended(self, error))?;
             }
         }
         for section in &sections {
@@ -254,21 +245,11 @@ impl Reading {
         Error::Ended { phase, base_dn: base_dn.to_owned(), scope, progress: self.progress, source: Box::new(error) }
     }
 
-    async fn read_base(
-        &mut self,
-        connection: &mut Connection,
-        section: &Section<'_>,
-        base_dn: &str,
-        bare_is_cut: bool,
-    ) -> Result<(), Error> {
+    async fn read_base(&mut self, connection: &mut Connection, task: &Task<'_>, base_dn: &str) -> Result<(), Error> {
+        let section = task.section;
         let page_size = self.servers.config.page_size;
-        let query = Query {
-            base_dn,
-            scope: section.scope,
-            filter: &section.filter,
-            attributes: section.selection.requested(),
-            page_size,
-        };
+        let query =
+            Query { base_dn, scope: section.scope, filter: &section.filter, attributes: &section.requested, page_size };
         let cancel = self.cancel.clone();
         let mut search = PagedSearch::new(connection, query, &cancel);
         let mut page = Filling::new(section.phase, page_size as usize);
@@ -280,10 +261,10 @@ impl Reading {
                 Err(error) => break Err(error),
             };
             for message in &batch {
-                if bare_is_cut && is_bare(message) {
+                if task.bare_is_cut && is_bare(message) {
                     return Err(Error::Cut { code: None, diagnostic: String::new() });
                 }
-                self.take(message, &section.selection, &mut page, &mut scratch).await?;
+                self.take(message, task, &mut page, &mut scratch).await?;
                 if page.is_full() {
                     self.send(page.take()).await?;
                 }
@@ -299,7 +280,7 @@ impl Reading {
     async fn take(
         &mut self,
         message: &Bytes,
-        selection: &Selection,
+        task: &Task<'_>,
         page: &mut Filling,
         scratch: &mut Vec<Vec<Bytes>>,
     ) -> Result<(), Error> {
@@ -308,25 +289,43 @@ impl Reading {
             page.page.referrals += 1;
             return Ok(());
         }
-        let mut selected = match selection.select(message, scratch) {
+        let mut selected = match task.section.selection.select(message, scratch) {
             Ok(selected) => selected,
+            Err(unusable) if kinds::is_conflict(&unusable.dn) => {
+                page.page.remarks.push(unusable);
+                return Ok(());
+            }
             Err(unusable) => {
                 page.page.unusable.push(unusable);
                 return Ok(());
             }
         };
-        if page.page.phase == Phase::Users {
-            self.judge(&mut selected).await?;
+        let kind = Kind::of(task.flavour, message, &selected.record.dn);
+        let include_builtin = self.servers.config.include_builtin;
+        if let Some(reason) = kind.left_out(include_builtin) {
+            page.page.remarks.push(Unusable { dn: selected.record.dn, reason: reason.to_owned() });
+            return Ok(());
         }
+        if let Some(attribute) = &selected.unread {
+            let reason = format!("lists its members by {attribute}, which groups.member_attribute does not name");
+            page.page.remarks.push(Unusable { dn: selected.record.dn.clone(), reason });
+        }
+        let primary = match task.section.phase {
+            Phase::Users => {
+                self.primary.note(&kind);
+                self.judge(&mut selected).await?;
+                None
+            }
+            Phase::Groups => self.primary.filter(&kind, include_builtin),
+        };
         if let Some(attribute) = selected.unreadable {
             page.page.unknown_switches += 1;
             page.page.unreadable = page.page.unreadable.or(Some(attribute));
         }
-        let record = match selected.partial.is_empty() {
-            true => selected.record,
-            false => self.complete(selected, &mut page.bytes).await?,
-        };
-        page.page.records.push(record);
+        if !selected.partial.is_empty() || !selected.member_uids.is_empty() || primary.is_some() {
+            page.bytes += self.complete(&mut selected, task.users, primary.as_deref()).await?;
+        }
+        page.page.records.push(selected.record);
         Ok(())
     }
 
@@ -352,17 +351,34 @@ impl Reading {
         }
     }
 
-    /// Reads the values that did not fit into the entry.
-    async fn complete(&mut self, selected: Selected, bytes: &mut usize) -> Result<Record, Error> {
+    /// Reads what did not come with the entry: further values, and members that are named by more than their DN.
+    async fn complete(
+        &mut self,
+        selected: &mut Selected,
+        users: &Section<'_>,
+        primary: Option<&str>,
+    ) -> Result<usize, Error> {
         let mut connection = self.spare().await?;
-        let (record, more) = tokio::select! {
+        let page_size = self.servers.config.page_size;
+        let reading = async {
+            let mut bytes = selected.complete(&mut connection).await?;
+            let uids = std::mem::take(&mut selected.member_uids);
+            let members = &mut selected.record.members;
+            let before = members.len();
+            members::by_uid(&mut connection, users, &uids, members).await?;
+            if let Some(condition) = primary {
+                members::by_condition(&mut connection, users, condition, page_size, members).await?;
+            }
+            bytes += members.iter().skip(before).map(Bytes::len).sum::<usize>();
+            Ok::<usize, Error>(bytes)
+        };
+        let bytes = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(Error::Canceled),
-            completed = selected.complete(&mut connection) => completed?,
+            read = reading => read?,
         };
-        *bytes += more;
         self.spare = Some(connection);
-        Ok(record)
+        Ok(bytes)
     }
 
     async fn send(&mut self, page: Page) -> Result<(), Error> {
@@ -378,30 +394,4 @@ impl Reading {
 /// Whether an entry came without any of its attributes.
 fn is_bare(message: &Bytes) -> bool {
     Entry::parse(message).is_ok_and(|mut entry| matches!(entry.next_attribute(), Ok(None)))
-}
-
-/// The page that is being filled.
-struct Filling {
-    page: Page,
-    bytes: usize,
-    capacity: usize,
-}
-
-impl Filling {
-    fn new(phase: Phase, capacity: usize) -> Self {
-        Self { page: Page::new(phase), bytes: 0, capacity }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.page.records.is_empty() && self.page.unusable.is_empty() && self.page.referrals == 0
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= PAGE_BYTES || self.page.records.len() + self.page.unusable.len() >= self.capacity
-    }
-
-    fn take(&mut self) -> Page {
-        let next = Self::new(self.page.phase, self.capacity);
-        std::mem::replace(self, next).page
-    }
 }

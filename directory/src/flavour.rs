@@ -74,7 +74,9 @@ impl Flavour {
     pub fn user_filter(self) -> &'static str {
         match self {
             Self::ActiveDirectory => "(&(objectCategory=person)(objectClass=user))",
-            Self::OpenLdap | Self::Ds389 | Self::Generic => "(objectClass=inetOrgPerson)",
+            // `dsidm` makes users of the classes nsPerson and posixAccount.
+            Self::Ds389 => "(|(objectClass=inetOrgPerson)(objectClass=nsPerson)(objectClass=posixAccount))",
+            Self::OpenLdap | Self::Generic => "(objectClass=inetOrgPerson)",
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::error::Phase;
 use crate::flavour::Flavour;
-use crate::record::Selection;
+use crate::record::{Ids, Naming, Selection};
 
 /// Takes bytes for what a server sent: as one entry's message, and as a stream of messages.
 pub fn entry(bytes: &[u8]) {
@@ -14,9 +14,10 @@ pub fn entry(bytes: &[u8]) {
     let mut scratch = Vec::new();
     for flavour in [Flavour::ActiveDirectory, Flavour::OpenLdap] {
         let member = if flavour == Flavour::OpenLdap { "uniqueMember" } else { "member" };
-        let id = flavour.external_id_attribute();
+        let ids = Ids { attribute: flavour.external_id_attribute(), own: None };
         let names = Arc::default();
-        let selection = Selection::new(flavour, Phase::Users, &names, id, &attributes, Some("uid"), Some(member));
+        let selection =
+            Selection::new(flavour, Phase::Users, &names, ids, &attributes, Some("uid"), &[(member, Naming::Kept)]);
         let _ = selection.select(&Bytes::copy_from_slice(bytes), &mut scratch);
         let mut stream = BytesMut::from(bytes);
         for message in crate::guard::sort_for_fuzzing(&mut stream) {

@@ -1,16 +1,20 @@
-//! One user by the unique attribute, with all configured attributes and groups: "Test attribute mapping".
+//! One user by any login or by DN, with all configured attributes and groups: "Test attribute mapping".
+
+mod logins;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{DirectoryConfig, MemberForm};
+use crate::config::{MemberForm, Scope};
 use crate::connection::{Connection, Servers};
-use crate::error::{Error, Phase};
+use crate::entry::Entry;
+use crate::error::{Error, Phase, Step};
 use crate::filter;
 use crate::guard::is_reference;
 use crate::judge::Judge;
-use crate::record::{Record, Selected, Unusable};
+use crate::kinds;
+use crate::record::{Naming, Record, Selected, Unusable};
 use crate::search::{PagedSearch, Query};
-use crate::sections::Section;
+use crate::sections::{self, Section};
 
 /// More groups than this are not listed for one user.
 const MAX_GROUPS: usize = 1_000;
@@ -37,28 +41,35 @@ struct Found {
     more: bool,
 }
 
-pub(crate) async fn lookup_user(servers: &Servers, unique_value: &str) -> Result<LookedUp, Error> {
+pub(crate) async fn lookup_user(servers: &Servers, typed: &str) -> Result<LookedUp, Error> {
     let mut question = servers.question();
     loop {
         let mut connection = servers.open().await?;
-        match ask(&mut connection, servers, unique_value).await {
+        match ask(&mut connection, servers, typed).await {
             Err(error) if question.is_worth_repeating(&connection, &error) => {}
             answer => return answer,
         }
     }
 }
 
-async fn ask(connection: &mut Connection, servers: &Servers, unique_value: &str) -> Result<LookedUp, Error> {
+async fn ask(connection: &mut Connection, servers: &Servers, typed: &str) -> Result<LookedUp, Error> {
     let config = &servers.config;
     let root = connection.root_dse().await?;
     let flavour = root.flavour();
     let names = servers.names(connection, &root).await?;
-    let own = filter::equals(&config.users.unique_attribute, unique_value.as_bytes());
     let mut judge = Judge::new(config, flavour);
-    let user = one(search(connection, &mut judge, &Section::users(config, flavour, &names), &own, 2).await?)?;
-    let groups = match (Section::groups(config, flavour, &names, false), listed(config, &user)) {
-        (Some(section), Some(listed)) => search(connection, &mut judge, &section, &listed, MAX_GROUPS).await?,
-        _ => Found::default(),
+    let section = Section::users(config, flavour, &names);
+    let conditions = logins::conditions(&config.users.unique_attribute, flavour, typed, |name| names.stays(name));
+    let user = find(connection, &mut judge, &section, &conditions, typed).await?;
+    let groups = match Section::groups(config, flavour, &names, false) {
+        Some(section) => {
+            let listing = sections::member_attributes(config, flavour, &names);
+            match listed(connection, &listing, &user, config.member_form()).await? {
+                Some(listed) => search(connection, &mut judge, &section, &listed, MAX_GROUPS).await?,
+                None => Found::default(),
+            }
+        }
+        None => Found::default(),
     };
     if groups.more || !groups.unusable.is_empty() {
         tracing::warn!(
@@ -72,6 +83,45 @@ async fn ask(connection: &mut Connection, servers: &Servers, unique_value: &str)
     Ok(LookedUp { user, groups: groups.records, unusable_groups: groups.unusable, more_groups: groups.more })
 }
 
+/// The user that was meant: what the unique attribute says comes before every other login.
+async fn find(
+    connection: &mut Connection,
+    judge: &mut Judge,
+    section: &Section<'_>,
+    conditions: &[String],
+    typed: &str,
+) -> Result<Record, Error> {
+    for condition in conditions {
+        match one(search(connection, judge, section, condition, 2).await?) {
+            Err(Error::NotFound) => {}
+            answer => return answer,
+        }
+    }
+    match logins::dn(typed) {
+        Some(dn) if section.holds(&dn) => {
+            let entry = [typed.to_owned()];
+            match search_in(connection, judge, (section, &entry, Scope::Base), "(objectClass=*)", 2).await {
+                // noSuchObject, invalidDNSyntax
+                Err(Error::Refused { code: 32 | 34, .. }) => Err(Error::NotFound),
+                found => one(found?),
+            }
+        }
+        _ => Err(Error::NotFound),
+    }
+}
+
+/// How many entries of a section meet the condition, counted up to the limit.
+pub(crate) async fn count(
+    connection: &mut Connection,
+    judge: &mut Judge,
+    section: &Section<'_>,
+    condition: &str,
+    limit: usize,
+) -> Result<usize, Error> {
+    let found = search(connection, judge, section, condition, limit).await?;
+    Ok(found.records.len() + found.unusable.len())
+}
+
 fn one(mut found: Found) -> Result<Record, Error> {
     match (found.records.pop(), found.unusable.pop()) {
         (Some(user), None) if found.records.is_empty() => Ok(user),
@@ -83,13 +133,30 @@ fn one(mut found: Found) -> Result<Record, Error> {
 
 /// The condition that a group lists the user, as an import matches them: `memberUid` is compared exactly (RFC 2307
 /// §2.3), so that it takes the entry's own value and not what somebody typed.
-fn listed(config: &DirectoryConfig, user: &Record) -> Option<String> {
-    let groups = config.groups.as_ref()?;
-    let member = match config.member_form() {
-        MemberForm::Dn => user.dn.as_str(),
-        MemberForm::UniqueValue => user.unique_value.as_deref()?,
-    };
-    Some(filter::equals(&groups.member_attribute, member.as_bytes()))
+async fn listed(
+    connection: &mut Connection,
+    listing: &[(&str, Naming)],
+    user: &Record,
+    form: MemberForm,
+) -> Result<Option<String>, Error> {
+    let mut conditions = String::new();
+    for (attribute, naming) in listing {
+        match naming {
+            Naming::Unread => {}
+            Naming::Kept if form == MemberForm::Dn => conditions += &filter::equals(attribute, user.dn.as_bytes()),
+            Naming::Kept => {
+                let value = user.unique_value.as_deref();
+                conditions.extend(value.map(|value| filter::equals(attribute, value.as_bytes())));
+            }
+            Naming::ByUid => {
+                let uid = ["uid".to_owned()];
+                let entry = connection.read_entry(&user.dn, "(objectClass=*)", &uid, Step::Search).await?;
+                let uids = entry.and_then(|entry| Entry::parse(&entry).ok()?.values_of("uid").ok()).unwrap_or_default();
+                conditions.extend(uids.iter().map(|uid| filter::equals(attribute, uid)));
+            }
+        }
+    }
+    Ok((!conditions.is_empty()).then(|| format!("(|{conditions})")))
 }
 
 async fn search(
@@ -99,19 +166,23 @@ async fn search(
     condition: &str,
     limit: usize,
 ) -> Result<Found, Error> {
+    search_in(connection, judge, (section, section.base_dns, section.scope), condition, limit).await
+}
+
+async fn search_in(
+    connection: &mut Connection,
+    judge: &mut Judge,
+    (section, base_dns, scope): (&Section<'_>, &[String], Scope),
+    condition: &str,
+    limit: usize,
+) -> Result<Found, Error> {
     let filter = filter::and(&section.filter, condition);
     let never = CancellationToken::new();
     let mut selected: Vec<Selected> = Vec::new();
     let mut found = Found::default();
     let mut scratch = Vec::new();
-    for base_dn in section.base_dns {
-        let query = Query {
-            base_dn,
-            scope: section.scope,
-            filter: &filter,
-            attributes: section.selection.requested(),
-            page_size: 100,
-        };
+    for base_dn in base_dns {
+        let query = Query { base_dn, scope, filter: &filter, attributes: &section.requested, page_size: 100 };
         let mut search = PagedSearch::new(connection, query, &never);
         while let Some(batch) = search.next().await? {
             for message in batch.iter().filter(|message| !is_reference(message)) {
@@ -120,6 +191,7 @@ async fn search(
                     continue;
                 }
                 match section.selection.select(message, &mut scratch) {
+                    Ok(entry) if kinds::is_conflict(&entry.record.dn) => {}
                     Ok(entry) => selected.push(entry),
                     Err(unusable) => found.unusable.push(unusable),
                 }
@@ -131,7 +203,8 @@ async fn search(
         if section.phase == Phase::Users {
             judge.decide(connection, &mut entry).await?;
         }
-        found.records.push(entry.complete(connection).await?.0);
+        entry.complete(connection).await?;
+        found.records.push(entry.record);
     }
     Ok(found)
 }

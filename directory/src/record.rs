@@ -1,16 +1,18 @@
 //! What of an entry leaves this crate: the configured attributes in their configured order and nothing else. Passwords and
 //! keys stay behind, listed or not.
 
+mod complete;
+mod login;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::ber::Malformed;
-use crate::connection::Connection;
 use crate::entry::{Attribute, Entry, EntryError};
-use crate::error::{Error, Phase};
+use crate::error::Phase;
 use crate::flavour::{Flavour, Inactivity, Needed, Reading, Switch, external_id};
-use crate::names::Names;
+use crate::names::{Names, standard_name};
 use crate::range::{self, Ranged};
 
 /// An entry as the agent sends it on.
@@ -63,8 +65,28 @@ struct Role {
     slot: Option<usize>,
     needed: Option<usize>,
     external_id: bool,
+    /// The server's own id of every entry, for groups without the configured one.
+    own_id: bool,
     unique: bool,
-    member: bool,
+    member: Option<Naming>,
+}
+
+/// How a member attribute names members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Naming {
+    /// As the record has them.
+    Kept,
+    /// By `uid`, while the record has DNs: they are looked up.
+    ByUid,
+    /// In an attribute that the configuration does not name: seen and not read.
+    Unread,
+}
+
+/// What names an entry for ever: the attribute, and the server's own for entries that lack it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ids<'a> {
+    pub(crate) attribute: &'a str,
+    pub(crate) own: Option<&'a str>,
 }
 
 /// A record, and which of its attributes have more values to be read.
@@ -78,6 +100,10 @@ pub(crate) struct Selected {
     pub(crate) absent: u8,
     /// Since when the user has not signed in, where that matters.
     pub(crate) inactivity: Option<Inactivity>,
+    /// Members by `uid`, to be looked up.
+    pub(crate) member_uids: Vec<Bytes>,
+    /// The attribute in which the group lists members that are not read, while it lists none in those that are.
+    pub(crate) unread: Option<String>,
 }
 
 /// An attribute of which only the first values came.
@@ -92,6 +118,7 @@ pub(crate) struct Partial {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
     Members,
+    Uids,
     Attribute,
 }
 
@@ -101,14 +128,14 @@ impl Selection {
         flavour: Flavour,
         phase: Phase,
         known: &Arc<Names>,
-        external_id: &str,
+        ids: Ids<'_>,
         attributes: &[String],
         unique: Option<&str>,
-        member: Option<&str>,
+        members: &[(&str, Naming)],
     ) -> Self {
         let needed = flavour.needed(phase);
         let (names, roles, requested) = (Vec::new(), Vec::new(), Vec::new());
-        let (external_id, known) = (external_id.to_owned(), Arc::clone(known));
+        let (external_id, known) = (ids.attribute.to_owned(), Arc::clone(known));
         let mut selection = Self { names, roles, requested, external_id, flavour, phase, needed, known };
         let known = Arc::clone(&selection.known);
         for name in attributes.iter().filter(|name| !known.stays(name)) {
@@ -124,19 +151,23 @@ impl Selection {
             let external_id = selection.external_id.clone();
             selection.role(&external_id).external_id = true;
         }
+        if let Some(own) = ids.own {
+            selection.role(own).own_id = true;
+        }
         if let Some(unique) = unique.filter(|name| !known.stays(name)) {
             selection.role(unique).unique = true;
         }
-        if let Some(member) = member.filter(|name| !known.stays(name)) {
-            selection.role(member).member = true;
+        for (member, naming) in members.iter().filter(|(name, _)| !known.stays(name)) {
+            selection.role(member).member.get_or_insert(*naming);
         }
         for (slot, name) in needed.iter().enumerate() {
             selection.role(name).needed = Some(slot);
         }
-        let request = |role: &Role| match (role.member && flavour.has_ranges(), role.description.contains(';')) {
-            (true, false) => format!("{};{}", role.description, range::FIRST),
-            _ => role.description.clone(),
-        };
+        let request =
+            |role: &Role| match (role.member.is_some() && flavour.has_ranges(), role.description.contains(';')) {
+                (true, false) => format!("{};{}", role.description, range::FIRST),
+                _ => role.description.clone(),
+            };
         selection.requested = selection.roles.iter().map(request).collect();
         if selection.requested.is_empty() {
             // An empty list would ask for everything (RFC 4511 §4.5.1.8).
@@ -165,8 +196,9 @@ impl Selection {
                 slot: None,
                 needed: None,
                 external_id: false,
+                own_id: false,
                 unique: false,
-                member: false,
+                member: None,
             });
             self.roles.len() - 1
         });
@@ -200,9 +232,9 @@ impl Selection {
         scratch.iter_mut().for_each(Vec::clear);
         scratch.resize_with(self.names.len() + self.needed.len(), Vec::new);
         let mut taken = Taken::default();
-        self.take_all(entry, scratch, &mut taken)
+        self.take_all(entry, dn, scratch, &mut taken)
             .map_err(|malformed| Unusable { dn: dn.to_owned(), reason: malformed.to_string() })?;
-        let Some(external_id) = taken.external_id else {
+        let Some(external_id) = taken.external_id.or(taken.own_id) else {
             return Err(Unusable { dn: dn.to_owned(), reason: format!("no usable value in {}", self.external_id) });
         };
         let (listed, needed) = scratch.split_at_mut(self.names.len());
@@ -219,10 +251,11 @@ impl Selection {
                 attributes.push((Arc::clone(name), std::mem::take(values)));
             }
         }
-        let Taken { unique_value, members, partial, .. } = taken;
+        let Taken { unique_value, members, partial, member_uids, unread, .. } = taken;
+        let unread = unread.filter(|_| members.is_empty() && member_uids.is_empty());
         let Reading { switch, unreadable } = reading;
         let record = Record { external_id, dn: dn.to_owned(), unique_value, attributes, members, switch };
-        Ok(Selected { record, partial, unreadable, absent, inactivity })
+        Ok(Selected { record, partial, unreadable, absent, inactivity, member_uids, unread })
     }
 
     /// What a user's entry says of its switch, and which switches it shows no value of.
@@ -236,7 +269,13 @@ impl Selection {
         }
     }
 
-    fn take_all(&self, mut entry: Entry<'_>, slots: &mut [Vec<Bytes>], taken: &mut Taken) -> Result<(), Malformed> {
+    fn take_all(
+        &self,
+        mut entry: Entry<'_>,
+        dn: &str,
+        slots: &mut [Vec<Bytes>],
+        taken: &mut Taken,
+    ) -> Result<(), Malformed> {
         let mut hint = 0;
         while let Some(attribute) = entry.next_attribute()? {
             let description = attribute.description();
@@ -252,6 +291,9 @@ impl Selection {
                 Some(_) => return Err(Malformed("a range of values that cannot be read or leaves the first ones out")),
             };
             take(role, attribute, next, (&mut *slots, self.names.len()), taken)?;
+            if role.unique {
+                taken.unique_value = login::value(attribute, |name| self.known.key(name) == role.key, dn)?;
+            }
         }
         Ok(())
     }
@@ -261,8 +303,11 @@ impl Selection {
 #[derive(Default)]
 struct Taken {
     external_id: Option<String>,
+    own_id: Option<String>,
     unique_value: Option<String>,
     members: Vec<Bytes>,
+    member_uids: Vec<Bytes>,
+    unread: Option<String>,
     partial: Vec<Partial>,
 }
 
@@ -280,21 +325,38 @@ fn take(
     if let Some(needed) = role.needed.and_then(|place| slots.get_mut(listed + place)) {
         attribute.values_into(needed)?;
     }
-    if role.external_id {
+    if role.external_id || role.own_id {
         let mut values = attribute;
-        taken.external_id = values.next_value()?.and_then(|value| external_id(&role.description, value));
-    }
-    if role.unique {
-        let mut values = attribute;
-        let first = values.next_value()?.and_then(|value| std::str::from_utf8(value).ok());
-        taken.unique_value = first.filter(|text| !text.is_empty()).map(str::to_owned);
-    }
-    if role.member {
-        attribute.values_into(&mut taken.members)?;
-        if role.description.eq_ignore_ascii_case("uniqueMember") {
-            taken.members.iter_mut().for_each(drop_unique_identifier);
+        // An id has one form, by whatever name the attribute is configured.
+        let name = standard_name(&role.description).unwrap_or(&role.description);
+        let id = values.next_value()?.and_then(|value| external_id(name, value));
+        if role.external_id {
+            taken.external_id.clone_from(&id);
         }
-        taken.note_partial(role, Target::Members, next);
+        if role.own_id {
+            taken.own_id = id;
+        }
+    }
+    match role.member {
+        None => {}
+        Some(Naming::Kept) => {
+            let before = taken.members.len();
+            attribute.values_into(&mut taken.members)?;
+            if standard_name(&role.description) == Some("uniquemember") {
+                taken.members.iter_mut().skip(before).for_each(drop_unique_identifier);
+            }
+            taken.note_partial(role, Target::Members, next);
+        }
+        Some(Naming::ByUid) => {
+            attribute.values_into(&mut taken.member_uids)?;
+            taken.note_partial(role, Target::Uids, next);
+        }
+        Some(Naming::Unread) => {
+            let mut values = attribute;
+            if values.next_value()?.is_some_and(|value| !value.is_empty()) {
+                taken.unread = Some(role.description.clone());
+            }
+        }
     }
     Ok(())
 }
@@ -314,34 +376,6 @@ fn drop_unique_identifier(member: &mut Bytes) {
         && member.get(end + 2..member.len() - 2).is_some_and(|bits| bits.iter().all(|bit| matches!(bit, b'0' | b'1')))
     {
         member.truncate(end);
-    }
-}
-
-impl Selected {
-    /// Reads the values that did not fit into the entry; with them, how many bytes the completed attributes take.
-    pub(crate) async fn complete(self, connection: &mut Connection) -> Result<(Record, usize), Error> {
-        let Self { mut record, partial, .. } = self;
-        let mut bytes = 0;
-        for part in &partial {
-            let dn = record.dn.clone();
-            if let Some(values) = Self::values_mut(&mut record, part) {
-                range::read_rest(connection, &dn, &part.attribute, part.next, values).await?;
-                bytes += values.iter().map(Bytes::len).sum::<usize>();
-            }
-        }
-        Ok((record, bytes))
-    }
-
-    /// Where the further values of a partial attribute go.
-    pub(crate) fn values_mut<'r>(record: &'r mut Record, partial: &Partial) -> Option<&'r mut Vec<Bytes>> {
-        match partial.target {
-            Target::Members => Some(&mut record.members),
-            Target::Attribute => record
-                .attributes
-                .iter_mut()
-                .find(|(name, _)| name.eq_ignore_ascii_case(&partial.attribute))
-                .map(|(_, values)| values),
-        }
     }
 }
 

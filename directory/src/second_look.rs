@@ -18,10 +18,11 @@ use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
 use crate::flavour::{external_id, external_id_filter};
 use crate::guard::is_reference;
+use crate::kinds::{self, Kind};
 use crate::names::Names;
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
-use crate::sections::{Section, external_id_attribute};
+use crate::sections::{Section, external_id_attributes};
 
 /// An entry that was known and did not come.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,7 +111,7 @@ impl SecondLook {
             let sight = match sight {
                 Some(sight) => sight,
                 None => {
-                    let asked = place::Asked { one, attribute: external_id_attribute(config, flavour) };
+                    let asked = place::Asked { one, attributes: &external_id_attributes(config, flavour, one.phase) };
                     match place::look(&mut session.connection, &asked, &mut self.containers).await? {
                         place::Found::Sight(sight) => sight,
                         // The search for its external id did not show it, but it stands where it stood.
@@ -141,16 +142,18 @@ impl SecondLook {
         sights: &mut [Option<Sight>],
     ) -> Result<(), Error> {
         let (config, flavour) = (&self.servers.config, session.root.flavour());
-        let attribute = external_id_attribute(config, flavour);
-        let conditions: String =
-            places.iter().map(|at| external_id_filter(attribute, &sought[*at].external_id)).collect();
+        let attributes = external_id_attributes(config, flavour, phase);
+        let one = |at: &usize| {
+            attributes.iter().map(|name| external_id_filter(name, &sought[*at].external_id)).collect::<String>()
+        };
+        let conditions: String = places.iter().map(one).collect();
         let filter = format!("(|{conditions})");
         let base_dns = match phase {
             Phase::Users => &config.users.base_dns,
             // Groups are not read any more: those that are known have left the configuration.
             Phase::Groups => config.groups.as_ref().map_or(&config.users.base_dns, |groups| &groups.base_dns),
         };
-        let found = everywhere(session, base_dns, &filter, attribute).await?;
+        let found = everywhere(session, base_dns, &filter, &attributes).await?;
         for at in places {
             if let Some(dn) = found.get(&sought[*at].external_id) {
                 sights[*at] = Some(scope_of(session, config, phase, dn).await?);
@@ -166,7 +169,7 @@ async fn everywhere(
     session: &mut Session,
     base_dns: &[String],
     filter: &str,
-    attribute: &str,
+    attributes: &[&str],
 ) -> Result<HashMap<String, String>, Error> {
     let mut found = HashMap::new();
     let roots = match &session.root.default_naming_context {
@@ -177,7 +180,7 @@ async fn everywhere(
     for root in roots {
         // A server has databases that hold no people and may not be searched, such as a changelog.
         let holds_a_base = base_dns.iter().any(|base| is_within(base, &root));
-        match below(&mut session.connection, &root, filter, attribute, &mut found).await {
+        match below(&mut session.connection, &root, filter, attributes, &mut found).await {
             Ok(()) => searched.push(root),
             Err(Error::Refused { code: 10 | 32 | 50 | 53, .. } | Error::NoPaging) => {}
             Err(error) if holds_a_base => return Err(error),
@@ -186,7 +189,7 @@ async fn everywhere(
         }
     }
     for base in base_dns.iter().filter(|base| !searched.iter().any(|root| is_within(base, root))) {
-        below(&mut session.connection, base, filter, attribute, &mut found).await?;
+        below(&mut session.connection, base, filter, attributes, &mut found).await?;
     }
     Ok(found)
 }
@@ -195,17 +198,17 @@ async fn below(
     connection: &mut Connection,
     base_dn: &str,
     filter: &str,
-    attribute: &str,
+    ids: &[&str],
     found: &mut HashMap<String, String>,
 ) -> Result<(), Error> {
-    let attributes = [attribute.to_owned()];
+    let attributes: Vec<String> = ids.iter().map(|name| (*name).to_owned()).collect();
     let never = CancellationToken::new();
     let query = Query { base_dn, scope: Scope::Subtree, filter, attributes: &attributes, page_size: 200 };
     let mut search = PagedSearch::new(connection, query, &never);
     while let Some(batch) = search.next().await? {
         for message in batch.iter().filter(|message| !is_reference(message)) {
             if let Ok(entry) = Entry::parse(message)
-                && let Some(id) = external_id_of(&entry, attribute)
+                && let Some(id) = external_id_of(&entry, ids)
             {
                 found.insert(id, entry.dn().to_owned());
             }
@@ -225,7 +228,16 @@ async fn scope_of(session: &mut Session, config: &DirectoryConfig, phase: Phase,
     if !section.base_dns.iter().any(|base| reaches(base, section.scope, dn)) {
         return Ok(Sight::LeftScope);
     }
-    match connection.read_entry(dn, &section.filter, &["1.1".to_owned()], Step::Search).await {
+    let mut attributes: Vec<String> =
+        kinds::attributes(root.flavour(), phase).iter().map(|name| (*name).to_owned()).collect();
+    if attributes.is_empty() {
+        attributes.push("1.1".to_owned());
+    }
+    match connection.read_entry(dn, &section.filter, &attributes, Step::Search).await {
+        // An import leaves it out by now.
+        Ok(Some(message)) if Kind::of(root.flavour(), &message, dn).left_out(config.include_builtin).is_some() => {
+            Ok(Sight::LeftScope)
+        }
         Ok(Some(_)) => Ok(Sight::InScope),
         // It does not match, or has gone this very moment; then the next import says so.
         Ok(None) | Err(Error::Refused { code: 32, .. }) => Ok(Sight::LeftScope),
@@ -235,9 +247,8 @@ async fn scope_of(session: &mut Session, config: &DirectoryConfig, phase: Phase,
 }
 
 /// The external id of an entry, where it can be read.
-fn external_id_of(entry: &Entry<'_>, attribute: &str) -> Option<String> {
-    let values = entry.values_of(attribute).ok()?;
-    external_id(attribute, values.first()?)
+fn external_id_of(entry: &Entry<'_>, attributes: &[&str]) -> Option<String> {
+    attributes.iter().find_map(|attribute| external_id(attribute, entry.values_of(attribute).ok()?.first()?))
 }
 
 fn is_within(dn: &str, base: &str) -> bool {

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::config::{DirectoryConfig, Scope};
+use crate::config::{DirectoryConfig, MemberForm, Scope};
+use crate::dn::Dn;
 use crate::error::Phase;
 use crate::flavour::Flavour;
+use crate::kinds;
 use crate::names::Names;
-use crate::record::Selection;
+use crate::record::{Ids, Naming, Selection};
 
 /// One section of the configuration, ready to be searched.
 pub(crate) struct Section<'a> {
@@ -16,7 +18,12 @@ pub(crate) struct Section<'a> {
     pub(crate) scope: Scope,
     pub(crate) filter: Cow<'a, str>,
     pub(crate) selection: Selection,
+    /// What to ask the server for.
+    pub(crate) requested: Vec<String>,
 }
+
+/// The attributes by which the usual classes of groups list their members.
+const MEMBER_ATTRIBUTES: [&str; 3] = ["member", "uniqueMember", "memberUid"];
 
 impl<'a> Section<'a> {
     /// Users first, then groups where there are any.
@@ -28,21 +35,27 @@ impl<'a> Section<'a> {
 
     pub(crate) fn users(config: &'a DirectoryConfig, flavour: Flavour, names: &Arc<Names>) -> Self {
         let users = &config.users;
+        let ids = Ids { attribute: external_id_attribute(config, flavour), own: None };
+        let unique = Some(users.unique_attribute.as_str());
+        let selection = Selection::new(flavour, Phase::Users, names, ids, &users.attributes, unique, &[]);
         Self {
+            requested: requested(&selection, flavour, Phase::Users),
             phase: Phase::Users,
             base_dns: &users.base_dns,
             scope: users.scope,
             filter: users.filter.as_deref().unwrap_or(flavour.user_filter()).into(),
-            selection: Selection::new(
-                flavour,
-                Phase::Users,
-                names,
-                external_id_attribute(config, flavour),
-                &users.attributes,
-                Some(&users.unique_attribute),
-                None,
-            ),
+            selection,
         }
+    }
+
+    /// Whether a search of the section reaches an entry of this name.
+    pub(crate) fn holds(&self, dn: &Dn) -> bool {
+        let reaches = |base: &Dn| match self.scope {
+            Scope::Base => dn == base,
+            Scope::One => dn.parent().is_some_and(|parent| parent == *base),
+            Scope::Subtree => dn.is_within(base),
+        };
+        self.base_dns.iter().any(|base| Dn::parse(base).is_ok_and(|base| reaches(&base)))
     }
 
     /// The groups, with or without the members.
@@ -53,21 +66,58 @@ impl<'a> Section<'a> {
         members: bool,
     ) -> Option<Self> {
         let groups = config.groups.as_ref()?;
+        let (attribute, own) = (external_id_attribute(config, flavour), flavour.external_id_attribute());
+        let ids = Ids { attribute, own: (names.key(attribute) != names.key(own)).then_some(own) };
+        let listed = if members { member_attributes(config, flavour, names) } else { Vec::new() };
+        let selection = Selection::new(flavour, Phase::Groups, names, ids, &groups.attributes, None, &listed);
         Some(Self {
+            requested: requested(&selection, flavour, Phase::Groups),
             phase: Phase::Groups,
             base_dns: &groups.base_dns,
             scope: groups.scope,
             filter: groups.filter.as_deref().unwrap_or(flavour.group_filter()).into(),
-            selection: Selection::new(
-                flavour,
-                Phase::Groups,
-                names,
-                external_id_attribute(config, flavour),
-                &groups.attributes,
-                None,
-                members.then_some(groups.member_attribute.as_str()),
-            ),
+            selection,
         })
+    }
+}
+
+/// Where groups list their members, and how. What the configuration names is all that is read; without it, each class's
+/// own attribute is.
+pub(crate) fn member_attributes<'a>(
+    config: &'a DirectoryConfig,
+    flavour: Flavour,
+    names: &Names,
+) -> Vec<(&'a str, Naming)> {
+    let by_uid = |name: &str| names.key(name) == names.key("memberUid") && config.member_form() == MemberForm::Dn;
+    let naming = |name: &str| if by_uid(name) { Naming::ByUid } else { Naming::Kept };
+    let configured = config.groups.as_ref().and_then(|groups| groups.member_attribute.as_deref());
+    match (configured, flavour) {
+        (None, Flavour::ActiveDirectory) => vec![("member", Naming::Kept)],
+        (Some(name), Flavour::ActiveDirectory) => vec![(name, naming(name))],
+        (None, _) => MEMBER_ATTRIBUTES.map(|name| (name, naming(name))).to_vec(),
+        (Some(name), _) => {
+            let others = MEMBER_ATTRIBUTES.into_iter().filter(|other| names.key(other) != names.key(name));
+            std::iter::once((name, naming(name))).chain(others.map(|other| (other, Naming::Unread))).collect()
+        }
+    }
+}
+
+fn requested(selection: &Selection, flavour: Flavour, phase: Phase) -> Vec<String> {
+    let mut requested = selection.requested().to_vec();
+    for name in kinds::attributes(flavour, phase) {
+        if !requested.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            requested.push((*name).to_owned());
+        }
+    }
+    requested
+}
+
+/// The attributes that may hold the external id of an entry, the first before the others.
+pub(crate) fn external_id_attributes(config: &DirectoryConfig, flavour: Flavour, phase: Phase) -> Vec<&str> {
+    let (attribute, own) = (external_id_attribute(config, flavour), flavour.external_id_attribute());
+    match phase {
+        Phase::Groups if !attribute.eq_ignore_ascii_case(own) => vec![attribute, own],
+        _ => vec![attribute],
     }
 }
 

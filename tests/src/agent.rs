@@ -91,6 +91,8 @@ pub struct GroupsSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     pub filter: String,
+    /// Empty: unset.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub member_attribute: String,
     pub attributes: Vec<String>,
 }

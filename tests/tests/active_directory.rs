@@ -49,6 +49,44 @@ fn a_samba_domain_is_imported_with_its_large_group() -> Result<()> {
     })
 }
 
+#[test]
+fn a_whole_domain_brings_its_people_and_their_primary_group_and_nothing_of_the_system() -> Result<()> {
+    scenario(async |stage| {
+        let samba = Samba::start(stage).await?;
+        let options = Options::for_tests()?;
+        let binaries = options.binaries.clone();
+        let control_plane = ControlPlane::start(stage, options).await?;
+        let api = control_plane.organization("Corp").await?;
+        let mut ad = DirectorySettings::samba("ad", &samba, stage.path())?;
+        ad.users.base_dns = vec![samba::SUFFIX.to_owned()];
+        ad.groups.base_dns = vec![samba::SUFFIX.to_owned()];
+        ad.groups.member_attribute = String::new();
+        let directories = vec![ad];
+        let mut agent = Agent::configured(stage, &binaries, &Settings { directories, ..Settings::default() })?;
+        agent.enroll(&api.enrollment_token().await?).await?;
+        agent.start(stage)?;
+        api.directory("ad").await?;
+        let job = api.import("ad").await?;
+        ensure!(job.count("users") == u64::from(LARGE_GROUP), "{job:?}");
+        let names: BTreeSet<String> = api.users().await?.into_iter().map(|user| user.user_name).collect();
+        ensure!(!names.iter().any(|name| ["krbtgt", "Guest", "Administrator"].contains(&name.as_str())), "{names:?}");
+        ensure!(
+            api.groups().await?.iter().all(|group| group.display_name != "Account Operators"),
+            "a group of the server"
+        );
+        // Nobody lists these members: each person names the group.
+        let members = api.members(&api.group("Domain Users").await?).await?;
+        let people = members.iter().filter(|member| member.kind == "user").count();
+        ensure!(people == LARGE_GROUP as usize, "{people} of {}", members.len());
+        ensure!(job.count("remarks") > 20, "{job:?}");
+        let samples = job.result["remark_samples"].to_string();
+        ensure!(samples.contains("made by the system") && samples.contains("include_builtin"), "{samples}");
+        let again = api.import("ad").await?;
+        ensure!(again.count("created") + again.count("updated") + again.count("missing") == 0, "{again:?}");
+        Ok(())
+    })
+}
+
 /// [MS-DTYP] 2.3.4: the first three fields are little-endian, the rest is as it stands.
 fn microsoft_text(guid: &[u8]) -> Result<String> {
     let bytes: [u8; 16] = guid.try_into().context("objectGUID is not 16 bytes")?;

@@ -32,7 +32,7 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
     let mut imported = Imported::default();
     while let Some(page) = pages.next().await {
-        let Page { phase, records, mut unusable, referrals, unknown_switches, unreadable } = page?;
+        let Page { phase, records, mut unusable, referrals, unknown_switches, unreadable, remarks } = page?;
         for record in records {
             match encoder.add(phase, record, &work.policy) {
                 Ok(full) => {
@@ -49,6 +49,7 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
         imported.unknown_switches += unknown_switches;
         imported.unreadable = imported.unreadable.or(unreadable);
         note(&mut imported, unusable);
+        remark(&mut imported, remarks);
         work.report(Progress { entries: imported.users + imported.groups, pages: imported.pages, phase });
     }
     if let Some(chunk) = encoder.finish() {
@@ -73,6 +74,14 @@ impl Imported {
             Phase::Groups => self.groups += 1,
         }
     }
+}
+
+fn remark(imported: &mut Imported, remarks: Vec<Unusable>) {
+    imported.remarks += u64::try_from(remarks.len()).unwrap_or(u64::MAX);
+    let room = MAX_SAMPLES.saturating_sub(imported.remark_samples.len());
+    imported
+        .remark_samples
+        .extend(remarks.into_iter().take(room).map(|entry| format!("{}: {}", entry.dn, entry.reason)));
 }
 
 fn note(imported: &mut Imported, unusable: Vec<Unusable>) {

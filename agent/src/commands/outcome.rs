@@ -134,6 +134,10 @@ pub struct Imported {
     pub unreadable: Option<&'static str>,
     /// Values that were too large to be delivered.
     pub left_out: LeftOut,
+    /// Entries that were left out, and groups whose members were not read.
+    pub remarks: u64,
+    /// Some of them, with the reason.
+    pub remark_samples: Vec<String>,
 }
 
 /// What kind of failure.

@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Writes a value of an attribute: text as a string, all else as `{"base64":"…"}`. Gives the text back.
-pub(super) fn put_value<'v>(out: &mut String, value: &'v [u8]) -> Option<&'v str> {
-    let text = text(value);
+/// Writes a value of an attribute: text as a string, all else as `{"base64":"…"}`. Gives the text back. Of a `binary`
+/// attribute no value is text.
+pub(super) fn put_value<'v>(out: &mut String, value: &'v [u8], binary: bool) -> Option<&'v str> {
+    let text = if binary { None } else { text(value) };
     if let Some(text) = text {
         put_string(out, text);
     } else {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use postern_proto::chunk::{self, EntryView, Values};
 use postern_store::{Flavour, Switch};
 
-use super::json;
+use super::{forms, json};
 
 /// What a user becomes from one account.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ const ATTRIBUTES_BYTES: usize = 512;
 const FURTHER_BYTES: usize = 192;
 
 /// Raised with each change of this mapping, so that the next import maps every account anew.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 fn rules(flavour: Flavour) -> &'static [Rule; FIELDS] {
     match flavour {
@@ -113,6 +113,8 @@ struct Column {
     further: Option<usize>,
     /// Its name has options (RFC 4512 §2.5), as `sn;lang-de` has: it fills in where there is none without.
     optional: bool,
+    /// Its values are bytes, whatever they look like.
+    binary: bool,
 }
 
 /// What the attributes of a chunk mean. Each name is looked at once, however many entries have it.
@@ -201,7 +203,7 @@ impl Mapping {
                 if place > 0 {
                     out.push(',');
                 }
-                let text = json::put_value(&mut out, value);
+                let text = json::put_value(&mut out, value, column.binary);
                 if let Some(text) = text.filter(|text| !had_text && !text.trim().is_empty()) {
                     had_text = true;
                     first(column, text);
@@ -229,6 +231,7 @@ impl Column {
             ranks: rules.each_ref().map(|rule| rank(rule.attributes)),
             further: FURTHER.iter().position(|(attribute, _)| attribute.eq_ignore_ascii_case(base)),
             optional,
+            binary: forms::is_binary(base, name),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::containers::Containers;
 use super::deferred::{Outcome, Proven};
 use super::hold::{self, Doubt};
 use super::missing::{self, Confirmed, Missing};
+use super::nobody;
 use super::sensitive::Counts;
 use super::{groups, heirs};
 use crate::jobs::dispatch::Dispatcher;
@@ -70,6 +71,12 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
         let report = commit.report(report).await;
         commit.note(&staged, &report);
         return commit.hold(hold::describe(&proven, &missing, &kept, &doubt).await?).await;
+    }
+    if !commit.job.approved
+        && begun == Some(false)
+        && let Some(failure) = nobody::failure(&staged, unusable.unwrap_or_default())
+    {
+        return dispatcher.fail(commit.job.id, attempt, failure.to_json()).await;
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
     let Some(settled) = commit.conclude(&missing).await? else { return Ok(()) };
@@ -269,6 +276,8 @@ impl Commit<'_> {
             "unusable_samples": report.unusable_samples,
             "values_left_out": report.values_left_out,
             "left_out_samples": report.left_out_samples,
+            "remarks": report.remarks,
+            "remark_samples": report.remark_samples,
         }))
     }
 }

@@ -129,6 +129,12 @@ pub struct ImportReport {
     pub unusable: u64,
     /// Some of them, with the reason.
     pub unusable_samples: Vec<String>,
+    /// Entries that were left out, and groups whose members were not read.
+    #[serde(default)]
+    pub remarks: u64,
+    /// Some of them, with the reason.
+    #[serde(default)]
+    pub remark_samples: Vec<String>,
     /// The attribute that cannot be read, where it is unknown who is let in.
     #[serde(default)]
     pub unreadable_switch: Option<String>,

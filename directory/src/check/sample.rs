@@ -18,13 +18,18 @@ use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
 
+/// So many users are looked up by their external id, which must be nobody else's.
+const TWINS: usize = 10;
+
 /// How many pages are read: the second shows that the server goes on.
 const PAGES: usize = 2;
 
 /// What two full pages of entries look like: as an import would read them, so that every limit is met here first.
 #[derive(Default)]
-struct Sample {
+pub(super) struct Sample {
     total: usize,
+    /// DN and external id of the first ones.
+    pub(super) ids: Vec<(String, String)>,
     unusable: Vec<Unusable>,
     nameless: usize,
     /// The DN of the first without a login.
@@ -37,6 +42,9 @@ struct Sample {
 impl Sample {
     fn note(&mut self, record: Record) {
         self.total += 1;
+        if self.ids.len() < TWINS {
+            self.ids.push((record.dn.clone(), record.external_id.clone()));
+        }
         if record.unique_value.is_none() {
             self.nameless += 1;
             if self.nameless == 1 {
@@ -54,6 +62,7 @@ impl Sample {
 impl Diagnosis<'_> {
     pub(super) async fn paging_and_users(
         &mut self,
+        servers: &Servers,
         connection: &mut Connection,
         root: &RootDse,
         names: &Arc<Names>,
@@ -72,7 +81,9 @@ impl Diagnosis<'_> {
         };
         self.note("paging", self.paging(root, sample.total));
         let finding = self.judge_users(&sample, &section);
-        self.note("users", finding);
+        let twins = self.twins(servers, &section, root.flavour(), &sample).await;
+        let twins = self.need("users", twins)?;
+        self.note("users", twins.unwrap_or(finding));
         let finding = self.judge_attributes(&sample, names);
         self.note("attributes", finding);
         Some(())
@@ -181,7 +192,7 @@ async fn sample(connection: &mut Connection, section: &Section<'_>, page_size: u
     let mut scratch = Vec::new();
     for base_dn in section.base_dns {
         let scope: Scope = section.scope;
-        let attributes = section.selection.requested();
+        let attributes = section.requested.as_slice();
         let query = Query { base_dn, scope, filter: &section.filter, attributes, page_size };
         let mut search = PagedSearch::new(connection, query, &never);
         while let Some(batch) = search.next().await? {

@@ -56,9 +56,10 @@ pub(super) fn problems(config: &DirectoryConfig) -> Vec<Problem> {
         found.push(Problem::new("users.attributes", "list the attributes that may leave the site"));
     }
     if let Some(groups) = &config.groups {
+        let member = groups.member_attribute.as_deref().unwrap_or("member");
         section(
             &["groups.base_dns", "groups.filter", "groups.attributes", "groups.member_attribute"],
-            (&groups.base_dns, groups.scope, groups.filter.as_deref(), &groups.attributes, &groups.member_attribute),
+            (&groups.base_dns, groups.scope, groups.filter.as_deref(), &groups.attributes, member),
             &mut found,
         );
     }
@@ -265,7 +266,7 @@ mod tests {
             config.users.unique_attribute = name.to_owned();
             assert_eq!(keys(&config), ["users.unique_attribute"]);
             let mut config = corp();
-            config.groups.as_mut().expect("groups").member_attribute = name.to_owned();
+            config.groups.as_mut().expect("groups").member_attribute = Some(name.to_owned());
             assert_eq!(keys(&config), ["groups.member_attribute"]);
         }
     }

@@ -110,7 +110,7 @@ impl Error {
                 return Some(format!("choose another {key}, or take the attribute from [policy] excluded_attributes"));
             }
             Self::NotFound => {
-                "check the value, unique_attribute, and that the user lies below base_dns and matches the filter"
+                "check the value: the unique attribute, another login or the DN; the user must lie below base_dns and match the filter"
             }
             Self::Ambiguous => "choose a unique_attribute whose values are unique, or narrow base_dns or filter",
             Self::Unusable { .. } => {

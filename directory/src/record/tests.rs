@@ -3,6 +3,12 @@
 use super::*;
 use crate::entry::tests::message;
 
+fn id(attribute: &str) -> Ids<'_> {
+    Ids { attribute, own: None }
+}
+
+const NOBODY: &[(&str, Naming)] = &[];
+
 const GUID: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 fn strings(names: &[&str]) -> Vec<String> {
@@ -22,7 +28,7 @@ fn select(selection: &Selection, message: &Bytes) -> Result<Selected, Unusable> 
 fn only_listed_attributes_leave_in_the_listed_order() {
     let listed = strings(&["mail", "cn", "CN", "jpegPhoto", "l"]);
     let selection =
-        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), "entryUUID", &listed, Some("uid"), None);
+        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), id("entryUUID"), &listed, Some("uid"), NOBODY);
     assert_eq!(selection.requested(), asked(Flavour::OpenLdap, &["mail", "cn", "jpegPhoto", "l", "entryUUID", "uid"]));
     let message = message(
         b"uid=a,dc=x",
@@ -49,8 +55,15 @@ fn only_listed_attributes_leave_in_the_listed_order() {
 #[test]
 fn attributes_listed_by_another_name_are_known_by_the_one_that_the_server_gives() {
     let listed = strings(&["surname", "2.5.4.42", "0.9.2342.19200300.100.1.3", "title"]);
-    let selection =
-        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), "entryUUID", &listed, Some("userid"), None);
+    let selection = Selection::new(
+        Flavour::OpenLdap,
+        Phase::Users,
+        &Arc::default(),
+        id("entryUUID"),
+        &listed,
+        Some("userid"),
+        NOBODY,
+    );
     let message = message(
         b"uid=a,dc=x",
         &[
@@ -75,10 +88,10 @@ fn passwords_never_leave_listed_or_not() {
         Flavour::OpenLdap,
         Phase::Users,
         &Arc::default(),
-        "entryUUID",
+        id("entryUUID"),
         &listed,
         Some("userPassword"),
-        Some("sambaNTPassword"),
+        &[("sambaNTPassword", Naming::Kept)],
     );
     assert_eq!(selection.requested(), asked(Flavour::OpenLdap, &["cn", "entryUUID"]));
     let message = message(
@@ -101,10 +114,10 @@ fn a_password_is_no_external_id() {
         Flavour::OpenLdap,
         Phase::Users,
         &Arc::default(),
-        "userPassword",
+        id("userPassword"),
         &strings(&["cn"]),
         Some("uid"),
-        None,
+        NOBODY,
     );
     assert_eq!(selection.requested(), asked(Flavour::OpenLdap, &["cn", "uid"]));
     let message = message(b"cn=a", &[("userPassword", &[b"secret"]), ("cn", &[b"a"]), ("uid", &[b"a"])]);
@@ -114,18 +127,25 @@ fn a_password_is_no_external_id() {
         Flavour::OpenLdap,
         Phase::Groups,
         &Arc::default(),
-        "userPassword",
+        id("userPassword"),
         &[],
         None,
-        Some("unicodePwd"),
+        &[("unicodePwd", Naming::Kept)],
     );
     assert_eq!(nothing.requested(), ["1.1"], "an empty list would ask for everything");
 }
 
 #[test]
 fn an_entry_without_its_external_id_is_unusable() {
-    let selection =
-        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), "entryUUID", &strings(&["cn"]), None, None);
+    let selection = Selection::new(
+        Flavour::OpenLdap,
+        Phase::Users,
+        &Arc::default(),
+        id("entryUUID"),
+        &strings(&["cn"]),
+        None,
+        NOBODY,
+    );
     let unusable = select(&selection, &message(b"cn=a", &[("cn", &[b"a"])])).expect_err("no id");
     assert_eq!(unusable, Unusable { dn: "cn=a".to_owned(), reason: "no usable value in entryUUID".to_owned() });
 }
@@ -136,10 +156,10 @@ fn members_of_active_directory_are_asked_for_in_ranges() {
         Flavour::ActiveDirectory,
         Phase::Groups,
         &Arc::default(),
-        "objectGUID",
+        id("objectGUID"),
         &strings(&["cn", "objectGUID"]),
         None,
-        Some("member"),
+        &[("member", Naming::Kept)],
     );
     assert_eq!(selection.requested()[..3], ["cn", "objectGUID", "member;range=0-1499"]);
     let message =
@@ -149,7 +169,7 @@ fn members_of_active_directory_are_asked_for_in_ranges() {
     assert_eq!(selected.record.attributes[0].1, [&GUID[..]], "a listed objectGUID keeps its exact bytes");
     let partial = Partial { attribute: "member".to_owned(), target: Target::Members, next: 2 };
     assert_eq!(selected.partial, std::slice::from_ref(&partial));
-    assert_eq!(Selected::values_mut(&mut selected.record, &partial).expect("members").len(), 2);
+    assert_eq!(selected.values_mut(&partial).expect("members").len(), 2);
 }
 
 #[test]
@@ -158,10 +178,10 @@ fn a_first_part_that_is_none_makes_the_entry_unusable_instead_of_costing_it_memb
         Flavour::ActiveDirectory,
         Phase::Groups,
         &Arc::default(),
-        "objectGUID",
+        id("objectGUID"),
         &[],
         None,
-        Some("member"),
+        &[("member", Naming::Kept)],
     );
     for part in ["member;range=0to1", "member;range=", "member;range=2-3", "member;range=2-*"] {
         let message = message(b"cn=g", &[("objectGUID", &[&GUID]), (part, &[b"cn=a", b"cn=b"])]);
@@ -175,8 +195,15 @@ fn a_first_part_that_is_none_makes_the_entry_unusable_instead_of_costing_it_memb
 
 #[test]
 fn the_bit_string_of_a_unique_member_is_no_part_of_its_dn() {
-    let selection =
-        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), "entryUUID", &[], None, Some("uniqueMember"));
+    let selection = Selection::new(
+        Flavour::OpenLdap,
+        Phase::Users,
+        &Arc::default(),
+        id("entryUUID"),
+        &[],
+        None,
+        &[("uniqueMember", Naming::Kept)],
+    );
     let values: &[&[u8]] = &[b"cn=a#'0101'B", b"cn=b", b"cn=#'x'B", b"cn=c#''B"];
     let message = message(b"cn=g", &[("entryUUID", &[b"1"]), ("uniqueMember", values)]);
     let record = select(&selection, &message).expect("usable").record;
@@ -189,10 +216,10 @@ fn one_entry_leaves_nothing_behind_for_the_next() {
         Flavour::OpenLdap,
         Phase::Users,
         &Arc::default(),
-        "entryUUID",
+        id("entryUUID"),
         &strings(&["cn", "sn"]),
         None,
-        None,
+        NOBODY,
     );
     let mut scratch = Vec::new();
     let _ = selection.select(&message(b"cn=a", &[("cn", &[b"a"]), ("sn", &[b"a"])]), &mut scratch);
@@ -215,10 +242,10 @@ fn the_switch_is_read_whether_it_is_listed_or_not_and_only_what_is_listed_is_kep
             Flavour::ActiveDirectory,
             Phase::Users,
             &Arc::default(),
-            "objectGUID",
+            id("objectGUID"),
             &strings(listed),
             None,
-            None,
+            NOBODY,
         )
     };
     let disabled = select(&selection(&["cn"]), &entry(b"514")).expect("usable").record;
@@ -228,4 +255,52 @@ fn the_switch_is_read_whether_it_is_listed_or_not_and_only_what_is_listed_is_kep
     let hidden = message(b"cn=a", &[("objectGUID", &[&GUID]), ("cn", &[b"a"])]);
     let hidden = select(&selection(&["cn"]), &hidden).expect("usable");
     assert_eq!((hidden.record.switch, hidden.unreadable), (Switch::Unknown, Some("userAccountControl")));
+}
+
+#[test]
+fn of_several_logins_the_one_in_the_name_counts_whatever_the_order() {
+    let selection =
+        Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), id("entryUUID"), &[], Some("uid"), NOBODY);
+    let login = |dn: &[u8], uids: &[&[u8]]| {
+        let message = message(dn, &[("uid", uids), ("entryUUID", &[b"1"])]);
+        select(&selection, &message).expect("usable").record.unique_value
+    };
+    for uids in [[&b"alias"[..], b"Main"], [b"Main", b"alias"]] {
+        assert_eq!(login(b"userid=main,dc=x", &uids).as_deref(), Some("Main"));
+        assert_eq!(login(b"cn=m+0.9.2342.19200300.100.1.1=main,dc=x", &uids).as_deref(), Some("Main"));
+    }
+    assert_eq!(login(b"cn=m,dc=x", &[b"one", b"two"]).as_deref(), Some("one"));
+    assert_eq!(login(b"uid=other,dc=x", &[b"one", b"two"]).as_deref(), Some("one"));
+    assert_eq!(login(b"uid=main,dc=x", &[]), None);
+}
+
+#[test]
+fn a_group_without_the_configured_id_has_the_servers_own() {
+    let ids = Ids { attribute: "employeeNumber", own: Some("entryUUID") };
+    let selection = Selection::new(Flavour::OpenLdap, Phase::Groups, &Arc::default(), ids, &[], None, NOBODY);
+    let id_of = |attributes: &[(&str, &[&[u8]])]| {
+        select(&selection, &message(b"cn=g", attributes)).map(|one| one.record.external_id)
+    };
+    assert_eq!(id_of(&[("entryUUID", &[b"1"])]).as_deref(), Ok("1"));
+    assert_eq!(id_of(&[("entryUUID", &[b"1"]), ("employeeNumber", &[b"7"])]).as_deref(), Ok("7"));
+    assert!(id_of(&[]).is_err());
+}
+
+#[test]
+fn members_are_read_by_each_class_and_unread_ones_are_noticed() {
+    let members = [("member", Naming::Kept), ("uniqueMember", Naming::Kept), ("memberUid", Naming::ByUid)];
+    let select_with = |members: &[(&str, Naming)], attributes: &[(&str, &[&[u8]])]| {
+        let selection =
+            Selection::new(Flavour::OpenLdap, Phase::Groups, &Arc::default(), id("entryUUID"), &[], None, members);
+        let mut all = attributes.to_vec();
+        all.push(("entryUUID", &[b"1"]));
+        select(&selection, &message(b"cn=g", &all)).expect("usable")
+    };
+    let group = select_with(&members, &[("uniqueMember", &[b"cn=a#'1'B"]), ("memberUid", &[b"bert"])]);
+    assert_eq!((group.record.members, group.member_uids), (vec![Bytes::from("cn=a")], vec![Bytes::from("bert")]));
+    let unread = [("member", Naming::Kept), ("uniqueMember", Naming::Unread)];
+    let group = select_with(&unread, &[("uniqueMember", &[b"cn=a"])]);
+    assert_eq!((group.record.members.len(), group.unread.as_deref()), (0, Some("uniqueMember")));
+    let both = select_with(&unread, &[("uniqueMember", &[b"cn=a"]), ("member", &[b"cn=b"])]);
+    assert_eq!((both.record.members.len(), both.unread), (1, None));
 }

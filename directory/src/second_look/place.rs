@@ -24,7 +24,7 @@ const MOST_LEVELS: usize = 64;
 /// One entry, and how to know it.
 pub(super) struct Asked<'a> {
     pub(super) one: &'a Sought,
-    pub(super) attribute: &'a str,
+    pub(super) attributes: &'a [&'a str],
 }
 
 /// What was found at the last DN.
@@ -58,13 +58,13 @@ pub(super) async fn look(
         // There is no last place to look at, so the search for its external id is all there is.
         return Ok(Found::Sight(Sight::NotVisible(NotVisible::ContainerUnreadable)));
     }
-    let attributes = [asked.attribute.to_owned()];
+    let attributes: Vec<String> = asked.attributes.iter().map(|name| (*name).to_owned()).collect();
     let unseen = |reason| Ok(Found::Sight(Sight::NotVisible(reason)));
     match connection.read_object(dn, ANY, &attributes, Step::Search).await {
         Ok(Object::Reference) | Err(Error::Refused { code: 10, .. }) => return unseen(NotVisible::Referral),
         Ok(Object::Entry(message)) => {
             let Ok(entry) = Entry::parse(&message) else { return unseen(NotVisible::NoExternalId) };
-            match external_id_of(&entry, asked.attribute) {
+            match external_id_of(&entry, asked.attributes) {
                 Some(id) if id == asked.one.external_id => return Ok(Found::There(entry.dn().to_owned())),
                 // Somebody else has the name now.
                 Some(_) => {}

@@ -59,6 +59,30 @@ async fn a_server_that_does_not_page_fails_in_paging() {
     }
 }
 
+#[tokio::test]
+async fn users_of_one_external_id_fail_the_check() {
+    let server = Server::start(|request| {
+        if request.page.is_none() || !request.base.starts_with("ou=people") {
+            return honest(request, 0);
+        }
+        let twin = |name: &str| {
+            let dn = format!("uid={name},ou=people,dc=x");
+            entry(request.id, dn.as_bytes(), &[("uid", &[name.as_bytes()]), ("employeeNumber", &[b"7"])])
+        };
+        Answer::Send(vec![twin("anna"), twin("bert"), done_paged(request.id, 0, b"")])
+    })
+    .await;
+    let mut config = config(&[server.url()]);
+    config.external_id_attribute = Some("employeeNumber".to_owned());
+    let checks = Directory::new(config).expect("valid").check().await;
+    let users = checks.iter().find(|check| check.name == "users").expect("looked at");
+    assert_eq!(
+        (users.state, users.detail.as_str()),
+        (State::Failed, "several users have the same external id (employeeNumber)")
+    );
+    assert!(users.cure.as_ref().is_some_and(|cure| cure.contains("external_id_attribute")), "{users:?}");
+}
+
 /// Of a server that answers the search for users so.
 async fn step_with(name: &str, users: fn(i64) -> Vec<Vec<u8>>) -> (State, String, String) {
     let is_asked = |request: &Request| request.page.is_some() && request.base.starts_with("ou=people");

@@ -31,7 +31,7 @@ async fn look_up(directory: &Directory, typed: &str) -> LookedUp {
 async fn groups_are_sought_by_the_entrys_own_value_and_not_as_typed() {
     let server = with_groups(|request| vec![group(request.id, 1)]).await;
     let mut config = config(&[server.url()]);
-    config.groups.as_mut().expect("groups").member_attribute = "memberUid".to_owned();
+    config.groups.as_mut().expect("groups").member_attribute = Some("memberUid".to_owned());
     let found = look_up(&Directory::new(config).expect("valid"), "U1").await;
     assert_eq!((found.groups.len(), found.more_groups), (1, false));
     let asked = |value: &'static str| {
@@ -101,4 +101,31 @@ async fn values_that_come_in_ranges_are_completed() {
         found.groups.iter().flat_map(|group| &group.attributes).flat_map(|(_, values)| values).collect();
     assert_eq!(values, ["a", "b", "c"]);
     assert_eq!(server.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_any_login_and_by_its_dn() {
+    let server = Server::start(|request| {
+        let end = done_paged(request.id, 0, b"");
+        let asks = |attribute: &str, value: &str| request.filter.contains(attribute) && request.filter.contains(value);
+        match request.base.as_str() {
+            "ou=people,dc=x" if asks("mail", "u1@corp.example") => Answer::Send(vec![user(request.id, 1), end]),
+            "ou=people,dc=x" if asks("uid", "u1") && !asks("uid", "u1@") && !asks("uid", "u1,") => {
+                Answer::Send(vec![user(request.id, 1), end])
+            }
+            "ou=people,dc=x" => Answer::Send(vec![end]),
+            "UID=u1, ou=people,dc=x" => Answer::Send(vec![user(request.id, 1), end]),
+            "uid=u2,ou=people,dc=x" => Answer::Send(vec![message(request.id, 0x65, &done(32, b""))]),
+            _ => well_behaved(request, 0),
+        }
+    })
+    .await;
+    for typed in ["u1", "u1@corp.example", "UID=u1, ou=people,dc=x"] {
+        assert_eq!(look_up(&directory(&server), typed).await.user.dn, "uid=u1,ou=people,dc=x", "{typed}");
+    }
+    for typed in ["nobody", "uid=u2,ou=people,dc=x", "uid=u1,ou=elsewhere,dc=x"] {
+        let error = directory(&server).lookup_user(typed).await.expect_err("nobody");
+        assert!(matches!(error, Error::NotFound), "{typed}: {error:?}");
+    }
+    assert_eq!(server.count(|request| request.base.contains("elsewhere")), 0, "outside of the configured bases");
 }

@@ -123,7 +123,7 @@ pub(super) const SECTIONS: [Section; 8] = [
             key(
                 "member_attribute",
                 TEXT,
-                Value("\"member\""),
+                Words("as fits each group's class"),
                 "The attribute that lists the members: `member`, `uniqueMember` or `memberUid`.",
             ),
             key("attributes", TEXTS, Value("[]"), ATTRIBUTES),
@@ -173,6 +173,12 @@ const DIRECTORY: &[Key] = &[
         TEXT,
         Words("`objectGUID`, `entryUUID` or `nsUniqueId`, as the server has it"),
         "The attribute that names an entry for ever, through renames and moves.",
+    ),
+    key(
+        "include_builtin",
+        YES_NO,
+        NO,
+        "Active Directory: import what the system made for itself too, as `krbtgt`, `Guest` and the groups of the server.",
     ),
     key("page_size", "1 to 5000", Value("500"), "Entries asked for at a time."),
     key("connect_timeout_secs", SECONDS, Value("10"), "Time to reach a server, TLS and bind included. 1 to 600."),

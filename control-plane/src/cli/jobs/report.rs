@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 
 /// Names of an import's figures, in the order in which they are told.
-const FIGURES: [(&str, &str); 26] = [
+const FIGURES: [(&str, &str); 27] = [
     ("users", "users in the directory"),
     ("groups", "groups in the directory"),
     ("created", "new accounts"),
@@ -29,6 +29,7 @@ const FIGURES: [(&str, &str); 26] = [
     ("members_unresolved", "members outside of the imported scope"),
     ("referrals", "referrals not followed"),
     ("unusable", "entries that could not be used"),
+    ("remarks", "entries left out, or imported without their members"),
     ("missing_left_scope", "of these are still in the directory, outside of base DNs, scope or filter"),
     ("not_visible", "not found, not marked: nobody can say whether they are there"),
     ("missing_not_looked_for", "not found, not marked: the agent is too old to look for them directly; update it"),
@@ -177,6 +178,9 @@ fn samples(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     }
     for sample in result["left_out_samples"].as_array().into_iter().flatten() {
         screen.line(format!("left out: {}", value(sample)))?;
+    }
+    for sample in result["remark_samples"].as_array().into_iter().flatten() {
+        screen.line(format!("remark: {}", value(sample)))?;
     }
     Ok(())
 }

@@ -143,6 +143,12 @@ fn an_attribute_means_the_same_by_any_of_its_names() {
 }
 
 #[test]
+fn bytes_that_happen_to_be_text_stay_bytes() {
+    let json = json_of(&chunk(None, &[("jpegPhoto", &[b"text"]), ("2.5.4.36", &[b"text"]), ("cn", &[b"text"])]));
+    assert_eq!(json, r#"{"jpegPhoto":[{"base64":"dGV4dA=="}],"2.5.4.36":[{"base64":"dGV4dA=="}],"cn":["text"]}"#);
+}
+
+#[test]
 fn a_blank_unique_value_names_nobody() {
     let payload = chunk(Some(" "), &[("uid", &[b"ada"])]);
     let name =

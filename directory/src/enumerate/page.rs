@@ -1,0 +1,64 @@
+//! Pages of entries, and when one is full.
+
+use crate::error::Phase;
+use crate::record::{Record, Unusable};
+
+/// A page ends early at this size, so that groups with very many members do not pile up.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// Some entries, in the server's order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// What the entries are.
+    pub phase: Phase,
+    /// The entries.
+    pub records: Vec<Record>,
+    /// Entries that cannot be imported, and why.
+    pub unusable: Vec<Unusable>,
+    /// Referrals seen on the way and not chased.
+    pub referrals: u64,
+    /// Users of whom nobody can say whether the directory lets them in.
+    pub unknown_switches: u64,
+    /// The attribute for whose sake the first of them is unknown.
+    pub unreadable: Option<&'static str>,
+    /// Entries that were left out, or whose members were not read, and why.
+    pub remarks: Vec<Unusable>,
+}
+
+impl Page {
+    /// An empty one.
+    pub fn new(phase: Phase) -> Self {
+        let (records, unusable, remarks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { phase, records, unusable, referrals: 0, unknown_switches: 0, unreadable: None, remarks }
+    }
+}
+
+/// The page that is being filled.
+pub(super) struct Filling {
+    pub(super) page: Page,
+    pub(super) bytes: usize,
+    capacity: usize,
+}
+
+impl Filling {
+    pub(super) fn new(phase: Phase, capacity: usize) -> Self {
+        Self { page: Page::new(phase), bytes: 0, capacity }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.page.records.is_empty()
+            && self.page.unusable.is_empty()
+            && self.page.remarks.is_empty()
+            && self.page.referrals == 0
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= PAGE_BYTES
+            || self.page.records.len() + self.page.unusable.len() + self.page.remarks.len() >= self.capacity
+    }
+
+    pub(super) fn take(&mut self) -> Page {
+        let next = Self::new(self.page.phase, self.capacity);
+        std::mem::replace(self, next).page
+    }
+}
