@@ -155,6 +155,7 @@ CREATE TABLE absences (
     account_id UUID NOT NULL,
     sight TEXT NOT NULL,
     PRIMARY KEY (job_id, generation, account_id)
+);
 
 -- Changed entries that wait for the proof of their import, in the encoding of chunks: what they change may be a fault of
 -- the directory, and a threshold holds the import then. kinds is a set of bits that says what they change.
