@@ -28,7 +28,7 @@ pub struct Policy {
     /// The commands that are executed; all others are refused. Unset: all.
     pub commands: Option<Vec<AllowedCommand>>,
     /// Attributes that never leave, whatever a directory's own list says. A name means the attribute: its aliases, its
-    /// OID and its options too.
+    /// OID and its options too. Whether a user is enabled leaves as a word of its own all the same.
     pub excluded_attributes: Vec<String>,
     /// Imports that read from directories at a time, whatever the control plane asks for; the others wait for their turn.
     pub imports_at_once: NonZeroU32,

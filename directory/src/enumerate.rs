@@ -23,6 +23,7 @@ use crate::guard::is_reference;
 use crate::judge::{self, Judge};
 use crate::kinds::{self, Kind, PrimaryGroups};
 use crate::members;
+use crate::names::Names;
 use crate::record::{Selected, Unusable};
 use crate::search::{PagedSearch, Query};
 use crate::second_look::SecondLook;
@@ -51,7 +52,7 @@ impl Enumeration {
         let (read, known) = (Arc::clone(&server), Arc::clone(&servers));
         task.spawn(async move {
             let progress = Progress::default();
-            let judge = Judge::new(&servers.config, Flavour::Generic);
+            let judge = Judge::new(&servers.config, Flavour::Generic, &Names::default());
             let primary = PrimaryGroups::default();
             let mut reading = Reading { servers, server: read, cancel, sender, progress, spare: None, judge, primary };
             if let Err(error) = reading.run().await {
@@ -168,8 +169,8 @@ impl Reading {
         let root = connection.root_dse().await?;
         let flavour = root.flavour();
         let servers = Arc::clone(&self.servers);
-        self.judge = Judge::new(&servers.config, flavour);
         let names = servers.names(connection, &root).await?;
+        self.judge = Judge::new(&servers.config, flavour, &names);
         let sections = Section::all(&servers.config, flavour, &names);
         // An entry of 389 Directory Server that comes bare is the last one of a search that was cut.
         let bare_is_cut = flavour == Flavour::Ds389 && servers.config.external_id_attribute.is_none();

@@ -106,8 +106,17 @@ impl Flavour {
     pub(crate) fn hideable(self) -> &'static [&'static str] {
         match self {
             Self::ActiveDirectory => &[],
-            Self::Ds389 => &ds389::USERS[..1],
-            Self::OpenLdap | Self::Generic => general::USERS,
+            Self::Ds389 => &["nsAccountLock"],
+            Self::OpenLdap | Self::Generic => general::hideable(),
+        }
+    }
+
+    /// Which of these an entry shows no value of, a bit each.
+    pub(crate) fn absent(self, needed: &Needed<'_>) -> u8 {
+        match self {
+            Self::ActiveDirectory => 0,
+            Self::Ds389 => u8::from(!needed.has("nsAccountLock")),
+            Self::OpenLdap | Self::Generic => general::absent(needed),
         }
     }
 
@@ -129,6 +138,11 @@ impl Flavour {
     pub(crate) fn has_ranges(self) -> bool {
         self == Self::ActiveDirectory
     }
+}
+
+/// All switches that a user normally has no value of, of any flavour.
+pub(crate) fn switches() -> impl Iterator<Item = &'static str> {
+    Flavour::ALL.into_iter().flat_map(|flavour| flavour.hideable().iter().copied())
 }
 
 impl fmt::Display for Flavour {

@@ -14,6 +14,7 @@ use crate::connection::Connection;
 use crate::entry::Entry;
 use crate::error::{Error, Step};
 use crate::flavour::{Flavour, Switch};
+use crate::names::Names;
 use crate::record::Selected;
 
 /// So many containers are remembered; of further ones, only the last.
@@ -26,8 +27,8 @@ pub(crate) struct Judge {
     flavour: Flavour,
     /// By whose rights the server is asked what we see.
     bind_dn: Option<String>,
-    /// Which switches the server has at all, once its schema was read.
-    known: Option<u8>,
+    /// Which switches the server has at all.
+    known: u8,
     /// Which switches are hidden in a container.
     containers: HashMap<String, u8>,
     last: Option<(String, u8)>,
@@ -43,14 +44,21 @@ enum Limit {
 }
 
 impl Judge {
-    pub(crate) fn new(config: &DirectoryConfig, flavour: Flavour) -> Self {
+    /// What is in no schema is hidden from nobody. A server that hides its schema may have every switch.
+    pub(crate) fn new(config: &DirectoryConfig, flavour: Flavour, names: &Names) -> Self {
         let (containers, policies) = (HashMap::new(), HashMap::new());
-        Self { flavour, bind_dn: config.bind_dn.clone(), known: None, containers, last: None, policies }
+        let known = which(flavour, |name| flavour == Flavour::Ds389 || names.in_schema(name) != Some(false));
+        Self { flavour, bind_dn: config.bind_dn.clone(), known, containers, last: None, policies }
+    }
+
+    /// Which switches an entry may have that it does not show.
+    fn absent(&self, selected: &Selected) -> u8 {
+        selected.absent & self.known
     }
 
     /// Whether the server must be asked before this entry's switch can be trusted.
     pub(crate) fn must_ask(&self, selected: &Selected) -> bool {
-        let hideable = selected.absent != 0 && self.hidden_in(container(&selected.record.dn)).is_none();
+        let hideable = self.absent(selected) != 0 && self.hidden_in(container(&selected.record.dn)).is_none();
         let policy = selected.inactivity.as_ref().is_some_and(|it| !self.policies.contains_key(&it.policy));
         selected.record.switch.is_on() && (hideable || policy)
     }
@@ -58,7 +66,7 @@ impl Judge {
     /// Asks the server what [`Self::must_ask`] found wanting.
     pub(crate) async fn ask(&mut self, connection: &mut Connection, selected: &Selected) -> Result<(), Error> {
         let container = container(&selected.record.dn);
-        if selected.absent != 0 && self.hidden_in(container).is_none() {
+        if self.absent(selected) != 0 && self.hidden_in(container).is_none() {
             let hidden = self.look(connection, &selected.record.dn).await?;
             if self.containers.len() < MOST_CONTAINERS {
                 self.containers.insert(container.to_owned(), hidden);
@@ -81,7 +89,8 @@ impl Judge {
         if !selected.record.switch.is_on() {
             return;
         }
-        let hidden = self.hidden_in(container(&selected.record.dn)).unwrap_or(selected.absent) & selected.absent;
+        let absent = self.absent(selected);
+        let hidden = self.hidden_in(container(&selected.record.dn)).unwrap_or(absent) & absent;
         if let Some(attribute) = self.flavour.hideable().get(hidden.trailing_zeros() as usize).filter(|_| hidden != 0) {
             selected.record.switch = Switch::Unknown;
             selected.unreadable = Some(attribute);
@@ -113,19 +122,11 @@ impl Judge {
     }
 
     /// Which switches of this entry are hidden from us.
-    async fn look(&mut self, connection: &mut Connection, dn: &str) -> Result<u8, Error> {
-        let all = (1_u8 << self.flavour.hideable().len()).wrapping_sub(1);
+    async fn look(&self, connection: &mut Connection, dn: &str) -> Result<u8, Error> {
+        let known = self.known;
         if self.flavour == Flavour::Ds389 {
-            return self.without_right(connection, dn, all).await;
+            return self.without_right(connection, dn).await;
         }
-        let known = match self.known {
-            Some(known) => known,
-            None => {
-                let known = self.in_schema(connection).await?.unwrap_or(all);
-                self.known = Some(known);
-                known
-            }
-        };
         if known == 0 || is_found(connection, dn, &self.visible(known)).await? {
             return Ok(0);
         }
@@ -141,38 +142,13 @@ impl Judge {
     /// True of every entry of which we may search these switches.
     fn visible(&self, switches: u8) -> String {
         let clauses = self.flavour.hideable().iter().enumerate().filter(|(place, _)| switches & (1 << place) != 0);
-        let clauses: String = clauses
-            .map(|(_, name)| match *name {
-                // Nobody else can have the attribute.
-                "shadowExpire" => "(|(shadowExpire=*)(!(shadowExpire=*))(!(objectClass=shadowAccount)))".to_owned(),
-                name => format!("(|({name}=*)(!({name}=*)))"),
-            })
-            .collect();
+        let clauses: String = clauses.map(|(_, name)| format!("(|({name}=*)(!({name}=*)))")).collect();
         format!("(&{clauses})")
     }
 
-    /// Which switches the server's schema has; `None`: it cannot be read.
-    async fn in_schema(&self, connection: &mut Connection) -> Result<Option<u8>, Error> {
-        let place = read(connection, "", "(objectClass=*)", "subschemaSubentry").await?;
-        let place = place.first().and_then(|value| std::str::from_utf8(value).ok()).unwrap_or("cn=subschema");
-        let types = read(connection, place, "(objectClass=subschema)", "attributeTypes").await?;
-        if types.is_empty() {
-            return Ok(None);
-        }
-        let mut known = 0;
-        for definition in &types {
-            let definition = String::from_utf8_lossy(definition).to_ascii_lowercase();
-            for (place, name) in self.flavour.hideable().iter().enumerate() {
-                if definition.contains(&format!("'{}'", name.to_ascii_lowercase())) {
-                    known |= 1 << place;
-                }
-            }
-        }
-        Ok(Some(known))
-    }
-
     /// Which switches of this entry we have no right to read, as the server says.
-    async fn without_right(&self, connection: &mut Connection, dn: &str, all: u8) -> Result<u8, Error> {
+    async fn without_right(&self, connection: &mut Connection, dn: &str) -> Result<u8, Error> {
+        let all = which(self.flavour, |_| true);
         let Some(bind_dn) = &self.bind_dn else { return Ok(all) };
         let names: Vec<String> = self.flavour.hideable().iter().map(|name| (*name).to_owned()).collect();
         let subject = format!("dn:{bind_dn}");
@@ -186,9 +162,14 @@ impl Judge {
             let mut rights = items.filter_map(|item| item.trim().split_once(':'));
             rights.any(|(known, rights)| known.eq_ignore_ascii_case(name) && rights != "none" && rights.contains('r'))
         };
-        let hidden = names.iter().enumerate().filter(|(_, name)| !may_read(name));
-        Ok(hidden.fold(0, |bits, (place, _)| bits | 1 << place))
+        Ok(which(self.flavour, |name| !may_read(name)))
     }
+}
+
+/// Of the switches of a flavour that may be hidden, those for which something holds.
+fn which(flavour: Flavour, holds: impl Fn(&str) -> bool) -> u8 {
+    let those = flavour.hideable().iter().enumerate().filter(|(_, name)| holds(name));
+    those.fold(0, |bits, (place, _)| bits | 1 << place)
 }
 
 /// In seconds since 1970.
@@ -216,12 +197,6 @@ async fn read_limit(connection: &mut Connection, policy: &str) -> Result<Limit, 
 async fn is_found(connection: &mut Connection, dn: &str, filter: &str) -> Result<bool, Error> {
     let asked = connection.read_entry(dn, filter, &["1.1".to_owned()], Step::Search).await;
     Ok(answered(asked)?.is_some())
-}
-
-/// The values of one attribute of an entry; none where it cannot be read.
-async fn read(connection: &mut Connection, dn: &str, filter: &str, name: &str) -> Result<Vec<Bytes>, Error> {
-    let asked = connection.read_entry(dn, filter, &[name.to_owned()], Step::Search).await;
-    Ok(answered(asked)?.map_or_else(Vec::new, |message| values(&message, name)))
 }
 
 fn values(message: &Bytes, name: &str) -> Vec<Bytes> {

@@ -57,7 +57,7 @@ async fn ask(connection: &mut Connection, servers: &Servers, typed: &str) -> Res
     let root = connection.root_dse().await?;
     let flavour = root.flavour();
     let names = servers.names(connection, &root).await?;
-    let mut judge = Judge::new(config, flavour);
+    let mut judge = Judge::new(config, flavour, &names);
     let section = Section::users(config, flavour, &names);
     let conditions = logins::conditions(&config.users.unique_attribute, flavour, typed, |name| names.stays(name));
     let user = find(connection, &mut judge, &section, &conditions, typed).await?;

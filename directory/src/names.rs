@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::attributes::{self, is_withheld};
+use crate::flavour;
 use crate::schema::AttributeType;
 
 pub use standard::standard_name;
@@ -20,14 +21,17 @@ pub(crate) struct Names {
     withheld: HashSet<String>,
     /// Attributes that the site's policy keeps back.
     excluded: HashSet<String>,
+    /// The server shows its schema.
+    shown: bool,
 }
 
 impl Names {
     /// The names that a server's schema knows. Only attributes that the configuration or a rule of ours names are kept.
     pub(crate) fn new(schema: &[AttributeType], configured: &[&str], excluded: &[String]) -> Self {
         let named = configured.iter().copied().chain(excluded.iter().map(String::as_str));
-        let wanted: HashSet<String> = named.map(base).chain(attributes::withheld_names().map(base)).collect();
-        let mut names = Self::default();
+        let wanted = named.map(base).chain(attributes::withheld_names().map(base));
+        let wanted: HashSet<String> = wanted.chain(flavour::switches().map(base)).collect();
+        let mut names = Self { shown: !schema.is_empty(), ..Self::default() };
         for kind in schema {
             if !wanted.contains(&*kind.oid) && !kind.names.iter().any(|name| wanted.contains(name)) {
                 continue;
@@ -65,10 +69,10 @@ impl Names {
         }
     }
 
-    /// Whether the server's schema has this attribute; nothing where the server does not show one. Asked of configured
-    /// names only.
+    /// Whether the server's schema has this attribute; nothing where the server does not show one. Asked of names
+    /// only that the configuration or a rule of ours uses.
     pub(crate) fn in_schema(&self, description: &str) -> Option<bool> {
-        (!self.schema.is_empty()).then(|| self.schema.contains_key(base(description).as_str()))
+        self.shown.then(|| self.schema.contains_key(base(description).as_str()))
     }
 
     /// Whether the values of this attribute never leave: they are passwords or keys, or the policy says so.

@@ -262,10 +262,7 @@ impl Selection {
     fn switch(&self, needed: &Needed<'_>) -> (Reading, u8) {
         match self.phase {
             Phase::Groups => (Reading::none(), 0),
-            Phase::Users => {
-                let absent = self.flavour.hideable().iter().enumerate().filter(|(_, name)| !needed.has(name));
-                (self.flavour.switch(needed), absent.fold(0, |bits, (place, _)| bits | 1 << place))
-            }
+            Phase::Users => (self.flavour.switch(needed), self.flavour.absent(needed)),
         }
     }
 

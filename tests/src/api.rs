@@ -1,7 +1,7 @@
 //! A client of the control plane's REST interface, as a customer would write it: JSON in, JSON out, nothing shared
 //! with the server's code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -138,6 +138,8 @@ pub struct User {
     pub email: Option<String>,
     /// May sign in.
     pub active: bool,
+    /// Since when no directory has the user any more.
+    pub missing_since: Option<String>,
 }
 
 /// A group as the interface shows it.
@@ -147,6 +149,8 @@ pub struct Group {
     pub id: String,
     /// Its name.
     pub display_name: String,
+    /// Since when no directory has it any more.
+    pub missing_since: Option<String>,
 }
 
 /// A member of a group.
@@ -333,6 +337,18 @@ impl Api {
     /// All users.
     pub async fn users(&self) -> Result<Vec<User>> {
         self.list("/api/v1/users").await
+    }
+
+    /// The names of the users who may sign in.
+    pub async fn active(&self) -> Result<BTreeSet<String>> {
+        let users: Vec<User> = self.list("/api/v1/users?active=true").await?;
+        Ok(users.into_iter().map(|user| user.user_name).collect())
+    }
+
+    /// The names of the users who may not.
+    pub async fn inactive(&self) -> Result<BTreeSet<String>> {
+        let users: Vec<User> = self.list("/api/v1/users?active=false").await?;
+        Ok(users.into_iter().map(|user| user.user_name).collect())
     }
 
     /// All groups.

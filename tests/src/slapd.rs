@@ -184,6 +184,13 @@ impl Slapd {
         self.admin().bound_as("cn=config", ADMIN_PASSWORD).apply(change).await
     }
 
+    /// Replaces the rules of access, `to … by …` each.
+    pub async fn set_access(&self, rules: &[&str]) -> Result<()> {
+        let rules: String = rules.iter().map(|rule| format!("olcAccess: {rule}\n")).collect();
+        let change = format!("dn: olcDatabase={{1}}mdb,cn=config\nchangetype: modify\nreplace: olcAccess\n{rules}");
+        self.admin().bound_as("cn=config", ADMIN_PASSWORD).apply(change).await
+    }
+
     /// What the directory holds: all entries that match, with their user attributes and `entryUUID`. Read by
     /// OpenLDAP's own client, so that nothing of ours judges ours.
     pub async fn entries(&self, filter: &str) -> Result<Vec<Entry>> {

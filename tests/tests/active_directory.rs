@@ -18,7 +18,8 @@ fn a_samba_domain_is_imported_with_its_large_group() -> Result<()> {
         let control_plane = ControlPlane::start(stage, options).await?;
         let api = control_plane.organization("Corp").await?;
         let directories = vec![DirectorySettings::samba("ad", &samba, stage.path())?];
-        let mut agent = Agent::configured(stage, &binaries, &Settings { directories, ..Settings::default() })?;
+        let mut settings = Settings { directories, ..Settings::default() };
+        let mut agent = Agent::configured(stage, &binaries, &settings)?;
         agent.enroll(&api.enrollment_token().await?).await?;
         agent.start(stage)?;
         let directory = api.directory("ad").await?;
@@ -42,6 +43,17 @@ fn a_samba_domain_is_imported_with_its_large_group() -> Result<()> {
         ensure!(members.iter().all(|member| member.kind == "user"), "an unresolved member");
         let nested = api.members(&api.group("nested").await?).await?;
         ensure!(nested.len() == 1 && nested[0].kind == "group", "{nested:?}");
+
+        // The switch is read whether it is listed or not; only then does it leave the site.
+        settings.directories[0].users.attributes.retain(|name| name != "userAccountControl");
+        agent.configure(&settings)?;
+        agent.reloaded().await?;
+        let unlisted = api.import("ad").await?;
+        ensure!(unlisted.count("unknown_switches") == 0, "{unlisted:?}");
+        let inactive = api.inactive().await?;
+        ensure!(inactive.len() == LARGE_GROUP as usize / 10, "{} inactive", inactive.len());
+        let accounts = api.accounts("ad", "user").await?;
+        ensure!(accounts.iter().all(|account| !account.attributes.contains_key("userAccountControl")));
 
         let again = api.import("ad").await?;
         ensure!(again.count("created") + again.count("updated") + again.count("missing") == 0, "{again:?}");

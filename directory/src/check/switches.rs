@@ -35,30 +35,30 @@ impl Diagnosis<'_> {
         // The sample of users may have left its search in the middle.
         let connection = servers.open().await;
         let mut connection = self.need("switches", connection)?;
-        let seen = self.see(servers, &mut connection, &Section::users(self.config, flavour, names), flavour).await;
+        let section = Section::users(self.config, flavour, names);
+        let judge = Judge::new(self.config, flavour, names);
+        let seen = see(servers, &mut connection, &section, judge).await;
         let seen = self.need("switches", seen)?;
-        self.note("switches", judge(&seen));
+        self.note("switches", finding(&seen));
         Some(())
     }
+}
 
-    async fn see(
-        &self,
-        servers: &Servers,
-        connection: &mut Connection,
-        section: &Section<'_>,
-        flavour: Flavour,
-    ) -> Result<Seen, Error> {
-        let mut judge = Judge::new(self.config, flavour);
-        let mut seen = Seen::default();
-        let users = sample(connection, section).await?;
-        // A page was left in its middle.
-        let mut connection = servers.open().await?;
-        for mut user in users {
-            judge.decide(&mut connection, &mut user).await?;
-            seen.count(&user);
-        }
-        Ok(seen)
+async fn see(
+    servers: &Servers,
+    connection: &mut Connection,
+    section: &Section<'_>,
+    mut judge: Judge,
+) -> Result<Seen, Error> {
+    let mut seen = Seen::default();
+    let users = sample(connection, section).await?;
+    // A page may have been left in its middle.
+    let mut connection = servers.open().await?;
+    for mut user in users {
+        judge.decide(&mut connection, &mut user).await?;
+        seen.count(&user);
     }
+    Ok(seen)
 }
 
 impl Seen {
@@ -77,7 +77,7 @@ impl Seen {
     }
 }
 
-fn judge(seen: &Seen) -> Finding {
+fn finding(seen: &Seen) -> Finding {
     let total = seen.on + seen.off + seen.unknown;
     if seen.unknown == 0 {
         return Finding::passed(format!("{} of {total} users enabled, {} disabled", seen.on, seen.off));

@@ -5,8 +5,17 @@ use super::switches::{Needed, Reading, Switch};
 
 /// Asked for of every user: the switches of password policy, RFC 2307 and of servers that are of no flavour of ours
 /// (eDirectory, Oracle, `PingDirectory` and `OpenDJ`).
-pub(super) const USERS: &[&str] =
-    &["pwdAccountLockedTime", "shadowExpire", "nsAccountLock", "loginDisabled", "ds-pwp-account-disabled"];
+pub(super) const USERS: &[&str] = &[
+    "pwdAccountLockedTime",
+    "shadowExpire",
+    "nsAccountLock",
+    "loginDisabled",
+    "ds-pwp-account-disabled",
+    "objectClass",
+];
+
+/// How many of them are switches, which most users have no value of.
+const SWITCHES: usize = 5;
 
 /// Asked for of every group.
 pub(super) const GROUPS: &[&str] = &[];
@@ -25,6 +34,20 @@ pub(super) fn switch(needed: &Needed<'_>) -> Reading {
         read(needed, flag, &mut reading, |value| off_if(value.eq_ignore_ascii_case("true")));
     }
     reading
+}
+
+/// The switches that a user has no value of and could have.
+pub(super) fn absent(needed: &Needed<'_>) -> u8 {
+    let classes = needed.values("objectClass");
+    let shadow = classes.is_empty() || classes.iter().any(|class| class.eq_ignore_ascii_case(b"shadowAccount"));
+    let could = |name: &str| name != "shadowExpire" || shadow;
+    let absent = hideable().iter().enumerate().filter(|(_, name)| !needed.has(name) && could(name));
+    absent.fold(0, |bits, (place, _)| bits | 1 << place)
+}
+
+/// See [`super::Flavour::hideable`].
+pub(super) fn hideable() -> &'static [&'static str] {
+    USERS.get(..SWITCHES).unwrap_or_default()
 }
 
 /// Adds what an attribute says, where it has a value.
@@ -62,6 +85,20 @@ mod tests {
     #[test]
     fn a_user_without_any_switch_is_on() {
         assert_eq!(tests::read(USERS, switch, &[]), Reading::on());
+    }
+
+    #[test]
+    fn a_day_of_expiry_can_be_absent_only_where_the_class_allows_it() {
+        let absent = |class: &str| {
+            let of = |name: &&str| match *name {
+                "objectClass" => vec![bytes::Bytes::copy_from_slice(class.as_bytes())],
+                _ => Vec::new(),
+            };
+            let values: Vec<_> = USERS.iter().map(of).collect();
+            absent(&Needed::new(USERS, &values))
+        };
+        assert_eq!(absent("inetOrgPerson"), 0b1_1101);
+        assert_eq!(absent("SHADOWACCOUNT"), 0b1_1111);
     }
 
     #[test]

@@ -46,6 +46,10 @@ pub(crate) fn well_behaved(request: &Request, users: usize) -> Answer {
         let root = entry(request.id, b"", &[("objectClass", &[b"OpenLDAProotDSE"])]);
         return Answer::Send(vec![root, message(request.id, 0x65, &done(0, b""))]);
     }
+    if request.base == "cn=subschema" {
+        let schema = entry(request.id, b"cn=subschema", &[("attributeTypes", &[b"( 2.5.4.3 NAME 'cn' )"])]);
+        return Answer::Send(vec![schema, message(request.id, 0x65, &done(0, b""))]);
+    }
     // The base is read once more after the last page.
     let Some((size, cookie)) = request.page.clone() else { return base(request) };
     let start: usize = if cookie.is_empty() { 0 } else { String::from_utf8_lossy(&cookie).parse().expect("ours") };

@@ -180,7 +180,8 @@ async fn an_entry_of_389_directory_server_without_attributes_is_the_last_of_a_se
         }
         match &request.page {
             Some(_) if request.base == "ou=people,dc=x" => {
-                let whole = entry(id, b"uid=a,ou=people,dc=x", &[("nsUniqueId", &[b"1"]), ("uid", &[b"a"])]);
+                let whole =
+                    entry(id, b"uid=a,ou=people,dc=x", &[("nsUniqueId", &[b"1"]), ("nsAccountLock", &[b"false"])]);
                 let bare = entry(id, b"uid=b,ou=people,dc=x", &[]);
                 Answer::Send(vec![whole, bare, done_paged(id, 0, b"")])
             }

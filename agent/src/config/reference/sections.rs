@@ -79,7 +79,8 @@ pub(super) const SECTIONS: [Section; 8] = [
                 TEXTS,
                 Value("[]"),
                 "Attributes that never leave the site, whatever a directory's own list says, by any of their names. \
-                 Attributes that hold passwords or keys never leave in any case.",
+                 Attributes that hold passwords or keys never leave in any case. Whether a user is enabled leaves as \
+                 a word of its own, also where the attribute that says so is excluded.",
             ),
             key(
                 "imports_at_once",

@@ -57,6 +57,9 @@ async fn another_organizations_ids_do_not_exist() {
                 if method == Method::GET && !path.ends_with("/events") {
                     assert_eq!(site.get(&path, &acme.auditor).await.status, StatusCode::OK, "{path}");
                 }
+            } else if method == Method::GET && resource == "organization" {
+                let answer = site.get(&path, &other.owner).await;
+                assert_eq!(answer.body["name"], "other", "{}", answer.body);
             } else if method == Method::GET && resource != "tokens" {
                 let answer = site.get(&path, &other.owner).await;
                 assert_eq!(answer.body, json!({"items": [], "next_cursor": null}), "{path}");

@@ -19,6 +19,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/agents", "auditor"),
     ("GET", "/api/v1/agents/{id}", "auditor"),
     ("DELETE", "/api/v1/agents/{id}", "owner"),
+    ("GET", "/api/v1/organization", "auditor"),
+    ("PATCH", "/api/v1/organization", "owner"),
     ("GET", "/api/v1/directories", "auditor"),
     ("GET", "/api/v1/directories/{id}", "auditor"),
     ("PATCH", "/api/v1/directories/{id}", "operator"),

@@ -7,6 +7,7 @@ use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 
 /// A payload with what it adds up to.
+#[derive(Clone)]
 pub(super) struct Chunk {
     pub(super) payload: Bytes,
     pub(super) users: u64,
@@ -65,6 +66,11 @@ pub(super) fn people(people: &[(&str, &str)]) -> Vec<Chunk> {
 
 /// The same, all of them with these further attributes.
 pub(super) fn people_with(people: &[(&str, &str)], further: &[(&str, &str)]) -> Vec<Chunk> {
+    people_switched(people, further, Switch::On)
+}
+
+/// The same, all of them with this switch.
+pub(super) fn people_switched(people: &[(&str, &str)], further: &[(&str, &str)], switch: Switch) -> Vec<Chunk> {
     let mut writer = ChunkWriter::new(MemberForm::Dn);
     for (id, name) in people {
         let mut entry = writer.entry(Kind::User, id, &format!("uid={name},ou={id},dc=x"), Some(name));
@@ -72,7 +78,7 @@ pub(super) fn people_with(people: &[(&str, &str)], further: &[(&str, &str)]) -> 
         for (name, value) in further {
             entry.attribute(name, [value.as_bytes()]);
         }
-        entry.switch(Switch::On);
+        entry.switch(switch);
         entry.finish();
     }
     let digest = writer.digest();

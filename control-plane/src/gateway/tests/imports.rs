@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_proto::chunk::Switch;
 use postern_proto::v1;
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_store::{ChangeKind, DirectoryChange, JobState, PageRequest, ThresholdChange};
 
 use super::agent::{Session, Site, TestAgent, hello};
-use super::chunks::{entries, people, people_with};
+use super::chunks::{entries, people, people_switched};
 use super::soon;
 
 /// An agent that serves a directory, and its session.
@@ -221,13 +222,31 @@ async fn a_user_whose_last_day_has_come_is_inactive_though_the_entry_is_unchange
     let clock = ManualClock::new(Timestamp::now());
     let site = Site::start_at(clock.shared()).await;
     let (agent, mut session) = connected(&site).await;
-    let tomorrow = (clock.now().as_second().div_euclid(24 * 60 * 60) + 1).to_string();
-    let entry = people_with(&[("first", "anna")], &[("shadowExpire", &tomorrow)]);
+    let tomorrow = u64::try_from(clock.now().as_second() + 12 * 60 * 60).unwrap();
+    let entry = people_switched(&[("first", "anna")], &[], Switch::OnUntil(tomorrow));
     for active in [true, false] {
         let job = site.import(&agent, &mut session, &entry).await;
         site.wait_for(job, JobState::Succeeded).await;
         let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
         assert_eq!(users.items[0].active, active);
         clock.advance(Duration::from_hours(24));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_keeps_the_last_known_state_and_makes_nobody_new_active() {
+    let site = Site::start().await;
+    let (agent, mut session) = connected(&site).await;
+    let one = |name: &'static str, switch| people_switched(&[(name, name)], &[], switch);
+    let of = |on: Switch, off: Switch| [one("anna", on), one("bert", off)].concat();
+    let known = of(Switch::On, Switch::Off);
+    let hidden = [of(Switch::Unknown, Switch::Unknown), one("cleo", Switch::Unknown)].concat();
+    for (chunks, unknown, wanted) in [(known, 0, vec!["anna"]), (hidden, 3, vec!["anna"])] {
+        let job = site.import(&agent, &mut session, &chunks).await;
+        let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
+        assert_eq!(result["unknown_switches"], unknown, "{result}");
+        let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
+        let active: Vec<_> = users.items.iter().filter(|user| user.active).map(|user| &user.user_name).collect();
+        assert_eq!(active, wanted);
     }
 }

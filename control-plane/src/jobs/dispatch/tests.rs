@@ -60,7 +60,8 @@ impl Office {
                 if job.state == state {
                     return job;
                 }
-                self.site.clock.advance(Duration::from_secs(1));
+                // Small steps: a commit needs many turns, and its lease must not end meanwhile.
+                self.site.clock.advance(Duration::from_millis(50));
                 tokio::task::yield_now().await;
             }
         };
