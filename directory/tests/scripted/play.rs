@@ -43,7 +43,9 @@ pub(crate) fn well_behaved(request: &Request, users: usize) -> Answer {
         return Answer::Send(vec![message(request.id, 0x61, &done(0, b""))]);
     }
     if request.base.is_empty() {
-        let root = entry(request.id, b"", &[("objectClass", &[b"OpenLDAProotDSE"])]);
+        let said: &[(&str, &[&[u8]])] =
+            &[("objectClass", &[b"OpenLDAProotDSE"]), ("subschemaSubentry", &[b"cn=subschema"])];
+        let root = entry(request.id, b"", said);
         return Answer::Send(vec![root, message(request.id, 0x65, &done(0, b""))]);
     }
     if request.base == "cn=subschema" {
