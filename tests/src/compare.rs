@@ -97,7 +97,7 @@ async fn memberships(api: &Api, groups: &[Entry], users: &[Account], group_accou
     for entry in groups {
         let id = group_ids.get(&same_dn(&entry.dn)).and_then(|found| found.iter().next());
         let id = id.with_context(|| format!("{} is no group", entry.dn))?.id.clone();
-        let group = crate::api::Group { id, display_name: entry.text("cn") };
+        let group = crate::api::Group { id, display_name: entry.text("cn"), missing_since: None };
         let held: BTreeSet<String> = api.members(&group).await?.into_iter().filter_map(|member| member.id).collect();
         let listed = entry.values("member").iter().map(|member| same_dn(&String::from_utf8_lossy(member)));
         let known: Vec<&Identity> = listed.filter_map(|dn| all.get(&dn)).flatten().collect();

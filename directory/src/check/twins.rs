@@ -6,6 +6,7 @@ use crate::connection::Servers;
 use crate::error::Error;
 use crate::flavour::Flavour;
 use crate::judge::Judge;
+use crate::names::Names;
 use crate::sections::Section;
 use crate::{filter, lookup};
 
@@ -21,7 +22,7 @@ impl Diagnosis<'_> {
         // An attribute of the server's own making has no value twice.
         let Some(attribute) = self.config.external_id_attribute.as_deref() else { return Ok(None) };
         let mut connection = servers.open().await?;
-        let mut judge = Judge::new(self.config, flavour);
+        let mut judge = Judge::new(self.config, flavour, &Names::default());
         for (dn, id) in &sample.ids {
             let condition = filter::equals(attribute, id.as_bytes());
             if lookup::count(&mut connection, &mut judge, section, &condition, 2).await? > 1 {

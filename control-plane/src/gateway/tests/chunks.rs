@@ -61,15 +61,10 @@ pub(super) fn group_of(bytes: usize) -> Vec<Chunk> {
 
 /// Users of these external ids and names, in one chunk.
 pub(super) fn people(people: &[(&str, &str)]) -> Vec<Chunk> {
-    people_with(people, &[])
+    people_switched(people, &[], Switch::On)
 }
 
-/// The same, all of them with these further attributes.
-pub(super) fn people_with(people: &[(&str, &str)], further: &[(&str, &str)]) -> Vec<Chunk> {
-    people_switched(people, further, Switch::On)
-}
-
-/// The same, all of them with this switch.
+/// The same, all of them with these further attributes and this switch.
 pub(super) fn people_switched(people: &[(&str, &str)], further: &[(&str, &str)], switch: Switch) -> Vec<Chunk> {
     let mut writer = ChunkWriter::new(MemberForm::Dn);
     for (id, name) in people {
