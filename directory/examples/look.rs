@@ -1,11 +1,13 @@
-//! Looks at a real directory with the agent's own eyes: `look CONFIG.toml [check | enumerate | lookup VALUE]`.
+//! Looks at a real directory with the agent's own eyes: `look CONFIG.toml [check | enumerate | lookup VALUE |
+//! missing (EXTERNAL_ID DN)…]`. The last one tells what a
+//! second look says of users.
 //! For development against servers started by hand.
 
 use std::error::Error;
 use std::io::Write as _;
 use std::time::Instant;
 
-use postern_directory::{Directory, DirectoryConfig};
+use postern_directory::{Directory, DirectoryConfig, Phase, Sought};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -22,8 +24,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
             writeln!(std::io::stdout(), "{:#?}", directory.lookup_user(&value).await)?;
             Ok(())
         }
+        Some("missing") => missing(&directory, arguments.collect()).await,
         Some(other) => Err(format!("what is {other}?").into()),
     }
+}
+
+async fn missing(directory: &Directory, arguments: Vec<String>) -> Result<(), Box<dyn Error>> {
+    let mut enumeration = directory.enumerate(CancellationToken::new());
+    let mut out = std::io::stdout();
+    while let Some(page) = enumeration.next().await {
+        page?;
+    }
+    let sought: Vec<Sought> = arguments
+        .chunks_exact(2)
+        .map(|pair| Sought { phase: Phase::Users, external_id: pair[0].clone(), last_dn: pair[1].clone() })
+        .collect();
+    let sights = enumeration.second_look().look(&sought).await?;
+    for (one, sight) in sought.iter().zip(sights) {
+        writeln!(out, "{sight:?} {}", one.last_dn)?;
+    }
+    Ok(())
 }
 
 async fn check(directory: &Directory) -> Result<(), Box<dyn Error>> {

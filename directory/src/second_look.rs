@@ -172,19 +172,16 @@ async fn everywhere(
     attributes: &[&str],
 ) -> Result<HashMap<String, String>, Error> {
     let mut found = HashMap::new();
-    let roots = match &session.root.default_naming_context {
-        Some(domain) => vec![domain.clone()],
-        None => session.root.naming_contexts.clone(),
-    };
+    // No entry leaves its naming context under its external id; the others hold changelogs and the like. Not the default
+    // one: that of 389 Directory Server may be its changelog.
+    let holds_a_base = |root: &&String| base_dns.iter().any(|base| is_within(base, root));
+    let roots: Vec<String> = session.root.naming_contexts.iter().filter(holds_a_base).cloned().collect();
     let mut searched = Vec::new();
     for root in roots {
-        // A server has databases that hold no people and may not be searched, such as a changelog.
-        let holds_a_base = base_dns.iter().any(|base| is_within(base, &root));
         match below(&mut session.connection, &root, filter, attributes, &mut found).await {
             Ok(()) => searched.push(root),
+            // It may not be searched as a whole.
             Err(Error::Refused { code: 10 | 32 | 50 | 53, .. } | Error::NoPaging) => {}
-            Err(error) if holds_a_base => return Err(error),
-            Err(Error::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
     }

@@ -28,7 +28,11 @@ fn answer(request: &Request, places: &[(&str, At)], children: &[(&str, &str)]) -
     let id = request.id;
     let end = |code| message(id, 0x65, &done(code, b""));
     if request.base.is_empty() && !request.is_bind() {
-        let root: &[(&str, &[&[u8]])] = &[("objectClass", &[b"OpenLDAProotDSE"]), ("namingContexts", &[ROOT])];
+        let root: &[(&str, &[&[u8]])] = &[
+            ("objectClass", &[b"OpenLDAProotDSE"]),
+            ("defaultNamingContext", &[b"cn=changelog"]),
+            ("namingContexts", &[b"cn=changelog", ROOT]),
+        ];
         return Answer::Send(vec![entry(id, b"", root), end(0)]);
     }
     if request.base == "dc=x" && request.page.is_some() {
