@@ -88,6 +88,10 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let mut result = commit.describe(&staged, concluded, members, report).await?;
     note_counts(&mut result, &kept.counts);
     result["taken_over"] = json!(settled.taken_over);
+    result["duplicates"] = json!(missing.twice);
+    if missing.twice > 0 {
+        tracing::warn!(job = %commit.job.id, entries = missing.twice, "intake.duplicates: external ids that came twice");
+    }
     dispatcher.succeed(commit.job.id, attempt, result).await?;
     commit.dispatcher.store.joins_are_reported(commit.job.organization, commit.job.directory).await.map(|_| ())
 }

@@ -25,6 +25,8 @@ pub struct Missing {
     pub groups: u64,
     /// External ids of some of the missing.
     pub samples: Vec<String>,
+    /// Entries whose external id came before in the same import.
+    pub twice: u64,
 }
 
 impl Missing {
@@ -119,8 +121,10 @@ pub async fn find(
     staged: &Staged,
 ) -> Result<Missing> {
     let entries = usize::try_from(staged.users + staged.groups).unwrap_or_default();
-    let seen = seen(store, directory.organization, job, generation, entries).await?;
-    let mut missing = Missing::default();
+    let mut seen = seen(store, directory.organization, job, generation, entries).await?;
+    let came = seen.len();
+    seen.dedup();
+    let mut missing = Missing { twice: (came - seen.len()) as u64, ..Missing::default() };
     let groups = seen.len() - seen.partition_point(|key| key & GROUP_MARK == 0);
     for (kind, came) in [(AccountKind::User, seen.len() - groups), (AccountKind::Group, groups)] {
         // Each entry of the import has its account, and none of them is marked missing any more. So when there are no
@@ -174,7 +178,6 @@ async fn seen(
         }
     }
     seen.sort_unstable();
-    seen.dedup();
     Ok(seen)
 }
 
@@ -216,7 +219,7 @@ mod tests {
     fn a_kind_of_which_nothing_came_is_held_however_few_were_known() {
         let doubt = |known: (u64, u64), came: Staged| {
             let accounts = (0..known.0 + known.1).map(|_| AccountId::new()).take(5).collect();
-            let missing = Missing { accounts, users: known.0, groups: known.1, samples: Vec::new() };
+            let missing = Missing { accounts, users: known.0, groups: known.1, ..Missing::default() };
             missing.doubt(&directory(), &came)
         };
         let users = doubt((5, 1_000), came(0, 1_000)).expect("held");

@@ -20,6 +20,7 @@ const FIGURES: [(&str, &str); 27] = [
     ("taken_over", "made anew: entries that got the user or group of the one before"),
     ("joined", "accounts that share a user with another directory from now on"),
     ("without_login", "entries without a login"),
+    ("duplicates", "entries with an external id that came before: two share it, or one moved"),
     ("became_active", "users who became active"),
     ("became_inactive", "users who became inactive"),
     ("renamed", "users who got another user name"),

@@ -279,3 +279,26 @@ async fn the_order_of_several_logins_renames_nobody() {
     world.import("corp", &[user("cn=1", "alias", &[("uid", "alias")])]).await;
     assert_eq!(world.user("alias").await.id, before.id, "the name that is gone is given up");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_id_that_comes_twice_is_counted() {
+    let mut world = World::new().await;
+    let (anna, bert) =
+        (Written { dn: "uid=anna", ..named("7", "anna") }, Written { dn: "uid=bert", ..named("7", "bert") });
+    let zoe = named("9", "zoe");
+    let result = world.import("corp", &[anna, zoe]).await;
+    assert_eq!(result["duplicates"], 0, "{result}");
+    let result = world.import("corp", &[anna, bert, zoe]).await;
+    assert_eq!(result["duplicates"], 1, "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_name_in_two_spellings_is_one_user() {
+    let mut world = World::new().await;
+    world.import("corp", &[named("1", "j\u{f6}rg")]).await;
+    let before = world.user("J\u{d6}RG").await;
+    world.import("corp", &[named("1", "jo\u{308}rg")]).await;
+    assert_eq!(world.user("j\u{f6}rg").await.id, before.id);
+    let result = world.import("lab", &[named("2", "JO\u{308}RG")]).await;
+    assert_eq!((&result["joined"], world.users().await.len()), (&1.into(), 1), "{result}");
+}
