@@ -56,10 +56,30 @@ pub async fn run(
     let directory = store.get_directory(organization, account.directory).await?.ok_or(Error::NoConflict)?;
     let claim = conflicts::claim(Place::of(&directory, true), &account, now).ok_or(Error::NoConflict)?;
     let mut tx = store.begin_intake(organization, account.directory, now).await?;
-    let holder = tx.users_by_name(std::slice::from_ref(&name_key), None).await?.pop();
+    match place(&mut tx, &account, &name_key, choice, claim.wanted).await {
+        Ok(user) => {
+            tx.commit().await?;
+            Ok(user)
+        }
+        Err(error) => {
+            tx.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
+/// Gives the account its user.
+async fn place(
+    tx: &mut Intake,
+    account: &Account,
+    name_key: &str,
+    choice: Choice,
+    wanted: UserRow,
+) -> Result<UserId, Error> {
+    let holder = tx.users_by_name(&[name_key.to_owned()], None).await?.pop();
     let user = match (choice, holder) {
-        (_, None) => create(&mut tx, claim.wanted).await?,
-        (Choice::Link, Some(holder)) => link(&mut tx, &account, &holder, claim.wanted).await?,
+        (_, None) => create(tx, wanted).await?,
+        (Choice::Link, Some(holder)) => link(tx, account, &holder, wanted).await?,
         (Choice::CreateUser, Some(holder)) => {
             if let Some(dn) = holder.dn {
                 return Err(Error::Present { dn });
@@ -68,15 +88,14 @@ pub async fn run(
                 return Err(Error::PresentElsewhere);
             }
             tx.give_up_names(&[holder.user]).await?;
-            create(&mut tx, claim.wanted).await?
+            create(tx, wanted).await?
         }
     };
-    match tx.decide_conflict(id, &name_key, user).await {
+    match tx.decide_conflict(account.id, name_key, user).await {
         Err(postern_store::Error::NotFound { .. }) => return Err(Error::NoConflict),
         decided => decided?,
     }
     tx.settle_users(&[user]).await?;
-    tx.commit().await?;
     Ok(user)
 }
 

@@ -108,7 +108,7 @@ async fn a_profile_is_written_and_its_name_stays(database: TestDatabase) {
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
     tx.update_profiles(vec![changed.clone()]).await.unwrap();
     tx.commit().await.unwrap();
-    let wanted = UserRow { user_name: user.user_name, name_key: user.name_key, ..changed };
+    let wanted = UserRow { user_name: user.user_name, name_key: user.name_key, active: true, ..changed };
     assert_eq!(store.get_user(world.org(), wanted.id).await.unwrap(), Some(wanted));
     assert_eq!(store.list_users(world.org(), Some("NEW@corp"), &all()).await.unwrap().items.len(), 1);
 }
