@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 
 /// Names of an import's figures, in the order in which they are told.
-const FIGURES: [(&str, &str); 27] = [
+const FIGURES: &[(&str, &str)] = &[
     ("users", "users in the directory"),
     ("groups", "groups in the directory"),
     ("created", "new accounts"),
@@ -129,7 +129,7 @@ pub(super) fn end(job: &JobView) -> String {
 }
 
 fn import(result: &Value, screen: &mut Screen) -> Result<(), Error> {
-    for (key, words) in FIGURES {
+    for (key, words) in FIGURES.iter().copied() {
         if let Some(figure) = result[key].as_u64().filter(|figure| *figure > 0 || matches!(key, "users" | "groups")) {
             screen.line(format!("{figure:>9}  {words}"))?;
         }
