@@ -1,5 +1,6 @@
 //! `postern-agent check`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,14 +64,14 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
     let directories = config.open_each(&[], &memory);
     let unusable = directories.iter().filter(|directory| directory.is_err()).count();
     let finding = match (unusable, directories.len()) {
-        (_, 0) => {
-            let file = args.place.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
-            let there = if file.exists() { "has no [[directory]] section" } else { "does not exist" };
-            Finding::failed(
-                format!("no directory is configured: {} {there}", file.display()),
-                "write the configuration (docs/operations.md shows one), or name it with --config",
-            )
+        // The way out can be looked at before a directory is configured; without a file somebody looks in the wrong place.
+        (_, 0) if args.place.config.is_some() || Path::new(DEFAULT_FILE).exists() => {
+            Finding::warned("no directory is configured", "add a [[directory]] section")
         }
+        (_, 0) => Finding::failed(
+            format!("there is no configuration: {DEFAULT_FILE} does not exist"),
+            "write it (docs/operations.md shows one), or name it with --config",
+        ),
         (0, 1) => Finding::passed("1 directory"),
         (0, all) => Finding::passed(format!("{all} directories")),
         (some, all) => Finding::failed(
