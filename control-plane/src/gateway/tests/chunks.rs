@@ -45,10 +45,13 @@ pub(super) fn entries(numbers: Range<u32>) -> Vec<Chunk> {
     chunks
 }
 
-/// A group whose members take so many bytes.
+/// A user, and a group whose members take so many bytes.
 pub(super) fn group_of(bytes: usize) -> Vec<Chunk> {
     const MEMBER_BYTES: usize = 8 << 10;
     let mut writer = ChunkWriter::new(MemberForm::Dn);
+    let mut user = writer.entry(Kind::User, "one", "uid=user1,dc=x", Some("user1"));
+    user.switch(Switch::On);
+    user.finish();
     let mut entry = writer.entry(Kind::Group, "large", "cn=large,dc=x", None);
     entry.attribute("cn", [b"large".as_slice()]);
     for number in 0..bytes / MEMBER_BYTES {
@@ -56,7 +59,7 @@ pub(super) fn group_of(bytes: usize) -> Vec<Chunk> {
     }
     entry.finish();
     let digest = writer.digest();
-    vec![Chunk { users: 0, groups: 1, digest, payload: writer.finish() }]
+    vec![Chunk { users: 1, groups: 1, digest, payload: writer.finish() }]
 }
 
 /// Users of these external ids and names, in one chunk.
