@@ -29,7 +29,7 @@ struct Person {
 
 /// A reason with its figures.
 #[derive(Debug, Serialize)]
-struct Reason {
+struct Point {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     attribute: Option<String>,
@@ -76,7 +76,7 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
         let organization = proven.directory.organization;
         let shown: Vec<_> = missing.accounts.iter().copied().take(SHOWN).collect();
         let people = proven.store.named_accounts(organization, &shown).await?.into_iter().map(Person::from).collect();
-        reasons.push(Reason {
+        reasons.push(Point {
             kind: "missing",
             attribute: None,
             reason: doubt.missing.join(" "),
@@ -87,7 +87,7 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
         containers = Containers::of(proven.store, proven.directory, missing, true).await?.most();
     }
     for excess in &doubt.excesses {
-        reasons.push(Reason {
+        reasons.push(Point {
             kind: excess.kind.as_str(),
             attribute: excess.attribute.as_ref().map(|(_, name)| name.clone()),
             reason: sentence(excess),

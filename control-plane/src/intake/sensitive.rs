@@ -10,8 +10,8 @@ use postern_proto::chunk::{ChunkWriter, EntryView, Kind, MemberForm};
 use postern_store::{
     AccountId, AccountKind, ChangeKind, Deferred, DeferredPart, GroupId, KnownAccount, KnownContent, Store, Switch,
 };
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::decide::{Place, Row, Wanted};
 
@@ -120,7 +120,7 @@ impl Before {
 
 /// The attributes that an account had and its entry has not.
 fn vanished(old: &KnownContent, row: &Row, view: &EntryView<'_>) -> Vec<String> {
-    let had: BTreeMap<String, IgnoredAny> = serde_json::from_str(&old.attributes).unwrap_or_default();
+    let had: BTreeMap<String, &RawValue> = serde_json::from_str(&old.attributes).unwrap_or_default();
     let has: Vec<&str> = view.attributes().map(|(name, _)| name).collect();
     let mut gone: Vec<String> =
         had.into_keys().filter(|name| !has.iter().any(|has| has.eq_ignore_ascii_case(name))).collect();

@@ -23,8 +23,8 @@ pub async fn compare(
     let contents = store.known_contents(organization, &[known.id]).await?;
     let stored: Map<String, Value> =
         contents.first().and_then(|content| serde_json::from_str(&content.attributes).ok()).unwrap_or_default();
-    let shown = found["user"]["attributes"].as_object();
-    let shows = |name: &str| shown.is_some_and(|shown| shown.keys().any(|has| has.eq_ignore_ascii_case(name)));
+    let current = found["user"]["attributes"].as_object();
+    let shows = |name: &str| current.is_some_and(|current| current.keys().any(|has| has.eq_ignore_ascii_case(name)));
     let attributes: Vec<&String> = stored.keys().filter(|name| !shows(name)).collect();
     let mut groups: Vec<GroupRow> = Vec::new();
     // Of single groups it is not known which is which; none at all is what a hidden attribute of members looks like.
