@@ -119,7 +119,7 @@ fn guesses_of_tokens_are_slowed_down_and_a_valid_token_is_taken_all_the_same() -
         site.api.get("/api/v1/users").await.context("the valid token was refused")?;
         let lines = site.control_plane.log().lines().filter(|line| line.contains("api.refused")).count();
         ensure!(lines <= refused, "{lines} lines for {refused} refusals");
-        let metrics = site.api.get("/metrics").await?;
+        let metrics = site.control_plane.metrics()?.get("/metrics").await?;
         let counted = |name: &str| metrics.as_str().unwrap_or_default().contains(name);
         ensure!(counted("postern_api_refused_total 300") && counted("postern_api_throttled_total"), "{metrics}");
         Ok(())

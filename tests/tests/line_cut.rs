@@ -34,8 +34,9 @@ fn seeds(range: std::ops::Range<u64>) -> Result<()> {
         site.api.import(DIRECTORY).await?;
         let usual = site.line.bytes() - before;
         let (seeds, mut struck) = (range.end - range.start, 0);
+        let mut last = Some(USERS - 1);
         for seed in range {
-            struck += one_seed(&site, seed, usual).await.with_context(|| format!("seed {seed}"))?;
+            struck += one_seed(&site, seed, usual, &mut last).await.with_context(|| format!("seed {seed}"))?;
         }
         ensure!(struck as u64 >= seeds / 2, "only {struck} faults struck in {seeds} imports");
         Ok(())
@@ -43,9 +44,12 @@ fn seeds(range: std::ops::Range<u64>) -> Result<()> {
 }
 
 /// Gives how many faults struck.
-async fn one_seed(site: &Site, seed: u64, usual: u64) -> Result<usize> {
+async fn one_seed(site: &Site, seed: u64, usual: u64, last: &mut Option<u32>) -> Result<usize> {
     let mut random = Seeded::new(seed);
     change_somebody(site, &mut random).await?;
+    if random.below(2) == 0 {
+        *last = leave_or_come(site, *last, USERS + u32::try_from(seed)?).await?;
+    }
     // One fault may come after the end: then this import is the undisturbed one.
     let faults = random.faults(usual + usual / 5, HELD);
     site.line.plan(faults.clone());
@@ -59,25 +63,22 @@ async fn one_seed(site: &Site, seed: u64, usual: u64) -> Result<usize> {
     Ok(struck)
 }
 
-/// Somebody gets another title, and with every other seed somebody leaves or comes back.
+/// Somebody gets another title.
 async fn change_somebody(site: &Site, random: &mut Seeded) -> Result<()> {
-    let anybody = |random: &mut Seeded| -> Result<Person> {
-        Ok(Person::nth(u32::try_from(random.below(u64::from(USERS - 10)))?))
-    };
-    let changed = anybody(random)?;
-    site.slapd.replace(&changed.dn(SUFFIX), "title", &[&format!("Title {}", random.number())]).await?;
-    if random.below(2) == 0 {
-        let leaver = Person::nth(USERS - 1);
-        let present = site.slapd.entries(&format!("(uid={})", leaver.uid)).await?;
-        if present.is_empty() {
-            let mut ldif = Vec::new();
-            leaver.write_ldif(SUFFIX, &mut ldif)?;
-            site.slapd.apply(ldif).await?;
-        } else {
-            site.slapd.delete(&leaver.dn(SUFFIX)).await?;
-        }
+    let changed = Person::nth(u32::try_from(random.below(u64::from(USERS - 10)))?);
+    site.slapd.replace(&changed.dn(SUFFIX), "title", &[&format!("Title {}", random.number())]).await
+}
+
+/// The last one leaves, or where nobody is in that place, a new person comes. Gives who is there now.
+async fn leave_or_come(site: &Site, last: Option<u32>, newcomer: u32) -> Result<Option<u32>> {
+    if let Some(leaver) = last {
+        site.slapd.delete(&Person::nth(leaver).dn(SUFFIX)).await?;
+        return Ok(None);
     }
-    Ok(())
+    let mut ldif = Vec::new();
+    Person::nth(newcomer).write_ldif(SUFFIX, &mut ldif)?;
+    site.slapd.apply(ldif).await?;
+    Ok(Some(newcomer))
 }
 
 #[test]
