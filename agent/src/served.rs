@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-pub use postern_directory::{LookedUp, NotVisible, Page, Phase, Record, Sight, Sought, Switch, Unusable};
+pub use postern_directory::{LookedUp, Mark, NotVisible, Page, Phase, Record, Sight, Sought, Source, Switch, Unusable};
 pub use postern_proto::chunk::MemberForm;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -89,6 +89,9 @@ mod millis {
 
 /// Pages of one enumeration: all users, then all groups.
 pub trait Pages: Send {
+    /// Where the entries come from; asked once, before the first page.
+    fn source(&mut self) -> BoxFuture<'_, Source>;
+
     /// The next page; nothing after the last one. After an error the enumeration is over, and was not complete.
     fn next(&mut self) -> BoxFuture<'_, Option<Result<Page, Failure>>>;
 

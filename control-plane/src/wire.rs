@@ -8,8 +8,13 @@ use postern_proto::limits::{self, MAX_DN_BYTES, MAX_HELD_COMMANDS, MAX_ROWS};
 use postern_proto::{directory_name, v1};
 use postern_store::{AccountKind, Flavour, JobId, Sight, SoughtAccount};
 
+use crate::intake::source::Source;
 use crate::jobs::kinds::{Command, Work};
 use crate::jobs::outcome::{AgentOutcome, AgentResult, Check, CheckState, Failure, ImportReport};
+
+/// Of where an import comes from: marks of servers, and bytes in each id and value.
+const MAX_MARKS: usize = 1_000;
+const MAX_MARK_BYTES: usize = 100;
 
 /// What an agent serves, as far as it makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +122,23 @@ pub fn look_again(accounts: &[SoughtAccount]) -> v1::chunk_ack::LookAgain {
         last_dn: if account.dn.len() > MAX_DN_BYTES { String::new() } else { account.dn.clone() },
     };
     v1::chunk_ack::LookAgain { entries: accounts.iter().map(sought).collect() }
+}
+
+/// Where an import comes from. What is too long or too much is not known.
+pub fn source(from: v1::Source) -> Source {
+    let is_short = |text: &str| text.len() <= MAX_MARK_BYTES;
+    let marks = if from.marks.len() <= MAX_MARKS { from.marks } else { Vec::new() };
+    let marks = marks.into_iter().filter(|mark| is_short(&mark.server) && is_short(&mark.value));
+    let digest = |digest: &[u8]| {
+        (digest.len() == 32).then(|| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    };
+    Source {
+        at: None,
+        server: if is_short(&from.server) { text(&from.server) } else { String::new() },
+        marks: marks.map(|mark| (text(&mark.server), text(&mark.value))).collect(),
+        users_digest: digest(&from.users_digest),
+        groups_digest: digest(&from.groups_digest),
+    }
 }
 
 /// What an agent saw of an account; `None` where it is there and should have come.

@@ -1,6 +1,5 @@
 //! Looks at a real directory with the agent's own eyes: `look CONFIG.toml [check | enumerate | lookup VALUE |
-//! missing (EXTERNAL_ID DN)…]`. The last one tells what a
-//! second look says of users.
+//! missing (EXTERNAL_ID DN)…]`. The last one tells where the entries come from, and what a second look says of users.
 //! For development against servers started by hand.
 
 use std::error::Error;
@@ -32,6 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn missing(directory: &Directory, arguments: Vec<String>) -> Result<(), Box<dyn Error>> {
     let mut enumeration = directory.enumerate(CancellationToken::new());
     let mut out = std::io::stdout();
+    writeln!(out, "{:#?}", enumeration.source().await)?;
     while let Some(page) = enumeration.next().await {
         page?;
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,7 @@ use crate::record::{Selected, Unusable};
 use crate::search::{PagedSearch, Query};
 use crate::second_look::SecondLook;
 use crate::sections::Section;
+use crate::source::{self, Source};
 
 /// One page waits in the channel while another waits to be put there.
 const WAITING_PAGES: usize = 1;
@@ -39,6 +40,7 @@ pub struct Enumeration {
     servers: Arc<Servers>,
     /// The place of the server that is read.
     server: Arc<AtomicUsize>,
+    source: oneshot::Receiver<Source>,
     totals: Progress,
     complete: bool,
     over: bool,
@@ -50,17 +52,21 @@ impl Enumeration {
         let mut task = JoinSet::new();
         let server = Arc::new(AtomicUsize::new(0));
         let (read, known) = (Arc::clone(&server), Arc::clone(&servers));
+        let (told, source) = oneshot::channel();
         task.spawn(async move {
             let progress = Progress::default();
             let judge = Judge::new(&servers.config, Flavour::Generic, &Names::default());
             let primary = PrimaryGroups::default();
-            let mut reading = Reading { servers, server: read, cancel, sender, progress, spare: None, judge, primary };
+            let (told, from) = (Some(told), Source::default());
+            let mut reading =
+                Reading { servers, server: read, told, from, cancel, sender, progress, spare: None, judge, primary };
             if let Err(error) = reading.run().await {
                 // Nobody listens any more: nobody needs to know.
                 let _ = reading.sender.send(Err(error)).await;
             }
         });
-        Self { pages, task, servers: known, server, totals: Progress::default(), complete: false, over: false }
+        let totals = Progress::default();
+        Self { pages, task, servers: known, server, source, totals, complete: false, over: false }
     }
 
     /// The next page. An error is the last thing that comes; `None` without one before it means that every entry was read.
@@ -93,6 +99,13 @@ impl Enumeration {
     /// What came so far.
     pub fn totals(&self) -> Progress {
         self.totals
+    }
+
+    /// Where the entries come from; known before the first page comes. Asked again, or where nothing could be read, it
+    /// says nothing.
+    pub async fn source(&mut self) -> Source {
+        let (_, spent) = oneshot::channel();
+        std::mem::replace(&mut self.source, spent).await.unwrap_or_default()
     }
 
     /// Looks directly for entries that did not come, at the server that was read.
@@ -130,6 +143,9 @@ struct Reading {
     servers: Arc<Servers>,
     /// The place of the server that is read: all of it comes from one, for another may know more or less.
     server: Arc<AtomicUsize>,
+    /// Told with the first page, because until then another server may take its place.
+    told: Option<oneshot::Sender<Source>>,
+    from: Source,
     cancel: CancellationToken,
     sender: mpsc::Sender<Result<Page, Error>>,
     progress: Progress,
@@ -172,6 +188,7 @@ impl Reading {
         let names = servers.names(connection, &root).await?;
         self.judge = Judge::new(&servers.config, flavour, &names);
         let sections = Section::all(&servers.config, flavour, &names);
+        self.from = source::read(connection, &servers.config, &root, &sections).await?;
         // An entry of 389 Directory Server that comes bare is the last one of a search that was cut.
         let bare_is_cut = flavour == Flavour::Ds389 && servers.config.external_id_attribute.is_none();
         let Some(users) = sections.first() else { return Ok(()) };
@@ -191,6 +208,7 @@ impl Reading {
                 still_there.map_err(|error| self.ended(error, section.phase, base_dn, section.scope))?;
             }
         }
+        self.tell_source();
         tracing::debug!(
             directory = %servers.config.name,
             flavour = %flavour,
@@ -382,7 +400,15 @@ impl Reading {
         Ok(bytes)
     }
 
+    fn tell_source(&mut self) {
+        if let Some(told) = self.told.take() {
+            // Nobody may want to know.
+            let _ = told.send(std::mem::take(&mut self.from));
+        }
+    }
+
     async fn send(&mut self, page: Page) -> Result<(), Error> {
+        self.tell_source();
         self.progress.count(&page);
         tokio::select! {
             biased;

@@ -29,6 +29,7 @@ pub(super) async fn run(work: &Work, chunk_entries: usize) -> End {
 /// without a summary nothing is concluded from what is missing.
 async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> Result<Imported, Failure> {
     let mut pages = work.directory.enumerate(work.cancel.child_token());
+    send(&chunks, Item::Begin(pages.source().await)).await;
     let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
     let mut imported = Imported::default();
     while let Some(page) = pages.next().await {

@@ -18,7 +18,7 @@ use self::window::Window;
 use crate::commands::outcome::{Code, End, Failure, Key};
 use crate::encode::Encoded;
 use crate::link::Line;
-use crate::served::SecondLook;
+use crate::served::{SecondLook, Source};
 
 const RETRY_INITIAL: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(15);
@@ -53,6 +53,8 @@ impl Default for DeliveryOptions {
 /// What the reading end hands over.
 #[derive(Debug)]
 pub(crate) enum Item {
+    /// Where the entries come from: before all others, and once.
+    Begin(Source),
     /// A chunk.
     Chunk(Encoded),
     /// That was all. Without this there is no summary.
@@ -94,6 +96,7 @@ pub(crate) struct Delivery {
     window: Window,
     totals: Totals,
     complete: bool,
+    source: Source,
     second_look: Option<Box<dyn SecondLook>>,
     compress: bool,
     backoff: Backoff,
@@ -109,6 +112,7 @@ impl Delivery {
             window: Window::new(options.window_chunks, options.window_bytes),
             totals: Totals::default(),
             complete: false,
+            source: Source::default(),
             second_look: None,
             compress: true,
             backoff: Backoff::new(RETRY_INITIAL, RETRY_MAX),
@@ -118,6 +122,12 @@ impl Delivery {
     /// Delivers everything that `items` yields, and ends well only when the control plane has confirmed that both
     /// hold the same.
     pub(crate) async fn run(mut self, mut items: mpsc::Receiver<Item>) -> Result<(), End> {
+        // The opening says where the entries come from.
+        match items.recv().await {
+            Some(item) => self.take(item),
+            // The reader is gone without saying that it was done; it ends the import itself.
+            None => std::future::pending().await,
+        }
         loop {
             let connection = self.line.connection().await;
             match self.stream(&connection, &mut items).await {
@@ -145,6 +155,7 @@ impl Delivery {
 
     fn take(&mut self, item: Item) {
         match item {
+            Item::Begin(source) => self.source = source,
             Item::Complete { unusable, second_look } => {
                 self.totals.unusable = unusable;
                 self.second_look = Some(second_look);

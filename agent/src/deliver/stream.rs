@@ -5,7 +5,7 @@ use std::time::Duration;
 use postern_proto::v1::chunk::{self, Entries, Open, Summary};
 use postern_proto::v1::chunk_ack::{Kind as Ack, LookAgain, Opened, SummaryRefused};
 use postern_proto::v1::gateway_client::GatewayClient;
-use postern_proto::v1::{Chunk, ChunkAck};
+use postern_proto::v1::{self, Chunk, ChunkAck};
 use postern_proto::{MAX_CHUNK_BYTES, MAX_FRAME_BYTES};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -15,6 +15,7 @@ use tonic::{Code as GrpcCode, Status, Streaming};
 use super::{Break, Compression, Delivery, Item};
 use crate::commands::outcome::{Code, End, Failure};
 use crate::link::Connection;
+use crate::served::{Mark, Source};
 
 /// How long the other end may take to say where to go on.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -84,7 +85,11 @@ impl Delivery {
 
     async fn open(&mut self, connection: &Connection) -> Result<(mpsc::Sender<Chunk>, Streaming<ChunkAck>), Break> {
         let (chunks, outgoing) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let open = Open { command_id: self.key.id.to_string(), generation: self.key.generation };
+        let open = Open {
+            command_id: self.key.id.to_string(),
+            generation: self.key.generation,
+            source: Some(source(&self.source)),
+        };
         // Cannot fail: the channel is empty and its other end is held here.
         let _ = chunks.try_send(Chunk { kind: Some(chunk::Kind::Open(open)) });
         let mut client = GatewayClient::with_origin(connection.clone(), connection.origin())
@@ -145,6 +150,18 @@ impl Delivery {
             // An answer of a newer release.
             Some(Some(Ack::Opened(_)) | None) => Ok(Answered::GoOn),
         }
+    }
+}
+
+/// Where the entries come from, as it travels.
+fn source(from: &Source) -> v1::Source {
+    let mark = |mark: &Mark| v1::Mark { server: mark.server.clone(), value: mark.value.clone() };
+    let digest = |digest: Option<[u8; 32]>| digest.map(|digest| digest.to_vec().into()).unwrap_or_default();
+    v1::Source {
+        server: from.server.clone(),
+        marks: from.marks.iter().map(mark).collect(),
+        users_digest: digest(from.users_digest),
+        groups_digest: digest(from.groups_digest),
     }
 }
 

@@ -5,7 +5,7 @@ use postern_directory::{Class, Directory, Enumeration};
 use postern_runtime::supervise::chain;
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, SecondLook, Served, Sight, Sought};
+use super::{Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, SecondLook, Served, Sight, Sought, Source};
 use crate::commands::outcome::{Code, Failure};
 
 impl Served for Directory {
@@ -38,6 +38,10 @@ impl Served for Directory {
 }
 
 impl Pages for Enumeration {
+    fn source(&mut self) -> BoxFuture<'_, Source> {
+        Box::pin(Enumeration::source(self))
+    }
+
     fn next(&mut self) -> BoxFuture<'_, Option<Result<Page, Failure>>> {
         Box::pin(async move { Enumeration::next(self).await.map(|page| page.map_err(|error| failure(&error))) })
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Phase, Record, SecondLook, Served, Sight, Sought,
-    Switch,
+    Source, Switch,
 };
 use crate::commands::outcome::{Code, Failure};
 
@@ -145,6 +145,10 @@ struct Following {
 }
 
 impl Pages for Following {
+    fn source(&mut self) -> BoxFuture<'_, Source> {
+        Box::pin(std::future::ready(Source::default()))
+    }
+
     fn next(&mut self) -> BoxFuture<'_, Option<Result<Page, Failure>>> {
         Box::pin(async move {
             loop {

@@ -28,6 +28,7 @@ use crate::intake::newcomers::Newcomers;
 use crate::intake::proof::{self, Summary};
 use crate::jobs::dispatch::{Delivery, Refusal};
 use crate::jobs::outcome::Failure;
+use crate::wire;
 
 /// What a delivery answers.
 pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
@@ -73,8 +74,13 @@ async fn run(
     mut inbound: Streaming<v1::Chunk>,
     answers: &Answers,
 ) -> Result<(), Status> {
-    let (job, attempt) = first(&mut inbound).await?;
+    let (job, attempt, source) = first(&mut inbound).await?;
     let delivery = Arc::new(admit(parts, agent, job, attempt).await?);
+    match parts.dispatcher.comes_from(job, attempt, source.map(wire::source)).await {
+        Ok(true) => {}
+        Ok(false) => return Err(Status::aborted("the server is behind the one that was read before")),
+        Err(error) => return Err(unavailable(&error)),
+    }
     let (place, newcomers, staged) = match begin(parts, &delivery).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Err(Status::aborted("the directory was deleted")),
@@ -124,14 +130,14 @@ async fn quit(parts: &Parts, delivery: &Delivery) -> Status {
     }
 }
 
-async fn first(inbound: &mut Streaming<v1::Chunk>) -> Result<(JobId, u32), Status> {
+async fn first(inbound: &mut Streaming<v1::Chunk>) -> Result<(JobId, u32, Option<v1::Source>), Status> {
     let first = tokio::time::timeout(OPEN_DEADLINE, inbound.message());
     let first = first.await.map_err(|_| Status::failed_precondition("the delivery did not begin with an Open"))??;
     let Some(Kind::Open(open)) = first.and_then(|chunk| chunk.kind) else {
         return Err(Status::failed_precondition("a delivery must begin with an Open"));
     };
     let job = open.command_id.parse().map_err(|_| Status::invalid_argument("command_id is no id"))?;
-    Ok((job, open.generation))
+    Ok((job, open.generation, open.source))
 }
 
 async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Result<Delivery, Status> {

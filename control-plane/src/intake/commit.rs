@@ -17,6 +17,7 @@ use super::nobody;
 use super::sensitive::Counts;
 use super::{groups, heirs};
 use crate::jobs::dispatch::Dispatcher;
+use crate::jobs::dispatch::running::Origin;
 use crate::jobs::outcome::{Failure, ImportReport};
 
 /// How long the agent's own report is awaited; without it the import is as good, only less is told.
@@ -66,7 +67,12 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
     let spared = missing.spare(unusable.unwrap_or_default());
     let confirmed = missing.keep_confirmed(&dispatcher.store, &commit.job).await?;
-    let doubt = commit.doubt(&missing, &staged, &kept).await?;
+    let origin = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.origin.clone()).flatten();
+    let other_server = match &origin {
+        Some(origin) if origin.unproven => missing.spare(u64::MAX),
+        _ => 0,
+    };
+    let doubt = commit.doubt(&missing, &staged, &kept, origin.as_ref()).await?;
     if !doubt.is_none() {
         let report = commit.report(report).await;
         commit.note(&staged, &report);
@@ -84,13 +90,21 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
-    let concluded = Concluded { missing: planned, spared, confirmed };
+    let concluded = Concluded { missing: planned, spared, other_server, confirmed };
     let mut result = commit.describe(&staged, concluded, members, report).await?;
     note_counts(&mut result, &kept.counts);
     result["taken_over"] = json!(settled.taken_over);
     result["duplicates"] = json!(missing.twice);
     if missing.twice > 0 {
         tracing::warn!(job = %commit.job.id, entries = missing.twice, "intake.duplicates: external ids that came twice");
+    }
+    if let Some(mut origin) = origin {
+        origin.source.at = Some(dispatcher.clock.now());
+        if !origin.differing.is_empty() {
+            result["other_configuration"] = json!(origin.differing);
+        }
+        let source = serde_json::to_value(&origin.source).unwrap_or_default();
+        dispatcher.store.set_directory_source(&commit.lease(), &source).await?;
     }
     dispatcher.succeed(commit.job.id, attempt, result).await?;
     commit.dispatcher.store.joins_are_reported(commit.job.organization, commit.job.directory).await.map(|_| ())
@@ -100,6 +114,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
 struct Concluded {
     missing: u64,
     spared: u64,
+    other_server: u64,
     confirmed: Confirmed,
 }
 
@@ -126,12 +141,20 @@ impl Commit<'_> {
     }
 
     /// What an administrator has to decide, unless one has.
-    async fn doubt(&self, missing: &Missing, staged: &Staged, kept: &Outcome) -> Result<Doubt> {
+    async fn doubt(
+        &self,
+        missing: &Missing,
+        staged: &Staged,
+        kept: &Outcome,
+        origin: Option<&Origin>,
+    ) -> Result<Doubt> {
         if self.job.approved {
             return Ok(Doubt::default());
         }
         let emptied = Containers::of(&self.dispatcher.store, &self.directory, missing, false).await?.emptied();
-        let missing = missing.doubt(&self.directory, staged).into_iter().chain(hold::of_emptied(&emptied)).collect();
+        let configured = origin.and_then(|origin| hold::of_other_configuration(&origin.differing, missing));
+        let usual = missing.doubt(&self.directory, staged);
+        let missing = configured.into_iter().chain(usual).chain(hold::of_emptied(&emptied)).collect();
         Ok(Doubt { missing, excesses: kept.excesses.clone() })
     }
 
@@ -221,7 +244,7 @@ impl Commit<'_> {
         members: MemberStats,
         report: ImportReport,
     ) -> Result<Value> {
-        let Concluded { missing, spared, confirmed } = concluded;
+        let Concluded { missing, spared, other_server, confirmed } = concluded;
         let not_visible = self.not_visible(confirmed).await?;
         let store = &self.dispatcher.store;
         // No more than there are, or the search for one more would go through them all.
@@ -258,6 +281,7 @@ impl Commit<'_> {
             "unchanged": entries.saturating_sub(written),
             "missing": missing,
             "missing_spared": spared,
+            "missing_other_server": other_server,
             "missing_not_looked_for": confirmed.not_looked_for,
             "missing_left_scope": confirmed.left_scope,
             "not_visible": confirmed.not_visible,

@@ -68,6 +68,32 @@ pub(super) fn of_emptied(emptied: &[Container]) -> Option<String> {
     ))
 }
 
+/// Why those whom an agent of another configuration did not find are a reason, however few they are.
+pub(super) fn of_other_configuration(differing: &[String], missing: &Missing) -> Option<String> {
+    if differing.is_empty() || missing.accounts.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "The agent of this import has other base DNs, scope, filter or attributes for {} than the last import, or its first \
+         base DN was created anew. By them, {} \
+         of {} known accounts are not there and would be marked missing.",
+        differing.join(" and "),
+        missing.accounts.len(),
+        missing.present()
+    ))
+}
+
+/// The hold of an import whose server has been behind for so long that it will hardly catch up. Nothing was read.
+pub(crate) fn of_server_behind() -> Value {
+    json!({
+        "reason": "The directory server is behind the one of the last import, and that import was hours ago. It may have \
+                   been restored from a backup. Approve to import what it has now: nobody is marked missing by that import, \
+                   the ones after it are as usual. Reject if it should catch up first, or if another server is the right one.",
+        "missing": 0,
+        "known": 0,
+    })
+}
+
 /// The hold of a job.
 pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outcome, doubt: &Doubt) -> Result<Value> {
     let mut reasons = Vec::new();

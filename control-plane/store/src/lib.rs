@@ -35,6 +35,7 @@ mod naming;
 mod organizations;
 mod records;
 mod recreated;
+mod sources;
 mod sql;
 mod sqlite;
 mod tokens;

@@ -12,6 +12,25 @@ use support::{TestDatabase, conformance};
 conformance! {
     what_a_second_look_said_is_kept_by_job_and_generation,
     accounts_are_sought_by_id_within_the_organization,
+    the_source_of_the_last_import_is_the_job_owners_to_write,
+}
+
+async fn the_source_of_the_last_import_is_the_job_owners_to_write(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let source = async |world: &World| store.directory_source(world.org(), world.directory.id).await.unwrap();
+    assert_eq!(source(&world).await, None);
+    world.create(JobKind::Import).await;
+    let job = world.claim().await.remove(0);
+    let lease = Lease { job: job.id, attempt: 1, owner: world.replica };
+    let other = World::new(store, "other").await;
+    for (stranger, written) in
+        [(Lease { owner: other.replica, ..lease }, false), (Lease { attempt: 2, ..lease }, false), (lease, true)]
+    {
+        assert_eq!(store.set_directory_source(&stranger, &json!({ "server": "a" })).await.unwrap(), written);
+    }
+    assert_eq!(source(&world).await, Some(json!({ "server": "a" })));
+    assert_eq!(source(&other).await, None);
+    assert_eq!(store.directory_source(other.org(), world.directory.id).await.unwrap(), None);
 }
 
 async fn what_a_second_look_said_is_kept_by_job_and_generation(database: TestDatabase) {

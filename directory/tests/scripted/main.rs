@@ -16,4 +16,6 @@ mod second_look;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod source;
+#[cfg(test)]
 mod windows;

@@ -33,6 +33,10 @@ const FIGURES: &[(&str, &str)] = &[
     ("remarks", "entries left out, or imported without their members"),
     ("missing_left_scope", "of these are still in the directory, outside of base DNs, scope or filter"),
     ("not_visible", "not found, not marked: nobody can say whether they are there"),
+    (
+        "missing_other_server",
+        "not found, not marked: another directory server was read, which may be behind the last one",
+    ),
     ("missing_not_looked_for", "not found, not marked: the agent is too old to look for them directly; update it"),
     ("values_left_out", "values left out: too large to be kept"),
     ("missing_spared", "not found, not marked: they may be among the entries that could not be used"),
@@ -141,6 +145,12 @@ fn import(result: &Value, screen: &mut Screen) -> Result<(), Error> {
 fn samples(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     let of = |key: &str| result[key].as_array().cloned().unwrap_or_default();
     let text = |sample: &Value, key: &str| plain(sample[key].as_str().unwrap_or("?"));
+    for section in of("other_configuration") {
+        let section = plain(section.as_str().unwrap_or("?"));
+        screen.line(format!(
+            "note: the agent's base DNs, scope, filter or attributes for {section} differ from those of the import before"
+        ))?;
+    }
     for sample in of("conflict_samples") {
         let [name, dn, holder] = ["user_name", "dn", "held_by_dn"].map(|key| text(&sample, key));
         screen.line(format!("conflict: {name} of {dn} is held by {holder}"))?;

@@ -277,11 +277,24 @@ impl TestAgent {
         command: &v1::Command,
         chunks: &[Chunk],
         damage: impl FnOnce(&mut v1::chunk::Summary),
+        look: impl FnMut(&LookAgain) -> Option<Vec<v1::Sight>>,
+    ) -> Result<Ack, Status> {
+        self.deliver_from(None, command, chunks, damage, look).await
+    }
+
+    /// The same; the entries come from there.
+    pub(super) async fn deliver_from(
+        &self,
+        source: Option<v1::Source>,
+        command: &v1::Command,
+        chunks: &[Chunk],
+        damage: impl FnOnce(&mut v1::chunk::Summary),
         mut look: impl FnMut(&LookAgain) -> Option<Vec<v1::Sight>>,
     ) -> Result<Ack, Status> {
         let (sender, outbound) = mpsc::channel(64);
         let send = async |kind| sender.send(v1::Chunk { kind: Some(kind) }).await.unwrap();
-        let open = v1::chunk::Open { command_id: command.command_id.clone(), generation: command.generation };
+        let (command_id, generation) = (command.command_id.clone(), command.generation);
+        let open = v1::chunk::Open { command_id, generation, source };
         send(v1::chunk::Kind::Open(open)).await;
         let mut inbound =
             GatewayClient::new(self.channel().await?).deliver(ReceiverStream::new(outbound)).await?.into_inner();

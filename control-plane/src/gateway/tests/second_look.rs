@@ -12,7 +12,7 @@ use super::imports::connected;
 use super::soon;
 
 /// How many users are marked missing.
-async fn missing(site: &Site) -> usize {
+pub(super) async fn missing(site: &Site) -> usize {
     let directory = site.store().find_directory(site.organization, "corp").await.unwrap().unwrap().id;
     let page = PageRequest::first(1_000);
     let accounts = site.store().list_accounts(site.organization, directory, AccountKind::User, &page).await.unwrap();

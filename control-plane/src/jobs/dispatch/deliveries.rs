@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use postern_store::{AgentId, DirectoryId, JobId, JobState, OrganizationId};
+use postern_store::{AgentId, DirectoryId, Job, JobId, JobState, OrganizationId};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::Dispatcher;
+use super::running::Origin;
+use crate::intake::hold;
 use crate::intake::proof::{Cut, Mismatch};
+use crate::intake::source::{Source, Standing};
 use crate::jobs::outcome::Failure;
 
 /// An agent's right to deliver for a job. One at a time: a newer one takes over.
@@ -132,4 +135,67 @@ impl Dispatcher {
         let next = self.after(&job, &failure.retryable(), false);
         self.follow(&job, next).await
     }
+
+    /// Compares where a delivery comes from with the import before. `false`: its server is behind that one, nothing of
+    /// it is taken, and the job is tried again later.
+    pub(crate) async fn comes_from(
+        &self,
+        job: JobId,
+        attempt: u32,
+        source: Option<Source>,
+    ) -> Result<bool, postern_store::Error> {
+        let Some(job) = self.running.change(job, attempt, |entry| entry.job.clone()) else { return Ok(true) };
+        let before = self.store.directory_source(job.organization, job.directory).await?;
+        let before: Option<Source> = before.and_then(|stored| serde_json::from_value(stored).ok());
+        let source = source.unwrap_or_default();
+        let standing = match source.standing(before.as_ref()) {
+            // An administrator has accepted it.
+            Standing::Behind if job.approved => Standing::Unproven,
+            standing => standing,
+        };
+        let differing = source.differing_sections(before.as_ref());
+        if standing == Standing::Behind {
+            tracing::warn!(job = %job.id, directory = job.directory_name, "intake.server_behind");
+            self.is_behind(&job, before.as_ref()).await?;
+            return Ok(false);
+        }
+        if standing == Standing::Unproven {
+            tracing::warn!(job = %job.id, directory = job.directory_name, "intake.other_server");
+        }
+        if !differing.is_empty() {
+            let sections = differing.join(", ");
+            tracing::warn!(job = %job.id, directory = job.directory_name, sections, "intake.other_configuration");
+        }
+        self.running.change(job.id, attempt, |entry| {
+            let differing = differing.into_iter().map(str::to_owned).collect();
+            entry.progress.origin = Some(Origin { source, unproven: standing == Standing::Unproven, differing });
+            entry.progress.dirty = true;
+        });
+        Ok(true)
+    }
+
+    /// Tries again later, or holds the job where that would be in vain.
+    async fn is_behind(&self, job: &Job, before: Option<&Source>) -> Result<(), postern_store::Error> {
+        let now = self.clock.now();
+        if before.is_some_and(|before| before.is_long_ago(now)) {
+            let held = self.store.hold(&self.lease_of(job.id, job.attempt), &hold::of_server_behind(), now).await?;
+            if held {
+                self.running.remove(job.id, job.attempt);
+                return Ok(());
+            }
+        }
+        let next = self.after(job, &behind_server().retryable(), false);
+        self.follow(job, next).await
+    }
+}
+
+fn behind_server() -> Failure {
+    Failure::new(
+        "behind",
+        "The directory server that the agent reached is behind the one of the last import: it lacks changes that are \
+         known. Nothing was taken from it, and nobody was marked missing.",
+        "Nothing at once: the import is tried again, and works once the server has caught up. If it stays so, look at the \
+         replication of the directory servers, or put the server that is up to date first in urls. If the server was \
+         restored from a backup, start an import four hours after the last one: it is held, and approving it accepts the server.",
+    )
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::intake::source::Source;
 use crate::jobs::outcome::ImportReport;
 use crate::jobs::reach::Route;
 
@@ -50,11 +51,23 @@ pub(crate) struct Progress {
     pub(crate) missing_planned: Option<u64>,
     /// Entries that the directory returned and the agent could not use.
     pub(crate) unusable: u64,
+    /// Where the entries come from.
+    pub(crate) origin: Option<Origin>,
     /// When the first entries came, and how many entries a second came since.
     pub(crate) since: Option<Timestamp>,
     pub(crate) rate: u64,
     /// Not yet written to the database.
     pub(crate) dirty: bool,
+}
+
+/// Where the entries of an import come from, and how that stands to the import before.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) source: Source,
+    /// It is another server, and nothing shows that it knows as much.
+    pub(crate) unproven: bool,
+    /// Sections of the agent's configuration that differ.
+    pub(crate) differing: Vec<String>,
 }
 
 impl Progress {
@@ -66,6 +79,9 @@ impl Progress {
             entries_stored: number("entries_stored").unwrap_or_default(),
             missing_planned: number("missing_planned"),
             unusable: number("unusable").unwrap_or_default(),
+            origin: stored
+                .and_then(|stored| stored.get("origin"))
+                .and_then(|origin| serde_json::from_value(origin.clone()).ok()),
             ..Self::default()
         }
     }
@@ -91,6 +107,9 @@ impl Progress {
         }
         if self.unusable > 0 {
             value["unusable"] = json!(self.unusable);
+        }
+        if let Some(origin) = &self.origin {
+            value["origin"] = json!(origin);
         }
         if let Some(missing) = self.missing_planned {
             value["missing_planned"] = json!(missing);

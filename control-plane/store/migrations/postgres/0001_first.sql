@@ -70,6 +70,7 @@ CREATE TABLE directories (
     missing_threshold_minimum BIGINT NOT NULL DEFAULT 10,
     thresholds TEXT NOT NULL DEFAULT '{}',
     member_form TEXT NOT NULL DEFAULT 'dn',
+    source TEXT,
     created_at BIGINT NOT NULL,
     deleted_at BIGINT,
     UNIQUE (organization_id, name),

@@ -73,6 +73,7 @@ CREATE TABLE directories (
     missing_threshold_minimum INTEGER NOT NULL DEFAULT 10,
     thresholds TEXT NOT NULL DEFAULT '{}',
     member_form TEXT NOT NULL DEFAULT 'dn',
+    source TEXT,
     created_at INTEGER NOT NULL,
     deleted_at INTEGER,
     UNIQUE (organization_id, name),

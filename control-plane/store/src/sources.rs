@@ -1,0 +1,30 @@
+//! Where the last finished import of a directory came from, in the caller's form: later ones are compared with it.
+
+use serde_json::Value;
+
+use crate::Store;
+use crate::error::Result;
+use crate::ids::{DirectoryId, OrganizationId};
+use crate::leases::fenced;
+use crate::records::Lease;
+use crate::sql::sql;
+
+impl Store {
+    /// Where the last finished import came from; `None` where none has finished.
+    pub async fn directory_source(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+    ) -> Result<Option<Value>> {
+        let query = sql("SELECT source FROM directories WHERE organization_id = $1 AND id = $2");
+        let query = query.bind(organization).bind(directory);
+        Ok(self.database.row(query, |mut row| row.take::<Option<Value>>()).await?.flatten())
+    }
+
+    /// Notes where a finished import came from, if the job is still the caller's.
+    pub async fn set_directory_source(&self, lease: &Lease, source: &Value) -> Result<bool> {
+        let update = sql("UPDATE directories SET source = $4 WHERE id = (SELECT directory_id FROM jobs \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running')");
+        Ok(self.database.execute(fenced(update, lease).bind(source)).await? > 0)
+    }
+}
