@@ -11,6 +11,7 @@ use postern_store::{AccountKind, Flavour, JobId, Sight, SoughtAccount};
 use crate::intake::source::Source;
 use crate::jobs::kinds::{Command, Work};
 use crate::jobs::outcome::{AgentOutcome, AgentResult, Check, CheckState, Failure, ImportReport};
+use crate::pki::hex;
 
 /// Of where an import comes from: marks of servers, and bytes in each id and value.
 const MAX_MARKS: usize = 1_000;
@@ -129,9 +130,7 @@ pub fn source(from: v1::Source) -> Source {
     let is_short = |text: &str| text.len() <= MAX_MARK_BYTES;
     let marks = if from.marks.len() <= MAX_MARKS { from.marks } else { Vec::new() };
     let marks = marks.into_iter().filter(|mark| is_short(&mark.server) && is_short(&mark.value));
-    let digest = |digest: &[u8]| {
-        (digest.len() == 32).then(|| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-    };
+    let digest = |digest: &[u8]| (digest.len() == 32).then(|| hex(digest));
     Source {
         at: None,
         server: if is_short(&from.server) { text(&from.server) } else { String::new() },

@@ -68,10 +68,8 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let spared = missing.spare(unusable.unwrap_or_default());
     let confirmed = missing.keep_confirmed(&dispatcher.store, &commit.job).await?;
     let origin = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.origin.clone()).flatten();
-    let other_server = match &origin {
-        Some(origin) if origin.unproven => missing.spare(u64::MAX),
-        _ => 0,
-    };
+    let unproven = origin.as_ref().is_some_and(|origin| origin.unproven);
+    let other_server = if unproven { missing.spare(u64::MAX) } else { 0 };
     let doubt = commit.doubt(&missing, &staged, &kept, origin.as_ref()).await?;
     if !doubt.is_none() {
         let report = commit.report(report).await;
@@ -98,14 +96,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     if missing.twice > 0 {
         tracing::warn!(job = %commit.job.id, entries = missing.twice, "intake.duplicates: external ids that came twice");
     }
-    if let Some(mut origin) = origin {
-        origin.source.at = Some(dispatcher.clock.now());
-        if !origin.differing.is_empty() {
-            result["other_configuration"] = json!(origin.differing);
-        }
-        let source = serde_json::to_value(&origin.source).unwrap_or_default();
-        dispatcher.store.set_directory_source(&commit.lease(), &source).await?;
-    }
+    commit.note_source(origin, &mut result).await?;
     dispatcher.succeed(commit.job.id, attempt, result).await?;
     commit.dispatcher.store.joins_are_reported(commit.job.organization, commit.job.directory).await.map(|_| ())
 }
@@ -178,6 +169,17 @@ impl Commit<'_> {
             progress.pages_read = progress.pages_read.max(report.pages);
             progress.dirty = true;
         });
+    }
+
+    /// Notes where the import came from: the next one is compared with it.
+    async fn note_source(&self, origin: Option<Origin>, result: &mut Value) -> Result<()> {
+        let Some(mut origin) = origin else { return Ok(()) };
+        origin.source.at = Some(self.dispatcher.clock.now());
+        if !origin.differing.is_empty() {
+            result["other_configuration"] = json!(origin.differing);
+        }
+        let source = serde_json::to_value(&origin.source).unwrap_or_default();
+        self.dispatcher.store.set_directory_source(&self.lease(), &source).await.map(|_| ())
     }
 
     /// Notes how many are about to be marked, before the first is: counted after a kill, it would be too few.

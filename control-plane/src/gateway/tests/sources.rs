@@ -26,15 +26,15 @@ fn configured(users: u8, groups: u8) -> v1::Source {
     v1::Source { users_digest: digest(users), groups_digest: digest(groups), ..server("dc1", &[]) }
 }
 
-fn absent(asked: &LookAgain) -> Option<Vec<v1::Sight>> {
-    Some(vec![v1::Sight::Absent; asked.entries.len()])
+fn absent() -> impl FnMut(&LookAgain) -> Option<Vec<v1::Sight>> {
+    |asked| Some(vec![v1::Sight::Absent; asked.entries.len()])
 }
 
 /// An import from there; gives its job once everything was accepted.
 async fn import(site: &Site, agent: &TestAgent, session: &mut Session, source: v1::Source, chunks: &[Chunk]) -> JobId {
     let job = site.start_job("corp", "import").await;
     let command = soon(session.command()).await;
-    let accepted = agent.deliver_from(Some(source), &command, chunks, |_| {}, absent).await.unwrap();
+    let accepted = agent.deliver_from(Some(source), &command, chunks, |_| {}, absent()).await.unwrap();
     assert!(matches!(accepted, Ack::SummaryAccepted(_)), "{accepted:?}");
     session.send(raw_outcome(&command, v1::outcome::Result::Import(v1::ImportResult::default()))).await;
     assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(_))));
@@ -59,7 +59,7 @@ async fn nothing_is_taken_from_a_server_that_is_behind_the_last_one() {
     let command = soon(session.command()).await;
     let lagging = server("dc2", &[("dc2", "0900"), ("dc1", "0499")]);
     let older = people(&[("1", "anna.before")]);
-    let refused = agent.deliver_from(Some(lagging), &command, &older, |_| {}, absent).await.unwrap_err();
+    let refused = agent.deliver_from(Some(lagging), &command, &older, |_| {}, absent()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Aborted, "{refused}");
     let waiting = site.wait_for(job, JobState::Queued).await;
     assert!(waiting.message.as_ref().is_some_and(|message| message.contains("is behind")), "{waiting:?}");
@@ -85,14 +85,14 @@ async fn a_restored_server_that_would_be_behind_for_ever_waits_for_an_administra
     let restored = || server("dc1", &[("dc1", "0300")]);
     let job = site.start_job("corp", "import").await;
     let command = soon(session.command()).await;
-    let refused = agent.deliver_from(Some(restored()), &command, &entries(0..38), |_| {}, absent).await.unwrap_err();
+    let refused = agent.deliver_from(Some(restored()), &command, &entries(0..38), |_| {}, absent()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Aborted, "{refused}");
     let held = site.wait_for(job, JobState::Held).await;
     let reason = held.hold.as_ref().unwrap()["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("restored from a backup"), "{reason}");
     site.store().approve_job(site.organization, job, "ada", site.now()).await.unwrap();
     let command = soon(session.command()).await;
-    agent.deliver_from(Some(restored()), &command, &entries(0..38), |_| {}, absent).await.unwrap();
+    agent.deliver_from(Some(restored()), &command, &entries(0..38), |_| {}, absent()).await.unwrap();
     session.send(raw_outcome(&command, v1::outcome::Result::Import(v1::ImportResult::default()))).await;
     assert_eq!(figures(&site, job, ["missing", "missing_other_server"]).await, [0, 2]);
     assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(_))));
