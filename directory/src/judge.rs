@@ -86,7 +86,9 @@ impl Judge {
     /// Makes the switch unknown where it may be hidden, and off where nobody has signed in for too long. `now` in seconds
     /// since 1970.
     pub(crate) fn settle(&self, selected: &mut Selected, now: i64) {
-        if !selected.record.switch.is_on() {
+        // What is over is off, whatever is hidden beside it.
+        let over = matches!(selected.record.switch, Switch::OnUntil(end) if end <= now);
+        if over || !selected.record.switch.is_on() {
             return;
         }
         let absent = self.absent(selected);

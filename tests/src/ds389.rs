@@ -263,7 +263,7 @@ impl Ds389 {
     }
 
     async fn task(&self, kind: &str, lines: &str) -> Result<String> {
-        let dn = format!("cn={},cn={kind},cn=tasks,cn=config", uuid::Uuid::new_v4());
+        let dn = format!("cn={},cn={kind},cn=tasks,cn=config", uuid::Uuid::now_v7());
         let instance = "objectClass: extensibleObject\nnsInstance: userroot\nttl: 600\n";
         self.apply(format!("dn: {dn}\nobjectClass: top\n{instance}{lines}")).await?;
         Ok(dn)

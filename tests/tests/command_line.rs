@@ -74,7 +74,8 @@ fn the_agents_own_diagnosis_names_what_is_wrong_and_the_cure() -> Result<()> {
             (&["base_dns"], |corp| corp.groups.base_dns = vec![format!("ou=nowhere,{SUFFIX}")]),
             (&["users"], |corp| corp.users.filter = "(uid=nobody)".to_owned()),
             (&["users"], |corp| corp.users.unique_attribute = "carLicense".to_owned()),
-            (&["users", "groups"], |corp| corp.external_id_attribute = Some("carLicense".to_owned())),
+            // Groups without the configured id have the server's own.
+            (&["users"], |corp| corp.external_id_attribute = Some("carLicense".to_owned())),
         ];
         for (steps, change) in wrong {
             site.settings = right.clone();

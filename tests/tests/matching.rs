@@ -41,7 +41,8 @@ fn only_the_name_waits_and_whoever_leaves_gives_it_up() -> Result<()> {
         let extra = [
             unit("x", &format!("ou=people,{SUFFIX}")),
             person("anna", ""),
-            person("bert", "objectClass: shadowAccount\ntitle: before\nmail: old@lab.test\n"),
+            person("bert", "title: before\nmail: old@lab.test\n")
+                .replace("inetOrgPerson\n", "inetOrgPerson\nobjectClass: shadowAccount\n"),
         ];
         let site = Site::start_with(stage, with(extra.concat()), control_plane::Options::for_tests()?).await?;
         site.api.import(DIRECTORY).await?;

@@ -34,10 +34,10 @@ impl Diagnosis<'_> {
     pub(super) async fn switches(&mut self, servers: &Servers, flavour: Flavour, names: &Arc<Names>) -> Option<()> {
         // The sample of users may have left its search in the middle.
         let connection = servers.open().await;
-        let mut connection = self.need("switches", connection)?;
+        let connection = self.need("switches", connection)?;
         let section = Section::users(self.config, flavour, names);
         let judge = Judge::new(self.config, flavour, names);
-        let seen = see(servers, &mut connection, &section, judge).await;
+        let seen = see(servers, connection, &section, judge).await;
         let seen = self.need("switches", seen)?;
         self.note("switches", finding(&seen));
         Some(())
@@ -46,14 +46,16 @@ impl Diagnosis<'_> {
 
 async fn see(
     servers: &Servers,
-    connection: &mut Connection,
+    mut connection: Connection,
     section: &Section<'_>,
     mut judge: Judge,
 ) -> Result<Seen, Error> {
     let mut seen = Seen::default();
-    let users = sample(connection, section).await?;
-    // A page may have been left in its middle.
-    let mut connection = servers.open().await?;
+    let users = sample(&mut connection, section).await?;
+    // A page that was left in its middle spends the connection.
+    if !connection.is_fresh() {
+        connection = servers.open().await?;
+    }
     for mut user in users {
         judge.decide(&mut connection, &mut user).await?;
         seen.count(&user);

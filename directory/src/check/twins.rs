@@ -17,12 +17,13 @@ impl Diagnosis<'_> {
         servers: &Servers,
         section: &Section<'_>,
         flavour: Flavour,
+        names: &Names,
         sample: &Sample,
     ) -> Result<Option<Finding>, Error> {
         // An attribute of the server's own making has no value twice.
         let Some(attribute) = self.config.external_id_attribute.as_deref() else { return Ok(None) };
         let mut connection = servers.open().await?;
-        let mut judge = Judge::new(self.config, flavour, &Names::default());
+        let mut judge = Judge::new(self.config, flavour, names);
         for (dn, id) in &sample.ids {
             let condition = filter::equals(attribute, id.as_bytes());
             if lookup::count(&mut connection, &mut judge, section, &condition, 2).await? > 1 {
