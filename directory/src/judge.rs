@@ -144,8 +144,8 @@ impl Judge {
     /// True of every entry of which we may search these switches.
     fn visible(&self, switches: u8) -> String {
         let clauses = self.flavour.hideable().iter().enumerate().filter(|(place, _)| switches & (1 << place) != 0);
-        let clauses: String = clauses.map(|(_, name)| format!("(|({name}=*)(!({name}=*)))")).collect();
-        format!("(&{clauses})")
+        let clauses: Vec<String> = clauses.map(|(_, name)| format!("(|({name}=*)(!({name}=*)))")).collect();
+        format!("(&{})", clauses.concat())
     }
 
     /// Which switches of this entry we have no right to read, as the server says.

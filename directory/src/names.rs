@@ -28,8 +28,8 @@ pub(crate) struct Names {
 impl Names {
     /// The names that a server's schema knows. Only attributes that the configuration or a rule of ours names are kept.
     pub(crate) fn new(schema: &[AttributeType], configured: &[&str], excluded: &[String]) -> Self {
-        let named = configured.iter().copied().chain(excluded.iter().map(String::as_str));
-        let wanted = named.map(base).chain(attributes::withheld_names().map(base));
+        let ours = configured.iter().copied().chain(excluded.iter().map(String::as_str));
+        let wanted = ours.map(base).chain(attributes::withheld_names().map(base));
         let wanted: HashSet<String> = wanted.chain(flavour::switches().map(base)).collect();
         let mut names = Self { shown: !schema.is_empty(), ..Self::default() };
         for kind in schema {

@@ -108,15 +108,14 @@ impl SecondLook {
         let flavour = session.root.flavour();
         let mut answers = Vec::with_capacity(sought.len());
         for (one, sight) in sought.iter().zip(sights) {
-            let sight = match sight {
-                Some(sight) => sight,
-                None => {
-                    let asked = place::Asked { one, attributes: &external_id_attributes(config, flavour, one.phase) };
-                    match place::look(&mut session.connection, &asked, &mut self.containers).await? {
-                        place::Found::Sight(sight) => sight,
-                        // The search for its external id did not show it, but it stands where it stood.
-                        place::Found::There(dn) => scope_of(&mut session, config, one.phase, &dn).await?,
-                    }
+            let sight = if let Some(sight) = sight {
+                sight
+            } else {
+                let asked = place::Asked { one, attributes: &external_id_attributes(config, flavour, one.phase) };
+                match place::look(&mut session.connection, &asked, &mut self.containers).await? {
+                    place::Found::Sight(sight) => sight,
+                    // The search for its external id did not show it, but it stands where it stood.
+                    place::Found::There(dn) => scope_of(&mut session, config, one.phase, &dn).await?,
                 }
             };
             answers.push(sight);

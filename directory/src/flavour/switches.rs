@@ -141,7 +141,9 @@ pub(crate) mod tests {
     fn off_outweighs_unknown_and_unknown_outweighs_on() {
         let all = |switches: &[Switch]| {
             let mut reading = Reading::on();
-            switches.iter().for_each(|switch| reading.and("x", *switch));
+            for switch in switches {
+                reading.and("x", *switch);
+            }
             reading.switch
         };
         assert_eq!(all(&[Switch::On, Switch::Off, Switch::Unknown]), Switch::Off);

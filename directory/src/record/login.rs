@@ -4,16 +4,16 @@ use crate::ber::Malformed;
 use crate::dn::{Dn, Value};
 use crate::entry::Attribute;
 
-/// The value that is part of the entry's name, else the first one. `names` says whether a name is this attribute's.
+/// The value that is part of the entry's name, else the first one. `is_login` says whether a name is this attribute's.
 pub(super) fn value(
     mut values: Attribute<'_>,
-    names: impl Fn(&str) -> bool,
+    is_login: impl Fn(&str) -> bool,
     dn: &str,
 ) -> Result<Option<String>, Malformed> {
     let text = |value| std::str::from_utf8(value).ok().filter(|text| !text.is_empty());
     let Some(first) = values.next_value()? else { return Ok(None) };
     let Some(mut other) = values.next_value()? else { return Ok(text(first).map(str::to_owned)) };
-    let named = in_name(dn, names);
+    let named = in_name(dn, is_login);
     let is_named = |value| text(value).is_some_and(|text| named.as_deref().is_some_and(|named| same(named, text)));
     if is_named(first) {
         return Ok(text(first).map(str::to_owned));

@@ -110,9 +110,8 @@ async fn judge(connection: &mut Connection, container: &Dn) -> Result<Sight, Err
                 let all = sees_all(connection, &name, children, has_children).await?;
                 return Ok(match (all, level) {
                     (Some(false), _) => Sight::NotVisible(NotVisible::HiddenChildren),
-                    (_, 0) => Sight::Absent,
-                    // The container is gone with all that it held: its own container says so.
-                    (Some(true), _) => Sight::Absent,
+                    // Above the entry's own container: that one is gone with all that it held, as its container says.
+                    (_, 0) | (Some(true), _) => Sight::Absent,
                     _ => Sight::NotVisible(NotVisible::ContainerNotFound),
                 });
             }
@@ -195,9 +194,8 @@ async fn count_children(connection: &mut Connection, name: &str) -> Result<u64, 
         match search.next().await {
             // A reference is a child too.
             Ok(Some(batch)) => count += batch.len() as u64,
-            Ok(None) => return Ok(count),
             // What could not be counted was not seen.
-            Err(Error::Refused { .. } | Error::NoPaging) => return Ok(count),
+            Ok(None) | Err(Error::Refused { .. } | Error::NoPaging) => return Ok(count),
             Err(error) => return Err(error),
         }
     }

@@ -262,6 +262,7 @@ pub struct Conflict {
 
 /// A user, sought by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of the answer, and they are independent")]
 pub struct NamedUser {
     /// The folded user name.
     pub name_key: String,
