@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postern_runtime::clock::Clock as _;
 use postern_runtime::lifecycle::Shutdown;
-use postern_store::{AccountKind, DirectoryChange, Job, JobId, JobKind, JobState, Lease, NewJob, ReplicaId};
+use postern_store::{AccountKind, DirectoryChange, Job, JobId, JobKind, JobState, Lease, NewJob, ReplicaId, Sight};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -137,6 +137,14 @@ async fn killed_while_it_marked(office: &Office) -> JobId {
     let (store, acme, now) = (&office.site.api.store, office.acme.id, office.site.clock.now());
     let job = office.start(JobKind::Import).await;
     office.dispatcher.look(Look::Everywhere).await.unwrap();
+    // Without a second look that confirms it, nobody counts as missing.
+    let mut tx = store.begin_intake(acme, office.inhabited.directory, now).await.unwrap();
+    for kind in [AccountKind::User, AccountKind::Group] {
+        let unseen = store.unseen_accounts(acme, office.inhabited.directory, kind, |_| false).await.unwrap();
+        let gone: Vec<_> = unseen.accounts.iter().map(|account| (account.id, Sight::Absent)).collect();
+        tx.record_sights(job, 1, &gone).await.unwrap();
+    }
+    tx.commit().await.unwrap();
     assert!(office.dispatcher.proven(job, 1, 0).await.unwrap());
     assert_eq!(office.reached(job, JobState::Held).await.hold.unwrap()["missing"], 2);
     store.approve_job(acme, job, "test", now).await.unwrap();
