@@ -4,10 +4,12 @@
 use std::num::NonZeroU32;
 
 use postern_directory::standard_name;
+use postern_proto::limits;
+use postern_proto::v1::chunk::Listed;
 use serde::Deserialize;
 
 use crate::commands::outcome::{Code, Failure, Kind};
-use crate::served::Record;
+use crate::served::{Phase, Record, Served};
 
 /// A kind of command, as the policy names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -66,6 +68,17 @@ impl Policy {
         if !self.excluded_attributes.is_empty() {
             record.attributes.retain(|(name, _)| !self.excludes(name));
         }
+    }
+
+    /// The attributes that leave of a directory; `None` where it cannot say, or where they are too many to be said.
+    pub fn listed(&self, directory: &dyn Served) -> Option<Listed> {
+        let of = |phase| {
+            let listed = directory.listed_attributes(phase)?;
+            let leaves = |name: &&String| name.len() <= limits::MAX_NAME_BYTES && !self.excludes(name);
+            Some(listed.iter().filter(leaves).cloned().collect::<Vec<String>>())
+        };
+        let listed = Listed { users: of(Phase::Users)?, groups: of(Phase::Groups)? };
+        (listed.users.len() + listed.groups.len() <= limits::MAX_LISTED_ATTRIBUTES).then_some(listed)
     }
 
     /// Whether an attribute of this name never leaves.

@@ -113,6 +113,11 @@ pub trait Served: Send + Sync + 'static {
     /// What members of its groups are.
     fn member_form(&self) -> MemberForm;
 
+    /// The attributes that leave, as the configuration lists them. `None`: nobody can say.
+    fn listed_attributes(&self, _phase: Phase) -> Option<&[String]> {
+        None
+    }
+
     /// Its flavour where that is known without asking the server.
     fn known_flavour(&self) -> Option<Flavour> {
         None

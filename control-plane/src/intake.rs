@@ -12,6 +12,7 @@ mod groups;
 mod heirs;
 pub(crate) mod hold;
 pub mod in_flight;
+pub mod listed;
 pub mod lookup;
 pub mod missing;
 pub mod newcomers;

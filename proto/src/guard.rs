@@ -27,7 +27,11 @@ impl Guarded for v1::ChunkAck {
     const LISTS: &'static [&'static [u64]] = &[&[5]];
 }
 
-impl Guarded for v1::Chunk {}
+impl Guarded for v1::Chunk {
+    // open.source; open.listed.
+    const LISTS: &'static [&'static [u64]] = &[&[1, 3], &[1, 4]];
+}
+
 impl Guarded for v1::EnrollRequest {}
 impl Guarded for v1::EnrollResponse {}
 impl Guarded for v1::RenewRequest {}
@@ -112,6 +116,17 @@ mod tests {
         let result = Some(v1::outcome::Result::TestConnection(v1::TestConnectionResult { checks }));
         let outcome = v1::Outcome { result, ..v1::Outcome::default() };
         assert!(!is_bounded::<v1::AgentFrame>(&v1::AgentFrame { kind: Some(Kind::Outcome(outcome)) }.encode_to_vec()));
+    }
+
+    #[test]
+    fn a_list_of_attributes_is_counted_too() {
+        let open = |count| {
+            let listed = v1::chunk::Listed { users: vec![String::new(); count], groups: Vec::new() };
+            let open = v1::chunk::Open { listed: Some(listed), ..v1::chunk::Open::default() };
+            v1::Chunk { kind: Some(v1::chunk::Kind::Open(open)) }.encode_to_vec()
+        };
+        assert!(is_bounded::<v1::Chunk>(&open(limits::MAX_LISTED_ATTRIBUTES)));
+        assert!(!is_bounded::<v1::Chunk>(&open(1_000_000)));
     }
 
     #[test]

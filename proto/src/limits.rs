@@ -18,6 +18,8 @@ pub const MAX_CHUNK_ENTRIES: usize = 10_000;
 
 /// Attribute names in the table of a chunk, and attributes of one entry.
 pub const MAX_NAMES: usize = 4096;
+/// Names of attributes that an agent says it delivers, of users and groups together. With more it does not say.
+pub const MAX_LISTED_ATTRIBUTES: usize = 1024;
 /// One attribute name.
 pub const MAX_NAME_BYTES: usize = 255;
 /// All attribute names of a chunk, each counted once for every entry that has it.

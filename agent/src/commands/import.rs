@@ -18,6 +18,7 @@ pub(super) async fn run(work: &Work, chunk_entries: usize) -> End {
     let context = work.context();
     let (chunks, waiting) = mpsc::channel(CHUNKS_AHEAD);
     let delivery = Delivery::new(work.key, context.line.clone(), context.delivery, context.clock.clone());
+    let delivery = delivery.listing(work.policy.listed(&*work.directory));
     let reading = async { read(work, chunk_entries, chunks).await.map_err(End::Failed) };
     match tokio::try_join!(reading, delivery.run(waiting)) {
         Ok((imported, ())) => End::Answered(Answer::Import(imported)),

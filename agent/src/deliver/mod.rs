@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postern_proto::digest::Digest;
+use postern_proto::v1::chunk::Listed;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::retry::Backoff;
 use serde::Deserialize;
@@ -90,6 +91,7 @@ enum Break {
 /// One delivery.
 pub(crate) struct Delivery {
     key: Key,
+    listed: Option<Listed>,
     line: Line,
     options: DeliveryOptions,
     clock: SharedClock,
@@ -106,6 +108,7 @@ impl Delivery {
     pub(crate) fn new(key: Key, line: Line, options: DeliveryOptions, clock: SharedClock) -> Self {
         Self {
             key,
+            listed: None,
             line,
             options,
             clock,
@@ -117,6 +120,11 @@ impl Delivery {
             compress: true,
             backoff: Backoff::new(RETRY_INITIAL, RETRY_MAX),
         }
+    }
+
+    /// Says which attributes the site delivers.
+    pub(crate) fn listing(self, listed: Option<Listed>) -> Self {
+        Self { listed, ..self }
     }
 
     /// Delivers everything that `items` yields, and ends well only when the control plane has confirmed that both

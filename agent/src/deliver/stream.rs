@@ -89,6 +89,7 @@ impl Delivery {
             command_id: self.key.id.to_string(),
             generation: self.key.generation,
             source: Some(source(&self.source)),
+            listed: self.listed.clone(),
         };
         // Cannot fail: the channel is empty and its other end is held here.
         let _ = chunks.try_send(Chunk { kind: Some(chunk::Kind::Open(open)) });

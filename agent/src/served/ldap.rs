@@ -5,7 +5,9 @@ use postern_directory::{Class, Directory, Enumeration};
 use postern_runtime::supervise::chain;
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, SecondLook, Served, Sight, Sought, Source};
+use super::{
+    Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, Served, Sight, Sought, Source,
+};
 use crate::commands::outcome::{Code, Failure};
 
 impl Served for Directory {
@@ -18,6 +20,14 @@ impl Served for Directory {
             postern_directory::MemberForm::Dn => MemberForm::Dn,
             postern_directory::MemberForm::UniqueValue => MemberForm::UniqueValue,
         }
+    }
+
+    fn listed_attributes(&self, phase: Phase) -> Option<&[String]> {
+        let config = self.config();
+        Some(match phase {
+            Phase::Users => &config.users.attributes,
+            Phase::Groups => config.groups.as_ref().map_or(&[], |groups| &groups.attributes),
+        })
     }
 
     fn flavour(&self) -> BoxFuture<'_, Result<Flavour, Failure>> {

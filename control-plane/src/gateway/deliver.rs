@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postern_proto::digest::Digest;
-use postern_proto::v1;
 use postern_proto::v1::chunk::Kind;
 use postern_proto::v1::chunk_ack;
+use postern_proto::{limits, v1};
 use postern_runtime::supervise::{OnCancel, chain};
 use postern_store::{AgentId, JobId, Staged};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +24,7 @@ use super::memory::{Share, Stage, Taken};
 use super::{Gateway, Parts, unavailable};
 use crate::intake::decide::{self, Decided, Place};
 use crate::intake::in_flight::InFlight;
+use crate::intake::listed::Listed;
 use crate::intake::newcomers::Newcomers;
 use crate::intake::proof::{self, Summary};
 use crate::jobs::dispatch::{Delivery, Refusal};
@@ -74,7 +75,7 @@ async fn run(
     mut inbound: Streaming<v1::Chunk>,
     answers: &Answers,
 ) -> Result<(), Status> {
-    let (job, attempt, source) = first(&mut inbound).await?;
+    let (job, attempt, source, listed) = first(&mut inbound).await?;
     let delivery = Arc::new(admit(parts, agent, job, attempt).await?);
     match parts.dispatcher.comes_from(job, attempt, source.map(wire::source)).await {
         Ok(true) => {}
@@ -99,6 +100,7 @@ async fn run(
         delivery: Arc::clone(&delivery),
         in_flight: Arc::clone(&in_flight),
         newcomers,
+        listed,
         next,
         share,
     };
@@ -130,14 +132,23 @@ async fn quit(parts: &Parts, delivery: &Delivery) -> Status {
     }
 }
 
-async fn first(inbound: &mut Streaming<v1::Chunk>) -> Result<(JobId, u32, Option<v1::Source>), Status> {
+async fn first(inbound: &mut Streaming<v1::Chunk>) -> Result<(JobId, u32, Option<v1::Source>, Listed), Status> {
     let first = tokio::time::timeout(OPEN_DEADLINE, inbound.message());
     let first = first.await.map_err(|_| Status::failed_precondition("the delivery did not begin with an Open"))??;
     let Some(Kind::Open(open)) = first.and_then(|chunk| chunk.kind) else {
         return Err(Status::failed_precondition("a delivery must begin with an Open"));
     };
     let job = open.command_id.parse().map_err(|_| Status::invalid_argument("command_id is no id"))?;
-    Ok((job, open.generation, open.source))
+    Ok((job, open.generation, open.source, listed(open.listed)?))
+}
+
+fn listed(said: Option<v1::chunk::Listed>) -> Result<Listed, Status> {
+    let Some(v1::chunk::Listed { users, groups }) = said else { return Ok(Listed::default()) };
+    let too_long = users.iter().chain(&groups).any(|name| name.len() > limits::MAX_NAME_BYTES);
+    if too_long || users.len() + groups.len() > limits::MAX_LISTED_ATTRIBUTES {
+        return Err(Status::invalid_argument("the list of attributes is beyond its limit"));
+    }
+    Ok(Listed::new(&users, &groups))
 }
 
 async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Result<Delivery, Status> {
@@ -166,6 +177,7 @@ struct Reader {
     delivery: Arc<Delivery>,
     in_flight: Arc<InFlight>,
     newcomers: Newcomers,
+    listed: Listed,
     /// The first sequence number that has not come.
     next: u64,
     share: Arc<Share>,
@@ -227,8 +239,9 @@ impl Reader {
         let taken = self.share.take(Stage::Decided, weight).await;
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         loop {
-            let (place, newcomers) = (self.place, &mut self.newcomers);
-            let decided = decide::decide(store, place, entries.sequence, &entries.payload, newcomers, now).await?;
+            let (place, newcomers, listed) = (self.place, &mut self.newcomers, &self.listed);
+            let decided = decide::decide(store, place, entries.sequence, &entries.payload, newcomers, listed, now);
+            let decided = decided.await?;
             if self.in_flight.enter(&decided) {
                 return Ok((decided, taken));
             }

@@ -13,6 +13,7 @@ use postern_store::{
     KnownAccount, NewAccount, OrganizationId, Store, UserId, UserRow,
 };
 
+use super::listed::Listed;
 use super::newcomers::Newcomers;
 use super::sensitive::{Before, KeptAside};
 use crate::identity::mapping::{self, MappedUser, Mapping};
@@ -169,14 +170,15 @@ pub async fn decide(
     sequence: u64,
     payload: &Bytes,
     newcomers: &mut Newcomers,
+    listed: &Listed,
     now: Timestamp,
 ) -> Result<Decided, Error> {
-    decide_with(store, place, sequence, payload, newcomers, now, true).await
+    decide_with(store, place, sequence, payload, newcomers, now, Some(listed)).await
 }
 
 /// The same for entries that were kept aside: now they are to be applied.
 pub async fn decide_finally(store: &Store, place: Place, payload: &Bytes, now: Timestamp) -> Result<Decided, Error> {
-    decide_with(store, place, 0, payload, &mut Newcomers::default(), now, false).await
+    decide_with(store, place, 0, payload, &mut Newcomers::default(), now, None).await
 }
 
 async fn decide_with(
@@ -186,7 +188,7 @@ async fn decide_with(
     payload: &Bytes,
     newcomers: &mut Newcomers,
     now: Timestamp,
-    deferring: bool,
+    deferring: Option<&Listed>,
 ) -> Result<Decided, Error> {
     let mut reader = ChunkReader::parse(payload)?;
     let member_form = reader.member_form();
@@ -199,8 +201,13 @@ async fn decide_with(
         entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&mapping, &view, now), view });
     }
     let known = compare(store, place, newcomers, &entries).await?;
-    let before = if deferring { Before::of(store, place, changed(&entries, &known)).await? } else { Before::default() };
-    let mut decided = sort(&Sorting { place, mapping, member_form, now, before }, sequence, entries, known);
+    let before = match deferring {
+        Some(_) => Before::of(store, place, changed(&entries, &known)).await?,
+        None => Before::default(),
+    };
+    let listed = deferring.cloned().unwrap_or_default();
+    let common = Sorting { place, mapping, member_form, now, before, listed };
+    let mut decided = sort(&common, sequence, entries, known);
     for row in &mut decided.rows {
         row.name_is_free = match &row.identity {
             Wanted::User(user, _) => !user.name_key.is_empty() && newcomers.is_new_name(&user.name_key),
@@ -250,6 +257,7 @@ struct Sorting {
     member_form: MemberForm,
     now: Timestamp,
     before: Before,
+    listed: Listed,
 }
 
 fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
@@ -290,7 +298,7 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
             Comparison::New => None,
         };
         let row = row(common, &entry, known.as_ref());
-        let changes = common.before.changes(&row, view, common.now);
+        let changes = common.before.changes(&row, view, &common.listed, common.now);
         if aside.take(common.member_form, recorded, &changes, view) {
             decided.changed += u64::from(rows.insert(recorded, usize::MAX).is_none());
             continue;

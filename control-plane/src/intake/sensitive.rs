@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::decide::{Place, Row, Wanted};
+use super::listed::Listed;
 
 /// What stands for the login attribute among the names of attributes.
 pub const LOGIN: &str = "(login)";
@@ -81,10 +82,10 @@ impl Before {
     }
 
     /// What a row changes that may be a fault of the directory.
-    pub fn changes(&self, row: &Row, view: &EntryView<'_>, now: Timestamp) -> Changes {
+    pub fn changes(&self, row: &Row, view: &EntryView<'_>, listed: &Listed, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let Some(old) = self.accounts.get(&row.account.id) else { return changes };
-        changes.vanished = vanished(old, row, view);
+        changes.vanished = vanished(old, row, view, listed);
         if !changes.vanished.is_empty() {
             changes.kinds |= bit(ChangeKind::Vanished);
         }
@@ -118,12 +119,13 @@ impl Before {
     }
 }
 
-/// The attributes that an account had and its entry has not.
-fn vanished(old: &KnownContent, row: &Row, view: &EntryView<'_>) -> Vec<String> {
+/// The attributes that an account had and its entry has not, though the site delivers them.
+fn vanished(old: &KnownContent, row: &Row, view: &EntryView<'_>, listed: &Listed) -> Vec<String> {
     let had: BTreeMap<String, &RawValue> = serde_json::from_str(&old.attributes).unwrap_or_default();
     let has: Vec<&str> = view.attributes().map(|(name, _)| name).collect();
+    let is_gone = |name: &String| !has.iter().any(|has| has.eq_ignore_ascii_case(name));
     let mut gone: Vec<String> =
-        had.into_keys().filter(|name| !has.iter().any(|has| has.eq_ignore_ascii_case(name))).collect();
+        had.into_keys().filter(|name| is_gone(name) && listed.may_deliver(view.kind, name)).collect();
     if old.unique_value.is_some() && row.account.unique_value.is_none() {
         gone.push(LOGIN.to_owned());
     }

@@ -94,7 +94,7 @@ impl Site {
     /// Somebody without a certificate.
     pub(super) fn anonymous(&self) -> TestAgent {
         let ca = tls::certificates_from_pem(self.server.app.pki.ca_pem().as_bytes(), "ca").unwrap();
-        TestAgent { id: AgentId::new(), address: self.server.gateway, ca, identity: None }
+        TestAgent { id: AgentId::new(), address: self.server.gateway, ca, identity: None, listed: None }
     }
 
     pub(super) async fn enroll(&self, secret: &str) -> Result<TestAgent, Status> {
@@ -217,6 +217,8 @@ pub(super) struct TestAgent {
     pub(super) address: SocketAddr,
     pub(super) ca: Vec<CertificateDer<'static>>,
     pub(super) identity: Option<Identity>,
+    /// What its deliveries say.
+    pub(super) listed: Option<v1::chunk::Listed>,
 }
 
 impl TestAgent {
@@ -294,7 +296,7 @@ impl TestAgent {
         let (sender, outbound) = mpsc::channel(64);
         let send = async |kind| sender.send(v1::Chunk { kind: Some(kind) }).await.unwrap();
         let (command_id, generation) = (command.command_id.clone(), command.generation);
-        let open = v1::chunk::Open { command_id, generation, source };
+        let open = v1::chunk::Open { command_id, generation, source, listed: self.listed.clone() };
         send(v1::chunk::Kind::Open(open)).await;
         let mut inbound =
             GatewayClient::new(self.channel().await?).deliver(ReceiverStream::new(outbound)).await?.into_inner();

@@ -1,6 +1,7 @@
 //! What holds an import beside missing accounts: changes that are harmless one by one and a fault when they are many.
 
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
+use postern_proto::v1;
 use postern_store::{Job, JobId, JobState, PageRequest, UserRow};
 use serde_json::Value;
 
@@ -176,6 +177,38 @@ async fn an_attribute_that_vanishes_from_nearly_everybody_stays_until_somebody_a
     assert_eq!(line.count(|user| user.email.is_some()).await, 40);
     line.approve(&job).await;
     assert_eq!(line.count(|user| user.email.is_some()).await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attribute_that_the_site_takes_off_its_list_goes_without_approval_and_a_listed_one_does_not() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    let groups = vec!["cn".to_owned()];
+    let listed = |users: &[&str]| {
+        let users = users.iter().map(|name| (*name).to_owned()).collect();
+        Some(v1::chunk::Listed { users, groups: groups.clone() })
+    };
+    line.agent.listed = listed(&["uid", "displayName", "title", "cn", "MAIL"]);
+    line.done(&people, 40).await;
+    let without = changed(&people, 40, |person| person.mail = false);
+    let job = line.held(&without, 40, "vanished", 40).await;
+    assert_eq!(line.count(|user| user.email.is_some()).await, 40, "listed, so the directory hides it");
+    line.reject(&job).await;
+    line.agent.listed = listed(&["uid", "displayName", "title", "cn"]);
+    let result = line.done(&without, 40).await;
+    assert_eq!(result["updated"], 40, "{result}");
+    assert_eq!(line.count(|user| user.email.is_some()).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_attributes_beyond_its_limit_ends_the_delivery() {
+    let mut line = Line::start().await;
+    let users = vec!["x".to_owned(); postern_proto::limits::MAX_LISTED_ATTRIBUTES + 1];
+    line.agent.listed = Some(v1::chunk::Listed { users, groups: Vec::new() });
+    line.site.start_job("corp", "import").await;
+    let command = soon(line.session.command()).await;
+    let refused = line.agent.deliver(&command, &delivered(&company(4), 4), |_| {}).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
