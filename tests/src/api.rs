@@ -264,6 +264,12 @@ impl Api {
         made["token"].as_str().map(str::to_owned).ok_or_else(|| anyhow!("no token in {made}"))
     }
 
+    /// The same, for an agent that shall serve these directories, whether they exist or not.
+    pub async fn enrollment_token_for(&self, directories: &[&str]) -> Result<String> {
+        let made = self.post("/api/v1/enrollment-tokens", json!({ "directories": directories })).await?;
+        made["token"].as_str().map(str::to_owned).ok_or_else(|| anyhow!("no token in {made}"))
+    }
+
     /// Waits until an agent has announced a directory, and returns the directory.
     pub async fn directory(&self, name: &str) -> Result<Value> {
         wait::until(&format!("directory {name} appears"), wait::SOON, || async {

@@ -100,7 +100,7 @@ fn an_agent_whose_clock_is_ten_minutes_off_works_all_the_same() -> Result<()> {
         let site = Site::without_agent(stage, slapd::Options::people(30), control_plane::Options::for_tests()?).await?;
         for minutes in [10, -10] {
             let circumstances = Circumstances::default().with_clock_ahead(SignedDuration::from_mins(minutes));
-            let token = site.api.enrollment_token().await?;
+            let token = site.api.enrollment_token_for(&[DIRECTORY]).await?;
             let identity = enroll(&token, &circumstances).await.with_context(|| format!("{minutes} minutes ahead"))?;
             let served = vec![directory(&site.settings.directories[0])?];
             let agent = InProcessAgent::start(identity, served, &circumstances);

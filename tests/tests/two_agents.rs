@@ -15,7 +15,7 @@ fn the_other_agent_takes_over_when_one_is_killed() -> Result<()> {
     scenario(async |stage| {
         let mut site = Site::start(stage, 500).await?;
         let mut second = Agent::configured(stage, &Binaries::beside_this_program()?, &site.settings)?;
-        second.enroll(&site.api.enrollment_token().await?).await?;
+        second.enroll(&site.api.enrollment_token_for(&[DIRECTORY]).await?).await?;
         second.start(stage)?;
         wait::until_true("both agents serve the directory", wait::SOON, || async {
             let directory = site.api.directory(DIRECTORY).await?;

@@ -6,15 +6,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
+use postern_proto::directory_name;
 use postern_store::{Agent, AgentId, AgentReading, DirectoryId, OrganizationId, ServedDirectory};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Auditor, Owner};
+use super::auth::{Auditor, Caller, Operator, Owner};
 use super::directories::Flavour;
-use super::extract::{Id, Params};
+use super::extract::{Body, Id, Params};
 use super::page::{List, Listing};
 use super::problem::Problem;
 use super::{Api, directories};
@@ -33,8 +34,10 @@ pub struct AgentView {
     pub os: Option<String>,
     /// The directories that it serves.
     pub directories: Vec<ServedView>,
-    /// Names of the directories that it may serve. Empty: any.
+    /// Names of the directories that it may serve.
     pub allowed_directories: Vec<String>,
+    /// It may also serve directories that nobody has announced before.
+    pub takes_new_directories: bool,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
     /// When it last gave a sign of life. `null`: not yet.
@@ -76,6 +79,7 @@ impl AgentView {
             os: agent.os,
             directories,
             allowed_directories: agent.allowed_directories,
+            takes_new_directories: agent.takes_new_directories,
             enrolled_at: agent.enrolled_at,
             last_seen_at: agent.last_seen_at,
             certificate_expires_at: agent.not_after,
@@ -97,7 +101,7 @@ struct AgentQuery {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, revoke))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, revoke)).routes(routes!(allow))
 }
 
 /// What each agent of an organization serves; read from the directories, of which there are few.
@@ -136,11 +140,50 @@ async fn show(
     Auditor(caller): Auditor,
     Id(id): Id<AgentId>,
 ) -> Result<Json<AgentView>, Problem> {
+    Ok(Json(reading(&api, &caller, id).await?))
+}
+
+/// The caller's agent of this id.
+async fn reading(api: &Api, caller: &Caller, id: AgentId) -> Result<AgentView, Problem> {
     let found = api.store.known_agent(id).await?;
     let reading = found.filter(|reading| reading.agent.organization == caller.organization);
     let AgentReading { agent, directories } = reading.ok_or_else(|| Problem::not_found("agent"))?;
-    let served = directories.into_iter().map(ServedView::from).collect();
-    Ok(Json(AgentView::new(served, agent)))
+    Ok(AgentView::new(directories.into_iter().map(ServedView::from).collect(), agent))
+}
+
+/// A directory that an agent shall be allowed to serve.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllowRequest {
+    /// Its name.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub directory: String,
+}
+
+/// Lets an agent serve a directory
+///
+/// Needed where the directory exists already and the agent's enrollment token did not name it: whoever serves a directory
+/// says who its people are. The agent takes it up at once.
+#[utoipa::path(post, path = "/api/v1/agents/{id}/directories", tag = "agents", operation_id = "allow_directory",
+    params(("id" = Uuid, Path, description = "Id of the agent")), request_body = AllowRequest,
+    responses((status = 200, body = AgentView)))]
+async fn allow(
+    State(api): State<Api>,
+    Operator(caller): Operator,
+    Id(id): Id<AgentId>,
+    Body(request): Body<AllowRequest>,
+) -> Result<Json<AgentView>, Problem> {
+    let name = request.directory;
+    if !directory_name::is_valid(&name) {
+        // Another organization's agent does not exist, whatever else is wrong.
+        reading(&api, &caller, id).await?;
+        let detail = format!("{name:?} is not the name of a directory: {}", directory_name::RULE);
+        return Err(Problem::body_field("directory", detail));
+    }
+    api.store.allow_directory(caller.organization, id, &name).await?;
+    tracing::info!(organization = %caller.organization, by = %caller.token, agent = %id, directory = name, "agent.directory_allowed");
+    Ok(Json(reading(&api, &caller, id).await?))
 }
 
 /// Revokes an agent

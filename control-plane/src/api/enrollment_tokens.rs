@@ -32,7 +32,7 @@ pub struct EnrollmentTokenView {
     /// Its id.
     #[schema(value_type = Uuid)]
     pub id: EnrollmentTokenId,
-    /// Names of the directories that the agent may serve. Empty: any.
+    /// Names of the directories that the agent may serve. Empty: those that nobody has announced before.
     pub directories: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -68,7 +68,7 @@ impl From<EnrollmentToken> for EnrollmentTokenView {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrollmentTokenRequest {
-    /// Names of the directories that the agent may serve. Absent or empty: any.
+    /// Names of the directories that the agent may serve. Absent or empty: those that nobody has announced before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub directories: Vec<String>,

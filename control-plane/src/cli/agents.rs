@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use postern_store::AgentId;
 
-use super::super::api::agents::AgentView;
+use super::super::api::agents::{AgentView, AllowRequest};
 use super::client::Client;
 use super::error::Error;
 use super::screen::{Screen, note, text_or, time, time_or, word};
@@ -17,6 +17,17 @@ pub(super) enum Command {
     Show {
         /// Id of the agent
         id: AgentId,
+    },
+    /// Let an agent serve a directory that exists already
+    #[command(
+        after_help = "An agent whose enrollment token did not name a directory may only serve new ones. The agent takes it \
+                      up at once; `postern agents show` lists what it may serve."
+    )]
+    Allow {
+        /// Id of the agent
+        id: AgentId,
+        /// Name of the directory
+        directory: String,
     },
     /// Cut an agent off, at once and for good
     #[command(after_help = "To let the machine in again, enroll it anew with a new enrollment token.")]
@@ -56,7 +67,6 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         }
         Command::Show { id } => {
             let agent: AgentView = client.get(&format!("agents/{id}"), &[]).await?;
-            let allowed = &agent.allowed_directories;
             screen.fields(
                 &agent,
                 &[
@@ -65,7 +75,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     ("version", text_or(agent.version.as_deref(), "not yet known")),
                     ("operating system", text_or(agent.os.as_deref(), "not yet known")),
                     ("directories", served(&agent)),
-                    ("may serve", if allowed.is_empty() { "any".to_owned() } else { allowed.join(", ") }),
+                    ("may serve", may_serve(&agent)),
                     ("enrolled", time(agent.enrolled_at)),
                     ("last seen", time_or(agent.last_seen_at, "never")),
                     ("certificate until", time(agent.certificate_expires_at)),
@@ -74,11 +84,23 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 ],
             )
         }
+        Command::Allow { id, directory } => {
+            let request = AllowRequest { directory };
+            let _: AgentView = client.post(&format!("agents/{id}/directories"), &request).await?;
+            let sentence = format!("The agent may serve {} from now on.", request.directory);
+            super::done(screen, &id, "allowed", &sentence)
+        }
         Command::Revoke { id } => {
             client.delete(&format!("agents/{id}")).await?;
             super::done(screen, &id, "revoked", "The agent is cut off, and refused from now on.")
         }
     }
+}
+
+fn may_serve(agent: &AgentView) -> String {
+    let new = agent.takes_new_directories.then(|| "new names".to_owned());
+    let names: Vec<String> = agent.allowed_directories.iter().cloned().chain(new).collect();
+    names.join(", ")
 }
 
 fn served(agent: &AgentView) -> String {

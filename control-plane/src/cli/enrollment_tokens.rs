@@ -18,7 +18,7 @@ pub(super) enum Command {
         after_help = "Give it to `postern-agent enroll --token …` inside the site. It is shown once and used once."
     )]
     Create {
-        /// Name of a directory that the agent may serve; repeat it for several [default: any]
+        /// Name of a directory that the agent may serve; repeat it for several [default: new names only]
         #[arg(long = "directory", value_name = "NAME")]
         directories: Vec<String>,
         /// Refuse it after this time, like 30m, 12h, 7d, at most 30d [default: 24h]
@@ -53,8 +53,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let tokens: Vec<EnrollmentTokenView> = client.list("enrollment-tokens", &[], None).await?;
             let head = ["id", "directories", "created", "by", "expires", "state"];
             screen.list(&tokens, &head, |token| {
-                let directories =
-                    if token.directories.is_empty() { "any".to_owned() } else { token.directories.join(", ") };
+                let directories = if token.directories.is_empty() {
+                    "new names only".to_owned()
+                } else {
+                    token.directories.join(", ")
+                };
                 vec![
                     token.id.to_string(),
                     directories,

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use super::error::Error;
 
+/// A cell of a table has no more characters than this.
+const MAX_CELL_CHARS: usize = 120;
+
 /// A list in JSON.
 #[derive(Serialize)]
 struct Items<'a, T> {
@@ -73,7 +76,7 @@ impl Screen {
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(head.iter().map(|name| name.to_uppercase()));
         for row in rows {
-            table.add_row(row.iter().map(|cell| plain(cell)));
+            table.add_row(row.iter().map(|cell| short(cell)));
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -103,6 +106,14 @@ pub(super) fn plain(text: &str) -> String {
 /// Says something beside the output, on standard error.
 pub(super) fn note(text: impl AsRef<str>) {
     eprintln!("postern: {}", plain::lines(text.as_ref()));
+}
+
+/// The same, cut where it would make all the other rows as wide. `--json` shows it whole.
+fn short(cell: &str) -> String {
+    match cell.char_indices().nth(MAX_CELL_CHARS) {
+        Some((end, _)) => format!("{}…", plain(&cell[..end])),
+        None => plain(cell),
+    }
 }
 
 /// A time, to the second.
@@ -149,6 +160,12 @@ mod tests {
         let out = Shared::default();
         print(&mut Screen::new(Box::new(out.clone()), json));
         String::from_utf8(out.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn one_long_name_does_not_widen_a_table() {
+        assert_eq!(short(&"ü".repeat(5 << 20)).chars().count(), MAX_CELL_CHARS + 1);
+        assert_eq!(short("anna"), "anna");
     }
 
     #[test]

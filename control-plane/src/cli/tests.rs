@@ -116,13 +116,13 @@ async fn every_list_is_a_table_for_people_and_json_for_scripts() {
         (vec!["groups", "list"], "staff"),
         (vec!["accounts", "list", "--directory", "corp", "--kind", "user"], "uid=anna,ou=people"),
         (vec!["tokens", "list"], "operator"),
-        (vec!["enrollment-tokens", "list"], "any"),
+        (vec!["enrollment-tokens", "list"], "new names only"),
     ];
     for (arguments, shown) in table {
         let text = served.run(&arguments).await;
         assert!(text.contains(shown), "{arguments:?}: {text}");
         let json = served.json(&arguments).await;
-        assert!(json["items"].to_string().contains(shown) || shown == "any", "{arguments:?}: {json}");
+        assert!(json["items"].to_string().contains(shown) || shown == "new names only", "{arguments:?}: {json}");
     }
     assert_eq!(served.run(&["jobs", "list"]).await, "(none)\n");
 }

@@ -139,6 +139,13 @@ impl Registry {
         tracing::info!(agent = %agent, "gateway.agent_cut");
     }
 
+    /// Asks an agent to come back: it may serve other directories by now, and says anew which it has.
+    pub fn come_back(&self, agent: AgentId) {
+        if let Some((session, _)) = self.agents.get(&agent).as_ref().and_then(|entry| entry.session.as_ref()) {
+            session.end(ToAgent::Changed);
+        }
+    }
+
     /// The agents that have a session here.
     pub fn connected_agents(&self) -> Vec<AgentId> {
         self.agents.iter().filter(|entry| entry.session.is_some()).map(|entry| *entry.key()).collect()

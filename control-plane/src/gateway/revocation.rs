@@ -29,7 +29,11 @@ pub async fn watch(store: Store, registry: Arc<Registry>, clock: SharedClock) ->
         }
         since = before(now);
         tokio::select! {
-            wake = wakeups.recv() => if let Wake::AgentRevoked(agent) = wake? { registry.cut(agent) },
+            wake = wakeups.recv() => match wake? {
+                Wake::AgentRevoked(agent) => registry.cut(agent),
+                Wake::AgentChanged(agent) => registry.come_back(agent),
+                _ => {}
+            },
             () = clock.sleep(POLL) => {}
         }
     }

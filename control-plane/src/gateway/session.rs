@@ -242,6 +242,7 @@ impl Session {
                 self.outbox.push_back(wire::frame(ToWire::Cancel(cancel)));
             }
             ToAgent::Replaced => self.drain(Duration::ZERO, "a newer session of this agent has taken over"),
+            ToAgent::Changed => self.drain(Duration::ZERO, "an administrator has changed what this agent may serve"),
             ToAgent::CertificateExpired => {
                 self.drain(Duration::ZERO, "the certificate of this connection has expired");
             }

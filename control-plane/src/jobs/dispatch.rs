@@ -130,7 +130,9 @@ impl Dispatcher {
                         self.pass_cancels_on(self.clock.now()).await?;
                         Look::Nowhere
                     }
-                    Wake::JobChanged(_) | Wake::AgentRevoked(_) | Wake::TokenRevoked(_) => Look::Nowhere,
+                    Wake::JobChanged(_) | Wake::AgentRevoked(_) | Wake::AgentChanged(_) | Wake::TokenRevoked(_) => {
+                        Look::Nowhere
+                    }
                 },
                 () = self.clock.sleep(POLL) => Look::Everywhere,
             };

@@ -27,6 +27,8 @@ pub enum ToAgent {
     CertificateRenewed,
     /// The agent gave no sign of life.
     Silent,
+    /// An administrator has changed which directories the agent may serve.
+    Changed,
     /// The agent was revoked.
     Revoked,
 }

@@ -5,7 +5,7 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::ids::{AccountId, DirectoryId, OrganizationId};
 use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest, Switch};
-use crate::sql::{Row, sql};
+use crate::sql::{Row, Statement, sql};
 
 /// The columns that [`read`] reads, of `accounts a` and `directories d`.
 macro_rules! select_accounts {
@@ -121,17 +121,21 @@ impl Store {
         let Some(seq) = self.directory_seq(organization, directory).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
+        let bound = |statement: Statement, limit: i64| {
+            let after = page.after.as_ref().map_or(Vec::new(), |text| ExternalKey::from_text(text).as_bytes().to_vec());
+            statement.bind(organization).bind(seq).bind(kind.code()).bind(after).bind(limit)
+        };
+        let sizes =
+            sql("SELECT CAST(octet_length(a.attributes) AS BIGINT) FROM accounts a WHERE a.organization_id = $1 \
+             AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 ORDER BY a.external_key LIMIT $5");
+        let sizes: Vec<i64> = self.database.rows(bound(sizes, page.probe() - 1), |mut row| row.take()).await?;
+        let page = &page.fitting(&sizes);
         let query = sql(select_accounts!(
             "",
             "WHERE a.organization_id = $1 AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 \
              ORDER BY a.external_key LIMIT $5"
-        ))
-        .bind(organization)
-        .bind(seq)
-        .bind(kind.code())
-        .bind(page.after.as_ref().map_or(Vec::new(), |text| ExternalKey::from_text(text).as_bytes().to_vec()))
-        .bind(page.probe());
-        let accounts = self.database.rows(query, |mut row| read(&mut row)).await?;
+        ));
+        let accounts = self.database.rows(bound(query, page.probe()), |mut row| read(&mut row)).await?;
         Ok(Page::cut(accounts, page, |last| last.external_key.to_text()))
     }
 

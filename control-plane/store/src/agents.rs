@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::ids::{AgentId, OrganizationId};
 use crate::records::{Agent, AgentReading, Page, PageRequest, ServedDirectory};
 use crate::sql::{Row, named, sql};
+use crate::transaction::Tx;
 use crate::wake::Wake;
 
 /// That an identity is shared is written no oftener than this, however often both machines knock.
@@ -21,6 +22,7 @@ fn read(mut row: Row) -> Result<Agent> {
         version: row.take()?,
         os: row.take()?,
         allowed_directories: row.take()?,
+        takes_new_directories: row.take()?,
         enrolled_at: row.take()?,
         last_seen_at: row.take()?,
         serial: row.take()?,
@@ -31,10 +33,28 @@ fn read(mut row: Row) -> Result<Agent> {
     })
 }
 
+/// Writes which directories an agent may serve.
+pub(crate) async fn allow(tx: &mut Tx, agent: &Agent) -> Result<()> {
+    let update = sql("UPDATE agents SET allowed_directories = $1 WHERE organization_id = $2 AND id = $3")
+        .bind(&serde_json::Value::from(agent.allowed_directories.clone()))
+        .bind(agent.organization)
+        .bind(agent.id);
+    tx.execute(update).await.map(|_| ())
+}
+
+/// One agent, within a transaction.
+pub(crate) async fn agent_in(tx: &mut Tx, organization: OrganizationId, id: AgentId) -> Result<Option<Agent>> {
+    let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, \
+         enrolled_at, last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE organization_id = $1 AND id = $2")
+    .bind(organization)
+    .bind(id);
+    tx.row(query, read).await
+}
+
 impl Store {
     /// One agent.
     pub async fn get_agent(&self, organization: OrganizationId, id: AgentId) -> Result<Option<Agent>> {
-        let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
+        let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, enrolled_at, \
              last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE organization_id = $1 AND id = $2")
         .bind(organization)
         .bind(id);
@@ -43,8 +63,10 @@ impl Store {
 
     /// The agent of any organization; for the gateway, which knows callers by their certificates.
     pub async fn agent_by_id(&self, id: AgentId) -> Result<Option<Agent>> {
-        let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
-             last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE id = $1")
+        let query = sql(
+            "SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, enrolled_at, \
+             last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE id = $1",
+        )
         .bind(id);
         self.database.row(query, read).await
     }
@@ -52,7 +74,7 @@ impl Store {
     /// The agent of any organization with what it last announced, so that a Hello which changes nothing writes nothing.
     pub async fn known_agent(&self, id: AgentId) -> Result<Option<AgentReading>> {
         let query = sql("SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, \
-             a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, a.revoked_at, \
+             a.takes_new_directories, a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, a.revoked_at, \
              d.id, d.name, d.flavour, s.problem FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
              LEFT JOIN directories d ON d.id = s.directory_id AND d.deleted_at IS NULL \
              WHERE a.id = $1 ORDER BY d.name")
@@ -67,6 +89,7 @@ impl Store {
                     version: row.take()?,
                     os: row.take()?,
                     allowed_directories: row.take()?,
+                    takes_new_directories: row.take()?,
                     enrolled_at: row.take()?,
                     last_seen_at: row.take()?,
                     serial: row.take()?,
@@ -93,9 +116,11 @@ impl Store {
     /// The organization's agents, oldest first, with the revoked ones.
     pub async fn list_agents(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<Agent>> {
         let after: Option<AgentId> = page.cursor()?;
-        let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, enrolled_at, \
+        let query = sql(
+            "SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, enrolled_at, \
              last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents \
-             WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3")
+             WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        )
         .bind(organization)
         .bind(after.unwrap_or(AgentId::from_uuid(uuid::Uuid::nil())))
         .bind(page.probe());
@@ -119,6 +144,23 @@ impl Store {
             tx.commit().await?;
         }
         self.get_agent(organization, id).await?.ok_or(Error::NotFound { what: "the agent" })
+    }
+
+    /// Lets an agent serve a directory of this name, whether the directory exists or not, and wakes every replica; once
+    /// more changes nothing. [`Error::NotFound`]: there is no such agent, or it was revoked.
+    pub async fn allow_directory(&self, organization: OrganizationId, id: AgentId, name: &str) -> Result<Agent> {
+        let agent = self.get_agent(organization, id).await?.filter(|agent| agent.revoked_at.is_none());
+        let mut agent = agent.ok_or(Error::NotFound { what: "the agent" })?;
+        if agent.allowed_directories.iter().any(|allowed| allowed == name) {
+            return Ok(agent);
+        }
+        agent.allowed_directories.push(name.to_owned());
+        agent.allowed_directories.sort();
+        let mut tx = self.database.begin().await?;
+        allow(&mut tx, &agent).await?;
+        tx.wake(Wake::AgentChanged(id));
+        tx.commit().await?;
+        Ok(agent)
     }
 
     /// The agents of all organizations that were revoked at this time or later.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::Store;
+use crate::agents::{agent_in, allow};
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
@@ -35,8 +36,9 @@ fn thresholds(stored: serde_json::Value) -> Result<Thresholds> {
 }
 
 impl Store {
-    /// Notes what an agent serves: creates directories that are new, brings deleted ones back, and replaces what the
-    /// agent announced before. Returns all that it serves now, by name.
+    /// Notes what an agent serves, as far as it may: creates directories that are new, brings deleted ones back, and
+    /// replaces what the agent announced before. Returns all that it serves now, by name; what it may not serve is not among
+    /// them. [`Error::NotFound`]: there is no such agent.
     pub async fn announce_directories(
         &self,
         organization: OrganizationId,
@@ -48,19 +50,35 @@ impl Store {
         // In one order everywhere, so that two replicas never wait for each other.
         served.sort_by(|one, other| one.name.cmp(&other.name));
         let mut tx = self.database.begin().await?;
+        let mut known = agent_in(&mut tx, organization, agent).await?.ok_or(Error::NotFound { what: "the agent" })?;
         let forget = sql("DELETE FROM agent_directories WHERE agent_id = $1 AND organization_id = $2");
         tx.execute(forget.bind(agent).bind(organization)).await?;
+        let mut introduced = false;
         for directory in served {
-            let upsert = sql("INSERT INTO directories \
+            if known.allowed_directories.contains(&directory.name) {
+                let update = sql("UPDATE directories SET deleted_at = NULL, flavour = \
+                     CASE WHEN $1 = 'unknown' THEN flavour ELSE $1 END WHERE organization_id = $2 AND name = $3");
+                tx.execute(update.bind(directory.flavour.as_str()).bind(organization).bind(&directory.name)).await?;
+            } else if !known.takes_new_directories {
+                continue;
+            }
+            let insert = sql("INSERT INTO directories \
                  (id, organization_id, name, display_name, flavour, created_at) VALUES ($1, $2, $3, $3, $4, $5) \
-                 ON CONFLICT (organization_id, name) DO UPDATE SET deleted_at = NULL, flavour = \
-                 CASE WHEN excluded.flavour = 'unknown' THEN directories.flavour ELSE excluded.flavour END")
+                 ON CONFLICT (organization_id, name) DO NOTHING")
             .bind(DirectoryId::new())
             .bind(organization)
             .bind(&directory.name)
             .bind(directory.flavour.as_str())
             .bind(now);
-            tx.execute(upsert).await?;
+            let new = tx.execute(insert).await? > 0;
+            if !known.allowed_directories.contains(&directory.name) {
+                if !new {
+                    // Somebody else's, be it deleted: whoever serves it would say who its people are.
+                    continue;
+                }
+                known.allowed_directories.push(directory.name.clone());
+                introduced = true;
+            }
             let serve = sql("INSERT INTO agent_directories (organization_id, agent_id, directory_id) \
                  SELECT organization_id, $1, id FROM directories WHERE organization_id = $2 AND name = $3 \
                  ON CONFLICT DO NOTHING")
@@ -68,6 +86,9 @@ impl Store {
             .bind(organization)
             .bind(&directory.name);
             tx.execute(serve).await?;
+        }
+        if introduced {
+            allow(&mut tx, &known).await?;
         }
         let query = sql("SELECT d.id, d.organization_id, d.name, d.display_name, d.flavour, d.disabled, \
              d.missing_threshold_percent, d.missing_threshold_minimum, d.thresholds, d.created_at, d.deleted_at \

@@ -89,13 +89,14 @@ impl Store {
         };
         let agent = new_agent(organization, directories, new, now);
         let insert = sql("INSERT INTO agents \
-             (id, organization_id, name, version, allowed_directories, enrolled_at, serial, not_after) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+             (id, organization_id, name, version, allowed_directories, takes_new_directories, enrolled_at, serial, \
+             not_after) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
         .bind(agent.id)
         .bind(agent.organization)
         .bind(&agent.name)
         .bind(agent.version.clone())
         .bind(&serde_json::Value::from(agent.allowed_directories.clone()))
+        .bind(agent.takes_new_directories)
         .bind(now)
         .bind(&agent.serial)
         .bind(agent.not_after);
@@ -157,6 +158,7 @@ fn new_agent(organization: OrganizationId, directories: Vec<String>, new: NewAge
         name,
         version,
         os: None,
+        takes_new_directories: directories.is_empty(),
         allowed_directories: directories,
         enrolled_at: now,
         last_seen_at: None,

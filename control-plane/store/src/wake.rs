@@ -32,6 +32,8 @@ pub enum Wake {
     AgentRevoked(AgentId),
     /// An API token was revoked.
     TokenRevoked(ApiTokenId),
+    /// An agent may serve other directories than before.
+    AgentChanged(AgentId),
     /// Wake-ups may have been lost: read everything anew.
     Resync,
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Wake {
             Self::CancelRequested(job) => write!(formatter, "cancel_requested {job}"),
             Self::AgentRevoked(agent) => write!(formatter, "agent_revoked {agent}"),
             Self::TokenRevoked(token) => write!(formatter, "token_revoked {token}"),
+            Self::AgentChanged(agent) => write!(formatter, "agent_changed {agent}"),
             Self::Resync => formatter.write_str("resync"),
         }
     }
@@ -60,6 +63,7 @@ fn parse(text: &str) -> Wake {
             "cancel_requested" => Wake::CancelRequested(JobId::from_uuid(id)),
             "agent_revoked" => Wake::AgentRevoked(AgentId::from_uuid(id)),
             "token_revoked" => Wake::TokenRevoked(ApiTokenId::from_uuid(id)),
+            "agent_changed" => Wake::AgentChanged(AgentId::from_uuid(id)),
             _ => return None,
         })
     };
@@ -145,6 +149,7 @@ mod tests {
             Wake::CancelRequested(job),
             Wake::AgentRevoked(agent),
             Wake::TokenRevoked(ApiTokenId::new()),
+            Wake::AgentChanged(agent),
             Wake::Resync,
         ] {
             assert_eq!(parse(&wake.to_string()), wake);

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use postern_store::{
     AccountKind, AgentId, AnnouncedDirectory, AnswerClaim, ApiTokenId, Comparison, ConsumeError, DirectoryChange,
     EnrollmentTokenId, Error, Flavour, GroupId, GroupRow, JobFilter, JobId, JobKind, NewAccount, NewApiToken,
-    PageRequest, Role, Store, StoredAnswer, Unseen, UserRow, Wake, fold,
+    NewEnrollmentToken, PageRequest, Role, Store, StoredAnswer, Unseen, UserRow, Wake, fold,
 };
 use support::world::{World, account_of, agent, all, at, enroll, enrollment, external_id, hash};
 use support::{TestDatabase, conformance};
@@ -24,6 +24,7 @@ conformance! {
     agents_are_seen_renewed_and_revoked,
     directories_appear_change_and_come_back,
     what_an_agent_announced_is_known_in_one_read,
+    an_existing_directory_is_served_only_by_whom_it_was_given,
     answers_are_claimed_kept_and_forgotten,
     a_key_makes_one_job,
     a_key_is_forgotten_and_makes_another_job,
@@ -188,6 +189,7 @@ async fn directories_appear_change_and_come_back(database: TestDatabase) {
         names.iter().map(|name| AnnouncedDirectory { name: (*name).to_owned(), flavour }).collect()
     };
     let second = enroll(store, org, "second").await;
+    store.allow_directory(org, second.id, "corp").await.unwrap();
     let both = store.announce_directories(org, second.id, &served(&["lab", "corp"]), at(1)).await.unwrap();
     assert_eq!(both.iter().map(|directory| directory.name.as_str()).collect::<Vec<_>>(), ["corp", "lab"]);
     assert_eq!((both[0].id, both[0].flavour, both[0].agents.len()), (corp.id, Flavour::OpenLdap, 2));
@@ -228,6 +230,42 @@ async fn directories_appear_change_and_come_back(database: TestDatabase) {
 
     let back = store.announce_directories(org, world.agent.id, &served(&["corp"]), at(5)).await.unwrap();
     assert_eq!((back[0].id, back[0].display_name.as_str(), back[0].deleted_at), (corp.id, "Headquarters", None));
+}
+
+async fn an_existing_directory_is_served_only_by_whom_it_was_given(database: TestDatabase) {
+    let world = World::new(&database.store, "one").await;
+    let (store, org) = (&database.store, world.org());
+    let unbound = |secret: &str| NewEnrollmentToken { directories: Vec::new(), ..enrollment(secret) };
+    store.create_enrollment_token(org, unbound("first"), at(0)).await.unwrap();
+    store.create_enrollment_token(org, unbound("second"), at(0)).await.unwrap();
+    let first = store.enroll_agent(hash("first"), agent("first"), at(0)).await.unwrap().id;
+    let second = store.enroll_agent(hash("second"), agent("second"), at(0)).await.unwrap().id;
+    let announce = async |agent: AgentId, names: &[&str]| {
+        let flavour = Flavour::Generic;
+        let served: Vec<_> = names.iter().map(|&name| AnnouncedDirectory { name: name.to_owned(), flavour }).collect();
+        let now = store.announce_directories(org, agent, &served, at(1)).await.unwrap();
+        now.into_iter().map(|directory| directory.name).collect::<Vec<_>>()
+    };
+    // A new name is whose agent announces it first, and stays his.
+    assert_eq!(announce(first, &["corp", "lab"]).await, ["lab"]);
+    assert_eq!(announce(second, &["corp", "lab", "hq"]).await, ["hq"]);
+    assert_eq!(announce(first, &["lab", "hq"]).await, ["lab"]);
+    assert_eq!(store.find_directory(org, "corp").await.unwrap().unwrap().agents, [world.agent.id]);
+    // Deleted, it is not free: whoever brings it back brings its people back.
+    let corp = world.directory.id;
+    store.delete_directory(org, corp, at(2)).await.unwrap();
+    assert_eq!(announce(second, &["corp", "hq"]).await, ["hq"]);
+    assert_eq!(store.get_directory(org, corp).await.unwrap(), None);
+
+    let mut wakes = store.listen().await.unwrap();
+    let foreign = store.create_organization("foreign", at(0)).await.unwrap().id;
+    assert!(matches!(store.allow_directory(foreign, second, "corp").await, Err(Error::NotFound { .. })));
+    store.allow_directory(org, second, "hq").await.unwrap();
+    let allowed = store.allow_directory(org, second, "corp").await.unwrap();
+    assert_eq!(allowed.allowed_directories, ["corp", "hq"]);
+    assert_eq!(wakes.recv().await.unwrap(), Wake::AgentChanged(second));
+    assert_eq!(announce(second, &["corp", "hq"]).await, ["corp", "hq"]);
+    assert_eq!(store.find_directory(org, "corp").await.unwrap().unwrap().id, corp);
 }
 
 async fn what_an_agent_announced_is_known_in_one_read(database: TestDatabase) {

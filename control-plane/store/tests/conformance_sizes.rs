@@ -11,6 +11,7 @@ use support::world::{World, all, at, content};
 use support::{TestDatabase, conformance};
 
 conformance! {
+    a_page_of_large_accounts_is_short_and_none_is_skipped,
     long_values_are_stored_in_every_indexed_column,
     long_names_that_begin_alike_are_two,
     long_members_of_a_group_page_and_resolve,
@@ -137,4 +138,29 @@ async fn accounts_of_long_external_ids_page(database: TestDatabase) {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 9);
+}
+
+async fn a_page_of_large_accounts_is_short_and_none_is_skipped(database: TestDatabase) {
+    let world = World::new(&database.store, "one").await;
+    let attributes = format!(r#"{{"description":["{}"]}}"#, "x".repeat(3 << 20));
+    let large = |number: u32| {
+        let (user, account) = world.person(&format!("user{number}"));
+        (user, postern_store::NewAccount { attributes: attributes.clone(), ..account })
+    };
+    let people: Vec<_> = (0..7).map(large).collect();
+    world.import(&people, &[]).await;
+    let (mut page, mut seen) = (PageRequest::first(1_000), Vec::new());
+    loop {
+        let kind = AccountKind::User;
+        let found = world.store.list_accounts(world.org(), world.directory.id, kind, &page).await.unwrap();
+        assert!((1..=2).contains(&found.items.len()), "{} of three mebibytes each", found.items.len());
+        seen.extend(found.items.into_iter().map(|account| account.id));
+        match found.next {
+            Some(next) => page = PageRequest::after(next, 1_000),
+            None => break,
+        }
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 7);
 }

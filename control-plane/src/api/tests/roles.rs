@@ -16,6 +16,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/enrollment-tokens", "auditor"),
     ("POST", "/api/v1/enrollment-tokens", "operator"),
     ("DELETE", "/api/v1/enrollment-tokens/{id}", "operator"),
+    ("POST", "/api/v1/agents/{id}/directories", "operator"),
     ("GET", "/api/v1/agents", "auditor"),
     ("GET", "/api/v1/agents/{id}", "auditor"),
     ("DELETE", "/api/v1/agents/{id}", "owner"),

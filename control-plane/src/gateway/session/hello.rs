@@ -87,8 +87,8 @@ pub(super) async fn directories_changed(
     let Some(agent) = agent.filter(|agent| agent.revoked_at.is_none()) else {
         return Err(Status::permission_denied("this agent was revoked"));
     };
-    let (served, refused) = allowed(&agent, changed.directories);
-    let directories = write(seat, &agent, &served).await?;
+    let (served, mut refused) = allowed(&agent, changed.directories);
+    let directories = write(seat, &agent, &served, &mut refused).await?;
     seat.gateway.0.reach.serve(&seat.route, &seat.directories, &directories);
     seat.directories = directories;
     let was_refused = std::mem::replace(&mut seat.refused, !refused.is_empty());
@@ -110,7 +110,7 @@ async fn announce(
         let recorded = parts.store.record_hello(agent.id, version.as_deref(), os.as_deref(), parts.clock.now()).await;
         recorded.map_err(|error| unavailable(&error))?;
     }
-    let (served, refused) = allowed(agent, hello.directories.clone());
+    let (served, mut refused) = allowed(agent, hello.directories.clone());
     let says = |known: &ServedDirectory, one: &Served| {
         known.name == one.name
             && known.problem == one.problem
@@ -121,10 +121,16 @@ async fn announce(
     if same {
         return Ok((known.iter().map(|directory| directory.id).collect(), refused));
     }
-    Ok((write(seat, agent, &served).await?, refused))
+    Ok((write(seat, agent, &served, &mut refused).await?, refused))
 }
 
-async fn write(seat: &Seat, agent: &Agent, served: &[Served]) -> Result<Vec<DirectoryId>, Status> {
+/// Writes what the agent serves, and adds to the refused what it may not serve.
+async fn write(
+    seat: &Seat,
+    agent: &Agent,
+    served: &[Served],
+    refused: &mut Vec<v1::RefusedDirectory>,
+) -> Result<Vec<DirectoryId>, Status> {
     let parts = &seat.gateway.0;
     let announced: Vec<AnnouncedDirectory> =
         served.iter().map(|one| AnnouncedDirectory { name: one.name.clone(), flavour: one.flavour }).collect();
@@ -138,10 +144,20 @@ async fn write(seat: &Seat, agent: &Agent, served: &[Served]) -> Result<Vec<Dire
         let noted = parts.store.note_directory_problems(agent.organization, agent.id, &problems).await;
         noted.map_err(|error| unavailable(&error))?;
     }
+    let others = served.iter().filter(|one| !written.iter().any(|directory| directory.name == one.name));
+    for Served { name, .. } in others {
+        tracing::warn!(agent = %agent.id, directory = name, "gateway.directory_of_another_refused");
+        let reason = format!(
+            "another agent announced it first, and the enrollment token of this agent does not name it; allow it with \
+             `postern agents allow {} {name}`, or enroll the agent again with a token that names it",
+            agent.id
+        );
+        refused.push(v1::RefusedDirectory { name: name.clone(), reason });
+    }
     Ok(written.into_iter().map(|directory| directory.id).collect())
 }
 
-/// Only the directories that the enrollment token allowed, if it named some, and the others with what to do.
+/// The directories that the agent may serve as far as that shows without the database, and the others with what to do.
 fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<v1::RefusedDirectory>) {
     let no_name = format!("a directory's name is {}; rename it in the agent's configuration", directory_name::RULE);
     let (announced, nameless) = wire::served(announced);
@@ -149,7 +165,7 @@ fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, 
         nameless.into_iter().map(|name| v1::RefusedDirectory { name, reason: no_name.clone() }).collect();
     let mut served = Vec::new();
     for one in announced.into_iter().take(MAX_DIRECTORIES + MAX_REFUSED) {
-        let named = agent.allowed_directories.is_empty() || agent.allowed_directories.contains(&one.name);
+        let named = agent.takes_new_directories || agent.allowed_directories.contains(&one.name);
         let reason = match named {
             true if served.len() < MAX_DIRECTORIES => {
                 served.push(one);
@@ -157,10 +173,11 @@ fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, 
             }
             true => format!("an agent may serve {MAX_DIRECTORIES} directories; give the others to another agent"),
             false => format!(
-                "the enrollment token of this agent does not name it; enroll the agent again with a token that does \
-                 (postern enrollment-tokens create --directory {0}, with --directory once for each of its others; then \
-                 postern-agent enroll --force), or take {0} out of the agent's configuration",
-                one.name
+                "the enrollment token of this agent does not name it; allow it with `postern agents allow {1} {0}`, or \
+                 enroll the agent again with a token that does (postern enrollment-tokens create --directory {0}, with \
+                 --directory once for each of its others; then postern-agent enroll --force), or take {0} out of the \
+                 agent's configuration",
+                one.name, agent.id
             ),
         };
         refused.push(v1::RefusedDirectory { name: one.name, reason });

@@ -44,6 +44,7 @@ CREATE TABLE agents (
     version TEXT,
     os TEXT,
     allowed_directories TEXT NOT NULL,
+    takes_new_directories BOOLEAN NOT NULL,
     enrolled_at BIGINT NOT NULL,
     last_seen_at BIGINT,
     serial TEXT NOT NULL,

@@ -47,6 +47,7 @@ CREATE TABLE agents (
     version TEXT,
     os TEXT,
     allowed_directories TEXT NOT NULL,
+    takes_new_directories INTEGER NOT NULL,
     enrolled_at INTEGER NOT NULL,
     last_seen_at INTEGER,
     serial TEXT NOT NULL,

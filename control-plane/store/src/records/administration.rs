@@ -89,7 +89,7 @@ pub struct EnrollmentToken {
     pub id: EnrollmentTokenId,
     /// For which organization.
     pub organization: OrganizationId,
-    /// The directories that the agent may serve, by name. Empty: any.
+    /// The directories that the agent may serve, by name. Empty: those that nobody has announced before.
     pub directories: Vec<String>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -110,7 +110,7 @@ pub struct EnrollmentToken {
 pub struct NewEnrollmentToken {
     /// Hash of the secret.
     pub hash: [u8; 32],
-    /// The directories that the agent may serve, by name. Empty: any.
+    /// The directories that the agent may serve, by name. Empty: those that nobody has announced before.
     pub directories: Vec<String>,
     /// From when on it is refused.
     pub expires_at: Timestamp,
@@ -131,8 +131,11 @@ pub struct Agent {
     pub version: Option<String>,
     /// Its operating system, once it has said so.
     pub os: Option<String>,
-    /// The directories that it may serve, by name, from its enrollment token. Empty: any.
+    /// The directories that it may serve, by name: those of its enrollment token, those that an administrator has allowed,
+    /// and those that it was the first to announce.
     pub allowed_directories: Vec<String>,
+    /// Its enrollment token named no directory: it may also announce directories that nobody has announced before.
+    pub takes_new_directories: bool,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
     /// When it last gave a sign of life.

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 /// Most items in one page.
 const MAX_LIMIT: u32 = 10_000;
 
+/// A page holds no more bytes of attributes than this, however many items are asked for. It always holds one.
+const MAX_BYTES: i64 = 8 << 20;
+
 /// Which part of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageRequest {
@@ -37,6 +40,17 @@ impl PageRequest {
 
     pub(crate) fn limit(&self) -> usize {
         self.limit.clamp(1, MAX_LIMIT) as usize
+    }
+
+    /// The same page with fewer items, where items of these sizes would be too much to hold at once.
+    pub(crate) fn fitting(&self, sizes: &[i64]) -> Self {
+        let mut bytes = 0_i64;
+        let fit = sizes.iter().take_while(|size| {
+            bytes = bytes.saturating_add(**size);
+            bytes <= MAX_BYTES
+        });
+        let limit = u32::try_from(fit.count()).unwrap_or(u32::MAX).max(1);
+        Self { after: self.after.clone(), limit: limit.min(self.limit) }
     }
 
     /// One more than wanted, which tells whether there is a next page.

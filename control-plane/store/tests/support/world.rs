@@ -37,6 +37,7 @@ impl World {
         let served = [AnnouncedDirectory { name: "corp".to_owned(), flavour: Flavour::OpenLdap }];
         let directories = store.announce_directories(organization.id, agent.id, &served, at(0)).await;
         let directory = directories.expect("a directory").remove(0);
+        let agent = store.agent_by_id(agent.id).await.expect("the agent").expect("an agent");
         Self { store: store.clone(), organization, agent, directory, replica: ReplicaId::new() }
     }
 
@@ -134,10 +135,11 @@ pub(crate) fn account_of(kind: AccountKind, name: &str, identity: Option<Uuid>) 
     }
 }
 
-/// An agent that enrolls with a token of its own.
+/// An agent that enrolls with a token of its own, which names no directory.
 pub(crate) async fn enroll(store: &Store, organization: OrganizationId, name: &str) -> Agent {
     let secret = format!("{organization} {name}");
-    store.create_enrollment_token(organization, enrollment(&secret), at(0)).await.expect("a token");
+    let unbound = NewEnrollmentToken { directories: Vec::new(), ..enrollment(&secret) };
+    store.create_enrollment_token(organization, unbound, at(0)).await.expect("a token");
     store.enroll_agent(hash(&secret), agent(name), at(0)).await.expect("an agent")
 }
 
