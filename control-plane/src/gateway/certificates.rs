@@ -97,6 +97,7 @@ mod tests {
             version: None,
             os: None,
             allowed_directories: Vec::new(),
+            takes_new_directories: false,
             enrolled_at: now,
             last_seen_at: None,
             serial: "02".to_owned(),
