@@ -34,8 +34,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const STEPS: [&str; 6] = ["certificate", "dns", "tcp", "tls", "control_plane", "clock"];
 const CLOCK_CURE: &str = "set this machine's clock, for example with: timedatectl set-ntp true";
 const BETWEEN_CURE: &str = "check what stands between this machine and the control plane";
-const ENROLL_CURE: &str =
-    "create a new token (postern enrollment-tokens create), then run: postern-agent enroll --token TOKEN --force";
+const ENROLL_CURE: &str = "create a new token (postern enrollment-tokens create --directory NAME, once for each directory of this agent), \
+     then run: postern-agent enroll --token TOKEN --force";
 
 /// What the diagnosis works with.
 pub struct Diagnosis<'a> {

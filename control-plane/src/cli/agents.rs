@@ -30,7 +30,9 @@ pub(super) enum Command {
         directory: String,
     },
     /// Cut an agent off, at once and for good
-    #[command(after_help = "To let the machine in again, enroll it anew with a new enrollment token.")]
+    #[command(
+        after_help = "To let the machine in again, enroll it anew with a new enrollment token that names its directories."
+    )]
     Revoke {
         /// Id of the agent
         id: AgentId,

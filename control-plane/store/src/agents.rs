@@ -42,8 +42,11 @@ pub(crate) async fn allow(tx: &mut Tx, agent: &Agent) -> Result<()> {
     tx.execute(update).await.map(|_| ())
 }
 
-/// One agent, within a transaction.
+/// One agent that may change within this transaction: nobody else changes it before that ends.
 pub(crate) async fn agent_in(tx: &mut Tx, organization: OrganizationId, id: AgentId) -> Result<Option<Agent>> {
+    let hold =
+        sql("UPDATE agents SET allowed_directories = allowed_directories WHERE organization_id = $1 AND id = $2");
+    tx.execute(hold.bind(organization).bind(id)).await?;
     let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, \
          enrolled_at, last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE organization_id = $1 AND id = $2")
     .bind(organization)
@@ -149,14 +152,18 @@ impl Store {
     /// Lets an agent serve a directory of this name, whether the directory exists or not, and wakes every replica; once
     /// more changes nothing. [`Error::NotFound`]: there is no such agent, or it was revoked.
     pub async fn allow_directory(&self, organization: OrganizationId, id: AgentId, name: &str) -> Result<Agent> {
-        let agent = self.get_agent(organization, id).await?.filter(|agent| agent.revoked_at.is_none());
-        let mut agent = agent.ok_or(Error::NotFound { what: "the agent" })?;
+        let mut tx = self.database.begin().await?;
+        let agent = agent_in(&mut tx, organization, id).await?.filter(|agent| agent.revoked_at.is_none());
+        let Some(mut agent) = agent else {
+            tx.rollback().await?;
+            return Err(Error::NotFound { what: "the agent" });
+        };
         if agent.allowed_directories.iter().any(|allowed| allowed == name) {
+            tx.rollback().await?;
             return Ok(agent);
         }
         agent.allowed_directories.push(name.to_owned());
         agent.allowed_directories.sort();
-        let mut tx = self.database.begin().await?;
         allow(&mut tx, &agent).await?;
         tx.wake(Wake::AgentChanged(id));
         tx.commit().await?;

@@ -9,9 +9,13 @@ use crate::agents::{agent_in, allow};
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
-use crate::records::{AnnouncedDirectory, Directory, DirectoryChange, Page, PageRequest, Thresholds};
+use crate::records::{Agent, AnnouncedDirectory, Directory, DirectoryChange, Page, PageRequest, Thresholds};
 use crate::sql::{Row, named, sql};
+use crate::transaction::Tx;
 use crate::wake::Wake;
+
+/// An agent takes no more new names than this, however often it announces others.
+const MAX_TAKEN: usize = 1_024;
 
 fn read(mut row: Row) -> Result<Directory> {
     Ok(Directory {
@@ -35,6 +39,32 @@ fn thresholds(stored: serde_json::Value) -> Result<Thresholds> {
     serde_json::from_value(stored).map_err(|error| Error::corrupt(format!("thresholds: {error}")))
 }
 
+/// Creates or brings back a directory that this agent may serve. False: it may not. A new one becomes one that it may serve.
+async fn admit(tx: &mut Tx, agent: &mut Agent, directory: &AnnouncedDirectory, now: Timestamp) -> Result<bool> {
+    let allowed = agent.allowed_directories.contains(&directory.name);
+    if allowed {
+        let update = sql("UPDATE directories SET deleted_at = NULL, flavour = \
+             CASE WHEN $1 = 'unknown' THEN flavour ELSE $1 END WHERE organization_id = $2 AND name = $3");
+        tx.execute(update.bind(directory.flavour.as_str()).bind(agent.organization).bind(&directory.name)).await?;
+    } else if !agent.takes_new_directories || agent.allowed_directories.len() >= MAX_TAKEN {
+        return Ok(false);
+    }
+    let insert = sql("INSERT INTO directories \
+         (id, organization_id, name, display_name, flavour, created_at) VALUES ($1, $2, $3, $3, $4, $5) \
+         ON CONFLICT (organization_id, name) DO NOTHING")
+    .bind(DirectoryId::new())
+    .bind(agent.organization)
+    .bind(&directory.name)
+    .bind(directory.flavour.as_str())
+    .bind(now);
+    let new = tx.execute(insert).await? > 0;
+    if new && !allowed {
+        agent.allowed_directories.push(directory.name.clone());
+    }
+    // Somebody else's, even a deleted one: the agent that serves it would say who its people are.
+    Ok(allowed || new)
+}
+
 impl Store {
     /// Notes what an agent serves, as far as it may: creates directories that are new, brings deleted ones back, and
     /// replaces what the agent announced before. Returns all that it serves now, by name; what it may not serve is not among
@@ -50,42 +80,25 @@ impl Store {
         // In one order everywhere, so that two replicas never wait for each other.
         served.sort_by(|one, other| one.name.cmp(&other.name));
         let mut tx = self.database.begin().await?;
-        let mut known = agent_in(&mut tx, organization, agent).await?.ok_or(Error::NotFound { what: "the agent" })?;
+        let Some(mut known) = agent_in(&mut tx, organization, agent).await? else {
+            tx.rollback().await?;
+            return Err(Error::NotFound { what: "the agent" });
+        };
         let forget = sql("DELETE FROM agent_directories WHERE agent_id = $1 AND organization_id = $2");
         tx.execute(forget.bind(agent).bind(organization)).await?;
         let mut introduced = false;
         for directory in served {
-            if known.allowed_directories.contains(&directory.name) {
-                let update = sql("UPDATE directories SET deleted_at = NULL, flavour = \
-                     CASE WHEN $1 = 'unknown' THEN flavour ELSE $1 END WHERE organization_id = $2 AND name = $3");
-                tx.execute(update.bind(directory.flavour.as_str()).bind(organization).bind(&directory.name)).await?;
-            } else if !known.takes_new_directories {
-                continue;
+            let before = known.allowed_directories.len();
+            if admit(&mut tx, &mut known, directory, now).await? {
+                introduced |= known.allowed_directories.len() > before;
+                let serve = sql("INSERT INTO agent_directories (organization_id, agent_id, directory_id) \
+                     SELECT organization_id, $1, id FROM directories WHERE organization_id = $2 AND name = $3 \
+                     ON CONFLICT DO NOTHING")
+                .bind(agent)
+                .bind(organization)
+                .bind(&directory.name);
+                tx.execute(serve).await?;
             }
-            let insert = sql("INSERT INTO directories \
-                 (id, organization_id, name, display_name, flavour, created_at) VALUES ($1, $2, $3, $3, $4, $5) \
-                 ON CONFLICT (organization_id, name) DO NOTHING")
-            .bind(DirectoryId::new())
-            .bind(organization)
-            .bind(&directory.name)
-            .bind(directory.flavour.as_str())
-            .bind(now);
-            let new = tx.execute(insert).await? > 0;
-            if !known.allowed_directories.contains(&directory.name) {
-                if !new {
-                    // Somebody else's, be it deleted: whoever serves it would say who its people are.
-                    continue;
-                }
-                known.allowed_directories.push(directory.name.clone());
-                introduced = true;
-            }
-            let serve = sql("INSERT INTO agent_directories (organization_id, agent_id, directory_id) \
-                 SELECT organization_id, $1, id FROM directories WHERE organization_id = $2 AND name = $3 \
-                 ON CONFLICT DO NOTHING")
-            .bind(agent)
-            .bind(organization)
-            .bind(&directory.name);
-            tx.execute(serve).await?;
         }
         if introduced {
             allow(&mut tx, &known).await?;

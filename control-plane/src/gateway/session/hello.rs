@@ -148,7 +148,8 @@ async fn write(
     for Served { name, .. } in others {
         tracing::warn!(agent = %agent.id, directory = name, "gateway.directory_of_another_refused");
         let reason = format!(
-            "another agent announced it first, and the enrollment token of this agent does not name it; allow it with \
+            "another agent announced it first (or this agent has taken too many names), and the enrollment token of this \
+             agent does not name it; allow it with \
              `postern agents allow {} {name}`, or enroll the agent again with a token that names it",
             agent.id
         );
