@@ -89,6 +89,8 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let report = commit.report(report).await;
     commit.note(&staged, &report);
     let concluded = Concluded { missing: planned, spared, other_server, confirmed };
+    // An administrator may link an account while this ends: the next import reports that.
+    let until = dispatcher.clock.now();
     let mut result = commit.describe(&staged, concluded, members, report).await?;
     note_counts(&mut result, &kept.counts);
     result["taken_over"] = json!(settled.taken_over);
@@ -98,7 +100,8 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     commit.note_source(origin, &mut result).await?;
     dispatcher.succeed(commit.job.id, attempt, result).await?;
-    commit.dispatcher.store.joins_are_reported(commit.job.organization, commit.job.directory).await.map(|_| ())
+    let (organization, directory) = (commit.job.organization, commit.job.directory);
+    dispatcher.store.joins_are_reported(organization, directory, until).await.map(|_| ())
 }
 
 /// What was concluded from who did not come.

@@ -1,6 +1,8 @@
 //! What an import reports of its accounts beside their number: those that came to share a user with another directory,
 //! and those without a login.
 
+use jiff::Timestamp;
+
 use crate::Store;
 use crate::dialect::Bulk;
 use crate::error::Result;
@@ -63,11 +65,16 @@ impl Store {
         Ok((count, self.database.rows(query.bind(seq).bind(samples), read).await?))
     }
 
-    /// Takes the accounts of a directory that joined others for reported.
-    pub async fn joins_are_reported(&self, organization: OrganizationId, directory: DirectoryId) -> Result<u64> {
+    /// Takes the accounts of a directory that joined others for reported. Those that joined after `until` are still to come.
+    pub async fn joins_are_reported(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        until: Timestamp,
+    ) -> Result<u64> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
-        let update = sql("UPDATE accounts SET joined_at = NULL WHERE directory = $1 AND joined_at IS NOT NULL");
-        self.database.execute(update.bind(seq)).await
+        let update = sql("UPDATE accounts SET joined_at = NULL WHERE directory = $1 AND joined_at <= $2");
+        self.database.execute(update.bind(seq).bind(until)).await
     }
 
     /// How many users' accounts of a directory have no login, and some of them. Missing ones do not count.
