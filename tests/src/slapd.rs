@@ -186,7 +186,8 @@ impl Slapd {
 
     /// Replaces the rules of access, `to … by …` each.
     pub async fn set_access(&self, rules: &[&str]) -> Result<()> {
-        let rules: String = rules.iter().map(|rule| format!("olcAccess: {rule}\n")).collect();
+        let rules: Vec<String> = rules.iter().map(|rule| format!("olcAccess: {rule}\n")).collect();
+        let rules = rules.concat();
         let change = format!("dn: olcDatabase={{1}}mdb,cn=config\nchangetype: modify\nreplace: olcAccess\n{rules}");
         self.admin().bound_as("cn=config", ADMIN_PASSWORD).apply(change).await
     }

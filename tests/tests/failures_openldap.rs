@@ -9,7 +9,7 @@ use postern_tests::ports::Port;
 use postern_tests::slapd::{self, SUFFIX, Slapd};
 use postern_tests::{Stage, scenario};
 
-async fn diagnosed(stage: &Stage, slapd: &Slapd) -> Result<Diagnosed> {
+fn diagnosed(stage: &Stage, slapd: &Slapd) -> Result<Diagnosed> {
     Diagnosed::new(stage, DirectorySettings::slapd("corp", slapd, stage.path())?)
 }
 
@@ -19,7 +19,7 @@ fn limits_on_pages_fail_in_the_check_and_not_first_in_an_import() -> Result<()> 
         scenario(async |stage| {
             let database_lines = format!("limits dn.exact=\"{}\" {limit}\n", Slapd::reader_dn());
             let slapd = Slapd::start(stage, slapd::Options { database_lines, ..slapd::Options::people(250) }).await?;
-            let agent = diagnosed(stage, &slapd).await?;
+            let agent = diagnosed(stage, &slapd)?;
             let larger = |settings: &mut DirectorySettings| settings.page_size = 200;
             agent.row_with("paging", larger).await?.must_say("failed", said, "page_size")?;
             if limit == "size.pr=100" {
@@ -41,7 +41,7 @@ fn a_password_that_must_be_changed_is_named_though_the_bind_is_accepted() -> Res
         );
         let options = slapd::Options { database_lines, extra_ldif, ..slapd::Options::people(10) };
         let slapd = Slapd::start(stage, options).await?;
-        let agent = diagnosed(stage, &slapd).await?;
+        let agent = diagnosed(stage, &slapd)?;
         agent.row("bind").await?.must_say("passed", "accepted", "")?;
         slapd.replace(&Slapd::reader_dn(), "pwdReset", &["TRUE"]).await?;
         for _ in 0..4 {
@@ -56,7 +56,7 @@ fn a_password_that_must_be_changed_is_named_though_the_bind_is_accepted() -> Res
 fn the_secret_and_the_name_to_bind_with_are_looked_at() -> Result<()> {
     scenario(async |stage| {
         let slapd = Slapd::start(stage, slapd::Options::people(10)).await?;
-        let agent = diagnosed(stage, &slapd).await?;
+        let agent = diagnosed(stage, &slapd)?;
         let directory = &agent.settings.directories[0];
         directory.set_password(&format!("\u{feff}{}", slapd::READER_PASSWORD))?;
         agent.row("bind").await?.must_say("failed", "byte order mark", "UTF-8")?;
@@ -103,7 +103,7 @@ fn every_server_is_bound_to_and_one_that_refuses_is_found_before_it_is_needed() 
 fn what_is_no_ldap_and_what_is_not_there_is_named() -> Result<()> {
     scenario(async |stage| {
         let slapd = Slapd::start(stage, slapd::Options::people(10)).await?;
-        let agent = diagnosed(stage, &slapd).await?;
+        let agent = diagnosed(stage, &slapd)?;
         let nobody = Port::free()?;
         let gone =
             |settings: &mut DirectorySettings| settings.urls = vec![format!("ldaps://localhost:{}", nobody.number())];

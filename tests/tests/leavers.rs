@@ -13,7 +13,9 @@ fn small() -> String {
         format!("dn: uid={uid},ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: x\n\n")
     };
     let group = |name: &str, members: &[&str]| {
-        let members: String = members.iter().map(|uid| format!("member: uid={uid},ou=people,{SUFFIX}\n")).collect();
+        let members: Vec<String> =
+            members.iter().map(|uid| format!("member: uid={uid},ou=people,{SUFFIX}\n")).collect();
+        let members = members.concat();
         format!("dn: cn={name},ou=groups,{SUFFIX}\nobjectClass: groupOfNames\ncn: {name}\n{members}\n")
     };
     [person("anna"), person("bert"), group("admins", &["anna", "bert"]), group("other", &["anna"])].concat()

@@ -14,7 +14,7 @@ const MOST: usize = 100;
 impl Delivery {
     /// Looks for these entries, wherever they may be now.
     pub(super) async fn look_again(&mut self, asked: LookAgain) -> Result<LookedAgain, Break> {
-        let over = |failure: Failure| Break::Over(End::Failed(failure));
+        let over = |failure: Failure| Break::over(End::Failed(failure));
         if asked.entries.len() > MOST {
             let message = format!("asked for {} entries at once, more than {MOST}", asked.entries.len());
             return Err(over(Failure::new(Code::Invalid, message)));

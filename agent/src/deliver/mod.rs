@@ -85,7 +85,7 @@ enum Break {
     /// The other end cannot read compressed chunks: go on without.
     NoCompression,
     /// There is no going on.
-    Over(End),
+    Over(Box<End>),
 }
 
 /// One delivery.
@@ -140,7 +140,7 @@ impl Delivery {
             let connection = self.line.connection().await;
             match self.stream(&connection, &mut items).await {
                 Ok(()) => return Ok(()),
-                Err(Break::Over(end)) => return Err(end),
+                Err(Break::Over(end)) => return Err(*end),
                 Err(Break::NoCompression) => {
                     tracing::info!(command = %self.key.id, "delivery.uncompressed");
                     self.compress = false;
@@ -189,10 +189,16 @@ impl Delivery {
     }
 }
 
+impl Break {
+    fn over(end: End) -> Self {
+        Self::Over(Box::new(end))
+    }
+}
+
 /// The control plane has lost or invented chunks: no going on with this generation.
 fn confused(error: &window::Gap) -> Break {
     tracing::error!(%error, "delivery.confused");
-    Break::Over(End::Failed(Failure::new(Code::Internal, error.to_string()).retryable()))
+    Break::over(End::Failed(Failure::new(Code::Internal, error.to_string()).retryable()))
 }
 
 /// A chunk with its place.

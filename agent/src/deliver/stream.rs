@@ -146,7 +146,7 @@ impl Delivery {
             Some(Some(Ack::SummaryRefused(SummaryRefused { reason }))) => {
                 // The control plane starts a new generation by itself; nobody waits for this one.
                 tracing::error!(command = %self.key.id, reason, "delivery.summary_refused");
-                Err(Break::Over(End::Unwanted))
+                Err(Break::over(End::Unwanted))
             }
             // An answer of a newer release.
             Some(Some(Ack::Opened(_)) | None) => Ok(Answered::GoOn),
@@ -168,11 +168,11 @@ fn source(from: &Source) -> v1::Source {
 
 fn refused(status: &Status, compressing: bool) -> Break {
     match status.code() {
-        GrpcCode::NotFound | GrpcCode::Aborted | GrpcCode::PermissionDenied => Break::Over(End::Unwanted),
+        GrpcCode::NotFound | GrpcCode::Aborted | GrpcCode::PermissionDenied => Break::over(End::Unwanted),
         GrpcCode::Unimplemented if compressing => Break::NoCompression,
         GrpcCode::InvalidArgument | GrpcCode::Unimplemented => {
             let message = format!("the control plane could not read what was delivered: {}", status.message());
-            Break::Over(End::Failed(Failure::new(Code::Internal, message)))
+            Break::over(End::Failed(Failure::new(Code::Internal, message)))
         }
         code => Break::Cut(format!("{code:?}: {}", status.message())),
     }

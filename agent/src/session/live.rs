@@ -261,7 +261,7 @@ fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handle
     match frame.kind {
         Some(Down::Command(command)) if take_commands => return take(session, command),
         Some(Down::Command(command)) => {
-            tracing::info!(command = wire::text(&command.command_id), "session.command_not_taken")
+            tracing::info!(command = wire::text(&command.command_id), "session.command_not_taken");
         }
         Some(Down::Cancel(cancel)) => {
             if let Some(id) = wire::command_id(&cancel.command_id) {

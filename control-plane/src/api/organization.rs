@@ -109,9 +109,8 @@ async fn change(
     let days = patch.missing_user_days.or(known.missing_user_days).unwrap_or_default();
     let days = match patch.missing_users {
         Some(MissingUsers::Keep) => None,
-        Some(MissingUsers::Inactive) => Some(days),
         None if known.missing_user_days.is_none() && patch.missing_user_days.is_none() => None,
-        None => Some(days),
+        Some(MissingUsers::Inactive) | None => Some(days),
     };
     api.store.set_missing_user_days(caller.organization, days).await?;
     if let Some(joins) = patch.joins_users {

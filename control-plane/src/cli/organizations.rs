@@ -46,6 +46,7 @@ pub(super) enum Command {
 }
 
 /// Where the database is, as for `postern serve`.
+#[expect(clippy::struct_field_names, reason = "the options are named after the fields")]
 #[derive(Debug, Args)]
 pub(super) struct Database {
     /// Folder of the database [default: /var/lib/postern or ./postern-data]

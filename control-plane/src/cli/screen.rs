@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn a_directory_cannot_drive_the_terminal_whatever_is_printed() {
         const EVIL: &str = "a\u{1b}[2Jb\u{202e}c\u{9b}d";
-        let whatever: [(&str, bool, fn(&mut Screen)); 5] = [
+        type Printing = (&'static str, bool, fn(&mut Screen));
+        let whatever: [Printing; 5] = [
             ("line", false, |screen| screen.line(EVIL).unwrap()),
             ("table", false, |screen| screen.table(&["x"], [vec![EVIL.to_owned()]]).unwrap()),
             ("fields", false, |screen| screen.fields(&EVIL, &[("x", EVIL.to_owned())]).unwrap()),

@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn words(error: &Error) -> String {
-        postern_runtime::supervise::chain(error).to_string()
+        postern_runtime::supervise::chain(error)
     }
 
     #[test]

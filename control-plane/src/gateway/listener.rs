@@ -185,14 +185,14 @@ impl Listener {
             }
         };
         let place = match &peer {
-            Some(_) => match Arc::clone(&self.connections).try_acquire_owned() {
-                Ok(place) => Some(place),
-                Err(_) => {
+            Some(_) => {
+                let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
                     metrics::counter!("postern_gateway_connections_refused_total").increment(1);
                     tracing::warn!("gateway.too_many_connections: raise max_connections, or add a replica");
                     return;
-                }
-            },
+                };
+                Some(place)
+            }
             None => None,
         };
         let stranger = peer.is_none().then(|| self.anonymous.enter(address));

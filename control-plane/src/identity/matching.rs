@@ -89,6 +89,7 @@ pub struct Names {
 }
 
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts about one user")]
 struct Holder {
     user: UserId,
     /// It has an account in this directory that is there.
@@ -224,9 +225,8 @@ impl Names {
             // Deleted and made anew between two imports. After a longer absence it may be somebody else of that name,
             // who would inherit the rights: an administrator decides.
             (true, Stage::Returning) if left_now => Decision::TakeOver { user, row },
-            (true, _) => waits(wanted),
             (false, _) if self.joins || !elsewhere => Decision::Join { user, row },
-            (false, _) => waits(wanted),
+            _ => waits(wanted),
         }
     }
 }

@@ -54,13 +54,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     let proven = commit.proven(&staged);
     let Some(kept) = proven.settle_deferred(commit.job.approved).await? else { return Ok(()) };
-    // Both read all that there is, and neither changes anything: side by side, but for one import after the other.
-    let reading = dispatcher.reading_turn.lock().await;
-    let (mut missing, counted) = tokio::try_join!(
-        missing::find(&dispatcher.store, &commit.directory, commit.job.id, attempt, &staged),
-        commit.count_members(),
-    )?;
-    drop(reading);
+    let (mut missing, counted) = commit.read_all(&staged).await?;
     if begun == Some(false) && commit.is_unwanted().await? {
         return dispatcher.cancel_now(commit.job.id, attempt).await;
     }
@@ -94,10 +88,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let mut result = commit.describe(&staged, concluded, members, report).await?;
     note_counts(&mut result, &kept.counts);
     result["taken_over"] = json!(settled.taken_over);
-    result["duplicates"] = json!(missing.twice);
-    if missing.twice > 0 {
-        tracing::warn!(job = %commit.job.id, entries = missing.twice, "intake.duplicates: external ids that came twice");
-    }
+    commit.note_duplicates(missing.twice, &mut result);
     commit.note_source(origin, &mut result).await?;
     dispatcher.succeed(commit.job.id, attempt, result).await?;
     let (organization, directory) = (commit.job.organization, commit.job.directory);
@@ -242,6 +233,42 @@ impl Commit<'_> {
         Ok(some.into_iter().map(shown).collect())
     }
 
+    /// Who did not come, and how many members are known. Both read all that there is and change nothing: side by side,
+    /// but for one import after the other.
+    async fn read_all(&self, staged: &Staged) -> Result<(Missing, MemberStats)> {
+        let _turn = self.dispatcher.reading_turn.lock().await;
+        let store = &self.dispatcher.store;
+        tokio::try_join!(
+            missing::find(store, &self.directory, self.job.id, self.job.attempt, staged),
+            self.count_members(),
+        )
+    }
+
+    fn note_duplicates(&self, entries: u64, result: &mut Value) {
+        result["duplicates"] = json!(entries);
+        if entries > 0 {
+            tracing::warn!(job = %self.job.id, entries, "intake.duplicates: external ids that came twice");
+        }
+    }
+
+    /// Accounts that were joined to a user of another directory: how many, and some of them.
+    async fn joined(&self) -> Result<(u64, Vec<Value>)> {
+        let (organization, directory) = (self.job.organization, self.job.directory);
+        let (count, some) = self.dispatcher.store.joined_accounts(organization, directory, SAMPLES).await?;
+        let shown = some
+            .iter()
+            .map(|one| json!({ "user_name": one.user_name, "dn": one.dn, "directories": one.directories }))
+            .collect();
+        Ok((count, shown))
+    }
+
+    /// Accounts without a login: how many, and some of them.
+    async fn without_login(&self) -> Result<(u64, Vec<Value>)> {
+        let (organization, directory) = (self.job.organization, self.job.directory);
+        let (count, some) = self.dispatcher.store.accounts_without_login(organization, directory, SAMPLES).await?;
+        Ok((count, some.iter().map(|one| json!({ "dn": one.dn, "keeps": one.user_name })).collect()))
+    }
+
     async fn describe(
         &self,
         staged: &Staged,
@@ -264,15 +291,8 @@ impl Commit<'_> {
             0 => 0,
             _ => store.count_deactivated(self.job.organization, self.job.directory, since).await?,
         };
-        let (organization, directory) = (self.job.organization, self.job.directory);
-        let (joined, joined_samples) = store.joined_accounts(organization, directory, SAMPLES).await?;
-        let (nameless, nameless_samples) = store.accounts_without_login(organization, directory, SAMPLES).await?;
-        let joined_samples: Vec<Value> = joined_samples
-            .iter()
-            .map(|one| json!({ "user_name": one.user_name, "dn": one.dn, "directories": one.directories }))
-            .collect();
-        let nameless_samples: Vec<Value> =
-            nameless_samples.iter().map(|one| json!({ "dn": one.dn, "keeps": one.user_name })).collect();
+        let (joined, joined_samples) = self.joined().await?;
+        let (nameless, nameless_samples) = self.without_login().await?;
         let entries = staged.users + staged.groups;
         let written = staged.created + staged.changed + staged.returned;
         let unresolved: Vec<Value> =

@@ -137,8 +137,12 @@ mod tests {
 
     fn looked_at(missing: &[&str], others: &[&str]) -> Containers {
         let mut containers = Containers::default();
-        missing.iter().for_each(|dn| containers.add_missing(dn));
-        others.iter().for_each(|dn| containers.add_other(dn));
+        for dn in missing {
+            containers.add_missing(dn);
+        }
+        for dn in others {
+            containers.add_other(dn);
+        }
         containers
     }
 

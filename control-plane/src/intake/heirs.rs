@@ -1,6 +1,7 @@
 //! Profiles that fall back: when the account leaves that a user's profile came from, the next directory's account fills it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
 use postern_store::{AccountId, Directory, DirectoryId, Heir, Intake, Lease, Store, UserId, UserRow};
@@ -43,11 +44,11 @@ async fn rows(
     let mut rows = Vec::with_capacity(heirs.len());
     for heir in heirs {
         let Some(account) = store.get_account(directory.organization, heir.account).await? else { continue };
-        if !directories.contains_key(&account.directory) {
-            let found = store.get_directory(directory.organization, account.directory).await?;
-            directories.insert(account.directory, found);
-        }
-        let Some(Some(its)) = directories.get(&account.directory) else { continue };
+        let its = match directories.entry(account.directory) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(store.get_directory(directory.organization, account.directory).await?),
+        };
+        let Some(its) = its else { continue };
         let claim = conflicts::claim(Place::of(its, true), &account, now);
         rows.extend(claim.map(|claim| UserRow { id: heir.user, ..claim.wanted }));
     }
@@ -59,11 +60,11 @@ async fn write(tx: &mut Intake, rows: Vec<UserRow>) -> Result<()> {
     let names: Vec<String> = rows.iter().map(|row| row.name_key.clone()).filter(|key| !key.is_empty()).collect();
     let found = tx.users_by_name(&names, None).await?;
     let mut taken: HashMap<String, UserId> = found.into_iter().map(|named| (named.name_key, named.user)).collect();
-    let (mut named, mut unnamed) = (Vec::new(), Vec::new());
+    let (mut renamed, mut unnamed) = (Vec::new(), Vec::new());
     for row in rows {
         let free = !row.name_key.is_empty() && *taken.entry(row.name_key.clone()).or_insert(row.id) == row.id;
-        if free { named.push(row) } else { unnamed.push(row) }
+        if free { renamed.push(row) } else { unnamed.push(row) }
     }
-    tx.update_users(named).await?;
+    tx.update_users(renamed).await?;
     tx.update_profiles(unnamed).await
 }

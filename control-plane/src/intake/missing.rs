@@ -52,15 +52,13 @@ impl Missing {
         // Counted from all of them: after a kill, some are marked already.
         let left_scope = seen.values().filter(|sight| **sight == Sight::LeftScope).count() as u64;
         let mut confirmed = Confirmed { left_scope, ..Confirmed::default() };
-        self.accounts.retain(|account| match seen.get(account) {
-            Some(sight) => {
-                confirmed.not_visible += u64::from(!sight.is_missing());
-                sight.is_missing()
-            }
-            None => {
+        self.accounts.retain(|account| {
+            let Some(sight) = seen.get(account) else {
                 confirmed.not_looked_for += 1;
-                false
-            }
+                return false;
+            };
+            confirmed.not_visible += u64::from(!sight.is_missing());
+            sight.is_missing()
         });
         if confirmed.not_visible + confirmed.not_looked_for > 0 {
             let some: Vec<AccountId> = self.accounts.iter().take(SAMPLES).copied().collect();

@@ -193,12 +193,12 @@ async fn directories_appear_change_and_come_back(database: TestDatabase) {
     let both = store.announce_directories(org, second.id, &served(&["lab", "corp"]), at(1)).await.unwrap();
     assert_eq!(both.iter().map(|directory| directory.name.as_str()).collect::<Vec<_>>(), ["corp", "lab"]);
     assert_eq!((both[0].id, both[0].flavour, both[0].agents.len()), (corp.id, Flavour::OpenLdap, 2));
-    let problem = Some("the bind account is disabled".to_owned());
-    store.note_directory_problems(org, second.id, &[(corp.id, problem.clone())]).await.unwrap();
+    let problem = "the bind account is disabled".to_owned();
+    store.note_directory_problems(org, second.id, &[(corp.id, Some(problem.clone()))]).await.unwrap();
     let other = World::new(store, "other").await;
     store.note_directory_problems(other.org(), second.id, &[(corp.id, None)]).await.unwrap();
     let shown = store.get_directory(org, corp.id).await.unwrap().unwrap();
-    assert_eq!(shown.problems, [(second.id, problem.unwrap())], "another organization changes nothing");
+    assert_eq!(shown.problems, [(second.id, problem)], "another organization changes nothing");
     store.note_directory_problems(org, second.id, &[(corp.id, None)]).await.unwrap();
     assert_eq!(store.get_directory(org, corp.id).await.unwrap().unwrap().problems, []);
     store.announce_directories(org, second.id, &served(&["lab"]), at(2)).await.unwrap();

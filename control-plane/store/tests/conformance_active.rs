@@ -33,9 +33,10 @@ async fn second(world: &World) -> postern_store::DirectoryId {
 /// Writes an account of a user into a directory, as an import does.
 async fn write(world: &World, directory: postern_store::DirectoryId, account: &NewAccount, new: bool, second: i64) {
     let mut tx = world.store.begin_intake(world.org(), directory, at(second)).await.unwrap();
-    match new {
-        true => tx.insert_accounts(vec![account.clone()]).await.unwrap(),
-        false => tx.update_accounts(vec![account.clone()]).await.unwrap(),
+    if new {
+        tx.insert_accounts(vec![account.clone()]).await.unwrap();
+    } else {
+        tx.update_accounts(vec![account.clone()]).await.unwrap();
     }
     tx.settle_users(&[UserId::from_uuid(account.identity.unwrap())]).await.unwrap();
     tx.commit().await.unwrap();

@@ -1,6 +1,6 @@
 //! What an import keeps aside, and what is asked of accounts to judge it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -75,9 +75,10 @@ async fn what_accounts_hold_is_read_with_their_users(database: TestDatabase) {
     let users: Vec<_> = known.iter().map(|content| (content.name_key.as_deref(), content.active)).collect();
     assert_eq!(users, [(Some("anna"), Some(true)), (Some("bert"), Some(false)), (None, None)]);
     assert_eq!((&known[0].attributes, &known[0].unique_value), (&people[0].1.attributes, &people[0].1.unique_value));
-    let mut named = store.named_accounts(world.org(), &ids).await.unwrap();
-    named.sort_by_key(|account| ids.iter().position(|id| *id == account.id));
-    let names: Vec<_> = named.iter().map(|account| (account.dn.as_str(), account.display_name.as_deref())).collect();
+    let mut people_named = store.named_accounts(world.org(), &ids).await.unwrap();
+    people_named.sort_by_key(|account| ids.iter().position(|id| *id == account.id));
+    let names: Vec<_> =
+        people_named.iter().map(|account| (account.dn.as_str(), account.display_name.as_deref())).collect();
     let wanted = [
         (people[0].1.dn.as_str(), Some("Display anna")),
         (people[1].1.dn.as_str(), Some("bert")),

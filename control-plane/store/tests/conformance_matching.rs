@@ -1,6 +1,6 @@
 //! Whose user an account is: what the store knows of names, of those who are gone, and of two directories.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -110,7 +110,7 @@ async fn an_expired_token_ends_its_stream_to_the_second() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;
     site.inhabit(acme.id).await;
-    let short = site.token(acme.id, Role::Auditor, Some(site.now() + Duration::from_secs(60))).await;
+    let short = site.token(acme.id, Role::Auditor, Some(site.now() + Duration::from_mins(1))).await;
     let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
     site.clock.advance(Duration::from_secs(59));
     let mut events = follow(&site, job["id"].as_str().unwrap(), &short).await;

@@ -99,9 +99,7 @@ impl SecondLook<'_> {
             Ok(true)
         };
         let written: Result<bool, postern_store::Error> = write.await;
-        match written.map_err(|error| unavailable(&error))? {
-            true => Ok(()),
-            false => Err(Status::aborted("the job was taken over")),
-        }
+        let written = written.map_err(|error| unavailable(&error))?;
+        if written { Ok(()) } else { Err(Status::aborted("the job was taken over")) }
     }
 }
