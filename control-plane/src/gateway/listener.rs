@@ -11,6 +11,7 @@ use postern_runtime::supervise::{OnCancel, Supervisor};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
@@ -34,6 +35,9 @@ const ANONYMOUS: crowd::Limits = crowd::Limits { all: 512, per_address: 256 };
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the machine refuses to accept, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long, and how many reads, a refused peer has to read why.
+const LINGERING: Duration = Duration::from_secs(1);
+const LINGERING_READS: usize = 64;
 
 /// Why the gateway cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -215,7 +219,17 @@ impl Listener {
         let start = within(HANDSHAKE_TIMEOUT, &silent, hello).await?;
         let shaking = self.shaking.enter(address);
         drop(silent);
-        let stream = within(HANDSHAKE_TIMEOUT, &shaking, start.into_stream(self.tls.load_full())).await?;
+        let accepting = start.into_stream(self.tls.load_full()).into_fallible();
+        let stream = within(HANDSHAKE_TIMEOUT, &shaking, async {
+            match accepting.await {
+                Ok(stream) => Ok(stream),
+                Err((error, tcp)) => {
+                    let_the_alert_arrive(tcp).await;
+                    Err(error)
+                }
+            }
+        })
+        .await?;
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak HTTP/2"));
         }
@@ -227,6 +241,23 @@ fn prepare(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     // Finds a peer that vanished without a word; heartbeats find one that hangs.
     SockRef::from(tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_mins(1)))
+}
+
+/// Reads what the peer has sent after its certificate was refused. A socket closed with unread data is reset, and the alert
+/// that names the reason may be lost with it.
+async fn let_the_alert_arrive(mut tcp: TcpStream) {
+    let reading = async {
+        tcp.shutdown().await?;
+        let mut unread = [0; 1024];
+        for _ in 0..LINGERING_READS {
+            if tcp.read(&mut unread).await? == 0 {
+                break;
+            }
+        }
+        Ok::<(), io::Error>(())
+    };
+    // Whatever comes of it, the connection is over.
+    let _ = tokio::time::timeout(LINGERING, reading).await;
 }
 
 async fn within<T>(limit: Duration, place: &Stranger, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
