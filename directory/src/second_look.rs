@@ -235,9 +235,21 @@ async fn scope_of(session: &mut Session, config: &DirectoryConfig, phase: Phase,
             Ok(Sight::LeftScope)
         }
         Ok(Some(_)) => Ok(Sight::InScope),
-        // It does not match, or has gone this very moment; then the next import says so.
-        Ok(None) | Err(Error::Refused { code: 32, .. }) => Ok(Sight::LeftScope),
+        Ok(None) => without_match(connection, dn, &section.filter).await,
+        // It has gone this very moment; then the next import says so.
+        Err(Error::Refused { code: 32, .. }) => Ok(Sight::LeftScope),
         Err(Error::Refused { .. }) => Ok(Sight::NotVisible(NotVisible::Unavailable)),
+        Err(error) => Err(error),
+    }
+}
+
+/// An entry that does not match the filter has left it, unless an attribute that the filter asks about is hidden: then
+/// neither the filter nor its opposite is true (RFC 4511 §4.5.1.7).
+async fn without_match(connection: &mut Connection, dn: &str, filter: &str) -> Result<Sight, Error> {
+    let opposite = format!("(!{filter})");
+    match connection.read_entry(dn, &opposite, &["1.1".to_owned()], Step::Search).await {
+        Ok(Some(_)) | Err(Error::Refused { code: 32, .. }) => Ok(Sight::LeftScope),
+        Ok(None) | Err(Error::Refused { .. }) => Ok(Sight::NotVisible(NotVisible::Unavailable)),
         Err(error) => Err(error),
     }
 }

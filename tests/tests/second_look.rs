@@ -149,7 +149,7 @@ fn an_agent_with_another_filter_marks_nobody_missing_before_an_administrator_acc
         let mut settings = site.settings.clone();
         settings.directories[0].users.filter = "(&(objectClass=inetOrgPerson)(!(title=out)))".to_owned();
         let mut second = Agent::configured(stage, &Binaries::beside_this_program()?, &settings)?;
-        second.enroll(&site.api.enrollment_token().await?).await?;
+        second.enroll(&site.api.enrollment_token_for(&[site::DIRECTORY]).await?).await?;
         site.agent.kill().await?;
         second.start(stage)?;
         let job = site.api.start_job("import", site::DIRECTORY, Value::Null).await?;

@@ -125,10 +125,13 @@ impl Containers {
     }
 }
 
+/// Deeper entries are counted in the nearest containers only: an agent could invent names of thousands of levels.
+const MOST_LEVELS: usize = 32;
+
 /// The containers above an entry, the nearest first, without the root of all.
 fn ancestors(dn: &str) -> impl Iterator<Item = Dn> {
     let parent = Dn::parse(dn).ok().and_then(|dn| dn.parent());
-    std::iter::successors(parent, Dn::parent).take_while(|dn| !dn.is_root())
+    std::iter::successors(parent, Dn::parent).take_while(|dn| !dn.is_root()).take(MOST_LEVELS)
 }
 
 #[cfg(test)]

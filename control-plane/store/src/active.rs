@@ -26,13 +26,16 @@ macro_rules! missing_since {
     };
 }
 
-/// `:1` is now, `:2` the time before which a missing user becomes inactive, `:3` the organization.
+/// `:1` is now, `:2` the time before which a missing user becomes inactive, `:3` the organization. `$only` is empty, or
+/// what must hold besides.
 macro_rules! settle_users {
-    ($which:literal) => {
+    ($which:literal, $only:literal) => {
         concat!(
             "{update} users SET missing_since = ",
             missing_since!("users"),
-            ", active = (SELECT CASE WHEN count(*) = 0 THEN users.active ",
+            ", active = ",
+            $only,
+            "(SELECT CASE WHEN count(*) = 0 THEN users.active ",
             "WHEN count(a.missing_since) = count(*) THEN users.active AND max(a.missing_since) > :2 ",
             "ELSE COALESCE(min(CASE WHEN a.missing_since IS NULL THEN a.on_until END) > :1, FALSE) END ",
             "FROM accounts a WHERE a.identity = users.id) WHERE id ",
@@ -50,7 +53,7 @@ impl Intake {
             return Ok(());
         }
         let before = self.inactive_before().await?;
-        let update = Bulk::new(settle_users!("{in}"))
+        let update = Bulk::new(settle_users!("{in}", ""))
             .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
             .shared(self.now)
             .shared(before)
@@ -58,10 +61,11 @@ impl Intake {
         self.tx.bulk(update).await.map(|_| ())
     }
 
-    /// The same for the users and groups of these accounts, which went missing. A group that is gone has no members.
+    /// The same for the users and groups of these accounts, which went missing. A group that is gone has no members, and
+    /// nobody becomes active because an account is gone that said off.
     pub(crate) async fn settle_missing(&mut self, accounts: &[AccountId]) -> Result<()> {
         let before = self.inactive_before().await?;
-        let update = Bulk::new(settle_users!("IN (SELECT identity FROM accounts WHERE id {in})"))
+        let update = Bulk::new(settle_users!("IN (SELECT identity FROM accounts WHERE id {in})", "users.active AND "))
             .column(ids(accounts))
             .shared(self.now)
             .shared(before)

@@ -66,11 +66,14 @@ async fn any_directory_that_says_off_keeps_the_user_off(database: TestDatabase) 
     here = NewAccount { switch: Switch::On, hash: content("unlocked"), ..here };
     write(&world, one, &here, false, 4).await;
     assert!(user(store, &world, anna.id).await.active);
-    // Whoever is gone from a directory has no vote there.
+    // Whoever is gone from a directory has no vote there. But nobody becomes active by a deletion: only by what a directory
+    // says that still has the user.
     write(&world, one, &NewAccount { switch: Switch::Off, hash: content("again"), ..here.clone() }, false, 5).await;
     mark(&world, one, &here, 6).await;
-    let anna = user(store, &world, anna.id).await;
-    assert!(anna.active && anna.missing_since.is_none());
+    let gone = user(store, &world, anna.id).await;
+    assert!(!gone.active && gone.missing_since.is_none());
+    write(&world, other, &NewAccount { hash: content("changed"), ..on }, false, 7).await;
+    assert!(user(store, &world, anna.id).await.active);
 }
 
 async fn what_is_unknown_keeps_the_last_known_state_and_makes_nobody_active(database: TestDatabase) {

@@ -58,8 +58,8 @@ fn answer(request: &Request, places: &[(&str, At)], children: &[(&str, &str)]) -
         return well_behaved(request, 3);
     };
     Answer::Send(match at {
-        // A condition that only the first of them meets.
-        At::Entry(_) if request.filter.contains("inetOrgPerson") && !request.base.starts_with("uid=in") => vec![end(0)],
+        // A condition that only the first of them meets; the others meet its opposite, but for one who hides what it asks.
+        At::Entry(_) if request.filter.contains("inetOrgPerson") && !meets(request) => vec![end(0)],
         At::Entry(external_id) => {
             vec![entry(id, request.base.as_bytes(), &[("entryUUID", &[external_id.as_bytes()])]), end(0)]
         }
@@ -67,6 +67,12 @@ fn answer(request: &Request, places: &[(&str, At)], children: &[(&str, &str)]) -
         At::Referral => vec![message(id, 0x73, &ber(0x04, b"ldap://elsewhere/")), end(0)],
         At::Code(code) => vec![end(*code)],
     })
+}
+
+/// Whether an entry meets the filter or its opposite, which has a tag that is no text.
+fn meets(request: &Request) -> bool {
+    let opposite = request.filter.contains('\u{fffd}');
+    !request.base.starts_with("uid=half") && opposite != request.base.starts_with("uid=in")
 }
 
 /// What a second look says of users at these places.
@@ -92,6 +98,7 @@ async fn who_is_found_is_in_scope_or_has_left_it_and_who_is_not_found_is_absent(
         &[
             ("uid=in,ou=people,dc=x", At::Entry("id-in")),
             ("uid=filtered,ou=people,dc=x", At::Entry("id-filtered")),
+            ("uid=half,ou=people,dc=x", At::Entry("id-half")),
             ("uid=moved,ou=leavers,dc=x", At::Entry("id-moved")),
             ("uid=taken,ou=people,dc=x", At::Entry("id-of-another")),
         ],
@@ -101,11 +108,13 @@ async fn who_is_found_is_in_scope_or_has_left_it_and_who_is_not_found_is_absent(
     let sought = [
         ("id-in", "uid=in,ou=people,dc=x"),
         ("id-filtered", "uid=filtered,ou=people,dc=x"),
+        ("id-half", "uid=half,ou=people,dc=x"),
         ("id-moved", "uid=moved,ou=people,dc=x"),
         ("id-taken", "uid=taken,ou=people,dc=x"),
         ("id-gone", "uid=gone,ou=people,dc=x"),
     ];
-    let expected = [Sight::InScope, Sight::LeftScope, Sight::LeftScope, Sight::Absent, Sight::Absent];
+    let hidden = Sight::NotVisible(NotVisible::Unavailable);
+    let expected = [Sight::InScope, Sight::LeftScope, hidden, Sight::LeftScope, Sight::Absent, Sight::Absent];
     assert_eq!(sights(&server, &sought).await, expected);
     assert_eq!(server.count(|request| request.filter.contains("id-gone")), 1, "one search for all");
 }
