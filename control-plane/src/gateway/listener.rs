@@ -145,7 +145,7 @@ impl Listener {
     }
 
     /// Accepts until the process stops. Nobody is kept waiting by others who have come before: there is always room for
-    /// one more to show who he is, see [`crowd`].
+    /// one more to show who he is, see `crowd.rs`.
     pub async fn run(self, listener: TcpListener) {
         let stopping = self.supervisor.shutdown().stopping().clone();
         loop {

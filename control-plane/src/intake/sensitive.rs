@@ -58,6 +58,10 @@ pub struct Counts {
     pub vanished: BTreeMap<String, u64>,
 }
 
+/// So many attributes are told apart, and those beyond count together: an agent could invent as many as it likes.
+const MOST_NAMES: usize = 2 * postern_proto::limits::MAX_LISTED_ATTRIBUTES;
+const OTHER_NAMES: &str = "user (others)";
+
 impl Before {
     /// Of these accounts, all of which have changed. No account, no query.
     pub async fn of<'k>(
@@ -152,7 +156,7 @@ impl Counts {
         }
         self.removed += changes.removed;
         for name in &changes.vanished {
-            *self.vanished.entry(format!("{kind} {name}")).or_default() += 1;
+            self.lose(format!("{kind} {name}"), 1);
         }
     }
 
@@ -164,8 +168,14 @@ impl Counts {
         self.renamed += more.renamed;
         self.removed += more.removed;
         for (name, count) in more.vanished {
-            *self.vanished.entry(name).or_default() += count;
+            self.lose(name, count);
         }
+    }
+
+    fn lose(&mut self, name: String, count: u64) {
+        let told_apart = self.vanished.len() < MOST_NAMES || self.vanished.contains_key(&name);
+        let name = if told_apart { name } else { OTHER_NAMES.to_owned() };
+        *self.vanished.entry(name).or_default() += count;
     }
 }
 
