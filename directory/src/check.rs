@@ -154,7 +154,7 @@ impl Diagnosis<'_> {
         let mut unreachable = Vec::new();
         let mut refused = Vec::new();
         for url in &servers.urls {
-            match servers.reach(url).await {
+            match servers.reach(url, None).await {
                 Ok(connection) => {
                     reached += 1;
                     usable.push(connection);

@@ -8,6 +8,7 @@ mod local;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,6 +72,7 @@ pub(crate) struct Connection {
     pub(crate) url: String,
     /// The server's place among those of its directory.
     pub(crate) server: usize,
+    pub(crate) address: SocketAddr,
     pub(crate) certificates: Vec<CertificateSummary>,
     tasks: JoinSet<TaskEnd>,
     opened: Instant,
@@ -102,7 +104,7 @@ impl Servers {
         for (at, url) in
             (0..count).map(|step| (first + step) % count.max(1)).filter_map(|at| Some((at, self.urls.get(at)?)))
         {
-            match self.open_one(url).await {
+            match self.open_one(url, None).await {
                 Ok(mut connection) => {
                     connection.server = at;
                     self.preferred.store(at, Ordering::Relaxed);
@@ -124,12 +126,12 @@ impl Servers {
         })
     }
 
-    /// A bound connection to this very server.
-    pub(crate) async fn open_at(&self, server: usize) -> Result<Connection, Error> {
+    /// A bound connection to this server, at this very address: its name may have those of several servers.
+    pub(crate) async fn open_at(&self, server: usize, address: SocketAddr) -> Result<Connection, Error> {
         let Some(url) = self.urls.get(server) else {
             return Err(Error::Connect { url: String::new(), source: io::ErrorKind::NotFound.into() });
         };
-        let mut connection = self.open_one(url).await?;
+        let mut connection = self.open_one(url, Some(address)).await?;
         connection.server = server;
         Ok(connection)
     }
@@ -188,16 +190,16 @@ impl Servers {
         }
     }
 
-    async fn open_one(&self, url: &ServerUrl) -> Result<Connection, Error> {
-        let mut connection = self.reach(url).await?;
+    async fn open_one(&self, url: &ServerUrl, at: Option<SocketAddr>) -> Result<Connection, Error> {
+        let mut connection = self.reach(url, at).await?;
         self.bind(&mut connection).await?;
         Ok(connection)
     }
 
     /// TCP and TLS to one server, not bound yet.
-    pub(crate) async fn reach(&self, url: &ServerUrl) -> Result<Connection, Error> {
+    pub(crate) async fn reach(&self, url: &ServerUrl, at: Option<SocketAddr>) -> Result<Connection, Error> {
         let limit = self.config.connect_timeout();
-        let transport = timeout(limit, transport::connect(&self.config, url)).await;
+        let transport = timeout(limit, transport::connect(&self.config, url, at)).await;
         let transport = transport.map_err(|_| Error::Timeout { step: Step::Connect, limit })??;
         let client_failed = |source| Error::Client { step: Step::Connect, source };
         let (ours, settings, address) = local::pair().map_err(|error| client_failed(error.into()))?;
@@ -214,6 +216,7 @@ impl Servers {
             busy: false,
             url: url.text.clone(),
             server: 0,
+            address: transport.address,
             certificates: transport.certificates,
             tasks,
             opened: Instant::now(),

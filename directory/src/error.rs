@@ -215,6 +215,9 @@ pub enum Error {
         /// The server's own words.
         diagnostic: String,
     },
+    /// A connection that was made anew reached another server than the one that is read, which may lag.
+    #[error("a new connection reached another server than the one that is read")]
+    OtherServer,
     /// A search ended before its end.
     #[error("reading the {phase} below \"{base_dn}\" ({scope}) ended early, after {progress}")]
     Ended {
@@ -278,6 +281,7 @@ impl Error {
             Self::Refused { .. }
             | Self::Malformed { .. }
             | Self::Cut { .. }
+            | Self::OtherServer
             | Self::NoPaging
             | Self::Range { .. }
             | Self::KeptBack { .. }
@@ -318,7 +322,11 @@ impl Error {
             // Not `Throttled`: tries that follow at once find the same wait, and a password that three refusals have
             // shown to be wrong is made right by somebody, not by time.
             // A range of values that is not there: the group may have shrunk under way.
-            Self::Malformed { .. } | Self::Client { .. } | Self::Range { .. } | Self::Cut { .. } => true,
+            Self::Malformed { .. }
+            | Self::Client { .. }
+            | Self::Range { .. }
+            | Self::Cut { .. }
+            | Self::OtherServer => true,
             _ => matches!(self.class(), Class::Unreachable | Class::Timeout),
         }
     }

@@ -26,6 +26,7 @@ mod kinds;
 mod lookup;
 mod members;
 mod names;
+mod one_server;
 mod range;
 mod record;
 mod root_dse;

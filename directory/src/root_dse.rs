@@ -19,6 +19,8 @@ pub(crate) const ATTRIBUTES: &[&str] = &[
     "vendorName",
     "vendorVersion",
     "subschemaSubentry",
+    "dsServiceName",
+    "netscapemdsuffix",
 ];
 
 /// The part of a rootDSE that matters here.
@@ -40,6 +42,9 @@ pub struct RootDse {
     pub vendor_version: Option<String>,
     /// The DN of the entry that holds the schema.
     pub subschema: Option<String>,
+    /// What tells this server from the others of its directory. Active Directory: `dsServiceName`, 389 Directory Server:
+    /// `netscapemdsuffix`.
+    pub server_identity: Option<String>,
 }
 
 impl RootDse {
@@ -56,6 +61,7 @@ impl RootDse {
                 "supportedcapabilities" => root.supported_capabilities = values,
                 "vendorname" => root.vendor_name = values.into_iter().next(),
                 "subschemasubentry" => root.subschema = values.into_iter().next(),
+                "dsservicename" | "netscapemdsuffix" => root.server_identity = values.into_iter().next(),
                 "vendorversion" => root.vendor_version = values.into_iter().next(),
                 _ => {}
             }

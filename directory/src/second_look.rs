@@ -20,6 +20,7 @@ use crate::flavour::{external_id, external_id_filter};
 use crate::guard::is_reference;
 use crate::kinds::{self, Kind};
 use crate::names::Names;
+use crate::one_server::OneServer;
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::{Section, external_id_attributes};
@@ -68,16 +69,17 @@ pub enum NotVisible {
 /// Looks at the server that was enumerated, and at no other: another one may know more or less.
 pub struct SecondLook {
     servers: Arc<Servers>,
-    server: usize,
+    server: Option<Arc<OneServer>>,
     session: Option<Session>,
     containers: Containers,
 }
 
-/// A connection, and what the server says of itself.
-struct Session {
-    connection: Connection,
-    root: RootDse,
-    names: Arc<Names>,
+/// A connection to the server that is read, and what it says of itself.
+pub(crate) struct Session {
+    pub(crate) server: Arc<OneServer>,
+    pub(crate) connection: Connection,
+    pub(crate) root: RootDse,
+    pub(crate) names: Arc<Names>,
 }
 
 impl fmt::Debug for SecondLook {
@@ -87,16 +89,28 @@ impl fmt::Debug for SecondLook {
 }
 
 impl SecondLook {
-    pub(crate) fn new(servers: Arc<Servers>, server: usize) -> Self {
-        Self { servers, server, session: None, containers: Containers::default() }
+    pub(crate) fn new(servers: Arc<Servers>, session: Option<Session>) -> Self {
+        let server = session.as_ref().map(|session| Arc::clone(&session.server));
+        Self { servers, server, session, containers: Containers::default() }
     }
 
     /// What became of each of these entries, in their order.
     pub async fn look(&mut self, sought: &[Sought]) -> Result<Vec<Sight>, Error> {
-        let mut session = match self.session.take() {
-            Some(session) if session.connection.is_fresh() => session,
-            _ => self.open().await?,
+        let Some(server) = self.server.clone() else {
+            return Ok(vec![Sight::NotVisible(NotVisible::Unavailable); sought.len()]);
         };
+        if let Some(session) = self.session.take().filter(|session| session.connection.is_fresh()) {
+            match self.look_with(session, sought).await {
+                // It was idle, and the server may have closed it just now.
+                Err(Error::Lost { .. }) => {}
+                answer => return answer,
+            }
+        }
+        let session = self.open(server).await?;
+        self.look_with(session, sought).await
+    }
+
+    async fn look_with(&mut self, mut session: Session, sought: &[Sought]) -> Result<Vec<Sight>, Error> {
         let mut sights = vec![None; sought.len()];
         for phase in [Phase::Users, Phase::Groups] {
             let places: Vec<usize> = (0..sought.len()).filter(|at| sought[*at].phase == phase).collect();
@@ -124,11 +138,10 @@ impl SecondLook {
         Ok(answers)
     }
 
-    async fn open(&self) -> Result<Session, Error> {
-        let mut connection = self.servers.open_at(self.server).await?;
-        let root = connection.root_dse().await?;
+    async fn open(&self, server: Arc<OneServer>) -> Result<Session, Error> {
+        let (mut connection, root) = server.open(&self.servers).await?;
         let names = self.servers.names(&mut connection, &root).await?;
-        Ok(Session { connection, root, names })
+        Ok(Session { server, connection, root, names })
     }
 
     /// Looks for all of one kind at once, everywhere, without the configured filter.
@@ -215,7 +228,7 @@ async fn below(
 
 /// Whether an entry that is there should have come.
 async fn scope_of(session: &mut Session, config: &DirectoryConfig, phase: Phase, dn: &str) -> Result<Sight, Error> {
-    let Session { connection, root, names } = session;
+    let Session { connection, root, names, .. } = session;
     let section = match phase {
         Phase::Users => Some(Section::users(config, root.flavour(), names)),
         Phase::Groups => Section::groups(config, root.flavour(), names, false),

@@ -63,7 +63,7 @@ pub(crate) async fn read(
     }
     match flavour {
         Flavour::ActiveDirectory => active_directory(connection, root, &mut source).await?,
-        Flavour::OpenLdap => openldap(connection, config, root, &mut source).await?,
+        Flavour::OpenLdap => source.marks = context_marks(connection, config, root).await?,
         Flavour::Ds389 | Flavour::Generic => {}
     }
     // With one address there is no other server to tell it from.
@@ -147,30 +147,29 @@ async fn active_directory(connection: &mut Connection, root: &RootDse, source: &
     Ok(())
 }
 
-/// OpenLDAP: the latest change of each server, by its number. All servers tell the same of them.
-async fn openldap(
+/// OpenLDAP: the latest change of each server, by its number. Each server says how far it is with all of them.
+pub(crate) async fn context_marks(
     connection: &mut Connection,
     config: &DirectoryConfig,
     root: &RootDse,
-    source: &mut Source,
-) -> Result<(), Error> {
+) -> Result<Vec<Mark>, Error> {
     let base = config.users.base_dns.first().and_then(|base| Dn::parse(base).ok());
     let holds = |context: &&String| match (&base, Dn::parse(context)) {
         (Some(base), Ok(context)) => base.is_within(&context),
         _ => false,
     };
-    let Some(context) = root.naming_contexts.iter().find(holds) else { return Ok(()) };
+    let Some(context) = root.naming_contexts.iter().find(holds) else { return Ok(Vec::new()) };
     let values = values(connection, context, "contextCSN").await?;
     // time # count # number of the server # count
-    source.marks = values
+    let mut marks: Vec<Mark> = values
         .iter()
         .filter_map(|value| {
             let value = std::str::from_utf8(value).ok()?;
             Some(Mark { server: value.split('#').nth(2)?.to_owned(), value: value.to_owned() })
         })
         .collect();
-    source.marks.sort_unstable();
-    Ok(())
+    marks.sort_unstable();
+    Ok(marks)
 }
 
 /// A server that does not say how far it is: its own name, or the address that it was reached at, under the key.

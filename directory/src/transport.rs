@@ -25,6 +25,8 @@ pub(crate) struct Transport {
     pub(crate) wire: Box<dyn Wire>,
     /// What the server showed; empty without TLS.
     pub(crate) certificates: Vec<CertificateSummary>,
+    /// The server's own.
+    pub(crate) address: SocketAddr,
 }
 
 /// STARTTLS: an extended request with message id 1 and the object identifier 1.3.6.1.4.1.1466.20037 (RFC 4511 §4.14).
@@ -39,25 +41,35 @@ const EXTENDED_RESPONSE: u8 = 0x78;
 /// towards a fast server close so often that it stands still for the 200 ms of TCP's probe.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Connects to `url`; the caller bounds the time of the whole.
-pub(crate) async fn connect(config: &DirectoryConfig, url: &ServerUrl) -> Result<Transport, Error> {
-    let stream = tcp(url, config.connect_timeout()).await?;
+/// Connects to `url`, at this very address if there is one; the caller bounds the time of the whole.
+pub(crate) async fn connect(
+    config: &DirectoryConfig,
+    url: &ServerUrl,
+    at: Option<SocketAddr>,
+) -> Result<Transport, Error> {
+    let stream = tcp(url, at, config.connect_timeout()).await?;
+    let address = stream.peer_addr().map_err(|source| Error::Connect { url: url.text.clone(), source })?;
     if url.is_tls() {
-        return secure(config, url, stream).await;
+        return secure(config, url, stream, address).await;
     }
     if config.start_tls {
         let stream = start_tls(url, stream).await?;
-        return secure(config, url, stream).await;
+        return secure(config, url, stream, address).await;
     }
-    Ok(Transport { wire: Box::new(stream), certificates: Vec::new() })
+    Ok(Transport { wire: Box::new(stream), certificates: Vec::new(), address })
 }
 
-/// Resolves the name and opens the TCP connection.
-pub(crate) async fn tcp(url: &ServerUrl, limit: Duration) -> Result<TcpStream, Error> {
+/// Resolves the name, unless the address is known, and opens the TCP connection.
+pub(crate) async fn tcp(url: &ServerUrl, at: Option<SocketAddr>, limit: Duration) -> Result<TcpStream, Error> {
     let failed = |source| Error::Connect { url: url.text.clone(), source };
-    let resolved = tokio::time::timeout(limit, lookup_host((url.host.as_str(), url.port))).await;
-    let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let addresses: Vec<_> = resolved.map_err(|source| Error::Resolve { url: url.text.clone(), source })?.collect();
+    let addresses = match at {
+        Some(address) => vec![address],
+        None => {
+            let resolved = tokio::time::timeout(limit, lookup_host((url.host.as_str(), url.port))).await;
+            let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            resolved.map_err(|source| Error::Resolve { url: url.text.clone(), source })?.collect()
+        }
+    };
     let stream = first_of(&addresses, limit).await.map_err(failed)?;
     // Requests are small and waited for.
     stream.set_nodelay(true).map_err(failed)?;
@@ -78,7 +90,12 @@ async fn first_of(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpSt
     Err(last)
 }
 
-async fn secure(config: &DirectoryConfig, url: &ServerUrl, stream: TcpStream) -> Result<Transport, Error> {
+async fn secure(
+    config: &DirectoryConfig,
+    url: &ServerUrl,
+    stream: TcpStream,
+    address: SocketAddr,
+) -> Result<Transport, Error> {
     let tls = Tls::new(config).map_err(Error::TlsConfig)?;
     let failed = |failure, source| Error::Tls { url: url.text.clone(), failure, source };
     let name = url.server_name().map_err(|error| {
@@ -88,7 +105,7 @@ async fn secure(config: &DirectoryConfig, url: &ServerUrl, stream: TcpStream) ->
         .connect(name, BufReader::with_capacity(READ_BYTES, stream))
         .await
     {
-        Ok(stream) => Ok(Transport { wire: Box::new(stream), certificates: tls.presented() }),
+        Ok(stream) => Ok(Transport { wire: Box::new(stream), certificates: tls.presented(), address }),
         Err(source) => Err(failed(tls.failure(&source), source)),
     }
 }
@@ -155,6 +172,22 @@ mod tests {
         let alone = first_of(&[silent], Duration::from_millis(50)).await;
         assert_eq!(alone.expect_err("nobody answers").kind(), io::ErrorKind::TimedOut);
         assert!(first_of(&[], limit).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_known_address_is_used_whatever_the_name_leads_to_now() {
+        let first = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let port = first.local_addr().expect("an address").port();
+        let other = TcpListener::bind(("127.0.0.2", port)).await.expect("a listener");
+        let url = ServerUrl::parse(&format!("ldap://127.0.0.1:{port}")).expect("valid");
+        let known = other.local_addr().expect("an address");
+        let limit = Duration::from_secs(5);
+        for (at, reached) in [(None, &first), (Some(known), &other)] {
+            let stream = tcp(&url, at, limit).await.expect("a stream");
+            assert_eq!(stream.peer_addr().ok(), reached.local_addr().ok());
+        }
+        drop(other);
+        assert!(matches!(tcp(&url, Some(known), limit).await, Err(Error::Connect { .. })), "and no other address");
     }
 
     #[test]

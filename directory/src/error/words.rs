@@ -52,6 +52,7 @@ impl Error {
                 "the last entry came without its attributes, so the search was cut".to_owned()
             }
             Self::NoPaging
+            | Self::OtherServer
             | Self::KeptBack { .. }
             | Self::Canceled
             | Self::NotFound
@@ -119,6 +120,10 @@ impl Error {
             Self::Cut { .. } => {
                 "start the job again: the server was taking this part of the directory offline or loading it anew; if it \
                  stays so, look in the directory server's log"
+            }
+            Self::OtherServer => {
+                "the address in urls leads to several servers, by DNS or a load balancer: put the address of each server into \
+                 urls"
             }
             Self::Malformed { .. } | Self::Client { .. } | Self::Panicked { .. } | Self::Canceled => return None,
         };

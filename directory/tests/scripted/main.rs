@@ -8,6 +8,8 @@ mod faults;
 #[cfg(test)]
 mod lookup;
 #[cfg(test)]
+mod one_server;
+#[cfg(test)]
 mod play;
 #[cfg(test)]
 mod schema;

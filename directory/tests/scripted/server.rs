@@ -23,6 +23,8 @@ pub(crate) enum Answer {
 /// A request, as far as the scripts need it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
+    /// Which connection to this server it came on, counted from 0.
+    pub(crate) connection: usize,
     pub(crate) id: i64,
     pub(crate) operation: u8,
     /// Searches: the base DN. Binds: the password.
@@ -62,8 +64,8 @@ impl Server {
         tasks.spawn(async move {
             let mut serving = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
-                serving.spawn(serve(stream, Arc::clone(&script), Arc::clone(&log)));
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                serving.spawn(serve(stream, number, Arc::clone(&script), Arc::clone(&log)));
             }
         });
         Self { port, requests, connections, _tasks: tasks }
@@ -78,10 +80,11 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, script: Script, log: Arc<Mutex<Vec<Request>>>) {
+async fn serve(mut stream: TcpStream, number: usize, script: Script, log: Arc<Mutex<Vec<Request>>>) {
     let mut buffer = Vec::new();
     loop {
-        while let Some((request, used)) = parse(&buffer) {
+        while let Some((mut request, used)) = parse(&buffer) {
+            request.connection = number;
             buffer.drain(..used);
             log.lock().expect("the log").push(request.clone());
             match script(&request) {

@@ -8,7 +8,7 @@ use crate::play::*;
 const GUID: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// A domain whose one group has `members` members, returned 1,500 at a time as since Windows Server 2003.
-fn windows(request: &Request, members: usize) -> Answer {
+pub(crate) fn windows(request: &Request, members: usize) -> Answer {
     let id = request.id;
     if request.is_bind() {
         return Answer::Send(vec![message(id, 0x61, &done(0, b""))]);
