@@ -114,7 +114,7 @@ impl Agent {
             }
         });
         let refusals = self.observed.refusals().clone();
-        let directory = |Announced { name, flavour, problem }| {
+        let directory = |Announced { name, flavour, problem, .. }| {
             let refused = refusals.get(&name).cloned();
             DirectoryReport { name, flavour, problem, refused }
         };

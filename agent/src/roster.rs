@@ -11,7 +11,7 @@ use postern_runtime::supervise::{OnCancel, Supervisor};
 use tokio::sync::watch;
 
 use crate::commands::outcome::{Code, Failure};
-use crate::served::{Flavour, Served};
+use crate::served::{Digests, Flavour, Identified, Served};
 
 const PROBE_INITIAL: Duration = Duration::from_secs(5);
 const PROBE_MAX: Duration = Duration::from_mins(5);
@@ -34,6 +34,8 @@ pub struct Announced {
     pub name: String,
     /// Its flavour, once known.
     pub flavour: Option<Flavour>,
+    /// Digests of the configuration by which it is read, once known.
+    pub configuration: Digests,
     /// Why it cannot be used now and what to do, in words that may travel; none: it could be, or was not tried yet.
     pub problem: Option<String>,
 }
@@ -45,6 +47,7 @@ pub type Directories = Vec<Arc<dyn Served>>;
 pub struct Roster {
     served: ArcSwap<Directories>,
     flavours: Mutex<HashMap<String, Flavour>>,
+    configurations: Mutex<HashMap<String, Digests>>,
     /// By name: why it cannot be used.
     problems: Mutex<HashMap<String, (Reason, String)>>,
     version: watch::Sender<u64>,
@@ -56,6 +59,7 @@ impl Roster {
         let roster = Self {
             served: ArcSwap::from_pointee(Vec::new()),
             flavours: Mutex::default(),
+            configurations: Mutex::default(),
             problems: Mutex::default(),
             version: watch::Sender::new(0),
         };
@@ -67,6 +71,7 @@ impl Roster {
     pub fn replace(&self, served: Directories) {
         let known = served.iter().filter_map(|it| Some((it.name().to_owned(), it.known_flavour()?))).collect();
         *self.flavours() = known;
+        self.configurations().clear();
         self.problems().clear();
         self.served.store(Arc::new(served));
         self.version.send_modify(|version| *version += 1);
@@ -79,10 +84,11 @@ impl Roster {
 
     /// Names, and flavours and problems as far as they are known.
     pub fn announced(&self) -> Vec<Announced> {
-        let (flavours, problems) = (self.flavours(), self.problems());
+        let (flavours, problems, configurations) = (self.flavours(), self.problems(), self.configurations());
         let announced = |it: &Arc<dyn Served>| Announced {
             name: it.name().to_owned(),
             flavour: flavours.get(it.name()).copied(),
+            configuration: configurations.get(it.name()).copied().unwrap_or_default(),
             problem: problems.get(it.name()).map(|(_, words)| words.clone()),
         };
         self.served.load().iter().map(announced).collect()
@@ -136,16 +142,16 @@ impl Roster {
         let mut backoff = Backoff::new(PROBE_INITIAL, PROBE_MAX);
         let mut told = None;
         while self.serves(&directory) {
-            let answer = directory.flavour().await;
+            let answer = directory.identify().await;
             if self.serves(&directory) {
                 self.noted(directory.name(), answer.as_ref().err());
             }
             match answer {
-                Ok(flavour) => {
+                Ok(identified) => {
                     if told.is_some() {
                         tracing::info!(directory = directory.name(), "directory.reached: it answers again");
                     }
-                    return self.learn(&directory, flavour);
+                    return self.learn(&directory, identified);
                 }
                 Err(failure) => {
                     let reason = Reason::of(&failure);
@@ -164,9 +170,21 @@ impl Roster {
         }
     }
 
-    fn learn(&self, directory: &Arc<dyn Served>, flavour: Flavour) {
+    fn learn(&self, directory: &Arc<dyn Served>, Identified { flavour, configuration }: Identified) {
         if self.serves(directory) {
             self.flavours().insert(directory.name().to_owned(), flavour);
+            self.configurations().insert(directory.name().to_owned(), configuration);
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Notes by which configuration an import of a directory is read. It may have been unknown until now.
+    pub fn read_by(&self, directory: &Arc<dyn Served>, configuration: Digests) {
+        if configuration == Digests::default() || !self.serves(directory) {
+            return;
+        }
+        let before = self.configurations().insert(directory.name().to_owned(), configuration);
+        if before != Some(configuration) {
             self.version.send_modify(|version| *version += 1);
         }
     }
@@ -177,6 +195,10 @@ impl Roster {
 
     fn problems(&self) -> MutexGuard<'_, HashMap<String, (Reason, String)>> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn configurations(&self) -> MutexGuard<'_, HashMap<String, Digests>> {
+        self.configurations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn flavours(&self) -> MutexGuard<'_, HashMap<String, Flavour>> {
@@ -199,6 +221,8 @@ mod tests {
     use crate::served::scripted::ScriptedDirectory;
     use crate::served::{Check, LookedUp, MemberForm, Pages};
 
+    const CONFIGURED: Digests = Digests { users: Some([7; 32]), groups: None };
+
     /// A directory whose server answers so, one time after the other, and is healthy afterwards.
     struct Ailing(Mutex<VecDeque<Failure>>, ScriptedDirectory);
 
@@ -211,9 +235,10 @@ mod tests {
             MemberForm::Dn
         }
 
-        fn flavour(&self) -> BoxFuture<'_, Result<Flavour, Failure>> {
+        fn identify(&self) -> BoxFuture<'_, Result<Identified, Failure>> {
             let failure = self.0.lock().unwrap().pop_front();
-            Box::pin(async { failure.map_or(Ok(Flavour::OpenLdap), Err) })
+            let healthy = Identified { flavour: Flavour::OpenLdap, configuration: CONFIGURED };
+            Box::pin(async move { failure.map_or(Ok(healthy), Err) })
         }
 
         fn enumerate(&self, cancel: CancellationToken) -> Box<dyn Pages> {
@@ -277,7 +302,8 @@ mod tests {
             () = Arc::clone(&roster).ask(directory, clock.clone()) => {}
             () = turning => {}
         }
-        let healthy = Announced { name: "corp".to_owned(), flavour: Some(Flavour::OpenLdap), problem: None };
+        let (name, flavour) = ("corp".to_owned(), Some(Flavour::OpenLdap));
+        let healthy = Announced { name, flavour, configuration: CONFIGURED, problem: None };
         assert_eq!(roster.announced(), [healthy]);
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let told: Vec<&str> = text.lines().filter(|line| line.contains("directory=\"corp\"")).collect();

@@ -41,6 +41,31 @@ impl Flavour {
     }
 }
 
+/// What is learned of a directory before anything is read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identified {
+    /// What kind of server it is.
+    pub flavour: Flavour,
+    /// Digests of the configuration.
+    pub configuration: Digests,
+}
+
+/// Digests of the configuration by which a directory is read, under a key that stays on the premises. Not known: empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Digests {
+    /// Of the users' section.
+    pub users: Option<[u8; 32]>,
+    /// Of the groups' section.
+    pub groups: Option<[u8; 32]>,
+}
+
+impl Digests {
+    /// Those that an import was read by.
+    pub fn of(source: &Source) -> Self {
+        Self { users: source.users_digest, groups: source.groups_digest }
+    }
+}
+
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,8 +148,8 @@ pub trait Served: Send + Sync + 'static {
         None
     }
 
-    /// Asks the server for its flavour.
-    fn flavour(&self) -> BoxFuture<'_, Result<Flavour, Failure>>;
+    /// Asks the server for its flavour, and digests the configuration by which it is read.
+    fn identify(&self) -> BoxFuture<'_, Result<Identified, Failure>>;
 
     /// Reads everything; stops when `cancel` is canceled or the pages are dropped.
     fn enumerate(&self, cancel: CancellationToken) -> Box<dyn Pages>;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use postern_proto::v1::agent_frame::Kind as Up;
 use postern_proto::v1::{self, AgentFrame, command, outcome};
@@ -82,7 +83,7 @@ fn operating_system() -> String {
     format!("{} {}", std::env::consts::OS, release.trim()).trim_end().to_owned()
 }
 
-fn served_directory(Announced { name, flavour, problem }: Announced) -> v1::ServedDirectory {
+fn served_directory(Announced { name, flavour, configuration, problem }: Announced) -> v1::ServedDirectory {
     let flavour = match flavour {
         None => v1::Flavour::Unspecified,
         Some(Flavour::Generic) => v1::Flavour::Generic,
@@ -90,7 +91,14 @@ fn served_directory(Announced { name, flavour, problem }: Announced) -> v1::Serv
         Some(Flavour::OpenLdap) => v1::Flavour::Openldap,
         Some(Flavour::Ds389) => v1::Flavour::Ds389,
     };
-    v1::ServedDirectory { name, flavour: flavour.into(), problem: problem.unwrap_or_default() }
+    let digest = |digest: Option<[u8; 32]>| digest.map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(&digest));
+    v1::ServedDirectory {
+        name,
+        flavour: flavour.into(),
+        problem: problem.unwrap_or_default(),
+        users_digest: digest(configuration.users),
+        groups_digest: digest(configuration.groups),
+    }
 }
 
 fn held_command(key: Key) -> v1::HeldCommand {

@@ -4,6 +4,7 @@
 //! `resolve` is what an administrator decides.
 
 pub mod commit;
+pub mod configuration;
 mod conflicts;
 mod containers;
 pub mod decide;
@@ -23,5 +24,6 @@ pub mod resolve;
 pub mod sensitive;
 pub mod source;
 pub mod staging;
+mod standing;
 pub mod unseen;
 mod verdicts;

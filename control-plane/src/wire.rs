@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_proto::limits::{self, MAX_DN_BYTES, MAX_HELD_COMMANDS, MAX_ROWS};
 use postern_proto::{directory_name, v1};
-use postern_store::{AccountKind, Flavour, JobId, Sight, SoughtAccount};
+use postern_store::{AccountKind, Digests, Flavour, JobId, Sight, SoughtAccount};
 
 use crate::intake::source::Source;
 use crate::jobs::kinds::{Command, Work};
@@ -26,6 +26,8 @@ pub struct Served {
     pub flavour: Flavour,
     /// Why the agent cannot use it now, and what to do.
     pub problem: Option<String>,
+    /// By which configuration it reads it.
+    pub configuration: Digests,
 }
 
 /// How far a command has come.
@@ -52,6 +54,7 @@ pub fn served(directories: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<String
         .map(|directory| Served {
             flavour: flavour(directory.flavour()),
             problem: optional_text(&directory.problem),
+            configuration: Digests { users: digest(&directory.users_digest), groups: digest(&directory.groups_digest) },
             name: directory.name,
         })
         .collect();
@@ -130,7 +133,6 @@ pub fn source(from: v1::Source) -> Source {
     let is_short = |text: &str| text.len() <= MAX_MARK_BYTES;
     let marks = if from.marks.len() <= MAX_MARKS { from.marks } else { Vec::new() };
     let marks = marks.into_iter().filter(|mark| is_short(&mark.server) && is_short(&mark.value));
-    let digest = |digest: &[u8]| (digest.len() == 32).then(|| hex(digest));
     Source {
         at: None,
         server: if is_short(&from.server) { text(&from.server) } else { String::new() },
@@ -138,6 +140,11 @@ pub fn source(from: v1::Source) -> Source {
         users_digest: digest(&from.users_digest),
         groups_digest: digest(&from.groups_digest),
     }
+}
+
+/// A digest of a part of an agent's configuration. What has another length is not known.
+fn digest(bytes: &[u8]) -> Option<String> {
+    (bytes.len() == 32).then(|| hex(bytes))
 }
 
 /// What an agent saw of an account; `None` where it is there and should have come.
@@ -288,7 +295,7 @@ mod tests {
 
     #[test]
     fn directories_without_a_usable_name_are_told_apart_and_none_comes_twice() {
-        let directory = |name: &str| v1::ServedDirectory { name: name.into(), flavour: 3, problem: String::new() };
+        let directory = |name: &str| v1::ServedDirectory { name: name.into(), flavour: 3, ..Default::default() };
         let names = ["lab", "corp", "", "Corp", "a b", "corp"];
         let (served, nameless) = served(names.into_iter().map(directory).collect());
         assert_eq!(nameless, ["Corp", "a b"]);

@@ -9,20 +9,20 @@ use tokio_util::sync::CancellationToken;
 use crate::bind_memory::BindMemory;
 use crate::check::{self, Check};
 use crate::config::{ConfigError, DirectoryConfig, MemberForm, Problem};
-use crate::connection::Servers;
+use crate::connection::{Connection, Servers};
 use crate::enumerate::Enumeration;
 use crate::error::Error;
-use crate::flavour::Flavour;
 use crate::lookup::{self, LookedUp};
 use crate::search::is_encodable;
 use crate::server_url::ServerUrl;
+use crate::source::{self, Identity};
 use crate::throttle::Throttle;
 
 /// A configured directory. Cheap to clone; clones share what was learned of the servers, the bind throttle above all.
 #[derive(Clone)]
 pub struct Directory {
     servers: Arc<Servers>,
-    flavour: Arc<OnceCell<Flavour>>,
+    identity: Arc<OnceCell<Identity>>,
 }
 
 impl Directory {
@@ -73,7 +73,7 @@ impl Directory {
             tracing::warn!(directory = %config.name, key = warning.key, reason = %warning.reason, "directory.config.warning");
         }
         let urls = config.urls.iter().filter_map(|url| ServerUrl::parse(url).ok()).collect();
-        Ok(Self { servers: Arc::new(Servers::new(config, urls, throttle)), flavour: Arc::new(OnceCell::new()) })
+        Ok(Self { servers: Arc::new(Servers::new(config, urls, throttle)), identity: Arc::new(OnceCell::new()) })
     }
 
     /// The name by which the control plane knows this directory.
@@ -91,21 +91,26 @@ impl Directory {
         self.servers.config.member_form()
     }
 
-    /// What kind of server this is; asked once and remembered. Nobody asked for it, so that it does not bind where these
-    /// credentials were refused lately.
-    pub async fn flavour(&self) -> Result<Flavour, Error> {
+    /// What kind of server this is and by what configuration it is read; asked once and remembered. Nobody asked for it, so
+    /// that it does not bind where these credentials were refused lately.
+    pub async fn identify(&self) -> Result<Identity, Error> {
         let ask = || async {
             self.servers.permit_unasked()?;
             let mut question = self.servers.question();
             loop {
                 let mut connection = self.servers.open().await?;
-                match connection.root_dse().await {
+                match self.identify_by(&mut connection).await {
                     Err(error) if question.is_worth_repeating(&connection, &error) => {}
-                    answer => return answer.map(|root| root.flavour()),
+                    answer => return answer,
                 }
             }
         };
-        self.flavour.get_or_try_init(ask).await.copied()
+        self.identity.get_or_try_init(ask).await.copied()
+    }
+
+    async fn identify_by(&self, connection: &mut Connection) -> Result<Identity, Error> {
+        let root = connection.root_dse().await?;
+        source::identify(connection, &self.servers.config, &root).await
     }
 
     /// Reads all users, then all groups. Starts at once, inside the current tokio runtime.

@@ -55,5 +55,5 @@ pub use names::standard_name;
 pub use record::{Record, Unusable};
 pub use root_dse::RootDse;
 pub use second_look::{NotVisible, SecondLook, Sight, Sought};
-pub use source::{Mark, Source};
+pub use source::{Identity, Mark, Source};
 pub use tls::{CertificateSummary, TlsConfigError, TlsFailure};

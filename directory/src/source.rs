@@ -3,6 +3,7 @@
 //! key that only the site knows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::DirectoryConfig;
 use crate::connection::Connection;
@@ -33,6 +34,17 @@ pub struct Source {
     pub groups_digest: Option<[u8; 32]>,
 }
 
+/// What kind of server a directory is, and by what configuration it is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The kind of server.
+    pub flavour: Flavour,
+    /// Digest of the users' section; `None` where there is no key.
+    pub users_digest: Option<[u8; 32]>,
+    /// The same of the groups' section.
+    pub groups_digest: Option<[u8; 32]>,
+}
+
 /// How far a server was in the changes that were made at one server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Mark {
@@ -52,15 +64,7 @@ pub(crate) async fn read(
     let flavour = root.flavour();
     let key = key(connection, config, flavour).await?;
     let mut source = Source::default();
-    if let Some(key) = &key {
-        for section in sections {
-            let digest = digest(key, config, section, flavour);
-            match section.phase {
-                Phase::Users => source.users_digest = Some(digest),
-                Phase::Groups => source.groups_digest = Some(digest),
-            }
-        }
-    }
+    (source.users_digest, source.groups_digest) = digests(key.as_ref(), config, flavour, sections);
     match flavour {
         Flavour::ActiveDirectory => active_directory(connection, root, &mut source).await?,
         Flavour::OpenLdap => source.marks = context_marks(connection, config, root).await?,
@@ -76,6 +80,33 @@ pub(crate) async fn read(
     }
     source.marks.truncate(MOST_MARKS);
     Ok(source)
+}
+
+/// Asks a server what kind it is, and under its key digests the configuration by which it is read.
+pub(crate) async fn identify(
+    connection: &mut Connection,
+    config: &DirectoryConfig,
+    root: &RootDse,
+) -> Result<Identity, Error> {
+    let flavour = root.flavour();
+    let key = key(connection, config, flavour).await?;
+    // A digest does not depend on the schema's names.
+    let sections = Section::all(config, flavour, &Arc::default());
+    let (users_digest, groups_digest) = digests(key.as_ref(), config, flavour, &sections);
+    Ok(Identity { flavour, users_digest, groups_digest })
+}
+
+fn digests(
+    key: Option<&[u8; 32]>,
+    config: &DirectoryConfig,
+    flavour: Flavour,
+    sections: &[Section<'_>],
+) -> (Option<[u8; 32]>, Option<[u8; 32]>) {
+    let of = |phase: Phase| {
+        let section = sections.iter().find(|section| section.phase == phase)?;
+        Some(digest(key?, config, section, flavour))
+    };
+    (of(Phase::Users), of(Phase::Groups))
 }
 
 /// A key that all agents of a directory find and nobody else knows: the external id of the users' first base, which is
@@ -243,8 +274,6 @@ async fn attributes(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::Scope;
     use crate::config::tests::corp;

@@ -104,7 +104,7 @@ impl RawAgent {
         let held = held
             .iter()
             .map(|command| HeldCommand { command_id: command.command_id.clone(), generation: command.generation });
-        let directories = vec![ServedDirectory { name: directory.to_owned(), flavour: 1, problem: String::new() }];
+        let directories = vec![ServedDirectory { name: directory.to_owned(), flavour: 1, ..Default::default() }];
         let hello = Hello {
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,

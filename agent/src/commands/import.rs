@@ -7,7 +7,7 @@ use super::Work;
 use super::outcome::{Answer, End, Failure, Imported, Progress};
 use crate::deliver::{Delivery, Item};
 use crate::encode::Encoder;
-use crate::served::{Page, Phase, Unusable};
+use crate::served::{Digests, Page, Phase, Unusable};
 
 /// Encoded chunks that may wait for room in the delivery's window.
 const CHUNKS_AHEAD: usize = 2;
@@ -30,7 +30,9 @@ pub(super) async fn run(work: &Work, chunk_entries: usize) -> End {
 /// without a summary nothing is concluded from what is missing.
 async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> Result<Imported, Failure> {
     let mut pages = work.directory.enumerate(work.cancel.child_token());
-    send(&chunks, Item::Begin(pages.source().await)).await;
+    let source = pages.source().await;
+    work.context().roster.read_by(&work.directory, Digests::of(&source));
+    send(&chunks, Item::Begin(source)).await;
     let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
     let mut imported = Imported::default();
     while let Some(page) = pages.next().await {

@@ -6,7 +6,8 @@ use postern_runtime::supervise::chain;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, Served, Sight, Sought, Source,
+    Check, CheckState, Digests, Flavour, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, Served,
+    Sight, Sought, Source,
 };
 use crate::commands::outcome::{Code, Failure};
 
@@ -30,8 +31,12 @@ impl Served for Directory {
         })
     }
 
-    fn flavour(&self) -> BoxFuture<'_, Result<Flavour, Failure>> {
-        Box::pin(async move { Directory::flavour(self).await.map(flavour).map_err(|error| failure(&error)) })
+    fn identify(&self) -> BoxFuture<'_, Result<Identified, Failure>> {
+        Box::pin(async move {
+            let identity = Directory::identify(self).await.map_err(|error| failure(&error))?;
+            let configuration = Digests { users: identity.users_digest, groups: identity.groups_digest };
+            Ok(Identified { flavour: flavour(identity.flavour), configuration })
+        })
     }
 
     fn enumerate(&self, cancel: CancellationToken) -> Box<dyn Pages> {

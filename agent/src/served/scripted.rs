@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Check, CheckState, Flavour, LookedUp, MemberForm, Page, Pages, Phase, Record, SecondLook, Served, Sight, Sought,
-    Source, Switch,
+    Check, CheckState, Digests, Flavour, Identified, LookedUp, MemberForm, Page, Pages, Phase, Record, SecondLook,
+    Served, Sight, Sought, Source, Switch,
 };
 use crate::commands::outcome::{Code, Failure};
 
@@ -108,8 +108,8 @@ impl Served for ScriptedDirectory {
         Some(Flavour::OpenLdap)
     }
 
-    fn flavour(&self) -> BoxFuture<'_, Result<Flavour, Failure>> {
-        Box::pin(async { Ok(Flavour::OpenLdap) })
+    fn identify(&self) -> BoxFuture<'_, Result<Identified, Failure>> {
+        Box::pin(async { Ok(Identified { flavour: Flavour::OpenLdap, configuration: Digests::default() }) })
     }
 
     fn enumerate(&self, cancel: CancellationToken) -> Box<dyn Pages> {

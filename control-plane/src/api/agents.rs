@@ -7,14 +7,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use postern_proto::directory_name;
-use postern_store::{Agent, AgentId, AgentReading, DirectoryId, OrganizationId, ServedDirectory};
+use postern_store::{Agent, AgentId, DirectoryId, OrganizationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Auditor, Caller, Operator, Owner};
-use super::directories::Flavour;
+use super::directories::{DirectoryProblem, DirectoryView, Flavour};
 use super::extract::{Body, Id, Params};
 use super::page::{List, Listing};
 use super::problem::Problem;
@@ -62,12 +62,9 @@ pub struct ServedView {
     pub name: String,
     /// What kind of server it is.
     pub flavour: Flavour,
-}
-
-impl From<ServedDirectory> for ServedView {
-    fn from(served: ServedDirectory) -> Self {
-        Self { id: served.id, name: served.name, flavour: served.flavour.into() }
-    }
+    /// What is wrong with it at this agent, and what to do. Empty: nothing is known to be wrong.
+    #[serde(default)]
+    pub problems: Vec<DirectoryProblem>,
 }
 
 impl AgentView {
@@ -108,9 +105,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 async fn served(api: &Api, organization: OrganizationId) -> Result<HashMap<AgentId, Vec<ServedView>>, Problem> {
     let mut served: HashMap<AgentId, Vec<ServedView>> = HashMap::new();
     for directory in directories::all(api, organization).await? {
-        for agent in directory.agents {
-            let (id, name) = (directory.id, directory.name.clone());
-            served.entry(agent).or_default().push(ServedView { id, name, flavour: directory.flavour.into() });
+        let DirectoryView { id, name, flavour, agents, problems, .. } = directory.into();
+        for agent in agents {
+            let problems = problems.iter().filter(|problem| problem.agent == Some(agent)).cloned().collect();
+            served.entry(agent).or_default().push(ServedView { id, name: name.clone(), flavour, problems });
         }
     }
     Ok(served)
@@ -145,10 +143,10 @@ async fn show(
 
 /// The caller's agent of this id.
 async fn reading(api: &Api, caller: &Caller, id: AgentId) -> Result<AgentView, Problem> {
-    let found = api.store.known_agent(id).await?;
-    let reading = found.filter(|reading| reading.agent.organization == caller.organization);
-    let AgentReading { agent, directories } = reading.ok_or_else(|| Problem::not_found("agent"))?;
-    Ok(AgentView::new(directories.into_iter().map(ServedView::from).collect(), agent))
+    let found = api.store.get_agent(caller.organization, id).await?;
+    let agent = found.ok_or_else(|| Problem::not_found("agent"))?;
+    let mut served = served(api, caller.organization).await?;
+    Ok(AgentView::new(served.remove(&id).unwrap_or_default(), agent))
 }
 
 /// A directory that an agent shall be allowed to serve.

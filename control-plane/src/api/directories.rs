@@ -16,6 +16,7 @@ use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, MAX_LIMIT};
 use super::problem::{Kind, Problem};
 use super::{Api, named};
+use crate::intake::configuration::differences;
 
 /// What kind of server a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -86,26 +87,55 @@ pub struct DirectoryView {
     /// The agents that serve it.
     #[schema(value_type = Vec<Uuid>)]
     pub agents: Vec<AgentId>,
-    /// Why agents cannot use it now, and what to do about it. Empty: nothing is known to be wrong.
+    /// What is wrong with it until somebody mends it, and what to do. Empty: nothing is known to be wrong.
     #[serde(default)]
     pub problems: Vec<DirectoryProblem>,
+    /// When an import of it last succeeded. `null`: none has.
+    #[serde(default)]
+    pub last_import_at: Option<Timestamp>,
     /// When an agent first announced it.
     pub created_at: Timestamp,
 }
 
-/// Why one agent cannot use a directory.
+/// What is wrong with a directory.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DirectoryProblem {
-    /// The agent.
-    #[schema(value_type = Uuid)]
-    pub agent: AgentId,
+    /// Names the kind of problem; programs decide by it.
+    pub kind: ProblemKind,
+    /// The agent that it is about. `null`: none in particular.
+    #[schema(value_type = Option<Uuid>)]
+    pub agent: Option<AgentId>,
     /// What is wrong, and what to do about it.
     pub text: String,
+}
+
+/// Kinds of problems of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// An agent cannot use it.
+    Unusable,
+    /// An agent reads it by another configuration than the last import or another agent.
+    Configuration,
+    /// The last import found something that keeps imports from concluding who has left.
+    Import,
+}
+
+/// Everything that is wrong with a directory.
+fn problems(directory: &Directory) -> Vec<DirectoryProblem> {
+    let import = directory.import_problem.iter().map(|text| (ProblemKind::Import, None, text.clone()));
+    let unusable = directory.problems.iter().map(|(agent, text)| (ProblemKind::Unusable, Some(*agent), text.clone()));
+    let configurations = differences(directory)
+        .into_iter()
+        .map(|difference| (ProblemKind::Configuration, Some(difference.agent), difference.to_string()));
+    let all = import.chain(unusable).chain(configurations);
+    all.map(|(kind, agent, text)| DirectoryProblem { kind, agent, text }).collect()
 }
 
 impl From<Directory> for DirectoryView {
     fn from(directory: Directory) -> Self {
         let thresholds = directory.thresholds;
+        let problems = problems(&directory);
         Self {
             id: directory.id,
             name: directory.name,
@@ -125,7 +155,8 @@ impl From<Directory> for DirectoryView {
             removed_threshold_percent: thresholds.removed.percent,
             removed_threshold_minimum: thresholds.removed.minimum,
             agents: directory.agents,
-            problems: directory.problems.into_iter().map(|(agent, text)| DirectoryProblem { agent, text }).collect(),
+            problems,
+            last_import_at: directory.last_import_at,
             created_at: directory.created_at,
         }
     }

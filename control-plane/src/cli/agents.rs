@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use postern_store::AgentId;
 
-use super::super::api::agents::{AgentView, AllowRequest};
+use super::super::api::agents::{AgentView, AllowRequest, ServedView};
 use super::client::Client;
 use super::error::Error;
 use super::screen::{Screen, note, text_or, time, time_or, word};
@@ -77,6 +77,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     ("version", text_or(agent.version.as_deref(), "not yet known")),
                     ("operating system", text_or(agent.os.as_deref(), "not yet known")),
                     ("directories", served(&agent)),
+                    ("problem", problems(&agent)),
                     ("may serve", may_serve(&agent)),
                     ("enrolled", time(agent.enrolled_at)),
                     ("last seen", time_or(agent.last_seen_at, "never")),
@@ -97,6 +98,15 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             super::done(screen, &id, "revoked", "The agent is cut off, and refused from now on.")
         }
     }
+}
+
+/// What is wrong with the directories at this agent.
+fn problems(agent: &AgentView) -> String {
+    let each = |served: &ServedView| -> Vec<String> {
+        served.problems.iter().map(|problem| format!("{}: {}", served.name, problem.text)).collect()
+    };
+    let all: Vec<String> = agent.directories.iter().flat_map(each).collect();
+    if all.is_empty() { "none known".to_owned() } else { all.join("; ") }
 }
 
 fn may_serve(agent: &AgentView) -> String {

@@ -1,8 +1,11 @@
 //! `postern directories`: the directories that agents have announced.
 
 use clap::{Subcommand, ValueEnum};
+use jiff::Timestamp;
+use postern_runtime::clock::{Clock as _, SystemClock};
 
-use super::super::api::directories::{DirectoryPatch, DirectoryView};
+use super::super::api::directories::{DirectoryPatch, DirectoryProblem, DirectoryView};
+use super::age::ago;
 use super::client::Client;
 use super::error::Error;
 use super::screen::{Screen, note, time, word};
@@ -137,7 +140,13 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 
 async fn list(client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let directories: Vec<DirectoryView> = client.list("directories", &[], None).await?;
-    let head = ["name", "display name", "kind", "agents", "state", "id"];
+    for directory in directories.iter().filter(|directory| !directory.disabled) {
+        for problem in &directory.problems {
+            note(format!("warning: {}: {}", directory.name, sentence(problem)));
+        }
+    }
+    let head = ["name", "display name", "kind", "agents", "state", "last import", "id"];
+    let now = SystemClock.now();
     screen.list(&directories, &head, |directory| {
         vec![
             directory.name.clone(),
@@ -145,15 +154,27 @@ async fn list(client: &Client, screen: &mut Screen) -> Result<(), Error> {
             word(&directory.flavour),
             directory.agents.len().to_string(),
             state(directory).to_owned(),
+            last_import(directory, now),
             directory.id.to_string(),
         ]
     })
 }
 
+/// When the last import ended, and how long ago that was.
+fn last_import(directory: &DirectoryView, now: Timestamp) -> String {
+    directory.last_import_at.map_or_else(|| "never".to_owned(), |at| format!("{} ({})", time(at), ago(at, now)))
+}
+
+fn sentence(problem: &DirectoryProblem) -> String {
+    match problem.agent {
+        Some(agent) => format!("agent {agent}: {}", problem.text),
+        None => problem.text.clone(),
+    }
+}
+
 fn show(directory: &DirectoryView, screen: &mut Screen) -> Result<(), Error> {
     let agents: Vec<String> = directory.agents.iter().map(ToString::to_string).collect();
-    let problems: Vec<String> =
-        directory.problems.iter().map(|problem| format!("{} (agent {})", problem.text, problem.agent)).collect();
+    let problems: Vec<String> = directory.problems.iter().map(sentence).collect();
     screen.fields(
         directory,
         &[
@@ -162,6 +183,7 @@ fn show(directory: &DirectoryView, screen: &mut Screen) -> Result<(), Error> {
             ("id", directory.id.to_string()),
             ("kind", word(&directory.flavour)),
             ("state", state(directory).to_owned()),
+            ("last import", last_import(directory, SystemClock.now())),
             ("problem", if problems.is_empty() { "none known".to_owned() } else { problems.join("; ") }),
             ("agents", if agents.is_empty() { "none".to_owned() } else { agents.join(", ") }),
             ("imports held", held(directory)),
@@ -185,5 +207,9 @@ fn held(directory: &DirectoryView) -> String {
 }
 
 fn state(directory: &DirectoryView) -> &'static str {
-    if directory.disabled { "disabled" } else { "enabled" }
+    match (directory.disabled, directory.problems.is_empty()) {
+        (true, _) => "disabled",
+        (false, true) => "enabled",
+        (false, false) => "problem",
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line `postern`: the server, and everything an administrator does through its API. One file a resource.
 
 mod accounts;
+mod age;
 mod agents;
 mod client;
 mod completions;

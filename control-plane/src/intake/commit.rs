@@ -15,7 +15,7 @@ use super::hold::{self, Doubt};
 use super::missing::{self, Confirmed, Missing};
 use super::nobody;
 use super::sensitive::Counts;
-use super::{groups, heirs};
+use super::{groups, heirs, standing};
 use crate::jobs::dispatch::Dispatcher;
 use crate::jobs::dispatch::running::Origin;
 use crate::jobs::outcome::{Failure, ImportReport};
@@ -82,6 +82,8 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
+    let problem = standing::problem(&report, unusable.unwrap_or_default());
+    dispatcher.store.set_import_problem(&commit.lease(), problem.as_deref()).await?;
     let concluded = Concluded { missing: planned, spared, other_server, confirmed };
     // An administrator may link an account while this ends: the next import reports that.
     let until = dispatcher.clock.now();
@@ -172,8 +174,9 @@ impl Commit<'_> {
         if !origin.differing.is_empty() {
             result["other_configuration"] = json!(origin.differing);
         }
+        let configuration = origin.source.configuration();
         let source = serde_json::to_value(&origin.source).unwrap_or_default();
-        self.dispatcher.store.set_directory_source(&self.lease(), &source).await.map(|_| ())
+        self.dispatcher.store.set_directory_source(&self.lease(), &source, &configuration).await.map(|_| ())
     }
 
     /// Notes how many are about to be marked, before the first is: counted after a kill, it would be too few.

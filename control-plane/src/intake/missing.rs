@@ -180,13 +180,13 @@ async fn seen(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use jiff::Timestamp;
     use postern_store::{DirectoryId, Flavour};
 
     use super::*;
 
-    fn directory() -> Directory {
+    pub(in crate::intake) fn directory() -> Directory {
         Directory {
             id: DirectoryId::new(),
             organization: OrganizationId::new(),
@@ -201,6 +201,10 @@ mod tests {
             deleted_at: None,
             agents: Vec::new(),
             problems: Vec::new(),
+            configurations: Vec::new(),
+            configuration: postern_store::Digests::default(),
+            last_import_at: None,
+            import_problem: None,
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use postern_store::Digests;
 use serde::{Deserialize, Serialize};
 
 /// Replication between sites takes up to three hours by default (Active Directory). A server that lacks more than that
@@ -54,6 +55,11 @@ impl Source {
         let same = self.server == before.server && (has_id || before.marks.is_empty());
         // Without any mark to compare, another server has shown nothing.
         if same || (all && !before.marks.is_empty()) { Standing::Current } else { Standing::Unproven }
+    }
+
+    /// By which configuration it was read.
+    pub fn configuration(&self) -> Digests {
+        Digests { users: self.users_digest.clone(), groups: self.groups_digest.clone() }
     }
 
     /// Whether a server that is behind this one lags for longer than replication takes.

@@ -6,7 +6,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, OrganizationId};
-use crate::records::{Agent, AgentReading, Page, PageRequest, ServedDirectory};
+use crate::records::{Agent, AgentReading, Digests, Page, PageRequest, ServedDirectory};
 use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
@@ -78,7 +78,7 @@ impl Store {
     pub async fn known_agent(&self, id: AgentId) -> Result<Option<AgentReading>> {
         let query = sql("SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, \
              a.takes_new_directories, a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, a.revoked_at, \
-             d.id, d.name, d.flavour, s.problem FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
+             d.id, d.name, d.flavour, s.problem, s.users_digest, s.groups_digest FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
              LEFT JOIN directories d ON d.id = s.directory_id AND d.deleted_at IS NULL \
              WHERE a.id = $1 ORDER BY d.name")
         .bind(id);
@@ -108,6 +108,7 @@ impl Store {
                         name: row.take()?,
                         flavour: named(&mut row)?,
                         problem: row.take()?,
+                        configuration: Digests { users: row.take()?, groups: row.take()? },
                     });
                 }
                 Ok(())

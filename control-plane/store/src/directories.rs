@@ -9,13 +9,27 @@ use crate::agents::{agent_in, allow};
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
-use crate::records::{Agent, AnnouncedDirectory, Directory, DirectoryChange, Page, PageRequest, Thresholds};
+use crate::records::{
+    Agent, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryChange, Page, PageRequest, Thresholds,
+};
 use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
 /// An agent takes no more new names than this, however often it announces others.
 const MAX_TAKEN: usize = 1_024;
+
+/// The columns that [`read`] reads, of `directories d`.
+macro_rules! select_directories {
+    ($rest:literal) => {
+        concat!(
+            "SELECT d.id, d.organization_id, d.name, d.display_name, d.flavour, d.disabled, ",
+            "d.missing_threshold_percent, d.missing_threshold_minimum, d.thresholds, d.users_digest, d.groups_digest, ",
+            "d.last_import_at, d.import_problem, d.created_at, d.deleted_at FROM directories d ",
+            $rest
+        )
+    };
+}
 
 fn read(mut row: Row) -> Result<Directory> {
     Ok(Directory {
@@ -28,10 +42,14 @@ fn read(mut row: Row) -> Result<Directory> {
         missing_threshold_percent: row.take()?,
         missing_threshold_minimum: row.take()?,
         thresholds: thresholds(row.take()?)?,
+        configuration: Digests { users: row.take()?, groups: row.take()? },
+        last_import_at: row.take()?,
+        import_problem: row.take()?,
         created_at: row.take()?,
         deleted_at: row.take()?,
         agents: Vec::new(),
         problems: Vec::new(),
+        configurations: Vec::new(),
     })
 }
 
@@ -103,10 +121,10 @@ impl Store {
         if introduced {
             allow(&mut tx, &known).await?;
         }
-        let query = sql("SELECT d.id, d.organization_id, d.name, d.display_name, d.flavour, d.disabled, \
-             d.missing_threshold_percent, d.missing_threshold_minimum, d.thresholds, d.created_at, d.deleted_at \
-             FROM agent_directories s JOIN directories d ON d.id = s.directory_id \
-             WHERE s.agent_id = $1 AND s.organization_id = $2 ORDER BY d.name")
+        let query = sql(select_directories!(
+            "JOIN agent_directories s ON s.directory_id = d.id WHERE s.agent_id = $1 AND s.organization_id = $2 \
+             ORDER BY d.name"
+        ))
         .bind(agent)
         .bind(organization);
         let directories = tx.rows(query, read).await?;
@@ -114,19 +132,21 @@ impl Store {
         self.with_agents(organization, directories).await
     }
 
-    /// Notes why an agent cannot use its directories; nothing for one that it can use. Others of these names, or none,
-    /// change nothing.
-    pub async fn note_directory_problems(
+    /// Notes how an agent stands to its directories: why it cannot use them, and by which configuration it reads them.
+    /// A directory that it does not serve changes nothing.
+    pub async fn note_standings(
         &self,
         organization: OrganizationId,
         agent: AgentId,
-        problems: &[(DirectoryId, Option<String>)],
+        standings: &[AgentStanding],
     ) -> Result<()> {
         let mut tx = self.database.begin().await?;
-        for (directory, problem) in problems {
-            let note = sql("UPDATE agent_directories SET problem = $1 \
-                 WHERE organization_id = $2 AND agent_id = $3 AND directory_id = $4")
+        for AgentStanding { directory, problem, configuration } in standings {
+            let note = sql("UPDATE agent_directories SET problem = $1, users_digest = $2, groups_digest = $3 \
+                 WHERE organization_id = $4 AND agent_id = $5 AND directory_id = $6")
             .bind(problem.clone())
+            .bind(configuration.users.clone())
+            .bind(configuration.groups.clone())
             .bind(organization)
             .bind(agent)
             .bind(*directory);
@@ -137,22 +157,18 @@ impl Store {
 
     /// One directory, unless it was deleted.
     pub async fn get_directory(&self, organization: OrganizationId, id: DirectoryId) -> Result<Option<Directory>> {
-        let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
-             missing_threshold_percent, missing_threshold_minimum, thresholds, created_at, deleted_at \
-             FROM directories WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL")
-        .bind(organization)
-        .bind(id);
+        let query = sql(select_directories!("WHERE d.organization_id = $1 AND d.id = $2 AND d.deleted_at IS NULL"))
+            .bind(organization)
+            .bind(id);
         let found = self.database.rows(query, read).await?;
         Ok(self.with_agents(organization, found).await?.pop())
     }
 
     /// The directory of this name, unless it was deleted.
     pub async fn find_directory(&self, organization: OrganizationId, name: &str) -> Result<Option<Directory>> {
-        let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
-             missing_threshold_percent, missing_threshold_minimum, thresholds, created_at, deleted_at \
-             FROM directories WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL")
-        .bind(organization)
-        .bind(name);
+        let query = sql(select_directories!("WHERE d.organization_id = $1 AND d.name = $2 AND d.deleted_at IS NULL"))
+            .bind(organization)
+            .bind(name);
         let found = self.database.rows(query, read).await?;
         Ok(self.with_agents(organization, found).await?.pop())
     }
@@ -160,9 +176,9 @@ impl Store {
     /// The organization's directories, oldest first, without the deleted ones.
     pub async fn list_directories(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<Directory>> {
         let after: Option<DirectoryId> = page.cursor()?;
-        let query = sql("SELECT id, organization_id, name, display_name, flavour, disabled, \
-             missing_threshold_percent, missing_threshold_minimum, thresholds, created_at, deleted_at FROM directories \
-             WHERE organization_id = $1 AND deleted_at IS NULL AND id > $2 ORDER BY id LIMIT $3")
+        let query = sql(select_directories!(
+            "WHERE d.organization_id = $1 AND d.deleted_at IS NULL AND d.id > $2 ORDER BY d.id LIMIT $3"
+        ))
         .bind(organization)
         .bind(after.unwrap_or(DirectoryId::from_uuid(uuid::Uuid::nil())))
         .bind(page.probe());
@@ -248,26 +264,26 @@ impl Store {
         mut directories: Vec<Directory>,
     ) -> Result<Vec<Directory>> {
         let query = Bulk::new(
-            "WITH v(id) AS ({rows}) SELECT s.directory_id, s.agent_id, s.problem FROM v \
+            "WITH v(id) AS ({rows}) SELECT s.directory_id, s.agent_id, s.problem, s.users_digest, s.groups_digest FROM v \
              JOIN agent_directories s ON s.directory_id = v.id JOIN agents a ON a.id = s.agent_id \
-             WHERE a.organization_id = :1 AND a.revoked_at IS NULL",
+             WHERE a.organization_id = :1 AND a.revoked_at IS NULL ORDER BY s.agent_id",
         );
         let ids = directories.iter().map(|directory| directory.id.as_uuid()).collect();
-        let served: Vec<(DirectoryId, AgentId, Option<String>)> = self
+        let serving: Vec<(AgentId, AgentStanding)> = self
             .database
             .bulk_rows(query.column(Cells::Uuids(ids)).shared(organization), |mut row| {
-                Ok((row.take()?, row.take()?, row.take()?))
+                let (directory, agent) = (row.take()?, row.take()?);
+                let (problem, configuration) = (row.take()?, Digests { users: row.take()?, groups: row.take()? });
+                Ok((agent, AgentStanding { directory, problem, configuration }))
             })
             .await?;
-        let mut agents: HashMap<DirectoryId, Vec<(AgentId, Option<String>)>> = HashMap::new();
-        for (directory, agent, problem) in served {
-            agents.entry(directory).or_default().push((agent, problem));
-        }
-        for directory in &mut directories {
-            let mut serving = agents.remove(&directory.id).unwrap_or_default();
-            serving.sort_unstable();
-            directory.agents = serving.iter().map(|(agent, _)| *agent).collect();
-            directory.problems = serving.into_iter().filter_map(|(agent, problem)| Some((agent, problem?))).collect();
+        let mut known: HashMap<DirectoryId, &mut Directory> =
+            directories.iter_mut().map(|directory| (directory.id, directory)).collect();
+        for (agent, AgentStanding { directory, problem, configuration }) in serving {
+            let Some(directory) = known.get_mut(&directory) else { continue };
+            directory.agents.push(agent);
+            directory.problems.extend(problem.map(|problem| (agent, problem)));
+            directory.configurations.push((agent, configuration));
         }
         Ok(directories)
     }

@@ -58,13 +58,13 @@ pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
 pub use crate::naming::Heir;
 pub use crate::records::{
-    Account, AccountKind, Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, ChangeKind, Comparison,
-    Conflict, Deferred, DeferredPart, Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour,
-    GroupRow, HeldUser, IdentityFilter, Job, JobEvent, JobFilter, JobKind, JobState, KnownAccount, KnownContent, Lease,
-    Member, MemberForm, MemberIdentity, MemberStats, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken,
-    NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role, ServedDirectory, Sight,
-    SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, Switch, Threshold, ThresholdChange, Thresholds,
-    UnresolvedMember, Unseen, Unsettled, UserRow,
+    Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, ChangeKind,
+    Comparison, Conflict, Deferred, DeferredPart, Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey,
+    Finish, Flavour, GroupRow, HeldUser, IdentityFilter, Job, JobEvent, JobFilter, JobKind, JobState, KnownAccount,
+    KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedAccount, NamedUser, NewAccount,
+    NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role,
+    ServedDirectory, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, Switch, Threshold,
+    ThresholdChange, Thresholds, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::wake::{Wake, Wakeups};

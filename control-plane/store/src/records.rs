@@ -50,8 +50,9 @@ pub use accounts::{
     NamedUser, NewAccount, PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
 };
 pub use administration::{
-    Agent, AgentReading, AnnouncedDirectory, AnswerClaim, ApiToken, Directory, DirectoryChange, EnrollmentToken,
-    Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, Role, ServedDirectory, StoredAnswer,
+    Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Digests, Directory, DirectoryChange,
+    EnrollmentToken, Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, Role, ServedDirectory,
+    StoredAnswer,
 };
 pub use holds::{
     ChangeKind, Deferred, DeferredPart, KnownContent, NamedAccount, Threshold, ThresholdChange, Thresholds,

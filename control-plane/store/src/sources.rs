@@ -1,4 +1,5 @@
-//! Where the last finished import of a directory came from, in the caller's form: later ones are compared with it.
+//! Where the last finished import of a directory came from, in the caller's form: later ones are compared with it. And
+//! what it found to be wrong.
 
 use serde_json::Value;
 
@@ -6,7 +7,7 @@ use crate::Store;
 use crate::error::Result;
 use crate::ids::{DirectoryId, OrganizationId};
 use crate::leases::fenced;
-use crate::records::Lease;
+use crate::records::{Digests, Lease};
 use crate::sql::sql;
 
 impl Store {
@@ -21,10 +22,21 @@ impl Store {
         Ok(self.database.row(query, |mut row| row.take::<Option<Value>>()).await?.flatten())
     }
 
-    /// Notes where a finished import came from, if the job is still the caller's.
-    pub async fn set_directory_source(&self, lease: &Lease, source: &Value) -> Result<bool> {
-        let update = sql("UPDATE directories SET source = $4 WHERE id = (SELECT directory_id FROM jobs \
+    /// Notes where a finished import came from and by which configuration it was read, if the job is still the caller's.
+    pub async fn set_directory_source(&self, lease: &Lease, source: &Value, configuration: &Digests) -> Result<bool> {
+        let update = sql("UPDATE directories SET source = $4, users_digest = $5, groups_digest = $6 \
+             WHERE id = (SELECT directory_id FROM jobs \
              WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running')");
-        Ok(self.database.execute(fenced(update, lease).bind(source)).await? > 0)
+        let update = fenced(update, lease).bind(source);
+        let update = update.bind(configuration.users.clone()).bind(configuration.groups.clone());
+        Ok(self.database.execute(update).await? > 0)
+    }
+
+    /// Notes what an import found to be wrong with its directory until somebody mends it, or that nothing is, if the job
+    /// is still the caller's.
+    pub async fn set_import_problem(&self, lease: &Lease, problem: Option<&str>) -> Result<bool> {
+        let update = sql("UPDATE directories SET import_problem = $4 WHERE id = (SELECT directory_id FROM jobs \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running')");
+        Ok(self.database.execute(fenced(update, lease).bind(problem.map(str::to_owned))).await? > 0)
     }
 }

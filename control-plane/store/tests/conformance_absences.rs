@@ -4,7 +4,7 @@
 
 mod support;
 
-use postern_store::{Finish, JobKind, Lease, Sight};
+use postern_store::{Digests, Finish, JobKind, Lease, Sight};
 use serde_json::json;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
@@ -26,7 +26,11 @@ async fn the_source_of_the_last_import_is_the_job_owners_to_write(database: Test
     for (stranger, written) in
         [(Lease { owner: other.replica, ..lease }, false), (Lease { attempt: 2, ..lease }, false), (lease, true)]
     {
-        assert_eq!(store.set_directory_source(&stranger, &json!({ "server": "a" })).await.unwrap(), written);
+        let configuration = Digests { users: Some("u".to_owned()), groups: None };
+        let source = json!({ "server": "a" });
+        assert_eq!(store.set_directory_source(&stranger, &source, &configuration).await.unwrap(), written);
+        let shown = store.get_directory(world.org(), world.directory.id).await.unwrap().unwrap();
+        assert_eq!(shown.configuration == configuration, written);
     }
     assert_eq!(source(&world).await, Some(json!({ "server": "a" })));
     assert_eq!(source(&other).await, None);

@@ -7,9 +7,9 @@ mod support;
 
 use jiff::SignedDuration;
 use postern_store::{
-    AccountKind, AgentId, AnnouncedDirectory, AnswerClaim, ApiTokenId, Comparison, ConsumeError, DirectoryChange,
-    EnrollmentTokenId, Error, Flavour, GroupId, GroupRow, JobFilter, JobId, JobKind, NewAccount, NewApiToken,
-    NewEnrollmentToken, PageRequest, Role, Store, StoredAnswer, Unseen, UserRow, Wake, fold,
+    AccountKind, AgentId, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiTokenId, Comparison, ConsumeError,
+    Digests, DirectoryChange, EnrollmentTokenId, Error, Flavour, GroupId, GroupRow, JobFilter, JobId, JobKind,
+    NewAccount, NewApiToken, NewEnrollmentToken, PageRequest, Role, Store, StoredAnswer, Unseen, UserRow, Wake, fold,
 };
 use support::world::{World, account_of, agent, all, at, enroll, enrollment, external_id, hash};
 use support::{TestDatabase, conformance};
@@ -194,13 +194,19 @@ async fn directories_appear_change_and_come_back(database: TestDatabase) {
     assert_eq!(both.iter().map(|directory| directory.name.as_str()).collect::<Vec<_>>(), ["corp", "lab"]);
     assert_eq!((both[0].id, both[0].flavour, both[0].agents.len()), (corp.id, Flavour::OpenLdap, 2));
     let problem = "the bind account is disabled".to_owned();
-    store.note_directory_problems(org, second.id, &[(corp.id, Some(problem.clone()))]).await.unwrap();
+    let read_by = |users: &str| Digests { users: Some(users.to_owned()), groups: None };
+    let standing = |problem, configuration| [AgentStanding { directory: corp.id, problem, configuration }];
+    store.note_standings(org, second.id, &standing(Some(problem.clone()), read_by("u"))).await.unwrap();
     let other = World::new(store, "other").await;
-    store.note_directory_problems(other.org(), second.id, &[(corp.id, None)]).await.unwrap();
+    store.note_standings(other.org(), second.id, &standing(None, read_by("foreign"))).await.unwrap();
     let shown = store.get_directory(org, corp.id).await.unwrap().unwrap();
     assert_eq!(shown.problems, [(second.id, problem)], "another organization changes nothing");
-    store.note_directory_problems(org, second.id, &[(corp.id, None)]).await.unwrap();
-    assert_eq!(store.get_directory(org, corp.id).await.unwrap().unwrap().problems, []);
+    assert_eq!(shown.configurations, [(world.agent.id, Digests::default()), (second.id, read_by("u"))]);
+    store.note_standings(org, second.id, &standing(None, read_by("v"))).await.unwrap();
+    let shown = store.get_directory(org, corp.id).await.unwrap().unwrap();
+    assert_eq!((shown.problems.len(), &shown.configurations[1]), (0, &(second.id, read_by("v"))));
+    let known = store.known_agent(second.id).await.unwrap().unwrap();
+    assert_eq!(known.directories[0].configuration, read_by("v"));
     store.announce_directories(org, second.id, &served(&["lab"]), at(2)).await.unwrap();
     assert_eq!(store.get_directory(org, corp.id).await.unwrap().unwrap().agents, [world.agent.id]);
     store.revoke_agent(org, second.id, at(2)).await.unwrap();

@@ -127,7 +127,7 @@ async fn a_panic_of_the_ldap_library_is_that_operations_error() {
 #[tokio::test]
 async fn a_panic_in_an_operation_of_ours_is_that_operations_error() {
     let server = Server::start(|request| Answer::Send(vec![message(request.id, 0x61, &done(0, b"\xff\xfe"))])).await;
-    let error = directory(&server).flavour().await.expect_err("a panic");
+    let error = directory(&server).identify().await.expect_err("a panic");
     assert!(matches!(error, Error::Panicked { step: Step::Bind }), "{error:?}");
 }
 
@@ -255,7 +255,7 @@ async fn a_server_that_binds_and_then_fails_is_passed_over() {
     all(reading.enumerate(CancellationToken::new())).await;
     assert_eq!(dead.count(Request::is_bind), 1, "the next reading begins with the server that works");
 
-    assert_eq!(directory().flavour().await.expect("the second server's").as_str(), "openldap");
+    assert_eq!(directory().identify().await.expect("the second server's").flavour.as_str(), "openldap");
     assert!(matches!(directory().lookup_user("nobody").await, Err(Error::NotFound | Error::Ambiguous)));
     assert_eq!(dead.count(Request::is_bind), 3);
 }
@@ -264,7 +264,7 @@ async fn a_server_that_binds_and_then_fails_is_passed_over() {
 async fn where_all_servers_fail_each_is_asked_once() {
     let servers = (Server::start(half_dead).await, Server::start(half_dead).await);
     let directory = Directory::new(config(&[servers.0.url(), servers.1.url()])).expect("valid");
-    let error = directory.flavour().await.expect_err("busy");
+    let error = directory.identify().await.expect_err("busy");
     assert_eq!((error.ldap_result_code(), error.retryable()), (Some(51), true), "{error:?}");
     let (_, error) = all(directory.enumerate(CancellationToken::new())).await;
     assert_eq!(error.and_then(|error| error.ldap_result_code()), Some(51));

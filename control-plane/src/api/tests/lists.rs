@@ -101,7 +101,10 @@ async fn agents_tell_what_they_serve() {
     let listed = site.get("/api/v1/agents", &acme.auditor).await.body;
     let shown = site.get(&format!("/api/v1/agents/{}", home.agent), &acme.auditor).await.body;
     assert_eq!(listed["items"][0], shown);
-    assert_eq!(shown["directories"], json!([{"id": home.directory, "name": "corp", "flavour": "openldap"}]));
+    assert_eq!(
+        shown["directories"],
+        json!([{"id": home.directory, "name": "corp", "flavour": "openldap", "problems": []}])
+    );
     let path = format!("/api/v1/agents/{}", home.agent);
     let revoked = site.call(axum::http::Method::DELETE, &path, &acme.owner, None).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT);

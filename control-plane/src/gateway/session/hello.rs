@@ -5,12 +5,16 @@ use std::sync::Arc;
 use postern_proto::limits::MAX_DIRECTORIES;
 use postern_proto::v1;
 use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, directory_name, negotiate};
-use postern_store::{Agent, AgentReading, AnnouncedDirectory, DirectoryId, Flavour, ServedDirectory};
+use postern_store::{
+    Agent, AgentId, AgentReading, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryId, Flavour,
+    ServedDirectory,
+};
 use tonic::Status;
 
 use super::super::pulse::Pulse;
 use super::super::{certificates, unavailable};
 use super::Seat;
+use crate::intake::configuration::differences;
 use crate::wire::{self, Served};
 use postern_proto::v1::control_frame::Kind as ToWire;
 
@@ -114,6 +118,7 @@ async fn announce(
     let says = |known: &ServedDirectory, one: &Served| {
         known.name == one.name
             && known.problem == one.problem
+            && known.configuration == one.configuration
             && (known.flavour == one.flavour || one.flavour == Flavour::Unknown)
     };
     let known = &known.directories;
@@ -136,13 +141,20 @@ async fn write(
         served.iter().map(|one| AnnouncedDirectory { name: one.name.clone(), flavour: one.flavour }).collect();
     let written = parts.store.announce_directories(agent.organization, agent.id, &announced, parts.clock.now()).await;
     let written = written.map_err(|error| unavailable(&error))?;
-    let problem = |name: &str| served.iter().find(|one| one.name == name)?.problem.clone();
-    let problems: Vec<(DirectoryId, Option<String>)> =
-        written.iter().map(|directory| (directory.id, problem(&directory.name))).collect();
-    if problems.iter().any(|(_, problem)| problem.is_some()) {
-        // What was announced anew has none.
-        let noted = parts.store.note_directory_problems(agent.organization, agent.id, &problems).await;
+    let standings: Vec<AgentStanding> = written
+        .iter()
+        .filter_map(|directory| {
+            let Served { problem, configuration, .. } = served.iter().find(|one| one.name == directory.name)?;
+            let (problem, configuration) = (problem.clone(), configuration.clone());
+            // What was announced anew has neither.
+            let says_something = problem.is_some() || configuration != Digests::default();
+            says_something.then_some(AgentStanding { directory: directory.id, problem, configuration })
+        })
+        .collect();
+    if !standings.is_empty() {
+        let noted = parts.store.note_standings(agent.organization, agent.id, &standings).await;
         noted.map_err(|error| unavailable(&error))?;
+        log_differences(agent.id, &written, &standings);
     }
     let others = served.iter().filter(|one| !written.iter().any(|directory| directory.name == one.name));
     for Served { name, .. } in others {
@@ -156,6 +168,24 @@ async fn write(
         refused.push(v1::RefusedDirectory { name: name.clone(), reason });
     }
     Ok(written.into_iter().map(|directory| directory.id).collect())
+}
+
+/// Says in the log which directories this agent reads by another configuration than the last import or another agent.
+fn log_differences(agent: AgentId, directories: &[Directory], standings: &[AgentStanding]) {
+    for directory in directories {
+        let Some(standing) = standings.iter().find(|standing| standing.directory == directory.id) else { continue };
+        let mut directory = directory.clone();
+        directory.configurations.retain(|(known, _)| *known != agent);
+        directory.configurations.push((agent, standing.configuration.clone()));
+        directory.configurations.sort_unstable_by_key(|(agent, _)| *agent);
+        for difference in differences(&directory).iter().filter(|difference| difference.concerns(agent)) {
+            let sections = difference.sections.join(", ");
+            tracing::warn!(
+                agent = %difference.agent, directory = directory.name, sections, explanation = %difference,
+                "gateway.other_configuration"
+            );
+        }
+    }
 }
 
 /// The directories that the agent may serve as far as that shows without the database, and the others with what to do.

@@ -195,7 +195,7 @@ pub(super) fn hello(directories: &[&str]) -> ToControl {
             .map(|&name| v1::ServedDirectory {
                 name: name.to_owned(),
                 flavour: v1::Flavour::Openldap.into(),
-                problem: String::new(),
+                ..Default::default()
             })
             .collect(),
         ..v1::Hello::default()

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_proto::v1;
+use postern_proto::v1::agent_frame::Kind as ToControl;
 use postern_proto::v1::chunk_ack::{Kind as Ack, LookAgain};
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_runtime::clock::ManualClock;
-use postern_store::{Job, JobId, JobState};
+use postern_store::{AgentId, Job, JobId, JobState};
 use tonic::Code;
 
-use super::agent::{Session, Site, TestAgent, raw_outcome};
+use super::agent::{Session, Site, TestAgent, hello, raw_outcome};
 use super::chunks::{Chunk, entries, people};
 use super::imports::connected;
 use super::second_look::missing;
 use super::soon;
+use crate::api::directories::{DirectoryView, ProblemKind};
 
 fn server(id: &str, marks: &[(&str, &str)]) -> v1::Source {
     let mark = |(server, value): &(&str, &str)| v1::Mark { server: (*server).into(), value: (*value).into() };
@@ -138,4 +140,78 @@ async fn an_agent_that_is_configured_otherwise_marks_nobody_until_an_administrat
     // Accepted: from now on it is the one that others are compared with.
     let job = import(&site, &agent, &mut session, configured(3, 1), &entries(0..38)).await;
     assert_eq!(figures(&site, job, ["missing", "missing_other_server"]).await, [1, 0]);
+}
+
+/// A Hello that says by which configuration `corp` is read.
+fn hello_of(source: &v1::Source) -> ToControl {
+    let ToControl::Hello(mut hello) = hello(&["corp"]) else { panic!("no hello") };
+    hello.directories[0].users_digest = source.users_digest.clone();
+    hello.directories[0].groups_digest = source.groups_digest.clone();
+    ToControl::Hello(hello)
+}
+
+/// The agents that are shown to be configured otherwise, each with what is said of it.
+async fn configured_otherwise(site: &Site) -> Vec<(AgentId, String)> {
+    let directory = site.store().find_directory(site.organization, "corp").await.unwrap().unwrap();
+    let problems = DirectoryView::from(directory).problems.into_iter();
+    let problems = problems.filter(|problem| problem.kind == ProblemKind::Configuration);
+    problems.map(|problem| (problem.agent.unwrap(), problem.text)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_configured_otherwise_is_named_as_soon_as_it_connects() {
+    let site = Site::start().await;
+    let first = site.enroll(&site.token(&[]).await).await.unwrap();
+    let mut first_session = first.connect(hello_of(&configured(1, 1))).await.unwrap();
+    soon(first_session.welcome()).await;
+    assert_eq!(configured_otherwise(&site).await, []);
+
+    let second = site.enroll(&site.token(&["corp"]).await).await.unwrap();
+    let mut session = second.connect(hello_of(&configured(2, 1))).await.unwrap();
+    soon(session.welcome()).await;
+    let found = configured_otherwise(&site).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].0 == second.id && found[0].1.contains("for users differ"), "{found:?}");
+    assert!(found[0].1.contains(&format!("agent {}", first.id)), "{found:?}");
+
+    // After a reload that makes them equal nothing is said any more.
+    let ToControl::Hello(equal) = hello_of(&configured(1, 1)) else { panic!("no hello") };
+    session.send(ToControl::DirectoriesChanged(v1::DirectoriesChanged { directories: equal.directories })).await;
+    session.send(ToControl::Heartbeat(v1::Heartbeat { echo: true })).await;
+    assert!(matches!(soon(session.next()).await, Some(FromControl::Heartbeat(_))));
+    assert_eq!(configured_otherwise(&site).await, []);
+    drop(session);
+
+    // After an import that one counts, and not the other agent.
+    let job = import(&site, &first, &mut first_session, configured(1, 3), &entries(0..4)).await;
+    site.wait_for(job, JobState::Succeeded).await;
+    let found = configured_otherwise(&site).await;
+    assert_eq!(found.iter().map(|(agent, _)| *agent).collect::<Vec<_>>(), [first.id, second.id]);
+    assert!(found.iter().all(|(_, text)| text.contains("for groups differ") && text.contains("the last import")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_used_stays_a_problem_of_its_directory_until_it_is_mended() {
+    let site = Site::start().await;
+    let (agent, mut session) = connected(&site).await;
+    for (unusable, expected) in [(1, true), (0, false)] {
+        let job = site.start_job("corp", "import").await;
+        let command = soon(session.command()).await;
+        let damage = |summary: &mut v1::chunk::Summary| summary.unusable = unusable;
+        agent.deliver(&command, &entries(0..4), damage).await.unwrap();
+        let result = v1::ImportResult {
+            unusable,
+            unusable_samples: vec!["uid=x,dc=corp: no external id".into(); usize::try_from(unusable).unwrap()],
+            ..Default::default()
+        };
+        session.send(raw_outcome(&command, v1::outcome::Result::Import(result))).await;
+        assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(_))));
+        let job = site.wait_for(job, JobState::Succeeded).await;
+        let directory = site.store().find_directory(site.organization, "corp").await.unwrap().unwrap();
+        let shown = DirectoryView::from(directory);
+        assert_eq!(shown.last_import_at, job.finished_at);
+        let text = shown.problems.iter().find(|problem| problem.kind == ProblemKind::Import);
+        assert_eq!(text.is_some(), expected, "{:?}", shown.problems);
+        assert!(text.is_none_or(|problem| problem.text.contains("1 entry of the directory (such as uid=x,dc=corp")));
+    }
 }

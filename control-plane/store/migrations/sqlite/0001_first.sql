@@ -75,6 +75,12 @@ CREATE TABLE directories (
     thresholds TEXT NOT NULL DEFAULT '{}',
     member_form TEXT NOT NULL DEFAULT 'dn',
     source TEXT,
+    -- Digests of the configuration by which the last import was read.
+    users_digest TEXT,
+    groups_digest TEXT,
+    last_import_at INTEGER,
+    -- What the last import found to be wrong until somebody mends it.
+    import_problem TEXT,
     created_at INTEGER NOT NULL,
     deleted_at INTEGER,
     UNIQUE (organization_id, name),
@@ -87,6 +93,9 @@ CREATE TABLE agent_directories (
     directory_id BLOB NOT NULL,
     -- Why the agent cannot use the directory now.
     problem TEXT,
+    -- Digests of the configuration by which it reads the directory.
+    users_digest TEXT,
+    groups_digest TEXT,
     PRIMARY KEY (agent_id, directory_id),
     FOREIGN KEY (organization_id, agent_id) REFERENCES agents (organization_id, id),
     FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)

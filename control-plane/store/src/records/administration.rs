@@ -167,6 +167,27 @@ pub struct NewAgent {
     pub not_after: Timestamp,
 }
 
+/// Digests of the configuration by which a directory is read, in the caller's form: of the users' section and of the
+/// groups'. `None`: not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Digests {
+    /// Of the users' section.
+    pub users: Option<String>,
+    /// Of the groups' section.
+    pub groups: Option<String>,
+}
+
+/// How an agent stands to a directory that it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentStanding {
+    /// The directory.
+    pub directory: DirectoryId,
+    /// Why the agent cannot use it now, and what to do; nothing where it can, or has not tried.
+    pub problem: Option<String>,
+    /// By which configuration it reads it.
+    pub configuration: Digests,
+}
+
 /// A directory that an agent serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedDirectory {
@@ -178,6 +199,8 @@ pub struct ServedDirectory {
     pub flavour: Flavour,
     /// Why the agent cannot use it now, and what to do; nothing where it can, or has not tried.
     pub problem: Option<String>,
+    /// By which configuration the agent reads it.
+    pub configuration: Digests,
 }
 
 /// An agent with what it serves.
@@ -227,6 +250,14 @@ pub struct Directory {
     pub agents: Vec<AgentId>,
     /// Why some of them cannot use it now, and what to do.
     pub problems: Vec<(AgentId, String)>,
+    /// By which configuration each of them reads it.
+    pub configurations: Vec<(AgentId, Digests)>,
+    /// By which configuration the last import read it.
+    pub configuration: Digests,
+    /// When an import of it last succeeded.
+    pub last_import_at: Option<Timestamp>,
+    /// What the last import found to be wrong until somebody mends it, and what to do.
+    pub import_problem: Option<String>,
 }
 
 /// What an administrator may change about a directory. `None`: leave as it is.

@@ -1,0 +1,43 @@
+//! What an import finds to be wrong with its directory until somebody mends it. It is shown with the directory, not only
+//! in the report of the job.
+
+use crate::jobs::outcome::ImportReport;
+
+/// As much of an example is shown.
+const MAX_EXAMPLE_CHARS: usize = 300;
+
+/// What is wrong, and what to do. `None`: nothing.
+pub(super) fn problem(report: &ImportReport, unusable: u64) -> Option<String> {
+    let unusable = unusable.max(report.unusable);
+    if unusable == 0 {
+        return None;
+    }
+    let entries = if unusable == 1 { "1 entry" } else { &format!("{unusable} entries") };
+    let example = report.unusable_samples.first().map_or_else(String::new, |sample| {
+        format!(" (such as {})", sample.chars().take(MAX_EXAMPLE_CHARS).collect::<String>())
+    });
+    Some(format!(
+        "the last import could not use {entries} of the directory{example}. While there is one, imports mark nobody missing: \
+         people who leave stay active. Give these entries what they lack, let the agent's account read it, or take them out \
+         of the agent's filter or base DNs"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_cannot_be_used_are_a_problem_with_an_example() {
+        assert_eq!(problem(&ImportReport::default(), 0), None);
+        let report = ImportReport {
+            unusable: 1,
+            unusable_samples: vec!["cn=x: no external id".to_owned()],
+            ..ImportReport::default()
+        };
+        let said = problem(&report, 1).unwrap();
+        assert!(said.contains("1 entry of the directory (such as cn=x: no external id)"), "{said}");
+        // The report may not have come; the summary counted them.
+        assert!(problem(&ImportReport::default(), 2).is_some_and(|said| said.contains("2 entries")));
+    }
+}

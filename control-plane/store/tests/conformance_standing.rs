@@ -1,0 +1,65 @@
+//! What stays with a directory when an import of it has ended.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use postern_store::{Finish, Job, JobKind, Lease};
+use serde_json::json;
+use support::world::{World, at};
+use support::{TestDatabase, conformance};
+
+conformance! {
+    only_an_import_that_succeeds_is_the_last_import,
+    what_an_import_found_is_the_job_owners_to_write,
+}
+
+/// A job of this kind that this world's replica works on.
+async fn claimed(world: &World, kind: JobKind) -> (Job, Lease) {
+    world.create(kind).await;
+    let job = world.claim().await.remove(0);
+    let lease = Lease { job: job.id, attempt: job.attempt, owner: world.replica };
+    (job, lease)
+}
+
+async fn only_an_import_that_succeeds_is_the_last_import(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let other = World::new(store, "other").await;
+    let last = async |world: &World| {
+        store.get_directory(world.org(), world.directory.id).await.unwrap().unwrap().last_import_at
+    };
+    assert_eq!(last(&world).await, None);
+    let succeeded = || Finish::Succeeded(json!({}));
+    let endings = [
+        (JobKind::TestConnection, succeeded(), None),
+        (JobKind::Import, Finish::Failed(json!({})), None),
+        (JobKind::Import, Finish::Canceled, None),
+        (JobKind::Import, succeeded(), Some(at(4))),
+        (JobKind::LookupUser, succeeded(), Some(at(4))),
+        (JobKind::Import, Finish::Failed(json!({})), Some(at(4))),
+    ];
+    for (second, (kind, finish, expected)) in (1..).zip(endings) {
+        let (_, lease) = claimed(&world, kind).await;
+        let stranger = Lease { owner: other.replica, ..lease };
+        assert!(!store.finish(&stranger, &succeeded(), at(second)).await.unwrap());
+        assert!(store.finish(&lease, &finish, at(second)).await.unwrap());
+        assert_eq!(last(&world).await, expected, "{kind} {finish:?}");
+    }
+    assert_eq!(last(&other).await, None);
+}
+
+async fn what_an_import_found_is_the_job_owners_to_write(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let other = World::new(store, "other").await;
+    let problem = async |world: &World| {
+        store.get_directory(world.org(), world.directory.id).await.unwrap().unwrap().import_problem
+    };
+    let (_, lease) = claimed(&world, JobKind::Import).await;
+    assert!(!store.set_import_problem(&Lease { owner: other.replica, ..lease }, Some("x")).await.unwrap());
+    assert_eq!(problem(&world).await, None);
+    assert!(store.set_import_problem(&lease, Some("one entry has no id")).await.unwrap());
+    assert_eq!(problem(&world).await.as_deref(), Some("one entry has no id"));
+    assert_eq!(problem(&other).await, None);
+    assert!(store.set_import_problem(&lease, None).await.unwrap());
+    assert_eq!(problem(&world).await, None);
+}
