@@ -128,6 +128,11 @@ pub trait Pages: Send {
 pub trait SecondLook: fmt::Debug + Send {
     /// What became of each of them, in their order.
     fn look<'a>(&'a mut self, sought: &'a [Sought]) -> BoxFuture<'a, Result<Vec<Sight>, Failure>>;
+
+    /// What an administrator should know of how it was looked; of the configuration it names attributes only.
+    fn remark(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One served directory. Its configuration never shows here: what these methods return may travel.

@@ -95,7 +95,7 @@ impl Enumeration {
     /// Before the end of the reading, and when asked again, nothing can be seen by it.
     pub fn second_look(&self) -> SecondLook {
         let session = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
-        SecondLook::new(Arc::clone(&self.servers), session)
+        SecondLook::new(Arc::clone(&self.servers), session, self.totals)
     }
 
     /// Whether every entry was read.

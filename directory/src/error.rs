@@ -33,7 +33,7 @@ pub enum Step {
 }
 
 /// Which entries an enumeration was reading.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Phase {
     /// People.
     Users,

@@ -3,6 +3,7 @@
 //! entry was looked for by its external id and by its last DN.
 
 mod place;
+mod unindexed;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,11 +12,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use self::place::Containers;
+use self::unindexed::SecondReading;
+pub(crate) use self::unindexed::{index_cure, is_refused_as_costly};
 use crate::config::{DirectoryConfig, Scope};
 use crate::connection::{Connection, Servers};
 use crate::dn::Dn;
 use crate::entry::Entry;
-use crate::error::{Error, Phase, Step};
+use crate::error::{Error, Phase, Progress, Step};
 use crate::flavour::{external_id, external_id_filter};
 use crate::guard::is_reference;
 use crate::kinds::{self, Kind};
@@ -71,7 +74,13 @@ pub struct SecondLook {
     servers: Arc<Servers>,
     server: Option<Arc<OneServer>>,
     session: Option<Session>,
+    /// What the import had.
+    totals: Progress,
     containers: Containers,
+    /// Users' and groups', where the server refuses the search for external ids.
+    readings: [Option<SecondReading>; 2],
+    /// The attribute that it does not search for.
+    unindexed: Option<String>,
 }
 
 /// A connection to the server that is read, and what it says of itself.
@@ -89,9 +98,17 @@ impl fmt::Debug for SecondLook {
 }
 
 impl SecondLook {
-    pub(crate) fn new(servers: Arc<Servers>, session: Option<Session>) -> Self {
+    pub(crate) fn new(servers: Arc<Servers>, session: Option<Session>, totals: Progress) -> Self {
         let server = session.as_ref().map(|session| Arc::clone(&session.server));
-        Self { servers, server, session, containers: Containers::default() }
+        Self {
+            servers,
+            server,
+            session,
+            totals,
+            containers: Containers::default(),
+            readings: [None, None],
+            unindexed: None,
+        }
     }
 
     /// What became of each of these entries, in their order.
@@ -118,14 +135,21 @@ impl SecondLook {
                 self.by_external_id(&mut session, phase, sought, &places, &mut sights).await?;
             }
         }
-        let config = &self.servers.config;
+        let servers = Arc::clone(&self.servers);
+        let config = &servers.config;
         let flavour = session.root.flavour();
         let mut answers = Vec::with_capacity(sought.len());
         for (one, sight) in sought.iter().zip(sights) {
             let sight = if let Some(sight) = sight {
                 sight
             } else {
-                let asked = place::Asked { one, attributes: &external_id_attributes(config, flavour, one.phase) };
+                let filter = match (one.phase, &config.groups) {
+                    (Phase::Groups, Some(groups)) => groups.filter.as_deref().unwrap_or(flavour.group_filter()),
+                    (Phase::Groups, None) => flavour.group_filter(),
+                    (Phase::Users, _) => config.users.filter.as_deref().unwrap_or(flavour.user_filter()),
+                };
+                let attributes = &external_id_attributes(config, flavour, one.phase);
+                let asked = place::Asked { one, attributes, filter };
                 match place::look(&mut session.connection, &asked, &mut self.containers).await? {
                     place::Found::Sight(sight) => sight,
                     // The search for its external id did not show it, but it stands where it stood.
@@ -144,16 +168,27 @@ impl SecondLook {
         Ok(Session { server, connection, root, names })
     }
 
+    /// What an administrator should know of how it was looked.
+    pub fn remark(&self) -> Option<String> {
+        let attribute = self.unindexed.as_deref()?;
+        Some(format!("the directory refuses to search for missing entries: {}", index_cure(attribute)))
+    }
+
     /// Looks for all of one kind at once, everywhere, without the configured filter.
     async fn by_external_id(
-        &self,
+        &mut self,
         session: &mut Session,
         phase: Phase,
         sought: &[Sought],
         places: &[usize],
         sights: &mut [Option<Sight>],
     ) -> Result<(), Error> {
-        let (config, flavour) = (&self.servers.config, session.root.flavour());
+        if self.readings[slot(phase)].is_some() {
+            self.by_second_reading(phase, sought, places, sights);
+            return Ok(());
+        }
+        let servers = Arc::clone(&self.servers);
+        let (config, flavour) = (&servers.config, session.root.flavour());
         let attributes = external_id_attributes(config, flavour, phase);
         let one = |at: &usize| {
             attributes.iter().map(|name| external_id_filter(name, &sought[*at].external_id)).collect::<String>()
@@ -165,7 +200,22 @@ impl SecondLook {
             // Groups are not read any more: those that are known have left the configuration.
             Phase::Groups => config.groups.as_ref().map_or(&config.users.base_dns, |groups| &groups.base_dns),
         };
-        let found = everywhere(session, base_dns, &filter, &attributes).await?;
+        let found = match everywhere(&mut session.connection, &session.root, base_dns, &filter, &attributes).await {
+            Err(error) if is_refused_as_costly(&error) => {
+                let attribute = *attributes.first().unwrap_or(&flavour.external_id_attribute());
+                let cure = index_cure(attribute);
+                tracing::warn!(directory = %config.name, %error, cure, "directory.second_look.unindexed");
+                self.unindexed = Some(attribute.to_owned());
+                if !session.connection.is_fresh() {
+                    *session = self.open(Arc::clone(&session.server)).await?;
+                }
+                let expected = if phase == Phase::Users { self.totals.users } else { self.totals.groups };
+                self.readings[slot(phase)] = Some(SecondReading::of(session, config, phase, expected).await?);
+                self.by_second_reading(phase, sought, places, sights);
+                return Ok(());
+            }
+            found => found?,
+        };
         for at in places {
             if let Some(dn) = found.get(&sought[*at].external_id) {
                 sights[*at] = Some(scope_of(session, config, phase, dn).await?);
@@ -173,12 +223,33 @@ impl SecondLook {
         }
         Ok(())
     }
+
+    /// Who is in the bases should have come. Who is not, is looked for by its last DN, unless the reading may have been
+    /// cut too: then nobody can say.
+    fn by_second_reading(&self, phase: Phase, sought: &[Sought], places: &[usize], sights: &mut [Option<Sight>]) {
+        let Some(reading) = &self.readings[slot(phase)] else { return };
+        for at in places {
+            if reading.has(&sought[*at].external_id) {
+                sights[*at] = Some(Sight::InScope);
+            } else if !reading.is_whole() {
+                sights[*at] = Some(Sight::NotVisible(NotVisible::Unavailable));
+            }
+        }
+    }
+}
+
+fn slot(phase: Phase) -> usize {
+    match phase {
+        Phase::Users => 0,
+        Phase::Groups => 1,
+    }
 }
 
 /// The DNs of all entries that match, by external id: below the server's roots, and below the bases of a root that may
 /// not be searched as a whole.
-async fn everywhere(
-    session: &mut Session,
+pub(crate) async fn everywhere(
+    connection: &mut Connection,
+    root: &RootDse,
     base_dns: &[String],
     filter: &str,
     attributes: &[&str],
@@ -187,18 +258,18 @@ async fn everywhere(
     // No entry leaves its naming context under its external id; the others hold changelogs and the like. Not the default
     // one: that of 389 Directory Server may be its changelog.
     let holds_a_base = |root: &&String| base_dns.iter().any(|base| is_within(base, root));
-    let roots: Vec<String> = session.root.naming_contexts.iter().filter(holds_a_base).cloned().collect();
+    let roots: Vec<String> = root.naming_contexts.iter().filter(holds_a_base).cloned().collect();
     let mut searched = Vec::new();
     for root in roots {
-        match below(&mut session.connection, &root, filter, attributes, &mut found).await {
+        match below(connection, &root, filter, attributes, &mut found).await {
             Ok(()) => searched.push(root),
             // It may not be searched as a whole.
-            Err(Error::Refused { code: 10 | 32 | 50 | 53, .. } | Error::NoPaging) => {}
+            Err(Error::Refused { code: 3 | 4 | 10 | 11 | 32 | 50 | 53, .. } | Error::NoPaging) => {}
             Err(error) => return Err(error),
         }
     }
     for base in base_dns.iter().filter(|base| !searched.iter().any(|root| is_within(base, root))) {
-        below(&mut session.connection, base, filter, attributes, &mut found).await?;
+        below(connection, base, filter, attributes, &mut found).await?;
     }
     Ok(found)
 }

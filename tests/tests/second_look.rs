@@ -11,7 +11,8 @@ use postern_tests::line::Line;
 use postern_tests::people::Person;
 use postern_tests::relay::{Fault, Relay};
 use postern_tests::site::{self, Site};
-use postern_tests::{scenario, slapd, wait};
+use postern_tests::slapd::Slapd;
+use postern_tests::{control_plane, scenario, slapd, wait};
 use serde_json::Value;
 
 const DS: &str = "ds";
@@ -165,6 +166,31 @@ fn an_agent_with_another_filter_marks_nobody_missing_before_an_administrator_acc
         site.api.decide(&job.id, "approve").await?;
         let job = site.api.finished(&job.id, wait::SOON).await?.expect("succeeded")?;
         ensure!(job.count("missing") == 4 && job.count("missing_left_scope") == 4, "{job:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn without_an_index_for_the_external_id_who_is_deleted_is_missing_and_the_index_is_named() -> Result<()> {
+    scenario(async |stage| {
+        // Without an index the reader may not look at so many entries; the filters of an import have one.
+        let device = |number| {
+            let dn = format!("cn=device{number},ou=people,{}", slapd::SUFFIX);
+            format!("dn: {dn}\nobjectClass: device\ncn: device{number}\n\n")
+        };
+        let options = slapd::Options {
+            database_lines: format!("limits dn.exact=\"{}\" size.unchecked=100\n", Slapd::reader_dn()),
+            extra_ldif: (0..150).map(device).collect(),
+            ..slapd::Options::people(30)
+        };
+        let by_number = |corp: &mut DirectorySettings| corp.external_id_attribute = Some("employeeNumber".to_owned());
+        let site = Site::start_configured(stage, options, control_plane::Options::for_tests()?, by_number).await?;
+        site.api.import(site::DIRECTORY).await?;
+        site.slapd.delete(&Person::nth(3).dn(slapd::SUFFIX)).await?;
+        let job = site.api.import(site::DIRECTORY).await?;
+        ensure!(job.count("users") == 29 && job.count("missing") == 1, "{job:?}");
+        let remark = job.result["remark_samples"][0].as_str().unwrap_or_default();
+        ensure!(remark.contains("add an equality index for employeeNumber"), "{job:?}");
         Ok(())
     })
 }

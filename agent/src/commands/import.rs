@@ -21,7 +21,12 @@ pub(super) async fn run(work: &Work, chunk_entries: usize) -> End {
     let delivery = delivery.listing(work.policy.listed(&*work.directory));
     let reading = async { read(work, chunk_entries, chunks).await.map_err(End::Failed) };
     match tokio::try_join!(reading, delivery.run(waiting)) {
-        Ok((imported, ())) => End::Answered(Answer::Import(imported)),
+        Ok((mut imported, said)) => {
+            imported.remarks += u64::from(said.is_some());
+            // Before those of single entries, of which there may be more than are kept.
+            imported.remark_samples.splice(0..0, said);
+            End::Answered(Answer::Import(imported))
+        }
         Err(end) => end,
     }
 }

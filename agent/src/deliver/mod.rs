@@ -128,8 +128,8 @@ impl Delivery {
     }
 
     /// Delivers everything that `items` yields, and ends well only when the control plane has confirmed that both
-    /// hold the same.
-    pub(crate) async fn run(mut self, mut items: mpsc::Receiver<Item>) -> Result<(), End> {
+    /// hold the same. Returns what is to be said of the second look.
+    pub(crate) async fn run(mut self, mut items: mpsc::Receiver<Item>) -> Result<Option<String>, End> {
         // The opening says where the entries come from.
         match items.recv().await {
             Some(item) => self.take(item),
@@ -139,7 +139,7 @@ impl Delivery {
         loop {
             let connection = self.line.connection().await;
             match self.stream(&connection, &mut items).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(self.second_look.and_then(|look| look.remark())),
                 Err(Break::Over(end)) => return Err(*end),
                 Err(Break::NoCompression) => {
                     tracing::info!(command = %self.key.id, "delivery.uncompressed");

@@ -72,6 +72,10 @@ impl SecondLook for postern_directory::SecondLook {
             async move { postern_directory::SecondLook::look(self, sought).await.map_err(|error| failure(&error)) },
         )
     }
+
+    fn remark(&self) -> Option<String> {
+        postern_directory::SecondLook::remark(self)
+    }
 }
 
 fn flavour(flavour: postern_directory::Flavour) -> Flavour {

@@ -81,7 +81,7 @@ impl Diagnosis<'_> {
         };
         self.note("paging", self.paging(root, sample.total));
         let finding = self.judge_users(&sample, &section);
-        let twins = self.twins(servers, &section, root.flavour(), names, &sample).await;
+        let twins = self.twins(servers, &section, root, names, &sample).await;
         let twins = self.need("users", twins)?;
         self.note("users", twins.unwrap_or(finding));
         let finding = self.judge_attributes(&sample, names);

@@ -1,13 +1,16 @@
-//! Two users of one external id: an import would take them for one, so that each overwrote the other.
+//! The external id as an import uses it: two users who have the same one would overwrite each other, and who is missing
+//! is searched for by it.
 
 use super::sample::Sample;
 use super::{Diagnosis, Finding, State};
 use crate::connection::Servers;
 use crate::error::Error;
-use crate::flavour::Flavour;
+use crate::flavour::external_id_filter;
 use crate::judge::Judge;
 use crate::names::Names;
-use crate::sections::Section;
+use crate::root_dse::RootDse;
+use crate::second_look::{everywhere, index_cure, is_refused_as_costly};
+use crate::sections::{Section, external_id_attribute};
 use crate::{filter, lookup};
 
 impl Diagnosis<'_> {
@@ -16,14 +19,29 @@ impl Diagnosis<'_> {
         &self,
         servers: &Servers,
         section: &Section<'_>,
-        flavour: Flavour,
+        root: &RootDse,
         names: &Names,
         sample: &Sample,
     ) -> Result<Option<Finding>, Error> {
-        // An attribute of the server's own making has no value twice.
-        let Some(attribute) = self.config.external_id_attribute.as_deref() else { return Ok(None) };
+        let Some((_, first)) = sample.ids.first() else { return Ok(None) };
         let mut connection = servers.open().await?;
-        let mut judge = Judge::new(self.config, flavour, names);
+        let attribute = external_id_attribute(self.config, root.flavour());
+        let condition = external_id_filter(attribute, first);
+        let bases = &self.config.users.base_dns;
+        if let Err(error) = everywhere(&mut connection, root, bases, &condition, &[attribute]).await {
+            if !is_refused_as_costly(&error) {
+                return Err(error);
+            }
+            let detail = format!("the server refuses to search for an external id ({attribute})");
+            return Ok(Some(
+                Finding::new(State::Warning, detail).locally(error.to_string()).cured_by(index_cure(attribute)),
+            ));
+        }
+        // An attribute of the server's own making has no value twice.
+        if self.config.external_id_attribute.is_none() {
+            return Ok(None);
+        }
+        let mut judge = Judge::new(self.config, root.flavour(), names);
         for (dn, id) in &sample.ids {
             let condition = filter::equals(attribute, id.as_bytes());
             if lookup::count(&mut connection, &mut judge, section, &condition, 2).await? > 1 {

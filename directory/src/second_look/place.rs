@@ -10,7 +10,7 @@ use crate::config::Scope;
 use crate::connection::Connection;
 use crate::dn::Dn;
 use crate::entry::Entry;
-use crate::error::{Error, Step};
+use crate::error::{Error, Phase, Step};
 use crate::search::{Object, PagedSearch, Query};
 
 const ANY: &str = "(objectClass=*)";
@@ -25,6 +25,8 @@ const MOST_LEVELS: usize = 64;
 pub(super) struct Asked<'a> {
     pub(super) one: &'a Sought,
     pub(super) attributes: &'a [&'a str],
+    /// By which an import finds entries of its kind.
+    pub(super) filter: &'a str,
 }
 
 /// What was found at the last DN.
@@ -37,7 +39,7 @@ pub(super) enum Found {
 
 /// What a container says of the entries that are not found in it. It is looked at once for all of them.
 #[derive(Debug, Default)]
-pub(super) struct Containers(HashMap<String, Sight>);
+pub(super) struct Containers(HashMap<(Phase, String), Sight>);
 
 /// A container as the server shows it.
 enum Container {
@@ -79,17 +81,17 @@ pub(super) async fn look(
         Err(error) => return Err(error),
     }
     let Some(parent) = parsed.parent() else { return unseen(NotVisible::ContainerUnreadable) };
-    containers.judge(connection, &parent).await.map(Found::Sight)
+    containers.judge(connection, asked, &parent).await.map(Found::Sight)
 }
 
 impl Containers {
     /// Whether an entry that is not found right below `container` is gone.
-    async fn judge(&mut self, connection: &mut Connection, container: &Dn) -> Result<Sight, Error> {
-        let key = container.normalized();
+    async fn judge(&mut self, connection: &mut Connection, asked: &Asked<'_>, container: &Dn) -> Result<Sight, Error> {
+        let key = (asked.one.phase, container.normalized());
         if let Some(known) = self.0.get(&key) {
             return Ok(*known);
         }
-        let sight = judge(connection, container).await?;
+        let sight = judge(connection, container, asked.filter).await?;
         if self.0.len() >= MOST_CONTAINERS {
             self.0.clear();
         }
@@ -98,16 +100,16 @@ impl Containers {
     }
 }
 
-async fn judge(connection: &mut Connection, container: &Dn) -> Result<Sight, Error> {
+async fn judge(connection: &mut Connection, container: &Dn, filter: &str) -> Result<Sight, Error> {
     let mut at = container.clone();
     for level in 0..MOST_LEVELS {
         if at.is_root() {
             break;
         }
         let name = at.to_string();
-        match read(connection, &name).await? {
+        match read(connection, &name, filter).await? {
             Container::Readable { children, has_children } => {
-                let all = sees_all(connection, &name, children, has_children).await?;
+                let all = sees_all(connection, &name, filter, children, has_children).await?;
                 return Ok(match (all, level) {
                     (Some(false), _) => Sight::NotVisible(NotVisible::HiddenChildren),
                     // Above the entry's own container: that one is gone with all that it held, as its container says.
@@ -125,7 +127,7 @@ async fn judge(connection: &mut Connection, container: &Dn) -> Result<Sight, Err
     Ok(Sight::NotVisible(NotVisible::ContainerNotFound))
 }
 
-async fn read(connection: &mut Connection, name: &str) -> Result<Container, Error> {
+async fn read(connection: &mut Connection, name: &str, filter: &str) -> Result<Container, Error> {
     let attributes = ["numSubordinates".to_owned(), "hasSubordinates".to_owned()];
     Ok(match connection.read_object(name, ANY, &attributes, Step::Search).await {
         Ok(Object::Entry(message)) => {
@@ -140,7 +142,7 @@ async fn read(connection: &mut Connection, name: &str) -> Result<Container, Erro
             }
         }
         // Some readers may see people and not the container that they are in.
-        Ok(Object::Nothing) if shows_a_child(connection, name).await? => {
+        Ok(Object::Nothing) if shows_a_child(connection, name, filter).await? => {
             Container::Readable { children: None, has_children: None }
         }
         Ok(Object::Nothing | Object::Reference) | Err(Error::Refused { code: 10 | 50, .. }) => Container::Unreadable,
@@ -154,6 +156,7 @@ async fn read(connection: &mut Connection, name: &str) -> Result<Container, Erro
 async fn sees_all(
     connection: &mut Connection,
     name: &str,
+    filter: &str,
     children: Option<u64>,
     has_children: Option<bool>,
 ) -> Result<Option<bool>, Error> {
@@ -164,24 +167,29 @@ async fn sees_all(
                 return Ok(Some(true));
             }
             // Some may have been deleted while they were counted.
-            let Container::Readable { children: Some(now), .. } = read(connection, name).await? else {
+            let Container::Readable { children: Some(now), .. } = read(connection, name, filter).await? else {
                 return Ok(Some(false));
             };
             Ok(Some(now < said && count_children(connection, name).await? >= now))
         }
-        (None, Some(true)) => Ok(if shows_a_child(connection, name).await? { None } else { Some(false) }),
+        (None, Some(true)) => Ok(if shows_a_child(connection, name, filter).await? { None } else { Some(false) }),
         (None, None) => Ok(None),
     }
 }
 
-async fn shows_a_child(connection: &mut Connection, name: &str) -> Result<bool, Error> {
+async fn shows_a_child(connection: &mut Connection, name: &str, filter: &str) -> Result<bool, Error> {
     let attributes = ["1.1".to_owned()];
-    let query = Query { base_dn: name, scope: Scope::One, filter: ANY, attributes: &attributes, page_size: 1 };
-    match connection.count_first_page(query).await {
-        Ok(answers) => Ok(answers > 0),
-        Err(Error::Refused { .. }) => Ok(false),
-        Err(error) => Err(error),
+    // The second for a server that refuses to look at all of many children; for the one of an import it has an index.
+    for filter in [ANY, filter] {
+        let query = Query { base_dn: name, scope: Scope::One, filter, attributes: &attributes, page_size: 1 };
+        match connection.count_first_page(query).await {
+            Ok(answers) => return Ok(answers > 0),
+            Err(Error::Refused { code: 3 | 4 | 11 | 53, .. }) => {}
+            Err(Error::Refused { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
     }
+    Ok(false)
 }
 
 async fn count_children(connection: &mut Connection, name: &str) -> Result<u64, Error> {

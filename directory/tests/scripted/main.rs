@@ -20,4 +20,6 @@ mod server;
 #[cfg(test)]
 mod source;
 #[cfg(test)]
+mod unindexed;
+#[cfg(test)]
 mod windows;
