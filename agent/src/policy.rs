@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use postern_directory::standard_name;
+use postern_dn::attribute_names::standard_name;
 use postern_proto::limits;
 use postern_proto::v1::chunk::Listed;
 use serde::Deserialize;

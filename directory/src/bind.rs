@@ -4,7 +4,7 @@
 use ldap3::LdapResult;
 use ldap3::controls::{Control, RawControl};
 
-use crate::ber::{self, Malformed, Reader};
+use postern_dn::ber::{self, Malformed, Reader};
 
 /// Asks for what the password policy has to say (draft-behera-ldap-password-policy); servers without one ignore it.
 pub(crate) const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
@@ -176,9 +176,9 @@ fn policy_error(code: u32, controls: &[Control]) -> Option<BindRefusal> {
 fn policy_error_code(raw: &RawControl) -> Result<Option<i64>, Malformed> {
     let Some(value) = raw.val.as_deref() else { return Ok(None) };
     let mut outer = Reader::new(value);
-    let mut parts = Reader::new(outer.expect(ber::SEQUENCE)?);
+    let mut parts = Reader::new(outer.require(ber::SEQUENCE)?);
     while !parts.is_empty() {
-        if let Some(element) = parts.next()?.filter(|element| element.tag == 0x81) {
+        if let Some(element) = parts.next_element()?.filter(|element| element.tag == 0x81) {
             return ber::integer(element.content).map(Some);
         }
     }

@@ -15,8 +15,8 @@ pub(crate) use credentials::{Credentials, credentials, read_file};
 pub use validation::{ConfigError, Problem};
 
 use crate::attributes::is_withheld;
-use crate::names::standard_name;
 use crate::server_url::ServerUrl;
+use postern_dn::attribute_names::standard_name;
 
 /// One `[[directory]]` section.
 #[derive(Clone, Debug, Deserialize)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::ber::{self, Malformed, Reader};
+use postern_dn::ber::{self, Malformed, Reader};
 
 /// `SearchResultEntry` (RFC 4511 §4.5.2).
 pub(crate) const SEARCH_RESULT_ENTRY: u8 = 0x64;
@@ -34,11 +34,11 @@ impl<'a> Entry<'a> {
     /// Decodes an `LDAPMessage` whose operation is a search result entry.
     pub fn parse(message: &'a Bytes) -> Result<Self, EntryError> {
         let mut outer = Reader::new(message);
-        let mut parts = Reader::new(outer.expect(ber::SEQUENCE)?);
-        parts.expect(ber::INTEGER)?;
-        let mut operation = Reader::new(parts.expect(SEARCH_RESULT_ENTRY)?);
-        let dn = operation.expect(ber::OCTET_STRING)?;
-        let attributes = Reader::new(operation.expect(ber::SEQUENCE)?);
+        let mut parts = Reader::new(outer.require(ber::SEQUENCE)?);
+        parts.require(ber::INTEGER)?;
+        let mut operation = Reader::new(parts.require(SEARCH_RESULT_ENTRY)?);
+        let dn = operation.require(ber::OCTET_STRING)?;
+        let attributes = Reader::new(operation.require(ber::SEQUENCE)?);
         match std::str::from_utf8(dn) {
             Ok(dn) => Ok(Self { message, dn, attributes }),
             Err(_) => Err(EntryError::DnNotText { lossy: String::from_utf8_lossy(dn).into_owned() }),
@@ -52,15 +52,15 @@ impl<'a> Entry<'a> {
 
     /// The next attribute, `None` after the last. Each is checked when it is reached.
     pub fn next_attribute(&mut self) -> Result<Option<Attribute<'a>>, Malformed> {
-        let Some(element) = self.attributes.next()? else { return Ok(None) };
+        let Some(element) = self.attributes.next_element()? else { return Ok(None) };
         if element.tag != ber::SEQUENCE {
             return Err(Malformed("an attribute that is no sequence"));
         }
         let mut parts = Reader::new(element.content);
-        let description = parts.expect(ber::OCTET_STRING)?;
+        let description = parts.require(ber::OCTET_STRING)?;
         let description =
             std::str::from_utf8(description).map_err(|_| Malformed("an attribute name that is no text"))?;
-        Ok(Some(Attribute { message: self.message, description, values: Reader::new(parts.expect(ber::SET)?) }))
+        Ok(Some(Attribute { message: self.message, description, values: Reader::new(parts.require(ber::SET)?) }))
     }
 
     /// The values of one attribute by its exact description, in any case; empty where there is none.
@@ -106,7 +106,7 @@ impl<'a> Attribute<'a> {
 
     /// The next value in place, `None` after the last.
     pub fn next_value(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
-        match self.values.next()? {
+        match self.values.next_element()? {
             None => Ok(None),
             Some(element) if element.tag == ber::OCTET_STRING => Ok(Some(element.content)),
             Some(_) => Err(Malformed("a value that is no octet string")),

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::ber::Malformed;
 use crate::bind::BindRefusal;
 use crate::config::{Scope, SecretError};
 use crate::throttle::Wait;
 use crate::tls::{TlsConfigError, TlsFailure};
+use postern_dn::ber::Malformed;
 
 /// What was being done when it went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,9 +12,9 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use crate::ber::{self, Malformed, Reader};
 use crate::entry::SEARCH_RESULT_ENTRY;
 use crate::transport::Wire;
+use postern_dn::ber::{self, Malformed, Reader};
 
 /// `SearchResultReference` (RFC 4511 §4.5.2).
 pub(crate) const SEARCH_RESULT_REFERENCE: u8 = 0x73;
@@ -150,19 +150,19 @@ impl Sorted {
 /// Message id and operation of an `LDAPMessage`.
 fn envelope(message: &[u8]) -> Result<(i64, u8), Malformed> {
     let mut outer = Reader::new(message);
-    let mut parts = Reader::new(outer.expect(ber::SEQUENCE)?);
-    let id = ber::integer(parts.expect(ber::INTEGER)?)?;
-    let operation = parts.next()?.ok_or(Malformed("a message without an operation"))?;
+    let mut parts = Reader::new(outer.require(ber::SEQUENCE)?);
+    let id = ber::integer(parts.require(ber::INTEGER)?)?;
+    let operation = parts.next_element()?.ok_or(Malformed("a message without an operation"))?;
     Ok((id, operation.tag))
 }
 
 /// The result code of a notice of disconnection (RFC 4511 §4.4.1).
 fn disconnection_code(message: &[u8]) -> Option<u32> {
     let mut outer = Reader::new(message);
-    let mut parts = Reader::new(outer.expect(ber::SEQUENCE).ok()?);
-    parts.expect(ber::INTEGER).ok()?;
-    let mut response = Reader::new(parts.expect(EXTENDED_RESPONSE).ok()?);
-    u32::try_from(ber::integer(response.expect(ber::ENUMERATED).ok()?).ok()?).ok()
+    let mut parts = Reader::new(outer.require(ber::SEQUENCE).ok()?);
+    parts.require(ber::INTEGER).ok()?;
+    let mut response = Reader::new(parts.require(EXTENDED_RESPONSE).ok()?);
+    u32::try_from(ber::integer(response.require(ber::ENUMERATED).ok()?).ok()?).ok()
 }
 
 /// The entries in a stream, as the fuzzer wants them.

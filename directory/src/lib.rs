@@ -2,17 +2,15 @@
 //! and the diagnosis of one. Nothing here knows of the control plane.
 //!
 //! Read from the top floor down: [`Directory`] → `check`, `enumerate`, `lookup` → `search` → `connection` → `guard` →
-//! `transport`; beside them the types [`dn`], [`filter`], [`entry`], [`config`] and [`Error`].
+//! `transport`; beside them the types [`filter`], [`entry`], [`config`] and [`Error`].
 
 mod attributes;
-mod ber;
 mod bind;
 mod bind_memory;
 mod check;
 pub mod config;
 mod connection;
 mod directory;
-pub mod dn;
 pub mod entry;
 mod enumerate;
 mod error;
@@ -41,7 +39,6 @@ mod tls;
 mod transport;
 
 pub use attributes::is_withheld;
-pub use ber::Malformed;
 pub use bind::BindRefusal;
 pub use bind_memory::BindMemory;
 pub use check::{Check, State};
@@ -51,7 +48,6 @@ pub use enumerate::{Enumeration, Page};
 pub use error::{Class, Error, Phase, Progress, Step};
 pub use flavour::{Flavour, Switch, external_id};
 pub use lookup::LookedUp;
-pub use names::standard_name;
 pub use record::{Record, Unusable};
 pub use root_dse::RootDse;
 pub use second_look::{NotVisible, SecondLook, Sight, Sought};

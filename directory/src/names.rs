@@ -1,16 +1,12 @@
 //! The names of attributes. One attribute has a name, maybe aliases, and an OID (RFC 4512 §2.5); a configuration may use
 //! any of them, and a server answers by the one it likes. Here they are one.
 
-mod standard;
-
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::attributes::{self, is_withheld};
 use crate::flavour;
 use crate::schema::AttributeType;
-
-pub use standard::standard_name;
 
 /// Which names mean the same attribute: as the server's schema says, and by the standards where it says nothing.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +61,7 @@ impl Names {
         let base = base(description);
         match self.schema.get(base.as_str()) {
             Some(oid) => oid.as_ref().to_owned(),
-            None => standard::oid(&base).map_or(base, str::to_owned),
+            None => postern_dn::attribute_names::oid(&base).map_or(base, str::to_owned),
         }
     }
 

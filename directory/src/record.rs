@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::ber::Malformed;
 use crate::entry::{Attribute, Entry, EntryError};
 use crate::error::Phase;
 use crate::flavour::{Flavour, Inactivity, Needed, Reading, Switch, external_id};
-use crate::names::{Names, standard_name};
+use crate::names::Names;
 use crate::range::{self, Ranged};
+use postern_dn::attribute_names::standard_name;
+use postern_dn::ber::Malformed;
 
 /// An entry as the agent sends it on.
 #[derive(Clone, PartialEq, Eq, Debug)]

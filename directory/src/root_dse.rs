@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::ber::Malformed;
 use crate::entry::Entry;
 use crate::flavour::Flavour;
+use postern_dn::ber::Malformed;
 
 /// The simple paged results control (RFC 2696).
 pub(crate) const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";

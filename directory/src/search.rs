@@ -12,12 +12,12 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::ber::{self, Malformed, Reader};
 use crate::config::Scope;
 use crate::connection::Connection;
 use crate::error::{Error, Step};
 use crate::guard::{Batch, is_reference};
 use crate::root_dse::{ATTRIBUTES, PAGED_RESULTS, RootDse};
+use postern_dn::ber::{self, Malformed, Reader};
 
 /// A server that sends this many empty pages in a row will not come to an end.
 const MAX_EMPTY_PAGES: u32 = 10_000;
@@ -328,9 +328,9 @@ fn cookie(result: &LdapResult) -> Result<Vec<u8>, Error> {
 /// `realSearchControlValue ::= SEQUENCE { size INTEGER, cookie OCTET STRING }` (RFC 2696 §2).
 fn page_cookie(value: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut outer = Reader::new(value);
-    let mut parts = Reader::new(outer.expect(ber::SEQUENCE)?);
-    ber::integer(parts.expect(ber::INTEGER)?)?;
-    Ok(parts.expect(ber::OCTET_STRING)?.to_vec())
+    let mut parts = Reader::new(outer.require(ber::SEQUENCE)?);
+    ber::integer(parts.require(ber::INTEGER)?)?;
+    Ok(parts.require(ber::OCTET_STRING)?.to_vec())
 }
 
 /// Whether `ldap3` can encode a filter that we found valid.

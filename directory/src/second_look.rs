@@ -16,7 +16,6 @@ use self::unindexed::SecondReading;
 pub(crate) use self::unindexed::{index_cure, is_refused_as_costly};
 use crate::config::{DirectoryConfig, Scope};
 use crate::connection::{Connection, Servers};
-use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::{Error, Phase, Progress, Step};
 use crate::flavour::{external_id, external_id_filter};
@@ -27,6 +26,7 @@ use crate::one_server::OneServer;
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::{Section, external_id_attributes};
+use postern_dn::Dn;
 
 /// An entry that was known and did not come.
 #[derive(Clone, PartialEq, Eq, Debug)]

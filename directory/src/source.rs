@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use crate::config::DirectoryConfig;
 use crate::connection::Connection;
-use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
 use crate::flavour::Flavour;
 use crate::root_dse::RootDse;
 use crate::search::Object;
 use crate::sections::{Section, external_id_attribute};
+use postern_dn::Dn;
 
 const ANY: &str = "(objectClass=*)";
 /// Digits of the largest counter, so that the order of texts is that of numbers.

@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
-use crate::ber::{self, Malformed, Reader};
 use crate::config::DirectoryConfig;
 use crate::error::{Error, Step};
 use crate::server_url::ServerUrl;
 use crate::tls::{CertificateSummary, Tls, TlsFailure};
+use postern_dn::ber::{self, Malformed, Reader};
 
 /// Anything bytes go through.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -140,10 +140,10 @@ async fn start_tls(url: &ServerUrl, mut stream: TcpStream) -> Result<TcpStream, 
 
 fn result_code(message: &[u8]) -> Result<u32, Malformed> {
     let mut outer = Reader::new(message);
-    let mut parts = Reader::new(outer.expect(ber::SEQUENCE)?);
-    parts.expect(ber::INTEGER)?;
-    let mut response = Reader::new(parts.expect(EXTENDED_RESPONSE)?);
-    let code = ber::integer(response.expect(ber::ENUMERATED)?)?;
+    let mut parts = Reader::new(outer.require(ber::SEQUENCE)?);
+    parts.require(ber::INTEGER)?;
+    let mut response = Reader::new(parts.require(EXTENDED_RESPONSE)?);
+    let code = ber::integer(response.require(ber::ENUMERATED)?)?;
     u32::try_from(code).map_err(|_| Malformed("a negative result code"))
 }
 
@@ -193,11 +193,11 @@ mod tests {
     #[test]
     fn the_start_tls_request_is_well_formed() {
         let mut outer = Reader::new(START_TLS);
-        let mut parts = Reader::new(outer.expect(ber::SEQUENCE).expect("a message"));
+        let mut parts = Reader::new(outer.require(ber::SEQUENCE).expect("a message"));
         assert!(outer.is_empty());
-        assert_eq!(parts.expect(ber::INTEGER), Ok(&[1_u8][..]));
-        let mut request = Reader::new(parts.expect(0x77).expect("a request"));
-        assert_eq!(request.expect(0x80), Ok(&b"1.3.6.1.4.1.1466.20037"[..]));
+        assert_eq!(parts.require(ber::INTEGER), Ok(&[1_u8][..]));
+        let mut request = Reader::new(parts.require(0x77).expect("a request"));
+        assert_eq!(request.require(0x80), Ok(&b"1.3.6.1.4.1.1466.20037"[..]));
         assert!(parts.is_empty() && request.is_empty());
     }
 

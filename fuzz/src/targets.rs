@@ -1,8 +1,8 @@
 //! One function a fuzz target: whatever the bytes, nothing panics, and what was understood survives a round trip.
 //! The ordinary tests replay the corpora through the same functions.
 
-use postern_directory::dn::Dn;
 use postern_directory::{filter, fuzzing};
+use postern_dn::Dn;
 use postern_proto::chunk::{ChunkReader, ChunkWriter};
 use prost::Message as _;
 

@@ -221,7 +221,7 @@ impl Column {
         let plain = base(name);
         let optional = plain.len() < name.len();
         // A site may list an attribute by an alias or its OID.
-        let base = postern_directory::standard_name(plain).unwrap_or(plain);
+        let base = postern_dn::attribute_names::standard_name(plain).unwrap_or(plain);
         let rank = |attributes: &[&str]| rank(attributes, base, optional);
         let mut key = String::new();
         json::put_string(&mut key, name);
@@ -278,7 +278,7 @@ pub fn group<'e>(entry: &EntryView<'e>) -> MappedGroup<'e> {
     for (attribute, values) in entry.attributes() {
         let plain = base(attribute);
         let optional = plain.len() < attribute.len();
-        let base = postern_directory::standard_name(plain).unwrap_or(plain);
+        let base = postern_dn::attribute_names::standard_name(plain).unwrap_or(plain);
         let rank = rank(&["displayname", "cn", "name", "samaccountname"], base, optional);
         if let Some(rank) = rank.filter(|rank| *rank < name.0) {
             name = first_text(values.clone()).map_or(name, |value| (rank, Some(value)));

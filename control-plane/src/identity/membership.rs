@@ -1,6 +1,6 @@
 //! Who is a member: the form in which groups name their members, so that they can be matched with accounts.
 
-use postern_directory::dn;
+use postern_dn as dn;
 use postern_proto::chunk::{MemberForm, Values};
 
 /// The normalized form of a DN: equal for equal names. What is no DN is at least compared without regard to case.

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use foldhash::quality::RandomState;
-use postern_directory::dn::Dn;
+use postern_dn::Dn;
 use postern_store::{AccountId, AccountKind, Directory, NamedAccount, Store};
 
 use super::missing::Missing;

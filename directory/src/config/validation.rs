@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use super::{DirectoryConfig, Scope};
 use crate::attributes::is_withheld;
-use crate::dn::Dn;
 use crate::filter;
 use crate::server_url::ServerUrl;
+use postern_dn::Dn;
 
 /// One mistake in the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,8 +1,8 @@
 //! What an administrator may type to name a user: any login, or the DN.
 
-use crate::dn::Dn;
 use crate::filter;
 use crate::flavour::Flavour;
+use postern_dn::Dn;
 
 /// What the servers of this flavour let people sign in with, beside the unique attribute.
 fn attributes(flavour: Flavour) -> &'static [&'static str] {

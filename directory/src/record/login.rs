@@ -1,8 +1,8 @@
 //! Which of several values of the login attribute is the login: servers return them in any order.
 
-use crate::ber::Malformed;
-use crate::dn::{Dn, Value};
 use crate::entry::Attribute;
+use postern_dn::ber::Malformed;
+use postern_dn::{Dn, Value};
 
 /// The value that is part of the entry's name, else the first one. `is_login` says whether a name is this attribute's.
 pub(super) fn value(

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::{NotVisible, Sight, Sought, external_id_of};
 use crate::config::Scope;
 use crate::connection::Connection;
-use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
 use crate::search::{Object, PagedSearch, Query};
+use postern_dn::Dn;
 
 const ANY: &str = "(objectClass=*)";
 /// 389 Directory Server counts these among the children and returns them only where the filter names them.

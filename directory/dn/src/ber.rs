@@ -3,34 +3,42 @@
 
 use thiserror::Error;
 
-pub(crate) const INTEGER: u8 = 0x02;
-pub(crate) const OCTET_STRING: u8 = 0x04;
-pub(crate) const ENUMERATED: u8 = 0x0a;
-pub(crate) const SEQUENCE: u8 = 0x30;
-pub(crate) const SET: u8 = 0x31;
+/// Tag of an INTEGER.
+pub const INTEGER: u8 = 0x02;
+/// Tag of an OCTET STRING.
+pub const OCTET_STRING: u8 = 0x04;
+/// Tag of an ENUMERATED.
+pub const ENUMERATED: u8 = 0x0a;
+/// Tag of a SEQUENCE.
+pub const SEQUENCE: u8 = 0x30;
+/// Tag of a SET.
+pub const SET: u8 = 0x31;
 
 /// The bytes are not BER, or not what RFC 4511 asks for at this place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("malformed BER: {0}")]
-pub struct Malformed(pub(crate) &'static str);
+pub struct Malformed(pub &'static str);
 
 /// Tag and length of an element, before its content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Header {
-    pub(crate) tag: u8,
-    pub(crate) prefix_len: usize,
-    pub(crate) content_len: usize,
+pub struct Header {
+    /// The tag byte: class, form and number.
+    pub tag: u8,
+    /// Bytes of tag and length.
+    pub prefix_len: usize,
+    /// Bytes of the content.
+    pub content_len: usize,
 }
 
 impl Header {
     /// Bytes of the whole element.
-    pub(crate) fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.prefix_len.saturating_add(self.content_len)
     }
 }
 
 /// Reads the header at the start of `bytes`; `None` while it has not arrived whole.
-pub(crate) fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
+pub fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
     let (Some(&tag), Some(&first)) = (bytes.first(), bytes.get(1)) else { return Ok(None) };
     if tag & 0x1f == 0x1f {
         return Err(Malformed("a tag of several bytes, which LDAP does not use"));
@@ -50,28 +58,32 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
 
 /// One element: its tag and its content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Element<'a> {
-    pub(crate) tag: u8,
-    pub(crate) content: &'a [u8],
+pub struct Element<'a> {
+    /// The tag byte: class, form and number.
+    pub tag: u8,
+    /// The content's bytes.
+    pub content: &'a [u8],
 }
 
 /// Walks over the elements that follow one another in a slice.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// Starts before the first element.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether no element is left.
+    pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next element, `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Malformed> {
+    pub fn next_element(&mut self) -> Result<Option<Element<'a>>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -83,8 +95,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The content of the next element, which must be there and have this tag.
-    pub(crate) fn expect(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
-        match self.next()? {
+    pub fn require(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
+        match self.next_element()? {
             Some(element) if element.tag == tag => Ok(element.content),
             Some(_) => Err(Malformed("an element of another kind than expected")),
             None => Err(Malformed("a missing element")),
@@ -93,7 +105,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A signed integer of at most eight bytes (INTEGER and ENUMERATED).
-pub(crate) fn integer(content: &[u8]) -> Result<i64, Malformed> {
+pub fn integer(content: &[u8]) -> Result<i64, Malformed> {
     if content.is_empty() || content.len() > 8 {
         return Err(Malformed("an integer of no or too many bytes"));
     }
@@ -104,10 +116,10 @@ pub(crate) fn integer(content: &[u8]) -> Result<i64, Malformed> {
 
 /// Checks that everything constructed inside `content` is whole and nested at most `levels` deep, so that a parser that
 /// recurses without a bound, or waits for bytes that never come, may be given it.
-pub(crate) fn check_nesting(content: &[u8], levels: usize) -> Result<(), Malformed> {
+pub fn check_nesting(content: &[u8], levels: usize) -> Result<(), Malformed> {
     let mut open = vec![Reader::new(content)];
     while let Some(reader) = open.last_mut() {
-        match reader.next()? {
+        match reader.next_element()? {
             None => {
                 open.pop();
             }
@@ -141,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_inner_length_beyond_its_container_is_an_error_and_not_a_wait() {
-        assert_eq!(Reader::new(&[0x04, 5, b'a']).next(), Err(Malformed("a length beyond its container")));
+        assert_eq!(Reader::new(&[0x04, 5, b'a']).next_element(), Err(Malformed("a length beyond its container")));
     }
 
     #[test]
@@ -169,7 +181,7 @@ mod tests {
             let _ = header(&bytes);
             let _ = check_nesting(&bytes, 16);
             let mut reader = Reader::new(&bytes);
-            while let Ok(Some(element)) = reader.next() {
+            while let Ok(Some(element)) = reader.next_element() {
                 let _ = integer(element.content);
             }
         }

@@ -117,8 +117,8 @@ static PLACES: LazyLock<HashMap<&str, usize>> = LazyLock::new(|| {
     rows.flat_map(|(place, (oid, names))| names.iter().chain([oid]).map(move |name| (*name, place))).collect()
 });
 
-/// The OID of a name in lower case.
-pub(super) fn oid(name: &str) -> Option<&'static str> {
+/// The OID of a name in lower case, without options.
+pub fn oid(name: &str) -> Option<&'static str> {
     PLACES.get(name).and_then(|place| ATTRIBUTES.get(*place)).map(|(oid, _)| *oid)
 }
 

@@ -1,6 +1,8 @@
 //! Distinguished names as a type: parsed and written after RFC 4514, compared by structure after RFC 4518. Two texts of
 //! one name (case, spaces, `\,` or `\2C`, `#hex`, the order within a multi-valued RDN) have one normalized form.
 
+pub mod attribute_names;
+pub mod ber;
 mod normalize;
 mod parse;
 

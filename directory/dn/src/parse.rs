@@ -197,7 +197,7 @@ fn decoded(encoded: Vec<u8>) -> Value {
     const PRINTABLE_STRING: u8 = 0x13;
     const IA5_STRING: u8 = 0x16;
     let mut reader = ber::Reader::new(&encoded);
-    match reader.next() {
+    match reader.next_element() {
         Ok(Some(element)) if reader.is_empty() => match element.tag {
             ber::OCTET_STRING => text_or_octets(element.content.to_vec()),
             UTF8_STRING | PRINTABLE_STRING | IA5_STRING => match std::str::from_utf8(element.content) {
