@@ -42,6 +42,17 @@ pub struct Outcome {
     pub excesses: Vec<Excess>,
     /// What still waits.
     pub left: Vec<DeferredPart>,
+    /// Of what waits, users who are switched off and members who are gone: that is written already.
+    pub ahead: Ahead,
+}
+
+/// What was written of entries that wait for another reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Users who became inactive.
+    pub deactivated: u64,
+    /// Members who were removed from groups.
+    pub removed: u64,
 }
 
 /// Whether so many of so many are more than a threshold allows. In small directories half of them are.
@@ -87,33 +98,53 @@ impl Proven<'_> {
         let place = Place::of(self.directory, organization.is_some_and(|organization| organization.joins_users));
         let held = outcome.excesses.iter().fold(0, |held, excess| held | bit(excess.kind));
         for part in parts {
-            if part.kinds & held != 0 {
-                outcome.left.push(part);
-            } else if !self.apply(place, &part).await? {
+            if part.kinds & held == 0 {
+                if !self.apply(place, &part).await? {
+                    return Ok(None);
+                }
+                continue;
+            }
+            if !self.write_ahead(place, &part, part.kinds & held, &mut outcome.ahead).await? {
                 return Ok(None);
             }
+            outcome.left.push(part);
         }
         Ok(Some(outcome))
     }
 
     /// `false`: the job was taken over.
     async fn apply(&self, place: Place, part: &DeferredPart) -> Result<bool> {
-        let Some(payload) = self.payload(part).await? else { return Ok(true) };
-        let decided = match decide::decide_finally(self.store, place, &payload, self.now).await {
-            Ok(decided) => decided,
-            Err(decide::Error::Store(error)) => return Err(error),
-            Err(error) => {
-                return Err(postern_store::Error::Corrupt {
-                    what: "an entry kept aside".to_owned(),
-                    source: Some(Box::new(error)),
-                });
-            }
+        let rows = self.rows(place, part).await?;
+        is_written(staging::apply_deferred(self.store, place, self.lease, part, rows, self.now).await)
+    }
+
+    /// Writes what takes rights away, of entries that wait because of these kinds of change: who is switched off is
+    /// inactive, and who has left a group is no member, whatever else is to be decided. `false`: the job was taken over.
+    async fn write_ahead(&self, place: Place, part: &DeferredPart, held: u32, ahead: &mut Ahead) -> Result<bool> {
+        let (switches, members) = (held & bit(ChangeKind::Deactivated) == 0, held & bit(ChangeKind::Removed) == 0);
+        let mut counts = Counts::default();
+        counts.add_part(part);
+        ahead.deactivated += if switches { counts.deactivated } else { 0 };
+        ahead.removed += if members { counts.removed } else { 0 };
+        let rows = self.rows(place, part).await?;
+        let wanted = |row: &decide::Row| match row.account.kind {
+            AccountKind::User => switches,
+            AccountKind::Group => members && part.kinds & bit(ChangeKind::Removed) != 0,
         };
-        let written = staging::apply_deferred(self.store, place, self.lease, part, decided.rows, self.now);
-        match written.await {
-            Ok(()) => Ok(true),
-            Err(staging::Error::Fenced) => Ok(false),
-            Err(staging::Error::Store(error)) => Err(error),
+        let rows: Vec<decide::Row> = rows.into_iter().filter(wanted).collect();
+        is_written(staging::take_away(self.store, place, self.lease, rows, self.now).await)
+    }
+
+    /// What the entries of a part would write now.
+    async fn rows(&self, place: Place, part: &DeferredPart) -> Result<Vec<decide::Row>> {
+        let Some(payload) = self.payload(part).await? else { return Ok(Vec::new()) };
+        match decide::decide_finally(self.store, place, &payload, self.now).await {
+            Ok(decided) => Ok(decided.rows),
+            Err(decide::Error::Store(error)) => Err(error),
+            Err(error) => Err(postern_store::Error::Corrupt {
+                what: "an entry kept aside".to_owned(),
+                source: Some(Box::new(error)),
+            }),
         }
     }
 
@@ -182,6 +213,15 @@ impl Proven<'_> {
     async fn count_before(&self, kind: AccountKind) -> Result<u64> {
         let present = self.store.count_present(self.directory.organization, self.directory.id, kind).await?;
         Ok(present.saturating_sub(self.staged.created))
+    }
+}
+
+/// `false`: the job was taken over.
+fn is_written(written: std::result::Result<(), staging::Error>) -> Result<bool> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(staging::Error::Fenced) => Ok(false),
+        Err(staging::Error::Store(error)) => Err(error),
     }
 }
 

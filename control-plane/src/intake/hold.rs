@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::containers::{Container, Containers};
-use super::deferred::{Excess, Outcome, Proven};
+use super::deferred::{Ahead, Excess, Outcome, Proven};
 use super::missing::Missing;
 use super::sensitive::{LOGIN, bit};
 use crate::identity::mapping::{self, Mapping};
@@ -88,7 +88,7 @@ pub(crate) fn of_server_behind() -> Value {
     json!({
         "reason": "The directory server is behind the one of the last import, and that import was hours ago. It may have \
                    been restored from a backup. Approve to import what it has now: nobody is marked missing by that import, \
-                   the ones after it are as usual. Reject if it should catch up first, or if another server is the right one.",
+                   and other changes are held as usual where they are many. Reject if it should catch up first, or if another server is the right one.",
         "missing": 0,
         "known": 0,
     })
@@ -122,7 +122,8 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
             people: people(proven, kept, excess).await?,
         });
     }
-    let sentences: Vec<&str> = reasons.iter().map(|reason| reason.reason.as_str()).collect();
+    let ahead = written_ahead(kept);
+    let sentences: Vec<&str> = reasons.iter().map(|reason| reason.reason.as_str()).chain(ahead.as_deref()).collect();
     let containers: Vec<Value> = containers
         .into_iter()
         .map(|Container { dn, missing, known }| json!({ "dn": dn, "missing": missing, "known": known }))
@@ -134,7 +135,19 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
         "samples": missing.samples,
         "reasons": reasons,
         "containers": containers,
+        "already_inactive": kept.ahead.deactivated,
+        "already_removed": kept.ahead.removed,
     }))
+}
+
+/// What does not wait for the decision, though it concerns entries that do.
+fn written_ahead(kept: &Outcome) -> Option<String> {
+    let Ahead { deactivated, removed } = kept.ahead;
+    let users = (deactivated > 0).then(|| format!("{deactivated} users are switched off in the directory"));
+    let members = (removed > 0).then(|| format!("{removed} members have left their groups"));
+    let parts: Vec<String> = users.into_iter().chain(members).collect();
+    (!parts.is_empty())
+        .then(|| format!("Among these entries, {}: that is applied already, whatever is decided.", parts.join(" and ")))
 }
 
 impl From<NamedAccount> for Person {

@@ -76,6 +76,28 @@ pub async fn apply_deferred(
     finish(tx, lease).await
 }
 
+/// Writes what rows take away: users are switched off, and groups lose members. Nothing else of them is written.
+pub async fn take_away(store: &Store, place: Place, lease: Lease, rows: Vec<Row>, now: Timestamp) -> Result<(), Error> {
+    let (mut switches, mut groups, mut members) = (Vec::new(), Vec::new(), Vec::new());
+    for Row { account, identity, .. } in rows.into_iter().filter(|row| !row.new && !row.returning) {
+        match identity {
+            Wanted::User(..) => switches.push((account.id, account.switch)),
+            Wanted::Group(group, keys) => {
+                groups.push(account.id);
+                members.push((group.id, keys));
+            }
+        }
+    }
+    if switches.is_empty() && groups.is_empty() {
+        return Ok(());
+    }
+    let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
+    tx.lower_switches(&switches).await?;
+    tx.forget_contents(&groups).await?;
+    tx.replace_members(members).await?;
+    finish(tx, lease).await
+}
+
 /// Ends the transaction, if the job is still the caller's. When this returns, everything in it is durable. The job's row
 /// is locked only here, so that its progress and its lease can be written meanwhile.
 pub async fn finish(mut tx: Intake, lease: Lease) -> Result<(), Error> {

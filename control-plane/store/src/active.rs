@@ -9,7 +9,11 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::ids::{AccountId, DirectoryId, GroupId, OrganizationId, UserId};
 use crate::imports::{Intake, ids};
+use crate::records::Switch;
 use crate::sql::sql;
+
+/// The content hash of no entry.
+const NO_CONTENT: [u8; 16] = [0; 16];
 
 /// Groups whose members are forgotten at a time.
 const GROUPS: usize = 100;
@@ -61,16 +65,58 @@ impl Intake {
         self.tx.bulk(update).await.map(|_| ())
     }
 
-    /// The same for the users and groups of these accounts, which went missing. A group that is gone has no members, and
-    /// nobody becomes active because an account is gone that said off.
-    pub(crate) async fn settle_missing(&mut self, accounts: &[AccountId]) -> Result<()> {
+    /// The same for the users of these accounts, but nobody becomes active by it.
+    async fn settle_downwards(&mut self, accounts: &[AccountId]) -> Result<()> {
         let before = self.inactive_before().await?;
         let update = Bulk::new(settle_users!("IN (SELECT identity FROM accounts WHERE id {in})", "users.active AND "))
             .column(ids(accounts))
             .shared(self.now)
             .shared(before)
             .shared(self.organization);
+        self.tx.bulk(update).await.map(|_| ())
+    }
+
+    /// Switches accounts off, or shortens the time that they are on, while the rest of their entries waits. What would
+    /// switch an account on changes nothing. The next import reads the entries again, whatever they hold then.
+    pub async fn lower_switches(&mut self, switches: &[(AccountId, Switch)]) -> Result<()> {
+        let (accounts, until): (Vec<AccountId>, Vec<i64>) =
+            switches.iter().filter_map(|(account, switch)| Some((*account, switch.on_until()?))).unzip();
+        if accounts.is_empty() {
+            return Ok(());
+        }
+        // What was unknown is not active, and only "off" says more.
+        let update = Bulk::new(
+            "WITH v(id, on_until) AS ({rows}) {update} accounts SET on_until = v.on_until, hash = :3, updated_at = :4 FROM v \
+             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE \
+             AND accounts.missing_since IS NULL AND COALESCE(accounts.on_until, 1) > v.on_until",
+        )
+        .column(ids(&accounts))
+        .column(Cells::Ints(until))
+        .shared(self.organization)
+        .shared(self.directory)
+        .shared(NO_CONTENT.to_vec())
+        .shared(self.now);
         self.tx.bulk(update).await?;
+        self.settle_downwards(&accounts).await
+    }
+
+    /// The next import reads the entries of these accounts again, whatever they hold then.
+    pub async fn forget_contents(&mut self, accounts: &[AccountId]) -> Result<()> {
+        let update = Bulk::new(
+            "{update} accounts SET hash = :3 WHERE id {in} AND (organization_id = :1) IS TRUE \
+             AND (directory = :2) IS TRUE",
+        )
+        .column(ids(accounts))
+        .shared(self.organization)
+        .shared(self.directory)
+        .shared(NO_CONTENT.to_vec());
+        if accounts.is_empty() { Ok(()) } else { self.tx.bulk(update).await.map(|_| ()) }
+    }
+
+    /// Brings the users and groups of these accounts up to date, which went missing. A group that is gone has no members,
+    /// and nobody becomes active because an account is gone that said off.
+    pub(crate) async fn settle_missing(&mut self, accounts: &[AccountId]) -> Result<()> {
+        self.settle_downwards(accounts).await?;
         let update = Bulk::new(concat!(
             "{update} groups SET missing_since = ",
             missing_since!("groups"),

@@ -1,7 +1,7 @@
 //! Jobs, from the side of those who ask for them: created, read, decided on, ended. The side of those who carry them
 //! out is in `claims` and `leases`.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::Store;
@@ -31,7 +31,7 @@ macro_rules! select_jobs {
     ($rest:literal) => {
         concat!(
             "SELECT j.id, j.organization_id, j.kind, j.directory_id, d.name, j.state, j.input, j.progress, j.result, ",
-            "j.error, j.hold, j.message, j.created_by, j.decided_by, j.approved, j.cancel_requested, j.attempt, ",
+            "j.error, j.hold, j.message, j.created_by, j.decided_by, j.approved, j.accepts_behind, j.cancel_requested, j.attempt, ",
             "j.failures, j.proven, j.owner, j.lease_until, j.agent_id, j.agent_result, j.not_before, j.deadline, ",
             "j.created_at, j.started_at, j.finished_at, j.updated_at, ",
             other_import!("o.id"),
@@ -64,6 +64,7 @@ pub(crate) fn read(mut row: Row) -> Result<Job> {
         created_by: row.take()?,
         decided_by: row.take()?,
         approved: row.take()?,
+        accepts_behind: row.take()?,
         cancel_requested: row.take()?,
         attempt: row.take()?,
         failures: row.take()?,
@@ -85,6 +86,12 @@ pub(crate) fn read(mut row: Row) -> Result<Job> {
         waits_for_hold: row.take()?,
     })
 }
+
+/// A held import that was read so long ago is read again when it is approved: too much may have changed since.
+const OLD_READING: SignedDuration = SignedDuration::from_hours(4);
+
+const READ_AGAIN: &str = "What was approved was read more than four hours ago. The directory is read again now, and the \
+     import is held again if there is still something to decide.";
 
 impl Store {
     /// Creates a job. With an idempotency key that was used for the same request, returns the job that came of it.
@@ -166,14 +173,23 @@ impl Store {
     }
 
     /// Lets a held job go on. [`Error::Conflict`]: it is not held.
+    ///
+    /// A proven import applies what it was held for; but one that was read too long ago reads the directory again, and may
+    /// be held again. An import that was held before anything was read may now read a server that is behind, and nothing
+    /// that it will read is approved by that. The job is given as much time again as it had at first.
     pub async fn approve_job(&self, organization: OrganizationId, id: JobId, by: &str, now: Timestamp) -> Result<Job> {
-        let update = sql("UPDATE jobs SET state = 'queued', approved = TRUE, decided_by = $1, owner = NULL, \
-             lease_until = NULL, message = NULL, updated_at = $2 \
+        // Nothing about a job changes while it is held, so `updated_at` says when it was read.
+        let update = sql("UPDATE jobs SET state = 'queued', decided_by = $1, owner = NULL, lease_until = NULL, \
+             approved = (proven AND updated_at > $5), accepts_behind = (accepts_behind OR NOT proven), \
+             message = CASE WHEN proven AND updated_at <= $5 THEN $6 END, proven = (proven AND updated_at > $5), \
+             deadline = $2 + (deadline - created_at), updated_at = $2 \
              WHERE organization_id = $3 AND id = $4 AND state = 'held'")
         .bind(by)
         .bind(now)
         .bind(organization)
-        .bind(id);
+        .bind(id)
+        .bind(now.checked_sub(OLD_READING).unwrap_or(Timestamp::MIN))
+        .bind(READ_AGAIN);
         self.decide(organization, id, update, "held").await
     }
 

@@ -4,7 +4,10 @@
 
 mod support;
 
-use postern_store::{AnnouncedDirectory, Flavour, IdentityFilter, JobId, NewAccount, Store, Switch, UserId, UserRow};
+use postern_store::{
+    AccountKind, AnnouncedDirectory, Comparison, Flavour, IdentityFilter, JobId, NewAccount, Store, Switch, UserId,
+    UserRow,
+};
 use support::world::{World, account_of, all, at, content, dn_key};
 use support::{TestDatabase, conformance};
 
@@ -13,6 +16,7 @@ conformance! {
     what_is_unknown_keeps_the_last_known_state_and_makes_nobody_active,
     a_time_that_has_come_turns_a_user_off_without_an_import,
     whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization,
+    a_switch_is_lowered_by_itself_and_the_entry_read_again,
     a_group_that_is_gone_has_no_members,
     lists_can_be_narrowed_to_the_active_and_the_missing,
 }
@@ -144,6 +148,41 @@ async fn whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization(databa
     write(&world, directory, &back, false, 40).await;
     let back = user(store, &world, people[0].0.id).await;
     assert!(back.active && back.missing_since.is_none());
+}
+
+async fn a_switch_is_lowered_by_itself_and_the_entry_read_again(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (other, directory) = (World::new(store, "other").await, world.directory.id);
+    let switches =
+        [("off", Switch::Off), ("short", Switch::OnUntil(at(50))), ("hidden", Switch::Unknown), ("on", Switch::On)];
+    let people = switches.map(|(name, _)| world.person(name));
+    world.import(&people, &[]).await;
+    let lowered: Vec<_> = people.iter().zip(switches).map(|((_, account), (_, switch))| (account.id, switch)).collect();
+    let stranger = world.store.begin_intake(other.org(), other.directory.id, at(9)).await;
+    let mut stranger = stranger.unwrap();
+    stranger.lower_switches(&lowered).await.unwrap();
+    stranger.commit().await.unwrap();
+    assert!(user(store, &world, people[0].0.id).await.active, "another organization's");
+    let mut tx = store.begin_intake(world.org(), directory, at(9)).await.unwrap();
+    tx.lower_switches(&lowered).await.unwrap();
+    tx.lower_switches(&[]).await.unwrap();
+    tx.forget_contents(&[people[3].1.id]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut active = Vec::new();
+    for (person, _) in &people {
+        active.push(user(store, &world, person.id).await.active);
+    }
+    assert_eq!(active, [false, true, true, true]);
+    let known = people.each_ref().map(|(_, account)| (account.external_key.clone(), account.hash));
+    let compared = store.compare_accounts(world.org(), directory, AccountKind::User, &known).await.unwrap();
+    let changed: Vec<bool> = compared.iter().map(|one| matches!(one, Comparison::Known(_))).collect();
+    assert_eq!(changed, [true, true, false, true], "the same entry is written again by the next import");
+    assert_eq!(store.deactivate_due(at(50)).await.unwrap(), 1);
+    // Nobody is switched on by it.
+    let mut tx = store.begin_intake(world.org(), directory, at(60)).await.unwrap();
+    tx.lower_switches(&[(people[0].1.id, Switch::On), (people[1].1.id, Switch::On)]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(!user(store, &world, people[0].0.id).await.active && !user(store, &world, people[1].0.id).await.active);
 }
 
 async fn a_group_that_is_gone_has_no_members(database: TestDatabase) {

@@ -24,6 +24,7 @@ conformance! {
     only_one_import_of_a_directory_is_under_way,
     two_replicas_never_claim_the_same,
     a_held_import_goes_on_without_an_agent_once_approved,
+    an_approval_is_about_what_was_read_and_only_for_some_hours,
     an_agent_that_reconnects_elsewhere_keeps_its_job,
     jobs_wait_for_agents_and_expire,
     released_jobs_pause_and_count_failures,
@@ -323,6 +324,35 @@ async fn a_held_import_goes_on_without_an_agent_once_approved(database: TestData
     let last = store.claim_proven(world.replica, at(200), at(63), 10).await.unwrap().remove(0);
     assert_eq!((last.id, last.attempt, last.approved), (job.id, 1, true));
     assert_eq!(last.hold, Some(json!({"missing": 50, "known": 100})));
+}
+
+async fn an_approval_is_about_what_was_read_and_only_for_some_hours(database: TestDatabase) {
+    const HOUR: i64 = 3_600;
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let job = world.create(JobKind::Import).await;
+    let given = job.deadline.duration_since(job.created_at);
+    // Held before anything was read: the next reading is approved by nobody.
+    let lease = world.claim().await[0].lease().unwrap();
+    assert!(store.hold(&lease, &json!({}), at(1)).await.unwrap());
+    let accepted = store.approve_job(world.org(), job.id, "ada", at(9 * HOUR)).await.unwrap();
+    assert_eq!((accepted.approved, accepted.accepts_behind, accepted.proven), (false, true, false));
+    assert_eq!(accepted.deadline, at(9 * HOUR) + given, "as much time again as it had at first");
+    // Held after it was proven, and approved soon.
+    let lease = store.claim(world.replica, &[world.directory.id], at(10 * HOUR), at(9 * HOUR), 10).await.unwrap();
+    let lease = lease[0].lease().unwrap();
+    assert!(store.mark_proven(&lease, at(9 * HOUR)).await.unwrap());
+    assert!(store.hold(&lease, &json!({}), at(9 * HOUR)).await.unwrap());
+    let approved = store.approve_job(world.org(), job.id, "ada", at(13 * HOUR - 1)).await.unwrap();
+    assert_eq!((approved.approved, approved.proven, approved.message), (true, true, None));
+    // Held again, and approved when it had become old: it is read again, and nothing is approved.
+    let lease = store.claim_proven(world.replica, at(14 * HOUR), at(13 * HOUR), 10).await.unwrap()[0].lease().unwrap();
+    assert!(store.hold(&lease, &json!({}), at(13 * HOUR)).await.unwrap());
+    let old = store.approve_job(world.org(), job.id, "ada", at(17 * HOUR)).await.unwrap();
+    assert_eq!((old.state, old.approved, old.proven), (JobState::Queued, false, false));
+    assert!(old.message.is_some());
+    assert_eq!(store.claim_proven(world.replica, at(18 * HOUR), at(17 * HOUR), 10).await.unwrap(), []);
+    let again = store.claim(world.replica, &[world.directory.id], at(18 * HOUR), at(17 * HOUR), 10).await.unwrap();
+    assert_eq!((again[0].id, again[0].attempt), (job.id, lease.attempt + 1));
 }
 
 async fn an_agent_that_reconnects_elsewhere_keeps_its_job(database: TestDatabase) {

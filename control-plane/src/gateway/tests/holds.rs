@@ -1,11 +1,15 @@
 //! What holds an import beside missing accounts: changes that are harmless one by one and a fault when they are many.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::v1;
+use postern_runtime::clock::ManualClock;
 use postern_store::{Job, JobId, JobState, PageRequest, UserRow};
 use serde_json::Value;
 
-use super::agent::{Session, Site, TestAgent, hello};
+use super::agent::{Session, Site, TestAgent, hello, raw_outcome};
 use super::chunks::Chunk;
 use super::soon;
 
@@ -64,7 +68,14 @@ struct Line {
 
 impl Line {
     async fn start() -> Self {
-        let site = Site::start().await;
+        Self::of(Site::start().await).await
+    }
+
+    async fn start_at(clock: &ManualClock) -> Self {
+        Self::of(Site::start_at(clock.shared()).await).await
+    }
+
+    async fn of(site: Site) -> Self {
         let agent = site.enroll(&site.token(&[]).await).await.unwrap();
         let mut session = agent.connect(hello(&["corp"])).await.unwrap();
         soon(session.welcome()).await;
@@ -297,4 +308,148 @@ async fn a_container_that_is_empty_all_at_once_holds_an_import_however_few_are_i
     // As many of a container in which others stay are an everyday change.
     let result = line.done(&[&people[..6], &people[10..]].concat(), 96).await;
     assert_eq!(result["missing"], 4, "{result}");
+}
+
+/// The next delivery of a job that was sent to the agent before.
+async fn again(line: &mut Line, source: Option<v1::Source>, people: &[Person]) -> Result<(), tonic::Status> {
+    let command = soon(line.session.command()).await;
+    let absent = |asked: &v1::chunk_ack::LookAgain| Some(vec![v1::Sight::Absent; asked.entries.len()]);
+    line.agent.deliver_from(source, &command, &delivered(people, 40), |_| {}, absent).await?;
+    line.session.send(raw_outcome(&command, v1::outcome::Result::Import(v1::ImportResult::default()))).await;
+    soon(line.session.next()).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepting_a_server_that_is_behind_approves_none_of_the_changes_that_it_brings() {
+    let clock = ManualClock::new(Timestamp::now());
+    let mut line = Line::start_at(&clock).await;
+    let from = |value: &str| {
+        let mark = v1::Mark { server: "dc1".to_owned(), value: value.to_owned() };
+        Some(v1::Source { server: "dc1".to_owned(), marks: vec![mark], ..v1::Source::default() })
+    };
+    let people = company(40);
+    let job = line.site.start_job("corp", "import").await;
+    again(&mut line, from("0500"), &people).await.unwrap();
+    line.site.wait_for(job, JobState::Succeeded).await;
+    clock.advance(Duration::from_hours(5));
+    let locked = changed(&people, 20, |person| person.locked = true);
+    let job = line.site.start_job("corp", "import").await;
+    again(&mut line, from("0300"), &locked).await.unwrap_err();
+    line.site.wait_for(job, JobState::Held).await;
+    line.site.store().approve_job(line.site.organization, job, "test", line.site.now()).await.unwrap();
+    again(&mut line, from("0300"), &locked).await.unwrap();
+    let held = line.site.wait_for(job, JobState::Held).await;
+    assert_eq!(held.hold.as_ref().unwrap()["reasons"][0]["kind"], "deactivated", "{held:?}");
+    assert_eq!(line.count(|user| user.active).await, 40);
+    line.approve(&held).await;
+    assert_eq!(line.count(|user| user.active).await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_hours_before_its_approval_is_read_anew() {
+    let clock = ManualClock::new(Timestamp::now());
+    let mut line = Line::start_at(&clock).await;
+    let people = company(40);
+    line.done(&people, 40).await;
+    let locked = changed(&people, 20, |person| person.locked = true);
+    let job = line.held(&locked, 40, "deactivated", 20).await;
+    clock.advance(Duration::from_hours(5));
+    let (store, organization) = (line.site.store().clone(), line.site.organization);
+    let approved = store.approve_job(organization, job.id, "test", line.site.now()).await.unwrap();
+    assert!(approved.message.as_ref().is_some_and(|message| message.contains("read again")), "{approved:?}");
+    // Still so many: the decision was about another reading.
+    again(&mut line, None, &changed(&people, 21, |person| person.locked = true)).await.unwrap();
+    let job = line.site.wait_for(job.id, JobState::Held).await;
+    assert_eq!(job.hold.as_ref().unwrap()["reasons"][0]["count"], 21, "{job:?}");
+    clock.advance(Duration::from_hours(5));
+    store.approve_job(organization, job.id, "test", line.site.now()).await.unwrap();
+    // Mended meanwhile: there is nothing left to decide.
+    again(&mut line, None, &people).await.unwrap();
+    let result = line.site.wait_for(job.id, JobState::Succeeded).await.result.unwrap();
+    assert_eq!(result["became_inactive"], 0, "{result}");
+    assert_eq!(line.count(|user| user.active).await, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_who_are_switched_off_do_not_stay_active_because_another_change_of_theirs_is_held() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    line.done(&people, 40).await;
+    let mut hidden = changed(&people, 30, |person| person.mail = false);
+    hidden[..3].iter_mut().for_each(|person| person.locked = true);
+    let job = line.held(&hidden, 40, "vanished", 30).await;
+    assert_eq!(line.count(|user| user.active).await, 37, "three are switched off, and nothing keeps that back");
+    assert_eq!(line.count(|user| user.email.is_some()).await, 40);
+    let hold = job.hold.as_ref().unwrap();
+    assert_eq!(hold["already_inactive"], 3, "{hold}");
+    assert!(hold["reason"].as_str().unwrap().contains("3 users are switched off in the directory"), "{hold}");
+    line.reject(&job).await;
+    assert_eq!(line.count(|user| user.active).await, 37);
+    // Unchanged against what was known before the held import, and read again all the same.
+    let result = line.done(&people, 40).await;
+    assert_eq!(result["became_active"], 3, "{result}");
+    assert_eq!(line.count(|user| user.active).await, 40);
+    let job = line.held(&hidden, 40, "vanished", 30).await;
+    let result = line.approve(&job).await;
+    assert_eq!((&result["became_inactive"], &result["updated"]), (&3.into(), &30.into()), "{result}");
+    assert_eq!(line.count(|user| !user.active && user.email.is_none()).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_would_become_inactive_wait_whatever_else_their_entries_lack() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    line.done(&people, 40).await;
+    let locked = changed(&people, 30, |person| (person.mail, person.locked) = (false, true));
+    let job = line.import(&locked, 40).await;
+    let job = line.site.wait_for(job, JobState::Held).await;
+    assert_eq!(job.hold.as_ref().unwrap()["already_inactive"], 0, "{job:?}");
+    assert_eq!(line.count(|user| user.active).await, 40);
+}
+
+/// Twelve groups with a description, or without one, of the first of these people.
+fn groups(people: &[Person], described: bool, members: usize) -> Vec<Chunk> {
+    let mut chunks = delivered(people, 40);
+    let mut writer = ChunkWriter::new(MemberForm::Dn);
+    for number in 0..12 {
+        let (id, dn) = (format!("g{number}"), format!("cn=g{number},dc=x"));
+        let mut entry = writer.entry(Kind::Group, &id, &dn, None);
+        entry.attribute("cn", [id.as_bytes()]);
+        if described {
+            entry.attribute("description", [b"a team".as_slice()]);
+        }
+        let count = if number == 0 { members } else { 2 };
+        let dn = |person: &Person| format!("uid=user{:02},{},dc=x", person.number, person.container);
+        people.iter().take(count).for_each(|person| entry.member(dn(person).as_bytes()));
+        entry.finish();
+    }
+    chunks.push(Chunk { users: 0, groups: 12, digest: writer.digest(), payload: writer.finish() });
+    chunks
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_left_a_group_is_no_member_though_another_change_of_the_group_is_held() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    let site = &line.site;
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 5)).await;
+    site.wait_for(job, JobState::Succeeded).await;
+    let members = async || {
+        let store = site.store();
+        let groups = store.list_groups(site.organization, None, &PageRequest::first(20)).await.unwrap().items;
+        let group = groups.iter().find(|group| group.display_name == "g0").unwrap();
+        let members = store.list_group_members(site.organization, group.id, &PageRequest::first(20)).await.unwrap();
+        (members.items.len(), group.description.clone())
+    };
+    let known = || Some("a team".to_owned());
+    assert_eq!(members().await, (5, known()));
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, false, 3)).await;
+    let held = site.wait_for(job, JobState::Held).await;
+    assert_eq!(held.hold.as_ref().unwrap()["already_removed"], 2, "{held:?}");
+    assert_eq!(members().await, (3, known()));
+    site.store().reject_job(site.organization, job, "test", site.now()).await.unwrap();
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 5)).await;
+    site.wait_for(job, JobState::Succeeded).await;
+    assert_eq!(members().await, (5, known()), "what comes back is written again");
 }

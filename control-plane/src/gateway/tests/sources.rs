@@ -92,6 +92,8 @@ async fn a_restored_server_that_would_be_behind_for_ever_waits_for_an_administra
     let held = site.wait_for(job, JobState::Held).await;
     let reason = held.hold.as_ref().unwrap()["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("restored from a backup"), "{reason}");
+    // Longer than the job was given: the decision gives it that time again.
+    clock.advance(Duration::from_hours(1));
     site.store().approve_job(site.organization, job, "ada", site.now()).await.unwrap();
     let command = soon(session.command()).await;
     agent.deliver_from(Some(restored()), &command, &entries(0..38), |_| {}, absent()).await.unwrap();
@@ -101,6 +103,28 @@ async fn a_restored_server_that_would_be_behind_for_ever_waits_for_an_administra
     // From now on it is the one that is known.
     let job = import(&site, &agent, &mut session, restored(), &entries(0..38)).await;
     assert_eq!(figures(&site, job, ["missing", "missing_other_server"]).await, [2, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepting_a_server_that_is_behind_marks_nobody_missing_even_if_it_has_caught_up() {
+    let clock = ManualClock::new(Timestamp::now());
+    let site = Site::start_at(clock.shared()).await;
+    let (agent, mut session) = connected(&site).await;
+    let job = import(&site, &agent, &mut session, server("dc1", &[("dc1", "0500")]), &entries(0..40)).await;
+    site.wait_for(job, JobState::Succeeded).await;
+    clock.advance(Duration::from_hours(5));
+    let job = site.start_job("corp", "import").await;
+    let command = soon(session.command()).await;
+    let behind = server("dc1", &[("dc1", "0300")]);
+    agent.deliver_from(Some(behind), &command, &entries(0..38), |_| {}, absent()).await.unwrap_err();
+    site.wait_for(job, JobState::Held).await;
+    site.store().approve_job(site.organization, job, "ada", site.now()).await.unwrap();
+    let command = soon(session.command()).await;
+    let current = server("dc1", &[("dc1", "0600")]);
+    agent.deliver_from(Some(current), &command, &entries(0..38), |_| {}, absent()).await.unwrap();
+    session.send(raw_outcome(&command, v1::outcome::Result::Import(v1::ImportResult::default()))).await;
+    assert_eq!(figures(&site, job, ["missing", "missing_other_server"]).await, [0, 2]);
+    assert_eq!(missing(&site).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -149,8 +149,8 @@ impl Dispatcher {
         let before: Option<Source> = before.and_then(|stored| serde_json::from_value(stored).ok());
         let source = source.unwrap_or_default();
         let standing = match source.standing(before.as_ref()) {
-            // An administrator has accepted it.
-            Standing::Behind if job.approved => Standing::Unproven,
+            // An administrator has accepted the server, and was promised that nobody would be marked missing.
+            _ if job.accepts_behind => Standing::Unproven,
             standing => standing,
         };
         let differing = source.differing_sections(before.as_ref());

@@ -114,6 +114,8 @@ CREATE TABLE jobs (
     created_by TEXT NOT NULL,
     decided_by TEXT,
     approved BOOLEAN NOT NULL DEFAULT FALSE,
+    -- An administrator let it read a server that is behind.
+    accepts_behind BOOLEAN NOT NULL DEFAULT FALSE,
     cancel_requested BOOLEAN NOT NULL DEFAULT FALSE,
     attempt BIGINT NOT NULL DEFAULT 0,
     failures BIGINT NOT NULL DEFAULT 0,

@@ -117,6 +117,8 @@ CREATE TABLE jobs (
     created_by TEXT NOT NULL,
     decided_by TEXT,
     approved INTEGER NOT NULL DEFAULT 0,
+    -- An administrator let it read a server that is behind.
+    accepts_behind INTEGER NOT NULL DEFAULT 0,
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     attempt INTEGER NOT NULL DEFAULT 0,
     failures INTEGER NOT NULL DEFAULT 0,

@@ -126,8 +126,10 @@ pub struct Job {
     pub created_by: String,
     /// Who decided after it was held, for people.
     pub decided_by: Option<String>,
-    /// An administrator let it go on after it was held.
+    /// An administrator has approved what the proven import would change.
     pub approved: bool,
+    /// An administrator lets the import read a server that is behind the one of the last import.
+    pub accepts_behind: bool,
     /// Somebody wants it to end.
     pub cancel_requested: bool,
     /// How often it was taken up anew; also the generation of its command and chunks.
