@@ -11,7 +11,7 @@ use super::super::api::jobs::{JobRequest, JobState, JobView, Kind};
 use super::Limit;
 use super::client::Client;
 use super::error::Error;
-use super::screen::{Screen, plain, time, word};
+use super::screen::{Screen, note, plain, time, word};
 use super::tokens::lifetime;
 pub(super) use report::attributes;
 
@@ -137,6 +137,8 @@ async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result
     };
     let job: JobView = client.post("jobs", &request).await?;
     if common.watch {
+        // At once, and beside the output: whoever is cut off can go on watching, or cancel.
+        note(format!("started job {} ({})", job.id, word(&job.state)));
         return watch_to_end(client, job.id, expected, screen).await;
     }
     if screen.is_json() {
@@ -154,7 +156,7 @@ async fn watch_to_end(client: &Client, id: JobId, expected: Option<u64>, screen:
     if screen.is_json() {
         screen.json(&job)?;
     } else {
-        report::result(&job, screen)?;
+        report::ended(&job, screen)?;
     }
     match job.state {
         JobState::Succeeded => Ok(()),

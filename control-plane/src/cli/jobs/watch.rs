@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Timestamp};
 use postern_runtime::clock::{Clock as _, SystemClock};
 use postern_store::JobId;
 
@@ -17,6 +18,8 @@ use super::super::screen::{plain, word};
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
 /// For so long a control plane that restarts may be away.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// Where there is no bar, how far a job has come is said no oftener than this.
+const SILENCE: SignedDuration = SignedDuration::from_secs(15);
 /// Longest line of an event stream that is still believed.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 const BAR: &str = "{spinner} {msg} {wide_bar} {human_pos}/{human_len}  {eta} left";
@@ -119,21 +122,27 @@ struct Display {
 #[derive(Default)]
 struct Lines {
     last: String,
+    said_at: Option<Timestamp>,
+    entries: u64,
 }
 
 impl Lines {
     /// The line to write about a job, if there is something new to say.
-    fn next(&mut self, job: &JobView) -> Option<String> {
+    fn next(&mut self, job: &JobView, now: Timestamp) -> Option<String> {
         let doing = match (&job.message, &job.progress.phase) {
             (Some(message), _) => format!("{}: {}", word(&job.state), plain(message)),
             (None, Some(phase)) if job.state == JobState::Running => format!("running: {}", plain(phase)),
             (None, _) => word(&job.state),
         };
-        if doing == self.last {
+        let entries = job.progress.entries_read;
+        let silent = self.said_at.is_none_or(|at| now.duration_since(at) >= SILENCE);
+        if doing == self.last && (entries == self.entries || !silent) {
             return None;
         }
         self.last.clone_from(&doing);
-        Some(format!("job {} is {doing}", job.id))
+        (self.said_at, self.entries) = (Some(now), entries);
+        let read = if entries > 0 { format!(", {entries} entries read") } else { String::new() };
+        Some(format!("job {} is {doing}{read}", job.id))
     }
 }
 
@@ -150,7 +159,7 @@ impl Display {
 
     fn show(&mut self, job: &JobView) {
         if self.bar.is_hidden() {
-            if let Some(line) = self.lines.next(job) {
+            if let Some(line) = self.lines.next(job, SystemClock.now()) {
                 // Who closed standard error wants to read nothing.
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
@@ -195,14 +204,20 @@ mod tests {
         job.state = JobState::Queued;
         job.message = Some("Waits for job 7.".to_owned());
         let mut lines = Lines::default();
-        assert_eq!(lines.next(&job).unwrap(), format!("job {} is queued: Waits for job 7.", job.id));
-        assert_eq!(lines.next(&job), None);
+        let now = job.created_at;
+        let read = ", 500 entries read";
+        assert_eq!(lines.next(&job, now).unwrap(), format!("job {} is queued: Waits for job 7.{read}", job.id));
+        assert_eq!(lines.next(&job, now), None);
         job.state = JobState::Running;
         job.message = None;
         job.progress.phase = Some("users".to_owned());
-        assert_eq!(lines.next(&job).unwrap(), format!("job {} is running: users", job.id));
+        assert_eq!(lines.next(&job, now).unwrap(), format!("job {} is running: users{read}", job.id));
         job.progress.entries_read += 1;
-        assert_eq!(lines.next(&job), None);
+        assert_eq!(lines.next(&job, now), None);
+        // A long import says now and then how far it has come, and nothing where it has not come further.
+        let later = now + SILENCE;
+        assert_eq!(lines.next(&job, later).unwrap(), format!("job {} is running: users, 501 entries read", job.id));
+        assert_eq!(lines.next(&job, later + SILENCE), None);
     }
 
     #[tokio::test]
