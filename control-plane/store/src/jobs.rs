@@ -12,13 +12,13 @@ use crate::sql::{Row, Statement, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
-/// The import for whose end a queued one of the same directory waits; there is never more than one.
+/// The import for whose end one that has not begun waits, of the same directory; there is never more than one.
 macro_rules! other_import {
     ($column:literal) => {
         concat!(
             "(SELECT ",
             $column,
-            " FROM jobs o WHERE j.kind = 'import' AND j.state = 'queued' AND o.directory_id = j.directory_id ",
+            " FROM jobs o WHERE j.kind = 'import' AND j.state IN ('queued', 'waiting') AND o.directory_id = j.directory_id ",
             "AND o.id <> j.id AND o.kind = 'import' ",
             "AND (o.state IN ('running', 'held') OR (o.state = 'queued' AND o.proven)))"
         )

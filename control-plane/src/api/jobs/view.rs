@@ -27,7 +27,7 @@ pub enum Kind {
 pub enum State {
     /// Ready to be taken up.
     Queued,
-    /// No agent that serves its directory is connected.
+    /// No agent that served its directory was connected; `message` says what it waits for now.
     Waiting,
     /// Being worked on.
     Running,

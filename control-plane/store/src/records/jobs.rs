@@ -158,7 +158,7 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// A queued import waits for the end of this one of the same directory, which is in this state.
+    /// An import that has not begun waits for the end of this one of the same directory, which is in this state.
     pub waits_for: Option<(JobId, JobState)>,
     /// Why that import is held.
     pub waits_for_hold: Option<Value>,
