@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use self::limited::Limited;
-use crate::plain::Log;
+use crate::plain::{self, Log};
 use crate::supervise;
 
 /// What a line of the log looks like.
@@ -64,6 +64,30 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// One line for what a program says before its log is set up, or where that cannot be: in the form that the log has.
+pub fn line(format: Format, program: &str, text: &str) -> String {
+    match format {
+        Format::Text => format!("{program}: {}", plain::lines(text)),
+        Format::Json => {
+            let line = serde_json::json!({
+                "timestamp": jiff::Timestamp::now().to_string(),
+                "level": "ERROR",
+                "message": text,
+                "target": program,
+            });
+            plain::json(&line.to_string()).into_owned()
+        }
+    }
+}
+
+/// The form that a variable of the environment asks for, where the configuration cannot be read.
+pub fn asked_for(variable: &str) -> Format {
+    match std::env::var(variable) {
+        Ok(value) if value.eq_ignore_ascii_case("json") => Format::Json,
+        _ => Format::Text,
+    }
+}
+
 /// A contained panic is logged by whoever contains it, with the task's name; any other one here.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -71,5 +95,21 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         return;
     }
     let message = supervise::panic_message(panic.payload());
-    tracing::error!(location, message, backtrace = %Backtrace::capture(), "process.panicked");
+    // Not `message`: that is the name of the line itself in JSON.
+    tracing::error!(location, panic = message, backtrace = %Backtrace::capture(), "process.panicked");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_beside_the_log_has_its_form() {
+        let text = "line one\nline \"two\"\u{202e}";
+        assert_eq!(line(Format::Text, "postern", text), "postern: line one\nline \"two\"\u{fffd}");
+        let json = line(Format::Json, "postern", text);
+        assert!(!json.contains('\n') && !json.contains('\u{202e}'), "{json}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((read["message"].as_str(), read["level"].as_str()), (Some(text), Some("ERROR")));
+    }
 }

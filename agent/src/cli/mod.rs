@@ -13,7 +13,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use postern_runtime::exit;
-use postern_runtime::plain;
 use postern_runtime::telemetry::{self, Format};
 use tokio::runtime::{Builder, Runtime};
 
@@ -55,6 +54,10 @@ struct Place {
 
 /// Executes one command line; what went wrong is on standard error when it returns.
 pub fn run(cli: Cli) -> ExitCode {
+    let running = match &cli.command {
+        Command::Run(place) => Some(place.clone()),
+        _ => None,
+    };
     let result = match cli.command {
         Command::Enroll(args) => enroll::execute(args),
         Command::Run(place) => run::execute(&place),
@@ -63,7 +66,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Docs(command) => docs::execute(&command),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("postern-agent: {}", plain::lines(&format!("{error:#}")));
+        let format = running.map_or(Format::Text, |place| run::log_format(&place));
+        eprintln!("{}", telemetry::line(format, "postern-agent", &format!("{error:#}")));
         let configuration = error.downcast_ref::<config::Error>().is_some();
         ExitCode::from(if configuration { exit::CONFIG } else { exit::FAILURE })
     })

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use postern_runtime::{allocator, telemetry};
+use postern_runtime::allocator;
+use postern_runtime::telemetry::{self, Format};
 use tokio::runtime::Builder;
 
 use super::Place;
@@ -33,4 +34,10 @@ pub(super) fn execute(place: &Place) -> anyhow::Result<ExitCode> {
         app::Error::Config(config) => config.into(),
         other => other.into(),
     })
+}
+
+/// The form of the log: what ends the service is said in it too.
+pub(super) fn log_format(place: &Place) -> Format {
+    let config = Config::load(place.config.as_deref());
+    config.map_or_else(|_| telemetry::asked_for("POSTERN_AGENT__LOG__FORMAT"), |config| config.log.format)
 }

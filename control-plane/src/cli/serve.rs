@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use postern_runtime::clock::SystemClock;
+use postern_runtime::clock::{Clock as _, SystemClock};
 use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::supervise::chain;
-use postern_runtime::{allocator, exit, telemetry};
+use postern_runtime::telemetry::{self, Format};
+use postern_runtime::{allocator, exit};
 use secrecy::SecretString;
 
 use crate::app;
@@ -81,10 +82,10 @@ pub async fn run(args: ServeArgs) -> ExitCode {
     let shown = args.database_url.as_ref().is_some_and(crate::config::has_password);
     let config = match configure(args) {
         Ok(config) => config,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, telemetry::asked_for("POSTERN__LOG_FORMAT")),
     };
     if let Err(error) = telemetry::init(config.log_format, DEFAULT_FILTER) {
-        return refuse(&error);
+        return refuse(&error, config.log_format);
     }
     if shown {
         tracing::warn!(
@@ -104,10 +105,20 @@ pub async fn run(args: ServeArgs) -> ExitCode {
 async fn serve(config: Config) -> Result<(), app::Error> {
     let clock = SystemClock::shared();
     let shutdown = Shutdown::on_signals(GRACE, clock.clone()).map_err(app::Error::Signals)?;
+    let format = config.log_format;
     let server = app::Server::start(config, clock, shutdown).await?;
-    // The one line that scripts wait for; standard output carries nothing else.
-    println!("{}", server.ready_line());
+    // The one line that scripts wait for; standard output carries nothing else. It often ends up in one log with the rest.
+    match format {
+        Format::Text => println!("{}", server.ready_line()),
+        Format::Json => println!("{}", ready_json(&server.ready_line())),
+    }
     server.join().await
+}
+
+/// The ready line in the form of a line of the log.
+fn ready_json(line: &str) -> String {
+    let now = SystemClock.now().to_string();
+    serde_json::json!({ "timestamp": now, "level": "INFO", "message": line, "target": "postern" }).to_string()
 }
 
 fn configure(args: ServeArgs) -> Result<Config, crate::config::Error> {
@@ -115,7 +126,7 @@ fn configure(args: ServeArgs) -> Result<Config, crate::config::Error> {
     args.into_settings().or(Settings::load(file.as_deref())?).resolve()
 }
 
-fn refuse(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprintln!("postern: {}", chain(error));
+fn refuse(error: &(dyn std::error::Error + 'static), format: Format) -> ExitCode {
+    eprintln!("{}", telemetry::line(format, "postern", &chain(error).to_string()));
     ExitCode::from(exit::CONFIG)
 }
