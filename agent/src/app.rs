@@ -10,7 +10,7 @@ use postern_runtime::lifecycle::{self, Shutdown};
 use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor, chain};
 
 use crate::agent::{Agent, Options, Parts};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Fixed};
 use crate::deliver::DeliveryOptions;
 use crate::identity::IdentitySource;
 use crate::identity::store::{self, IdentityStore};
@@ -48,6 +48,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
     let clock = SystemClock::shared();
     let memory = Config::bind_memory(state_dir);
     let directories = open(&config, &[], &memory)?;
+    let fixed = config.fixed();
     let proxy = config.proxy_rule().map_err(Error::Config)?;
     let store = IdentityStore::new(state_dir);
     let identity = IdentitySource::stored(store.load().map_err(Error::Identity)?, store);
@@ -82,7 +83,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         supervisor.spawn("status_socket", OnCancel::Abort, status.serve(Arc::clone(&agent)));
         // Listened for before anybody is told that we are ready: unheard, a hangup ends the process.
         let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map_err(Error::Hangups)?;
-        let reloading = reload_on_hangup(hangups, agent, file.map(Path::to_owned), (directories, memory));
+        let reloading = reload_on_hangup(hangups, agent, file.map(Path::to_owned), fixed, (directories, memory));
         supervisor.spawn("reload", OnCancel::Abort, reloading);
     }
     accompany(&supervisor, clock).await
@@ -131,17 +132,23 @@ async fn reload_on_hangup(
     mut hangups: tokio::signal::unix::Signal,
     agent: Arc<Agent>,
     file: Option<PathBuf>,
+    fixed: Fixed,
     (mut directories, memory): (Vec<Directory>, Arc<BindMemory>),
 ) {
     while hangups.recv().await.is_some() {
         let read = Config::load(file.as_deref()).map_err(Error::Config);
-        match read.and_then(|config| Ok((open(&config, &directories, &memory)?, config.policy))) {
-            Ok((opened, policy)) => {
+        match read.and_then(|config| Ok((open(&config, &directories, &memory)?, config))) {
+            Ok((opened, config)) => {
+                let ignored = fixed.changed(&config.fixed());
                 directories = opened;
                 // Somebody looked at it: what was refused may have been mended in the directory.
                 memory.allow_one_more_try();
                 tracing::info!(directories = directories.len(), "config.reloaded");
-                agent.reload(served(&directories), policy);
+                agent.reload(served(&directories), config.policy);
+                if !ignored.is_empty() {
+                    let keys = ignored.join(", ");
+                    tracing::warn!(keys, "config.reload_ignored: these changes are in use after a restart only");
+                }
             }
             Err(error) => tracing::error!(error = chain(&error), "config.reload_refused: the old one stays in use"),
         }

@@ -1,5 +1,6 @@
 //! The agent's configuration file, `/etc/postern/agent.toml`, and its `POSTERN_AGENT__…` overrides.
 
+mod fixed;
 pub mod reference;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use postern_runtime::telemetry::Format;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub(crate) use self::fixed::Fixed;
 use crate::deliver::Compression;
 use crate::link::proxy::{self, ProxyRule};
 use crate::policy::Policy;
