@@ -53,6 +53,7 @@ impl Listener {
     pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
         let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         let metrics = PrometheusBuilder::new().install_recorder().map_err(Error::Recorder)?;
+        describe();
         Ok(Self { listener, metrics })
     }
 
@@ -116,6 +117,28 @@ fn healthz(agent: &Agent) -> Response<String> {
     let status = if session.state == "connected" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::json!({ "session": session.state, "since": session.since }).to_string();
     text(status, "application/json", body)
+}
+
+/// Says for each metric what it is.
+fn describe() {
+    let counters = [
+        ("postern_agent_chunks_delivered_total", "Chunks of entries that the control plane has acknowledged."),
+        ("postern_agent_commands_total", "Commands that ended, by kind and ending."),
+        ("postern_agent_connect_failures_total", "Tries to connect to the control plane that failed."),
+        ("postern_agent_delivery_cuts_total", "Times that the line was cut during a delivery."),
+        ("postern_agent_unknown_frames_total", "Frames of the control plane that this release does not know."),
+    ];
+    for (name, help) in counters {
+        metrics::describe_counter!(name, help);
+    }
+    let gauges = [
+        ("postern_agent_certificate_not_after_seconds", "When the agent's certificate ends, seconds since 1970."),
+        ("postern_agent_commands_running", "Commands that the agent works on."),
+        ("postern_agent_connected", "1 while the agent has a session with the control plane, 0 otherwise."),
+    ];
+    for (name, help) in gauges {
+        metrics::describe_gauge!(name, help);
+    }
 }
 
 fn gauge(agent: &Agent) {

@@ -296,8 +296,12 @@ impl App {
             let listener = http::bind(address).await.map_err(Error::Metrics)?;
             let own = listener.local_addr().map_err(Error::Address)?;
             tracing::info!(address = %own, "serve.metrics");
-            let serving =
-                http::serve(listener, None, api::metrics_router(metrics.clone(), own), self.supervisor.clone());
+            let serving = http::serve(
+                listener,
+                None,
+                api::metrics_router(metrics.clone(), self.store.clone(), own),
+                self.supervisor.clone(),
+            );
             self.supervisor.spawn_critical("metrics.listener", OnCancel::Finish, serving);
         }
         let serving = http::serve(listener, tls, router, self.supervisor.clone());

@@ -14,9 +14,10 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use postern_runtime::clock::SharedClock;
+use postern_store::Store;
 
-use super::Api;
 use super::problem::{Kind, Problem};
+use super::{Api, metrics};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -50,7 +51,8 @@ impl Metrics {
             let recorder = builder.build_recorder();
             let handle = recorder.handle();
             // Another recorder can only be a test's; then there is nothing to show.
-            let _ = metrics::set_global_recorder(recorder);
+            let _ = ::metrics::set_global_recorder(recorder);
+            metrics::describe();
             handle
         });
         Self { handle: handle.clone() }
@@ -93,14 +95,15 @@ async fn elsewhere() -> Response {
         .into_response()
 }
 
-async fn metrics(State(metrics): State<Metrics>, request: Request) -> Response {
+async fn scrape(State((metrics, store)): State<(Metrics, Store)>, request: Request) -> Response {
     let local = request.extensions().get::<Local>().is_none_or(|local| is_direct(local.0, request.headers()));
     if !local {
         return Problem::new(Kind::Forbidden, "Metrics are shown to this machine only, by its address.")
             .cure("Scrape them by the address of --metrics-listen, as http://127.0.0.1:PORT/metrics, without a proxy.")
             .into_response();
     }
-    ([(CONTENT_TYPE, TEXT_FORMAT)], metrics.handle.render()).into_response()
+    let text = format!("{}{}", metrics.handle.render(), metrics::last_imports(&store).await);
+    ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response()
 }
 
 /// The address that metrics are served on.
@@ -122,6 +125,6 @@ fn is_direct(own: SocketAddr, headers: &HeaderMap) -> bool {
 }
 
 /// What is served at `--metrics-listen`, which is `own`.
-pub(crate) fn metrics_router(metrics: Metrics, own: SocketAddr) -> Router {
-    Router::new().route("/metrics", get(self::metrics)).layer(Extension(Local(own))).with_state(metrics)
+pub(crate) fn metrics_router(metrics: Metrics, store: Store, own: SocketAddr) -> Router {
+    Router::new().route("/metrics", get(scrape)).layer(Extension(Local(own))).with_state((metrics, store))
 }

@@ -13,6 +13,7 @@ mod health;
 mod idempotency;
 pub mod jobs;
 mod layers;
+mod metrics;
 pub mod openapi;
 pub mod organization;
 pub mod page;

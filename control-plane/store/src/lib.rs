@@ -67,6 +67,7 @@ pub use crate::records::{
     ThresholdChange, Thresholds, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
+pub use crate::sources::LastImport;
 pub use crate::wake::{Wake, Wakeups};
 
 use crate::database::Database;

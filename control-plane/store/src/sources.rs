@@ -1,6 +1,7 @@
 //! Where the last finished import of a directory came from, in the caller's form: later ones are compared with it. And
 //! what it found to be wrong.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::Store;
@@ -8,9 +9,33 @@ use crate::error::Result;
 use crate::ids::{DirectoryId, OrganizationId};
 use crate::leases::fenced;
 use crate::records::{Digests, Lease};
-use crate::sql::sql;
+use crate::sql::{Row, sql};
+
+/// More directories than this are not in one answer.
+const MOST_DIRECTORIES: u32 = 10_000;
+
+/// When the last import of a directory succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastImport {
+    /// Name of the organization.
+    pub organization: String,
+    /// Name of the directory.
+    pub directory: String,
+    /// When. `None`: none has succeeded yet.
+    pub at: Option<Timestamp>,
+}
 
 impl Store {
+    /// When the last import of each directory succeeded, of all organizations, oldest directory first; without those that
+    /// are disabled or deleted. For metrics.
+    pub async fn last_imports(&self) -> Result<Vec<LastImport>> {
+        let query = sql("SELECT o.name, d.name, d.last_import_at FROM directories d \
+             JOIN organizations o ON o.id = d.organization_id WHERE d.deleted_at IS NULL AND NOT d.disabled \
+             ORDER BY d.seq LIMIT $1");
+        let read = |mut row: Row| Ok(LastImport { organization: row.take()?, directory: row.take()?, at: row.take()? });
+        self.database.rows(query.bind(MOST_DIRECTORIES), read).await
+    }
+
     /// Where the last finished import came from; `None` where none has finished.
     pub async fn directory_source(
         &self,

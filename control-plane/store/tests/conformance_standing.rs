@@ -4,7 +4,7 @@
 
 mod support;
 
-use postern_store::{Finish, Job, JobKind, Lease};
+use postern_store::{DirectoryChange, Finish, Job, JobKind, JobState, Lease};
 use serde_json::json;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
@@ -12,6 +12,7 @@ use support::{TestDatabase, conformance};
 conformance! {
     only_an_import_that_succeeds_is_the_last_import,
     what_an_import_found_is_the_job_owners_to_write,
+    an_import_that_waited_for_an_agent_says_what_it_waits_for_now,
 }
 
 /// A job of this kind that this world's replica works on.
@@ -46,6 +47,15 @@ async fn only_an_import_that_succeeds_is_the_last_import(database: TestDatabase)
         assert_eq!(last(&world).await, expected, "{kind} {finish:?}");
     }
     assert_eq!(last(&other).await, None);
+    let all = async || -> Vec<_> {
+        store.last_imports().await.unwrap().into_iter().map(|one| (one.organization, one.directory, one.at)).collect()
+    };
+    let of = |organization: &str, at| (organization.to_owned(), "corp".to_owned(), at);
+    assert_eq!(all().await, [of("one", Some(at(4))), of("other", None)]);
+    let disabled = DirectoryChange { disabled: Some(true), ..DirectoryChange::default() };
+    store.update_directory(world.org(), world.directory.id, disabled).await.unwrap();
+    store.delete_directory(other.org(), other.directory.id, at(9)).await.unwrap();
+    assert_eq!(all().await, []);
 }
 
 async fn what_an_import_found_is_the_job_owners_to_write(database: TestDatabase) {
@@ -62,4 +72,15 @@ async fn what_an_import_found_is_the_job_owners_to_write(database: TestDatabase)
     assert_eq!(problem(&other).await, None);
     assert!(store.set_import_problem(&lease, None).await.unwrap());
     assert_eq!(problem(&world).await, None);
+}
+
+async fn an_import_that_waited_for_an_agent_says_what_it_waits_for_now(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (first, second) = (world.create(JobKind::Import).await, world.create(JobKind::Import).await);
+    let waiting = store.mark_waiting(&[], "no agent", at(9), at(9)).await.unwrap();
+    assert!(waiting.len() == 2 && waiting.iter().all(|job| job.waits_for.is_none()), "{waiting:?}");
+    // The agent comes: the first import runs, and the second waits for it and for no agent.
+    assert_eq!(world.claim().await[0].id, first.id);
+    let waiting = store.get_job(world.org(), second.id).await.unwrap().unwrap();
+    assert_eq!((waiting.state, waiting.waits_for), (JobState::Waiting, Some((first.id, JobState::Running))));
 }
