@@ -15,7 +15,7 @@ use crate::api::{self, Api, Changes, Door, Gate, Metrics};
 use crate::config::{Config, PublicAddress};
 use crate::gateway::listener::{self, Limits, Listener};
 use crate::gateway::registry::Registry;
-use crate::gateway::{Gateway, Parts, Service, pulse, revocation};
+use crate::gateway::{Gateway, Parts, Service, held, pulse, revocation};
 use crate::home::lock::{self, ServeLock};
 use crate::home::modes;
 use crate::jobs::dispatch::Dispatcher;
@@ -191,6 +191,10 @@ impl Server {
             None => None,
         };
         let store = Store::open(&config.database).await.map_err(Error::Store)?;
+        if lock.is_some() {
+            // Nobody else serves it: whoever is known is dead.
+            store.forget_replicas(clock.now()).await.map_err(Error::Store)?;
+        }
         let pki = Arc::new(open_authority(&config, &store, &clock).await?);
         let gateway_listener = listener::bind(config.gateway_listen).map_err(Error::Gateway)?;
         let gateway = gateway_listener.local_addr().map_err(Error::Address)?;
@@ -271,10 +275,12 @@ impl App {
         self.supervisor.spawn_restarting("gateway.certificate", OnCancel::Abort, move || {
             Arc::clone(&app).renew_gateway_certificate(Arc::clone(&tls))
         });
-        let app = Arc::clone(self);
-        self.supervisor.spawn_restarting("gateway.revocation", OnCancel::Abort, move || {
-            revocation::watch(app.store.clone(), Arc::clone(&app.registry), Arc::clone(&app.clock))
-        });
+        let revoking = gateway.clone();
+        let watching = move || revocation::watch(revoking.clone());
+        self.supervisor.spawn_restarting("gateway.revocation", OnCancel::Abort, watching);
+        let holding = gateway.clone();
+        let writing = move || held::write(holding.clone());
+        self.supervisor.spawn_restarting("gateway.sessions", OnCancel::Finish, writing);
         let watching = move || pulse::watch(gateway.clone());
         self.supervisor.spawn_restarting("gateway.pulse", OnCancel::Abort, watching);
         Ok(())

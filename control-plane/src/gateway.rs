@@ -4,6 +4,7 @@ mod certificates;
 mod connection;
 mod deliver;
 mod enrollment;
+pub(crate) mod held;
 pub mod listener;
 mod memory;
 pub(crate) mod pulse;

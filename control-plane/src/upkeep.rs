@@ -1,4 +1,4 @@
-//! Small things that are done now and then: what agents were last heard of, what is too old to keep.
+//! Small things that are done now and then: memory that goes back, what is too old to keep.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,29 +11,22 @@ use crate::app::App;
 const TIDY: Duration = Duration::from_mins(10);
 /// How long the answer to a request with an Idempotency-Key is kept.
 const ANSWERS: Duration = Duration::from_hours(24);
-/// How exact "last seen" is for an agent that stays connected.
-const SEEN: Duration = Duration::from_mins(1);
+/// How often memory goes back.
+const RELEASE: Duration = Duration::from_mins(1);
 
 /// Starts the tasks.
 pub(crate) fn start(app: &Arc<App>) {
     let supervisor = app.supervisor.clone();
     let app = Arc::clone(app);
-    let seeing = Arc::clone(&app);
-    supervisor.spawn_restarting("agents.seen", OnCancel::Abort, move || seen(Arc::clone(&seeing)));
+    let releasing = Arc::clone(&app);
+    supervisor.spawn_restarting("store.memory", OnCancel::Abort, move || release(Arc::clone(&releasing)));
     supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(Arc::clone(&app)));
 }
 
-/// Writes once a minute who is connected, all in one transaction: a write for every heartbeat would be thousands. While
-/// no job runs, the memory that was used goes back.
-async fn seen(app: Arc<App>) {
+/// While no job runs, the memory that was used goes back.
+async fn release(app: Arc<App>) {
     loop {
-        app.clock.sleep(SEEN).await;
-        let agents = app.registry.connected_agents();
-        if !agents.is_empty()
-            && let Err(error) = app.store.record_seen(&agents, app.clock.now()).await
-        {
-            tracing::warn!(error = chain(&error), "agents.seen_not_recorded");
-        }
+        app.clock.sleep(RELEASE).await;
         if app.dispatcher.is_idle()
             && let Err(error) = app.store.release_memory().await
         {

@@ -105,6 +105,7 @@ mod tests {
             former_serial: former.map(str::to_owned),
             identity_shared_at: None,
             revoked_at: None,
+            session: None,
         };
         for (serial, former, not_after, expected) in [
             ("02", None, end, Standing::Newest),

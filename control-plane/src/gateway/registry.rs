@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use postern_store::AgentId;
+use jiff::Timestamp;
+use postern_store::{AgentId, NewSession, OrganizationId};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use super::held::Unwritten;
 use super::memory::{Memory, Share};
 use super::pulse::Pulse;
 use crate::jobs::reach::{Route, ToAgent};
@@ -24,18 +27,28 @@ pub struct Registry {
     agents: DashMap<AgentId, Entry>,
     next: AtomicU64,
     memory: Memory,
+    unwritten: Unwritten,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
     connections: Vec<(u64, CancellationToken)>,
-    session: Option<(Arc<Route>, Arc<Pulse>)>,
+    session: Option<Open>,
     /// What its deliveries may take; from the first one on.
     share: Option<Arc<Share>>,
     /// The process that the session is of, by its own word.
     instance: Option<String>,
     /// Processes whose session was replaced by that of another process. One that comes back was alive all the time.
     replaced: Vec<String>,
+}
+
+/// The session of an agent.
+#[derive(Debug)]
+struct Open {
+    route: Arc<Route>,
+    pulse: Arc<Pulse>,
+    organization: OrganizationId,
+    connected_at: Timestamp,
 }
 
 impl Entry {
@@ -94,44 +107,61 @@ impl Registry {
         })
     }
 
-    /// Enters an agent's session and tells the one that it replaces to go.
-    pub(super) fn opened(&self, route: &Arc<Route>, pulse: &Arc<Pulse>, instance: Option<String>) {
-        let newer = (Arc::clone(route), Arc::clone(pulse));
+    /// Enters an agent's session and ends the one that it replaces.
+    pub(super) fn opened(&self, route: &Arc<Route>, pulse: &Arc<Pulse>, session: NewSession) {
+        let NewSession { organization, connected_at, .. } = session;
+        let newer = Open { route: Arc::clone(route), pulse: Arc::clone(pulse), organization, connected_at };
         let mut entry = self.agents.entry(route.agent()).or_default();
         let older = entry.session.replace(newer);
-        let before = std::mem::replace(&mut entry.instance, instance);
+        let before = std::mem::replace(&mut entry.instance, session.instance.clone());
         if let Some(before) = before.filter(|before| older.is_some() && Some(before) != entry.instance.as_ref()) {
             entry.replaced.retain(|known| *known != before);
             entry.replaced.truncate(REMEMBERED - 1);
             entry.replaced.insert(0, before);
         }
         drop(entry);
-        if let Some((older, _)) = older {
-            older.end(ToAgent::Replaced);
+        if let Some(older) = older {
+            older.route.end(ToAgent::Replaced);
         }
+        self.unwritten.opened(session);
+    }
+
+    /// What of the sessions is not written yet.
+    pub(super) fn unwritten(&self) -> &Unwritten {
+        &self.unwritten
     }
 
     /// An agent got a new certificate: before long its session is opened anew with it.
     pub(super) fn renewed(&self, agent: AgentId) {
-        if let Some((_, pulse)) = self.agents.get(&agent).and_then(|entry| entry.session.clone()) {
-            pulse.renewed();
+        if let Some(open) = self.agents.get(&agent).as_ref().and_then(|entry| entry.session.as_ref()) {
+            open.pulse.renewed();
         }
     }
 
     /// Takes a session out again, unless a newer one has taken its place.
-    pub(super) fn closed(&self, route: &Arc<Route>) {
+    pub(super) fn closed(&self, route: &Arc<Route>, now: Timestamp) {
         self.change(route.agent(), |entry| {
-            if entry.session.as_ref().is_some_and(|(current, _)| Arc::ptr_eq(current, route)) {
+            if entry.session.as_ref().is_some_and(|open| Arc::ptr_eq(&open.route, route)) {
                 entry.session = None;
             }
         });
+        self.unwritten.closed(route.agent(), route.session(), now);
+    }
+
+    /// Ends a session, if it is still this one: the agent has a newer one with another replica.
+    pub(super) fn replaced(&self, agent: AgentId, session: Uuid) {
+        let entry = self.agents.get(&agent);
+        let open = entry.as_ref().and_then(|entry| entry.session.as_ref());
+        if let Some(open) = open.filter(|open| open.route.session() == session) {
+            open.route.end(ToAgent::Replaced);
+        }
     }
 
     /// Cuts everything that a revoked agent holds open: its session hears why, its connections end.
     pub fn cut(&self, agent: AgentId) {
         let Some(entry) = self.agents.get(&agent) else { return };
-        if let Some((session, _)) = &entry.session {
-            session.end(ToAgent::Revoked);
+        if let Some(open) = &entry.session {
+            open.route.end(ToAgent::Revoked);
         }
         for (_, cut) in &entry.connections {
             cut.cancel();
@@ -141,14 +171,24 @@ impl Registry {
 
     /// Asks an agent to come back: it may serve other directories by now, and says anew which it has.
     pub fn come_back(&self, agent: AgentId) {
-        if let Some((session, _)) = self.agents.get(&agent).as_ref().and_then(|entry| entry.session.as_ref()) {
-            session.end(ToAgent::Changed);
+        if let Some(open) = self.agents.get(&agent).as_ref().and_then(|entry| entry.session.as_ref()) {
+            open.route.end(ToAgent::Changed);
         }
     }
 
-    /// The agents that have a session here.
-    pub fn connected_agents(&self) -> Vec<AgentId> {
-        self.agents.iter().filter(|entry| entry.session.is_some()).map(|entry| *entry.key()).collect()
+    /// The sessions that are open here.
+    pub(super) fn sessions_here(&self) -> Vec<NewSession> {
+        let open = |entry: &Entry| {
+            let Open { route, organization, connected_at, .. } = entry.session.as_ref()?;
+            let (agent, id, instance) = (route.agent(), route.session(), entry.instance.clone());
+            Some(NewSession { organization: *organization, agent, id, instance, connected_at: *connected_at })
+        };
+        self.agents.iter().filter_map(|entry| open(&entry)).collect()
+    }
+
+    /// The agent's session here.
+    pub(super) fn session_here(&self, agent: AgentId) -> Option<Uuid> {
+        Some(self.agents.get(&agent)?.session.as_ref()?.route.session())
     }
 
     /// Whether the agent has a session here.
@@ -169,8 +209,8 @@ impl Registry {
     /// Looks at all sessions; `look` must not wait for anything.
     pub(super) fn each_session(&self, look: impl Fn(&Route, &Pulse)) {
         for entry in &self.agents {
-            if let Some((route, pulse)) = &entry.session {
-                look(route, pulse);
+            if let Some(open) = &entry.session {
+                look(&open.route, &open.pulse);
             }
         }
     }

@@ -1,14 +1,12 @@
-//! Cuts the lines of revoked agents, whichever replica the revocation came to: told by a wake-up, found by a look
-//! into the database every second.
+//! Cuts the lines of revoked agents, whichever replica the revocation came to: at once by a wake-up, and by a look into
+//! the database every half second. Ends sessions whose agent has opened a newer one with another replica.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_runtime::clock::SharedClock;
-use postern_store::{Store, Wake};
+use postern_store::Wake;
 
-use super::registry::Registry;
+use super::{Gateway, Parts, held};
 
 /// Safety net beneath the wake-ups.
 const POLL: Duration = Duration::from_millis(500);
@@ -16,7 +14,8 @@ const POLL: Duration = Duration::from_millis(500);
 const OVERLAP: Duration = Duration::from_mins(1);
 
 /// Watches until the store fails; the supervisor starts it again.
-pub async fn watch(store: Store, registry: Arc<Registry>, clock: SharedClock) -> Result<(), postern_store::Error> {
+pub(crate) async fn watch(gateway: Gateway) -> Result<(), postern_store::Error> {
+    let Parts { store, registry, clock, .. } = gateway.0.as_ref();
     let mut wakeups = store.listen().await?;
     // Nobody who was revoked before now has a session: each call of an agent asks the database.
     let mut since = before(clock.now());
@@ -32,6 +31,7 @@ pub async fn watch(store: Store, registry: Arc<Registry>, clock: SharedClock) ->
             wake = wakeups.recv() => match wake? {
                 Wake::AgentRevoked(agent) => registry.cut(agent),
                 Wake::AgentChanged(agent) => registry.come_back(agent),
+                Wake::SessionMoved(agent) => held::moved(&gateway, agent).await?,
                 _ => {}
             },
             () = clock.sleep(POLL) => {}

@@ -100,7 +100,7 @@ impl Drop for Seat {
         if self.seated {
             let parts = &self.gateway.0;
             parts.reach.gone(&self.route, &self.directories);
-            parts.registry.closed(&self.route);
+            parts.registry.closed(&self.route, parts.clock.now());
             parts.dispatcher.session_closed(&self.route);
             metrics::gauge!("postern_gateway_sessions").decrement(1.0);
             tracing::info!(agent = %self.route.agent(), session = %self.route.session(), "gateway.session_closed");

@@ -200,6 +200,7 @@ pub(super) mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             deleted_at: None,
             agents: Vec::new(),
+            sessions: Vec::new(),
             problems: Vec::new(),
             configurations: Vec::new(),
             configuration: postern_store::Digests::default(),

@@ -5,6 +5,7 @@ mod answers;
 mod deliveries;
 mod endings;
 pub(crate) mod running;
+mod stranded;
 mod upkeep;
 
 use std::sync::{Arc, Mutex};
@@ -70,6 +71,8 @@ pub struct Dispatcher {
     /// When the leases were prolonged last.
     renewed_at: Mutex<Timestamp>,
     wake: Notify,
+    /// The agent of a job has left.
+    absent: Notify,
 }
 
 impl Dispatcher {
@@ -89,6 +92,7 @@ impl Dispatcher {
             reading_turn: tokio::sync::Mutex::default(),
             renewed_at: Mutex::new(Timestamp::MIN),
             wake: Notify::new(),
+            absent: Notify::new(),
         }
     }
 
@@ -130,9 +134,11 @@ impl Dispatcher {
                         self.pass_cancels_on(self.clock.now()).await?;
                         Look::Nowhere
                     }
-                    Wake::JobChanged(_) | Wake::AgentRevoked(_) | Wake::AgentChanged(_) | Wake::TokenRevoked(_) => {
-                        Look::Nowhere
-                    }
+                    Wake::JobChanged(_)
+                    | Wake::AgentRevoked(_)
+                    | Wake::AgentChanged(_)
+                    | Wake::TokenRevoked(_)
+                    | Wake::SessionMoved(_) => Look::Nowhere,
                 },
                 () = self.clock.sleep(POLL) => Look::Everywhere,
             };

@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::Store;
-use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, OrganizationId};
 use crate::records::{Agent, AgentReading, Digests, Page, PageRequest, ServedDirectory};
+use crate::sessions::{self, session_columns};
 use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
@@ -14,8 +14,29 @@ use crate::wake::Wake;
 /// That an identity is shared is written no oftener than this, however often both machines knock.
 const NOTED: SignedDuration = SignedDuration::from_mins(1);
 
+/// The columns that [`columns`] reads.
+macro_rules! select_agents {
+    ($rest:literal) => {
+        select_agents!("", $rest)
+    };
+    ($more:literal, $rest:literal) => {
+        concat!(
+            "SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, a.takes_new_directories, ",
+            "a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, a.revoked_at, ",
+            session_columns!(),
+            $more,
+            " FROM agents a LEFT JOIN sessions s ON s.agent_id = a.id LEFT JOIN replicas r ON r.id = s.replica_id ",
+            $rest
+        )
+    };
+}
+
 fn read(mut row: Row) -> Result<Agent> {
-    Ok(Agent {
+    columns(&mut row)
+}
+
+fn columns(row: &mut Row) -> Result<Agent> {
+    let mut agent = Agent {
         id: row.take()?,
         organization: row.take()?,
         name: row.take()?,
@@ -30,7 +51,11 @@ fn read(mut row: Row) -> Result<Agent> {
         former_serial: row.take()?,
         identity_shared_at: row.take()?,
         revoked_at: row.take()?,
-    })
+        session: sessions::read(row)?,
+    };
+    let seen = agent.session.as_ref().map(|session| session.seen_at.max(session.connected_at));
+    agent.last_seen_at = agent.last_seen_at.max(seen);
+    Ok(agent)
 }
 
 /// Writes which directories an agent may serve.
@@ -47,60 +72,35 @@ pub(crate) async fn agent_in(tx: &mut Tx, organization: OrganizationId, id: Agen
     let hold =
         sql("UPDATE agents SET allowed_directories = allowed_directories WHERE organization_id = $1 AND id = $2");
     tx.execute(hold.bind(organization).bind(id)).await?;
-    let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, \
-         enrolled_at, last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE organization_id = $1 AND id = $2")
-    .bind(organization)
-    .bind(id);
+    let query = sql(select_agents!("WHERE a.organization_id = $1 AND a.id = $2")).bind(organization).bind(id);
     tx.row(query, read).await
 }
 
 impl Store {
     /// One agent.
     pub async fn get_agent(&self, organization: OrganizationId, id: AgentId) -> Result<Option<Agent>> {
-        let query = sql("SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, enrolled_at, \
-             last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE organization_id = $1 AND id = $2")
-        .bind(organization)
-        .bind(id);
+        let query = sql(select_agents!("WHERE a.organization_id = $1 AND a.id = $2")).bind(organization).bind(id);
         self.database.row(query, read).await
     }
 
     /// The agent of any organization; for the gateway, which knows callers by their certificates.
     pub async fn agent_by_id(&self, id: AgentId) -> Result<Option<Agent>> {
-        let query = sql(
-            "SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, enrolled_at, \
-             last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents WHERE id = $1",
-        )
-        .bind(id);
+        let query = sql(select_agents!("WHERE a.id = $1")).bind(id);
         self.database.row(query, read).await
     }
 
     /// The agent of any organization with what it last announced, so that a Hello which changes nothing writes nothing.
     pub async fn known_agent(&self, id: AgentId) -> Result<Option<AgentReading>> {
-        let query = sql("SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, \
-             a.takes_new_directories, a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, a.revoked_at, \
-             d.id, d.name, d.flavour, s.problem, s.users_digest, s.groups_digest FROM agents a LEFT JOIN agent_directories s ON s.agent_id = a.id \
-             LEFT JOIN directories d ON d.id = s.directory_id AND d.deleted_at IS NULL \
-             WHERE a.id = $1 ORDER BY d.name")
+        let query = sql(select_agents!(
+            ", d.id, d.name, d.flavour, p.problem, p.users_digest, p.groups_digest",
+            "LEFT JOIN agent_directories p ON p.agent_id = a.id \
+             LEFT JOIN directories d ON d.id = p.directory_id AND d.deleted_at IS NULL WHERE a.id = $1 ORDER BY d.name"
+        ))
         .bind(id);
         let mut reading = None;
         self.database
             .rows(query, |mut row| {
-                let agent = Agent {
-                    id: row.take()?,
-                    organization: row.take()?,
-                    name: row.take()?,
-                    version: row.take()?,
-                    os: row.take()?,
-                    allowed_directories: row.take()?,
-                    takes_new_directories: row.take()?,
-                    enrolled_at: row.take()?,
-                    last_seen_at: row.take()?,
-                    serial: row.take()?,
-                    not_after: row.take()?,
-                    former_serial: row.take()?,
-                    identity_shared_at: row.take()?,
-                    revoked_at: row.take()?,
-                };
+                let agent = columns(&mut row)?;
                 let known = reading.get_or_insert_with(|| AgentReading { agent, directories: Vec::new() });
                 if let Some(id) = row.take()? {
                     known.directories.push(ServedDirectory {
@@ -120,14 +120,10 @@ impl Store {
     /// The organization's agents, oldest first, with the revoked ones.
     pub async fn list_agents(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<Agent>> {
         let after: Option<AgentId> = page.cursor()?;
-        let query = sql(
-            "SELECT id, organization_id, name, version, os, allowed_directories, takes_new_directories, enrolled_at, \
-             last_seen_at, serial, not_after, former_serial, identity_shared_at, revoked_at FROM agents \
-             WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3",
-        )
-        .bind(organization)
-        .bind(after.unwrap_or(AgentId::from_uuid(uuid::Uuid::nil())))
-        .bind(page.probe());
+        let query = sql(select_agents!("WHERE a.organization_id = $1 AND a.id > $2 ORDER BY a.id LIMIT $3"))
+            .bind(organization)
+            .bind(after.unwrap_or(AgentId::from_uuid(uuid::Uuid::nil())))
+            .bind(page.probe());
         Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
     }
 
@@ -175,22 +171,6 @@ impl Store {
     pub async fn revoked_agents_since(&self, since: Timestamp) -> Result<Vec<AgentId>> {
         let query = sql("SELECT id FROM agents WHERE revoked_at IS NOT NULL AND revoked_at >= $1").bind(since);
         self.database.rows(query, |mut row| row.take()).await
-    }
-
-    /// Notes a sign of life of many agents at once.
-    pub async fn record_seen(&self, agents: &[AgentId], now: Timestamp) -> Result<()> {
-        if agents.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.database.begin().await?;
-        let update = Bulk::new(
-            "{update} agents SET last_seen_at = :1 WHERE id {in} AND (last_seen_at IS NULL OR last_seen_at < :1)",
-        );
-        // In one order everywhere, so that two replicas never wait for each other.
-        let mut ids: Vec<_> = agents.iter().map(|agent| agent.as_uuid()).collect();
-        ids.sort_unstable();
-        tx.bulk(update.column(Cells::Uuids(ids)).shared(now)).await?;
-        tx.commit().await
     }
 
     /// Notes what an agent said of itself when it connected. `None`: it did not say.

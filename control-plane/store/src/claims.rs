@@ -10,7 +10,7 @@ use crate::dialect;
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, ReplicaId};
 use crate::jobs::{changed, other_import, read, read_all, select_jobs};
-use crate::records::{Job, JobKind, Lease};
+use crate::records::{Job, JobKind, Lease, live_since};
 use crate::sql::{named, sql};
 use crate::wake::Wake;
 
@@ -130,7 +130,7 @@ impl Store {
     }
 
     /// Tells those who watch that a job waits for an agent: queued jobs created before this time, whose directory is
-    /// not among the reachable ones and that do not just wait for another import.
+    /// not among the reachable ones, nor served by an agent of another replica, and that do not just wait for another import.
     pub async fn mark_waiting(
         &self,
         reachable: &[DirectoryId],
@@ -144,7 +144,8 @@ impl Store {
             .bind(now)
             .bind(created_before)
             .bind(dialect::directories(backend, reachable))
-            .bind(message);
+            .bind(message)
+            .bind(live_since(now));
         changed(tx, update).await
     }
 

@@ -266,12 +266,15 @@ pub(crate) fn claimable_proven(backend: Backend) -> Statement {
     ))
 }
 
-/// Queued jobs that no agent can take up: `$1` now, `$2` created before, `$3` directories that can be reached.
+/// Queued jobs that no agent can take up: `$1` now, `$2` created before, `$3` directories that can be reached from here,
+/// `$4` what to say, `$5` replicas that gave no sign of life since are dead.
 pub(crate) fn mark_waiting(backend: Backend) -> Statement {
     built(format!(
         "UPDATE jobs AS j SET state = 'waiting', message = $4, updated_at = $1 \
          WHERE j.state = 'queued' AND NOT j.proven AND j.created_at < $2 \
          AND (j.not_before IS NULL OR j.not_before <= $1) AND NOT ({}) AND NOT {OTHER_IMPORT} \
+         AND NOT EXISTS (SELECT 1 FROM agent_directories p JOIN sessions s ON s.agent_id = p.agent_id \
+         JOIN replicas r ON r.id = s.replica_id WHERE p.directory_id = j.directory_id AND r.seen_at > $5) \
          RETURNING id",
         in_directories(backend)
     ))

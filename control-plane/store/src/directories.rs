@@ -10,8 +10,10 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
 use crate::records::{
-    Agent, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryChange, Page, PageRequest, Thresholds,
+    Agent, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryChange, Page, PageRequest, Session,
+    Thresholds,
 };
+use crate::sessions::{self, session_columns};
 use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
@@ -48,6 +50,7 @@ fn read(mut row: Row) -> Result<Directory> {
         created_at: row.take()?,
         deleted_at: row.take()?,
         agents: Vec::new(),
+        sessions: Vec::new(),
         problems: Vec::new(),
         configurations: Vec::new(),
     })
@@ -263,27 +266,30 @@ impl Store {
         organization: OrganizationId,
         mut directories: Vec<Directory>,
     ) -> Result<Vec<Directory>> {
-        let query = Bulk::new(
-            "WITH v(id) AS ({rows}) SELECT s.directory_id, s.agent_id, s.problem, s.users_digest, s.groups_digest FROM v \
-             JOIN agent_directories s ON s.directory_id = v.id JOIN agents a ON a.id = s.agent_id \
-             WHERE a.organization_id = :1 AND a.revoked_at IS NULL ORDER BY s.agent_id",
-        );
+        let query = Bulk::new(concat!(
+            "WITH v(id) AS ({rows}) SELECT p.directory_id, p.agent_id, p.problem, p.users_digest, p.groups_digest, ",
+            session_columns!(),
+            " FROM v JOIN agent_directories p ON p.directory_id = v.id JOIN agents a ON a.id = p.agent_id \
+             LEFT JOIN sessions s ON s.agent_id = a.id LEFT JOIN replicas r ON r.id = s.replica_id \
+             WHERE a.organization_id = :1 AND a.revoked_at IS NULL ORDER BY p.agent_id"
+        ));
         let ids = directories.iter().map(|directory| directory.id.as_uuid()).collect();
-        let serving: Vec<(AgentId, AgentStanding)> = self
+        let serving: Vec<(AgentId, AgentStanding, Option<Session>)> = self
             .database
             .bulk_rows(query.column(Cells::Uuids(ids)).shared(organization), |mut row| {
                 let (directory, agent) = (row.take()?, row.take()?);
                 let (problem, configuration) = (row.take()?, Digests { users: row.take()?, groups: row.take()? });
-                Ok((agent, AgentStanding { directory, problem, configuration }))
+                Ok((agent, AgentStanding { directory, problem, configuration }, sessions::read(&mut row)?))
             })
             .await?;
         let mut known: HashMap<DirectoryId, &mut Directory> =
             directories.iter_mut().map(|directory| (directory.id, directory)).collect();
-        for (agent, AgentStanding { directory, problem, configuration }) in serving {
+        for (agent, AgentStanding { directory, problem, configuration }, session) in serving {
             let Some(directory) = known.get_mut(&directory) else { continue };
             directory.agents.push(agent);
             directory.problems.extend(problem.map(|problem| (agent, problem)));
             directory.configurations.push((agent, configuration));
+            directory.sessions.extend(session.map(|session| (agent, session)));
         }
         Ok(directories)
     }

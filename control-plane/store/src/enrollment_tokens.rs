@@ -167,5 +167,6 @@ fn new_agent(organization: OrganizationId, directories: Vec<String>, new: NewAge
         former_serial: None,
         identity_shared_at: None,
         revoked_at: None,
+        session: None,
     }
 }

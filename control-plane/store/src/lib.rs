@@ -35,6 +35,7 @@ mod naming;
 mod organizations;
 mod records;
 mod recreated;
+mod sessions;
 mod sources;
 mod sql;
 mod sqlite;
@@ -59,12 +60,13 @@ pub use crate::joins::{AccountSample, JoinedAccount};
 pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, ChangeKind,
-    Comparison, Conflict, Deferred, DeferredPart, Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey,
-    Finish, Flavour, GroupRow, HeldUser, IdentityFilter, Job, JobEvent, JobFilter, JobKind, JobState, KnownAccount,
-    KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedAccount, NamedUser, NewAccount,
-    NewAgent, NewApiToken, NewEnrollmentToken, NewJob, Organization, Page, PageRequest, PresentAccount, Release, Role,
-    ServedDirectory, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, Switch, Threshold,
-    ThresholdChange, Thresholds, UnresolvedMember, Unseen, Unsettled, UserRow,
+    ClosedSession, Comparison, Conflict, Deferred, DeferredPart, Digests, Directory, DirectoryChange, EnrollmentToken,
+    ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, Job, JobEvent, JobFilter, JobKind, JobState,
+    KnownAccount, KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedAccount, NamedUser,
+    NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization, Page, PageRequest,
+    PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount, Staged,
+    StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Threshold, ThresholdChange, Thresholds, UnresolvedMember,
+    Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

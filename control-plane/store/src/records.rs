@@ -42,6 +42,7 @@ mod holds;
 mod identities;
 mod jobs;
 mod pages;
+mod sessions;
 mod switch;
 
 pub use absences::{Sight, SoughtAccount, Unsettled};
@@ -60,4 +61,6 @@ pub use holds::{
 pub use identities::{GroupRow, IdentityFilter, Member, MemberIdentity, UserRow};
 pub use jobs::{Finish, Job, JobEvent, JobFilter, JobKind, JobState, Lease, NewJob, Release};
 pub use pages::{Page, PageRequest};
+pub(crate) use sessions::live_since;
+pub use sessions::{ClosedSession, NewSession, REPLICA_PATIENCE, Session, Stranded};
 pub use switch::Switch;

@@ -34,6 +34,8 @@ pub enum Wake {
     TokenRevoked(ApiTokenId),
     /// An agent may serve other directories than before.
     AgentChanged(AgentId),
+    /// An agent of one replica has opened a session with another.
+    SessionMoved(AgentId),
     /// Wake-ups may have been lost: read everything anew.
     Resync,
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Wake {
             Self::AgentRevoked(agent) => write!(formatter, "agent_revoked {agent}"),
             Self::TokenRevoked(token) => write!(formatter, "token_revoked {token}"),
             Self::AgentChanged(agent) => write!(formatter, "agent_changed {agent}"),
+            Self::SessionMoved(agent) => write!(formatter, "session_moved {agent}"),
             Self::Resync => formatter.write_str("resync"),
         }
     }
@@ -64,6 +67,7 @@ fn parse(text: &str) -> Wake {
             "agent_revoked" => Wake::AgentRevoked(AgentId::from_uuid(id)),
             "token_revoked" => Wake::TokenRevoked(ApiTokenId::from_uuid(id)),
             "agent_changed" => Wake::AgentChanged(AgentId::from_uuid(id)),
+            "session_moved" => Wake::SessionMoved(AgentId::from_uuid(id)),
             _ => return None,
         })
     };
@@ -150,6 +154,7 @@ mod tests {
             Wake::AgentRevoked(agent),
             Wake::TokenRevoked(ApiTokenId::new()),
             Wake::AgentChanged(agent),
+            Wake::SessionMoved(agent),
             Wake::Resync,
         ] {
             assert_eq!(parse(&wake.to_string()), wake);

@@ -7,12 +7,12 @@ use postern_proto::v1;
 use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, directory_name, negotiate};
 use postern_store::{
     Agent, AgentId, AgentReading, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryId, Flavour,
-    ServedDirectory,
+    NewSession, ServedDirectory,
 };
 use tonic::Status;
 
 use super::super::pulse::Pulse;
-use super::super::{certificates, unavailable};
+use super::super::{certificates, held, unavailable};
 use super::Seat;
 use crate::intake::configuration::differences;
 use crate::wire::{self, Served};
@@ -38,25 +38,26 @@ pub(super) async fn greet(
         )));
     };
     let instance = wire::optional_text(&hello.instance).filter(|instance| instance.len() <= MAX_INSTANCE_BYTES);
-    refuse_second(seat, instance.as_deref()).await?;
+    refuse_second(seat, &known.agent, instance.as_deref()).await?;
     let (directories, refused) = announce(seat, known, &hello).await?;
     let parts = &seat.gateway.0;
-    let held = wire::held(&hello.held_commands);
-    parts.registry.opened(&seat.route, pulse, instance);
+    let holds = wire::held(&hello.held_commands);
+    let now = parts.clock.now();
+    let (organization, agent, id) = (known.agent.organization, known.agent.id, seat.route.session());
+    parts.registry.opened(&seat.route, pulse, NewSession { organization, agent, id, instance, connected_at: now });
     if !seat.seated {
         seat.seated = true;
         metrics::gauge!("postern_gateway_sessions").increment(1.0);
     }
     // First what the agent holds, then what it could do: a job that it still works on must not be given out again.
-    parts.dispatcher.session_opened(&seat.route, &held).await.map_err(|error| unavailable(&error))?;
+    parts.dispatcher.session_opened(&seat.route, &holds).await.map_err(|error| unavailable(&error))?;
     parts.reach.serve(&seat.route, &[], &directories);
     seat.directories = directories;
     seat.refused = !refused.is_empty();
-    let now = parts.clock.now();
     let ahead_ms = (hello.clock_unix_ms != 0).then(|| hello.clock_unix_ms.saturating_sub(wire::unix_ms(now)));
     tracing::info!(
         agent = %known.agent.id, session = %seat.route.session(), version = wire::text(&hello.agent_version),
-        directories = seat.directories.len(), held = held.len(), clock_ahead_ms = ahead_ms, "gateway.session_opened"
+        directories = seat.directories.len(), held = holds.len(), clock_ahead_ms = ahead_ms, "gateway.session_opened"
     );
     Ok(v1::Welcome {
         protocol_version,
@@ -69,9 +70,10 @@ pub(super) async fn greet(
 }
 
 /// Refuses a machine that uses the identity of another one, which came after it and is connected.
-async fn refuse_second(seat: &Seat, instance: Option<&str>) -> Result<(), Status> {
+async fn refuse_second(seat: &Seat, known: &Agent, instance: Option<&str>) -> Result<(), Status> {
     let (parts, agent) = (&seat.gateway.0, seat.route.agent());
-    if !parts.registry.gave_way(agent, instance) {
+    let elsewhere = held::gave_way(known.session.as_ref(), instance, parts.clock.now());
+    if !elsewhere && !parts.registry.gave_way(agent, instance) {
         return Ok(());
     }
     let reason = "two processes are connected with it in turns";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_store::{AgentId, Flavour, Job, JobId};
+use postern_store::{AgentId, Flavour, Job, JobId, Release};
 
 use super::running::Entry;
 use super::{Dispatcher, Result};
@@ -28,6 +28,21 @@ impl Dispatcher {
         for (job, attempt) in lost {
             if let Some(entry) = self.running.remove(job, attempt) {
                 self.hand_back(&entry.job, LOST, self.clock.now()).await?;
+            }
+        }
+        self.free_elsewhere(agent, held).await
+    }
+
+    /// Puts back what other replicas gave to the agent and it does not have any more, so that they need not wait for it.
+    async fn free_elsewhere(&self, agent: AgentId, held: &[(JobId, u32)]) -> Result<()> {
+        for job in self.store.running_of_agent(agent).await? {
+            let Some(lease) = job.lease().filter(|lease| lease.owner != self.owner) else { continue };
+            if held.contains(&(job.id, job.attempt)) {
+                continue;
+            }
+            let release = Release { not_before: None, message: Some(LOST.to_owned()), count_failure: false };
+            if self.store.release(&lease, release, self.clock.now()).await? {
+                tracing::info!(job = %job.id, attempt = job.attempt, agent = %agent, reason = LOST, "jobs.released");
             }
         }
         Ok(())
@@ -74,6 +89,7 @@ impl Dispatcher {
             if entry.route.as_ref().is_some_and(|held| Arc::ptr_eq(held, route)) {
                 entry.route = None;
                 entry.orphaned_at = Some(now);
+                self.absent.notify_one();
             }
         }
     }

@@ -65,9 +65,14 @@ impl Dispatcher {
     }
 
     pub(super) async fn release(&self, job: &Job, release: Release, now: Timestamp) -> Result<()> {
-        tracing::info!(job = %job.id, attempt = job.attempt, reason = release.message, "jobs.released");
+        let reason = release.message.clone();
         let released = self.store.release(&self.lease_of(job.id, job.attempt), release, now).await;
         self.running.remove(job.id, job.attempt);
-        released.map(|_| ())
+        if released? {
+            tracing::info!(job = %job.id, attempt = job.attempt, reason, "jobs.released");
+        } else {
+            tracing::info!(job = %job.id, attempt = job.attempt, "jobs.moved");
+        }
+        Ok(())
     }
 }

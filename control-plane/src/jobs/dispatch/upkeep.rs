@@ -6,18 +6,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_runtime::supervise::{OnCancel, chain};
-use postern_store::{Job, JobId, Lease};
+use postern_store::{JobId, Lease};
 
 use super::running::Entry;
+use super::stranded::ABSENCE_REPLACEABLE;
 use super::{Dispatcher, Result};
 use crate::jobs::outcome::Failure;
 use crate::jobs::reach::ToAgent;
 
 const TICK: Duration = Duration::from_secs(1);
-/// How long a job waits for its agent to come back where another agent could do it …
-const ABSENCE_REPLACEABLE: Duration = Duration::from_secs(10);
-/// … and where none could.
-const ABSENCE: Duration = Duration::from_mins(1);
 /// How long an agent may take to answer a cancel.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(20);
 /// What is granted beyond the deadline for the agent's own answer.
@@ -26,10 +23,7 @@ const OVERTIME: Duration = Duration::from_secs(30);
 /// After a restart, how long a job waits for the agent that may still be working on it.
 const HOLDER_PATIENCE: Duration = Duration::from_secs(1);
 
-const ABSENT: &str = "The connection to the agent was lost and did not come back. The job starts again.";
-
 enum Repair {
-    HandBack(Box<Job>),
     Cancel(JobId, u32),
     Stop(JobId, u32, Failure),
 }
@@ -57,8 +51,13 @@ impl Dispatcher {
     pub(super) async fn upkeep(self: Arc<Self>) {
         let stopping = self.supervisor.shutdown().stopping().clone();
         loop {
+            let pause = tokio::select! {
+                () = self.absent.notified() => ABSENCE_REPLACEABLE,
+                () = self.clock.sleep(TICK) => Duration::ZERO,
+                () = stopping.cancelled() => return self.release_leases().await,
+            };
             tokio::select! {
-                () = self.clock.sleep(TICK) => {}
+                () = self.clock.sleep(pause) => {}
                 () = stopping.cancelled() => return self.release_leases().await,
             }
             let now = self.clock.now();
@@ -86,9 +85,9 @@ impl Dispatcher {
         self.pass_cancels_on(now).await?;
         self.end_disabled().await?;
         for repair in self.repairs(now) {
-            self.repair(repair, now).await?;
+            self.repair(repair).await?;
         }
-        Ok(())
+        self.look_after_stranded(now).await
     }
 
     /// Whether leases may have run out, because the database or this process stood still.
@@ -103,8 +102,7 @@ impl Dispatcher {
             self.running.find(|_| true).into_iter().map(|(job, attempt)| self.lease_of(job, attempt)).collect();
         for lost in self.store.renew_leases(&held, self.lease_until(now)).await? {
             if let Some(Lease { job, attempt, .. }) = held.iter().find(|lease| lease.job == lost) {
-                tracing::warn!(job = %job, attempt, "jobs.lease_lost");
-                self.running.remove(*job, *attempt);
+                self.lost(*job, *attempt).await?;
             }
         }
         *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
@@ -149,27 +147,11 @@ impl Dispatcher {
     }
 
     fn repairs(&self, now: Timestamp) -> Vec<Repair> {
-        self.running.lock().values().filter(|entry| !entry.proven).filter_map(|entry| self.needed(entry, now)).collect()
+        self.running.lock().values().filter(|entry| !entry.proven).filter_map(|entry| needed(entry, now)).collect()
     }
 
-    fn needed(&self, entry: &Entry, now: Timestamp) -> Option<Repair> {
-        let (id, attempt) = (entry.job.id, entry.job.attempt);
-        if let Some(canceled) = entry.canceled_at
-            && (entry.route.is_none() || since(canceled, now) > CANCEL_PATIENCE)
-        {
-            return Some(Repair::Cancel(id, attempt));
-        }
-        if now > entry.job.deadline && since(entry.job.deadline, now) > OVERTIME {
-            return Some(Repair::Stop(id, attempt, overdue()));
-        }
-        let absent = since(entry.orphaned_at?, now);
-        let patience = if self.reach.reaches(entry.job.directory) { ABSENCE_REPLACEABLE } else { ABSENCE };
-        (absent > patience).then(|| Repair::HandBack(Box::new(entry.job.clone())))
-    }
-
-    async fn repair(&self, repair: Repair, now: Timestamp) -> Result<()> {
+    async fn repair(&self, repair: Repair) -> Result<()> {
         match repair {
-            Repair::HandBack(job) => self.hand_back(&job, ABSENT, now).await,
             Repair::Cancel(job, attempt) => self.cancel_now(job, attempt).await,
             Repair::Stop(job, attempt, failure) => self.stop(job, attempt, &failure).await,
         }
@@ -204,6 +186,19 @@ impl Dispatcher {
     }
 }
 
+fn needed(entry: &Entry, now: Timestamp) -> Option<Repair> {
+    let (id, attempt) = (entry.job.id, entry.job.attempt);
+    if let Some(canceled) = entry.canceled_at
+        && (entry.route.is_none() || since(canceled, now) > CANCEL_PATIENCE)
+    {
+        return Some(Repair::Cancel(id, attempt));
+    }
+    if now > entry.job.deadline && since(entry.job.deadline, now) > OVERTIME {
+        return Some(Repair::Stop(id, attempt, overdue()));
+    }
+    None
+}
+
 fn overdue() -> Failure {
     Failure::new(
         "timeout",
@@ -212,6 +207,6 @@ fn overdue() -> Failure {
     )
 }
 
-fn since(earlier: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn since(earlier: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(earlier)).unwrap_or_default()
 }

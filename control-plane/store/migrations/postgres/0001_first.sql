@@ -99,6 +99,26 @@ CREATE TABLE agent_directories (
 );
 CREATE INDEX agent_directories_of_directory ON agent_directories (directory_id);
 
+-- The processes that serve this database, each with its last sign of life.
+CREATE TABLE replicas (
+    id UUID NOT NULL PRIMARY KEY,
+    seen_at BIGINT NOT NULL
+);
+
+-- The newest session of each connected agent, and the replica that holds it. A session is live while its replica is. instance
+-- tells the agent's process from others; replaced is a JSON array of the processes that gave way to newer ones.
+CREATE TABLE sessions (
+    agent_id UUID NOT NULL PRIMARY KEY,
+    organization_id UUID NOT NULL,
+    replica_id UUID NOT NULL,
+    session_id UUID NOT NULL,
+    instance TEXT,
+    replaced TEXT NOT NULL,
+    connected_at BIGINT NOT NULL,
+    FOREIGN KEY (organization_id, agent_id) REFERENCES agents (organization_id, id)
+);
+CREATE INDEX sessions_of_replica ON sessions (replica_id);
+
 CREATE TABLE jobs (
     id UUID NOT NULL PRIMARY KEY,
     organization_id UUID NOT NULL,

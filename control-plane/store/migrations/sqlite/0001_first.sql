@@ -102,6 +102,26 @@ CREATE TABLE agent_directories (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX agent_directories_of_directory ON agent_directories (directory_id);
 
+-- The processes that serve this database, each with its last sign of life.
+CREATE TABLE replicas (
+    id BLOB NOT NULL PRIMARY KEY,
+    seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The newest session of each connected agent, and the replica that holds it. A session is live while its replica is. instance
+-- tells the agent's process from others; replaced is a JSON array of the processes that gave way to newer ones.
+CREATE TABLE sessions (
+    agent_id BLOB NOT NULL PRIMARY KEY,
+    organization_id BLOB NOT NULL,
+    replica_id BLOB NOT NULL,
+    session_id BLOB NOT NULL,
+    instance TEXT,
+    replaced TEXT NOT NULL,
+    connected_at INTEGER NOT NULL,
+    FOREIGN KEY (organization_id, agent_id) REFERENCES agents (organization_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_of_replica ON sessions (replica_id);
+
 CREATE TABLE jobs (
     id BLOB NOT NULL PRIMARY KEY,
     organization_id BLOB NOT NULL,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::sessions::Session;
 use crate::ids::{AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, OrganizationId};
 use crate::records::{ChangeKind, ThresholdChange, Thresholds};
 
@@ -138,7 +139,7 @@ pub struct Agent {
     pub takes_new_directories: bool,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
-    /// When it last gave a sign of life.
+    /// When it last gave a sign of life. For a connected agent, the last sign of life of the replica that holds its session.
     pub last_seen_at: Option<Timestamp>,
     /// Serial number of its latest certificate, hexadecimal.
     pub serial: String,
@@ -150,6 +151,15 @@ pub struct Agent {
     pub identity_shared_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Its newest session, unless that was closed. See [`Agent::connected_since`].
+    pub session: Option<Session>,
+}
+
+impl Agent {
+    /// Since when it is connected, to whichever replica. `None`: it is not.
+    pub fn connected_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.session.as_ref().filter(|session| session.is_live(now)).map(|session| session.connected_at)
+    }
 }
 
 /// An agent that enrolls.
@@ -246,8 +256,10 @@ pub struct Directory {
     pub created_at: Timestamp,
     /// When it was deleted; it comes back when an agent announces it again.
     pub deleted_at: Option<Timestamp>,
-    /// The unrevoked agents that serve it.
+    /// The unrevoked agents that serve it, connected or not.
     pub agents: Vec<AgentId>,
+    /// The sessions of those that have one. See [`Directory::connected`].
+    pub sessions: Vec<(AgentId, Session)>,
     /// Why some of them cannot use it now, and what to do.
     pub problems: Vec<(AgentId, String)>,
     /// By which configuration each of them reads it.
@@ -258,6 +270,13 @@ pub struct Directory {
     pub last_import_at: Option<Timestamp>,
     /// What the last import found to be wrong until somebody mends it, and what to do.
     pub import_problem: Option<String>,
+}
+
+impl Directory {
+    /// The agents that serve it and are connected, to whichever replica.
+    pub fn connected(&self, now: Timestamp) -> impl Iterator<Item = AgentId> {
+        self.sessions.iter().filter(move |(_, session)| session.is_live(now)).map(|(agent, _)| *agent)
+    }
 }
 
 /// What an administrator may change about a directory. `None`: leave as it is.

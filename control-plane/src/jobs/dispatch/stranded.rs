@@ -1,0 +1,70 @@
+//! Jobs whose agent has no session here any more: they wait for it, or go on where an agent is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_store::{Job, JobId};
+
+use super::upkeep::since;
+use super::{Dispatcher, Result};
+
+/// How long a job waits for its agent to come back where another agent could do it …
+pub(super) const ABSENCE_REPLACEABLE: Duration = Duration::from_secs(1);
+/// … and where none could.
+const ABSENCE: Duration = Duration::from_mins(1);
+
+const ABSENT: &str = "The connection to the agent was lost and did not come back. The job starts again.";
+const ELSEWHERE: &str = "The agent came back to another replica without the job. The job starts again.";
+const REPLACED: &str =
+    "The connection to the agent was lost. Another agent that serves the directory takes the job up.";
+
+impl Dispatcher {
+    /// Hands back the jobs that need not wait for their agent, or have waited long enough.
+    pub(super) async fn look_after_stranded(&self, now: Timestamp) -> Result<()> {
+        let absent: Vec<(Job, Duration)> = self
+            .running
+            .lock()
+            .values()
+            .filter(|entry| !entry.proven)
+            .filter_map(|entry| Some((entry.job.clone(), since(entry.orphaned_at?, now))))
+            .filter(|(_, absent)| *absent >= ABSENCE_REPLACEABLE)
+            .collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let jobs: Vec<JobId> = absent.iter().map(|(job, _)| job.id).collect();
+        let stranded = self.store.stranded_jobs(self.owner, &jobs, now).await?;
+        for (job, absent) in absent {
+            let message = match stranded.get(&job.id) {
+                None => {
+                    self.lost(job.id, job.attempt).await?;
+                    continue;
+                }
+                Some(stranded) if stranded.agent_is_elsewhere => ELSEWHERE,
+                Some(stranded) if stranded.has_another => REPLACED,
+                Some(_) if absent > ABSENCE => ABSENT,
+                Some(_) => continue,
+            };
+            let still = self.running.change(job.id, job.attempt, |entry| entry.orphaned_at.is_some());
+            if still == Some(true) {
+                self.hand_back(&job, message, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A job is not this replica's any more. Says why, as far as that is not known already.
+    pub(super) async fn lost(&self, id: JobId, attempt: u32) -> Result<()> {
+        let over = self.store.job_by_id(id).await?.is_none_or(|job| job.state.is_final());
+        let Some(entry) = self.running.remove(id, attempt) else { return Ok(()) };
+        if over {
+            // It has ended, and that was logged.
+            tracing::debug!(job = %id, attempt, "jobs.over");
+        } else if entry.orphaned_at.is_some() {
+            tracing::info!(job = %id, attempt, "jobs.moved");
+        } else {
+            tracing::warn!(job = %id, attempt, "jobs.lease_lost");
+        }
+        Ok(())
+    }
+}
