@@ -168,10 +168,11 @@ pub(super) async fn moved(gateway: &Gateway, agent: AgentId) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process of an agent gave way to another one, whose session lives, at whichever replica.
-pub(super) fn gave_way(session: Option<&Session>, instance: Option<&str>, now: Timestamp) -> bool {
+/// Whether a process of an agent gave way to another one, whose session lives at another replica.
+pub(super) fn gave_way(gateway: &Gateway, session: Option<&Session>, instance: Option<&str>) -> bool {
     let (Some(session), Some(instance)) = (session, instance) else { return false };
-    session.is_live(now)
+    session.is_live(gateway.0.clock.now())
+        && session.replica != gateway.0.dispatcher.owner
         && session.instance.as_deref() != Some(instance)
         && session.replaced.iter().any(|replaced| replaced == instance)
 }

@@ -72,7 +72,7 @@ pub(super) async fn greet(
 /// Refuses a machine that uses the identity of another one, which came after it and is connected.
 async fn refuse_second(seat: &Seat, known: &Agent, instance: Option<&str>) -> Result<(), Status> {
     let (parts, agent) = (&seat.gateway.0, seat.route.agent());
-    let elsewhere = held::gave_way(known.session.as_ref(), instance, parts.clock.now());
+    let elsewhere = held::gave_way(&seat.gateway, known.session.as_ref(), instance);
     if !elsewhere && !parts.registry.gave_way(agent, instance) {
         return Ok(());
     }
