@@ -1,6 +1,6 @@
 //! An import on its way in: `staging` applies chunks and records them, `proof` compares what was recorded with what
 //! the agent says that it sent, `commit` draws the conclusions; `newcomers` knows who needs no look-up,
-//! `renames` who must be renamed together. `groups` and `heirs` settle what the leaving of accounts means for others, and
+//! `renames` who must be renamed together, and `repeats` which external ids came more than once. `groups` and `heirs` settle what the leaving of accounts means for others, and
 //! `resolve` is what an administrator decides.
 
 pub mod commit;
@@ -20,6 +20,7 @@ pub mod newcomers;
 mod nobody;
 pub mod proof;
 mod renames;
+mod repeats;
 pub mod resolve;
 pub mod sensitive;
 pub mod source;

@@ -14,6 +14,7 @@ use super::deferred::{Outcome, Proven};
 use super::hold::{self, Doubt};
 use super::missing::{self, Confirmed, Missing};
 use super::nobody;
+use super::repeats::Repeats;
 use super::sensitive::Counts;
 use super::{groups, heirs, standing};
 use crate::jobs::dispatch::Dispatcher;
@@ -52,7 +53,9 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     if begun == Some(false) && commit.is_unwanted().await? {
         return dispatcher.cancel_now(commit.job.id, attempt).await;
     }
-    let proven = commit.proven(&staged);
+    let repeats = Repeats::find(&dispatcher.store, &commit.directory, commit.lease(), &staged, dispatcher.clock.now());
+    let repeats = repeats.await?;
+    let proven = commit.proven(&staged, &repeats);
     let Some(kept) = proven.settle_deferred(commit.job.approved).await? else { return Ok(()) };
     let (mut missing, counted) = commit.read_all(&staged).await?;
     if begun == Some(false) && commit.is_unwanted().await? {
@@ -90,7 +93,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let mut result = commit.describe(&staged, concluded, members, report).await?;
     note_counts(&mut result, &kept.counts);
     result["taken_over"] = json!(settled.taken_over);
-    commit.note_duplicates(missing.twice, &mut result);
+    commit.note_repeats(missing.twice, &repeats, &mut result);
     commit.note_source(origin, &mut result).await?;
     dispatcher.succeed(commit.job.id, attempt, result).await?;
     let (organization, directory) = (commit.job.organization, commit.job.directory);
@@ -122,9 +125,9 @@ impl Commit<'_> {
         Ok(job.is_some_and(|job| job.cancel_requested))
     }
 
-    fn proven<'p>(&'p self, staged: &'p Staged) -> Proven<'p> {
+    fn proven<'p>(&'p self, staged: &'p Staged, repeats: &'p Repeats) -> Proven<'p> {
         let (store, now) = (&self.dispatcher.store, self.dispatcher.clock.now());
-        Proven { store, directory: &self.directory, lease: self.lease(), staged, now }
+        Proven { store, directory: &self.directory, lease: self.lease(), staged, repeats, now }
     }
 
     /// What an administrator has to decide, unless one has.
@@ -247,10 +250,17 @@ impl Commit<'_> {
         )
     }
 
-    fn note_duplicates(&self, entries: u64, result: &mut Value) {
-        result["duplicates"] = json!(entries);
-        if entries > 0 {
-            tracing::warn!(job = %self.job.id, entries, "intake.duplicates: external ids that came twice");
+    /// Entries that came more than once, and those that are left out because others have their external ids.
+    fn note_repeats(&self, again: u64, repeats: &Repeats, result: &mut Value) {
+        let left_out = repeats.left_out();
+        result["came_again"] = json!(again);
+        result["duplicates"] = json!(left_out);
+        result["duplicate_samples"] = json!(repeats.samples());
+        // They were counted as changed when they came, before anybody knew.
+        let updated = result["updated"].as_u64().unwrap_or_default();
+        result["updated"] = json!(updated.saturating_sub(left_out));
+        if left_out > 0 {
+            tracing::warn!(job = %self.job.id, left_out, "intake.duplicates: entries have the external ids of others");
         }
     }
 

@@ -1,6 +1,8 @@
 //! What an entry means: nothing (unchanged), or a row to write. Decided outside of any transaction, while the one
 //! before is still being committed.
 
+mod rows;
+
 use std::collections::HashMap;
 
 use bytes::Bytes;
@@ -9,15 +11,16 @@ use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 use postern_store::{
-    AccountId, AccountKind, Comparison, Deferred, Directory, DirectoryId, ExternalKey, Flavour, GroupId, GroupRow,
-    KnownAccount, NewAccount, OrganizationId, Store, UserId, UserRow,
+    AccountKind, Comparison, Deferred, Directory, DirectoryId, ExternalKey, Flavour, GroupRow, KnownAccount,
+    NewAccount, OrganizationId, Store, UserId, UserRow,
 };
 
+use self::rows::row;
+pub use self::rows::user;
 use super::listed::Listed;
 use super::newcomers::Newcomers;
-use super::sensitive::{Before, KeptAside};
-use crate::identity::mapping::{self, MappedUser, Mapping};
-use crate::identity::membership;
+use super::sensitive::{Before, Changes, KeptAside};
+use crate::identity::mapping::{self, Mapping};
 
 /// Set in the keys of groups, so that a user and a group of one external id are two.
 pub const GROUP_MARK: u128 = 1 << 127;
@@ -53,6 +56,8 @@ pub struct Decided {
     pub groups: u64,
     /// Entries not known before.
     pub created: u64,
+    /// How many of those are groups.
+    pub created_groups: u64,
     /// Entries with another content than before.
     pub changed: u64,
     /// Entries that had been missing.
@@ -266,6 +271,7 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
         users: 0,
         groups: 0,
         created: 0,
+        created_groups: 0,
         changed: 0,
         returned: 0,
         unknown_switches: 0,
@@ -305,11 +311,20 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
         }
         // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.
         if let Some(earlier) = rows.get(&recorded).and_then(|place| decided.rows.get_mut(*place)) {
+            if earlier.account.dn_key != row.account.dn_key {
+                // Two entries with one external id.
+                aside.take(common.member_form, recorded, &Changes::moved(), view);
+                decided.changed += 1;
+                continue;
+            }
             *earlier = Row { account: NewAccount { id: earlier.account.id, ..row.account }, ..row };
             continue;
         }
         match known {
-            None => decided.created += 1,
+            None => {
+                decided.created += 1;
+                decided.created_groups += u64::from(view.kind == Kind::Group);
+            }
             Some(known) if known.missing => decided.returned += 1,
             Some(_) => decided.changed += 1,
         }
@@ -320,81 +335,8 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
     decided
 }
 
-fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row {
-    let &Sorting { place, ref mapping, member_form, now, .. } = common;
-    let view = &entry.view;
-    let current = known.and_then(|known| known.identity);
-    let (identity, attributes) = match view.kind {
-        Kind::User => {
-            let (user, attributes) = mapping.user(view, now);
-            let other_names = known.map_or_else(Vec::new, |_| mapping.other_logins(view));
-            (Wanted::User(Box::new(wanted(place, user, now)), other_names), attributes)
-        }
-        Kind::Group => {
-            let id = current.map_or_else(GroupId::new, GroupId::from_uuid);
-            let members = membership::member_keys(member_form, view.members());
-            (Wanted::Group(Box::new(group(place, id, view, now)), members), mapping.attributes(view))
-        }
-    };
-    let dn = mapping::printable(view.dn);
-    let account = NewAccount {
-        id: known.map_or_else(AccountId::new, |known| known.id),
-        kind: stored(view.kind),
-        external_key: entry.key.clone(),
-        dn_key: membership::dn_key(&dn),
-        dn: dn.into_owned(),
-        unique_value: mapping::login(view).map(|value| mapping::printable(value).into_owned()),
-        attributes,
-        hash: entry.state,
-        identity: current,
-        // A mark that stays is told by any text: its group's name is put there while writing.
-        conflict: known.filter(|known| known.conflict && known.identity.is_some()).map(|_| String::new()),
-        switch: mapping::switch(view),
-    };
-    let returning = known.is_some_and(|known| known.missing);
-    let former = known.and_then(|known| known.former_user);
-    Row { account, new: known.is_none(), returning, former, identity, name_is_free: false }
-}
-
-/// The user that an entry describes, without a name key where it has no login.
-pub fn user(place: Place, mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> UserRow {
-    wanted(place, mapping.user(view, now).0, now)
-}
-
-fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> UserRow {
-    let user_name = mapped.user_name.unwrap_or_default().trim().to_owned();
-    let text = |value: Option<std::borrow::Cow<'_, str>>| value.map(std::borrow::Cow::into_owned);
-    UserRow {
-        id: UserId::new(),
-        organization: place.organization,
-        name_key: postern_store::fold(&user_name),
-        user_name,
-        given_name: text(mapped.given_name),
-        family_name: text(mapped.family_name),
-        display_name: text(mapped.display_name),
-        email: text(mapped.email),
-        active: mapped.active,
-        attributes: mapped.attributes,
-        created_at: now,
-        updated_at: now,
-        missing_since: None,
-    }
-}
-
-fn group(place: Place, id: GroupId, view: &EntryView<'_>, now: Timestamp) -> GroupRow {
-    let mapped = mapping::group(view);
-    GroupRow {
-        id,
-        organization: place.organization,
-        display_name: mapped.display_name.into_owned(),
-        description: mapped.description.map(std::borrow::Cow::into_owned),
-        created_at: now,
-        updated_at: now,
-        missing_since: None,
-    }
-}
-
-fn stored(kind: Kind) -> AccountKind {
+/// The store's word for a kind.
+pub fn stored(kind: Kind) -> AccountKind {
     match kind {
         Kind::User => AccountKind::User,
         Kind::Group => AccountKind::Group,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use postern_store::{AccountKind, ChangeKind, DeferredPart, Directory, Lease, Staged, Store, Threshold};
 
 use super::decide::{self, Place};
+use super::repeats::Repeats;
 use super::sensitive::{Counts, LOGIN, bit};
 use super::staging;
 
@@ -75,6 +76,8 @@ pub struct Proven<'a> {
     pub lease: Lease,
     /// What was recorded.
     pub staged: &'a Staged,
+    /// Which external ids came more than once.
+    pub repeats: &'a Repeats,
     /// Now.
     pub now: Timestamp,
 }
@@ -86,7 +89,7 @@ impl Proven<'_> {
         let parts = self.store.deferred(self.directory.organization, job, attempt).await?;
         let mut outcome = Outcome::default();
         for part in &parts {
-            outcome.counts.add_part(part);
+            outcome.counts.add_all(self.repeats.counts(part));
         }
         if !approved && !parts.is_empty() {
             outcome.excesses = self.excesses(&outcome.counts).await?;
@@ -115,15 +118,16 @@ impl Proven<'_> {
     /// `false`: the job was taken over.
     async fn apply(&self, place: Place, part: &DeferredPart) -> Result<bool> {
         let rows = self.rows(place, part).await?;
-        is_written(staging::apply_deferred(self.store, place, self.lease, part, rows, self.now).await)
+        // Whose entries are left out stays, so that they can be named once the import is approved.
+        let forgets = (!self.repeats.touches(part)).then_some(part);
+        is_written(staging::apply_deferred(self.store, place, self.lease, forgets, rows, self.now).await)
     }
 
     /// Writes what takes rights away, of entries that wait because of these kinds of change: who is switched off is
     /// inactive, and who has left a group is no member, whatever else is to be decided. `false`: the job was taken over.
     async fn write_ahead(&self, place: Place, part: &DeferredPart, held: u32, ahead: &mut Ahead) -> Result<bool> {
         let (switches, members) = (held & bit(ChangeKind::Deactivated) == 0, held & bit(ChangeKind::Removed) == 0);
-        let mut counts = Counts::default();
-        counts.add_part(part);
+        let counts = self.repeats.counts(part);
         ahead.deactivated += if switches { counts.deactivated } else { 0 };
         ahead.removed += if members { counts.removed } else { 0 };
         let rows = self.rows(place, part).await?;
@@ -152,7 +156,11 @@ impl Proven<'_> {
     pub async fn payload(&self, part: &DeferredPart) -> Result<Option<Bytes>> {
         let Lease { job, attempt, .. } = self.lease;
         let payload = self.store.deferred_payload(self.directory.organization, job, attempt, part).await?;
-        Ok(payload.map(Bytes::from))
+        let payload = payload.map(|payload| self.repeats.without(part, payload.into())).transpose();
+        payload.map_err(|error| postern_store::Error::Corrupt {
+            what: "an entry kept aside".to_owned(),
+            source: Some(Box::new(error)),
+        })
     }
 
     async fn excesses(&self, counts: &Counts) -> Result<Vec<Excess>> {
@@ -212,7 +220,7 @@ impl Proven<'_> {
     /// How many accounts of a kind there were before this import: who came today cannot outweigh who changed.
     async fn count_before(&self, kind: AccountKind) -> Result<u64> {
         let present = self.store.count_present(self.directory.organization, self.directory.id, kind).await?;
-        Ok(present.saturating_sub(self.staged.created))
+        Ok(present.saturating_sub(self.staged.created_of(kind)))
     }
 }
 

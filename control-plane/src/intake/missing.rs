@@ -1,6 +1,6 @@
 //! Who would go missing: accounts that are present in the store and absent from a proven import.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use postern_store::{
     AccountId, AccountKind, Directory, ExternalKey, Job, JobId, OrganizationId, Sight, Staged, Store, Threshold,
@@ -19,6 +19,8 @@ type Result<T> = std::result::Result<T, postern_store::Error>;
 pub struct Missing {
     /// The accounts that the import did not contain.
     pub accounts: Vec<AccountId>,
+    /// Which of them are groups.
+    group_accounts: HashSet<AccountId>,
     /// Accounts present in the store: users.
     pub users: u64,
     /// The same: groups.
@@ -42,6 +44,7 @@ impl Missing {
             return 0;
         }
         self.samples.clear();
+        self.group_accounts.clear();
         std::mem::take(&mut self.accounts).len() as u64
     }
 
@@ -83,20 +86,29 @@ impl Missing {
             let emptied = emptied.join(", and ");
             return Some(format!("The directory returned {emptied} would be marked missing."));
         }
-        self.exceeds(directory, staged.created).then(|| {
-            let (count, present, percent) = (self.accounts.len(), self.present(), directory.missing_threshold_percent);
+        let groups = self.accounts.iter().filter(|account| self.group_accounts.contains(account)).count() as u64;
+        let all = self.accounts.len() as u64;
+        // Both kinds together, and each by itself: many users would hide that most groups are gone.
+        [
+            ("accounts", all, self.present(), staged.created),
+            ("user accounts", all - groups, self.users, staged.created_of(AccountKind::User)),
+            ("group accounts", groups, self.groups, staged.created_of(AccountKind::Group)),
+        ]
+        .into_iter()
+        .find(|(_, count, present, created)| exceeds(directory, *count, *present, *created))
+        .map(|(what, count, present, _)| {
+            let percent = directory.missing_threshold_percent;
             let share = if present < 10 { "at least half".to_owned() } else { format!("more than {percent} %") };
-            format!("{count} of {present} known accounts were not found and would be marked missing, which is {share}.")
+            format!("{count} of {present} known {what} were not found and would be marked missing, which is {share}.")
         })
     }
+}
 
-    /// Whether more are missing than the directory's threshold allows. `created` are those that this very import
-    /// brought: who came today cannot outweigh who left.
-    fn exceeds(&self, directory: &Directory, created: u64) -> bool {
-        let missing = self.accounts.len() as u64;
-        let (percent, minimum) = (directory.missing_threshold_percent, directory.missing_threshold_minimum);
-        deferred::exceeds(Threshold { percent, minimum }, missing, self.present().saturating_sub(created))
-    }
+/// Whether more are missing than the directory's threshold allows. `created` are those that this very import brought: who
+/// came today cannot outweigh who left.
+fn exceeds(directory: &Directory, missing: u64, present: u64, created: u64) -> bool {
+    let (percent, minimum) = (directory.missing_threshold_percent, directory.missing_threshold_minimum);
+    deferred::exceeds(Threshold { percent, minimum }, missing, present.saturating_sub(created))
 }
 
 /// What a second look said of the accounts that an import did not bring.
@@ -143,12 +155,29 @@ pub async fn find(
         }
         for account in unseen.accounts {
             missing.accounts.push(account.id);
+            if kind == AccountKind::Group {
+                missing.group_accounts.insert(account.id);
+            }
             if missing.samples.len() < SAMPLES {
                 missing.samples.push(account.external_key.to_text());
             }
         }
     }
     Ok(missing)
+}
+
+/// The keys that came more than once, sorted, and how often each came.
+pub async fn repeated(
+    store: &Store,
+    directory: &Directory,
+    job: JobId,
+    generation: u32,
+    staged: &Staged,
+) -> Result<Vec<(u128, u32)>> {
+    let entries = usize::try_from(staged.users + staged.groups).unwrap_or_default();
+    let seen = seen(store, directory.organization, job, generation, entries).await?;
+    let of_one_key = seen.chunk_by(|one, next| one == next).filter(|same| same.len() > 1);
+    Ok(of_one_key.filter_map(|same| Some((*same.first()?, u32::try_from(same.len()).unwrap_or(u32::MAX)))).collect())
 }
 
 /// The keys of all entries of the import, sorted.
@@ -236,6 +265,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn many_users_do_not_hide_that_most_groups_are_gone() {
+        let accounts: Vec<AccountId> = (0..50).map(|_| AccountId::new()).collect();
+        let group_accounts = accounts.iter().copied().collect();
+        let groups = Missing { accounts, group_accounts, users: 1_000, groups: 60, ..Missing::default() };
+        let doubt = groups.doubt(&directory(), &came(1_000, 10)).expect("held");
+        assert!(doubt.contains("50 of 60 known group accounts"), "{doubt}");
+        let users = Missing { users: 1_000, groups: 60, ..missing(50, 0) };
+        assert_eq!(users.doubt(&directory(), &came(950, 60)), None);
+        // Nor do groups that came today make users that left fewer.
+        let staged = Staged { created: 500, created_groups: 500, ..came(400, 500) };
+        let users = Missing { users: 455, groups: 500, ..missing(55, 0) };
+        assert!(users.doubt(&directory(), &staged).is_some());
+    }
+
+    #[test]
     fn nobody_is_missing_while_entries_came_that_nobody_could_name() {
         let mut some = missing(50, 50);
         assert_eq!(some.spare(50), 50);
@@ -248,7 +292,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_import_is_held_above_the_share_and_the_minimum_only() {
-        let exceeds = |count, present, created| missing(count, present).exceeds(&directory(), created);
+        let exceeds = |count, present, created| super::exceeds(&directory(), count, present, created);
         assert!(!exceeds(9, 12, 0), "fewer than the minimum never hold");
         assert!(exceeds(8, 9, 0), "but in a small directory");
         assert!(exceeds(10, 10, 0));

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::decide::{Place, Row, Wanted};
 use super::listed::Listed;
+use crate::identity::membership;
 
 /// What stands for the login attribute among the names of attributes.
 pub const LOGIN: &str = "(login)";
@@ -24,11 +25,23 @@ pub const fn bit(kind: ChangeKind) -> u32 {
     1 << kind as u32
 }
 
+/// The bit of entries that come with another DN than the known one, and of groups whose members have left under one name
+/// and perhaps come under another. They never hold an import. But only the proof says whether two entries have one external
+/// id, and members are renamed together with their groups.
+pub const MOVED: u32 = 1 << 16;
+
 /// What the accounts and groups of a chunk were before it.
 #[derive(Debug, Default)]
 pub struct Before {
     accounts: HashMap<AccountId, KnownContent, RandomState>,
     members: HashMap<GroupId, HashSet<String>>,
+}
+
+impl Changes {
+    /// Another entry of this chunk has the same external id.
+    pub fn moved() -> Self {
+        Self { kinds: MOVED, ..Self::default() }
+    }
 }
 
 /// What one entry changes.
@@ -89,6 +102,9 @@ impl Before {
     pub fn changes(&self, row: &Row, view: &EntryView<'_>, listed: &Listed, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let Some(old) = self.accounts.get(&row.account.id) else { return changes };
+        if old.dn != row.account.dn && membership::dn_key(&old.dn) != row.account.dn_key {
+            changes.kinds |= MOVED;
+        }
         changes.vanished = vanished(old, row, view, listed);
         if !changes.vanished.is_empty() {
             changes.kinds |= bit(ChangeKind::Vanished);
@@ -113,7 +129,11 @@ impl Before {
                 }
             }
             Wanted::Group(group, keys) => {
-                changes.removed = self.members.get(&group.id).map_or(0, |known| lost(known, keys));
+                let (left, removed) = self.members.get(&group.id).map_or((0, 0), |known| lost(known, keys));
+                changes.removed = removed;
+                if left > 0 {
+                    changes.kinds |= MOVED;
+                }
                 if changes.removed > 0 {
                     changes.kinds |= bit(ChangeKind::Removed);
                 }
@@ -136,12 +156,12 @@ fn vanished(old: &KnownContent, row: &Row, view: &EntryView<'_>, listed: &Listed
     gone
 }
 
-/// By how many a group has fewer members. Members who are renamed or moved leave under one name and come under another,
-/// so those who come are taken off. `wanted` is sorted.
-fn lost(known: &HashSet<String>, wanted: &[String]) -> u64 {
+/// How many names have left a group, and by how many it has fewer members. Members who are renamed or moved leave under one
+/// name and come under another, so those who come are taken off. `wanted` is sorted.
+fn lost(known: &HashSet<String>, wanted: &[String]) -> (u64, u64) {
     let left = known.iter().filter(|name| wanted.binary_search(name).is_err()).count();
     let came = wanted.iter().filter(|name| !known.contains(*name)).count();
-    left.saturating_sub(came) as u64
+    (left as u64, left.saturating_sub(came) as u64)
 }
 
 impl Counts {
@@ -162,7 +182,23 @@ impl Counts {
 
     /// Adds what a part that was kept aside counts.
     pub fn add_part(&mut self, part: &DeferredPart) {
-        let more = Self::deserialize(&part.counts).unwrap_or_default();
+        self.add_all(Self::deserialize(&part.counts).unwrap_or_default());
+    }
+
+    /// Takes off what was counted too much.
+    pub fn take_off(&mut self, less: &Self) {
+        self.activated = self.activated.saturating_sub(less.activated);
+        self.deactivated = self.deactivated.saturating_sub(less.deactivated);
+        self.renamed = self.renamed.saturating_sub(less.renamed);
+        self.removed = self.removed.saturating_sub(less.removed);
+        for (name, count) in &mut self.vanished {
+            *count = count.saturating_sub(less.vanished.get(name).copied().unwrap_or_default());
+        }
+        self.vanished.retain(|_, count| *count > 0);
+    }
+
+    /// Adds what others count.
+    pub fn add_all(&mut self, more: Self) {
         self.activated += more.activated;
         self.deactivated += more.deactivated;
         self.renamed += more.renamed;
@@ -202,16 +238,7 @@ impl KeptAside {
             .parts
             .entry(kinds)
             .or_insert_with(|| Part { writer: ChunkWriter::new(form), counts: Counts::default() });
-        let mut entry = part.writer.entry(view.kind, view.external_id, view.dn, view.unique_value);
-        for (name, values) in view.attributes() {
-            let values: Vec<&[u8]> = values.collect();
-            entry.attribute(name, values);
-        }
-        for member in view.members() {
-            entry.member(member);
-        }
-        entry.switch(view.switch);
-        entry.finish();
+        copy(&mut part.writer, view);
         if earlier.is_none() {
             self.kept.insert(recorded, kinds);
             part.counts.add(if view.kind == Kind::User { AccountKind::User } else { AccountKind::Group }, changes);
@@ -231,6 +258,20 @@ impl KeptAside {
     }
 }
 
+/// Writes an entry into another chunk.
+pub fn copy(writer: &mut ChunkWriter, view: &EntryView<'_>) {
+    let mut entry = writer.entry(view.kind, view.external_id, view.dn, view.unique_value);
+    for (name, values) in view.attributes() {
+        let values: Vec<&[u8]> = values.collect();
+        entry.attribute(name, values);
+    }
+    for member in view.members() {
+        entry.member(member);
+    }
+    entry.switch(view.switch);
+    entry.finish();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,7 +279,7 @@ mod tests {
     #[test]
     fn members_who_only_changed_their_names_are_not_lost() {
         let known: HashSet<String> = ["a", "b", "c"].map(str::to_owned).into();
-        let lost = |wanted: &[&str]| lost(&known, &wanted.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let lost = |wanted: &[&str]| lost(&known, &wanted.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).1;
         assert_eq!(lost(&["a", "b", "c"]), 0);
         assert_eq!(lost(&["a"]), 2);
         assert_eq!(lost(&["x", "y", "z"]), 0);

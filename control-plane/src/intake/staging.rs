@@ -46,6 +46,7 @@ pub async fn prepare(
             users: chunk.users,
             groups: chunk.groups,
             created: chunk.created,
+            created_groups: chunk.created_groups,
             changed: chunk.changed,
             returned: chunk.returned,
             unknown_switches: chunk.unknown_switches,
@@ -61,18 +62,20 @@ pub async fn prepare(
     Ok(tx)
 }
 
-/// Writes entries that were kept aside, and forgets that they were.
+/// Writes entries that were kept aside, and forgets this part of them.
 pub async fn apply_deferred(
     store: &Store,
     place: Place,
     lease: Lease,
-    part: &DeferredPart,
+    forgets: Option<&DeferredPart>,
     rows: Vec<Row>,
     now: Timestamp,
 ) -> Result<(), Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
     apply(&mut tx, place, rows).await?;
-    tx.drop_deferred(lease.job, lease.attempt, part).await?;
+    if let Some(part) = forgets {
+        tx.drop_deferred(lease.job, lease.attempt, part).await?;
+    }
     finish(tx, lease).await
 }
 

@@ -14,10 +14,10 @@ impl Intake {
     pub async fn record_chunks(&mut self, job: JobId, generation: u32, chunks: Vec<StagedChunk>) -> Result<()> {
         // Without a WHERE, SQLite would take ON for the condition of a join.
         let insert = Bulk::new(
-            "WITH v(sequence, users, groups, created, changed, returned, unknown_switches, digest, keys) AS ({rows}) \
+            "WITH v(sequence, users, groups, created, created_groups, changed, returned, unknown_switches, digest, keys) AS ({rows}) \
              INSERT INTO staged_chunks (organization_id, job_id, generation, sequence, users, groups, created, \
-             changed, returned, unknown_switches, digest, keys) SELECT :1, :2, :3, v.sequence, v.users, v.groups, \
-             v.created, v.changed, v.returned, v.unknown_switches, v.digest, v.keys FROM v WHERE TRUE ON CONFLICT DO NOTHING",
+             created_groups, changed, returned, unknown_switches, digest, keys) SELECT :1, :2, :3, v.sequence, v.users, \
+             v.groups, v.created, v.created_groups, v.changed, v.returned, v.unknown_switches, v.digest, v.keys FROM v WHERE TRUE ON CONFLICT DO NOTHING",
         );
         let column =
             |count: fn(&StagedChunk) -> u64| Cells::Ints(chunks.iter().map(|chunk| signed(count(chunk))).collect());
@@ -26,6 +26,7 @@ impl Intake {
             .column(column(|chunk| chunk.users))
             .column(column(|chunk| chunk.groups))
             .column(column(|chunk| chunk.created))
+            .column(column(|chunk| chunk.created_groups))
             .column(column(|chunk| chunk.changed))
             .column(column(|chunk| chunk.returned))
             .column(column(|chunk| chunk.unknown_switches))
@@ -43,7 +44,7 @@ impl Store {
     /// What the recorded chunks of a generation add up to.
     pub async fn staged(&self, organization: OrganizationId, job: JobId, generation: u32) -> Result<Staged> {
         let query = sql(
-            "SELECT sequence, users, groups, created, changed, returned, unknown_switches, digest FROM staged_chunks \
+            "SELECT sequence, users, groups, created, created_groups, changed, returned, unknown_switches, digest FROM staged_chunks \
              WHERE organization_id = $1 AND job_id = $2 AND generation = $3 ORDER BY sequence",
         )
         .bind(organization)
@@ -61,6 +62,7 @@ impl Store {
                 &mut sum.users,
                 &mut sum.groups,
                 &mut sum.created,
+                &mut sum.created_groups,
                 &mut sum.changed,
                 &mut sum.returned,
                 &mut sum.unknown_switches,

@@ -98,7 +98,7 @@ impl Store {
     ) -> Result<Vec<KnownContent>> {
         // Each user is found by its own query: without statistics, PostgreSQL would rather join with all of them.
         let query = Bulk::new(
-            "SELECT a.id, a.unique_value, a.attributes, a.on_until, (SELECT u.name_key FROM users u WHERE u.id = a.identity), \
+            "SELECT a.id, a.dn, a.unique_value, a.attributes, a.on_until, (SELECT u.name_key FROM users u WHERE u.id = a.identity), \
              (SELECT u.active FROM users u WHERE u.id = a.identity) \
              FROM accounts a WHERE a.id {in} AND (a.organization_id = :1) IS TRUE",
         );
@@ -106,6 +106,7 @@ impl Store {
             .bulk_rows(query.column(ids(accounts)).shared(organization), |mut row| {
                 Ok(KnownContent {
                     account: row.take()?,
+                    dn: row.take()?,
                     unique_value: row.take()?,
                     attributes: row.take()?,
                     switch: Switch::from_on_until(row.take()?),

@@ -250,6 +250,7 @@ async fn a_chunk_recorded_twice_counts_once(database: TestDatabase) {
         users: 3,
         groups: 1,
         created: 2,
+        created_groups: 1,
         changed: 1,
         returned: 1,
         unknown_switches: 1,
@@ -273,6 +274,8 @@ async fn a_chunk_recorded_twice_counts_once(database: TestDatabase) {
     let staged = store.staged(org, job, 1).await.unwrap();
     assert_eq!((staged.next_sequence, staged.chunks), (2, 3), "one is not here yet");
     assert_eq!((staged.users, staged.groups, staged.created, staged.changed, staged.returned), (9, 3, 6, 3, 3));
+    let created = [AccountKind::User, AccountKind::Group].map(|kind| staged.created_of(kind));
+    assert_eq!(created, [3, 3]);
     assert_eq!(staged.digest[..8], 7_u64.to_le_bytes(), "the lanes wrap");
     assert!(staged.digest[8..].iter().all(|byte| *byte == 0));
     let keys = store.staged_keys(org, job, 1, 1, 10).await.unwrap();

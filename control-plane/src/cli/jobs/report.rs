@@ -20,7 +20,8 @@ const FIGURES: &[(&str, &str)] = &[
     ("taken_over", "made anew: entries that got the user or group of the one before"),
     ("joined", "accounts that share a user with another directory from now on"),
     ("without_login", "entries without a login"),
-    ("duplicates", "entries with an external id that came before: two share it, or one moved"),
+    ("duplicates", "entries left out: another entry has their external id"),
+    ("came_again", "entries that came more than once, as where base DNs overlap"),
     ("became_active", "users who became active"),
     ("became_inactive", "users who became inactive"),
     ("renamed", "users who got another user name"),
@@ -190,6 +191,11 @@ fn samples(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     for sample in of("joined_samples") {
         let [name, dn, others] = ["user_name", "dn", "directories"].map(|key| text(&sample, key));
         screen.line(format!("shared: {dn} is an account of {name}, as in {others}"))?;
+    }
+    for sample in of("duplicate_samples") {
+        let dns: Vec<&str> = sample["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let (id, dns) = (text(&sample, "external_id"), plain(&dns.join(" and ")).into_owned());
+        screen.line(format!("one external id, {id}: {dns}. If one entry has moved, the next import settles it"))?;
     }
     for sample in of("without_login_samples") {
         let keeps =

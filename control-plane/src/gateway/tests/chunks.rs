@@ -97,8 +97,13 @@ pub(super) struct Written<'w> {
 
 /// These entries, each in a chunk of its own.
 pub(super) fn written(entries: &[Written<'_>]) -> Vec<Chunk> {
+    entries.iter().map(|entry| together(std::slice::from_ref(entry))).collect()
+}
+
+/// These entries in one chunk.
+pub(super) fn together(entries: &[Written<'_>]) -> Chunk {
     let mut writer = ChunkWriter::new(MemberForm::Dn);
-    let chunk = |entry: &Written<'_>| {
+    for entry in entries {
         let kind = if entry.members.is_some() { Kind::Group } else { Kind::User };
         let mut open = writer.entry(kind, entry.id, entry.dn, entry.login);
         for (name, value) in entry.attributes {
@@ -110,9 +115,8 @@ pub(super) fn written(entries: &[Written<'_>]) -> Vec<Chunk> {
         }
         open.switch(if entry.enabled { Switch::On } else { Switch::Off });
         open.finish();
-        let digest = writer.digest();
-        let groups = u64::from(entry.members.is_some());
-        Chunk { users: 1 - groups, groups, digest, payload: writer.finish() }
-    };
-    entries.iter().map(chunk).collect()
+    }
+    let digest = writer.digest();
+    let groups = entries.iter().filter(|entry| entry.members.is_some()).count() as u64;
+    Chunk { users: entries.len() as u64 - groups, groups, digest, payload: writer.finish() }
 }

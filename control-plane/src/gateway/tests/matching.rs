@@ -1,10 +1,10 @@
 //! Whose user an account is: names that wait, people who leave and come back, entries made anew, two directories.
 
-use postern_store::{AccountId, DirectoryId, JobState, PageRequest, UserRow};
+use postern_store::{AccountId, DirectoryId, JobState, Member, MemberIdentity, PageRequest, UserRow};
 use serde_json::Value;
 
 use super::agent::{Session, Site, TestAgent, hello};
-use super::chunks::{Written, written};
+use super::chunks::{Chunk, Written, together, written};
 use super::soon;
 use crate::intake::resolve::{self, Choice};
 
@@ -26,7 +26,12 @@ impl World {
 
     /// Imports these entries, approving whatever is held.
     async fn import(&mut self, directory: &str, entries: &[Written<'_>]) -> Value {
-        let job = self.site.import_of(directory, &self.agent, &mut self.session, &written(entries)).await;
+        self.import_chunks(directory, &written(entries)).await
+    }
+
+    /// The same of entries in these chunks.
+    async fn import_chunks(&mut self, directory: &str, chunks: &[Chunk]) -> Value {
+        let job = self.site.import_of(directory, &self.agent, &mut self.session, chunks).await;
         let ended = async {
             loop {
                 let found = self.site.store().get_job(self.site.organization, job).await.unwrap().unwrap();
@@ -47,6 +52,19 @@ impl World {
     /// The organization's users, by name.
     async fn users(&self) -> Vec<UserRow> {
         self.site.store().list_users(self.site.organization, None, &PageRequest::first(100)).await.unwrap().items
+    }
+
+    /// The names of a group's members.
+    async fn members(&self, name: &str) -> Vec<String> {
+        let (store, organization, page) = (self.site.store(), self.site.organization, PageRequest::first(100));
+        let groups = store.list_groups(organization, None, &page).await.unwrap().items;
+        let group = groups.iter().find(|group| group.display_name == name).unwrap();
+        let members = store.list_group_members(organization, group.id, &page).await.unwrap().items;
+        let name = |member: Member| match member.identity {
+            Some(MemberIdentity::User { user_name, .. }) => Some(user_name),
+            _ => None,
+        };
+        members.into_iter().filter_map(name).collect()
     }
 
     async fn user(&self, name: &str) -> UserRow {
@@ -281,15 +299,63 @@ async fn the_order_of_several_logins_renames_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_external_id_that_comes_twice_is_counted() {
+async fn two_entries_of_one_external_id_are_both_named_and_nobody_is_overwritten() {
     let mut world = World::new().await;
-    let (anna, bert) =
-        (Written { dn: "uid=anna", ..named("7", "anna") }, Written { dn: "uid=bert", ..named("7", "bert") });
+    let anna = Written { dn: "uid=anna", ..named("7", "anna") };
+    let bert = Written { dn: "uid=bert", ..named("7", "bert") };
     let zoe = named("9", "zoe");
-    let result = world.import("corp", &[anna, zoe]).await;
-    assert_eq!(result["duplicates"], 0, "{result}");
-    let result = world.import("corp", &[anna, bert, zoe]).await;
-    assert_eq!(result["duplicates"], 1, "{result}");
+    let named_both = |result: &Value| {
+        assert_eq!(result["duplicates"], 1, "{result}");
+        let sample = &result["duplicate_samples"][0];
+        assert_eq!(
+            (sample["external_id"].as_str(), sample["dns"].to_string().as_str()),
+            (Some("7"), r#"["uid=anna","uid=bert"]"#),
+            "{result}"
+        );
+    };
+    // At the first import the one that comes first is the one that is known from then on.
+    named_both(&world.import("corp", &[anna, bert, zoe]).await);
+    let before = world.user("anna").await;
+    // Before her and after her, in one chunk and in two.
+    let orders = [[anna, bert, zoe], [bert, anna, zoe], [bert, zoe, anna], [anna, zoe, bert]];
+    for entries in orders {
+        for chunks in [vec![together(&entries)], written(&entries)] {
+            let job = world.import_chunks("corp", &chunks).await;
+            named_both(&job);
+            assert_eq!((&job["updated"], world.user("anna").await.id), (&0.into(), before.id), "{job}");
+            assert_eq!(world.users().await.len(), 2, "{:?}", world.users().await);
+        }
+    }
+    let together = world.import_chunks("lab", &[together(&[anna, bert, zoe])]).await;
+    assert_eq!(together["duplicates"], 1, "{together}");
+    // Anna changes all the same, and Bert's change is his own.
+    let changed = Written { dn: "uid=anna", ..user("7", "anna", &[("title", "Chief")]) };
+    let off = Written { enabled: false, ..bert };
+    named_both(&world.import("corp", &[off, changed, zoe]).await);
+    let anna_now = world.user("anna").await;
+    assert!(anna_now.active && anna_now.attributes.contains("Chief"), "{anna_now:?}");
+    // An entry that was renamed is one, also where base DNs overlap and it comes twice.
+    let renamed = Written { dn: "uid=anne", ..named("7", "anne") };
+    let result = world.import_chunks("corp", &[written(&[renamed]), written(&[zoe, renamed])].concat()).await;
+    assert_eq!((&result["duplicates"], world.user("anne").await.id), (&0.into(), before.id), "{result}");
+    assert_eq!((&result["came_again"], &result["renamed"]), (&1.into(), &1.into()), "each entry counts once: {result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_moves_stays_a_member_and_so_does_everybody_if_the_import_fails() {
+    let mut world = World::new().await;
+    let staff = [("cn", "staff")];
+    let anna = Written { dn: "uid=anna,ou=north", ..named("1", "anna") };
+    world.import("corp", &[anna, group("g", "cn=staff", &staff, &["uid=anna,ou=north"])]).await;
+    let moved = Written { dn: "uid=anna,ou=south", ..anna };
+    let chunks = written(&[moved, group("g", "cn=staff", &staff, &["uid=anna,ou=south"])]);
+    let job = world.site.start_job("corp", "import").await;
+    let command = soon(world.session.command()).await;
+    world.agent.deliver(&command, &chunks, |summary| summary.users += 1).await.unwrap();
+    assert_eq!(world.members("staff").await, ["anna"], "nothing of it counts");
+    world.site.store().request_cancel(world.site.organization, job, world.site.now()).await.unwrap();
+    let result = world.import_chunks("corp", &chunks).await;
+    assert_eq!((world.members("staff").await, &result["members_unresolved"]), (vec!["anna".to_owned()], &0.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

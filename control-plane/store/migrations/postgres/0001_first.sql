@@ -170,6 +170,7 @@ CREATE TABLE staged_chunks (
     users BIGINT NOT NULL,
     groups BIGINT NOT NULL,
     created BIGINT NOT NULL,
+    created_groups BIGINT NOT NULL,
     changed BIGINT NOT NULL,
     returned BIGINT NOT NULL,
     unknown_switches BIGINT NOT NULL,

@@ -173,6 +173,7 @@ CREATE TABLE staged_chunks (
     users INTEGER NOT NULL,
     groups INTEGER NOT NULL,
     created INTEGER NOT NULL,
+    created_groups INTEGER NOT NULL,
     changed INTEGER NOT NULL,
     returned INTEGER NOT NULL,
     unknown_switches INTEGER NOT NULL,

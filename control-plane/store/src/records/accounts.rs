@@ -306,6 +306,8 @@ pub struct StagedChunk {
     pub groups: u64,
     /// Entries not known before.
     pub created: u64,
+    /// How many of those are groups.
+    pub created_groups: u64,
     /// Entries known with another content.
     pub changed: u64,
     /// Entries that had been marked missing.
@@ -331,6 +333,8 @@ pub struct Staged {
     pub groups: u64,
     /// Entries not known before.
     pub created: u64,
+    /// How many of those are groups.
+    pub created_groups: u64,
     /// Entries known with another content.
     pub changed: u64,
     /// Entries that had been marked missing.
@@ -339,6 +343,16 @@ pub struct Staged {
     pub unknown_switches: u64,
     /// Sum of the content hashes of all entries: four lanes of 64 bits, each little-endian.
     pub digest: [u8; 32],
+}
+
+impl Staged {
+    /// How many entries of a kind were not known before.
+    pub const fn created_of(&self, kind: AccountKind) -> u64 {
+        match kind {
+            AccountKind::User => self.created.saturating_sub(self.created_groups),
+            AccountKind::Group => self.created_groups,
+        }
+    }
 }
 
 /// The keys of one recorded chunk.

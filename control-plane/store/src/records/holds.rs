@@ -121,6 +121,8 @@ pub struct DeferredPart {
 pub struct KnownContent {
     /// The account.
     pub account: AccountId,
+    /// The entry's DN.
+    pub dn: String,
     /// The value of the unique attribute.
     pub unique_value: Option<String>,
     /// A JSON object: each attribute's name with the array of its values.

@@ -1,0 +1,84 @@
+//! The row that an entry becomes: its account, and the user or group that it describes.
+
+use jiff::Timestamp;
+use postern_proto::chunk::{EntryView, Kind};
+use postern_store::{AccountId, GroupId, GroupRow, KnownAccount, NewAccount, UserId, UserRow};
+
+use super::{Entry, Place, Row, Sorting, Wanted, stored};
+use crate::identity::mapping::{self, MappedUser, Mapping};
+use crate::identity::membership;
+
+/// The row of an entry that is new or changed.
+pub(super) fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row {
+    let &Sorting { place, ref mapping, member_form, now, .. } = common;
+    let view = &entry.view;
+    let current = known.and_then(|known| known.identity);
+    let (identity, attributes) = match view.kind {
+        Kind::User => {
+            let (user, attributes) = mapping.user(view, now);
+            let other_names = known.map_or_else(Vec::new, |_| mapping.other_logins(view));
+            (Wanted::User(Box::new(wanted(place, user, now)), other_names), attributes)
+        }
+        Kind::Group => {
+            let id = current.map_or_else(GroupId::new, GroupId::from_uuid);
+            let members = membership::member_keys(member_form, view.members());
+            (Wanted::Group(Box::new(group(place, id, view, now)), members), mapping.attributes(view))
+        }
+    };
+    let dn = mapping::printable(view.dn);
+    let account = NewAccount {
+        id: known.map_or_else(AccountId::new, |known| known.id),
+        kind: stored(view.kind),
+        external_key: entry.key.clone(),
+        dn_key: membership::dn_key(&dn),
+        dn: dn.into_owned(),
+        unique_value: mapping::login(view).map(|value| mapping::printable(value).into_owned()),
+        attributes,
+        hash: entry.state,
+        identity: current,
+        // A mark that stays is told by any text: its group's name is put there while writing.
+        conflict: known.filter(|known| known.conflict && known.identity.is_some()).map(|_| String::new()),
+        switch: mapping::switch(view),
+    };
+    let returning = known.is_some_and(|known| known.missing);
+    let former = known.and_then(|known| known.former_user);
+    Row { account, new: known.is_none(), returning, former, identity, name_is_free: false }
+}
+
+/// The user that an entry describes, without a name key where it has no login.
+pub fn user(place: Place, mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> UserRow {
+    wanted(place, mapping.user(view, now).0, now)
+}
+
+fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> UserRow {
+    let user_name = mapped.user_name.unwrap_or_default().trim().to_owned();
+    let text = |value: Option<std::borrow::Cow<'_, str>>| value.map(std::borrow::Cow::into_owned);
+    UserRow {
+        id: UserId::new(),
+        organization: place.organization,
+        name_key: postern_store::fold(&user_name),
+        user_name,
+        given_name: text(mapped.given_name),
+        family_name: text(mapped.family_name),
+        display_name: text(mapped.display_name),
+        email: text(mapped.email),
+        active: mapped.active,
+        attributes: mapped.attributes,
+        created_at: now,
+        updated_at: now,
+        missing_since: None,
+    }
+}
+
+fn group(place: Place, id: GroupId, view: &EntryView<'_>, now: Timestamp) -> GroupRow {
+    let mapped = mapping::group(view);
+    GroupRow {
+        id,
+        organization: place.organization,
+        display_name: mapped.display_name.into_owned(),
+        description: mapped.description.map(std::borrow::Cow::into_owned),
+        created_at: now,
+        updated_at: now,
+        missing_since: None,
+    }
+}
