@@ -1,6 +1,7 @@
 //! Who is active, and who is gone. A user is active when no directory that has the user says off and at least one says on;
 //! what a directory does not know has no vote, and whatever came last does not matter. Whom no directory has any more
-//! becomes inactive by the rule of the organization.
+//! becomes inactive by the rule of the organization. Deleted directories have no vote. But whom only they have stays as they
+//! were, and nobody becomes active by a deletion.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,6 +12,7 @@ use crate::ids::{AccountId, DirectoryId, GroupId, OrganizationId, UserId};
 use crate::imports::{Intake, ids};
 use crate::records::Switch;
 use crate::sql::sql;
+use crate::transaction::Tx;
 
 /// The content hash of no entry.
 const NO_CONTENT: [u8; 16] = [0; 16];
@@ -18,12 +20,22 @@ const NO_CONTENT: [u8; 16] = [0; 16];
 /// Groups whose members are forgotten at a time.
 const GROUPS: usize = 100;
 
+/// The accounts of directories that are not deleted.
+macro_rules! living {
+    () => {
+        "accounts a JOIN directories d ON d.seq = a.directory AND d.deleted_at IS NULL"
+    };
+}
+
 /// Since when all accounts are missing; NULL while one is there. Of `users` or `groups`.
 macro_rules! missing_since {
     ($of:literal) => {
         concat!(
-            "(SELECT CASE WHEN count(a.missing_since) = count(*) THEN max(a.missing_since) END ",
-            "FROM accounts a WHERE a.identity = ",
+            "(SELECT CASE WHEN count(*) = 0 THEN ",
+            $of,
+            ".missing_since WHEN count(a.missing_since) = count(*) THEN max(a.missing_since) END FROM ",
+            living!(),
+            " WHERE a.identity = ",
             $of,
             ".id)"
         )
@@ -42,7 +54,9 @@ macro_rules! settle_users {
             "(SELECT CASE WHEN count(*) = 0 THEN users.active ",
             "WHEN count(a.missing_since) = count(*) THEN users.active AND max(a.missing_since) > :2 ",
             "ELSE COALESCE(min(CASE WHEN a.missing_since IS NULL THEN a.on_until END) > :1, FALSE) END ",
-            "FROM accounts a WHERE a.identity = users.id) WHERE id ",
+            "FROM ",
+            living!(),
+            " WHERE a.identity = users.id) WHERE id ",
             $which,
             " AND (organization = (SELECT seq FROM organizations WHERE id = :3)) IS TRUE"
         )
@@ -56,7 +70,7 @@ impl Intake {
         if users.is_empty() {
             return Ok(());
         }
-        let before = self.inactive_before().await?;
+        let before = inactive_before(&mut self.tx, self.organization, self.now).await?;
         let update = Bulk::new(settle_users!("{in}", ""))
             .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
             .shared(self.now)
@@ -67,7 +81,7 @@ impl Intake {
 
     /// The same for the users of these accounts, but nobody becomes active by it.
     async fn settle_downwards(&mut self, accounts: &[AccountId]) -> Result<()> {
-        let before = self.inactive_before().await?;
+        let before = inactive_before(&mut self.tx, self.organization, self.now).await?;
         let update = Bulk::new(settle_users!("IN (SELECT identity FROM accounts WHERE id {in})", "users.active AND "))
             .column(ids(accounts))
             .shared(self.now)
@@ -134,13 +148,39 @@ impl Intake {
         }
         Ok(())
     }
+}
 
-    /// A user who went missing before this time becomes inactive.
-    async fn inactive_before(&mut self) -> Result<i64> {
-        let query = sql("SELECT missing_user_days FROM organizations WHERE id = $1").bind(self.organization);
-        let days: Option<Option<u32>> = self.tx.row(query, |mut row| row.take()).await?;
-        Ok(days.flatten().map_or(i64::MIN, |days| before(self.now, days)))
-    }
+/// A user who went missing before this time becomes inactive.
+async fn inactive_before(tx: &mut Tx, organization: OrganizationId, now: Timestamp) -> Result<i64> {
+    let query = sql("SELECT missing_user_days FROM organizations WHERE id = $1").bind(organization);
+    let days: Option<Option<u32>> = tx.row(query, |mut row| row.take()).await?;
+    Ok(days.flatten().map_or(i64::MIN, |days| before(now, days)))
+}
+
+/// Settles the users whom a directory shares with others, because it was deleted or has come back. Nobody becomes active by
+/// it.
+pub(crate) async fn settle_shared(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    directory: DirectoryId,
+    now: Timestamp,
+) -> Result<()> {
+    let query = sql("SELECT seq FROM directories WHERE organization_id = $1 AND id = $2");
+    let Some(seq) = tx.row(query.bind(organization).bind(directory), |mut row| row.take::<i64>()).await? else {
+        return Ok(());
+    };
+    let before = inactive_before(tx, organization, now).await?;
+    let update = Bulk::new(settle_users!(
+        "IN (SELECT s.identity FROM accounts s WHERE s.directory {in} AND EXISTS (SELECT 1 FROM accounts l \
+         JOIN directories o ON o.seq = l.directory WHERE l.identity = s.identity AND l.directory <> s.directory \
+         AND o.deleted_at IS NULL))",
+        "users.active AND "
+    ))
+    .column(Cells::Ints(vec![seq]))
+    .shared(now)
+    .shared(before)
+    .shared(organization);
+    tx.bulk(update).await.map(|_| ())
 }
 
 /// The time so many days before, in milliseconds.
@@ -169,7 +209,10 @@ impl Store {
     pub async fn deactivate_due(&self, now: Timestamp) -> Result<u64> {
         let expired = sql("UPDATE users SET active = FALSE, updated_at = $1 WHERE active AND id IN \
              (SELECT identity FROM accounts WHERE on_until > 0 AND on_until <= $1 AND on_until < 9223372036854775807 \
-             AND identity IS NOT NULL AND missing_since IS NULL)")
+             AND identity IS NOT NULL AND missing_since IS NULL \
+             AND (EXISTS (SELECT 1 FROM directories d WHERE d.seq = accounts.directory AND d.deleted_at IS NULL) \
+             OR NOT EXISTS (SELECT 1 FROM accounts l JOIN directories d ON d.seq = l.directory \
+             WHERE l.identity = accounts.identity AND d.deleted_at IS NULL)))")
         .bind(now);
         let expired = self.database.execute(expired).await?;
         let left = sql("UPDATE users SET active = FALSE, updated_at = $1 WHERE active AND missing_since IS NOT NULL \

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::Store;
+use crate::active::settle_shared;
 use crate::agents::{agent_in, allow};
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
@@ -64,9 +65,16 @@ fn thresholds(stored: serde_json::Value) -> Result<Thresholds> {
 async fn admit(tx: &mut Tx, agent: &mut Agent, directory: &AnnouncedDirectory, now: Timestamp) -> Result<bool> {
     let allowed = agent.allowed_directories.contains(&directory.name);
     if allowed {
+        let deleted =
+            sql("SELECT id FROM directories WHERE organization_id = $1 AND name = $2 AND deleted_at IS NOT NULL");
+        let deleted: Option<DirectoryId> =
+            tx.row(deleted.bind(agent.organization).bind(&directory.name), |mut row| row.take()).await?;
         let update = sql("UPDATE directories SET deleted_at = NULL, flavour = \
              CASE WHEN $1 = 'unknown' THEN flavour ELSE $1 END WHERE organization_id = $2 AND name = $3");
         tx.execute(update.bind(directory.flavour.as_str()).bind(agent.organization).bind(&directory.name)).await?;
+        if let Some(back) = deleted {
+            settle_shared(tx, agent.organization, back, now).await?;
+        }
     } else if !agent.takes_new_directories || agent.allowed_directories.len() >= MAX_TAKEN {
         return Ok(false);
     }
@@ -237,6 +245,7 @@ impl Store {
             tx.rollback().await?;
             return Err(Error::NotFound { what: "the directory" });
         }
+        settle_shared(&mut tx, organization, id, now).await?;
         let forget = sql("DELETE FROM agent_directories WHERE organization_id = $1 AND directory_id = $2");
         tx.execute(forget.bind(organization).bind(id)).await?;
         let end = sql("UPDATE jobs SET state = 'canceled', finished_at = $1, updated_at = $1 \

@@ -17,6 +17,7 @@ conformance! {
     a_time_that_has_come_turns_a_user_off_without_an_import,
     whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization,
     a_switch_is_lowered_by_itself_and_the_entry_read_again,
+    a_deleted_directory_has_no_vote,
     a_group_that_is_gone_has_no_members,
     lists_can_be_narrowed_to_the_active_and_the_missing,
 }
@@ -183,6 +184,49 @@ async fn a_switch_is_lowered_by_itself_and_the_entry_read_again(database: TestDa
     tx.lower_switches(&[(people[0].1.id, Switch::On), (people[1].1.id, Switch::On)]).await.unwrap();
     tx.commit().await.unwrap();
     assert!(!user(store, &world, people[0].0.id).await.active && !user(store, &world, people[1].0.id).await.active);
+}
+
+async fn a_deleted_directory_has_no_vote(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (one, other) = (world.directory.id, second(&world).await);
+    let people = ["locked", "unknown", "alone", "left"].map(|name| world.person(name));
+    world.import(&people, &[]).await;
+    let there = |place: usize, switch: Switch| {
+        let (_, here) = &people[place];
+        NewAccount { switch, ..account_of(here.kind, &format!("there {place}"), here.identity) }
+    };
+    // On in the first directory; off, unknown, not at all, and gone in the other.
+    let accounts = [there(0, Switch::On), there(1, Switch::Unknown), there(3, Switch::On)];
+    for account in &accounts {
+        write(&world, other, account, true, 1).await;
+    }
+    let locked = NewAccount { switch: Switch::Off, hash: content("locked"), ..people[0].1.clone() };
+    write(&world, one, &locked, false, 2).await;
+    mark(&world, other, &accounts[2], 3).await;
+    let active = async || {
+        let mut active = Vec::new();
+        for (person, _) in &people {
+            let found = user(store, &world, person.id).await;
+            active.push((found.active, found.missing_since.is_some()));
+        }
+        active
+    };
+    assert_eq!(active().await, [(false, false), (true, false), (true, false), (true, false)]);
+    store.delete_directory(world.org(), one, at(4)).await.unwrap();
+    let after = active().await;
+    assert_eq!(after[0], (false, false), "nobody becomes active by a deletion");
+    assert_eq!(after[1], (false, false), "the only one who said so is gone, and unknown is not active");
+    assert_eq!(after[2], (true, false), "whom only the deleted directory has stays as he was");
+    assert_eq!(after[3], (false, true), "the directory that is left says gone");
+    // What the other directory says counts alone from now on.
+    let on = NewAccount { hash: content("changed"), ..accounts[0].clone() };
+    write(&world, other, &on, false, 5).await;
+    assert!(user(store, &world, people[0].0.id).await.active);
+    // The directory comes back, and says off again.
+    let announced =
+        ["corp", "lab"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
+    store.announce_directories(world.org(), world.agent.id, &announced, at(6)).await.unwrap();
+    assert!(!user(store, &world, people[0].0.id).await.active);
 }
 
 async fn a_group_that_is_gone_has_no_members(database: TestDatabase) {
