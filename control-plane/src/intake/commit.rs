@@ -85,7 +85,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
-    let problem = standing::problem(&report, unusable.unwrap_or_default());
+    let problem = standing::problem(&report, unusable.unwrap_or_default(), &repeats);
     dispatcher.store.set_import_problem(&commit.lease(), problem.as_deref()).await?;
     let concluded = Concluded { missing: planned, spared, other_server, confirmed };
     // An administrator may link an account while this ends: the next import reports that.

@@ -1,13 +1,32 @@
 //! What an import finds to be wrong with its directory until somebody mends it. It is shown with the directory, not only
 //! in the report of the job.
 
+use serde_json::Value;
+
+use super::repeats::Repeats;
 use crate::jobs::outcome::ImportReport;
 
 /// As much of an example is shown.
 const MAX_EXAMPLE_CHARS: usize = 300;
 
 /// What is wrong, and what to do. `None`: nothing.
-pub(super) fn problem(report: &ImportReport, unusable: u64) -> Option<String> {
+pub(super) fn problem(report: &ImportReport, unusable: u64, repeats: &Repeats) -> Option<String> {
+    let found: Vec<String> = unusable_entries(report, unusable).into_iter().chain(shared_ids(repeats)).collect();
+    (!found.is_empty()).then(|| found.join("; "))
+}
+
+fn shared_ids(repeats: &Repeats) -> Option<String> {
+    let example = repeats.samples().first()?;
+    let dns: Vec<&str> = example["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let dns: String = dns.join(" and ").chars().take(MAX_EXAMPLE_CHARS).collect();
+    Some(format!(
+        "the last import left out {} entries, because other entries have their external ids (such as {dns}). Give each entry \
+         an id of its own, or set external_id_attribute to an attribute that is unique",
+        repeats.left_out()
+    ))
+}
+
+fn unusable_entries(report: &ImportReport, unusable: u64) -> Option<String> {
     let unusable = unusable.max(report.unusable);
     if unusable == 0 {
         return None;
@@ -29,15 +48,17 @@ mod tests {
 
     #[test]
     fn entries_that_cannot_be_used_are_a_problem_with_an_example() {
-        assert_eq!(problem(&ImportReport::default(), 0), None);
+        assert_eq!(problem(&ImportReport::default(), 0, &Repeats::default()), None);
         let report = ImportReport {
             unusable: 1,
             unusable_samples: vec!["cn=x: no external id".to_owned()],
             ..ImportReport::default()
         };
-        let said = problem(&report, 1).unwrap();
+        let said = problem(&report, 1, &Repeats::default()).unwrap();
         assert!(said.contains("1 entry of the directory (such as cn=x: no external id)"), "{said}");
         // The report may not have come; the summary counted them.
-        assert!(problem(&ImportReport::default(), 2).is_some_and(|said| said.contains("2 entries")));
+        assert!(
+            problem(&ImportReport::default(), 2, &Repeats::default()).is_some_and(|said| said.contains("2 entries"))
+        );
     }
 }

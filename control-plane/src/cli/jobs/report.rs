@@ -194,7 +194,7 @@ fn samples(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     }
     for sample in of("duplicate_samples") {
         let dns: Vec<&str> = sample["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let (id, dns) = (text(&sample, "external_id"), plain(&dns.join(" and ")).into_owned());
+        let (id, dns) = (text(&sample, "external_id"), plain(&dns.join(" and ")));
         screen.line(format!("one external id, {id}: {dns}. If one entry has moved, the next import settles it"))?;
     }
     for sample in of("without_login_samples") {

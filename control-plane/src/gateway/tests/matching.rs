@@ -315,6 +315,9 @@ async fn two_entries_of_one_external_id_are_both_named_and_nobody_is_overwritten
     };
     // At the first import the one that comes first is the one that is known from then on.
     named_both(&world.import("corp", &[anna, bert, zoe]).await);
+    let corp = world.site.store().find_directory(world.site.organization, "corp").await.unwrap().unwrap();
+    let problem = corp.import_problem.unwrap();
+    assert!(problem.contains("such as uid=anna and uid=bert"), "{problem}");
     let before = world.user("anna").await;
     // Before her and after her, in one chunk and in two.
     let orders = [[anna, bert, zoe], [bert, anna, zoe], [bert, zoe, anna], [anna, zoe, bert]];
