@@ -250,8 +250,10 @@ pub(super) mod tests {
     #[test]
     fn a_kind_of_which_nothing_came_is_held_however_few_were_known() {
         let doubt = |known: (u64, u64), came: Staged| {
-            let accounts = (0..known.0 + known.1).map(|_| AccountId::new()).take(5).collect();
-            let missing = Missing { accounts, users: known.0, groups: known.1, ..Missing::default() };
+            let accounts: Vec<AccountId> = (0..known.0 + known.1).map(|_| AccountId::new()).take(5).collect();
+            let users = usize::try_from(known.0).unwrap();
+            let group_accounts = accounts.iter().skip(users).copied().collect();
+            let missing = Missing { accounts, group_accounts, users: known.0, groups: known.1, ..Missing::default() };
             missing.doubt(&directory(), &came)
         };
         let users = doubt((5, 1_000), came(0, 1_000)).expect("held");
