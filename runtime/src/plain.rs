@@ -19,6 +19,15 @@ pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, |_| false, |out, _| out.push('\u{fffd}'))
 }
 
+/// The text as one word of a shell, so that a proposed command can be copied.
+pub fn word(text: &str) -> Cow<'_, str> {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(safe) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", line(text).replace('\'', "'\\''")))
+}
+
 /// The same for text of several lines.
 pub fn lines(text: &str) -> Cow<'_, str> {
     replaced(text, |letter| matches!(letter, '\n' | '\t'), |out, _| out.push('\u{fffd}'))

@@ -95,9 +95,9 @@ fn revoking_a_used_token_and_deleting_a_served_directory_say_what_stays() -> Res
         };
         let tokens: Vec<Value> = api.list("/api/v1/enrollment-tokens").await?;
         let used = tokens.first().and_then(|token| token["id"].as_str()).context("no token")?.to_owned();
-        let words = run(&["enrollment-tokens", "revoke", &used]).await?;
+        let words = run(&["enrollment-tokens", "revoke", &used, "--yes"]).await?;
         ensure!(words.contains(&format!("postern agents revoke {agent_id}")), "{words}");
-        let words = run(&["directories", "delete", "corp"]).await?;
+        let words = run(&["directories", "delete", "corp", "--yes"]).await?;
         ensure!(words.contains("comes back") && words.contains(&agent_id), "{words}");
         Ok(())
     })

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use postern_tests::agent::DirectorySettings;
 use postern_tests::certificates::CertificateAuthority;
 use postern_tests::control_plane::{self, ControlPlane};
+use postern_tests::people::Person;
 use postern_tests::process::Launch;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::skewed_gateway::SkewedGateway;
@@ -249,5 +250,105 @@ fn a_login_with_a_wrong_token_is_refused_and_changes_nothing() -> Result<()> {
         ensure!(refused.status.code() == Some(1), "{}", said(&refused));
         ensure!(std::fs::read(&file)? == remembered, "a refused login replaced the one that was remembered");
         control_plane.command_line_at(&home).args(["agents", "list"]).success().await.map(drop)
+    })
+}
+
+/// What a command prints, the two streams apart, and its exit code.
+async fn runs(site: &Site, line: &str) -> Result<(Option<i32>, String, String)> {
+    let output = site.control_plane.command_line(&site.api).args(line.split(' ')).output().await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
+}
+
+#[test]
+fn a_list_says_how_much_it_left_out_and_things_are_named_as_people_name_them() -> Result<()> {
+    scenario(async |stage| {
+        let site = Site::start(stage, 120).await?;
+        site.api.import(DIRECTORY).await?;
+        let (_, table, aside) = runs(&site, "users list").await?;
+        ensure!(table.lines().count() == 101 && aside.contains("100 of 120"), "{aside}");
+        ensure!(aside.contains("--all") && aside.contains("--limit"), "{aside}");
+        let (_, table, aside) = runs(&site, "users list --all").await?;
+        ensure!(table.lines().count() == 121 && aside.is_empty(), "{aside}");
+        let (_, json, _) = runs(&site, "users list --limit 7 --json").await?;
+        let json: Value = serde_json::from_str(&json)?;
+        ensure!(json["total"] == serde_json::json!({"count": 120, "more": false}) && json["more"] == true, "{json}");
+        let (_, table, _) = runs(&site, "users list --limit 2 --columns id,user-name").await?;
+        ensure!(table.starts_with("ID ") && table.lines().count() == 3 && !table.contains('@'), "{table}");
+        let (code, _, wrong) = runs(&site, "users list --columns user-nam").await?;
+        ensure!(code == Some(2) && wrong.contains("did you mean user-name"), "{wrong}");
+
+        // Everything has a name, and an id may be cut short.
+        let agent = site.api.only_agent().await?;
+        let short = &agent[..18];
+        for line in [
+            format!("agents show {short}"),
+            format!("jobs show {}", &site.api.list::<Value>("jobs").await?[0]["id"].as_str().context("no id")?[..18]),
+            "directories show corp".to_owned(),
+            "directories rename corp Headquarters".to_owned(),
+            "directories show Headquarters".to_owned(),
+            "accounts list --directory Headquarters --missing".to_owned(),
+        ] {
+            let (code, _, wrong) = runs(&site, &line).await?;
+            ensure!(code == Some(0), "{line}: {wrong}");
+        }
+        let uid = Person::nth(0).uid;
+        for line in
+            [format!("users show {uid}"), format!("users show {uid}@corp.example"), format!("accounts show {uid}")]
+        {
+            let (code, shown, wrong) = runs(&site, &line).await?;
+            ensure!(code == Some(0) && shown.contains(&uid), "{line}: {wrong}");
+        }
+        let (code, _, wrong) = runs(&site, &format!("users show {}", uid.replacen('.', "", 1))).await?;
+        ensure!(code == Some(1) && wrong.contains("Did you mean") && wrong.contains(&uid), "{wrong}");
+        let (code, _, wrong) = runs(&site, "directories show crop").await?;
+        ensure!(code == Some(1) && wrong.contains("Did you mean corp?"), "{wrong}");
+
+        // What cuts or deletes says what, and in a pipe it waits for nobody.
+        for line in [format!("agents revoke {short}"), "directories delete corp".to_owned()] {
+            let (code, _, refused) = runs(&site, &line).await?;
+            ensure!(code == Some(2) && refused.contains("--yes") && refused.contains("corp"), "{line}: {refused}");
+        }
+        ensure!(site.api.agents().await?[0]["revoked_at"].is_null(), "revoked without a yes");
+        site.api.directory(DIRECTORY).await?;
+        let (code, _, wrong) = runs(&site, &format!("agents revoke {short} --yes")).await?;
+        ensure!(code == Some(0), "{wrong}");
+        ensure!(site.api.agents().await?[0]["revoked_at"].is_string(), "not revoked with a yes");
+        Ok(())
+    })
+}
+
+#[test]
+fn nobody_locks_an_organization_and_a_login_is_known_and_forgotten() -> Result<()> {
+    scenario(async |stage| {
+        let control_plane = ControlPlane::start(stage, control_plane::Options::for_tests()?).await?;
+        let api = control_plane.organization("Corp & Sons").await?;
+        let (home, url) = (stage.folder("home")?, control_plane.url());
+        let postern = |line: &str| control_plane.command_line_at(&home).args(line.split(' '));
+        postern("login").args(["--url", &url]).input(api.token()).success().await?;
+        let who = postern("whoami").success().await?;
+        ensure!(who.contains("Corp & Sons") && who.contains("owner") && who.contains(&url), "{who}");
+
+        let current = api.get("tokens/current").await?;
+        let own = current["id"].as_str().context("no id")?;
+        let refused = postern(&format!("tokens revoke {own} --yes")).output().await?;
+        ensure!(refused.status.code() == Some(1), "{}", said(&refused));
+        ensure!(said(&refused).contains("last owner token"), "{}", said(&refused));
+        ensure!(said(&refused).contains("postern tokens create"), "{}", said(&refused));
+        postern("tokens create other --role owner").success().await?;
+        postern("tokens revoke other --yes").success().await?;
+        postern("tokens create another --role owner").success().await?;
+        let piped = postern(&format!("tokens revoke {own}")).output().await?;
+        ensure!(piped.status.code() == Some(2) && said(&piped).contains("--yes"), "{}", said(&piped));
+        ensure!(said(&piped).contains("the one that you are using"), "{}", said(&piped));
+        postern(&format!("tokens revoke {own} --yes")).success().await?;
+
+        let file = home.join(".config/postern/credentials.toml");
+        ensure!(file.exists());
+        postern("logout").success().await?;
+        ensure!(!file.exists(), "the token is still there");
+        let nobody = postern("whoami").args(["--url", &url]).output().await?;
+        ensure!(nobody.status.code() == Some(1) && said(&nobody).contains("postern login"), "{}", said(&nobody));
+        postern("logout").success().await.map(drop)
     })
 }

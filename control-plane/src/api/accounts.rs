@@ -19,9 +19,9 @@ use uuid::Uuid;
 use super::auth::Auditor;
 use super::extract::{Id, Params};
 use super::jobs::view::DirectoryRef;
-use super::page::{List, Listing, chained};
+use super::page::{List, Listing, chained, total};
 use super::problem::Problem;
-use super::{Api, directories};
+use super::{Api, directories, resolve};
 
 /// What an account's entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
@@ -164,6 +164,8 @@ struct AccountQuery {
     directory: Option<String>,
     /// Absent: both.
     kind: Option<AccountKind>,
+    /// Only accounts that the last complete import did not find, or only those that it found. Absent: both.
+    missing: Option<bool>,
     /// Most items of the page, 1 to 1000. Absent: 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -184,7 +186,7 @@ async fn list(
     Params(query): Params<AccountQuery>,
 ) -> Result<Json<Listing<AccountView>>, Problem> {
     let directory = directories::find_wanted(&api, caller.organization, query.directory.as_deref()).await?;
-    let list = List::new("accounts", &[&directory, &query.kind]);
+    let list = List::new("accounts", &[&directory, &query.kind, &query.missing]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let kinds: &[postern_store::AccountKind] = match query.kind {
         Some(AccountKind::User) => &[postern_store::AccountKind::User],
@@ -194,23 +196,26 @@ async fn list(
     let directories = directories::one_or_all(&api, caller.organization, directory).await?;
     let lists: Vec<_> = directories.iter().flat_map(|id| kinds.iter().map(move |kind| (*id, *kind))).collect();
     let names: Vec<_> = lists.iter().map(|(id, kind)| format!("{id}-{kind}")).collect();
-    let (store, organization) = (&api.store, caller.organization);
+    let (store, organization, missing) = (&api.store, caller.organization, query.missing);
     let page = chained(&names, &request, |number, request| {
         let (directory, kind) = lists[number];
-        async move { store.list_accounts(organization, directory, kind, &request).await }
+        async move { store.list_accounts_where(organization, directory, kind, missing, &request).await }
     });
     let page = page.await?;
-    list.try_answer(page, AccountView::try_from).map(Json)
+    let total = total(&request, &page, store.total_accounts(organization, &lists, missing)).await?;
+    list.try_answer(page, total, AccountView::try_from).map(Json)
 }
 
 /// Shows an account
 #[utoipa::path(get, path = "/api/v1/accounts/{id}", tag = "accounts", operation_id = "get_account",
-    params(("id" = Uuid, Path, description = "Id of the account")), responses((status = 200, body = AccountView)))]
+    params(("id" = String, Path, description = "Id or external id of the account, or name of its user")),
+    responses((status = 200, body = AccountView)))]
 async fn show(
     State(api): State<Api>,
     Auditor(caller): Auditor,
-    Id(id): Id<AccountId>,
+    Id(id): Id<String>,
 ) -> Result<Json<AccountView>, Problem> {
+    let id = resolve::account(&api, caller.organization, &id).await?;
     let found = api.store.get_account(caller.organization, id).await?;
     found.ok_or_else(|| Problem::not_found("account"))?.try_into().map(Json)
 }

@@ -16,9 +16,9 @@ use utoipa_axum::routes;
 use super::auth::{Auditor, Caller, Operator, Owner};
 use super::directories::{DirectoryProblem, DirectoryView, Flavour};
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing};
+use super::page::{List, Listing, total};
 use super::problem::Problem;
-use super::{Api, directories};
+use super::{Api, directories, resolve};
 
 /// An agent.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -127,17 +127,19 @@ async fn list(
     let page = api.store.list_agents(caller.organization, &request).await?;
     let mut served = served(&api, caller.organization).await?;
     let view = |agent: Agent| AgentView::new(served.remove(&agent.id).unwrap_or_default(), agent);
-    Ok(Json(list.answer(page, view)))
+    let total = total(&request, &page, api.store.total_agents(caller.organization)).await?;
+    Ok(Json(list.answer(page, total, view)))
 }
 
 /// Shows an agent
 #[utoipa::path(get, path = "/api/v1/agents/{id}", tag = "agents", operation_id = "get_agent",
-    params(("id" = Uuid, Path, description = "Id of the agent")), responses((status = 200, body = AgentView)))]
+    params(("id" = String, Path, description = "Id of the agent, its beginning, or name of the agent")), responses((status = 200, body = AgentView)))]
 async fn show(
     State(api): State<Api>,
     Auditor(caller): Auditor,
-    Id(id): Id<AgentId>,
+    Id(id): Id<String>,
 ) -> Result<Json<AgentView>, Problem> {
+    let id = resolve::agent(&api, caller.organization, &id).await?;
     Ok(Json(reading(&api, &caller, id).await?))
 }
 
@@ -164,14 +166,15 @@ pub struct AllowRequest {
 /// Needed where the directory exists already and the agent's enrollment token did not name it: whoever serves a directory
 /// says who its people are. The agent takes it up at once.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/directories", tag = "agents", operation_id = "allow_directory",
-    params(("id" = Uuid, Path, description = "Id of the agent")), request_body = AllowRequest,
+    params(("id" = String, Path, description = "Id of the agent, its beginning, or name of the agent")), request_body = AllowRequest,
     responses((status = 200, body = AgentView)))]
 async fn allow(
     State(api): State<Api>,
     Operator(caller): Operator,
-    Id(id): Id<AgentId>,
+    Id(id): Id<String>,
     Body(request): Body<AllowRequest>,
 ) -> Result<Json<AgentView>, Problem> {
+    let id = resolve::agent(&api, caller.organization, &id).await?;
     let name = request.directory;
     if !directory_name::is_valid(&name) {
         // Another organization's agent does not exist, whatever else is wrong.
@@ -189,8 +192,9 @@ async fn allow(
 /// Its session is cut at once, and it is refused from now on. It stays in the list. To let the machine in again, enroll
 /// it anew.
 #[utoipa::path(delete, path = "/api/v1/agents/{id}", tag = "agents", operation_id = "revoke_agent",
-    params(("id" = Uuid, Path, description = "Id of the agent")), responses((status = 204)))]
-async fn revoke(State(api): State<Api>, Owner(caller): Owner, Id(id): Id<AgentId>) -> Result<StatusCode, Problem> {
+    params(("id" = String, Path, description = "Id of the agent, its beginning, or name of the agent")), responses((status = 204)))]
+async fn revoke(State(api): State<Api>, Owner(caller): Owner, Id(id): Id<String>) -> Result<StatusCode, Problem> {
+    let id = resolve::agent(&api, caller.organization, &id).await?;
     api.store.revoke_agent(caller.organization, id, api.now()).await?;
     api.gate.cut(id);
     tracing::info!(organization = %caller.organization, by = %caller.token, agent = %id, "agent.revoked");

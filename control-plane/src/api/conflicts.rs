@@ -4,7 +4,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use postern_store::{AccountId, Conflict, UserId};
+use postern_store::{Conflict, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -13,10 +13,10 @@ use utoipa_axum::routes;
 use super::accounts::AccountView;
 use super::auth::{Auditor, Caller, Operator};
 use super::extract::{Id, Params};
-use super::page::{List, Listing, chained};
+use super::page::{List, Listing, chained, total};
 use super::problem::{Kind, Problem};
 use super::users::UserView;
-use super::{Api, directories};
+use super::{Api, directories, resolve as names};
 use crate::intake::resolve::{self, Choice};
 
 /// An account that claims a user name which is another's.
@@ -87,36 +87,40 @@ async fn list(
         async move { store.list_conflicts(organization, directory, &request).await }
     });
     let page = page.await?;
-    list.try_answer(page, ConflictView::try_from).map(Json)
+    let total = total(&request, &page, store.total_conflicts(organization, &directories)).await?;
+    list.try_answer(page, total, ConflictView::try_from).map(Json)
 }
 
 /// Links the account to the user who has the name
 ///
 /// For an entry that was made anew for the same person. The account that the user had, if it comes back, is a conflict then.
 #[utoipa::path(post, path = "/api/v1/conflicts/{id}/link", tag = "conflicts", operation_id = "link_conflict",
-    params(("id" = Uuid, Path, description = "Id of the account")), responses((status = 200, body = UserView)))]
+    params(("id" = String, Path, description = "Id of the account, or the user name that it claims")),
+    responses((status = 200, body = UserView)))]
 async fn link(
     State(api): State<Api>,
     Operator(caller): Operator,
-    Id(id): Id<AccountId>,
+    Id(id): Id<String>,
 ) -> Result<Json<UserView>, Problem> {
-    decide(&api, &caller, id, Choice::Link).await
+    decide(&api, &caller, &id, Choice::Link).await
 }
 
 /// Creates a user for the account
 ///
 /// For somebody new. The user who had the name is gone, and gives it up: a mark is put behind it.
 #[utoipa::path(post, path = "/api/v1/conflicts/{id}/create-user", tag = "conflicts", operation_id = "create_conflict_user",
-    params(("id" = Uuid, Path, description = "Id of the account")), responses((status = 200, body = UserView)))]
+    params(("id" = String, Path, description = "Id of the account, or the user name that it claims")),
+    responses((status = 200, body = UserView)))]
 async fn create_user(
     State(api): State<Api>,
     Operator(caller): Operator,
-    Id(id): Id<AccountId>,
+    Id(id): Id<String>,
 ) -> Result<Json<UserView>, Problem> {
-    decide(&api, &caller, id, Choice::CreateUser).await
+    decide(&api, &caller, &id, Choice::CreateUser).await
 }
 
-async fn decide(api: &Api, caller: &Caller, id: AccountId, choice: Choice) -> Result<Json<UserView>, Problem> {
+async fn decide(api: &Api, caller: &Caller, id: &str, choice: Choice) -> Result<Json<UserView>, Problem> {
+    let id = names::conflict(api, caller.organization, id).await?;
     let user = resolve::run(&api.store, caller.organization, id, choice, api.now()).await.map_err(refused)?;
     tracing::info!(organization = %caller.organization, by = %caller.token, account = %id, user = %user, ?choice,
         "conflict.decided");

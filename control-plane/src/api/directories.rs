@@ -13,9 +13,9 @@ use utoipa_axum::routes;
 
 use super::auth::{Auditor, Operator};
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing, MAX_LIMIT};
+use super::page::{List, Listing, MAX_LIMIT, total};
 use super::problem::{Kind, Problem};
-use super::{Api, named};
+use super::{Api, named, resolve};
 use crate::intake::configuration::differences;
 
 /// What kind of server a directory is.
@@ -259,10 +259,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// The directory that a name or an id stands for.
 pub(super) async fn find(api: &Api, organization: OrganizationId, named: &str) -> Result<Directory, Problem> {
-    let found = match named.parse::<DirectoryId>() {
-        Ok(id) => api.store.get_directory(organization, id).await?,
-        Err(_) => api.store.find_directory(organization, named).await?,
-    };
+    let id = resolve::directory(api, organization, named).await?;
+    let found = api.store.get_directory(organization, id).await?;
     found.filter(|directory| directory.deleted_at.is_none()).ok_or_else(|| {
         Problem::new(Kind::NotFound, format!("There is no directory {named:?}."))
             .cure("`postern directories list` shows them; a directory appears when an agent that serves it connects.")
@@ -317,7 +315,8 @@ async fn list(
     let list = List::new("directories", &[]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let page = api.store.list_directories(caller.organization, &request).await?;
-    Ok(Json(list.answer(page, DirectoryView::from)))
+    let total = total(&request, &page, api.store.total_directories(caller.organization)).await?;
+    Ok(Json(list.answer(page, total, DirectoryView::from)))
 }
 
 /// Shows a directory

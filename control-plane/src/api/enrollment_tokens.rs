@@ -16,8 +16,9 @@ use utoipa_axum::routes;
 use super::Api;
 use super::auth::{Auditor, Operator};
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing};
+use super::page::{List, Listing, total};
 use super::problem::Problem;
+use super::resolve;
 use crate::secrets;
 
 /// Life of a token unless the request says otherwise.
@@ -99,7 +100,7 @@ struct EnrollmentTokenQuery {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, revoke))
 }
 
 /// Lists the enrollment tokens
@@ -113,7 +114,8 @@ async fn list(
     let list = List::new("enrollment-tokens", &[]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let page = api.store.list_enrollment_tokens(caller.organization, &request).await?;
-    Ok(Json(list.answer(page, EnrollmentTokenView::from)))
+    let total = total(&request, &page, api.store.total_enrollment_tokens(caller.organization)).await?;
+    Ok(Json(list.answer(page, total, EnrollmentTokenView::from)))
 }
 
 /// Makes an enrollment token
@@ -139,18 +141,34 @@ async fn create(
     Ok((StatusCode::CREATED, Json(CreatedEnrollmentToken { token, view: made.into() })))
 }
 
+/// Shows an enrollment token
+#[utoipa::path(get, path = "/api/v1/enrollment-tokens/{id}", tag = "enrollment tokens",
+    operation_id = "get_enrollment_token",
+    params(("id" = String, Path, description = "Id of the token, or its beginning")),
+    responses((status = 200, body = EnrollmentTokenView)))]
+async fn show(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<String>,
+) -> Result<Json<EnrollmentTokenView>, Problem> {
+    let id = resolve::enrollment_token(&api, caller.organization, &id).await?;
+    let found = api.store.get_enrollment_token(caller.organization, id).await?;
+    Ok(Json(found.ok_or_else(|| Problem::not_found("enrollment token"))?.into()))
+}
+
 /// Revokes an enrollment token
 ///
 /// It can no longer be used, and stays in the list. An agent that used it before stays enrolled: the answer names it in
 /// `used_by`, and `DELETE /api/v1/agents/{id}` cuts it off.
 #[utoipa::path(delete, path = "/api/v1/enrollment-tokens/{id}", tag = "enrollment tokens",
-    operation_id = "revoke_enrollment_token", params(("id" = Uuid, Path, description = "Id of the token")),
+    operation_id = "revoke_enrollment_token", params(("id" = String, Path, description = "Id of the token, or its beginning")),
     responses((status = 200, body = EnrollmentTokenView)))]
 async fn revoke(
     State(api): State<Api>,
     Operator(caller): Operator,
-    Id(id): Id<EnrollmentTokenId>,
+    Id(id): Id<String>,
 ) -> Result<Json<EnrollmentTokenView>, Problem> {
+    let id = resolve::enrollment_token(&api, caller.organization, &id).await?;
     let revoked = api.store.revoke_enrollment_token(caller.organization, id, api.now()).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, token = %id, "enrollment_token.revoked");
     Ok(Json(revoked.into()))

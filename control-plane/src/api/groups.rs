@@ -14,8 +14,9 @@ use super::Api;
 use super::accounts::{self, AccountView};
 use super::auth::Auditor;
 use super::extract::{Id, Params};
-use super::page::{List, Listing};
+use super::page::{List, Listing, total};
 use super::problem::Problem;
+use super::resolve;
 use super::users::sought;
 
 /// A group.
@@ -151,7 +152,8 @@ async fn list(
     let page = api.store.list_groups_where(caller.organization, sought, filter, &request).await?;
     let ids: Vec<GroupId> = page.items.iter().map(|group| group.id).collect();
     let mut directories = api.store.directories_of_groups(caller.organization, &ids).await?;
-    Ok(Json(list.answer(page, |row| {
+    let total = total(&request, &page, api.store.total_groups(caller.organization, sought, filter)).await?;
+    Ok(Json(list.answer(page, total, |row| {
         let names = directories.remove(&row.id).unwrap_or_default();
         GroupView::new(row, names)
     })))
@@ -159,12 +161,13 @@ async fn list(
 
 /// Shows a group with its accounts
 #[utoipa::path(get, path = "/api/v1/groups/{id}", tag = "groups", operation_id = "get_group",
-    params(("id" = Uuid, Path, description = "Id of the group")), responses((status = 200, body = GroupDetail)))]
+    params(("id" = String, Path, description = "Id or name of the group")), responses((status = 200, body = GroupDetail)))]
 async fn show(
     State(api): State<Api>,
     Auditor(caller): Auditor,
-    Id(id): Id<GroupId>,
+    Id(id): Id<String>,
 ) -> Result<Json<GroupDetail>, Problem> {
+    let id = resolve::group(&api, caller.organization, &id).await?;
     let found = api.store.get_group(caller.organization, id).await?;
     let group = found.ok_or_else(|| Problem::not_found("group"))?;
     let accounts = accounts::of(&api, caller.organization, id.as_uuid()).await?;
@@ -178,18 +181,20 @@ async fn show(
 ///
 /// A nested group is one member; members outside of the imported scope are listed as `unknown`.
 #[utoipa::path(get, path = "/api/v1/groups/{id}/members", tag = "groups", operation_id = "list_group_members",
-    params(("id" = Uuid, Path, description = "Id of the group"), MemberQuery),
+    params(("id" = String, Path, description = "Id or name of the group"), MemberQuery),
     responses((status = 200, body = Listing<MemberView>)))]
 async fn members(
     State(api): State<Api>,
     Auditor(caller): Auditor,
-    Id(id): Id<GroupId>,
+    Id(id): Id<String>,
     Params(query): Params<MemberQuery>,
 ) -> Result<Json<Listing<MemberView>>, Problem> {
+    let id = resolve::group(&api, caller.organization, &id).await?;
     // A group of another organization has no members here; that it does not exist is said all the same.
     api.store.get_group(caller.organization, id).await?.ok_or_else(|| Problem::not_found("group"))?;
     let list = List::new("members", &[&id]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let page = api.store.list_group_members(caller.organization, id, &request).await?;
-    Ok(Json(list.answer(page, MemberView::from)))
+    let total = total(&request, &page, api.store.total_group_members(caller.organization, id)).await?;
+    Ok(Json(list.answer(page, total, MemberView::from)))
 }

@@ -18,6 +18,7 @@ pub mod openapi;
 pub mod organization;
 pub mod page;
 pub mod problem;
+mod resolve;
 mod state;
 pub mod tokens;
 pub mod users;

@@ -12,7 +12,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{Components, ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::problem::{Document, FieldError, MEDIA_TYPE};
+use super::problem::{Candidate, Document, FieldError, MEDIA_TYPE};
 use super::{Api, idempotency};
 
 /// Name of the security scheme.
@@ -25,7 +25,7 @@ const DESCRIPTION: &str = "Administers an organization of a Postern control plan
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Postern", description = DESCRIPTION, version = "1", license(name = "Apache-2.0", identifier = "Apache-2.0")),
-    components(schemas(Document, FieldError)),
+    components(schemas(Candidate, Document, FieldError)),
     tags(
         (name = "organization", description = "The rules of the whole organization"),
         (name = "tokens", description = "API tokens of administrators and scripts"),
@@ -94,6 +94,9 @@ fn add_common(operation: &mut Operation, method: &HttpMethod, has_id: bool) {
     }
     if matches!(method, HttpMethod::Get) {
         problems.push(("400", "A parameter is wrong"));
+        if has_id {
+            problems.push(("409", "The name means several things"));
+        }
     } else {
         problems.push(("409", "It does not fit the present state"));
         problems.push(("422", "The request makes no sense"));

@@ -24,6 +24,37 @@ pub struct Listing<T> {
     pub items: Vec<T>,
     /// Pass it as `cursor` to get the next page. `null`: this was the last one.
     pub next_cursor: Option<String>,
+    /// How many items the whole list has. Only the first page says; `null` on every other.
+    #[serde(default)]
+    pub total: Option<Total>,
+}
+
+/// How many items a whole list has, counted up to ten thousand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Total {
+    /// So many were counted.
+    pub count: u64,
+    /// Counting stopped there, and there are or may be more.
+    pub more: bool,
+}
+
+impl From<postern_store::Total> for Total {
+    fn from(total: postern_store::Total) -> Self {
+        Self { count: total.count, more: total.more }
+    }
+}
+
+/// How many items the list has whose page this is. Only a first page that is not the whole list has to be counted for.
+pub(super) async fn total<R>(
+    request: &PageRequest,
+    page: &postern_store::Page<R>,
+    count: impl Future<Output = postern_store::Result<postern_store::Total>>,
+) -> Result<Option<Total>, Problem> {
+    match (&request.after, &page.next) {
+        (Some(_), _) => Ok(None),
+        (None, None) => Ok(Some(Total { count: page.items.len() as u64, more: false })),
+        (None, Some(_)) => Ok(Some(count.await?.into())),
+    }
 }
 
 /// Which list a cursor belongs to: the resource, and the filters that it was asked with. A cursor of one list is
@@ -53,18 +84,25 @@ impl List {
     }
 
     /// The store's page as it is answered.
-    pub(super) fn answer<R, T>(self, page: postern_store::Page<R>, view: impl FnMut(R) -> T) -> Listing<T> {
-        Listing { items: page.items.into_iter().map(view).collect(), next_cursor: page.next.map(|at| self.seal(&at)) }
+    pub(super) fn answer<R, T>(
+        self,
+        page: postern_store::Page<R>,
+        total: Option<Total>,
+        view: impl FnMut(R) -> T,
+    ) -> Listing<T> {
+        let next_cursor = page.next.map(|at| self.seal(&at));
+        Listing { items: page.items.into_iter().map(view).collect(), next_cursor, total }
     }
 
     /// The same where an item may turn out to be unreadable.
     pub(super) fn try_answer<R, T>(
         self,
         page: postern_store::Page<R>,
+        total: Option<Total>,
         view: impl FnMut(R) -> Result<T, Problem>,
     ) -> Result<Listing<T>, Problem> {
         let items = page.items.into_iter().map(view).collect::<Result<_, _>>()?;
-        Ok(Listing { items, next_cursor: page.next.map(|at| self.seal(&at)) })
+        Ok(Listing { items, next_cursor: page.next.map(|at| self.seal(&at)), total })
     }
 
     fn seal(self, after: &str) -> String {

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use postern_runtime::supervise::chain;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// Media type of problem documents.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -29,6 +30,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// What is asked for does not fit the present state.
     Conflict,
+    /// A name means several things.
+    Ambiguous,
     /// The body is too long.
     TooLarge,
     /// The body is not JSON.
@@ -54,6 +57,7 @@ impl Kind {
             Self::NotFound => ("not-found", "Not found", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::Conflict => ("conflict", "Not possible now", StatusCode::CONFLICT),
+            Self::Ambiguous => ("ambiguous", "The name means several things", StatusCode::CONFLICT),
             Self::TooLarge => ("too-large", "The body is too long", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedMediaType => {
                 ("unsupported-media-type", "The body is not JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE)
@@ -89,6 +93,19 @@ pub struct Document {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldError>,
+    /// What a name could mean. Absent: not a matter of names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub candidates: Vec<Candidate>,
+}
+
+/// A thing that a name could mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Candidate {
+    /// Its id.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
 }
 
 /// One field of a request that is wrong.
@@ -121,6 +138,7 @@ impl Problem {
             detail: detail.into(),
             cure: None,
             errors: Vec::new(),
+            candidates: Vec::new(),
         }))
     }
 
@@ -128,6 +146,13 @@ impl Problem {
     #[must_use]
     pub fn cure(mut self, cure: impl Into<String>) -> Self {
         self.0.cure = Some(cure.into());
+        self
+    }
+
+    /// Adds what a name could mean.
+    #[must_use]
+    pub fn candidates(mut self, candidates: Vec<Candidate>) -> Self {
+        self.0.candidates = candidates;
         self
     }
 

@@ -12,9 +12,9 @@ use utoipa_axum::routes;
 
 use super::auth::{Auditor, Owner, Role, new_token};
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing};
+use super::page::{List, Listing, total};
 use super::problem::Problem;
-use super::{Api, named};
+use super::{Api, named, resolve};
 use crate::secrets;
 
 /// An API token, without its text.
@@ -99,7 +99,7 @@ struct TokenQuery {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(current)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(current)).routes(routes!(show, revoke))
 }
 
 /// Lists the API tokens
@@ -113,7 +113,8 @@ async fn list(
     let list = List::new("tokens", &[]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let page = api.store.list_api_tokens(caller.organization, &request).await?;
-    Ok(Json(list.answer(page, TokenView::from)))
+    let total = total(&request, &page, api.store.total_api_tokens(caller.organization)).await?;
+    Ok(Json(list.answer(page, total, TokenView::from)))
 }
 
 /// Makes an API token
@@ -150,13 +151,36 @@ async fn current(State(api): State<Api>, Auditor(caller): Auditor) -> Result<Jso
     Ok(Json(CurrentToken { organization_id: organization.id, organization: organization.name, view: token.into() }))
 }
 
+/// Shows an API token
+#[utoipa::path(get, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "get_token",
+    params(("id" = String, Path, description = "Id of the token, its beginning, or name of the token")),
+    responses((status = 200, body = TokenView)))]
+async fn show(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<String>,
+) -> Result<Json<TokenView>, Problem> {
+    let id = resolve::api_token(&api, caller.organization, &id).await?;
+    let found = api.store.get_api_token(caller.organization, id).await?;
+    Ok(Json(found.ok_or_else(|| Problem::not_found("token"))?.into()))
+}
+
 /// Revokes an API token
 ///
-/// It is refused from now on, and stays in the list.
+/// It is refused from now on, and stays in the list. The last owner token that is good is not revoked: nobody could make
+/// another one.
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "revoke_token",
-    params(("id" = Uuid, Path, description = "Id of the token")), responses((status = 204)))]
-async fn revoke(State(api): State<Api>, Owner(caller): Owner, Id(id): Id<ApiTokenId>) -> Result<StatusCode, Problem> {
-    api.store.revoke_api_token(caller.organization, id, api.now()).await?;
+    params(("id" = String, Path, description = "Id of the token, its beginning, or name of the token")),
+    responses((status = 204)))]
+async fn revoke(State(api): State<Api>, Owner(caller): Owner, Id(id): Id<String>) -> Result<StatusCode, Problem> {
+    let id = resolve::api_token(&api, caller.organization, &id).await?;
+    api.store.revoke_api_token(caller.organization, id, api.now()).await.map_err(|error| match error {
+        postern_store::Error::Conflict { .. } => Problem::from(error).cure(
+            "Make another one first: `postern tokens create NAME --role owner`. Where all owner tokens are lost, \
+             `postern organizations create-token` makes one on the control plane's machine.",
+        ),
+        other => other.into(),
+    })?;
     tracing::info!(organization = %caller.organization, by = %caller.token, token = %id, "token.revoked");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,8 +14,9 @@ use super::Api;
 use super::accounts::{self, AccountView, read_raw};
 use super::auth::Auditor;
 use super::extract::{Id, Params};
-use super::page::{List, Listing};
+use super::page::{List, Listing, total};
 use super::problem::Problem;
+use super::resolve;
 
 /// Longest text that is sought.
 const MAX_QUERY_CHARS: usize = 200;
@@ -144,17 +145,19 @@ async fn list(
     let list = List::new("users", &[&sought, &filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let page = api.store.list_users_where(caller.organization, sought, filter, &request).await?;
-    list.try_answer(page, UserView::try_from).map(Json)
+    let total = total(&request, &page, api.store.total_users(caller.organization, sought, filter)).await?;
+    list.try_answer(page, total, UserView::try_from).map(Json)
 }
 
 /// Shows a user with its accounts and groups
 #[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", operation_id = "get_user",
-    params(("id" = Uuid, Path, description = "Id of the user")), responses((status = 200, body = UserDetail)))]
+    params(("id" = String, Path, description = "Id of the user, or user name, display name or e-mail address")), responses((status = 200, body = UserDetail)))]
 async fn show(
     State(api): State<Api>,
     Auditor(caller): Auditor,
-    Id(id): Id<UserId>,
+    Id(id): Id<String>,
 ) -> Result<Json<UserDetail>, Problem> {
+    let id = resolve::user(&api, caller.organization, &id).await?;
     let found = api.store.get_user(caller.organization, id).await?;
     let user = found.ok_or_else(|| Problem::not_found("user"))?;
     let groups = api.store.groups_of(caller.organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;

@@ -5,8 +5,10 @@ use clap::Subcommand;
 use super::super::api::accounts::{AccountKind, AccountView};
 use super::client::Client;
 use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::name::Name;
 use super::screen::{Screen, time_or, word};
-use super::{Limit, users};
+use super::users;
 
 /// Commands of `postern accounts`.
 #[derive(Debug, Subcommand)]
@@ -19,25 +21,29 @@ pub(super) enum Command {
         /// Users or groups [default: both]
         #[arg(long, value_enum)]
         kind: Option<AccountKind>,
+        /// Only those that the last complete import did not find (true) or found (false)
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+        missing: Option<bool>,
         #[command(flatten)]
-        limit: Limit,
+        args: ListArgs,
     },
     /// Show an account with all of its attributes
     Show {
-        /// Id of the account
-        id: postern_store::AccountId,
+        /// Id or external id of the account, or name of its user
+        account: Name,
     },
 }
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List { directory, kind, limit } => {
+        Command::List { directory, kind, missing, args } => {
             let mut query: Vec<(&str, String)> = Vec::new();
             query.extend(directory.map(|directory| ("directory", directory)));
             query.extend(kind.map(|kind| ("kind", word(&kind))));
-            let accounts: Vec<AccountView> = client.list("accounts", &query, limit.most()).await?;
+            query.extend(missing.map(|missing| ("missing", missing.to_string())));
+            let accounts: Found<AccountView> = client.list("accounts", &query, args.most()).await?;
             let head = ["kind", "directory", "dn", "missing since", "conflict", "id"];
-            screen.list(&accounts, &head, |account| {
+            screen.list(&accounts, &args, &head, |account| {
                 vec![
                     word(&account.kind),
                     account.directory.name.clone(),
@@ -48,8 +54,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 ]
             })
         }
-        Command::Show { id } => {
-            let account: AccountView = client.get(&format!("accounts/{id}"), &[]).await?;
+        Command::Show { account } => {
+            let account: AccountView = client.get(&format!("accounts/{account}"), &[]).await?;
             if screen.is_json() {
                 return screen.json(&account);
             }

@@ -1,22 +1,25 @@
 //! `postern agents`: the agents inside the sites.
 
 use clap::Subcommand;
-use postern_store::AgentId;
 
 use super::super::api::agents::{AgentView, AllowRequest, ServedView};
+use super::super::api::directories::DirectoryView;
 use super::client::Client;
+use super::confirm::Yes;
 use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::name::Name;
 use super::screen::{Screen, note, text_or, time, time_or, word};
 
 /// Commands of `postern agents`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List the agents
-    List,
+    List(ListArgs),
     /// Show an agent
     Show {
-        /// Id of the agent
-        id: AgentId,
+        /// Id of the agent, its beginning, or name of the agent
+        agent: Name,
     },
     /// Let an agent serve a directory that exists already
     #[command(
@@ -24,8 +27,8 @@ pub(super) enum Command {
                       up at once; `postern agents show` lists what it may serve."
     )]
     Allow {
-        /// Id of the agent
-        id: AgentId,
+        /// Id of the agent, its beginning, or name of the agent
+        agent: Name,
         /// Name of the directory
         directory: String,
     },
@@ -34,17 +37,19 @@ pub(super) enum Command {
         after_help = "To let the machine in again, enroll it anew with a new enrollment token that names its directories."
     )]
     Revoke {
-        /// Id of the agent
-        id: AgentId,
+        /// Id of the agent, its beginning, or name of the agent
+        agent: Name,
+        #[command(flatten)]
+        yes: Yes,
     },
 }
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List => {
-            let agents: Vec<AgentView> = client.list("agents", &[], None).await?;
+        Command::List(args) => {
+            let agents: Found<AgentView> = client.list("agents", &[], args.most()).await?;
             let head = ["id", "name", "version", "directories", "last seen", "certificate until", "revoked"];
-            for agent in agents.iter().filter(|agent| agent.revoked_at.is_none()) {
+            for agent in agents.items.iter().filter(|agent| agent.revoked_at.is_none()) {
                 if let Some(at) = agent.identity_shared_at {
                     note(format!(
                         "warning: the identity of {} ({}) was used on two machines, last seen {}; revoke it and enroll \
@@ -55,7 +60,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     ));
                 }
             }
-            screen.list(&agents, &head, |agent| {
+            screen.list(&agents, &args, &head, |agent| {
                 vec![
                     agent.id.to_string(),
                     agent.name.clone(),
@@ -67,8 +72,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 ]
             })
         }
-        Command::Show { id } => {
-            let agent: AgentView = client.get(&format!("agents/{id}"), &[]).await?;
+        Command::Show { agent } => {
+            let agent: AgentView = client.get(&format!("agents/{agent}"), &[]).await?;
             screen.fields(
                 &agent,
                 &[
@@ -87,15 +92,17 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 ],
             )
         }
-        Command::Allow { id, directory } => {
+        Command::Allow { agent, directory } => {
             let request = AllowRequest { directory };
-            let _: AgentView = client.post(&format!("agents/{id}/directories"), &request).await?;
+            let agent: AgentView = client.post(&format!("agents/{agent}/directories"), &request).await?;
             let sentence = format!("The agent may serve {} from now on.", request.directory);
-            super::done(screen, &id, "allowed", &sentence)
+            super::done(screen, &agent.id, "allowed", &sentence)
         }
-        Command::Revoke { id } => {
-            client.delete(&format!("agents/{id}")).await?;
-            super::done(screen, &id, "revoked", "The agent is cut off, and refused from now on.")
+        Command::Revoke { agent, yes } => {
+            let agent: AgentView = client.get(&format!("agents/{agent}"), &[]).await?;
+            yes.or_ask(&cuts(&agent, &alone(&agent, client).await?))?;
+            client.delete(&format!("agents/{}", agent.id)).await?;
+            super::done(screen, &agent.id, "revoked", "The agent is cut off, and refused from now on.")
         }
     }
 }
@@ -107,6 +114,34 @@ fn problems(agent: &AgentView) -> String {
     };
     let all: Vec<String> = agent.directories.iter().flat_map(each).collect();
     if all.is_empty() { "none known".to_owned() } else { all.join("; ") }
+}
+
+/// The directories that no other agent serves.
+async fn alone(agent: &AgentView, client: &Client) -> Result<Vec<String>, Error> {
+    let mut alone = Vec::new();
+    for served in &agent.directories {
+        let directory: DirectoryView = client.get(&format!("directories/{}", served.id), &[]).await?;
+        if directory.agents.iter().all(|other| *other == agent.id) {
+            alone.push(directory.name);
+        }
+    }
+    Ok(alone)
+}
+
+/// What the end of an agent means.
+fn cuts(agent: &AgentView, alone: &[String]) -> String {
+    let seen = time_or(agent.last_seen_at, "never");
+    let alone = if alone.is_empty() {
+        String::new()
+    } else {
+        format!(" No other agent serves {}: no job can reach that.", alone.join(", "))
+    };
+    format!(
+        "The agent {} ({}) is cut off at once and for good. It serves: {}. Last seen: {seen}.{alone}",
+        agent.name,
+        agent.id,
+        served(agent)
+    )
 }
 
 fn may_serve(agent: &AgentView) -> String {

@@ -11,11 +11,12 @@ use tokio::time::sleep;
 use url::Url;
 use uuid::Uuid;
 
-use super::super::api::page::{Listing, MAX_LIMIT};
+use super::super::api::page::{Listing, MAX_LIMIT, Total};
 use super::super::api::problem::Document;
 use super::Global;
 use super::credentials::Credentials;
 use super::error::Error;
+use super::list::Found;
 use super::screen::note;
 
 /// Where a control plane listens when nobody says otherwise.
@@ -73,6 +74,11 @@ impl Client {
         Ok(Self { http, base, token })
     }
 
+    /// The address of the control plane.
+    pub(super) fn url(&self) -> String {
+        self.base.to_string()
+    }
+
     /// Reads one thing.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
         read(self.send(self.request(Method::GET, path)?.query(query)).await?).await
@@ -84,8 +90,8 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
         limit: Option<usize>,
-    ) -> Result<Vec<T>, Error> {
-        let mut items: Vec<T> = Vec::new();
+    ) -> Result<Found<T>, Error> {
+        let (mut items, mut total): (Vec<T>, Option<Total>) = (Vec::new(), None);
         let mut cursor: Option<String> = None;
         loop {
             let wanted = limit.map_or(MAX_LIMIT as usize, |limit| (limit - items.len()).min(MAX_LIMIT as usize));
@@ -94,9 +100,10 @@ impl Client {
             query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
             let page: Listing<T> = self.get(path, &query).await?;
             items.extend(page.items);
+            total = total.or(page.total);
             cursor = page.next_cursor;
             if cursor.is_none() || limit.is_some_and(|limit| items.len() >= limit) {
-                return Ok(items);
+                return Ok(Found { items, total, more: cursor.is_some() });
             }
         }
     }
@@ -139,9 +146,10 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
-        let mut url = self.base.clone();
-        let wrong = || Error::Url { text: self.base.to_string() };
-        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(["api", "v1"]).extend(path.split('/'));
+        // Names in the path are encoded already (`Name`).
+        let base = self.base.as_str().trim_end_matches('/');
+        let url = Url::parse(&format!("{base}/api/v1/{path}"));
+        let url = url.map_err(|_| Error::Url { text: self.base.to_string() })?;
         Ok(self.http.request(method, url).timeout(TIMEOUT).bearer_auth(self.token.expose_secret()))
     }
 

@@ -1,6 +1,5 @@
 //! `postern completions`: scripts with which shells complete commands.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use super::error::Error;
@@ -16,6 +15,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, screen: &mut Screen) -> Result<(), Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "postern", &mut script);
+    clap_complete::generate(args.shell, &mut super::command(), "postern", &mut script);
     screen.raw(&String::from_utf8_lossy(&script))
 }

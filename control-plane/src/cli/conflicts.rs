@@ -4,9 +4,10 @@ use clap::Subcommand;
 
 use super::super::api::conflicts::ConflictView;
 use super::super::api::users::UserView;
-use super::Limit;
 use super::client::Client;
 use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::name::Name;
 use super::screen::{Screen, text_or};
 
 /// Commands of `postern conflicts`.
@@ -22,27 +23,27 @@ pub(super) enum Command {
         #[arg(long)]
         directory: Option<String>,
         #[command(flatten)]
-        limit: Limit,
+        args: ListArgs,
     },
     /// Link an account to the user who has the name: the entry was made anew for the same person
     Link {
-        /// Id of the account
-        account: String,
+        /// Id of the account, or the user name that it claims
+        account: Name,
     },
     /// Create a user for an account: it is somebody new, and the one who had the name is gone
     CreateUser {
-        /// Id of the account
-        account: String,
+        /// Id of the account, or the user name that it claims
+        account: Name,
     },
 }
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List { directory, limit } => {
+        Command::List { directory, args } => {
             let query: Vec<(&str, String)> = directory.map(|directory| ("directory", directory)).into_iter().collect();
-            let conflicts: Vec<ConflictView> = client.list("conflicts", &query, limit.most()).await?;
+            let conflicts: Found<ConflictView> = client.list("conflicts", &query, args.most()).await?;
             let head = ["name", "dn", "held by", "what ends it", "account"];
-            screen.list(&conflicts, &head, |conflict| {
+            screen.list(&conflicts, &args, &head, |conflict| {
                 vec![
                     conflict.user_name.clone(),
                     conflict.account.dn.clone(),

@@ -43,6 +43,18 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// Forgets what was remembered, and tells where that was. `None`: nothing was.
+    pub(super) fn forget() -> Result<Option<PathBuf>, Error> {
+        let Some(path) = path() else { return Ok(None) };
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(Some(path)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::Credentials(error.into())),
+        }
+    }
+}
+
 fn place(error: &toml::de::Error) -> String {
     error.span().map_or_else(|| "somewhere".to_owned(), |span| format!("at byte {}", span.start))
 }

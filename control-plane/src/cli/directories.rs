@@ -4,26 +4,30 @@ use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use postern_runtime::clock::{Clock as _, SystemClock};
 
+use super::super::api::accounts::AccountView;
 use super::super::api::directories::{DirectoryPatch, DirectoryProblem, DirectoryView};
 use super::age::ago;
 use super::client::Client;
+use super::confirm::Yes;
 use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::name::Name;
 use super::screen::{Screen, note, time, word};
 
 /// Commands of `postern directories`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List the directories
-    List,
+    List(ListArgs),
     /// Show a directory
     Show {
-        /// Name or id of the directory
-        directory: String,
+        /// Name, display name or id of the directory
+        directory: Name,
     },
     /// Change what people call a directory
     Rename {
-        /// Name or id of the directory
-        directory: String,
+        /// Name, display name or id of the directory
+        directory: Name,
         /// What to call it
         display_name: String,
     },
@@ -33,8 +37,8 @@ pub(super) enum Command {
 With 100 percent, changes of that kind hold nothing."
     )]
     Threshold {
-        /// Name or id of the directory
-        directory: String,
+        /// Name, display name or id of the directory
+        directory: Name,
         /// Which changes
         #[arg(long = "for", value_enum, default_value_t = Changes::Missing, value_name = "CHANGES")]
         changes: Changes,
@@ -47,21 +51,23 @@ With 100 percent, changes of that kind hold nothing."
     },
     /// Start no new jobs on a directory, and end those under way
     Disable {
-        /// Name or id of the directory
-        directory: String,
+        /// Name, display name or id of the directory
+        directory: Name,
     },
     /// Allow jobs on a directory again
     Enable {
-        /// Name or id of the directory
-        directory: String,
+        /// Name, display name or id of the directory
+        directory: Name,
     },
     /// Delete a directory
     #[command(
         after_help = "It comes back when an agent announces it again; take it out of the agents' configuration first."
     )]
     Delete {
-        /// Name or id of the directory
-        directory: String,
+        /// Name, display name or id of the directory
+        directory: Name,
+        #[command(flatten)]
+        yes: Yes,
     },
 }
 
@@ -100,13 +106,15 @@ impl Changes {
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let (directory, patch) = match command {
-        Command::List => return list(client, screen).await,
+        Command::List(args) => return list(&args, client, screen).await,
         Command::Show { directory } => {
             let shown: DirectoryView = client.get(&format!("directories/{directory}"), &[]).await?;
             return show(&shown, screen);
         }
-        Command::Delete { directory } => {
-            let deleted: DirectoryView = client.delete_for(&format!("directories/{directory}")).await?;
+        Command::Delete { directory, yes } => {
+            let directory: DirectoryView = client.get(&format!("directories/{directory}"), &[]).await?;
+            yes.or_ask(&cuts(&directory, client).await?)?;
+            let deleted: DirectoryView = client.delete_for(&format!("directories/{}", directory.id)).await?;
             if !deleted.agents.is_empty() {
                 let agents: Vec<String> = deleted.agents.iter().map(ToString::to_string).collect();
                 note(format!(
@@ -116,7 +124,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     agents.join(", ")
                 ));
             }
-            return super::done(screen, &directory, "deleted", "The directory is deleted.");
+            return super::done(screen, &directory.name, "deleted", "The directory is deleted.");
         }
         Command::Rename { directory, display_name } => {
             (directory, DirectoryPatch { display_name: Some(display_name), ..DirectoryPatch::default() })
@@ -138,16 +146,32 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     show(&changed, screen)
 }
 
-async fn list(client: &Client, screen: &mut Screen) -> Result<(), Error> {
-    let directories: Vec<DirectoryView> = client.list("directories", &[], None).await?;
-    for directory in directories.iter().filter(|directory| !directory.disabled) {
+/// What the end of a directory means.
+async fn cuts(directory: &DirectoryView, client: &Client) -> Result<String, Error> {
+    let query = [("directory", directory.id.to_string())];
+    let accounts: Found<AccountView> = client.list("accounts", &query, Some(1)).await?;
+    let accounts = accounts
+        .total
+        .map_or(String::new(), |total| format!("{}{} ", if total.more { "more than " } else { "" }, total.count));
+    Ok(format!(
+        "The directory {} ({}) is deleted, and its open jobs end. Its {accounts}accounts stay as they are, and no import \
+         reads them any more. Agents that serve it: {}.",
+        directory.name,
+        directory.id,
+        directory.agents.len()
+    ))
+}
+
+async fn list(args: &ListArgs, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let directories: Found<DirectoryView> = client.list("directories", &[], args.most()).await?;
+    for directory in directories.items.iter().filter(|directory| !directory.disabled) {
         for problem in &directory.problems {
             note(format!("warning: {}: {}", directory.name, sentence(problem)));
         }
     }
     let head = ["name", "display name", "kind", "agents", "state", "last import", "id"];
     let now = SystemClock.now();
-    screen.list(&directories, &head, |directory| {
+    screen.list(&directories, args, &head, |directory| {
         vec![
             directory.name.clone(),
             directory.display_name.clone(),

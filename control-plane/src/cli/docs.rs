@@ -1,6 +1,6 @@
 //! `postern docs`: prints the reference documents from the code, so that those in `docs/` can be compared with it.
 
-use clap::{CommandFactory as _, Subcommand};
+use clap::Subcommand;
 use postern_runtime::reference;
 
 use super::super::api::openapi;
@@ -31,8 +31,8 @@ pub(super) fn run(command: &Command, screen: &mut Screen) -> Result<(), Error> {
 pub(super) fn cli_reference() -> String {
     let mut text = String::from(
         "# The command line `postern`\n\nMade by `postern docs cli`; do not edit. Every command of an administrator \
-         takes the options `--url`, `--token`, `--ca-file` and `--json`, which are shown once.\n",
+         takes the options `--url`, `--token`, `--ca-file`, `--insecure-http` and `--json`, which are shown once.\n",
     );
-    text.push_str(&reference::command_line(super::Cli::command()));
+    text.push_str(&reference::command_line(super::command()));
     text
 }

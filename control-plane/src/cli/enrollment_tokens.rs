@@ -2,11 +2,13 @@
 
 use clap::Subcommand;
 use jiff::SignedDuration;
-use postern_store::EnrollmentTokenId;
 
 use super::super::api::enrollment_tokens::{CreatedEnrollmentToken, EnrollmentTokenRequest, EnrollmentTokenView};
 use super::client::Client;
+use super::confirm::Yes;
 use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::name::Name;
 use super::screen::{Screen, note, time};
 use super::tokens::{from_now, lifetime};
 
@@ -26,11 +28,14 @@ pub(super) enum Command {
         expires_in: Option<SignedDuration>,
     },
     /// List the enrollment tokens
-    List,
+    List(ListArgs),
     /// Refuse an enrollment token that was not used yet
     Revoke {
-        /// Id of the enrollment token
-        id: EnrollmentTokenId,
+        /// Id of the enrollment token, or its beginning
+        #[arg(value_name = "TOKEN")]
+        wanted: Name,
+        #[command(flatten)]
+        yes: Yes,
     },
 }
 
@@ -49,10 +54,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             ))?;
             screen.line(created.token)
         }
-        Command::List => {
-            let tokens: Vec<EnrollmentTokenView> = client.list("enrollment-tokens", &[], None).await?;
+        Command::List(args) => {
+            let tokens: Found<EnrollmentTokenView> = client.list("enrollment-tokens", &[], args.most()).await?;
             let head = ["id", "directories", "created", "by", "expires", "state"];
-            screen.list(&tokens, &head, |token| {
+            screen.list(&tokens, &args, &head, |token| {
                 let directories = if token.directories.is_empty() {
                     "new names only".to_owned()
                 } else {
@@ -68,7 +73,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 ]
             })
         }
-        Command::Revoke { id } => {
+        Command::Revoke { wanted, yes } => {
+            let token: EnrollmentTokenView = client.get(&format!("enrollment-tokens/{wanted}"), &[]).await?;
+            let id = token.id;
+            yes.or_ask(&format!("No agent can enroll with the enrollment token {id} any more ({}).", state(&token)))?;
             let revoked: EnrollmentTokenView = client.delete_for(&format!("enrollment-tokens/{id}")).await?;
             if let Some(agent) = revoked.used_by {
                 note(format!(

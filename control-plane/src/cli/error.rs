@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use postern_runtime::exit;
+use postern_runtime::plain::word;
 use postern_runtime::supervise::chain;
 
 use super::super::api::Problem;
@@ -64,7 +65,7 @@ pub(super) enum Error {
     #[error("{}", describe(.0))]
     Refused(Box<Document>),
     /// No token anywhere.
-    #[error("no token for {url}: set POSTERN_TOKEN, or run `postern login --url {url}`")]
+    #[error("no token for {url}: set POSTERN_TOKEN, or run `postern login --url {}`", word(url))]
     NoToken {
         /// The control plane's address.
         url: String,
@@ -107,8 +108,8 @@ pub(super) enum Error {
     Store(#[source] postern_store::Error),
     /// There is no database.
     #[error(
-        "no control plane keeps its database in {folder}; start `postern serve --data-dir {folder}` first, or name the \
-         right folder with --data-dir, or --database-url"
+        "no control plane keeps its database in {folder}; start `postern serve --data-dir {}` first, or name the right \
+         folder with --data-dir, or --database-url", word(&folder.to_string_lossy())
     )]
     NoDatabase {
         /// The folder.
@@ -117,7 +118,8 @@ pub(super) enum Error {
     /// An organization of that name is there.
     #[error(
         "there is an organization named {name:?} already; for another owner token run \
-         `postern organizations create-token {name}`"
+         `postern organizations create-token {}`",
+        word(name)
     )]
     OrganizationExists {
         /// The name.
@@ -129,24 +131,9 @@ pub(super) enum Error {
         /// The name.
         name: String,
     },
-    /// Nothing of that name.
-    #[error("there is no {what} named {name:?}")]
-    Nothing {
-        /// What was sought.
-        what: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// Several of that name.
-    #[error("there are several {what} named {name:?}; name one by its id:\n  {}", ids.join("\n  "))]
-    Ambiguous {
-        /// What was sought.
-        what: &'static str,
-        /// The name.
-        name: String,
-        /// A line for each.
-        ids: Vec<String>,
-    },
+    /// An administrator said no.
+    #[error("nothing was done")]
+    Declined,
     /// The watched job ended otherwise than wanted; what happened has been printed.
     #[error("the job {id} {what}")]
     Job {
@@ -207,8 +194,7 @@ impl From<Problem> for Error {
 
 fn describe(document: &Document) -> String {
     let detail = if document.detail.is_empty() { &document.title } else { &document.detail };
-    match &document.cure {
-        Some(cure) => format!("{detail}\n  {cure}"),
-        None => detail.clone(),
-    }
+    let cure = document.cure.iter().map(|cure| format!("\n  {cure}"));
+    let candidates = document.candidates.iter().map(|candidate| format!("\n  {}  {}", candidate.id, candidate.name));
+    std::iter::once(detail.clone()).chain(cure).chain(candidates).collect()
 }

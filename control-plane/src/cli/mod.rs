@@ -5,6 +5,7 @@ mod age;
 mod agents;
 mod client;
 mod completions;
+mod confirm;
 mod conflicts;
 mod credentials;
 mod directories;
@@ -13,13 +14,17 @@ mod enrollment_tokens;
 mod error;
 mod groups;
 mod jobs;
+mod list;
 mod login;
+mod name;
 mod organization;
 mod organizations;
 mod screen;
 pub mod serve;
+mod table;
 mod tokens;
 mod users;
+mod whoami;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +33,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use postern_runtime::tls;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -53,7 +58,7 @@ pub struct Cli {
 }
 
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Control plane")]
+#[command(next_help_heading = "To reach a control plane")]
 struct Global {
     /// Address of the control plane's API [default: that of `postern login`, or port 8080 of this machine]
     #[arg(long, global = true, env = "POSTERN_URL", hide_env_values = true, value_name = "URL")]
@@ -97,6 +102,10 @@ enum Command {
     /// Name the address with --url. The token is read from standard input unless --token or `POSTERN_TOKEN` gives it. Both
     /// are kept in ~/.config/postern/credentials.toml, which only you can read.
     Login(login::Args),
+    /// Show which token is used, and its organization
+    Whoami,
+    /// Forget the remembered address and token
+    Logout,
     /// API tokens of administrators and scripts
     #[command(subcommand)]
     Tokens(tokens::Command),
@@ -131,10 +140,27 @@ enum Command {
     Docs(docs::Command),
 }
 
+/// Options of [`Global`] that mean nothing to commands which ask no control plane.
+const ASKING: [&str; 4] = ["url", "token", "ca_file", "insecure_http"];
+
+/// The command line as it is shown: a command's help has the options that it heeds.
+fn command() -> clap::Command {
+    let root = Cli::command();
+    let hidden = |names: &[&str]| -> Vec<clap::Arg> {
+        let unheeded = root.get_arguments().filter(|arg| names.contains(&arg.get_id().as_str()));
+        unheeded.map(|arg| arg.clone().hide(true)).collect()
+    };
+    let (asking, all) = (hidden(&ASKING), hidden(&[&ASKING[..], &["json"]].concat()));
+    root.mut_subcommand("organizations", |command| command.args(asking))
+        .mut_subcommand("serve", |command| command.args(&all))
+        .mut_subcommand("completions", |command| command.args(&all))
+        .mut_subcommand("docs", |command| command.args(&all))
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     tls::install_crypto_provider();
-    let mut cli = Cli::parse();
+    let mut cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     cli.global.forget_empty();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -153,13 +179,15 @@ pub fn main() -> ExitCode {
 
 /// Runs any command but `serve`, and prints what it has to say to `out`.
 async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> Result<(), Error> {
-    let mut screen = Screen::new(out, global.json);
+    let mut screen = Screen::new(out, global.json).of_width(table::terminal_width());
     let client = || Client::new(global);
     match command {
         Command::Serve(_) => Err(Error::Usage("serve cannot be run from here".to_owned())),
         Command::Organizations(command) => organizations::run(command, &mut screen).await,
         Command::Organization(command) => organization::run(command, &client()?, &mut screen).await,
         Command::Login(args) => login::run(args, global, &mut screen).await,
+        Command::Whoami => whoami::show(global, &mut screen).await,
+        Command::Logout => whoami::forget(global, &mut screen),
         Command::Tokens(command) => tokens::run(command, &client()?, &mut screen).await,
         Command::EnrollmentTokens(command) => enrollment_tokens::run(command, &client()?, &mut screen).await,
         Command::Agents(command) => agents::run(command, &client()?, &mut screen).await,
@@ -182,23 +210,6 @@ fn finish(result: Result<(), Error>) -> ExitCode {
             screen::note(error.explain());
             ExitCode::from(error.exit_code())
         }
-    }
-}
-
-/// How much of a list to print.
-#[derive(Clone, Copy, Debug, Args)]
-struct Limit {
-    /// Print at most this many
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
-    /// Print all, however many
-    #[arg(long, conflicts_with = "limit")]
-    all: bool,
-}
-
-impl Limit {
-    fn most(self) -> Option<usize> {
-        (!self.all).then_some(self.limit as usize)
     }
 }
 

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 
 use super::super::api::auth::new_token;
 use super::error::Error;
+use super::list::{Found, ListArgs};
 use super::screen::{Screen, time};
 use crate::{config, home, secrets};
 
@@ -40,6 +41,8 @@ pub(super) enum Command {
     },
     /// List the organizations of this control plane
     List {
+        #[command(flatten)]
+        args: ListArgs,
         #[command(flatten)]
         database: Database,
     },
@@ -109,7 +112,8 @@ async fn open(url: &DatabaseUrl) -> Result<Store, Error> {
 
 /// What whoever made a database by this must know.
 fn made(file: &Path, folder: &Path) -> String {
-    let (file, folder) = (file.display(), folder.display());
+    let (file, folder) = (file.display(), folder.to_string_lossy());
+    let folder = postern_runtime::plain::word(&folder);
     format!("new database created: {file}; start `postern serve --data-dir {folder}` with the same folder")
 }
 
@@ -132,11 +136,13 @@ pub(super) async fn run(command: Command, screen: &mut Screen) -> Result<(), Err
             let organization = found.ok_or(Error::NoOrganization { name })?;
             hand_out(&store, &organization, now, screen).await
         }
-        Command::List { database } => {
+        Command::List { args, database } => {
             let store = database.open().await?;
-            let page = store.list_organizations(&PageRequest::first(MAX_LISTED)).await.map_err(Error::Store)?;
-            let rows: Vec<Row> = page.items.into_iter().map(Row::from).collect();
-            screen.list(&rows, &["name", "id", "created"], |row| {
+            let most = args.most().and_then(|most| u32::try_from(most).ok()).unwrap_or(MAX_LISTED);
+            let page = store.list_organizations(&PageRequest::first(most)).await.map_err(Error::Store)?;
+            let more = page.next.is_some();
+            let rows = Found { items: page.items.into_iter().map(Row::from).collect::<Vec<_>>(), total: None, more };
+            screen.list(&rows, &args, &["name", "id", "created"], |row| {
                 vec![row.name.clone(), row.id.to_string(), time(row.created_at)]
             })
         }

@@ -2,31 +2,33 @@
 
 use std::io::{ErrorKind, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use postern_runtime::plain;
 use serde::Serialize;
 
 use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::table;
 
 /// A cell of a table has no more characters than this.
 const MAX_CELL_CHARS: usize = 120;
-
-/// A list in JSON.
-#[derive(Serialize)]
-struct Items<'a, T> {
-    items: &'a [T],
-}
 
 /// Where output goes.
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
     json: bool,
+    /// Characters a line of the terminal has. `None`: it is no terminal.
+    width: Option<u16>,
 }
 
 impl Screen {
     pub(super) fn new(out: Box<dyn Write + Send>, json: bool) -> Self {
-        Self { out, json }
+        Self { out, json, width: None }
+    }
+
+    /// One that tables fit in.
+    pub(super) fn of_width(self, width: Option<u16>) -> Self {
+        Self { width, ..self }
     }
 
     /// Whether JSON is wanted.
@@ -54,35 +56,37 @@ impl Screen {
         self.raw(&format!("{}\n", plain::json(&text)))
     }
 
-    /// Prints a list: JSON as `{"items": […]}`, or a table.
+    /// Prints a list: JSON as `{"items": […], …}`, or a table. What is left out is said beside the output.
     pub(super) fn list<T: Serialize>(
         &mut self,
-        items: &[T],
+        found: &Found<T>,
+        args: &ListArgs,
         head: &[&str],
         row: impl Fn(&T) -> Vec<String>,
     ) -> Result<(), Error> {
+        let columns = args.columns(head)?;
         if self.json {
-            return self.json(&Items { items });
+            self.json(found)?;
+        } else if found.items.is_empty() {
+            self.line("(none)")?;
+        } else {
+            let head: Vec<&str> = columns.iter().map(|column| head[*column]).collect();
+            let row = |item: &T| {
+                let cells = row(item);
+                columns.iter().filter_map(|column| cells.get(*column).cloned()).collect()
+            };
+            self.table(&head, found.items.iter().map(row))?;
         }
-        if items.is_empty() {
-            return self.line("(none)");
+        if let Some(rest) = found.rest() {
+            note(rest);
         }
-        self.table(head, items.iter().map(row))
+        Ok(())
     }
 
     /// Prints a table.
     pub(super) fn table(&mut self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Error> {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(head.iter().map(|name| name.to_uppercase()));
-        for row in rows {
-            table.add_row(row.iter().map(|cell| short(cell)));
-        }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-        self.line(text.join("\n"))
+        let rows = rows.into_iter().map(|row| row.iter().map(|cell| short(cell)).collect()).collect();
+        self.line(table::lines(head, rows, self.width).join("\n"))
     }
 
     /// Prints one thing: JSON, or a line a field.
@@ -101,6 +105,11 @@ impl Screen {
 /// Text of a directory or another machine, on one line: without the characters that could drive the terminal.
 pub(super) fn plain(text: &str) -> String {
     plain::line(text).into_owned()
+}
+
+/// The same for text of several lines.
+pub(super) fn plain_lines(text: &str) -> String {
+    plain::lines(text).into_owned()
 }
 
 /// Says something beside the output, on standard error.
@@ -177,7 +186,7 @@ mod tests {
             ("table", false, |screen| screen.table(&["x"], [vec![EVIL.to_owned()]]).unwrap()),
             ("fields", false, |screen| screen.fields(&EVIL, &[("x", EVIL.to_owned())]).unwrap()),
             ("JSON", true, |screen| screen.fields(&EVIL, &[]).unwrap()),
-            ("list", true, |screen| screen.list(&[EVIL], &[], |_| Vec::new()).unwrap()),
+            ("list", true, |screen| screen.json(&Found { items: vec![EVIL], total: None, more: false }).unwrap()),
         ];
         for (what, json, print) in whatever {
             let text = printed(json, print);

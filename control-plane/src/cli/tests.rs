@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::FromArgMatches as _;
 use postern_runtime::clock::SystemClock;
 use postern_runtime::tls;
 use serde_json::Value;
@@ -43,7 +43,8 @@ impl Write for Paper {
 }
 
 async fn run(arguments: &[&str]) -> (String, Result<(), Error>) {
-    let cli = Cli::try_parse_from([&["postern"], arguments].concat()).unwrap();
+    let matches = super::command().try_get_matches_from([&["postern"], arguments].concat()).unwrap();
+    let cli = Cli::from_arg_matches(&matches).unwrap();
     let paper = Paper::default();
     let result = super::run(&cli.global, cli.command, Box::new(paper.clone())).await;
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
@@ -88,7 +89,7 @@ impl Served {
 
 #[test]
 fn the_arguments_fit_together() {
-    Cli::command().debug_assert();
+    super::command().debug_assert();
 }
 
 #[test]
@@ -138,11 +139,13 @@ async fn single_things_are_shown_with_all_that_belongs_to_them() {
         assert_eq!(served.run(&["groups", "members", name]).await, "(none)\n");
     }
     let (_, no_group) = served.try_run(&["groups", "members", "sta"]).await;
-    assert_eq!(no_group.unwrap_err().explain(), "there is no group named \"sta\"");
+    let no_group = no_group.unwrap_err().explain();
+    assert!(no_group.contains("There is no group \"sta\"") && no_group.contains("Did you mean staff?"), "{no_group}");
     assert!(served.run(&["accounts", "show", &served.home.account.to_string()]).await.contains("Anna"));
     assert!(served.run(&["agents", "show", &served.home.agent.to_string()]).await.contains("corp (openldap)"));
     let (_, nobody) = served.try_run(&["users", "show", "bert"]).await;
-    assert_eq!(nobody.unwrap_err().explain(), "there is no user named \"bert\"");
+    let nobody = nobody.unwrap_err().explain();
+    assert!(nobody.contains("There is no user \"bert\"") && nobody.contains("postern users list"), "{nobody}");
 }
 
 #[tokio::test]
@@ -155,7 +158,11 @@ async fn directories_are_changed_and_deleted() {
     let told = refused.unwrap_err().explain();
     assert!(told.contains("is disabled") && told.contains("postern directories enable corp"), "{told}");
     assert_eq!(served.json(&["directories", "enable", "corp"]).await["disabled"], false);
-    served.run(&["directories", "delete", "corp"]).await;
+    let (_, asked) = served.try_run(&["directories", "delete", "corp"]).await;
+    let asked = asked.unwrap_err();
+    assert_eq!(asked.exit_code(), 2);
+    assert!(asked.explain().contains("2 accounts stay") && asked.explain().contains("--yes"), "{}", asked.explain());
+    served.run(&["directories", "delete", "corp", "--yes"]).await;
     assert_eq!(served.run(&["directories", "list"]).await, "(none)\n");
 }
 
@@ -183,6 +190,51 @@ async fn a_revoked_token_and_a_wrong_address_are_told_plainly() {
     assert!(told.contains("is `postern serve` running there?"), "{told}");
     let (_, not_one) = run(&["agents", "list", "--url", "127.0.0.1", "--token", "pst_x"]).await;
     assert_eq!(not_one.unwrap_err().exit_code(), 64);
+}
+
+#[test]
+fn help_shows_the_options_that_a_command_heeds() {
+    let help = |path: &[&str]| {
+        let mut command = super::command();
+        command.build();
+        let mut command = &mut command;
+        for name in path {
+            command = command.find_subcommand_mut(name).unwrap();
+        }
+        command.render_long_help().to_string()
+    };
+    for (path, url, json) in [
+        (&["agents", "list"][..], true, true),
+        (&["whoami"], true, true),
+        (&["organizations", "list"], false, true),
+        (&["serve"], false, false),
+        (&["completions"], false, false),
+    ] {
+        let help = help(path);
+        assert_eq!((help.contains("--url"), help.contains("--json")), (url, json), "{path:?}: {help}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_means_several_things_is_refused_with_all_of_them() {
+    let served = Served::new().await;
+    for _ in 0..2 {
+        served.run(&["tokens", "create", "first owner", "--role", "auditor"]).await;
+    }
+    let (_, refused) = served.try_run(&["tokens", "revoke", "first owner", "--yes"]).await;
+    let refused = refused.unwrap_err().explain();
+    assert!(refused.contains("more than one token") && refused.lines().count() == 4, "{refused}");
+    let tokens = served.json(&["tokens", "list"]).await;
+    assert!(tokens["items"].as_array().unwrap().iter().all(|token| token["revoked_at"].is_null()), "{tokens}");
+    let id = refused.lines().last().unwrap().split_whitespace().next().unwrap().to_owned();
+    served.run(&["tokens", "revoke", &id, "--yes"]).await;
+    served.run(&["tokens", "revoke", "first owner", "--yes"]).await;
+}
+
+#[test]
+fn a_proposed_command_can_be_copied() {
+    let exists = Error::OrganizationExists { name: "Corp & Sons".to_owned() };
+    assert!(exists.explain().ends_with("`postern organizations create-token 'Corp & Sons'`"), "{}", exists.explain());
 }
 
 #[tokio::test]

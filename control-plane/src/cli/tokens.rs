@@ -3,12 +3,14 @@
 use clap::Subcommand;
 use jiff::{SignedDuration, Timestamp};
 use postern_runtime::clock::{Clock as _, SystemClock};
-use postern_store::ApiTokenId;
 
 use super::super::api::auth::Role;
-use super::super::api::tokens::{CreatedToken, TokenRequest, TokenView};
+use super::super::api::tokens::{CreatedToken, CurrentToken, TokenRequest, TokenView};
 use super::client::Client;
+use super::confirm::Yes;
 use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::name::Name;
 use super::screen::{Screen, time_or, word};
 
 /// Commands of `postern tokens`.
@@ -27,11 +29,14 @@ pub(super) enum Command {
         expires_in: Option<SignedDuration>,
     },
     /// List the tokens
-    List,
+    List(ListArgs),
     /// Refuse a token from now on
     Revoke {
-        /// Id of the token
-        id: ApiTokenId,
+        /// Id of the token, its beginning, or name of the token
+        #[arg(value_name = "TOKEN")]
+        wanted: Name,
+        #[command(flatten)]
+        yes: Yes,
     },
 }
 
@@ -51,10 +56,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             ))?;
             screen.line(created.token)
         }
-        Command::List => {
-            let tokens: Vec<TokenView> = client.list("tokens", &[], None).await?;
+        Command::List(args) => {
+            let tokens: Found<TokenView> = client.list("tokens", &[], args.most()).await?;
             let head = ["id", "name", "role", "created", "last used", "expires", "revoked"];
-            screen.list(&tokens, &head, |token| {
+            screen.list(&tokens, &args, &head, |token| {
                 vec![
                     token.id.to_string(),
                     token.name.clone(),
@@ -66,11 +71,21 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 ]
             })
         }
-        Command::Revoke { id } => {
-            client.delete(&format!("tokens/{id}")).await?;
-            super::done(screen, &id, "revoked", "The token is refused from now on.")
+        Command::Revoke { wanted, yes } => {
+            let token: TokenView = client.get(&format!("tokens/{wanted}"), &[]).await?;
+            let current: CurrentToken = client.get("tokens/current", &[]).await?;
+            yes.or_ask(&cuts(&token, current.view.id == token.id))?;
+            client.delete(&format!("tokens/{}", token.id)).await?;
+            super::done(screen, &token.id, "revoked", "The token is refused from now on.")
         }
     }
+}
+
+/// What the end of a token means.
+fn cuts(token: &TokenView, own: bool) -> String {
+    let (name, role, used) = (&token.name, word(&token.role), time_or(token.last_used_at, "never"));
+    let own = if own { " It is the one that you are using." } else { "" };
+    format!("The token {name:?} ({role}, {}) is refused from then on. It was last used: {used}.{own}", token.id)
 }
 
 /// A time like `45s`, `30m`, `12h` or `90d`.

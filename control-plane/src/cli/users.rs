@@ -1,14 +1,14 @@
 //! `postern users`: the organization's users.
 
 use clap::Subcommand;
-use postern_store::UserId;
 
 use super::super::api::accounts::AccountView;
 use super::super::api::users::{UserDetail, UserView};
-use super::Limit;
 use super::client::Client;
 use super::error::Error;
 use super::jobs::attributes;
+use super::list::{Found, ListArgs};
+use super::name::Name;
 use super::screen::{Screen, text_or, time, time_or};
 
 /// Commands of `postern users`.
@@ -25,49 +25,40 @@ pub(super) enum Command {
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
         missing: Option<bool>,
         #[command(flatten)]
-        limit: Limit,
+        args: ListArgs,
     },
     /// Show a user with its accounts and groups
     Show {
-        /// Id or user name of the user
-        user: String,
+        /// Id, user name, display name or e-mail address of the user
+        user: Name,
     },
 }
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List { query, active, missing, limit } => {
+        Command::List { query, active, missing, args } => {
             let mut wanted: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
             wanted.extend(active.map(|active| ("active", active.to_string())));
             wanted.extend(missing.map(|missing| ("missing", missing.to_string())));
-            let users: Vec<UserView> = client.list("users", &wanted, limit.most()).await?;
-            screen.list(&users, &["user name", "display name", "e-mail", "active", "missing since", "id"], |user| {
-                vec![
-                    user.user_name.clone(),
-                    text_or(user.display_name.as_deref(), "-"),
-                    text_or(user.email.as_deref(), "-"),
-                    yes_no(user.active).to_owned(),
-                    time_or(user.missing_since, "-"),
-                    user.id.to_string(),
-                ]
-            })
+            let users: Found<UserView> = client.list("users", &wanted, args.most()).await?;
+            screen.list(
+                &users,
+                &args,
+                &["user name", "display name", "e-mail", "active", "missing since", "id"],
+                |user| {
+                    vec![
+                        user.user_name.clone(),
+                        text_or(user.display_name.as_deref(), "-"),
+                        text_or(user.email.as_deref(), "-"),
+                        yes_no(user.active).to_owned(),
+                        time_or(user.missing_since, "-"),
+                        user.id.to_string(),
+                    ]
+                },
+            )
         }
-        Command::Show { user } => {
-            let id = match user.parse::<UserId>() {
-                Ok(id) => id,
-                Err(_) => find(client, &user).await?,
-            };
-            show(&client.get(&format!("users/{id}"), &[]).await?, screen)
-        }
+        Command::Show { user } => show(&client.get(&format!("users/{user}"), &[]).await?, screen),
     }
-}
-
-/// The user of this very name; the list finds all that begin so.
-async fn find(client: &Client, name: &str) -> Result<UserId, Error> {
-    let found: Vec<UserView> = client.list("users", &[("query", name.to_owned())], None).await?;
-    let folded = postern_store::fold(name);
-    let exact = found.iter().find(|user| postern_store::fold(&user.user_name) == folded);
-    exact.map(|user| user.id).ok_or_else(|| Error::Nothing { what: "user", name: name.to_owned() })
 }
 
 fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {

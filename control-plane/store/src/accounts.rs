@@ -21,6 +21,29 @@ macro_rules! select_accounts {
 }
 pub(crate) use select_accounts;
 
+/// The sizes of the accounts of a page, and the accounts themselves: `$1` the organization, `$2` the directory, `$3` the
+/// kind, `$4` the key after which it begins, `$5` the most rows.
+macro_rules! page_of {
+    ($filter:literal) => {
+        [
+            concat!(
+                "SELECT CAST(octet_length(a.attributes) AS BIGINT) FROM accounts a WHERE a.organization_id = $1 ",
+                "AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 ",
+                $filter,
+                "ORDER BY a.external_key LIMIT $5"
+            ),
+            concat!(
+                select_accounts!(
+                    "",
+                    "WHERE a.organization_id = $1 AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 "
+                ),
+                $filter,
+                "ORDER BY a.external_key LIMIT $5"
+            ),
+        ]
+    };
+}
+
 pub(crate) fn read(row: &mut Row) -> Result<Account> {
     Ok(Account {
         id: row.take()?,
@@ -118,6 +141,24 @@ impl Store {
         kind: AccountKind,
         page: &PageRequest,
     ) -> Result<Page<Account>> {
+        self.list_accounts_where(organization, directory, kind, None, page).await
+    }
+
+    /// The same, only those that are missing, or only those that are not.
+    pub async fn list_accounts_where(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        kind: AccountKind,
+        missing: Option<bool>,
+        page: &PageRequest,
+    ) -> Result<Page<Account>> {
+        let [sizes, accounts] = match missing {
+            None => page_of!(""),
+            // Words that the index of missing accounts is found by.
+            Some(true) => page_of!("AND a.missing_since IS NOT NULL "),
+            Some(false) => page_of!("AND a.missing_since IS NULL "),
+        };
         let Some(seq) = self.directory_seq(organization, directory).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
@@ -125,17 +166,9 @@ impl Store {
             let after = page.after.as_ref().map_or(Vec::new(), |text| ExternalKey::from_text(text).as_bytes().to_vec());
             statement.bind(organization).bind(seq).bind(kind.code()).bind(after).bind(limit)
         };
-        let sizes =
-            sql("SELECT CAST(octet_length(a.attributes) AS BIGINT) FROM accounts a WHERE a.organization_id = $1 \
-             AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 ORDER BY a.external_key LIMIT $5");
-        let sizes: Vec<i64> = self.database.rows(bound(sizes, page.probe() - 1), |mut row| row.take()).await?;
+        let sizes: Vec<i64> = self.database.rows(bound(sql(sizes), page.probe() - 1), |mut row| row.take()).await?;
         let page = &page.fitting(&sizes);
-        let query = sql(select_accounts!(
-            "",
-            "WHERE a.organization_id = $1 AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 \
-             ORDER BY a.external_key LIMIT $5"
-        ));
-        let accounts = self.database.rows(bound(query, page.probe()), |mut row| read(&mut row)).await?;
+        let accounts = self.database.rows(bound(sql(accounts), page.probe()), |mut row| read(&mut row)).await?;
         Ok(Page::cut(accounts, page, |last| last.external_key.to_text()))
     }
 

@@ -14,6 +14,7 @@ mod authority;
 mod chunks;
 mod claims;
 mod compare;
+mod counts;
 mod database;
 mod deferred;
 mod dialect;
@@ -31,6 +32,7 @@ mod keys;
 mod leases;
 mod members;
 mod memberships;
+mod names;
 mod naming;
 mod organizations;
 mod records;
@@ -57,6 +59,7 @@ pub use crate::ids::{
 };
 pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
+pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, ChangeKind,
@@ -65,8 +68,8 @@ pub use crate::records::{
     KnownAccount, KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedAccount, NamedUser,
     NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization, Page, PageRequest,
     PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount, Staged,
-    StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Threshold, ThresholdChange, Thresholds, UnresolvedMember,
-    Unseen, Unsettled, UserRow,
+    StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Threshold, ThresholdChange, Thresholds, Total,
+    UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::{ApiTokenId, OrganizationId};
-use crate::records::{ApiToken, NewApiToken, Page, PageRequest};
+use crate::records::{ApiToken, NewApiToken, Page, PageRequest, Role};
 use crate::sql::{Row, named, sql};
+use crate::transaction::Tx;
 use crate::wake::Wake;
 
 /// The time of last use is kept no finer than this, so that requests do not all write.
@@ -23,6 +24,18 @@ fn read(mut row: Row) -> Result<ApiToken> {
         last_used_at: row.take()?,
         revoked_at: row.take()?,
     })
+}
+
+/// Whether this owner token is good and no other one is. Two that ask at once ask one after the other.
+async fn is_last_owner(tx: &mut Tx, organization: OrganizationId, id: ApiTokenId, now: Timestamp) -> Result<bool> {
+    tx.execute(sql("UPDATE organizations SET name = name WHERE id = $1").bind(organization)).await?;
+    let query = sql("SELECT id FROM api_tokens WHERE organization_id = $1 AND role = $2 AND revoked_at IS NULL \
+         AND (expires_at IS NULL OR expires_at > $3) LIMIT 2")
+    .bind(organization)
+    .bind(Role::Owner.as_str())
+    .bind(now);
+    let owners: Vec<ApiTokenId> = tx.rows(query, |mut row| row.take()).await?;
+    Ok(owners == [id])
 }
 
 impl Store {
@@ -98,6 +111,7 @@ impl Store {
     }
 
     /// Revokes a token and tells every replica; once more changes nothing. [`Error::NotFound`]: there is no such token.
+    /// [`Error::Conflict`]: it is the last owner token that is good, without which nobody could make another one.
     pub async fn revoke_api_token(
         &self,
         organization: OrganizationId,
@@ -110,6 +124,10 @@ impl Store {
         .bind(id)
         .bind(organization);
         let mut tx = self.database.begin().await?;
+        if is_last_owner(&mut tx, organization, id, now).await? {
+            tx.rollback().await?;
+            return Err(Error::conflict("this is the last owner token of the organization"));
+        }
         if tx.execute(update).await? > 0 {
             tx.wake(Wake::TokenRevoked(id));
         }

@@ -193,10 +193,7 @@ impl Store {
         let wanted = usize::try_from(page.probe()).unwrap_or(usize::MAX).saturating_sub(found.len());
         let after = cursor.as_ref().filter(|cursor| cursor.stage == OWN_ADDRESS).map(|cursor| cursor.key.as_str());
         let mut own = self.by_own_address(organization, &prefix, after).await?;
-        own.retain(|(user, _)| {
-            filter.active.is_none_or(|active| active == user.active)
-                && filter.missing.is_none_or(|missing| missing == user.missing_since.is_some())
-        });
+        own.retain(|(user, _)| filter.fits(user));
         found.extend(own.into_iter().take(wanted).map(|(user, seq)| (user, seq, OWN_ADDRESS)));
         let cursor = |(user, seq, place): &(UserRow, i64, usize)| {
             format!(
@@ -227,7 +224,7 @@ impl Store {
     }
 
     /// Users whose address is their name, an @, and more, and starts with the prefix; by name, those after this one.
-    async fn by_own_address(
+    pub(crate) async fn by_own_address(
         &self,
         organization: OrganizationId,
         prefix: &str,

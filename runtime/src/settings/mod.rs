@@ -186,15 +186,10 @@ fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
 }
 
 fn suggest(key: &str, known: &[&str]) -> String {
-    const NEAR: f64 = 0.75;
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(key, candidate), *candidate))
-        .max_by(|left, right| left.0.total_cmp(&right.0));
-    match nearest {
-        Some((likeness, candidate)) if likeness >= NEAR => format!("did you mean `{candidate}`?"),
-        Some(_) => format!("known here are `{}`", known.join("`, `")),
-        None => "no key is known here".to_owned(),
+    match crate::nearest::one(key, known.iter().copied()) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None if known.is_empty() => "no key is known here".to_owned(),
+        None => format!("known here are `{}`", known.join("`, `")),
     }
 }
 

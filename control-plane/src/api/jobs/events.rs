@@ -14,6 +14,7 @@ use super::super::Api;
 use super::super::auth::{Auditor, Caller, identify};
 use super::super::extract::Id;
 use super::super::problem::Problem;
+use super::super::resolve;
 use super::changes::Ear;
 use super::{JobView, find};
 
@@ -31,14 +32,15 @@ const RECHECK: Duration = Duration::from_secs(15);
 /// Server-sent events: the first tells the job as it is, each further one as it has become; the data is the job as
 /// `GET /api/v1/jobs/{id}` answers it. The stream ends after the job has.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
-    params(("id" = Uuid, Path, description = "Id of the job")),
+    params(("id" = String, Path, description = "Id of the job, or its beginning")),
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 pub(super) async fn follow(
     State(api): State<Api>,
     Auditor(caller): Auditor,
     headers: HeaderMap,
-    Id(id): Id<JobId>,
+    Id(id): Id<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let id = resolve::job(&api, caller.organization, &id).await?;
     // Known to exist before the stream begins: afterwards there is no status to tell it with.
     find(&api, &caller, id).await?;
     let ear = api.changes.follow(id)?;

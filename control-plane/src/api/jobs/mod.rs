@@ -18,9 +18,9 @@ use utoipa_axum::routes;
 
 use super::auth::{Auditor, Caller, Operator};
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing};
+use super::page::{List, Listing, total};
 use super::problem::{Kind as ProblemKind, Problem};
-use super::{Api, directories, idempotency};
+use super::{Api, directories, idempotency, resolve};
 use crate::jobs::kinds::Work;
 pub use changes::Changes;
 pub use view::{JobView, Kind, State as JobState};
@@ -88,7 +88,8 @@ async fn list(
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let filter = JobFilter { state: query.state.map(Into::into), kind: query.kind.map(Into::into), directory };
     let page = api.store.list_jobs(caller.organization, &filter, &request).await?;
-    Ok(Json(list.answer(page, |job| JobView::from(told(&api, job)))))
+    let total = total(&request, &page, api.store.total_jobs(caller.organization, &filter)).await?;
+    Ok(Json(list.answer(page, total, |job| JobView::from(told(&api, job)))))
 }
 
 /// Starts a job
@@ -124,8 +125,9 @@ async fn create(
 
 /// Shows a job
 #[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "get_job",
-    params(("id" = Uuid, Path, description = "Id of the job")), responses((status = 200, body = JobView)))]
-async fn show(State(api): State<Api>, Auditor(caller): Auditor, Id(id): Id<JobId>) -> Result<Json<JobView>, Problem> {
+    params(("id" = String, Path, description = "Id of the job, or its beginning")), responses((status = 200, body = JobView)))]
+async fn show(State(api): State<Api>, Auditor(caller): Auditor, Id(id): Id<String>) -> Result<Json<JobView>, Problem> {
+    let id = resolve::job(&api, caller.organization, &id).await?;
     Ok(Json(find(&api, &caller, id).await?.into()))
 }
 
@@ -133,12 +135,13 @@ async fn show(State(api): State<Api>, Auditor(caller): Auditor, Id(id): Id<JobId
 ///
 /// A job that runs goes on until its agent has stopped; watch its state.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs", operation_id = "cancel_job",
-    params(("id" = Uuid, Path, description = "Id of the job")), responses((status = 200, body = JobView)))]
+    params(("id" = String, Path, description = "Id of the job, or its beginning")), responses((status = 200, body = JobView)))]
 async fn cancel(
     State(api): State<Api>,
     Operator(caller): Operator,
-    Id(id): Id<JobId>,
+    Id(id): Id<String>,
 ) -> Result<Json<JobView>, Problem> {
+    let id = resolve::job(&api, caller.organization, &id).await?;
     let job = api.store.request_cancel(caller.organization, id, api.now()).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, job = %id, "job.cancel_requested");
     Ok(Json(job.into()))
@@ -146,12 +149,13 @@ async fn cancel(
 
 /// Lets a held job go on
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/approve", tag = "jobs", operation_id = "approve_job",
-    params(("id" = Uuid, Path, description = "Id of the job")), responses((status = 200, body = JobView)))]
+    params(("id" = String, Path, description = "Id of the job, or its beginning")), responses((status = 200, body = JobView)))]
 async fn approve(
     State(api): State<Api>,
     Operator(caller): Operator,
-    Id(id): Id<JobId>,
+    Id(id): Id<String>,
 ) -> Result<Json<JobView>, Problem> {
+    let id = resolve::job(&api, caller.organization, &id).await?;
     let held = find(&api, &caller, id).await?;
     if let Some(directory) = api.store.get_directory(caller.organization, held.directory).await? {
         // It would end at once, and what it was held for would be lost.
@@ -164,12 +168,13 @@ async fn approve(
 
 /// Ends a held job without what it was held for
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/reject", tag = "jobs", operation_id = "reject_job",
-    params(("id" = Uuid, Path, description = "Id of the job")), responses((status = 200, body = JobView)))]
+    params(("id" = String, Path, description = "Id of the job, or its beginning")), responses((status = 200, body = JobView)))]
 async fn reject(
     State(api): State<Api>,
     Operator(caller): Operator,
-    Id(id): Id<JobId>,
+    Id(id): Id<String>,
 ) -> Result<Json<JobView>, Problem> {
+    let id = resolve::job(&api, caller.organization, &id).await?;
     let job = api.store.reject_job(caller.organization, id, &caller.name, api.now()).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, job = %id, "job.rejected");
     Ok(Json(job.into()))

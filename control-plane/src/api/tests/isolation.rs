@@ -62,7 +62,11 @@ async fn another_organizations_ids_do_not_exist() {
                 assert_eq!(answer.body["name"], "other", "{}", answer.body);
             } else if method == Method::GET && resource != "tokens" {
                 let answer = site.get(&path, &other.owner).await;
-                assert_eq!(answer.body, json!({"items": [], "next_cursor": null}), "{path}");
+                assert_eq!(
+                    answer.body,
+                    json!({"items": [], "next_cursor": null, "total": {"count": 0, "more": false}}),
+                    "{path}"
+                );
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use super::Site;
@@ -109,4 +109,113 @@ async fn agents_tell_what_they_serve() {
     let revoked = site.call(axum::http::Method::DELETE, &path, &acme.owner, None).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT);
     assert_eq!(site.get(&path, &acme.auditor).await.body["revoked_at"], "2026-11-22T22:00:00Z");
+}
+
+#[tokio::test]
+async fn the_first_page_of_every_list_says_how_many_there_are() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let other = site.organization("other").await;
+    site.inhabit(other.id).await;
+    for _ in 0..2 {
+        site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await;
+        site.post("/api/v1/enrollment-tokens", &acme.operator, json!({})).await;
+    }
+    for (list, count) in [
+        ("tokens", 3),
+        ("enrollment-tokens", 3),
+        ("agents", 1),
+        ("directories", 1),
+        ("jobs", 2),
+        ("jobs?kind=import", 2),
+        ("jobs?kind=lookup_user", 0),
+        ("accounts", 2),
+        ("accounts?kind=user", 1),
+        ("accounts?missing=true", 0),
+        ("accounts?missing=false", 2),
+        ("users", 1),
+        ("users?active=false", 0),
+        ("groups?query=st", 1),
+        ("conflicts", 0),
+    ] {
+        let more = if list.contains('?') { '&' } else { '?' };
+        for limit in [1, 100] {
+            let page = site.get(&format!("/api/v1/{list}{more}limit={limit}"), &acme.auditor).await.body;
+            assert_eq!(page["total"], json!({"count": count, "more": false}), "{list} by {limit}");
+            if let Some(next) = page["next_cursor"].as_str() {
+                let next = site.get(&format!("/api/v1/{list}{more}limit={limit}&cursor={next}"), &acme.auditor).await;
+                assert_eq!((next.status, &next.body["total"]), (StatusCode::OK, &json!(null)), "{list}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn things_are_named_as_people_name_them() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let other = site.organization("other").await;
+    site.inhabit(other.id).await;
+    let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
+    let patch = json!({"display_name": "Headquarters"});
+    site.call(Method::PATCH, "/api/v1/directories/corp", &acme.operator, Some(patch)).await;
+    let job = job["id"].as_str().unwrap();
+    for (path, id) in [
+        (format!("jobs/{}", &job[..23]), job.to_owned()),
+        ("users/ANNA".to_owned(), home.user.to_string()),
+        ("users/Anna%20Lindqvist".to_owned(), home.user.to_string()),
+        ("users/anna@example.com".to_owned(), home.user.to_string()),
+        (format!("users/{}", &home.user.to_string()[..35]), home.user.to_string()),
+        ("groups/Staff".to_owned(), home.group.to_string()),
+        ("accounts/anna".to_owned(), home.account.to_string()),
+        ("agents/site-1".to_owned(), home.agent.to_string()),
+        ("directories/Headquarters".to_owned(), home.directory.to_string()),
+    ] {
+        let found = site.get(&format!("/api/v1/{path}"), &acme.auditor).await;
+        assert_eq!((found.status, &found.body["id"]), (StatusCode::OK, &json!(id)), "{path}: {}", found.body);
+    }
+    for (path, meant) in [
+        ("users/anan", Some("anna")),
+        ("groups/staf", Some("staff")),
+        ("directories/crop", Some("corp")),
+        ("agents/sit-1", Some("site-1")),
+        ("agents/zzz", None),
+        ("jobs/zzz", None),
+        (&format!("jobs/{}", &job[..3]), None),
+    ] {
+        let nothing = site.get(&format!("/api/v1/{path}"), &acme.auditor).await;
+        assert_eq!(nothing.status, StatusCode::NOT_FOUND, "{path}");
+        let cure = nothing.body["cure"].as_str().unwrap();
+        let said = meant.map(|name| format!("Did you mean {name}?"));
+        assert!(said.as_ref().map_or(!cure.contains("mean"), |said| cure.contains(said)), "{path}: {cure}");
+    }
+    // The same name twice: nothing is done to either, and both are named.
+    for _ in 0..2 {
+        site.post("/api/v1/tokens", &acme.owner, json!({"name": "ci", "role": "auditor"})).await;
+    }
+    let several = site.call(Method::DELETE, "/api/v1/tokens/ci", &acme.owner, None).await;
+    assert_eq!(several.body["type"], "urn:postern:problem:ambiguous");
+    assert_eq!(several.body["candidates"].as_array().unwrap().len(), 2, "{}", several.body);
+    let tokens = site.get("/api/v1/tokens", &acme.auditor).await.body;
+    assert!(tokens["items"].as_array().unwrap().iter().all(|token| token["revoked_at"].is_null()), "{tokens}");
+    // What another organization has is not even proposed.
+    site.call(Method::PATCH, "/api/v1/directories/corp", &other.operator, Some(json!({"display_name": "Lab"}))).await;
+    let nothing = site.get("/api/v1/directories/Lab", &acme.auditor).await;
+    assert_eq!(nothing.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_last_owner_token_stays_and_the_answer_says_how_to_make_another() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let own = site.get("/api/v1/tokens/current", &acme.owner).await.body;
+    let path = format!("/api/v1/tokens/{}", own["id"].as_str().unwrap());
+    let refused = site.call(Method::DELETE, &path, &acme.owner, None).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.body["cure"].as_str().unwrap().contains("postern tokens create"), "{}", refused.body);
+    assert_eq!(site.get("/api/v1/tokens", &acme.owner).await.status, StatusCode::OK, "it is good still");
+    site.post("/api/v1/tokens", &acme.owner, json!({"name": "second", "role": "owner"})).await;
+    assert_eq!(site.call(Method::DELETE, &path, &acme.owner, None).await.status, StatusCode::NO_CONTENT);
 }

@@ -8,9 +8,10 @@ use jiff::SignedDuration;
 use postern_store::JobId;
 
 use super::super::api::jobs::{JobRequest, JobState, JobView, Kind};
-use super::Limit;
 use super::client::Client;
 use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::name::Name;
 use super::screen::{Screen, note, plain, time, word};
 use super::tokens::lifetime;
 pub(super) use report::attributes;
@@ -33,33 +34,33 @@ pub(super) enum Command {
         #[arg(long, value_enum)]
         state: Option<JobState>,
         #[command(flatten)]
-        limit: Limit,
+        args: ListArgs,
     },
     /// Show a job and what came of it
     Show {
-        /// Id of the job
-        id: JobId,
+        /// Id of the job, or its beginning
+        id: Name,
     },
     /// Watch a job until it ends; exit code 1 unless it succeeds
     #[command(after_help = "Ctrl-C ends the watching, not the job.")]
     Watch {
-        /// Id of the job
-        id: JobId,
+        /// Id of the job, or its beginning
+        id: Name,
     },
     /// Cancel a job
     Cancel {
-        /// Id of the job
-        id: JobId,
+        /// Id of the job, or its beginning
+        id: Name,
     },
     /// Let a held job go on
     Approve {
-        /// Id of the job
-        id: JobId,
+        /// Id of the job, or its beginning
+        id: Name,
     },
     /// End a held job without what it was held for
     Reject {
-        /// Id of the job
-        id: JobId,
+        /// Id of the job, or its beginning
+        id: Name,
     },
 }
 
@@ -102,19 +103,22 @@ pub(super) struct Common {
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
         Command::Start(start) => start_job(start, client, screen).await,
-        Command::List { directory, kind, state, limit } => {
+        Command::List { directory, kind, state, args } => {
             let mut query: Vec<(&str, String)> = Vec::new();
             query.extend(directory.map(|directory| ("directory", directory)));
             query.extend(kind.map(|kind| ("kind", word(&kind))));
             query.extend(state.map(|state| ("state", word(&state))));
-            let jobs: Vec<JobView> = client.list("jobs", &query, limit.most()).await?;
-            screen.list(&jobs, &["id", "kind", "directory", "state", "created", "entries", "note"], row)
+            let jobs: Found<JobView> = client.list("jobs", &query, args.most()).await?;
+            screen.list(&jobs, &args, &["id", "kind", "directory", "state", "created", "entries", "note"], row)
         }
         Command::Show { id } => report::show(&client.get(&format!("jobs/{id}"), &[]).await?, screen),
-        Command::Watch { id } => watch_to_end(client, id, None, screen).await,
-        Command::Cancel { id } => decide(client, id, "cancel", screen).await,
-        Command::Approve { id } => decide(client, id, "approve", screen).await,
-        Command::Reject { id } => decide(client, id, "reject", screen).await,
+        Command::Watch { id } => {
+            let job: JobView = client.get(&format!("jobs/{id}"), &[]).await?;
+            watch_to_end(client, job.id, None, screen).await
+        }
+        Command::Cancel { id } => decide(client, &id, "cancel", screen).await,
+        Command::Approve { id } => decide(client, &id, "approve", screen).await,
+        Command::Reject { id } => decide(client, &id, "reject", screen).await,
     }
 }
 
@@ -164,7 +168,7 @@ async fn watch_to_end(client: &Client, id: JobId, expected: Option<u64>, screen:
     }
 }
 
-async fn decide(client: &Client, id: JobId, what: &str, screen: &mut Screen) -> Result<(), Error> {
+async fn decide(client: &Client, id: &Name, what: &str, screen: &mut Screen) -> Result<(), Error> {
     let job: JobView = client.post(&format!("jobs/{id}/{what}"), &serde_json::json!({})).await?;
     if screen.is_json() {
         return screen.json(&job);

@@ -12,6 +12,7 @@ use postern_store::JobId;
 use super::super::super::api::jobs::{JobState, JobView, Kind};
 use super::super::client::Client;
 use super::super::error::Error;
+use super::super::list::Found;
 use super::super::screen::{plain, word};
 
 /// How often to ask where events do not come through.
@@ -82,8 +83,8 @@ async fn as_last_time(client: &Client, job: &JobView) -> Option<u64> {
         ("kind", word(&Kind::Import)),
         ("state", word(&JobState::Succeeded)),
     ];
-    let last: Vec<JobView> = client.list("jobs", &query, Some(1)).await.ok()?;
-    let result = last.first()?.result.as_ref()?;
+    let last: Found<JobView> = client.list("jobs", &query, Some(1)).await.ok()?;
+    let result = last.items.first()?.result.as_ref()?;
     Some(result["users"].as_u64()? + result["groups"].as_u64()?).filter(|entries| *entries > 0)
 }
 

@@ -44,6 +44,14 @@ pub struct IdentityFilter {
     pub missing: Option<bool>,
 }
 
+impl IdentityFilter {
+    /// Whether a user is wanted.
+    pub fn fits(self, user: &UserRow) -> bool {
+        self.active.is_none_or(|active| active == user.active)
+            && self.missing.is_none_or(|missing| missing == user.missing_since.is_some())
+    }
+}
+
 /// A group of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRow {

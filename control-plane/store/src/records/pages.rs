@@ -27,6 +27,15 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// How many items a list has in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// So many were counted.
+    pub count: u64,
+    /// Counting stopped there, and there may be more.
+    pub more: bool,
+}
+
 impl PageRequest {
     /// The first page.
     pub const fn first(limit: u32) -> Self {

@@ -1,0 +1,232 @@
+//! Which thing a path or a request means. People name things by id, by the beginning of an id, or by name; programs by id.
+//! A name that means several things is refused with all of them, one that means none with those that are like it.
+//! Nothing of another organization is ever found.
+
+use postern_runtime::nearest;
+use postern_store::{
+    AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, Named, OrganizationId, PageRequest,
+    Thing, UserId,
+};
+use uuid::Uuid;
+
+use super::Api;
+use super::problem::{Candidate, Kind, Problem};
+
+/// The fewest letters that stand for an id.
+const LEAST: usize = 4;
+/// Of what imports make by the thousand: the letters of an id that say the millisecond in which it was made. With fewer,
+/// more would have to be looked through than a request may.
+const LEAST_OF_MANY: usize = 12;
+const ID_LETTERS: usize = 32;
+/// Longer names are no one's.
+const MAX_NAME_BYTES: usize = 4_096;
+/// Users or groups that are looked at for a name like the wanted one.
+const LIKE: u32 = 50;
+
+macro_rules! things {
+    ($($(#[$doc:meta])* $name:ident: $id:ident, $thing:ident;)+) => {$(
+        $(#[$doc])*
+        pub(super) async fn $name(api: &Api, organization: OrganizationId, text: &str) -> Result<$id, Problem> {
+            find(api, organization, Thing::$thing, text).await.map($id::from_uuid)
+        }
+    )+};
+}
+
+things! {
+    /// The agent of this name.
+    agent: AgentId, Agent;
+    /// The directory of this name or display name.
+    directory: DirectoryId, Directory;
+    /// The API token of this name.
+    api_token: ApiTokenId, ApiToken;
+    /// The enrollment token whose id begins so.
+    enrollment_token: EnrollmentTokenId, EnrollmentToken;
+    /// The job whose id begins so.
+    job: JobId, Job;
+    /// The user of this user name, display name or e-mail address.
+    user: UserId, User;
+    /// The group of this name.
+    group: GroupId, Group;
+    /// The account of this external id, or that of the user of this user name.
+    account: AccountId, Account;
+}
+
+/// The account that has a conflict about this user name, or that an id means.
+pub(super) async fn conflict(api: &Api, organization: OrganizationId, text: &str) -> Result<AccountId, Problem> {
+    let named = api.store.accounts_in_conflict(organization, text).await?;
+    match one("account", text, named)? {
+        Some(id) => Ok(AccountId::from_uuid(id)),
+        None => account(api, organization, text).await,
+    }
+}
+
+async fn find(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Uuid, Problem> {
+    let text = text.trim();
+    let what = word(thing);
+    let id = Uuid::try_parse(text).ok();
+    if let Some(id) = id {
+        // An external id may look like an id of ours.
+        let known = thing != Thing::Account || !api.store.with_ids(organization, thing, (id, id)).await?.is_empty();
+        if known {
+            return Ok(id);
+        }
+    }
+    if text.is_empty() || text.len() > MAX_NAME_BYTES {
+        return Err(Problem::not_found(what));
+    }
+    if let Some(id) = one(what, text, named(api, organization, thing, text).await?)? {
+        return Ok(id);
+    }
+    if let Some(range) = range(text, thing) {
+        let begun = api.store.with_ids(organization, thing, range).await?;
+        if let Some(id) = one(what, text, begun)? {
+            return Ok(id);
+        }
+    }
+    Err(nothing(what, text, &like(api, organization, thing, text).await?))
+}
+
+async fn named(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Vec<Named>, Problem> {
+    let found = api.store.with_name(organization, thing, text).await?;
+    if thing != Thing::Account || !found.is_empty() {
+        return Ok(found);
+    }
+    let Some(user) = api.store.find_user(organization, text).await? else { return Ok(found) };
+    let accounts = api.store.accounts_of(organization, user.id.as_uuid()).await?;
+    let named = |account: postern_store::Account| Named {
+        id: account.id.as_uuid(),
+        name: account.dn,
+        live: account.missing_since.is_none(),
+    };
+    Ok(accounts.into_iter().map(named).collect())
+}
+
+/// The one that is meant: of several, that which has this very name, or that which alone is there and good.
+fn one(what: &str, text: &str, found: Vec<Named>) -> Result<Option<Uuid>, Problem> {
+    let only = |fits: &dyn Fn(&Named) -> bool| {
+        let mut fitting = found.iter().filter(|named| fits(named));
+        fitting.next().filter(|_| fitting.next().is_none()).map(|named| named.id)
+    };
+    let meant = only(&|named| named.name == text && named.live).or_else(|| only(&|named| named.live));
+    match meant.or_else(|| only(&|_| true)) {
+        Some(id) => Ok(Some(id)),
+        None if found.is_empty() => Ok(None),
+        None => Err(several(what, text, found)),
+    }
+}
+
+fn several(what: &str, text: &str, found: Vec<Named>) -> Problem {
+    let candidate = |named: Named| Candidate { id: named.id, name: named.name };
+    Problem::new(Kind::Ambiguous, format!("{text:?} means more than one {what}."))
+        .cure("Name one by its id.")
+        .candidates(found.into_iter().map(candidate).collect())
+}
+
+fn nothing(what: &str, text: &str, like: &[String]) -> Problem {
+    let list = what.replace(' ', "-");
+    let list = if list == "directory" { "directories".to_owned() } else { format!("{list}s") };
+    let all = format!("`postern {list} list` shows them.");
+    let more = if what == "directory" { " A directory appears when an agent that serves it connects." } else { "" };
+    let cure = match like {
+        [] => format!("{all}{more}"),
+        names => format!("Did you mean {}? {all}{more}", names.join(" or ")),
+    };
+    Problem::new(Kind::NotFound, format!("There is no {what} {text:?}.")).cure(cure)
+}
+
+/// As people and commands call it.
+const fn word(thing: Thing) -> &'static str {
+    match thing {
+        Thing::Agent => "agent",
+        Thing::Directory => "directory",
+        Thing::ApiToken => "token",
+        Thing::EnrollmentToken => "enrollment token",
+        Thing::Job => "job",
+        Thing::User => "user",
+        Thing::Group => "group",
+        Thing::Account => "account",
+    }
+}
+
+/// The first and the last id that begin so.
+fn range(text: &str, thing: Thing) -> Option<(Uuid, Uuid)> {
+    let letters: String = text.chars().filter(|letter| *letter != '-').collect();
+    let least = match thing {
+        Thing::User | Thing::Group | Thing::Account => LEAST_OF_MANY,
+        _ => LEAST,
+    };
+    if !(least..ID_LETTERS).contains(&letters.len()) || !letters.bytes().all(|letter| letter.is_ascii_hexdigit()) {
+        return None;
+    }
+    let filled = |with: &str| Uuid::try_parse(&format!("{letters}{}", with.repeat(ID_LETTERS - letters.len()))).ok();
+    Some((filled("0")?, filled("f")?))
+}
+
+/// Names that are like one that nobody has.
+async fn like(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Vec<String>, Problem> {
+    let names = match thing {
+        Thing::User | Thing::Group => begin_alike(api, organization, thing, text).await?,
+        _ => api.store.names(organization, thing).await?,
+    };
+    Ok(nearest::several(text, names.iter().map(String::as_str)).into_iter().map(str::to_owned).collect())
+}
+
+/// The first names that begin like this one, be it by three letters, two, or one.
+async fn begin_alike(
+    api: &Api,
+    organization: OrganizationId,
+    thing: Thing,
+    text: &str,
+) -> Result<Vec<String>, Problem> {
+    let (mut names, page) = (Vec::new(), PageRequest::first(LIKE));
+    let letters = text.chars().count();
+    for length in [letters, letters.saturating_sub(1), letters / 2, 3, 1] {
+        let beginning: String = text.chars().take(length.max(1)).collect();
+        if thing == Thing::User {
+            let users = api.store.list_users(organization, Some(&beginning), &page).await?;
+            names.extend(users.items.into_iter().map(|user| user.user_name));
+        } else {
+            let groups = api.store.list_groups(organization, Some(&beginning), &page).await?;
+            names.extend(groups.items.into_iter().map(|group| group.display_name));
+        }
+        if !nearest::several(text, names.iter().map(String::as_str)).is_empty() {
+            break;
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(id: u128, name: &str, live: bool) -> Named {
+        Named { id: Uuid::from_u128(id), name: name.to_owned(), live }
+    }
+
+    #[test]
+    fn a_name_means_one_thing_or_is_refused_with_all_that_it_could_mean() {
+        let meant = |found: Vec<Named>| one("agent", "site", found).unwrap().map(|id| id.as_u128());
+        assert_eq!(meant(vec![]), None);
+        assert_eq!(meant(vec![named(1, "site", false)]), Some(1));
+        assert_eq!(meant(vec![named(1, "site", false), named(2, "site", true), named(3, "site", false)]), Some(2));
+        assert_eq!(meant(vec![named(1, "other", true), named(2, "site", true)]), Some(2));
+        for live in [true, false] {
+            let problem = one("agent", "site", vec![named(1, "site", live), named(2, "site", live)]).unwrap_err();
+            assert_eq!((problem.document().status, problem.document().candidates.len()), (409, 2));
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_is_a_range_of_ids() {
+        let ends = |text: &str, thing| range(text, thing).map(|(first, last)| (first.to_string(), last.to_string()));
+        let (first, last) = ends("0193541c-00", Thing::Job).unwrap();
+        assert_eq!(first, "0193541c-0000-0000-0000-000000000000");
+        assert_eq!(last, "0193541c-00ff-ffff-ffff-ffffffffffff");
+        assert_eq!(ends("019", Thing::Job), None, "too short");
+        assert_eq!(ends("0193x", Thing::Job), None, "no id");
+        assert_eq!(ends("0193541c000", Thing::User), None, "too short where there are many");
+        assert!(ends("0193541c0000", Thing::User).is_some());
+        assert_eq!(ends("", Thing::Job), None);
+    }
+}

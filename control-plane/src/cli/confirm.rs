@@ -1,0 +1,37 @@
+//! Asking before something is cut off or deleted. Where nobody can answer, nothing is done without `--yes`.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use clap::Args;
+
+use super::error::Error;
+use super::screen::plain_lines;
+
+/// Whether an administrator has agreed already.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Yes {
+    /// Do it without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Yes {
+    /// Goes on where an administrator agrees to this.
+    pub(super) fn or_ask(self, what: &str) -> Result<(), Error> {
+        if self.yes {
+            return Ok(());
+        }
+        let what = plain_lines(what);
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(Error::Usage(format!("{what}\n  Nothing was done: to go on, say --yes")));
+        }
+        eprint!("{what}\nGo on? [y/N] ");
+        let mut answer = String::new();
+        let failed = |source| Error::Io { what: "reading the answer", source };
+        std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Error::Declined),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `postern whoami` and `postern logout`: which token is used, for whom, and forgetting it.
+
+use super::super::api::tokens::CurrentToken;
+use super::Global;
+use super::client::Client;
+use super::credentials::Credentials;
+use super::error::Error;
+use super::screen::{Screen, note, time_or, word};
+
+/// Shows the token that is used, and its organization.
+pub(super) async fn show(global: &Global, screen: &mut Screen) -> Result<(), Error> {
+    let client = Client::new(global)?;
+    let current: CurrentToken = client.get("tokens/current", &[]).await?;
+    let source = if global.token.is_some() { "--token or POSTERN_TOKEN" } else { "postern login" };
+    screen.fields(
+        &current,
+        &[
+            ("organization", current.organization.clone()),
+            ("token", current.view.name.clone()),
+            ("id", current.view.id.to_string()),
+            ("role", word(&current.view.role)),
+            ("expires", time_or(current.view.expires_at, "never")),
+            ("control plane", client.url()),
+            ("given by", source.to_owned()),
+        ],
+    )
+}
+
+/// Forgets the login. The token stays good.
+pub(super) fn forget(global: &Global, screen: &mut Screen) -> Result<(), Error> {
+    let forgotten = Credentials::forget()?;
+    if global.token.is_some() {
+        note("POSTERN_TOKEN or --token still gives a token");
+    }
+    if screen.is_json() {
+        return screen.json(&serde_json::json!({ "logged_out": forgotten.is_some() }));
+    }
+    match forgotten {
+        None => screen.line("No login was remembered."),
+        Some(path) => screen.line(format!(
+            "Forgot the login in {}. Its token stays good; `postern tokens revoke` ends that.",
+            path.display()
+        )),
+    }
+}

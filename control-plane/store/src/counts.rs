@@ -1,0 +1,212 @@
+//! How many items a list has in all. People read "100 of 296", and nobody needs to know whether a million is one more or
+//! less: a count ends after [`MOST_COUNTED`] rows, so that it costs the same however many there are.
+
+use crate::Store;
+use crate::error::Result;
+use crate::fold;
+use crate::ids::{DirectoryId, GroupId, OrganizationId};
+use crate::members::{ROW_NAMES, read_names};
+use crate::records::{AccountKind, IdentityFilter, JobFilter, JobKind, JobState, Total};
+use crate::sql::{Statement, sql};
+use crate::users::{end_of, wanted};
+
+/// Rows that a count looks at.
+pub(crate) const MOST_COUNTED: u64 = 10_000;
+
+/// Adds up the parts of a list until enough rows have been looked at.
+#[derive(Default)]
+struct Tally {
+    looked_at: u64,
+    count: u64,
+}
+
+impl Tally {
+    /// How many more rows to look at; one too many tells that there are more. `None`: enough have been.
+    fn room(&self) -> Option<i64> {
+        let room = (MOST_COUNTED + 1).checked_sub(self.looked_at).filter(|room| *room > 0)?;
+        i64::try_from(room).ok()
+    }
+
+    fn add(&mut self, (looked_at, count): (u64, u64)) {
+        self.looked_at += looked_at;
+        self.count += count;
+    }
+
+    fn total(&self) -> Total {
+        Total { count: self.count.min(MOST_COUNTED), more: self.looked_at > MOST_COUNTED }
+    }
+}
+
+/// The users of one step of a search, as `users` searches: `$1` the organization, `$2` and `$3` the range, `$4` the most
+/// rows, `$5` and `$6` the filter. The filter looks at what the limit lets through, never at the whole table.
+macro_rules! count_users {
+    ($step:literal) => {
+        concat!(
+            "SELECT count(*), count(CASE WHEN CASE $5 WHEN 1 THEN active WHEN 0 THEN NOT active ELSE TRUE END ",
+            "AND CASE $6 WHEN 1 THEN missing_since IS NOT NULL WHEN 0 THEN missing_since IS NULL ELSE TRUE END ",
+            "THEN 1 END) FROM (SELECT active, missing_since FROM users ",
+            "WHERE organization = (SELECT seq FROM organizations WHERE id = $1) AND ",
+            $step,
+            " LIMIT $4) found"
+        )
+    };
+}
+
+/// All users, by the index of names alone.
+const ALL_USERS: &str = "SELECT count(*), count(*) FROM (SELECT 1 FROM users \
+    WHERE organization = (SELECT seq FROM organizations WHERE id = $1) LIMIT $2) found";
+
+const USERS: [&str; 3] = [
+    count_users!("name_key >= $2 AND name_key < $3"),
+    count_users!("display_key >= $2 AND display_key < $3 AND NOT (name_key >= $2 AND name_key < $3)"),
+    count_users!(
+        "email_key >= $2 AND email_key < $3 AND NOT (name_key >= $2 AND name_key < $3) \
+         AND (display_key IS NULL OR NOT (display_key >= $2 AND display_key < $3))"
+    ),
+];
+
+impl Store {
+    async fn tally(&self, query: Statement) -> Result<(u64, u64)> {
+        let counted = self.database.row(query, |mut row| Ok((row.take()?, row.take()?))).await?;
+        Ok(counted.unwrap_or_default())
+    }
+
+    /// How many users [`Store::list_users_where`] has in all.
+    pub async fn total_users(
+        &self,
+        organization: OrganizationId,
+        query: Option<&str>,
+        filter: IdentityFilter,
+    ) -> Result<Total> {
+        let prefix = fold(query.unwrap_or_default().trim());
+        let mut tally = Tally::default();
+        if prefix.is_empty() && filter == IdentityFilter::default() {
+            tally.add(self.tally(sql(ALL_USERS).bind(organization).bind(tally.room())).await?);
+            return Ok(tally.total());
+        }
+        let steps = if prefix.is_empty() { &USERS[..1] } else { &USERS[..] };
+        for step in steps {
+            let Some(room) = tally.room() else { break };
+            let query = sql(step).bind(organization).bind(&prefix).bind(end_of(&prefix)).bind(room);
+            tally.add(self.tally(query.bind(wanted(filter.active)).bind(wanted(filter.missing))).await?);
+        }
+        if tally.room().is_some() {
+            let own = self.by_own_address(organization, &prefix, None).await?;
+            let fitting = own.iter().filter(|(user, _)| filter.fits(user)).count() as u64;
+            tally.add((own.len() as u64, fitting));
+        }
+        Ok(tally.total())
+    }
+
+    /// How many groups [`Store::list_groups_where`] has in all.
+    pub async fn total_groups(
+        &self,
+        organization: OrganizationId,
+        query: Option<&str>,
+        filter: IdentityFilter,
+    ) -> Result<Total> {
+        let prefix = fold(query.unwrap_or_default().trim());
+        let text = "SELECT count(*), \
+             count(CASE WHEN CASE $5 WHEN 1 THEN missing_since IS NOT NULL WHEN 0 THEN missing_since IS NULL \
+             ELSE TRUE END THEN 1 END) FROM (SELECT missing_since FROM groups WHERE organization_id = $1 \
+             AND display_key >= $2 AND display_key < $3 LIMIT $4) found";
+        let mut tally = Tally::default();
+        let query = sql(text).bind(organization).bind(&prefix).bind(end_of(&prefix)).bind(tally.room());
+        tally.add(self.tally(query.bind(wanted(filter.missing))).await?);
+        Ok(tally.total())
+    }
+
+    /// How many jobs [`Store::list_jobs`] has in all.
+    pub async fn total_jobs(&self, organization: OrganizationId, filter: &JobFilter) -> Result<Total> {
+        let text = "SELECT count(*), count(CASE WHEN ($3 IS NULL OR state = $3) AND ($4 IS NULL OR kind = $4) \
+             AND ($5 IS NULL OR directory_id = $5) THEN 1 END) FROM (SELECT state, kind, directory_id FROM jobs \
+             WHERE organization_id = $1 ORDER BY id DESC LIMIT $2) found";
+        let mut tally = Tally::default();
+        let query = sql(text).bind(organization).bind(tally.room()).bind(filter.state.map(JobState::as_str));
+        tally.add(self.tally(query.bind(filter.kind.map(JobKind::as_str)).bind(filter.directory)).await?);
+        Ok(tally.total())
+    }
+
+    /// How many accounts [`Store::list_accounts_where`] has in all, in these directories and of these kinds.
+    pub async fn total_accounts(
+        &self,
+        organization: OrganizationId,
+        lists: &[(DirectoryId, AccountKind)],
+        missing: Option<bool>,
+    ) -> Result<Total> {
+        let text = match missing {
+            None => {
+                "SELECT count(*), count(*) FROM (SELECT 1 FROM accounts WHERE directory = $1 AND kind = $2 LIMIT $3) found"
+            }
+            Some(true) => {
+                "SELECT count(*), count(*) FROM (SELECT 1 FROM accounts WHERE directory = $1 AND kind = $2 \
+                 AND missing_since IS NOT NULL LIMIT $3) found"
+            }
+            Some(false) => {
+                "SELECT count(*), count(CASE WHEN missing_since IS NULL THEN 1 END) FROM (SELECT missing_since \
+                 FROM accounts WHERE directory = $1 AND kind = $2 LIMIT $3) found"
+            }
+        };
+        let mut tally = Tally::default();
+        for (directory, kind) in lists {
+            let Some(room) = tally.room() else { break };
+            let Some(seq) = self.directory_seq(organization, *directory).await? else { continue };
+            tally.add(self.tally(sql(text).bind(seq).bind(kind.code()).bind(room)).await?);
+        }
+        Ok(tally.total())
+    }
+
+    /// How many conflicts [`Store::list_conflicts`] has in all, in these directories.
+    pub async fn total_conflicts(&self, organization: OrganizationId, directories: &[DirectoryId]) -> Result<Total> {
+        let text = "SELECT count(*), count(CASE WHEN kind = 1 AND missing_since IS NULL THEN 1 END) \
+             FROM (SELECT kind, missing_since FROM accounts WHERE directory = $1 AND conflict IS NOT NULL LIMIT $2) found";
+        let mut tally = Tally::default();
+        for directory in directories {
+            let Some(room) = tally.room() else { break };
+            let Some(seq) = self.directory_seq(organization, *directory).await? else { continue };
+            tally.add(self.tally(sql(text).bind(seq).bind(room)).await?);
+        }
+        Ok(tally.total())
+    }
+
+    /// How many members [`Store::list_group_members`] has in all.
+    pub async fn total_group_members(&self, organization: OrganizationId, group: GroupId) -> Result<Total> {
+        let rows = MOST_COUNTED / ROW_NAMES as u64 + 1;
+        let query = sql("SELECT names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
+             ORDER BY first_name LIMIT $3")
+        .bind(organization)
+        .bind(group)
+        .bind(i64::try_from(rows).unwrap_or(i64::MAX));
+        let names = self.database.rows(query, |mut row| Ok(read_names(&mut row)?.len() as u64)).await?;
+        let count = names.iter().sum();
+        let mut tally = Tally::default();
+        tally.add((count, count));
+        Ok(tally.total())
+    }
+}
+
+/// A list that holds all of an organization's things of one kind.
+macro_rules! totals {
+    ($($(#[$doc:meta])* $name:ident: $from:literal,)+) => {
+        impl Store {$(
+            $(#[$doc])*
+            pub async fn $name(&self, organization: OrganizationId) -> Result<Total> {
+                let text = concat!("SELECT count(*), count(*) FROM (SELECT 1 FROM ", $from, " LIMIT $2) found");
+                let mut tally = Tally::default();
+                tally.add(self.tally(sql(text).bind(organization).bind(tally.room())).await?);
+                Ok(tally.total())
+            }
+        )+}
+    };
+}
+
+totals! {
+    /// How many agents the organization has, with the revoked ones.
+    total_agents: "agents WHERE organization_id = $1",
+    /// How many directories the organization has, without the deleted ones.
+    total_directories: "directories WHERE organization_id = $1 AND deleted_at IS NULL",
+    /// How many API tokens the organization has, with the revoked ones.
+    total_api_tokens: "api_tokens WHERE organization_id = $1",
+    /// How many enrollment tokens the organization has, with the used and revoked ones.
+    total_enrollment_tokens: "enrollment_tokens WHERE organization_id = $1",
+}
