@@ -283,7 +283,10 @@ fn a_list_says_how_much_it_left_out_and_things_are_named_as_people_name_them() -
         let short = &agent[..18];
         for line in [
             format!("agents show {short}"),
-            format!("jobs show {}", &site.api.list::<Value>("jobs").await?[0]["id"].as_str().context("no id")?[..18]),
+            format!(
+                "jobs show {}",
+                &site.api.list::<Value>("/api/v1/jobs").await?[0]["id"].as_str().context("no id")?[..18]
+            ),
             "directories show corp".to_owned(),
             "directories rename corp Headquarters".to_owned(),
             "directories show Headquarters".to_owned(),
@@ -329,7 +332,7 @@ fn nobody_locks_an_organization_and_a_login_is_known_and_forgotten() -> Result<(
         let who = postern("whoami").success().await?;
         ensure!(who.contains("Corp & Sons") && who.contains("owner") && who.contains(&url), "{who}");
 
-        let current = api.get("tokens/current").await?;
+        let current = api.get("/api/v1/tokens/current").await?;
         let own = current["id"].as_str().context("no id")?;
         let refused = postern(&format!("tokens revoke {own} --yes")).output().await?;
         ensure!(refused.status.code() == Some(1), "{}", said(&refused));
