@@ -35,6 +35,20 @@ async fn release(app: Arc<App>) {
     }
 }
 
+/// Deletes jobs that ended longer ago than their organization keeps them.
+async fn forget_jobs(app: &App) -> Result<(), postern_store::Error> {
+    let mut forgotten = 0;
+    loop {
+        match app.store.forget_jobs(app.clock.now()).await? {
+            0 if forgotten == 0 => return Ok(()),
+            0 => break,
+            jobs => forgotten += jobs,
+        }
+    }
+    tracing::info!(jobs = forgotten, "jobs.forgotten");
+    Ok(())
+}
+
 /// Jobs that run drop their chunks when they end; what an administrator ended is dropped here, and so are answers that
 /// nobody will ask for again. Users whose time has come become inactive.
 async fn tidy(app: Arc<App>) {
@@ -47,6 +61,9 @@ async fn tidy(app: Arc<App>) {
             Ok(0) => {}
             Ok(users) => tracing::info!(users, "users.deactivated"),
             Err(error) => tracing::warn!(error = chain(&error), "users.not_deactivated"),
+        }
+        if let Err(error) = forget_jobs(&app).await {
+            tracing::warn!(error = chain(&error), "jobs.not_forgotten");
         }
         let Ok(older_than) = app.clock.now().checked_sub(ANSWERS) else { continue };
         if let Err(error) = app.store.expire_answers(older_than).await {

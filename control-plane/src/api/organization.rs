@@ -43,6 +43,9 @@ pub struct OrganizationView {
     /// An account of one directory becomes an account of the user of that name whom another directory has. The first
     /// directory has the profile. Where it is refused, such accounts are conflicts.
     pub joins_users: bool,
+    /// After so many days jobs that have ended are deleted with their reports; 0: never.
+    #[serde(default)]
+    pub job_retention_days: u32,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -56,6 +59,7 @@ impl From<Organization> for OrganizationView {
             missing_users,
             missing_user_days: row.missing_user_days.unwrap_or_default(),
             joins_users: row.joins_users,
+            job_retention_days: row.job_retention_days,
             created_at: row.created_at,
         }
     }
@@ -77,6 +81,11 @@ pub struct OrganizationPatch {
     /// that are new from now on, and for conflicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joins_users: Option<bool>,
+    /// After how many days jobs that have ended are deleted with their reports, 0 to 3650; 0: never. It holds for those
+    /// that have ended already, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 3650)]
+    pub job_retention_days: Option<u32>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -105,6 +114,9 @@ async fn change(
     if patch.missing_user_days.is_some_and(|days| days > MAX_DAYS) {
         return Err(Problem::body_field("missing_user_days", format!("it must be from 0 to {MAX_DAYS}")));
     }
+    if patch.job_retention_days.is_some_and(|days| days > MAX_DAYS) {
+        return Err(Problem::body_field("job_retention_days", format!("it must be from 0 to {MAX_DAYS}")));
+    }
     let known = read(&api, caller.organization).await?;
     let days = patch.missing_user_days.or(known.missing_user_days).unwrap_or_default();
     let days = match patch.missing_users {
@@ -115,6 +127,9 @@ async fn change(
     api.store.set_missing_user_days(caller.organization, days).await?;
     if let Some(joins) = patch.joins_users {
         api.store.set_joins_users(caller.organization, joins).await?;
+    }
+    if let Some(days) = patch.job_retention_days {
+        api.store.set_job_retention_days(caller.organization, days).await?;
     }
     tracing::info!(organization = %caller.organization, by = %caller.token, ?days, "organization.changed");
     Ok(Json(read(&api, caller.organization).await?.into()))

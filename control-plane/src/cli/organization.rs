@@ -29,6 +29,12 @@ pub(super) enum Command {
         /// Join them, or list the second account as a conflict
         rule: JoinUsers,
     },
+    /// Set how long jobs that have ended are kept with their reports
+    KeepJobs {
+        /// After so many days they are deleted; 0: never
+        #[arg(value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
+        days: u32,
+    },
 }
 
 /// What becomes of an account whose login a user of another directory has.
@@ -59,6 +65,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 OrganizationPatch { joins_users: Some(rule == JoinUsers::Allow), ..OrganizationPatch::default() };
             client.patch("organization", &patch).await?
         }
+        Command::KeepJobs { days } => {
+            let patch = OrganizationPatch { job_retention_days: Some(days), ..OrganizationPatch::default() };
+            client.patch("organization", &patch).await?
+        }
     };
     screen.fields(
         &organization,
@@ -67,9 +77,18 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             ("id", organization.id.to_string()),
             ("missing users", rule(&organization)),
             ("one login in two directories", joins(&organization).to_owned()),
+            ("jobs", keeps(organization.job_retention_days)),
             ("created", time(organization.created_at)),
         ],
     )
+}
+
+fn keeps(days: u32) -> String {
+    match days {
+        0 => "are kept for ever".to_owned(),
+        1 => "are deleted a day after their end".to_owned(),
+        days => format!("are deleted {days} days after their end"),
+    }
 }
 
 fn joins(organization: &OrganizationView) -> &'static str {

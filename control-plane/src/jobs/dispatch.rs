@@ -272,7 +272,12 @@ impl Dispatcher {
             let failure = match Box::pin(contain(crate::intake::commit::run(&this, job, attempt))).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => {
-                    tracing::error!(error = chain(&error), job = %job, "intake.commit_failed");
+                    if error.is_permanent() {
+                        tracing::error!(error = chain(&error), job = %job, "intake.commit_failed");
+                    } else {
+                        // Such as a database that restarts. Whether the job has ended may not be known.
+                        tracing::warn!(error = chain(&error), job = %job, "intake.commit_interrupted");
+                    }
                     (error.is_permanent() || this.is_overdue(job, attempt)).then(|| Failure::database(&error))
                 }
                 Err(panicked) => {

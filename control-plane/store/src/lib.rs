@@ -37,6 +37,7 @@ mod naming;
 mod organizations;
 mod records;
 mod recreated;
+mod retention;
 mod sessions;
 mod sources;
 mod sql;

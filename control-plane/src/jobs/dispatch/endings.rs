@@ -1,6 +1,7 @@
 //! How a job leaves this replica: done, failed, canceled, or handed back.
 
 use jiff::Timestamp;
+use postern_runtime::supervise::chain;
 use postern_store::{Finish, Job, JobId, Release};
 use serde_json::Value;
 
@@ -54,10 +55,13 @@ impl Dispatcher {
         if finished {
             tracing::info!(job = %job, attempt, state, "jobs.ended");
             metrics::counter!("postern_jobs_ended_total", "state" => state).increment(1);
-            match entry {
-                Some(entry) => self.store.drop_staged(entry.job.organization, job).await,
-                None => Ok(()),
+            if let Some(entry) = entry
+                && let Err(error) = self.store.drop_staged(entry.job.organization, job).await
+            {
+                // The job has ended all the same. What is left is dropped later.
+                tracing::info!(error = chain(&error), job = %job, "jobs.leftovers_dropped_later");
             }
+            Ok(())
         } else {
             tracing::warn!(job = %job, attempt, "jobs.lost_before_its_end");
             Ok(())

@@ -7,7 +7,9 @@ CREATE TABLE organizations (
     name TEXT NOT NULL UNIQUE,
     joins_users BOOLEAN NOT NULL DEFAULT TRUE,
     created_at BIGINT NOT NULL,
-    missing_user_days BIGINT DEFAULT 0
+    missing_user_days BIGINT DEFAULT 0,
+    -- After so many days jobs that have ended are deleted with their reports; 0: never.
+    job_retention_days BIGINT NOT NULL DEFAULT 90
 );
 
 CREATE TABLE api_tokens (
@@ -157,6 +159,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_of_organization ON jobs (organization_id, id);
 CREATE INDEX jobs_of_directory ON jobs (directory_id, id);
 CREATE INDEX jobs_open ON jobs (state, id) WHERE state IN ('queued', 'waiting', 'running', 'held');
+CREATE INDEX jobs_ended ON jobs (organization_id, finished_at) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- One import of a directory at a time; a held one is under way, or its decision would be about what has changed since.
 CREATE UNIQUE INDEX jobs_one_import ON jobs (directory_id)

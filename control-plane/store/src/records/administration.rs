@@ -47,6 +47,8 @@ pub struct Organization {
     pub created_at: Timestamp,
     /// After so many days a user whom no directory has any more becomes inactive. `None`: never.
     pub missing_user_days: Option<u32>,
+    /// After so many days jobs that have ended are deleted with their reports; 0: never.
+    pub job_retention_days: u32,
 }
 
 /// An API token, without its secret, of which only a hash is stored.
