@@ -77,7 +77,7 @@ impl Policy {
             let leaves = |name: &&String| name.len() <= limits::MAX_NAME_BYTES && !self.excludes(name);
             Some(listed.iter().filter(leaves).cloned().collect::<Vec<String>>())
         };
-        let listed = Listed { users: of(Phase::Users)?, groups: of(Phase::Groups)? };
+        let listed = Listed { users: of(Phase::Users)?, groups: of(Phase::Groups)?, binary: Vec::new() };
         (listed.users.len() + listed.groups.len() <= limits::MAX_LISTED_ATTRIBUTES).then_some(listed)
     }
 

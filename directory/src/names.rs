@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::attributes::{self, is_withheld};
 use crate::flavour;
-use crate::schema::AttributeType;
+use crate::schema::{self, AttributeType};
 
 /// Which names mean the same attribute: as the server's schema says, and by the standards where it says nothing.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub(crate) struct Names {
     withheld: HashSet<String>,
     /// Attributes that the site's policy keeps back.
     excluded: HashSet<String>,
+    /// Attributes whose values are bytes by the server's schema.
+    binary: HashSet<Arc<str>>,
     /// The server shows its schema.
     shown: bool,
 }
@@ -34,6 +36,9 @@ impl Names {
             }
             let oid: Arc<str> = kind.oid.as_str().into();
             names.schema.insert(Arc::clone(&oid), Arc::clone(&oid));
+            if schema::is_binary(schema, kind) {
+                names.binary.insert(Arc::clone(&oid));
+            }
             for name in &kind.names {
                 names.schema.insert(name.as_str().into(), Arc::clone(&oid));
             }
@@ -71,6 +76,12 @@ impl Names {
         self.shown.then(|| self.schema.contains_key(base(description).as_str()))
     }
 
+    /// Whether the values of this attribute are bytes by the server's schema. Asked of names only that the configuration
+    /// or a rule of ours uses.
+    pub(crate) fn is_binary(&self, description: &str) -> bool {
+        self.schema.get(base(description).as_str()).is_some_and(|oid| self.binary.contains(oid))
+    }
+
     /// Whether the values of this attribute never leave: they are passwords or keys, or the policy says so.
     pub(crate) fn stays(&self, description: &str) -> bool {
         is_withheld(description) || {
@@ -94,7 +105,12 @@ mod tests {
     use super::*;
 
     fn kind(oid: &str, names: &[&str]) -> AttributeType {
-        AttributeType { oid: oid.to_owned(), names: names.iter().map(|name| (*name).to_owned()).collect() }
+        AttributeType {
+            oid: oid.to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            syntax: None,
+            superior: None,
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a server's subschema says of attributes (RFC 4512 §4.2): their OIDs and names.
+//! What a server's subschema says of attributes (RFC 4512 §4.2): their OIDs, names and syntaxes.
 
 use bytes::Bytes;
 
@@ -16,6 +16,43 @@ pub(crate) struct AttributeType {
     pub(crate) oid: String,
     /// Its name and aliases, in lower case.
     pub(crate) names: Vec<String>,
+    /// OID of the syntax of its values, without a length.
+    pub(crate) syntax: Option<String>,
+    /// Name or OID of the attribute that it is derived from, in lower case: it has its syntax, unless it has one of its own.
+    pub(crate) superior: Option<String>,
+}
+
+/// The syntaxes (RFC 4517 §3.3, RFC 4523 §2, MS-ADTS §3.1.1.2.2.2) whose values are bytes.
+const BINARY_SYNTAXES: [&str; 11] = [
+    "1.3.6.1.4.1.1466.115.121.1.4",
+    "1.3.6.1.4.1.1466.115.121.1.5",
+    "1.3.6.1.4.1.1466.115.121.1.8",
+    "1.3.6.1.4.1.1466.115.121.1.9",
+    "1.3.6.1.4.1.1466.115.121.1.10",
+    "1.3.6.1.4.1.1466.115.121.1.13",
+    "1.3.6.1.4.1.1466.115.121.1.23",
+    "1.3.6.1.4.1.1466.115.121.1.28",
+    "1.3.6.1.4.1.1466.115.121.1.40",
+    "1.3.6.1.4.1.1466.115.121.1.49",
+    "1.2.840.113556.1.4.907",
+];
+
+/// No attribute is derived through more levels.
+const MOST_LEVELS: usize = 16;
+
+/// Whether the values of an attribute are bytes by the schema.
+pub(crate) fn is_binary(schema: &[AttributeType], kind: &AttributeType) -> bool {
+    let mut at = kind;
+    for _ in 0..MOST_LEVELS {
+        if let Some(syntax) = &at.syntax {
+            return BINARY_SYNTAXES.contains(&syntax.as_str());
+        }
+        let Some(superior) = &at.superior else { return false };
+        let next = schema.iter().find(|kind| kind.oid == *superior || kind.names.contains(superior));
+        let Some(next) = next else { return false };
+        at = next;
+    }
+    false
 }
 
 /// Reads the attributes of the subschema entry; `None` where the server does not show it.
@@ -56,19 +93,23 @@ fn values(message: &Bytes) -> Option<(Vec<Bytes>, Option<u64>)> {
 fn parse(text: &str) -> Option<AttributeType> {
     let mut words = Words(text.trim().strip_prefix('(')?);
     let oid = words.next()?.trim_matches('\'').to_ascii_lowercase();
-    let mut names = Vec::new();
+    let (mut names, mut syntax, mut superior) = (Vec::new(), None, None);
+    // A description may hold these words too, but within quotes.
     while let Some(word) = words.next() {
-        // A description may hold the word too, but within quotes.
-        if word != "NAME" {
-            continue;
+        match word {
+            "NAME" if names.is_empty() => match words.next()? {
+                "(" => names.extend(words.by_ref().take_while(|word| *word != ")").map(unquoted)),
+                name => names.push(unquoted(name)),
+            },
+            "SUP" => superior = words.next().map(unquoted),
+            "SYNTAX" => {
+                let said = words.next().map(unquoted);
+                syntax = said.and_then(|said| Some(said.split('{').next()?.to_owned()));
+            }
+            _ => {}
         }
-        match words.next()? {
-            "(" => names.extend(words.by_ref().take_while(|word| *word != ")").map(unquoted)),
-            name => names.push(unquoted(name)),
-        }
-        break;
     }
-    Some(AttributeType { oid, names })
+    Some(AttributeType { oid, names, syntax, superior })
 }
 
 fn unquoted(word: &str) -> String {
@@ -115,6 +156,23 @@ mod tests {
         assert_eq!(read("(badge-oid NAME('badge' 'b2')SUP name)"), expected("badge-oid", "badge b2"));
         assert_eq!(read("( 1.2.3 DESC 'a NAME in quotes' )"), expected("1.2.3", ""));
         assert_eq!(read("nonsense"), None);
+    }
+
+    #[test]
+    fn the_form_of_values_follows_the_syntax_or_that_of_the_superior() {
+        let schema: Vec<AttributeType> = [
+            "( 1.1 NAME 'key' SYNTAX 1.3.6.1.4.1.1466.115.121.1.40{128} X-ORIGIN 'SYNTAX 1.2' )",
+            "( 1.2 NAME 'badgeKey' SUP key )",
+            "( 1.3 NAME 'badge' DESC 'SYNTAX 1.3.6.1.4.1.1466.115.121.1.40' SYNTAX '1.3.6.1.4.1.1466.115.121.1.15' )",
+            "( 1.4 NAME 'ring' SUP 1.5 )",
+            "( 1.5 NAME 'ring2' SUP ring )",
+            "( 1.6 NAME 'orphan' SUP nowhere )",
+        ]
+        .into_iter()
+        .filter_map(parse)
+        .collect();
+        let binary: Vec<bool> = schema.iter().map(|kind| is_binary(&schema, kind)).collect();
+        assert_eq!(binary, [true, true, false, false, false, false]);
     }
 
     proptest! {

@@ -32,6 +32,8 @@ pub struct Source {
     pub users_digest: Option<[u8; 32]>,
     /// The same of the groups' section.
     pub groups_digest: Option<[u8; 32]>,
+    /// The listed attributes whose values are bytes by the server's schema.
+    pub binary_attributes: Vec<String>,
 }
 
 /// What kind of server a directory is, and by what configuration it is read.

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_list_of_attributes_is_counted_too() {
         let open = |count| {
-            let listed = v1::chunk::Listed { users: vec![String::new(); count], groups: Vec::new() };
+            let listed = v1::chunk::Listed { users: vec![String::new(); count], ..v1::chunk::Listed::default() };
             let open = v1::chunk::Open { listed: Some(listed), ..v1::chunk::Open::default() };
             v1::Chunk { kind: Some(v1::chunk::Kind::Open(open)) }.encode_to_vec()
         };

@@ -43,11 +43,21 @@ pub struct DeliveryOptions {
     pub window_bytes: usize,
     /// Unset: compressed unless the other end is on this machine.
     pub compression: Option<Compression>,
+    /// How long it waits at first before it opens another stream after a cut, doubled with each cut.
+    pub retry_initial: Duration,
+    /// The longest such wait.
+    pub retry_max: Duration,
 }
 
 impl Default for DeliveryOptions {
     fn default() -> Self {
-        Self { window_chunks: 48, window_bytes: 8 << 20, compression: None }
+        Self {
+            window_chunks: 48,
+            window_bytes: 8 << 20,
+            compression: None,
+            retry_initial: RETRY_INITIAL,
+            retry_max: RETRY_MAX,
+        }
     }
 }
 
@@ -118,7 +128,7 @@ impl Delivery {
             source: Source::default(),
             second_look: None,
             compress: true,
-            backoff: Backoff::new(RETRY_INITIAL, RETRY_MAX),
+            backoff: Backoff::new(options.retry_initial, options.retry_max),
         }
     }
 
@@ -163,7 +173,16 @@ impl Delivery {
 
     fn take(&mut self, item: Item) {
         match item {
-            Item::Begin(source) => self.source = source,
+            Item::Begin(source) => {
+                if let Some(listed) = &mut self.listed {
+                    let leaves = |name: &&String| listed.users.contains(name) || listed.groups.contains(name);
+                    listed.binary = source.binary_attributes.iter().filter(leaves).cloned().collect();
+                    // One that is listed for users and groups.
+                    listed.binary.sort_unstable();
+                    listed.binary.dedup();
+                }
+                self.source = source;
+            }
             Item::Complete { unusable, second_look } => {
                 self.totals.unusable = unusable;
                 self.second_look = Some(second_look);

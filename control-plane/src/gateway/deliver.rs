@@ -143,12 +143,13 @@ async fn first(inbound: &mut Streaming<v1::Chunk>) -> Result<(JobId, u32, Option
 }
 
 fn listed(said: Option<v1::chunk::Listed>) -> Result<Listed, Status> {
-    let Some(v1::chunk::Listed { users, groups }) = said else { return Ok(Listed::default()) };
-    let too_long = users.iter().chain(&groups).any(|name| name.len() > limits::MAX_NAME_BYTES);
-    if too_long || users.len() + groups.len() > limits::MAX_LISTED_ATTRIBUTES {
+    let Some(v1::chunk::Listed { users, groups, binary }) = said else { return Ok(Listed::default()) };
+    let too_long = users.iter().chain(&groups).chain(&binary).any(|name| name.len() > limits::MAX_NAME_BYTES);
+    let most = limits::MAX_LISTED_ATTRIBUTES;
+    if too_long || users.len() + groups.len() > most || binary.len() > most {
         return Err(Status::invalid_argument("the list of attributes is beyond its limit"));
     }
-    Ok(Listed::new(&users, &groups))
+    Ok(Listed::new(&users, &groups).with_binary(&binary))
 }
 
 async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Result<Delivery, Status> {

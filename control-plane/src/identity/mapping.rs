@@ -133,6 +133,17 @@ impl Mapping {
         Self { rules, columns, stamp }
     }
 
+    /// The same, where the directory says of further attributes that their values are bytes, whatever they look like.
+    /// `stamp` stands for all that it says: with another one, accounts are mapped anew.
+    #[must_use]
+    pub fn with_binary(mut self, names: &[&str], is_binary: impl Fn(&str) -> bool, stamp: u8) -> Self {
+        for (column, name) in self.columns.iter_mut().zip(names) {
+            column.binary |= is_binary(name);
+        }
+        self.stamp ^= stamp;
+        self
+    }
+
     /// Tells this mapping from others: an account that another one has mapped is mapped anew.
     pub fn stamp(&self) -> u8 {
         self.stamp

@@ -197,7 +197,9 @@ async fn decide_with(
 ) -> Result<Decided, Error> {
     let mut reader = ChunkReader::parse(payload)?;
     let member_form = reader.member_form();
+    let listed = deferring.cloned().unwrap_or_default();
     let mapping = Mapping::new(place.flavour, reader.names());
+    let mapping = mapping.with_binary(reader.names(), |name| listed.is_binary(name), listed.binary_stamp());
     let mut entries = Vec::with_capacity(reader.len());
     while let Some(view) = reader.next_entry()? {
         if view.external_id.is_empty() {
@@ -210,7 +212,6 @@ async fn decide_with(
         Some(_) => Before::of(store, place, changed(&entries, &known)).await?,
         None => Before::default(),
     };
-    let listed = deferring.cloned().unwrap_or_default();
     let common = Sorting { place, mapping, member_form, now, before, listed };
     let mut decided = sort(&common, sequence, entries, known);
     for row in &mut decided.rows {

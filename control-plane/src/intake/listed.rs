@@ -13,13 +13,38 @@ pub struct Listed(Option<Names>);
 struct Names {
     users: HashSet<String>,
     groups: HashSet<String>,
+    /// Whose values are bytes.
+    binary: HashSet<String>,
+    /// Another one for another such set.
+    binary_stamp: u8,
 }
 
 impl Listed {
     /// Of users and of groups.
     pub fn new(users: &[String], groups: &[String]) -> Self {
         let lower = |names: &[String]| names.iter().map(|name| name.to_ascii_lowercase()).collect();
-        Self(Some(Names { users: lower(users), groups: lower(groups) }))
+        Self(Some(Names { users: lower(users), groups: lower(groups), binary: HashSet::new(), binary_stamp: 0 }))
+    }
+
+    /// The same, with those whose values are bytes by the schema of the directory.
+    #[must_use]
+    pub fn with_binary(self, binary: &[String]) -> Self {
+        let binary: HashSet<String> = binary.iter().map(|name| base(name).to_ascii_lowercase()).collect();
+        let first = |name: &String| blake3::hash(name.as_bytes()).as_bytes()[0];
+        let binary_stamp = binary.iter().map(first).fold(0, |stamp, byte| stamp ^ byte);
+        Self(self.0.map(|names| Names { binary, binary_stamp, ..names }))
+    }
+
+    /// Another one where the site says of other attributes that their values are bytes.
+    pub fn binary_stamp(&self) -> u8 {
+        self.0.as_ref().map_or(0, |names| names.binary_stamp)
+    }
+
+    /// Whether the values of this attribute are bytes, as far as the site has said so; options do not count.
+    pub fn is_binary(&self, name: &str) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|names| !names.binary.is_empty() && names.binary.contains(&base(name).to_ascii_lowercase()))
     }
 
     /// Whether the site delivers this attribute, as far as anybody can say.
@@ -29,6 +54,11 @@ impl Listed {
             names.contains(&name.to_ascii_lowercase())
         })
     }
+}
+
+/// The name of an attribute without its options.
+fn base(name: &str) -> &str {
+    name.split(';').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -42,5 +72,13 @@ mod tests {
         assert!(!listed.may_deliver(Kind::Group, "mail") && !listed.may_deliver(Kind::User, "mail;lang-de"));
         assert!(Listed::default().may_deliver(Kind::User, "mail"));
         assert!(!Listed::new(&[], &[]).may_deliver(Kind::User, "mail"));
+    }
+
+    #[test]
+    fn bytes_are_what_the_directory_calls_bytes() {
+        let listed = Listed::new(&["badgeKey".to_owned()], &[]).with_binary(&["badgeKey".to_owned()]);
+        assert!(listed.is_binary("BadgeKey") && listed.is_binary("badgekey;x-old") && !listed.is_binary("badge"));
+        assert!(!Listed::default().is_binary("badgeKey"));
+        assert!(listed.binary_stamp() != 0 && Listed::default().binary_stamp() == 0);
     }
 }

@@ -99,6 +99,9 @@ impl Reading {
         self.judge = Judge::new(&servers.config, flavour, &names);
         let sections = Section::all(&servers.config, flavour, &names);
         self.from = source::read(connection, &servers.config, &root, &sections).await?;
+        let listed = servers.config.attribute_names();
+        let binary = listed.into_iter().filter(|name| names.is_binary(name) && !names.stays(name));
+        self.from.binary_attributes = binary.map(str::to_owned).collect();
         self.server = Some(Arc::new(OneServer::of(connection, &root, &self.from.marks)));
         self.spare = None;
         // An entry of 389 Directory Server that comes bare is the last one of a search that was cut.

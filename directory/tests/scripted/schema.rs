@@ -7,8 +7,8 @@ use crate::play::*;
 
 const SCHEMA: &[&[u8]] = &[
     b"( 1.2.3.4 NAME ( 'badge' 'employeeBadge' ) DESC 'x' )",
-    b"( 1.2.3.5 NAME ( 'cell' 'cellPhone' ) )",
-    b"( 1.2.3.6 NAME 'nick' )",
+    b"( 1.2.3.5 NAME ( 'cell' 'cellPhone' ) SYNTAX 1.3.6.1.4.1.1466.115.121.1.40{16} )",
+    b"( 1.2.3.6 NAME 'nick' SUP cell SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )",
 ];
 
 /// A server of one user, with a schema of its own in two parts; it answers by the first name of each attribute.
@@ -78,4 +78,13 @@ async fn an_excluded_login_by_another_name_fails_with_the_key_to_change() {
     assert!(matches!(error, Error::KeptBack { key: "users.unique_attribute" }), "{error:?}");
     assert_eq!((error.class(), error.retryable()), (Class::Directory, false));
     assert!(error.cure().expect("a cure").contains("users.unique_attribute"));
+}
+
+#[tokio::test]
+async fn attributes_whose_syntax_is_bytes_are_named_as_they_are_listed() {
+    let server = Server::start(with_schema).await;
+    let config = configured(&server, &["uid", "badge", "cellPhone", "nick"], &[]);
+    let mut enumeration = Directory::new(config).expect("valid").enumerate(CancellationToken::new());
+    let source = tokio::time::timeout(BOUND, enumeration.source()).await.expect("an answer");
+    assert_eq!(source.binary_attributes, ["cellPhone"]);
 }

@@ -197,7 +197,7 @@ async fn an_attribute_that_the_site_takes_off_its_list_goes_without_approval_and
     let groups = vec!["cn".to_owned()];
     let listed = |users: &[&str]| {
         let users = users.iter().map(|name| (*name).to_owned()).collect();
-        Some(v1::chunk::Listed { users, groups: groups.clone() })
+        Some(v1::chunk::Listed { users, groups: groups.clone(), ..v1::chunk::Listed::default() })
     };
     line.agent.listed = listed(&["uid", "displayName", "title", "cn", "MAIL"]);
     line.done(&people, 40).await;
@@ -215,7 +215,7 @@ async fn an_attribute_that_the_site_takes_off_its_list_goes_without_approval_and
 async fn a_list_of_attributes_beyond_its_limit_ends_the_delivery() {
     let mut line = Line::start().await;
     let users = vec!["x".to_owned(); postern_proto::limits::MAX_LISTED_ATTRIBUTES + 1];
-    line.agent.listed = Some(v1::chunk::Listed { users, groups: Vec::new() });
+    line.agent.listed = Some(v1::chunk::Listed { users, ..v1::chunk::Listed::default() });
     line.site.start_job("corp", "import").await;
     let command = soon(line.session.command()).await;
     let refused = line.agent.deliver(&command, &delivered(&company(4), 4), |_| {}).await.unwrap_err();

@@ -180,6 +180,19 @@ fn each_set_of_rules_has_its_own_stamp() {
 }
 
 #[test]
+fn the_form_of_an_unknown_attribute_follows_what_the_directory_says_of_it() {
+    let payload = chunk(None, &[("badgeKey", &[b"text by chance"]), ("badge", &[b"text"])]);
+    let mut reader = ChunkReader::parse(&payload).unwrap();
+    let plain = Mapping::new(Flavour::OpenLdap, reader.names());
+    let told =
+        Mapping::new(Flavour::OpenLdap, reader.names()).with_binary(reader.names(), |name| name == "badgeKey", 7);
+    let entry = reader.next_entry().unwrap().unwrap();
+    assert_eq!(plain.attributes(&entry), r#"{"badgeKey":["text by chance"],"badge":["text"]}"#);
+    assert_eq!(told.attributes(&entry), r#"{"badgeKey":[{"base64":"dGV4dCBieSBjaGFuY2U="}],"badge":["text"]}"#);
+    assert_ne!(plain.stamp(), told.stamp(), "accounts that were mapped before are mapped anew");
+}
+
+#[test]
 fn values_that_are_no_text_are_base64() {
     let payload =
         chunk(None, &[("cn", &[b"a\"b\\\n", "ü".as_bytes()]), ("photo", &[&[0xff, 0xd8], b"a\0b"]), ("none", &[])]);
