@@ -49,6 +49,8 @@ impl Circumstances {
         let mut options = Options::default();
         options.session.reconnect_initial = Duration::from_millis(10);
         options.session.reconnect_max = Duration::from_millis(100);
+        options.delivery.retry_initial = Duration::from_millis(10);
+        options.delivery.retry_max = Duration::from_millis(100);
         Self { options, ..Self::default() }
     }
 
