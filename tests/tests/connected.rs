@@ -154,3 +154,64 @@ fn a_reload_says_what_it_does_not_take_up() -> Result<()> {
         Ok(())
     })
 }
+
+/// The only agent as the interface shows it.
+async fn the_agent(site: &Site) -> Result<Value> {
+    site.api.agents().await?.into_iter().next().context("no agent")
+}
+
+/// Waits until the agent is shown as connected, or not.
+async fn connected(site: &Site, wanted: bool) -> Result<Value> {
+    wait::until("the agent's state is shown", wait::SOON, || async {
+        Ok(Some(the_agent(site).await?).filter(|agent| agent["connected"] == wanted))
+    })
+    .await
+}
+
+/// A time of the interface.
+fn time(agent: &Value, name: &str) -> Result<jiff::Timestamp> {
+    Ok(agent[name].as_str().with_context(|| format!("no {name}: {agent}"))?.parse()?)
+}
+
+#[test]
+fn an_agent_is_shown_connected_only_while_it_is_and_why_it_left() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = Site::start(stage, 10).await?;
+        let agent = connected(&site, true).await?;
+        let since = time(&agent, "connected_since")?;
+        ensure!(agent["last_error"].is_null() && since <= jiff::Timestamp::now(), "{agent}");
+        let listed = site.control_plane.command_line(&site.api).args(["directories", "list"]).success().await?;
+        ensure!(listed.contains("1 of 1"), "{listed}");
+
+        // It leaves in good order: that is no error.
+        site.agent.terminate().await?;
+        let left = jiff::Timestamp::now();
+        let agent = connected(&site, false).await?;
+        ensure!(agent["last_error"].is_null() && agent["connected_since"].is_null(), "{agent}");
+        let seen = time(&agent, "last_seen_at")?;
+        ensure!(left.duration_since(seen).abs() < jiff::SignedDuration::from_secs(2), "seen {seen}, left {left}");
+        let listed = site.control_plane.command_line(&site.api).args(["directories", "list"]).success().await?;
+        ensure!(listed.contains("0 of 1"), "{listed}");
+
+        // After a restart of the control plane that is still known, to the second.
+        site.control_plane.restart(stage).await?;
+        ensure!(time(&the_agent(&site).await?, "last_seen_at")? == seen, "{}", the_agent(&site).await?);
+
+        // It dies: the line breaks.
+        site.agent.start(stage)?;
+        connected(&site, true).await?;
+        site.agent.kill().await?;
+        let agent = connected(&site, false).await?;
+        ensure!(agent["last_error"].as_str().is_some_and(|error| error.contains("connection")), "{agent}");
+        let listed = site.control_plane.command_line(&site.api).args(["agents", "list"]).success().await?;
+        ensure!(listed.contains("not connected") && listed.contains("the connection"), "{listed}");
+
+        // The control plane dies: nobody is shown as connected for what the dead one knew.
+        site.agent.start(stage)?;
+        connected(&site, true).await?;
+        site.control_plane.kill().await?;
+        site.agent.kill().await?;
+        site.control_plane.run(stage).await?;
+        connected(&site, false).await.map(drop)
+    })
+}

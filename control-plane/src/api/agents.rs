@@ -40,6 +40,18 @@ pub struct AgentView {
     pub takes_new_directories: bool,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
+    /// It has a session with the control plane.
+    #[serde(default)]
+    pub connected: bool,
+    /// Since when it is connected. `null`: it is not.
+    #[serde(default)]
+    pub connected_since: Option<Timestamp>,
+    /// Why its last session broke or was refused. `null`: none did.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// When that was.
+    #[serde(default)]
+    pub last_error_at: Option<Timestamp>,
     /// When it last gave a sign of life. `null`: not yet.
     pub last_seen_at: Option<Timestamp>,
     /// When its certificate ends; it renews it before.
@@ -68,7 +80,8 @@ pub struct ServedView {
 }
 
 impl AgentView {
-    fn new(directories: Vec<ServedView>, agent: Agent) -> Self {
+    fn new(directories: Vec<ServedView>, agent: Agent, now: Timestamp) -> Self {
+        let connected_since = agent.connected_since(now).filter(|_| agent.revoked_at.is_none());
         Self {
             id: agent.id,
             name: agent.name,
@@ -78,6 +91,10 @@ impl AgentView {
             allowed_directories: agent.allowed_directories,
             takes_new_directories: agent.takes_new_directories,
             enrolled_at: agent.enrolled_at,
+            connected: connected_since.is_some(),
+            connected_since,
+            last_error: agent.last_error,
+            last_error_at: agent.last_error_at,
             last_seen_at: agent.last_seen_at,
             certificate_expires_at: agent.not_after,
             identity_shared_at: agent.identity_shared_at,
@@ -105,7 +122,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 async fn served(api: &Api, organization: OrganizationId) -> Result<HashMap<AgentId, Vec<ServedView>>, Problem> {
     let mut served: HashMap<AgentId, Vec<ServedView>> = HashMap::new();
     for directory in directories::all(api, organization).await? {
-        let DirectoryView { id, name, flavour, agents, problems, .. } = directory.into();
+        let DirectoryView { id, name, flavour, agents, problems, .. } = DirectoryView::new(directory, api.now());
         for agent in agents {
             let problems = problems.iter().filter(|problem| problem.agent == Some(agent)).cloned().collect();
             served.entry(agent).or_default().push(ServedView { id, name: name.clone(), flavour, problems });
@@ -126,7 +143,7 @@ async fn list(
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let page = api.store.list_agents(caller.organization, &request).await?;
     let mut served = served(&api, caller.organization).await?;
-    let view = |agent: Agent| AgentView::new(served.remove(&agent.id).unwrap_or_default(), agent);
+    let view = |agent: Agent| AgentView::new(served.remove(&agent.id).unwrap_or_default(), agent, api.now());
     let total = total(&request, &page, api.store.total_agents(caller.organization)).await?;
     Ok(Json(list.answer(page, total, view)))
 }
@@ -148,7 +165,7 @@ async fn reading(api: &Api, caller: &Caller, id: AgentId) -> Result<AgentView, P
     let found = api.store.get_agent(caller.organization, id).await?;
     let agent = found.ok_or_else(|| Problem::not_found("agent"))?;
     let mut served = served(api, caller.organization).await?;
-    Ok(AgentView::new(served.remove(&id).unwrap_or_default(), agent))
+    Ok(AgentView::new(served.remove(&id).unwrap_or_default(), agent, api.now()))
 }
 
 /// A directory that an agent shall be allowed to serve.

@@ -87,6 +87,10 @@ pub struct DirectoryView {
     /// The agents that serve it.
     #[schema(value_type = Vec<Uuid>)]
     pub agents: Vec<AgentId>,
+    /// Those of them that are connected.
+    #[serde(default)]
+    #[schema(value_type = Vec<Uuid>)]
+    pub connected_agents: Vec<AgentId>,
     /// What is wrong with it until somebody mends it, and what to do. Empty: nothing is known to be wrong.
     #[serde(default)]
     pub problems: Vec<DirectoryProblem>,
@@ -132,8 +136,10 @@ fn problems(directory: &Directory) -> Vec<DirectoryProblem> {
     all.map(|(kind, agent, text)| DirectoryProblem { kind, agent, text }).collect()
 }
 
-impl From<Directory> for DirectoryView {
-    fn from(directory: Directory) -> Self {
+impl DirectoryView {
+    /// As it stands now.
+    pub(crate) fn new(directory: Directory, now: Timestamp) -> Self {
+        let connected_agents = directory.connected(now).collect();
         let thresholds = directory.thresholds;
         let problems = problems(&directory);
         Self {
@@ -155,6 +161,7 @@ impl From<Directory> for DirectoryView {
             removed_threshold_percent: thresholds.removed.percent,
             removed_threshold_minimum: thresholds.removed.minimum,
             agents: directory.agents,
+            connected_agents,
             problems,
             last_import_at: directory.last_import_at,
             created_at: directory.created_at,
@@ -316,7 +323,7 @@ async fn list(
     let request = list.request(query.limit, query.cursor.as_deref())?;
     let page = api.store.list_directories(caller.organization, &request).await?;
     let total = total(&request, &page, api.store.total_directories(caller.organization)).await?;
-    Ok(Json(list.answer(page, total, DirectoryView::from)))
+    Ok(Json(list.answer(page, total, |directory| DirectoryView::new(directory, api.now()))))
 }
 
 /// Shows a directory
@@ -328,7 +335,7 @@ async fn show(
     Auditor(caller): Auditor,
     Id(id): Id<String>,
 ) -> Result<Json<DirectoryView>, Problem> {
-    Ok(Json(find(&api, caller.organization, &id).await?.into()))
+    Ok(Json(DirectoryView::new(find(&api, caller.organization, &id).await?, api.now())))
 }
 
 /// Renames, disables or enables a directory, or sets when its imports are held
@@ -352,7 +359,7 @@ async fn change(
     let directory = find(&api, caller.organization, &id).await?;
     let changed = api.store.update_directory(caller.organization, directory.id, change).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, directory = %directory.id, "directory.changed");
-    Ok(Json(changed.into()))
+    Ok(Json(DirectoryView::new(changed, api.now())))
 }
 
 /// Deletes a directory
@@ -370,5 +377,5 @@ async fn delete(
     let directory = find(&api, caller.organization, &id).await?;
     api.store.delete_directory(caller.organization, directory.id, api.now()).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, directory = %directory.id, "directory.deleted");
-    Ok(Json(directory.into()))
+    Ok(Json(DirectoryView::new(directory, api.now())))
 }

@@ -48,7 +48,17 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     match command {
         Command::List(args) => {
             let agents: Found<AgentView> = client.list("agents", &[], args.most()).await?;
-            let head = ["id", "name", "version", "directories", "last seen", "certificate until", "revoked"];
+            let head = [
+                "id",
+                "name",
+                "version",
+                "directories",
+                "connected since",
+                "last seen",
+                "last error",
+                "certificate until",
+                "revoked",
+            ];
             for agent in agents.items.iter().filter(|agent| agent.revoked_at.is_none()) {
                 if let Some(at) = agent.identity_shared_at {
                     note(format!(
@@ -66,7 +76,9 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     agent.name.clone(),
                     text_or(agent.version.as_deref(), "-"),
                     served(agent),
+                    time_or(agent.connected_since, "not connected"),
                     time_or(agent.last_seen_at, "never"),
+                    last_error(agent),
                     time(agent.certificate_expires_at),
                     time_or(agent.revoked_at, "-"),
                 ]
@@ -85,7 +97,9 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     ("problem", problems(&agent)),
                     ("may serve", may_serve(&agent)),
                     ("enrolled", time(agent.enrolled_at)),
+                    ("connected since", time_or(agent.connected_since, "not connected")),
                     ("last seen", time_or(agent.last_seen_at, "never")),
+                    ("last error", last_error(&agent)),
                     ("certificate until", time(agent.certificate_expires_at)),
                     ("on two machines", time_or(agent.identity_shared_at, "never seen")),
                     ("revoked", time_or(agent.revoked_at, "no")),
@@ -105,6 +119,12 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             super::done(screen, &agent.id, "revoked", "The agent is cut off, and refused from now on.")
         }
     }
+}
+
+/// Why the last session broke or was refused, and when.
+fn last_error(agent: &AgentView) -> String {
+    let error = agent.last_error.as_ref().zip(agent.last_error_at);
+    error.map_or_else(|| "-".to_owned(), |(text, at)| format!("{} {text}", time(at)))
 }
 
 /// What is wrong with the directories at this agent.

@@ -169,14 +169,14 @@ async fn list(args: &ListArgs, client: &Client, screen: &mut Screen) -> Result<(
             note(format!("warning: {}: {}", directory.name, sentence(problem)));
         }
     }
-    let head = ["name", "display name", "kind", "agents", "state", "last import", "id"];
+    let head = ["name", "display name", "kind", "agents connected", "state", "last import", "id"];
     let now = SystemClock.now();
     screen.list(&directories, args, &head, |directory| {
         vec![
             directory.name.clone(),
             directory.display_name.clone(),
             word(&directory.flavour),
-            directory.agents.len().to_string(),
+            format!("{} of {}", directory.connected_agents.len(), directory.agents.len()),
             state(directory).to_owned(),
             last_import(directory, now),
             directory.id.to_string(),
@@ -197,7 +197,8 @@ fn sentence(problem: &DirectoryProblem) -> String {
 }
 
 fn show(directory: &DirectoryView, screen: &mut Screen) -> Result<(), Error> {
-    let agents: Vec<String> = directory.agents.iter().map(ToString::to_string).collect();
+    let connected = |agent| if directory.connected_agents.contains(agent) { "connected" } else { "not connected" };
+    let agents: Vec<String> = directory.agents.iter().map(|agent| format!("{agent} ({})", connected(agent))).collect();
     let problems: Vec<String> = directory.problems.iter().map(sentence).collect();
     screen.fields(
         directory,

@@ -104,6 +104,8 @@ mod tests {
             not_after: end + SignedDuration::from_millis(500),
             former_serial: former.map(str::to_owned),
             identity_shared_at: None,
+            last_error: None,
+            last_error_at: None,
             revoked_at: None,
             session: None,
         };

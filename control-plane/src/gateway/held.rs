@@ -8,7 +8,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_store::{AgentId, Backend, ClosedSession, NewSession, Session};
 use tokio::sync::Notify;
-use uuid::Uuid;
 
 use super::Gateway;
 
@@ -48,12 +47,12 @@ impl Unwritten {
     }
 
     /// A session was closed.
-    pub(super) fn closed(&self, agent: AgentId, id: Uuid, closed_at: Timestamp) {
+    pub(super) fn closed(&self, session: ClosedSession) {
         let mut changes = self.lock();
-        if changes.opened.get(&agent).is_some_and(|opened| opened.id == id) {
-            changes.opened.remove(&agent);
+        if changes.opened.get(&session.agent).is_some_and(|opened| opened.id == session.id) {
+            changes.opened.remove(&session.agent);
         }
-        changes.closed.push(ClosedSession { agent, id, closed_at });
+        changes.closed.push(session);
         drop(changes);
         self.changed.notify_one();
     }
@@ -152,7 +151,7 @@ async fn compare(gateway: &Gateway) -> Result<()> {
     let ours = parts.store.sessions_of_replica(parts.dispatcher.owner).await?;
     let now = parts.clock.now();
     let gone = ours.into_iter().filter(|(agent, id)| parts.registry.session_here(*agent) != Some(*id));
-    let gone = gone.map(|(agent, id)| ClosedSession { agent, id, closed_at: now }).collect();
+    let gone = gone.map(|(agent, id)| ClosedSession { agent, id, closed_at: now, error: None }).collect();
     parts.store.close_sessions(gone).await
 }
 

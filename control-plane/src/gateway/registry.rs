@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use jiff::Timestamp;
-use postern_store::{AgentId, NewSession, OrganizationId};
+use postern_store::{AgentId, ClosedSession, NewSession, OrganizationId};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -138,14 +138,15 @@ impl Registry {
         }
     }
 
-    /// Takes a session out again, unless a newer one has taken its place.
-    pub(super) fn closed(&self, route: &Arc<Route>, now: Timestamp) {
+    /// Takes a session out again, unless a newer one has taken its place. `error`: why it broke.
+    pub(super) fn closed(&self, route: &Arc<Route>, now: Timestamp, error: Option<String>) {
         self.change(route.agent(), |entry| {
             if entry.session.as_ref().is_some_and(|open| Arc::ptr_eq(&open.route, route)) {
                 entry.session = None;
             }
         });
-        self.unwritten.closed(route.agent(), route.session(), now);
+        let (agent, id) = (route.agent(), route.session());
+        self.unwritten.closed(ClosedSession { agent, id, closed_at: now, error });
     }
 
     /// Ends a session, if it is still this one: the agent has a newer one with another replica.

@@ -13,8 +13,9 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as FromAgent;
 use postern_proto::v1::control_frame::Kind as ToWire;
+use postern_runtime::supervise::chain;
 use postern_store::{AgentReading, DirectoryId};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 use super::pulse::Pulse;
@@ -48,7 +49,7 @@ pub(super) fn open(
         phase: Phase::Greeting(Box::new(known)),
         deadline: Some(gateway.0.clock.sleep(HELLO_DEADLINE)),
         pulse: Arc::new(Pulse::new(peer.not_after)),
-        seat: Seat { gateway, route, directories: Vec::new(), refused: false, seated: false },
+        seat: Seat { gateway, route, directories: Vec::new(), refused: false, seated: false, broken: None },
         inbound,
         messages,
         outbox: VecDeque::new(),
@@ -93,6 +94,8 @@ struct Seat {
     /// Something that the agent announced was not taken, and it was told so.
     refused: bool,
     seated: bool,
+    /// Why the session breaks; nothing where it ends in good order.
+    broken: Option<String>,
 }
 
 impl Drop for Seat {
@@ -100,10 +103,23 @@ impl Drop for Seat {
         if self.seated {
             let parts = &self.gateway.0;
             parts.reach.gone(&self.route, &self.directories);
-            parts.registry.closed(&self.route, parts.clock.now());
+            parts.registry.closed(&self.route, parts.clock.now(), self.broken.take());
             parts.dispatcher.session_closed(&self.route);
             metrics::gauge!("postern_gateway_sessions").decrement(1.0);
             tracing::info!(agent = %self.route.agent(), session = %self.route.session(), "gateway.session_closed");
+        }
+    }
+}
+
+impl Seat {
+    /// Notes why an agent that is let in by its certificate gets no session.
+    async fn note_refusal(&self, status: &Status) {
+        if self.seated || status.code() != Code::FailedPrecondition {
+            return;
+        }
+        let (parts, refusal) = (&self.gateway.0, format!("its session was refused: {}", status.message()));
+        if let Err(error) = parts.store.note_agent_error(self.route.agent(), &refusal, parts.clock.now()).await {
+            tracing::warn!(error = chain(&error), "gateway.refusal_not_noted");
         }
     }
 }
@@ -130,6 +146,7 @@ impl Session {
             }
             let event = self.event().await;
             if let Err(status) = self.handle(event).await {
+                Box::pin(self.seat.note_refusal(&status)).await;
                 self.phase = Phase::Closed;
                 return Some(Err(status));
             }
@@ -167,10 +184,12 @@ impl Session {
             Event::Frame(Err(status)) => {
                 let (agent, reason) = (self.seat.route.agent(), status.message());
                 tracing::info!(%agent, session = %self.seat.route.session(), reason, "gateway.session_broken");
+                self.seat.broken = Some(format!("the connection broke: {}", wire::text(reason)));
                 Err(status)
             }
             // The farewell is over, or the agent closed in good order: it comes back by itself.
             Event::TooLate | Event::Frame(Ok(None)) => {
+                self.seat.broken = None;
                 self.phase = Phase::Closed;
                 Ok(())
             }
@@ -188,6 +207,8 @@ impl Session {
             let welcome = Box::pin(hello::greet(&mut self.seat, &self.pulse, &known, hello)).await?;
             self.phase = Phase::Open;
             self.deadline = None;
+            // Unless it ends otherwise: a connection that is cut drops the session without a word.
+            self.seat.broken = Some("the connection was lost".to_owned());
             self.outbox.push_back(wire::frame(ToWire::Welcome(welcome)));
             return Ok(());
         }
@@ -249,8 +270,14 @@ impl Session {
             ToAgent::CertificateRenewed => {
                 self.drain(Duration::ZERO, "come back with the renewed certificate");
             }
-            ToAgent::Silent => return Err(Status::deadline_exceeded("the agent gave no sign of life")),
-            ToAgent::Revoked => return Err(Status::permission_denied("this agent was revoked")),
+            ToAgent::Silent => {
+                self.seat.broken = Some("it gave no sign of life; its machine or the network stood still".to_owned());
+                return Err(Status::deadline_exceeded("the agent gave no sign of life"));
+            }
+            ToAgent::Revoked => {
+                self.seat.broken = None;
+                return Err(Status::permission_denied("this agent was revoked"));
+            }
         }
         Ok(())
     }
@@ -260,6 +287,7 @@ impl Session {
         let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
         let drain = v1::Drain { retry_after_ms, reason: reason.to_owned() };
         self.outbox.push_back(wire::frame(ToWire::Drain(drain)));
+        self.seat.broken = None;
         self.phase = Phase::Draining;
         // Nothing new comes this way.
         self.seat.gateway.0.reach.gone(&self.seat.route, &self.seat.directories);

@@ -138,6 +138,8 @@ async fn a_session_begins_with_a_hello_of_a_version_that_both_speak() {
     let refused = soon(session.end()).await;
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("update"), "{refused}");
+    let known = site.store().agent_by_id(agent.id).await.unwrap().unwrap();
+    assert!(known.last_error.is_some_and(|error| error.contains("refused") && error.contains("update")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

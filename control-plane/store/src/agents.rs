@@ -22,7 +22,8 @@ macro_rules! select_agents {
     ($more:literal, $rest:literal) => {
         concat!(
             "SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, a.takes_new_directories, ",
-            "a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, a.revoked_at, ",
+            "a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, ",
+            "a.last_error, a.last_error_at, a.revoked_at, ",
             session_columns!(),
             $more,
             " FROM agents a LEFT JOIN sessions s ON s.agent_id = a.id LEFT JOIN replicas r ON r.id = s.replica_id ",
@@ -50,6 +51,8 @@ fn columns(row: &mut Row) -> Result<Agent> {
         not_after: row.take()?,
         former_serial: row.take()?,
         identity_shared_at: row.take()?,
+        last_error: row.take()?,
+        last_error_at: row.take()?,
         revoked_at: row.take()?,
         session: sessions::read(row)?,
     };
@@ -225,6 +228,12 @@ impl Store {
         .bind(not_after)
         .bind(id);
         Ok(self.database.execute(update).await? > 0)
+    }
+
+    /// Notes why an agent was refused.
+    pub async fn note_agent_error(&self, id: AgentId, error: &str, now: Timestamp) -> Result<()> {
+        let update = sql("UPDATE agents SET last_error = $1, last_error_at = $2 WHERE id = $3");
+        self.database.execute(update.bind(error.to_owned()).bind(now).bind(id)).await.map(|_| ())
     }
 
     /// Notes that an agent's identity is in use on two machines. `false`: that was noted within the last minute.

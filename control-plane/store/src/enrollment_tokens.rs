@@ -166,6 +166,8 @@ fn new_agent(organization: OrganizationId, directories: Vec<String>, new: NewAge
         not_after,
         former_serial: None,
         identity_shared_at: None,
+        last_error: None,
+        last_error_at: None,
         revoked_at: None,
         session: None,
     }

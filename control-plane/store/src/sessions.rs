@@ -136,11 +136,14 @@ impl Store {
         let delete = Bulk::new("DELETE FROM sessions WHERE session_id {in}")
             .column(Cells::Uuids(closed.iter().map(|session| session.id).collect()));
         let seen = Bulk::new(
-            "WITH v(agent, seen) AS ({rows}) {update} agents SET last_seen_at = v.seen FROM v \
+            "WITH v(agent, seen, error) AS ({rows}) {update} agents SET last_seen_at = v.seen, \
+             last_error = COALESCE(v.error, agents.last_error), \
+             last_error_at = CASE WHEN v.error IS NULL THEN agents.last_error_at ELSE v.seen END FROM v \
              WHERE agents.id = v.agent AND (agents.last_seen_at IS NULL OR agents.last_seen_at < v.seen)",
         )
         .column(agents())
-        .column(Cells::Ints(closed.iter().map(|session| session.closed_at.as_millisecond()).collect()));
+        .column(Cells::Ints(closed.iter().map(|session| session.closed_at.as_millisecond()).collect()))
+        .column(Cells::MaybeTexts(closed.iter().map(|session| session.error.clone()).collect()));
         tx.bulk(delete).await?;
         tx.bulk(seen).await?;
         tx.commit().await

@@ -14,6 +14,7 @@ use support::{TestDatabase, conformance};
 use uuid::Uuid;
 
 conformance! {
+    why_a_session_broke_or_was_refused_is_kept,
     a_session_is_known_to_all_until_it_is_closed_or_its_replica_dies,
     the_newest_session_counts_and_the_replica_before_is_woken,
     processes_that_gave_way_are_remembered,
@@ -36,7 +37,7 @@ async fn opened(store: &Store, replica: ReplicaId, session: &NewSession) {
 }
 
 fn closed(session: &NewSession, closed_at: Timestamp) -> Vec<ClosedSession> {
-    vec![ClosedSession { agent: session.agent, id: session.id, closed_at }]
+    vec![ClosedSession { agent: session.agent, id: session.id, closed_at, error: None }]
 }
 
 async fn a_session_is_known_to_all_until_it_is_closed_or_its_replica_dies(database: TestDatabase) {
@@ -73,6 +74,27 @@ async fn a_session_is_known_to_all_until_it_is_closed_or_its_replica_dies(databa
     let directory = store.get_directory(world.org(), world.directory.id).await.unwrap().unwrap();
     assert_eq!(directory.agents, [agent.id], "it still serves it");
     assert!(directory.sessions.is_empty());
+}
+
+async fn why_a_session_broke_or_was_refused_is_kept(database: TestDatabase) {
+    let store = database.store;
+    let world = World::new(&store, "one").await;
+    let last = async || {
+        let agent = store.get_agent(world.org(), world.agent.id).await.unwrap().unwrap();
+        (agent.last_error, agent.last_error_at)
+    };
+    assert_eq!(last().await, (None, None));
+    let broken = |error: Option<&str>, seconds| {
+        let mut session = closed(&session(&world.agent, "a", at(0)), at(seconds)).remove(0);
+        session.error = error.map(str::to_owned);
+        vec![session]
+    };
+    store.close_sessions(broken(Some("lost"), 5)).await.unwrap();
+    assert_eq!(last().await, (Some("lost".to_owned()), Some(at(5))));
+    store.close_sessions(broken(None, 9)).await.unwrap();
+    assert_eq!(last().await, (Some("lost".to_owned()), Some(at(5))), "a good end is no error, and hides none");
+    store.note_agent_error(world.agent.id, "refused", at(10)).await.unwrap();
+    assert_eq!(last().await, (Some("refused".to_owned()), Some(at(10))));
 }
 
 async fn the_newest_session_counts_and_the_replica_before_is_woken(database: TestDatabase) {

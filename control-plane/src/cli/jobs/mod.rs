@@ -1,5 +1,6 @@
 //! `postern jobs`: asking for work, watching it, and deciding what a safeguard stopped.
 
+mod ended;
 mod report;
 mod watch;
 
@@ -160,7 +161,7 @@ async fn watch_to_end(client: &Client, id: JobId, expected: Option<u64>, screen:
     if screen.is_json() {
         screen.json(&job)?;
     } else {
-        report::ended(&job, screen)?;
+        ended::ended(&job, screen)?;
     }
     match job.state {
         JobState::Succeeded => Ok(()),

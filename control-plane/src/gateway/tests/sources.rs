@@ -177,7 +177,7 @@ fn hello_of(source: &v1::Source) -> ToControl {
 /// The agents that are shown to be configured otherwise, each with what is said of it.
 async fn configured_otherwise(site: &Site) -> Vec<(AgentId, String)> {
     let directory = site.store().find_directory(site.organization, "corp").await.unwrap().unwrap();
-    let problems = DirectoryView::from(directory).problems.into_iter();
+    let problems = DirectoryView::new(directory, site.now()).problems.into_iter();
     let problems = problems.filter(|problem| problem.kind == ProblemKind::Configuration);
     problems.map(|problem| (problem.agent.unwrap(), problem.text)).collect()
 }
@@ -232,7 +232,7 @@ async fn an_entry_that_cannot_be_used_stays_a_problem_of_its_directory_until_it_
         assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(_))));
         let job = site.wait_for(job, JobState::Succeeded).await;
         let directory = site.store().find_directory(site.organization, "corp").await.unwrap().unwrap();
-        let shown = DirectoryView::from(directory);
+        let shown = DirectoryView::new(directory, site.now());
         assert_eq!(shown.last_import_at, job.finished_at);
         let text = shown.problems.iter().find(|problem| problem.kind == ProblemKind::Import);
         assert_eq!(text.is_some(), expected, "{:?}", shown.problems);

@@ -55,6 +55,9 @@ CREATE TABLE agents (
     former_serial TEXT,
     -- When this identity was last seen on two machines.
     identity_shared_at BIGINT,
+    -- Why its last session broke or was refused, and when.
+    last_error TEXT,
+    last_error_at BIGINT,
     revoked_at BIGINT,
     UNIQUE (organization_id, id)
 );

@@ -58,6 +58,9 @@ CREATE TABLE agents (
     former_serial TEXT,
     -- When this identity was last seen on two machines.
     identity_shared_at INTEGER,
+    -- Why its last session broke or was refused, and when.
+    last_error TEXT,
+    last_error_at INTEGER,
     revoked_at INTEGER,
     UNIQUE (organization_id, id)
 ) STRICT;

@@ -151,6 +151,10 @@ pub struct Agent {
     pub former_serial: Option<String>,
     /// When its identity was last seen in use on two machines.
     pub identity_shared_at: Option<Timestamp>,
+    /// Why its last session broke or was refused.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
     /// Its newest session, unless that was closed. See [`Agent::connected_since`].

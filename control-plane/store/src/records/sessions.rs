@@ -61,6 +61,8 @@ pub struct ClosedSession {
     pub id: Uuid,
     /// When it was closed.
     pub closed_at: Timestamp,
+    /// Why it broke. `None`: it ended in good order.
+    pub error: Option<String>,
 }
 
 /// What became of a job whose agent has no session with its replica any more.

@@ -1,0 +1,94 @@
+//! How a job that was watched has ended: a sentence where it succeeded, and whom it is held for where somebody must decide.
+
+use serde_json::Value;
+
+use super::super::super::api::jobs::{JobState, JobView, Kind};
+use super::super::error::Error;
+use super::super::screen::{Screen, plain};
+use super::report::{result, value};
+
+/// Prints what came of a job that was watched to its end. A success ends with a sentence; anything else ends with the error
+/// of the command.
+pub(super) fn ended(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
+    if let Some(hold) = job.hold.as_ref().filter(|_| job.state == JobState::Held) {
+        held(hold, screen)?;
+    }
+    result(job, screen)?;
+    if job.state == JobState::Succeeded { screen.line(success(job)) } else { Ok(()) }
+}
+
+/// That a job has succeeded, in a sentence.
+fn success(job: &JobView) -> String {
+    let directory = plain(&job.directory.name);
+    let (what, found) = match job.kind {
+        Kind::Import => {
+            let figure = |name: &str| job.result.as_ref().and_then(|result| result[name].as_u64()).unwrap_or_default();
+            ("import", format!(": {} users and {} groups", figure("users"), figure("groups")))
+        }
+        Kind::TestConnection => ("connection test", String::new()),
+        Kind::LookupUser => ("look-up", String::new()),
+    };
+    let took = job.started_at.zip(job.finished_at).map_or_else(String::new, |(started, finished)| {
+        format!(" in {:.1} s", finished.duration_since(started).as_secs_f64().max(0.0))
+    });
+    format!("The {what} of {directory} succeeded{took}{found}.")
+}
+
+/// Prints whom a hold is about, and where they are.
+pub(super) fn held(hold: &Value, screen: &mut Screen) -> Result<(), Error> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for reason in list(&hold["reasons"]) {
+        let count = reason["count"].as_u64().unwrap_or_default();
+        let what = reason["attribute"].as_str().or_else(|| reason["kind"].as_str()).unwrap_or_default();
+        screen.line(format!("\n{}: {count} of {}", plain(what), reason["known"].as_u64().unwrap_or_default()))?;
+        let people = list(&reason["people"]);
+        let rows = people.iter().map(|person| vec![value(&person["display_name"]), value(&person["dn"])]);
+        screen.table(&["name", "dn"], rows)?;
+        if count > people.len() as u64 && !people.is_empty() {
+            screen.line(format!("({} are shown)", people.len()))?;
+        }
+    }
+    let containers = list(&hold["containers"]);
+    if containers.is_empty() {
+        return Ok(());
+    }
+    screen.line("")?;
+    let rows = containers.iter().map(|row| vec![value(&row["missing"]), value(&row["known"]), value(&row["dn"])]);
+    screen.table(&["missing", "of", "container"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::report::tests::Paper;
+    use super::*;
+
+    #[test]
+    fn a_watched_job_ends_with_a_sentence_or_with_whom_it_is_held_for() {
+        let mut job = super::super::super::tests::sample_job();
+        let said = |job: &JobView| {
+            let paper = Paper::default();
+            ended(job, &mut Screen::new(Box::new(paper.clone()), false)).unwrap();
+            String::from_utf8(paper.0.lock().unwrap().clone()).unwrap()
+        };
+        job.state = JobState::Succeeded;
+        job.result = Some(json!({ "users": 3, "groups": 1 }));
+        job.started_at = Some(job.created_at);
+        job.finished_at = Some(job.created_at + jiff::SignedDuration::from_millis(2_300));
+        assert!(
+            said(&job).ends_with("\nThe import of corp succeeded in 2.3 s: 3 users and 1 groups.\n"),
+            "{}",
+            said(&job)
+        );
+        job.state = JobState::Held;
+        job.result = None;
+        job.hold = Some(json!({
+            "reasons": [{"kind": "missing", "count": 1, "known": 9,
+                         "people": [{"dn": "uid=anna,ou=people", "display_name": "Anna"}]}],
+            "containers": [{"dn": "ou=people", "missing": 1, "known": 9}],
+        }));
+        let text = said(&job);
+        assert!(text.contains("Anna") && text.contains("uid=anna,ou=people") && text.contains("CONTAINER"), "{text}");
+    }
+}
