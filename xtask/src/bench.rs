@@ -3,6 +3,7 @@
 mod command;
 mod figures;
 mod import;
+mod lists;
 mod sessions;
 
 use clap::Subcommand;

@@ -4,7 +4,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::ids::{AccountId, DirectoryId, OrganizationId};
-use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest, Switch};
+use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest, Room, Switch};
 use crate::sql::{Row, Statement, sql};
 
 /// The columns that [`read`] reads, of `accounts a` and `directories d`.
@@ -207,6 +207,8 @@ impl Store {
             let name_key = account.conflict.clone().unwrap_or_default();
             Ok(Conflict { account, name_key, user: row.take()?, holder_dn: row.take()?, holder_missing: row.take()? })
         };
-        Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.account.id.to_string()))
+        let mut room = Room::default();
+        let found = self.database.rows_within(query, &mut room, read).await?;
+        Ok(Page::within(found, page, &room, |last| last.account.id.to_string()))
     }
 }

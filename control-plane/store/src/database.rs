@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
+use rusqlite::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool};
@@ -10,6 +12,7 @@ use sqlx::{ConnectOptions as _, Postgres};
 use crate::address::{Address, DatabaseUrl};
 use crate::dialect::Bulk;
 use crate::error::{Error, Result};
+use crate::records::Room;
 use crate::sql::{Row, Statement};
 use crate::sqlite;
 use crate::transaction::{Inner, Tx};
@@ -68,6 +71,36 @@ impl Database {
                 statement.for_postgres()?.fetch_all(pool).await?.into_iter().map(Row::from).map(read).collect()
             }
         }
+    }
+
+    /// The rows of a statement that only reads, as far as there is room for them. What does not fit is never held.
+    pub(crate) async fn rows_within<T>(
+        &self,
+        statement: Statement,
+        room: &mut Room,
+        read: impl FnMut(Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let rows = match self {
+            Self::Sqlite { file, .. } => {
+                let given = std::mem::take(room);
+                let work = move |connection: &Connection| sqlite::rows_within(connection, &statement, given);
+                let (rows, left) = file.read(work).await?;
+                *room = left;
+                rows
+            }
+            Self::Postgres { pool } => {
+                let mut rows = Vec::new();
+                let mut coming = statement.for_postgres()?.fetch(pool);
+                while let Some(row) = coming.try_next().await? {
+                    if !room.takes(Row::postgres_bytes(&row)) {
+                        break;
+                    }
+                    rows.push(Row::from(row));
+                }
+                rows
+            }
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// The first row of a statement that only reads.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::fold;
 use crate::ids::{GroupId, OrganizationId};
 use crate::imports::Intake;
-use crate::records::{GroupRow, IdentityFilter, Page, PageRequest};
+use crate::records::{GroupRow, IdentityFilter, Page, PageRequest, Room};
 use crate::sql::{Row, sql};
 use crate::users::{end_of, wanted};
 
@@ -66,9 +66,10 @@ impl Store {
              ORDER BY display_key, seq LIMIT $5";
         let query = sql(text).bind(organization).bind(end_of(&prefix));
         let query = query.bind(cursor.key).bind(cursor.seq).bind(page.probe()).bind(wanted(filter.missing));
-        let found = self.database.rows(query, |mut row| Ok((read(&mut row)?, row.take::<i64>()?))).await?;
+        let (mut room, row) = (Room::default(), |mut row: Row| Ok((read(&mut row)?, row.take::<i64>()?)));
+        let found = self.database.rows_within(query, &mut room, row).await?;
         let cursor = |(group, seq): &(GroupRow, i64)| format!("{seq} {}", fold(&group.display_name));
-        Ok(Page::cut(found, page, cursor).map(|(group, _)| group))
+        Ok(Page::within(found, page, &room, cursor).map(|(group, _)| group))
     }
 
     /// One group.

@@ -60,6 +60,7 @@ pub use holds::{
 };
 pub use identities::{GroupRow, IdentityFilter, Member, MemberIdentity, UserRow};
 pub use jobs::{Finish, Job, JobEvent, JobFilter, JobKind, JobState, Lease, NewJob, Release};
+pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
 pub(crate) use sessions::live_since;
 pub use sessions::{ClosedSession, NewSession, REPLICA_PATIENCE, Session, Stranded};

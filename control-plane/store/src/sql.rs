@@ -168,6 +168,11 @@ impl Row {
         T::read(self)
     }
 
+    /// How many bytes its columns have, where the database sent them as they are.
+    pub(crate) fn postgres_bytes(row: &PgRow) -> usize {
+        (0..row.len()).filter_map(|column| row.try_get_raw(column).ok()?.as_bytes().ok()).map(<[u8]>::len).sum()
+    }
+
     fn raw<T: Raw>(&mut self) -> Result<T> {
         match &mut self.0 {
             Inner::Sqlite(values) => values.next().and_then(T::from_sqlite).ok_or_else(|| Error::corrupt("a value")),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
-pub(crate) use self::run::{Outcome, bulk, execute, rows};
+pub(crate) use self::run::{Outcome, bulk, execute, rows, rows_within};
 use crate::error::{EngineError, Error, Result};
 
 /// How long one process waits for another that writes to the same file.

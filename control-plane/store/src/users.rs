@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::fold;
 use crate::ids::{OrganizationId, UserId};
 use crate::imports::Intake;
-use crate::records::{Account, IdentityFilter, Page, PageRequest, UserRow};
+use crate::records::{Account, IdentityFilter, Page, PageRequest, Room, UserRow};
 use crate::sql::{Row, Statement, sql};
 
 /// Sorts after every text that starts alike.
@@ -178,19 +178,20 @@ impl Store {
         let cursor: Option<Cursor> = page.cursor()?;
         let begun = cursor.as_ref().map_or(0, |cursor| cursor.stage);
         let stages: &[Stage] = if prefix.is_empty() { &Stage::ALL[..1] } else { &Stage::ALL };
-        let mut found = Vec::new();
+        let (mut found, mut room) = (Vec::new(), Room::default());
         for (place, stage) in stages.iter().enumerate().skip(begun) {
             let wanted = page.probe() - i64::try_from(found.len()).unwrap_or(i64::MAX);
-            if wanted <= 0 {
+            if wanted <= 0 || room.is_full() {
                 break;
             }
             let here = cursor.as_ref().filter(|cursor| cursor.stage == place);
             let after = here.map(|cursor| (cursor.key.as_str(), cursor.seq));
             let query = stage.page(organization, &prefix, filter, after, wanted);
             let read = |mut row: Row| Ok((read(&mut row, organization)?, row.take::<i64>()?, place));
-            found.extend(self.database.rows(query, read).await?);
+            found.extend(self.database.rows_within(query, &mut room, read).await?);
         }
         let wanted = usize::try_from(page.probe()).unwrap_or(usize::MAX).saturating_sub(found.len());
+        let wanted = if room.is_full() { 0 } else { wanted };
         let after = cursor.as_ref().filter(|cursor| cursor.stage == OWN_ADDRESS).map(|cursor| cursor.key.as_str());
         let mut own = self.by_own_address(organization, &prefix, after).await?;
         own.retain(|(user, _)| filter.fits(user));
@@ -201,7 +202,7 @@ impl Store {
                 Stage::ALL.get(*place).map_or_else(|| user.name_key.clone(), |stage| stage.key(user))
             )
         };
-        Ok(Page::cut(found, page, cursor).map(|(user, _, _)| user))
+        Ok(Page::within(found, page, &room, cursor).map(|(user, _, _)| user))
     }
 
     /// What `PostgreSQL` reads for each step of a search, in pages of 8 KB. For tests.

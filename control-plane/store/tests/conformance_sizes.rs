@@ -6,12 +6,13 @@ mod support;
 
 use std::fmt::Write as _;
 
-use postern_store::{AccountKind, ExternalKey, MemberStats, PageRequest, fold};
+use postern_store::{AccountKind, ExternalKey, MemberStats, Page, PageRequest, fold};
 use support::world::{World, all, at, content};
 use support::{TestDatabase, conformance};
 
 conformance! {
     a_page_of_large_accounts_is_short_and_none_is_skipped,
+    a_page_of_large_users_groups_or_conflicts_is_short_and_none_is_skipped,
     long_values_are_stored_in_every_indexed_column,
     long_names_that_begin_alike_are_two,
     long_members_of_a_group_page_and_resolve,
@@ -163,4 +164,56 @@ async fn a_page_of_large_accounts_is_short_and_none_is_skipped(database: TestDat
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 7);
+}
+
+/// A list of which one item is large.
+#[derive(Clone, Copy, Debug)]
+enum Large {
+    Users,
+    FoundUsers,
+    Groups,
+    Conflicts,
+}
+
+/// How many items a page has, and where the next one begins.
+async fn page_of(world: &World, list: Large, page: &PageRequest) -> (usize, Option<String>) {
+    fn parts<T>(page: Page<T>) -> (usize, Option<String>) {
+        (page.items.len(), page.next)
+    }
+    let (store, org) = (&world.store, world.org());
+    match list {
+        Large::Users => parts(store.list_users(org, None, page).await.unwrap()),
+        Large::FoundUsers => parts(store.list_users(org, Some("display"), page).await.unwrap()),
+        Large::Groups => parts(store.list_groups(org, None, page).await.unwrap()),
+        Large::Conflicts => parts(store.list_conflicts(org, world.directory.id, page).await.unwrap()),
+    }
+}
+
+async fn a_page_of_large_users_groups_or_conflicts_is_short_and_none_is_skipped(database: TestDatabase) {
+    let world = World::new(&database.store, "one").await;
+    let text = format!(r#"{{"description":["{}"]}}"#, "x".repeat(3 << 20));
+    let person = |number: u32| {
+        let (user, account) = world.person(&format!("user{number}"));
+        let user = postern_store::UserRow { attributes: text.clone(), ..user };
+        let conflict = Some(format!("user{}", number + 1));
+        (user, postern_store::NewAccount { attributes: text.clone(), conflict, ..account })
+    };
+    let team = |number: u32| {
+        let (group, account) = world.team(&format!("group{number}"));
+        (postern_store::GroupRow { description: Some(text.clone()), ..group }, account)
+    };
+    world.import(&(0..5).map(person).collect::<Vec<_>>(), &(0..5).map(team).collect::<Vec<_>>()).await;
+    for list in [Large::Users, Large::FoundUsers, Large::Groups, Large::Conflicts] {
+        let (mut page, mut sizes) = (PageRequest::first(1_000), Vec::new());
+        loop {
+            let (size, next) = page_of(&world, list, &page).await;
+            sizes.push(size);
+            match next {
+                Some(next) => page = PageRequest::after(next, 1_000),
+                None => break,
+            }
+        }
+        assert_eq!(sizes.iter().sum::<usize>(), 5, "{list:?} {sizes:?}");
+        assert!(sizes.iter().all(|size| *size <= 2), "{list:?} {sizes:?} of three mebibytes each");
+    }
 }

@@ -14,6 +14,7 @@ use postern_tests::process::Usage;
 use postern_tests::slapd::{self, Options, Slapd};
 
 use super::figures::{Figures, cpu_between, megabytes};
+use super::lists;
 use crate::line::{self, Line};
 
 #[derive(clap::Args)]
@@ -170,6 +171,7 @@ async fn measure(
         ensure!(job.count("users") == u64::from(arguments.users), "imported {} users", job.count("users"));
     }
     figures.row(format!("{name}: idle agent, afterwards"), &idle()?);
+    lists::measure(&line.api, name, figures).await?;
     line.stop().await
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 const MAX_LIMIT: u32 = 10_000;
 
 /// A page holds no more bytes of attributes than this, however many items are asked for. It always holds one.
-const MAX_BYTES: i64 = 8 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// Which part of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,11 +53,8 @@ impl PageRequest {
 
     /// The same page with fewer items, where items of these sizes would be too much to hold at once.
     pub(crate) fn fitting(&self, sizes: &[i64]) -> Self {
-        let mut bytes = 0_i64;
-        let fit = sizes.iter().take_while(|size| {
-            bytes = bytes.saturating_add(**size);
-            bytes <= MAX_BYTES
-        });
+        let mut room = Room::default();
+        let fit = sizes.iter().take_while(|size| room.takes(usize::try_from(**size).unwrap_or(usize::MAX)));
         let limit = u32::try_from(fit.count()).unwrap_or(u32::MAX).max(1);
         Self { after: self.after.clone(), limit: limit.min(self.limit) }
     }
@@ -74,10 +71,52 @@ impl PageRequest {
     }
 }
 
+/// What a page may still take. It takes its first item whatever its size.
+#[derive(Debug)]
+pub(crate) struct Room {
+    left: usize,
+    is_empty: bool,
+    is_full: bool,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { left: MAX_BYTES, is_empty: true, is_full: false }
+    }
+}
+
+impl Room {
+    /// Takes an item of this many bytes, if there is room for it. Once there was none, nothing more is taken.
+    pub(crate) fn takes(&mut self, bytes: usize) -> bool {
+        if self.is_full || (bytes > self.left && !self.is_empty) {
+            self.is_full = true;
+            return false;
+        }
+        self.left = self.left.saturating_sub(bytes);
+        self.is_empty = false;
+        true
+    }
+
+    /// Whether an item was left out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
+    }
+}
+
 impl<T> Page<T> {
     /// Cuts the probed surplus item off and notes where the page ended.
-    pub(crate) fn cut(mut items: Vec<T>, request: &PageRequest, cursor: impl FnOnce(&T) -> String) -> Self {
-        let more = items.len() > request.limit();
+    pub(crate) fn cut(items: Vec<T>, request: &PageRequest, cursor: impl FnOnce(&T) -> String) -> Self {
+        Self::within(items, request, &Room::default(), cursor)
+    }
+
+    /// The same of items that were read as far as there was room.
+    pub(crate) fn within(
+        mut items: Vec<T>,
+        request: &PageRequest,
+        room: &Room,
+        cursor: impl FnOnce(&T) -> String,
+    ) -> Self {
+        let more = room.is_full() || items.len() > request.limit();
         items.truncate(request.limit());
         let next = if more { items.last().map(cursor) } else { None };
         Self { items, next }

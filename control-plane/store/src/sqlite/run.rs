@@ -6,6 +6,7 @@ use rusqlite::{Connection, Statement as Prepared, ToSql};
 use crate::database::Backend;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{EngineError, Error, Result};
+use crate::records::Room;
 use crate::sql::{Row, Statement, Value};
 
 /// Rows of one statement. A batch is cut into these sizes, so that each text is prepared once and kept.
@@ -36,6 +37,30 @@ pub(crate) fn rows(connection: &Connection, statement: &Statement) -> Result<Vec
     let mut found = Vec::new();
     take(&mut prepared, &mut found)?;
     Ok(found)
+}
+
+/// The rows of a statement as far as there is room for them; gives the room back as it is then.
+pub(crate) fn rows_within(connection: &Connection, statement: &Statement, mut room: Room) -> Result<(Vec<Row>, Room)> {
+    let (text, values) = statement.parts();
+    let mut prepared = connection.prepare_cached(text)?;
+    bind(&mut prepared, values, |_, _| Err(unbound()))?;
+    let columns = prepared.column_count();
+    let mut rows = prepared.raw_query();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut bytes = 0;
+        for column in 0..columns {
+            if let ValueRef::Text(value) | ValueRef::Blob(value) = row.get_ref(column)? {
+                bytes += value.len();
+            }
+        }
+        if !room.takes(bytes) {
+            break;
+        }
+        let values: Result<Vec<Owned>> = (0..columns).map(|column| owned(row.get_ref(column)?)).collect();
+        found.push(values?.into());
+    }
+    Ok((found, room))
 }
 
 /// Carries a statement over many rows out, piece by piece.
