@@ -9,6 +9,7 @@ mod conflicts;
 mod containers;
 pub mod decide;
 pub mod deferred;
+pub mod gone;
 mod groups;
 mod heirs;
 pub(crate) mod hold;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::conflicts::{self, Settled};
 use super::containers::Containers;
 use super::deferred::{Outcome, Proven};
+use super::gone::Gone;
 use super::hold::{self, Doubt};
 use super::missing::{self, Confirmed, Missing};
 use super::nobody;
@@ -63,11 +64,12 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
     let spared = missing.spare(unusable.unwrap_or_default());
-    let confirmed = missing.keep_confirmed(&dispatcher.store, &commit.job).await?;
+    let mut gone = Gone::of(&commit.job.input);
+    let confirmed = missing.keep_confirmed(&dispatcher.store, &commit.job, &mut gone).await?;
     let origin = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.origin.clone()).flatten();
     let unproven = origin.as_ref().is_some_and(|origin| origin.unproven);
     let other_server = if unproven { missing.spare(u64::MAX) } else { 0 };
-    let doubt = commit.doubt(&missing, &staged, &kept, origin.as_ref()).await?;
+    let doubt = commit.doubt(&missing, &staged, &kept, origin.as_ref(), &gone).await?;
     if !doubt.is_none() {
         let report = commit.report(report).await;
         commit.note(&staged, &report);
@@ -137,6 +139,7 @@ impl Commit<'_> {
         staged: &Staged,
         kept: &Outcome,
         origin: Option<&Origin>,
+        gone: &Gone,
     ) -> Result<Doubt> {
         if self.job.approved {
             return Ok(Doubt::default());
@@ -144,7 +147,9 @@ impl Commit<'_> {
         let emptied = Containers::of(&self.dispatcher.store, &self.directory, missing, false).await?.emptied();
         let configured = origin.and_then(|origin| hold::of_other_configuration(&origin.differing, missing));
         let usual = missing.doubt(&self.directory, staged);
-        let missing = configured.into_iter().chain(usual).chain(hold::of_emptied(&emptied)).collect();
+        // Of an import that marks nobody, there is nothing to decide.
+        let named = gone.doubt().filter(|_| !missing.accounts.is_empty());
+        let missing = configured.into_iter().chain(named).chain(usual).chain(hold::of_emptied(&emptied)).collect();
         Ok(Doubt { missing, excesses: kept.excesses.clone() })
     }
 

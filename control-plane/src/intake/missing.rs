@@ -8,9 +8,13 @@ use postern_store::{
 
 use super::decide::{GROUP_MARK, recorded_key};
 use super::deferred;
+use super::gone::Gone;
 
 /// Of those who would go missing, as many are shown.
 const SAMPLES: usize = 20;
+
+/// Accounts read at a time.
+const BATCH: usize = 5_000;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
@@ -48,10 +52,22 @@ impl Missing {
         std::mem::take(&mut self.accounts).len() as u64
     }
 
-    /// Keeps those of whom a second, direct look said that they are gone or have left the scope.
-    pub async fn keep_confirmed(&mut self, store: &Store, job: &Job) -> Result<Confirmed> {
+    /// Keeps those of whom a second, direct look said that they are gone or have left the scope, and those whose container
+    /// is not found and said to be deleted.
+    pub async fn keep_confirmed(&mut self, store: &Store, job: &Job, gone: &mut Gone) -> Result<Confirmed> {
         let seen = store.sights(job.organization, job.id, job.attempt).await?;
-        let seen: HashMap<AccountId, Sight> = seen.into_iter().collect();
+        let mut seen: HashMap<AccountId, Sight> = seen.into_iter().collect();
+        if !gone.is_empty() {
+            let without = |account: &&AccountId| seen.get(account) == Some(&Sight::ContainerNotFound);
+            let without: Vec<AccountId> = self.accounts.iter().filter(without).copied().collect();
+            for batch in without.chunks(BATCH) {
+                for account in store.sought_accounts(job.organization, batch).await? {
+                    if gone.take(&account.dn) {
+                        seen.insert(account.id, Sight::Absent);
+                    }
+                }
+            }
+        }
         // Counted from all of them: after a kill, some are marked already.
         let left_scope = seen.values().filter(|sight| **sight == Sight::LeftScope).count() as u64;
         let mut confirmed = Confirmed { left_scope, ..Confirmed::default() };

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use postern_store::{Directory, Job, JobFilter, JobId, NewJob};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,6 +22,7 @@ use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, total};
 use super::problem::{Kind as ProblemKind, Problem};
 use super::{Api, directories, idempotency, resolve};
+use crate::intake::gone::{self, Gone};
 use crate::jobs::kinds::Work;
 pub use changes::Changes;
 pub use view::{JobView, Kind, State as JobState};
@@ -40,6 +42,10 @@ pub struct JobRequest {
     /// `lookup_user` only: the value of the unique attribute of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique_value: Option<String>,
+    /// `import` only: DNs of containers that were deleted with everybody in them, at most 20. Accounts whose container is
+    /// not found are marked missing where it is one of these or below one; the import is held for that first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_containers: Vec<String>,
     /// Until when it must be over, or it fails. Absent: a day from now for an import, two minutes for the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -112,7 +118,7 @@ async fn create(
         organization: caller.organization,
         kind: work.kind(),
         directory: directory.id,
-        input: work.input(),
+        input: input(&request, &work)?,
         deadline,
         created_by: caller.name.to_string(),
         idempotency_key: idempotency_key(&headers, &caller),
@@ -214,6 +220,18 @@ fn work(request: &JobRequest) -> Result<Work, Problem> {
         (_, Some(_)) => Err(Problem::body_field("unique_value", "it belongs to lookup_user only")),
         (Kind::Import, None) => Ok(Work::Import),
         (Kind::TestConnection, None) => Ok(Work::TestConnection),
+    }
+}
+
+/// What the job is to know of the request.
+fn input(request: &JobRequest, work: &Work) -> Result<Value, Problem> {
+    let wrong = |detail: String| Problem::body_field("gone_containers", detail);
+    match (work, request.gone_containers.as_slice()) {
+        (_, []) => Ok(work.input()),
+        (Work::Import, names) => {
+            Gone::input(names).ok_or_else(|| wrong(format!("DNs of containers, at most {} of them", gone::MOST)))
+        }
+        _ => Err(wrong("it belongs to import only".to_owned())),
     }
 }
 

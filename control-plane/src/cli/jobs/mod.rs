@@ -73,6 +73,10 @@ pub(super) enum Start {
         /// How many users and groups are expected, for the progress bar [default: as many as the last import read]
         #[arg(long, value_name = "ENTRIES", requires = "watch")]
         expect: Option<u64>,
+        /// A container that was deleted with everybody in it, where the directory does not tell a deleted one from a hidden
+        /// one. The import is held before anybody in it is marked missing. May be given several times
+        #[arg(long, value_name = "DN")]
+        gone: Vec<String>,
         #[command(flatten)]
         common: Common,
     },
@@ -124,10 +128,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 }
 
 async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result<(), Error> {
-    let mut expected = None;
+    let (mut expected, mut gone_containers) = (None, Vec::new());
     let (kind, unique_value, common) = match start {
-        Start::Import { expect, common } => {
-            expected = expect;
+        Start::Import { expect, gone, common } => {
+            (expected, gone_containers) = (expect, gone);
             (Kind::Import, None, common)
         }
         Start::TestConnection(common) => (Kind::TestConnection, None, common),
@@ -137,6 +141,7 @@ async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result
         kind,
         directory: common.directory,
         unique_value,
+        gone_containers,
         deadline: None,
         timeout_seconds: common.timeout.map(|time| time.unsigned_abs().as_secs()),
     };

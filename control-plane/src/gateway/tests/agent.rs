@@ -119,13 +119,17 @@ impl Site {
     }
 
     pub(super) async fn start_job(&self, directory: &str, kind: &str) -> JobId {
+        self.start_job_with(directory, kind, serde_json::json!({})).await
+    }
+
+    pub(super) async fn start_job_with(&self, directory: &str, kind: &str, input: serde_json::Value) -> JobId {
         let kind: JobKind = kind.parse().unwrap();
         let directory = self.store().find_directory(self.organization, directory).await.unwrap().unwrap().id;
         let new = NewJob {
             organization: self.organization,
             kind,
             directory,
-            input: serde_json::json!({}),
+            input,
             deadline: self.now() + Duration::from_mins(10),
             created_by: "test".into(),
             idempotency_key: None,

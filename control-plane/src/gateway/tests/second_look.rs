@@ -10,6 +10,7 @@ use super::agent::{Session, Site, TestAgent, raw_outcome};
 use super::chunks::entries;
 use super::imports::connected;
 use super::soon;
+use crate::intake::gone::Gone;
 
 /// How many users are marked missing.
 pub(super) async fn missing(site: &Site) -> usize {
@@ -118,6 +119,41 @@ async fn an_approved_hold_marks_nobody_who_could_not_be_seen() {
     let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
     assert_eq!((&result["missing"], &result["not_visible"]), (&15.into(), &15.into()), "{result}");
     assert_eq!(missing(&site).await, 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_an_administrator_calls_deleted_is_held_by_name_and_count() {
+    let site = Site::start().await;
+    let (agent, mut session) = connected(&site).await;
+    import(&site, &agent, &mut session, 40, nobody).await;
+    let not_found = |asked: &LookAgain| {
+        let sight = |at| if at == 0 { v1::Sight::ContainerUnreadable } else { v1::Sight::ContainerNotFound };
+        Some((0..asked.entries.len()).map(sight).collect())
+    };
+    // Without a word about it, nobody is missing.
+    let result = import(&site, &agent, &mut session, 37, not_found).await;
+    assert_eq!((&result["missing"], &result["not_visible"]), (&0.into(), &3.into()), "{result}");
+    for (container, people) in [("OU=People, dc=x", 2), ("ou=elsewhere,dc=x", 0)] {
+        let gone = Gone::input(&[container.to_owned()]).unwrap();
+        let job = site.start_job_with("corp", "import", gone).await;
+        let command = soon(session.command()).await;
+        agent.deliver_seeing(&command, &entries(0..37), |_| {}, not_found).await.unwrap();
+        session.send(raw_outcome(&command, v1::outcome::Result::Import(v1::ImportResult::default()))).await;
+        assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(_))));
+        if people == 0 {
+            let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
+            assert_eq!((&result["missing"], &result["not_visible"]), (&0.into(), &1.into()), "{result}");
+            continue;
+        }
+        let held = site.wait_for(job, JobState::Held).await;
+        let reason = held.hold.as_ref().unwrap()["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains("2 accounts in OU=People"), "{reason}");
+        assert_eq!(missing(&site).await, 0);
+        site.store().approve_job(site.organization, job, "ada", site.now()).await.unwrap();
+        let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
+        assert_eq!((&result["missing"], &result["not_visible"]), (&2.into(), &1.into()), "{result}");
+        assert_eq!(missing(&site).await, 2);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
