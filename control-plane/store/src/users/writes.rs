@@ -1,0 +1,146 @@
+//! What an import writes of users: all of them, all but their names, or only the names.
+
+use uuid::Uuid;
+
+use super::email_key;
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::fold;
+use crate::ids::UserId;
+use crate::imports::Intake;
+use crate::records::UserRow;
+
+impl Intake {
+    /// Writes new users, as created now. [`crate::Error::Conflict`]: a name is taken.
+    pub async fn insert_users(&mut self, users: Vec<UserRow>) -> Result<()> {
+        self.write_users(
+            "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
+             active, attributes) AS ({rows}) \
+             {insert} users (id, organization, name_key, display_key, email_key, user_name, given_name, \
+             family_name, display_name, email, active, created_at, updated_at, attributes) \
+             SELECT v.id, (SELECT seq FROM organizations WHERE id = :1), v.name_key, v.display_key, v.email_key, \
+             v.user_name, v.given_name, v.family_name, v.display_name, v.email, v.active, :2, :2, v.attributes FROM v",
+            users,
+        )
+        .await
+    }
+
+    /// Writes changed users, as updated now; whether they are active is left to [`Self::settle_users`]. [`crate::Error::Conflict`]: a name is taken.
+    pub async fn update_users(&mut self, users: Vec<UserRow>) -> Result<()> {
+        self.write_users(
+            "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
+             active, attributes) AS ({rows}) \
+             {update} users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
+             user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
+             display_name = v.display_name, email = v.email, updated_at = :2, \
+             attributes = v.attributes FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+            users,
+        )
+        .await
+    }
+
+    /// Writes all of users but their names, as updated now; whether they are active is left to [`Self::settle_users`].
+    pub async fn update_profiles(&mut self, users: Vec<UserRow>) -> Result<()> {
+        let Self { organization, now, .. } = *self;
+        // The name that the user has is not looked up: an address may be found twice, and is shown once.
+        let bulk = Bulk::new(
+            "WITH v(id, display_key, email_key, given_name, family_name, display_name, email, attributes) \
+             AS ({rows}) {update} users SET display_key = v.display_key, email_key = v.email_key, \
+             given_name = v.given_name, family_name = v.family_name, display_name = v.display_name, email = v.email, \
+             updated_at = :2, attributes = v.attributes FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        );
+        let maybe = |text: fn(&UserRow) -> Option<String>| Cells::MaybeTexts(users.iter().map(text).collect());
+        let bulk = bulk
+            .column(Cells::Uuids(users.iter().map(|user| user.id.as_uuid()).collect()))
+            .column(maybe(|user| user.display_name.as_deref().map(fold)))
+            .column(maybe(|user| user.email.as_deref().map(fold)))
+            .column(maybe(|user| user.given_name.clone()))
+            .column(maybe(|user| user.family_name.clone()))
+            .column(maybe(|user| user.display_name.clone()))
+            .column(maybe(|user| user.email.clone()))
+            .column(Cells::Texts(users.iter().map(|user| user.attributes.clone()).collect()));
+        self.tx.bulk(bulk.shared(organization).shared(now)).await.map(|_| ())
+    }
+
+    /// Takes the names from users who are gone, so that others can have them. They keep the name with a mark behind it
+    /// that nobody else has.
+    pub async fn give_up_names(&mut self, users: &[UserId]) -> Result<()> {
+        let query = Bulk::new(
+            "SELECT id, user_name, email FROM users WHERE id {in} \
+             AND (organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        )
+        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
+        .shared(self.organization);
+        let found: Vec<(Uuid, String, Option<String>)> =
+            self.tx.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?, row.take()?))).await?;
+        // Drawn anew each time: nobody can take the name before.
+        let names: Vec<String> =
+            found.iter().map(|(_, name, _)| format!("{name}~{}", UserId::new().as_uuid().simple())).collect();
+        let update = Bulk::new(
+            "WITH v(id, name_key, user_name, email_key) AS ({rows}) {update} users SET name_key = v.name_key, \
+             user_name = v.user_name, email_key = v.email_key, updated_at = :2 FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        )
+        .column(Cells::Uuids(found.iter().map(|(id, _, _)| *id).collect()))
+        .column(Cells::Texts(names.iter().map(|name| fold(name)).collect()))
+        .column(Cells::Texts(names))
+        .column(Cells::MaybeTexts(found.iter().map(|(_, _, email)| email.as_deref().map(fold)).collect()))
+        .shared(self.organization)
+        .shared(self.now);
+        self.tx.bulk(update).await.map(|_| ())
+    }
+
+    /// Takes the names from users who get others in this transaction, so that these may be each other's.
+    pub async fn free_names(&mut self, users: Vec<UserId>) -> Result<()> {
+        // No name that a directory has begins like this.
+        let placeholders = users.iter().map(|user| format!("\u{1}{user}")).collect();
+        let update = Bulk::new(
+            "WITH v(id, name_key) AS ({rows}) {update} users SET name_key = v.name_key FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        )
+        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
+        .column(Cells::Texts(placeholders))
+        .shared(self.organization);
+        self.tx.bulk(update).await.map(|_| ())
+    }
+
+    async fn write_users(&mut self, template: &'static str, users: Vec<UserRow>) -> Result<()> {
+        let Self { organization, now, .. } = *self;
+        let make = |users| user_columns(Bulk::new(template), users).shared(organization).shared(now);
+        self.tx.bulk(make(users)).await.map(|_| ())
+    }
+}
+
+fn user_columns(bulk: Bulk, users: Vec<UserRow>) -> Bulk {
+    let folded = |text: Option<&String>| text.map(|text| fold(text));
+    let ids = users.iter().map(|user| user.id.as_uuid()).collect();
+    let display_keys = users.iter().map(|user| folded(user.display_name.as_ref())).collect();
+    let email_keys = users.iter().map(|user| email_key(&user.name_key, user.email.as_deref()?)).collect();
+    let active = users.iter().map(|user| user.active).collect();
+    let mut texts: [Vec<String>; 3] = std::array::from_fn(|_| Vec::with_capacity(users.len()));
+    let mut maybe: [Vec<Option<String>>; 4] = std::array::from_fn(|_| Vec::with_capacity(users.len()));
+    for user in users {
+        for (column, value) in texts.iter_mut().zip([user.name_key, user.user_name, user.attributes]) {
+            column.push(value);
+        }
+        let optional = [user.given_name, user.family_name, user.display_name, user.email];
+        for (column, value) in maybe.iter_mut().zip(optional) {
+            column.push(value);
+        }
+    }
+    let [name_keys, user_names, attributes] = texts;
+    let [given_names, family_names, display_names, emails] = maybe;
+    bulk.column(Cells::Uuids(ids))
+        .column(Cells::Texts(name_keys))
+        .column(Cells::MaybeTexts(display_keys))
+        .column(Cells::MaybeTexts(email_keys))
+        .column(Cells::Texts(user_names))
+        .column(Cells::MaybeTexts(given_names))
+        .column(Cells::MaybeTexts(family_names))
+        .column(Cells::MaybeTexts(display_names))
+        .column(Cells::MaybeTexts(emails))
+        .column(Cells::Bools(active))
+        .column(Cells::Texts(attributes))
+}
