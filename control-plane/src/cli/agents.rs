@@ -112,12 +112,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let sentence = format!("The agent may serve {} from now on.", request.directory);
             super::done(screen, &agent.id, "allowed", &sentence)
         }
-        Command::Revoke { agent, yes } => {
-            let agent: AgentView = client.get(&format!("agents/{agent}"), &[]).await?;
-            yes.or_ask(&cuts(&agent, &alone(&agent, client).await?))?;
-            client.delete(&format!("agents/{}", agent.id)).await?;
-            super::done(screen, &agent.id, "revoked", "The agent is cut off, and refused from now on.")
-        }
+        Command::Revoke { agent, yes } => revoke(&agent, yes, client, screen).await,
     }
 }
 
@@ -134,6 +129,13 @@ fn problems(agent: &AgentView) -> String {
     };
     let all: Vec<String> = agent.directories.iter().flat_map(each).collect();
     if all.is_empty() { "none known".to_owned() } else { all.join("; ") }
+}
+
+async fn revoke(agent: &Name, yes: Yes, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let agent: AgentView = client.get(&format!("agents/{agent}"), &[]).await?;
+    yes.or_ask(&cuts(&agent, &alone(&agent, client).await?))?;
+    client.delete(&format!("agents/{}", agent.id)).await?;
+    super::done(screen, &agent.id, "revoked", "The agent is cut off, and refused from now on.")
 }
 
 /// The directories that no other agent serves.

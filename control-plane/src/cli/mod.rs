@@ -151,10 +151,16 @@ fn command() -> clap::Command {
         unheeded.map(|arg| arg.clone().hide(true)).collect()
     };
     let (asking, all) = (hidden(&ASKING), hidden(&[&ASKING[..], &["json"]].concat()));
-    root.mut_subcommand("organizations", |command| command.args(asking))
-        .mut_subcommand("serve", |command| command.args(&all))
-        .mut_subcommand("completions", |command| command.args(&all))
-        .mut_subcommand("docs", |command| command.args(&all))
+    let names: Vec<String> = root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    // Each of them: one that is changed goes behind the others.
+    names.into_iter().fold(root, |root, name| {
+        let unheeded: &[clap::Arg] = match name.as_str() {
+            "organizations" => &asking,
+            "serve" | "completions" | "docs" => &all,
+            _ => &[],
+        };
+        root.mut_subcommand(name, |command| command.args(unheeded))
+    })
 }
 
 /// Runs the command line of this process.

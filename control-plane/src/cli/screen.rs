@@ -85,8 +85,8 @@ impl Screen {
 
     /// Prints a table.
     pub(super) fn table(&mut self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Error> {
-        let rows = rows.into_iter().map(|row| row.iter().map(|cell| short(cell)).collect()).collect();
-        self.line(table::lines(head, rows, self.width).join("\n"))
+        let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(|cell| short(cell)).collect()).collect();
+        self.line(table::lines(head, &rows, self.width).join("\n"))
     }
 
     /// Prints one thing: JSON, or a line a field.

@@ -1,7 +1,7 @@
 //! Tables for people. On a terminal that is too narrow, long cells are cut; where that is not enough, each row becomes a
 //! paragraph with a line a column. Ids are never cut: they are there to be copied.
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use uuid::Uuid;
 
 /// Between two columns.
@@ -10,24 +10,26 @@ const GAP: u16 = 2;
 const NARROWEST: u16 = 8;
 
 /// The lines of a table of at most this width, if there is one. Cells are on one line each.
-pub(super) fn lines(head: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Vec<String> {
-    let whole: Vec<bool> = (0..head.len()).map(|column| is_whole(&rows, column)).collect();
+pub(super) fn lines(head: &[&str], rows: &[Vec<String>], width: Option<u16>) -> Vec<String> {
+    let whole: Vec<bool> = (0..head.len()).map(|column| is_whole(rows, column)).collect();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(head.iter().map(|name| name.to_uppercase()));
-    for row in &rows {
+    for row in rows {
         table.add_row(row);
     }
     if let Some(width) = width {
         let natural = table.column_max_content_widths();
-        let Some(widths) = fitting(&natural, &whole, width) else { return paragraphs(head, &rows) };
+        let Some(widths) = fitting(&natural, &whole, width) else { return paragraphs(head, rows) };
         if widths != natural {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width).set_truncation_indicator("…");
             for (column, width) in table.column_iter_mut().zip(&widths) {
                 column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + GAP)));
             }
             for row in 0..rows.len() {
-                table.row_mut(row).map(|row| Row::max_height(row, 1));
+                if let Some(row) = table.row_mut(row) {
+                    row.max_height(1);
+                }
             }
         }
     }
@@ -104,12 +106,12 @@ mod tests {
     #[test]
     fn a_table_is_as_wide_as_it_needs_and_no_wider_than_the_terminal() {
         let head = ["name", "dn", "id"];
-        let wide = lines(&head, rows(), None);
+        let wide = lines(&head, &rows(), None);
         assert_eq!(wide.len(), 3);
         assert!(wide[2].contains("uid=yamada,ou=people,dc=corp,dc=example"), "{wide:#?}");
-        assert_eq!(lines(&head, rows(), Some(200)), wide);
+        assert_eq!(lines(&head, &rows(), Some(200)), wide);
         for width in [80, 60] {
-            let cut = lines(&head, rows(), Some(width));
+            let cut = lines(&head, &rows(), Some(width));
             assert_eq!(cut.len(), 3, "{cut:#?}");
             assert!(widest(&cut) <= usize::from(width), "{cut:#?}");
             assert!(cut[1].contains(ID) && cut[1].contains("uid=") && cut[1].contains('…'), "{cut:#?}");
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn on_the_narrowest_terminals_each_row_is_a_paragraph() {
-        let lines = lines(&["name", "dn", "id"], rows(), Some(40));
+        let lines = lines(&["name", "dn", "id"], &rows(), Some(40));
         assert_eq!(
             lines[..4],
             ["name  anna", "dn    uid=anna,ou=people,dc=corp,dc=example", &format!("id    {ID}"), ""]
