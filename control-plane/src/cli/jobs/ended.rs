@@ -23,7 +23,7 @@ fn success(job: &JobView) -> String {
     let (what, found) = match job.kind {
         Kind::Import => {
             let figure = |name: &str| job.result.as_ref().and_then(|result| result[name].as_u64()).unwrap_or_default();
-            ("import", format!(": {} users and {} groups", figure("users"), figure("groups")))
+            ("import", format!(": {} and {}", counted(figure("users"), "user"), counted(figure("groups"), "group")))
         }
         Kind::TestConnection => ("connection test", String::new()),
         Kind::LookupUser => ("look-up", String::new()),
@@ -32,6 +32,10 @@ fn success(job: &JobView) -> String {
         format!(" in {:.1} s", finished.duration_since(started).as_secs_f64().max(0.0))
     });
     format!("The {what} of {directory} succeeded{took}{found}.")
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Prints whom a hold is about, and where they are.
@@ -77,7 +81,7 @@ mod tests {
         job.started_at = Some(job.created_at);
         job.finished_at = Some(job.created_at + jiff::SignedDuration::from_millis(2_300));
         assert!(
-            said(&job).ends_with("\nThe import of corp succeeded in 2.3 s: 3 users and 1 groups.\n"),
+            said(&job).ends_with("\nThe import of corp succeeded in 2.3 s: 3 users and 1 group.\n"),
             "{}",
             said(&job)
         );
