@@ -46,44 +46,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List(args) => {
-            let agents: Found<AgentView> = client.list("agents", &[], args.most()).await?;
-            let head = [
-                "id",
-                "name",
-                "version",
-                "directories",
-                "connected since",
-                "last seen",
-                "last error",
-                "certificate until",
-                "revoked",
-            ];
-            for agent in agents.items.iter().filter(|agent| agent.revoked_at.is_none()) {
-                if let Some(at) = agent.identity_shared_at {
-                    note(format!(
-                        "warning: the identity of {} ({}) was used on two machines, last seen {}; revoke it and enroll \
-                         its machine again",
-                        agent.name,
-                        agent.id,
-                        time(at)
-                    ));
-                }
-            }
-            screen.list(&agents, &args, &head, |agent| {
-                vec![
-                    agent.id.to_string(),
-                    agent.name.clone(),
-                    text_or(agent.version.as_deref(), "-"),
-                    served(agent),
-                    time_or(agent.connected_since, "not connected"),
-                    time_or(agent.last_seen_at, "never"),
-                    last_error(agent),
-                    time(agent.certificate_expires_at),
-                    time_or(agent.revoked_at, "-"),
-                ]
-            })
-        }
+        Command::List(args) => list(&args, client, screen).await,
         Command::Show { agent } => {
             let agent: AgentView = client.get(&format!("agents/{agent}"), &[]).await?;
             screen.fields(
@@ -114,6 +77,45 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         }
         Command::Revoke { agent, yes } => revoke(&agent, yes, client, screen).await,
     }
+}
+
+async fn list(args: &ListArgs, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let agents: Found<AgentView> = client.list("agents", &[], args.most()).await?;
+    let head = [
+        "id",
+        "name",
+        "version",
+        "directories",
+        "connected since",
+        "last seen",
+        "last error",
+        "certificate until",
+        "revoked",
+    ];
+    for agent in agents.items.iter().filter(|agent| agent.revoked_at.is_none()) {
+        if let Some(at) = agent.identity_shared_at {
+            note(format!(
+                "warning: the identity of {} ({}) was used on two machines, last seen {}; revoke it and enroll \
+                 its machine again",
+                agent.name,
+                agent.id,
+                time(at)
+            ));
+        }
+    }
+    screen.list(&agents, args, &head, |agent| {
+        vec![
+            agent.id.to_string(),
+            agent.name.clone(),
+            text_or(agent.version.as_deref(), "-"),
+            served(agent),
+            time_or(agent.connected_since, "not connected"),
+            time_or(agent.last_seen_at, "never"),
+            last_error(agent),
+            time(agent.certificate_expires_at),
+            time_or(agent.revoked_at, "-"),
+        ]
+    })
 }
 
 /// Why the last session broke or was refused, and when.
