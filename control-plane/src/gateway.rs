@@ -30,8 +30,8 @@ use postern_store::{Agent, AgentReading, Store};
 use tonic::{Request, Response, Status, Streaming};
 
 pub use self::service::Service;
-use crate::jobs::dispatch::Dispatcher;
-use crate::jobs::reach::Reach;
+use postern_engine::jobs::dispatch::Dispatcher;
+use postern_engine::jobs::reach::Reach;
 use crate::pki::{PeerAgent, Pki};
 use crate::refusals::Refusals;
 use registry::Registry;

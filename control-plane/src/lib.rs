@@ -1,5 +1,5 @@
-//! The Postern control plane: the agents' side door (`gateway`), the work that administrators ask for (`jobs`), what an
-//! import leaves behind (`intake`, `identity`), the API and the command line.
+//! The Postern control plane: the surfaces of the engine. `gateway` speaks with agents, `api` with
+//! programs, `cli` with administrators; `app` wires them.
 
 pub mod api;
 pub mod app;
@@ -10,9 +10,6 @@ mod crowd;
 pub mod gateway;
 mod home;
 mod http;
-pub mod identity;
-pub mod intake;
-pub mod jobs;
 pub mod pki;
 mod refusals;
 pub mod secrets;

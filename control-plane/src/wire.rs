@@ -8,9 +8,9 @@ use postern_proto::limits::{self, MAX_DN_BYTES, MAX_HELD_COMMANDS, MAX_ROWS};
 use postern_proto::{directory_name, v1};
 use postern_store::{AccountKind, Digests, Flavour, JobId, Sight, SoughtAccount};
 
-use crate::intake::source::Source;
-use crate::jobs::kinds::{Command, Work};
-use crate::jobs::outcome::{AgentOutcome, AgentResult, Check, CheckState, Failure, ImportReport};
+use postern_engine::intake::source::Source;
+use postern_engine::jobs::kinds::{Command, Work};
+use postern_engine::jobs::outcome::{AgentOutcome, AgentProgress, AgentResult, Check, CheckState, Failure, ImportReport};
 use crate::pki::hex;
 
 /// Of where an import comes from: marks of servers, and bytes in each id and value.
@@ -28,21 +28,6 @@ pub struct Served {
     pub problem: Option<String>,
     /// By which configuration it reads it.
     pub configuration: Digests,
-}
-
-/// How far a command has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentProgress {
-    /// The command's job.
-    pub job: JobId,
-    /// Its generation.
-    pub attempt: u32,
-    /// Entries read so far.
-    pub entries_read: u64,
-    /// Pages read so far.
-    pub pages_read: u64,
-    /// `users` or `groups`.
-    pub phase: Option<String>,
 }
 
 /// The directories that an agent announces, and beside them the names that are none.
@@ -276,7 +261,7 @@ pub fn fuzzing(frame: v1::AgentFrame) {
         }
         Some(Kind::Outcome(told)) => {
             if let Some(AgentResult::Found { user, groups }) = outcome(told).map(|outcome| outcome.result) {
-                let _ = crate::intake::lookup::describe(Flavour::Generic, &user, &groups, Timestamp::UNIX_EPOCH);
+                let _ = postern_engine::intake::lookup::describe(Flavour::Generic, &user, &groups, Timestamp::UNIX_EPOCH);
             }
         }
         Some(Kind::Progress(told)) => {

@@ -17,7 +17,7 @@ use super::page::{List, Listing, chained, total};
 use super::problem::{Kind, Problem};
 use super::users::UserView;
 use super::{Api, directories, resolve as names};
-use crate::intake::resolve::{self, Choice};
+use postern_engine::intake::resolve::{self, Choice};
 
 /// An account that claims a user name which is another's.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

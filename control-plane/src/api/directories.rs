@@ -16,7 +16,7 @@ use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, MAX_LIMIT, total};
 use super::problem::{Kind, Problem};
 use super::{Api, named, resolve};
-use crate::intake::configuration::differences;
+use postern_engine::intake::configuration::differences;
 
 /// What kind of server a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

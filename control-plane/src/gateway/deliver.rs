@@ -22,13 +22,13 @@ use tonic::{Status, Streaming};
 use self::writing::Writer;
 use super::memory::{Share, Stage, Taken};
 use super::{Gateway, Parts, unavailable};
-use crate::intake::decide::{self, Decided, Place};
-use crate::intake::in_flight::InFlight;
-use crate::intake::listed::Listed;
-use crate::intake::newcomers::Newcomers;
-use crate::intake::proof::{self, Summary};
-use crate::jobs::dispatch::{Delivery, Refusal};
-use crate::jobs::outcome::Failure;
+use postern_engine::intake::decide::{self, Decided, Place};
+use postern_engine::intake::in_flight::InFlight;
+use postern_engine::intake::listed::Listed;
+use postern_engine::intake::newcomers::Newcomers;
+use postern_engine::intake::proof::{self, Summary};
+use postern_engine::jobs::dispatch::{Delivery, Refusal};
+use postern_engine::jobs::outcome::Failure;
 use crate::wire;
 
 /// What a delivery answers.

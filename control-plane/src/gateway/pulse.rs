@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use jiff::Timestamp;
 
 use super::Gateway;
-use crate::jobs::reach::ToAgent;
+use postern_engine::jobs::reach::ToAgent;
 
 /// Looks in a row without a sign of life after which an agent counts as gone.
 const SILENT_LOOKS: u32 = 3;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::held::Unwritten;
 use super::memory::{Memory, Share};
 use super::pulse::Pulse;
-use crate::jobs::reach::{Route, ToAgent};
+use postern_engine::jobs::reach::{Route, ToAgent};
 
 /// Connections of one agent at a time: one that works, and a few that it has lost and that nobody has missed yet.
 const CONNECTIONS: usize = 4;

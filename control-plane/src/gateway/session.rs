@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::pulse::Pulse;
 use super::{Gateway, unavailable};
-use crate::jobs::reach::{Messages, Route, ToAgent};
+use postern_engine::jobs::reach::{Messages, Route, ToAgent};
 use crate::pki::PeerAgent;
 use crate::wire;
 

@@ -22,8 +22,8 @@ use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, total};
 use super::problem::{Kind as ProblemKind, Problem};
 use super::{Api, directories, idempotency, resolve};
-use crate::intake::gone::{self, Gone};
-use crate::jobs::kinds::Work;
+use postern_engine::intake::gone::{self, Gone};
+use postern_engine::jobs::kinds::Work;
 pub use changes::Changes;
 pub use view::{JobView, Kind, State as JobState};
 

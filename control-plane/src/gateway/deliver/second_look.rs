@@ -10,9 +10,9 @@ use tonic::Status;
 
 use super::{Answers, Item, answer};
 use crate::gateway::{Parts, unavailable};
-use crate::intake::missing;
-use crate::intake::proof::{Cut, Summary};
-use crate::jobs::dispatch::Delivery;
+use postern_engine::intake::missing;
+use postern_engine::intake::proof::{Cut, Summary};
+use postern_engine::jobs::dispatch::Delivery;
 use crate::wire;
 
 /// Accounts that are asked for at once.

@@ -18,11 +18,11 @@ use super::second_look::SecondLook;
 use super::{Answers, Item, answer, not_stored};
 use crate::gateway::memory::Taken;
 use crate::gateway::{Parts, unavailable};
-use crate::intake::decide::{Decided, Place};
-use crate::intake::in_flight::InFlight;
-use crate::intake::proof::{self, Summary};
-use crate::intake::staging;
-use crate::jobs::dispatch::Delivery;
+use postern_engine::intake::decide::{Decided, Place};
+use postern_engine::intake::in_flight::InFlight;
+use postern_engine::intake::proof::{self, Summary};
+use postern_engine::intake::staging;
+use postern_engine::jobs::dispatch::Delivery;
 
 /// How long a transaction that is not full yet waits for another chunk.
 const GATHER_PATIENCE: Duration = Duration::from_millis(50);

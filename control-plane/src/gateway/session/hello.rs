@@ -14,7 +14,7 @@ use tonic::Status;
 use super::super::pulse::Pulse;
 use super::super::{certificates, held, unavailable};
 use super::Seat;
-use crate::intake::configuration::differences;
+use postern_engine::intake::configuration::differences;
 use crate::wire::{self, Served};
 use postern_proto::v1::control_frame::Kind as ToWire;
 

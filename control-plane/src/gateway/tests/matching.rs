@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::agent::{Session, Site, TestAgent, hello};
 use super::chunks::{Chunk, Written, together, written};
 use super::soon;
-use crate::intake::resolve::{self, Choice};
+use postern_engine::intake::resolve::{self, Choice};
 
 /// An agent that serves two directories, and what tests ask about them.
 struct World {

@@ -10,14 +10,14 @@ use super::{Dispatcher, Result};
 use crate::intake::unseen;
 use crate::jobs::outcome::{self, AgentOutcome, AgentResult, Failure, Next};
 use crate::jobs::reach::{Route, ToAgent};
-use crate::wire::AgentProgress;
+use crate::jobs::outcome::AgentProgress;
 
 const LOST: &str = "The agent was restarted while it worked on the job. It starts again.";
 
 impl Dispatcher {
     /// An agent has connected and says which commands it still holds. Those that it holds go on; those that were
     /// lost with its process start again.
-    pub(crate) async fn session_opened(self: &Arc<Self>, route: &Arc<Route>, held: &[(JobId, u32)]) -> Result<()> {
+    pub async fn session_opened(self: &Arc<Self>, route: &Arc<Route>, held: &[(JobId, u32)]) -> Result<()> {
         let agent = route.agent();
         for (job, attempt) in held {
             self.take_up(route, *job, *attempt).await?;
@@ -83,7 +83,7 @@ impl Dispatcher {
     }
 
     /// A session is over. Its jobs wait a little for the agent to come back.
-    pub(crate) fn session_closed(&self, route: &Arc<Route>) {
+    pub fn session_closed(&self, route: &Arc<Route>) {
         let now = self.clock.now();
         for entry in self.running.lock().values_mut() {
             if entry.route.as_ref().is_some_and(|held| Arc::ptr_eq(held, route)) {
@@ -95,7 +95,7 @@ impl Dispatcher {
     }
 
     /// An agent tells how far it has come.
-    pub(crate) fn progress(&self, agent: AgentId, told: &AgentProgress) {
+    pub fn progress(&self, agent: AgentId, told: &AgentProgress) {
         let now = self.clock.now();
         self.running.change(told.job, told.attempt, |entry| {
             if entry.agent == Some(agent) && !entry.proven {
@@ -108,7 +108,7 @@ impl Dispatcher {
     }
 
     /// A command has ended. When this returns, what it means is durable and the outcome may be acknowledged.
-    pub(crate) async fn outcome(&self, agent: AgentId, outcome: AgentOutcome) -> Result<()> {
+    pub async fn outcome(&self, agent: AgentId, outcome: AgentOutcome) -> Result<()> {
         let (id, attempt) = (outcome.job, outcome.attempt);
         let known = self.running.change(id, attempt, |entry| {
             entry.is(agent, attempt).then(|| (entry.job.clone(), entry.proven, entry.canceled_at.is_some()))

@@ -13,7 +13,8 @@ impl Dispatcher {
         self.end(job, attempt, Finish::Succeeded(result)).await
     }
 
-    pub(crate) async fn fail(&self, job: JobId, attempt: u32, error: Value) -> Result<()> {
+    /// The job failed for good.
+    pub async fn fail(&self, job: JobId, attempt: u32, error: Value) -> Result<()> {
         self.end(job, attempt, Finish::Failed(error)).await
     }
 

@@ -17,7 +17,7 @@ use postern_runtime::supervise::{OnCancel, Supervisor, chain, contain};
 use postern_store::{DirectoryId, Job, JobId, Lease, Release, ReplicaId, Store, Wake};
 use tokio::sync::Notify;
 
-pub(crate) use self::deliveries::{Delivery, Refusal};
+pub use self::deliveries::{Delivery, Refusal};
 use self::running::{Entry, Running};
 use super::kinds::{Command, Work};
 use super::outcome::Failure;
@@ -62,12 +62,13 @@ pub struct Dispatcher {
     pub(crate) clock: SharedClock,
     pub(crate) reach: Arc<Reach>,
     pub(crate) supervisor: Supervisor,
-    pub(crate) owner: ReplicaId,
+    /// This process, as holder of leases.
+    pub owner: ReplicaId,
     pub(crate) lease: Duration,
     pub(crate) running: Running,
     progress_turn: tokio::sync::Mutex<()>,
     /// Held while the end of an import reads everything, so that many at once leave connections for others.
-    pub(crate) reading_turn: tokio::sync::Mutex<()>,
+    pub reading_turn: tokio::sync::Mutex<()>,
     /// When the leases were prolonged last.
     renewed_at: Mutex<Timestamp>,
     wake: Notify,
@@ -262,7 +263,7 @@ impl Dispatcher {
     }
 
     /// Whether no job runs here.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.running.lock().is_empty()
     }
 

@@ -15,19 +15,23 @@ use crate::jobs::outcome::Failure;
 
 /// An agent's right to deliver for a job. One at a time: a newer one takes over.
 #[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) job: JobId,
-    pub(crate) attempt: u32,
-    pub(crate) organization: OrganizationId,
-    pub(crate) directory: DirectoryId,
+pub struct Delivery {
+    /// The import.
+    pub job: JobId,
+    /// Its generation.
+    pub attempt: u32,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What is read.
+    pub directory: DirectoryId,
     /// Canceled when the job leaves this replica, or a newer delivery takes over.
-    pub(crate) ended: CancellationToken,
+    pub ended: CancellationToken,
     _turn: OwnedMutexGuard<()>,
 }
 
 /// Why an agent may not deliver.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// Nobody wants it any more.
     NotWanted,
     /// It may be wanted in a moment: the agent's session has not brought the job along yet.
@@ -36,7 +40,7 @@ pub(crate) enum Refusal {
 
 impl Dispatcher {
     /// Opens a delivery. Waits for an older one of the same job to let go.
-    pub(crate) async fn delivery(
+    pub async fn delivery(
         &self,
         agent: AgentId,
         job: JobId,
@@ -71,7 +75,7 @@ impl Dispatcher {
     }
 
     /// Counts entries that are durable now.
-    pub(crate) fn stored(&self, job: JobId, attempt: u32, entries: u64) {
+    pub fn stored(&self, job: JobId, attempt: u32, entries: u64) {
         let now = self.clock.now();
         self.running.change(job, attempt, |entry| {
             entry.progress.entries_stored += entries;
@@ -80,7 +84,7 @@ impl Dispatcher {
     }
 
     /// Everything was delivered and proven: makes that durable, and finishes the job from here.
-    pub(crate) async fn proven(
+    pub async fn proven(
         self: &Arc<Self>,
         job: JobId,
         attempt: u32,
@@ -105,7 +109,7 @@ impl Dispatcher {
     }
 
     /// What was delivered is not what the agent says that it sent: nothing is concluded from it, and it starts again.
-    pub(crate) async fn refused(
+    pub async fn refused(
         &self,
         job: JobId,
         attempt: u32,
@@ -122,7 +126,7 @@ impl Dispatcher {
     }
 
     /// The directory ended a search early and called that a success: nothing is concluded from it, and it starts again.
-    pub(crate) async fn cut(&self, job: JobId, attempt: u32, cut: &Cut) -> Result<(), postern_store::Error> {
+    pub async fn cut(&self, job: JobId, attempt: u32, cut: &Cut) -> Result<(), postern_store::Error> {
         let Some(job) = self.running.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
         let failure = Failure::new(
             "incomplete",
@@ -138,7 +142,7 @@ impl Dispatcher {
 
     /// Compares where a delivery comes from with the import before. `false`: its server is behind that one, nothing of
     /// it is taken, and the job is tried again later.
-    pub(crate) async fn comes_from(
+    pub async fn comes_from(
         &self,
         job: JobId,
         attempt: u32,

@@ -232,6 +232,21 @@ pub fn after_checks(checks: &[Check]) -> Next {
     }))
 }
 
+/// How far a command has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentProgress {
+    /// The command's job.
+    pub job: JobId,
+    /// Its generation.
+    pub attempt: u32,
+    /// Entries read so far.
+    pub entries_read: u64,
+    /// Pages read so far.
+    pub pages_read: u64,
+    /// `users` or `groups`.
+    pub phase: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

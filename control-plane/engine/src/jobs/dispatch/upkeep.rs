@@ -31,7 +31,7 @@ enum Repair {
 impl Dispatcher {
     /// For the only process on its database, before it takes its first job: leases that are still in force are those of
     /// a process that has died. Their jobs go on at once, or within a second where an agent may come back with its work.
-    pub(crate) async fn resume_alone(self: &Arc<Self>) -> Result<()> {
+    pub async fn resume_alone(self: &Arc<Self>) -> Result<()> {
         let now = self.clock.now();
         let patience = now.checked_add(HOLDER_PATIENCE).unwrap_or(now);
         let left = self.store.end_leases(patience, now).await?;
