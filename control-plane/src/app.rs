@@ -18,11 +18,11 @@ use crate::gateway::registry::Registry;
 use crate::gateway::{Gateway, Parts, Service, held, pulse, revocation};
 use crate::home::lock::{self, ServeLock};
 use crate::home::modes;
-use postern_engine::jobs::dispatch::Dispatcher;
-use postern_engine::jobs::reach::Reach;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
 use crate::refusals::Refusals;
 use crate::{home, http, upkeep};
+use postern_engine::jobs::dispatch::Dispatcher;
+use postern_engine::jobs::reach::Reach;
 
 /// Why the control plane cannot start, or ended.
 #[derive(Debug, thiserror::Error)]

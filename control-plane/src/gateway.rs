@@ -30,10 +30,10 @@ use postern_store::{Agent, AgentReading, Store};
 use tonic::{Request, Response, Status, Streaming};
 
 pub use self::service::Service;
-use postern_engine::jobs::dispatch::Dispatcher;
-use postern_engine::jobs::reach::Reach;
 use crate::pki::{PeerAgent, Pki};
 use crate::refusals::Refusals;
+use postern_engine::jobs::dispatch::Dispatcher;
+use postern_engine::jobs::reach::Reach;
 use registry::Registry;
 
 /// What the gateway works with. Clones share it.

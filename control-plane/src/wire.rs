@@ -8,10 +8,12 @@ use postern_proto::limits::{self, MAX_DN_BYTES, MAX_HELD_COMMANDS, MAX_ROWS};
 use postern_proto::{directory_name, v1};
 use postern_store::{AccountKind, Digests, Flavour, JobId, Sight, SoughtAccount};
 
+use crate::pki::hex;
 use postern_engine::intake::source::Source;
 use postern_engine::jobs::kinds::{Command, Work};
-use postern_engine::jobs::outcome::{AgentOutcome, AgentProgress, AgentResult, Check, CheckState, Failure, ImportReport};
-use crate::pki::hex;
+use postern_engine::jobs::outcome::{
+    AgentOutcome, AgentProgress, AgentResult, Check, CheckState, Failure, ImportReport,
+};
 
 /// Of where an import comes from: marks of servers, and bytes in each id and value.
 const MAX_MARKS: usize = 1_000;
@@ -261,7 +263,8 @@ pub fn fuzzing(frame: v1::AgentFrame) {
         }
         Some(Kind::Outcome(told)) => {
             if let Some(AgentResult::Found { user, groups }) = outcome(told).map(|outcome| outcome.result) {
-                let _ = postern_engine::intake::lookup::describe(Flavour::Generic, &user, &groups, Timestamp::UNIX_EPOCH);
+                let _ =
+                    postern_engine::intake::lookup::describe(Flavour::Generic, &user, &groups, Timestamp::UNIX_EPOCH);
             }
         }
         Some(Kind::Progress(told)) => {

@@ -62,13 +62,12 @@ pub(crate) async fn connect(
 /// Resolves the name, unless the address is known, and opens the TCP connection.
 pub(crate) async fn tcp(url: &ServerUrl, at: Option<SocketAddr>, limit: Duration) -> Result<TcpStream, Error> {
     let failed = |source| Error::Connect { url: url.text.clone(), source };
-    let addresses = match at {
-        Some(address) => vec![address],
-        None => {
-            let resolved = tokio::time::timeout(limit, lookup_host((url.host.as_str(), url.port))).await;
-            let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            resolved.map_err(|source| Error::Resolve { url: url.text.clone(), source })?.collect()
-        }
+    let addresses = if let Some(address) = at {
+        vec![address]
+    } else {
+        let resolved = tokio::time::timeout(limit, lookup_host((url.host.as_str(), url.port))).await;
+        let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        resolved.map_err(|source| Error::Resolve { url: url.text.clone(), source })?.collect()
     };
     let stream = first_of(&addresses, limit).await.map_err(failed)?;
     // Requests are small and waited for.

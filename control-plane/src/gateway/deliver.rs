@@ -22,6 +22,7 @@ use tonic::{Status, Streaming};
 use self::writing::Writer;
 use super::memory::{Share, Stage, Taken};
 use super::{Gateway, Parts, unavailable};
+use crate::wire;
 use postern_engine::intake::decide::{self, Decided, Place};
 use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::listed::Listed;
@@ -29,7 +30,6 @@ use postern_engine::intake::newcomers::Newcomers;
 use postern_engine::intake::proof::{self, Summary};
 use postern_engine::jobs::dispatch::{Delivery, Refusal};
 use postern_engine::jobs::outcome::Failure;
-use crate::wire;
 
 /// What a delivery answers.
 pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;

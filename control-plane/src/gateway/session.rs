@@ -20,9 +20,9 @@ use uuid::Uuid;
 
 use super::pulse::Pulse;
 use super::{Gateway, unavailable};
-use postern_engine::jobs::reach::{Messages, Route, ToAgent};
 use crate::pki::PeerAgent;
 use crate::wire;
+use postern_engine::jobs::reach::{Messages, Route, ToAgent};
 
 /// Time for the first frame.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);

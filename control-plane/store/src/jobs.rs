@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::{JobId, OrganizationId};
-use crate::records::{Job, JobFilter, JobKind, JobState, NewJob, Page, PageRequest};
+use crate::records::{Approvals, Job, JobFilter, JobKind, JobState, NewJob, Page, PageRequest};
 use crate::sql::{Row, Statement, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
@@ -63,8 +63,7 @@ pub(crate) fn read(mut row: Row) -> Result<Job> {
         message: row.take()?,
         created_by: row.take()?,
         decided_by: row.take()?,
-        approved: row.take()?,
-        accepts_behind: row.take()?,
+        approvals: Approvals { changes: row.take()?, server_behind: row.take()? },
         cancel_requested: row.take()?,
         attempt: row.take()?,
         failures: row.take()?,

@@ -310,19 +310,19 @@ async fn a_held_import_goes_on_without_an_agent_once_approved(database: TestData
     // Its replica dies: any other goes on, without an agent, with the same generation.
     assert_eq!(store.claim(world.replica, &[world.directory.id], at(200), at(60), 10).await.unwrap(), []);
     let taken = store.claim_proven(ReplicaId::new(), at(120), at(60), 10).await.unwrap().remove(0);
-    assert_eq!((taken.id, taken.attempt, taken.approved), (job.id, 1, false));
+    assert_eq!((taken.id, taken.attempt, taken.approvals.changes), (job.id, 1, false));
     assert!(store.hold(&taken.lease().unwrap(), &json!({"missing": 50, "known": 100}), at(61)).await.unwrap());
     assert_eq!(store.claim_proven(world.replica, at(200), at(199), 10).await.unwrap(), []);
     let approved = store.approve_job(world.org(), job.id, "ada", at(62)).await.unwrap();
     assert_eq!(
-        (approved.state, approved.approved, approved.decided_by.as_deref()),
+        (approved.state, approved.approvals.changes, approved.decided_by.as_deref()),
         (JobState::Queued, true, Some("ada"))
     );
     // Neither waiting nor the deadline stops what needs no agent.
     assert_eq!(store.mark_waiting(&[], "no agent", at(99), at(99)).await.unwrap(), []);
     assert_eq!(store.expire_overdue(&json!({}), &json!({}), at(9_999)).await.unwrap(), []);
     let last = store.claim_proven(world.replica, at(200), at(63), 10).await.unwrap().remove(0);
-    assert_eq!((last.id, last.attempt, last.approved), (job.id, 1, true));
+    assert_eq!((last.id, last.attempt, last.approvals.changes), (job.id, 1, true));
     assert_eq!(last.hold, Some(json!({"missing": 50, "known": 100})));
 }
 
@@ -335,7 +335,7 @@ async fn an_approval_is_about_what_was_read_and_only_for_some_hours(database: Te
     let lease = world.claim().await[0].lease().unwrap();
     assert!(store.hold(&lease, &json!({}), at(1)).await.unwrap());
     let accepted = store.approve_job(world.org(), job.id, "ada", at(9 * HOUR)).await.unwrap();
-    assert_eq!((accepted.approved, accepted.accepts_behind, accepted.proven), (false, true, false));
+    assert_eq!((accepted.approvals.changes, accepted.approvals.server_behind, accepted.proven), (false, true, false));
     assert_eq!(accepted.deadline, at(9 * HOUR) + given, "as much time again as it had at first");
     // Held after it was proven, and approved soon.
     let lease = store.claim(world.replica, &[world.directory.id], at(10 * HOUR), at(9 * HOUR), 10).await.unwrap();
@@ -343,12 +343,12 @@ async fn an_approval_is_about_what_was_read_and_only_for_some_hours(database: Te
     assert!(store.mark_proven(&lease, at(9 * HOUR)).await.unwrap());
     assert!(store.hold(&lease, &json!({}), at(9 * HOUR)).await.unwrap());
     let approved = store.approve_job(world.org(), job.id, "ada", at(13 * HOUR - 1)).await.unwrap();
-    assert_eq!((approved.approved, approved.proven, approved.message), (true, true, None));
+    assert_eq!((approved.approvals.changes, approved.proven, approved.message), (true, true, None));
     // Held again, and approved when it had become old: it is read again, and nothing is approved.
     let lease = store.claim_proven(world.replica, at(14 * HOUR), at(13 * HOUR), 10).await.unwrap()[0].lease().unwrap();
     assert!(store.hold(&lease, &json!({}), at(13 * HOUR)).await.unwrap());
     let old = store.approve_job(world.org(), job.id, "ada", at(17 * HOUR)).await.unwrap();
-    assert_eq!((old.state, old.approved, old.proven), (JobState::Queued, false, false));
+    assert_eq!((old.state, old.approvals.changes, old.proven), (JobState::Queued, false, false));
     assert!(old.message.is_some());
     assert_eq!(store.claim_proven(world.replica, at(18 * HOUR), at(17 * HOUR), 10).await.unwrap(), []);
     let again = store.claim(world.replica, &[world.directory.id], at(18 * HOUR), at(17 * HOUR), 10).await.unwrap();

@@ -1,7 +1,7 @@
 //! What administrators read and how they name it: how many items a list has, which thing a name means, and that the last
 //! owner token stays.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -89,19 +89,8 @@ impl Error {
             Self::Refused { step, code, diagnostic } => {
                 return refusal_cure(*step, *code, diagnostic).map(str::to_owned);
             }
-            Self::Timeout { step: Step::Connect | Step::Bind, .. } => {
-                "check host and port in urls, that the server runs and answers, and that no firewall stands between it and \
-                 the agent; where it is only slow, raise connect_timeout_secs"
-            }
-            Self::Timeout { .. } => {
-                "look at the server's load, index the attributes in the filter, lower page_size, or raise operation_timeout_secs"
-            }
-            // OpenLDAP, for one, closes without a word then.
-            Self::Lost { step: Step::Bind, .. } => {
-                "look in the directory server's log for why it closed the connection; where client_cert_file is set, check \
-                 that the server trusts its issuer"
-            }
-            Self::Lost { .. } => "look in the directory server's log for why it closed the connection",
+            Self::Timeout { step, .. } => timeout_cure(*step),
+            Self::Lost { step, .. } => lost_cure(*step),
             Self::Range { .. } => {
                 "start the job again: the entry may have changed while it was read; if it stays so, the agent's log says \
                  what was asked for and what came"
@@ -128,6 +117,29 @@ impl Error {
             Self::Malformed { .. } | Self::Client { .. } | Self::Panicked { .. } | Self::Canceled => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+fn timeout_cure(step: Step) -> &'static str {
+    match step {
+        Step::Connect | Step::Bind => {
+            "check host and port in urls, that the server runs and answers, and that no firewall stands between it and \
+             the agent; where it is only slow, raise connect_timeout_secs"
+        }
+        _ => {
+            "look at the server's load, index the attributes in the filter, lower page_size, or raise operation_timeout_secs"
+        }
+    }
+}
+
+fn lost_cure(step: Step) -> &'static str {
+    match step {
+        // OpenLDAP, for one, closes without a word where it does not trust the client's certificate.
+        Step::Bind => {
+            "look in the directory server's log for why it closed the connection; where client_cert_file is set, check \
+             that the server trusts its issuer"
+        }
+        _ => "look in the directory server's log for why it closed the connection",
     }
 }
 

@@ -38,17 +38,8 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     else {
         return Ok(());
     };
-    let Some(directory) = dispatcher.store.get_directory(job.organization, job.directory).await? else {
-        let failure =
-            Failure::new("deleted", "The directory was deleted.", "Announce it again by restarting its agent.");
-        return dispatcher.fail(job.id, attempt, failure.to_json()).await;
-    };
     let begun = dispatcher.running.change(job.id, attempt, |entry| entry.progress.missing_planned.is_some());
-    if directory.disabled && begun == Some(false) {
-        // Whoever disables a directory wants nothing concluded from it any more, least of all that somebody is gone.
-        // Only a commit that had begun to mark people before it was interrupted goes on to its end.
-        return dispatcher.fail(job.id, attempt, Failure::disabled().to_json()).await;
-    }
+    let Some(directory) = usable_directory(dispatcher, &job, begun == Some(false)).await? else { return Ok(()) };
     let commit = Commit { dispatcher, job, directory };
     let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
     if begun == Some(false) && commit.is_unwanted().await? {
@@ -57,7 +48,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let repeats = Repeats::find(&dispatcher.store, &commit.directory, commit.lease(), &staged, dispatcher.clock.now());
     let repeats = repeats.await?;
     let proven = commit.proven(&staged, &repeats);
-    let Some(kept) = proven.settle_deferred(commit.job.approved).await? else { return Ok(()) };
+    let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return Ok(()) };
     let (mut missing, counted) = commit.read_all(&staged).await?;
     if begun == Some(false) && commit.is_unwanted().await? {
         return dispatcher.cancel_now(commit.job.id, attempt).await;
@@ -75,7 +66,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
         commit.note(&staged, &report);
         return commit.hold(hold::describe(&proven, &missing, &kept, &doubt).await?).await;
     }
-    if !commit.job.approved
+    if !commit.job.approvals.changes
         && begun == Some(false)
         && let Some(failure) = nobody::failure(&staged, unusable.unwrap_or_default())
     {
@@ -100,6 +91,18 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     dispatcher.succeed(commit.job.id, attempt, result).await?;
     let (organization, directory) = (commit.job.organization, commit.job.directory);
     dispatcher.store.joins_are_reported(organization, directory, until).await.map(|_| ())
+}
+
+/// The directory of the import. `None`: it is deleted or disabled, and the job has failed.
+async fn usable_directory(dispatcher: &Arc<Dispatcher>, job: &Job, fresh: bool) -> Result<Option<Directory>> {
+    let failure = match dispatcher.store.get_directory(job.organization, job.directory).await? {
+        None => Failure::new("deleted", "The directory was deleted.", "Announce it again by restarting its agent."),
+        // Nothing is concluded from a disabled directory, least of all that somebody is gone. Only a commit that had
+        // begun to mark people before it was interrupted goes on to its end.
+        Some(directory) if directory.disabled && fresh => Failure::disabled(),
+        Some(directory) => return Ok(Some(directory)),
+    };
+    dispatcher.fail(job.id, job.attempt, failure.to_json()).await.map(|()| None)
 }
 
 /// What was concluded from who did not come.
@@ -141,7 +144,7 @@ impl Commit<'_> {
         origin: Option<&Origin>,
         gone: &Gone,
     ) -> Result<Doubt> {
-        if self.job.approved {
+        if self.job.approvals.changes {
             return Ok(Doubt::default());
         }
         let emptied = Containers::of(&self.dispatcher.store, &self.directory, missing, false).await?.emptied();

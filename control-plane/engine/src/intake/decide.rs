@@ -77,6 +77,25 @@ pub struct Decided {
 }
 
 impl Decided {
+    /// A chunk of this many entries, before any of them is decided.
+    fn empty(sequence: u64, member_form: MemberForm, entries: usize) -> Self {
+        Self {
+            sequence,
+            users: 0,
+            groups: 0,
+            created: 0,
+            created_groups: 0,
+            changed: 0,
+            returned: 0,
+            unknown_switches: 0,
+            digest: Digest::default(),
+            keys: Vec::with_capacity(entries * size_of::<u128>()),
+            member_form,
+            rows: Vec::new(),
+            deferred: Vec::new(),
+        }
+    }
+
     /// All entries.
     pub fn entries(&self) -> u64 {
         self.users + self.groups
@@ -267,21 +286,7 @@ struct Sorting {
 }
 
 fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
-    let mut decided = Decided {
-        sequence,
-        users: 0,
-        groups: 0,
-        created: 0,
-        created_groups: 0,
-        changed: 0,
-        returned: 0,
-        unknown_switches: 0,
-        digest: Digest::default(),
-        keys: Vec::with_capacity(entries.len() * size_of::<u128>()),
-        member_form: common.member_form,
-        rows: Vec::new(),
-        deferred: Vec::new(),
-    };
+    let mut decided = Decided::empty(sequence, common.member_form, entries.len());
     let mut aside = KeptAside::default();
     let mut rows: HashMap<u128, usize, RandomState> =
         HashMap::with_capacity_and_hasher(entries.len(), RandomState::default());

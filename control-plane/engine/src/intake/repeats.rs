@@ -180,7 +180,7 @@ impl Repeats {
             if left_out > 0 {
                 self.touched.insert(place);
             }
-            if ChunkReader::parse(&again).is_ok_and(|reader| reader.len() > 0) {
+            if ChunkReader::parse(&again).is_ok_and(|reader| !reader.is_empty()) {
                 self.overcounted.insert(place, changes(store, directory, &again, now).await?);
             }
         }
@@ -213,7 +213,7 @@ fn gather(suspects: &mut Suspects, payload: &[u8], repeated: &[(u128, u32)]) -> 
             continue;
         }
         let suspect = suspects.entry(key).or_default();
-        suspect.external_id = entry.external_id.to_owned();
+        entry.external_id.clone_into(&mut suspect.external_id);
         suspect.kind = Some(stored(entry.kind));
         suspect.kept += 1;
         if suspect.dns.len() < MOST_DNS {

@@ -22,9 +22,9 @@ use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, total};
 use super::problem::{Kind as ProblemKind, Problem};
 use super::{Api, directories, idempotency, resolve};
+pub use changes::Changes;
 use postern_engine::intake::gone::{self, Gone};
 use postern_engine::jobs::kinds::Work;
-pub use changes::Changes;
 pub use view::{JobView, Kind, State as JobState};
 
 /// Longest a job may wait and run.

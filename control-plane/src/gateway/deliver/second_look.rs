@@ -10,10 +10,10 @@ use tonic::Status;
 
 use super::{Answers, Item, answer};
 use crate::gateway::{Parts, unavailable};
+use crate::wire;
 use postern_engine::intake::missing;
 use postern_engine::intake::proof::{Cut, Summary};
 use postern_engine::jobs::dispatch::Delivery;
-use crate::wire;
 
 /// Accounts that are asked for at once.
 const BATCH: usize = 100;

@@ -14,8 +14,8 @@ use tonic::Status;
 use super::super::pulse::Pulse;
 use super::super::{certificates, held, unavailable};
 use super::Seat;
-use postern_engine::intake::configuration::differences;
 use crate::wire::{self, Served};
+use postern_engine::intake::configuration::differences;
 use postern_proto::v1::control_frame::Kind as ToWire;
 
 /// More refused directories than this are not answered one by one.

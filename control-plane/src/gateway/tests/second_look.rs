@@ -10,7 +10,7 @@ use super::agent::{Session, Site, TestAgent, raw_outcome};
 use super::chunks::entries;
 use super::imports::connected;
 use super::soon;
-use crate::intake::gone::Gone;
+use postern_engine::intake::gone::Gone;
 
 /// How many users are marked missing.
 pub(super) async fn missing(site: &Site) -> usize {

@@ -95,6 +95,15 @@ impl JobState {
     }
 }
 
+/// What an administrator has approved of an import that was held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Approvals {
+    /// What the proven import would change.
+    pub changes: bool,
+    /// That it reads a server which is behind the one of the last import.
+    pub server_behind: bool,
+}
+
 /// A unit of work that an administrator or a schedule asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
@@ -126,10 +135,8 @@ pub struct Job {
     pub created_by: String,
     /// Who decided after it was held, for people.
     pub decided_by: Option<String>,
-    /// An administrator has approved what the proven import would change.
-    pub approved: bool,
-    /// An administrator lets the import read a server that is behind the one of the last import.
-    pub accepts_behind: bool,
+    /// What an administrator has approved.
+    pub approvals: Approvals,
     /// Somebody wants it to end.
     pub cancel_requested: bool,
     /// How often it was taken up anew; also the generation of its command and chunks.

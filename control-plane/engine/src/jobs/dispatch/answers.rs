@@ -8,9 +8,9 @@ use postern_store::{AgentId, Flavour, Job, JobId, Release};
 use super::running::Entry;
 use super::{Dispatcher, Result};
 use crate::intake::unseen;
+use crate::jobs::outcome::AgentProgress;
 use crate::jobs::outcome::{self, AgentOutcome, AgentResult, Failure, Next};
 use crate::jobs::reach::{Route, ToAgent};
-use crate::jobs::outcome::AgentProgress;
 
 const LOST: &str = "The agent was restarted while it worked on the job. It starts again.";
 

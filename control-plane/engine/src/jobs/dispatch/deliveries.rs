@@ -109,12 +109,7 @@ impl Dispatcher {
     }
 
     /// What was delivered is not what the agent says that it sent: nothing is concluded from it, and it starts again.
-    pub async fn refused(
-        &self,
-        job: JobId,
-        attempt: u32,
-        mismatch: &Mismatch,
-    ) -> Result<(), postern_store::Error> {
+    pub async fn refused(&self, job: JobId, attempt: u32, mismatch: &Mismatch) -> Result<(), postern_store::Error> {
         let Some(job) = self.running.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
         let failure = Failure::new(
             "incomplete",
@@ -154,7 +149,7 @@ impl Dispatcher {
         let source = source.unwrap_or_default();
         let standing = match source.standing(before.as_ref()) {
             // An administrator has accepted the server, and was promised that nobody would be marked missing.
-            _ if job.accepts_behind => Standing::Unproven,
+            _ if job.approvals.server_behind => Standing::Unproven,
             standing => standing,
         };
         let differing = source.differing_sections(before.as_ref());

@@ -3,36 +3,52 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_runtime::clock::Clock as _;
+use jiff::SignedDuration;
+use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_runtime::lifecycle::Shutdown;
-use postern_store::{AccountKind, DirectoryChange, Job, JobId, JobKind, JobState, Lease, NewJob, ReplicaId, Sight};
+use postern_store::{
+    AccountId, AccountKind, AgentId, AnnouncedDirectory, DatabaseUrl, DirectoryChange, ExternalKey, Flavour, Job,
+    JobId, JobKind, JobState, Lease, NewAccount, NewAgent, NewEnrollmentToken, NewJob, OrganizationId, ReplicaId,
+    Sight, Switch,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::*;
-use crate::api::tests::{Inhabited, Organization, Site};
 use crate::jobs::reach::Messages;
 
 const LEASE: Duration = Duration::from_secs(30);
 
 struct Office {
-    site: Site,
-    acme: Organization,
-    inhabited: Inhabited,
+    store: Store,
+    clock: ManualClock,
+    acme: OrganizationId,
+    directory: DirectoryId,
+    user: AccountId,
+    _folder: tempfile::TempDir,
     dispatcher: Arc<Dispatcher>,
     messages: Messages,
 }
 
 impl Office {
     async fn open() -> Self {
-        let site = Site::new().await;
-        let acme = site.organization("acme").await;
-        let inhabited = site.inhabit(acme.id).await;
+        let clock = ManualClock::new("2026-11-22T22:00:00Z".parse().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
+        let acme = store.create_organization("acme", clock.now()).await.unwrap().id;
+        let agent = enroll(&store, acme, clock.now()).await;
+        let served = [AnnouncedDirectory { name: "corp".to_owned(), flavour: Flavour::OpenLdap }];
+        let directory = store.announce_directories(acme, agent, &served, clock.now()).await.unwrap()[0].id;
+        let (user, group) = (account(AccountKind::User), account(AccountKind::Group));
+        let user_id = user.id;
+        let mut intake = store.begin_intake(acme, directory, clock.now()).await.unwrap();
+        intake.insert_accounts(vec![user, group]).await.unwrap();
+        intake.commit().await.unwrap();
         let (reach, supervisor) = (Arc::new(Reach::default()), Supervisor::new(Shutdown::new()));
-        let (route, messages) = Route::open(inhabited.agent, Uuid::now_v7(), CancellationToken::new());
-        reach.serve(&route, &[], &[inhabited.directory]);
-        let dispatcher = Dispatcher::new(site.api.store.clone(), site.clock.shared(), reach, supervisor, LEASE);
-        Self { site, acme, inhabited, dispatcher: Arc::new(dispatcher), messages }
+        let (route, messages) = Route::open(agent, Uuid::now_v7(), CancellationToken::new());
+        reach.serve(&route, &[], &[directory]);
+        let dispatcher = Arc::new(Dispatcher::new(store.clone(), clock.shared(), reach, supervisor, LEASE));
+        Self { store, clock, acme, directory, user: user_id, _folder: folder, dispatcher, messages }
     }
 
     async fn start_job(&self) -> JobId {
@@ -41,15 +57,15 @@ impl Office {
 
     async fn start(&self, kind: JobKind) -> JobId {
         let new = NewJob {
-            organization: self.acme.id,
+            organization: self.acme,
             kind,
-            directory: self.inhabited.directory,
+            directory: self.directory,
             input: serde_json::json!({}),
-            deadline: self.site.clock.now() + Duration::from_mins(10),
+            deadline: self.clock.now() + Duration::from_mins(10),
             created_by: "test".to_owned(),
             idempotency_key: None,
         };
-        self.site.api.store.create_job(new, self.site.clock.now()).await.unwrap().id
+        self.store.create_job(new, self.clock.now()).await.unwrap().id
     }
 
     /// Waits, while its clock goes on, until the job is in this state.
@@ -61,7 +77,7 @@ impl Office {
                     return job;
                 }
                 // Small steps: a commit needs many turns, and its lease must not end meanwhile.
-                self.site.clock.advance(Duration::from_millis(50));
+                self.clock.advance(Duration::from_millis(50));
                 tokio::task::yield_now().await;
             }
         };
@@ -69,7 +85,33 @@ impl Office {
     }
 
     async fn job(&self, id: JobId) -> Job {
-        self.site.api.store.job_by_id(id).await.unwrap().unwrap()
+        self.store.job_by_id(id).await.unwrap().unwrap()
+    }
+}
+
+async fn enroll(store: &Store, organization: OrganizationId, now: Timestamp) -> AgentId {
+    let (id, end, hash) = (AgentId::new(), now + SignedDuration::from_hours(1), [1; 32]);
+    let token = NewEnrollmentToken { hash, directories: Vec::new(), expires_at: end, created_by: "test".to_owned() };
+    store.create_enrollment_token(organization, token, now).await.unwrap();
+    let (name, serial) = ("site-1".to_owned(), "01".to_owned());
+    store.enroll_agent(hash, NewAgent { id, name, version: None, serial, not_after: end }, now).await.unwrap();
+    id
+}
+
+fn account(kind: AccountKind) -> NewAccount {
+    let id = AccountId::new();
+    NewAccount {
+        id,
+        kind,
+        external_key: ExternalKey::from_text(&id.to_string()),
+        dn: format!("cn={id}"),
+        dn_key: format!("cn={id}"),
+        unique_value: None,
+        attributes: "{}".to_owned(),
+        hash: [1; 16],
+        identity: None,
+        conflict: None,
+        switch: Switch::On,
     }
 }
 
@@ -80,13 +122,13 @@ async fn a_job_that_runs_here_is_not_begun_again_because_its_lease_ran_out_unnot
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     assert!(matches!(office.messages.next().await, ToAgent::Command(command) if command.attempt == 1));
     // As after a night in which the machine slept, or the database did.
-    office.site.clock.advance(LEASE * 2);
+    office.clock.advance(LEASE * 2);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     let running = office.job(job).await;
     assert_eq!((running.state, running.attempt), (JobState::Running, 1));
     // Another one's jobs are taken up.
     office.dispatcher.running.remove(job, 1);
-    office.site.clock.advance(LEASE * 2);
+    office.clock.advance(LEASE * 2);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(job).await.attempt, 2);
 }
@@ -106,7 +148,7 @@ async fn a_session_with_too_much_to_send_gets_its_next_job_a_little_later() {
     for _ in 0..4 {
         assert!(matches!(office.messages.next().await, ToAgent::Command(_)));
     }
-    office.site.clock.advance(FULL_PAUSE);
+    office.clock.advance(FULL_PAUSE);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(jobs[5]).await.state, JobState::Running);
 }
@@ -119,28 +161,28 @@ async fn what_a_killed_process_left_is_taken_up_at_once_by_the_only_process_and_
     assert!(matches!(office.messages.next().await, ToAgent::Command(_)));
     // Another process on the same database, with the lease of the first still in force.
     let (reach, supervisor) = (Arc::clone(&office.dispatcher.reach), Supervisor::new(Shutdown::new()));
-    let (store, clock) = (office.site.api.store.clone(), office.site.clock.shared());
+    let (store, clock) = (office.store.clone(), office.clock.shared());
     let next = Arc::new(Dispatcher::new(store, clock, reach, supervisor, LEASE));
-    office.site.clock.advance(Duration::from_secs(2));
+    office.clock.advance(Duration::from_secs(2));
     next.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(job).await.attempt, 1, "the first may still work on it");
     next.resume_alone().await.unwrap();
     next.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(job).await.attempt, 1, "the agent may come back with it");
-    office.site.clock.advance(Duration::from_secs(1));
+    office.clock.advance(Duration::from_secs(1));
     next.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(job).await.attempt, 2);
 }
 
 /// An import that found nobody, which was approved, and whose replica was killed when it had marked one of two.
 async fn killed_while_it_marked(office: &Office) -> JobId {
-    let (store, acme, now) = (&office.site.api.store, office.acme.id, office.site.clock.now());
+    let (store, acme, now) = (&office.store, office.acme, office.clock.now());
     let job = office.start(JobKind::Import).await;
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     // Without a second look that confirms it, nobody counts as missing.
-    let mut tx = store.begin_intake(acme, office.inhabited.directory, now).await.unwrap();
+    let mut tx = store.begin_intake(acme, office.directory, now).await.unwrap();
     for kind in [AccountKind::User, AccountKind::Group] {
-        let unseen = store.unseen_accounts(acme, office.inhabited.directory, kind, |_| false).await.unwrap();
+        let unseen = store.unseen_accounts(acme, office.directory, kind, |_| false).await.unwrap();
         let gone: Vec<_> = unseen.accounts.iter().map(|account| (account.id, Sight::Absent)).collect();
         tx.record_sights(job, 1, &gone).await.unwrap();
     }
@@ -149,15 +191,15 @@ async fn killed_while_it_marked(office: &Office) -> JobId {
     assert_eq!(office.reached(job, JobState::Held).await.hold.unwrap()["missing"], 2);
     store.approve_job(acme, job, "test", now).await.unwrap();
     let other = ReplicaId::new();
-    let now = office.site.clock.now();
+    let now = office.clock.now();
     let claimed = store.claim_proven(other, now + LEASE, now, 1).await.unwrap();
     assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
     let lease = Lease { job, attempt: 1, owner: other };
     assert!(store.set_progress(&lease, &serde_json::json!({ "missing_planned": 2 }), now).await.unwrap());
-    let mut tx = store.begin_intake(acme, office.inhabited.directory, now).await.unwrap();
-    assert_eq!(tx.mark_missing(job, &[office.inhabited.account]).await.unwrap(), 1);
+    let mut tx = store.begin_intake(acme, office.directory, now).await.unwrap();
+    assert_eq!(tx.mark_missing(job, &[office.user]).await.unwrap(), 1);
     tx.commit().await.unwrap();
-    office.site.clock.advance(LEASE * 2);
+    office.clock.advance(LEASE * 2);
     job
 }
 
@@ -168,9 +210,9 @@ async fn a_commit_killed_between_two_that_it_marked_is_taken_up_and_tells_of_bot
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     let result = office.reached(job, JobState::Succeeded).await.result.unwrap();
     assert_eq!(result["missing"], 2, "{result}");
-    let store = &office.site.api.store;
+    let store = &office.store;
     for kind in [AccountKind::User, AccountKind::Group] {
-        assert_eq!(store.count_present(office.acme.id, office.inhabited.directory, kind).await.unwrap(), 0);
+        assert_eq!(store.count_present(office.acme, office.directory, kind).await.unwrap(), 0);
     }
 }
 
@@ -178,11 +220,11 @@ async fn a_commit_killed_between_two_that_it_marked_is_taken_up_and_tells_of_bot
 async fn a_commit_that_had_begun_to_mark_goes_on_though_its_directory_is_disabled_and_the_job_canceled() {
     let office = Office::open().await;
     let job = killed_while_it_marked(&office).await;
-    let store = &office.site.api.store;
-    let now = office.site.clock.now();
+    let store = &office.store;
+    let now = office.clock.now();
     let disabled = DirectoryChange { disabled: Some(true), ..DirectoryChange::default() };
-    store.update_directory(office.acme.id, office.inhabited.directory, disabled).await.unwrap();
-    assert!(store.request_cancel(office.acme.id, job, now).await.unwrap().cancel_requested);
+    store.update_directory(office.acme, office.directory, disabled).await.unwrap();
+    assert!(store.request_cancel(office.acme, job, now).await.unwrap().cancel_requested);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     let result = office.reached(job, JobState::Succeeded).await.result.unwrap();
     assert_eq!(result["missing"], 2, "{result}");
