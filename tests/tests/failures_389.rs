@@ -60,6 +60,43 @@ fn the_state_of_the_bind_account_is_named_and_only_a_wrong_password_is_one() -> 
 }
 
 #[test]
+fn a_bind_account_that_was_not_used_for_long_is_named_and_not_called_a_wrong_password() -> Result<()> {
+    scenario(async |stage| {
+        let options = ds389::Options { plugins: vec![ds389::Plugin::AccountPolicy], ..ds389::Options::people(20) };
+        let mut server = Ds389::start(stage, options).await?;
+        let settings = [
+            ("alwaysrecordlogin", "yes"),
+            ("stateattrname", "lastLoginTime"),
+            ("altstateattrname", "createTimestamp"),
+            ("specattrname", "acctPolicySubentry"),
+            ("limitattrname", "accountInactivityLimit"),
+        ];
+        for (name, value) in settings {
+            server.replace("cn=config,cn=Account Policy Plugin,cn=plugins,cn=config", name, &[value]).await?;
+        }
+        server.restart(stage).await?;
+        let (reader, policy) = (Ds389::reader_dn(), format!("cn=policy,{SUFFIX}"));
+        let agent = Diagnosed::new(stage, DirectorySettings::ds389("ds", &server, stage.path())?)?;
+        server
+            .apply(format!(
+                "dn: {policy}\nobjectClass: ldapSubEntry\nobjectClass: accountPolicy\nobjectClass: extensibleObject\n\
+                 cn: policy\naccountInactivityLimit: 86400\n"
+            ))
+            .await?;
+        server.replace(&reader, "acctPolicySubentry", &[&policy]).await?;
+        agent.row("bind").await?.must_say("passed", "accepted", "")?;
+
+        // More often than a wrong password may be tried.
+        server.replace(&reader, "lastLoginTime", &["20200101000000Z"]).await?;
+        for _ in 0..5 {
+            agent.row("bind").await?.must_say("failed", "not used for long", "inactivity limit")?;
+        }
+        server.replace(&reader, "lastLoginTime", &[]).await?;
+        agent.row("bind").await?.must_say("passed", "accepted", "")
+    })
+}
+
+#[test]
 fn limits_are_foreseen_and_named_with_what_lifts_them() -> Result<()> {
     scenario(async |stage| {
         let server = Ds389::start(stage, ds389::Options::people(250)).await?;

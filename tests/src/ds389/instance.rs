@@ -147,7 +147,10 @@ impl Ds389 {
         match options.plugins.iter().find(wanted) {
             None => {}
             Some(plugin) => {
-                block = block.replace("nsslapd-pluginenabled: off", "nsslapd-pluginenabled: on");
+                // The template spells it in two ways.
+                for name in ["nsslapd-pluginenabled", "nsslapd-pluginEnabled"] {
+                    block = block.replace(&format!("{name}: off"), &format!("{name}: on"));
+                }
                 match plugin {
                     Plugin::MemberOf => block.push_str("\nmemberOfGroupAttr: uniqueMember"),
                     Plugin::RetroChangelog => block.push_str("\nnsslapd-attribute: nsuniqueid:targetUniqueId"),
