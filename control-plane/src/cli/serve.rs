@@ -127,6 +127,6 @@ fn configure(args: ServeArgs) -> Result<Config, crate::config::Error> {
 }
 
 fn refuse(error: &(dyn std::error::Error + 'static), format: Format) -> ExitCode {
-    eprintln!("{}", telemetry::line(format, "postern", &chain(error).to_string()));
+    eprintln!("{}", telemetry::line(format, "postern", &chain(error)));
     ExitCode::from(exit::CONFIG)
 }
