@@ -295,6 +295,7 @@ impl App {
             gate: Arc::<Self>::clone(self),
             changes: changes.clone(),
             refusals: Arc::default(),
+            shares: Arc::default(),
             metrics: metrics.clone(),
             supervisor: self.supervisor.clone(),
         });

@@ -19,6 +19,7 @@ pub mod organization;
 pub mod page;
 pub mod problem;
 mod resolve;
+mod shares;
 mod state;
 pub mod tokens;
 pub mod users;
@@ -42,6 +43,7 @@ pub fn router(api: Api) -> Router {
     let documents = openapi::routes(&openapi::complete(document));
     let guarded = routes
         .route_layer(axum::middleware::from_fn_with_state(api.clone(), idempotency::replay))
+        .route_layer(axum::middleware::from_fn_with_state(api.clone(), shares::wait))
         .route_layer(axum::middleware::from_fn_with_state(api.clone(), auth::authenticate));
     let all = guarded.merge(documents).merge(health::routes());
     layers::around(all).with_state(api)

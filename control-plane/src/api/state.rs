@@ -9,6 +9,7 @@ use postern_store::{AgentId, Store};
 
 use super::health::Metrics;
 use super::jobs::Changes;
+use super::shares::Shares;
 use crate::refusals::Refusals;
 
 /// The state of the API. Clones share everything.
@@ -24,6 +25,8 @@ pub struct Api {
     pub changes: Changes,
     /// Which addresses were refused of late.
     pub(crate) refusals: Arc<Refusals>,
+    /// How many requests of each token are answered at a time.
+    pub(crate) shares: Arc<Shares>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// Ends open event streams when the process stops, and finishes requests whose caller has hung up.

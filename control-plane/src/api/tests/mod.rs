@@ -7,6 +7,7 @@ mod lists;
 mod problems;
 mod roles;
 mod schema;
+mod shares;
 
 use std::sync::{Arc, Mutex};
 
@@ -94,6 +95,7 @@ impl Site {
             gate: Arc::clone(&gate) as Arc<dyn Gate>,
             changes: super::Changes::default(),
             refusals: Arc::default(),
+            shares: Arc::default(),
             metrics: Metrics::install(),
             supervisor: Supervisor::new(Shutdown::new()),
         };
