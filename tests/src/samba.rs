@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::certificates::CertificateAuthority;
 use crate::install::{self, Server};
@@ -23,6 +25,10 @@ pub const SUFFIX: &str = "DC=corp,DC=example";
 pub const ADMIN: &str = "administrator@corp.example";
 /// The domain administrator's password.
 pub const ADMIN_PASSWORD: &str = "Passw0rd!corp";
+/// The user principal name of [`Samba::add_reader`]'s account.
+pub const READER: &str = "svc-reader@corp.example";
+/// Its password.
+pub const READER_PASSWORD: &str = "Gateway!reads7";
 /// Members of the large group `everyone`.
 pub const LARGE_GROUP: u32 = 3_000;
 
@@ -102,6 +108,33 @@ impl Samba {
         Ok(())
     }
 
+    /// An ordinary account for the agent to bind as; its DN.
+    pub async fn add_reader(&self) -> Result<String> {
+        let dn = format!("CN=svc-reader,CN=Users,{SUFFIX}");
+        // [MS-ADTS] 3.1.1.3.1.5: quoted, in UTF-16LE.
+        let quoted: Vec<u8> = format!("\"{READER_PASSWORD}\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let password = STANDARD.encode(quoted);
+        self.apply(format!(
+            "dn: {dn}\nobjectClass: user\nsAMAccountName: svc-reader\nuserPrincipalName: {READER}\n\
+             userAccountControl: 512\nunicodePwd:: {password}\n"
+        ))
+        .await?;
+        Ok(dn)
+    }
+
+    /// Denies the reader to read an attribute, by its `schemaIDGUID`, of everybody below `OU=staff`.
+    pub async fn hide_from_reader(&self, attribute: &str) -> Result<()> {
+        let search = self.client("ldapsearch").args(["-LLL", "-o", "ldif-wrap=no", "-b", SUFFIX]);
+        let found = ldif::parse(&search.args(["(sAMAccountName=svc-reader)", "objectSid"]).success().await?)?;
+        let sid = found.first().and_then(|entry| entry.values("objectSid").first()).context("no reader")?;
+        let entry = format!("(OD;CI;RP;{attribute};;{})", text_of_sid(sid)?);
+        let configuration = self.folder.join("domain/etc/smb.conf");
+        let tool = Launch::new("samba-tool", "/usr/bin/samba-tool").env("PATH", SEARCH_PATH);
+        let tool = tool.args(["dsacl", "set", "--objectdn", &Self::staff_dn(), "--sddl", &entry, "-s"]);
+        tool.arg(configuration).success().await?;
+        Ok(())
+    }
+
     /// All entries below `OU=staff` that match, with `attributes`.
     pub async fn entries(&self, filter: &str, attributes: &[&str]) -> Result<Vec<Entry>> {
         let search = self.client("ldapsearch").args(["-LLL", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt", "-b"]);
@@ -127,6 +160,16 @@ impl Samba {
         })
         .await
     }
+}
+
+/// [MS-DTYP] 2.4.2.1 and 2.4.2.2: `S-1-5-21-…`.
+fn text_of_sid(sid: &[u8]) -> Result<String> {
+    let (head, parts) = sid.split_at_checked(8).context("a SID of less than eight bytes")?;
+    let parts: Vec<String> = parts
+        .chunks_exact(4)
+        .map(|part| part.try_into().map(|part| u32::from_le_bytes(part).to_string()))
+        .collect::<Result<_, _>>()?;
+    Ok(format!("S-{}-{}-{}", head[0], head[7], parts.join("-")))
 }
 
 /// The stopped domain to copy from; provisioned and filled under a lock when this machine has none yet.

@@ -99,6 +99,55 @@ fn a_whole_domain_brings_its_people_and_their_primary_group_and_nothing_of_the_s
     })
 }
 
+/// `schemaIDGUID` of `userAccountControl` ([MS-ADA3]).
+const USER_ACCOUNT_CONTROL: &str = "bf967a68-0de6-11d0-a285-00aa003049e2";
+
+#[test]
+fn a_user_account_control_that_is_hidden_later_makes_nobody_active() -> Result<()> {
+    scenario(async |stage| {
+        let samba = Samba::start(stage).await?;
+        samba.add_reader().await?;
+        let options = Options::for_tests()?;
+        let binaries = options.binaries.clone();
+        let control_plane = ControlPlane::start(stage, options).await?;
+        let api = control_plane.organization("Corp").await?;
+        let mut ad = DirectorySettings::samba("ad", &samba, stage.path())?;
+        ad.bind_dn = Some(samba::READER.to_owned());
+        ad.set_password(samba::READER_PASSWORD)?;
+        let directories = vec![ad];
+        let mut settings = Settings { directories, ..Settings::default() };
+        let mut agent = Agent::configured(stage, &binaries, &settings)?;
+        agent.enroll(&api.enrollment_token().await?).await?;
+        agent.start(stage)?;
+        api.directory("ad").await?;
+        let job = api.import("ad").await?;
+        ensure!(job.count("users") == u64::from(LARGE_GROUP) && job.count("unknown_switches") == 0, "{job:?}");
+        let disabled = api.inactive().await?;
+        ensure!(disabled.len() == LARGE_GROUP as usize / 10, "{} inactive", disabled.len());
+
+        samba.hide_from_reader(USER_ACCOUNT_CONTROL).await?;
+        let newcomer = format!("CN=New,{}", Samba::staff_dn());
+        let person = format!("dn: {newcomer}\nobjectClass: user\nsAMAccountName: new\nuserAccountControl: 544\n");
+        samba.apply(person).await?;
+        // Where it is listed, it is held as an attribute that is gone from everybody.
+        let held = api.try_import("ad").await?.expect("held")?;
+        ensure!(held.hold["reasons"][0]["attribute"] == "userAccountControl", "{held:?}");
+        api.decide(&held.id, "reject").await?;
+        settings.directories[0].users.attributes.retain(|name| name != "userAccountControl");
+        agent.configure(&settings)?;
+        agent.reloaded().await?;
+        let job = api.import("ad").await?;
+        let users = u64::from(LARGE_GROUP) + 1;
+        ensure!(job.count("users") == users && job.count("unknown_switches") == users, "{job:?}");
+        ensure!(job.result["unreadable_switch"] == "userAccountControl", "{job:?}");
+        let mut expected = disabled;
+        expected.insert("new".to_owned());
+        let inactive = api.inactive().await?;
+        ensure!(inactive == expected, "{} instead of {} inactive", inactive.len(), expected.len());
+        Ok(())
+    })
+}
+
 /// [MS-DTYP] 2.3.4: the first three fields are little-endian, the rest is as it stands.
 fn microsoft_text(guid: &[u8]) -> Result<String> {
     let bytes: [u8; 16] = guid.try_into().context("objectGUID is not 16 bytes")?;

@@ -1,29 +1,16 @@
 //! What is said when Active Directory refuses: the true cause in place of `data 533`. See docs/failures.md.
 
 use anyhow::{Result, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use postern_tests::agent::DirectorySettings;
 use postern_tests::failures::Diagnosed;
-use postern_tests::samba::{SUFFIX, Samba};
+use postern_tests::samba::{self, Samba};
 use postern_tests::scenario;
-
-const PASSWORD: &str = "Gateway!reads7";
 
 #[test]
 fn a_samba_domain_says_what_is_wrong_with_the_bind_account() -> Result<()> {
     scenario(async |stage| {
         let samba = Samba::start(stage).await?;
-        let dn = format!("CN=svc-reader,CN=Users,{SUFFIX}");
-        // [MS-ADTS] 3.1.1.3.1.5: quoted, in UTF-16LE.
-        let quoted: Vec<u8> = format!("\"{PASSWORD}\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let password = STANDARD.encode(quoted);
-        samba
-            .apply(format!(
-                "dn: {dn}\nobjectClass: user\nsAMAccountName: svc-reader\nuserPrincipalName: svc-reader@corp.example\n\
-                 userAccountControl: 512\nunicodePwd:: {password}\n"
-            ))
-            .await?;
+        let dn = samba.add_reader().await?;
         let set = async |name: &str, value: &str| {
             samba.apply(format!("dn: {dn}\nchangetype: modify\nreplace: {name}\n{name}: {value}\n")).await
         };
@@ -31,8 +18,8 @@ fn a_samba_domain_says_what_is_wrong_with_the_bind_account() -> Result<()> {
         agent.row("rights").await?.must_say("warned", "administrators' group", "an account of its own")?;
 
         let directory = &mut agent.settings.directories[0];
-        directory.bind_dn = Some("svc-reader@corp.example".to_owned());
-        directory.set_password(PASSWORD)?;
+        directory.bind_dn = Some(samba::READER.to_owned());
+        directory.set_password(samba::READER_PASSWORD)?;
         agent.row("bind").await?.must_say("passed", "accepted", "")?;
         agent.row("rights").await?.must_say("passed", "no more than it needs", "")?;
 
