@@ -34,8 +34,11 @@ fn what_a_proxy_answers_is_named_with_its_own_cure() -> Result<()> {
         tcp(&mut site, &none).await?.must_say("failed", "asks for a user name and password (407)", "user:password")?;
         tcp(&mut site, &wrong).await?.must_say("failed", "refuses the user name and password (407)", "correct")?;
 
-        let answers: [(&[u8], &str, &str); 4] = [
+        let answers: [(&[u8], &str, &str); 7] = [
             (b"HTTP/1.1 403 Forbidden\r\n\r\n", "403 Forbidden", "allow CONNECT"),
+            (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "502 Bad Gateway", "the proxy cannot reach"),
+            (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "503 Service Unavailable", "the proxy cannot reach"),
+            (b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", "504 Gateway Timeout", "the proxy cannot reach"),
             (b"HTTP/1.1 302 Found\r\nLocation: http://login/\r\n\r\n", "302 Found", "login page"),
             (b"HTTP/1.1 200 OK\r\n\r\n<html>Please log in</html>", "200 and a page", "login page"),
             (b"SSH-2.0-OpenSSH_9.2\r\n", "no HTTP proxy", "host and port"),

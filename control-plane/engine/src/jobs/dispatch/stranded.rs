@@ -55,10 +55,11 @@ impl Dispatcher {
 
     /// A job is not this replica's any more. Says why, as far as that is not known already.
     pub(super) async fn lost(&self, id: JobId, attempt: u32) -> Result<()> {
-        let over = self.store.job_by_id(id).await?.is_none_or(|job| job.state.is_final());
+        let job = self.store.job_by_id(id).await?;
+        let over = job.is_none_or(|job| job.state.is_final() && job.attempt == attempt);
         let Some(entry) = self.running.remove(id, attempt) else { return Ok(()) };
         if over {
-            // It has ended, and that was logged.
+            // This attempt has ended, and that was logged.
             tracing::debug!(job = %id, attempt, "jobs.over");
         } else if entry.orphaned_at.is_some() {
             tracing::info!(job = %id, attempt, "jobs.moved");
