@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, OrganizationId};
-use crate::records::{Agent, AgentReading, Digests, Page, PageRequest, ServedDirectory};
+use crate::records::{Agent, AgentReading, Digests, Page, PageRequest, Room, ServedDirectory};
 use crate::sessions::{self, session_columns};
 use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
@@ -127,7 +127,9 @@ impl Store {
             .bind(organization)
             .bind(after.unwrap_or(AgentId::from_uuid(uuid::Uuid::nil())))
             .bind(page.probe());
-        Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
+        let mut room = Room::default();
+        let found = self.database.rows_within(query, &mut room, read).await?;
+        Ok(Page::within(found, page, &room, |last| last.id.to_string()))
     }
 
     /// Revokes an agent for good and wakes every replica; once more changes nothing and wakes nobody.

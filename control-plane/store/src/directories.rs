@@ -11,7 +11,7 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
 use crate::records::{
-    Agent, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryChange, Page, PageRequest, Session,
+    Agent, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryChange, Page, PageRequest, Room, Session,
     Thresholds,
 };
 use crate::sessions::{self, session_columns};
@@ -193,9 +193,10 @@ impl Store {
         .bind(organization)
         .bind(after.unwrap_or(DirectoryId::from_uuid(uuid::Uuid::nil())))
         .bind(page.probe());
-        let found = self.database.rows(query, read).await?;
+        let mut room = Room::default();
+        let found = self.database.rows_within(query, &mut room, read).await?;
         let found = self.with_agents(organization, found).await?;
-        Ok(Page::cut(found, page, |last| last.id.to_string()))
+        Ok(Page::within(found, page, &room, |last| last.id.to_string()))
     }
 
     /// Changes what an administrator may change. [`Error::NotFound`]: there is no such directory.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::{JobId, OrganizationId};
-use crate::records::{Approvals, Job, JobFilter, JobKind, JobState, NewJob, Page, PageRequest};
+use crate::records::{Approvals, Job, JobFilter, JobKind, JobState, NewJob, Page, PageRequest, Room};
 use crate::sql::{Row, Statement, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
@@ -150,7 +150,7 @@ impl Store {
         self.database.row(sql(select_jobs!("WHERE j.id = $1")).bind(id), read).await
     }
 
-    /// The organization's jobs, newest first.
+    /// The organization's jobs, newest first. A page of large jobs is short.
     pub async fn list_jobs(
         &self,
         organization: OrganizationId,
@@ -168,7 +168,9 @@ impl Store {
         .bind(filter.kind.map(JobKind::as_str))
         .bind(filter.directory)
         .bind(page.probe());
-        Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
+        let mut room = Room::default();
+        let found = self.database.rows_within(query, &mut room, read).await?;
+        Ok(Page::within(found, page, &room, |last| last.id.to_string()))
     }
 
     /// Lets a held job go on. [`Error::Conflict`]: it is not held.

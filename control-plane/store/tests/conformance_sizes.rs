@@ -6,13 +6,17 @@ mod support;
 
 use std::fmt::Write as _;
 
-use postern_store::{AccountKind, ExternalKey, MemberStats, Page, PageRequest, fold};
-use support::world::{World, all, at, content};
+use postern_store::{
+    AccountKind, AnnouncedDirectory, DirectoryChange, ExternalKey, Flavour, JobFilter, JobKind, MemberStats, NewJob,
+    Page, PageRequest, fold,
+};
+use support::world::{World, all, at, content, enroll};
 use support::{TestDatabase, conformance};
 
 conformance! {
     a_page_of_large_accounts_is_short_and_none_is_skipped,
     a_page_of_large_users_groups_or_conflicts_is_short_and_none_is_skipped,
+    a_page_of_large_jobs_agents_or_directories_is_short_and_none_is_skipped,
     long_values_are_stored_in_every_indexed_column,
     long_names_that_begin_alike_are_two,
     long_members_of_a_group_page_and_resolve,
@@ -173,6 +177,9 @@ enum Large {
     FoundUsers,
     Groups,
     Conflicts,
+    Jobs,
+    Agents,
+    Directories,
 }
 
 /// How many items a page has, and where the next one begins.
@@ -186,6 +193,22 @@ async fn page_of(world: &World, list: Large, page: &PageRequest) -> (usize, Opti
         Large::FoundUsers => parts(store.list_users(org, Some("display"), page).await.unwrap()),
         Large::Groups => parts(store.list_groups(org, None, page).await.unwrap()),
         Large::Conflicts => parts(store.list_conflicts(org, world.directory.id, page).await.unwrap()),
+        Large::Jobs => parts(store.list_jobs(org, &JobFilter::default(), page).await.unwrap()),
+        Large::Agents => parts(store.list_agents(org, page).await.unwrap()),
+        Large::Directories => parts(store.list_directories(org, page).await.unwrap()),
+    }
+}
+
+/// How many items each page of a list has, from the first to the last.
+async fn sizes_of_pages(world: &World, list: Large) -> Vec<usize> {
+    let (mut page, mut sizes) = (PageRequest::first(1_000), Vec::new());
+    loop {
+        let (size, next) = page_of(world, list, &page).await;
+        sizes.push(size);
+        match next {
+            Some(next) => page = PageRequest::after(next, 1_000),
+            None => return sizes,
+        }
     }
 }
 
@@ -204,15 +227,37 @@ async fn a_page_of_large_users_groups_or_conflicts_is_short_and_none_is_skipped(
     };
     world.import(&(0..5).map(person).collect::<Vec<_>>(), &(0..5).map(team).collect::<Vec<_>>()).await;
     for list in [Large::Users, Large::FoundUsers, Large::Groups, Large::Conflicts] {
-        let (mut page, mut sizes) = (PageRequest::first(1_000), Vec::new());
-        loop {
-            let (size, next) = page_of(&world, list, &page).await;
-            sizes.push(size);
-            match next {
-                Some(next) => page = PageRequest::after(next, 1_000),
-                None => break,
-            }
-        }
+        let sizes = sizes_of_pages(&world, list).await;
+        assert_eq!(sizes.iter().sum::<usize>(), 5, "{list:?} {sizes:?}");
+        assert!(sizes.iter().all(|size| *size <= 2), "{list:?} {sizes:?} of three mebibytes each");
+    }
+}
+
+async fn a_page_of_large_jobs_agents_or_directories_is_short_and_none_is_skipped(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let text = "x".repeat(3 << 20);
+    let names: Vec<String> = (0..4).map(|number| format!("more{number}")).collect();
+    let served: Vec<_> =
+        names.iter().map(|name| AnnouncedDirectory { name: name.clone(), flavour: Flavour::OpenLdap }).collect();
+    let mut directories = store.announce_directories(world.org(), world.agent.id, &served, at(0)).await.unwrap();
+    directories.push(world.directory.clone());
+    for directory in directories {
+        let change = DirectoryChange { display_name: Some(text.clone()), ..DirectoryChange::default() };
+        store.update_directory(world.org(), directory.id, change).await.unwrap();
+    }
+    let mut agents = vec![world.agent.clone()];
+    for name in &names {
+        agents.push(enroll(store, world.org(), name).await);
+    }
+    for agent in agents {
+        store.note_agent_error(agent.id, &text, at(1)).await.unwrap();
+    }
+    for _ in 0..5 {
+        let new = NewJob { input: serde_json::json!({ "text": text }), ..world.job(JobKind::TestConnection) };
+        store.create_job(new, at(0)).await.unwrap();
+    }
+    for list in [Large::Jobs, Large::Agents, Large::Directories] {
+        let sizes = sizes_of_pages(&world, list).await;
         assert_eq!(sizes.iter().sum::<usize>(), 5, "{list:?} {sizes:?}");
         assert!(sizes.iter().all(|size| *size <= 2), "{list:?} {sizes:?} of three mebibytes each");
     }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 /// An import can be asked to take so many containers for deleted.
 pub const MOST: usize = 20;
+/// Their names have at most so many bytes together: every list of jobs shows them.
+pub const MOST_BYTES: usize = 8 << 10;
 
 const INPUT: &str = "gone_containers";
 
@@ -31,11 +33,12 @@ impl Gone {
         Self { containers: containers.map(|dn| Container { dn, accounts: 0 }).collect() }
     }
 
-    /// The input of a job, for these containers. `None`: one of them is no DN, or there are too many.
+    /// The input of a job, for these containers. `None`: one of them is no DN, or there are too many, or they are too long.
     pub fn input(names: &[String]) -> Option<Value> {
         let usable =
             |name: &String| name.len() <= limits::MAX_DN_BYTES && Dn::parse(name).is_ok_and(|dn| !dn.is_root());
-        (names.len() <= MOST && names.iter().all(usable)).then(|| json!({ INPUT: names }))
+        let bytes: usize = names.iter().map(String::len).sum();
+        (names.len() <= MOST && bytes <= MOST_BYTES && names.iter().all(usable)).then(|| json!({ INPUT: names }))
     }
 
     /// No container was named.
@@ -86,6 +89,9 @@ mod tests {
         assert_eq!(Gone::input(&[String::new()]), None);
         assert_eq!(Gone::input(&["north".to_owned()]), None);
         assert_eq!(Gone::input(&vec!["ou=x".to_owned(); MOST + 1]), None);
+        let long = format!("ou={}", "x".repeat(1_000));
+        assert!(Gone::input(&vec![long.clone(); 8]).is_some());
+        assert_eq!(Gone::input(&vec![long; 9]), None, "they are too long together");
         assert!(Gone::of(&json!({ INPUT: [""] })).is_empty());
     }
 }

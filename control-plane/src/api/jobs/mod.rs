@@ -42,7 +42,7 @@ pub struct JobRequest {
     /// `lookup_user` only: the value of the unique attribute of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique_value: Option<String>,
-    /// `import` only: DNs of containers that were deleted with everybody in them, at most 20. Accounts whose container is
+    /// `import` only: DNs of containers that were deleted with everybody in them, at most 20, with 8,192 bytes in all. Accounts whose container is
     /// not found are marked missing where it is one of these or below one; the import is held for that first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone_containers: Vec<String>,
@@ -229,7 +229,9 @@ fn input(request: &JobRequest, work: &Work) -> Result<Value, Problem> {
     match (work, request.gone_containers.as_slice()) {
         (_, []) => Ok(work.input()),
         (Work::Import, names) => {
-            Gone::input(names).ok_or_else(|| wrong(format!("DNs of containers, at most {} of them", gone::MOST)))
+            let (most, bytes) = (gone::MOST, gone::MOST_BYTES);
+            Gone::input(names)
+                .ok_or_else(|| wrong(format!("DNs of containers, at most {most} of them, with {bytes} bytes in all")))
         }
         _ => Err(wrong("it belongs to import only".to_owned())),
     }

@@ -81,6 +81,19 @@ async fn a_job_is_told_as_it_was_asked_for() {
 }
 
 #[tokio::test]
+async fn an_import_takes_no_more_than_eight_kibibytes_of_gone_containers() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let long = format!("ou={}", "x".repeat(1_000));
+    let body = json!({"kind": "import", "directory": home.directory, "gone_containers": vec![long; 9]});
+    let refused = site.post("/api/v1/jobs", &acme.operator, body).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+    assert!(refused.body.to_string().contains("gone_containers"), "{}", refused.body);
+    assert_eq!(site.get("/api/v1/jobs", &acme.auditor).await.body["items"], json!([]), "no job was made");
+}
+
+#[tokio::test]
 async fn an_enrollment_token_says_where_to_knock() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 /// Most items in one page.
 const MAX_LIMIT: u32 = 10_000;
 
-/// A page holds no more bytes of attributes than this, however many items are asked for. It always holds one.
+/// A page holds no more bytes than this, however many items are asked for. It always holds one.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Which part of a list.
