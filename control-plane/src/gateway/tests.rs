@@ -8,6 +8,7 @@ mod imports;
 mod limits;
 mod matching;
 mod second_look;
+mod shared_ids;
 mod sources;
 
 use std::future::poll_fn;

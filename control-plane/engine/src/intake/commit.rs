@@ -47,6 +47,9 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     }
     let repeats = Repeats::find(&dispatcher.store, &commit.directory, commit.lease(), &staged, dispatcher.clock.now());
     let repeats = repeats.await?;
+    if let Some(failure) = repeats.failure() {
+        return dispatcher.fail(commit.job.id, attempt, failure.to_json()).await;
+    }
     let proven = commit.proven(&staged, &repeats);
     let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return Ok(()) };
     let (mut missing, counted) = commit.read_all(&staged).await?;

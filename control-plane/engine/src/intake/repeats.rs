@@ -20,39 +20,66 @@ use super::missing;
 use super::newcomers::Newcomers;
 use super::sensitive::{self, Counts};
 use crate::identity::{mapping, membership};
+use crate::jobs::outcome::Failure;
 
 /// As many ids are named.
 const SAMPLES: usize = 20;
-/// Of one id, as many DNs are told apart.
+/// Of one id, as many DNs are named.
 const MOST_DNS: usize = 5;
-/// Keys that are looked up at a time.
-const KEYS: usize = 5_000;
+/// Of a text that is named, as many bytes are shown.
+const MOST_TEXT: usize = 1 << 10;
+/// If more ids than this have two entries or more, the import fails: the attribute is no id.
+const MOST_SHARED: usize = 50_000;
+/// Keys that are looked up at a time, with the contents of their accounts.
+const KEYS: usize = 500;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
 /// What was kept aside of entries that came more than once.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    /// Of ids that two entries have: the normalized DN of the entry that is known.
-    twins: HashMap<u128, String, RandomState>,
+    /// Of ids that two entries have: the DN of the entry that is known, see [`dn_hash`].
+    twins: HashMap<u128, u128, RandomState>,
+    /// More ids are shared than [`MOST_SHARED`]; nothing else is known then.
+    too_many: bool,
     /// Counts of entries that count already, or not at all, by sequence and kinds of their part.
     overcounted: BTreeMap<(u64, u32), Counts>,
     /// Parts that hold entries which are left out.
     touched: BTreeSet<(u64, u32)>,
     /// Entries that are left out.
     left_out: u64,
+    named: BTreeMap<u128, Named>,
     samples: Vec<Value>,
 }
 
-/// An id that came more than once.
-#[derive(Default)]
-struct Suspect {
+/// An id that is named in the report.
+#[derive(Debug, Default)]
+struct Named {
     external_id: String,
-    kind: Option<AccountKind>,
+    /// The DNs as written, by their hash.
+    dns: BTreeMap<u128, String>,
+}
+
+impl Named {
+    fn add(&mut self, hash: u128, dn: &str) {
+        if self.dns.len() < MOST_DNS {
+            self.dns.entry(hash).or_insert_with(|| shortened(dn));
+        }
+    }
+
+    fn shown(&self) -> Value {
+        json!({ "external_id": self.external_id, "dns": self.dns.values().collect::<BTreeSet<_>>() })
+    }
+}
+
+/// An id that came more than once. There may be as many as entries, so it holds no text.
+struct Suspect {
     /// How often it was kept aside.
     kept: u32,
-    /// Under which DNs, normalized and as written.
-    dns: BTreeMap<String, String>,
+    /// The first DN.
+    dn: u128,
+    /// Another DN came, too.
+    several: bool,
 }
 
 type Suspects = HashMap<u128, Suspect, RandomState>;
@@ -76,14 +103,37 @@ impl Repeats {
             return Ok(Self::default());
         }
         let mut suspects = Suspects::default();
+        let mut shared = 0;
         for part in &parts {
             let payload = store.deferred_payload(directory.organization, job, attempt, part).await?;
-            gather(&mut suspects, &payload.unwrap_or_default(), &repeated).map_err(corrupt)?;
+            shared += gather(&mut suspects, &payload.unwrap_or_default(), &repeated).map_err(corrupt)?;
+            if shared > MOST_SHARED {
+                return Ok(Self { too_many: true, ..Self::default() });
+            }
         }
         let mut found = Self::default();
-        found.judge(store, directory, suspects, &repeated).await?;
+        for part in &parts {
+            let payload = store.deferred_payload(directory.organization, job, attempt, part).await?;
+            found.judge(store, directory, &mut suspects, &payload.unwrap_or_default(), &repeated).await?;
+            if found.twins.len() > MOST_SHARED {
+                return Ok(Self { too_many: true, ..Self::default() });
+            }
+        }
         found.recount(store, directory, lease, &parts, &repeated, now).await?;
+        found.samples = found.named.values().map(Named::shown).collect();
         Ok(found)
+    }
+
+    /// Why the import fails as a whole. `None`: few ids are shared, if any.
+    pub fn failure(&self) -> Option<Failure> {
+        self.too_many.then(|| {
+            Failure::new(
+                "external_ids_not_unique",
+                format!("More than {MOST_SHARED} external ids came from two or more entries each. Nobody was marked missing."),
+                "The attribute that is configured as external id is not unique. Set external_id_attribute in the agent's \
+                 file to an attribute that is unique, and import again.",
+            )
+        })
     }
 
     /// Entries that are left out, because others have their external ids.
@@ -118,32 +168,38 @@ impl Repeats {
 
     fn leaves_out(&self, entry: &EntryView<'_>) -> bool {
         let known = self.twins.get(&key(entry));
-        known.is_some_and(|known| *known != normalized(entry))
+        known.is_some_and(|known| *known != dn_hash(&normalized(entry)))
     }
 
-    /// Finds out which ids two entries have.
+    /// Finds out which ids of a part two entries have. Each id is looked at once.
     async fn judge(
         &mut self,
         store: &Store,
         directory: &Directory,
-        suspects: Suspects,
+        suspects: &mut Suspects,
+        payload: &[u8],
         repeated: &[(u128, u32)],
     ) -> Result<()> {
-        let known = known_dns(store, directory, &suspects).await?;
-        for (key, suspect) in suspects {
-            let nobody = (String::new(), String::new());
-            let (known_key, known_dn) = known.get(&key).unwrap_or(&nobody);
-            // Copies that were not kept aside have the DN that is known by now.
-            let others = times(repeated, key) > suspect.kept && !suspect.dns.contains_key(known_key);
-            if suspect.dns.len() + usize::from(others) < 2 {
-                continue;
+        let here = taken(suspects, payload).map_err(corrupt)?;
+        for here in here.chunks(KEYS) {
+            let known = known_dns(store, directory, here).await?;
+            for Taken { key, suspect, external_id, .. } in here {
+                let (known_hash, known_dn) =
+                    known.get(key).map_or((dn_hash(""), ""), |(hash, dn)| (*hash, dn.as_str()));
+                // Copies that were not kept aside have the DN that is known by now.
+                let others = times(repeated, *key) > suspect.kept && suspect.dn != known_hash;
+                if !suspect.several && !others {
+                    continue;
+                }
+                if self.named.len() < SAMPLES {
+                    let mut named = Named { external_id: external_id.to_text(), ..Named::default() };
+                    if !known_dn.is_empty() {
+                        named.add(known_hash, known_dn);
+                    }
+                    self.named.insert(*key, named);
+                }
+                self.twins.insert(*key, known_hash);
             }
-            if self.samples.len() < SAMPLES {
-                let dns: BTreeSet<&String> =
-                    suspect.dns.values().chain(Some(known_dn).filter(|dn| !dn.is_empty())).collect();
-                self.samples.push(json!({ "external_id": suspect.external_id, "dns": dns }));
-            }
-            self.twins.insert(key, known_key.clone());
         }
         Ok(())
     }
@@ -163,16 +219,21 @@ impl Repeats {
             let payload = store.deferred_payload(directory.organization, lease.job, lease.attempt, part).await?;
             let payload = Bytes::from(payload.unwrap_or_default());
             let (mut left_out, mut here) = (0, Vec::new());
+            let mut named = std::mem::take(&mut self.named);
             let again = select(&payload, |entry| {
                 let key = key(entry);
                 if times(repeated, key) == 0 {
                     return false;
+                }
+                if let Some(named) = named.get_mut(&key) {
+                    named.add(dn_hash(&normalized(entry)), &mapping::printable(entry.dn));
                 }
                 let leaves_out = self.leaves_out(entry);
                 left_out += u64::from(leaves_out);
                 here.push(key);
                 leaves_out || counted.contains(&key)
             });
+            self.named = named;
             let again = again.map_err(corrupt)?;
             counted.extend(here);
             self.left_out += left_out;
@@ -201,54 +262,86 @@ async fn changes(store: &Store, directory: &Directory, payload: &Bytes, now: Tim
     Ok(counts)
 }
 
-/// Takes up the entries of a part whose ids came more than once.
-fn gather(suspects: &mut Suspects, payload: &[u8], repeated: &[(u128, u32)]) -> std::result::Result<(), DecodeError> {
+/// Takes up the entries of a part whose ids came more than once. Gives how many ids turned out to have several DNs.
+fn gather(
+    suspects: &mut Suspects,
+    payload: &[u8],
+    repeated: &[(u128, u32)],
+) -> std::result::Result<usize, DecodeError> {
     if payload.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
+    let mut shared = 0;
     let mut reader = ChunkReader::parse(payload)?;
     while let Some(entry) = reader.next_entry()? {
         let key = key(&entry);
         if times(repeated, key) == 0 {
             continue;
         }
-        let suspect = suspects.entry(key).or_default();
-        entry.external_id.clone_into(&mut suspect.external_id);
-        suspect.kind = Some(stored(entry.kind));
+        let dn = dn_hash(&normalized(&entry));
+        let suspect = suspects.entry(key).or_insert(Suspect { kept: 0, dn, several: false });
         suspect.kept += 1;
-        if suspect.dns.len() < MOST_DNS {
-            suspect.dns.insert(normalized(&entry), mapping::printable(entry.dn).into_owned());
+        if suspect.dn != dn && !suspect.several {
+            suspect.several = true;
+            shared += 1;
         }
     }
-    Ok(())
+    Ok(shared)
 }
 
-/// The DNs that the accounts of these ids have, normalized and as written.
+/// An id of one part that is to be judged.
+struct Taken {
+    key: u128,
+    kind: AccountKind,
+    external_id: ExternalKey,
+    suspect: Suspect,
+}
+
+/// Takes the suspects of a part out of all.
+fn taken(suspects: &mut Suspects, payload: &[u8]) -> std::result::Result<Vec<Taken>, DecodeError> {
+    let mut taken = Vec::new();
+    if payload.is_empty() || suspects.is_empty() {
+        return Ok(taken);
+    }
+    let mut reader = ChunkReader::parse(payload)?;
+    while let Some(entry) = reader.next_entry()? {
+        let key = key(&entry);
+        if let Some(suspect) = suspects.remove(&key) {
+            let (kind, external_id) = (stored(entry.kind), ExternalKey::from_text(entry.external_id));
+            taken.push(Taken { key, kind, external_id, suspect });
+        }
+    }
+    Ok(taken)
+}
+
+/// The DNs that the accounts of these ids have: the hash, and the text as written.
 async fn known_dns(
     store: &Store,
     directory: &Directory,
-    suspects: &Suspects,
-) -> Result<HashMap<u128, (String, String), RandomState>> {
+    taken: &[Taken],
+) -> Result<HashMap<u128, (u128, String), RandomState>> {
     let mut known = HashMap::default();
     for kind in [AccountKind::User, AccountKind::Group] {
-        let of_kind = suspects.values().filter(|suspect| suspect.kind == Some(kind));
+        let of_kind = taken.iter().filter(|taken| taken.kind == kind);
         // No content has this hash, so that each account is told with its id.
-        let keys: Vec<_> = of_kind.map(|suspect| (ExternalKey::from_text(&suspect.external_id), [0; 16])).collect();
-        for keys in keys.chunks(KEYS) {
-            let found = store.compare_accounts(directory.organization, directory.id, kind, keys).await?;
-            let accounts: HashMap<_, _> = keys
-                .iter()
-                .zip(found)
-                .filter_map(|((key, _), found)| match found {
-                    Comparison::Known(account) => Some((account.id, recorded_key(kind, key))),
-                    _ => None,
-                })
-                .collect();
-            let ids: Vec<_> = accounts.keys().copied().collect();
-            for content in store.known_contents(directory.organization, &ids).await? {
-                if let Some(key) = accounts.get(&content.account) {
-                    known.insert(*key, (membership::dn_key(&content.dn), content.dn));
-                }
+        let (places, keys): (Vec<u128>, Vec<_>) =
+            of_kind.map(|taken| (taken.key, (taken.external_id.clone(), [0; 16]))).unzip();
+        if keys.is_empty() {
+            continue;
+        }
+        let found = store.compare_accounts(directory.organization, directory.id, kind, &keys).await?;
+        let accounts: HashMap<_, _> = places
+            .into_iter()
+            .zip(found)
+            .filter_map(|(key, found)| match found {
+                Comparison::Known(account) => Some((account.id, key)),
+                _ => None,
+            })
+            .collect();
+        let ids: Vec<_> = accounts.keys().copied().collect();
+        for content in store.known_contents(directory.organization, &ids).await? {
+            if let Some(key) = accounts.get(&content.account) {
+                known.insert(*key, (dn_hash(&membership::dn_key(&content.dn)), content.dn));
             }
         }
     }
@@ -278,6 +371,16 @@ fn normalized(entry: &EntryView<'_>) -> String {
     membership::dn_key(&mapping::printable(entry.dn))
 }
 
+/// Stands for a normalized DN, which may be long.
+fn dn_hash(normalized: &str) -> u128 {
+    let hash = blake3::hash(normalized.as_bytes());
+    hash.as_bytes().iter().take(size_of::<u128>()).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+}
+
+fn shortened(text: &str) -> String {
+    text.get(..text.floor_char_boundary(MOST_TEXT)).unwrap_or_default().to_owned()
+}
+
 /// How often a key came; 0: once at most.
 fn times(repeated: &[(u128, u32)], key: u128) -> u32 {
     let place = repeated.binary_search_by_key(&key, |(key, _)| *key);
@@ -287,3 +390,6 @@ fn times(repeated: &[(u128, u32)], key: u128) -> u32 {
 fn corrupt(error: impl std::error::Error + Send + Sync + 'static) -> postern_store::Error {
     postern_store::Error::Corrupt { what: "an entry kept aside".to_owned(), source: Some(Box::new(error)) }
 }
+
+#[cfg(test)]
+mod tests;
