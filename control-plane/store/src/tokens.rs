@@ -26,14 +26,19 @@ fn read(mut row: Row) -> Result<ApiToken> {
     })
 }
 
-/// Whether this owner token is good and no other one is. Two that ask at once ask one after the other.
+/// Another owner token counts as one only if at least so much of its time is left: with less, nobody could soon make another.
+const LASTING: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether this owner token is good and no other one lasts. Two that ask at once ask one after the other.
 async fn is_last_owner(tx: &mut Tx, organization: OrganizationId, id: ApiTokenId, now: Timestamp) -> Result<bool> {
     tx.execute(sql("UPDATE organizations SET name = name WHERE id = $1").bind(organization)).await?;
     let query = sql("SELECT id FROM api_tokens WHERE organization_id = $1 AND role = $2 AND revoked_at IS NULL \
-         AND (expires_at IS NULL OR expires_at > $3) LIMIT 2")
+         AND (expires_at IS NULL OR expires_at > $3) AND (id = $4 OR expires_at IS NULL OR expires_at >= $5) LIMIT 2")
     .bind(organization)
     .bind(Role::Owner.as_str())
-    .bind(now);
+    .bind(now)
+    .bind(id)
+    .bind(now.saturating_add(LASTING).unwrap_or(Timestamp::MAX));
     let owners: Vec<ApiTokenId> = tx.rows(query, |mut row| row.take()).await?;
     Ok(owners == [id])
 }
@@ -111,7 +116,7 @@ impl Store {
     }
 
     /// Revokes a token and tells every replica; once more changes nothing. [`Error::NotFound`]: there is no such token.
-    /// [`Error::Conflict`]: it is the last owner token that is good, without which nobody could make another one.
+    /// [`Error::Conflict`]: it is the last owner token that lasts, without which nobody could make another one.
     pub async fn revoke_api_token(
         &self,
         organization: OrganizationId,

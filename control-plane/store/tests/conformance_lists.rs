@@ -20,6 +20,7 @@ conformance! {
     things_are_found_by_name_and_by_the_beginning_of_an_id,
     the_last_owner_token_is_not_revoked,
     two_owners_cannot_revoke_each_other,
+    an_owner_token_that_ends_soon_is_not_another_owner,
 }
 
 const ALL: IdentityFilter = IdentityFilter { active: None, missing: None };
@@ -181,4 +182,24 @@ async fn two_owners_cannot_revoke_each_other(database: TestDatabase) {
         one = if first.is_ok() { two } else { one };
     }
     again.close().await;
+}
+
+async fn an_owner_token_that_ends_soon_is_not_another_owner(database: TestDatabase) {
+    const DAY: i64 = 24 * 60 * 60;
+    let store = &database.store;
+    let world = World::new(store, "one").await;
+    let lasting = token(&world, "lasting", Role::Owner, None).await;
+    let short = token(&world, "short", Role::Owner, Some(at(DAY - 1))).await;
+    let refused = store.revoke_api_token(world.org(), lasting.id, at(0)).await.unwrap_err();
+    assert!(matches!(refused, Error::Conflict { .. }), "{refused:?}");
+    assert_eq!(store.get_api_token(world.org(), lasting.id).await.unwrap().unwrap().revoked_at, None);
+    // The short one may go while the lasting one is there.
+    store.revoke_api_token(world.org(), short.id, at(0)).await.unwrap();
+    // With a day left it counts.
+    let day = token(&world, "a day", Role::Owner, Some(at(DAY))).await;
+    store.revoke_api_token(world.org(), lasting.id, at(0)).await.unwrap();
+    // The last one stays, also when it ends soon, and also beside another that ends soon.
+    token(&world, "short too", Role::Owner, Some(at(DAY - 1))).await;
+    assert!(store.revoke_api_token(world.org(), day.id, at(1)).await.is_err());
+    assert_eq!(store.get_api_token(world.org(), day.id).await.unwrap().unwrap().revoked_at, None);
 }
