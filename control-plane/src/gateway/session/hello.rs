@@ -20,6 +20,9 @@ use postern_proto::v1::control_frame::Kind as ToWire;
 
 /// More refused directories than this are not answered one by one.
 const MAX_REFUSED: usize = 2 * MAX_DIRECTORIES;
+/// Refused names that one line of the log holds, and the characters of each.
+const MAX_LOGGED: usize = 10;
+const MAX_LOGGED_CHARS: usize = 64;
 /// Longest text by which an agent's process is told from another.
 const MAX_INSTANCE_BYTES: usize = 64;
 
@@ -216,8 +219,26 @@ fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, 
         refused.push(v1::RefusedDirectory { name: one.name, reason });
     }
     if !refused.is_empty() {
-        let names: Vec<&str> = refused.iter().map(|one| one.name.as_str()).collect();
-        tracing::warn!(agent = %agent.id, refused = names.join(","), "gateway.directories_refused");
+        let (count, names) = (refused.len(), logged(&refused));
+        tracing::warn!(agent = %agent.id, count, refused = names, "gateway.directories_refused");
     }
     (served, refused)
+}
+
+/// The first names that were refused, cut: an agent chooses how many there are and how long they are.
+fn logged(refused: &[v1::RefusedDirectory]) -> String {
+    let cut = |one: &v1::RefusedDirectory| one.name.chars().take(MAX_LOGGED_CHARS).collect::<String>();
+    refused.iter().take(MAX_LOGGED).map(cut).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_holds_ten_refused_names_of_64_characters() {
+        let one = v1::RefusedDirectory { name: "ü".repeat(1_000), reason: String::new() };
+        let line = logged(&vec![one; 500]);
+        assert_eq!(line.chars().count(), 10 * 64 + 9);
+    }
 }
