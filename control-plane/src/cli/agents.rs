@@ -72,7 +72,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Allow { agent, directory } => {
             let request = AllowRequest { directory };
             let agent: AgentView = client.post(&format!("agents/{agent}/directories"), &request).await?;
-            let sentence = format!("The agent may serve {} from now on.", request.directory);
+            let sentence =
+                format!("The agent {} ({}) may serve {} from now on.", agent.name, agent.id, request.directory);
             super::done(screen, &agent.id, "allowed", &sentence)
         }
         Command::Revoke { agent, yes } => revoke(&agent, yes, client, screen).await,

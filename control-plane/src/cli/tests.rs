@@ -231,6 +231,13 @@ async fn a_name_that_means_several_things_is_refused_with_all_of_them() {
     served.run(&["tokens", "revoke", "first owner", "--yes"]).await;
 }
 
+#[tokio::test]
+async fn allow_says_which_agent_it_allowed() {
+    let served = Served::new().await;
+    let said = served.run(&["agents", "allow", "site-1", "lab"]).await;
+    assert!(said.contains("site-1") && said.contains(&served.home.agent.to_string()), "{said}");
+}
+
 #[test]
 fn a_proposed_command_can_be_copied() {
     let exists = Error::OrganizationExists { name: "Corp & Sons".to_owned() };
