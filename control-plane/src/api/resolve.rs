@@ -51,13 +51,18 @@ things! {
     account: AccountId, Account;
 }
 
-/// The account that has a conflict about this user name, or that an id means.
+/// The account of this very id, or the only one that has a conflict about this user name. Nothing else: a decision about
+/// a person is not taken back.
 pub(super) async fn conflict(api: &Api, organization: OrganizationId, text: &str) -> Result<AccountId, Problem> {
-    let named = api.store.accounts_in_conflict(organization, text).await?;
-    match one("account", text, named)? {
-        Some(id) => Ok(AccountId::from_uuid(id)),
-        None => account(api, organization, text).await,
+    if let Ok(id) = Uuid::try_parse(text.trim()) {
+        return Ok(AccountId::from_uuid(id));
     }
+    let claim = api.store.accounts_in_conflict(organization, text).await?;
+    let id = one("account", text, claim, None)?.ok_or_else(|| {
+        Problem::new(Kind::NotFound, format!("There is no conflict about {text:?}."))
+            .cure("`postern conflicts list` shows those that there are.")
+    })?;
+    Ok(AccountId::from_uuid(id))
 }
 
 async fn find(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Uuid, Problem> {
@@ -74,14 +79,15 @@ async fn find(api: &Api, organization: OrganizationId, thing: Thing, text: &str)
     if text.is_empty() || text.len() > MAX_NAME_BYTES {
         return Err(Problem::not_found(what));
     }
-    if let Some(id) = one(what, text, named(api, organization, thing, text).await?)? {
+    let by_name = named(api, organization, thing, text).await?;
+    let by_id = match range(text, thing) {
+        Some(range) => api.store.with_ids(organization, thing, range).await?,
+        None => Vec::new(),
+    };
+    // A directory's name is chosen by an agent, its display name by an administrator: neither wins.
+    let exact = (thing != Thing::Directory).then_some(text);
+    if let Some(id) = either(what, text, exact, by_name, by_id)? {
         return Ok(id);
-    }
-    if let Some(range) = range(text, thing) {
-        let begun = api.store.with_ids(organization, thing, range).await?;
-        if let Some(id) = one(what, text, begun)? {
-            return Ok(id);
-        }
     }
     Err(nothing(what, text, &like(api, organization, thing, text).await?))
 }
@@ -101,18 +107,50 @@ async fn named(api: &Api, organization: OrganizationId, thing: Thing, text: &str
     Ok(accounts.into_iter().map(named).collect())
 }
 
-/// The one that is meant: of several, that which has this very name, or that which alone is there and good.
-fn one(what: &str, text: &str, found: Vec<Named>) -> Result<Option<Uuid>, Problem> {
-    let only = |fits: &dyn Fn(&Named) -> bool| {
-        let mut fitting = found.iter().filter(|named| fits(named));
-        fitting.next().filter(|_| fitting.next().is_none()).map(|named| named.id)
-    };
-    let meant = only(&|named| named.name == text && named.live).or_else(|| only(&|named| named.live));
-    match meant.or_else(|| only(&|_| true)) {
+/// The one that the name and the beginning of an id mean. Whoever chooses a name can choose the beginning of another's id:
+/// where the two differ, neither wins.
+fn either(
+    what: &str,
+    text: &str,
+    exact: Option<&str>,
+    by_name: Vec<Named>,
+    by_id: Vec<Named>,
+) -> Result<Option<Uuid>, Problem> {
+    if by_name.is_empty() {
+        return one(what, text, by_id, None);
+    }
+    if by_id.is_empty() {
+        return one(what, text, by_name, exact);
+    }
+    if let (Some(name), Some(id)) = (only(&by_name, exact), only(&by_id, None))
+        && name == id
+    {
+        return Ok(Some(id));
+    }
+    let mut all = by_name;
+    all.extend(by_id);
+    all.sort_by_key(|named| named.id);
+    all.dedup_by_key(|named| named.id);
+    Err(several(what, text, all))
+}
+
+/// The only one that is meant. Several are refused.
+fn one(what: &str, text: &str, found: Vec<Named>, exact: Option<&str>) -> Result<Option<Uuid>, Problem> {
+    match only(&found, exact) {
         Some(id) => Ok(Some(id)),
         None if found.is_empty() => Ok(None),
         None => Err(several(what, text, found)),
     }
+}
+
+/// Of several, the one that has exactly this name, where that counts, or the only one that is there and good.
+fn only(found: &[Named], exact: Option<&str>) -> Option<Uuid> {
+    let only = |fits: &dyn Fn(&Named) -> bool| {
+        let mut fitting = found.iter().filter(|named| fits(named));
+        fitting.next().filter(|_| fitting.next().is_none()).map(|named| named.id)
+    };
+    let named = exact.and_then(|text| only(&|named| named.name == text && named.live));
+    named.or_else(|| only(&|named| named.live)).or_else(|| only(&|_| true))
 }
 
 fn several(what: &str, text: &str, found: Vec<Named>) -> Problem {
@@ -206,14 +244,27 @@ mod tests {
 
     #[test]
     fn a_name_means_one_thing_or_is_refused_with_all_that_it_could_mean() {
-        let meant = |found: Vec<Named>| one("agent", "site", found).unwrap().map(|id| id.as_u128());
+        let meant = |found: Vec<Named>| one("agent", "site", found, Some("site")).unwrap().map(|id| id.as_u128());
         assert_eq!(meant(vec![]), None);
         assert_eq!(meant(vec![named(1, "site", false)]), Some(1));
         assert_eq!(meant(vec![named(1, "site", false), named(2, "site", true), named(3, "site", false)]), Some(2));
         assert_eq!(meant(vec![named(1, "other", true), named(2, "site", true)]), Some(2));
         for live in [true, false] {
-            let problem = one("agent", "site", vec![named(1, "site", live), named(2, "site", live)]).unwrap_err();
+            let problem =
+                one("agent", "site", vec![named(1, "site", live), named(2, "site", live)], Some("site")).unwrap_err();
             assert_eq!((problem.document().status, problem.document().candidates.len()), (409, 2));
+        }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_the_beginning_of_an_id_wins_over_no_id() {
+        let meant = |by_name: Vec<Named>, by_id: Vec<Named>| either("agent", "0193", Some("0193"), by_name, by_id);
+        let (site, other) = (|| named(1, "site", true), || named(2, "0193", true));
+        assert_eq!(meant(vec![other()], vec![]).unwrap(), Some(Uuid::from_u128(2)));
+        assert_eq!(meant(vec![other()], vec![other()]).unwrap(), Some(Uuid::from_u128(2)));
+        // The second case: the id of the one that is named so begins so as well.
+        for by_id in [vec![site()], vec![site(), other()], vec![named(1, "site", false)]] {
+            assert_eq!(meant(vec![other()], by_id).unwrap_err().document().candidates.len(), 2);
         }
     }
 

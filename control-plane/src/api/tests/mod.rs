@@ -4,6 +4,7 @@ mod events;
 mod idempotency;
 mod isolation;
 mod lists;
+mod names;
 mod problems;
 mod roles;
 mod schema;
@@ -153,6 +154,24 @@ impl Site {
         intake.insert_accounts(accounts).await.unwrap();
         intake.commit().await.unwrap();
         Inhabited { agent, directory, account, user, group }
+    }
+
+    /// An account that claims a user name which somebody else may have.
+    pub(crate) async fn conflict(
+        &self,
+        acme: OrganizationId,
+        directory: DirectoryId,
+        dn: &str,
+        name: &str,
+    ) -> AccountId {
+        let id = AccountId::new();
+        let mut account = account_row(id, AccountKind::User, dn, id.as_uuid());
+        (account.identity, account.conflict) = (None, Some(name.to_owned()));
+        account.external_key = ExternalKey::from_text(&format!("external {dn}"));
+        let mut intake = self.api.store.begin_intake(acme, directory, self.now()).await.unwrap();
+        intake.insert_accounts(vec![account]).await.unwrap();
+        intake.commit().await.unwrap();
+        id
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {

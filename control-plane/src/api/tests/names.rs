@@ -1,0 +1,115 @@
+//! A name that somebody else could have chosen never leads to the wrong thing.
+
+use axum::http::{Method, StatusCode};
+use jiff::SignedDuration;
+use postern_store::{AgentId, AnnouncedDirectory, Flavour, NewAgent, NewEnrollmentToken, OrganizationId};
+use serde_json::{Value, json};
+
+use super::{Answer, Site};
+use crate::secrets;
+
+async fn enroll(site: &Site, organization: OrganizationId, name: &str) -> AgentId {
+    let (hash, not_after) = (secrets::hash(&secrets::draw()), site.now() + SignedDuration::from_hours(1));
+    let token =
+        NewEnrollmentToken { hash, directories: Vec::new(), expires_at: not_after, created_by: "owner".to_owned() };
+    site.api.store.create_enrollment_token(organization, token, site.now()).await.unwrap();
+    let (id, serial) = (AgentId::new(), name.to_owned());
+    let new = NewAgent { id, name: name.to_owned(), version: None, serial, not_after };
+    site.api.store.enroll_agent(hash, new, site.now()).await.unwrap();
+    id
+}
+
+/// The answer names these as what could be meant.
+fn is_ambiguous(answer: &Answer, ids: &[&str]) {
+    assert_eq!((answer.status, &answer.body["type"]), (StatusCode::CONFLICT, &json!("urn:postern:problem:ambiguous")));
+    let mut found: Vec<&str> =
+        answer.body["candidates"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let mut ids = ids.to_vec();
+    found.sort_unstable();
+    ids.sort_unstable();
+    assert_eq!(found, ids);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_named_like_the_id_of_another_gets_nothing_of_it() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let id = home.agent.to_string();
+    let beginning = &id[..23];
+    let other = enroll(&site, acme.id, beginning).await.to_string();
+    let path = format!("/api/v1/agents/{beginning}/directories");
+    let refused = site.post(&path, &acme.operator, json!({"directory": "corp"})).await;
+    is_ambiguous(&refused, &[&id, &other]);
+    let shown = site.get(&format!("/api/v1/agents/{other}"), &acme.auditor).await.body;
+    assert_eq!(shown["allowed_directories"], json!([]));
+    // A whole id is that of one agent, whatever others are called. A name that no id begins with is a name.
+    enroll(&site, acme.id, &id).await;
+    let beef = enroll(&site, acme.id, "beef").await.to_string();
+    for (name, meant) in [(id.as_str(), &id), ("beef", &beef)] {
+        assert_eq!(site.get(&format!("/api/v1/agents/{name}"), &acme.auditor).await.body["id"], json!(meant));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_named_like_the_id_of_another_is_not_taken_for_it() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let make = async |name: &str| -> Value {
+        site.post("/api/v1/tokens", &acme.owner, json!({"name": name, "role": "auditor"})).await.body
+    };
+    let first = make("first").await;
+    let id = first["id"].as_str().unwrap();
+    let second = make(&id[..23]).await;
+    let refused = site.call(Method::DELETE, &format!("/api/v1/tokens/{}", &id[..23]), &acme.owner, None).await;
+    is_ambiguous(&refused, &[id, second["id"].as_str().unwrap()]);
+    let tokens = site.get("/api/v1/tokens", &acme.auditor).await.body;
+    assert!(tokens["items"].as_array().unwrap().iter().all(|token| token["revoked_at"].is_null()), "{tokens}");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_announced_under_the_display_name_of_another_is_not_taken_for_it() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let patch = async |path: &str, change: Value| {
+        site.call(Method::PATCH, &format!("/api/v1/directories/{path}"), &acme.operator, Some(change)).await
+    };
+    patch("corp", json!({"display_name": "hq"})).await;
+    let announced = ["corp", "hq"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
+    let made = site.api.store.announce_directories(acme.id, home.agent, &announced, site.now()).await.unwrap();
+    let other = made.iter().find(|one| one.name == "hq").unwrap().id.to_string();
+    let refused = patch("hq", json!({"disabled": true})).await;
+    is_ambiguous(&refused, &[&home.directory.to_string(), &other]);
+    let listed = site.get("/api/v1/directories", &acme.auditor).await.body;
+    assert!(listed["items"].as_array().unwrap().iter().all(|one| one["disabled"] == json!(false)), "{listed}");
+    // One whose name and display name are the same is only one.
+    patch(&home.directory.to_string(), json!({"display_name": "corp"})).await;
+    assert_eq!(site.get("/api/v1/directories/corp", &acme.auditor).await.body["id"], json!(home.directory));
+    assert_eq!(site.get("/api/v1/directories/hq", &acme.auditor).await.body["id"], json!(other));
+}
+
+#[tokio::test]
+async fn a_conflict_is_named_by_id_or_by_the_claimed_name_and_by_nothing_else() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let one = site.conflict(acme.id, home.directory, "uid=one", "anna").await.to_string();
+    let link = async |name: &str| site.post(&format!("/api/v1/conflicts/{name}/link"), &acme.operator, json!({})).await;
+    // No external id, and not the user name of an account without a conflict.
+    for name in ["external%20uid=one", "bert"] {
+        let nothing = link(name).await;
+        assert_eq!(nothing.status, StatusCode::NOT_FOUND, "{name}: {}", nothing.body);
+        assert!(nothing.body["cure"].as_str().unwrap().contains("postern conflicts list"), "{}", nothing.body);
+    }
+    for name in ["anna", &one] {
+        let present = link(name).await;
+        assert_eq!(present.body["type"], "urn:postern:problem:conflict", "{}", present.body);
+    }
+    // An account that claims the id of another as its name is not meant by that id.
+    let claims_id = site.conflict(acme.id, home.directory, "uid=two", &one).await.to_string();
+    assert!(link(&one).await.body["detail"].as_str().unwrap().contains("is there: uid=anna"));
+    assert_ne!(claims_id, one);
+    let again = site.conflict(acme.id, home.directory, "uid=three", "anna").await.to_string();
+    is_ambiguous(&link("anna").await, &[&one, &again]);
+}
