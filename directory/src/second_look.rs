@@ -320,8 +320,7 @@ async fn scope_of(session: &mut Session, config: &DirectoryConfig, phase: Phase,
         }
         Ok(Some(_)) => Ok(Sight::InScope),
         Ok(None) => without_match(connection, dn, &section.filter).await,
-        // It has gone this very moment; then the next import says so.
-        Err(Error::Refused { code: 32, .. }) => Ok(Sight::LeftScope),
+        // Code 32 too: it was there a moment ago, and may have been moved within the scope. The next import says so.
         Err(Error::Refused { .. }) => Ok(Sight::NotVisible(NotVisible::Unavailable)),
         Err(error) => Err(error),
     }
@@ -332,7 +331,7 @@ async fn scope_of(session: &mut Session, config: &DirectoryConfig, phase: Phase,
 async fn without_match(connection: &mut Connection, dn: &str, filter: &str) -> Result<Sight, Error> {
     let opposite = format!("(!{filter})");
     match connection.read_entry(dn, &opposite, &["1.1".to_owned()], Step::Search).await {
-        Ok(Some(_)) | Err(Error::Refused { code: 32, .. }) => Ok(Sight::LeftScope),
+        Ok(Some(_)) => Ok(Sight::LeftScope),
         Ok(None) | Err(Error::Refused { .. }) => Ok(Sight::NotVisible(NotVisible::Unavailable)),
         Err(error) => Err(error),
     }

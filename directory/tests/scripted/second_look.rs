@@ -12,6 +12,10 @@ const ROOT: &[u8] = b"dc=x";
 enum At {
     /// An entry with this external id, or one that cannot be read.
     Entry(&'static str),
+    /// The search for external ids shows it, and then it is gone from here.
+    Leaving(&'static str),
+    /// The same, a moment later: it does not meet the filter, and then it is gone.
+    LeavingLater(&'static str),
     Hidden,
     Referral,
     /// A result code.
@@ -38,7 +42,9 @@ fn answer(request: &Request, places: &[(&str, At)], children: &[(&str, &str)]) -
     if request.base == "dc=x" && request.page.is_some() {
         // The search for external ids.
         let found = places.iter().filter_map(|(dn, at)| match at {
-            At::Entry(external_id) if request.filter.contains(external_id) => {
+            At::Entry(external_id) | At::Leaving(external_id) | At::LeavingLater(external_id)
+                if request.filter.contains(external_id) =>
+            {
                 Some(entry(id, dn.as_bytes(), &[("entryUUID", &[external_id.as_bytes()])]))
             }
             _ => None,
@@ -63,6 +69,8 @@ fn answer(request: &Request, places: &[(&str, At)], children: &[(&str, &str)]) -
         At::Entry(external_id) => {
             vec![entry(id, request.base.as_bytes(), &[("entryUUID", &[external_id.as_bytes()])]), end(0)]
         }
+        At::LeavingLater(_) if !request.filter.contains('\u{fffd}') => vec![end(0)],
+        At::Leaving(_) | At::LeavingLater(_) => vec![end(32)],
         At::Hidden => vec![entry(id, request.base.as_bytes(), &[]), end(0)],
         At::Referral => vec![message(id, 0x73, &ber(0x04, b"ldap://elsewhere/")), end(0)],
         At::Code(code) => vec![end(*code)],
@@ -152,6 +160,17 @@ async fn who_cannot_be_seen_is_not_absent() {
         NotVisible::ContainerNotFound,
     ];
     assert_eq!(sights(&server, &sought).await, expected.map(Sight::NotVisible));
+}
+
+#[tokio::test]
+async fn who_is_moved_between_two_questions_has_not_left() {
+    let server = server(
+        &[("uid=one,ou=people,dc=x", At::Leaving("id-one")), ("uid=two,ou=people,dc=x", At::LeavingLater("id-two"))],
+        &[],
+    )
+    .await;
+    let sought = [("id-one", "uid=one,ou=people,dc=x"), ("id-two", "uid=two,ou=people,dc=x")];
+    assert_eq!(sights(&server, &sought).await, [Sight::NotVisible(NotVisible::Unavailable); 2]);
 }
 
 #[tokio::test]
