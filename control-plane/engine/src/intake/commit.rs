@@ -45,11 +45,7 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     if begun == Some(false) && commit.is_unwanted().await? {
         return dispatcher.cancel_now(commit.job.id, attempt).await;
     }
-    let repeats = Repeats::find(&dispatcher.store, &commit.directory, commit.lease(), &staged, dispatcher.clock.now());
-    let repeats = repeats.await?;
-    if let Some(failure) = repeats.failure() {
-        return dispatcher.fail(commit.job.id, attempt, failure.to_json()).await;
-    }
+    let Some(repeats) = commit.repeats(&staged).await? else { return Ok(()) };
     let proven = commit.proven(&staged, &repeats);
     let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return Ok(()) };
     let (mut missing, counted) = commit.read_all(&staged).await?;
@@ -131,6 +127,14 @@ impl Commit<'_> {
     async fn is_unwanted(&self) -> Result<bool> {
         let job = self.dispatcher.store.job_by_id(self.job.id).await?;
         Ok(job.is_some_and(|job| job.cancel_requested))
+    }
+
+    /// The external ids that came more than once. `None`: too many entries share theirs, and the job has failed.
+    async fn repeats(&self, staged: &Staged) -> Result<Option<Repeats>> {
+        let (store, now) = (&self.dispatcher.store, self.dispatcher.clock.now());
+        let repeats = Repeats::find(store, &self.directory, self.lease(), staged, now).await?;
+        let Some(failure) = repeats.failure() else { return Ok(Some(repeats)) };
+        self.dispatcher.fail(self.job.id, self.job.attempt, failure.to_json()).await.map(|()| None)
     }
 
     fn proven<'p>(&'p self, staged: &'p Staged, repeats: &'p Repeats) -> Proven<'p> {
