@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::quality::RandomState;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use postern_proto::chunk::{ChunkWriter, EntryView, Kind, MemberForm};
 use postern_store::{
     AccountId, AccountKind, ChangeKind, Deferred, DeferredPart, GroupId, KnownAccount, KnownContent, Store, Switch,
@@ -73,6 +73,8 @@ pub struct Counts {
 
 /// So many attributes are told apart, and those beyond count together: an agent could invent as many as it likes.
 const MOST_NAMES: usize = 2 * postern_proto::limits::MAX_LISTED_ATTRIBUTES;
+/// An account that ends within this time is one that is about to be switched off.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 const OTHER_NAMES: &str = "user (others)";
 
 impl Before {
@@ -117,7 +119,8 @@ impl Before {
                     changes.kinds |= bit(ChangeKind::Activated);
                 }
                 // What is unknown keeps what was known.
-                if !on && row.account.switch != Switch::Unknown && old.active == Some(true) {
+                let ends = !on && row.account.switch != Switch::Unknown;
+                if (ends || expires_sooner(old.switch, row.account.switch, now)) && old.active == Some(true) {
                     changes.kinds |= bit(ChangeKind::Deactivated);
                 }
                 // One of several logins stays the user's name, whatever their order; without any, the name stays.
@@ -141,6 +144,14 @@ impl Before {
         }
         changes
     }
+}
+
+/// Whether an account now ends within [`SOON`], and did not end as early before. The user becomes inactive on that day
+/// without another import, so it counts with those who become inactive now.
+fn expires_sooner(old: Switch, new: Switch, now: Timestamp) -> bool {
+    let Switch::OnUntil(end) = new else { return false };
+    let known = matches!(old, Switch::OnUntil(before) if before <= end);
+    end > now && !known && now.checked_add(SOON).is_ok_and(|soon| end <= soon)
 }
 
 /// The attributes that an account had and its entry has not, though the site delivers them.

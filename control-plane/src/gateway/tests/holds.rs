@@ -1,11 +1,12 @@
 //! What holds an import beside missing accounts: changes that are harmless one by one and a fault when they are many.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::v1;
-use postern_runtime::clock::ManualClock;
+use postern_runtime::clock::{Clock, ManualClock};
 use postern_store::{Job, JobId, JobState, PageRequest, UserRow};
 use serde_json::Value;
 
@@ -20,13 +21,15 @@ struct Person {
     login: Option<String>,
     mail: bool,
     locked: bool,
+    /// In seconds since 1970.
+    expires: Option<u64>,
     title: &'static str,
     container: &'static str,
 }
 
 fn person(number: usize) -> Person {
     let login = Some(format!("user{number:02}"));
-    Person { number, login, mail: true, locked: false, title: "Clerk", container: "ou=people" }
+    Person { number, login, mail: true, locked: false, expires: None, title: "Clerk", container: "ou=people" }
 }
 
 fn company(count: usize) -> Vec<Person> {
@@ -49,7 +52,8 @@ fn delivered(people: &[Person], members: usize) -> Vec<Chunk> {
         if person.mail {
             entry.attribute("mail", [format!("user{:02}@x.example", person.number).as_bytes()]);
         }
-        entry.switch(if person.locked { Switch::Off } else { Switch::On });
+        let on = person.expires.map_or(Switch::On, Switch::OnUntil);
+        entry.switch(if person.locked { Switch::Off } else { on });
         entry.finish();
     }
     let mut entry = writer.entry(Kind::Group, "staff", "cn=staff,dc=x", None);
@@ -408,8 +412,8 @@ async fn many_who_would_become_inactive_wait_whatever_else_their_entries_lack() 
     assert_eq!(line.count(|user| user.active).await, 40);
 }
 
-/// Twelve groups with a description, or without one, of the first of these people.
-fn groups(people: &[Person], described: bool, members: usize) -> Vec<Chunk> {
+/// Twelve groups with a description, or without one. The first has these members.
+fn groups(people: &[Person], described: bool, members: Range<usize>) -> Vec<Chunk> {
     let mut chunks = delivered(people, 40);
     let mut writer = ChunkWriter::new(MemberForm::Dn);
     for number in 0..12 {
@@ -419,9 +423,9 @@ fn groups(people: &[Person], described: bool, members: usize) -> Vec<Chunk> {
         if described {
             entry.attribute("description", [b"a team".as_slice()]);
         }
-        let count = if number == 0 { members } else { 2 };
+        let members = if number == 0 { members.clone() } else { 0..2 };
         let dn = |person: &Person| format!("uid=user{:02},{},dc=x", person.number, person.container);
-        people.iter().take(count).for_each(|person| entry.member(dn(person).as_bytes()));
+        people[members].iter().for_each(|person| entry.member(dn(person).as_bytes()));
         entry.finish();
     }
     chunks.push(Chunk { users: 0, groups: 12, digest: writer.digest(), payload: writer.finish() });
@@ -433,7 +437,7 @@ async fn who_has_left_a_group_is_no_member_though_another_change_of_the_group_is
     let mut line = Line::start().await;
     let people = company(40);
     let site = &line.site;
-    let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 5)).await;
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 0..5)).await;
     site.wait_for(job, JobState::Succeeded).await;
     let members = async || {
         let store = site.store();
@@ -444,12 +448,39 @@ async fn who_has_left_a_group_is_no_member_though_another_change_of_the_group_is
     };
     let known = || Some("a team".to_owned());
     assert_eq!(members().await, (5, known()));
-    let job = site.import(&line.agent, &mut line.session, &groups(&people, false, 3)).await;
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, false, 0..3)).await;
     let held = site.wait_for(job, JobState::Held).await;
     assert_eq!(held.hold.as_ref().unwrap()["already_removed"], 2, "{held:?}");
     assert_eq!(members().await, (3, known()));
     site.store().reject_job(site.organization, job, "test", site.now()).await.unwrap();
-    let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 5)).await;
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 0..5)).await;
     site.wait_for(job, JobState::Succeeded).await;
     assert_eq!(members().await, (5, known()), "what comes back is written again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_whose_accounts_are_about_to_expire_wait_for_approval() {
+    let clock = ManualClock::new(Timestamp::now());
+    let mut line = Line::start_at(&clock).await;
+    let day = |days: i64| Some(u64::try_from(clock.now().as_second() + days * 86_400).unwrap());
+    let mut people = company(40);
+    people[39].expires = day(1);
+    line.done(&people, 40).await;
+    // A year is no coming expiry.
+    let year = changed(&people, 20, |person| person.expires = day(365));
+    line.done(&year, 40).await;
+    // Twenty of them had an end, ten had none.
+    let tomorrow = changed(&year, 30, |person| person.expires = day(1));
+    let job = line.held(&tomorrow, 40, "deactivated", 30).await;
+    line.reject(&job).await;
+    clock.advance(Duration::from_hours(48));
+    line.site.store().deactivate_due(clock.now()).await.unwrap();
+    assert_eq!(line.count(|user| user.active).await, 39, "only the one whose end was known before");
+    // A few pass.
+    let few = changed(&year, 3, |person| person.expires = day(1));
+    let result = line.done(&few, 40).await;
+    assert_eq!(result["became_inactive"], 3, "{result}");
+    // A later end takes nothing away.
+    let later = changed(&year, 40, |person| person.expires = day(400));
+    line.done(&later, 40).await;
 }
