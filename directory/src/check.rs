@@ -3,6 +3,7 @@
 mod bind;
 mod rights;
 mod sample;
+mod source;
 mod switches;
 mod twins;
 
@@ -33,7 +34,7 @@ pub enum State {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
     /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users`, `attributes`, `switches`,
-    /// `rights` or `groups`.
+    /// `rights`, `source` or `groups`.
     pub name: &'static str,
     /// How it went.
     pub state: State,
@@ -85,8 +86,20 @@ struct Diagnosis<'a> {
     began: Instant,
 }
 
-const AFTER_CONFIGURATION: [&str; 11] =
-    ["connect", "tls", "bind", "root_dse", "base_dns", "paging", "users", "attributes", "switches", "rights", "groups"];
+const AFTER_CONFIGURATION: [&str; 12] = [
+    "connect",
+    "tls",
+    "bind",
+    "root_dse",
+    "base_dns",
+    "paging",
+    "users",
+    "attributes",
+    "switches",
+    "rights",
+    "source",
+    "groups",
+];
 
 pub(crate) async fn run(servers: &Servers) -> Vec<Check> {
     let mut diagnosis = Diagnosis { config: &servers.config, checks: Vec::new(), began: Instant::now() };
@@ -144,6 +157,7 @@ impl Diagnosis<'_> {
         self.paging_and_users(servers, &mut connection, &root, &names).await?;
         self.switches(servers, flavour, &names).await?;
         self.rights(servers, &root, &names).await?;
+        self.source(servers, &root).await?;
         self.groups(servers, flavour, &names).await
     }
 

@@ -196,6 +196,20 @@ impl Connection {
     }
 
     async fn read_one(&mut self, query: Query<'_>, control: Option<RawControl>, step: Step) -> Result<Object, Error> {
+        let (found, result) = self.answer(query, control, step).await?;
+        match result.rc {
+            0 => Ok(found),
+            code => Err(Error::Refused { step, code, diagnostic: result.text }),
+        }
+    }
+
+    /// Reads what stands at one DN, and how the server ended its answer.
+    pub(crate) async fn answer(
+        &mut self,
+        query: Query<'_>,
+        control: Option<RawControl>,
+        step: Step,
+    ) -> Result<(Object, LdapResult), Error> {
         let mut page = self.start(query, control, step).await?;
         let mut found = Object::Nothing;
         let result = loop {
@@ -206,10 +220,7 @@ impl Connection {
         };
         found = found.or(self.drain());
         self.busy = false;
-        match result.rc {
-            0 => Ok(found),
-            code => Err(Error::Refused { step, code, diagnostic: result.text }),
-        }
+        Ok((found, result))
     }
 
     /// How many answers the first page of a search has. The other pages are not asked for.

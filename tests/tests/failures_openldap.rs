@@ -1,7 +1,7 @@
 //! What is said when OpenLDAP refuses, when a certificate is wrong, and when the configuration does not fit: the true
 //! cause, and a cure that can be followed. See docs/failures.md.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use postern_tests::agent::DirectorySettings;
 use postern_tests::certificate_shop::{self, Files, TlsServer};
 use postern_tests::failures::Diagnosed;
@@ -160,5 +160,73 @@ fn what_is_wrong_with_a_certificate_is_named_in_words() -> Result<()> {
         let own = certificate_shop::self_signed(&folder, "own", "/CN=localhost", &[]).await?;
         shown(stage, &slapd, &own, &new).await?.must_say("failed", "self-signed", "the server's own certificate")?;
         shown(stage, &slapd, &own, &own).await?.must_say("passed", "localhost", "")
+    })
+}
+
+/// The rules of docs/operations.md for OpenLDAP: the line with the limit, and the rules of access.
+fn handbook() -> Result<(String, Vec<String>)> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md"))?;
+    let block = text.split("```").find(|block| block.trim_start().starts_with("limits dn.exact"));
+    let block = block.context("the handbook has no rules for OpenLDAP")?.trim();
+    let (limit, rules) = block.split_once('\n').context("a limit and no rules")?;
+    let rules = rules.split("access ").skip(1).map(|rule| rule.split_whitespace().collect::<Vec<_>>().join(" "));
+    Ok((format!("{limit}\n"), rules.collect()))
+}
+
+#[test]
+fn the_handbooks_rules_for_openldap_are_enough_and_without_context_csn_the_check_warns() -> Result<()> {
+    scenario(async |stage| {
+        let (limit, rules) = handbook()?;
+        let options = slapd::Options {
+            overlays: true,
+            password_policy: true,
+            size_limit: Some(50),
+            database_lines: limit,
+            ..slapd::Options::people(120)
+        };
+        let slapd = Slapd::start(stage, options).await?;
+        let set = async |rules: &[String]| {
+            let mut all = vec!["to attrs=userPassword by anonymous auth by * none"];
+            all.extend(rules.iter().map(String::as_str));
+            slapd.set_access(&all).await
+        };
+        set(&rules).await?;
+        let mut directory = DirectorySettings::slapd("corp", &slapd, stage.path())?;
+        let handbook = ["uid", "cn", "sn", "givenName", "displayName", "mail", "telephoneNumber", "title"];
+        directory.users.attributes = handbook.map(str::to_owned).to_vec();
+        directory.groups.attributes = vec!["cn".to_owned()];
+        let agent = Diagnosed::new(stage, directory)?;
+        for name in ["base_dns", "paging", "users", "attributes", "switches", "rights", "source", "groups"] {
+            agent.row(name).await?.must_say("passed", "", "").with_context(|| name.to_owned())?;
+        }
+        agent.row("switches").await?.must_say("passed", "of a sample of 100 users, 100 enabled", "")?;
+        let without: Vec<String> = rules.iter().map(|rule| rule.replace(",contextCSN", "")).collect();
+        ensure!(without != rules, "the handbook does not name contextCSN: {rules:?}");
+        set(&without).await?;
+        agent.row("source").await?.must_say("warned", "contextCSN of the suffix cannot be read", "syncprov")?;
+        agent.row("base_dns").await?.must_say("passed", "", "")
+    })
+}
+
+#[test]
+fn the_directorys_root_is_known_where_nobody_has_a_password() -> Result<()> {
+    scenario(async |stage| {
+        let person = "inetOrgPerson\nuid: ada\ncn: Ada\nsn: Lovelace";
+        let extra_ldif = format!("dn: uid=ada,ou=people,{SUFFIX}\nobjectClass: {person}\n\n");
+        let slapd = Slapd::start(stage, slapd::Options { extra_ldif, ..slapd::Options::people(0) }).await?;
+        let agent = diagnosed(stage, &slapd)?;
+        agent.row("rights").await?.must_say("passed", "no more than it needs", "")?;
+        let secret = stage.path().join("root.secret");
+        postern_tests::certificates::write_private(&secret, slapd::ADMIN_PASSWORD.as_bytes())?;
+        let root = |settings: &mut DirectorySettings| {
+            settings.bind_dn = Some(Slapd::admin_dn());
+            settings.bind_password_file = Some(secret);
+        };
+        agent.row_with("rights", root).await?.must_say("warned", "rootdn", "an account of its own")?;
+        // An account that may not see its own entry is not the root for that.
+        let own = format!("to dn.exact=\"{}\" attrs=entry by * none", Slapd::reader_dn());
+        let password = "to attrs=userPassword by anonymous auth by * none";
+        slapd.set_access(&[password, &own, "to * by users read by * none"]).await?;
+        agent.row("rights").await?.must_say("passed", "no more than it needs", "")
     })
 }

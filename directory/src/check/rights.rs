@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use postern_dn::Dn;
 use tokio_util::sync::CancellationToken;
 
 use super::{Diagnosis, Finding, State};
 use crate::config::Scope;
 use crate::connection::{Connection, Servers};
 use crate::entry::Entry;
-use crate::error::Error;
+use crate::error::{Error, Step};
 use crate::filter;
 use crate::flavour::Flavour;
 use crate::guard::is_reference;
@@ -17,6 +18,7 @@ use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
 
+const NO_SUCH_OBJECT: u32 = 32;
 const CURE: &str = "bind as an account of its own that may only read users and groups";
 
 impl Diagnosis<'_> {
@@ -47,6 +49,14 @@ impl Diagnosis<'_> {
         let name = self.config.bind_dn.as_deref().unwrap_or_default();
         if name.eq_ignore_ascii_case("cn=Directory Manager") {
             return Ok(Some("the bind account is the directory's root, whom no access rule holds"));
+        }
+        let own_name = Dn::parse(name).ok().filter(|_| flavour == Flavour::OpenLdap);
+        if let Some(own_name) = own_name
+            && is_missing(connection, name, &own_name).await?
+        {
+            let found = "the bind account has no entry in the directory: it is the directory's root (rootdn), whom no \
+                         access rule holds";
+            return Ok(Some(found));
         }
         let section = Section::users(self.config, flavour, names);
         let filter = filter::and(&section.filter, "(userPassword=*)");
@@ -81,6 +91,16 @@ impl Diagnosis<'_> {
         let found = is_found(connection, base, scope, &filter).await?;
         Ok(found.then_some("the bind account is, or was, a member of an administrators' group of the domain"))
     }
+}
+
+/// Whether nothing stands at the DN, by a server that lets its parent be read. A server that hides an entry names nothing
+/// above it (RFC 4511 §4.1.9, `matchedDN`).
+async fn is_missing(connection: &mut Connection, base_dn: &str, dn: &Dn) -> Result<bool, Error> {
+    let nothing = ["1.1".to_owned()];
+    let query = Query { base_dn, scope: Scope::Base, filter: "(objectClass=*)", attributes: &nothing, page_size: 1 };
+    let (_, result) = connection.answer(query, None, Step::Search).await?;
+    let matched = Dn::parse(&result.matched).ok().filter(|matched| result.rc == NO_SUCH_OBJECT && !matched.is_root());
+    Ok(matched.is_some_and(|matched| dn.parent().is_some_and(|parent| parent.normalized() == matched.normalized())))
 }
 
 async fn is_found(connection: &mut Connection, base_dn: &str, scope: Scope, filter: &str) -> Result<bool, Error> {

@@ -28,6 +28,8 @@ struct Seen {
     unreadable: Option<&'static str>,
     /// The DN of that one.
     example: String,
+    /// There may be more users than were looked at.
+    more: bool,
 }
 
 impl Diagnosis<'_> {
@@ -50,8 +52,8 @@ async fn see(
     section: &Section<'_>,
     mut judge: Judge,
 ) -> Result<Seen, Error> {
-    let mut seen = Seen::default();
-    let users = sample(&mut connection, section).await?;
+    let (users, more) = sample(&mut connection, section).await?;
+    let mut seen = Seen { more, ..Seen::default() };
     // A page that was left in its middle spends the connection.
     if !connection.is_fresh() {
         connection = servers.open().await?;
@@ -81,13 +83,15 @@ impl Seen {
 
 fn finding(seen: &Seen) -> Finding {
     let total = seen.on + seen.off + seen.unknown;
+    let users = if total == 1 { "user" } else { "users" };
+    let looked_at = if seen.more { format!("a sample of {total} {users}") } else { format!("{total} {users}") };
     if seen.unknown == 0 {
-        return Finding::passed(format!("{} of {total} users enabled, {} disabled", seen.on, seen.off));
+        return Finding::passed(format!("of {looked_at}, {} enabled and {} disabled", seen.on, seen.off));
     }
     let state = if seen.unknown == total { State::Failed } else { State::Warning };
     let attribute = seen.unreadable.unwrap_or("the switch");
     let said = format!(
-        "of {} of {total} users it is unknown whether they are enabled: {attribute} cannot be read",
+        "of {looked_at}, {} are neither known to be enabled nor disabled: {attribute} cannot be read",
         seen.unknown
     );
     Finding::new(state, said.clone()).locally(format!("{said}, of {} for one", seen.example)).cured_by(format!(
@@ -95,7 +99,8 @@ fn finding(seen: &Seen) -> Finding {
     ))
 }
 
-async fn sample(connection: &mut Connection, section: &Section<'_>) -> Result<Vec<Selected>, Error> {
+/// The first users, and whether there may be more.
+async fn sample(connection: &mut Connection, section: &Section<'_>) -> Result<(Vec<Selected>, bool), Error> {
     let never = CancellationToken::new();
     let (mut users, mut scratch) = (Vec::new(), Vec::new());
     for base_dn in section.base_dns {
@@ -106,9 +111,9 @@ async fn sample(connection: &mut Connection, section: &Section<'_>) -> Result<Ve
             let entries = batch.iter().filter(|message| !is_reference(message));
             users.extend(entries.filter_map(|message| section.selection.select(message, &mut scratch).ok()));
             if users.len() >= SAMPLE {
-                return Ok(users);
+                return Ok((users, true));
             }
         }
     }
-    Ok(users)
+    Ok((users, false))
 }
