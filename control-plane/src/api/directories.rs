@@ -121,7 +121,7 @@ pub enum ProblemKind {
     Unusable,
     /// An agent reads it by another configuration than the last import or another agent.
     Configuration,
-    /// The last import found something that keeps imports from concluding who has left.
+    /// The last import found something to be mended: entries that cannot be used, or something that cannot be read.
     Import,
 }
 

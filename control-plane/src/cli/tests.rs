@@ -286,3 +286,10 @@ async fn reference_documents_are_printed() {
     assert!(run(&["docs", "cli"]).await.0.contains("## `postern jobs start import`"));
     assert!(run(&["completions", "bash"]).await.0.contains("postern"));
 }
+
+#[test]
+fn a_container_that_is_no_dn_is_refused_with_the_name_of_the_option() {
+    let arguments = ["postern", "jobs", "start", "import", "--directory", "corp", "--gone", "garbage"];
+    let refused = super::command().try_get_matches_from(arguments).unwrap_err().to_string();
+    assert!(refused.contains("--gone <DN>") && refused.contains("give the DN of a container"), "{refused}");
+}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged, Unsettled};
+use postern_dn::Dn;
+use postern_store::{Directory, Job, JobId, Lease, MemberStats, Sight, Staged, Unsettled};
 use serde_json::{Value, json};
 
 use super::conflicts::{self, Settled};
@@ -77,12 +78,13 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
-    let problem = standing::problem(&report, unusable.unwrap_or_default(), &repeats);
-    dispatcher.store.set_import_problem(&commit.lease(), problem.as_deref()).await?;
     let concluded = Concluded { missing: planned, spared, other_server, confirmed };
     // An administrator may link an account while this ends: the next import reports that.
     let until = dispatcher.clock.now();
-    let mut result = commit.describe(&staged, concluded, members, report).await?;
+    let mut result = commit.describe(&staged, concluded, members, &report).await?;
+    let problem = standing::problem(&report, unusable.unwrap_or_default(), &repeats, &result);
+    dispatcher.store.set_import_problem(&commit.lease(), problem.as_deref()).await?;
+    note_gone(&mut result, &gone, begun == Some(true));
     note_counts(&mut result, &kept.counts);
     result["taken_over"] = json!(settled.taken_over);
     commit.note_repeats(missing.twice, &repeats, &mut result);
@@ -250,7 +252,16 @@ impl Commit<'_> {
         }
         let Job { organization, id, attempt, .. } = self.job;
         let some = self.dispatcher.store.unsettled(organization, id, attempt, SAMPLES).await?;
-        let shown = |one: Unsettled| json!({ "dn": one.dn, "external_id": one.external_key.to_text(), "reason": one.sight.as_str() });
+        let shown = |one: Unsettled| {
+            let without = Some(&one).filter(|one| one.sight == Sight::ContainerNotFound);
+            let container = without.and_then(|one| Dn::parse(&one.dn).ok()?.parent()).map(|dn| dn.to_string());
+            json!({
+                "dn": one.dn,
+                "external_id": one.external_key.to_text(),
+                "reason": one.sight.as_str(),
+                "container": container,
+            })
+        };
         Ok(some.into_iter().map(shown).collect())
     }
 
@@ -302,7 +313,7 @@ impl Commit<'_> {
         staged: &Staged,
         concluded: Concluded,
         members: MemberStats,
-        report: ImportReport,
+        report: &ImportReport,
     ) -> Result<Value> {
         let Concluded { missing, spared, other_server, confirmed } = concluded;
         let not_visible = self.not_visible(confirmed).await?;
@@ -360,6 +371,15 @@ impl Commit<'_> {
             "remarks": report.remarks,
             "remark_samples": report.remark_samples,
         }))
+    }
+}
+
+/// Adds the containers that were said to be deleted and covered nobody. A commit that goes on after an interruption does
+/// not know whom they covered before.
+fn note_gone(result: &mut Value, gone: &Gone, goes_on: bool) {
+    let unused = gone.unused();
+    if !goes_on && !unused.is_empty() {
+        result["gone_unused"] = json!(unused);
     }
 }
 

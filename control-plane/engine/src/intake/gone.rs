@@ -53,6 +53,12 @@ impl Gone {
         container.map(|container| container.accounts += 1).is_some()
     }
 
+    /// The containers in which nobody was whose container is not found.
+    pub fn unused(&self) -> Vec<String> {
+        let unused = self.containers.iter().filter(|container| container.accounts == 0);
+        unused.map(|container| container.dn.to_string()).collect()
+    }
+
     /// Why the import is held. `None`: nobody was in them.
     pub fn doubt(&self) -> Option<String> {
         let found = self.containers.iter().filter(|container| container.accounts > 0);

@@ -9,10 +9,36 @@ use crate::jobs::outcome::ImportReport;
 /// As much of an example is shown.
 const MAX_EXAMPLE_CHARS: usize = 300;
 
-/// What is wrong, and what to do. `None`: nothing.
-pub(super) fn problem(report: &ImportReport, unusable: u64, repeats: &Repeats) -> Option<String> {
-    let found: Vec<String> = unusable_entries(report, unusable).into_iter().chain(shared_ids(repeats)).collect();
+/// What is wrong, and what to do. `None`: nothing. `result` is what the job is about to say.
+pub(super) fn problem(report: &ImportReport, unusable: u64, repeats: &Repeats, result: &Value) -> Option<String> {
+    let found =
+        [unusable_entries(report, unusable), shared_ids(repeats), not_visible(result), unknown_switches(result)];
+    let found: Vec<String> = found.into_iter().flatten().collect();
     (!found.is_empty()).then(|| found.join("; "))
+}
+
+/// Accounts that did not come, and of which nobody can say whether they are there.
+fn not_visible(result: &Value) -> Option<String> {
+    let count = result["not_visible"].as_u64().filter(|count| *count > 0)?;
+    let (accounts, stay) = if count == 1 { ("account", "It stays") } else { ("accounts", "They stay") };
+    let example = result["not_visible_samples"][0]["dn"].as_str().map_or_else(String::new, |dn| {
+        format!(" (such as {})", dn.chars().take(MAX_EXAMPLE_CHARS).collect::<String>())
+    });
+    Some(format!(
+        "the last import did not find {count} known {accounts}{example}, and could not see whether somebody has left. {stay} \
+         as before. Let the agent's account read the containers of these entries. The job says for each why it cannot be seen"
+    ))
+}
+
+/// Users of whom nobody can say whether they are enabled.
+fn unknown_switches(result: &Value) -> Option<String> {
+    let count = result["unknown_switches"].as_u64().filter(|count| *count > 0)?;
+    let users = if count == 1 { "user" } else { "users" };
+    let attribute = result["unreadable_switch"].as_str().unwrap_or("the attribute that says so");
+    Some(format!(
+        "the last import could not see of {count} {users} whether they are enabled. Such users keep their last known state, \
+         and new ones are inactive. Let the agent's account read {attribute}"
+    ))
 }
 
 fn shared_ids(repeats: &Repeats) -> Option<String> {
@@ -48,17 +74,18 @@ mod tests {
 
     #[test]
     fn entries_that_cannot_be_used_are_a_problem_with_an_example() {
-        assert_eq!(problem(&ImportReport::default(), 0, &Repeats::default()), None);
+        assert_eq!(problem(&ImportReport::default(), 0, &Repeats::default(), &Value::Null), None);
         let report = ImportReport {
             unusable: 1,
             unusable_samples: vec!["cn=x: no external id".to_owned()],
             ..ImportReport::default()
         };
-        let said = problem(&report, 1, &Repeats::default()).unwrap();
+        let said = problem(&report, 1, &Repeats::default(), &Value::Null).unwrap();
         assert!(said.contains("1 entry of the directory (such as cn=x: no external id)"), "{said}");
         // The report may not have come; the summary counted them.
         assert!(
-            problem(&ImportReport::default(), 2, &Repeats::default()).is_some_and(|said| said.contains("2 entries"))
+            problem(&ImportReport::default(), 2, &Repeats::default(), &Value::Null)
+                .is_some_and(|said| said.contains("2 entries"))
         );
     }
 }

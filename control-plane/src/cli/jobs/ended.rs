@@ -49,7 +49,7 @@ pub(super) fn held(hold: &Value, screen: &mut Screen) -> Result<(), Error> {
         let rows = people.iter().map(|person| vec![value(&person["display_name"]), value(&person["dn"])]);
         screen.table(&["name", "dn"], rows)?;
         if count > people.len() as u64 && !people.is_empty() {
-            screen.line(format!("({} are shown)", people.len()))?;
+            screen.line(format!("({} of {count} are shown)", people.len()))?;
         }
     }
     let containers = list(&hold["containers"]);

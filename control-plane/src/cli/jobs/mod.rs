@@ -1,11 +1,13 @@
 //! `postern jobs`: asking for work, watching it, and deciding what a safeguard stopped.
 
 mod ended;
+mod imported;
 mod report;
 mod watch;
 
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
+use postern_engine::intake::gone::Gone;
 use postern_store::JobId;
 
 use super::super::api::jobs::{JobRequest, JobState, JobView, Kind};
@@ -75,7 +77,7 @@ pub(super) enum Start {
         expect: Option<u64>,
         /// A container that was deleted with everybody in it, where the directory does not tell a deleted one from a hidden
         /// one. The import is held before anybody in it is marked missing. May be given several times
-        #[arg(long, value_name = "DN")]
+        #[arg(long, value_name = "DN", value_parser = container)]
         gone: Vec<String>,
         #[command(flatten)]
         common: Common,
@@ -89,6 +91,15 @@ pub(super) enum Start {
         #[command(flatten)]
         common: Common,
     },
+}
+
+/// The DN of a container, as the server will take it.
+fn container(name: &str) -> Result<String, String> {
+    let name = name.to_owned();
+    match Gone::input(std::slice::from_ref(&name)) {
+        Some(_) => Ok(name),
+        None => Err("give the DN of a container, like ou=people,dc=example,dc=com".to_owned()),
+    }
 }
 
 /// What all jobs have in common.

@@ -6,43 +6,7 @@ use super::super::super::api::jobs::{JobState, JobView, Kind};
 use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 use super::ended::held;
-
-/// Names of an import's figures, in the order in which they are told.
-const FIGURES: &[(&str, &str)] = &[
-    ("users", "users in the directory"),
-    ("groups", "groups in the directory"),
-    ("created", "new accounts"),
-    ("updated", "changed accounts"),
-    ("returned", "accounts that came back"),
-    ("unchanged", "unchanged accounts"),
-    ("missing", "newly marked missing"),
-    ("deactivated", "users who left and became inactive"),
-    ("unknown_switches", "users of whom it is unknown whether they are enabled"),
-    ("taken_over", "made anew: entries that got the user or group of the one before"),
-    ("joined", "accounts that share a user with another directory from now on"),
-    ("without_login", "entries without a login"),
-    ("duplicates", "entries left out: another entry has their external id"),
-    ("came_again", "entries that came more than once, as where base DNs overlap"),
-    ("became_active", "users who became active"),
-    ("became_inactive", "users who became inactive"),
-    ("renamed", "users who got another user name"),
-    ("members_removed", "members removed from groups"),
-    ("conflicts", "conflicts of user names"),
-    ("members_resolved", "members of groups"),
-    ("members_unresolved", "members outside of the imported scope"),
-    ("referrals", "referrals not followed"),
-    ("unusable", "entries that could not be used"),
-    ("remarks", "entries left out, or imported without their members"),
-    ("missing_left_scope", "of these are still in the directory, outside of base DNs, scope or filter"),
-    ("not_visible", "not found, not marked: nobody can say whether they are there"),
-    (
-        "missing_other_server",
-        "not found, not marked: another directory server was read, which may be behind the last one",
-    ),
-    ("missing_not_looked_for", "not found, not marked: the agent is too old to look for them directly; update it"),
-    ("values_left_out", "values left out: too large to be kept"),
-    ("missing_spared", "not found, not marked: they may be among the entries that could not be used"),
-];
+use super::imported;
 
 /// Prints a job and what came of it.
 pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
@@ -80,7 +44,7 @@ pub(super) fn result(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     let nothing = Value::Null;
     let result = job.result.as_ref().unwrap_or(&nothing);
     match job.kind {
-        Kind::Import => import(result, screen),
+        Kind::Import => imported::show(&job.directory.name, result, screen),
         Kind::TestConnection => {
             let failed = job.error.as_ref().and_then(|error| error.checks.clone());
             let passed = || result["checks"].as_array().cloned().unwrap_or_default();
@@ -107,91 +71,8 @@ pub(super) fn end(job: &JobView) -> String {
             )
         }
         (JobState::Canceled, _) => "was canceled".to_owned(),
+        (JobState::Succeeded, _) => "succeeded".to_owned(),
         (state, _) => format!("is {}", word(&state)),
-    }
-}
-
-fn import(result: &Value, screen: &mut Screen) -> Result<(), Error> {
-    for (key, words) in FIGURES.iter().copied() {
-        if let Some(figure) = result[key].as_u64().filter(|figure| *figure > 0 || matches!(key, "users" | "groups")) {
-            screen.line(format!("{figure:>9}  {words}"))?;
-        }
-    }
-    samples(result, screen)
-}
-
-/// Some of those whom somebody should look at, by name.
-fn samples(result: &Value, screen: &mut Screen) -> Result<(), Error> {
-    let of = |key: &str| result[key].as_array().cloned().unwrap_or_default();
-    let text = |sample: &Value, key: &str| plain(sample[key].as_str().unwrap_or("?"));
-    for section in of("other_configuration") {
-        let section = plain(section.as_str().unwrap_or("?"));
-        screen.line(format!(
-            "note: the agent's base DNs, scope, filter or attributes for {section} differ from those of the import before"
-        ))?;
-    }
-    for sample in of("conflict_samples") {
-        let [name, dn, holder] = ["user_name", "dn", "held_by_dn"].map(|key| text(&sample, key));
-        screen.line(format!("conflict: {name} of {dn} is held by {holder}"))?;
-        if sample["holder_missing"].as_bool() == Some(true) {
-            screen.line(
-                "          who is gone; decide with `postern conflicts link` or `postern conflicts create-user`",
-            )?;
-        }
-    }
-    for sample in of("joined_samples") {
-        let [name, dn, others] = ["user_name", "dn", "directories"].map(|key| text(&sample, key));
-        screen.line(format!("shared: {dn} is an account of {name}, as in {others}"))?;
-    }
-    for sample in of("duplicate_samples") {
-        let dns: Vec<&str> = sample["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let (id, dns) = (text(&sample, "external_id"), plain(&dns.join(" and ")));
-        screen.line(format!("one external id, {id}: {dns}. If one entry has moved, the next import settles it"))?;
-    }
-    for sample in of("without_login_samples") {
-        let keeps =
-            sample["keeps"].as_str().map_or_else(|| "no user".to_owned(), |name| format!("still {}", plain(name)));
-        screen.line(format!("without a login: {} ({keeps})", text(&sample, "dn")))?;
-    }
-    for sample in result["members_unresolved_samples"].as_array().into_iter().flatten() {
-        let text = |key: &str| plain(sample[key].as_str().unwrap_or("?"));
-        screen.line(format!("outside of the scope: {} in {}", text("member"), text("group")))?;
-    }
-    for sample in result["not_visible_samples"].as_array().into_iter().flatten() {
-        let reason = why_not_visible(sample["reason"].as_str().unwrap_or_default());
-        screen.line(format!("not visible: {}: {reason}", plain(sample["dn"].as_str().unwrap_or("?"))))?;
-    }
-    if let Some(attribute) = result["unreadable_switch"].as_str() {
-        screen.line(format!(
-            "unknown: {} cannot be read; such users keep their last known state, and new ones are inactive. Let the bind \
-             account read it.",
-            plain(attribute)
-        ))?;
-    }
-    for sample in result["unusable_samples"].as_array().into_iter().flatten() {
-        screen.line(format!("not usable: {}", value(sample)))?;
-    }
-    for sample in result["left_out_samples"].as_array().into_iter().flatten() {
-        screen.line(format!("left out: {}", value(sample)))?;
-    }
-    for sample in result["remark_samples"].as_array().into_iter().flatten() {
-        screen.line(format!("remark: {}", value(sample)))?;
-    }
-    Ok(())
-}
-
-/// Why nobody can say whether an entry is there, and what to do.
-fn why_not_visible(reason: &str) -> &'static str {
-    match reason {
-        "no_external_id" => "an entry of this name is there; let the agent's account read its external id",
-        "referral" => "a referral stands in its place",
-        "container_unreadable" => "its container is there; let the agent's account read it",
-        "container_not_found" => {
-            "its container is not found; let the agent's account read it, or restore it if it was deleted with its people"
-        }
-        "hidden_children" => "its container has entries that the agent's account cannot see; let it read them",
-        "unavailable" => "this part of the directory does not answer",
-        _ => "the directory does not say",
     }
 }
 

@@ -22,6 +22,11 @@ pub(super) async fn connected(site: &Site) -> (TestAgent, Session) {
     (agent, session)
 }
 
+/// What the last import found to be wrong with the directory.
+pub(super) async fn import_problem(site: &Site) -> Option<String> {
+    site.store().find_directory(site.organization, "corp").await.unwrap().unwrap().import_problem
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_is_stored_proven_and_repeated_without_a_write() {
     let site = Site::start().await;
@@ -245,6 +250,9 @@ async fn unknown_keeps_the_last_known_state_and_makes_nobody_new_active() {
         let job = site.import(&agent, &mut session, &chunks).await;
         let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
         assert_eq!(result["unknown_switches"], unknown, "{result}");
+        let problem = import_problem(&site).await;
+        assert_eq!(problem.is_some(), unknown > 0, "{problem:?}");
+        assert!(problem.is_none_or(|said| said.contains("3 users") && said.contains("new ones are inactive")));
         let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
         let active: Vec<_> = users.items.iter().filter(|user| user.active).map(|user| &user.user_name).collect();
         assert_eq!(active, wanted);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::agent::{Session, Site, TestAgent, raw_outcome};
 use super::chunks::entries;
-use super::imports::connected;
+use super::imports::{connected, import_problem};
 use super::soon;
 use postern_engine::intake::gone::Gone;
 
@@ -77,11 +77,14 @@ async fn who_is_gone_or_has_left_the_scope_is_missing_and_who_cannot_be_seen_is_
     let reasons: Vec<&Value> =
         result["not_visible_samples"].as_array().unwrap().iter().map(|sample| &sample["reason"]).collect();
     assert_eq!(reasons, ["container_unreadable", "not_visible"], "{result}");
+    let problem = import_problem(&site).await.unwrap();
+    assert!(problem.contains("2 known accounts") && problem.contains("such as uid=user3"), "{problem}");
     assert_eq!(missing(&site).await, 2);
     // They are looked for again each time, until they are seen or gone.
     let result =
         import(&site, &agent, &mut session, 36, |asked| Some(vec![v1::Sight::Absent; asked.entries.len()])).await;
     assert_eq!((&result["missing"], &result["not_visible"]), (&2.into(), &0.into()), "{result}");
+    assert_eq!(import_problem(&site).await, None, "they were seen to be gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,6 +136,9 @@ async fn a_container_that_an_administrator_calls_deleted_is_held_by_name_and_cou
     // Without a word about it, nobody is missing.
     let result = import(&site, &agent, &mut session, 37, not_found).await;
     assert_eq!((&result["missing"], &result["not_visible"]), (&0.into(), &3.into()), "{result}");
+    let containers: Vec<&Value> = samples_of(&result).iter().map(|sample| &sample["container"]).collect();
+    assert_eq!(containers, [&Value::Null, &"ou=people,dc=x".into(), &"ou=people,dc=x".into()], "{result}");
+    assert_eq!(result["gone_unused"], Value::Null, "none was named: {result}");
     for (container, people) in [("OU=People, dc=x", 2), ("ou=elsewhere,dc=x", 0)] {
         let gone = Gone::input(&[container.to_owned()]).unwrap();
         let job = site.start_job_with("corp", "import", gone).await;
@@ -143,6 +149,7 @@ async fn a_container_that_an_administrator_calls_deleted_is_held_by_name_and_cou
         if people == 0 {
             let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
             assert_eq!((&result["missing"], &result["not_visible"]), (&0.into(), &1.into()), "{result}");
+            assert_eq!(result["gone_unused"], serde_json::json!([container]), "{result}");
             continue;
         }
         let held = site.wait_for(job, JobState::Held).await;
@@ -152,8 +159,13 @@ async fn a_container_that_an_administrator_calls_deleted_is_held_by_name_and_cou
         site.store().approve_job(site.organization, job, "ada", site.now()).await.unwrap();
         let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
         assert_eq!((&result["missing"], &result["not_visible"]), (&2.into(), &1.into()), "{result}");
+        assert_eq!(result["gone_unused"], Value::Null, "it covered two: {result}");
         assert_eq!(missing(&site).await, 2);
     }
+}
+
+fn samples_of(result: &Value) -> &[Value] {
+    result["not_visible_samples"].as_array().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,272 @@
+//! Telling people what came of an import: its figures, and some of those whom somebody should look at.
+
+use serde_json::Value;
+
+use super::super::error::Error;
+use super::super::screen::{Screen, plain};
+use super::report::value;
+
+/// An import's figures in the order in which they are shown: the key, and the words for one and for several.
+const FIGURES: &[(&str, &str, &str)] = &[
+    ("users", "user in the directory", "users in the directory"),
+    ("groups", "group in the directory", "groups in the directory"),
+    ("created", "new account", "new accounts"),
+    ("updated", "changed account", "changed accounts"),
+    ("returned", "account that came back", "accounts that came back"),
+    ("unchanged", "unchanged account", "unchanged accounts"),
+    ("missing", "newly marked missing", "newly marked missing"),
+    ("deactivated", "user who left and became inactive", "users who left and became inactive"),
+    (
+        "unknown_switches",
+        "user of whom it is unknown whether they are enabled",
+        "users of whom it is unknown whether they are enabled",
+    ),
+    (
+        "taken_over",
+        "made anew: an entry that got the user or group of the one before",
+        "made anew: entries that got the user or group of the one before",
+    ),
+    (
+        "joined",
+        "account that shares a user with another directory from now on",
+        "accounts that share a user with another directory from now on",
+    ),
+    ("without_login", "entry without a login", "entries without a login"),
+    (
+        "duplicates",
+        "entry left out: another entry has its external id",
+        "entries left out: another entry has their external id",
+    ),
+    (
+        "came_again",
+        "entry that came more than once, as where base DNs overlap",
+        "entries that came more than once, as where base DNs overlap",
+    ),
+    ("became_active", "user who became active", "users who became active"),
+    ("became_inactive", "user who became inactive", "users who became inactive"),
+    ("renamed", "user who got another user name", "users who got another user name"),
+    ("members_removed", "member removed from a group", "members removed from groups"),
+    ("conflicts", "conflict of user names", "conflicts of user names"),
+    ("members_resolved", "member of a group", "members of groups"),
+    ("members_unresolved", "member outside of the imported scope", "members outside of the imported scope"),
+    ("referrals", "referral not followed", "referrals not followed"),
+    ("unusable", "entry that could not be used", "entries that could not be used"),
+    (
+        "remarks",
+        "entry left out, or imported without its members",
+        "entries left out, or imported without their members",
+    ),
+    (
+        "missing_left_scope",
+        "of these is still in the directory, outside of base DNs, scope or filter",
+        "of these are still in the directory, outside of base DNs, scope or filter",
+    ),
+    (
+        "not_visible",
+        "not found, not marked: nobody can say whether it is there",
+        "not found, not marked: nobody can say whether they are there",
+    ),
+    (
+        "missing_other_server",
+        "not found, not marked: another directory server was read, which may be behind the last one",
+        "not found, not marked: another directory server was read, which may be behind the last one",
+    ),
+    (
+        "missing_not_looked_for",
+        "not found, not marked: the agent is too old to look for it directly; update the agent",
+        "not found, not marked: the agent is too old to look for them directly; update the agent",
+    ),
+    ("values_left_out", "value left out: too large to be kept", "values left out: too large to be kept"),
+    (
+        "missing_spared",
+        "not found, not marked: it may be among the entries that could not be used",
+        "not found, not marked: they may be among the entries that could not be used",
+    ),
+];
+
+/// Prints what an import of this directory brought.
+pub(super) fn show(directory: &str, result: &Value, screen: &mut Screen) -> Result<(), Error> {
+    for (key, one, many) in FIGURES.iter().copied() {
+        if let Some(figure) = result[key].as_u64().filter(|figure| *figure > 0 || matches!(key, "users" | "groups")) {
+            screen.line(format!("{figure:>9}  {}", if figure == 1 { one } else { many }))?;
+        }
+    }
+    notes(result, screen)?;
+    people(result, screen)?;
+    let without = not_visible(result, screen)?;
+    gone(directory, &without, result, screen)?;
+    entries(result, screen)
+}
+
+/// Some entries of a result by its key; `total` counts all of them. Says how many are shown where there are more.
+fn some(
+    result: &Value,
+    key: &str,
+    total: &str,
+    screen: &mut Screen,
+    line: impl Fn(&Value) -> String,
+) -> Result<(), Error> {
+    let shown = result[key].as_array().map(Vec::as_slice).unwrap_or_default();
+    for sample in shown {
+        screen.line(line(sample))?;
+    }
+    let all = result[total].as_u64().unwrap_or_default();
+    if !shown.is_empty() && all > shown.len() as u64 {
+        screen.line(format!("  ({} of {all} are shown)", shown.len()))?;
+    }
+    Ok(())
+}
+
+fn text(sample: &Value, key: &str) -> String {
+    plain(sample[key].as_str().unwrap_or("?"))
+}
+
+fn notes(result: &Value, screen: &mut Screen) -> Result<(), Error> {
+    for section in result["other_configuration"].as_array().into_iter().flatten() {
+        let section = plain(section.as_str().unwrap_or("?"));
+        screen.line(format!(
+            "note: the agent's base DNs, scope, filter or attributes for {section} differ from those of the import before"
+        ))?;
+    }
+    let Some(attribute) = result["unreadable_switch"].as_str() else { return Ok(()) };
+    screen.line(format!(
+        "unknown: {} cannot be read; such users keep their last known state, and new ones are inactive. Let the bind \
+         account read it.",
+        plain(attribute)
+    ))
+}
+
+fn people(result: &Value, screen: &mut Screen) -> Result<(), Error> {
+    some(result, "conflict_samples", "conflicts", screen, |sample| {
+        let [name, dn, holder] = ["user_name", "dn", "held_by_dn"].map(|key| text(sample, key));
+        let gone = if sample["holder_missing"].as_bool() == Some(true) {
+            "\n          who is gone; decide with `postern conflicts link` or `postern conflicts create-user`"
+        } else {
+            ""
+        };
+        format!("conflict: {name} of {dn} is held by {holder}{gone}")
+    })?;
+    some(result, "joined_samples", "joined", screen, |sample| {
+        let [name, dn, others] = ["user_name", "dn", "directories"].map(|key| text(sample, key));
+        format!("shared: {dn} is an account of {name}, as in {others}")
+    })?;
+    // One sample is an external id, of which several entries may be left out.
+    some(result, "duplicate_samples", "", screen, |sample| {
+        let dns: Vec<&str> = sample["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let (id, dns) = (text(sample, "external_id"), plain(&dns.join(" and ")));
+        format!("one external id, {id}: {dns}. If one entry has moved, the next import settles it")
+    })?;
+    some(result, "without_login_samples", "without_login", screen, |sample| {
+        let keeps =
+            sample["keeps"].as_str().map_or_else(|| "no user".to_owned(), |name| format!("still {}", plain(name)));
+        format!("without a login: {} ({keeps})", text(sample, "dn"))
+    })?;
+    some(result, "members_unresolved_samples", "members_unresolved", screen, |sample| {
+        format!("outside of the scope: {} in {}", text(sample, "member"), text(sample, "group"))
+    })
+}
+
+/// Who could not be seen. Gives the containers that are not found.
+fn not_visible(result: &Value, screen: &mut Screen) -> Result<Vec<String>, Error> {
+    some(result, "not_visible_samples", "not_visible", screen, |sample| {
+        let reason = why_not_visible(sample["reason"].as_str().unwrap_or_default());
+        format!("not visible: {}: {reason}", text(sample, "dn"))
+    })?;
+    let samples = result["not_visible_samples"].as_array().into_iter().flatten();
+    let mut containers: Vec<String> = samples.filter_map(|sample| Some(plain(sample["container"].as_str()?))).collect();
+    containers.sort_unstable();
+    containers.dedup();
+    Ok(containers)
+}
+
+/// What `--gone` did not do, and where it would help.
+fn gone(directory: &str, without: &[String], result: &Value, screen: &mut Screen) -> Result<(), Error> {
+    let named = result["gone_unused"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for container in named {
+        screen.line(format!(
+            "--gone {}: no account was marked missing by it. Either no missing account was in that container, or the \
+             directory still shows the container",
+            value(container)
+        ))?;
+    }
+    if without.is_empty() {
+        return Ok(());
+    }
+    let options: Vec<String> = without.iter().map(|container| format!("--gone {}", quoted(container))).collect();
+    let directory = quoted(&plain(directory));
+    screen.line("If such a container was deleted with everybody in it, say so:")?;
+    screen.line(format!("  postern jobs start import --directory {directory} {}", options.join(" ")))
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    if word.chars().all(|char| char.is_ascii_alphanumeric() || "-_=,.".contains(char)) && !word.is_empty() {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+fn entries(result: &Value, screen: &mut Screen) -> Result<(), Error> {
+    some(result, "unusable_samples", "unusable", screen, |sample| format!("not usable: {}", value(sample)))?;
+    some(result, "left_out_samples", "values_left_out", screen, |sample| format!("left out: {}", value(sample)))?;
+    some(result, "remark_samples", "remarks", screen, |sample| format!("remark: {}", value(sample)))
+}
+
+/// Why nobody can say whether an entry is there, and what to do.
+fn why_not_visible(reason: &str) -> &'static str {
+    match reason {
+        "no_external_id" => "an entry of this name is there; let the agent's account read its external id",
+        "referral" => "a referral stands in its place",
+        "container_unreadable" => "its container is there; let the agent's account read it",
+        "container_not_found" => {
+            "its container is not found; let the agent's account read it, or restore it if it was deleted with its people"
+        }
+        "hidden_children" => "its container has entries that the agent's account cannot see; let it read them",
+        "unavailable" => "this part of the directory does not answer",
+        _ => "the directory does not say",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::report::tests::Paper;
+    use super::*;
+
+    fn shown(result: &Value) -> String {
+        let paper = Paper::default();
+        show("head office", result, &mut Screen::new(Box::new(paper.clone()), false)).unwrap();
+        String::from_utf8(paper.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        let text = shown(&json!({ "users": 1, "groups": 0, "not_visible": 1 }));
+        assert!(
+            text.contains("1  user in the") && text.contains("0  groups in") && text.contains("whether it is"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_list_that_is_not_whole_says_so() {
+        let samples: Vec<Value> = (0..20).map(|number| json!({ "dn": format!("uid={number}") })).collect();
+        let text = shown(&json!({ "without_login": 57, "without_login_samples": samples }));
+        assert!(text.contains("(20 of 57 are shown)"), "{text}");
+        let text = shown(&json!({ "without_login": 20, "without_login_samples": samples }));
+        assert!(!text.contains("are shown"), "{text}");
+    }
+
+    #[test]
+    fn gone_is_proposed_where_it_would_help_and_one_that_covers_nobody_is_named() {
+        let sample = |reason: &str, container: Option<&str>| json!({ "dn": "uid=a,ou=a b,dc=x", "reason": reason, "container": container });
+        let samples = [sample("container_not_found", Some("ou=a b,dc=x")), sample("container_unreadable", None)];
+        let text =
+            shown(&json!({ "not_visible": 2, "not_visible_samples": samples, "gone_unused": ["ou=north,dc=x"] }));
+        let proposed = "postern jobs start import --directory 'head office' --gone 'ou=a b,dc=x'\n";
+        assert!(text.contains(proposed) && text.contains("--gone ou=north,dc=x: no account"), "{text}");
+        let text = shown(&json!({ "not_visible": 1, "not_visible_samples": [sample("container_unreadable", None)] }));
+        assert!(!text.contains("--gone"), "{text}");
+    }
+}
