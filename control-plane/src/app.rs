@@ -23,6 +23,8 @@ use crate::refusals::Refusals;
 use crate::{home, http, upkeep};
 use postern_engine::jobs::dispatch::Dispatcher;
 use postern_engine::jobs::reach::Reach;
+use postern_engine::jobs::running::Running;
+use postern_engine::kinds;
 
 /// Why the control plane cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -203,8 +205,8 @@ impl Server {
             public.port = gateway.port();
         }
         let reach = Arc::<Reach>::default();
-        let dispatcher =
-            Dispatcher::new(store.clone(), Arc::clone(&clock), Arc::clone(&reach), supervisor.clone(), config.lease);
+        let running = Running::new(store.clone(), Arc::clone(&clock), config.lease);
+        let dispatcher = Dispatcher::new(running, kinds::ALL, Arc::clone(&reach), supervisor.clone());
         let dispatcher = Arc::new(dispatcher);
         let app = Arc::new(App {
             store,

@@ -4,16 +4,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_proto::limits::{self, MAX_DN_BYTES, MAX_HELD_COMMANDS, MAX_ROWS};
-use postern_proto::{directory_name, v1};
+use postern_proto::limits::{MAX_DN_BYTES, MAX_HELD_COMMANDS, MAX_ROWS};
+use postern_proto::{directory_name, text, v1};
 use postern_store::{AccountKind, Digests, Flavour, JobId, Sight, SoughtAccount};
 
 use crate::pki::hex;
 use postern_engine::intake::source::Source;
-use postern_engine::jobs::kinds::{Command, Work};
-use postern_engine::jobs::outcome::{
-    AgentOutcome, AgentProgress, AgentResult, Check, CheckState, Failure, ImportReport,
-};
+use postern_engine::jobs::command::{AgentOutcome, AgentProgress, Command};
+use postern_engine::jobs::failure::Failure;
 
 /// Of where an import comes from: marks of servers, and bytes in each id and value.
 const MAX_MARKS: usize = 1_000;
@@ -40,14 +38,14 @@ pub fn served(directories: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<String
         .into_iter()
         .map(|directory| Served {
             flavour: flavour(directory.flavour()),
-            problem: optional_text(&directory.problem),
+            problem: text::optional(&directory.problem),
             configuration: Digests { users: digest(&directory.users_digest), groups: digest(&directory.groups_digest) },
             name: directory.name,
         })
         .collect();
     served.sort_by(|one, other| one.name.cmp(&other.name));
     served.dedup_by(|later, earlier| later.name == earlier.name);
-    let mut nameless: Vec<String> = others.iter().filter_map(|other| optional_text(&other.name)).collect();
+    let mut nameless: Vec<String> = others.iter().filter_map(|other| text::optional(&other.name)).collect();
     nameless.truncate(MAX_ROWS);
     (served, nameless)
 }
@@ -69,29 +67,14 @@ pub fn held(commands: &[v1::HeldCommand]) -> Vec<(JobId, u32)> {
     held.filter_map(|held| Some((held.command_id.parse().ok()?, held.generation))).collect()
 }
 
-/// A text for people, from outside: no control characters, and cut where it is too long.
-pub fn text(text: &str) -> String {
-    limits::cut(text).chars().map(|char| if char.is_control() && char != '\n' { ' ' } else { char }).collect()
-}
-
-/// The same for a text that may be unset.
-pub fn optional_text(value: &str) -> Option<String> {
-    (!value.is_empty()).then(|| text(value))
-}
-
 /// A command for an agent.
 pub fn command(command: Command) -> v1::Command {
-    let kind = match command.work {
-        Work::Import => v1::command::Kind::Import(v1::Import { chunk_entries: postern_proto::CHUNK_ENTRIES }),
-        Work::TestConnection => v1::command::Kind::TestConnection(v1::TestConnection {}),
-        Work::LookupUser { unique_value } => v1::command::Kind::LookupUser(v1::LookupUser { unique_value }),
-    };
     v1::Command {
         command_id: command.job.to_string(),
         generation: command.attempt,
         directory: command.directory,
         timeout_ms: u64::try_from(command.timeout.as_millis()).unwrap_or(u64::MAX),
-        kind: Some(kind),
+        kind: Some(command.work),
     }
 }
 
@@ -122,8 +105,8 @@ pub fn source(from: v1::Source) -> Source {
     let marks = marks.into_iter().filter(|mark| is_short(&mark.server) && is_short(&mark.value));
     Source {
         at: None,
-        server: if is_short(&from.server) { text(&from.server) } else { String::new() },
-        marks: marks.map(|mark| (text(&mark.server), text(&mark.value))).collect(),
+        server: if is_short(&from.server) { text::clean(&from.server) } else { String::new() },
+        marks: marks.map(|mark| (text::clean(&mark.server), text::clean(&mark.value))).collect(),
         users_digest: digest(&from.users_digest),
         groups_digest: digest(&from.groups_digest),
     }
@@ -171,13 +154,9 @@ pub fn progress(progress: &v1::Progress) -> Option<AgentProgress> {
 pub fn outcome(outcome: v1::Outcome) -> Option<AgentOutcome> {
     use v1::outcome::Result as Wire;
     let result = match outcome.result {
-        Some(Wire::Error(error)) => AgentResult::Failed(failure(&error)),
-        Some(Wire::Import(import)) => AgentResult::Imported(import_report(&import, outcome.elapsed_ms)),
-        Some(Wire::TestConnection(test)) => {
-            AgentResult::Checked(test.checks.into_iter().take(MAX_ROWS).map(|row| check(&row)).collect())
-        }
-        Some(Wire::LookupUser(found)) => AgentResult::Found { user: found.user, groups: found.groups },
-        None => AgentResult::Failed(Failure::new(
+        Some(Wire::Error(error)) => Err(failure(&error)),
+        Some(answer) => Ok(answer),
+        None => Err(Failure::new(
             "unsupported",
             "The agent answered with a result that this control plane does not know.",
             "Update the control plane: the agent is of a newer release.",
@@ -194,8 +173,8 @@ pub fn outcome(outcome: v1::Outcome) -> Option<AgentOutcome> {
 fn failure(error: &v1::CommandError) -> Failure {
     Failure {
         code: code(error.code()).to_owned(),
-        message: optional_text(&error.message).unwrap_or_else(|| "The agent gave no reason.".to_owned()),
-        cure: optional_text(&error.cure),
+        message: text::optional(&error.message).unwrap_or_else(|| "The agent gave no reason.".to_owned()),
+        cure: text::optional(&error.cure),
         retryable: error.retryable,
         ldap_result_code: error.ldap_result_code,
     }
@@ -217,39 +196,6 @@ fn code(code: v1::ErrorCode) -> &'static str {
     }
 }
 
-fn import_report(import: &v1::ImportResult, elapsed_ms: u64) -> ImportReport {
-    ImportReport {
-        users: import.users,
-        groups: import.groups,
-        pages: import.pages,
-        referrals: import.referrals,
-        unusable: import.unusable,
-        remarks: import.remarks,
-        remark_samples: import.remark_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
-        unusable_samples: import.unusable_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
-        unreadable_switch: optional_text(&import.unreadable_switch),
-        values_left_out: import.values_left_out,
-        left_out_samples: import.left_out_samples.iter().take(MAX_ROWS).map(|sample| text(sample)).collect(),
-        elapsed_ms,
-    }
-}
-
-fn check(row: &v1::CheckRow) -> Check {
-    Check {
-        state: match row.state() {
-            v1::CheckState::Passed => CheckState::Passed,
-            v1::CheckState::Warned => CheckState::Warned,
-            // A state unknown to this release is not known to be good.
-            v1::CheckState::Failed | v1::CheckState::Unspecified => CheckState::Failed,
-            v1::CheckState::Skipped => CheckState::Skipped,
-        },
-        name: text(&row.name),
-        detail: text(&row.detail),
-        cure: optional_text(&row.cure),
-        elapsed_ms: row.elapsed_ms,
-    }
-}
-
 /// Runs every conversion of a frame, for the fuzz targets: whatever an agent sends, none of them may panic.
 #[doc(hidden)]
 pub fn fuzzing(frame: v1::AgentFrame) {
@@ -257,14 +203,13 @@ pub fn fuzzing(frame: v1::AgentFrame) {
     match frame.kind {
         Some(Kind::Hello(hello)) => {
             held(&hello.held_commands);
-            optional_text(&hello.agent_version);
-            optional_text(&hello.os);
+            drop(text::optional(&hello.agent_version));
+            drop(text::optional(&hello.os));
             served(hello.directories);
         }
         Some(Kind::Outcome(told)) => {
-            if let Some(AgentResult::Found { user, groups }) = outcome(told).map(|outcome| outcome.result) {
-                let _ =
-                    postern_engine::intake::lookup::describe(Flavour::Generic, &user, &groups, Timestamp::UNIX_EPOCH);
+            if let Some(Ok(answer)) = outcome(told).map(|outcome| outcome.result) {
+                postern_engine::kinds::fuzzing(answer);
             }
         }
         Some(Kind::Progress(told)) => {
@@ -297,14 +242,6 @@ mod tests {
         let wire = v1::Outcome { command_id: id.to_string(), generation: 2, elapsed_ms: 7, result: None };
         let outcome = outcome(wire).unwrap();
         assert_eq!((outcome.job, outcome.attempt), (id, 2));
-        assert!(
-            matches!(outcome.result, AgentResult::Failed(failure) if failure.code == "unsupported" && failure.cure.is_some())
-        );
-    }
-
-    #[test]
-    fn text_from_outside_is_cut_and_cleaned() {
-        assert_eq!(text("a\u{1b}[31mb\nc"), "a [31mb\nc");
-        assert!(text(&"ü".repeat(limits::MAX_TEXT_BYTES)).len() <= limits::MAX_TEXT_BYTES);
+        assert!(matches!(outcome.result, Err(failure) if failure.code == "unsupported" && failure.cure.is_some()));
     }
 }

@@ -8,6 +8,7 @@ pub mod directory_name;
 pub mod enrollment_token;
 pub mod guard;
 pub mod limits;
+pub mod text;
 mod varint;
 
 pub use limits::{CHUNK_ENTRIES, CHUNK_TARGET_BYTES, MAX_CHUNK_BYTES, MAX_FRAME_BYTES};

@@ -1,6 +1,9 @@
-//! Jobs: what administrators ask for, given to agents as commands, followed to their end.
+//! Jobs: what administrators ask for, given to agents as commands, followed to their end. What a job does is the
+//! business of its kind (`kind` says what every kind has to answer); nothing here knows one of them.
 
+pub mod command;
 pub mod dispatch;
-pub mod kinds;
-pub mod outcome;
+pub mod failure;
+pub mod kind;
 pub mod reach;
+pub mod running;

@@ -1,6 +1,7 @@
-//! The domain of the control plane: the jobs that administrators ask for (`jobs`), what an import leaves behind
-//! (`intake`), and the organization's own users and groups (`identity`). It knows neither HTTP nor the wire of the gateway.
+//! The domain of the control plane: the jobs that administrators ask for (`jobs`), what each kind of
+//! them is (`kinds`), what an import leaves behind (`intake`), and the organization's own users and groups (`identity`). It knows neither HTTP nor the wire of the gateway.
 
 pub mod identity;
 pub mod intake;
 pub mod jobs;
+pub mod kinds;

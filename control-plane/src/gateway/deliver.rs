@@ -24,12 +24,12 @@ use super::memory::{Share, Stage, Taken};
 use super::{Gateway, Parts, unavailable};
 use crate::wire;
 use postern_engine::intake::decide::{self, Decided, Place};
+use postern_engine::intake::deliveries::{Delivery, Refusal};
 use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::listed::Listed;
 use postern_engine::intake::newcomers::Newcomers;
 use postern_engine::intake::proof::{self, Summary};
-use postern_engine::jobs::dispatch::{Delivery, Refusal};
-use postern_engine::jobs::outcome::Failure;
+use postern_engine::jobs::failure::Failure;
 
 /// What a delivery answers.
 pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
@@ -77,7 +77,7 @@ async fn run(
 ) -> Result<(), Status> {
     let (job, attempt, source, listed) = first(&mut inbound).await?;
     let delivery = Arc::new(admit(parts, agent, job, attempt).await?);
-    match parts.dispatcher.comes_from(job, attempt, source.map(wire::source)).await {
+    match parts.dispatcher.running.comes_from(job, attempt, source.map(wire::source)).await {
         Ok(true) => {}
         Ok(false) => return Err(Status::aborted("the server is behind the one that was read before")),
         Err(error) => return Err(unavailable(&error)),
@@ -153,7 +153,7 @@ fn listed(said: Option<v1::chunk::Listed>) -> Result<Listed, Status> {
 }
 
 async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Result<Delivery, Status> {
-    match parts.dispatcher.delivery(agent, job, attempt).await {
+    match parts.dispatcher.running.delivery(agent, job, attempt).await {
         Ok(Ok(delivery)) => Ok(delivery),
         Ok(Err(Refusal::NotWanted)) => Err(Status::not_found("nobody waits for this command any more")),
         Ok(Err(Refusal::TryAgain)) => Err(Status::unavailable("the command is not known here yet")),
@@ -269,7 +269,7 @@ async fn not_stored(parts: &Parts, delivery: &Delivery, error: &postern_store::E
         return unavailable(error);
     }
     tracing::error!(error = chain(error), job = %delivery.job, "gateway.store_refused");
-    match parts.dispatcher.fail(delivery.job, delivery.attempt, Failure::database(error).to_json()).await {
+    match parts.dispatcher.running.fail(delivery.job, delivery.attempt, Failure::database(error).to_json()).await {
         Ok(()) => Status::aborted("the job was ended: the database failed at it"),
         Err(error) => unavailable(&error),
     }

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use postern_proto::v1;
+use postern_proto::{text, v1};
 use postern_runtime::supervise::chain;
 use postern_store::{Agent, AgentId, ConsumeError, NewAgent};
 use tonic::Status;
 
 use super::{Gateway, unavailable};
 use crate::pki::{self, AgentDraft, PeerAgent};
-use crate::{secrets, wire};
+use crate::secrets;
 
 /// Longest name that an agent may give itself, in characters.
 const MAX_NAME_CHARS: usize = 100;
@@ -35,7 +35,7 @@ pub(super) async fn enroll(
     let agent = NewAgent {
         id,
         name: name(&request.agent_name, id),
-        version: wire::optional_text(&request.agent_version),
+        version: text::optional(&request.agent_version),
         serial: draft.serial.clone(),
         not_after: draft.not_after,
     };
@@ -73,7 +73,7 @@ pub(super) async fn renew(
         Err(error) => return Err(unavailable(&error)),
     }
     parts.registry.renewed(agent.id);
-    let version = wire::optional_text(&request.agent_version);
+    let version = text::optional(&request.agent_version);
     if version.is_some() && version != agent.version {
         let recorded = parts.store.record_hello(agent.id, version.as_deref(), None, parts.clock.now());
         recorded.await.map_err(|error| unavailable(&error))?;
@@ -91,7 +91,7 @@ fn draft(gateway: &Gateway, csr_pem: &str) -> Result<AgentDraft, Status> {
 }
 
 fn name(wanted: &str, id: AgentId) -> String {
-    let cleaned: String = wire::text(wanted).split_whitespace().collect::<Vec<_>>().join(" ");
+    let cleaned: String = text::clean(wanted).split_whitespace().collect::<Vec<_>>().join(" ");
     if cleaned.is_empty() { id.to_string() } else { cleaned.chars().take(MAX_NAME_CHARS).collect() }
 }
 

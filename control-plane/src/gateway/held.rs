@@ -71,7 +71,7 @@ pub(crate) async fn write(gateway: Gateway) -> Result<()> {
         Backend::Sqlite => BEAT_ALONE,
         Backend::Postgres => BEAT,
     };
-    parts.store.record_replica(parts.dispatcher.owner, clock.now()).await?;
+    parts.store.record_replica(parts.dispatcher.running.owner, clock.now()).await?;
     // Also after a failure, from which this task was started anew.
     compare(&gateway).await?;
     let (mut beaten, mut compared) = (clock.now(), clock.now());
@@ -87,7 +87,7 @@ pub(crate) async fn write(gateway: Gateway) -> Result<()> {
         let now = clock.now();
         if left(beaten, beat, now).is_zero() {
             beaten = now;
-            if parts.store.record_replica(parts.dispatcher.owner, now).await? {
+            if parts.store.record_replica(parts.dispatcher.running.owner, now).await? {
                 // Others have taken this replica for dead: it stood still for a while.
                 compared = Timestamp::MIN;
             }
@@ -115,7 +115,7 @@ async fn leave(gateway: &Gateway) -> Result<()> {
         }
     }
     flush(gateway).await?;
-    parts.store.forget_replica(parts.dispatcher.owner, parts.clock.now()).await
+    parts.store.forget_replica(parts.dispatcher.running.owner, parts.clock.now()).await
 }
 
 fn left(since: Timestamp, period: Duration, now: Timestamp) -> Duration {
@@ -127,7 +127,7 @@ async fn flush(gateway: &Gateway) -> Result<()> {
     let Changes { opened, closed } = std::mem::take(&mut *parts.registry.unwritten().lock());
     // What this misses when it fails is found when all is compared.
     parts.store.close_sessions(closed).await?;
-    parts.store.open_sessions(parts.dispatcher.owner, opened.into_values().collect()).await
+    parts.store.open_sessions(parts.dispatcher.running.owner, opened.into_values().collect()).await
 }
 
 /// Compares the sessions here with those in the database, and repairs the difference.
@@ -141,14 +141,16 @@ async fn compare(gateway: &Gateway) -> Result<()> {
         match known.remove(&session.agent) {
             Some(known) if known.id == session.id => {}
             // A newer one elsewhere. Where the clocks of two replicas differ, the agent comes back once for nothing.
-            Some(known) if known.replica != parts.dispatcher.owner && known.connected_at >= session.connected_at => {
+            Some(known)
+                if known.replica != parts.dispatcher.running.owner && known.connected_at >= session.connected_at =>
+            {
                 parts.registry.replaced(session.agent, session.id);
             }
             _ => missing.push(session),
         }
     }
-    parts.store.open_sessions(parts.dispatcher.owner, missing).await?;
-    let ours = parts.store.sessions_of_replica(parts.dispatcher.owner).await?;
+    parts.store.open_sessions(parts.dispatcher.running.owner, missing).await?;
+    let ours = parts.store.sessions_of_replica(parts.dispatcher.running.owner).await?;
     let now = parts.clock.now();
     let gone = ours.into_iter().filter(|(agent, id)| parts.registry.session_here(*agent) != Some(*id));
     let gone = gone.map(|(agent, id)| ClosedSession { agent, id, closed_at: now, error: None }).collect();
@@ -161,7 +163,7 @@ pub(super) async fn moved(gateway: &Gateway, agent: AgentId) -> Result<()> {
     let Some(here) = parts.registry.session_here(agent) else { return Ok(()) };
     let newest = parts.store.sessions_of(&[agent]).await?.remove(&agent);
     let waits = parts.registry.unwritten().lock().opened.contains_key(&agent);
-    if newest.is_some_and(|newest| newest.replica != parts.dispatcher.owner) && !waits {
+    if newest.is_some_and(|newest| newest.replica != parts.dispatcher.running.owner) && !waits {
         parts.registry.replaced(agent, here);
     }
     Ok(())
@@ -171,7 +173,7 @@ pub(super) async fn moved(gateway: &Gateway, agent: AgentId) -> Result<()> {
 pub(super) fn gave_way(gateway: &Gateway, session: Option<&Session>, instance: Option<&str>) -> bool {
     let (Some(session), Some(instance)) = (session, instance) else { return false };
     session.is_live(gateway.0.clock.now())
-        && session.replica != gateway.0.dispatcher.owner
+        && session.replica != gateway.0.dispatcher.running.owner
         && session.instance.as_deref() != Some(instance)
         && session.replaced.iter().any(|replaced| replaced == instance)
 }

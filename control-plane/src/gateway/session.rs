@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::future::{BoxFuture, OptionFuture};
-use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as FromAgent;
 use postern_proto::v1::control_frame::Kind as ToWire;
+use postern_proto::{text, v1};
 use postern_runtime::supervise::chain;
 use postern_store::{AgentReading, DirectoryId};
 use tonic::{Code, Status, Streaming};
@@ -184,7 +184,7 @@ impl Session {
             Event::Frame(Err(status)) => {
                 let (agent, reason) = (self.seat.route.agent(), status.message());
                 tracing::info!(%agent, session = %self.seat.route.session(), reason, "gateway.session_broken");
-                self.seat.broken = Some(format!("the connection broke: {}", wire::text(reason)));
+                self.seat.broken = Some(format!("the connection broke: {}", text::clean(reason)));
                 Err(status)
             }
             // The farewell is over, or the agent closed in good order: it comes back by itself.

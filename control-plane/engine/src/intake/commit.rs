@@ -16,12 +16,14 @@ use super::gone::Gone;
 use super::hold::{self, Doubt};
 use super::missing::{self, Confirmed, Missing};
 use super::nobody;
+use super::notes::Notes;
 use super::repeats::Repeats;
+use super::report::ImportReport;
 use super::sensitive::Counts;
+use super::source::Origin;
 use super::{groups, heirs, standing};
-use crate::jobs::dispatch::Dispatcher;
-use crate::jobs::dispatch::running::Origin;
-use crate::jobs::outcome::{Failure, ImportReport};
+use crate::jobs::failure::Failure;
+use crate::jobs::running::Running;
 
 /// How long the agent's own report is awaited; without it the import is as good, only less is told.
 const REPORT_PATIENCE: Duration = Duration::from_secs(10);
@@ -33,31 +35,30 @@ const SAMPLES: u32 = 20;
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
 /// Finishes a proven import, or holds it for an administrator to decide.
-pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Result<()> {
-    let Some((job, report)) =
-        dispatcher.running.change(job, attempt, |entry| (entry.job.clone(), entry.report.subscribe()))
+pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()> {
+    let Some((job, report)) = running.table.change(job, attempt, |entry| (entry.job.clone(), entry.report.subscribe()))
     else {
         return Ok(());
     };
-    let begun = dispatcher.running.change(job.id, attempt, |entry| entry.progress.missing_planned.is_some());
-    let Some(directory) = usable_directory(dispatcher, &job, begun == Some(false)).await? else { return Ok(()) };
-    let commit = Commit { dispatcher, job, directory };
-    let staged = commit.dispatcher.store.staged(commit.job.organization, commit.job.id, attempt).await?;
-    if begun == Some(false) && commit.is_unwanted().await? {
-        return dispatcher.cancel_now(commit.job.id, attempt).await;
+    let Some(notes) = Notes::of(running, job.id, attempt) else { return Ok(()) };
+    let fresh = notes.missing_planned.is_none();
+    let Some(directory) = usable_directory(running, &job, fresh).await? else { return Ok(()) };
+    let commit = Commit { running, job, directory };
+    let staged = commit.running.store.staged(commit.job.organization, commit.job.id, attempt).await?;
+    if fresh && commit.is_unwanted().await? {
+        return running.cancel_now(commit.job.id, attempt).await;
     }
     let Some(repeats) = commit.repeats(&staged).await? else { return Ok(()) };
     let proven = commit.proven(&staged, &repeats);
     let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return Ok(()) };
     let (mut missing, counted) = commit.read_all(&staged).await?;
-    if begun == Some(false) && commit.is_unwanted().await? {
-        return dispatcher.cancel_now(commit.job.id, attempt).await;
+    if fresh && commit.is_unwanted().await? {
+        return running.cancel_now(commit.job.id, attempt).await;
     }
-    let unusable = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.unusable);
-    let spared = missing.spare(unusable.unwrap_or_default());
+    let spared = missing.spare(notes.unusable);
     let mut gone = Gone::of(&commit.job.input);
-    let confirmed = missing.keep_confirmed(&dispatcher.store, &commit.job, &mut gone).await?;
-    let origin = dispatcher.running.change(commit.job.id, attempt, |entry| entry.progress.origin.clone()).flatten();
+    let confirmed = missing.keep_confirmed(&running.store, &commit.job, &mut gone).await?;
+    let origin = notes.origin;
     let unproven = origin.as_ref().is_some_and(|origin| origin.unproven);
     let other_server = if unproven { missing.spare(u64::MAX) } else { 0 };
     let doubt = commit.doubt(&missing, &staged, &kept, origin.as_ref(), &gone).await?;
@@ -67,10 +68,10 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
         return commit.hold(hold::describe(&proven, &missing, &kept, &doubt).await?).await;
     }
     if !commit.job.approvals.changes
-        && begun == Some(false)
-        && let Some(failure) = nobody::failure(&staged, unusable.unwrap_or_default())
+        && fresh
+        && let Some(failure) = nobody::failure(&staged, notes.unusable)
     {
-        return dispatcher.fail(commit.job.id, attempt, failure.to_json()).await;
+        return running.fail(commit.job.id, attempt, failure.to_json()).await;
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
     let Some(settled) = commit.conclude(&missing).await? else { return Ok(()) };
@@ -80,30 +81,30 @@ pub async fn run(dispatcher: &Arc<Dispatcher>, job: JobId, attempt: u32) -> Resu
     commit.note(&staged, &report);
     let concluded = Concluded { missing: planned, spared, other_server, confirmed };
     // An administrator may link an account while this ends: the next import reports that.
-    let until = dispatcher.clock.now();
+    let until = running.clock.now();
     let mut result = commit.describe(&staged, concluded, members, &report).await?;
-    let problem = standing::problem(&report, unusable.unwrap_or_default(), &repeats, &result);
-    dispatcher.store.set_import_problem(&commit.lease(), problem.as_deref()).await?;
-    note_gone(&mut result, &gone, begun == Some(true));
+    let problem = standing::problem(&report, notes.unusable, &repeats, &result);
+    running.store.set_import_problem(&commit.lease(), problem.as_deref()).await?;
+    note_gone(&mut result, &gone, !fresh);
     note_counts(&mut result, &kept.counts);
     result["taken_over"] = json!(settled.taken_over);
     commit.note_repeats(missing.twice, &repeats, &mut result);
     commit.note_source(origin, &mut result).await?;
-    dispatcher.succeed(commit.job.id, attempt, result).await?;
+    running.succeed(commit.job.id, attempt, result).await?;
     let (organization, directory) = (commit.job.organization, commit.job.directory);
-    dispatcher.store.joins_are_reported(organization, directory, until).await.map(|_| ())
+    running.store.joins_are_reported(organization, directory, until).await.map(|_| ())
 }
 
 /// The directory of the import. `None`: it is deleted or disabled, and the job has failed.
-async fn usable_directory(dispatcher: &Arc<Dispatcher>, job: &Job, fresh: bool) -> Result<Option<Directory>> {
-    let failure = match dispatcher.store.get_directory(job.organization, job.directory).await? {
+async fn usable_directory(running: &Arc<Running>, job: &Job, fresh: bool) -> Result<Option<Directory>> {
+    let failure = match running.store.get_directory(job.organization, job.directory).await? {
         None => Failure::new("deleted", "The directory was deleted.", "Announce it again by restarting its agent."),
         // Nothing is concluded from a disabled directory, least of all that somebody is gone. Only a commit that had
         // begun to mark people before it was interrupted goes on to its end.
         Some(directory) if directory.disabled && fresh => Failure::disabled(),
         Some(directory) => return Ok(Some(directory)),
     };
-    dispatcher.fail(job.id, job.attempt, failure.to_json()).await.map(|()| None)
+    running.fail(job.id, job.attempt, failure.to_json()).await.map(|()| None)
 }
 
 /// What was concluded from who did not come.
@@ -115,32 +116,32 @@ struct Concluded {
 }
 
 struct Commit<'a> {
-    dispatcher: &'a Arc<Dispatcher>,
+    running: &'a Arc<Running>,
     job: Job,
     directory: Directory,
 }
 
 impl Commit<'_> {
     fn lease(&self) -> Lease {
-        Lease { job: self.job.id, attempt: self.job.attempt, owner: self.dispatcher.owner }
+        Lease { job: self.job.id, attempt: self.job.attempt, owner: self.running.owner }
     }
 
     /// Whether somebody has canceled the job meanwhile.
     async fn is_unwanted(&self) -> Result<bool> {
-        let job = self.dispatcher.store.job_by_id(self.job.id).await?;
+        let job = self.running.store.job_by_id(self.job.id).await?;
         Ok(job.is_some_and(|job| job.cancel_requested))
     }
 
     /// The external ids that came more than once. `None`: too many entries share theirs, and the job has failed.
     async fn repeats(&self, staged: &Staged) -> Result<Option<Repeats>> {
-        let (store, now) = (&self.dispatcher.store, self.dispatcher.clock.now());
+        let (store, now) = (&self.running.store, self.running.clock.now());
         let repeats = Repeats::find(store, &self.directory, self.lease(), staged, now).await?;
         let Some(failure) = repeats.failure() else { return Ok(Some(repeats)) };
-        self.dispatcher.fail(self.job.id, self.job.attempt, failure.to_json()).await.map(|()| None)
+        self.running.fail(self.job.id, self.job.attempt, failure.to_json()).await.map(|()| None)
     }
 
     fn proven<'p>(&'p self, staged: &'p Staged, repeats: &'p Repeats) -> Proven<'p> {
-        let (store, now) = (&self.dispatcher.store, self.dispatcher.clock.now());
+        let (store, now) = (&self.running.store, self.running.clock.now());
         Proven { store, directory: &self.directory, lease: self.lease(), staged, repeats, now }
     }
 
@@ -156,7 +157,7 @@ impl Commit<'_> {
         if self.job.approvals.changes {
             return Ok(Doubt::default());
         }
-        let emptied = Containers::of(&self.dispatcher.store, &self.directory, missing, false).await?.emptied();
+        let emptied = Containers::of(&self.running.store, &self.directory, missing, false).await?.emptied();
         let configured = origin.and_then(|origin| hold::of_other_configuration(&origin.differing, missing));
         let usual = missing.doubt(&self.directory, staged);
         // Of an import that marks nobody, there is nothing to decide.
@@ -167,18 +168,20 @@ impl Commit<'_> {
 
     async fn hold(&self, hold: Value) -> Result<()> {
         tracing::warn!(job = %self.job.id, missing = hold["missing"].as_u64(), known = hold["known"].as_u64(), "intake.held");
-        self.dispatcher.write_progress_of(self.job.id, self.job.attempt).await?;
-        let waits = self.dispatcher.store.hold(&self.lease(), &hold, self.dispatcher.clock.now()).await?;
-        if !waits && self.is_unwanted().await? {
-            return self.dispatcher.cancel_now(self.job.id, self.job.attempt).await;
+        self.running.write_progress_of(self.job.id, self.job.attempt).await?;
+        if self.running.hold(&self.job, &hold).await? {
+            return Ok(());
         }
-        self.dispatcher.running.remove(self.job.id, self.job.attempt);
+        if self.is_unwanted().await? {
+            return self.running.cancel_now(self.job.id, self.job.attempt).await;
+        }
+        self.running.table.remove(self.job.id, self.job.attempt);
         Ok(())
     }
 
     /// Notes how far it came in the end, which a quick import never told.
     fn note(&self, staged: &Staged, report: &ImportReport) {
-        self.dispatcher.running.change(self.job.id, self.job.attempt, |entry| {
+        self.running.table.change(self.job.id, self.job.attempt, |entry| {
             let progress = &mut entry.progress;
             progress.entries_stored = staged.users + staged.groups;
             progress.entries_read = progress.entries_read.max(progress.entries_stored);
@@ -190,35 +193,32 @@ impl Commit<'_> {
     /// Notes where the import came from: the next one is compared with it.
     async fn note_source(&self, origin: Option<Origin>, result: &mut Value) -> Result<()> {
         let Some(mut origin) = origin else { return Ok(()) };
-        origin.source.at = Some(self.dispatcher.clock.now());
+        origin.source.at = Some(self.running.clock.now());
         if !origin.differing.is_empty() {
             result["other_configuration"] = json!(origin.differing);
         }
         let configuration = origin.source.configuration();
         let source = serde_json::to_value(&origin.source).unwrap_or_default();
-        self.dispatcher.store.set_directory_source(&self.lease(), &source, &configuration).await.map(|_| ())
+        self.running.store.set_directory_source(&self.lease(), &source, &configuration).await.map(|_| ())
     }
 
     /// Notes how many are about to be marked, before the first is: counted after a kill, it would be too few.
     async fn plan(&self, missing: u64) -> Result<u64> {
-        let noted = self.dispatcher.running.change(self.job.id, self.job.attempt, |entry| {
-            let planned = entry.progress.missing_planned.unwrap_or_default().max(missing);
-            entry.progress.missing_planned = Some(planned);
-            entry.progress.dirty = true;
-            planned
+        let noted = Notes::change(self.running, self.job.id, self.job.attempt, |notes| {
+            notes.missing_planned = Some(notes.missing_planned.unwrap_or_default().max(missing));
         });
-        self.dispatcher.write_progress_of(self.job.id, self.job.attempt).await?;
-        Ok(noted.unwrap_or(missing))
+        self.running.write_progress_of(self.job.id, self.job.attempt).await?;
+        Ok(noted.and_then(|notes| notes.missing_planned).unwrap_or(missing))
     }
 
     async fn count_members(&self) -> Result<MemberStats> {
-        self.dispatcher.store.count_members(self.job.organization, self.job.directory).await
+        self.running.store.count_members(self.job.organization, self.job.directory).await
     }
 
     /// Marks who is missing, then settles groups, names and profiles. `None` when the job was taken over.
     async fn conclude(&self, missing: &Missing) -> Result<Option<Settled>> {
-        let now: Timestamp = self.dispatcher.clock.now();
-        let store = &self.dispatcher.store;
+        let now: Timestamp = self.running.clock.now();
+        let store = &self.running.store;
         let (organization, directory) = (self.job.organization, self.job.directory);
         for batch in missing.accounts.chunks(BATCH) {
             let mut tx = store.begin_intake(organization, directory, now).await?;
@@ -237,12 +237,12 @@ impl Commit<'_> {
         Ok(heirs::settle(store, &self.directory, self.lease(), now).await?.map(|()| settled))
     }
 
-    async fn report(&self, mut report: tokio::sync::watch::Receiver<Option<ImportReport>>) -> ImportReport {
+    async fn report(&self, mut report: tokio::sync::watch::Receiver<Option<Value>>) -> ImportReport {
         let told = tokio::select! {
             told = report.wait_for(Option::is_some) => told.ok().and_then(|told| told.clone()),
-            () = self.dispatcher.clock.sleep(REPORT_PATIENCE) => None,
+            () = self.running.clock.sleep(REPORT_PATIENCE) => None,
         };
-        told.unwrap_or_default()
+        told.and_then(|told| serde_json::from_value(told).ok()).unwrap_or_default()
     }
 
     /// Some of those of whom nobody could say whether they are there, and why.
@@ -251,7 +251,7 @@ impl Commit<'_> {
             return Ok(Vec::new());
         }
         let Job { organization, id, attempt, .. } = self.job;
-        let some = self.dispatcher.store.unsettled(organization, id, attempt, SAMPLES).await?;
+        let some = self.running.store.unsettled(organization, id, attempt, SAMPLES).await?;
         let shown = |one: Unsettled| {
             let without = Some(&one).filter(|one| one.sight == Sight::ContainerNotFound);
             let container = without.and_then(|one| Dn::parse(&one.dn).ok()?.parent()).map(|dn| dn.to_string());
@@ -268,8 +268,8 @@ impl Commit<'_> {
     /// Who did not come, and how many members are known. Both read all that there is and change nothing: side by side,
     /// but for one import after the other.
     async fn read_all(&self, staged: &Staged) -> Result<(Missing, MemberStats)> {
-        let _turn = self.dispatcher.reading_turn.lock().await;
-        let store = &self.dispatcher.store;
+        let _turn = self.running.reading_turn.lock().await;
+        let store = &self.running.store;
         tokio::try_join!(
             missing::find(store, &self.directory, self.job.id, self.job.attempt, staged),
             self.count_members(),
@@ -293,7 +293,7 @@ impl Commit<'_> {
     /// Accounts that were joined to a user of another directory: how many, and some of them.
     async fn joined(&self) -> Result<(u64, Vec<Value>)> {
         let (organization, directory) = (self.job.organization, self.job.directory);
-        let (count, some) = self.dispatcher.store.joined_accounts(organization, directory, SAMPLES).await?;
+        let (count, some) = self.running.store.joined_accounts(organization, directory, SAMPLES).await?;
         let shown = some
             .iter()
             .map(|one| json!({ "user_name": one.user_name, "dn": one.dn, "directories": one.directories }))
@@ -304,7 +304,7 @@ impl Commit<'_> {
     /// Accounts without a login: how many, and some of them.
     async fn without_login(&self) -> Result<(u64, Vec<Value>)> {
         let (organization, directory) = (self.job.organization, self.job.directory);
-        let (count, some) = self.dispatcher.store.accounts_without_login(organization, directory, SAMPLES).await?;
+        let (count, some) = self.running.store.accounts_without_login(organization, directory, SAMPLES).await?;
         Ok((count, some.iter().map(|one| json!({ "dn": one.dn, "keeps": one.user_name })).collect()))
     }
 
@@ -317,7 +317,7 @@ impl Commit<'_> {
     ) -> Result<Value> {
         let Concluded { missing, spared, other_server, confirmed } = concluded;
         let not_visible = self.not_visible(confirmed).await?;
-        let store = &self.dispatcher.store;
+        let store = &self.running.store;
         // No more than there are, or the search for one more would go through them all.
         let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
         let unresolved = match some {

@@ -11,7 +11,8 @@ pub const MOST: usize = 20;
 /// Their names have at most so many bytes together: every list of jobs shows them.
 pub const MOST_BYTES: usize = 8 << 10;
 
-const INPUT: &str = "gone_containers";
+/// The field of a job's input that names them.
+pub const INPUT: &str = "gone_containers";
 
 /// What an import was asked for.
 #[derive(Clone, Debug, Default)]

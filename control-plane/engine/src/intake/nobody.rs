@@ -2,7 +2,7 @@
 
 use postern_store::Staged;
 
-use crate::jobs::outcome::Failure;
+use crate::jobs::failure::Failure;
 
 /// Why the job fails; `None`: some user came. `unusable` entries were read and could not be used.
 pub(super) fn failure(staged: &Staged, unusable: u64) -> Option<Failure> {

@@ -20,7 +20,7 @@ use super::missing;
 use super::newcomers::Newcomers;
 use super::sensitive::{self, Counts};
 use crate::identity::{mapping, membership};
-use crate::jobs::outcome::Failure;
+use crate::jobs::failure::Failure;
 
 /// As many ids are named.
 const SAMPLES: usize = 20;

@@ -80,6 +80,16 @@ impl Source {
     }
 }
 
+/// Where the entries of an import come from, and how that stands to the import before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) source: Source,
+    /// It is another server, and nothing shows that it knows as much.
+    pub(crate) unproven: bool,
+    /// Sections of the agent's configuration that differ.
+    pub(crate) differing: Vec<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

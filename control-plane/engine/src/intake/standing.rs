@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::repeats::Repeats;
-use crate::jobs::outcome::ImportReport;
+use super::report::ImportReport;
 
 /// As much of an example is shown.
 const MAX_EXAMPLE_CHARS: usize = 300;

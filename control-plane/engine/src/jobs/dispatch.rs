@@ -2,9 +2,6 @@
 //! the difference. Wake-ups only make it sooner.
 
 mod answers;
-mod deliveries;
-mod endings;
-pub(crate) mod running;
 mod stranded;
 mod upkeep;
 
@@ -12,16 +9,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_proto::v1;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor, chain, contain};
-use postern_store::{DirectoryId, Job, JobId, Lease, Release, ReplicaId, Store, Wake};
+use postern_store::{DirectoryId, Job, JobId, Release, Store, Wake};
 use tokio::sync::Notify;
 
-pub use self::deliveries::{Delivery, Refusal};
-use self::running::{Entry, Running};
-use super::kinds::{Command, Work};
-use super::outcome::Failure;
+use super::command::Command;
+use super::failure::Failure;
+use super::kind::{self, Kinds};
 use super::reach::{NotSent, Reach, Route, ToAgent};
+use super::running::Running;
+use super::running::table::Entry;
 
 /// Safety net beneath the wake-ups.
 const POLL: Duration = Duration::from_secs(2);
@@ -58,17 +57,13 @@ pub(crate) enum Look {
 /// What the dispatcher works with.
 #[derive(Debug)]
 pub struct Dispatcher {
-    pub(crate) store: Store,
-    pub(crate) clock: SharedClock,
-    pub(crate) reach: Arc<Reach>,
-    pub(crate) supervisor: Supervisor,
-    /// This process, as holder of leases.
-    pub owner: ReplicaId,
-    pub(crate) lease: Duration,
-    pub(crate) running: Running,
-    progress_turn: tokio::sync::Mutex<()>,
-    /// Held while the end of an import reads everything, so that many at once leave connections for others.
-    pub reading_turn: tokio::sync::Mutex<()>,
+    store: Store,
+    clock: SharedClock,
+    reach: Arc<Reach>,
+    supervisor: Supervisor,
+    kinds: Kinds,
+    /// The jobs that run here.
+    pub running: Arc<Running>,
     /// When the leases were prolonged last.
     renewed_at: Mutex<Timestamp>,
     wake: Notify,
@@ -78,19 +73,14 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// A dispatcher for this process.
-    pub fn new(store: Store, clock: SharedClock, reach: Arc<Reach>, supervisor: Supervisor, lease: Duration) -> Self {
-        let owner = ReplicaId::new();
-        let running = Running::default();
+    pub fn new(running: Running, kinds: Kinds, reach: Arc<Reach>, supervisor: Supervisor) -> Self {
         Self {
-            store,
-            clock,
+            store: running.store.clone(),
+            clock: Arc::clone(&running.clock),
             reach,
             supervisor,
-            owner,
-            lease,
-            running,
-            progress_turn: tokio::sync::Mutex::default(),
-            reading_turn: tokio::sync::Mutex::default(),
+            kinds,
+            running: Arc::new(running),
             renewed_at: Mutex::new(Timestamp::MIN),
             wake: Notify::new(),
             absent: Notify::new(),
@@ -188,7 +178,8 @@ impl Dispatcher {
             return Ok(());
         }
         loop {
-            let claimed = self.store.claim(self.owner, directories, self.lease_until(now), now, CLAIM).await?;
+            let claimed =
+                self.store.claim(self.running.owner, directories, self.running.lease_until(now), now, CLAIM).await?;
             let more = claimed.len() >= CLAIM as usize;
             for job in claimed {
                 self.begin(job, now).await?;
@@ -201,10 +192,10 @@ impl Dispatcher {
 
     /// A job whose entries are all here and proven is finished without its agent.
     async fn claim_proven(self: &Arc<Self>, now: Timestamp) -> Result<()> {
-        for job in self.store.claim_proven(self.owner, self.lease_until(now), now, CLAIM).await? {
+        for job in self.store.claim_proven(self.running.owner, self.running.lease_until(now), now, CLAIM).await? {
             let (id, attempt) = (job.id, job.attempt);
-            self.running.insert(Entry::new(job, None, None));
-            self.spawn_commit(id, attempt);
+            self.running.table.insert(Entry::new(job, None, None));
+            self.finish(id, attempt);
         }
         Ok(())
     }
@@ -212,46 +203,54 @@ impl Dispatcher {
     /// Sends a claimed job to an agent.
     async fn begin(self: &Arc<Self>, job: Job, now: Timestamp) -> Result<()> {
         let (id, attempt) = (job.id, job.attempt);
-        let work = match Work::of(&job) {
+        let work = match self.command(&job) {
             Ok(work) => work,
-            Err(error) => {
-                tracing::error!(job = %id, error = chain(&error), "jobs.unreadable_input");
-                let failure = Failure::new("invalid", "The job's input cannot be read.", "Start the job again.");
-                self.running.insert(Entry::new(job, None, None));
-                return self.fail(id, attempt, failure.to_json()).await;
+            Err(failure) => {
+                tracing::error!(job = %id, kind = %job.kind, reason = failure.message, "jobs.unreadable_input");
+                self.running.table.insert(Entry::new(job, None, None));
+                return self.running.fail(id, attempt, failure.to_json()).await;
             }
         };
         let directory = self.store.get_directory(job.organization, job.directory).await?;
         if directory.as_ref().is_some_and(|directory| directory.disabled) {
-            self.running.insert(Entry::new(job, None, None));
-            return self.fail(id, attempt, Failure::disabled().to_json()).await;
+            self.running.table.insert(Entry::new(job, None, None));
+            return self.running.fail(id, attempt, Failure::disabled().to_json()).await;
         }
         let (Some(directory), Some(route)) = (directory, self.choose(job.directory, attempt)) else {
             // The agent left between the look and the claim.
-            return self.hand_back(&job, NO_AGENT, now).await;
+            return self.running.hand_back(&job, NO_AGENT, now).await;
         };
         if attempt > 1 {
             // Chunks of an older attempt count for nothing.
             self.store.drop_staged(job.organization, id).await?;
         }
-        if !self.store.assign_agent(&self.lease_of(id, attempt), route.agent()).await? {
+        if !self.store.assign_agent(&self.running.lease_of(id, attempt), route.agent()).await? {
             return Ok(());
         }
         let left = job.deadline.duration_since(now);
         let timeout = Duration::try_from(left).unwrap_or_default().saturating_sub(TIMEOUT_MARGIN).max(TIMEOUT_MARGIN);
         let command = Command { job: id, attempt, directory: directory.name, work, timeout };
         tracing::info!(job = %id, attempt, agent = %route.agent(), kind = %job.kind, "jobs.sent");
-        self.running.insert(Entry::new(job.clone(), Some(route.agent()), Some(Arc::clone(&route))));
+        self.running.table.insert(Entry::new(job.clone(), Some(route.agent()), Some(Arc::clone(&route))));
         let Err(reason) = route.send(ToAgent::Command(command)) else { return Ok(()) };
-        self.running.remove(id, attempt);
+        self.running.table.remove(id, attempt);
         match reason {
-            NotSent::Over => self.hand_back(&job, LOST, now).await,
+            NotSent::Over => self.running.hand_back(&job, LOST, now).await,
             NotSent::Full => {
                 let not_before = now.checked_add(FULL_PAUSE).ok();
                 let release = Release { not_before, message: Some(FULL.to_owned()), count_failure: false };
-                self.release(&job, release, now).await
+                self.running.release(&job, release, now).await
             }
         }
+    }
+
+    /// The command of a job.
+    fn command(&self, job: &Job) -> std::result::Result<v1::command::Kind, Failure> {
+        let again = "Start the job again.";
+        let kind = kind::find(self.kinds, job.kind.as_str())
+            .ok_or_else(|| Failure::new("invalid", format!("There is no job of the kind {}.", job.kind), again))?;
+        kind.command(job)
+            .map_err(|error| Failure::new("invalid", format!("The job's input cannot be read: {error}."), again))
     }
 
     /// Which of the sessions that serve a directory gets the job: another one with each attempt, so that one agent's
@@ -264,50 +263,46 @@ impl Dispatcher {
 
     /// Whether no job runs here.
     pub fn is_idle(&self) -> bool {
-        self.running.lock().is_empty()
+        self.running.table.lock().is_empty()
     }
 
-    pub(crate) fn spawn_commit(self: &Arc<Self>, job: JobId, attempt: u32) {
+    /// Finishes a job whose results were delivered and proven.
+    pub fn finish(self: &Arc<Self>, job: JobId, attempt: u32) {
         let this = Arc::clone(self);
-        self.supervisor.spawn("intake.commit", OnCancel::Abort, async move {
-            let failure = match Box::pin(contain(crate::intake::commit::run(&this, job, attempt))).await {
+        let Some(kind) = self.running.table.change(job, attempt, |entry| entry.job.kind) else { return };
+        self.supervisor.spawn("jobs.finish", OnCancel::Abort, async move {
+            let Some(kind) = kind::find(this.kinds, kind.as_str()) else {
+                return this.running.fail(job, attempt, Failure::unexpected().to_json()).await;
+            };
+            let failure = match Box::pin(contain(kind.finish(&this.running, job, attempt))).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => {
                     if error.is_permanent() {
-                        tracing::error!(error = chain(&error), job = %job, "intake.commit_failed");
+                        tracing::error!(error = chain(&error), job = %job, "jobs.finish_failed");
                     } else {
                         // Such as a database that restarts. Whether the job has ended may not be known.
-                        tracing::warn!(error = chain(&error), job = %job, "intake.commit_interrupted");
+                        tracing::warn!(error = chain(&error), job = %job, "jobs.finish_interrupted");
                     }
                     (error.is_permanent() || this.is_overdue(job, attempt)).then(|| Failure::database(&error))
                 }
                 Err(panicked) => {
-                    tracing::error!(error = chain(&panicked), job = %job, "intake.commit_panicked");
+                    tracing::error!(error = chain(&panicked), job = %job, "jobs.finish_panicked");
                     Some(Failure::fault())
                 }
             };
             let ended = match failure {
-                Some(failure) => this.fail(job, attempt, failure.to_json()).await,
+                Some(failure) => this.running.fail(job, attempt, failure.to_json()).await,
                 None => Ok(()),
             };
             // Unless it has ended, the lease runs out, and whoever takes it up goes on from what is durable.
-            this.running.remove(job, attempt);
+            this.running.table.remove(job, attempt);
             ended
         });
     }
 
     fn is_overdue(&self, job: JobId, attempt: u32) -> bool {
         let now = self.clock.now();
-        self.running.change(job, attempt, |entry| now > entry.job.deadline) == Some(true)
-    }
-
-    /// This replica's right to work on a job.
-    pub(crate) fn lease_of(&self, job: JobId, attempt: u32) -> Lease {
-        Lease { job, attempt, owner: self.owner }
-    }
-
-    pub(crate) fn lease_until(&self, now: Timestamp) -> Timestamp {
-        now.checked_add(self.lease).unwrap_or(Timestamp::MAX)
+        self.running.table.change(job, attempt, |entry| now > entry.job.deadline) == Some(true)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::kinds::Command;
+use super::command::Command;
 
 /// What a session is told. Queued in a box, so that ten thousand idle queues stay small.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use postern_store::{Directory, Job, JobFilter, JobId, NewJob};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,13 +23,12 @@ use super::page::{List, Listing, total};
 use super::problem::{Kind as ProblemKind, Problem};
 use super::{Api, directories, idempotency, resolve};
 pub use changes::Changes;
-use postern_engine::intake::gone::{self, Gone};
-use postern_engine::jobs::kinds::Work;
+use postern_engine::jobs::kind as jobs;
+use postern_engine::kinds;
 pub use view::{JobView, Kind, State as JobState};
 
 /// Longest a job may wait and run.
 const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 60 * 60;
-const MAX_UNIQUE_VALUE_CHARS: usize = 1_024;
 
 /// A job to be.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -110,15 +109,17 @@ async fn create(
     Body(request): Body<JobRequest>,
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
     let now = api.now();
-    let work = work(&request)?;
-    let deadline = deadline(&request, &work, now)?;
+    let kind = jobs::find(kinds::ALL, request.kind.name())
+        .ok_or_else(|| Problem::body_field("kind", "there is none of this name"))?;
+    let input = input(&request, kind)?;
+    let deadline = deadline(&request, kind, now)?;
     let directory = directories::find(&api, caller.organization, &request.directory).await?;
     enabled(&directory)?;
     let new = NewJob {
         organization: caller.organization,
-        kind: work.kind(),
+        kind: request.kind.into(),
         directory: directory.id,
-        input: input(&request, &work)?,
+        input,
         deadline,
         created_by: caller.name.to_string(),
         idempotency_key: idempotency_key(&headers, &caller),
@@ -207,37 +208,19 @@ fn enabled(directory: &Directory) -> Result<(), Problem> {
     Ok(())
 }
 
-fn work(request: &JobRequest) -> Result<Work, Problem> {
-    let value = request.unique_value.as_deref().map(str::trim).filter(|value| !value.is_empty());
-    match (request.kind, value) {
-        (Kind::LookupUser, Some(value)) if value.chars().count() <= MAX_UNIQUE_VALUE_CHARS => {
-            Ok(Work::LookupUser { unique_value: value.to_owned() })
-        }
-        (Kind::LookupUser, Some(_)) => {
-            Err(Problem::body_field("unique_value", format!("at most {MAX_UNIQUE_VALUE_CHARS} characters")))
-        }
-        (Kind::LookupUser, None) => Err(Problem::body_field("unique_value", "lookup_user needs the user to look up")),
-        (_, Some(_)) => Err(Problem::body_field("unique_value", "it belongs to lookup_user only")),
-        (Kind::Import, None) => Ok(Work::Import),
-        (Kind::TestConnection, None) => Ok(Work::TestConnection),
-    }
-}
-
 /// What the job is to know of the request.
-fn input(request: &JobRequest, work: &Work) -> Result<Value, Problem> {
-    let wrong = |detail: String| Problem::body_field("gone_containers", detail);
-    match (work, request.gone_containers.as_slice()) {
-        (_, []) => Ok(work.input()),
-        (Work::Import, names) => {
-            let (most, bytes) = (gone::MOST, gone::MOST_BYTES);
-            Gone::input(names)
-                .ok_or_else(|| wrong(format!("DNs of containers, at most {most} of them, with {bytes} bytes in all")))
-        }
-        _ => Err(wrong("it belongs to import only".to_owned())),
+fn input(request: &JobRequest, kind: &dyn jobs::Kind) -> Result<Value, Problem> {
+    let mut asked = serde_json::Map::new();
+    if let Some(value) = &request.unique_value {
+        asked.insert("unique_value".to_owned(), json!(value));
     }
+    if !request.gone_containers.is_empty() {
+        asked.insert("gone_containers".to_owned(), json!(request.gone_containers));
+    }
+    kind.input(&Value::Object(asked)).map_err(|error| Problem::body_field(&error.field, error.detail))
 }
 
-fn deadline(request: &JobRequest, work: &Work, now: Timestamp) -> Result<Timestamp, Problem> {
+fn deadline(request: &JobRequest, kind: &dyn jobs::Kind, now: Timestamp) -> Result<Timestamp, Problem> {
     let (field, wanted) = match (request.deadline, request.timeout_seconds) {
         (Some(_), Some(_)) => {
             return Err(Problem::body_field("timeout_seconds", "give either deadline or timeout_seconds"));
@@ -247,7 +230,7 @@ fn deadline(request: &JobRequest, work: &Work, now: Timestamp) -> Result<Timesta
             ("timeout_seconds", SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
         }
         (None, None) => {
-            let usual = work.default_deadline().as_secs();
+            let usual = kind.deadline().as_secs();
             ("deadline", SignedDuration::from_secs(i64::try_from(usual).unwrap_or(i64::MAX)))
         }
     };

@@ -11,9 +11,9 @@ use tonic::Status;
 use super::{Answers, Item, answer};
 use crate::gateway::{Parts, unavailable};
 use crate::wire;
+use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::missing;
 use postern_engine::intake::proof::{Cut, Summary};
-use postern_engine::jobs::dispatch::Delivery;
 
 /// Accounts that are asked for at once.
 const BATCH: usize = 100;
@@ -60,7 +60,7 @@ impl SecondLook<'_> {
         let store = &self.parts.store;
         let found = async {
             let Some(directory) = store.get_directory(organization, directory).await? else { return Ok(None) };
-            let _turn = self.parts.dispatcher.reading_turn.lock().await;
+            let _turn = self.parts.dispatcher.running.reading_turn.lock().await;
             let missing = missing::find(store, &directory, job, attempt, recorded).await?;
             if missing.accounts.is_empty() {
                 return Ok(Some(missing.accounts));
@@ -87,7 +87,7 @@ impl SecondLook<'_> {
 
     async fn record(&self, seen: &[(AccountId, Sight)]) -> Result<(), Status> {
         let &Delivery { organization, directory, job, attempt, .. } = self.delivery;
-        let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
+        let lease = Lease { job, attempt, owner: self.parts.dispatcher.running.owner };
         let write = async {
             let now = self.parts.clock.now();
             let mut tx = self.parts.store.begin_intake(organization, directory, now).await?;

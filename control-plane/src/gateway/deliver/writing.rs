@@ -19,10 +19,10 @@ use super::{Answers, Item, answer, not_stored};
 use crate::gateway::memory::Taken;
 use crate::gateway::{Parts, unavailable};
 use postern_engine::intake::decide::{Decided, Place};
+use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::proof::{self, Summary};
 use postern_engine::intake::staging;
-use postern_engine::jobs::dispatch::Delivery;
 
 /// How long a transaction that is not full yet waits for another chunk.
 const GATHER_PATIENCE: Duration = Duration::from_millis(50);
@@ -184,7 +184,7 @@ impl<'a> Writer<'a> {
         let before = self.last.replace(durable);
         let (store, place, now) = (&self.parts.store, self.place, self.parts.clock.now());
         let Delivery { job, attempt, .. } = *self.delivery;
-        let lease = Lease { job, attempt, owner: self.parts.dispatcher.owner };
+        let lease = Lease { job, attempt, owner: self.parts.dispatcher.running.owner };
         let keys: Vec<u128> = batch.chunks.iter().flat_map(Decided::row_keys).collect();
         let written = Written { chunks: batch.chunks.len() as u64, entries: batch.entries, keys };
         Box::pin(async move {
@@ -218,7 +218,7 @@ impl<'a> Writer<'a> {
         self.in_flight.leave(&keys);
         self.next += chunks;
         metrics::counter!("postern_intake_entries_total").increment(entries);
-        self.parts.dispatcher.stored(self.delivery.job, self.delivery.attempt, entries);
+        self.parts.dispatcher.running.stored(self.delivery.job, self.delivery.attempt, entries);
         self.acknowledge().await
     }
 
@@ -238,18 +238,21 @@ impl<'a> Writer<'a> {
         if let Err(mismatch) = proof::compare(summary, &recorded) {
             tracing::warn!(job = %job, attempt, error = %mismatch, "intake.not_proven");
             let refused = chunk_ack::SummaryRefused { reason: mismatch.to_string() };
-            parts.dispatcher.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error))?;
+            parts.dispatcher.running.refused(job, attempt, &mismatch).await.map_err(|error| unavailable(&error))?;
             return answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await;
         }
         let look = SecondLook { parts, delivery: self.delivery, answers: self.answers, queue };
         if let Some(cut) = look.run(summary, &recorded).await? {
             tracing::warn!(job = %job, attempt, found = cut.found, "intake.search_was_cut");
             let refused = chunk_ack::SummaryRefused { reason: cut.to_string() };
-            parts.dispatcher.cut(job, attempt, &cut).await.map_err(|error| unavailable(&error))?;
+            parts.dispatcher.running.cut(job, attempt, &cut).await.map_err(|error| unavailable(&error))?;
             return answer(self.answers, chunk_ack::Kind::SummaryRefused(refused)).await;
         }
-        match parts.dispatcher.proven(job, attempt, summary.unusable).await {
-            Ok(true) => answer(self.answers, chunk_ack::Kind::SummaryAccepted(chunk_ack::SummaryAccepted {})).await,
+        match parts.dispatcher.running.proven(job, attempt, summary.unusable).await {
+            Ok(true) => {
+                parts.dispatcher.finish(job, attempt);
+                answer(self.answers, chunk_ack::Kind::SummaryAccepted(chunk_ack::SummaryAccepted {})).await
+            }
             Ok(false) => Err(Status::aborted("the job was taken over")),
             Err(error) => Err(unavailable(&error)),
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use postern_proto::limits::MAX_DIRECTORIES;
-use postern_proto::v1;
 use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, directory_name, negotiate};
+use postern_proto::{text, v1};
 use postern_store::{
     Agent, AgentId, AgentReading, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryId, Flavour,
     NewSession, ServedDirectory,
@@ -40,7 +40,7 @@ pub(super) async fn greet(
             hello.protocol_min, hello.protocol_max
         )));
     };
-    let instance = wire::optional_text(&hello.instance).filter(|instance| instance.len() <= MAX_INSTANCE_BYTES);
+    let instance = text::optional(&hello.instance).filter(|instance| instance.len() <= MAX_INSTANCE_BYTES);
     refuse_second(seat, &known.agent, instance.as_deref()).await?;
     let (directories, refused) = announce(seat, known, &hello).await?;
     let parts = &seat.gateway.0;
@@ -59,7 +59,7 @@ pub(super) async fn greet(
     seat.refused = !refused.is_empty();
     let ahead_ms = (hello.clock_unix_ms != 0).then(|| hello.clock_unix_ms.saturating_sub(wire::unix_ms(now)));
     tracing::info!(
-        agent = %known.agent.id, session = %seat.route.session(), version = wire::text(&hello.agent_version),
+        agent = %known.agent.id, session = %seat.route.session(), version = text::clean(&hello.agent_version),
         directories = seat.directories.len(), held = holds.len(), clock_ahead_ms = ahead_ms, "gateway.session_opened"
     );
     Ok(v1::Welcome {
@@ -114,7 +114,7 @@ async fn announce(
     hello: &v1::Hello,
 ) -> Result<(Vec<DirectoryId>, Vec<v1::RefusedDirectory>), Status> {
     let (parts, agent) = (&seat.gateway.0, &known.agent);
-    let (version, os) = (wire::optional_text(&hello.agent_version), wire::optional_text(&hello.os));
+    let (version, os) = (text::optional(&hello.agent_version), text::optional(&hello.os));
     if version.is_some() && agent.version != version || os.is_some() && agent.os != os {
         let recorded = parts.store.record_hello(agent.id, version.as_deref(), os.as_deref(), parts.clock.now()).await;
         recorded.map_err(|error| unavailable(&error))?;

@@ -1,16 +1,15 @@
 //! What agents say: sessions that open and close, progress, outcomes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use postern_store::{AgentId, Flavour, Job, JobId, Release};
+use postern_store::{AgentId, JobId, Release};
 
-use super::running::Entry;
 use super::{Dispatcher, Result};
-use crate::intake::unseen;
-use crate::jobs::outcome::AgentProgress;
-use crate::jobs::outcome::{self, AgentOutcome, AgentResult, Failure, Next};
+use crate::jobs::command::{AgentOutcome, AgentProgress};
+use crate::jobs::failure::Failure;
+use crate::jobs::kind::{self, Attempt};
 use crate::jobs::reach::{Route, ToAgent};
+use crate::jobs::running::table::Entry;
 
 const LOST: &str = "The agent was restarted while it worked on the job. It starts again.";
 
@@ -22,12 +21,12 @@ impl Dispatcher {
         for (job, attempt) in held {
             self.take_up(route, *job, *attempt).await?;
         }
-        let lost = self.running.find(|entry| {
+        let lost = self.running.table.find(|entry| {
             entry.agent == Some(agent) && !entry.proven && !held.contains(&(entry.job.id, entry.job.attempt))
         });
         for (job, attempt) in lost {
-            if let Some(entry) = self.running.remove(job, attempt) {
-                self.hand_back(&entry.job, LOST, self.clock.now()).await?;
+            if let Some(entry) = self.running.table.remove(job, attempt) {
+                self.running.hand_back(&entry.job, LOST, self.clock.now()).await?;
             }
         }
         self.free_elsewhere(agent, held).await
@@ -36,7 +35,7 @@ impl Dispatcher {
     /// Puts back what other replicas gave to the agent and it does not have any more, so that they need not wait for it.
     async fn free_elsewhere(&self, agent: AgentId, held: &[(JobId, u32)]) -> Result<()> {
         for job in self.store.running_of_agent(agent).await? {
-            let Some(lease) = job.lease().filter(|lease| lease.owner != self.owner) else { continue };
+            let Some(lease) = job.lease().filter(|lease| lease.owner != self.running.owner) else { continue };
             if held.contains(&(job.id, job.attempt)) {
                 continue;
             }
@@ -51,7 +50,7 @@ impl Dispatcher {
     /// Goes on with a command that an agent holds, wherever it was given to it.
     async fn take_up(self: &Arc<Self>, route: &Arc<Route>, job: JobId, attempt: u32) -> Result<()> {
         let agent = route.agent();
-        let known = self.running.change(job, attempt, |entry| {
+        let known = self.running.table.change(job, attempt, |entry| {
             if entry.agent == Some(agent) {
                 entry.route = Some(Arc::clone(route));
                 entry.orphaned_at = None;
@@ -71,21 +70,21 @@ impl Dispatcher {
 
     /// Takes over the lease of a job that its agent has brought along from another replica, or from before a restart.
     async fn adopt(&self, route: &Arc<Route>, job: JobId, attempt: u32) -> Result<bool> {
-        let until = self.lease_until(self.clock.now());
-        if self.store.adopt(job, attempt, route.agent(), self.owner, until).await?.is_none() {
+        let until = self.running.lease_until(self.clock.now());
+        if self.store.adopt(job, attempt, route.agent(), self.running.owner, until).await?.is_none() {
             return Ok(false);
         }
         let Some(job) = self.store.job_by_id(job).await? else { return Ok(false) };
         tracing::info!(job = %job.id, attempt, agent = %route.agent(), "jobs.adopted");
         let wanted = !job.cancel_requested;
-        self.running.insert(Entry::new(job, Some(route.agent()), Some(Arc::clone(route))));
+        self.running.table.insert(Entry::new(job, Some(route.agent()), Some(Arc::clone(route))));
         Ok(wanted)
     }
 
     /// A session is over. Its jobs wait a little for the agent to come back.
     pub fn session_closed(&self, route: &Arc<Route>) {
         let now = self.clock.now();
-        for entry in self.running.lock().values_mut() {
+        for entry in self.running.table.lock().values_mut() {
             if entry.route.as_ref().is_some_and(|held| Arc::ptr_eq(held, route)) {
                 entry.route = None;
                 entry.orphaned_at = Some(now);
@@ -97,7 +96,7 @@ impl Dispatcher {
     /// An agent tells how far it has come.
     pub fn progress(&self, agent: AgentId, told: &AgentProgress) {
         let now = self.clock.now();
-        self.running.change(told.job, told.attempt, |entry| {
+        self.running.table.change(told.job, told.attempt, |entry| {
             if entry.agent == Some(agent) && !entry.proven {
                 entry.progress.entries_read = told.entries_read;
                 entry.progress.pages_read = told.pages_read;
@@ -110,7 +109,7 @@ impl Dispatcher {
     /// A command has ended. When this returns, what it means is durable and the outcome may be acknowledged.
     pub async fn outcome(&self, agent: AgentId, outcome: AgentOutcome) -> Result<()> {
         let (id, attempt) = (outcome.job, outcome.attempt);
-        let known = self.running.change(id, attempt, |entry| {
+        let known = self.running.table.change(id, attempt, |entry| {
             entry.is(agent, attempt).then(|| (entry.job.clone(), entry.proven, entry.canceled_at.is_some()))
         });
         let Some((job, proven, canceled)) = known.flatten() else {
@@ -119,56 +118,22 @@ impl Dispatcher {
             return Ok(());
         };
         tracing::debug!(job = %id, attempt, elapsed_ms = outcome.elapsed.as_millis(), "jobs.outcome");
-        let next = match outcome.result {
-            AgentResult::Imported(report) if proven => {
-                let stored = serde_json::to_value(&report).unwrap_or_default();
-                self.store.set_agent_result(&self.lease_of(id, attempt), &stored).await?;
-                self.running.change(id, attempt, |entry| entry.report.send_replace(Some(report)));
-                return Ok(());
-            }
+        let answer = match outcome.result {
             // Everything is here and proven; what went wrong at the agent after that changes nothing.
-            _ if proven => return Ok(()),
-            AgentResult::Imported(_) => self.after(&job, &unproven(), canceled),
-            AgentResult::Failed(failure) => self.after(&job, &failure, canceled),
-            AgentResult::Checked(checks) => outcome::after_checks(&checks),
-            AgentResult::Found { user, groups } => self.found(&job, &user, &groups).await?,
+            Err(_) if proven => return Ok(()),
+            Err(failure) => {
+                let next = self.running.after(&job, &failure, canceled);
+                return self.running.follow(&job, next).await;
+            }
+            Ok(answer) => answer,
         };
-        self.follow(&job, next).await
+        let Some(kind) = kind::find(self.kinds, job.kind.as_str()) else {
+            return self.running.fail(id, attempt, Failure::unexpected().to_json()).await;
+        };
+        let attempt = Attempt { running: &self.running, job: job.clone(), proven, canceled };
+        match kind.answered(attempt, answer, outcome.elapsed).await? {
+            Some(next) => self.running.follow(&job, next).await,
+            None => Ok(()),
+        }
     }
-
-    pub(super) fn after(&self, job: &Job, failure: &Failure, canceled: bool) -> Next {
-        let left = Duration::try_from(job.deadline.duration_since(self.clock.now())).unwrap_or_default();
-        outcome::after_failure(failure, job.failures, left, canceled || job.cancel_requested, rand::random())
-    }
-
-    async fn found(&self, job: &Job, user: &[u8], groups: &[u8]) -> Result<Next> {
-        let directory = self.store.get_directory(job.organization, job.directory).await?;
-        let flavour = directory.map_or(Flavour::Unknown, |directory| directory.flavour);
-        Ok(match crate::intake::lookup::describe(flavour, user, groups, self.clock.now()) {
-            Ok(mut found) => {
-                let unseen = unseen::compare(&self.store, job.organization, job.directory, &found).await?;
-                if let Some(unseen) = unseen {
-                    found["unseen"] = unseen;
-                }
-                Next::Succeed(found)
-            }
-            Err(error) => {
-                let failure = Failure::new(
-                    "internal",
-                    format!("The agent's answer cannot be read: {error}."),
-                    "Update the agent or the control plane: one of them is of a newer release.",
-                );
-                Next::Fail(failure.to_json())
-            }
-        })
-    }
-}
-
-fn unproven() -> Failure {
-    Failure::new(
-        "internal",
-        "The agent ended the import without proving that everything arrived.",
-        "Start the import again; if it happens again, look into the agent's log.",
-    )
-    .retryable()
 }

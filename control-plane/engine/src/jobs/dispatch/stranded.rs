@@ -23,6 +23,7 @@ impl Dispatcher {
     pub(super) async fn look_after_stranded(&self, now: Timestamp) -> Result<()> {
         let absent: Vec<(Job, Duration)> = self
             .running
+            .table
             .lock()
             .values()
             .filter(|entry| !entry.proven)
@@ -33,7 +34,7 @@ impl Dispatcher {
             return Ok(());
         }
         let jobs: Vec<JobId> = absent.iter().map(|(job, _)| job.id).collect();
-        let stranded = self.store.stranded_jobs(self.owner, &jobs, now).await?;
+        let stranded = self.store.stranded_jobs(self.running.owner, &jobs, now).await?;
         for (job, absent) in absent {
             let message = match stranded.get(&job.id) {
                 None => {
@@ -45,9 +46,9 @@ impl Dispatcher {
                 Some(_) if absent > ABSENCE => ABSENT,
                 Some(_) => continue,
             };
-            let still = self.running.change(job.id, job.attempt, |entry| entry.orphaned_at.is_some());
+            let still = self.running.table.change(job.id, job.attempt, |entry| entry.orphaned_at.is_some());
             if still == Some(true) {
-                self.hand_back(&job, message, now).await?;
+                self.running.hand_back(&job, message, now).await?;
             }
         }
         Ok(())
@@ -57,7 +58,7 @@ impl Dispatcher {
     pub(super) async fn lost(&self, id: JobId, attempt: u32) -> Result<()> {
         let job = self.store.job_by_id(id).await?;
         let over = job.is_none_or(|job| job.state.is_final() && job.attempt == attempt);
-        let Some(entry) = self.running.remove(id, attempt) else { return Ok(()) };
+        let Some(entry) = self.running.table.remove(id, attempt) else { return Ok(()) };
         if over {
             // This attempt has ended, and that was logged.
             tracing::debug!(job = %id, attempt, "jobs.over");

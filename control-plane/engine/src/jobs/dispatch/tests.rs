@@ -47,7 +47,12 @@ impl Office {
         let (reach, supervisor) = (Arc::new(Reach::default()), Supervisor::new(Shutdown::new()));
         let (route, messages) = Route::open(agent, Uuid::now_v7(), CancellationToken::new());
         reach.serve(&route, &[], &[directory]);
-        let dispatcher = Arc::new(Dispatcher::new(store.clone(), clock.shared(), reach, supervisor, LEASE));
+        let dispatcher = Arc::new(Dispatcher::new(
+            Running::new(store.clone(), clock.shared(), LEASE),
+            crate::kinds::ALL,
+            reach,
+            supervisor,
+        ));
         Self { store, clock, acme, directory, user: user_id, _folder: folder, dispatcher, messages }
     }
 
@@ -127,7 +132,7 @@ async fn a_job_that_runs_here_is_not_begun_again_because_its_lease_ran_out_unnot
     let running = office.job(job).await;
     assert_eq!((running.state, running.attempt), (JobState::Running, 1));
     // Another one's jobs are taken up.
-    office.dispatcher.running.remove(job, 1);
+    office.dispatcher.running.table.remove(job, 1);
     office.clock.advance(LEASE * 2);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(job).await.attempt, 2);
@@ -162,7 +167,7 @@ async fn what_a_killed_process_left_is_taken_up_at_once_by_the_only_process_and_
     // Another process on the same database, with the lease of the first still in force.
     let (reach, supervisor) = (Arc::clone(&office.dispatcher.reach), Supervisor::new(Shutdown::new()));
     let (store, clock) = (office.store.clone(), office.clock.shared());
-    let next = Arc::new(Dispatcher::new(store, clock, reach, supervisor, LEASE));
+    let next = Arc::new(Dispatcher::new(Running::new(store, clock, LEASE), crate::kinds::ALL, reach, supervisor));
     office.clock.advance(Duration::from_secs(2));
     next.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(job).await.attempt, 1, "the first may still work on it");
@@ -187,7 +192,8 @@ async fn killed_while_it_marked(office: &Office) -> JobId {
         tx.record_sights(job, 1, &gone).await.unwrap();
     }
     tx.commit().await.unwrap();
-    assert!(office.dispatcher.proven(job, 1, 0).await.unwrap());
+    assert!(office.dispatcher.running.proven(job, 1, 0).await.unwrap());
+    office.dispatcher.finish(job, 1);
     assert_eq!(office.reached(job, JobState::Held).await.hold.unwrap()["missing"], 2);
     store.approve_job(acme, job, "test", now).await.unwrap();
     let other = ReplicaId::new();

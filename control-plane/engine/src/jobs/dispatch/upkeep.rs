@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use postern_runtime::supervise::{OnCancel, chain};
 use postern_store::{JobId, Lease};
 
-use super::running::Entry;
 use super::stranded::ABSENCE_REPLACEABLE;
 use super::{Dispatcher, Result};
-use crate::jobs::outcome::Failure;
+use crate::jobs::failure::Failure;
 use crate::jobs::reach::ToAgent;
+use crate::jobs::running::table::Entry;
 
 const TICK: Duration = Duration::from_secs(1);
 /// How long an agent may take to answer a cancel.
@@ -70,7 +70,7 @@ impl Dispatcher {
     /// Prolongs the leases, three times in the life of one.
     pub(super) async fn keep_leases(self: Arc<Self>) {
         loop {
-            self.clock.sleep(self.lease / 3).await;
+            self.clock.sleep(self.running.lease() / 3).await;
             if let Err(error) = self.renew(self.clock.now()).await {
                 tracing::warn!(error = chain(&error), "jobs.leases_not_renewed");
             }
@@ -78,10 +78,10 @@ impl Dispatcher {
     }
 
     async fn tick(&self, now: Timestamp) -> Result<()> {
-        if self.running.lock().is_empty() {
+        if self.running.table.lock().is_empty() {
             return Ok(());
         }
-        self.write_progress().await?;
+        self.running.write_progress().await?;
         self.pass_cancels_on(now).await?;
         self.end_disabled().await?;
         for repair in self.repairs(now) {
@@ -93,14 +93,19 @@ impl Dispatcher {
     /// Whether leases may have run out, because the database or this process stood still.
     pub(super) fn leases_may_be_over(&self, now: Timestamp) -> bool {
         let renewed = *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        since(renewed, now) > self.lease / 2
+        since(renewed, now) > self.running.lease() / 2
     }
 
     /// Jobs whose lease was lost belong to another replica now.
     pub(super) async fn renew(&self, now: Timestamp) -> Result<()> {
-        let held: Vec<Lease> =
-            self.running.find(|_| true).into_iter().map(|(job, attempt)| self.lease_of(job, attempt)).collect();
-        for lost in self.store.renew_leases(&held, self.lease_until(now)).await? {
+        let held: Vec<Lease> = self
+            .running
+            .table
+            .find(|_| true)
+            .into_iter()
+            .map(|(job, attempt)| self.running.lease_of(job, attempt))
+            .collect();
+        for lost in self.store.renew_leases(&held, self.running.lease_until(now)).await? {
             if let Some(Lease { job, attempt, .. }) = held.iter().find(|lease| lease.job == lost) {
                 self.lost(*job, *attempt).await?;
             }
@@ -109,32 +114,10 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn write_progress(&self) -> Result<()> {
-        for (job, attempt) in self.running.find(|entry| entry.progress.dirty) {
-            self.write_progress_of(job, attempt).await?;
-        }
-        Ok(())
-    }
-
-    /// What one job has not written yet. One write at a time, so that none is overtaken by an older one: what a commit
-    /// goes by after a kill stands in it.
-    pub(crate) async fn write_progress_of(&self, job: JobId, attempt: u32) -> Result<()> {
-        let _turn = self.progress_turn.lock().await;
-        let dirty = self
-            .running
-            .change(job, attempt, |entry| std::mem::take(&mut entry.progress.dirty).then(|| entry.progress.to_json()));
-        match dirty.flatten() {
-            Some(progress) => {
-                self.store.set_progress(&self.lease_of(job, attempt), &progress, self.clock.now()).await.map(|_| ())
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Cancels that were asked for, here or at another replica.
     pub(super) async fn pass_cancels_on(&self, now: Timestamp) -> Result<()> {
-        for job in self.store.canceled_running(self.owner).await? {
-            let mut table = self.running.lock();
+        for job in self.store.canceled_running(self.running.owner).await? {
+            let mut table = self.running.table.lock();
             if let Some(entry) = table.get_mut(&job).filter(|entry| entry.canceled_at.is_none()) {
                 entry.canceled_at = Some(now);
                 if let Some(route) = &entry.route {
@@ -147,30 +130,37 @@ impl Dispatcher {
     }
 
     fn repairs(&self, now: Timestamp) -> Vec<Repair> {
-        self.running.lock().values().filter(|entry| !entry.proven).filter_map(|entry| needed(entry, now)).collect()
+        self.running
+            .table
+            .lock()
+            .values()
+            .filter(|entry| !entry.proven)
+            .filter_map(|entry| needed(entry, now))
+            .collect()
     }
 
     async fn repair(&self, repair: Repair) -> Result<()> {
         match repair {
-            Repair::Cancel(job, attempt) => self.cancel_now(job, attempt).await,
+            Repair::Cancel(job, attempt) => self.running.cancel_now(job, attempt).await,
             Repair::Stop(job, attempt, failure) => self.stop(job, attempt, &failure).await,
         }
     }
 
     /// Ends a job without waiting for what its agent says to that.
     async fn stop(&self, job: JobId, attempt: u32, failure: &Failure) -> Result<()> {
-        let route = self.running.change(job, attempt, |entry| entry.route.clone()).flatten();
+        let route = self.running.table.change(job, attempt, |entry| entry.route.clone()).flatten();
         if let Some(route) = route {
             let _ = route.send(ToAgent::Cancel(job));
         }
-        self.fail(job, attempt, failure.to_json()).await
+        self.running.fail(job, attempt, failure.to_json()).await
     }
 
     /// Jobs of directories that were disabled under them, here or at another replica. What is proven is finished by
     /// the commit, which looks for itself.
     async fn end_disabled(&self) -> Result<()> {
-        for job in self.store.disabled_running(self.owner).await? {
-            let attempt = self.running.lock().get(&job).filter(|entry| !entry.proven).map(|entry| entry.job.attempt);
+        for job in self.store.disabled_running(self.running.owner).await? {
+            let attempt =
+                self.running.table.lock().get(&job).filter(|entry| !entry.proven).map(|entry| entry.job.attempt);
             if let Some(attempt) = attempt {
                 self.stop(job, attempt, &Failure::disabled()).await?;
             }
@@ -180,7 +170,7 @@ impl Dispatcher {
 
     /// On the way out: agents keep what they work on, and the next replica that they find adopts it at once.
     async fn release_leases(&self) {
-        if let Err(error) = self.write_progress().await {
+        if let Err(error) = self.running.write_progress().await {
             tracing::debug!(error = chain(&error), "jobs.last_progress_not_written");
         }
     }

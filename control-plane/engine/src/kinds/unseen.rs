@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 const GROUPS: u32 = 20;
 
 /// Compares the answer of a look-up with what is known of the account. `None`: nothing is lacking.
-pub async fn compare(
+pub(super) async fn compare(
     store: &Store,
     organization: OrganizationId,
     directory: DirectoryId,

@@ -6,12 +6,12 @@ use postern_store::{AgentId, DirectoryId, Job, JobId, JobState, OrganizationId};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
-use super::Dispatcher;
-use super::running::Origin;
-use crate::intake::hold;
-use crate::intake::proof::{Cut, Mismatch};
-use crate::intake::source::{Source, Standing};
-use crate::jobs::outcome::Failure;
+use super::hold;
+use super::notes::Notes;
+use super::proof::{Cut, Mismatch};
+use super::source::{Origin, Source, Standing};
+use crate::jobs::failure::Failure;
+use crate::jobs::running::Running;
 
 /// An agent's right to deliver for a job. One at a time: a newer one takes over.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub enum Refusal {
     TryAgain,
 }
 
-impl Dispatcher {
+impl Running {
     /// Opens a delivery. Waits for an older one of the same job to let go.
     pub async fn delivery(
         &self,
@@ -46,7 +46,7 @@ impl Dispatcher {
         job: JobId,
         attempt: u32,
     ) -> Result<Result<Delivery, Refusal>, postern_store::Error> {
-        let known = self.running.change(job, attempt, |entry| {
+        let known = self.table.change(job, attempt, |entry| {
             (entry.is(agent, attempt) && !entry.proven).then(|| {
                 // Ends with the job, and before it when the next one comes.
                 let newest = entry.ended.child_token();
@@ -77,40 +77,31 @@ impl Dispatcher {
     /// Counts entries that are durable now.
     pub fn stored(&self, job: JobId, attempt: u32, entries: u64) {
         let now = self.clock.now();
-        self.running.change(job, attempt, |entry| {
+        self.table.change(job, attempt, |entry| {
             entry.progress.entries_stored += entries;
             entry.progress.measure(now);
         });
     }
 
-    /// Everything was delivered and proven: makes that durable, and finishes the job from here.
-    pub async fn proven(
-        self: &Arc<Self>,
-        job: JobId,
-        attempt: u32,
-        unusable: u64,
-    ) -> Result<bool, postern_store::Error> {
+    /// Everything was delivered and proven: makes that durable. `false`: the job is not this replica's any more.
+    pub async fn proven(&self, job: JobId, attempt: u32, unusable: u64) -> Result<bool, postern_store::Error> {
         // Before the proof: whoever finishes the job after a kill must know that some entries stayed nameless.
-        self.running.change(job, attempt, |entry| {
-            entry.progress.unusable = unusable;
-            entry.progress.dirty = true;
-        });
+        Notes::change(self, job, attempt, |notes| notes.unusable = unusable);
         self.write_progress_of(job, attempt).await?;
         if !self.store.mark_proven(&self.lease_of(job, attempt), self.clock.now()).await? {
             return Ok(false);
         }
-        self.running.change(job, attempt, |entry| {
+        self.table.change(job, attempt, |entry| {
             entry.proven = true;
             entry.progress.phase = Some("committing".to_owned());
             entry.progress.dirty = true;
         });
-        self.spawn_commit(job, attempt);
         Ok(true)
     }
 
     /// What was delivered is not what the agent says that it sent: nothing is concluded from it, and it starts again.
     pub async fn refused(&self, job: JobId, attempt: u32, mismatch: &Mismatch) -> Result<(), postern_store::Error> {
-        let Some(job) = self.running.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
+        let Some(job) = self.table.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
         let failure = Failure::new(
             "incomplete",
             format!("The import arrived incomplete or damaged: {mismatch}. Nobody was marked missing."),
@@ -122,7 +113,7 @@ impl Dispatcher {
 
     /// The directory ended a search early and called that a success: nothing is concluded from it, and it starts again.
     pub async fn cut(&self, job: JobId, attempt: u32, cut: &Cut) -> Result<(), postern_store::Error> {
-        let Some(job) = self.running.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
+        let Some(job) = self.table.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
         let failure = Failure::new(
             "incomplete",
             format!(
@@ -143,7 +134,7 @@ impl Dispatcher {
         attempt: u32,
         source: Option<Source>,
     ) -> Result<bool, postern_store::Error> {
-        let Some(job) = self.running.change(job, attempt, |entry| entry.job.clone()) else { return Ok(true) };
+        let Some(job) = self.table.change(job, attempt, |entry| entry.job.clone()) else { return Ok(true) };
         let before = self.store.directory_source(job.organization, job.directory).await?;
         let before: Option<Source> = before.and_then(|stored| serde_json::from_value(stored).ok());
         let source = source.unwrap_or_default();
@@ -165,21 +156,16 @@ impl Dispatcher {
             let sections = differing.join(", ");
             tracing::warn!(job = %job.id, directory = job.directory_name, sections, "intake.other_configuration");
         }
-        self.running.change(job.id, attempt, |entry| {
-            let differing = differing.into_iter().map(str::to_owned).collect();
-            entry.progress.origin = Some(Origin { source, unproven: standing == Standing::Unproven, differing });
-            entry.progress.dirty = true;
-        });
+        let differing = differing.into_iter().map(str::to_owned).collect();
+        let origin = Origin { source, unproven: standing == Standing::Unproven, differing };
+        Notes::change(self, job.id, attempt, |notes| notes.origin = Some(origin));
         Ok(true)
     }
 
     /// Tries again later, or holds the job where that would be in vain.
     async fn is_behind(&self, job: &Job, before: Option<&Source>) -> Result<(), postern_store::Error> {
-        let now = self.clock.now();
-        if before.is_some_and(|before| before.is_long_ago(now)) {
-            let held = self.store.hold(&self.lease_of(job.id, job.attempt), &hold::of_server_behind(), now).await?;
-            if held {
-                self.running.remove(job.id, job.attempt);
+        if before.is_some_and(|before| before.is_long_ago(self.clock.now())) {
+            if self.hold(job, &hold::of_server_behind()).await? {
                 return Ok(());
             }
         }

@@ -5,10 +5,10 @@ use postern_runtime::supervise::chain;
 use postern_store::{Finish, Job, JobId, Release};
 use serde_json::Value;
 
-use super::{Dispatcher, Result};
-use crate::jobs::outcome::Next;
+use super::{Result, Running};
+use crate::jobs::failure::Next;
 
-impl Dispatcher {
+impl Running {
     pub(crate) async fn succeed(&self, job: JobId, attempt: u32, result: Value) -> Result<()> {
         self.end(job, attempt, Finish::Succeeded(result)).await
     }
@@ -39,9 +39,18 @@ impl Dispatcher {
     }
 
     /// Puts a job back for whoever can take it up.
-    pub(super) async fn hand_back(&self, job: &Job, message: &str, now: Timestamp) -> Result<()> {
+    pub(crate) async fn hand_back(&self, job: &Job, message: &str, now: Timestamp) -> Result<()> {
         let release = Release { not_before: None, message: Some(message.to_owned()), count_failure: false };
         self.release(job, release, now).await
+    }
+
+    /// The job is held until an administrator decides. `false`: it is not this replica's any more, or is to be canceled.
+    pub(crate) async fn hold(&self, job: &Job, hold: &Value) -> Result<bool> {
+        let held = self.store.hold(&self.lease_of(job.id, job.attempt), hold, self.clock.now()).await?;
+        if held {
+            self.table.remove(job.id, job.attempt);
+        }
+        Ok(held)
     }
 
     async fn end(&self, job: JobId, attempt: u32, finish: Finish) -> Result<()> {
@@ -52,7 +61,7 @@ impl Dispatcher {
         };
         self.write_progress_of(job, attempt).await?;
         let finished = self.store.finish(&self.lease_of(job, attempt), &finish, self.clock.now()).await?;
-        let entry = self.running.remove(job, attempt);
+        let entry = self.table.remove(job, attempt);
         if finished {
             tracing::info!(job = %job, attempt, state, "jobs.ended");
             metrics::counter!("postern_jobs_ended_total", "state" => state).increment(1);
@@ -69,10 +78,10 @@ impl Dispatcher {
         }
     }
 
-    pub(super) async fn release(&self, job: &Job, release: Release, now: Timestamp) -> Result<()> {
+    pub(crate) async fn release(&self, job: &Job, release: Release, now: Timestamp) -> Result<()> {
         let reason = release.message.clone();
         let released = self.store.release(&self.lease_of(job.id, job.attempt), release, now).await;
-        self.running.remove(job.id, job.attempt);
+        self.table.remove(job.id, job.attempt);
         if released? {
             tracing::info!(job = %job.id, attempt = job.attempt, reason, "jobs.released");
         } else {

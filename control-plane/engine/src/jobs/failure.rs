@@ -1,8 +1,7 @@
-//! What an agent's answer makes of a job: the next state, and what administrators read.
+//! How a job fails, and whether it is tried again.
 
 use std::time::Duration;
 
-use postern_store::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,37 +10,6 @@ const ATTEMPTS: u32 = 3;
 /// First pause after an error that may pass, and the longest.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_mins(1);
-
-/// The end of a command, as the agent tells it.
-#[derive(Debug)]
-pub struct AgentOutcome {
-    /// The command's job.
-    pub job: JobId,
-    /// Its generation.
-    pub attempt: u32,
-    /// How long the agent worked on it.
-    pub elapsed: Duration,
-    /// What came of it.
-    pub result: AgentResult,
-}
-
-/// What came of a command.
-#[derive(Debug)]
-pub enum AgentResult {
-    /// It failed.
-    Failed(Failure),
-    /// All chunks and the summary were delivered.
-    Imported(ImportReport),
-    /// The checks of a connection test.
-    Checked(Vec<Check>),
-    /// The user that was looked up with its groups, in columnar encoding.
-    Found {
-        /// One entry.
-        user: bytes::Bytes,
-        /// Any number of entries.
-        groups: bytes::Bytes,
-    },
-}
 
 /// A failure with everything that an administrator needs. This is the `error` of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +69,15 @@ impl Failure {
         )
     }
 
+    /// The agent answered with what another kind of job asks for.
+    pub fn unexpected() -> Self {
+        Self::new(
+            "unsupported",
+            "The agent answered with a result that does not belong to this job.",
+            "Update the agent and the control plane to the same release.",
+        )
+    }
+
     /// The same, but worth another try.
     #[must_use]
     pub fn retryable(mut self) -> Self {
@@ -112,70 +89,6 @@ impl Failure {
     pub fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_else(|_| json!({ "code": "internal", "message": "unknown" }))
     }
-}
-
-/// What the agent tells of an import beside its entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImportReport {
-    /// Users delivered.
-    pub users: u64,
-    /// Groups delivered.
-    pub groups: u64,
-    /// Pages read.
-    pub pages: u64,
-    /// Referrals that were not followed.
-    pub referrals: u64,
-    /// Entries without what an import needs, such as an external id.
-    pub unusable: u64,
-    /// Some of them, with the reason.
-    pub unusable_samples: Vec<String>,
-    /// Entries that were left out, and groups whose members were not read.
-    #[serde(default)]
-    pub remarks: u64,
-    /// Some of them, with the reason.
-    #[serde(default)]
-    pub remark_samples: Vec<String>,
-    /// The attribute that cannot be read, where it is unknown who is let in.
-    #[serde(default)]
-    pub unreadable_switch: Option<String>,
-    /// Values that were too large to be delivered; their entries came without them.
-    #[serde(default)]
-    pub values_left_out: u64,
-    /// Some of them, by entry and attribute.
-    #[serde(default)]
-    pub left_out_samples: Vec<String>,
-    /// How long the agent worked on it, milliseconds.
-    pub elapsed_ms: u64,
-}
-
-/// One row of a diagnosis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Stable name.
-    pub name: String,
-    /// `passed`, `warned`, `failed` or `skipped`.
-    pub state: CheckState,
-    /// What was seen.
-    pub detail: String,
-    /// What to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cure: Option<String>,
-    /// How long it took, milliseconds.
-    pub elapsed_ms: u64,
-}
-
-/// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CheckState {
-    /// As it should be.
-    Passed,
-    /// It works, but something should be changed.
-    Warned,
-    /// It does not work.
-    Failed,
-    /// Not made, because an earlier one failed.
-    Skipped,
 }
 
 /// What becomes of a job after an answer.
@@ -215,38 +128,6 @@ pub fn after_failure(failure: &Failure, failures: u32, left: Duration, cancel_re
     Next::Retry { after, message: format!("Attempt {} of {ATTEMPTS} failed: {}", failures + 1, failure.message) }
 }
 
-/// A connection test is as good as its checks, and none is no test.
-pub fn after_checks(checks: &[Check]) -> Next {
-    if checks.is_empty() {
-        let cure = "Look into the agent's log, and update the agent.";
-        return Next::Fail(Failure::new("check_failed", "The agent made no check.", cure).to_json());
-    }
-    let Some(failed) = checks.iter().find(|check| check.state == CheckState::Failed) else {
-        return Next::Succeed(json!({ "checks": checks }));
-    };
-    Next::Fail(json!({
-        "code": "check_failed",
-        "message": format!("The check {} failed: {}", failed.name, failed.detail),
-        "cure": failed.cure,
-        "checks": checks,
-    }))
-}
-
-/// How far a command has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentProgress {
-    /// The command's job.
-    pub job: JobId,
-    /// Its generation.
-    pub attempt: u32,
-    /// Entries read so far.
-    pub entries_read: u64,
-    /// Pages read so far.
-    pub pages_read: u64,
-    /// `users` or `groups`.
-    pub phase: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,14 +162,5 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!((pause(0), pause(1)), (RETRY_FIRST, RETRY_FIRST * 2));
-    }
-
-    #[test]
-    fn a_failed_check_fails_the_job_and_keeps_all_checks() {
-        let check = |state| Check { name: "bind".into(), state, detail: "d".into(), cure: None, elapsed_ms: 1 };
-        assert!(matches!(after_checks(&[check(CheckState::Passed), check(CheckState::Warned)]), Next::Succeed(_)));
-        let Next::Fail(error) = after_checks(&[check(CheckState::Passed), check(CheckState::Failed)]) else { panic!() };
-        assert_eq!(error["checks"].as_array().unwrap().len(), 2);
-        assert!(matches!(after_checks(&[]), Next::Fail(error) if error["code"] == "check_failed"));
     }
 }

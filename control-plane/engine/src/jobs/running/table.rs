@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use postern_store::{AgentId, Job, JobId};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::intake::source::Source;
-use crate::jobs::outcome::ImportReport;
 use crate::jobs::reach::Route;
 
 /// One running job.
@@ -30,8 +28,8 @@ pub(crate) struct Entry {
     pub(crate) proven: bool,
     /// Canceled when the job leaves this replica.
     pub(crate) ended: CancellationToken,
-    /// What the agent told of the import beside its entries.
-    pub(crate) report: watch::Sender<Option<ImportReport>>,
+    /// What the agent answered beside what it delivered.
+    pub(crate) report: watch::Sender<Option<Value>>,
     /// One delivery at a time.
     pub(crate) delivery: Arc<tokio::sync::Mutex<()>>,
     /// Canceled when a newer delivery wants to take over.
@@ -47,12 +45,8 @@ pub(crate) struct Progress {
     pub(crate) entries_read: u64,
     pub(crate) pages_read: u64,
     pub(crate) entries_stored: u64,
-    /// Accounts that this import is about to mark missing; counted once, whatever is repeated.
-    pub(crate) missing_planned: Option<u64>,
-    /// Entries that the directory returned and the agent could not use.
-    pub(crate) unusable: u64,
-    /// Where the entries come from.
-    pub(crate) origin: Option<Origin>,
+    /// What the job's kind keeps here, to go by it after a kill.
+    pub(crate) notes: Map<String, Value>,
     /// When the first entries came, and how many entries a second came since.
     pub(crate) since: Option<Timestamp>,
     pub(crate) rate: u64,
@@ -60,30 +54,22 @@ pub(crate) struct Progress {
     pub(crate) dirty: bool,
 }
 
-/// Where the entries of an import come from, and how that stands to the import before.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Origin {
-    pub(crate) source: Source,
-    /// It is another server, and nothing shows that it knows as much.
-    pub(crate) unproven: bool,
-    /// Sections of the agent's configuration that differ.
-    pub(crate) differing: Vec<String>,
-}
-
 impl Progress {
-    pub(crate) fn of(stored: Option<&serde_json::Value>) -> Self {
-        let number = |name: &str| stored.and_then(|stored| stored.get(name)).and_then(serde_json::Value::as_u64);
-        Self {
-            entries_read: number("entries_read").unwrap_or_default(),
-            pages_read: number("pages_read").unwrap_or_default(),
-            entries_stored: number("entries_stored").unwrap_or_default(),
-            missing_planned: number("missing_planned"),
-            unusable: number("unusable").unwrap_or_default(),
-            origin: stored
-                .and_then(|stored| stored.get("origin"))
-                .and_then(|origin| serde_json::from_value(origin.clone()).ok()),
+    pub(crate) fn of(stored: Option<&Value>) -> Self {
+        let mut notes = stored.and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut number = |name: &str| notes.remove(name).and_then(|number| number.as_u64()).unwrap_or_default();
+        let mut progress = Self {
+            entries_read: number("entries_read"),
+            pages_read: number("pages_read"),
+            entries_stored: number("entries_stored"),
             ..Self::default()
+        };
+        // These are measured anew.
+        for name in ["rate_per_second", "phase"] {
+            notes.remove(name);
         }
+        progress.notes = notes;
+        progress
     }
 
     pub(crate) fn measure(&mut self, now: Timestamp) {
@@ -95,7 +81,7 @@ impl Progress {
         }
     }
 
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut value = json!({
             "entries_read": self.entries_read.max(self.entries_stored),
             "pages_read": self.pages_read,
@@ -105,14 +91,8 @@ impl Progress {
         if let Some(phase) = &self.phase {
             value["phase"] = json!(phase);
         }
-        if self.unusable > 0 {
-            value["unusable"] = json!(self.unusable);
-        }
-        if let Some(origin) = &self.origin {
-            value["origin"] = json!(origin);
-        }
-        if let Some(missing) = self.missing_planned {
-            value["missing_planned"] = json!(missing);
+        for (name, note) in &self.notes {
+            value[name] = note.clone();
         }
         value
     }
@@ -120,7 +100,7 @@ impl Progress {
 
 impl Entry {
     pub(crate) fn new(job: Job, agent: Option<AgentId>, route: Option<Arc<Route>>) -> Self {
-        let report = job.agent_result.as_ref().and_then(|stored| serde_json::from_value(stored.clone()).ok());
+        let report = job.agent_result.clone();
         Self {
             agent,
             route,
@@ -144,9 +124,9 @@ impl Entry {
 
 /// All running jobs of this replica.
 #[derive(Debug, Default)]
-pub(crate) struct Running(Mutex<HashMap<JobId, Entry>>);
+pub(crate) struct Table(Mutex<HashMap<JobId, Entry>>);
 
-impl Running {
+impl Table {
     /// The table, locked. Never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
         // Nothing is ever left half done in the table, so that a panic elsewhere does not spoil it.

@@ -1,0 +1,55 @@
+//! What an import notes beside how far it has come. Whoever finishes it after a kill goes by these.
+
+use postern_store::JobId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::source::Origin;
+use crate::jobs::running::Running;
+
+/// The notes of one import.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Notes {
+    /// Accounts that the import is about to mark missing; counted once, whatever is repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) missing_planned: Option<u64>,
+    /// Entries that the directory returned and the agent could not use.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) unusable: u64,
+    /// Where the entries come from.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_origin")]
+    pub(crate) origin: Option<Origin>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// An origin that another release wrote otherwise is unknown; the rest counts all the same.
+fn known_origin<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Origin>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(from)?).ok())
+}
+
+impl Notes {
+    /// The notes of an import that runs here. `None`: it does not.
+    pub(crate) fn of(running: &Running, job: JobId, attempt: u32) -> Option<Self> {
+        let notes = running.table.change(job, attempt, |entry| entry.progress.notes.clone())?;
+        Some(serde_json::from_value(Value::Object(notes)).unwrap_or_default())
+    }
+
+    /// Changes the notes of an import, and gives what they are then. They are written with its progress.
+    pub(crate) fn change(running: &Running, job: JobId, attempt: u32, change: impl FnOnce(&mut Self)) -> Option<Self> {
+        running.table.change(job, attempt, |entry| {
+            let mut notes: Self =
+                serde_json::from_value(Value::Object(entry.progress.notes.clone())).unwrap_or_default();
+            change(&mut notes);
+            if let Ok(Value::Object(noted)) = serde_json::to_value(&notes) {
+                entry.progress.notes = noted;
+            }
+            entry.progress.dirty = true;
+            notes
+        })
+    }
+}

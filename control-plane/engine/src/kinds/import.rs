@@ -1,0 +1,88 @@
+//! An import: all users and groups of a directory are read, and what that means is concluded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postern_proto::v1;
+use postern_store::{Job, JobId};
+use serde_json::{Value, json};
+
+use super::only;
+use crate::intake::commit;
+use crate::intake::gone::{self, Gone};
+use crate::intake::report::ImportReport;
+use crate::jobs::failure::{Failure, Next};
+use crate::jobs::kind::{Attempt, InputError, Kind};
+use crate::jobs::running::Running;
+
+/// Waits at most this long for an agent unless the request says otherwise.
+const DEADLINE: Duration = Duration::from_hours(24);
+
+/// Reads all users and groups of a directory.
+#[derive(Debug)]
+pub struct Import;
+
+#[async_trait]
+impl Kind for Import {
+    fn name(&self) -> &'static str {
+        "import"
+    }
+
+    fn deadline(&self) -> Duration {
+        DEADLINE
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+
+    fn input(&self, asked: &Value) -> Result<Value, InputError> {
+        only(asked, &[gone::INPUT])?;
+        let names: Option<Vec<String>> = match &asked[gone::INPUT] {
+            Value::Null => return Ok(json!({})),
+            Value::Array(names) => names.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        names.as_deref().and_then(Gone::input).ok_or_else(|| {
+            let (most, bytes) = (gone::MOST, gone::MOST_BYTES);
+            let detail = format!("DNs of containers, at most {most} of them, with {bytes} bytes in all");
+            InputError::new(gone::INPUT, detail)
+        })
+    }
+
+    fn command(&self, _: &Job) -> Result<v1::command::Kind, InputError> {
+        Ok(v1::command::Kind::Import(v1::Import { chunk_entries: postern_proto::CHUNK_ENTRIES }))
+    }
+
+    async fn answered(
+        &self,
+        attempt: Attempt<'_>,
+        answer: v1::outcome::Result,
+        elapsed: Duration,
+    ) -> Result<Option<Next>, postern_store::Error> {
+        let Attempt { running, job, proven, canceled } = attempt;
+        let v1::outcome::Result::Import(import) = answer else {
+            return Ok((!proven).then(|| Next::Fail(Failure::unexpected().to_json())));
+        };
+        if !proven {
+            return Ok(Some(running.after(&job, &unproven(), canceled)));
+        }
+        let report = ImportReport::of(&import, u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        running.report(job.id, job.attempt, serde_json::to_value(report).unwrap_or_default()).await?;
+        Ok(None)
+    }
+
+    async fn finish(&self, running: &Arc<Running>, job: JobId, attempt: u32) -> Result<(), postern_store::Error> {
+        Box::pin(commit::run(running, job, attempt)).await
+    }
+}
+
+fn unproven() -> Failure {
+    Failure::new(
+        "internal",
+        "The agent ended the import without proving that everything arrived.",
+        "Start the import again; if it happens again, look into the agent's log.",
+    )
+    .retryable()
+}

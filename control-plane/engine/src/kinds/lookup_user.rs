@@ -1,0 +1,153 @@
+//! A look-up: one user is read, and shown with what the mapping would make of it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use postern_proto::chunk::{ChunkReader, DecodeError, EntryView};
+use postern_proto::v1;
+use postern_store::{Flavour, Job};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{QUESTION_DEADLINE, only, unseen};
+use crate::identity::mapping::Mapping;
+use crate::jobs::failure::{Failure, Next};
+use crate::jobs::kind::{Attempt, InputError, Kind};
+use crate::jobs::running::Running;
+
+const UNIQUE_VALUE: &str = "unique_value";
+const MAX_UNIQUE_VALUE_CHARS: usize = 1_024;
+
+/// Reads one user by its unique attribute, with all configured attributes and its groups.
+#[derive(Debug)]
+pub struct LookupUser;
+
+#[async_trait]
+impl Kind for LookupUser {
+    fn name(&self) -> &'static str {
+        "lookup_user"
+    }
+
+    fn deadline(&self) -> Duration {
+        QUESTION_DEADLINE
+    }
+
+    fn input(&self, asked: &Value) -> Result<Value, InputError> {
+        only(asked, &[UNIQUE_VALUE])?;
+        let value = asked[UNIQUE_VALUE].as_str().map(str::trim).filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| InputError::new(UNIQUE_VALUE, "lookup_user needs the user to look up"))?;
+        if value.chars().count() > MAX_UNIQUE_VALUE_CHARS {
+            return Err(InputError::new(UNIQUE_VALUE, format!("at most {MAX_UNIQUE_VALUE_CHARS} characters")));
+        }
+        Ok(json!({ UNIQUE_VALUE: value }))
+    }
+
+    fn command(&self, job: &Job) -> Result<v1::command::Kind, InputError> {
+        let value = job.input[UNIQUE_VALUE].as_str();
+        let unique_value = value.ok_or_else(|| InputError::new(UNIQUE_VALUE, "it is no text"))?.to_owned();
+        Ok(v1::command::Kind::LookupUser(v1::LookupUser { unique_value }))
+    }
+
+    async fn answered(
+        &self,
+        attempt: Attempt<'_>,
+        answer: v1::outcome::Result,
+        _: Duration,
+    ) -> Result<Option<Next>, postern_store::Error> {
+        let v1::outcome::Result::LookupUser(found) = answer else {
+            return Ok(Some(Next::Fail(Failure::unexpected().to_json())));
+        };
+        describe_known(attempt.running, &attempt.job, &found).await.map(Some)
+    }
+}
+
+/// Describes what was found, and what imports have seen beside that.
+async fn describe_known(
+    running: &Running,
+    job: &Job,
+    found: &v1::LookupUserResult,
+) -> Result<Next, postern_store::Error> {
+    let directory = running.store.get_directory(job.organization, job.directory).await?;
+    let flavour = directory.map_or(Flavour::Unknown, |directory| directory.flavour);
+    let mut found = match describe(flavour, &found.user, &found.groups, running.clock.now()) {
+        Ok(found) => found,
+        Err(error) => {
+            let failure = Failure::new(
+                "internal",
+                format!("The agent's answer cannot be read: {error}."),
+                "Update the agent or the control plane: one of them is of a newer release.",
+            );
+            return Ok(Next::Fail(failure.to_json()));
+        }
+    };
+    if let Some(unseen) = unseen::compare(&running.store, job.organization, job.directory, &found).await? {
+        found["unseen"] = unseen;
+    }
+    Ok(Next::Succeed(found))
+}
+
+/// Reads the entries of an answer and maps the user.
+pub fn describe(flavour: Flavour, user: &[u8], groups: &[u8], now: Timestamp) -> Result<Value, DecodeError> {
+    let mut reader = ChunkReader::parse(user)?;
+    let mapping = Mapping::new(flavour, reader.names());
+    let Some(view) = reader.next_entry()? else { return Err(DecodeError::Malformed("user")) };
+    let (mapped, attributes) = mapping.user(&view, now);
+    let mut found = Vec::new();
+    if !groups.is_empty() {
+        let mut reader = ChunkReader::parse(groups)?;
+        let mapping = Mapping::new(flavour, reader.names());
+        while let Some(group) = reader.next_entry()? {
+            found.push(entry(&group, mapping.attributes(&group)));
+        }
+    }
+    Ok(json!({
+        "user": entry(&view, attributes),
+        "mapped": {
+            "user_name": mapped.user_name,
+            "given_name": mapped.given_name,
+            "family_name": mapped.family_name,
+            "display_name": mapped.display_name,
+            "email": mapped.email,
+            "active": mapped.active,
+            "attributes": parsed(mapped.attributes),
+        },
+        "groups": found,
+    }))
+}
+
+fn entry(view: &EntryView<'_>, attributes: String) -> Value {
+    json!({
+        "external_id": view.external_id,
+        "dn": view.dn,
+        "unique_value": view.unique_value,
+        "attributes": parsed(attributes),
+    })
+}
+
+fn parsed(text: String) -> Value {
+    RawValue::from_string(text).ok().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
+
+    use super::*;
+
+    #[test]
+    fn a_user_is_shown_with_all_its_attributes_its_mapping_and_its_groups() {
+        let mut writer = ChunkWriter::new(MemberForm::Dn);
+        let mut open = writer.entry(Kind::User, "id", "uid=ada,dc=x", Some("ada"));
+        open.attribute("sn", [b"Lovelace".as_slice()]);
+        open.finish();
+        let user = writer.finish();
+        writer.entry(Kind::Group, "g", "cn=staff,dc=x", None).finish();
+        let groups = writer.finish();
+        let found = describe(Flavour::OpenLdap, &user, &groups, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(found["user"]["attributes"]["sn"][0], "Lovelace");
+        assert_eq!(found["mapped"]["family_name"], "Lovelace");
+        assert_eq!(found["groups"][0]["dn"], "cn=staff,dc=x");
+        assert!(describe(Flavour::OpenLdap, b"", b"", Timestamp::UNIX_EPOCH).is_err());
+    }
+}
