@@ -2,11 +2,14 @@
 
 mod agent;
 mod chunks;
+mod company;
+mod held_apart;
 mod holds;
 mod identities;
 mod imports;
 mod limits;
 mod matching;
+mod returns;
 mod second_look;
 mod shared_ids;
 mod sources;

@@ -99,7 +99,7 @@ impl Store {
         // Each user is found by its own query: without statistics, PostgreSQL would rather join with all of them.
         let query = Bulk::new(
             "SELECT a.id, a.dn, a.unique_value, a.attributes, a.on_until, (SELECT u.name_key FROM users u WHERE u.id = a.identity), \
-             (SELECT u.active FROM users u WHERE u.id = a.identity) \
+             (SELECT u.active FROM users u WHERE u.id = a.identity), a.missing_since IS NOT NULL \
              FROM accounts a WHERE a.id {in} AND (a.organization_id = :1) IS TRUE",
         );
         self.database
@@ -112,6 +112,7 @@ impl Store {
                     switch: Switch::from_on_until(row.take()?),
                     name_key: row.take()?,
                     active: row.take()?,
+                    missing: row.take()?,
                 })
             })
             .await

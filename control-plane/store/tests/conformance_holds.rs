@@ -86,6 +86,13 @@ async fn what_accounts_hold_is_read_with_their_users(database: TestDatabase) {
     ];
     assert_eq!(names, wanted);
     assert_eq!(store.known_contents(other.org(), &ids).await.unwrap(), []);
+    assert!(known.iter().all(|content| !content.missing));
+    let job = world.create(JobKind::Import).await.id;
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
+    tx.mark_missing(job, &ids[..1]).await.unwrap();
+    tx.commit().await.unwrap();
+    let known = store.known_contents(world.org(), &ids[..1]).await.unwrap();
+    assert_eq!((known[0].missing, known[0].active), (true, Some(false)));
     assert_eq!(store.named_accounts(other.org(), &ids).await.unwrap(), []);
 }
 

@@ -267,10 +267,13 @@ async fn compare(
     Ok(answers)
 }
 
-/// The accounts that are there and have changed.
+/// The accounts that have changed, and those of users who come back.
 fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<Item = (Kind, &'c KnownAccount)> {
     entries.iter().zip(known).filter_map(|(entry, known)| match known {
-        Comparison::Known(known) if !known.missing && known.hash != entry.state => Some((entry.view.kind, known)),
+        Comparison::Known(known) if known.missing => {
+            (entry.view.kind == Kind::User && known.identity.is_some()).then_some((entry.view.kind, known))
+        }
+        Comparison::Known(known) if known.hash != entry.state => Some((entry.view.kind, known)),
         _ => None,
     })
 }
@@ -312,7 +315,8 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
         let row = row(common, &entry, known.as_ref());
         let changes = common.before.changes(&row, view, &common.listed, common.now);
         if aside.take(common.member_form, recorded, &changes, view) {
-            decided.changed += u64::from(rows.insert(recorded, usize::MAX).is_none());
+            let first = u64::from(rows.insert(recorded, usize::MAX).is_none());
+            *if row.returning { &mut decided.returned } else { &mut decided.changed } += first;
             continue;
         }
         // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.

@@ -214,6 +214,8 @@ impl Proven<'_> {
     ) -> Option<Excess> {
         let threshold = self.directory.thresholds.of(kind);
         let percent = threshold.percent;
+        // Users who come back are not among those who were present.
+        let known = known.max(count);
         exceeds(threshold, count, known).then_some(Excess { kind, attribute, count, known, percent })
     }
 

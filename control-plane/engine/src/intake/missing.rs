@@ -9,6 +9,7 @@ use postern_store::{
 use super::decide::{GROUP_MARK, recorded_key};
 use super::deferred;
 use super::gone::Gone;
+use super::sensitive::RETURNS;
 
 /// Of those who would go missing, as many are shown.
 const SAMPLES: usize = 20;
@@ -152,11 +153,13 @@ pub async fn find(
     seen.dedup();
     let mut missing = Missing { twice: (came - seen.len()) as u64, ..Missing::default() };
     let groups = seen.len() - seen.partition_point(|key| key & GROUP_MARK == 0);
+    let kept = store.deferred(directory.organization, job, generation).await?;
+    let returns = kept.iter().any(|part| part.kinds & RETURNS != 0);
     for (kind, came) in [(AccountKind::User, seen.len() - groups), (AccountKind::Group, groups)] {
-        // Each entry of the import has its account, and none of them is marked missing any more. So when there are no
-        // more accounts than entries, they are those very ones.
+        // Each entry of the import has its account, and none of them is marked missing any more, unless it is kept aside.
+        // So when there are no more accounts than entries, they are those very ones.
         let present = store.count_present(directory.organization, directory.id, kind).await?;
-        if present == came as u64 {
+        if present == came as u64 && !returns {
             match kind {
                 AccountKind::User => missing.users = present,
                 AccountKind::Group => missing.groups = present,

@@ -30,6 +30,9 @@ pub const fn bit(kind: ChangeKind) -> u32 {
 /// id, and members are renamed together with their groups.
 pub const MOVED: u32 = 1 << 16;
 
+/// The bit of entries of users who were missing. It is set only beside others.
+pub const RETURNS: u32 = 1 << 17;
+
 /// What the accounts and groups of a chunk were before it.
 #[derive(Debug, Default)]
 pub struct Before {
@@ -78,7 +81,7 @@ const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 const OTHER_NAMES: &str = "user (others)";
 
 impl Before {
-    /// Of these accounts, all of which have changed. No account, no query.
+    /// Of these accounts, all of which have changed or come back. No account, no query.
     pub async fn of<'k>(
         store: &Store,
         place: Place,
@@ -115,7 +118,7 @@ impl Before {
             Wanted::User(user, other_names) => {
                 let on = row.account.switch.is_on(now);
                 // Another directory may say off: a user who is inactive stays so, unless it was this one that changed.
-                if on && !old.switch.is_on(now) && old.active == Some(false) {
+                if on && (old.missing || !old.switch.is_on(now)) && old.active == Some(false) {
                     changes.kinds |= bit(ChangeKind::Activated);
                 }
                 // What is unknown keeps what was known.
@@ -141,6 +144,9 @@ impl Before {
                     changes.kinds |= bit(ChangeKind::Removed);
                 }
             }
+        }
+        if old.missing && changes.kinds != 0 {
+            changes.kinds |= RETURNS;
         }
         changes
     }

@@ -133,6 +133,8 @@ pub struct KnownContent {
     pub switch: Switch,
     /// Whether its user is active.
     pub active: Option<bool>,
+    /// It is marked missing.
+    pub missing: bool,
 }
 
 /// An account as people recognize it.

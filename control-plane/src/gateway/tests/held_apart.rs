@@ -1,0 +1,92 @@
+//! What a held import applies all the same: users who are switched off, and members who have left.
+
+use std::ops::Range;
+
+use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
+use postern_store::{JobState, PageRequest};
+
+use super::chunks::Chunk;
+use super::company::{Line, Person, changed, company, delivered};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_who_are_switched_off_do_not_stay_active_because_another_change_of_theirs_is_held() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    line.done(&people, 40).await;
+    let mut hidden = changed(&people, 30, |person| person.mail = false);
+    hidden[..3].iter_mut().for_each(|person| person.locked = true);
+    let job = line.held(&hidden, 40, "vanished", 30).await;
+    assert_eq!(line.count(|user| user.active).await, 37, "three are switched off, and nothing keeps that back");
+    assert_eq!(line.count(|user| user.email.is_some()).await, 40);
+    let hold = job.hold.as_ref().unwrap();
+    assert_eq!(hold["already_inactive"], 3, "{hold}");
+    assert!(hold["reason"].as_str().unwrap().contains("3 users are switched off in the directory"), "{hold}");
+    line.reject(&job).await;
+    assert_eq!(line.count(|user| user.active).await, 37);
+    // Unchanged against what was known before the held import, and read again all the same.
+    let result = line.done(&people, 40).await;
+    assert_eq!(result["became_active"], 3, "{result}");
+    assert_eq!(line.count(|user| user.active).await, 40);
+    let job = line.held(&hidden, 40, "vanished", 30).await;
+    let result = line.approve(&job).await;
+    assert_eq!((&result["became_inactive"], &result["updated"]), (&3.into(), &30.into()), "{result}");
+    assert_eq!(line.count(|user| !user.active && user.email.is_none()).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_would_become_inactive_wait_whatever_else_their_entries_lack() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    line.done(&people, 40).await;
+    let locked = changed(&people, 30, |person| (person.mail, person.locked) = (false, true));
+    let job = line.import(&locked, 40).await;
+    let job = line.site.wait_for(job, JobState::Held).await;
+    assert_eq!(job.hold.as_ref().unwrap()["already_inactive"], 0, "{job:?}");
+    assert_eq!(line.count(|user| user.active).await, 40);
+}
+
+/// Twelve groups with a description, or without one. The first has these members.
+fn groups(people: &[Person], described: bool, members: Range<usize>) -> Vec<Chunk> {
+    let mut chunks = delivered(people, 40);
+    let mut writer = ChunkWriter::new(MemberForm::Dn);
+    for number in 0..12 {
+        let (id, dn) = (format!("g{number}"), format!("cn=g{number},dc=x"));
+        let mut entry = writer.entry(Kind::Group, &id, &dn, None);
+        entry.attribute("cn", [id.as_bytes()]);
+        if described {
+            entry.attribute("description", [b"a team".as_slice()]);
+        }
+        let members = if number == 0 { members.clone() } else { 0..2 };
+        let dn = |person: &Person| format!("uid=user{:02},{},dc=x", person.number, person.container);
+        people[members].iter().for_each(|person| entry.member(dn(person).as_bytes()));
+        entry.finish();
+    }
+    chunks.push(Chunk { users: 0, groups: 12, digest: writer.digest(), payload: writer.finish() });
+    chunks
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_left_a_group_is_no_member_though_another_change_of_the_group_is_held() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    let site = &line.site;
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 0..5)).await;
+    site.wait_for(job, JobState::Succeeded).await;
+    let members = async || {
+        let store = site.store();
+        let groups = store.list_groups(site.organization, None, &PageRequest::first(20)).await.unwrap().items;
+        let group = groups.iter().find(|group| group.display_name == "g0").unwrap();
+        let members = store.list_group_members(site.organization, group.id, &PageRequest::first(20)).await.unwrap();
+        (members.items.len(), group.description.clone())
+    };
+    let known = || Some("a team".to_owned());
+    assert_eq!(members().await, (5, known()));
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, false, 0..3)).await;
+    let held = site.wait_for(job, JobState::Held).await;
+    assert_eq!(held.hold.as_ref().unwrap()["already_removed"], 2, "{held:?}");
+    assert_eq!(members().await, (3, known()));
+    site.store().reject_job(site.organization, job, "test", site.now()).await.unwrap();
+    let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 0..5)).await;
+    site.wait_for(job, JobState::Succeeded).await;
+    assert_eq!(members().await, (5, known()), "what comes back is written again");
+}
