@@ -10,6 +10,7 @@ use crate::dialect;
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, ReplicaId};
 use crate::jobs::{changed, other_import, read, read_all, select_jobs};
+use crate::open_jobs::{import_under_way, open_jobs};
 use crate::records::{Job, JobKind, Lease, live_since};
 use crate::sql::{named, sql};
 use crate::wake::Wake;
@@ -119,13 +120,21 @@ impl Store {
 
     /// The running jobs whose command this agent has, without the proven ones.
     pub async fn running_of_agent(&self, agent: AgentId) -> Result<Vec<Job>> {
-        let query = sql(select_jobs!("WHERE j.agent_id = $1 AND j.state = 'running' AND NOT j.proven ORDER BY j.id"));
+        let query = sql(concat!(
+            select_jobs!("WHERE "),
+            open_jobs!(),
+            " AND j.agent_id = $1 AND j.state = 'running' AND NOT j.proven ORDER BY j.id"
+        ));
         self.database.rows(query.bind(agent), read).await
     }
 
     /// The running jobs of this replica that are wanted to end.
     pub async fn canceled_running(&self, owner: ReplicaId) -> Result<Vec<JobId>> {
-        let query = sql("SELECT id FROM jobs WHERE state = 'running' AND owner = $1 AND cancel_requested ORDER BY id");
+        let query = sql(concat!(
+            "SELECT id FROM jobs WHERE ",
+            open_jobs!(),
+            " AND state = 'running' AND owner = $1 AND cancel_requested ORDER BY id"
+        ));
         self.database.rows(query.bind(owner), |mut row| row.take()).await
     }
 
@@ -151,8 +160,8 @@ impl Store {
 
     /// How many jobs are in each state, of all organizations; for metrics.
     pub async fn count_open_jobs(&self) -> Result<Vec<(crate::JobState, u64)>> {
-        let query = sql("SELECT state, count(*) FROM jobs WHERE state IN ('queued', 'waiting', 'running', 'held') \
-             GROUP BY state ORDER BY state");
+        let query =
+            sql(concat!("SELECT state, count(*) FROM jobs WHERE ", open_jobs!(), " GROUP BY state ORDER BY state"));
         self.database.rows(query, |mut row| Ok((named(&mut row)?, row.take()?))).await
     }
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::database::Backend;
 use crate::error::Result;
 use crate::ids::DirectoryId;
+use crate::open_jobs::{import_under_way, open_jobs};
 use crate::sql::{Statement, Value, built, encoding};
 
 /// The values of one column.
@@ -234,8 +235,13 @@ pub(crate) fn directories(backend: Backend, ids: &[DirectoryId]) -> Value {
 }
 
 /// An import of the same directory that is under way.
-const OTHER_IMPORT: &str = "EXISTS (SELECT 1 FROM jobs o WHERE o.directory_id = j.directory_id AND o.id <> j.id \
-     AND o.kind = 'import' AND (o.state IN ('running', 'held') OR (o.state = 'queued' AND o.proven)))";
+const OTHER_IMPORT: &str = concat!(
+    "EXISTS (SELECT 1 FROM jobs o WHERE o.directory_id = j.directory_id AND o.id <> j.id AND ",
+    import_under_way!(),
+    ")"
+);
+/// Jobs that have not ended.
+const OPEN: &str = open_jobs!();
 
 /// Jobs that can be taken up, oldest first: `$1` now, `$2` at most so many, `$3` of these directories. `PostgreSQL`
 /// leaves those alone that another replica is just taking up; on `SQLite` there is no other.
@@ -246,7 +252,7 @@ pub(crate) fn claimable(backend: Backend) -> Statement {
     };
     built(format!(
         "SELECT j.id, j.directory_id, j.kind FROM jobs j \
-         WHERE (j.state IN ('queued', 'waiting') OR (j.state = 'running' AND j.lease_until <= $1)) \
+         WHERE {OPEN} AND (j.state IN ('queued', 'waiting') OR (j.state = 'running' AND j.lease_until <= $1)) \
          AND NOT j.proven AND (j.not_before IS NULL OR j.not_before <= $1) AND {} \
          AND (j.kind <> 'import' OR NOT {OTHER_IMPORT}) ORDER BY j.id LIMIT $2 {lock}",
         in_directories(backend)
@@ -260,7 +266,7 @@ pub(crate) fn claimable_proven(backend: Backend) -> Statement {
         Backend::Postgres => "FOR UPDATE OF j SKIP LOCKED",
     };
     built(format!(
-        "SELECT j.id FROM jobs j WHERE j.proven \
+        "SELECT j.id FROM jobs j WHERE {OPEN} AND j.proven \
          AND (j.state = 'queued' OR (j.state = 'running' AND j.lease_until <= $1)) \
          AND (j.not_before IS NULL OR j.not_before <= $1) ORDER BY j.id LIMIT $2 {lock}"
     ))
@@ -271,7 +277,7 @@ pub(crate) fn claimable_proven(backend: Backend) -> Statement {
 pub(crate) fn mark_waiting(backend: Backend) -> Statement {
     built(format!(
         "UPDATE jobs AS j SET state = 'waiting', message = $4, updated_at = $1 \
-         WHERE j.state = 'queued' AND NOT j.proven AND j.created_at < $2 \
+         WHERE {OPEN} AND j.state = 'queued' AND NOT j.proven AND j.created_at < $2 \
          AND (j.not_before IS NULL OR j.not_before <= $1) AND NOT ({}) AND NOT {OTHER_IMPORT} \
          AND NOT EXISTS (SELECT 1 FROM agent_directories p JOIN sessions s ON s.agent_id = p.agent_id \
          JOIN replicas r ON r.id = s.replica_id WHERE p.directory_id = j.directory_id AND r.seen_at > $5) \

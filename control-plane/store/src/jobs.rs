@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::{JobId, OrganizationId};
+use crate::open_jobs::{import_under_way, open_jobs};
 use crate::records::{Approvals, Job, JobFilter, JobKind, JobState, NewJob, Page, PageRequest, Room};
 use crate::sql::{Row, Statement, named, sql};
 use crate::transaction::Tx;
@@ -19,8 +20,9 @@ macro_rules! other_import {
             "(SELECT ",
             $column,
             " FROM jobs o WHERE j.kind = 'import' AND j.state IN ('queued', 'waiting') AND o.directory_id = j.directory_id ",
-            "AND o.id <> j.id AND o.kind = 'import' ",
-            "AND (o.state IN ('running', 'held') OR (o.state = 'queued' AND o.proven)))"
+            "AND o.id <> j.id AND ",
+            import_under_way!(),
+            ")"
         )
     };
 }
@@ -240,11 +242,14 @@ impl Store {
     /// deadline, and at once where somebody has canceled them.
     pub async fn end_abandoned(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let tx = self.database.begin().await?;
-        let update = sql("UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'canceled' ELSE 'failed' END, \
+        let update = sql(concat!(
+            "UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'canceled' ELSE 'failed' END, \
              error = CASE WHEN cancel_requested THEN NULL ELSE $1 END, finished_at = $2, updated_at = $2, \
-             owner = NULL, lease_until = NULL \
-             WHERE state = 'running' AND NOT proven AND lease_until <= $2 AND (cancel_requested OR deadline <= $2) \
-             RETURNING id")
+             owner = NULL, lease_until = NULL WHERE ",
+            open_jobs!(),
+            " AND state = 'running' AND NOT proven AND lease_until <= $2 AND (cancel_requested OR deadline <= $2) \
+             RETURNING id"
+        ))
         .bind(error)
         .bind(now);
         changed(tx, update).await
@@ -260,10 +265,14 @@ impl Store {
     /// Ends the jobs of all organizations that nobody took up until their deadline, with this error.
     pub async fn expire_overdue(&self, error: &Value, behind: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let tx = self.database.begin().await?;
-        let update = sql("UPDATE jobs SET state = 'failed', finished_at = $2, updated_at = $2, \
-             error = CASE WHEN kind = 'import' AND EXISTS (SELECT 1 FROM jobs other WHERE other.kind = 'import' \
-             AND other.directory_id = jobs.directory_id AND other.state IN ('running', 'held')) THEN $3 ELSE $1 END \
-             WHERE state IN ('queued', 'waiting') AND NOT proven AND deadline <= $2 RETURNING id")
+        let update = sql(concat!(
+            "UPDATE jobs SET state = 'failed', finished_at = $2, updated_at = $2, error = CASE WHEN kind = 'import' \
+             AND EXISTS (SELECT 1 FROM jobs other WHERE other.directory_id = jobs.directory_id AND ",
+            import_under_way!(),
+            " AND other.state IN ('running', 'held')) THEN $3 ELSE $1 END WHERE ",
+            open_jobs!(),
+            " AND state IN ('queued', 'waiting') AND NOT proven AND deadline <= $2 RETURNING id"
+        ))
         .bind(error)
         .bind(now)
         .bind(behind);

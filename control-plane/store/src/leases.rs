@@ -8,6 +8,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::ids::{AgentId, DirectoryId, JobId};
+use crate::open_jobs::open_jobs;
 use crate::records::{Finish, Lease, Release};
 use crate::sql::{Statement, sql};
 use crate::wake::Wake;
@@ -39,8 +40,11 @@ impl Store {
     /// Ends the leases of all running jobs: `now`, or at `holders_until` where an agent may still be working on the job.
     /// Only for a process that knows that no other one works on this database. Returns how many jobs there are.
     pub async fn end_leases(&self, holders_until: Timestamp, now: Timestamp) -> Result<u64> {
-        let update = sql("UPDATE jobs SET lease_until = CASE WHEN proven OR agent_id IS NULL THEN $1 ELSE $2 END \
-             WHERE state = 'running'");
+        let update = sql(concat!(
+            "UPDATE jobs SET lease_until = CASE WHEN proven OR agent_id IS NULL THEN $1 ELSE $2 END WHERE ",
+            open_jobs!(),
+            " AND state = 'running'"
+        ));
         self.database.execute(update.bind(now).bind(holders_until)).await
     }
 

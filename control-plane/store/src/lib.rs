@@ -34,7 +34,10 @@ mod members;
 mod memberships;
 mod names;
 mod naming;
+mod open_jobs;
 mod organizations;
+#[cfg(test)]
+mod plans;
 mod records;
 mod recreated;
 mod retention;

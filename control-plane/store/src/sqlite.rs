@@ -6,6 +6,8 @@
 
 mod migrate;
 mod run;
+#[cfg(test)]
+pub(crate) mod seen;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,10 +1,12 @@
-//! The engines themselves: opened twice at once, restarted under way.
+//! The engines themselves: opened twice at once, restarted under way, and how `PostgreSQL` carries statements out.
+//! The plans of `SQLite` are looked at in `src/plans.rs`.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 
 use postern_store::{DatabaseUrl, Error, JobKind, Store, Wake};
+use serde_json::json;
 use support::postgres::Server;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
@@ -121,4 +123,46 @@ async fn on_postgres_a_page_of_a_search_reads_as_few_pages_at_the_end_as_at_the_
         }
     }
     database.store.close().await;
+}
+
+/// The plans that were logged since so many bytes, of statements that look into one of these tables as a whole.
+fn whole_reads(server: &Server, before: usize, tables: &[&str]) -> Vec<String> {
+    let log = server.log();
+    let plans = log[before..].split("LOG:").filter(|entry| entry.contains("plan:"));
+    let reads = |plan: &str| tables.iter().any(|table| plan.contains(&format!("Seq Scan on {table} ")));
+    plans.filter(|plan| reads(plan)).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn on_postgres_what_looks_for_open_jobs_never_reads_the_ended_ones() {
+    let server = Server::start().await;
+    let database = TestDatabase::open(server.explaining_database().await).await;
+    let (store, error) = (&database.store, json!({}));
+    let world = World::new(store, "one").await;
+    let job = world.create(JobKind::LookupUser).await;
+    store.request_cancel(world.org(), job.id, at(1)).await.unwrap();
+    server
+        .run(
+            "INSERT INTO jobs (id, organization_id, kind, directory_id, state, input, created_by, deadline, created_at, \
+             updated_at, finished_at) SELECT gen_random_uuid(), organization_id, 'import', directory_id, 'succeeded', \
+             input, created_by, deadline, created_at, updated_at, finished_at FROM jobs, generate_series(1, 20000)",
+        )
+        .await;
+    server.analyze().await;
+    world.create(JobKind::Import).await;
+    let before = server.log().len();
+    world.claim().await;
+    store.claim_proven(world.replica, at(1), at(1), 10).await.unwrap();
+    store.running_of_agent(world.agent.id).await.unwrap();
+    store.canceled_running(world.replica).await.unwrap();
+    store.mark_waiting(&[], "", at(1), at(1)).await.unwrap();
+    store.count_open_jobs().await.unwrap();
+    store.end_leases(at(1), at(1)).await.unwrap();
+    store.end_abandoned(&error, at(2)).await.unwrap();
+    store.expire_overdue(&error, &error, at(2)).await.unwrap();
+    store.fail_disabled(&error, at(2)).await.unwrap();
+    store.disabled_running(world.replica).await.unwrap();
+    assert!(server.log()[before..].contains("jobs_open"), "plans are logged");
+    assert_eq!(whole_reads(&server, before, &["jobs"]), [""; 0]);
+    store.close().await;
 }

@@ -1,7 +1,7 @@
 //! Statements carried out on one connection.
 
 use rusqlite::types::{Value as Owned, ValueRef};
-use rusqlite::{Connection, Statement as Prepared, ToSql};
+use rusqlite::{CachedStatement, Connection, Statement as Prepared, ToSql};
 
 use crate::database::Backend;
 use crate::dialect::{Bulk, Cells};
@@ -21,10 +21,16 @@ pub(crate) struct Outcome {
     pub(crate) rows: Vec<Row>,
 }
 
+fn prepare<'connection>(connection: &'connection Connection, text: &str) -> Result<CachedStatement<'connection>> {
+    #[cfg(test)]
+    super::seen::note(connection, text);
+    Ok(connection.prepare_cached(text)?)
+}
+
 /// Carries a statement out and returns the number of rows it changed.
 pub(crate) fn execute(connection: &Connection, statement: &Statement) -> Result<u64> {
     let (text, values) = statement.parts();
-    let mut prepared = connection.prepare_cached(text)?;
+    let mut prepared = prepare(connection, text)?;
     bind(&mut prepared, values, |_, _| Err(unbound()))?;
     Ok(prepared.raw_execute()? as u64)
 }
@@ -32,7 +38,7 @@ pub(crate) fn execute(connection: &Connection, statement: &Statement) -> Result<
 /// All rows of a statement.
 pub(crate) fn rows(connection: &Connection, statement: &Statement) -> Result<Vec<Row>> {
     let (text, values) = statement.parts();
-    let mut prepared = connection.prepare_cached(text)?;
+    let mut prepared = prepare(connection, text)?;
     bind(&mut prepared, values, |_, _| Err(unbound()))?;
     let mut found = Vec::new();
     take(&mut prepared, &mut found)?;
@@ -42,7 +48,7 @@ pub(crate) fn rows(connection: &Connection, statement: &Statement) -> Result<Vec
 /// The rows of a statement as far as there is room for them; gives the room back as it is then.
 pub(crate) fn rows_within(connection: &Connection, statement: &Statement, mut room: Room) -> Result<(Vec<Row>, Room)> {
     let (text, values) = statement.parts();
-    let mut prepared = connection.prepare_cached(text)?;
+    let mut prepared = prepare(connection, text)?;
     bind(&mut prepared, values, |_, _| Err(unbound()))?;
     let columns = prepared.column_count();
     let mut rows = prepared.raw_query();
@@ -68,7 +74,7 @@ pub(crate) fn bulk(connection: &Connection, bulk: &Bulk) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut done = 0;
     while let Some(size) = ROWS.into_iter().find(|size| *size <= bulk.rows() - done) {
-        let mut prepared = connection.prepare_cached(&bulk.text(Backend::Sqlite, size))?;
+        let mut prepared = prepare(connection, &bulk.text(Backend::Sqlite, size))?;
         let columns = bulk.columns();
         let mut cells = (done..done + size).flat_map(|row| columns.iter().map(move |column| (column, row)));
         bind(&mut prepared, bulk.shared_values(), |prepared, index| {

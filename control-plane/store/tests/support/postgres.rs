@@ -58,11 +58,33 @@ impl Server {
         DatabaseUrl::parse(&self.url(&name)).expect("a well-formed URL")
     }
 
-    /// Has the newest database count what it holds, as it does by itself after a while.
-    pub(crate) async fn analyze(&self) {
+    /// A fresh database that writes the plan of every statement to the log, as it was carried out.
+    pub(crate) async fn explaining_database(&self) -> DatabaseUrl {
+        let url = self.fresh_database().await;
+        let name = format!("story_{}", self.databases.load(Ordering::Relaxed) - 1);
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the server answers");
+        for setting in ["session_preload_libraries = 'auto_explain'", "auto_explain.log_min_duration = 0"] {
+            let alter = AssertSqlSafe(format!("ALTER DATABASE {name} SET {setting}"));
+            connection.execute(alter).await.expect("a setting is made");
+        }
+        url
+    }
+
+    /// Everything that the server has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Runs a statement on the newest database.
+    pub(crate) async fn run(&self, statement: &'static str) {
         let name = format!("story_{}", self.databases.load(Ordering::Relaxed) - 1);
         let mut connection = PgConnection::connect(&self.url(&name)).await.expect("the server answers");
-        connection.execute("ANALYZE").await.expect("it counts");
+        connection.execute(statement).await.expect("it is carried out");
+    }
+
+    /// Has the newest database count what it holds, as it does by itself after a while.
+    pub(crate) async fn analyze(&self) {
+        self.run("ANALYZE").await;
     }
 
     /// Stops the server at once, and starts it again on the same data.
@@ -84,8 +106,7 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        tokio::time::timeout(START_LIMIT, connected).await.unwrap_or_else(|_| panic!("no server: {}", log()));
+        tokio::time::timeout(START_LIMIT, connected).await.unwrap_or_else(|_| panic!("no server: {}", self.log()));
     }
 
     /// "Immediate shutdown" (PostgreSQL 19.5): no goodbyes, recovery at the next start.

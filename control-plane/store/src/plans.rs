@@ -1,0 +1,85 @@
+//! How `SQLite` carries out the statements of some calls: by which index, and whether it reads a whole table. The same
+//! calls are looked at on `PostgreSQL` in `tests/conformance_engine.rs`.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{AgentId, DatabaseUrl, DirectoryId, ReplicaId, Store, sqlite};
+
+/// An open database.
+struct Site {
+    folder: TempDir,
+    store: Store,
+}
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+impl Site {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
+        Self { folder, store }
+    }
+
+    /// The steps of the plans of all statements that have run since the last call, each behind its statement.
+    fn steps(&self) -> Vec<(String, String)> {
+        let path = self.folder.path().join("postern.db");
+        let connection = Connection::open(&path).unwrap();
+        let mut steps = Vec::new();
+        for text in sqlite::seen::take(&path) {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+            let mut rows = plan.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                steps.push((text.clone(), row.get("detail").unwrap()));
+            }
+        }
+        steps
+    }
+
+    /// Of those, the steps that look into one of these tables, by any of its names, and neither use one of these partial
+    /// indexes nor find single rows by one of the others.
+    fn by_no_other(&self, names: &[&str], partial: &[&str], whole: &[&str]) -> Vec<(String, String)> {
+        let about = |step: &str| {
+            let table = step.strip_prefix("SCAN ").or_else(|| step.strip_prefix("SEARCH "));
+            table.and_then(|rest| rest.split(' ').next()).is_some_and(|table| names.contains(&table))
+        };
+        let has = |step: &str, indexes: &[&str]| step.split(' ').any(|word| indexes.contains(&word));
+        let by = |step: &str| has(step, partial) || (step.starts_with("SEARCH") && has(step, whole));
+        self.steps().into_iter().filter(|(_, step)| about(step) && !by(step)).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_looks_for_open_jobs_never_reads_the_ended_ones() {
+    let site = Site::new().await;
+    let (store, replica, error) = (&site.store, ReplicaId::new(), json!({}));
+    let names = ["jobs", "j", "o", "other", "directories", "d"];
+    let (partial, whole) =
+        (["jobs_open", "jobs_one_import"], ["sqlite_autoindex_jobs_1", "sqlite_autoindex_directories_1"]);
+    macro_rules! look {
+        ($($call:expr;)+) => {{
+            let mut found = Vec::new();
+            $(
+                $call.await.unwrap();
+                found.extend(site.by_no_other(&names, &partial, &whole));
+            )+
+            found
+        }};
+    }
+    let found = look! {
+        store.claim(replica, &[DirectoryId::new()], NOW, NOW, 10);
+        store.claim_proven(replica, NOW, NOW, 10);
+        store.running_of_agent(AgentId::new());
+        store.canceled_running(replica);
+        store.mark_waiting(&[], "", NOW, NOW);
+        store.count_open_jobs();
+        store.end_leases(NOW, NOW);
+        store.end_abandoned(&error, NOW);
+        store.expire_overdue(&error, &error, NOW);
+        store.fail_disabled(&error, NOW);
+        store.disabled_running(replica);
+    };
+    assert_eq!(found, []);
+}
