@@ -10,6 +10,7 @@ mod containers;
 pub mod decide;
 pub mod deferred;
 pub mod deliveries;
+mod former_names;
 pub mod gone;
 mod groups;
 mod heirs;

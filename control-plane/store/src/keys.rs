@@ -12,7 +12,7 @@ const CUT: char = '\u{2026}';
 
 /// A text as an index holds it. A text over [`KEY_BYTES`] becomes its beginning and a hash of all of it, so two long
 /// texts that begin alike stay two. Bounding a bounded text changes nothing.
-pub(crate) fn bounded(text: Cow<'_, str>) -> Cow<'_, str> {
+pub fn bounded(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.len() <= KEY_BYTES {
         return text;
     }

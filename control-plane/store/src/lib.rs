@@ -63,6 +63,7 @@ pub use crate::ids::{
 };
 pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
+pub use crate::keys::bounded;
 pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{

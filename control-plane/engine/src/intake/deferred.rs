@@ -5,9 +5,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use postern_store::{AccountKind, ChangeKind, DeferredPart, Directory, Lease, Staged, Store, Threshold};
 
-use super::decide::{self, Place};
+use super::decide::{self, Decided, Place};
+use super::former_names::FormerNames;
 use super::repeats::Repeats;
-use super::sensitive::{Counts, LOGIN, bit};
+use super::sensitive::{Counts, LOGIN, MOVED, bit};
 use super::staging;
 
 /// In a directory of fewer accounts than this, the minimum of a threshold would never be reached.
@@ -100,32 +101,56 @@ impl Proven<'_> {
         let organization = self.store.get_organization(self.directory.organization).await?;
         let place = Place::of(self.directory, organization.is_some_and(|organization| organization.joins_users));
         let held = outcome.excesses.iter().fold(0, |held, excess| held | bit(excess.kind));
-        for part in parts {
-            if part.kinds & held == 0 {
-                if !self.apply(place, &part).await? {
-                    return Ok(None);
-                }
-                continue;
-            }
-            if !self.write_ahead(place, &part, part.kinds & held, &mut outcome.ahead).await? {
+        let names = self.former_names(place, &parts, held).await?;
+        let (left, applied): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.kinds & held != 0);
+        // Those that wait come first: once a part is applied and forgotten, nobody knows the former names in it.
+        for part in &left {
+            if !self.write_ahead(place, part, part.kinds & held, &names, &mut outcome.ahead).await? {
                 return Ok(None);
             }
-            outcome.left.push(part);
         }
+        for part in &applied {
+            if !self.apply(place, part, &names).await? {
+                return Ok(None);
+            }
+        }
+        outcome.left = left;
         Ok(Some(outcome))
     }
 
+    /// The names that members get in an import of which some parts wait.
+    async fn former_names(&self, place: Place, parts: &[DeferredPart], held: u32) -> Result<FormerNames> {
+        let mut names = FormerNames::default();
+        if held == 0 {
+            return Ok(names);
+        }
+        for part in parts {
+            let Some(decided) = self.decided(place, part).await? else { continue };
+            names.note(self.store, place, decided.member_form, &decided.rows, part.kinds & held != 0).await?;
+        }
+        Ok(names)
+    }
+
     /// `false`: the job was taken over.
-    async fn apply(&self, place: Place, part: &DeferredPart) -> Result<bool> {
-        let rows = self.rows(place, part).await?;
-        // Whose entries are left out stays, so that they can be named once the import is approved.
-        let forgets = (!self.repeats.touches(part)).then_some(part);
+    async fn apply(&self, place: Place, part: &DeferredPart, names: &FormerNames) -> Result<bool> {
+        let mut rows = self.rows(place, part).await?;
+        let again = names.keep_in(&mut rows);
+        // Whose entries are left out stays, so that they can be named once the import is approved. So do groups that get
+        // other members then.
+        let forgets = (!again && !self.repeats.touches(part)).then_some(part);
         is_written(staging::apply_deferred(self.store, place, self.lease, forgets, rows, self.now).await)
     }
 
     /// Writes what takes rights away, of entries that wait because of these kinds of change: who is switched off is
     /// inactive, and who has left a group is no member, whatever else is to be decided. `false`: the job was taken over.
-    async fn write_ahead(&self, place: Place, part: &DeferredPart, held: u32, ahead: &mut Ahead) -> Result<bool> {
+    async fn write_ahead(
+        &self,
+        place: Place,
+        part: &DeferredPart,
+        held: u32,
+        names: &FormerNames,
+        ahead: &mut Ahead,
+    ) -> Result<bool> {
         let (switches, members) = (held & bit(ChangeKind::Deactivated) == 0, held & bit(ChangeKind::Removed) == 0);
         let counts = self.repeats.counts(part);
         ahead.deactivated += if switches { counts.deactivated } else { 0 };
@@ -133,17 +158,22 @@ impl Proven<'_> {
         let rows = self.rows(place, part).await?;
         let wanted = |row: &decide::Row| match row.account.kind {
             AccountKind::User => switches,
-            AccountKind::Group => members && part.kinds & bit(ChangeKind::Removed) != 0,
+            AccountKind::Group => part.kinds & (bit(ChangeKind::Removed) | MOVED) != 0,
         };
         let rows: Vec<decide::Row> = rows.into_iter().filter(wanted).collect();
-        is_written(staging::take_away(self.store, place, self.lease, rows, self.now).await)
+        let taken = staging::Taken { rows, names, members_leave: members };
+        is_written(staging::take_away(self.store, place, self.lease, taken, self.now).await)
     }
 
     /// What the entries of a part would write now.
     async fn rows(&self, place: Place, part: &DeferredPart) -> Result<Vec<decide::Row>> {
-        let Some(payload) = self.payload(part).await? else { return Ok(Vec::new()) };
+        Ok(self.decided(place, part).await?.map_or_else(Vec::new, |decided| decided.rows))
+    }
+
+    async fn decided(&self, place: Place, part: &DeferredPart) -> Result<Option<Decided>> {
+        let Some(payload) = self.payload(part).await? else { return Ok(None) };
         match decide::decide_finally(self.store, place, &payload, self.now).await {
-            Ok(decided) => Ok(decided.rows),
+            Ok(decided) => Ok(Some(decided)),
             Err(decide::Error::Store(error)) => Err(error),
             Err(error) => Err(postern_store::Error::Corrupt {
                 what: "an entry kept aside".to_owned(),

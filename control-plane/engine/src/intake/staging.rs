@@ -1,7 +1,7 @@
 //! Applies decided chunks: accounts, users and groups are written in the same transaction that records the chunk,
 //! and only then is it acknowledged. What is new or changed is true whatever comes later.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use postern_store::{
@@ -9,6 +9,7 @@ use postern_store::{
 };
 
 use super::decide::{Decided, Place, Row, Wanted};
+use super::former_names::FormerNames;
 use super::verdicts::Verdicts;
 use crate::identity::matching::{Claim, Names, Stage};
 use crate::identity::membership;
@@ -79,8 +80,25 @@ pub async fn apply_deferred(
     finish(tx, lease).await
 }
 
+/// What entries that wait take away.
+pub struct Taken<'a> {
+    /// The entries.
+    pub rows: Vec<Row>,
+    /// The names that members get meanwhile.
+    pub names: &'a FormerNames,
+    /// Who has left a group is no member any more. Otherwise members only get their new names.
+    pub members_leave: bool,
+}
+
 /// Writes what rows take away: users are switched off, and groups lose members. Nothing else of them is written.
-pub async fn take_away(store: &Store, place: Place, lease: Lease, rows: Vec<Row>, now: Timestamp) -> Result<(), Error> {
+pub async fn take_away(
+    store: &Store,
+    place: Place,
+    lease: Lease,
+    taken: Taken<'_>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Taken { rows, names, members_leave } = taken;
     let (mut switches, mut groups, mut members) = (Vec::new(), Vec::new(), Vec::new());
     for Row { account, identity, .. } in rows.into_iter().filter(|row| !row.new && !row.returning) {
         match identity {
@@ -94,6 +112,17 @@ pub async fn take_away(store: &Store, place: Place, lease: Lease, rows: Vec<Row>
     if switches.is_empty() && groups.is_empty() {
         return Ok(());
     }
+    // Nobody else writes the members of this directory while the job has its lease.
+    let ids: Vec<GroupId> = members.iter().map(|(group, _)| *group).collect();
+    let known = if ids.is_empty() {
+        HashMap::new()
+    } else {
+        store.member_names(place.organization, place.directory, &ids).await?
+    };
+    let until_decided = |(group, wanted): (GroupId, Vec<String>)| {
+        Some((group, names.until_decided(known.get(&group)?, wanted, members_leave)))
+    };
+    let members = members.into_iter().filter_map(until_decided).collect();
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
     tx.lower_switches(&switches).await?;
     tx.forget_contents(&groups).await?;

@@ -90,3 +90,50 @@ async fn who_has_left_a_group_is_no_member_though_another_change_of_the_group_is
     site.wait_for(job, JobState::Succeeded).await;
     assert_eq!(members().await, (5, known()), "what comes back is written again");
 }
+
+async fn members_of(line: &Line, name: &str) -> usize {
+    let (store, organization) = (line.site.store(), line.site.organization);
+    let groups = store.list_groups(organization, None, &PageRequest::first(20)).await.unwrap().items;
+    let group = groups.iter().find(|group| group.display_name == name).unwrap();
+    let members = store.list_group_members(organization, group.id, &PageRequest::first(100)).await.unwrap().items;
+    members.iter().filter(|member| member.identity.is_some()).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_group_gets_no_new_members_and_loses_none_who_is_moved() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    let job = line.site.import(&line.agent, &mut line.session, &groups(&people, true, 0..5)).await;
+    line.site.wait_for(job, JobState::Succeeded).await;
+    // Member 4 is moved, 0 to 3 leave, 5 and 6 are new.
+    let moved = changed(&people, 5, |person| person.container = "ou=moved");
+    let job = line.site.import(&line.agent, &mut line.session, &groups(&moved, false, 4..7)).await;
+    line.site.wait_for(job, JobState::Held).await;
+    assert_eq!(members_of(&line, "g0").await, 1, "four have left, and the two new ones wait for the decision");
+    assert_eq!(members_of(&line, "g1").await, 2, "both members of it are moved");
+    line.site.store().approve_job(line.site.organization, job, "test", line.site.now()).await.unwrap();
+    line.site.wait_for(job, JobState::Succeeded).await;
+    assert_eq!((members_of(&line, "g0").await, members_of(&line, "g1").await), (3, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_whose_new_names_are_held_stay_members_under_their_former_ones() {
+    let mut line = Line::start().await;
+    let people = company(40);
+    line.done(&people, 30).await;
+    let renamed = changed(&people, 20, |person| {
+        person.login = Some(format!("other{}", person.number));
+        person.container = "ou=moved";
+    });
+    for _ in 0..2 {
+        let job = line.held(&renamed, 30, "renamed", 20).await;
+        assert_eq!(members_of(&line, "staff").await, 30, "nobody has left");
+        line.reject(&job).await;
+    }
+    let job = line.held(&renamed, 30, "renamed", 20).await;
+    line.approve(&job).await;
+    assert_eq!(members_of(&line, "staff").await, 30);
+    assert_eq!(line.count(|user| user.user_name.starts_with("other")).await, 20);
+    let result = line.done(&renamed, 30).await;
+    assert_eq!(result["updated"], 0, "{result}");
+}
