@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use postern_proto::directory_name;
 use postern_store::{Agent, AgentId, DirectoryId, OrganizationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,7 +16,7 @@ use super::auth::{Auditor, Caller, Operator, Owner};
 use super::directories::{DirectoryProblem, DirectoryView, Flavour};
 use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, total};
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::{Api, directories, resolve};
 
 /// An agent.
@@ -192,13 +191,15 @@ async fn allow(
     Body(request): Body<AllowRequest>,
 ) -> Result<Json<AgentView>, Problem> {
     let id = resolve::agent(&api, caller.organization, &id).await?;
-    let name = request.directory;
-    if !directory_name::is_valid(&name) {
-        // Another organization's agent does not exist, whatever else is wrong.
-        reading(&api, &caller, id).await?;
-        let detail = format!("{name:?} is not the name of a directory: {}", directory_name::RULE);
-        return Err(Problem::body_field("directory", detail));
+    // Another organization's agent does not exist, whatever else is wrong.
+    let agent = reading(&api, &caller, id).await?;
+    if let Some(at) = agent.revoked_at {
+        return Err(Problem::new(Kind::Conflict, format!("The agent {:?} was revoked at {at}.", agent.name)).cure(
+            "Enroll its machine again: `postern enrollment-tokens create --directory NAME`, then on the machine \
+             `postern-agent enroll --force --token TOKEN`.",
+        ));
     }
+    let name = resolve::directory_name(&api, caller.organization, "directory", &request.directory).await?;
     api.store.allow_directory(caller.organization, id, &name).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, agent = %id, directory = name, "agent.directory_allowed");
     Ok(Json(reading(&api, &caller, id).await?))

@@ -65,7 +65,7 @@ struct ConflictQuery {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(link)).routes(routes!(create_user))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(link)).routes(routes!(create_user))
 }
 
 /// Lists conflicts
@@ -89,6 +89,20 @@ async fn list(
     let page = page.await?;
     let total = total(&request, &page, store.total_conflicts(organization, &directories)).await?;
     list.try_answer(page, total, ConflictView::try_from).map(Json)
+}
+
+/// Shows a conflict
+#[utoipa::path(get, path = "/api/v1/conflicts/{id}", tag = "conflicts", operation_id = "get_conflict",
+    params(("id" = String, Path, description = "Id of the account, or the user name that it claims")),
+    responses((status = 200, body = ConflictView)))]
+async fn show(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Id(id): Id<String>,
+) -> Result<Json<ConflictView>, Problem> {
+    let id = names::conflict(&api, caller.organization, &id).await?;
+    let found = api.store.get_conflict(caller.organization, id).await?;
+    ConflictView::try_from(found.ok_or_else(|| refused(resolve::Error::NoConflict))?).map(Json)
 }
 
 /// Links the account to the user who has the name

@@ -5,9 +5,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use postern_proto::directory_name;
 use postern_proto::enrollment_token::EnrollmentToken as TokenText;
-use postern_store::{AgentId, EnrollmentToken, EnrollmentTokenId, NewEnrollmentToken};
+use postern_store::{AgentId, EnrollmentToken, EnrollmentTokenId, NewEnrollmentToken, OrganizationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -69,7 +68,8 @@ impl From<EnrollmentToken> for EnrollmentTokenView {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrollmentTokenRequest {
-    /// Names of the directories that the agent may serve. Absent or empty: those that nobody has announced before.
+    /// Names, display names or ids of the directories that the agent may serve; a new name is one that no agent has announced
+    /// yet. Absent or empty: those that nobody has announced before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub directories: Vec<String>,
@@ -130,7 +130,7 @@ async fn create(
     let secret = secrets::draw();
     let new = NewEnrollmentToken {
         hash: secrets::hash(&secret),
-        directories: directories(request.directories)?,
+        directories: directories(&api, caller.organization, request.directories).await?,
         expires_at: expiry(request.expires_at, now)?,
         created_by: caller.name.to_string(),
     };
@@ -183,13 +183,13 @@ fn expiry(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Proble
 }
 
 /// Directory names as agents may announce them: others could never match, and would lock the agent out in silence.
-fn directories(mut names: Vec<String>) -> Result<Vec<String>, Problem> {
-    if names.len() > MAX_DIRECTORIES {
+async fn directories(api: &Api, organization: OrganizationId, wanted: Vec<String>) -> Result<Vec<String>, Problem> {
+    if wanted.len() > MAX_DIRECTORIES {
         return Err(Problem::body_field("directories", format!("at most {MAX_DIRECTORIES} names")));
     }
-    if let Some(wrong) = names.iter().find(|name| !directory_name::is_valid(name)) {
-        let detail = format!("{wrong:?} is not the name of a directory: {}", directory_name::RULE);
-        return Err(Problem::body_field("directories", detail));
+    let mut names = Vec::new();
+    for name in wanted {
+        names.push(resolve::directory_name(api, organization, "directories", &name).await?);
     }
     names.sort();
     names.dedup();

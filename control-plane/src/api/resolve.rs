@@ -2,6 +2,7 @@
 //! A name that means several things is refused with all of them, one that means none with those that are like it.
 //! Nothing of another organization is ever found.
 
+use postern_proto::directory_name;
 use postern_runtime::nearest;
 use postern_store::{
     AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, Named, OrganizationId, PageRequest,
@@ -65,6 +66,31 @@ pub(super) async fn conflict(api: &Api, organization: OrganizationId, text: &str
     Ok(AccountId::from_uuid(id))
 }
 
+/// The name of the directory that this text means, or the text itself: a directory that no agent has announced yet may be
+/// named, too. `field` of the request has it.
+pub(super) async fn directory_name(
+    api: &Api,
+    organization: OrganizationId,
+    field: &str,
+    text: &str,
+) -> Result<String, Problem> {
+    let by_id = match Uuid::try_parse(text.trim()) {
+        Ok(id) => api.store.with_ids(organization, Thing::Directory, (id, id)).await?,
+        Err(_) => Vec::new(),
+    };
+    let mut found =
+        if by_id.is_empty() { api.store.with_name(organization, Thing::Directory, text).await? } else { by_id };
+    match (found.len(), found.pop()) {
+        (1, Some(one)) => Ok(one.name),
+        (0, _) if directory_name::is_valid(text) => Ok(text.to_owned()),
+        (0, _) => {
+            let detail = format!("{text:?} is not the name of a directory: {}", directory_name::RULE);
+            Err(Problem::body_field(field, detail))
+        }
+        (_, last) => Err(several("directory", text, found.into_iter().chain(last).collect())),
+    }
+}
+
 async fn find(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Uuid, Problem> {
     let text = text.trim();
     let what = word(thing);
@@ -89,7 +115,8 @@ async fn find(api: &Api, organization: OrganizationId, thing: Thing, text: &str)
     if let Some(id) = either(what, text, exact, by_name, by_id)? {
         return Ok(id);
     }
-    Err(nothing(what, text, &like(api, organization, thing, text).await?))
+    let like = like(api, organization, thing, text).await?;
+    Err(nothing(what, text, &like, is_short_id(text, thing).then(|| least(thing))))
 }
 
 async fn named(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Vec<Named>, Problem> {
@@ -160,7 +187,8 @@ fn several(what: &str, text: &str, found: Vec<Named>) -> Problem {
         .candidates(found.into_iter().map(candidate).collect())
 }
 
-fn nothing(what: &str, text: &str, like: &[String]) -> Problem {
+/// `least`: the text looks like the beginning of an id, which needs so many letters.
+fn nothing(what: &str, text: &str, like: &[String], least: Option<usize>) -> Problem {
     let list = what.replace(' ', "-");
     let list = if list == "directory" { "directories".to_owned() } else { format!("{list}s") };
     let all = format!("`postern {list} list` shows them.");
@@ -169,7 +197,10 @@ fn nothing(what: &str, text: &str, like: &[String]) -> Problem {
         [] => format!("{all}{more}"),
         names => format!("Did you mean {}? {all}{more}", names.join(" or ")),
     };
-    Problem::new(Kind::NotFound, format!("There is no {what} {text:?}.")).cure(cure)
+    let short = least.map_or_else(String::new, |least| {
+        format!("The beginning of the id of a {what} needs at least {least} letters. ")
+    });
+    Problem::new(Kind::NotFound, format!("There is no {what} {text:?}.")).cure(format!("{short}{cure}"))
 }
 
 /// As people and commands call it.
@@ -186,14 +217,26 @@ const fn word(thing: Thing) -> &'static str {
     }
 }
 
+/// As many letters of an id stand for a thing.
+const fn least(thing: Thing) -> usize {
+    match thing {
+        Thing::User | Thing::Group | Thing::Account => LEAST_OF_MANY,
+        _ => LEAST,
+    }
+}
+
+/// Whether this may be the beginning of an id of which there are too many.
+fn is_short_id(text: &str, thing: Thing) -> bool {
+    let letters = text.bytes().filter(|letter| *letter != b'-').count();
+    let hex = text.bytes().all(|letter| letter == b'-' || letter.is_ascii_hexdigit());
+    hex && (LEAST..least(thing)).contains(&letters)
+}
+
 /// The first and the last id that begin so.
 fn range(text: &str, thing: Thing) -> Option<(Uuid, Uuid)> {
     let letters: String = text.chars().filter(|letter| *letter != '-').collect();
-    let least = match thing {
-        Thing::User | Thing::Group | Thing::Account => LEAST_OF_MANY,
-        _ => LEAST,
-    };
-    if !(least..ID_LETTERS).contains(&letters.len()) || !letters.bytes().all(|letter| letter.is_ascii_hexdigit()) {
+    if !(least(thing)..ID_LETTERS).contains(&letters.len()) || !letters.bytes().all(|letter| letter.is_ascii_hexdigit())
+    {
         return None;
     }
     let filled = |with: &str| Uuid::try_parse(&format!("{letters}{}", with.repeat(ID_LETTERS - letters.len()))).ok();

@@ -29,7 +29,7 @@ pub(super) enum Command {
     Allow {
         /// Id of the agent, its beginning, or name of the agent
         agent: Name,
-        /// Name of the directory
+        /// Name or id of the directory
         directory: String,
     },
     /// Cut an agent off, at once and for good
@@ -73,7 +73,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let request = AllowRequest { directory };
             let agent: AgentView = client.post(&format!("agents/{agent}/directories"), &request).await?;
             let sentence =
-                format!("The agent {} ({}) may serve {} from now on.", agent.name, agent.id, request.directory);
+                format!("The agent {} ({}) may serve from now on: {}.", agent.name, agent.id, may_serve(&agent));
             super::done(screen, &agent.id, "allowed", &sentence)
         }
         Command::Revoke { agent, yes } => revoke(&agent, yes, client, screen).await,

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::super::api::conflicts::ConflictView;
 use super::super::api::users::UserView;
 use super::client::Client;
+use super::confirm::Yes;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::name::Name;
@@ -29,11 +30,15 @@ pub(super) enum Command {
     Link {
         /// Id of the account, or the user name that it claims
         account: Name,
+        #[command(flatten)]
+        yes: Yes,
     },
     /// Create a user for an account: it is somebody new, and the one who had the name is gone
     CreateUser {
         /// Id of the account, or the user name that it claims
         account: Name,
+        #[command(flatten)]
+        yes: Yes,
     },
 }
 
@@ -53,16 +58,47 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 ]
             })
         }
-        Command::Link { account } => {
-            let user: UserView = client.post(&format!("conflicts/{account}/link"), &serde_json::json!({})).await?;
-            decided(&user, screen)
+        Command::Link { account, yes } => {
+            let what = "becomes an account of the user who has the name, and that cannot be taken back";
+            decide(&account, "link", what, yes, client, screen).await
         }
-        Command::CreateUser { account } => {
-            let path = format!("conflicts/{account}/create-user");
-            let user: UserView = client.post(&path, &serde_json::json!({})).await?;
-            decided(&user, screen)
+        Command::CreateUser { account, yes } => {
+            let what =
+                "gets a new user of that name. The user who has the name gives it up, and that cannot be taken back";
+            decide(&account, "create-user", what, yes, client, screen).await
         }
     }
+}
+
+/// Shows whom it is about, asks, and decides about that very account.
+async fn decide(
+    account: &Name,
+    choice: &str,
+    what: &str,
+    yes: Yes,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<(), Error> {
+    let conflict: ConflictView = client.get(&format!("conflicts/{account}"), &[]).await?;
+    yes.or_ask(&question(&conflict, what))?;
+    let id = conflict.account.id;
+    let user: UserView = client.post(&format!("conflicts/{id}/{choice}"), &serde_json::json!({})).await?;
+    decided(&user, screen)
+}
+
+/// Whom a decision is about, and what it does.
+fn question(conflict: &ConflictView, what: &str) -> String {
+    let account = &conflict.account;
+    let (entry, directory, name) = (&account.dn, &account.directory.name, &conflict.user_name);
+    let holder = match (&conflict.holder_dn, conflict.holder_user_id) {
+        (Some(dn), Some(_)) if conflict.holder_missing => format!("{dn}, which is gone from the directory"),
+        (Some(dn), Some(_)) => dn.clone(),
+        (None, Some(id)) => format!("the user {id}, who has no account"),
+        (_, None) => "nobody any more; the next import settles it".to_owned(),
+    };
+    format!(
+        "The entry {entry} of the directory {directory} claims the name {name}.\nHeld by: {holder}.\nThe entry {what}."
+    )
 }
 
 /// What ends a conflict.

@@ -20,7 +20,7 @@ pub(super) enum Command {
         after_help = "Give it to `postern-agent enroll --token …` inside the site. It is shown once and used once."
     )]
     Create {
-        /// Name of a directory that the agent may serve; repeat it for several [default: new names only]
+        /// Name or id of a directory that the agent may serve; repeat it for several [default: new names only]
         #[arg(long = "directory", value_name = "NAME")]
         directories: Vec<String>,
         /// Refuse it after this time, like 30m, 12h, 7d, at most 30d [default: 24h]
@@ -49,8 +49,9 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             }
             let until = time(created.view.expires_at);
             screen.line(format!(
-                "Enrollment token {}, for one agent, until {until}. It is shown only now:",
-                created.view.id
+                "Enrollment token {}, for one agent that may serve {}, until {until}. It is shown only now:",
+                created.view.id,
+                served(&created.view)
             ))?;
             screen.line(created.token)
         }
@@ -58,14 +59,9 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let tokens: Found<EnrollmentTokenView> = client.list("enrollment-tokens", &[], args.most()).await?;
             let head = ["id", "directories", "created", "by", "expires", "state"];
             screen.list(&tokens, &args, &head, |token| {
-                let directories = if token.directories.is_empty() {
-                    "new names only".to_owned()
-                } else {
-                    token.directories.join(", ")
-                };
                 vec![
                     token.id.to_string(),
-                    directories,
+                    served(token),
                     time(token.created_at),
                     token.created_by.clone(),
                     time(token.expires_at),
@@ -87,6 +83,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             super::done(screen, &id, "revoked", "The enrollment token is refused from now on.")
         }
     }
+}
+
+fn served(token: &EnrollmentTokenView) -> String {
+    if token.directories.is_empty() { "new names only".to_owned() } else { token.directories.join(", ") }
 }
 
 fn state(token: &EnrollmentTokenView) -> String {

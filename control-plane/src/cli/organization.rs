@@ -15,7 +15,7 @@ pub(super) enum Command {
     /// Set what a user becomes when no directory has the user any more
     #[command(
         after_help = "Users who went missing and are inactive stay so: they become active again when a directory \
-        has them again and says so."
+        has them again and says so. Users who are missing already follow the new rule within ten minutes."
     )]
     MissingUsers {
         /// What they become

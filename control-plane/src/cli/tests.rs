@@ -56,7 +56,8 @@ struct Served {
     url: String,
     token: String,
     home: Inhabited,
-    _site: Site,
+    organization: postern_store::OrganizationId,
+    site: Site,
 }
 
 impl Served {
@@ -69,7 +70,7 @@ impl Served {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = site.router.clone();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, token: acme.owner, home, _site: site }
+        Self { url, token: acme.owner, home, organization: acme.id, site }
     }
 
     async fn try_run(&self, arguments: &[&str]) -> (String, Result<(), Error>) {
@@ -229,6 +230,23 @@ async fn a_name_that_means_several_things_is_refused_with_all_of_them() {
     let id = refused.lines().last().unwrap().split_whitespace().next().unwrap().to_owned();
     served.run(&["tokens", "revoke", &id, "--yes"]).await;
     served.run(&["tokens", "revoke", "first owner", "--yes"]).await;
+}
+
+#[tokio::test]
+async fn a_conflict_is_shown_before_it_is_decided_and_nothing_is_done_unasked() {
+    let served = Served::new().await;
+    let (site, home) = (&served.site, &served.home);
+    let id = site.conflict(served.organization, home.directory, "uid=new,ou=people", "anna").await.to_string();
+    for command in ["link", "create-user"] {
+        let (_, unasked) = served.try_run(&["conflicts", command, "anna"]).await;
+        let said = unasked.unwrap_err().explain();
+        for part in ["uid=new,ou=people", "directory corp", "name anna", "uid=anna,ou=people", "--yes"] {
+            assert!(said.contains(part), "{command}, no {part}: {said}");
+        }
+        // Asked for by `--yes`, it reaches the server, which refuses: the holder is there.
+        let (_, refused) = served.try_run(&["conflicts", command, &id, "--yes"]).await;
+        assert!(refused.unwrap_err().explain().contains("is there: uid=anna"), "{command}");
+    }
 }
 
 #[tokio::test]

@@ -9,13 +9,13 @@ use crate::sql::{Row, Statement, sql};
 
 /// The columns that [`read`] reads, of `accounts a` and `directories d`.
 macro_rules! select_accounts {
-    ($more:literal, $rest:literal) => {
+    ($more:literal, $($rest:literal),+) => {
         concat!(
             "SELECT a.id, a.organization_id, d.id, d.name, a.kind, a.external_key, a.dn, a.unique_value, ",
             "a.attributes, a.missing_since, a.identity, a.former_user, a.conflict, a.updated_at, a.on_until ",
             $more,
             " FROM accounts a JOIN directories d ON d.seq = a.directory ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -86,6 +86,26 @@ fn read_known(mut row: Row) -> Result<KnownAccount> {
         missing: row.take()?,
         conflict: row.take()?,
     })
+}
+
+/// Conflicts of user names of a directory (`$2`) of an organization (`$1`).
+macro_rules! select_conflicts {
+    ($rest:literal) => {
+        select_accounts!(
+            ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id \
+             ORDER BY h.directory <> $2, h.missing_since IS NOT NULL, h.id LIMIT 1), \
+             NOT EXISTS (SELECT 1 FROM accounts h WHERE h.identity = u.id AND h.missing_since IS NULL)",
+            "LEFT JOIN users u ON u.organization = (SELECT seq FROM organizations WHERE id = $1) AND u.name_key = a.conflict \
+             WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL AND a.kind = 1 AND a.missing_since IS NULL ",
+            $rest
+        )
+    };
+}
+
+fn read_conflict(mut row: Row) -> Result<Conflict> {
+    let account = read(&mut row)?;
+    let name_key = account.conflict.clone().unwrap_or_default();
+    Ok(Conflict { account, name_key, user: row.take()?, holder_dn: row.take()?, holder_missing: row.take()? })
 }
 
 impl Store {
@@ -178,6 +198,15 @@ impl Store {
         self.database.row(query.bind(organization).bind(id), |mut row| read(&mut row)).await
     }
 
+    /// The conflict of one account. `None`: it has none, or is gone.
+    pub async fn get_conflict(&self, organization: OrganizationId, id: AccountId) -> Result<Option<Conflict>> {
+        let query = sql("SELECT directory FROM accounts WHERE organization_id = $1 AND id = $2");
+        let directory: Option<i64> = self.database.row(query.bind(organization).bind(id), |mut row| row.take()).await?;
+        let Some(directory) = directory else { return Ok(None) };
+        let query = sql(select_conflicts!("AND a.id = $3")).bind(organization).bind(directory).bind(id);
+        self.database.row(query, read_conflict).await
+    }
+
     /// The accounts of a directory whose user name is another's, with the DNs of both, oldest first.
     pub async fn list_conflicts(
         &self,
@@ -189,26 +218,13 @@ impl Store {
         let Some(seq) = self.directory_seq(organization, directory).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
-        let query = sql(select_accounts!(
-            ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id \
-             ORDER BY h.directory <> $2, h.missing_since IS NOT NULL, h.id LIMIT 1), \
-             NOT EXISTS (SELECT 1 FROM accounts h WHERE h.identity = u.id AND h.missing_since IS NULL)",
-            "LEFT JOIN users u ON u.organization = (SELECT seq FROM organizations WHERE id = $1) AND u.name_key = a.conflict \
-             WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL AND a.kind = 1 \
-             AND a.missing_since IS NULL AND a.id > $3 \
-             ORDER BY a.id LIMIT $4"
-        ))
-        .bind(organization)
-        .bind(seq)
-        .bind(after.unwrap_or(AccountId::from_uuid(uuid::Uuid::nil())))
-        .bind(page.probe());
-        let read = |mut row: Row| {
-            let account = read(&mut row)?;
-            let name_key = account.conflict.clone().unwrap_or_default();
-            Ok(Conflict { account, name_key, user: row.take()?, holder_dn: row.take()?, holder_missing: row.take()? })
-        };
+        let query = sql(select_conflicts!("AND a.id > $3 ORDER BY a.id LIMIT $4"))
+            .bind(organization)
+            .bind(seq)
+            .bind(after.unwrap_or(AccountId::from_uuid(uuid::Uuid::nil())))
+            .bind(page.probe());
         let mut room = Room::default();
-        let found = self.database.rows_within(query, &mut room, read).await?;
+        let found = self.database.rows_within(query, &mut room, read_conflict).await?;
         Ok(Page::within(found, page, &room, |last| last.account.id.to_string()))
     }
 }

@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// The things of this name; not more than twenty for each way of naming one. A user of that very user name is
-    /// the only one. Of users and groups, case does not matter.
+    /// the only one. Of users and groups, case does not matter; of directories, it does where one has that very name.
     pub async fn with_name(&self, organization: OrganizationId, thing: Thing, name: &str) -> Result<Vec<Named>> {
         let key = if matches!(thing, Thing::User | Thing::Group) { fold(name) } else { name.to_owned() };
         let mut found: Vec<Named> = Vec::new();
@@ -157,6 +157,9 @@ impl Store {
                 name: user.user_name,
                 live: user.missing_since.is_none(),
             }));
+        }
+        if thing == Thing::Directory && found.is_empty() {
+            found = self.directories_of_any_case(organization, name).await?;
         }
         if thing == Thing::Account {
             found = self.accounts_with_external_id(organization, name).await?;
@@ -184,6 +187,20 @@ impl Store {
                 .bind(MOST_NAMED)
         })
         .await
+    }
+
+    /// Of directories there are few: SQL folds no letters beyond ASCII.
+    async fn directories_of_any_case(&self, organization: OrganizationId, name: &str) -> Result<Vec<Named>> {
+        let query = sql("SELECT id, name, display_name FROM directories \
+             WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY id LIMIT $2");
+        let read = |mut row: Row| {
+            let named = Named { id: row.take()?, name: row.take()?, live: true };
+            Ok((named, row.take::<String>()?))
+        };
+        let all = self.database.rows(query.bind(organization).bind(MOST_NAMES), read).await?;
+        let key = fold(name);
+        let alike = all.into_iter().filter(|(named, display)| fold(&named.name) == key || fold(display) == key);
+        Ok(alike.map(|(named, _)| named).take(MOST_NAMED as usize).collect())
     }
 
     async fn accounts_with_external_id(&self, organization: OrganizationId, external_id: &str) -> Result<Vec<Named>> {

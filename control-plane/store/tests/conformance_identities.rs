@@ -320,4 +320,9 @@ async fn a_conflict_names_the_holder_wherever_it_is(database: TestDatabase) {
     tx.insert_accounts(vec![here.clone()]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(holder().await, Some(here.dn), "rather in the same directory");
+    let listed = store.list_conflicts(world.org(), lab, &all()).await.unwrap().items.remove(0);
+    assert_eq!(store.get_conflict(world.org(), listed.account.id).await.unwrap(), Some(listed.clone()));
+    assert_eq!(store.get_conflict(world.org(), anna.1.id).await.unwrap(), None, "it has none");
+    let other = World::new(store, "other").await;
+    assert_eq!(store.get_conflict(other.org(), listed.account.id).await.unwrap(), None, "another organization's");
 }

@@ -24,7 +24,7 @@ async fn ids(site: &Site, acme: &Organization, home: &Inhabited) -> BTreeMap<&'s
         ("jobs", id(&job.body)),
         ("accounts", home.account.to_string()),
         ("users", home.user.to_string()),
-        ("conflicts", home.account.to_string()),
+        ("conflicts", site.conflict(acme.id, home.directory, "uid=rival", "anna").await.to_string()),
         ("groups", home.group.to_string()),
     ])
 }

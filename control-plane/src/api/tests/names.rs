@@ -113,3 +113,96 @@ async fn a_conflict_is_named_by_id_or_by_the_claimed_name_and_by_nothing_else() 
     let again = site.conflict(acme.id, home.directory, "uid=three", "anna").await.to_string();
     is_ambiguous(&link("anna").await, &[&one, &again]);
 }
+
+#[tokio::test]
+async fn one_conflict_is_shown_with_who_holds_the_name() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let other = site.organization("other").await;
+    let id = site.conflict(acme.id, home.directory, "uid=one", "anna").await.to_string();
+    let listed = site.get("/api/v1/conflicts", &acme.auditor).await.body["items"][0].clone();
+    for name in ["anna", &id] {
+        let shown = site.get(&format!("/api/v1/conflicts/{name}"), &acme.auditor).await;
+        assert_eq!((shown.status, &shown.body), (StatusCode::OK, &listed), "{name}");
+    }
+    assert_eq!(listed["holder_user_id"], json!(home.user));
+    // An account without a conflict, and one of another organization.
+    for (name, token) in [(home.account.to_string(), &acme.auditor), (id, &other.auditor)] {
+        let nothing = site.get(&format!("/api/v1/conflicts/{name}"), token).await;
+        assert_eq!(nothing.status, StatusCode::NOT_FOUND, "{}", nothing.body);
+    }
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_users_id_that_is_too_short_is_refused_with_the_length_that_it_needs() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    for (list, id) in [("users", home.user.to_string()), ("groups", home.group.to_string())] {
+        let refused = site.get(&format!("/api/v1/{list}/{}", &id[..8]), &acme.auditor).await;
+        assert_eq!(refused.status, StatusCode::NOT_FOUND);
+        assert!(refused.body["cure"].as_str().unwrap().contains("12 letters"), "{}", refused.body);
+        let unlike = site.get(&format!("/api/v1/{list}/nobody"), &acme.auditor).await.body;
+        assert!(!unlike["cure"].as_str().unwrap().contains("letters"), "{unlike}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_is_found_whatever_the_case_of_its_name_unless_two_differ_by_it_only() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let directory = home.directory.to_string();
+    let path = |name: &str| format!("/api/v1/directories/{name}");
+    let patch = json!({"display_name": "Büro Nord"});
+    site.call(Method::PATCH, &path("corp"), &acme.operator, Some(patch)).await;
+    for name in ["CORP", "Corp", "b%C3%BCro%20nord", "B%C3%9CRO%20NORD"] {
+        assert_eq!(site.get(&path(name), &acme.auditor).await.body["id"], json!(directory), "{name}");
+    }
+    let announced =
+        ["corp", "Corp"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
+    let made = site.api.store.announce_directories(acme.id, home.agent, &announced, site.now()).await.unwrap();
+    let other = made.iter().find(|one| one.name == "Corp").unwrap().id.to_string();
+    assert_eq!(site.get(&path("corp"), &acme.auditor).await.body["id"], json!(directory));
+    assert_eq!(site.get(&path("Corp"), &acme.auditor).await.body["id"], json!(other));
+    is_ambiguous(&site.get(&path("CORP"), &acme.auditor).await, &[&directory, &other]);
+}
+
+#[tokio::test]
+async fn who_may_serve_a_directory_is_said_by_any_of_its_names() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let change = Some(json!({"display_name": "Head Office"}));
+    site.call(Method::PATCH, "/api/v1/directories/corp", &acme.operator, change).await;
+    let agent = enroll(&site, acme.id, "second").await;
+    let allow = async |name: &str| {
+        site.post(&format!("/api/v1/agents/{agent}/directories"), &acme.operator, json!({"directory": name})).await
+    };
+    let token =
+        async |name: &str| site.post("/api/v1/enrollment-tokens", &acme.operator, json!({"directories": [name]})).await;
+    for name in ["Head Office", "CORP", &home.directory.to_string()] {
+        assert_eq!(token(name).await.body["directories"], json!(["corp"]), "{name}");
+    }
+    assert_eq!(token("new-one").await.body["directories"], json!(["new-one"]), "one that no agent has announced yet");
+    assert_eq!(token("no name").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(allow("head office").await.body["allowed_directories"], json!(["corp"]));
+    assert_eq!(allow("new-one").await.body["allowed_directories"], json!(["corp", "new-one"]));
+}
+
+#[tokio::test]
+async fn a_revoked_agent_is_called_revoked_and_is_allowed_nothing() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let path = format!("/api/v1/agents/{}", home.agent);
+    let before = site.get(&path, &acme.auditor).await.body;
+    site.call(Method::DELETE, &path, &acme.owner, None).await;
+    let refused = site.post(&format!("{path}/directories"), &acme.operator, json!({"directory": "lab"})).await;
+    assert_eq!((refused.status, &refused.body["type"]), (StatusCode::CONFLICT, &json!("urn:postern:problem:conflict")));
+    assert!(refused.body["detail"].as_str().unwrap().contains("was revoked"), "{}", refused.body);
+    assert!(refused.body["cure"].as_str().unwrap().contains("enrollment-tokens create"), "{}", refused.body);
+    let agent = site.get(&path, &acme.auditor).await.body;
+    assert_eq!(agent["allowed_directories"], before["allowed_directories"]);
+}

@@ -43,6 +43,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/groups/{id}", "auditor"),
     ("GET", "/api/v1/groups/{id}/members", "auditor"),
     ("GET", "/api/v1/conflicts", "auditor"),
+    ("GET", "/api/v1/conflicts/{id}", "auditor"),
     ("POST", "/api/v1/conflicts/{id}/link", "operator"),
     ("POST", "/api/v1/conflicts/{id}/create-user", "operator"),
 ];
