@@ -3,12 +3,13 @@
 
 use crate::Store;
 use crate::error::Result;
+use crate::filters;
 use crate::fold;
 use crate::ids::{DirectoryId, GroupId, OrganizationId};
 use crate::members::{ROW_NAMES, read_names};
 use crate::records::{AccountKind, IdentityFilter, JobFilter, JobKind, JobState, Total};
-use crate::sql::{Statement, sql};
-use crate::users::{end_of, wanted};
+use crate::sql::{Statement, built, sql};
+use crate::users::end_of;
 
 /// Rows that a count looks at.
 pub(crate) const MOST_COUNTED: u64 = 10_000;
@@ -38,18 +39,16 @@ impl Tally {
 }
 
 /// The users of one step of a search, as `users` searches: `$1` the organization, `$2` and `$3` the range, `$4` the most
-/// rows, `$5` and `$6` the filter. The filter looks at what the limit lets through, never at the whole table.
-macro_rules! count_users {
-    ($step:literal) => {
-        concat!(
-            "SELECT count(*), count(CASE WHEN CASE $5 WHEN 1 THEN active WHEN 0 THEN NOT active ELSE TRUE END ",
-            "AND CASE $6 WHEN 1 THEN missing_since IS NOT NULL WHEN 0 THEN missing_since IS NULL ELSE TRUE END ",
-            "THEN 1 END) FROM (SELECT active, missing_since FROM users ",
-            "WHERE organization = (SELECT seq FROM organizations WHERE id = $1) AND ",
-            $step,
-            " LIMIT $4) found"
-        )
-    };
+/// rows. What few fit, and an index finds, is looked for. What many fit is looked at in what the limit lets through, never
+/// in the whole table.
+fn count_users(step: &str, filter: IdentityFilter, by_index: bool) -> String {
+    let (sought, looked_at) =
+        if by_index { filters::rare_and_common(filter) } else { (IdentityFilter::default(), filter) };
+    let ([not_active, missing], [active, there]) = (filters::of_users(sought), filters::of_users(looked_at));
+    format!(
+        "SELECT count(*), count(CASE WHEN TRUE{active}{there} THEN 1 END) FROM (SELECT active, missing_since FROM users \
+         WHERE organization = (SELECT seq FROM organizations WHERE id = $1) AND {step}{not_active}{missing} LIMIT $4) found"
+    )
 }
 
 /// All users, by the index of names alone.
@@ -57,12 +56,10 @@ const ALL_USERS: &str = "SELECT count(*), count(*) FROM (SELECT 1 FROM users \
     WHERE organization = (SELECT seq FROM organizations WHERE id = $1) LIMIT $2) found";
 
 const USERS: [&str; 3] = [
-    count_users!("name_key >= $2 AND name_key < $3"),
-    count_users!("display_key >= $2 AND display_key < $3 AND NOT (name_key >= $2 AND name_key < $3)"),
-    count_users!(
-        "email_key >= $2 AND email_key < $3 AND NOT (name_key >= $2 AND name_key < $3) \
-         AND (display_key IS NULL OR NOT (display_key >= $2 AND display_key < $3))"
-    ),
+    "name_key >= $2 AND name_key < $3",
+    "display_key >= $2 AND display_key < $3 AND NOT (name_key >= $2 AND name_key < $3)",
+    "email_key >= $2 AND email_key < $3 AND NOT (name_key >= $2 AND name_key < $3) \
+     AND (display_key IS NULL OR NOT (display_key >= $2 AND display_key < $3))",
 ];
 
 impl Store {
@@ -85,10 +82,10 @@ impl Store {
             return Ok(tally.total());
         }
         let steps = if prefix.is_empty() { &USERS[..1] } else { &USERS[..] };
-        for step in steps {
+        for (place, step) in steps.iter().enumerate() {
             let Some(room) = tally.room() else { break };
-            let query = sql(step).bind(organization).bind(&prefix).bind(end_of(&prefix)).bind(room);
-            tally.add(self.tally(query.bind(wanted(filter.active)).bind(wanted(filter.missing))).await?);
+            let query = built(count_users(step, filter, place == 0)).bind(organization);
+            tally.add(self.tally(query.bind(&prefix).bind(end_of(&prefix)).bind(room)).await?);
         }
         if tally.room().is_some() {
             let own = self.by_own_address(organization, &prefix, None).await?;
@@ -106,13 +103,16 @@ impl Store {
         filter: IdentityFilter,
     ) -> Result<Total> {
         let prefix = fold(query.unwrap_or_default().trim());
-        let text = "SELECT count(*), \
-             count(CASE WHEN CASE $5 WHEN 1 THEN missing_since IS NOT NULL WHEN 0 THEN missing_since IS NULL \
-             ELSE TRUE END THEN 1 END) FROM (SELECT missing_since FROM groups WHERE organization_id = $1 \
-             AND display_key >= $2 AND display_key < $3 LIMIT $4) found";
+        let (rare, common) = filters::rare_and_common(filter);
+        let text = format!(
+            "SELECT count(*), count(CASE WHEN TRUE{} THEN 1 END) FROM (SELECT missing_since FROM groups \
+             WHERE organization_id = $1 AND display_key >= $2 AND display_key < $3{} LIMIT $4) found",
+            filters::of_groups(common.missing),
+            filters::of_groups(rare.missing)
+        );
         let mut tally = Tally::default();
-        let query = sql(text).bind(organization).bind(&prefix).bind(end_of(&prefix)).bind(tally.room());
-        tally.add(self.tally(query.bind(wanted(filter.missing))).await?);
+        let query = built(text).bind(organization).bind(&prefix).bind(end_of(&prefix)).bind(tally.room());
+        tally.add(self.tally(query).await?);
         Ok(tally.total())
     }
 

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
+use crate::filters;
 use crate::fold;
 use crate::ids::{GroupId, OrganizationId};
 use crate::imports::Intake;
 use crate::records::{GroupRow, IdentityFilter, Page, PageRequest, Room};
-use crate::sql::{Row, sql};
-use crate::users::{end_of, wanted};
+use crate::sql::{Row, built, sql};
+use crate::users::end_of;
 
 pub(crate) fn read(row: &mut Row) -> Result<GroupRow> {
     Ok(GroupRow {
@@ -60,12 +61,14 @@ impl Store {
     ) -> Result<Page<GroupRow>> {
         let prefix = fold(query.unwrap_or_default().trim());
         let cursor: Cursor = page.cursor()?.unwrap_or_else(|| Cursor { seq: i64::MIN, key: prefix.clone() });
-        let text = "SELECT id, organization_id, display_name, description, created_at, updated_at, missing_since, seq \
-             FROM groups WHERE organization_id = $1 AND (display_key, seq) > ($3, $4) AND display_key < $2 \
-             AND CASE $6 WHEN 1 THEN missing_since IS NOT NULL WHEN 0 THEN missing_since IS NULL ELSE TRUE END \
-             ORDER BY display_key, seq LIMIT $5";
-        let query = sql(text).bind(organization).bind(end_of(&prefix));
-        let query = query.bind(cursor.key).bind(cursor.seq).bind(page.probe()).bind(wanted(filter.missing));
+        let text = format!(
+            "SELECT id, organization_id, display_name, description, created_at, updated_at, missing_since, seq \
+             FROM groups WHERE organization_id = $1 AND (display_key, seq) > ($3, $4) AND display_key < $2{} \
+             ORDER BY display_key, seq LIMIT $5",
+            filters::of_groups(filter.missing)
+        );
+        let query = built(text).bind(organization).bind(end_of(&prefix));
+        let query = query.bind(cursor.key).bind(cursor.seq).bind(page.probe());
         let (mut room, row) = (Room::default(), |mut row: Row| Ok((read(&mut row)?, row.take::<i64>()?)));
         let found = self.database.rows_within(query, &mut room, row).await?;
         let cursor = |(group, seq): &(GroupRow, i64)| format!("{seq} {}", fold(&group.display_name));

@@ -22,6 +22,7 @@ mod directories;
 mod disabled;
 mod enrollment_tokens;
 mod error;
+mod filters;
 mod fold;
 mod groups;
 mod ids;

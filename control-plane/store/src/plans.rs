@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{AgentId, DatabaseUrl, DirectoryId, ReplicaId, Store, sqlite};
+use crate::{AgentId, DatabaseUrl, DirectoryId, IdentityFilter, PageRequest, ReplicaId, Store, sqlite};
 
 /// An open database.
 struct Site {
@@ -82,4 +82,30 @@ async fn what_looks_for_open_jobs_never_reads_the_ended_ones() {
         store.disabled_running(replica);
     };
     assert_eq!(found, []);
+}
+
+const INACTIVE: IdentityFilter = IdentityFilter { active: Some(false), missing: None };
+const MISSING: IdentityFilter = IdentityFilter { active: None, missing: Some(true) };
+
+#[tokio::test]
+async fn a_list_of_the_inactive_or_missing_reads_nobody_else() {
+    let site = Site::new().await;
+    let (store, organization) = (&site.store, site.store.create_organization("one", NOW).await.unwrap().id);
+    let page = PageRequest::first(10);
+    site.steps();
+    for (filter, index) in [(INACTIVE, "users_inactive_by_name"), (MISSING, "users_missing_by_name")] {
+        store.list_users_where(organization, None, filter, &page).await.unwrap();
+        store.total_users(organization, None, filter).await.unwrap();
+        assert_eq!(site.by_no_other(&["users"], &[index], &[]), [], "{filter:?}");
+        // Of those whose name begins so. Other indexes find the others.
+        store.list_users_where(organization, Some("a"), filter, &page).await.unwrap();
+        assert!(site.steps().iter().any(|(_, step)| step.contains(index)), "{filter:?}");
+        store.total_users(organization, Some("a"), filter).await.unwrap();
+        assert!(site.steps().iter().any(|(_, step)| step.contains(index)), "{filter:?}");
+    }
+    for query in [None, Some("a")] {
+        store.list_groups_where(organization, query, MISSING, &page).await.unwrap();
+        store.total_groups(organization, query, MISSING).await.unwrap();
+        assert_eq!(site.by_no_other(&["groups"], &["groups_missing_by_name"], &[]), [], "{query:?}");
+    }
 }

@@ -8,10 +8,11 @@ use crate::Store;
 use crate::accounts::{self, select_accounts};
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
+use crate::filters;
 use crate::fold;
 use crate::ids::{OrganizationId, UserId};
 use crate::records::{Account, IdentityFilter, Page, PageRequest, Room, UserRow};
-use crate::sql::{Row, Statement, sql};
+use crate::sql::{Row, Statement, built, sql};
 
 /// Sorts after every text that starts alike.
 pub(crate) const LAST: char = '\u{10FFFF}';
@@ -31,18 +32,7 @@ macro_rules! in_organization {
     };
 }
 
-/// The condition of a list's filter: `$6` and `$7` are those of [`wanted`].
-macro_rules! filtered {
-    () => {
-        "AND CASE $6 WHEN 1 THEN active WHEN 0 THEN NOT active ELSE TRUE END \
-         AND CASE $7 WHEN 1 THEN missing_since IS NOT NULL WHEN 0 THEN missing_since IS NULL ELSE TRUE END "
-    };
-}
-
 macro_rules! select_users {
-    ($rest:literal, $order:literal) => {
-        concat!("SELECT ", columns!(), " FROM users WHERE ", in_organization!("$1"), " ", $rest, filtered!(), $order)
-    };
     ($rest:literal) => {
         concat!("SELECT ", columns!(), " FROM users WHERE ", in_organization!("$1"), " ", $rest)
     };
@@ -91,26 +81,35 @@ fn email_key(name_key: &str, email: &str) -> Option<String> {
 impl Stage {
     const ALL: [Self; 3] = [Self::Name, Self::DisplayName, Self::Email];
 
-    /// `$2` ends the range, `$3` and `$4` are the key and seq after which it begins, `$5` is the limit,
-    /// `$6` and `$7` the filter, `$8` the prefix.
+    /// `$2` ends the range, `$3` and `$4` are the key and seq after which it begins, `$5` is the limit, `$6` the prefix.
     /// Each query has one lower bound only: of two, a database may begin at the looser one and read what it skips.
-    const fn query(self) -> &'static str {
+    const fn query(self) -> (&'static str, &'static str) {
         match self {
             Self::Name => {
-                select_users!("AND (name_key, seq) > ($3, $4) AND name_key < $2 ", "ORDER BY name_key LIMIT $5")
+                (select_users!("AND (name_key, seq) > ($3, $4) AND name_key < $2"), "ORDER BY name_key LIMIT $5")
             }
-            Self::DisplayName => select_users!(
-                "AND (display_key, seq) > ($3, $4) AND display_key < $2 \
-                 AND NOT (name_key >= $8 AND name_key < $2) ",
-                "ORDER BY display_key, seq LIMIT $5"
+            Self::DisplayName => (
+                select_users!(
+                    "AND (display_key, seq) > ($3, $4) AND display_key < $2 \
+                     AND NOT (name_key >= $6 AND name_key < $2)"
+                ),
+                "ORDER BY display_key, seq LIMIT $5",
             ),
-            Self::Email => select_users!(
-                "AND (email_key, seq) > ($3, $4) AND email_key < $2 \
-                 AND NOT (name_key >= $8 AND name_key < $2) \
-                 AND (display_key IS NULL OR NOT (display_key >= $8 AND display_key < $2)) ",
-                "ORDER BY email_key, seq LIMIT $5"
+            Self::Email => (
+                select_users!(
+                    "AND (email_key, seq) > ($3, $4) AND email_key < $2 \
+                     AND NOT (name_key >= $6 AND name_key < $2) \
+                     AND (display_key IS NULL OR NOT (display_key >= $6 AND display_key < $2))"
+                ),
+                "ORDER BY email_key, seq LIMIT $5",
             ),
         }
+    }
+
+    /// The text of the query for those whom the filter wants.
+    fn text(self, filter: IdentityFilter) -> String {
+        let ((query, order), [active, missing]) = (self.query(), filters::of_users(filter));
+        format!("{query}{active}{missing} {order}")
     }
 
     /// A page of this stage, after a key and seq or from its beginning.
@@ -123,8 +122,8 @@ impl Stage {
         limit: i64,
     ) -> Statement {
         let (key, seq) = after.unwrap_or((prefix, i64::MIN));
-        let query = sql(self.query()).bind(organization).bind(end_of(prefix)).bind(key).bind(seq).bind(limit);
-        let query = query.bind(wanted(filter.active)).bind(wanted(filter.missing));
+        let query = built(self.text(filter)).bind(organization).bind(end_of(prefix));
+        let query = query.bind(key).bind(seq).bind(limit);
         if self == Self::Name { query } else { query.bind(prefix) }
     }
 
@@ -167,7 +166,7 @@ impl Store {
         self.list_users_where(organization, query, IdentityFilter::default(), page).await
     }
 
-    /// The same, only those whom the filter wants. A rare kind is sought among all: a page may take long.
+    /// The same, only those whom the filter wants. A search by display name or address looks at all who match it.
     pub async fn list_users_where(
         &self,
         organization: OrganizationId,
@@ -281,11 +280,6 @@ impl Store {
         let query = sql(concat!("SELECT count(*) FROM users WHERE ", in_organization!("$1"))).bind(organization);
         Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
     }
-}
-
-/// A filter as a number: 1 those who are so, 0 those who are not, another all.
-pub(crate) fn wanted(filter: Option<bool>) -> i64 {
-    filter.map_or(-1, i64::from)
 }
 
 /// The pages that the whole plan read: its first line about buffers sums up those below it.

@@ -273,6 +273,9 @@ CREATE TABLE users (
 ) STRICT;
 -- missing_since: since when no directory has the user any more.
 CREATE INDEX users_missing ON users (organization, missing_since) WHERE missing_since IS NOT NULL;
+-- Few are inactive or missing. A list of them alone is read from these.
+CREATE INDEX users_inactive_by_name ON users (organization, name_key, seq) WHERE NOT active;
+CREATE INDEX users_missing_by_name ON users (organization, name_key, seq) WHERE missing_since IS NOT NULL;
 CREATE INDEX users_by_display_name ON users (organization, display_key, seq) WHERE display_key IS NOT NULL;
 -- email_key is NULL where the address begins with the name, by which it is found then.
 CREATE INDEX users_by_email ON users (organization, email_key, seq) WHERE email_key IS NOT NULL;
@@ -289,6 +292,7 @@ CREATE TABLE groups (
     missing_since INTEGER
 ) STRICT;
 CREATE INDEX groups_by_display_name ON groups (organization_id, display_key, seq);
+CREATE INDEX groups_missing_by_name ON groups (organization_id, display_key, seq) WHERE missing_since IS NOT NULL;
 
 -- The names by which groups name their members: a sorted JSON array of them in each row, and a group of many in many
 -- rows. Who is meant is found when somebody asks, by the hash of the name.
