@@ -40,7 +40,7 @@ pub(crate) enum Cells {
 ///
 /// `{each}table a{where}condition{end}` joins to each row of the table before it the one row that the condition finds,
 /// by an index and in this order; `PostgreSQL` would often rather read the whole table, because it has no statistics
-/// while an import fills it. For the same reason, a condition that is no way to find rows but only a guard is written
+/// while an import fills it. `{every}` in the place of `{end}` joins all rows that the condition finds. For the same reason, a condition that is no way to find rows but only a guard is written
 /// `(… = …) IS TRUE`: no index is used for it.
 pub(crate) struct Bulk {
     template: &'static str,
@@ -167,8 +167,9 @@ fn text(backend: Backend, template: &'static str, rows: usize, columns: &[Cells]
         let mut text = template.replace("{rows}", &table).replace("{in}", &set);
         let [insert, update] = all_or_nothing(backend);
         text = text.replace("{insert}", insert).replace("{update}", update);
-        let [each, condition, end] = each(backend);
-        text = text.replace("{each}", each).replace("{where}", condition).replace("{end}", end);
+        let [each, condition, end, every] = each(backend);
+        text = text.replace("{each}", each).replace("{where}", condition);
+        text = text.replace("{end}", end).replace("{every}", every);
         for place in (0..shared).rev() {
             text = text.replace(&format!(":{}", place + 1), &format!("${}", first + place));
         }
@@ -185,11 +186,11 @@ const fn all_or_nothing(backend: Backend) -> [&'static str; 2] {
     }
 }
 
-/// What stands for `{each}`, `{where}` and `{end}`.
-const fn each(backend: Backend) -> [&'static str; 3] {
+/// What stands for `{each}`, `{where}`, `{end}` and `{every}`. `OFFSET 0` keeps `PostgreSQL` from joining in another way.
+const fn each(backend: Backend) -> [&'static str; 4] {
     match backend {
-        Backend::Sqlite => ["CROSS JOIN ", " WHERE ", ""],
-        Backend::Postgres => ["CROSS JOIN LATERAL (SELECT * FROM ", " WHERE ", " LIMIT 1) a"],
+        Backend::Sqlite => ["CROSS JOIN ", " WHERE ", "", ""],
+        Backend::Postgres => ["CROSS JOIN LATERAL (SELECT * FROM ", " WHERE ", " LIMIT 1) a", " OFFSET 0) a"],
     }
 }
 

@@ -93,8 +93,8 @@ impl Store {
         groups: &[GroupId],
     ) -> Result<HashMap<GroupId, Vec<String>>> {
         let query = Bulk::new(
-            "WITH v(id) AS ({rows}) SELECT DISTINCT v.id, d.name FROM v JOIN accounts a ON a.identity = v.id \
-             JOIN directories d ON d.seq = a.directory WHERE (a.organization_id = :1) IS TRUE ORDER BY d.name",
+            "WITH v(id) AS ({rows}) SELECT DISTINCT v.id, (SELECT d.name FROM directories d WHERE d.seq = a.directory) \
+             FROM v {each}accounts a{where}a.identity = v.id AND (a.organization_id = :1) IS TRUE{every} ORDER BY 2",
         );
         let ids = Cells::Uuids(groups.iter().map(|group| group.as_uuid()).collect());
         let found: Vec<(GroupId, String)> = self

@@ -166,3 +166,22 @@ async fn on_postgres_what_looks_for_open_jobs_never_reads_the_ended_ones() {
     assert_eq!(whole_reads(&server, before, &["jobs"]), [""; 0]);
     store.close().await;
 }
+
+/// Right after an import the database has no statistics, and takes every table for small.
+#[tokio::test]
+async fn on_postgres_the_directories_of_groups_are_found_by_index_right_after_an_import() {
+    let server = Server::start().await;
+    let database = TestDatabase::open(server.explaining_database().await).await;
+    server.run("ALTER TABLE accounts SET (autovacuum_enabled = off)").await;
+    let world = World::new(&database.store, "one").await;
+    let people: Vec<_> = (0..5_000).map(|number| world.person(&format!("{number:06}"))).collect();
+    let teams: Vec<_> = (0..1_000).map(|number| world.team(&format!("team {number:06}"))).collect();
+    world.import(&people, &teams).await;
+    let ids: Vec<_> = teams.iter().map(|(group, _)| group.id).collect();
+    let before = server.log().len();
+    let found = database.store.directories_of_groups(world.org(), &ids).await.unwrap();
+    assert!(found.len() == 1_000 && found.values().all(|names| names == &["corp"]), "{}", found.len());
+    assert_eq!(whole_reads(&server, before, &["accounts"]), [""; 0]);
+    assert!(server.log()[before..].contains("accounts_of_identity"), "plans are logged");
+    database.store.close().await;
+}
