@@ -47,7 +47,7 @@ macro_rules! missing_since {
 macro_rules! settle_users {
     ($which:literal, $only:literal) => {
         concat!(
-            "{update} users SET missing_since = ",
+            "{update} users SET updated_at = :1, missing_since = ",
             missing_since!("users"),
             ", active = ",
             $only,
@@ -180,7 +180,22 @@ pub(crate) async fn settle_shared(
     .shared(now)
     .shared(before)
     .shared(organization);
-    tx.bulk(update).await.map(|_| ())
+    tx.bulk(update).await?;
+    read_again(tx, seq, now).await
+}
+
+/// Of users who are inactive though no directory says off any more: what is left says on since before, and its entries may
+/// never change. They are read again by the next import, as ones that switch the user on.
+async fn read_again(tx: &mut Tx, directory: i64, now: Timestamp) -> Result<()> {
+    let update = sql(concat!(
+        "UPDATE accounts SET on_until = NULL, hash = $3 WHERE missing_since IS NULL AND on_until > $2 ",
+        "AND directory <> $1 AND directory IN (SELECT seq FROM directories WHERE deleted_at IS NULL) ",
+        "AND identity IN (SELECT s.identity FROM accounts s JOIN users u ON u.id = s.identity ",
+        "WHERE s.directory = $1 AND NOT u.active) AND NOT EXISTS (SELECT 1 FROM ",
+        living!(),
+        " WHERE a.identity = accounts.identity AND a.missing_since IS NULL AND a.on_until <= $2)"
+    ));
+    tx.execute(update.bind(directory).bind(now).bind(NO_CONTENT.to_vec())).await.map(|_| ())
 }
 
 /// The time so many days before, in milliseconds.

@@ -18,6 +18,7 @@ conformance! {
     whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization,
     a_switch_is_lowered_by_itself_and_the_entry_read_again,
     a_deleted_directory_has_no_vote,
+    who_goes_missing_or_comes_back_is_updated,
     a_group_that_is_gone_has_no_members,
     lists_can_be_narrowed_to_the_active_and_the_missing,
 }
@@ -218,6 +219,16 @@ async fn a_deleted_directory_has_no_vote(database: TestDatabase) {
     assert_eq!(after[1], (false, false), "the only one who said so is gone, and unknown is not active");
     assert_eq!(after[2], (true, false), "whom only the deleted directory has stays as he was");
     assert_eq!(after[3], (false, true), "the directory that is left says gone");
+    // An entry that says on is read again, though it has not changed since; one that says nothing is not.
+    let there = [&accounts[0], &accounts[1]].map(|account| (account.external_key.clone(), account.hash));
+    let compared = store.compare_accounts(world.org(), other, AccountKind::User, &there).await.unwrap();
+    assert!(matches!(compared[..], [Comparison::Known(_), Comparison::Unchanged]), "{compared:?}");
+    let known = store.known_contents(world.org(), &[accounts[0].id]).await.unwrap();
+    assert_eq!(
+        (known[0].switch, known[0].active),
+        (Switch::Unknown, Some(false)),
+        "so it counts as one who becomes active"
+    );
     // What the other directory says counts alone from now on.
     let on = NewAccount { hash: content("changed"), ..accounts[0].clone() };
     write(&world, other, &on, false, 5).await;
@@ -227,6 +238,18 @@ async fn a_deleted_directory_has_no_vote(database: TestDatabase) {
         ["corp", "lab"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
     store.announce_directories(world.org(), world.agent.id, &announced, at(6)).await.unwrap();
     assert!(!user(store, &world, people[0].0.id).await.active);
+}
+
+async fn who_goes_missing_or_comes_back_is_updated(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (anna, here) = world.person("anna");
+    world.import(&[(anna.clone(), here.clone())], &[]).await;
+    mark(&world, world.directory.id, &here, 7).await;
+    let gone = user(store, &world, anna.id).await;
+    assert_eq!((gone.updated_at, gone.missing_since), (at(7), Some(at(7))));
+    write(&world, world.directory.id, &here, false, 9).await;
+    let back = user(store, &world, anna.id).await;
+    assert_eq!((back.updated_at, back.missing_since), (at(9), None));
 }
 
 async fn a_group_that_is_gone_has_no_members(database: TestDatabase) {
