@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
+use jiff::Timestamp;
 
 use super::{Place, output};
 use crate::config::Config;
@@ -44,15 +45,16 @@ fn lines(status: &Status) -> Vec<String> {
         lines.push(format!("agent          {} of {}", identity.agent_id, identity.control_plane));
         lines.push(format!(
             "certificate    valid until {}, renewed at {}",
-            identity.certificate_not_after, identity.renewal_due
+            second(identity.certificate_not_after),
+            second(identity.renewal_due)
         ));
     }
-    lines.push(format!("session        {} since {}", status.session.state, status.session.since));
+    lines.push(format!("session        {} since {}", status.session.state, second(status.session.since)));
     if let Some(retry_at) = status.session.retry_at {
-        lines.push(format!("next attempt   {retry_at}"));
+        lines.push(format!("next attempt   {}", second(retry_at)));
     }
     if let Some(error) = &status.session.last_error {
-        lines.push(format!("last error     {} ({})", error.error, error.at));
+        lines.push(format!("last error     {} ({})", error.error, second(error.at)));
     }
     for directory in &status.directories {
         let flavour = directory.flavour.map_or("not reached yet", |flavour| flavour.name());
@@ -69,4 +71,38 @@ fn lines(status: &Status) -> Vec<String> {
         lines.push(format!("command        {} {} ({stage})", command.kind, command.id));
     }
     lines
+}
+
+/// Nobody reads fractions of a second.
+fn second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{Occurrence, SessionReport};
+
+    #[test]
+    fn times_are_shown_to_the_second() {
+        let at: Timestamp = "2026-11-28T04:05:06.123456789Z".parse().unwrap();
+        let session = SessionReport {
+            state: "disconnected".to_owned(),
+            since: at,
+            retry_at: Some(at),
+            session_id: None,
+            last_error: Some(Occurrence { at, error: "no answer".to_owned() }),
+            clock_ahead_ms: 0,
+        };
+        let status = Status {
+            version: "1".to_owned(),
+            process_id: 1,
+            identity: None,
+            session,
+            directories: Vec::new(),
+            commands: Vec::new(),
+        };
+        let text = lines(&status).join("\n");
+        assert_eq!((text.matches("2026-11-28T04:05:06Z").count(), text.contains(".123")), (3, false), "{text}");
+    }
 }

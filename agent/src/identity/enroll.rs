@@ -1,5 +1,6 @@
 //! The first certificate, in exchange for a one-time token.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +9,7 @@ use postern_proto::enrollment_token::EnrollmentToken;
 use postern_proto::v1::EnrollRequest;
 use postern_proto::v1::enrollment_client::EnrollmentClient;
 use postern_runtime::clock::SharedClock;
+use postern_runtime::plain;
 use postern_runtime::supervise::Supervisor;
 use tonic::{Code, Status};
 
@@ -42,13 +44,13 @@ pub enum Error {
         "the control plane does not accept this token: it is unknown, was used already, or has expired; create another \
          one with: postern enrollment-tokens create"
     )]
-    Token(#[source] Box<Status>),
+    Token(Box<Status>),
     /// The versions do not overlap.
     #[error("this agent and the control plane have no protocol version in common; update the older one")]
-    Version(#[source] Box<Status>),
+    Version(Box<Status>),
     /// The control plane answered with another error.
-    #[error("the control plane refused to enroll this agent")]
-    Refused(#[source] Box<Status>),
+    #[error("the control plane did not enroll this agent: {}", words(.0))]
+    Refused(Box<Status>),
     /// What came back cannot be used, or a key could not be made.
     #[error("no usable identity came of it")]
     Identity(#[source] super::Error),
@@ -129,6 +131,14 @@ fn refused(status: Status) -> Error {
     }
 }
 
+/// What a person reads of an answer: its words, without the codes and headers of gRPC.
+fn words(status: &Status) -> Cow<'_, str> {
+    match status.message() {
+        "" => Cow::Borrowed(status.code().description()),
+        message => plain::line(message),
+    }
+}
+
 /// The `Date` that every HTTP answer carries (RFC 9110, 6.6.1).
 fn date(metadata: &tonic::metadata::MetadataMap) -> Option<Timestamp> {
     http_date(metadata.get("date")?.to_str().ok()?)
@@ -142,6 +152,21 @@ pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_said_once_and_without_the_codes_of_grpc() {
+        let busy = Status::resource_exhausted("too many agents enroll at once; try again in a minute");
+        for status in [busy, Status::unauthenticated("the token was used already"), Status::failed_precondition("old")]
+        {
+            let said = postern_runtime::supervise::chain(&refused(status));
+            for raw in ["status:", "code:", "metadata", "ResourceExhausted"] {
+                assert!(!said.contains(raw), "{said}");
+            }
+            assert!(said.matches("used already").count() < 2, "{said}");
+        }
+        let said = refused(Status::resource_exhausted("try again in a minute")).to_string();
+        assert!(said.ends_with("did not enroll this agent: try again in a minute"), "{said}");
+    }
 
     #[test]
     fn http_dates_are_read() {

@@ -84,6 +84,9 @@ async fn describe_known(
     if let Some(unseen) = unseen::compare(&running.store, job.organization, job.directory, &found).await? {
         found["unseen"] = unseen;
     }
+    if let Some(conflict) = unseen::conflict(&running.store, job.organization, job.directory, &found).await? {
+        found["conflict"] = conflict;
+    }
     Ok(Next::Succeed(found))
 }
 

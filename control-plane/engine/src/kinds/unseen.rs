@@ -8,6 +8,21 @@ use serde_json::{Map, Value, json};
 /// As many groups are named.
 const GROUPS: u32 = 20;
 
+/// The user name that the entry claims and another account has. `None`: it is in no conflict.
+pub(super) async fn conflict(
+    store: &Store,
+    organization: OrganizationId,
+    directory: DirectoryId,
+    found: &Value,
+) -> Result<Option<Value>> {
+    let Some(external_id) = found["user"]["external_id"].as_str() else { return Ok(None) };
+    let entry = [(ExternalKey::from_text(external_id), [0; 16])];
+    let known = store.compare_accounts(organization, directory, AccountKind::User, &entry).await?.pop();
+    let Some(Comparison::Known(known)) = known else { return Ok(None) };
+    let conflict = store.get_conflict(organization, known.id).await?;
+    Ok(conflict.map(|conflict| json!({ "user_name": conflict.name_key, "held_by_dn": conflict.holder_dn })))
+}
+
 /// Compares the answer of a look-up with what is known of the account. `None`: nothing is lacking.
 pub(super) async fn compare(
     store: &Store,

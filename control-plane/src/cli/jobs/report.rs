@@ -101,7 +101,18 @@ fn lookup(result: &Value, screen: &mut Screen) -> Result<(), Error> {
     if let Some(mapped) = result["mapped"].as_object() {
         screen.line("")?;
         let known = mapped.iter().filter(|(name, value)| *name != "attributes" && !value.is_null());
-        screen.table(&["becomes", "value"], known.map(|(name, shown)| vec![name.clone(), value(shown)]))?;
+        // Without its name it becomes nobody, or stays what it was.
+        let conflict = result["conflict"]["user_name"].as_str();
+        if let Some(name) = conflict {
+            let holder = result["conflict"]["held_by_dn"].as_str().unwrap_or("somebody else");
+            screen.line(format!(
+                "conflict: the name {} is held by {}. The entry goes without it: see `postern conflicts list`",
+                plain(name),
+                plain(holder)
+            ))?;
+        }
+        let head = if conflict.is_some() { "would become" } else { "becomes" };
+        screen.table(&[head, "value"], known.map(|(name, shown)| vec![name.clone(), value(shown)]))?;
     }
     let groups: Vec<&Value> = result["groups"].as_array().into_iter().flatten().collect();
     screen.line("")?;
@@ -216,6 +227,19 @@ pub(super) mod tests {
             );
         });
         insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn an_entry_in_conflict_does_not_become_what_it_claims() {
+        let told = told(Kind::LookupUser, JobState::Succeeded, |job| {
+            job.result = Some(json!({
+                "user": {"external_id": "e-1", "dn": "uid=anna,ou=b", "attributes": {}},
+                "mapped": {"user_name": "anna"}, "groups": [],
+                "conflict": {"user_name": "anna", "held_by_dn": "uid=anna,ou=a"},
+            }));
+        });
+        assert!(told.contains("anna is held by uid=anna,ou=a") && told.contains("WOULD BECOME"), "{told}");
+        assert!(!told.contains("\nBECOMES"), "{told}");
     }
 
     #[test]
