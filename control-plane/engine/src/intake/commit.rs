@@ -308,6 +308,18 @@ impl Commit<'_> {
         Ok((count, some.iter().map(|one| json!({ "dn": one.dn, "keeps": one.user_name })).collect()))
     }
 
+    /// Some of the members who are nobody known.
+    async fn unresolved(&self, members: MemberStats) -> Result<Vec<Value>> {
+        // No more than there are, or the search for one more would go through them all.
+        let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
+        if some == 0 {
+            return Ok(Vec::new());
+        }
+        let (organization, directory) = (self.job.organization, self.job.directory);
+        let some = self.running.store.unresolved_members(organization, directory, some).await?;
+        Ok(some.iter().map(|member| json!({ "group": member.group_name, "member": member.key })).collect())
+    }
+
     async fn describe(
         &self,
         staged: &Staged,
@@ -318,12 +330,7 @@ impl Commit<'_> {
         let Concluded { missing, spared, other_server, confirmed } = concluded;
         let not_visible = self.not_visible(confirmed).await?;
         let store = &self.running.store;
-        // No more than there are, or the search for one more would go through them all.
-        let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
-        let unresolved = match some {
-            0 => Vec::new(),
-            some => store.unresolved_members(self.job.organization, self.job.directory, some).await?,
-        };
+        let unresolved = self.unresolved(members).await?;
         let (conflicts, samples) = conflicts::describe(store, &self.directory, SAMPLES as usize).await?;
         let since = self.job.started_at.unwrap_or(self.job.created_at);
         let deactivated = match missing {
@@ -334,8 +341,6 @@ impl Commit<'_> {
         let (nameless, nameless_samples) = self.without_login().await?;
         let entries = staged.users + staged.groups;
         let written = staged.created + staged.changed + staged.returned;
-        let unresolved: Vec<Value> =
-            unresolved.iter().map(|member| json!({ "group": member.group_name, "member": member.key })).collect();
         Ok(json!({
             "users": staged.users,
             "groups": staged.groups,
