@@ -2,34 +2,20 @@
 //! its file among the agent's commands.
 
 pub mod import;
+mod input;
 pub mod lookup_user;
 pub mod test_connection;
 mod unseen;
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use postern_proto::v1;
 use postern_store::Flavour;
-use serde_json::Value;
 
 use crate::intake::report::ImportReport;
-use crate::jobs::kind::{InputError, Kinds};
+use crate::jobs::kind::Kinds;
 
 /// All kinds that there are.
 pub const ALL: Kinds = &[&import::Import, &test_connection::TestConnection, &lookup_user::LookupUser];
-
-/// A person waits for the answer.
-const QUESTION_DEADLINE: Duration = Duration::from_mins(2);
-
-/// Refuses fields that a kind does not know.
-fn only(asked: &Value, known: &[&'static str]) -> Result<(), InputError> {
-    let other = asked.as_object().into_iter().flatten().find(|(name, _)| !known.contains(&name.as_str()));
-    match other {
-        None => Ok(()),
-        Some((name, _)) => Err(InputError::new(name.clone(), "it does not belong to this kind of job")),
-    }
-}
 
 /// Reads an answer as its kind does, for the fuzz targets: whatever an agent sends, nothing may panic.
 #[doc(hidden)]

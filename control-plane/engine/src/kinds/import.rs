@@ -8,7 +8,7 @@ use postern_proto::v1;
 use postern_store::{Job, JobId};
 use serde_json::{Value, json};
 
-use super::only;
+use super::input::only;
 use crate::intake::commit;
 use crate::intake::gone::{self, Gone};
 use crate::intake::report::ImportReport;

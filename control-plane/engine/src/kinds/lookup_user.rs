@@ -10,7 +10,8 @@ use postern_store::{Flavour, Job};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{QUESTION_DEADLINE, only, unseen};
+use super::input::{QUESTION_DEADLINE, only};
+use super::unseen;
 use crate::identity::mapping::Mapping;
 use crate::jobs::failure::{Failure, Next};
 use crate::jobs::kind::{Attempt, InputError, Kind};

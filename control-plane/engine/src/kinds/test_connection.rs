@@ -9,7 +9,7 @@ use postern_store::Job;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{QUESTION_DEADLINE, only};
+use super::input::{QUESTION_DEADLINE, only};
 use crate::jobs::failure::{Failure, Next};
 use crate::jobs::kind::{Attempt, InputError, Kind};
 
