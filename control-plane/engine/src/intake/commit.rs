@@ -308,9 +308,8 @@ impl Commit<'_> {
         Ok((count, some.iter().map(|one| json!({ "dn": one.dn, "keeps": one.user_name })).collect()))
     }
 
-    /// Some of the members who are nobody known.
+    /// Some members who are nobody known. No more than there are: to look for one more would go through them all.
     async fn unresolved(&self, members: MemberStats) -> Result<Vec<Value>> {
-        // No more than there are, or the search for one more would go through them all.
         let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
         if some == 0 {
             return Ok(Vec::new());
