@@ -282,8 +282,11 @@ impl Api {
     /// Starts a job on a directory, with further fields of the request.
     pub async fn start_job(&self, kind: &str, directory: &str, further: Value) -> Result<Job> {
         let mut body = json!({ "kind": kind, "directory": directory });
-        if let (Some(body), Value::Object(further)) = (body.as_object_mut(), further) {
-            body.extend(further);
+        if let (Some(body), Value::Object(mut further)) = (body.as_object_mut(), further) {
+            for common in ["deadline", "timeout_seconds"] {
+                body.extend(further.remove_entry(common));
+            }
+            body.insert("input".to_owned(), Value::Object(further));
         }
         Ok(serde_json::from_value(self.post("/api/v1/jobs", body).await?)?)
     }

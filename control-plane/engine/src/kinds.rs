@@ -1,6 +1,7 @@
 //! The kinds of job, one file each. A new kind is its message in `command.proto`, its file here, its line in [`ALL`], and
 //! its file among the agent's commands.
 
+pub mod found;
 pub mod import;
 mod input;
 pub mod lookup_user;

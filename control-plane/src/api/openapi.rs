@@ -59,6 +59,7 @@ pub fn document_json() -> Result<String, serde_json::Error> {
 /// Adds what all operations have in common: the token, the problems, the idempotency key.
 pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
+    components.schemas.extend(super::jobs::all_types());
     components.add_security_scheme(SCHEME, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     document.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
     for (path, item) in &mut document.paths.paths {

@@ -9,9 +9,9 @@ use crate::Store;
 use crate::dialect;
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, ReplicaId};
-use crate::jobs::{changed, other_import, read, read_all, select_jobs};
-use crate::open_jobs::{import_under_way, open_jobs};
-use crate::records::{Job, JobKind, Lease, live_since};
+use crate::jobs::{changed, other_exclusive, read, read_all, select_jobs};
+use crate::open_jobs::{exclusive_under_way, open_jobs};
+use crate::records::{Job, Lease, live_since};
 use crate::sql::{named, sql};
 use crate::wake::Wake;
 
@@ -46,12 +46,12 @@ impl Store {
         let mut tx = self.database.begin().await?;
         let candidates =
             dialect::claimable(backend).bind(now).bind(limit).bind(dialect::directories(backend, directories));
-        let candidates: Vec<(JobId, DirectoryId, JobKind)> =
-            tx.rows(candidates, |mut row| Ok((row.take()?, row.take()?, named(&mut row)?))).await?;
-        let mut importing = HashSet::new();
+        let candidates: Vec<(JobId, DirectoryId, bool)> =
+            tx.rows(candidates, |mut row| Ok((row.take()?, row.take()?, row.take()?))).await?;
+        let mut begun = HashSet::new();
         let mut claimed = Vec::new();
-        for (id, directory, kind) in candidates {
-            if kind == JobKind::Import && !importing.insert(directory) {
+        for (id, directory, exclusive) in candidates {
+            if exclusive && !begun.insert(directory) {
                 continue;
             }
             let update = sql("UPDATE jobs SET state = 'running', owner = $1, lease_until = $2, \

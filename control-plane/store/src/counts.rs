@@ -7,7 +7,7 @@ use crate::filters;
 use crate::fold;
 use crate::ids::{DirectoryId, GroupId, OrganizationId};
 use crate::members::{ROW_NAMES, read_names};
-use crate::records::{AccountKind, IdentityFilter, JobFilter, JobKind, JobState, Total};
+use crate::records::{AccountKind, IdentityFilter, JobFilter, JobState, Total};
 use crate::sql::{Statement, built, sql};
 use crate::users::end_of;
 
@@ -123,7 +123,7 @@ impl Store {
              WHERE organization_id = $1 ORDER BY id DESC LIMIT $2) found";
         let mut tally = Tally::default();
         let query = sql(text).bind(organization).bind(tally.room()).bind(filter.state.map(JobState::as_str));
-        tally.add(self.tally(query.bind(filter.kind.map(JobKind::as_str)).bind(filter.directory)).await?);
+        tally.add(self.tally(query.bind(filter.kind.as_deref()).bind(filter.directory)).await?);
         Ok(tally.total())
     }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::database::Backend;
 use crate::error::Result;
 use crate::ids::DirectoryId;
-use crate::open_jobs::{import_under_way, open_jobs};
+use crate::open_jobs::{exclusive_under_way, open_jobs};
 use crate::sql::{Statement, Value, built, encoding};
 
 /// The values of one column.
@@ -235,10 +235,10 @@ pub(crate) fn directories(backend: Backend, ids: &[DirectoryId]) -> Value {
     }
 }
 
-/// An import of the same directory that is under way.
-const OTHER_IMPORT: &str = concat!(
+/// An exclusive job of the same directory that is under way.
+const OTHER_EXCLUSIVE: &str = concat!(
     "EXISTS (SELECT 1 FROM jobs o WHERE o.directory_id = j.directory_id AND o.id <> j.id AND ",
-    import_under_way!(),
+    exclusive_under_way!(),
     ")"
 );
 /// Jobs that have not ended.
@@ -252,10 +252,10 @@ pub(crate) fn claimable(backend: Backend) -> Statement {
         Backend::Postgres => "FOR UPDATE OF j SKIP LOCKED",
     };
     built(format!(
-        "SELECT j.id, j.directory_id, j.kind FROM jobs j \
+        "SELECT j.id, j.directory_id, j.exclusive FROM jobs j \
          WHERE {OPEN} AND (j.state IN ('queued', 'waiting') OR (j.state = 'running' AND j.lease_until <= $1)) \
          AND NOT j.proven AND (j.not_before IS NULL OR j.not_before <= $1) AND {} \
-         AND (j.kind <> 'import' OR NOT {OTHER_IMPORT}) ORDER BY j.id LIMIT $2 {lock}",
+         AND (NOT j.exclusive OR NOT {OTHER_EXCLUSIVE}) ORDER BY j.id LIMIT $2 {lock}",
         in_directories(backend)
     ))
 }
@@ -279,7 +279,7 @@ pub(crate) fn mark_waiting(backend: Backend) -> Statement {
     built(format!(
         "UPDATE jobs AS j SET state = 'waiting', message = $4, updated_at = $1 \
          WHERE {OPEN} AND j.state = 'queued' AND NOT j.proven AND j.created_at < $2 \
-         AND (j.not_before IS NULL OR j.not_before <= $1) AND NOT ({}) AND NOT {OTHER_IMPORT} \
+         AND (j.not_before IS NULL OR j.not_before <= $1) AND NOT ({}) AND NOT {OTHER_EXCLUSIVE} \
          AND NOT EXISTS (SELECT 1 FROM agent_directories p JOIN sessions s ON s.agent_id = p.agent_id \
          JOIN replicas r ON r.id = s.replica_id WHERE p.directory_id = j.directory_id AND r.seen_at > $5) \
          RETURNING id",

@@ -7,26 +7,26 @@ use serde_json::Value;
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::{JobId, OrganizationId};
-use crate::open_jobs::{import_under_way, open_jobs};
-use crate::records::{Approvals, Job, JobFilter, JobKind, JobState, NewJob, Page, PageRequest, Room};
+use crate::open_jobs::{exclusive_under_way, open_jobs};
+use crate::records::{Approvals, Job, JobFilter, JobState, NewJob, Page, PageRequest, Room};
 use crate::sql::{Row, Statement, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
-/// The import for whose end one that has not begun waits, of the same directory; there is never more than one.
-macro_rules! other_import {
+/// The exclusive job for whose end one that has not begun waits, of the same directory; there is never more than one.
+macro_rules! other_exclusive {
     ($column:literal) => {
         concat!(
             "(SELECT ",
             $column,
-            " FROM jobs o WHERE j.kind = 'import' AND j.state IN ('queued', 'waiting') AND o.directory_id = j.directory_id ",
+            " FROM jobs o WHERE j.exclusive AND j.state IN ('queued', 'waiting') AND o.directory_id = j.directory_id ",
             "AND o.id <> j.id AND ",
-            import_under_way!(),
+            exclusive_under_way!(),
             ")"
         )
     };
 }
-pub(crate) use other_import;
+pub(crate) use other_exclusive;
 
 /// The columns that [`read`] reads, of `jobs j` and `directories d`.
 macro_rules! select_jobs {
@@ -36,11 +36,11 @@ macro_rules! select_jobs {
             "j.error, j.hold, j.message, j.created_by, j.decided_by, j.approved, j.accepts_behind, j.cancel_requested, j.attempt, ",
             "j.failures, j.proven, j.owner, j.lease_until, j.agent_id, j.agent_result, j.not_before, j.deadline, ",
             "j.created_at, j.started_at, j.finished_at, j.updated_at, ",
-            other_import!("o.id"),
+            other_exclusive!("o.id"),
             ", ",
-            other_import!("o.state"),
+            other_exclusive!("o.state"),
             ", ",
-            other_import!("o.hold"),
+            other_exclusive!("o.hold"),
             " ",
             "FROM jobs j JOIN directories d ON d.id = j.directory_id ",
             $rest
@@ -53,7 +53,7 @@ pub(crate) fn read(mut row: Row) -> Result<Job> {
     Ok(Job {
         id: row.take()?,
         organization: row.take()?,
-        kind: named(&mut row)?,
+        kind: row.take()?,
         directory: row.take()?,
         directory_name: row.take()?,
         state: named(&mut row)?,
@@ -123,17 +123,18 @@ impl Store {
         }
         let id = JobId::new();
         let insert = sql("INSERT INTO jobs (id, organization_id, kind, directory_id, state, input, created_by, \
-             deadline, created_at, updated_at, idempotency_key) \
-             VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $8, $9)")
+             deadline, created_at, updated_at, idempotency_key, exclusive) \
+             VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $8, $9, $10)")
         .bind(id)
         .bind(new.organization)
-        .bind(new.kind.as_str())
+        .bind(&new.kind)
         .bind(new.directory)
         .bind(&new.input)
         .bind(&new.created_by)
         .bind(new.deadline)
         .bind(now)
-        .bind(new.idempotency_key.as_deref());
+        .bind(new.idempotency_key.as_deref())
+        .bind(new.exclusive);
         tx.execute(insert).await?;
         let job = required(&mut tx, new.organization, id).await?;
         tx.wake(Wake::JobReady(new.directory));
@@ -167,7 +168,7 @@ impl Store {
         .bind(organization)
         .bind(after.unwrap_or(JobId::from_uuid(uuid::Uuid::max())))
         .bind(filter.state.map(JobState::as_str))
-        .bind(filter.kind.map(JobKind::as_str))
+        .bind(filter.kind.as_deref())
         .bind(filter.directory)
         .bind(page.probe());
         let mut room = Room::default();
@@ -266,9 +267,9 @@ impl Store {
     pub async fn expire_overdue(&self, error: &Value, behind: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let tx = self.database.begin().await?;
         let update = sql(concat!(
-            "UPDATE jobs SET state = 'failed', finished_at = $2, updated_at = $2, error = CASE WHEN kind = 'import' \
+            "UPDATE jobs SET state = 'failed', finished_at = $2, updated_at = $2, error = CASE WHEN exclusive \
              AND EXISTS (SELECT 1 FROM jobs other WHERE other.directory_id = jobs.directory_id AND ",
-            import_under_way!(),
+            exclusive_under_way!(),
             " AND other.state IN ('running', 'held')) THEN $3 ELSE $1 END WHERE ",
             open_jobs!(),
             " AND state IN ('queued', 'waiting') AND NOT proven AND deadline <= $2 RETURNING id"

@@ -117,19 +117,12 @@ impl Store {
              WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' RETURNING directory_id");
         let update = fenced(update, lease).bind(state).bind(result).bind(error).bind(now);
         let mut tx = self.database.begin().await?;
-        if matches!(finish, Finish::Succeeded(_)) {
-            // Kept here as well, for the job is not kept for ever. Before the job is locked: whoever deletes a directory
-            // locks them in this order.
-            let note = sql("UPDATE directories SET last_import_at = $4 WHERE id = (SELECT directory_id FROM jobs \
-                 WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' AND kind = 'import')");
-            tx.execute(fenced(note, lease).bind(now)).await?;
-        }
         let Some(directory) = tx.row(update, |mut row| row.take::<DirectoryId>()).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
         tx.wake(Wake::JobChanged(lease.job));
-        // The next import of the directory may start.
+        // The next exclusive job of the directory may start.
         tx.wake(Wake::JobReady(directory));
         tx.commit().await?;
         Ok(true)

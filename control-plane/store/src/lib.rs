@@ -71,9 +71,9 @@ pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
     ChangeKind, ClosedSession, Comparison, Conflict, Deferred, DeferredPart, Digests, Directory, DirectoryChange,
     EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, Job, JobEvent, JobFilter,
-    JobKind, JobState, KnownAccount, KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats,
-    NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization,
-    Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount,
+    JobState, KnownAccount, KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedAccount,
+    NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization, Page,
+    PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount,
     Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Threshold, ThresholdChange, Thresholds, Total,
     UnresolvedMember, Unseen, Unsettled, UserRow,
 };

@@ -9,10 +9,10 @@ macro_rules! open_jobs {
 }
 pub(crate) use open_jobs;
 
-/// The condition of the index `jobs_one_import`, word for word: an import of a directory that is under way.
-macro_rules! import_under_way {
+/// The condition of the index `jobs_one_exclusive`, word for word: an exclusive job of a directory that is under way.
+macro_rules! exclusive_under_way {
     () => {
-        "kind = 'import' AND (state IN ('running', 'held') OR (state = 'queued' AND proven))"
+        "exclusive AND (state IN ('running', 'held') OR (state = 'queued' AND proven))"
     };
 }
-pub(crate) use import_under_way;
+pub(crate) use exclusive_under_way;

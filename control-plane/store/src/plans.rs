@@ -57,7 +57,7 @@ async fn what_looks_for_open_jobs_never_reads_the_ended_ones() {
     let (store, replica, error) = (&site.store, ReplicaId::new(), json!({}));
     let names = ["jobs", "j", "o", "other", "directories", "d"];
     let (partial, whole) =
-        (["jobs_open", "jobs_one_import"], ["sqlite_autoindex_jobs_1", "sqlite_autoindex_directories_1"]);
+        (["jobs_open", "jobs_one_exclusive"], ["sqlite_autoindex_jobs_1", "sqlite_autoindex_directories_1"]);
     macro_rules! look {
         ($($call:expr;)+) => {{
             let mut found = Vec::new();

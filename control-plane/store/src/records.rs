@@ -59,7 +59,7 @@ pub use holds::{
     ChangeKind, Deferred, DeferredPart, KnownContent, NamedAccount, Threshold, ThresholdChange, Thresholds,
 };
 pub use identities::{GroupRow, IdentityFilter, Member, MemberIdentity, UserRow};
-pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobKind, JobState, Lease, NewJob, Release};
+pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, NewJob, Release};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
 pub(crate) use sessions::live_since;

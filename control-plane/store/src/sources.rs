@@ -57,11 +57,13 @@ impl Store {
         Ok(self.database.execute(update).await? > 0)
     }
 
-    /// Notes what an import found to be wrong with its directory until somebody mends it, or that nothing is, if the job
-    /// is still the caller's.
-    pub async fn set_import_problem(&self, lease: &Lease, problem: Option<&str>) -> Result<bool> {
-        let update = sql("UPDATE directories SET import_problem = $4 WHERE id = (SELECT directory_id FROM jobs \
-             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running')");
-        Ok(self.database.execute(fenced(update, lease).bind(problem.map(str::to_owned))).await? > 0)
+    /// Notes that an import went through, and what it found to be wrong with its directory until somebody mends it, if the
+    /// job is still the caller's. It stays when the job is forgotten.
+    pub async fn note_import(&self, lease: &Lease, problem: Option<&str>, now: Timestamp) -> Result<bool> {
+        let update = sql(
+            "UPDATE directories SET import_problem = $4, last_import_at = $5 WHERE id = (SELECT directory_id FROM jobs \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running')",
+        );
+        Ok(self.database.execute(fenced(update, lease).bind(problem.map(str::to_owned)).bind(now)).await? > 0)
     }
 }

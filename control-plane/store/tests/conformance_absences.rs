@@ -4,7 +4,7 @@
 
 mod support;
 
-use postern_store::{Digests, Finish, JobKind, Lease, Sight};
+use postern_store::{Digests, Finish, Lease, Sight};
 use serde_json::json;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
@@ -19,7 +19,7 @@ async fn the_source_of_the_last_import_is_the_job_owners_to_write(database: Test
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let source = async |world: &World| store.directory_source(world.org(), world.directory.id).await.unwrap();
     assert_eq!(source(&world).await, None);
-    world.create(JobKind::Import).await;
+    world.create("import").await;
     let job = world.claim().await.remove(0);
     let lease = Lease { job: job.id, attempt: 1, owner: world.replica };
     let other = World::new(store, "other").await;
@@ -42,7 +42,7 @@ async fn what_a_second_look_said_is_kept_by_job_and_generation(database: TestDat
     let (org, directory) = (world.org(), world.directory.id);
     let people: Vec<_> = Sight::ALL.iter().map(|sight| world.person(sight.as_str())).collect();
     world.import(&people, &[]).await;
-    world.create(JobKind::Import).await;
+    world.create("import").await;
     let job = world.claim().await.remove(0);
     let seen: Vec<_> = people.iter().zip(Sight::ALL).map(|((_, account), sight)| (account.id, *sight)).collect();
     let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();

@@ -8,8 +8,8 @@ mod support;
 use jiff::SignedDuration;
 use postern_store::{
     AccountKind, AgentId, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiTokenId, Comparison, ConsumeError,
-    Digests, DirectoryChange, EnrollmentTokenId, Error, Flavour, GroupId, GroupRow, JobFilter, JobId, JobKind,
-    NewAccount, NewApiToken, NewEnrollmentToken, PageRequest, Role, Store, StoredAnswer, Unseen, UserRow, Wake, fold,
+    Digests, DirectoryChange, EnrollmentTokenId, Error, Flavour, GroupId, GroupRow, JobFilter, JobId, NewAccount,
+    NewApiToken, NewEnrollmentToken, PageRequest, Role, Store, StoredAnswer, Unseen, UserRow, Wake, fold,
 };
 use support::world::{World, account_of, agent, all, at, enroll, enrollment, external_id, hash};
 use support::{TestDatabase, conformance};
@@ -224,11 +224,11 @@ async fn directories_appear_change_and_come_back(database: TestDatabase) {
         ("Headquarters", false, 50)
     );
 
-    let job = world.create(JobKind::Import).await;
+    let job = world.create("import").await;
     store.delete_directory(org, corp.id, at(3)).await.unwrap();
     assert_eq!(store.get_directory(org, corp.id).await.unwrap(), None);
     assert_eq!(store.get_job(org, job.id).await.unwrap().unwrap().state, postern_store::JobState::Canceled);
-    assert!(matches!(store.create_job(world.job(JobKind::Import), at(4)).await, Err(Error::NotFound { .. })));
+    assert!(matches!(store.create_job(world.job("import"), at(4)).await, Err(Error::NotFound { .. })));
     assert!(matches!(store.delete_directory(org, corp.id, at(4)).await, Err(Error::NotFound { .. })));
     assert_eq!(store.list_directories(org, &all()).await.unwrap().items.len(), 1);
 
@@ -305,21 +305,20 @@ async fn answers_are_claimed_kept_and_forgotten(database: TestDatabase) {
 
 async fn a_key_makes_one_job(database: TestDatabase) {
     let world = World::new(&database.store, "one").await;
-    let mut new = world.job(JobKind::Import);
+    let mut new = world.job("import");
     new.idempotency_key = Some("key".to_owned());
     let job = database.store.create_job(new.clone(), at(0)).await.unwrap();
     assert_eq!(database.store.create_job(new.clone(), at(9)).await.unwrap(), job);
-    new.kind = JobKind::TestConnection;
+    new.kind = "test_connection".to_owned();
     assert!(matches!(database.store.create_job(new.clone(), at(9)).await, Err(Error::Conflict { .. })));
     let other = World::new(&database.store, "two").await;
-    let foreign = postern_store::NewJob { idempotency_key: Some("key".to_owned()), ..other.job(JobKind::Import) };
+    let foreign = postern_store::NewJob { idempotency_key: Some("key".to_owned()), ..other.job("import") };
     assert_ne!(database.store.create_job(foreign, at(0)).await.unwrap().id, job.id);
 }
 
 async fn a_key_is_forgotten_and_makes_another_job(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let keyed =
-        postern_store::NewJob { idempotency_key: Some("monday".to_owned()), ..world.job(JobKind::TestConnection) };
+    let keyed = postern_store::NewJob { idempotency_key: Some("monday".to_owned()), ..world.job("test_connection") };
     let first = store.create_job(keyed.clone(), at(0)).await.unwrap();
     assert_eq!(store.expire_job_keys(at(0)).await.unwrap(), 0);
     assert_eq!(store.create_job(keyed.clone(), at(1)).await.unwrap().id, first.id);
@@ -345,7 +344,7 @@ async fn neighbours(store: &Store) -> Neighbours {
     let new = NewApiToken { name: "t".to_owned(), hash: hash("t"), role: Role::Owner, expires_at: None };
     let token = store.create_api_token(theirs.org(), new, at(0)).await.unwrap().id;
     let enrollment_token = store.create_enrollment_token(theirs.org(), enrollment("e"), at(0)).await.unwrap().id;
-    let job = theirs.create(JobKind::Import).await.id;
+    let job = theirs.create("import").await.id;
     let (person, team) = (theirs.person("anna"), theirs.team("staff"));
     theirs.import(std::slice::from_ref(&person), std::slice::from_ref(&team)).await;
     let mut tx = store.begin_intake(theirs.org(), foreign, at(0)).await.unwrap();
@@ -413,7 +412,7 @@ async fn no_write_finds_what_is_anothers(database: TestDatabase) {
     not_found(store.approve_job(me, job, "eve", at(1)).await.unwrap_err());
     not_found(store.reject_job(me, job, "eve", at(1)).await.unwrap_err());
     not_found(store.begin_intake(me, foreign, at(1)).await.unwrap_err());
-    let mut new = mine.job(JobKind::Import);
+    let mut new = mine.job("import");
     new.directory = foreign;
     not_found(store.create_job(new, at(1)).await.unwrap_err());
     store.drop_staged(me, job).await.unwrap();
@@ -430,7 +429,7 @@ async fn no_write_finds_what_is_anothers(database: TestDatabase) {
     );
     assert_eq!(store.staged(theirs.org(), job, 1).await.unwrap().chunks, 1);
     // None of it woke anybody: the first wake-up is that of a job of my own.
-    mine.create(JobKind::Import).await;
+    mine.create("import").await;
     assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(mine.directory.id));
     assert_eq!(store.get_agent(theirs.org(), theirs.agent.id).await.unwrap().unwrap().revoked_at, None);
     assert_eq!(store.get_job(theirs.org(), job).await.unwrap().unwrap().state, postern_store::JobState::Queued);

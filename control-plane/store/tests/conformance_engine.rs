@@ -5,7 +5,7 @@
 
 mod support;
 
-use postern_store::{DatabaseUrl, Error, JobKind, Store, Wake};
+use postern_store::{DatabaseUrl, Error, Store, Wake};
 use serde_json::json;
 use support::postgres::Server;
 use support::world::{World, at};
@@ -44,7 +44,7 @@ async fn sqlite_is_migrated_once_however_many_open_it() {
 async fn what_another_process_wrote_is_seen(database: TestDatabase) {
     let other = database.again().await;
     let (one, two) = tokio::join!(World::new(&database.store, "one"), World::new(&other, "two"));
-    let job = two.create(JobKind::Import).await;
+    let job = two.create("import").await;
     assert_eq!(database.store.get_job(two.org(), job.id).await.unwrap(), Some(job));
     assert_eq!(other.find_organization("one").await.unwrap(), Some(one.organization));
     other.close().await;
@@ -62,7 +62,7 @@ async fn wake_ups_cross_replicas(database: TestDatabase) {
     let other = database.again().await;
     let mut wakes = other.listen().await.unwrap();
     let world = World::new(&database.store, "one").await;
-    world.create(JobKind::Import).await;
+    world.create("import").await;
     assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(world.directory.id));
     other.close().await;
     database.store.close().await;
@@ -89,7 +89,7 @@ async fn a_restart_is_a_pause(server: &mut Server) {
         assert_eq!(wake, Wake::Resync);
     }
     let mut wakes = store.listen().await.unwrap();
-    world.create(JobKind::Import).await;
+    world.create("import").await;
     assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(world.directory.id));
     store.close().await;
 }
@@ -139,7 +139,7 @@ async fn on_postgres_what_looks_for_open_jobs_never_reads_the_ended_ones() {
     let database = TestDatabase::open(server.explaining_database().await).await;
     let (store, error) = (&database.store, json!({}));
     let world = World::new(store, "one").await;
-    let job = world.create(JobKind::LookupUser).await;
+    let job = world.create("lookup_user").await;
     store.request_cancel(world.org(), job.id, at(1)).await.unwrap();
     server
         .run(
@@ -149,7 +149,7 @@ async fn on_postgres_what_looks_for_open_jobs_never_reads_the_ended_ones() {
         )
         .await;
     server.analyze().await;
-    world.create(JobKind::Import).await;
+    world.create("import").await;
     let before = server.log().len();
     world.claim().await;
     store.claim_proven(world.replica, at(1), at(1), 10).await.unwrap();

@@ -5,7 +5,7 @@
 mod support;
 
 use postern_store::{
-    AccountKind, ChangeKind, Deferred, DeferredPart, DirectoryChange, JobKind, MemberForm, NewAccount, Threshold,
+    AccountKind, ChangeKind, Deferred, DeferredPart, DirectoryChange, MemberForm, NewAccount, Threshold,
     ThresholdChange, Thresholds,
 };
 use serde_json::json;
@@ -30,7 +30,7 @@ async fn entries_kept_aside_are_forgotten_when_they_are_applied_or_the_job_ends(
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let other = World::new(store, "other").await;
     let (org, directory) = (world.org(), world.directory.id);
-    let job = world.create(JobKind::Import).await.id;
+    let job = world.create("import").await.id;
     // A chunk may come twice.
     for _ in 0..2 {
         let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();
@@ -87,7 +87,7 @@ async fn what_accounts_hold_is_read_with_their_users(database: TestDatabase) {
     assert_eq!(names, wanted);
     assert_eq!(store.known_contents(other.org(), &ids).await.unwrap(), []);
     assert!(known.iter().all(|content| !content.missing));
-    let job = world.create(JobKind::Import).await.id;
+    let job = world.create("import").await.id;
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
     tx.mark_missing(job, &ids[..1]).await.unwrap();
     tx.commit().await.unwrap();
@@ -110,7 +110,7 @@ async fn accounts_with_an_attribute_are_counted(database: TestDatabase) {
     ];
     world.import(&people, &[]).await;
     let (org, directory) = (world.org(), world.directory.id);
-    let job = world.create(JobKind::Import).await.id;
+    let job = world.create("import").await.id;
     let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();
     tx.mark_missing(job, &[people[3].1.id]).await.unwrap();
     tx.commit().await.unwrap();
@@ -125,7 +125,7 @@ async fn present_accounts_page_with_their_dns(database: TestDatabase) {
     let people: Vec<_> = (0..7).map(|number| world.person(&format!("user{number}"))).collect();
     world.import(&people, &[world.team("staff")]).await;
     let (org, directory) = (world.org(), world.directory.id);
-    let job = world.create(JobKind::Import).await.id;
+    let job = world.create("import").await.id;
     let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();
     tx.mark_missing(job, &[people[3].1.id]).await.unwrap();
     tx.commit().await.unwrap();

@@ -5,7 +5,7 @@
 mod support;
 
 use postern_store::{
-    AccountKind, Comparison, Error, ExternalKey, JobId, JobKind, NewAccount, PageRequest, StagedChunk, StagedKeys,
+    AccountKind, Comparison, Error, ExternalKey, JobId, NewAccount, PageRequest, StagedChunk, StagedKeys,
 };
 use support::world::{World, account_of, all, at, content, dn_key, external_id};
 use support::{TestDatabase, conformance};
@@ -244,7 +244,7 @@ async fn one_external_id_has_one_account(database: TestDatabase) {
 async fn a_chunk_recorded_twice_counts_once(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let (org, directory) = (world.org(), world.directory.id);
-    let job = world.create(JobKind::Import).await.id;
+    let job = world.create("import").await.id;
     let chunk = |sequence: u64, lane: u64| StagedChunk {
         sequence,
         users: 3,
@@ -290,7 +290,7 @@ async fn a_chunk_recorded_twice_counts_once(database: TestDatabase) {
 
 async fn nothing_stays_of_what_was_not_committed(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let job = world.create(JobKind::Import).await.id;
+    let job = world.create("import").await.id;
     for drop_it in [true, false] {
         let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
         tx.insert_users(vec![world.person("anna").0]).await.unwrap();

@@ -5,8 +5,8 @@
 mod support;
 
 use postern_store::{
-    AnnouncedDirectory, Error, Finish, Flavour, Job, JobEvent, JobFilter, JobKind, JobState, Lease, PageRequest,
-    Release, ReplicaId, Wake,
+    AnnouncedDirectory, Error, Finish, Flavour, Job, JobEvent, JobFilter, JobState, Lease, PageRequest, Release,
+    ReplicaId, Wake,
 };
 use serde_json::json;
 use support::world::{World, at, enroll};
@@ -34,7 +34,7 @@ conformance! {
 /// Brings a fresh job into a state.
 async fn bring(world: &World, state: JobState) -> (Job, Lease) {
     let store = &world.store;
-    let job = world.create(JobKind::TestConnection).await;
+    let job = world.create("test_connection").await;
     let no_lease = Lease { job: job.id, attempt: 1, owner: world.replica };
     match state {
         JobState::Queued => return (job, no_lease),
@@ -111,7 +111,7 @@ async fn a_disabled_directory_takes_no_jobs(database: TestDatabase) {
     let world = World::new(&database.store, "one").await;
     let change = postern_store::DirectoryChange { disabled: Some(true), ..Default::default() };
     database.store.update_directory(world.org(), world.directory.id, change).await.unwrap();
-    let refused = database.store.create_job(world.job(JobKind::Import), at(0)).await;
+    let refused = database.store.create_job(world.job("import"), at(0)).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })));
 }
 
@@ -119,7 +119,7 @@ async fn a_disabled_directory_ends_what_is_not_proven(database: TestDatabase) {
     let (store, error) = (&database.store, json!({"code": "disabled"}));
     let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
     let (running, lease) = bring(&world, JobState::Running).await;
-    let (queued, elsewhere) = (world.create(JobKind::Import).await, other.create(JobKind::Import).await);
+    let (queued, elsewhere) = (world.create("import").await, other.create("import").await);
     assert_eq!(store.disabled_running(lease.owner).await.unwrap(), []);
     assert_eq!(store.fail_disabled(&error, at(5)).await.unwrap(), []);
     let change = postern_store::DirectoryChange { disabled: Some(true), ..Default::default() };
@@ -138,7 +138,7 @@ async fn a_disabled_directory_ends_what_is_not_proven(database: TestDatabase) {
 async fn jobs_are_listed_newest_first(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let mut ids = Vec::new();
-    for kind in [JobKind::Import, JobKind::LookupUser, JobKind::Import] {
+    for kind in ["import", "lookup_user", "import"] {
         ids.push(world.create(kind).await.id);
     }
     let any = JobFilter::default();
@@ -148,7 +148,7 @@ async fn jobs_are_listed_newest_first(database: TestDatabase) {
     assert_eq!(page.items.iter().map(|job| job.id).collect::<Vec<_>>(), [ids[0]]);
     assert_eq!(page.next, None);
     let filter = JobFilter {
-        kind: Some(JobKind::LookupUser),
+        kind: Some("lookup_user".to_owned()),
         state: Some(JobState::Queued),
         directory: Some(world.directory.id),
     };
@@ -162,7 +162,7 @@ async fn jobs_are_listed_newest_first(database: TestDatabase) {
 
 async fn a_lease_fences_out_whoever_lost_it(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let job = world.create(JobKind::Import).await;
+    let job = world.create("import").await;
     let lease = world.claim().await[0].lease().unwrap();
     assert!(store.set_progress(&lease, &json!({"entries_read": 5}), at(1)).await.unwrap());
     assert!(store.assign_agent(&lease, world.agent.id).await.unwrap());
@@ -200,7 +200,7 @@ async fn a_lease_fences_out_whoever_lost_it(database: TestDatabase) {
 
 async fn a_dead_replicas_job_is_taken_over(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let job = world.create(JobKind::Import).await;
+    let job = world.create("import").await;
     let dirs = [world.directory.id];
     world.claim().await;
     store.request_cancel(world.org(), job.id, at(5)).await.unwrap();
@@ -215,8 +215,7 @@ async fn a_dead_replicas_job_is_taken_over(database: TestDatabase) {
 
 async fn a_dead_replicas_job_that_nobody_takes_over_ends(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let (canceled, overdue) =
-        (world.create(JobKind::TestConnection).await, world.create(JobKind::TestConnection).await);
+    let (canceled, overdue) = (world.create("test_connection").await, world.create("test_connection").await);
     assert_eq!(world.claim().await.len(), 2);
     store.request_cancel(world.org(), canceled.id, at(5)).await.unwrap();
     let error = json!({"code": "deadline"});
@@ -231,7 +230,7 @@ async fn a_dead_replicas_job_that_nobody_takes_over_ends(database: TestDatabase)
 async fn leases_end_at_the_word_of_the_only_process(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let other = ReplicaId::new();
-    let (held, free) = (world.create(JobKind::Import).await, world.create(JobKind::TestConnection).await);
+    let (held, free) = (world.create("import").await, world.create("test_connection").await);
     for job in world.claim().await {
         if job.id == held.id {
             assert!(store.assign_agent(&job.lease().unwrap(), world.agent.id).await.unwrap());
@@ -253,8 +252,8 @@ async fn leases_end_at_the_word_of_the_only_process(database: TestDatabase) {
 
 async fn only_one_import_of_a_directory_is_under_way(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let (first, second) = (world.create(JobKind::Import).await, world.create(JobKind::Import).await);
-    let question = world.create(JobKind::TestConnection).await;
+    let (first, second) = (world.create("import").await, world.create("import").await);
+    let question = world.create("test_connection").await;
     let claimed = world.claim().await;
     assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [first.id, question.id]);
     assert_eq!(world.claim().await, []);
@@ -274,7 +273,7 @@ async fn only_one_import_of_a_directory_is_under_way(database: TestDatabase) {
 async fn two_replicas_never_claim_the_same(database: TestDatabase) {
     let (world, other) = (World::new(&database.store, "one").await, database.again().await);
     for _ in 0..10 {
-        let jobs = [JobKind::Import, JobKind::Import, JobKind::LookupUser, JobKind::LookupUser];
+        let jobs = ["import", "import", "lookup_user", "lookup_user"];
         for kind in jobs {
             world.create(kind).await;
         }
@@ -288,7 +287,7 @@ async fn two_replicas_never_claim_the_same(database: TestDatabase) {
         claimed.extend(second.unwrap());
         // What one left alone because the other just held it comes at the next look.
         claimed.extend(world.claim().await);
-        let imports = claimed.iter().filter(|job| job.kind == JobKind::Import).count();
+        let imports = claimed.iter().filter(|job| job.kind == "import").count();
         assert_eq!((claimed.len(), imports), (3, 1));
         assert!(claimed.iter().all(|job| job.attempt == 1));
         for job in &claimed {
@@ -303,7 +302,7 @@ async fn two_replicas_never_claim_the_same(database: TestDatabase) {
 
 async fn a_held_import_goes_on_without_an_agent_once_approved(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let job = world.create(JobKind::Import).await;
+    let job = world.create("import").await;
     let lease = world.claim().await[0].lease().unwrap();
     assert_eq!(store.claim_proven(world.replica, at(60), at(99), 10).await.unwrap(), []);
     store.mark_proven(&lease, at(1)).await.unwrap();
@@ -329,7 +328,7 @@ async fn a_held_import_goes_on_without_an_agent_once_approved(database: TestData
 async fn an_approval_is_about_what_was_read_and_only_for_some_hours(database: TestDatabase) {
     const HOUR: i64 = 3_600;
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let job = world.create(JobKind::Import).await;
+    let job = world.create("import").await;
     let given = job.deadline.duration_since(job.created_at);
     // Held before anything was read: the next reading is approved by nobody.
     let lease = world.claim().await[0].lease().unwrap();
@@ -357,7 +356,7 @@ async fn an_approval_is_about_what_was_read_and_only_for_some_hours(database: Te
 
 async fn an_agent_that_reconnects_elsewhere_keeps_its_job(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let job = world.create(JobKind::Import).await;
+    let job = world.create("import").await;
     let lease = world.claim().await[0].lease().unwrap();
     store.assign_agent(&lease, world.agent.id).await.unwrap();
     let running = store.running_of_agent(world.agent.id).await.unwrap();
@@ -374,7 +373,7 @@ async fn an_agent_that_reconnects_elsewhere_keeps_its_job(database: TestDatabase
 
 async fn jobs_wait_for_agents_and_expire(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let job = world.create(JobKind::Import).await;
+    let job = world.create("import").await;
     assert_eq!(store.mark_waiting(&[], "no agent", at(0), at(1)).await.unwrap(), [], "too young");
     assert_eq!(store.mark_waiting(&[world.directory.id], "no agent", at(9), at(9)).await.unwrap(), []);
     let waiting = store.mark_waiting(&[], "no agent serves corp", at(9), at(9)).await.unwrap();
@@ -391,12 +390,12 @@ async fn jobs_wait_for_agents_and_expire(database: TestDatabase) {
         store.expire_overdue(&json!({"code": "deadline"}), &json!({"code": "behind"}), at(3_600)).await.unwrap();
     assert_eq!((expired[0].state, expired[0].error.clone()), (JobState::Failed, Some(json!({"code": "deadline"}))));
 
-    let ahead = world.create(JobKind::Import).await;
+    let ahead = world.create("import").await;
     let lease = world.claim().await[0].lease().unwrap();
     assert_eq!(lease.job, ahead.id);
     assert!(store.mark_proven(&lease, at(1)).await.unwrap());
     assert!(store.hold(&lease, &json!({}), at(2)).await.unwrap());
-    world.create(JobKind::Import).await;
+    world.create("import").await;
     let (deadline, behind) = (json!({"code": "deadline"}), json!({"code": "behind"}));
     let expired = store.expire_overdue(&deadline, &behind, at(9_999)).await.unwrap();
     assert_eq!(expired[0].error, Some(behind), "the held import was in its way, not a missing agent");
@@ -404,7 +403,7 @@ async fn jobs_wait_for_agents_and_expire(database: TestDatabase) {
 
 async fn released_jobs_pause_and_count_failures(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    world.create(JobKind::Import).await;
+    world.create("import").await;
     let lease = world.claim().await[0].lease().unwrap();
     let release =
         Release { not_before: Some(at(30)), message: Some("attempt 1 failed".to_owned()), count_failure: true };
@@ -419,7 +418,7 @@ async fn released_jobs_pause_and_count_failures(database: TestDatabase) {
 async fn wake_ups_arrive(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let mut wakes = store.listen().await.unwrap();
-    let job = world.create(JobKind::Import).await;
+    let job = world.create("import").await;
     assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(world.directory.id));
     let lease = world.claim().await[0].lease().unwrap();
     assert_eq!(wakes.recv().await.unwrap(), Wake::JobChanged(job.id));

@@ -7,8 +7,8 @@ mod support;
 
 use jiff::Timestamp;
 use postern_store::{
-    AccountKind, ApiToken, ApiTokenId, Error, IdentityFilter, JobFilter, JobKind, JobState, NewApiToken, PageRequest,
-    Role, Thing, Total, Wake,
+    AccountKind, ApiToken, ApiTokenId, Error, IdentityFilter, JobFilter, JobState, NewApiToken, PageRequest, Role,
+    Thing, Total, Wake,
 };
 use support::world::{World, at, enroll, external_id, hash};
 use support::{TestDatabase, conformance};
@@ -58,9 +58,9 @@ async fn lists_are_counted_as_they_are_read(database: TestDatabase) {
         assert_eq!(store.total_accounts(world.org(), &lists, missing).await.unwrap(), exactly(count), "{missing:?}");
         assert_eq!(store.total_accounts(other.org(), &lists, missing).await.unwrap(), exactly(0), "another's");
     }
-    world.create(JobKind::Import).await;
-    world.create(JobKind::LookupUser).await;
-    let filter = JobFilter { kind: Some(JobKind::Import), state: Some(JobState::Queued), ..JobFilter::default() };
+    world.create("import").await;
+    world.create("lookup_user").await;
+    let filter = JobFilter { kind: Some("import".to_owned()), state: Some(JobState::Queued), ..JobFilter::default() };
     assert_eq!(store.total_jobs(world.org(), &filter).await.unwrap(), exactly(1));
     assert_eq!(store.total_jobs(world.org(), &JobFilter::default()).await.unwrap(), exactly(2));
     assert_eq!(store.total_agents(world.org()).await.unwrap(), exactly(1));
@@ -119,7 +119,7 @@ async fn things_are_found_by_name_and_by_the_beginning_of_an_id(database: TestDa
     assert_eq!(store.with_name(other.org(), Thing::Account, &external_id("carl")).await.unwrap(), []);
     assert_eq!(store.names(world.org(), Thing::Directory).await.unwrap(), ["corp"]);
 
-    let job = world.create(JobKind::Import).await.id.as_uuid();
+    let job = world.create("import").await.id.as_uuid();
     for (thing, id) in [
         (Thing::User, user(0)),
         (Thing::Account, account),

@@ -6,7 +6,7 @@ mod support;
 
 use jiff::Timestamp;
 use postern_store::{
-    Agent, AgentStanding, AnnouncedDirectory, ClosedSession, Digests, Flavour, JobKind, NewSession, PageRequest,
+    Agent, AgentStanding, AnnouncedDirectory, ClosedSession, Digests, Flavour, NewSession, PageRequest,
     REPLICA_PATIENCE, ReplicaId, Store, Stranded, Wake,
 };
 use support::world::{World, at, enroll};
@@ -169,7 +169,7 @@ async fn a_stranded_job_goes_where_an_agent_is(database: TestDatabase) {
     let elsewhere = ReplicaId::new();
     store.record_replica(elsewhere, at(10)).await.unwrap();
     store.record_replica(world.replica, at(10)).await.unwrap();
-    let created = world.create(JobKind::TestConnection).await;
+    let created = world.create("test_connection").await;
     let job = world.claim().await.remove(0);
     assert_eq!(job.id, created.id);
     assert!(store.assign_agent(&job.lease().unwrap(), world.agent.id).await.unwrap());

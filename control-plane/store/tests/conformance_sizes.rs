@@ -7,8 +7,8 @@ mod support;
 use std::fmt::Write as _;
 
 use postern_store::{
-    AccountKind, AnnouncedDirectory, DirectoryChange, ExternalKey, Flavour, JobFilter, JobKind, MemberStats, NewJob,
-    Page, PageRequest, fold,
+    AccountKind, AnnouncedDirectory, DirectoryChange, ExternalKey, Flavour, JobFilter, MemberStats, NewJob, Page,
+    PageRequest, fold,
 };
 use support::world::{World, all, at, content, enroll};
 use support::{TestDatabase, conformance};
@@ -253,7 +253,7 @@ async fn a_page_of_large_jobs_agents_or_directories_is_short_and_none_is_skipped
         store.note_agent_error(agent.id, &text, at(1)).await.unwrap();
     }
     for _ in 0..5 {
-        let new = NewJob { input: serde_json::json!({ "text": text }), ..world.job(JobKind::TestConnection) };
+        let new = NewJob { input: serde_json::json!({ "text": text }), ..world.job("test_connection") };
         store.create_job(new, at(0)).await.unwrap();
     }
     for list in [Large::Jobs, Large::Agents, Large::Directories] {

@@ -4,7 +4,7 @@
 
 mod support;
 
-use postern_store::{DirectoryChange, Finish, Job, JobKind, JobState, Lease};
+use postern_store::{DirectoryChange, Finish, Job, JobState, Lease};
 use serde_json::json;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
@@ -16,7 +16,7 @@ conformance! {
 }
 
 /// A job of this kind that this world's replica works on.
-async fn claimed(world: &World, kind: JobKind) -> (Job, Lease) {
+async fn claimed(world: &World, kind: &str) -> (Job, Lease) {
     world.create(kind).await;
     let job = world.claim().await.remove(0);
     let lease = Lease { job: job.id, attempt: job.attempt, owner: world.replica };
@@ -32,17 +32,21 @@ async fn only_an_import_that_succeeds_is_the_last_import(database: TestDatabase)
     assert_eq!(last(&world).await, None);
     let succeeded = || Finish::Succeeded(json!({}));
     let endings = [
-        (JobKind::TestConnection, succeeded(), None),
-        (JobKind::Import, Finish::Failed(json!({})), None),
-        (JobKind::Import, Finish::Canceled, None),
-        (JobKind::Import, succeeded(), Some(at(4))),
-        (JobKind::LookupUser, succeeded(), Some(at(4))),
-        (JobKind::Import, Finish::Failed(json!({})), Some(at(4))),
+        ("test_connection", succeeded(), None),
+        ("import", Finish::Failed(json!({})), None),
+        ("import", Finish::Canceled, None),
+        ("import", succeeded(), Some(at(4))),
+        ("lookup_user", succeeded(), Some(at(4))),
+        ("import", Finish::Failed(json!({})), Some(at(4))),
     ];
     for (second, (kind, finish, expected)) in (1..).zip(endings) {
         let (_, lease) = claimed(&world, kind).await;
         let stranger = Lease { owner: other.replica, ..lease };
+        assert!(!store.note_import(&stranger, None, at(second)).await.unwrap());
         assert!(!store.finish(&stranger, &succeeded(), at(second)).await.unwrap());
+        if kind == "import" && finish == succeeded() {
+            assert!(store.note_import(&lease, None, at(second)).await.unwrap());
+        }
         assert!(store.finish(&lease, &finish, at(second)).await.unwrap());
         assert_eq!(last(&world).await, expected, "{kind} {finish:?}");
     }
@@ -64,19 +68,19 @@ async fn what_an_import_found_is_the_job_owners_to_write(database: TestDatabase)
     let problem = async |world: &World| {
         store.get_directory(world.org(), world.directory.id).await.unwrap().unwrap().import_problem
     };
-    let (_, lease) = claimed(&world, JobKind::Import).await;
-    assert!(!store.set_import_problem(&Lease { owner: other.replica, ..lease }, Some("x")).await.unwrap());
+    let (_, lease) = claimed(&world, "import").await;
+    assert!(!store.note_import(&Lease { owner: other.replica, ..lease }, Some("x"), at(1)).await.unwrap());
     assert_eq!(problem(&world).await, None);
-    assert!(store.set_import_problem(&lease, Some("one entry has no id")).await.unwrap());
+    assert!(store.note_import(&lease, Some("one entry has no id"), at(1)).await.unwrap());
     assert_eq!(problem(&world).await.as_deref(), Some("one entry has no id"));
     assert_eq!(problem(&other).await, None);
-    assert!(store.set_import_problem(&lease, None).await.unwrap());
+    assert!(store.note_import(&lease, None, at(1)).await.unwrap());
     assert_eq!(problem(&world).await, None);
 }
 
 async fn an_import_that_waited_for_an_agent_says_what_it_waits_for_now(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let (first, second) = (world.create(JobKind::Import).await, world.create(JobKind::Import).await);
+    let (first, second) = (world.create("import").await, world.create("import").await);
     let waiting = store.mark_waiting(&[], "no agent", at(9), at(9)).await.unwrap();
     assert!(waiting.len() == 2 && waiting.iter().all(|job| job.waits_for.is_none()), "{waiting:?}");
     // The agent comes: the first import runs, and the second waits for it and for no agent.

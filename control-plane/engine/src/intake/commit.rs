@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_dn::Dn;
-use postern_store::{Directory, Job, JobId, Lease, MemberStats, Sight, Staged, Unsettled};
-use serde_json::{Value, json};
+use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged};
+use serde_json::Value;
 
 use super::conflicts::{self, Settled};
 use super::containers::Containers;
 use super::deferred::{Outcome, Proven};
+use super::describe::{self, Concluded};
 use super::gone::Gone;
-use super::hold::{self, Doubt};
-use super::missing::{self, Confirmed, Missing};
+use super::hold::{self, Doubt, Hold};
+use super::missing::{self, Missing};
 use super::nobody;
 use super::notes::Notes;
 use super::repeats::Repeats;
 use super::report::ImportReport;
+use super::result::ImportResult;
 use super::sensitive::Counts;
 use super::source::Origin;
 use super::{groups, heirs, standing};
@@ -29,8 +30,6 @@ use crate::jobs::running::Running;
 const REPORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Accounts marked in one transaction.
 const BATCH: usize = 5_000;
-/// Of those who could not be placed, as many are shown.
-const SAMPLES: u32 = 20;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
@@ -82,15 +81,16 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     let concluded = Concluded { missing: planned, spared, other_server, confirmed };
     // An administrator may link an account while this ends: the next import reports that.
     let until = running.clock.now();
-    let mut result = commit.describe(&staged, concluded, members, &report).await?;
+    let mut result =
+        describe::result(running, &commit.job, &commit.directory, &staged, concluded, members, &report).await?;
     let problem = standing::problem(&report, notes.unusable, &repeats, &result);
-    running.store.set_import_problem(&commit.lease(), problem.as_deref()).await?;
+    running.store.note_import(&commit.lease(), problem.as_deref(), until).await?;
     note_gone(&mut result, &gone, !fresh);
     note_counts(&mut result, &kept.counts);
-    result["taken_over"] = json!(settled.taken_over);
-    commit.note_repeats(missing.twice, &repeats, &mut result);
+    result.taken_over = settled.taken_over;
+    note_repeats(commit.job.id, missing.twice, &repeats, &mut result);
     commit.note_source(origin, &mut result).await?;
-    running.succeed(commit.job.id, attempt, result).await?;
+    running.succeed(commit.job.id, attempt, serde_json::to_value(result).unwrap_or_default()).await?;
     let (organization, directory) = (commit.job.organization, commit.job.directory);
     running.store.joins_are_reported(organization, directory, until).await.map(|_| ())
 }
@@ -105,14 +105,6 @@ async fn usable_directory(running: &Arc<Running>, job: &Job, fresh: bool) -> Res
         Some(directory) => return Ok(Some(directory)),
     };
     running.fail(job.id, job.attempt, failure.to_json()).await.map(|()| None)
-}
-
-/// What was concluded from who did not come.
-struct Concluded {
-    missing: u64,
-    spared: u64,
-    other_server: u64,
-    confirmed: Confirmed,
 }
 
 struct Commit<'a> {
@@ -166,10 +158,10 @@ impl Commit<'_> {
         Ok(Doubt { missing, excesses: kept.excesses.clone() })
     }
 
-    async fn hold(&self, hold: Value) -> Result<()> {
-        tracing::warn!(job = %self.job.id, missing = hold["missing"].as_u64(), known = hold["known"].as_u64(), "intake.held");
+    async fn hold(&self, hold: Hold) -> Result<()> {
+        tracing::warn!(job = %self.job.id, missing = hold.missing, known = hold.known, "intake.held");
         self.running.write_progress_of(self.job.id, self.job.attempt).await?;
-        if self.running.hold(&self.job, &hold).await? {
+        if self.running.hold(&self.job, &hold.to_json()).await? {
             return Ok(());
         }
         if self.is_unwanted().await? {
@@ -191,11 +183,11 @@ impl Commit<'_> {
     }
 
     /// Notes where the import came from: the next one is compared with it.
-    async fn note_source(&self, origin: Option<Origin>, result: &mut Value) -> Result<()> {
+    async fn note_source(&self, origin: Option<Origin>, result: &mut ImportResult) -> Result<()> {
         let Some(mut origin) = origin else { return Ok(()) };
         origin.source.at = Some(self.running.clock.now());
         if !origin.differing.is_empty() {
-            result["other_configuration"] = json!(origin.differing);
+            result.other_configuration.clone_from(&origin.differing);
         }
         let configuration = origin.source.configuration();
         let source = serde_json::to_value(&origin.source).unwrap_or_default();
@@ -245,26 +237,6 @@ impl Commit<'_> {
         told.and_then(|told| serde_json::from_value(told).ok()).unwrap_or_default()
     }
 
-    /// Some of those of whom nobody could say whether they are there, and why.
-    async fn not_visible(&self, confirmed: Confirmed) -> Result<Vec<Value>> {
-        if confirmed.not_visible == 0 {
-            return Ok(Vec::new());
-        }
-        let Job { organization, id, attempt, .. } = self.job;
-        let some = self.running.store.unsettled(organization, id, attempt, SAMPLES).await?;
-        let shown = |one: Unsettled| {
-            let without = Some(&one).filter(|one| one.sight == Sight::ContainerNotFound);
-            let container = without.and_then(|one| Dn::parse(&one.dn).ok()?.parent()).map(|dn| dn.to_string());
-            json!({
-                "dn": one.dn,
-                "external_id": one.external_key.to_text(),
-                "reason": one.sight.as_str(),
-                "container": container,
-            })
-        };
-        Ok(some.into_iter().map(shown).collect())
-    }
-
     /// Who did not come, and how many members are known. Both read all that there is and change nothing: side by side,
     /// but for one import after the other.
     async fn read_all(&self, staged: &Staged) -> Result<(Missing, MemberStats)> {
@@ -275,125 +247,34 @@ impl Commit<'_> {
             self.count_members(),
         )
     }
+}
 
-    /// Entries that came more than once, and those that are left out because others have their external ids.
-    fn note_repeats(&self, again: u64, repeats: &Repeats, result: &mut Value) {
-        let left_out = repeats.left_out();
-        result["came_again"] = json!(again);
-        result["duplicates"] = json!(left_out);
-        result["duplicate_samples"] = json!(repeats.samples());
-        // They were counted as changed when they came, before anybody knew.
-        let updated = result["updated"].as_u64().unwrap_or_default();
-        result["updated"] = json!(updated.saturating_sub(left_out));
-        if left_out > 0 {
-            tracing::warn!(job = %self.job.id, left_out, "intake.duplicates: entries have the external ids of others");
-        }
-    }
-
-    /// Accounts that were joined to a user of another directory: how many, and some of them.
-    async fn joined(&self) -> Result<(u64, Vec<Value>)> {
-        let (organization, directory) = (self.job.organization, self.job.directory);
-        let (count, some) = self.running.store.joined_accounts(organization, directory, SAMPLES).await?;
-        let shown = some
-            .iter()
-            .map(|one| json!({ "user_name": one.user_name, "dn": one.dn, "directories": one.directories }))
-            .collect();
-        Ok((count, shown))
-    }
-
-    /// Accounts without a login: how many, and some of them.
-    async fn without_login(&self) -> Result<(u64, Vec<Value>)> {
-        let (organization, directory) = (self.job.organization, self.job.directory);
-        let (count, some) = self.running.store.accounts_without_login(organization, directory, SAMPLES).await?;
-        Ok((count, some.iter().map(|one| json!({ "dn": one.dn, "keeps": one.user_name })).collect()))
-    }
-
-    /// Some members who are nobody known. No more than there are: to look for one more would go through them all.
-    async fn unresolved(&self, members: MemberStats) -> Result<Vec<Value>> {
-        let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
-        if some == 0 {
-            return Ok(Vec::new());
-        }
-        let (organization, directory) = (self.job.organization, self.job.directory);
-        let some = self.running.store.unresolved_members(organization, directory, some).await?;
-        Ok(some.iter().map(|member| json!({ "group": member.group_name, "member": member.key })).collect())
-    }
-
-    async fn describe(
-        &self,
-        staged: &Staged,
-        concluded: Concluded,
-        members: MemberStats,
-        report: &ImportReport,
-    ) -> Result<Value> {
-        let Concluded { missing, spared, other_server, confirmed } = concluded;
-        let not_visible = self.not_visible(confirmed).await?;
-        let store = &self.running.store;
-        let unresolved = self.unresolved(members).await?;
-        let (conflicts, samples) = conflicts::describe(store, &self.directory, SAMPLES as usize).await?;
-        let since = self.job.started_at.unwrap_or(self.job.created_at);
-        let deactivated = match missing {
-            0 => 0,
-            _ => store.count_deactivated(self.job.organization, self.job.directory, since).await?,
-        };
-        let (joined, joined_samples) = self.joined().await?;
-        let (nameless, nameless_samples) = self.without_login().await?;
-        let entries = staged.users + staged.groups;
-        let written = staged.created + staged.changed + staged.returned;
-        Ok(json!({
-            "users": staged.users,
-            "groups": staged.groups,
-            "created": staged.created,
-            "updated": staged.changed,
-            "returned": staged.returned,
-            "unchanged": entries.saturating_sub(written),
-            "missing": missing,
-            "missing_spared": spared,
-            "missing_other_server": other_server,
-            "missing_not_looked_for": confirmed.not_looked_for,
-            "missing_left_scope": confirmed.left_scope,
-            "not_visible": confirmed.not_visible,
-            "not_visible_samples": not_visible,
-            "deactivated": deactivated,
-            "unknown_switches": staged.unknown_switches,
-            "unreadable_switch": report.unreadable_switch,
-            "conflicts": conflicts,
-            "conflict_samples": samples,
-            "joined": joined,
-            "joined_samples": joined_samples,
-            "without_login": nameless,
-            "without_login_samples": nameless_samples,
-            "members_resolved": members.resolved,
-            "members_unresolved": members.unresolved,
-            "members_unresolved_samples": unresolved,
-            "pages": report.pages,
-            "referrals": report.referrals,
-            "unusable": report.unusable,
-            "unusable_samples": report.unusable_samples,
-            "values_left_out": report.values_left_out,
-            "left_out_samples": report.left_out_samples,
-            "remarks": report.remarks,
-            "remark_samples": report.remark_samples,
-        }))
+/// Entries that came more than once, and those that are left out because others have their external ids.
+fn note_repeats(job: JobId, again: u64, repeats: &Repeats, result: &mut ImportResult) {
+    let left_out = repeats.left_out();
+    result.came_again = again;
+    result.duplicates = left_out;
+    result.duplicate_samples = repeats.samples().to_vec();
+    // They were counted as changed when they came, before anybody knew.
+    result.updated = result.updated.saturating_sub(left_out);
+    if left_out > 0 {
+        tracing::warn!(job = %job, left_out, "intake.duplicates: entries have the external ids of others");
     }
 }
 
 /// Adds the containers that were said to be deleted and covered nobody. A commit that goes on after an interruption does
 /// not know whom they covered before.
-fn note_gone(result: &mut Value, gone: &Gone, goes_on: bool) {
-    let unused = gone.unused();
-    if !goes_on && !unused.is_empty() {
-        result["gone_unused"] = json!(unused);
+fn note_gone(result: &mut ImportResult, gone: &Gone, goes_on: bool) {
+    if !goes_on {
+        result.gone_unused = gone.unused();
     }
 }
 
 /// Adds how many sensitive changes were applied to a result.
-fn note_counts(result: &mut Value, counts: &Counts) {
-    result["became_active"] = json!(counts.activated);
-    result["became_inactive"] = json!(counts.deactivated);
-    result["renamed"] = json!(counts.renamed);
-    result["members_removed"] = json!(counts.removed);
-    if !counts.vanished.is_empty() {
-        result["attributes_gone"] = json!(counts.vanished);
-    }
+fn note_counts(result: &mut ImportResult, counts: &Counts) {
+    result.became_active = counts.activated;
+    result.became_inactive = counts.deactivated;
+    result.renamed = counts.renamed;
+    result.members_removed = counts.removed;
+    result.attributes_gone.clone_from(&counts.vanished);
 }

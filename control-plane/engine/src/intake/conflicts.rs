@@ -6,10 +6,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm, Switch};
 use postern_store::{Account, Conflict, Directory, Intake, Lease, Page, PageRequest, Store, UserId, UserRow};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::decide::{self, Place};
 use super::renames::{Renames, Waiting};
+use super::result::ConflictSample;
 use super::verdicts::Verdicts;
 use crate::identity::mapping::Mapping;
 use crate::identity::matching::{Claim, Decision, Names, Stage};
@@ -196,7 +197,11 @@ impl Settling<'_> {
 }
 
 /// How many conflicts a directory has, and some of them.
-pub(super) async fn describe(store: &Store, directory: &Directory, samples: usize) -> Result<(u64, Vec<Value>)> {
+pub(super) async fn describe(
+    store: &Store,
+    directory: &Directory,
+    samples: usize,
+) -> Result<(u64, Vec<ConflictSample>)> {
     let (mut count, mut some) = (0, Vec::new());
     let mut page = PageRequest::first(BATCH);
     loop {
@@ -204,7 +209,8 @@ pub(super) async fn describe(store: &Store, directory: &Directory, samples: usiz
         count += conflicts.items.len() as u64;
         for conflict in conflicts.items.into_iter().take(samples - some.len().min(samples)) {
             let (name, dn) = (conflict.name_key, conflict.account.dn);
-            some.push(json!({ "user_name": name, "dn": dn, "held_by_dn": conflict.holder_dn, "holder_missing": conflict.holder_missing }));
+            let (held_by_dn, holder_missing) = (conflict.holder_dn, conflict.holder_missing);
+            some.push(ConflictSample { user_name: name, dn, held_by_dn, holder_missing });
         }
         match conflicts.next {
             Some(next) => page = PageRequest::after(next, BATCH),

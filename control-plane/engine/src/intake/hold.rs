@@ -2,8 +2,9 @@
 
 use postern_proto::chunk::{ChunkReader, Kind};
 use postern_store::{AccountKind, ChangeKind, NamedAccount};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::containers::{Container, Containers};
 use super::deferred::{Ahead, Excess, Outcome, Proven};
@@ -19,24 +20,77 @@ const DECIDE: &str = "Approve if that is right. Reject if a filter, a base DN, a
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Somebody whom a hold is about.
-#[derive(Debug, Serialize)]
-struct Person {
-    dn: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<String>,
+/// Why a job was held, and whom that concerns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Hold {
+    /// For people, with what to do.
+    pub reason: String,
+    /// Accounts that would be marked missing.
+    pub missing: u64,
+    /// Accounts that are known.
+    pub known: u64,
+    /// DNs of some of the missing.
+    pub samples: Vec<String>,
+    /// The reasons one by one.
+    pub reasons: Vec<Reason>,
+    /// The containers with the most missing accounts.
+    pub containers: Vec<HeldContainer>,
+    /// Users who are inactive already, whatever is decided: the directory says that they are switched off.
+    pub already_inactive: u64,
+    /// Members who left their groups already, whatever is decided.
+    pub already_removed: u64,
 }
 
 /// A reason with its figures.
-#[derive(Debug, Serialize)]
-struct Point {
-    kind: &'static str,
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = HoldReason)]
+pub struct Reason {
+    /// What there is too much of: `missing`, `activated`, `deactivated`, `renamed`, `vanished`, `removed`.
+    pub kind: String,
+    /// The attribute that vanished. Absent: it is about something else.
     #[serde(skip_serializing_if = "Option::is_none")]
-    attribute: Option<String>,
-    reason: String,
-    count: u64,
-    known: u64,
-    people: Vec<Person>,
+    pub attribute: Option<String>,
+    /// For people.
+    pub reason: String,
+    /// How many are concerned.
+    pub count: u64,
+    /// Of how many.
+    pub known: u64,
+    /// Some of them.
+    pub people: Vec<Person>,
+}
+
+/// Somebody whom a hold is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = HeldPerson)]
+pub struct Person {
+    /// The DN.
+    pub dn: String,
+    /// The name. Absent: there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+}
+
+/// A container with missing accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct HeldContainer {
+    /// Its DN.
+    pub dn: String,
+    /// Missing accounts in it.
+    pub missing: u64,
+    /// Known accounts in it.
+    pub known: u64,
+}
+
+impl Hold {
+    /// As a job keeps it.
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
 }
 
 /// What speaks against going on.
@@ -84,26 +138,26 @@ pub(super) fn of_other_configuration(differing: &[String], missing: &Missing) ->
 }
 
 /// The hold of an import whose server has been behind for so long that it will hardly catch up. Nothing was read.
-pub(crate) fn of_server_behind() -> Value {
-    json!({
-        "reason": "The directory server is behind the one of the last import, and that import was hours ago. It may have \
+pub(crate) fn of_server_behind() -> Hold {
+    Hold {
+        reason: "The directory server is behind the one of the last import, and that import was hours ago. It may have \
                    been restored from a backup. Approve to import what it has now: nobody is marked missing by that import, \
-                   and other changes are held as usual where they are many. Reject if it should catch up first, or if another server is the right one.",
-        "missing": 0,
-        "known": 0,
-    })
+                   and other changes are held as usual where they are many. Reject if it should catch up first, or if another server is the right one."
+            .to_owned(),
+        ..Hold::default()
+    }
 }
 
 /// The hold of a job.
-pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outcome, doubt: &Doubt) -> Result<Value> {
+pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outcome, doubt: &Doubt) -> Result<Hold> {
     let mut reasons = Vec::new();
     let mut containers = Vec::new();
     if !doubt.missing.is_empty() {
         let organization = proven.directory.organization;
         let shown: Vec<_> = missing.accounts.iter().copied().take(SHOWN).collect();
         let people = proven.store.named_accounts(organization, &shown).await?.into_iter().map(Person::from).collect();
-        reasons.push(Point {
-            kind: "missing",
+        reasons.push(Reason {
+            kind: "missing".to_owned(),
             attribute: None,
             reason: doubt.missing.join(" "),
             count: missing.accounts.len() as u64,
@@ -113,8 +167,8 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
         containers = Containers::of(proven.store, proven.directory, missing, true).await?.most();
     }
     for excess in &doubt.excesses {
-        reasons.push(Point {
-            kind: excess.kind.as_str(),
+        reasons.push(Reason {
+            kind: excess.kind.as_str().to_owned(),
             attribute: excess.attribute.as_ref().map(|(_, name)| name.clone()),
             reason: sentence(excess),
             count: excess.count,
@@ -124,20 +178,18 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
     }
     let ahead = written_ahead(kept);
     let sentences: Vec<&str> = reasons.iter().map(|reason| reason.reason.as_str()).chain(ahead.as_deref()).collect();
-    let containers: Vec<Value> = containers
-        .into_iter()
-        .map(|Container { dn, missing, known }| json!({ "dn": dn, "missing": missing, "known": known }))
-        .collect();
-    Ok(json!({
-        "reason": format!("{} {DECIDE}", sentences.join(" ")),
-        "missing": missing.accounts.len(),
-        "known": missing.present(),
-        "samples": missing.samples,
-        "reasons": reasons,
-        "containers": containers,
-        "already_inactive": kept.ahead.deactivated,
-        "already_removed": kept.ahead.removed,
-    }))
+    let containers =
+        containers.into_iter().map(|Container { dn, missing, known }| HeldContainer { dn, missing, known }).collect();
+    Ok(Hold {
+        reason: format!("{} {DECIDE}", sentences.join(" ")),
+        missing: missing.accounts.len() as u64,
+        known: missing.present(),
+        samples: missing.samples.clone(),
+        reasons,
+        containers,
+        already_inactive: kept.ahead.deactivated,
+        already_removed: kept.ahead.removed,
+    })
 }
 
 /// What does not wait for the decision, though it concerns entries that do.

@@ -12,12 +12,12 @@ use foldhash::quality::RandomState;
 use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, ChunkWriter, DecodeError, EntryView};
 use postern_store::{AccountKind, Comparison, DeferredPart, Directory, ExternalKey, Lease, Staged, Store};
-use serde_json::{Value, json};
 
 use super::decide::{self, Place, recorded_key, stored};
 use super::listed::Listed;
 use super::missing;
 use super::newcomers::Newcomers;
+use super::result::DuplicateSample;
 use super::sensitive::{self, Counts};
 use crate::identity::{mapping, membership};
 use crate::jobs::failure::Failure;
@@ -49,7 +49,7 @@ pub struct Repeats {
     /// Entries that are left out.
     left_out: u64,
     named: BTreeMap<u128, Named>,
-    samples: Vec<Value>,
+    samples: Vec<DuplicateSample>,
 }
 
 /// An id that is named in the report.
@@ -67,8 +67,9 @@ impl Named {
         }
     }
 
-    fn shown(&self) -> Value {
-        json!({ "external_id": self.external_id, "dns": self.dns.values().collect::<BTreeSet<_>>() })
+    fn shown(&self) -> DuplicateSample {
+        let dns: BTreeSet<&String> = self.dns.values().collect();
+        DuplicateSample { external_id: self.external_id.clone(), dns: dns.into_iter().cloned().collect() }
     }
 }
 
@@ -142,7 +143,7 @@ impl Repeats {
     }
 
     /// Some of their ids, with the DNs of all entries.
-    pub fn samples(&self) -> &[Value] {
+    pub fn samples(&self) -> &[DuplicateSample] {
         &self.samples
     }
 

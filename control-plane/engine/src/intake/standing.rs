@@ -1,16 +1,20 @@
 //! What an import finds to be wrong with its directory until somebody mends it. It is shown with the directory, not only
 //! in the report of the job.
 
-use serde_json::Value;
-
 use super::repeats::Repeats;
 use super::report::ImportReport;
+use super::result::ImportResult;
 
 /// As much of an example is shown.
 const MAX_EXAMPLE_CHARS: usize = 300;
 
 /// What is wrong, and what to do. `None`: nothing. `result` is what the job is about to say.
-pub(super) fn problem(report: &ImportReport, unusable: u64, repeats: &Repeats, result: &Value) -> Option<String> {
+pub(super) fn problem(
+    report: &ImportReport,
+    unusable: u64,
+    repeats: &Repeats,
+    result: &ImportResult,
+) -> Option<String> {
     let found =
         [unusable_entries(report, unusable), shared_ids(repeats), not_visible(result), unknown_switches(result)];
     let found: Vec<String> = found.into_iter().flatten().collect();
@@ -18,11 +22,11 @@ pub(super) fn problem(report: &ImportReport, unusable: u64, repeats: &Repeats, r
 }
 
 /// Accounts that did not come, and of which nobody can say whether they are there.
-fn not_visible(result: &Value) -> Option<String> {
-    let count = result["not_visible"].as_u64().filter(|count| *count > 0)?;
+fn not_visible(result: &ImportResult) -> Option<String> {
+    let count = Some(result.not_visible).filter(|count| *count > 0)?;
     let (accounts, stay) = if count == 1 { ("account", "It stays") } else { ("accounts", "They stay") };
-    let example = result["not_visible_samples"][0]["dn"].as_str().map_or_else(String::new, |dn| {
-        format!(" (such as {})", dn.chars().take(MAX_EXAMPLE_CHARS).collect::<String>())
+    let example = result.not_visible_samples.first().map_or_else(String::new, |one| {
+        format!(" (such as {})", one.dn.chars().take(MAX_EXAMPLE_CHARS).collect::<String>())
     });
     Some(format!(
         "the last import did not find {count} known {accounts}{example}, and could not see whether somebody has left. {stay} \
@@ -31,10 +35,10 @@ fn not_visible(result: &Value) -> Option<String> {
 }
 
 /// Users of whom nobody can say whether they are enabled.
-fn unknown_switches(result: &Value) -> Option<String> {
-    let count = result["unknown_switches"].as_u64().filter(|count| *count > 0)?;
+fn unknown_switches(result: &ImportResult) -> Option<String> {
+    let count = Some(result.unknown_switches).filter(|count| *count > 0)?;
     let users = if count == 1 { "user" } else { "users" };
-    let attribute = result["unreadable_switch"].as_str().unwrap_or("the attribute that says so");
+    let attribute = result.unreadable_switch.as_deref().unwrap_or("the attribute that says so");
     Some(format!(
         "the last import could not see of {count} {users} whether they are enabled. Such users keep their last known state, \
          and new ones are inactive. Let the agent's account read {attribute}"
@@ -43,8 +47,7 @@ fn unknown_switches(result: &Value) -> Option<String> {
 
 fn shared_ids(repeats: &Repeats) -> Option<String> {
     let example = repeats.samples().first()?;
-    let dns: Vec<&str> = example["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let dns: String = dns.join(" and ").chars().take(MAX_EXAMPLE_CHARS).collect();
+    let dns: String = example.dns.join(" and ").chars().take(MAX_EXAMPLE_CHARS).collect();
     Some(format!(
         "the last import left out {} entries, because other entries have their external ids (such as {dns}). Give each entry \
          an id of its own, or set external_id_attribute to an attribute that is unique",
@@ -74,17 +77,17 @@ mod tests {
 
     #[test]
     fn entries_that_cannot_be_used_are_a_problem_with_an_example() {
-        assert_eq!(problem(&ImportReport::default(), 0, &Repeats::default(), &Value::Null), None);
+        assert_eq!(problem(&ImportReport::default(), 0, &Repeats::default(), &ImportResult::default()), None);
         let report = ImportReport {
             unusable: 1,
             unusable_samples: vec!["cn=x: no external id".to_owned()],
             ..ImportReport::default()
         };
-        let said = problem(&report, 1, &Repeats::default(), &Value::Null).unwrap();
+        let said = problem(&report, 1, &Repeats::default(), &ImportResult::default()).unwrap();
         assert!(said.contains("1 entry of the directory (such as cn=x: no external id)"), "{said}");
         // The report may not have come; the summary counted them.
         assert!(
-            problem(&ImportReport::default(), 2, &Repeats::default(), &Value::Null)
+            problem(&ImportReport::default(), 2, &Repeats::default(), &ImportResult::default())
                 .is_some_and(|said| said.contains("2 entries"))
         );
     }

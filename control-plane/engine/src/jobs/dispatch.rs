@@ -247,7 +247,7 @@ impl Dispatcher {
     /// The command of a job.
     fn command(&self, job: &Job) -> std::result::Result<v1::command::Kind, Failure> {
         let again = "Start the job again.";
-        let kind = kind::find(self.kinds, job.kind.as_str())
+        let kind = kind::find(self.kinds, &job.kind)
             .ok_or_else(|| Failure::new("invalid", format!("There is no job of the kind {}.", job.kind), again))?;
         kind.command(job)
             .map_err(|error| Failure::new("invalid", format!("The job's input cannot be read: {error}."), again))
@@ -269,9 +269,9 @@ impl Dispatcher {
     /// Finishes a job whose results were delivered and proven.
     pub fn finish(self: &Arc<Self>, job: JobId, attempt: u32) {
         let this = Arc::clone(self);
-        let Some(kind) = self.running.table.change(job, attempt, |entry| entry.job.kind) else { return };
+        let Some(kind) = self.running.table.change(job, attempt, |entry| entry.job.kind.clone()) else { return };
         self.supervisor.spawn("jobs.finish", OnCancel::Abort, async move {
-            let Some(kind) = kind::find(this.kinds, kind.as_str()) else {
+            let Some(kind) = kind::find(this.kinds, &kind) else {
                 return this.running.fail(job, attempt, Failure::unexpected().to_json()).await;
             };
             let failure = match Box::pin(contain(kind.finish(&this.running, job, attempt))).await {

@@ -8,6 +8,9 @@ use async_trait::async_trait;
 use postern_proto::v1;
 use postern_store::{Job, JobId};
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use super::failure::{Failure, Next};
 use super::running::Running;
@@ -31,6 +34,27 @@ impl InputError {
     }
 }
 
+/// Types that the API describes.
+pub struct Schemas {
+    /// Name of the type of the input.
+    pub input: String,
+    /// Name of the type of the result.
+    pub result: String,
+    /// Both, and those that they consist of.
+    pub all: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Schemas {
+    /// Of these types.
+    pub fn of<I: ToSchema, R: ToSchema>() -> Self {
+        let (input, result) = (I::name().into_owned(), R::name().into_owned());
+        let mut all = vec![(input.clone(), I::schema()), (result.clone(), R::schema())];
+        I::schemas(&mut all);
+        R::schemas(&mut all);
+        Self { input, result, all }
+    }
+}
+
 /// An attempt at a job whose agent has answered.
 #[derive(Debug)]
 pub struct Attempt<'a> {
@@ -50,6 +74,20 @@ pub trait Kind: Debug + Send + Sync {
     /// Its name in the API and the database.
     fn name(&self) -> &'static str;
 
+    /// Its name on the command line.
+    fn word(&self) -> &'static str;
+
+    /// What such a job does, in a sentence without its full stop.
+    fn about(&self) -> &'static str;
+
+    /// What such a job is called in a sentence.
+    fn noun(&self) -> &'static str;
+
+    /// What it found, as the end of a sentence. `None`: nothing to count.
+    fn found(&self, _result: &Value) -> Option<String> {
+        None
+    }
+
     /// How long a job may wait and run unless the request says otherwise.
     fn deadline(&self) -> Duration;
 
@@ -57,6 +95,9 @@ pub trait Kind: Debug + Send + Sync {
     fn is_exclusive(&self) -> bool {
         false
     }
+
+    /// What is asked for, and what comes of it, for the description of the API.
+    fn schemas(&self) -> Schemas;
 
     /// Checks what was asked for, and gives it as it is stored.
     fn input(&self, asked: &Value) -> std::result::Result<Value, InputError>;

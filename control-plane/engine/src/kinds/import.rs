@@ -6,18 +6,31 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postern_proto::v1;
 use postern_store::{Job, JobId};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::input::only;
 use crate::intake::commit;
 use crate::intake::gone::{self, Gone};
 use crate::intake::report::ImportReport;
+use crate::intake::result::ImportResult;
 use crate::jobs::failure::{Failure, Next};
-use crate::jobs::kind::{Attempt, InputError, Kind};
+use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
 use crate::jobs::running::Running;
 
 /// Waits at most this long for an agent unless the request says otherwise.
 const DEADLINE: Duration = Duration::from_hours(24);
+
+/// What an import is asked for.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes the input; `intake::gone` reads it")]
+pub struct ImportInput {
+    /// DNs of containers that were deleted with everybody in them, at most 20, with 8,192 bytes in all. Accounts whose
+    /// container is not found are marked missing where it is one of these or below one; the import is held for that first.
+    #[schema(max_items = 20)]
+    gone_containers: Option<Vec<String>>,
+}
 
 /// Reads all users and groups of a directory.
 #[derive(Debug)]
@@ -29,12 +42,33 @@ impl Kind for Import {
         "import"
     }
 
+    fn word(&self) -> &'static str {
+        "import"
+    }
+
+    fn about(&self) -> &'static str {
+        "Reads all users and groups of a directory"
+    }
+
+    fn noun(&self) -> &'static str {
+        "import"
+    }
+
+    fn found(&self, result: &Value) -> Option<String> {
+        let result = ImportResult::deserialize(result).ok()?;
+        Some(format!("{} and {}", counted(result.users, "user"), counted(result.groups, "group")))
+    }
+
     fn deadline(&self) -> Duration {
         DEADLINE
     }
 
     fn is_exclusive(&self) -> bool {
         true
+    }
+
+    fn schemas(&self) -> Schemas {
+        Schemas::of::<ImportInput, ImportResult>()
     }
 
     fn input(&self, asked: &Value) -> Result<Value, InputError> {
@@ -76,6 +110,10 @@ impl Kind for Import {
     async fn finish(&self, running: &Arc<Running>, job: JobId, attempt: u32) -> Result<(), postern_store::Error> {
         Box::pin(commit::run(running, job, attempt)).await
     }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn unproven() -> Failure {

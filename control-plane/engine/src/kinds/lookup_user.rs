@@ -7,18 +7,29 @@ use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView};
 use postern_proto::v1;
 use postern_store::{Flavour, Job};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use super::found::{FoundEntry, LookupUserResult, MappedUser};
 use super::input::{QUESTION_DEADLINE, only};
 use super::unseen;
 use crate::identity::mapping::Mapping;
 use crate::jobs::failure::{Failure, Next};
-use crate::jobs::kind::{Attempt, InputError, Kind};
+use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
 use crate::jobs::running::Running;
 
 const UNIQUE_VALUE: &str = "unique_value";
 const MAX_UNIQUE_VALUE_CHARS: usize = 1_024;
+
+/// Whom to look up.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct LookupUserInput {
+    /// The value of the unique attribute of the user, like a uid or mail address.
+    #[schema(max_length = 1024)]
+    pub unique_value: String,
+}
 
 /// Reads one user by its unique attribute, with all configured attributes and its groups.
 #[derive(Debug)]
@@ -30,8 +41,24 @@ impl Kind for LookupUser {
         "lookup_user"
     }
 
+    fn word(&self) -> &'static str {
+        "lookup-user"
+    }
+
+    fn about(&self) -> &'static str {
+        "Reads one user by its unique attribute, with all configured attributes and its groups"
+    }
+
+    fn noun(&self) -> &'static str {
+        "look-up"
+    }
+
     fn deadline(&self) -> Duration {
         QUESTION_DEADLINE
+    }
+
+    fn schemas(&self) -> Schemas {
+        Schemas::of::<LookupUserInput, LookupUserResult>()
     }
 
     fn input(&self, asked: &Value) -> Result<Value, InputError> {
@@ -45,8 +72,8 @@ impl Kind for LookupUser {
     }
 
     fn command(&self, job: &Job) -> Result<v1::command::Kind, InputError> {
-        let value = job.input[UNIQUE_VALUE].as_str();
-        let unique_value = value.ok_or_else(|| InputError::new(UNIQUE_VALUE, "it is no text"))?.to_owned();
+        let LookupUserInput { unique_value } = LookupUserInput::deserialize(&job.input)
+            .map_err(|error| InputError::new(UNIQUE_VALUE, error.to_string()))?;
         Ok(v1::command::Kind::LookupUser(v1::LookupUser { unique_value }))
     }
 
@@ -82,17 +109,13 @@ async fn describe_known(
             return Ok(Next::Fail(failure.to_json()));
         }
     };
-    if let Some(unseen) = unseen::compare(&running.store, job.organization, job.directory, &found).await? {
-        found["unseen"] = unseen;
-    }
-    if let Some(conflict) = unseen::conflict(&running.store, job.organization, job.directory, &found).await? {
-        found["conflict"] = conflict;
-    }
-    Ok(Next::Succeed(found))
+    found.unseen = unseen::compare(&running.store, job.organization, job.directory, &found).await?;
+    found.conflict = unseen::conflict(&running.store, job.organization, job.directory, &found).await?;
+    Ok(Next::Succeed(serde_json::to_value(found).unwrap_or_default()))
 }
 
 /// Reads the entries of an answer and maps the user.
-pub fn describe(flavour: Flavour, user: &[u8], groups: &[u8], now: Timestamp) -> Result<Value, DecodeError> {
+pub fn describe(flavour: Flavour, user: &[u8], groups: &[u8], now: Timestamp) -> Result<LookupUserResult, DecodeError> {
     let mut reader = ChunkReader::parse(user)?;
     let mapping = Mapping::new(flavour, reader.names());
     let Some(view) = reader.next_entry()? else { return Err(DecodeError::Malformed("user")) };
@@ -105,28 +128,30 @@ pub fn describe(flavour: Flavour, user: &[u8], groups: &[u8], now: Timestamp) ->
             found.push(entry(&group, mapping.attributes(&group)));
         }
     }
-    Ok(json!({
-        "user": entry(&view, attributes),
-        "mapped": {
-            "user_name": mapped.user_name,
-            "given_name": mapped.given_name,
-            "family_name": mapped.family_name,
-            "display_name": mapped.display_name,
-            "email": mapped.email,
-            "active": mapped.active,
-            "attributes": parsed(mapped.attributes),
+    let text = |value: Option<std::borrow::Cow<'_, str>>| value.map(std::borrow::Cow::into_owned);
+    Ok(LookupUserResult {
+        user: entry(&view, attributes),
+        mapped: MappedUser {
+            user_name: text(mapped.user_name),
+            given_name: text(mapped.given_name),
+            family_name: text(mapped.family_name),
+            display_name: text(mapped.display_name),
+            email: text(mapped.email),
+            active: mapped.active,
+            attributes: parsed(mapped.attributes),
         },
-        "groups": found,
-    }))
+        groups: found,
+        ..LookupUserResult::default()
+    })
 }
 
-fn entry(view: &EntryView<'_>, attributes: String) -> Value {
-    json!({
-        "external_id": view.external_id,
-        "dn": view.dn,
-        "unique_value": view.unique_value,
-        "attributes": parsed(attributes),
-    })
+fn entry(view: &EntryView<'_>, attributes: String) -> FoundEntry {
+    FoundEntry {
+        external_id: view.external_id.to_owned(),
+        dn: view.dn.to_owned(),
+        unique_value: view.unique_value.map(str::to_owned),
+        attributes: parsed(attributes),
+    }
 }
 
 fn parsed(text: String) -> Value {
@@ -149,9 +174,9 @@ mod tests {
         writer.entry(Kind::Group, "g", "cn=staff,dc=x", None).finish();
         let groups = writer.finish();
         let found = describe(Flavour::OpenLdap, &user, &groups, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(found["user"]["attributes"]["sn"][0], "Lovelace");
-        assert_eq!(found["mapped"]["family_name"], "Lovelace");
-        assert_eq!(found["groups"][0]["dn"], "cn=staff,dc=x");
+        assert_eq!(found.user.attributes["sn"][0], "Lovelace");
+        assert_eq!(found.mapped.family_name.as_deref(), Some("Lovelace"));
+        assert_eq!(found.groups[0].dn, "cn=staff,dc=x");
         assert!(describe(Flavour::OpenLdap, b"", b"", Timestamp::UNIX_EPOCH).is_err());
     }
 }

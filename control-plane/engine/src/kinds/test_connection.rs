@@ -6,12 +6,17 @@ use async_trait::async_trait;
 use postern_proto::limits::MAX_ROWS;
 use postern_proto::{text, v1};
 use postern_store::Job;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::input::{QUESTION_DEADLINE, only};
 use crate::jobs::failure::{Failure, Next};
-use crate::jobs::kind::{Attempt, InputError, Kind};
+use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
+
+/// Nothing can be asked for.
+#[derive(Debug, ToSchema)]
+pub struct TestConnectionInput {}
 
 /// Runs the agent's diagnosis of a directory.
 #[derive(Debug)]
@@ -23,8 +28,24 @@ impl Kind for TestConnection {
         "test_connection"
     }
 
+    fn word(&self) -> &'static str {
+        "test-connection"
+    }
+
+    fn about(&self) -> &'static str {
+        "Lets the agent diagnose a directory: reaching it, binding, reading, paging"
+    }
+
+    fn noun(&self) -> &'static str {
+        "connection test"
+    }
+
     fn deadline(&self) -> Duration {
         QUESTION_DEADLINE
+    }
+
+    fn schemas(&self) -> Schemas {
+        Schemas::of::<TestConnectionInput, TestConnectionResult>()
     }
 
     fn input(&self, asked: &Value) -> Result<Value, InputError> {
@@ -53,17 +74,25 @@ pub(super) fn checks(test: &v1::TestConnectionResult) -> Vec<Check> {
     test.checks.iter().take(MAX_ROWS).map(Check::of).collect()
 }
 
+/// A diagnosis in which no check failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct TestConnectionResult {
+    /// All checks that were made.
+    pub checks: Vec<Check>,
+}
+
 /// One row of a diagnosis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// Stable name.
     pub name: String,
-    /// `passed`, `warned`, `failed` or `skipped`.
+    /// How it went.
     pub state: CheckState,
     /// What was seen.
     pub detail: String,
     /// What to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cure: Option<String>,
     /// How long it took, milliseconds.
     pub elapsed_ms: u64,
@@ -88,7 +117,7 @@ impl Check {
 }
 
 /// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
     /// As it should be.

@@ -3,7 +3,9 @@
 use postern_store::{
     AccountKind, Comparison, DirectoryId, ExternalKey, GroupRow, OrganizationId, PageRequest, Result, Store,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use super::found::{ClaimedName, LookupUserResult, Unseen};
 
 /// As many groups are named.
 const GROUPS: u32 = 20;
@@ -13,14 +15,13 @@ pub(super) async fn conflict(
     store: &Store,
     organization: OrganizationId,
     directory: DirectoryId,
-    found: &Value,
-) -> Result<Option<Value>> {
-    let Some(external_id) = found["user"]["external_id"].as_str() else { return Ok(None) };
-    let entry = [(ExternalKey::from_text(external_id), [0; 16])];
+    found: &LookupUserResult,
+) -> Result<Option<ClaimedName>> {
+    let entry = [(ExternalKey::from_text(&found.user.external_id), [0; 16])];
     let known = store.compare_accounts(organization, directory, AccountKind::User, &entry).await?.pop();
     let Some(Comparison::Known(known)) = known else { return Ok(None) };
     let conflict = store.get_conflict(organization, known.id).await?;
-    Ok(conflict.map(|conflict| json!({ "user_name": conflict.name_key, "held_by_dn": conflict.holder_dn })))
+    Ok(conflict.map(|one| ClaimedName { user_name: one.name_key, held_by_dn: one.holder_dn }))
 }
 
 /// Compares the answer of a look-up with what is known of the account. `None`: nothing is lacking.
@@ -28,25 +29,24 @@ pub(super) async fn compare(
     store: &Store,
     organization: OrganizationId,
     directory: DirectoryId,
-    found: &Value,
-) -> Result<Option<Value>> {
-    let Some(external_id) = found["user"]["external_id"].as_str() else { return Ok(None) };
+    found: &LookupUserResult,
+) -> Result<Option<Unseen>> {
     // No content has this hash, so that the account is told with its id.
-    let entry = [(ExternalKey::from_text(external_id), [0; 16])];
+    let entry = [(ExternalKey::from_text(&found.user.external_id), [0; 16])];
     let known = store.compare_accounts(organization, directory, AccountKind::User, &entry).await?.pop();
     let Some(Comparison::Known(known)) = known else { return Ok(None) };
     let contents = store.known_contents(organization, &[known.id]).await?;
     let stored: Map<String, Value> =
         contents.first().and_then(|content| serde_json::from_str(&content.attributes).ok()).unwrap_or_default();
-    let current = found["user"]["attributes"].as_object();
+    let current = found.user.attributes.as_object();
     let shows = |name: &str| current.is_some_and(|current| current.keys().any(|has| has.eq_ignore_ascii_case(name)));
-    let attributes: Vec<&String> = stored.keys().filter(|name| !shows(name)).collect();
+    let attributes: Vec<String> = stored.keys().filter(|name| !shows(name)).cloned().collect();
     let mut groups: Vec<GroupRow> = Vec::new();
     // Of single groups it is not known which is which; none at all is what a hidden attribute of members looks like.
-    if let Some(user) = known.identity.filter(|_| found["groups"].as_array().is_none_or(Vec::is_empty)) {
+    if let Some(user) = known.identity.filter(|_| found.groups.is_empty()) {
         groups = store.groups_of(organization, user, &PageRequest::first(GROUPS)).await?.items;
     }
-    let groups: Vec<&String> = groups.iter().map(|group| &group.display_name).collect();
+    let groups: Vec<String> = groups.into_iter().map(|group| group.display_name).collect();
     let lacking = !attributes.is_empty() || !groups.is_empty();
-    Ok(lacking.then(|| json!({ "attributes": attributes, "groups": groups })))
+    Ok(lacking.then_some(Unseen { attributes, groups }))
 }

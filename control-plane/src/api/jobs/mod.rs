@@ -4,6 +4,7 @@
 
 mod changes;
 mod events;
+mod types;
 pub mod view;
 
 use axum::Json;
@@ -12,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use postern_store::{Directory, Job, JobFilter, JobId, NewJob};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,9 +24,11 @@ use super::page::{List, Listing, total};
 use super::problem::{Kind as ProblemKind, Problem};
 use super::{Api, directories, idempotency, resolve};
 pub use changes::Changes;
-use postern_engine::jobs::kind as jobs;
+use postern_engine::jobs::kind::Kind;
 use postern_engine::kinds;
-pub use view::{JobView, Kind, State as JobState};
+pub use types::KindName;
+pub(super) use types::all as all_types;
+pub use view::{JobView, State as JobState};
 
 /// Longest a job may wait and run.
 const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 60 * 60;
@@ -35,16 +38,13 @@ const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 60 * 60;
 #[serde(deny_unknown_fields)]
 pub struct JobRequest {
     /// What to do.
-    pub kind: Kind,
+    pub kind: KindName,
     /// Name or id of the directory.
     pub directory: String,
-    /// `lookup_user` only: the value of the unique attribute of the user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unique_value: Option<String>,
-    /// `import` only: DNs of containers that were deleted with everybody in them, at most 20, with 8,192 bytes in all. Accounts whose container is
-    /// not found are marked missing where it is one of these or below one; the import is held for that first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gone_containers: Vec<String>,
+    /// What is asked for beside the directory, as the kind wants it. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(schema_with = types::input)]
+    pub input: Map<String, Value>,
     /// Until when it must be over, or it fails. Absent: a day from now for an import, two minutes for the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -60,7 +60,7 @@ struct JobQuery {
     /// Name or id of a directory. Absent: any.
     directory: Option<String>,
     /// Absent: any kind.
-    kind: Option<Kind>,
+    kind: Option<KindName>,
     /// Absent: any state.
     state: Option<JobState>,
     /// Most items of the page, 1 to 1000. Absent: 100.
@@ -91,7 +91,11 @@ async fn list(
     let directory = directories::find_wanted(&api, caller.organization, query.directory.as_deref()).await?;
     let list = List::new("jobs", &[&directory, &query.kind, &query.state]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let filter = JobFilter { state: query.state.map(Into::into), kind: query.kind.map(Into::into), directory };
+    let kind = match &query.kind {
+        Some(name) => Some(name.kind().ok_or_else(|| Problem::parameter("kind", unknown_kind()))?.name().to_owned()),
+        None => None,
+    };
+    let filter = JobFilter { state: query.state.map(Into::into), kind, directory };
     let page = api.store.list_jobs(caller.organization, &filter, &request).await?;
     let total = total(&request, &page, api.store.total_jobs(caller.organization, &filter)).await?;
     Ok(Json(list.answer(page, total, |job| JobView::from(told(&api, job)))))
@@ -109,15 +113,16 @@ async fn create(
     Body(request): Body<JobRequest>,
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
     let now = api.now();
-    let kind = jobs::find(kinds::ALL, request.kind.name())
-        .ok_or_else(|| Problem::body_field("kind", "there is none of this name"))?;
-    let input = input(&request, kind)?;
+    let kind = request.kind.kind().ok_or_else(|| Problem::body_field("kind", unknown_kind()))?;
+    let input = kind.input(&Value::Object(request.input.clone()));
+    let input = input.map_err(|error| Problem::body_field(&error.field, error.detail))?;
     let deadline = deadline(&request, kind, now)?;
     let directory = directories::find(&api, caller.organization, &request.directory).await?;
     enabled(&directory)?;
     let new = NewJob {
         organization: caller.organization,
-        kind: request.kind.into(),
+        kind: kind.name().to_owned(),
+        exclusive: kind.is_exclusive(),
         directory: directory.id,
         input,
         deadline,
@@ -126,7 +131,7 @@ async fn create(
     };
     let job = api.store.create_job(new, now).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, job = %job.id, kind = %job.kind, "job.created");
-    metrics::counter!("postern_jobs_created_total", "kind" => job.kind.as_str()).increment(1);
+    metrics::counter!("postern_jobs_created_total", "kind" => kind.name()).increment(1);
     Ok((StatusCode::CREATED, Json(job.into())))
 }
 
@@ -200,6 +205,11 @@ fn told(api: &Api, job: Job) -> Job {
     if stuck { Job { message: Some(FULL.to_owned()), ..job } } else { job }
 }
 
+fn unknown_kind() -> String {
+    let names: Vec<&str> = kinds::ALL.iter().map(|kind| kind.name()).collect();
+    format!("it must be one of {}", names.join(", "))
+}
+
 fn enabled(directory: &Directory) -> Result<(), Problem> {
     if directory.disabled {
         return Err(Problem::new(ProblemKind::Conflict, format!("The directory {:?} is disabled.", directory.name))
@@ -208,19 +218,7 @@ fn enabled(directory: &Directory) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What the job is to know of the request.
-fn input(request: &JobRequest, kind: &dyn jobs::Kind) -> Result<Value, Problem> {
-    let mut asked = serde_json::Map::new();
-    if let Some(value) = &request.unique_value {
-        asked.insert("unique_value".to_owned(), json!(value));
-    }
-    if !request.gone_containers.is_empty() {
-        asked.insert("gone_containers".to_owned(), json!(request.gone_containers));
-    }
-    kind.input(&Value::Object(asked)).map_err(|error| Problem::body_field(&error.field, error.detail))
-}
-
-fn deadline(request: &JobRequest, kind: &dyn jobs::Kind, now: Timestamp) -> Result<Timestamp, Problem> {
+fn deadline(request: &JobRequest, kind: &dyn Kind, now: Timestamp) -> Result<Timestamp, Problem> {
     let (field, wanted) = match (request.deadline, request.timeout_seconds) {
         (Some(_), Some(_)) => {
             return Err(Problem::body_field("timeout_seconds", "give either deadline or timeout_seconds"));

@@ -2,23 +2,14 @@
 
 use clap::ValueEnum;
 use jiff::Timestamp;
+use postern_engine::intake::hold::Hold;
+use postern_engine::kinds::test_connection::Check;
 use postern_store::{DirectoryId, Job, JobId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = JobKind)]
-pub enum Kind {
-    /// Reads all users and groups of a directory.
-    Import,
-    /// Runs the agent's diagnosis of a directory.
-    TestConnection,
-    /// Reads one user by its unique attribute, with all configured attributes and its groups.
-    LookupUser,
-}
+use super::types::{self, KindName};
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
@@ -53,13 +44,6 @@ impl State {
     }
 }
 
-impl Kind {
-    /// Its name in JSON.
-    pub fn name(self) -> &'static str {
-        postern_store::JobKind::from(self).as_str()
-    }
-}
-
 macro_rules! same {
     ($ours:ty, $stored:ty, $($variant:ident),+) => {
         impl From<$stored> for $ours {
@@ -76,7 +60,6 @@ macro_rules! same {
     };
 }
 
-same!(Kind, postern_store::JobKind, Import, TestConnection, LookupUser);
 same!(State, postern_store::JobState, Queued, Waiting, Running, Held, Succeeded, Failed, Canceled);
 
 /// A job.
@@ -87,23 +70,23 @@ pub struct JobView {
     #[schema(value_type = Uuid)]
     pub id: JobId,
     /// What it does.
-    pub kind: Kind,
+    pub kind: KindName,
     /// On which directory.
     pub directory: DirectoryRef,
     /// Where it stands.
     pub state: State,
-    /// What was asked for beside the directory: `unique_value` of `lookup_user`.
-    #[schema(value_type = Object)]
+    /// What was asked for beside the directory.
+    #[schema(schema_with = types::input)]
     pub input: Value,
     /// How far it has come.
     pub progress: Progress,
     /// What came of it. `null`: it has not succeeded.
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = types::result)]
     pub result: Option<Value>,
     /// Why it failed. `null`: it has not.
     pub error: Option<JobError>,
     /// Why it was held. `null`: it was not.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Hold>)]
     pub hold: Option<Value>,
     /// What it waits for, for people. `null`: nothing to say.
     pub message: Option<String>,
@@ -161,7 +144,7 @@ pub struct JobError {
     pub cure: Option<String>,
     /// `test_connection` only: all checks that were made.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Check>>)]
     pub checks: Option<Vec<Value>>,
 }
 
@@ -170,7 +153,7 @@ impl From<Job> for JobView {
         let message = waits_for(&job).or(job.message).filter(|_| !job.state.is_final());
         Self {
             id: job.id,
-            kind: job.kind.into(),
+            kind: KindName::from(job.kind.as_str()),
             directory: DirectoryRef { id: job.directory, name: job.directory_name },
             state: job.state.into(),
             input: job.input,

@@ -66,8 +66,7 @@ async fn a_job_is_told_as_it_was_asked_for() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;
     let home = site.inhabit(acme.id).await;
-    let body =
-        json!({"kind": "lookup_user", "directory": home.directory, "unique_value": "anna", "timeout_seconds": 60});
+    let body = json!({"kind": "lookup_user", "directory": home.directory, "input": {"unique_value": "anna"}, "timeout_seconds": 60});
     let job = site.post("/api/v1/jobs", &acme.operator, body).await;
     assert_eq!(job.status, StatusCode::CREATED);
     assert_eq!(job.body["directory"], json!({"id": home.directory, "name": "corp"}));
@@ -86,7 +85,7 @@ async fn an_import_takes_no_more_than_eight_kibibytes_of_gone_containers() {
     let acme = site.organization("acme").await;
     let home = site.inhabit(acme.id).await;
     let long = format!("ou={}", "x".repeat(1_000));
-    let body = json!({"kind": "import", "directory": home.directory, "gone_containers": vec![long; 9]});
+    let body = json!({"kind": "import", "directory": home.directory, "input": {"gone_containers": vec![long; 9]}});
     let refused = site.post("/api/v1/jobs", &acme.operator, body).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
     assert!(refused.body.to_string().contains("gone_containers"), "{}", refused.body);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::super::api::jobs::{JobState, JobView, Kind};
+use super::super::super::api::jobs::{JobState, JobView};
 use super::super::error::Error;
 use super::super::screen::{Screen, plain};
 use super::report::{result, value};
@@ -20,22 +20,14 @@ pub(super) fn ended(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
 /// That a job has succeeded, in a sentence.
 fn success(job: &JobView) -> String {
     let directory = plain(&job.directory.name);
-    let (what, found) = match job.kind {
-        Kind::Import => {
-            let figure = |name: &str| job.result.as_ref().and_then(|result| result[name].as_u64()).unwrap_or_default();
-            ("import", format!(": {} and {}", counted(figure("users"), "user"), counted(figure("groups"), "group")))
-        }
-        Kind::TestConnection => ("connection test", String::new()),
-        Kind::LookupUser => ("look-up", String::new()),
-    };
+    let kind = job.kind.kind();
+    let what = kind.map_or("job", |kind| kind.noun());
+    let found = job.result.as_ref().zip(kind).and_then(|(result, kind)| kind.found(result));
+    let found = found.map_or_else(String::new, |found| format!(": {found}"));
     let took = job.started_at.zip(job.finished_at).map_or_else(String::new, |(started, finished)| {
         format!(" in {:.1} s", finished.duration_since(started).as_secs_f64().max(0.0))
     });
     format!("The {what} of {directory} succeeded{took}{found}.")
-}
-
-fn counted(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Prints whom a hold is about, and where they are.

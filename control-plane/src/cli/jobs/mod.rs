@@ -5,12 +5,15 @@ mod imported;
 mod report;
 mod watch;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 use postern_engine::intake::gone::Gone;
+use postern_engine::kinds;
 use postern_store::JobId;
+use serde_json::json;
 
-use super::super::api::jobs::{JobRequest, JobState, JobView, Kind};
+use super::super::api::jobs::{JobRequest, JobState, JobView, KindName};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
@@ -31,8 +34,8 @@ pub(super) enum Command {
         #[arg(long)]
         directory: Option<String>,
         /// Only jobs of this kind
-        #[arg(long, value_enum)]
-        kind: Option<Kind>,
+        #[arg(long, value_parser = kind())]
+        kind: Option<KindName>,
         /// Only jobs in this state
         #[arg(long, value_enum)]
         state: Option<JobState>,
@@ -65,6 +68,15 @@ pub(super) enum Command {
         /// Id of the job, or its beginning
         id: Name,
     },
+}
+
+/// Reads the name of a kind; on the command line it has hyphens.
+fn kind() -> impl TypedValueParser<Value = KindName> {
+    let names = kinds::ALL.iter().map(|kind| PossibleValue::new(kind.word()).help(kind.about()));
+    PossibleValuesParser::new(names).map(|word| {
+        let kind = kinds::ALL.iter().find(|kind| kind.word() == word);
+        KindName::from(kind.map_or(word.as_str(), |kind| kind.name()))
+    })
 }
 
 /// Kinds of job to start.
@@ -139,20 +151,19 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 }
 
 async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result<(), Error> {
-    let (mut expected, mut gone_containers) = (None, Vec::new());
-    let (kind, unique_value, common) = match start {
+    let mut expected = None;
+    let (kind, input, common) = match start {
         Start::Import { expect, gone, common } => {
-            (expected, gone_containers) = (expect, gone);
-            (Kind::Import, None, common)
+            expected = expect;
+            ("import", json!({ "gone_containers": gone }), common)
         }
-        Start::TestConnection(common) => (Kind::TestConnection, None, common),
-        Start::LookupUser { user, common } => (Kind::LookupUser, Some(user), common),
+        Start::TestConnection(common) => ("test_connection", json!({}), common),
+        Start::LookupUser { user, common } => ("lookup_user", json!({ "unique_value": user }), common),
     };
     let request = JobRequest {
-        kind,
+        kind: kind.into(),
         directory: common.directory,
-        unique_value,
-        gone_containers,
+        input: input.as_object().cloned().unwrap_or_default(),
         deadline: None,
         timeout_seconds: common.timeout.map(|time| time.unsigned_abs().as_secs()),
     };
@@ -206,7 +217,7 @@ fn row(job: &JobView) -> Vec<String> {
         job.directory.name.clone(),
         word(&job.state),
         time(job.created_at),
-        if job.kind == Kind::Import { job.progress.entries_read.to_string() } else { "-".to_owned() },
+        if job.kind.as_str() == "import" { job.progress.entries_read.to_string() } else { "-".to_owned() },
         note,
     ]
 }

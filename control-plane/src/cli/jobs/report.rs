@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::super::api::jobs::{JobState, JobView, Kind};
+use super::super::super::api::jobs::{JobState, JobView};
 use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 use super::ended::held;
@@ -43,15 +43,17 @@ pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
 pub(super) fn result(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     let nothing = Value::Null;
     let result = job.result.as_ref().unwrap_or(&nothing);
-    match job.kind {
-        Kind::Import => imported::show(&job.directory.name, result, screen),
-        Kind::TestConnection => {
+    match job.kind.as_str() {
+        "import" => imported::show(&job.directory.name, result, screen),
+        "test_connection" => {
             let failed = job.error.as_ref().and_then(|error| error.checks.clone());
             let passed = || result["checks"].as_array().cloned().unwrap_or_default();
             failed.unwrap_or_else(passed).iter().try_for_each(|row| check(row, screen))
         }
-        Kind::LookupUser if result.is_null() => Ok(()),
-        Kind::LookupUser => lookup(result, screen),
+        "lookup_user" if result.is_null() => Ok(()),
+        "lookup_user" => lookup(result, screen),
+        // A kind of a newer control plane.
+        _ => screen.line(plain(&result.to_string())),
     }
 }
 
@@ -186,9 +188,9 @@ pub(super) mod tests {
         }
     }
 
-    fn told(kind: Kind, state: JobState, change: impl FnOnce(&mut JobView)) -> String {
+    fn told(kind: &str, state: JobState, change: impl FnOnce(&mut JobView)) -> String {
         let mut job = super::super::super::tests::sample_job();
-        (job.kind, job.state) = (kind, state);
+        (job.kind, job.state) = (kind.into(), state);
         change(&mut job);
         let paper = Paper::default();
         result(&job, &mut Screen::new(Box::new(paper.clone()), false)).unwrap();
@@ -199,7 +201,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_import_tells_its_figures() {
-        let told = told(Kind::Import, JobState::Succeeded, |job| {
+        let told = told("import", JobState::Succeeded, |job| {
             job.result = Some(json!({
                 "users": 2000, "groups": 12, "created": 2011, "updated": 0, "unchanged": 0, "conflicts": 1,
                 "conflict_samples": [{"user_name": "anna", "dn": "uid=anna,ou=b", "held_by_dn": "uid=anna,ou=a"}],
@@ -212,7 +214,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_failed_test_of_the_connection_tells_every_check_and_the_cure() {
-        let told = told(Kind::TestConnection, JobState::Failed, |job| {
+        let told = told("test_connection", JobState::Failed, |job| {
             let checks = json!([
                 {"name": "connect", "state": "passed", "detail": "TLS 1.3", "elapsed_ms": 12},
                 {"name": "bind", "state": "failed", "detail": "invalid credentials", "cure": "Check the password.", "elapsed_ms": 3},
@@ -231,7 +233,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_entry_in_conflict_does_not_become_what_it_claims() {
-        let told = told(Kind::LookupUser, JobState::Succeeded, |job| {
+        let told = told("lookup_user", JobState::Succeeded, |job| {
             job.result = Some(json!({
                 "user": {"external_id": "e-1", "dn": "uid=anna,ou=b", "attributes": {}},
                 "mapped": {"user_name": "anna"}, "groups": [],
@@ -244,7 +246,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_user_is_told_with_its_attributes_and_groups() {
-        let told = told(Kind::LookupUser, JobState::Succeeded, |job| {
+        let told = told("lookup_user", JobState::Succeeded, |job| {
             job.result = Some(json!({
                 "user": {"external_id": "e-1", "dn": "uid=anna,ou=people", "unique_value": "anna",
                          "attributes": {"cn": ["Anna", "Änna"], "photo": [{"base64": "/9g="}]}},
@@ -271,7 +273,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_held_job_tells_how_to_decide() {
-        let told = told(Kind::Import, JobState::Held, |job| {
+        let told = told("import", JobState::Held, |job| {
             job.hold =
                 Some(json!({"reason": "40 of 100 accounts would be marked missing", "missing": 40, "known": 100}));
         });

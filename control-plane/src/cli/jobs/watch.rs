@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use postern_runtime::clock::{Clock as _, SystemClock};
 use postern_store::JobId;
 
-use super::super::super::api::jobs::{JobState, JobView, Kind};
+use super::super::super::api::jobs::{JobState, JobView};
 use super::super::client::Client;
 use super::super::error::Error;
 use super::super::list::Found;
@@ -75,12 +75,12 @@ fn is_over(state: JobState) -> bool {
 
 /// How many entries an import will read, judged by the last one.
 async fn as_last_time(client: &Client, job: &JobView) -> Option<u64> {
-    if job.kind != Kind::Import {
+    if job.kind.as_str() != "import" {
         return None;
     }
     let query = [
         ("directory", job.directory.id.to_string()),
-        ("kind", word(&Kind::Import)),
+        ("kind", "import".to_owned()),
         ("state", word(&JobState::Succeeded)),
     ];
     let last: Found<JobView> = client.list("jobs", &query, Some(1)).await.ok()?;

@@ -17,9 +17,7 @@ use postern_proto::v1::gateway_client::GatewayClient;
 use postern_runtime::clock::{SharedClock, SystemClock};
 use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::tls;
-use postern_store::{
-    AgentId, Job, JobId, JobKind, JobState, NewEnrollmentToken, NewJob, OrganizationId, PageRequest, Store,
-};
+use postern_store::{AgentId, Job, JobId, JobState, NewEnrollmentToken, NewJob, OrganizationId, PageRequest, Store};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ClientConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -123,11 +121,11 @@ impl Site {
     }
 
     pub(super) async fn start_job_with(&self, directory: &str, kind: &str, input: serde_json::Value) -> JobId {
-        let kind: JobKind = kind.parse().unwrap();
         let directory = self.store().find_directory(self.organization, directory).await.unwrap().unwrap().id;
         let new = NewJob {
             organization: self.organization,
-            kind,
+            kind: kind.to_owned(),
+            exclusive: kind == "import",
             directory,
             input,
             deadline: self.now() + Duration::from_mins(10),

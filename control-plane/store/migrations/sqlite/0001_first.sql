@@ -131,6 +131,8 @@ CREATE TABLE jobs (
     id BLOB NOT NULL PRIMARY KEY,
     organization_id BLOB NOT NULL,
     kind TEXT NOT NULL,
+    -- Of its directory, one such job is under way at a time.
+    exclusive INTEGER NOT NULL DEFAULT 0,
     directory_id BLOB NOT NULL,
     state TEXT NOT NULL,
     input TEXT NOT NULL,
@@ -167,9 +169,9 @@ CREATE INDEX jobs_of_directory ON jobs (directory_id, id);
 CREATE INDEX jobs_open ON jobs (state, id) WHERE state IN ('queued', 'waiting', 'running', 'held');
 CREATE INDEX jobs_ended ON jobs (organization_id, finished_at) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
--- One import of a directory at a time; a held one is under way, or its decision would be about what has changed since.
-CREATE UNIQUE INDEX jobs_one_import ON jobs (directory_id)
-    WHERE kind = 'import' AND (state IN ('running', 'held') OR (state = 'queued' AND proven));
+-- One exclusive job of a directory at a time; a held one is under way, or its decision would be about what has changed since.
+CREATE UNIQUE INDEX jobs_one_exclusive ON jobs (directory_id)
+    WHERE exclusive AND (state IN ('running', 'held') OR (state = 'queued' AND proven));
 
 CREATE TABLE staged_chunks (
     organization_id BLOB NOT NULL,

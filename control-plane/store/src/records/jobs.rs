@@ -6,18 +6,6 @@ use serde_json::Value;
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId, ReplicaId};
 
 named! {
-    /// What a job does.
-    JobKind {
-        /// Reads all users and groups of a directory.
-        Import = "import",
-        /// Runs the agent's diagnosis of a directory.
-        TestConnection = "test_connection",
-        /// Reads one user by its unique attribute.
-        LookupUser = "lookup_user",
-    }
-}
-
-named! {
     /// Where a job stands.
     JobState {
         /// Ready to be taken up.
@@ -112,7 +100,7 @@ pub struct Job {
     /// Whose it is.
     pub organization: OrganizationId,
     /// What it does.
-    pub kind: JobKind,
+    pub kind: String,
     /// On which directory.
     pub directory: DirectoryId,
     /// The directory's name.
@@ -194,8 +182,10 @@ pub struct Lease {
 pub struct NewJob {
     /// Whose it is.
     pub organization: OrganizationId,
-    /// What it does.
-    pub kind: JobKind,
+    /// What it does, by name.
+    pub kind: String,
+    /// Of its directory, one such job is under way at a time.
+    pub exclusive: bool,
     /// On which directory.
     pub directory: DirectoryId,
     /// What is asked for.
@@ -214,7 +204,7 @@ pub struct JobFilter {
     /// In this state.
     pub state: Option<JobState>,
     /// Of this kind.
-    pub kind: Option<JobKind>,
+    pub kind: Option<String>,
     /// On this directory.
     pub directory: Option<DirectoryId>,
 }

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use postern_store::{
     AccountId, AccountKind, Agent, AgentId, AnnouncedDirectory, Directory, ExternalKey, Flavour, GroupId, GroupRow,
-    Job, JobKind, NewAccount, NewAgent, NewEnrollmentToken, NewJob, Organization, OrganizationId, PageRequest,
-    ReplicaId, Store, Switch, UserId, UserRow, fold,
+    Job, NewAccount, NewAgent, NewEnrollmentToken, NewJob, Organization, OrganizationId, PageRequest, ReplicaId, Store,
+    Switch, UserId, UserRow, fold,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -47,10 +47,11 @@ impl World {
     }
 
     /// A job that waits for at most an hour.
-    pub(crate) fn job(&self, kind: JobKind) -> NewJob {
+    pub(crate) fn job(&self, kind: &str) -> NewJob {
         NewJob {
             organization: self.org(),
-            kind,
+            kind: kind.to_owned(),
+            exclusive: kind == "import",
             directory: self.directory.id,
             input: json!({}),
             deadline: at(3_600),
@@ -60,7 +61,7 @@ impl World {
     }
 
     /// A new job.
-    pub(crate) async fn create(&self, kind: JobKind) -> Job {
+    pub(crate) async fn create(&self, kind: &str) -> Job {
         self.store.create_job(self.job(kind), at(0)).await.expect("a job")
     }
 

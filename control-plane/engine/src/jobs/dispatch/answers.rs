@@ -127,7 +127,7 @@ impl Dispatcher {
             }
             Ok(answer) => answer,
         };
-        let Some(kind) = kind::find(self.kinds, job.kind.as_str()) else {
+        let Some(kind) = kind::find(self.kinds, &job.kind) else {
             return self.running.fail(id, attempt, Failure::unexpected().to_json()).await;
         };
         let attempt = Attempt { running: &self.running, job: job.clone(), proven, canceled };

@@ -8,8 +8,7 @@ use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_runtime::lifecycle::Shutdown;
 use postern_store::{
     AccountId, AccountKind, AgentId, AnnouncedDirectory, DatabaseUrl, DirectoryChange, ExternalKey, Flavour, Job,
-    JobId, JobKind, JobState, Lease, NewAccount, NewAgent, NewEnrollmentToken, NewJob, OrganizationId, ReplicaId,
-    Sight, Switch,
+    JobId, JobState, Lease, NewAccount, NewAgent, NewEnrollmentToken, NewJob, OrganizationId, ReplicaId, Sight, Switch,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -57,13 +56,14 @@ impl Office {
     }
 
     async fn start_job(&self) -> JobId {
-        self.start(JobKind::TestConnection).await
+        self.start("test_connection").await
     }
 
-    async fn start(&self, kind: JobKind) -> JobId {
+    async fn start(&self, kind: &str) -> JobId {
         let new = NewJob {
             organization: self.acme,
-            kind,
+            kind: kind.to_owned(),
+            exclusive: kind == "import",
             directory: self.directory,
             input: serde_json::json!({}),
             deadline: self.clock.now() + Duration::from_mins(10),
@@ -182,7 +182,7 @@ async fn what_a_killed_process_left_is_taken_up_at_once_by_the_only_process_and_
 /// An import that found nobody, which was approved, and whose replica was killed when it had marked one of two.
 async fn killed_while_it_marked(office: &Office) -> JobId {
     let (store, acme, now) = (&office.store, office.acme, office.clock.now());
-    let job = office.start(JobKind::Import).await;
+    let job = office.start("import").await;
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     // Without a second look that confirms it, nobody counts as missing.
     let mut tx = store.begin_intake(acme, office.directory, now).await.unwrap();

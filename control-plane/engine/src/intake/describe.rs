@@ -1,0 +1,126 @@
+//! What an import brought, put together at its end from what was recorded and what the store knows.
+
+use std::sync::Arc;
+
+use postern_dn::Dn;
+use postern_store::{Directory, Job, MemberStats, Sight, Staged, Unsettled};
+
+use super::conflicts;
+use super::missing::Confirmed;
+use super::report::ImportReport;
+use super::result::{ImportResult, JoinedSample, NotVisible, UnresolvedMember, WithoutLogin};
+use crate::jobs::running::Running;
+
+/// Of each kind of entry that somebody should look at, as many are shown.
+const SAMPLES: u32 = 20;
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// What was concluded from who did not come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Concluded {
+    pub(super) missing: u64,
+    pub(super) spared: u64,
+    pub(super) other_server: u64,
+    pub(super) confirmed: Confirmed,
+}
+
+/// The result of an import, but for what only its end knows.
+pub(super) async fn result(
+    running: &Arc<Running>,
+    job: &Job,
+    directory: &Directory,
+    staged: &Staged,
+    concluded: Concluded,
+    members: MemberStats,
+    report: &ImportReport,
+) -> Result<ImportResult> {
+    let store = &running.store;
+    let Concluded { missing, spared, other_server, confirmed } = concluded;
+    let (conflicts, conflict_samples) = conflicts::describe(store, directory, SAMPLES as usize).await?;
+    let since = job.started_at.unwrap_or(job.created_at);
+    let deactivated = match missing {
+        0 => 0,
+        _ => store.count_deactivated(job.organization, job.directory, since).await?,
+    };
+    let (joined, joined_samples) = joined(running, job).await?;
+    let (without_login, without_login_samples) = without_login(running, job).await?;
+    let entries = staged.users + staged.groups;
+    let written = staged.created + staged.changed + staged.returned;
+    Ok(ImportResult {
+        users: staged.users,
+        groups: staged.groups,
+        created: staged.created,
+        updated: staged.changed,
+        returned: staged.returned,
+        unchanged: entries.saturating_sub(written),
+        missing,
+        missing_spared: spared,
+        missing_other_server: other_server,
+        missing_not_looked_for: confirmed.not_looked_for,
+        missing_left_scope: confirmed.left_scope,
+        not_visible: confirmed.not_visible,
+        not_visible_samples: not_visible(running, job, confirmed).await?,
+        deactivated,
+        unknown_switches: staged.unknown_switches,
+        unreadable_switch: report.unreadable_switch.clone(),
+        conflicts,
+        conflict_samples,
+        joined,
+        joined_samples,
+        without_login,
+        without_login_samples,
+        members_resolved: members.resolved,
+        members_unresolved: members.unresolved,
+        members_unresolved_samples: unresolved(running, job, members).await?,
+        pages: report.pages,
+        referrals: report.referrals,
+        unusable: report.unusable,
+        unusable_samples: report.unusable_samples.clone(),
+        values_left_out: report.values_left_out,
+        left_out_samples: report.left_out_samples.clone(),
+        remarks: report.remarks,
+        remark_samples: report.remark_samples.clone(),
+        ..ImportResult::default()
+    })
+}
+
+/// Some of those of whom nobody could say whether they are there, and why.
+async fn not_visible(running: &Running, job: &Job, confirmed: Confirmed) -> Result<Vec<NotVisible>> {
+    if confirmed.not_visible == 0 {
+        return Ok(Vec::new());
+    }
+    let some = running.store.unsettled(job.organization, job.id, job.attempt, SAMPLES).await?;
+    let shown = |one: Unsettled| {
+        let without = Some(&one).filter(|one| one.sight == Sight::ContainerNotFound);
+        let container = without.and_then(|one| Dn::parse(&one.dn).ok()?.parent()).map(|dn| dn.to_string());
+        let (external_id, reason) = (one.external_key.to_text(), one.sight.as_str().to_owned());
+        NotVisible { dn: one.dn, external_id, reason, container }
+    };
+    Ok(some.into_iter().map(shown).collect())
+}
+
+/// Some of the members that are none of the imported entries.
+async fn unresolved(running: &Running, job: &Job, members: MemberStats) -> Result<Vec<UnresolvedMember>> {
+    // No more than there are, or the search for one more would go through them all.
+    let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
+    if some == 0 {
+        return Ok(Vec::new());
+    }
+    let unresolved = running.store.unresolved_members(job.organization, job.directory, some).await?;
+    Ok(unresolved.into_iter().map(|one| UnresolvedMember { group: one.group_name, member: one.key }).collect())
+}
+
+/// Accounts that were joined to a user of another directory: how many, and some of them.
+async fn joined(running: &Running, job: &Job) -> Result<(u64, Vec<JoinedSample>)> {
+    let (count, some) = running.store.joined_accounts(job.organization, job.directory, SAMPLES).await?;
+    let shown = some.into_iter();
+    let shown = shown.map(|one| JoinedSample { user_name: one.user_name, dn: one.dn, directories: one.directories });
+    Ok((count, shown.collect()))
+}
+
+/// Accounts without a login: how many, and some of them.
+async fn without_login(running: &Running, job: &Job) -> Result<(u64, Vec<WithoutLogin>)> {
+    let (count, some) = running.store.accounts_without_login(job.organization, job.directory, SAMPLES).await?;
+    Ok((count, some.into_iter().map(|one| WithoutLogin { dn: one.dn, keeps: one.user_name }).collect()))
+}
