@@ -1,9 +1,17 @@
 //! Answers that nobody reads cost their own token, and nobody else.
 
+use std::sync::Arc;
+
+use axum::Router;
 use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use postern_store::{ApiTokenId, OrganizationId};
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use super::super::shares::AT_ONCE;
+use super::super::auth::{Caller, Role};
+use super::super::shares::{self, AT_ONCE, READING_AT_ONCE};
 use super::{Site, request};
 
 #[tokio::test]
@@ -25,5 +33,40 @@ async fn a_token_whose_answers_are_not_read_waits_and_others_go_on() {
         }
     }
     unread.pop();
+    assert!(next.await.unwrap().status().is_success());
+}
+
+/// A route that answers once it may, for a token of its own of an organization.
+fn slow(site: &Site, organization: OrganizationId, may_end: &Arc<Semaphore>) -> Router {
+    let may_end = Arc::clone(may_end);
+    let caller = Caller {
+        token: ApiTokenId::new(),
+        name: "auditor".into(),
+        organization,
+        role: Role::Auditor,
+        expires_at: None,
+    };
+    let answer = move || async move { drop(may_end.acquire().await.unwrap()) };
+    let route = Router::new().route("/slow", get(answer));
+    route.layer(from_fn_with_state(site.api.clone(), shares::wait)).layer(axum::Extension(caller))
+}
+
+#[tokio::test]
+async fn an_organization_reads_with_a_part_of_the_readers_however_many_tokens_it_uses() {
+    let site = Site::new().await;
+    let (acme, other) = (OrganizationId::new(), OrganizationId::new());
+    let (never, at_once) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(1)));
+    let read = |organization, may_end: &Arc<Semaphore>| {
+        let list = request(Method::GET, "/slow", "", None);
+        Box::pin(slow(&site, organization, may_end).oneshot(list))
+    };
+    let mut slow: Vec<_> = (0..READING_AT_ONCE).map(|_| read(acme, &never)).collect();
+    for one in &mut slow {
+        assert!(futures_util::poll!(one.as_mut()).is_pending());
+    }
+    let mut next = read(acme, &at_once);
+    assert!(futures_util::poll!(next.as_mut()).is_pending(), "it has its part already");
+    assert!(read(other, &at_once).await.unwrap().status().is_success());
+    slow.pop();
     assert!(next.await.unwrap().status().is_success());
 }
