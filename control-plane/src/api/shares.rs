@@ -1,5 +1,6 @@
-//! How many requests of one token are answered at a time, and how many of one organization read. An answer stays in memory until its caller has read it, so
-//! this bounds what many parallel lists, or a caller that reads slowly, cost all others.
+//! How many requests of one token are answered at a time, and how many of one organization read. An answer stays in
+//! memory until its caller has read it, so this bounds what many parallel lists, or a caller that reads slowly, cost
+//! all others.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -63,7 +64,7 @@ pub(super) async fn wait(
 ) -> Response {
     let stopping = || Problem::new(Kind::Unavailable, "The control plane is stopping.").into_response();
     let Ok(place) = api.shares.tokens.of(caller.token, AT_ONCE).acquire_owned().await else { return stopping() };
-    let response = if request.method() == Method::GET {
+    let response = if matches!(*request.method(), Method::GET | Method::HEAD) {
         let reading = api.shares.reading.of(caller.organization, READING_AT_ONCE);
         let Ok(_while_it_reads) = reading.acquire().await else { return stopping() };
         next.run(request).await

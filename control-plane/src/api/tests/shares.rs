@@ -56,17 +56,22 @@ async fn an_organization_reads_with_a_part_of_the_readers_however_many_tokens_it
     let site = Site::new().await;
     let (acme, other) = (OrganizationId::new(), OrganizationId::new());
     let (never, at_once) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(1)));
-    let read = |organization, may_end: &Arc<Semaphore>| {
-        let list = request(Method::GET, "/slow", "", None);
+    let read = |organization, may_end: &Arc<Semaphore>, method| {
+        let list = request(method, "/slow", "", None);
         Box::pin(slow(&site, organization, may_end).oneshot(list))
     };
-    let mut slow: Vec<_> = (0..READING_AT_ONCE).map(|_| read(acme, &never)).collect();
+    let mut slow: Vec<_> = (0..READING_AT_ONCE).map(|_| read(acme, &never, Method::GET)).collect();
     for one in &mut slow {
         assert!(futures_util::poll!(one.as_mut()).is_pending());
     }
-    let mut next = read(acme, &at_once);
-    assert!(futures_util::poll!(next.as_mut()).is_pending(), "it has its part already");
-    assert!(read(other, &at_once).await.unwrap().status().is_success());
+    // A HEAD request runs the handler of GET.
+    let mut next = [Method::GET, Method::HEAD].map(|method| read(acme, &at_once, method));
+    for one in &mut next {
+        assert!(futures_util::poll!(one.as_mut()).is_pending(), "it has its part already");
+    }
+    assert!(read(other, &at_once, Method::GET).await.unwrap().status().is_success());
     slow.pop();
-    assert!(next.await.unwrap().status().is_success());
+    for one in next {
+        assert!(one.await.unwrap().status().is_success());
+    }
 }
