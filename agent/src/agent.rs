@@ -7,7 +7,7 @@ use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor};
 use uuid::Uuid;
 
-use crate::commands::{Commands, Context};
+use crate::commands::{self, Commands, Context};
 use crate::deliver::DeliveryOptions;
 use crate::identity::IdentitySource;
 use crate::identity::renew::{Renewal, warn_of_standing};
@@ -61,6 +61,7 @@ impl Agent {
         let (line, roster) = (Line::new(), Arc::new(Roster::new(directories)));
         let observed = Arc::new(Observed::new(clock.now()));
         let commands = Commands::new(Context {
+            kinds: commands::ALL,
             roster: Arc::clone(&roster),
             policy: ArcSwap::from_pointee(policy),
             line: line.clone(),

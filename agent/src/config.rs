@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 pub(crate) use self::fixed::Fixed;
+use crate::commands;
 use crate::deliver::Compression;
 use crate::link::proxy::{self, ProxyRule};
 use crate::policy::Policy;
@@ -62,6 +63,12 @@ pub enum Error {
         key: &'static str,
         /// The attribute.
         attribute: String,
+    },
+    /// The policy allows what this release does not know.
+    #[error("[policy] commands names {name:?}; the commands are {}", known_commands(", "))]
+    UnknownCommand {
+        /// The name.
+        name: String,
     },
     /// A directory's section is wrong.
     #[error("a [[directory]] section cannot be used")]
@@ -129,6 +136,10 @@ impl Config {
         self.proxy_rule()?;
         if let Some(health) = self.health.as_ref().filter(|health| !health.listen.ip().is_loopback()) {
             return Err(Error::HealthNotLoopback { address: health.listen });
+        }
+        let named = self.policy.commands.iter().flatten();
+        if let Some(name) = named.cloned().find(|name| commands::ALL.iter().all(|kind| kind.name() != name)) {
+            return Err(Error::UnknownCommand { name });
         }
         self.verify_excluded()?;
         let mut names = BTreeSet::new();
@@ -203,6 +214,11 @@ fn named(section: &DirectoryConfig, opened: Result<Directory, ConfigError>) -> R
     let name = Problem { key: "name", reason: format!("write {}", directory_name::RULE) };
     let others = opened.err().into_iter().flat_map(|error| error.problems);
     Err(ConfigError { directory: section.name.clone(), problems: std::iter::once(name).chain(others).collect() })
+}
+
+/// The names of the kinds of command that this release knows.
+fn known_commands(between: &str) -> String {
+    commands::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(between)
 }
 
 #[cfg(test)]
@@ -298,7 +314,8 @@ attributes = ["cn", "description"]
     fn the_policy_is_read() {
         let config = load("[policy]\ncommands = [\"import\"]\nexcluded_attributes = [\"mail\"]\n").unwrap();
         assert_eq!(config.policy.commands.unwrap().len(), 1);
-        assert!(load("[policy]\ncommands = [\"format_disk\"]\n").is_err());
+        let error = load("[policy]\ncommands = [\"format_disk\"]\n").unwrap_err();
+        assert!(error.contains("format_disk") && error.contains("import, test_connection, lookup_user"), "{error}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) struct Encoder {
 
 /// Values that were too large or too many to be delivered, see [`limits`]. Their entries travel without them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     /// How many.
     pub values: u64,
     /// Some of them, by entry and attribute.

@@ -4,11 +4,13 @@
 
 pub mod agent;
 pub mod cli;
+pub mod command;
 pub mod commands;
 pub mod config;
 pub mod deliver;
 pub mod diagnose;
 mod encode;
+pub mod failure;
 pub mod health;
 pub mod identity;
 pub mod link;

@@ -10,7 +10,7 @@ use postern_runtime::retry::Backoff;
 use postern_runtime::supervise::{OnCancel, Supervisor};
 use tokio::sync::watch;
 
-use crate::commands::outcome::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::served::{Digests, Flavour, Identified, Served};
 
 const PROBE_INITIAL: Duration = Duration::from_secs(5);

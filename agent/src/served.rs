@@ -13,7 +13,7 @@ pub use postern_proto::chunk::MemberForm;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::outcome::Failure;
+use crate::failure::Failure;
 
 /// What kind of server a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

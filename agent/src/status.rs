@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::commands::HeldCommand;
+use crate::command::HeldCommand;
 use crate::identity::AgentId;
 use crate::identity::enroll::CLOCK_TOLERANCE;
 use crate::served::Flavour;

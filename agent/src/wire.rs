@@ -1,18 +1,21 @@
-//! Between what travels and what the agent means: the only room, beside the session and the delivery, that names
-//! generated types.
+//! Between the frames that travel and what the agent means by them. What a command asks and answers is read and written
+//! by its kind.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_proto::v1::agent_frame::Kind as Up;
-use postern_proto::v1::{self, AgentFrame, command, outcome};
-use postern_proto::{CHUNK_ENTRIES, PROTOCOL_MAX, PROTOCOL_MIN, directory_name, limits};
+use postern_proto::v1::{self, AgentFrame, outcome};
+use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, directory_name, limits};
 use uuid::Uuid;
 
-use crate::commands::outcome::{Answer, Code, CommandId, Failure, Key, Kind, Outcome, Progress, Request, Tidings};
+use crate::command::{CommandId, Event, Key, Outcome, Progress};
+use crate::commands;
+use crate::commands::kind::{Asked, Kinds, Request};
+use crate::failure::{Code, Failure};
 use crate::roster::Announced;
-use crate::served::{Check, CheckState, Flavour, Phase};
+use crate::served::{Flavour, Phase};
 use crate::status::Refusals;
 
 /// More commands than this are not named in a Hello.
@@ -60,11 +63,11 @@ pub(crate) fn heartbeat_answer() -> AgentFrame {
     frame(Up::Heartbeat(v1::Heartbeat { echo: false }))
 }
 
-/// What a command has to tell.
-pub(crate) fn tidings(tidings: &Tidings) -> AgentFrame {
-    frame(match tidings {
-        Tidings::Ended(ended) => Up::Outcome(outcome(ended)),
-        Tidings::Progressed(key, progress) => Up::Progress(self::progress(*key, *progress)),
+/// What has become of a command.
+pub(crate) fn event(event: &Event) -> AgentFrame {
+    frame(match event {
+        Event::Ended(ended) => Up::Outcome(outcome(ended)),
+        Event::Progressed(key, progress) => Up::Progress(self::progress(*key, *progress)),
     })
 }
 
@@ -116,33 +119,20 @@ pub(crate) fn command_id(text: &str) -> Option<CommandId> {
 }
 
 /// A command as it was asked, or why it cannot be one: its id is no UUID, or it says more than any command of ours.
-pub(crate) fn request(command: v1::Command) -> Result<Request, Failure> {
+pub(crate) fn request(kinds: Kinds, command: v1::Command) -> Result<Request, Failure> {
     let wrong = |message: &str| Failure::new(Code::Invalid, message);
     let key =
         key(&command.command_id, command.generation).ok_or_else(|| wrong("the id of a command must be a UUID"))?;
     if !directory_name::is_valid(&command.directory) {
         return Err(wrong("a command must name a directory"));
     }
-    let kind = match command.kind {
-        Some(command::Kind::Import(import)) => Kind::Import { chunk_entries: chunk_entries(import.chunk_entries) },
-        Some(command::Kind::TestConnection(v1::TestConnection {})) => Kind::TestConnection,
-        Some(command::Kind::LookupUser(lookup)) if lookup.unique_value.len() > limits::MAX_TEXT_BYTES => {
-            return Err(wrong("the value to look up is too long"));
-        }
-        Some(command::Kind::LookupUser(lookup)) => Kind::LookupUser { unique_value: lookup.unique_value },
-        None => Kind::Unknown,
-    };
+    let asked = Asked::read(kinds, command.kind.as_ref())?;
     Ok(Request {
         key,
         directory: command.directory,
         timeout: (command.timeout_ms > 0).then(|| Duration::from_millis(command.timeout_ms)),
-        kind,
+        asked,
     })
-}
-
-fn chunk_entries(asked: u32) -> usize {
-    let entries = if asked == 0 { CHUNK_ENTRIES } else { asked };
-    usize::try_from(entries).unwrap_or(usize::MAX).min(limits::MAX_CHUNK_ENTRIES)
 }
 
 fn progress(key: Key, progress: Progress) -> v1::Progress {
@@ -161,26 +151,7 @@ fn progress(key: Key, progress: Progress) -> v1::Progress {
 
 fn outcome(ended: &Outcome) -> v1::Outcome {
     let result = match &ended.result {
-        Ok(Answer::Import(imported)) => outcome::Result::Import(v1::ImportResult {
-            users: imported.users,
-            groups: imported.groups,
-            pages: imported.pages,
-            referrals: imported.referrals,
-            unusable: imported.unusable,
-            unusable_samples: imported.unusable_samples.clone(),
-            remarks: imported.remarks,
-            remark_samples: imported.remark_samples.clone(),
-            unknown_switches: imported.unknown_switches,
-            unreadable_switch: imported.unreadable.unwrap_or_default().to_owned(),
-            values_left_out: imported.left_out.values,
-            left_out_samples: imported.left_out.samples.clone(),
-        }),
-        Ok(Answer::TestConnection(checks)) => {
-            outcome::Result::TestConnection(v1::TestConnectionResult { checks: checks.iter().map(check_row).collect() })
-        }
-        Ok(Answer::LookupUser { user, groups }) => {
-            outcome::Result::LookupUser(v1::LookupUserResult { user: user.clone(), groups: groups.clone() })
-        }
+        Ok(answer) => answer.clone(),
         Err(failure) => outcome::Result::Error(error(failure)),
     };
     v1::Outcome {
@@ -188,22 +159,6 @@ fn outcome(ended: &Outcome) -> v1::Outcome {
         generation: ended.key.generation,
         elapsed_ms: millis(ended.elapsed),
         result: Some(result),
-    }
-}
-
-fn check_row(check: &Check) -> v1::CheckRow {
-    let state = match check.state {
-        CheckState::Passed => v1::CheckState::Passed,
-        CheckState::Warned => v1::CheckState::Warned,
-        CheckState::Failed => v1::CheckState::Failed,
-        CheckState::Skipped => v1::CheckState::Skipped,
-    };
-    v1::CheckRow {
-        name: check.name.clone(),
-        state: state.into(),
-        detail: check.detail.clone(),
-        cure: check.cure.clone().unwrap_or_default(),
-        elapsed_ms: millis(check.elapsed),
     }
 }
 
@@ -240,7 +195,7 @@ pub fn fuzzing(frame: v1::ControlFrame) {
     use v1::control_frame::Kind as Down;
     match frame.kind {
         Some(Down::Command(command)) => {
-            let _ = request(command);
+            let _ = request(commands::ALL, command);
         }
         Some(Down::Cancel(cancel)) => {
             command_id(&cancel.command_id);
@@ -261,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    fn command(kind: Option<command::Kind>) -> v1::Command {
+    fn command(kind: Option<v1::command::Kind>) -> v1::Command {
         v1::Command {
             command_id: Uuid::nil().to_string(),
             generation: 3,
@@ -273,23 +228,19 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_becomes_a_request_that_can_be_answered() {
-        let request = request(command(None)).unwrap();
-        assert_eq!(request.kind, Kind::Unknown);
+        let request = request(commands::ALL, command(None)).unwrap();
+        assert!(request.asked.is_none());
         assert_eq!((request.key.generation, request.timeout), (3, None));
     }
 
     #[test]
     fn a_command_without_an_id_is_none() {
-        assert!(request(v1::Command { command_id: "x".into(), ..command(None) }).is_err());
+        assert!(request(commands::ALL, v1::Command { command_id: "x".into(), ..command(None) }).is_err());
     }
 
     #[test]
     fn a_command_that_says_too_much_is_refused() {
-        let lookup = |bytes| v1::LookupUser { unique_value: "x".repeat(bytes) };
-        let asked = |bytes| request(command(Some(command::Kind::LookupUser(lookup(bytes)))));
-        assert!(asked(limits::MAX_TEXT_BYTES).is_ok());
-        assert!(asked(limits::MAX_TEXT_BYTES + 1).is_err());
-        assert!(request(v1::Command { directory: "x".repeat(1 << 20), ..command(None) }).is_err());
+        assert!(request(commands::ALL, v1::Command { directory: "x".repeat(1 << 20), ..command(None) }).is_err());
     }
 
     #[test]
@@ -297,30 +248,5 @@ mod tests {
         let hostile = format!("a\nERROR forged\u{1b}[2J{}", "x".repeat(1 << 20));
         let shown = text(&hostile);
         assert!(shown.starts_with("a ERROR forged [2Jx") && shown.len() <= limits::MAX_TEXT_BYTES, "{}", shown.len());
-    }
-
-    #[test]
-    fn the_size_of_chunks_has_a_default_and_a_limit() {
-        let entries = |chunk_entries| match request(command(Some(command::Kind::Import(v1::Import { chunk_entries }))))
-            .unwrap()
-            .kind
-        {
-            Kind::Import { chunk_entries } => chunk_entries,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!((entries(0), entries(7), entries(u32::MAX)), (500, 7, 10_000));
-    }
-
-    #[test]
-    fn a_checks_local_detail_does_not_travel() {
-        let row = check_row(&Check {
-            name: "connect".into(),
-            state: CheckState::Failed,
-            detail: "refused".into(),
-            detail_local: "ldaps://ldap1.corp.example refused".into(),
-            cure: None,
-            elapsed: Duration::from_millis(5),
-        });
-        assert!(!format!("{row:?}").contains("ldap1"));
     }
 }

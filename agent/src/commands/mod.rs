@@ -1,392 +1,51 @@
-//! The commands that this agent holds: running, or ended and not yet acknowledged. They outlive the session that
-//! brought them: a cut line neither stops a command nor loses its outcome.
+//! The kinds of command, one file each. A new kind is its message in `command.proto`, its file here, its line in [`ALL`],
+//! and its file among the kinds of job in the control plane.
 
+pub mod held;
 mod import;
+pub mod kind;
 mod lookup_user;
-pub mod outcome;
 mod test_connection;
-mod turns;
+pub mod turns;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+pub use self::held::Commands;
+use self::kind::Kinds;
+pub use self::kind::{Context, Request};
 
-use arc_swap::ArcSwap;
-use jiff::Timestamp;
-use postern_runtime::clock::SharedClock;
-use postern_runtime::supervise::{OnCancel, Supervisor, contain};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-
-use self::outcome::{Code, CommandId, End, Failure, Key, Kind, Outcome, Progress, Request, Tidings};
-use self::turns::Turns;
-use crate::deliver::DeliveryOptions;
-use crate::link::Line;
-use crate::policy::Policy;
-use crate::roster::Roster;
-use crate::served::Served;
-
-/// More commands at once than this are refused: nobody needs them, and memory stays bounded whatever is asked.
-const MAX_RUNNING: usize = 64;
-/// More unacknowledged outcomes than this are not kept.
-const MAX_HELD: usize = postern_proto::limits::MAX_HELD_COMMANDS;
-/// Progress is told at most this often.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-
-/// What commands work with.
-pub struct Context {
-    /// The directories.
-    pub roster: Arc<Roster>,
-    /// The site's policy.
-    pub policy: ArcSwap<Policy>,
-    /// The way to deliver.
-    pub line: Line,
-    /// How to deliver.
-    pub delivery: DeliveryOptions,
-    /// Time.
-    pub clock: SharedClock,
-    /// Who runs them.
-    pub supervisor: Supervisor,
-}
-
-/// All commands held. Clones share them.
-#[derive(Clone)]
-pub struct Commands {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    context: Context,
-    held: Mutex<BTreeMap<CommandId, Held>>,
-    imports: Turns,
-    changed: Notify,
-}
-
-struct Held {
-    generation: u32,
-    kind: &'static str,
-    stage: Stage,
-}
-
-enum Stage {
-    Running { cancel: CancellationToken, progress: Option<Progress>, told_at: Timestamp },
-    Ended { outcome: Arc<Outcome>, told_in: Option<u64> },
-}
-
-/// A held command, for a status report.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct HeldCommand {
-    /// Its id.
-    pub id: CommandId,
-    /// Which of its starts.
-    pub generation: u32,
-    /// Its kind.
-    pub kind: String,
-    /// Whether it still runs; otherwise its outcome waits for an acknowledgement.
-    pub running: bool,
-}
-
-/// One command at work.
-struct Work {
-    key: Key,
-    directory: Arc<dyn Served>,
-    policy: Arc<Policy>,
-    cancel: CancellationToken,
-    commands: Commands,
-}
-
-impl Commands {
-    /// No commands yet.
-    pub fn new(context: Context) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                context,
-                held: Mutex::default(),
-                imports: Turns::default(),
-                changed: Notify::new(),
-            }),
-        }
-    }
-
-    /// The site's policy, to be exchanged on a reload.
-    pub fn policy(&self) -> &ArcSwap<Policy> {
-        &self.inner.context.policy
-    }
-
-    /// Starts a command. One that is held already in this generation is not started twice; its outcome, if it has
-    /// one, is told again. A newer generation takes the place of an older one. What there is no room for is not held:
-    /// whoever asked is told so at once.
-    pub fn accept(&self, request: Request) -> Result<(), Failure> {
-        let cancel = CancellationToken::new();
-        let mut held = self.held();
-        let full = held.len() >= MAX_HELD;
-        let busy = held.values().filter(|it| matches!(it.stage, Stage::Running { .. })).count() >= MAX_RUNNING;
-        match held.entry(request.key.id) {
-            Entry::Vacant(_) if full => {
-                tracing::error!(command = %request.key.id, "command.refused_too_many_held");
-                return Err(self.busy(&request));
-            }
-            Entry::Vacant(vacant) => {
-                vacant.insert(Held::running(&request, cancel.clone()));
-            }
-            Entry::Occupied(mut occupied) => {
-                if !occupied.get_mut().gives_way_to(request.key.generation) {
-                    drop(held);
-                    self.inner.changed.notify_one();
-                    return Ok(());
-                }
-                occupied.insert(Held::running(&request, cancel.clone()));
-            }
-        }
-        drop(held);
-        if busy {
-            self.conclude(&request, Duration::ZERO, End::Failed(self.busy(&request)));
-        } else {
-            self.start(request, cancel);
-        }
-        Ok(())
-    }
-
-    /// Why a command is not started now. What would never be is told as such: another try would be in vain.
-    fn busy(&self, request: &Request) -> Failure {
-        let too_many = || Failure::new(Code::Internal, "the agent is busy with too many commands").retryable();
-        self.policy().load().permit(&request.kind).err().unwrap_or_else(too_many)
-    }
-
-    /// Stops a running command; its outcome says so.
-    pub fn cancel(&self, id: CommandId) {
-        if let Some(Held { stage: Stage::Running { cancel, .. }, .. }) = self.held().get(&id) {
-            cancel.cancel();
-        }
-    }
-
-    /// The control plane has the outcome.
-    pub fn acknowledge(&self, key: Key) {
-        let mut held = self.held();
-        let ended = |it: &Held| it.generation == key.generation && matches!(it.stage, Stage::Ended { .. });
-        if held.get(&key.id).is_some_and(ended) {
-            held.remove(&key.id);
-            drop(held);
-            self.inner.changed.notify_one();
-        }
-    }
-
-    /// Everything held.
-    pub fn keys(&self) -> Vec<Key> {
-        self.held().iter().map(|(id, it)| Key { id: *id, generation: it.generation }).collect()
-    }
-
-    /// Everything held, for a status report.
-    pub fn report(&self) -> Vec<HeldCommand> {
-        let row = |(id, it): (&CommandId, &Held)| HeldCommand {
-            id: *id,
-            generation: it.generation,
-            kind: it.kind.to_owned(),
-            running: matches!(it.stage, Stage::Running { .. }),
-        };
-        self.held().iter().map(row).collect()
-    }
-
-    /// Whether nothing is held.
-    pub fn is_idle(&self) -> bool {
-        self.held().is_empty()
-    }
-
-    /// Drops every running command without an outcome: the control plane starts them elsewhere or later.
-    pub fn hand_back(&self) {
-        self.held().retain(|id, it| match &it.stage {
-            Stage::Running { cancel, .. } => {
-                tracing::info!(command = %id, "command.handed_back");
-                cancel.cancel();
-                false
-            }
-            Stage::Ended { .. } => true,
-        });
-    }
-
-    /// Ends when there is something new to tell, or a command was acknowledged. For one listener.
-    pub async fn changed(&self) {
-        self.inner.changed.notified().await;
-    }
-
-    /// What was not told in this session yet: each outcome once a session, and the latest progress.
-    pub fn tidings(&self, session: u64) -> Vec<Tidings> {
-        let mut tidings = Vec::new();
-        for (id, it) in self.held().iter_mut() {
-            match &mut it.stage {
-                Stage::Running { progress, .. } => {
-                    let key = Key { id: *id, generation: it.generation };
-                    tidings.extend(progress.take().map(|progress| Tidings::Progressed(key, progress)));
-                }
-                Stage::Ended { outcome, told_in } => {
-                    if told_in.replace(session) != Some(session) {
-                        tidings.push(Tidings::Ended(Arc::clone(outcome)));
-                    }
-                }
-            }
-        }
-        tidings
-    }
-
-    fn start(&self, request: Request, cancel: CancellationToken) {
-        let commands = self.clone();
-        self.inner.context.supervisor.spawn("command", OnCancel::Finish, async move {
-            let clock = &commands.inner.context.clock;
-            let started = clock.now();
-            tracing::info!(
-                command = %request.key.id,
-                generation = request.key.generation,
-                kind = request.kind.name(),
-                directory = request.directory,
-                "command.started"
-            );
-            let end = match contain(commands.execute(&request, cancel)).await {
-                Ok(end) => end,
-                Err(panicked) => {
-                    tracing::error!(command = %request.key.id, error = %panicked, "command.panicked");
-                    End::Failed(Failure::panicked())
-                }
-            };
-            let elapsed = clock.now().duration_since(started).unsigned_abs();
-            commands.conclude(&request, elapsed, end);
-        });
-    }
-
-    async fn execute(&self, request: &Request, cancel: CancellationToken) -> End {
-        let context = &self.inner.context;
-        let policy = context.policy.load_full();
-        if let Err(refused) = policy.permit(&request.kind) {
-            return End::Failed(refused);
-        }
-        let Some(directory) = context.roster.find(&request.directory) else {
-            let message = format!("this agent does not serve a directory named {:?}", request.directory);
-            return End::Failed(Failure::new(Code::Invalid, message).cured_by("check the agent's configuration"));
-        };
-        let work = Work { key: request.key, directory, policy, cancel: cancel.clone(), commands: self.clone() };
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => End::Failed(Failure::canceled()),
-            end = work.run(&request.kind) => end,
-            () = expiry(&context.clock, request.timeout) => {
-                let message = format!("not done within {} s", request.timeout.unwrap_or_default().as_secs());
-                End::Failed(Failure::new(Code::Timeout, message).retryable())
-            }
-        }
-    }
-
-    fn conclude(&self, request: &Request, elapsed: Duration, end: End) {
-        let key = request.key;
-        let mut held = self.held();
-        // Replaced by a newer generation, or handed back: nobody waits for this outcome.
-        let Some(it) = held.get_mut(&key.id).filter(|it| it.generation == key.generation) else { return };
-        let kind = request.kind.name();
-        let result = match end {
-            End::Answered(answer) => Ok(answer),
-            End::Failed(failure) => Err(failure),
-            End::Unwanted => {
-                held.remove(&key.id);
-                drop(held);
-                tracing::info!(command = %key.id, "command.unwanted");
-                return self.inner.changed.notify_one();
-            }
-        };
-        self.inner.context.roster.noted(&request.directory, result.as_ref().err());
-        log_end(key, kind, elapsed, &result);
-        let outcome = Arc::new(Outcome { key, elapsed, result });
-        it.stage = Stage::Ended { outcome, told_in: None };
-        drop(held);
-        self.inner.changed.notify_one();
-    }
-
-    fn progressed(&self, key: Key, latest: Progress) {
-        let now = self.inner.context.clock.now();
-        let mut held = self.held();
-        let Some(it) = held.get_mut(&key.id).filter(|it| it.generation == key.generation) else { return };
-        if let Stage::Running { progress, told_at, .. } = &mut it.stage
-            && now.duration_since(*told_at).unsigned_abs() >= PROGRESS_INTERVAL
-        {
-            (*progress, *told_at) = (Some(latest), now);
-            drop(held);
-            self.inner.changed.notify_one();
-        }
-    }
-
-    fn held(&self) -> MutexGuard<'_, BTreeMap<CommandId, Held>> {
-        self.inner.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    fn running(request: &Request, cancel: CancellationToken) -> Self {
-        let stage = Stage::Running { cancel, progress: None, told_at: Timestamp::UNIX_EPOCH };
-        Self { generation: request.key.generation, kind: request.kind.name(), stage }
-    }
-
-    /// Whether a command of this generation replaces the held one. The same one asked again is a sign that its
-    /// outcome was lost: it is told once more.
-    fn gives_way_to(&mut self, generation: u32) -> bool {
-        if generation == self.generation
-            && let Stage::Ended { told_in, .. } = &mut self.stage
-        {
-            *told_in = None;
-        }
-        if generation > self.generation
-            && let Stage::Running { cancel, .. } = &self.stage
-        {
-            cancel.cancel();
-        }
-        generation > self.generation
-    }
-}
-
-impl Work {
-    async fn run(&self, kind: &Kind) -> End {
-        match kind {
-            Kind::Import { chunk_entries } => {
-                let inner = &self.commands.inner;
-                let _turn = inner.imports.take(|| inner.context.policy.load().imports_at_once).await;
-                import::run(self, *chunk_entries).await
-            }
-            Kind::TestConnection => test_connection::run(self).await,
-            Kind::LookupUser { unique_value } => lookup_user::run(self, unique_value).await.into(),
-            // The policy has refused it already.
-            Kind::Unknown => End::Failed(Failure::new(Code::Unsupported, "unknown command")),
-        }
-    }
-
-    fn context(&self) -> &Context {
-        &self.commands.inner.context
-    }
-
-    fn report(&self, progress: Progress) {
-        self.commands.progressed(self.key, progress);
-    }
-}
-
-async fn expiry(clock: &SharedClock, timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => clock.sleep(timeout).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn log_end(key: Key, kind: &'static str, elapsed: Duration, result: &Result<outcome::Answer, Failure>) {
-    let (command, elapsed_ms) = (key.id, elapsed.as_millis());
-    let ending = match result {
-        Ok(_) => {
-            tracing::info!(%command, kind, elapsed_ms, "command.succeeded");
-            "succeeded"
-        }
-        Err(failure) => {
-            let cure = failure.cure.as_deref();
-            let error = failure.for_the_log();
-            tracing::warn!(%command, kind, elapsed_ms, code = ?failure.code, error, cure, "command.failed");
-            "failed"
-        }
-    };
-    metrics::counter!("postern_agent_commands_total", "kind" => kind, "ending" => ending).increment(1);
-}
+/// All kinds that this agent knows.
+pub const ALL: Kinds = &[&import::Import, &test_connection::TestConnection, &lookup_user::LookupUser];
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::ALL;
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
+
+    /// `lookup_user` becomes `LookupUser`.
+    fn type_name(kind: &str) -> String {
+        let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+        kind.split('_').map(capital).collect()
+    }
+
+    #[test]
+    fn a_kind_is_named_in_its_own_file_and_in_the_list_only() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let own = |kind: &str| source.join(format!("commands/{kind}.rs"));
+        for file in files(&source).iter().filter(|file| **file != source.join("commands/mod.rs")) {
+            let text = std::fs::read_to_string(file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let is_test = file.ends_with("tests.rs");
+            for kind in ALL.iter().map(|kind| kind.name()).filter(|kind| *file != own(kind) && !is_test) {
+                let kind_type = type_name(kind);
+                let words = [format!("\"{kind}\""), format!("::{kind_type}"), format!("{kind_type}Result")];
+                let found = words.iter().find(|word| code.contains(*word));
+                assert!(found.is_none(), "{} names the kind {kind}: {found:?}", file.display());
+            }
+        }
+    }
+}

@@ -1,13 +1,13 @@
-//! Imports take turns: the site says how many read from its directories at a time, not the control plane.
+//! Commands that take turns: the site says how many read from its directories at a time, not the control plane.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The imports under way. Clones share them.
+/// The commands under way that take turns. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Turns(Arc<Inner>);
+pub struct Turns(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -17,11 +17,11 @@ struct Inner {
 }
 
 /// A turn; it is over when this is dropped.
-pub(super) struct Turn(Arc<Inner>);
+pub struct Turn(Arc<Inner>);
 
 impl Turns {
     /// Waits for a turn, while as many as allowed are taken. The limit is read anew with each look, for a reload.
-    pub(super) async fn take(&self, limit: impl Fn() -> NonZeroU32) -> Turn {
+    pub async fn take(&self, limit: impl Fn() -> NonZeroU32) -> Turn {
         loop {
             let over = self.0.over.notified();
             {

@@ -7,6 +7,9 @@ use std::fmt::Write as _;
 use self::sections::SECTIONS;
 use super::{DEFAULT_FILE, ENV_PREFIX};
 
+/// Stands in a form for the names of all kinds of command.
+const COMMANDS: &str = "COMMANDS";
+
 /// One table of the file.
 struct Section {
     /// Its header as it stands in the file; nothing for the top.
@@ -70,6 +73,7 @@ impl Section {
                 Default::Words(words) => (*words).to_owned(),
                 Default::Required => "required".to_owned(),
             };
+            let form = form.replace(COMMANDS, &format!("`{}`", super::known_commands("`, `")));
             let variable = format!("{ENV_PREFIX}__{}{}", self.variables, name.to_uppercase());
             let _ = writeln!(out, "| `{name}` | {form} | {default} | `{variable}` | {meaning} |");
         }

@@ -5,7 +5,8 @@ use postern_proto::v1::chunk::LookedAgain;
 use postern_proto::v1::chunk_ack::{self, LookAgain};
 
 use super::{Break, Delivery};
-use crate::commands::outcome::{Code, End, Failure};
+use crate::command::End;
+use crate::failure::{Code, Failure};
 use crate::served::{NotVisible, Phase, Sight, Sought};
 
 /// More entries than this are not looked for at once.

@@ -16,8 +16,9 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use self::window::Window;
-use crate::commands::outcome::{Code, End, Failure, Key};
+use crate::command::{End, Key};
 use crate::encode::Encoded;
+use crate::failure::{Code, Failure};
 use crate::link::Line;
 use crate::served::{SecondLook, Source};
 

@@ -13,7 +13,8 @@ use tonic::codec::CompressionEncoding;
 use tonic::{Code as GrpcCode, Status, Streaming};
 
 use super::{Break, Compression, Delivery, Item};
-use crate::commands::outcome::{Code, End, Failure};
+use crate::command::End;
+use crate::failure::{Code, Failure};
 use crate::link::Connection;
 use crate::served::{Mark, Source};
 

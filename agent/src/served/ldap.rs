@@ -9,7 +9,7 @@ use super::{
     Check, CheckState, Digests, Flavour, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, Served,
     Sight, Sought, Source,
 };
-use crate::commands::outcome::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 impl Served for Directory {
     fn name(&self) -> &str {

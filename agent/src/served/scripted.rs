@@ -11,7 +11,7 @@ use super::{
     Check, CheckState, Digests, Flavour, Identified, LookedUp, MemberForm, Page, Pages, Phase, Record, SecondLook,
     Served, Sight, Sought, Source, Switch,
 };
-use crate::commands::outcome::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// What happens next in an enumeration.
 #[derive(Clone, Debug)]

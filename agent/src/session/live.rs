@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::run::{Session, Welcomed};
-use crate::commands::outcome::Key;
+use crate::command::Key;
 use crate::link::{Connection, dial, http2};
 use crate::roster::Announced;
 use crate::wire;
@@ -205,7 +205,7 @@ impl Live {
     /// Puts what commands have to tell in line, unless much is waiting already.
     fn gather(&mut self, session: &Session) {
         if self.pending.len() < FRAMES_IN_FLIGHT {
-            self.pending.extend(session.commands.tidings(self.number).iter().map(wire::tidings));
+            self.pending.extend(session.commands.events(self.number).iter().map(wire::event));
         }
     }
 
@@ -291,7 +291,7 @@ fn handle(session: &Session, frame: ControlFrame, take_commands: bool) -> Handle
 /// Starts a command, or answers at once why not: none is dropped in silence.
 fn take(session: &Session, command: Command) -> Handled {
     let (command_id, generation) = (wire::text(&command.command_id), command.generation);
-    match wire::request(command).and_then(|request| session.commands.accept(request)) {
+    match wire::request(session.commands.kinds(), command).and_then(|request| session.commands.accept(request)) {
         Ok(()) => Handled::Done,
         Err(failure) => Handled::Answer(wire::not_taken(command_id, generation, &failure)),
     }

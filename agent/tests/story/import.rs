@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use postern_agent::commands::outcome::{Code, Failure};
+use postern_agent::failure::{Code, Failure};
 use postern_agent::served::scripted::{ScriptedDirectory, Step, user};
 use postern_agent::served::{Page, Phase, Record};
 use postern_proto::chunk::Kind;

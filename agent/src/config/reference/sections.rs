@@ -70,7 +70,7 @@ pub(super) const SECTIONS: [Section; 8] = [
         keys: &[
             key(
                 "commands",
-                "list of `import`, `test_connection`, `lookup_user`",
+                "list of COMMANDS",
                 Words("all"),
                 "The commands that are executed; all others are refused.",
             ),

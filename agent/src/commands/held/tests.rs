@@ -4,15 +4,20 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::supervise::Supervisor;
 use uuid::Uuid;
 
-use super::outcome::Answer;
 use super::*;
-use crate::policy::AllowedCommand;
+use crate::commands::ALL;
+use crate::commands::kind::{Asked, Kind, Run};
+use crate::deliver::DeliveryOptions;
+use crate::link::Line;
+use crate::roster::Roster;
 use crate::served::scripted::{ScriptedDirectory, Step, user};
-use crate::served::{Page, Phase, Record};
+use crate::served::{Page, Phase, Record, Served};
 
 fn commands(policy: Policy) -> Commands {
     let never = CancellationToken::new();
@@ -23,6 +28,7 @@ fn commands(policy: Policy) -> Commands {
         Arc::new(ScriptedDirectory::new("hangs", [Step::Wait(never)])),
     ];
     Commands::new(Context {
+        kinds: ALL,
         roster: Arc::new(Roster::new(directories)),
         policy: ArcSwap::from_pointee(policy),
         line: Line::new(),
@@ -39,21 +45,43 @@ fn large() -> Page {
     Page { records: vec![user], ..Page::new(Phase::Users) }
 }
 
-fn request(directory: &str, kind: Kind) -> Request {
-    let key = Key { id: CommandId(Uuid::from_u128(7)), generation: 1 };
-    Request { key, directory: directory.to_owned(), timeout: None, kind }
+/// A kind of command that a newcomer could write: all that it takes is this and its line in the list.
+#[derive(Debug)]
+struct Trivial;
+
+impl Kind for Trivial {
+    fn name(&self) -> &'static str {
+        "trivial"
+    }
+
+    fn read(&self, asked: &v1::command::Kind) -> Option<Result<Arc<dyn Run>, Failure>> {
+        matches!(asked, v1::command::Kind::TestConnection(_)).then(|| Ok(Arc::new(Self) as Arc<dyn Run>))
+    }
 }
 
-const IMPORT: Kind = Kind::Import { chunk_entries: 10 };
+impl Run for Trivial {
+    fn run<'a>(&'a self, _: &'a Work) -> BoxFuture<'a, End> {
+        Box::pin(async { End::Answered(v1::outcome::Result::TestConnection(v1::TestConnectionResult::default())) })
+    }
+}
 
-fn lookup(unique_value: &str) -> Kind {
-    Kind::LookupUser { unique_value: unique_value.to_owned() }
+fn request(directory: &str, kind: Option<v1::command::Kind>) -> Request {
+    let key = Key { id: CommandId(Uuid::from_u128(7)), generation: 1 };
+    let asked = Asked::read(ALL, kind.as_ref()).unwrap();
+    Request { key, directory: directory.to_owned(), timeout: None, asked }
+}
+
+const IMPORT: Option<v1::command::Kind> = Some(v1::command::Kind::Import(v1::Import { chunk_entries: 10 }));
+const TEST: Option<v1::command::Kind> = Some(v1::command::Kind::TestConnection(v1::TestConnection {}));
+
+fn lookup(unique_value: &str) -> Option<v1::command::Kind> {
+    Some(v1::command::Kind::LookupUser(v1::LookupUser { unique_value: unique_value.to_owned() }))
 }
 
 async fn outcome(commands: &Commands, session: u64) -> Arc<Outcome> {
     loop {
-        for tidings in commands.tidings(session) {
-            if let Tidings::Ended(outcome) = tidings {
+        for events in commands.events(session) {
+            if let Event::Ended(outcome) = events {
                 return outcome;
             }
         }
@@ -69,11 +97,11 @@ async fn failure(commands: &Commands, request: Request) -> Failure {
 #[tokio::test]
 async fn an_outcome_is_told_once_a_session_until_it_is_acknowledged() {
     let commands = commands(Policy::default());
-    let request = request("good", Kind::TestConnection);
+    let request = request("good", TEST);
     commands.accept(request.clone()).unwrap();
-    assert!(matches!(outcome(&commands, 1).await.result, Ok(Answer::TestConnection(_))));
-    assert!(commands.tidings(1).is_empty(), "told already in this session");
-    assert_eq!(commands.tidings(2).len(), 1, "told again in the next");
+    assert!(matches!(outcome(&commands, 1).await.result, Ok(v1::outcome::Result::TestConnection(_))));
+    assert!(commands.events(1).is_empty(), "told already in this session");
+    assert_eq!(commands.events(2).len(), 1, "told again in the next");
     assert_eq!(commands.keys(), [request.key]);
 
     let other = Key { generation: 2, ..request.key };
@@ -81,7 +109,7 @@ async fn an_outcome_is_told_once_a_session_until_it_is_acknowledged() {
     assert!(!commands.is_idle(), "the acknowledgement was for another generation");
     commands.acknowledge(request.key);
     assert!(commands.is_idle());
-    assert!(commands.tidings(3).is_empty());
+    assert!(commands.events(3).is_empty());
 }
 
 #[tokio::test]
@@ -100,7 +128,7 @@ async fn a_newer_generation_takes_the_place_of_an_older_one() {
     let commands = commands(Policy::default());
     let older = request("hangs", IMPORT);
     commands.accept(older.clone()).unwrap();
-    let newer = Request { key: Key { generation: 2, ..older.key }, ..request("good", Kind::TestConnection) };
+    let newer = Request { key: Key { generation: 2, ..older.key }, ..request("good", TEST) };
     commands.accept(newer.clone()).unwrap();
     let ended = outcome(&commands, 1).await;
     assert_eq!(ended.key, newer.key);
@@ -132,10 +160,10 @@ async fn a_command_that_takes_too_long_ends() {
 
 #[tokio::test]
 async fn what_cannot_be_done_is_answered() {
-    let of = |directory: &'static str, kind: Kind| async move {
+    let of = |directory: &'static str, kind: Option<v1::command::Kind>| async move {
         failure(&commands(Policy::default()), request(directory, kind)).await.code
     };
-    assert_eq!(of("good", Kind::Unknown).await, Code::Unsupported);
+    assert_eq!(of("good", None).await, Code::Unsupported);
     assert_eq!(of("nowhere", IMPORT).await, Code::Invalid);
     assert_eq!(of("", IMPORT).await, Code::Invalid);
     assert_eq!(of("good", lookup("")).await, Code::Invalid);
@@ -145,8 +173,24 @@ async fn what_cannot_be_done_is_answered() {
 
 #[tokio::test]
 async fn the_policy_is_asked_first() {
-    let policy = Policy { commands: Some(vec![AllowedCommand::TestConnection]), ..Policy::default() };
+    let policy = Policy { commands: Some(vec!["test_connection".into()]), ..Policy::default() };
     assert_eq!(failure(&commands(policy), request("good", lookup("user1"))).await.code, Code::Forbidden);
+}
+
+#[tokio::test]
+async fn a_new_kind_is_a_file_and_a_line_in_the_list() {
+    const KINDS: Kinds = &[&Trivial];
+    let commands = commands(Policy::default());
+    let asked = Asked::read(KINDS, TEST.as_ref()).unwrap();
+    assert!(Asked::read(KINDS, IMPORT.as_ref()).unwrap().is_none(), "no kind of this list reads it");
+    commands.accept(Request { asked, ..request("good", None) }).unwrap();
+    assert_eq!(commands.report()[0].kind, "trivial");
+    assert!(matches!(outcome(&commands, 1).await.result, Ok(v1::outcome::Result::TestConnection(_))));
+
+    let forbidden = Policy { commands: Some(vec!["import".into()]), ..Policy::default() };
+    let asked = Asked::read(KINDS, TEST.as_ref()).unwrap();
+    let refused = failure(&self::commands(forbidden), Request { asked, ..request("good", None) }).await;
+    assert_eq!(refused.code, Code::Forbidden);
 }
 
 #[tokio::test]
@@ -160,7 +204,7 @@ async fn handing_back_leaves_no_outcome() {
     while !supervisor.is_empty() {
         tokio::task::yield_now().await;
     }
-    assert!(commands.tidings(1).is_empty());
+    assert!(commands.events(1).is_empty());
 }
 
 #[tokio::test]
@@ -170,20 +214,20 @@ async fn too_many_commands_at_once_are_refused_and_not_forgotten() {
     let refused = outcome(&commands, 1).await;
     assert_eq!(refused.key, numbered(MAX_RUNNING, IMPORT).key);
     assert!(refused.result.as_ref().unwrap_err().retryable);
-    commands.accept(numbered(MAX_HELD, Kind::Unknown)).unwrap();
+    commands.accept(numbered(MAX_HELD, None)).unwrap();
     assert_eq!(outcome(&commands, 1).await.result.as_ref().unwrap_err().code, Code::Unsupported);
     assert_eq!(commands.keys().len(), MAX_RUNNING + 2);
 
     // What cannot even be held is refused all the same.
     (0..MAX_HELD).for_each(|number| drop(commands.accept(numbered(number, IMPORT))));
     assert_eq!(commands.keys().len(), MAX_HELD);
-    let refused = |kind: Kind| commands.accept(numbered(MAX_HELD + 1, kind)).unwrap_err();
+    let refused = |kind: Option<v1::command::Kind>| commands.accept(numbered(MAX_HELD + 1, kind)).unwrap_err();
     assert!(refused(IMPORT).retryable);
-    assert_eq!(refused(Kind::Unknown).code, Code::Unsupported);
+    assert_eq!(refused(None).code, Code::Unsupported);
     assert_eq!(commands.keys().len(), MAX_HELD);
 }
 
-fn numbered(number: usize, kind: Kind) -> Request {
+fn numbered(number: usize, kind: Option<v1::command::Kind>) -> Request {
     let id = CommandId(Uuid::from_u128(number as u128));
     Request { key: Key { id, generation: 1 }, ..request("hangs", kind) }
 }

@@ -1,0 +1,82 @@
+//! Why something failed, in words that may travel to the control plane.
+
+/// What kind of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// This agent does not know such a command.
+    Unsupported,
+    /// The command makes no sense here.
+    Invalid,
+    /// The site's policy forbids it.
+    Forbidden,
+    /// The directory cannot be reached.
+    Unreachable,
+    /// The directory refuses the agent's credentials.
+    Credentials,
+    /// The directory answered with an error, or stopped before the end.
+    Directory,
+    /// It took longer than allowed.
+    Timeout,
+    /// Canceled on request.
+    Canceled,
+    /// A fault in the agent.
+    Internal,
+    /// What was sought does not exist.
+    NotFound,
+    /// More than one fits.
+    Ambiguous,
+}
+
+/// Why a command failed, in words that may travel: nothing of the site's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind.
+    pub code: Code,
+    /// What failed.
+    pub message: String,
+    /// What to do.
+    pub cure: Option<String>,
+    /// Worth trying again without a change by anybody.
+    pub retryable: bool,
+    /// What the directory answered.
+    pub ldap_result_code: Option<u32>,
+    /// The whole of it with servers and names, which stays here: for the local log.
+    pub local: Option<String>,
+}
+
+impl Failure {
+    /// A failure that says no more than this.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), cure: None, retryable: false, ldap_result_code: None, local: None }
+    }
+
+    /// What the local log is to hold.
+    pub(crate) fn for_the_log(&self) -> &str {
+        self.local.as_deref().unwrap_or(&self.message)
+    }
+
+    /// The same, with what to do.
+    #[must_use]
+    pub fn cured_by(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
+        self
+    }
+
+    /// The same, worth another try.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
+    pub(crate) fn canceled() -> Self {
+        Self::new(Code::Canceled, "canceled on request")
+    }
+
+    pub(crate) fn panicked() -> Self {
+        Self::new(Code::Internal, "a fault in the agent ended the command; the agent's log has the details")
+            .cured_by("report the fault with the agent's log")
+            .retryable()
+    }
+}
