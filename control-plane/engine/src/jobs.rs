@@ -6,4 +6,5 @@ pub mod dispatch;
 pub mod failure;
 pub mod kind;
 pub mod reach;
+pub mod report;
 pub mod running;

@@ -309,5 +309,5 @@ async fn reference_documents_are_printed() {
 fn a_container_that_is_no_dn_is_refused_with_the_name_of_the_option() {
     let arguments = ["postern", "jobs", "start", "import", "--directory", "corp", "--gone", "garbage"];
     let refused = super::command().try_get_matches_from(arguments).unwrap_err().to_string();
-    assert!(refused.contains("--gone <DN>") && refused.contains("give the DN of a container"), "{refused}");
+    assert!(refused.contains("--gone <DN>") && refused.contains("DNs of containers"), "{refused}");
 }

@@ -1,12 +1,12 @@
 //! `postern users`: the organization's users.
 
 use clap::Subcommand;
+use postern_engine::jobs::report::attributes;
 
 use super::super::api::accounts::AccountView;
 use super::super::api::users::{UserDetail, UserView};
 use super::client::Client;
 use super::error::Error;
-use super::jobs::attributes;
 use super::list::{Found, ListArgs};
 use super::name::Name;
 use super::screen::{Screen, text_or, time, time_or};

@@ -47,7 +47,6 @@ const NOT_YET: &[(&str, &str, &str)] = &[
     ("control-plane", "crate::upkeep", "crate::app"),
     ("control-plane", "crate::cli", "crate::cli::*"),
     ("control-plane", "crate::cli::jobs::report", "crate::cli::jobs::ended"),
-    ("control-plane", "crate::cli::jobs::report", "crate::cli::jobs::imported"),
     ("control-plane", "crate::config", "crate::config::*"),
     ("control-plane", "crate::home", "crate::config"),
     ("control-plane", "crate::gateway", "crate::gateway::*"),

@@ -13,6 +13,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use super::failure::{Failure, Next};
+use super::report::{Ended, Report};
 use super::running::Running;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
@@ -32,6 +33,21 @@ impl InputError {
     pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { field: field.into(), detail: detail.into() }
     }
+}
+
+/// Something that may be asked for on the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    /// The field of the input.
+    pub field: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// What its value is called.
+    pub value_name: &'static str,
+    /// It is an option, which may be given several times. Otherwise it stands for itself, and must be given.
+    pub is_option: bool,
+    /// What it is, in a sentence without its full stop.
+    pub help: &'static str,
 }
 
 /// Types that the API describes.
@@ -77,7 +93,7 @@ pub trait Kind: Debug + Send + Sync {
     /// Its name on the command line.
     fn word(&self) -> &'static str;
 
-    /// What such a job does, in a sentence without its full stop.
+    /// What such a job does, as a command without its full stop.
     fn about(&self) -> &'static str;
 
     /// What such a job is called in a sentence.
@@ -95,6 +111,19 @@ pub trait Kind: Debug + Send + Sync {
     fn is_exclusive(&self) -> bool {
         false
     }
+
+    /// What may be asked for on the command line.
+    fn arguments(&self) -> &'static [Argument] {
+        &[]
+    }
+
+    /// Counts the entries that a job with a result has read. `None`: such jobs are not measured by entries.
+    fn counts(&self) -> Option<fn(&Value) -> Option<u64>> {
+        None
+    }
+
+    /// Tells people what came of a job.
+    fn report(&self, ended: Ended<'_>, report: &mut Report);
 
     /// What is asked for, and what comes of it, for the description of the API.
     fn schemas(&self) -> Schemas;

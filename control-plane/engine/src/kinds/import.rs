@@ -1,5 +1,7 @@
 //! An import: all users and groups of a directory are read, and what that means is concluded.
 
+mod report;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,8 @@ use crate::intake::gone::{self, Gone};
 use crate::intake::report::ImportReport;
 use crate::intake::result::ImportResult;
 use crate::jobs::failure::{Failure, Next};
-use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
+use crate::jobs::kind::{Argument, Attempt, InputError, Kind, Schemas};
+use crate::jobs::report::{Ended, Report};
 use crate::jobs::running::Running;
 
 /// Waits at most this long for an agent unless the request says otherwise.
@@ -47,7 +50,7 @@ impl Kind for Import {
     }
 
     fn about(&self) -> &'static str {
-        "Reads all users and groups of a directory"
+        "Read all users and groups of a directory"
     }
 
     fn noun(&self) -> &'static str {
@@ -65,6 +68,21 @@ impl Kind for Import {
 
     fn is_exclusive(&self) -> bool {
         true
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument {
+            field: gone::INPUT,
+            name: "gone",
+            value_name: "DN",
+            is_option: true,
+            help: "A container that was deleted with everybody in it, where the directory does not tell a deleted one from \
+                   a hidden one. The import is held before anybody in it is marked missing. May be given several times",
+        }]
+    }
+
+    fn counts(&self) -> Option<fn(&Value) -> Option<u64>> {
+        Some(|result| ImportResult::deserialize(result).ok().map(|result| result.users + result.groups))
     }
 
     fn schemas(&self) -> Schemas {
@@ -87,6 +105,10 @@ impl Kind for Import {
 
     fn command(&self, _: &Job) -> Result<v1::command::Kind, InputError> {
         Ok(v1::command::Kind::Import(v1::Import { chunk_entries: postern_proto::CHUNK_ENTRIES }))
+    }
+
+    fn report(&self, ended: Ended<'_>, report: &mut Report) {
+        report::show(ended, report);
     }
 
     async fn answered(

@@ -1,5 +1,7 @@
 //! A look-up: one user is read, and shown with what the mapping would make of it.
 
+mod report;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +19,8 @@ use super::input::{QUESTION_DEADLINE, only};
 use super::unseen;
 use crate::identity::mapping::Mapping;
 use crate::jobs::failure::{Failure, Next};
-use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
+use crate::jobs::kind::{Argument, Attempt, InputError, Kind, Schemas};
+use crate::jobs::report::{Ended, Report};
 use crate::jobs::running::Running;
 
 const UNIQUE_VALUE: &str = "unique_value";
@@ -46,7 +49,7 @@ impl Kind for LookupUser {
     }
 
     fn about(&self) -> &'static str {
-        "Reads one user by its unique attribute, with all configured attributes and its groups"
+        "Read one user by its unique attribute, with all configured attributes and its groups"
     }
 
     fn noun(&self) -> &'static str {
@@ -55,6 +58,16 @@ impl Kind for LookupUser {
 
     fn deadline(&self) -> Duration {
         QUESTION_DEADLINE
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        &[Argument {
+            field: UNIQUE_VALUE,
+            name: "user",
+            value_name: "USER",
+            is_option: false,
+            help: "The value of the unique attribute, like the user's uid or mail address",
+        }]
     }
 
     fn schemas(&self) -> Schemas {
@@ -75,6 +88,12 @@ impl Kind for LookupUser {
         let LookupUserInput { unique_value } = LookupUserInput::deserialize(&job.input)
             .map_err(|error| InputError::new(UNIQUE_VALUE, error.to_string()))?;
         Ok(v1::command::Kind::LookupUser(v1::LookupUser { unique_value }))
+    }
+
+    fn report(&self, ended: Ended<'_>, report: &mut Report) {
+        if !ended.result.is_null() {
+            report::show(ended.result, report);
+        }
     }
 
     async fn answered(

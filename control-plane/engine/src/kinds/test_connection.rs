@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::input::{QUESTION_DEADLINE, only};
 use crate::jobs::failure::{Failure, Next};
 use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
+use crate::jobs::report::{Ended, Report, line};
 
 /// Nothing can be asked for.
 #[derive(Debug, ToSchema)]
@@ -33,7 +34,7 @@ impl Kind for TestConnection {
     }
 
     fn about(&self) -> &'static str {
-        "Lets the agent diagnose a directory: reaching it, binding, reading, paging"
+        "Let the agent diagnose a directory: reaching it, binding, reading, paging"
     }
 
     fn noun(&self) -> &'static str {
@@ -56,6 +57,13 @@ impl Kind for TestConnection {
         Ok(v1::command::Kind::TestConnection(v1::TestConnection {}))
     }
 
+    fn report(&self, ended: Ended<'_>, report: &mut Report) {
+        let checks = ended.error["checks"].as_array().or_else(|| ended.result["checks"].as_array());
+        for row in checks.into_iter().flatten() {
+            show(row, report);
+        }
+    }
+
     async fn answered(
         &self,
         _: Attempt<'_>,
@@ -66,6 +74,22 @@ impl Kind for TestConnection {
             return Ok(Some(Next::Fail(Failure::unexpected().to_json())));
         };
         Ok(Some(after_checks(&checks(&test))))
+    }
+}
+
+fn show(row: &Value, report: &mut Report) {
+    let text = |key: &str| line(row[key].as_str().unwrap_or_default());
+    let mark = match row["state"].as_str() {
+        Some("passed") => "ok  ",
+        Some("warned") => "warn",
+        Some("skipped") => "skip",
+        _ => "FAIL",
+    };
+    let elapsed = row["elapsed_ms"].as_u64().unwrap_or_default();
+    report.line(format!("{mark}  {:<14}  {} ({elapsed} ms)", text("name"), text("detail")));
+    match row["cure"].as_str() {
+        Some(cure) if !cure.is_empty() => report.line(format!("      {}", line(cure))),
+        _ => {}
     }
 }
 

@@ -1,11 +1,12 @@
 //! How a job that was watched has ended: a sentence where it succeeded, and whom it is held for where somebody must decide.
 
+use postern_engine::jobs::report::value;
 use serde_json::Value;
 
 use super::super::super::api::jobs::{JobState, JobView};
 use super::super::error::Error;
 use super::super::screen::{Screen, plain};
-use super::report::{result, value};
+use super::report::result;
 
 /// Prints what came of a job that was watched to its end. A success ends with a sentence; anything else ends with the error
 /// of the command.

@@ -1,26 +1,22 @@
 //! `postern jobs`: asking for work, watching it, and deciding what a safeguard stopped.
 
 mod ended;
-mod imported;
 mod report;
+mod start;
 mod watch;
 
+use clap::Subcommand;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand};
-use jiff::SignedDuration;
-use postern_engine::intake::gone::Gone;
 use postern_engine::kinds;
 use postern_store::JobId;
-use serde_json::json;
 
-use super::super::api::jobs::{JobRequest, JobState, JobView, KindName};
+use super::super::api::jobs::{JobState, JobView, KindName};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::name::Name;
 use super::screen::{Screen, note, plain, time, word};
-use super::tokens::lifetime;
-pub(super) use report::attributes;
+use start::Start;
 
 /// Commands of `postern jobs`.
 #[derive(Debug, Subcommand)]
@@ -79,55 +75,6 @@ fn kind() -> impl TypedValueParser<Value = KindName> {
     })
 }
 
-/// Kinds of job to start.
-#[derive(Debug, Subcommand)]
-pub(super) enum Start {
-    /// Read all users and groups of a directory
-    Import {
-        /// How many users and groups are expected, for the progress bar [default: as many as the last import read]
-        #[arg(long, value_name = "ENTRIES", requires = "watch")]
-        expect: Option<u64>,
-        /// A container that was deleted with everybody in it, where the directory does not tell a deleted one from a hidden
-        /// one. The import is held before anybody in it is marked missing. May be given several times
-        #[arg(long, value_name = "DN", value_parser = container)]
-        gone: Vec<String>,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Let the agent diagnose a directory: reaching it, binding, reading, paging
-    TestConnection(Common),
-    /// Read one user by its unique attribute, with all configured attributes and its groups
-    LookupUser {
-        /// The value of the unique attribute, like the user's uid or mail address
-        user: String,
-        #[command(flatten)]
-        common: Common,
-    },
-}
-
-/// The DN of a container, as the server will take it.
-fn container(name: &str) -> Result<String, String> {
-    let name = name.to_owned();
-    match Gone::input(std::slice::from_ref(&name)) {
-        Some(_) => Ok(name),
-        None => Err("give the DN of a container, like ou=people,dc=example,dc=com".to_owned()),
-    }
-}
-
-/// What all jobs have in common.
-#[derive(Debug, Args)]
-pub(super) struct Common {
-    /// Name or id of the directory
-    #[arg(long)]
-    directory: String,
-    /// Stay until the job has ended, and show its progress; exit code 1 unless it succeeds
-    #[arg(long)]
-    watch: bool,
-    /// Give up when it is not over after this time, like 30s, 10m, 2h [default: 24h for imports, 2m otherwise]
-    #[arg(long, value_name = "TIME", value_parser = lifetime)]
-    timeout: Option<SignedDuration>,
-}
-
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
         Command::Start(start) => start_job(start, client, screen).await,
@@ -151,27 +98,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 }
 
 async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result<(), Error> {
-    let mut expected = None;
-    let (kind, input, common) = match start {
-        Start::Import { expect, gone, common } => {
-            expected = expect;
-            ("import", json!({ "gone_containers": gone }), common)
-        }
-        Start::TestConnection(common) => ("test_connection", json!({}), common),
-        Start::LookupUser { user, common } => ("lookup_user", json!({ "unique_value": user }), common),
-    };
-    let request = JobRequest {
-        kind: kind.into(),
-        directory: common.directory,
-        input: input.as_object().cloned().unwrap_or_default(),
-        deadline: None,
-        timeout_seconds: common.timeout.map(|time| time.unsigned_abs().as_secs()),
-    };
-    let job: JobView = client.post("jobs", &request).await?;
-    if common.watch {
+    let job: JobView = client.post("jobs", &start.request).await?;
+    if start.watch {
         // At once, and beside the output: whoever is cut off can go on watching, or cancel.
         note(format!("started job {} ({})", job.id, word(&job.state)));
-        return watch_to_end(client, job.id, expected, screen).await;
+        return watch_to_end(client, job.id, start.expect, screen).await;
     }
     if screen.is_json() {
         return screen.json(&job);
@@ -217,7 +148,11 @@ fn row(job: &JobView) -> Vec<String> {
         job.directory.name.clone(),
         word(&job.state),
         time(job.created_at),
-        if job.kind.as_str() == "import" { job.progress.entries_read.to_string() } else { "-".to_owned() },
+        if job.kind.kind().is_some_and(|kind| kind.counts().is_some()) {
+            job.progress.entries_read.to_string()
+        } else {
+            "-".to_owned()
+        },
         note,
     ]
 }

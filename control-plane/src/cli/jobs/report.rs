@@ -1,12 +1,12 @@
 //! Telling people what came of a job.
 
+use postern_engine::jobs::report::{Block, Ended, Report};
 use serde_json::Value;
 
 use super::super::super::api::jobs::{JobState, JobView};
 use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 use super::ended::held;
-use super::imported;
 
 /// Prints a job and what came of it.
 pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
@@ -41,20 +41,21 @@ pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
 
 /// Prints what came of a job.
 pub(super) fn result(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
-    let nothing = Value::Null;
-    let result = job.result.as_ref().unwrap_or(&nothing);
-    match job.kind.as_str() {
-        "import" => imported::show(&job.directory.name, result, screen),
-        "test_connection" => {
-            let failed = job.error.as_ref().and_then(|error| error.checks.clone());
-            let passed = || result["checks"].as_array().cloned().unwrap_or_default();
-            failed.unwrap_or_else(passed).iter().try_for_each(|row| check(row, screen))
-        }
-        "lookup_user" if result.is_null() => Ok(()),
-        "lookup_user" => lookup(result, screen),
+    let result = job.result.as_ref().unwrap_or(&Value::Null);
+    let Some(kind) = job.kind.kind() else {
         // A kind of a newer control plane.
-        _ => screen.line(plain(&result.to_string())),
+        return screen.line(plain(&result.to_string()));
+    };
+    let error = serde_json::to_value(&job.error)?;
+    let mut report = Report::default();
+    kind.report(Ended { directory: &job.directory.name, result, error: &error }, &mut report);
+    for block in report.blocks {
+        match block {
+            Block::Line(text) => screen.line(text)?,
+            Block::Table { head, rows } => screen.table(&head, rows)?,
+        }
     }
+    Ok(())
 }
 
 /// How a job ended or stands, as the end of a sentence.
@@ -75,93 +76,6 @@ pub(super) fn end(job: &JobView) -> String {
         (JobState::Canceled, _) => "was canceled".to_owned(),
         (JobState::Succeeded, _) => "succeeded".to_owned(),
         (state, _) => format!("is {}", word(&state)),
-    }
-}
-
-fn check(row: &Value, screen: &mut Screen) -> Result<(), Error> {
-    let text = |key: &str| plain(row[key].as_str().unwrap_or_default());
-    let mark = match row["state"].as_str() {
-        Some("passed") => "ok  ",
-        Some("warned") => "warn",
-        Some("skipped") => "skip",
-        _ => "FAIL",
-    };
-    let elapsed = row["elapsed_ms"].as_u64().unwrap_or_default();
-    screen.line(format!("{mark}  {:<14}  {} ({elapsed} ms)", text("name"), text("detail")))?;
-    match row["cure"].as_str() {
-        Some(cure) if !cure.is_empty() => screen.line(format!("      {}", plain(cure))),
-        _ => Ok(()),
-    }
-}
-
-fn lookup(result: &Value, screen: &mut Screen) -> Result<(), Error> {
-    let user = &result["user"];
-    let mut rows =
-        vec![vec!["dn".to_owned(), value(&user["dn"])], vec!["external id".to_owned(), value(&user["external_id"])]];
-    rows.extend(attributes(&user["attributes"]));
-    screen.table(&["attribute", "value"], rows)?;
-    if let Some(mapped) = result["mapped"].as_object() {
-        screen.line("")?;
-        let known = mapped.iter().filter(|(name, value)| *name != "attributes" && !value.is_null());
-        // Without its name it becomes nobody, or stays what it was.
-        let conflict = result["conflict"]["user_name"].as_str();
-        if let Some(name) = conflict {
-            let holder = result["conflict"]["held_by_dn"].as_str().unwrap_or("somebody else");
-            screen.line(format!(
-                "conflict: the name {} is held by {}. The entry goes without it: see `postern conflicts list`",
-                plain(name),
-                plain(holder)
-            ))?;
-        }
-        let head = if conflict.is_some() { "would become" } else { "becomes" };
-        screen.table(&[head, "value"], known.map(|(name, shown)| vec![name.clone(), value(shown)]))?;
-    }
-    let groups: Vec<&Value> = result["groups"].as_array().into_iter().flatten().collect();
-    screen.line("")?;
-    let unseen = unseen(&result["unseen"], screen)?;
-    if !groups.is_empty() {
-        return screen.table(&["group"], groups.iter().map(|group| vec![value(&group["dn"])]));
-    }
-    // Otherwise it was said already, with what is known.
-    if unseen { Ok(()) } else { screen.line("in no group") }
-}
-
-/// Says what imports have seen and the directory does not show now. Gives whether groups are among it.
-fn unseen(unseen: &Value, screen: &mut Screen) -> Result<bool, Error> {
-    const WHY: &str = "Either that is gone, or the agent's bind account may not read it any more.";
-    let names = |what: &str| -> Vec<String> { unseen[what].as_array().into_iter().flatten().map(value).collect() };
-    let (attributes, groups) = (names("attributes"), names("groups"));
-    if !attributes.is_empty() {
-        screen.line(format!("known from imports and not shown now: {}. {WHY}", plain(&attributes.join(", "))))?;
-    }
-    if !groups.is_empty() {
-        screen.line(format!(
-            "the directory shows no group now; known from imports: {}. {WHY}",
-            plain(&groups.join(", "))
-        ))?;
-    }
-    Ok(!groups.is_empty())
-}
-
-/// A row for each value of each attribute; the name stands at the first.
-pub(in super::super) fn attributes(attributes: &Value) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
-    for (name, values) in attributes.as_object().into_iter().flatten() {
-        for (number, shown) in values.as_array().into_iter().flatten().enumerate() {
-            rows.push(vec![if number == 0 { name.clone() } else { String::new() }, value(shown)]);
-        }
-    }
-    rows
-}
-
-pub(super) fn value(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        Value::Object(binary) if binary.contains_key("base64") => {
-            format!("(binary) {}", binary["base64"].as_str().unwrap_or_default())
-        }
-        other => other.to_string(),
     }
 }
 

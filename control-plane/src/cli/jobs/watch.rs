@@ -75,17 +75,15 @@ fn is_over(state: JobState) -> bool {
 
 /// How many entries an import will read, judged by the last one.
 async fn as_last_time(client: &Client, job: &JobView) -> Option<u64> {
-    if job.kind.as_str() != "import" {
-        return None;
-    }
+    let kind = job.kind.kind()?;
+    let count = kind.counts()?;
     let query = [
         ("directory", job.directory.id.to_string()),
-        ("kind", "import".to_owned()),
+        ("kind", kind.name().to_owned()),
         ("state", word(&JobState::Succeeded)),
     ];
     let last: Found<JobView> = client.list("jobs", &query, Some(1)).await.ok()?;
-    let result = last.items.first()?.result.as_ref()?;
-    Some(result["users"].as_u64()? + result["groups"].as_u64()?).filter(|entries| *entries > 0)
+    count(last.items.first()?.result.as_ref()?).filter(|entries| *entries > 0)
 }
 
 /// The jobs that an event stream tells.

@@ -2,9 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::error::Error;
-use super::super::screen::{Screen, plain};
-use super::report::value;
+use crate::jobs::report::{Ended, Report, line, value};
 
 /// An import's figures in the order in which they are shown: the key, and the words for one and for several.
 const FIGURES: &[(&str, &str, &str)] = &[
@@ -85,59 +83,53 @@ const FIGURES: &[(&str, &str, &str)] = &[
 ];
 
 /// Prints what an import of this directory brought.
-pub(super) fn show(directory: &str, result: &Value, screen: &mut Screen) -> Result<(), Error> {
+pub(super) fn show(ended: Ended<'_>, report: &mut Report) {
+    let Ended { directory, result, .. } = ended;
     for (key, one, many) in FIGURES.iter().copied() {
         if let Some(figure) = result[key].as_u64().filter(|figure| *figure > 0 || matches!(key, "users" | "groups")) {
-            screen.line(format!("{figure:>9}  {}", if figure == 1 { one } else { many }))?;
+            report.line(format!("{figure:>9}  {}", if figure == 1 { one } else { many }));
         }
     }
-    notes(result, screen)?;
-    people(result, screen)?;
-    let without = not_visible(result, screen)?;
-    gone(directory, &without, result, screen)?;
-    entries(result, screen)
+    notes(result, report);
+    people(result, report);
+    let without = not_visible(result, report);
+    gone(directory, &without, result, report);
+    entries(result, report);
 }
 
 /// Some entries of a result by its key; `total` counts all of them. Says how many are shown where there are more.
-fn some(
-    result: &Value,
-    key: &str,
-    total: &str,
-    screen: &mut Screen,
-    line: impl Fn(&Value) -> String,
-) -> Result<(), Error> {
+fn some(result: &Value, key: &str, total: &str, report: &mut Report, words: impl Fn(&Value) -> String) {
     let shown = result[key].as_array().map(Vec::as_slice).unwrap_or_default();
     for sample in shown {
-        screen.line(line(sample))?;
+        report.line(words(sample));
     }
     let all = result[total].as_u64().unwrap_or_default();
     if !shown.is_empty() && all > shown.len() as u64 {
-        screen.line(format!("  ({} of {all} are shown)", shown.len()))?;
+        report.line(format!("  ({} of {all} are shown)", shown.len()));
     }
-    Ok(())
 }
 
 fn text(sample: &Value, key: &str) -> String {
-    plain(sample[key].as_str().unwrap_or("?"))
+    line(sample[key].as_str().unwrap_or("?"))
 }
 
-fn notes(result: &Value, screen: &mut Screen) -> Result<(), Error> {
+fn notes(result: &Value, report: &mut Report) {
     for section in result["other_configuration"].as_array().into_iter().flatten() {
-        let section = plain(section.as_str().unwrap_or("?"));
-        screen.line(format!(
+        let section = line(section.as_str().unwrap_or("?"));
+        report.line(format!(
             "note: the agent's base DNs, scope, filter or attributes for {section} differ from those of the import before"
-        ))?;
+        ));
     }
-    let Some(attribute) = result["unreadable_switch"].as_str() else { return Ok(()) };
-    screen.line(format!(
+    let Some(attribute) = result["unreadable_switch"].as_str() else { return };
+    report.line(format!(
         "unknown: {} cannot be read; such users keep their last known state, and new ones are inactive. Let the bind \
          account read it.",
-        plain(attribute)
-    ))
+        line(attribute)
+    ));
 }
 
-fn people(result: &Value, screen: &mut Screen) -> Result<(), Error> {
-    some(result, "conflict_samples", "conflicts", screen, |sample| {
+fn people(result: &Value, report: &mut Report) {
+    some(result, "conflict_samples", "conflicts", report, |sample| {
         let [name, dn, holder] = ["user_name", "dn", "held_by_dn"].map(|key| text(sample, key));
         let gone = if sample["holder_missing"].as_bool() == Some(true) {
             "\n          who is gone; decide with `postern conflicts link` or `postern conflicts create-user`"
@@ -145,57 +137,57 @@ fn people(result: &Value, screen: &mut Screen) -> Result<(), Error> {
             ""
         };
         format!("conflict: {name} of {dn} is held by {holder}{gone}")
-    })?;
-    some(result, "joined_samples", "joined", screen, |sample| {
+    });
+    some(result, "joined_samples", "joined", report, |sample| {
         let [name, dn, others] = ["user_name", "dn", "directories"].map(|key| text(sample, key));
         format!("shared: {dn} is an account of {name}, as in {others}")
-    })?;
+    });
     // One sample is an external id, of which several entries may be left out.
-    some(result, "duplicate_samples", "", screen, |sample| {
+    some(result, "duplicate_samples", "", report, |sample| {
         let dns: Vec<&str> = sample["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let (id, dns) = (text(sample, "external_id"), plain(&dns.join(" and ")));
+        let (id, dns) = (text(sample, "external_id"), line(&dns.join(" and ")));
         format!("one external id, {id}: {dns}. If one entry has moved, the next import settles it")
-    })?;
-    some(result, "without_login_samples", "without_login", screen, |sample| {
+    });
+    some(result, "without_login_samples", "without_login", report, |sample| {
         let keeps =
-            sample["keeps"].as_str().map_or_else(|| "no user".to_owned(), |name| format!("still {}", plain(name)));
+            sample["keeps"].as_str().map_or_else(|| "no user".to_owned(), |name| format!("still {}", line(name)));
         format!("without a login: {} ({keeps})", text(sample, "dn"))
-    })?;
-    some(result, "members_unresolved_samples", "members_unresolved", screen, |sample| {
+    });
+    some(result, "members_unresolved_samples", "members_unresolved", report, |sample| {
         format!("outside of the scope: {} in {}", text(sample, "member"), text(sample, "group"))
-    })
+    });
 }
 
 /// Who could not be seen. Gives the containers that are not found.
-fn not_visible(result: &Value, screen: &mut Screen) -> Result<Vec<String>, Error> {
-    some(result, "not_visible_samples", "not_visible", screen, |sample| {
+fn not_visible(result: &Value, report: &mut Report) -> Vec<String> {
+    some(result, "not_visible_samples", "not_visible", report, |sample| {
         let reason = why_not_visible(sample["reason"].as_str().unwrap_or_default());
         format!("not visible: {}: {reason}", text(sample, "dn"))
-    })?;
+    });
     let samples = result["not_visible_samples"].as_array().into_iter().flatten();
-    let mut containers: Vec<String> = samples.filter_map(|sample| Some(plain(sample["container"].as_str()?))).collect();
+    let mut containers: Vec<String> = samples.filter_map(|sample| Some(line(sample["container"].as_str()?))).collect();
     containers.sort_unstable();
     containers.dedup();
-    Ok(containers)
+    containers
 }
 
 /// What `--gone` did not do, and where it would help.
-fn gone(directory: &str, without: &[String], result: &Value, screen: &mut Screen) -> Result<(), Error> {
+fn gone(directory: &str, without: &[String], result: &Value, report: &mut Report) {
     let named = result["gone_unused"].as_array().map(Vec::as_slice).unwrap_or_default();
     for container in named {
-        screen.line(format!(
+        report.line(format!(
             "--gone {}: no account was marked missing by it. Either no missing account was in that container, or the \
              directory still shows the container",
             value(container)
-        ))?;
+        ));
     }
     if without.is_empty() {
-        return Ok(());
+        return;
     }
     let options: Vec<String> = without.iter().map(|container| format!("--gone {}", quoted(container))).collect();
-    let directory = quoted(&plain(directory));
-    screen.line("If such a container was deleted with everybody in it, say so:")?;
-    screen.line(format!("  postern jobs start import --directory {directory} {}", options.join(" ")))
+    let directory = quoted(&line(directory));
+    report.line("If such a container was deleted with everybody in it, say so:");
+    report.line(format!("  postern jobs start import --directory {directory} {}", options.join(" ")));
 }
 
 /// A word as a shell takes it.
@@ -206,10 +198,10 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-fn entries(result: &Value, screen: &mut Screen) -> Result<(), Error> {
-    some(result, "unusable_samples", "unusable", screen, |sample| format!("not usable: {}", value(sample)))?;
-    some(result, "left_out_samples", "values_left_out", screen, |sample| format!("left out: {}", value(sample)))?;
-    some(result, "remark_samples", "remarks", screen, |sample| format!("remark: {}", value(sample)))
+fn entries(result: &Value, report: &mut Report) {
+    some(result, "unusable_samples", "unusable", report, |sample| format!("not usable: {}", value(sample)));
+    some(result, "left_out_samples", "values_left_out", report, |sample| format!("left out: {}", value(sample)));
+    some(result, "remark_samples", "remarks", report, |sample| format!("remark: {}", value(sample)));
 }
 
 /// Why nobody can say whether an entry is there, and what to do.
@@ -231,13 +223,17 @@ fn why_not_visible(reason: &str) -> &'static str {
 mod tests {
     use serde_json::json;
 
-    use super::super::report::tests::Paper;
     use super::*;
+    use crate::jobs::report::Block;
 
     fn shown(result: &Value) -> String {
-        let paper = Paper::default();
-        show("head office", result, &mut Screen::new(Box::new(paper.clone()), false)).unwrap();
-        String::from_utf8(paper.0.lock().unwrap().clone()).unwrap()
+        let mut report = Report::default();
+        show(Ended { directory: "head office", result, error: &Value::Null }, &mut report);
+        let lines = report.blocks.into_iter().map(|block| match block {
+            Block::Line(line) => line + "\n",
+            Block::Table { .. } => panic!("an import has no table"),
+        });
+        lines.collect()
     }
 
     #[test]

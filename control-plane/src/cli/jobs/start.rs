@@ -1,0 +1,123 @@
+//! `postern jobs start`: a subcommand for each kind of job, with what that kind may be asked for.
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use jiff::SignedDuration;
+use postern_engine::jobs::kind::{Argument, Kind};
+use postern_engine::kinds;
+use serde_json::{Map, Value, json};
+
+use super::super::super::api::jobs::JobRequest;
+use super::super::tokens::lifetime;
+
+/// A job to start.
+#[derive(Debug)]
+pub(in super::super) struct Start {
+    /// How many entries are expected, for the progress bar.
+    pub(super) expect: Option<u64>,
+    /// Stay until it has ended.
+    pub(super) watch: bool,
+    /// What is asked for.
+    pub(super) request: JobRequest,
+}
+
+/// What all jobs have in common.
+#[derive(Debug, Args)]
+struct Common {
+    /// Name or id of the directory
+    #[arg(long)]
+    directory: String,
+    /// Stay until the job has ended, and show its progress; exit code 1 unless it succeeds
+    #[arg(long)]
+    watch: bool,
+    /// Give up when it is not over after this time, like 30s, 10m, 2h [default: 24h for imports, 2m otherwise]
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    timeout: Option<SignedDuration>,
+}
+
+/// Of jobs that are measured by entries.
+#[derive(Debug, Args)]
+struct Measured {
+    /// How many users and groups are expected, for the progress bar [default: as many as the last one read]
+    #[arg(long, value_name = "ENTRIES", requires = "watch")]
+    expect: Option<u64>,
+}
+
+impl Subcommand for Start {
+    fn augment_subcommands(command: Command) -> Command {
+        kinds::ALL.iter().fold(command.subcommand_required(true).arg_required_else_help(true), |command, kind| {
+            command.subcommand(subcommand(*kind))
+        })
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        kinds::ALL.iter().any(|kind| kind.word() == name)
+    }
+}
+
+impl FromArgMatches for Start {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let chosen = matches.subcommand().and_then(|(name, rest)| {
+            let kind = kinds::ALL.iter().find(|kind| kind.word() == name)?;
+            Some((*kind, rest))
+        });
+        let (kind, rest) = chosen.ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+        let common = Common::from_arg_matches(rest)?;
+        let expect = if kind.counts().is_some() { Measured::from_arg_matches(rest)?.expect } else { None };
+        let request = JobRequest {
+            kind: kind.name().into(),
+            directory: common.directory,
+            input: input(kind, rest),
+            deadline: None,
+            timeout_seconds: common.timeout.map(|time| time.unsigned_abs().as_secs()),
+        };
+        Ok(Self { expect, watch: common.watch, request })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn subcommand(kind: &'static dyn Kind) -> Command {
+    let mut command = Command::new(kind.word());
+    if kind.counts().is_some() {
+        command = Measured::augment_args(command);
+    }
+    for argument in kind.arguments() {
+        let arg = Arg::new(argument.name).help(argument.help).value_name(argument.value_name);
+        let arg = arg.value_parser(move |text: &str| checked(kind, argument, text));
+        command = command.arg(match argument.is_option {
+            true => arg.long(argument.name).action(ArgAction::Append),
+            false => arg.required(true),
+        });
+    }
+    // Last: the texts of the shared options would be taken for the command's.
+    Common::augment_args(command).about(kind.about())
+}
+
+/// A value that the kind accepts, before anything is sent.
+fn checked(kind: &dyn Kind, argument: &Argument, text: &str) -> Result<String, String> {
+    let value = if argument.is_option { json!([text]) } else { json!(text) };
+    match kind.input(&json!({ argument.field: value })) {
+        Err(wrong) if wrong.field == argument.field => Err(wrong.detail),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// What the job is asked for.
+fn input(kind: &dyn Kind, matches: &ArgMatches) -> Map<String, Value> {
+    let mut input = Map::new();
+    for argument in kind.arguments() {
+        let Some(given) = matches.get_many::<String>(argument.name) else { continue };
+        let given: Vec<&String> = given.collect();
+        let value = if argument.is_option { json!(given) } else { json!(given.first()) };
+        input.insert(argument.field.to_owned(), value);
+    }
+    input
+}
