@@ -14,7 +14,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::*;
+use crate::jobs::command::AgentOutcome;
+use crate::jobs::failure::Next;
+use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
 use crate::jobs::reach::Messages;
+use crate::jobs::report::{Ended, Report};
+use serde_json::Value;
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -31,6 +36,11 @@ struct Office {
 
 impl Office {
     async fn open() -> Self {
+        Self::with(crate::kinds::ALL).await
+    }
+
+    /// One that knows these kinds.
+    async fn with(kinds: Kinds) -> Self {
         let clock = ManualClock::new("2026-11-22T22:00:00Z".parse().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
@@ -46,12 +56,8 @@ impl Office {
         let (reach, supervisor) = (Arc::new(Reach::default()), Supervisor::new(Shutdown::new()));
         let (route, messages) = Route::open(agent, Uuid::now_v7(), CancellationToken::new());
         reach.serve(&route, &[], &[directory]);
-        let dispatcher = Arc::new(Dispatcher::new(
-            Running::new(store.clone(), clock.shared(), LEASE),
-            crate::kinds::ALL,
-            reach,
-            supervisor,
-        ));
+        let dispatcher =
+            Arc::new(Dispatcher::new(Running::new(store.clone(), clock.shared(), LEASE), kinds, reach, supervisor));
         Self { store, clock, acme, directory, user: user_id, _folder: folder, dispatcher, messages }
     }
 
@@ -234,4 +240,71 @@ async fn a_commit_that_had_begun_to_mark_goes_on_though_its_directory_is_disable
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     let result = office.reached(job, JobState::Succeeded).await.result.unwrap();
     assert_eq!(result["missing"], 2, "{result}");
+}
+
+/// A kind of job that is defined here and nowhere else.
+#[derive(Debug)]
+struct Greeting;
+
+#[derive(utoipa::ToSchema)]
+struct Nothing {}
+
+#[async_trait::async_trait]
+impl Kind for Greeting {
+    fn name(&self) -> &'static str {
+        "greeting"
+    }
+
+    fn word(&self) -> &'static str {
+        "greeting"
+    }
+
+    fn about(&self) -> &'static str {
+        "Greet"
+    }
+
+    fn noun(&self) -> &'static str {
+        "greeting"
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_mins(1)
+    }
+
+    fn report(&self, _: Ended<'_>, report: &mut Report) {
+        report.line("hello");
+    }
+
+    fn schemas(&self) -> Schemas {
+        Schemas::of::<Nothing, Nothing>()
+    }
+
+    fn input(&self, _: &Value) -> std::result::Result<Value, InputError> {
+        Ok(Value::Null)
+    }
+
+    fn command(&self, _: &Job) -> std::result::Result<v1::command::Kind, InputError> {
+        Ok(v1::command::Kind::TestConnection(v1::TestConnection {}))
+    }
+
+    async fn answered(&self, attempt: Attempt<'_>, _: v1::outcome::Result, _: Duration) -> Result<Option<Next>> {
+        Ok(Some(Next::Succeed(serde_json::json!({ "greeted": attempt.job.kind }))))
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_only_its_own_file_knows_is_carried_out() {
+    let office = Office::with(&[&Greeting]).await;
+    let job = office.start("greeting").await;
+    office.dispatcher.look(Look::Everywhere).await.unwrap();
+    let ToAgent::Command(command) = office.messages.next().await else { panic!("no command") };
+    assert_eq!(command.job, job);
+    let result = Ok(v1::outcome::Result::TestConnection(v1::TestConnectionResult::default()));
+    let outcome = AgentOutcome { job, attempt: 1, elapsed: Duration::ZERO, result };
+    office.dispatcher.outcome(office.job(job).await.agent.unwrap(), outcome).await.unwrap();
+    assert_eq!(office.job(job).await.result.unwrap()["greeted"], "greeting");
+    let unknown = office.start("import").await;
+    office.dispatcher.look(Look::Everywhere).await.unwrap();
+    let error = office.job(unknown).await.error.unwrap();
+    assert_eq!(error["message"], "There is no job of the kind import.");
 }
