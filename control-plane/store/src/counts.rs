@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::filters;
 use crate::fold;
 use crate::ids::{DirectoryId, GroupId, OrganizationId};
-use crate::members::{ROW_NAMES, read_names};
+use crate::member_rows::FEWEST_NAMES;
+use crate::members::read_names;
 use crate::records::{AccountKind, IdentityFilter, JobFilter, JobState, Total};
 use crate::sql::{Statement, built, sql};
 use crate::users::end_of;
@@ -171,7 +172,7 @@ impl Store {
 
     /// How many members [`Store::list_group_members`] has in all.
     pub async fn total_group_members(&self, organization: OrganizationId, group: GroupId) -> Result<Total> {
-        let rows = MOST_COUNTED / ROW_NAMES as u64 + 1;
+        let rows = MOST_COUNTED / FEWEST_NAMES as u64 + 1;
         let query = sql("SELECT names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
              ORDER BY first_name LIMIT $3")
         .bind(organization)

@@ -31,6 +31,7 @@ mod jobs;
 mod joins;
 mod keys;
 mod leases;
+mod member_rows;
 mod members;
 mod memberships;
 mod names;

@@ -12,11 +12,10 @@ use crate::error::{Error, Result};
 use crate::ids::{DirectoryId, GroupId, OrganizationId};
 use crate::imports::Intake;
 use crate::keys::bounded;
+use crate::member_rows::RowChanges;
 use crate::records::{AccountKind, MemberForm};
 use crate::sql::{Row, sql};
 
-/// Names in one row of a group.
-pub(crate) const ROW_NAMES: usize = 128;
 /// Accounts whose hashes are made anew at a time, when a directory changes how its groups name members.
 const REHASH_ROWS: i64 = 5_000;
 
@@ -44,33 +43,48 @@ pub(crate) fn read_names(row: &mut Row) -> Result<Vec<String>> {
 /// What is to be written of some groups' members.
 #[derive(Default)]
 struct Difference {
-    /// Groups whose rows are written anew.
-    rewritten: Vec<GroupId>,
-    rows: Vec<(GroupId, String, String)>,
-    added: Vec<([u8; 16], GroupId)>,
-    removed: Vec<([u8; 16], GroupId)>,
+    /// Rows that are deleted, by their first names.
+    deleted: Vec<(GroupId, String)>,
+    updated: NameRows,
+    inserted: NameRows,
+    joined: Vec<([u8; 16], GroupId)>,
+    left: Vec<([u8; 16], GroupId)>,
 }
 
 impl Difference {
-    fn add(&mut self, group: GroupId, known: &HashSet<String>, mut wanted: Vec<String>) -> Result<()> {
+    fn add(&mut self, group: GroupId, rows: &[Vec<String>], mut wanted: Vec<String>) -> Result<()> {
         wanted.sort_unstable();
         wanted.dedup();
-        let came = wanted.iter().filter(|name| !known.contains(*name));
-        let before = self.added.len();
-        self.added.extend(came.map(|name| (name_hash(name), group)));
-        if self.added.len() == before && known.len() == wanted.len() {
-            return Ok(());
-        }
-        let left = known.iter().filter(|name| wanted.binary_search(name).is_err());
-        self.removed.extend(left.map(|name| (name_hash(name), group)));
-        if !known.is_empty() {
-            self.rewritten.push(group);
-        }
-        for names in wanted.chunks(ROW_NAMES) {
-            let text = serde_json::to_string(names).map_err(|error| Error::corrupt(error.to_string()))?;
-            self.rows.push((group, names[0].clone(), text));
-        }
+        let changes = RowChanges::between(rows, &wanted);
+        self.deleted.extend(changes.deleted.into_iter().map(|first| (group, first.clone())));
+        changes.updated.into_iter().try_for_each(|names| self.updated.push(group, names))?;
+        changes.inserted.into_iter().try_for_each(|names| self.inserted.push(group, names))?;
+        self.joined.extend(changes.joined.into_iter().map(|name| (name_hash(name), group)));
+        self.left.extend(changes.left.into_iter().map(|name| (name_hash(name), group)));
         Ok(())
+    }
+}
+
+/// Rows with their names, column by column.
+#[derive(Default)]
+struct NameRows {
+    groups: Vec<Uuid>,
+    firsts: Vec<String>,
+    names: Vec<String>,
+}
+
+impl NameRows {
+    fn push(&mut self, group: GroupId, names: &[String]) -> Result<()> {
+        let Some(first) = names.first() else { return Ok(()) };
+        self.groups.push(group.as_uuid());
+        self.firsts.push(first.clone());
+        self.names.push(serde_json::to_string(names).map_err(|error| Error::corrupt(error.to_string()))?);
+        Ok(())
+    }
+
+    fn into_bulk(self, template: &'static str) -> Bulk {
+        let groups = Bulk::new(template).column(Cells::Uuids(self.groups));
+        groups.column(Cells::Texts(self.firsts)).column(Cells::Texts(self.names))
     }
 }
 
@@ -113,21 +127,21 @@ impl Intake {
     /// Makes these the members of groups: writes the differences only. The names are normalized DNs or unique values.
     /// Returns how many were added and removed. [`Error::NotFound`]: the organization has not all of these groups.
     pub async fn replace_members(&mut self, groups: Vec<(GroupId, Vec<String>)>) -> Result<u64> {
-        let known = self.names_of(&groups).await?;
+        let known = self.rows_of(&groups).await?;
         let mut difference = Difference::default();
         for (group, wanted) in groups {
             // The first name of a row is in an index. A long name is kept as its key, and found by it all the same.
             let wanted = wanted.into_iter().map(|name| bounded(name.into()).into_owned()).collect();
-            difference.add(group, known.get(&group).unwrap_or(&HashSet::new()), wanted)?;
+            difference.add(group, known.get(&group).map_or(&[], Vec::as_slice), wanted)?;
         }
         self.write_members(difference).await
     }
 
-    /// The names that groups of the organization hold now, of those that hold any.
-    pub(crate) async fn names_of(
+    /// The rows of names that groups of the organization have now, in order; of those that have any.
+    pub(crate) async fn rows_of(
         &mut self,
         groups: &[(GroupId, Vec<String>)],
-    ) -> Result<HashMap<GroupId, HashSet<String>>> {
+    ) -> Result<HashMap<GroupId, Vec<Vec<String>>>> {
         let ids: HashSet<GroupId> = groups.iter().map(|(group, _)| *group).collect();
         let cells = || Cells::Uuids(ids.iter().map(|group| group.as_uuid()).collect());
         let query = Bulk::new("SELECT id FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE");
@@ -138,41 +152,51 @@ impl Intake {
         }
         let query = held_names(cells(), self.organization, self.directory);
         let rows = self.tx.bulk_rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await?;
-        Ok(by_group(rows))
+        let mut known: HashMap<GroupId, Vec<Vec<String>>> = HashMap::new();
+        for (group, names) in rows {
+            known.entry(group).or_default().push(names);
+        }
+        known.values_mut().for_each(|rows| rows.sort_unstable());
+        Ok(known)
     }
 
     async fn write_members(&mut self, difference: Difference) -> Result<u64> {
-        let Difference { rewritten, rows, mut added, mut removed } = difference;
-        let changes = (added.len() + removed.len()) as u64;
+        let Difference { deleted, updated, inserted, mut joined, mut left } = difference;
+        let changes = (joined.len() + left.len()) as u64;
+        let (groups, firsts) = deleted.into_iter().map(|(group, first)| (group.as_uuid(), first)).unzip();
         let delete = Bulk::new(
-            "DELETE FROM group_members WHERE group_id {in} AND (organization_id = :1) IS TRUE \
-             AND (directory = :2) IS TRUE",
+            "WITH v(group_id, first_name) AS ({rows}) DELETE FROM group_members \
+             WHERE (group_id, first_name) IN (SELECT v.group_id, v.first_name FROM v) \
+             AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE",
         );
-        let delete = delete.column(Cells::Uuids(rewritten.iter().map(|group| group.as_uuid()).collect()));
+        let delete = delete.column(Cells::Uuids(groups)).column(Cells::Texts(firsts));
         self.tx.bulk(delete.shared(self.organization).shared(self.directory)).await?;
-        let insert = Bulk::new(
+        let update = updated.into_bulk(
+            "WITH v(group_id, first_name, names) AS ({rows}) {update} group_members SET names = v.names FROM v \
+             WHERE group_members.group_id = v.group_id AND group_members.first_name = v.first_name \
+             AND (group_members.organization_id = :1) IS TRUE AND (group_members.directory = :2) IS TRUE",
+        );
+        self.tx.bulk(update.shared(self.organization).shared(self.directory)).await?;
+        let insert = inserted.into_bulk(
             "WITH v(group_id, first_name, names) AS ({rows}) \
              {insert} group_members (organization_id, directory, group_id, first_name, names) \
              SELECT :1, :2, v.group_id, v.first_name, v.names FROM v",
         );
-        let groups = rows.iter().map(|(group, _, _)| group.as_uuid()).collect();
-        let (firsts, names) = rows.into_iter().map(|(_, first, names)| (first, names)).unzip();
-        let insert = insert.column(Cells::Uuids(groups)).column(Cells::Texts(firsts)).column(Cells::Texts(names));
         self.tx.bulk(insert.shared(self.organization).shared(self.directory)).await?;
         // In the order of the table, so that neighbours are written together.
-        removed.sort_unstable();
-        added.sort_unstable();
+        left.sort_unstable();
+        joined.sort_unstable();
         let delete = Bulk::new(
             "WITH v(name_hash, group_id) AS ({rows}) DELETE FROM member_names WHERE directory = :1 \
              AND (name_hash, group_id) IN (SELECT v.name_hash, v.group_id FROM v)",
         );
-        self.tx.bulk(pairs(delete, removed).shared(self.directory)).await?;
+        self.tx.bulk(pairs(delete, left).shared(self.directory)).await?;
         let insert = Bulk::new(
             "WITH v(name_hash, group_id) AS ({rows}) \
              {insert} member_names (organization_id, directory, name_hash, group_id) \
              SELECT :1, :2, v.name_hash, v.group_id FROM v",
         );
-        self.tx.bulk(pairs(insert, added).shared(self.organization).shared(self.directory)).await?;
+        self.tx.bulk(pairs(insert, joined).shared(self.organization).shared(self.directory)).await?;
         Ok(changes)
     }
 }

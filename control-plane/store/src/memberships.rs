@@ -10,7 +10,8 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::groups;
 use crate::ids::{DirectoryId, GroupId, OrganizationId, UserId};
-use crate::members::{ROW_NAMES, name_hash, read_names};
+use crate::member_rows::FEWEST_NAMES;
+use crate::members::{name_hash, read_names};
 use crate::records::{AccountKind, GroupRow, Member, MemberIdentity, MemberStats, Page, PageRequest, UnresolvedMember};
 use crate::sql::sql;
 
@@ -26,7 +27,7 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<Member>> {
         let after = page.after.as_deref().unwrap_or_default();
-        let rows = page.probe() / i64::try_from(ROW_NAMES).unwrap_or(i64::MAX) + 2;
+        let rows = page.probe() / i64::try_from(FEWEST_NAMES).unwrap_or(i64::MAX) + 2;
         let query = sql("SELECT directory, names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
              AND first_name >= COALESCE((SELECT max(first_name) FROM group_members \
              WHERE group_id = $2 AND first_name <= $3), '') ORDER BY first_name LIMIT $4")

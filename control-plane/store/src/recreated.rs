@@ -85,11 +85,10 @@ impl Intake {
         };
         let (from, to) = (ids(|succession| succession.from), ids(|succession| succession.to));
         let known = successions.iter().map(|succession| (succession.from, Vec::new())).collect::<Vec<_>>();
-        let mut members = self.names_of(&known).await?;
-        let moved = successions.iter().map(|succession| {
-            let names = members.remove(&succession.from).unwrap_or_default();
-            (succession.to, names.into_iter().collect())
-        });
+        let mut members = self.rows_of(&known).await?;
+        let moved = successions
+            .iter()
+            .map(|succession| (succession.to, members.remove(&succession.from).unwrap_or_default().concat()));
         let moved: Vec<(GroupId, Vec<String>)> = moved.collect();
         self.replace_members(known).await?;
         self.replace_members(moved).await?;

@@ -1,0 +1,140 @@
+//! Where the names of a group's members stand: sorted, many in a row. A name that joins goes into the row of its
+//! neighbours, so that a change writes few rows, however large the group is.
+
+/// Names in one row of a group.
+pub(crate) const ROW_NAMES: usize = 128;
+/// All rows of a group but its last hold at least so many. A page of members relies on it.
+pub(crate) const FEWEST_NAMES: usize = ROW_NAMES / 2;
+
+/// What changes in the rows of one group. A row is known by its first name.
+#[derive(Debug, Default)]
+pub(crate) struct RowChanges<'a> {
+    /// The first names of rows that are deleted.
+    pub(crate) deleted: Vec<&'a String>,
+    /// Rows that hold other names from now on, but begin as before.
+    pub(crate) updated: Vec<&'a [String]>,
+    pub(crate) inserted: Vec<&'a [String]>,
+    pub(crate) joined: Vec<&'a String>,
+    pub(crate) left: Vec<&'a String>,
+}
+
+impl<'a> RowChanges<'a> {
+    /// Compares the rows of a group, in order, with the names that it shall have, sorted and each once.
+    pub(crate) fn between(rows: &'a [Vec<String>], wanted: &'a [String]) -> Self {
+        let mut changes = Self::default();
+        // A row holds the names from its first one to before the first one of the next row.
+        let end_of = |row: usize| match rows.get(row + 1).and_then(|next| next.first()) {
+            Some(first) => wanted.partition_point(|name| name < first),
+            None => wanted.len(),
+        };
+        if rows.is_empty() {
+            changes.replace(&[], wanted);
+        }
+        let (mut row, mut start) = (0, 0);
+        while row < rows.len() {
+            let (begin, mut end) = (row, end_of(row));
+            row += 1;
+            if rows[begin] != wanted[start..end] {
+                // A row with too few names joins the next one.
+                while start < end && end - start < FEWEST_NAMES && row < rows.len() {
+                    end = end_of(row);
+                    row += 1;
+                }
+                changes.replace(&rows[begin..row], &wanted[start..end]);
+            }
+            start = end;
+        }
+        changes
+    }
+
+    /// Puts these names in the place of neighbouring rows.
+    fn replace(&mut self, rows: &'a [Vec<String>], wanted: &'a [String]) {
+        let known: Vec<&String> = rows.iter().flatten().collect();
+        self.joined.extend(wanted.iter().filter(|name| known.binary_search(name).is_err()));
+        self.left.extend(known.into_iter().filter(|name| wanted.binary_search(name).is_err()));
+        let pieces = pieces(wanted);
+        let begins = |names: &[String], row: &[String]| names.first() == row.first();
+        let gone = rows.iter().filter(|row| !pieces.iter().any(|piece| begins(piece, row)));
+        self.deleted.extend(gone.filter_map(|row| row.first()));
+        for piece in pieces {
+            match rows.iter().find(|row| begins(piece, row)) {
+                Some(row) if row == piece => {}
+                Some(_) => self.updated.push(piece),
+                None => self.inserted.push(piece),
+            }
+        }
+    }
+}
+
+/// As few rows as these names need, all about equally long: each of several is at least half full.
+fn pieces(names: &[String]) -> Vec<&[String]> {
+    let count = names.len().div_ceil(ROW_NAMES);
+    (0..count).map(|piece| &names[names.len() * piece / count..names.len() * (piece + 1) / count]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+        numbers.into_iter().map(|number| format!("{number:06}")).collect()
+    }
+
+    /// The rows after these changes.
+    fn carried_out(rows: &[Vec<String>], changes: &RowChanges<'_>) -> Vec<Vec<String>> {
+        let mut after = rows.to_vec();
+        after.retain(|row| !changes.deleted.contains(&&row[0]));
+        for updated in &changes.updated {
+            *after.iter_mut().find(|row| row[0] == updated[0]).unwrap() = updated.to_vec();
+        }
+        for inserted in &changes.inserted {
+            assert!(after.iter().all(|row| row[0] != inserted[0]), "two rows begin with {}", inserted[0]);
+            after.push(inserted.to_vec());
+        }
+        after.sort();
+        after
+    }
+
+    /// Whether a number is drawn in this turn.
+    fn drawn(turn: u32, number: usize, percent: u8) -> bool {
+        u32::from(blake3::hash(format!("{turn} {number}").as_bytes()).as_bytes()[0]) * 100 < u32::from(percent) * 256
+    }
+
+    #[test]
+    fn rows_hold_what_they_should_and_none_but_the_last_is_less_than_half_full() {
+        let mut rows = Vec::new();
+        for turn in 0..200 {
+            let known: Vec<String> = rows.concat();
+            let percent = [1, 50, 0, 90, 5, 100][turn as usize % 6];
+            let wanted = names((0..3_000).filter(|number| drawn(turn, *number, percent)));
+            let changes = RowChanges::between(&rows, &wanted);
+            let (joined, left) = (changes.joined.len(), changes.left.len());
+            assert_eq!(joined, wanted.iter().filter(|name| known.binary_search(name).is_err()).count());
+            assert_eq!(left, known.iter().filter(|name| wanted.binary_search(name).is_err()).count());
+            rows = carried_out(&rows, &changes);
+            assert_eq!(rows.concat(), wanted);
+            let (_, all_but_last) = rows.split_last().map_or((None, &[][..]), |(last, rest)| (Some(last), rest));
+            assert!(all_but_last.iter().all(|row| row.len() >= FEWEST_NAMES), "turn {turn}");
+            assert!(rows.iter().all(|row| !row.is_empty() && row.len() <= ROW_NAMES), "turn {turn}");
+        }
+    }
+
+    #[test]
+    fn one_name_changes_at_most_three_rows() {
+        let mut wanted = names((0..10_000).step_by(2));
+        let mut rows = carried_out(&[], &RowChanges::between(&[], &wanted));
+        for number in (1..10_000).step_by(7).chain((0..10_000).step_by(3)) {
+            let name = format!("{number:06}");
+            match wanted.binary_search(&name) {
+                Ok(place) => drop(wanted.remove(place)),
+                Err(place) => wanted.insert(place, name),
+            }
+            let changes = RowChanges::between(&rows, &wanted);
+            assert_eq!(changes.joined.len() + changes.left.len(), 1);
+            let written = changes.deleted.len() + changes.updated.len() + changes.inserted.len();
+            assert!(written <= 3, "{changes:?}");
+            rows = carried_out(&rows, &changes);
+        }
+        assert_eq!(rows.concat(), wanted);
+    }
+}
