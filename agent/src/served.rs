@@ -1,7 +1,8 @@
 //! One directory as the agent serves it: what a command may ask of it. Real directories speak LDAP
-//! ([`ldap`]); simulated ones follow a script ([`scripted`]).
+//! ([`ldap`]); simulated ones, for tests, follow a script (`scripted`).
 
 pub mod ldap;
+#[cfg(any(test, feature = "testing"))]
 pub mod scripted;
 
 use std::fmt;

@@ -1,7 +1,6 @@
 //! What the agent and the control plane both need and that belongs to no domain: the life of the process, its
-//! tasks, its log, its memory, its settings and its reference of commands, retrying, time, TLS roots and secret files.
+//! tasks, its log, its settings and its reference of commands, retrying, time, TLS roots and secret files.
 
-pub mod allocator;
 pub mod clock;
 pub mod exit;
 pub mod lifecycle;

@@ -11,7 +11,7 @@ use crate::binaries::Binaries;
 use crate::certificates::write_private;
 use crate::ds389::{self, Ds389};
 use crate::people::{GROUP_ATTRIBUTES, USER_ATTRIBUTES};
-use crate::process::{Launch, Process, Signal};
+use crate::process::{ALLOCATOR, Launch, Process, Signal};
 use crate::samba::{self, Samba};
 use crate::slapd::{self, Slapd};
 use crate::stage::Stage;
@@ -226,7 +226,12 @@ impl Agent {
     /// An agent that is configured and not enrolled.
     pub fn configured(stage: &Stage, binaries: &Binaries, settings: &Settings) -> Result<Self> {
         let folder = stage.folder("agent")?;
-        let agent = Self { binaries: binaries.clone(), folder, environment: Vec::new(), process: None };
+        let agent = Self {
+            binaries: binaries.clone(),
+            folder,
+            environment: vec![(ALLOCATOR.0.to_owned(), ALLOCATOR.1.into())],
+            process: None,
+        };
         std::fs::create_dir(agent.state_dir())?;
         agent.configure(settings)?;
         Ok(agent)
@@ -255,6 +260,11 @@ impl Agent {
     /// Sets an environment variable for everything that is started from now on.
     pub fn set_env(&mut self, name: &str, value: impl AsRef<OsStr>) {
         self.environment.push((name.to_owned(), value.as_ref().to_owned()));
+    }
+
+    /// Sets no environment variable from now on, not even those of the unit file.
+    pub fn clear_env(&mut self) {
+        self.environment.clear();
     }
 
     /// A command of the program, with its configuration and state.

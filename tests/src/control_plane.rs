@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::api::Api;
 use crate::binaries::Binaries;
 use crate::ports::Port;
-use crate::process::{Launch, Process};
+use crate::process::{ALLOCATOR, Launch, Process};
 use crate::stage::Stage;
 use crate::wait;
 
@@ -212,6 +212,7 @@ impl ControlPlane {
         if let Some(tls) = &self.options.api_tls {
             serve = serve.arg("--tls-cert").arg(&tls.certificate).arg("--tls-key").arg(&tls.key);
         }
+        serve = serve.env(ALLOCATOR.0, ALLOCATOR.1);
         for (name, value) in &self.options.settings {
             serve = serve.env(name, value);
         }

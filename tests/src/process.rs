@@ -18,6 +18,9 @@ use crate::{stage::Stage, wait};
 
 pub use rustix::process::Signal;
 
+/// What the unit files of the services set: glibc gives memory back that is no longer used.
+pub const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+
 /// Variables that would send our loopback connections through the machine's own proxy.
 const PROXY_VARIABLES: [&str; 8] =
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"];

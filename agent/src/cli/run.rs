@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use postern_runtime::allocator;
 use postern_runtime::telemetry::{self, Format};
 use tokio::runtime::Builder;
 
@@ -15,7 +14,6 @@ use crate::config::Config;
 const BLOCKING_THREADS: usize = 4;
 
 pub(super) fn execute(place: &Place) -> anyhow::Result<ExitCode> {
-    allocator::settle();
     let config = Config::load(place.config.as_deref())?;
     telemetry::init(config.log.format, config.log.filter.as_deref().unwrap_or("info"))
         .context("the log cannot be started")?;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 use postern_runtime::clock::{Clock as _, SystemClock};
+use postern_runtime::exit;
 use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::supervise::chain;
 use postern_runtime::telemetry::{self, Format};
-use postern_runtime::{allocator, exit};
 use secrecy::SecretString;
 
 use crate::app;
@@ -78,7 +78,6 @@ impl ServeArgs {
 
 /// Runs the control plane until a signal ends it.
 pub async fn run(args: ServeArgs) -> ExitCode {
-    allocator::settle();
     let shown = args.database_url.as_ref().is_some_and(crate::config::has_password);
     let config = match configure(args) {
         Ok(config) => config,

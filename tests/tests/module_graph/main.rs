@@ -9,6 +9,7 @@ mod graph;
 mod scan;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 
@@ -111,5 +112,23 @@ fn there_is_no_circle_between_the_modules_of_any_crate() -> Result<()> {
         circles.extend(kept.into_iter().map(|circle| format!("{name}:\n{circle}")));
     }
     ensure!(circles.is_empty(), "circles between modules:\n\n{}", circles.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn released_programs_are_built_without_what_is_for_tests() -> Result<()> {
+    let readme = std::fs::read_to_string(workspace().join("README.md"))?;
+    let packages = ["-p", "postern-control-plane", "-p", "postern-agent"];
+    let build = format!("cargo build --profile dist {}", packages.join(" "));
+    // The whole workspace at once would be built with the features that its tests ask for.
+    ensure!(readme.contains(&build), "README.md does not build with: {build}");
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--offline", "--locked", "-e", "normal", "-f", "{p} [{f}]"]).args(packages);
+    let output = tree.current_dir(workspace()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout)?;
+    ensure!(tree.contains("postern-agent"), "{tree}");
+    let tested = tree.lines().find(|line| line.contains("testing") && line.contains("postern"));
+    ensure!(tested.is_none(), "{tested:?}");
     Ok(())
 }
