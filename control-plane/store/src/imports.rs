@@ -93,16 +93,37 @@ impl Intake {
     /// Writes changed accounts, which are not missing any more. An account whose switch is unknown keeps the one that was
     /// known, unless it was missing: then too much may have changed.
     pub async fn update_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
+        self.update_indexed(&accounts).await?;
         self.write_accounts(
             "WITH v(id, kind, external_key, hash, identity, on_until, member_hash, conflict, dn, unique_value, \
-             attributes) AS ({rows}) {update} accounts SET hash = v.hash, identity = v.identity, \
+             attributes) AS ({rows}) {update} accounts SET hash = v.hash, \
              on_until = COALESCE(v.on_until, CASE WHEN accounts.missing_since IS NULL THEN accounts.on_until END), \
-             member_hash = v.member_hash, updated_at = :3, conflict = v.conflict, dn = v.dn, \
+             updated_at = :3, conflict = v.conflict, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL, missing_job = NULL FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
             accounts,
         )
         .await
+    }
+
+    /// Writes what the large indexes hold, where it differs: `SQLite` writes the pages of every index that a statement
+    /// names, changed or not.
+    async fn update_indexed(&mut self, accounts: &[NewAccount]) -> Result<()> {
+        let form = self.form;
+        let hash = |account: &NewAccount| {
+            member_hash(form, account.kind, &account.dn_key, account.unique_value.as_deref()).map(Vec::from)
+        };
+        let update = Bulk::new(
+            "WITH v(id, identity, member_hash) AS ({rows}) {update} accounts SET identity = v.identity, \
+             member_hash = v.member_hash FROM v \
+             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE \
+             AND (accounts.identity IS DISTINCT FROM v.identity \
+             OR accounts.member_hash IS DISTINCT FROM v.member_hash)",
+        )
+        .column(Cells::Uuids(accounts.iter().map(|account| account.id.as_uuid()).collect()))
+        .column(Cells::MaybeUuids(accounts.iter().map(|account| account.identity).collect()))
+        .column(Cells::MaybeBlobs(accounts.iter().map(hash).collect()));
+        self.tx.bulk(update.shared(self.organization).shared(self.directory)).await.map(|_| ())
     }
 
     async fn write_accounts(&mut self, template: &'static str, accounts: Vec<NewAccount>) -> Result<()> {

@@ -88,9 +88,9 @@ fn logged(path: &Path) -> usize {
 }
 
 /// At most so many bytes for a user whose title changes.
-const USER_BYTES: usize = 96 * 1024;
+const USER_BYTES: usize = 36 * 1024;
 /// At most so many bytes for a member that joins or leaves.
-const MEMBER_BYTES: usize = 96 * 1024;
+const MEMBER_BYTES: usize = 36 * 1024;
 
 #[tokio::test]
 async fn a_changed_user_writes_little() {

@@ -27,41 +27,62 @@ impl Intake {
 
     /// Writes changed users, as updated now; whether they are active is left to [`Self::settle_users`]. [`crate::Error::Conflict`]: a name is taken.
     pub async fn update_users(&mut self, users: Vec<UserRow>) -> Result<()> {
-        self.write_users(
-            "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
-             active, attributes) AS ({rows}) \
-             {update} users SET name_key = v.name_key, display_key = v.display_key, email_key = v.email_key, \
-             user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
-             display_name = v.display_name, email = v.email, updated_at = :2, \
-             attributes = v.attributes FROM v WHERE users.id = v.id \
-             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
-            users,
-        )
-        .await
+        let keys = Bulk::new(
+            "WITH v(id, name_key, display_key, email_key) AS ({rows}) {update} users SET name_key = v.name_key, \
+             display_key = v.display_key, email_key = v.email_key FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE \
+             AND (users.name_key <> v.name_key OR users.display_key IS DISTINCT FROM v.display_key \
+             OR users.email_key IS DISTINCT FROM v.email_key)",
+        );
+        let keys = keys
+            .column(ids(&users))
+            .column(Cells::Texts(users.iter().map(|user| user.name_key.clone()).collect()))
+            .column(maybe(&users, |user| user.display_name.as_deref().map(fold)))
+            .column(maybe(&users, |user| email_key(&user.name_key, user.email.as_deref()?)));
+        self.tx.bulk(keys.shared(self.organization)).await?;
+        let names = Cells::Texts(users.iter().map(|user| user.user_name.clone()).collect());
+        let bulk = Bulk::new(
+            "WITH v(id, user_name, given_name, family_name, display_name, email, attributes) AS ({rows}) \
+             {update} users SET user_name = v.user_name, given_name = v.given_name, family_name = v.family_name, \
+             display_name = v.display_name, email = v.email, updated_at = :2, attributes = v.attributes FROM v \
+             WHERE users.id = v.id AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        );
+        self.write_profiles(bulk.column(ids(&users)).column(names), users).await
     }
 
     /// Writes all of users but their names, as updated now; whether they are active is left to [`Self::settle_users`].
     pub async fn update_profiles(&mut self, users: Vec<UserRow>) -> Result<()> {
-        let Self { organization, now, .. } = *self;
         // The name that the user has is not looked up: an address may be found twice, and is shown once.
-        let bulk = Bulk::new(
-            "WITH v(id, display_key, email_key, given_name, family_name, display_name, email, attributes) \
-             AS ({rows}) {update} users SET display_key = v.display_key, email_key = v.email_key, \
-             given_name = v.given_name, family_name = v.family_name, display_name = v.display_name, email = v.email, \
-             updated_at = :2, attributes = v.attributes FROM v WHERE users.id = v.id \
-             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        let keys = Bulk::new(
+            "WITH v(id, display_key, email_key) AS ({rows}) {update} users SET display_key = v.display_key, \
+             email_key = v.email_key FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE \
+             AND (users.display_key IS DISTINCT FROM v.display_key OR users.email_key IS DISTINCT FROM v.email_key)",
         );
-        let maybe = |text: fn(&UserRow) -> Option<String>| Cells::MaybeTexts(users.iter().map(text).collect());
+        let keys = keys
+            .column(ids(&users))
+            .column(maybe(&users, |user| user.display_name.as_deref().map(fold)))
+            .column(maybe(&users, |user| user.email.as_deref().map(fold)));
+        self.tx.bulk(keys.shared(self.organization)).await?;
+        let bulk = Bulk::new(
+            "WITH v(id, given_name, family_name, display_name, email, attributes) AS ({rows}) \
+             {update} users SET given_name = v.given_name, family_name = v.family_name, \
+             display_name = v.display_name, email = v.email, updated_at = :2, attributes = v.attributes FROM v \
+             WHERE users.id = v.id AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        );
+        self.write_profiles(bulk.column(ids(&users)), users).await
+    }
+
+    /// Writes what no index holds. The keys are written by themselves, where they differ: `SQLite` writes the pages of every
+    /// index that a statement names, changed or not.
+    async fn write_profiles(&mut self, bulk: Bulk, users: Vec<UserRow>) -> Result<()> {
         let bulk = bulk
-            .column(Cells::Uuids(users.iter().map(|user| user.id.as_uuid()).collect()))
-            .column(maybe(|user| user.display_name.as_deref().map(fold)))
-            .column(maybe(|user| user.email.as_deref().map(fold)))
-            .column(maybe(|user| user.given_name.clone()))
-            .column(maybe(|user| user.family_name.clone()))
-            .column(maybe(|user| user.display_name.clone()))
-            .column(maybe(|user| user.email.clone()))
-            .column(Cells::Texts(users.iter().map(|user| user.attributes.clone()).collect()));
-        self.tx.bulk(bulk.shared(organization).shared(now)).await.map(|_| ())
+            .column(maybe(&users, |user| user.given_name.clone()))
+            .column(maybe(&users, |user| user.family_name.clone()))
+            .column(maybe(&users, |user| user.display_name.clone()))
+            .column(maybe(&users, |user| user.email.clone()))
+            .column(Cells::Texts(users.into_iter().map(|user| user.attributes).collect()));
+        self.tx.bulk(bulk.shared(self.organization).shared(self.now)).await.map(|_| ())
     }
 
     /// Takes the names from users who are gone, so that others can have them. They keep the name with a mark behind it
@@ -111,6 +132,14 @@ impl Intake {
         let make = |users| user_columns(Bulk::new(template), users).shared(organization).shared(now);
         self.tx.bulk(make(users)).await.map(|_| ())
     }
+}
+
+fn ids(users: &[UserRow]) -> Cells {
+    Cells::Uuids(users.iter().map(|user| user.id.as_uuid()).collect())
+}
+
+fn maybe(users: &[UserRow], text: fn(&UserRow) -> Option<String>) -> Cells {
+    Cells::MaybeTexts(users.iter().map(text).collect())
 }
 
 fn user_columns(bulk: Bulk, users: Vec<UserRow>) -> Bulk {
