@@ -10,11 +10,13 @@ use uuid::Uuid;
 use crate::commands::{self, Commands, Context};
 use crate::deliver::DeliveryOptions;
 use crate::identity::IdentitySource;
-use crate::identity::renew::{Renewal, warn_of_standing};
 use crate::link::{Dial, Line};
 use crate::policy::Policy;
+use crate::renew::{Renewal, warn_of_standing};
 use crate::roster::{Announced, Directories, Roster};
-use crate::session::run::{Session, SessionOptions};
+use crate::session::State;
+use crate::session::parts::Session;
+use crate::session::run::SessionOptions;
 use crate::status::{DirectoryReport, IdentityReport, Observed, Status};
 
 /// Limits of an agent; the defaults are those of the field.
@@ -59,7 +61,7 @@ impl Agent {
     pub fn start(parts: Parts) -> Self {
         let Parts { dial, identity, directories, policy, options, supervisor, clock } = parts;
         let (line, roster) = (Line::new(), Arc::new(Roster::new(directories)));
-        let observed = Arc::new(Observed::new(clock.now()));
+        let observed = Arc::new(Observed::new(&State::initial().shown(), clock.now()));
         let commands = Commands::new(Context {
             kinds: commands::ALL,
             roster: Arc::clone(&roster),

@@ -19,8 +19,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service as _, ServiceExt as _};
 
+use crate::certificate::{Facts, Standing};
 use crate::identity::Identity;
-use crate::identity::certificate::{Facts, Standing};
 use crate::identity::enroll::{CLOCK_TOLERANCE, http_date};
 use crate::link::proxy::{Proxy, ProxyRule};
 use crate::link::{Address, Connection, Dialed, dial, tls};
@@ -169,7 +169,7 @@ impl Diagnosis<'_> {
 
     async fn tls(&self, target: &Address, tcp: TcpStream) -> Step<TlsStream<TcpStream>> {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let config = match tls::enrolled(self.identity, self.clock, Some(Arc::clone(&seen))) {
+        let config = match tls::enrolled(&self.identity.credentials(), self.clock, Some(Arc::clone(&seen))) {
             Ok(config) => config,
             Err(error) => return stop(chain(&error), ENROLL_CURE),
         };

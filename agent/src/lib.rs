@@ -3,6 +3,7 @@
 //! tests use it as it is.
 
 pub mod agent;
+pub mod certificate;
 pub mod cli;
 pub mod command;
 pub mod commands;
@@ -15,6 +16,7 @@ pub mod health;
 pub mod identity;
 pub mod link;
 pub mod policy;
+pub mod renew;
 pub mod roster;
 pub mod served;
 pub mod session;

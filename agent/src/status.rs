@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,6 @@ use crate::command::HeldCommand;
 use crate::identity::AgentId;
 use crate::identity::enroll::CLOCK_TOLERANCE;
 use crate::served::Flavour;
-use crate::session::State;
-use crate::session::run::Welcomed;
 
 /// A report of the running agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +88,25 @@ pub struct DirectoryReport {
 /// Names of the directories that the control plane does not take, each with the reason.
 pub type Refusals = BTreeMap<String, String>;
 
+/// A state of the session, as a report shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    /// Its name.
+    pub name: &'static str,
+    /// When it will try again, while disconnected.
+    pub retry_in: Option<Duration>,
+    /// Whether it takes commands.
+    pub connected: bool,
+}
+
+/// What the control plane said at the beginning.
+#[derive(Clone, Debug)]
+pub(crate) struct Welcomed {
+    pub(crate) session_id: String,
+    pub(crate) clock: Timestamp,
+    pub(crate) refused: Refusals,
+}
+
 /// What is noted while the agent runs.
 #[derive(Debug)]
 pub struct Observed {
@@ -100,10 +118,10 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Nothing yet.
-    pub fn new(now: Timestamp) -> Self {
+    /// Nothing yet, but the session's first state.
+    pub fn new(state: &Shown, now: Timestamp) -> Self {
         let noted = SessionReport {
-            state: State::initial().name().to_owned(),
+            state: state.name.to_owned(),
             since: now,
             retry_at: None,
             session_id: None,
@@ -134,16 +152,12 @@ impl Observed {
         self.clock_learned.notified().await;
     }
 
-    pub(crate) fn entered(&self, state: &State, now: Timestamp) {
+    pub(crate) fn entered(&self, state: &Shown, now: Timestamp) {
         let mut noted = self.noted();
-        state.name().clone_into(&mut noted.state);
+        state.name.clone_into(&mut noted.state);
         noted.since = now;
-        noted.retry_at = match state {
-            State::Disconnected { wait } => now.checked_add(*wait).ok(),
-            _ => None,
-        };
-        let connected = if *state == State::Connected { 1.0 } else { 0.0 };
-        metrics::gauge!("postern_agent_connected").set(connected);
+        noted.retry_at = state.retry_in.and_then(|wait| now.checked_add(wait).ok());
+        metrics::gauge!("postern_agent_connected").set(if state.connected { 1.0 } else { 0.0 });
     }
 
     pub(crate) fn welcomed(&self, welcome: &Welcomed, now: Timestamp) {

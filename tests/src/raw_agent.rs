@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use postern_agent::identity::TlsDial;
 use postern_agent::identity::{Identity, IdentitySource};
 use postern_agent::link::proxy::ProxyRule;
-use postern_agent::link::{Connection, Dial as _, TlsDial};
+use postern_agent::link::{Connection, Dial as _};
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 use postern_proto::v1::agent_frame::Kind as Up;

@@ -12,7 +12,8 @@ use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::supervise::{Supervisor, chain};
 use serde::Serialize;
 
-use super::{Place, output};
+use super::output;
+use super::place::{Place, log_quietly, one_thread};
 use crate::config::{Config, DEFAULT_FILE};
 use crate::diagnose::{self, Diagnosis, Finding};
 use crate::identity::store::{self, IdentityStore};
@@ -42,8 +43,8 @@ struct Row {
 }
 
 pub(super) fn execute(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    super::log_quietly()?;
-    let runtime = super::one_thread().context("the runtime cannot be started")?;
+    log_quietly()?;
+    let runtime = one_thread().context("the runtime cannot be started")?;
     let mut report = Report { json: args.json, rows: Vec::new(), printed: Ok(()) };
     runtime.block_on(diagnose(args, &mut report));
     runtime.shutdown_background();

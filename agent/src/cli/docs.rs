@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Subcommand};
+use clap::Subcommand;
 use postern_runtime::reference;
 
 use super::output;
@@ -18,29 +18,32 @@ pub(super) enum Command {
     Config,
 }
 
-pub(super) fn execute(command: &Command) -> anyhow::Result<ExitCode> {
+pub(super) fn execute(command: &Command, program: clap::Command) -> anyhow::Result<ExitCode> {
     output::print(&match command {
-        Command::Cli => cli_reference(),
+        Command::Cli => cli_reference(program),
         Command::Config => config::reference::markdown(),
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The help of every command, as Markdown.
-fn cli_reference() -> String {
+fn cli_reference(program: clap::Command) -> String {
     let mut text =
         String::from("# The command line `postern-agent`\n\nMade by `postern-agent docs cli`; do not edit.\n");
-    text.push_str(&reference::command_line(super::Cli::command()));
+    text.push_str(&reference::command_line(program));
     text
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn every_command_for_people_is_shown() {
-        let text = cli_reference();
+        let text = cli_reference(Cli::command());
         let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
         let commands = ["", " enroll", " run", " check", " status"].map(|name| format!("## `postern-agent{name}`"));
         assert_eq!(headings, commands);

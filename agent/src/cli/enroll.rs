@@ -11,9 +11,9 @@ use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::supervise::Supervisor;
 
-use super::Place;
+use super::place::{Place, log_quietly, one_thread};
+use crate::certificate::Standing;
 use crate::config::Config;
-use crate::identity::certificate::Standing;
 use crate::identity::enroll::{CLOCK_TOLERANCE, Enrolled, Enrollment};
 use crate::identity::store::IdentityStore;
 
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Enroll {
 }
 
 pub(super) fn execute(args: Enroll) -> anyhow::Result<ExitCode> {
-    super::log_quietly()?;
+    log_quietly()?;
     let config = Config::load(args.place.config.as_deref())?;
     let store = IdentityStore::new(config.state_dir(args.place.state_dir.as_deref()));
     refuse_second(&store, args.force)?;
@@ -55,7 +55,7 @@ pub(super) fn execute(args: Enroll) -> anyhow::Result<ExitCode> {
         clock: SystemClock::shared(),
         supervisor: Supervisor::new(Shutdown::new()),
     };
-    let runtime = super::one_thread().context("the runtime cannot be started")?;
+    let runtime = one_thread().context("the runtime cannot be started")?;
     let enrolled = runtime.block_on(enrollment.enroll(&token));
     runtime.shutdown_background();
     let enrolled = enrolled?;

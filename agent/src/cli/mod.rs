@@ -4,18 +4,17 @@ mod check;
 mod docs;
 mod enroll;
 mod output;
+mod place;
 mod run;
 mod status;
 
-use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use postern_runtime::exit;
 use postern_runtime::telemetry::{self, Format};
-use tokio::runtime::{Builder, Runtime};
 
+use self::place::Place;
 use crate::config;
 
 /// The agent of Postern: serves the LDAP directories of its site to a control plane, by dialing out only.
@@ -41,17 +40,6 @@ enum Command {
     Docs(docs::Command),
 }
 
-/// Where things are.
-#[derive(Clone, Debug, Args)]
-struct Place {
-    /// Configuration file. Default: /etc/postern/agent.toml, if it exists.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Where the agent keeps its identity. Default: `state_dir` of the configuration, or /var/lib/postern-agent.
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-}
-
 /// Executes one command line; what went wrong is on standard error when it returns.
 pub fn run(cli: Cli) -> ExitCode {
     let running = match &cli.command {
@@ -63,7 +51,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(place) => run::execute(&place),
         Command::Check(args) => check::execute(&args),
         Command::Status(args) => status::execute(&args),
-        Command::Docs(command) => docs::execute(&command),
+        Command::Docs(command) => docs::execute(&command, Cli::command()),
     };
     result.unwrap_or_else(|error| {
         let format = running.map_or(Format::Text, |place| run::log_format(&place));
@@ -71,13 +59,4 @@ pub fn run(cli: Cli) -> ExitCode {
         let configuration = error.downcast_ref::<config::Error>().is_some();
         ExitCode::from(if configuration { exit::CONFIG } else { exit::FAILURE })
     })
-}
-
-/// For commands that do one thing and end: quiet unless something is wrong.
-fn log_quietly() -> Result<(), telemetry::Error> {
-    telemetry::init(Format::Text, "error")
-}
-
-fn one_thread() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use postern_runtime::telemetry::{self, Format};
 use tokio::runtime::Builder;
 
-use super::Place;
+use super::place::Place;
 use crate::app;
 use crate::config::Config;
 

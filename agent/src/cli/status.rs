@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{Place, output};
+use super::output;
+use super::place::{Place, log_quietly, one_thread};
 use crate::config::Config;
 use crate::socket;
 use crate::status::Status;
@@ -22,13 +23,13 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn execute(args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    super::log_quietly()?;
+    log_quietly()?;
     // The agent may run on an older configuration than the file has by now, and this is how one looks.
     let state_dir = match &args.place.state_dir {
         Some(state_dir) => state_dir.clone(),
         None => Config::load(args.place.config.as_deref())?.state_dir(None),
     };
-    let runtime = super::one_thread().context("the runtime cannot be started")?;
+    let runtime = one_thread().context("the runtime cannot be started")?;
     let status = runtime.block_on(socket::ask(&state_dir))?;
     if args.json {
         let json = serde_json::to_string_pretty(&status).context("the status cannot be put into text")?;

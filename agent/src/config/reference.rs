@@ -1,45 +1,16 @@
 //! The reference of the configuration file, as `docs/` shows it.
 
+mod form;
 mod sections;
 
 use std::fmt::Write as _;
 
+use self::form::{Default, Key, Section};
 use self::sections::SECTIONS;
 use super::{DEFAULT_FILE, ENV_PREFIX};
 
 /// Stands in a form for the names of all kinds of command.
 const COMMANDS: &str = "COMMANDS";
-
-/// One table of the file.
-struct Section {
-    /// Its header as it stands in the file; nothing for the top.
-    header: &'static str,
-    /// What environment variables have between the prefix and the key.
-    variables: &'static str,
-    /// What it is for.
-    meaning: &'static str,
-    keys: &'static [Key],
-}
-
-/// One key.
-struct Key {
-    name: &'static str,
-    /// What its value is.
-    form: &'static str,
-    default: Default,
-    meaning: &'static str,
-}
-
-/// What holds where a key is not set.
-#[derive(Clone, Copy)]
-enum Default {
-    /// This value, in TOML.
-    Value(&'static str),
-    /// What these words say.
-    Words(&'static str),
-    /// The key must be set.
-    Required,
-}
 
 /// Every key with its type, default, environment variable and meaning, Markdown.
 pub fn markdown() -> String {

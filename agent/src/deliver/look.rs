@@ -4,7 +4,7 @@ use postern_proto::v1;
 use postern_proto::v1::chunk::LookedAgain;
 use postern_proto::v1::chunk_ack::{self, LookAgain};
 
-use super::{Break, Delivery};
+use super::delivery::{Break, Delivery};
 use crate::command::End;
 use crate::failure::{Code, Failure};
 use crate::served::{NotVisible, Phase, Sight, Sought};

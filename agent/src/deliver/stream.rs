@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code as GrpcCode, Status, Streaming};
 
-use super::{Break, Compression, Delivery, Item};
+use super::delivery::{Break, Compression, Delivery, Item, confused};
 use crate::command::End;
 use crate::failure::{Code, Failure};
 use crate::link::Connection;
@@ -105,7 +105,7 @@ impl Delivery {
         let mut acks = opened.map_err(|status| refused(&status, compressing))?.into_inner();
         match acks.message().await.map_err(|status| refused(&status, compressing))? {
             Some(ChunkAck { kind: Some(Ack::Opened(Opened { next_sequence })) }) => {
-                self.window.resume(next_sequence).map_err(|gap| super::confused(&gap))?;
+                self.window.resume(next_sequence).map_err(|gap| confused(&gap))?;
                 Ok((chunks, acks))
             }
             Some(_) => Err(Break::Cut("the answer to the opening was something else".to_owned())),

@@ -4,7 +4,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::Numbered;
+/// A chunk with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Numbered {
+    pub(super) sequence: u64,
+    pub(super) payload: Bytes,
+}
 
 /// The two ends disagree on what was delivered.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

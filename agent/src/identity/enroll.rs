@@ -13,8 +13,8 @@ use postern_runtime::plain;
 use postern_runtime::supervise::Supervisor;
 use tonic::{Code, Status};
 
-use super::certificate::Standing;
-use super::{FreshKey, Identity, IdentityParts};
+use super::proven::{self, FreshKey, Identity, IdentityParts};
+use crate::certificate::Standing;
 use crate::link::proxy::{self, ProxyRule};
 use crate::link::{Address, AddressError, Connection, Dialed, dial, http2, tls};
 
@@ -53,7 +53,7 @@ pub enum Error {
     Refused(Box<Status>),
     /// What came back cannot be used, or a key could not be made.
     #[error("no usable identity came of it")]
-    Identity(#[source] super::Error),
+    Identity(#[source] proven::Error),
 }
 
 /// A new identity, and what the clocks had to say.
@@ -99,7 +99,7 @@ impl Enrollment {
         let clock_ahead = date(answer.metadata()).map(|theirs| theirs.duration_since(now));
         let issued = answer.into_inner();
         let identity = Identity::new(IdentityParts {
-            agent_id: issued.agent_id.parse().map_err(|error| Error::Identity(super::Error::AgentId(error)))?,
+            agent_id: issued.agent_id.parse().map_err(|error| Error::Identity(proven::Error::AgentId(error)))?,
             address: token.address.clone(),
             private_key_pem: key.private_key_pem,
             certificate_chain_pem: issued.certificate_chain_pem,

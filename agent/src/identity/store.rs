@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{AgentId, Identity, IdentityParts};
+use super::proven::{self, AgentId, Identity, IdentityParts};
 
 const FILE: &str = "identity.json";
 const PROBE: &str = ".writable";
@@ -41,7 +41,7 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         #[source]
-        source: super::Error,
+        source: proven::Error,
     },
     /// The state directory cannot be made.
     #[error("cannot make or use the state directory {path}; run this as the user that the agent runs as")]

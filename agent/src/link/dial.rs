@@ -1,6 +1,5 @@
 //! From nothing to an encrypted stream: resolve, connect (through a proxy where there is one), TLS.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +17,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::ServiceExt as _;
 
-use super::proxy::{self, Proxy, ProxyRule};
+pub use super::error::Error;
+use super::error::STEP_TIMEOUT;
+use super::proxy::Proxy;
 use super::{Address, tls, tunnel};
-use crate::identity::IdentitySource;
-
-/// How long each step may take.
-const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A byte stream to a control plane, ready for HTTP/2.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -44,141 +41,6 @@ pub struct Dialed {
 pub trait Dial: Send + Sync {
     /// Connects once.
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Error>>;
-}
-
-/// Why the control plane could not be reached.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The host's name is no name.
-    #[error("{target} is not a valid address")]
-    Address {
-        /// The address.
-        target: Address,
-    },
-    /// The proxy setting is wrong.
-    #[error("the proxy setting is wrong")]
-    ProxySetting(#[source] proxy::Error),
-    /// The control plane does not answer.
-    #[error("cannot connect to {target}")]
-    Connect {
-        /// The control plane.
-        target: Address,
-        /// Why.
-        #[source]
-        source: BoxError,
-    },
-    /// The proxy does not answer.
-    #[error("cannot connect to the proxy {proxy}")]
-    ProxyUnreachable {
-        /// The proxy.
-        proxy: String,
-        /// Why.
-        #[source]
-        source: BoxError,
-    },
-    /// The proxy wants a login, or another one.
-    #[error("the proxy {proxy} {}", if *.sent { "refuses the user name and password (407)" } else { "asks for a user name and password (407)" })]
-    ProxyCredentials {
-        /// The proxy.
-        proxy: String,
-        /// Whether a login was shown to it.
-        sent: bool,
-    },
-    /// The proxy refuses the tunnel.
-    #[error("the proxy {proxy} answered CONNECT to {target} with {status} {reason}")]
-    ProxyRefused {
-        /// The proxy.
-        proxy: String,
-        /// The control plane.
-        target: Address,
-        /// The HTTP status.
-        status: u16,
-        /// The proxy's own word for it.
-        reason: String,
-    },
-    /// What answers is no HTTP proxy.
-    #[error("what answers at {proxy} is no HTTP proxy")]
-    NoProxy {
-        /// The proxy.
-        proxy: String,
-    },
-    /// A step took too long.
-    #[error("{step} {target} took longer than {} s", STEP_TIMEOUT.as_secs())]
-    Timeout {
-        /// What was being done.
-        step: &'static str,
-        /// The control plane.
-        target: Address,
-    },
-    /// The identity cannot be used for TLS.
-    #[error("the identity of this agent cannot be used")]
-    Identity(#[source] tls::Error),
-    /// The handshake failed.
-    #[error("the TLS handshake with {target} failed{}", hint(.cure.as_deref()))]
-    Tls {
-        /// The control plane.
-        target: Address,
-        /// What to do, where that is known.
-        cure: Option<String>,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Any other way of reaching a control plane failed.
-    #[error("cannot reach the control plane")]
-    Other(#[source] BoxError),
-}
-
-impl Error {
-    /// What an administrator can do about it.
-    pub fn cure(&self) -> Option<String> {
-        match self {
-            Self::ProxySetting(_) => Some("correct control_plane.proxy, or HTTPS_PROXY".to_owned()),
-            Self::ProxyUnreachable { proxy, .. } => Some(format!(
-                "start the proxy {proxy}, or correct control_plane.proxy (or HTTPS_PROXY): nothing answers there"
-            )),
-            Self::ProxyCredentials { sent: true, .. } => {
-                Some("correct the user name and password in control_plane.proxy".to_owned())
-            }
-            Self::ProxyCredentials { sent: false, .. } => {
-                Some("set control_plane.proxy to http://user:password@host:port".to_owned())
-            }
-            Self::NoProxy { .. } => Some("correct host and port in control_plane.proxy".to_owned()),
-            Self::ProxyRefused { target, status, .. } => Some(match status {
-                502..=504 => format!(
-                    "the proxy cannot reach {target}: check that the control plane runs, and ask the proxy's administrator \
-                     to let the proxy out to it"
-                ),
-                200..=399 | 511 => {
-                    "a login page stands in the way: log this machine in to the network, or ask for a way without it"
-                        .to_owned()
-                }
-                _ => format!("ask the proxy's administrator to allow CONNECT to {target}"),
-            }),
-            Self::Connect { source, target } if is_refused(&**source) => Some(format!(
-                "the machine answers, and nothing listens there: start the control plane, or correct its \
-                 gateway_public_address and enroll anew if it is not {target}"
-            )),
-            Self::Connect { target, .. } | Self::Timeout { target, .. } => {
-                Some(format!("allow outgoing TCP to {target} in the firewall, or set control_plane.proxy"))
-            }
-            Self::Tls { cure, .. } => cure.clone(),
-            Self::Address { .. } | Self::Identity(_) | Self::Other(_) => None,
-        }
-    }
-}
-
-/// Whether the other machine itself said that nothing listens there.
-fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
-    })
-}
-
-fn hint(cure: Option<&str>) -> String {
-    cure.map(|cure| format!(" ({cure})")).unwrap_or_default()
 }
 
 /// A TCP stream to `target`, through the proxy if one is given.
@@ -245,42 +107,4 @@ async fn bounded<T>(
 /// Whether a host is this machine, as far as its name tells.
 pub(crate) fn is_local(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Dials the control plane of an identity, with that identity's certificate.
-pub struct TlsDial {
-    identity: IdentitySource,
-    proxy: ProxyRule,
-    clock: SharedClock,
-}
-
-impl TlsDial {
-    /// Dials with whatever certificate `identity` holds at the time.
-    pub fn new(identity: IdentitySource, proxy: ProxyRule, clock: SharedClock) -> Self {
-        Self { identity, proxy, clock }
-    }
-}
-
-impl Dial for TlsDial {
-    fn dial(&self) -> BoxFuture<'_, Result<Dialed, Error>> {
-        Box::pin(async move {
-            let identity = self.identity.current();
-            let target = identity.address();
-            let proxy = self.proxy.resolve(target).map_err(Error::ProxySetting)?;
-            let tcp = tcp(target, proxy.as_ref(), &self.clock).await?;
-            let config = tls::enrolled(&identity, &self.clock, None).map_err(Error::Identity)?;
-            let io = encrypt(tcp, target, Arc::new(config), &self.clock).await?;
-            Ok(Dialed {
-                io: Box::new(io),
-                authority: target.to_string(),
-                local: proxy.is_none() && is_local(&target.host),
-            })
-        })
-    }
-}
-
-impl fmt::Debug for TlsDial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsDial").field("proxy", &self.proxy).finish_non_exhaustive()
-    }
 }

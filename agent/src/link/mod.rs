@@ -1,6 +1,7 @@
 //! How to get out: TCP or a proxy's tunnel, TLS, HTTP/2. One connection carries the session and all deliveries.
 
 pub mod dial;
+mod error;
 pub mod http2;
 pub mod line;
 pub mod proxy;
@@ -10,7 +11,7 @@ mod tunnel;
 use std::fmt;
 use std::str::FromStr;
 
-pub use self::dial::{Dial, Dialed, TlsDial};
+pub use self::dial::{Dial, Dialed};
 pub use self::http2::Connection;
 pub use self::line::Line;
 

@@ -15,11 +15,10 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
     RootCertStore, SignatureScheme,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
 
-use crate::identity::Identity;
-use crate::identity::certificate::Facts;
+use crate::certificate::Facts;
 
 /// What cannot be made into a TLS configuration.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +50,28 @@ pub struct PinMismatch {
     issuer: String,
 }
 
+/// What an identity brings to TLS.
+#[derive(Debug)]
+pub struct Credentials<'a> {
+    /// Whom to trust.
+    pub authorities: &'a [CertificateDer<'static>],
+    /// The certificates that are shown.
+    pub presented: Vec<CertificateDer<'static>>,
+    /// The private key.
+    pub key: PrivateKeyDer<'static>,
+}
+
 /// TLS 1.3 with the agent's own certificate. Dates are judged by `clock`.
-pub fn enrolled(identity: &Identity, clock: &SharedClock, seen: Option<SeenChain>) -> Result<ClientConfig, Error> {
-    let roots = roots_of(identity.authorities(), "the CA bundle").map_err(Error::Roots)?;
+pub fn enrolled(
+    credentials: &Credentials<'_>,
+    clock: &SharedClock,
+    seen: Option<SeenChain>,
+) -> Result<ClientConfig, Error> {
+    let roots = roots_of(credentials.authorities, "the CA bundle").map_err(Error::Roots)?;
     let verifier = Recording { rule: Rule::Known(known(roots)?), provider: provider(), seen };
     builder(clock)?
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_auth_cert(identity.presented(), identity.key())
+        .with_client_auth_cert(credentials.presented.clone(), credentials.key.clone_key())
         .map(finish)
         .map_err(Error::Client)
 }

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::Address;
-use super::dial::Error;
+use super::error::Error;
 use super::proxy::Proxy;
 
 /// A longer head of an answer is none.

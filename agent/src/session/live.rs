@@ -14,10 +14,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use super::run::{Session, Welcomed};
+use super::parts::Session;
 use crate::command::Key;
 use crate::link::{Connection, dial, http2};
 use crate::roster::Announced;
+use crate::status::Welcomed;
 use crate::wire;
 
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);

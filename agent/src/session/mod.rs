@@ -7,11 +7,14 @@
 //! ```
 
 mod live;
+pub(crate) mod parts;
 pub mod run;
 
 use std::time::Duration;
 
 use postern_runtime::retry::Backoff;
+
+use crate::status::Shown;
 
 /// Where the session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +118,17 @@ impl State {
             Self::Draining(_) => "draining",
             Self::Stopped => "stopped",
         }
+    }
+}
+
+impl State {
+    /// As a status report shows it.
+    pub(crate) fn shown(&self) -> Shown {
+        let retry_in = match self {
+            Self::Disconnected { wait } => Some(*wait),
+            _ => None,
+        };
+        Shown { name: self.name(), retry_in, connected: *self == Self::Connected }
     }
 }
 

@@ -1,67 +1,19 @@
 //! Drives a session for as long as the process lives: it comes back by itself, whatever happened.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use postern_runtime::clock::SharedClock;
 use postern_runtime::retry::Backoff;
-use postern_runtime::supervise::{Supervisor, chain};
-use uuid::Uuid;
+use postern_runtime::supervise::chain;
 
 use super::live::{self, Live};
+use super::parts::Session;
+pub use super::parts::SessionOptions;
 use super::{Event, State, Then};
-use crate::commands::Commands;
-use crate::identity::IdentitySource;
-use crate::identity::renew::warn_of_standing;
-use crate::link::{Connection, Dial, Line};
-use crate::roster::Roster;
-use crate::status::{Observed, Refusals};
+use crate::link::Connection;
+use crate::renew::warn_of_standing;
 
 /// So many tries come within the first seconds after a cut: a restart of the control plane takes no longer.
 const QUICK_RETRIES: u32 = 3;
-
-/// Limits of a session.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionOptions {
-    /// The first wait after a failure is at most this.
-    pub reconnect_initial: Duration,
-    /// No wait is longer, unless the control plane asks for it.
-    pub reconnect_max: Duration,
-    /// How long dialing and introducing may take together.
-    pub connect_timeout: Duration,
-    /// A session that held for this long had settled: the next failure is a new one.
-    pub settled_after: Duration,
-    /// How long commands may go on after the process was asked to stop.
-    pub drain_timeout: Duration,
-}
-
-impl Default for SessionOptions {
-    fn default() -> Self {
-        Self {
-            reconnect_initial: Duration::from_secs(1),
-            reconnect_max: Duration::from_mins(1),
-            connect_timeout: Duration::from_secs(45),
-            settled_after: Duration::from_secs(5),
-            drain_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Everything that a session works with.
-pub(crate) struct Session {
-    pub(crate) dial: Arc<dyn Dial>,
-    pub(crate) identity: Option<IdentitySource>,
-    pub(crate) commands: Commands,
-    pub(crate) roster: Arc<Roster>,
-    pub(crate) line: Line,
-    pub(crate) clock: SharedClock,
-    pub(crate) supervisor: Supervisor,
-    pub(crate) observed: Arc<Observed>,
-    pub(crate) options: SessionOptions,
-    /// Tells this process from another one with the same identity.
-    pub(crate) instance: Uuid,
-}
 
 impl Session {
     /// Runs until the process stops.
@@ -72,7 +24,7 @@ impl Session {
         let mut live = None;
         let mut sessions = 0;
         while state != State::Stopped {
-            self.observed.entered(&state, self.clock.now());
+            self.observed.entered(&state.shown(), self.clock.now());
             let event = match state {
                 State::Disconnected { wait } => self.wait(wait).await,
                 State::Connecting => {
@@ -98,7 +50,7 @@ impl Session {
             state = state.next(event, &mut backoff);
         }
         self.commands.hand_back();
-        self.observed.entered(&state, self.clock.now());
+        self.observed.entered(&state.shown(), self.clock.now());
     }
 
     async fn wait(&self, wait: Duration) -> Event {
@@ -206,12 +158,4 @@ impl Session {
         }
         event
     }
-}
-
-/// What the control plane said at the beginning.
-#[derive(Clone, Debug)]
-pub(crate) struct Welcomed {
-    pub(crate) session_id: String,
-    pub(crate) clock: Timestamp,
-    pub(crate) refused: Refusals,
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_agent::deliver::{Compression, DeliveryOptions};
+use postern_agent::identity::TlsDial;
 use postern_agent::identity::{Identity, IdentitySource};
-use postern_agent::link::TlsDial;
 use postern_agent::link::proxy::ProxyRule;
 use postern_agent::policy::Policy;
 use postern_agent::served::Served;

@@ -1,6 +1,6 @@
 //! Getting an identity, and from whom.
 
-use postern_agent::identity::certificate::Standing;
+use postern_agent::certificate::Standing;
 use postern_agent::identity::enroll::{Enrolled, Enrollment, Error};
 use postern_agent::identity::store::IdentityStore;
 use postern_agent::link::proxy::ProxyRule;

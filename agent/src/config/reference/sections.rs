@@ -1,7 +1,7 @@
 //! The keys themselves, in the order in which they stand in the reference.
 
-use super::Default::{Required, Value, Words};
-use super::{Default, Key, Section};
+use super::form::Default::{Required, Value, Words};
+use super::form::{Default, Key, Section};
 
 const TEXT: &str = "text";
 const TEXTS: &str = "list of texts";

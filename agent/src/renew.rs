@@ -12,8 +12,8 @@ use postern_runtime::retry::Backoff;
 use postern_runtime::supervise::chain;
 use tonic::{Code, Status};
 
-use super::certificate::Standing;
-use super::{FreshKey, Identity, IdentityParts, IdentitySource, store};
+use crate::certificate::Standing;
+use crate::identity::{self, FreshKey, Identity, IdentityParts, IdentitySource, store};
 use crate::link::{Connection, Line};
 use crate::status::Observed;
 
@@ -28,7 +28,7 @@ const LONGEST_NAP: Duration = Duration::from_hours(1);
 pub enum Error {
     /// No new key.
     #[error("cannot make a new key")]
-    Key(#[source] super::Error),
+    Key(#[source] identity::Error),
     /// The agent was revoked.
     #[error("the control plane has revoked this agent; enroll again with a new token and --force")]
     Revoked(#[source] Box<Status>),
@@ -40,7 +40,7 @@ pub enum Error {
     Timeout,
     /// What came back cannot be used.
     #[error("the renewed certificate cannot be used")]
-    Unusable(#[source] super::Error),
+    Unusable(#[source] identity::Error),
     /// It could not be stored; the old one stays in use.
     #[error("the renewed certificate cannot be stored")]
     Store(#[source] store::Error),
