@@ -33,7 +33,8 @@ const READERS: u32 = 8;
 const STATEMENTS: usize = 250;
 
 /// What a connection that writes is told first. Pages are large: the tables of an import have many indexes, and fewer,
-/// fuller pages of them are written. So is the cache (48 MB), and the log may hold 64 MB before it is copied into the
+/// fuller pages of them are written. A small change writes less with pages of 4 KB, but a first import takes a fifth longer
+/// (docs/benchmarks.md). The cache is large, too (48 MB), and the log may hold 64 MB before it is copied into the
 /// file: a transaction of a large import changes nearly every page of some indexes, and the next one changes them again.
 const WRITING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
