@@ -49,6 +49,7 @@ mod sql;
 mod sqlite;
 mod tokens;
 mod transaction;
+mod twins;
 mod unreachable;
 mod users;
 mod wake;

@@ -1,5 +1,5 @@
 //! Who is a member of what, for those who ask. A name means the account of that DN or unique value in its directory, one
-//! that is there before a missing one; what account that is, is looked up anew each time.
+//! that is there before a missing one ([`crate::twins`]); what account that is, is looked up anew each time.
 
 use std::collections::HashMap;
 
@@ -14,6 +14,7 @@ use crate::member_rows::FEWEST_NAMES;
 use crate::members::{name_hash, read_names};
 use crate::records::{AccountKind, GroupRow, Member, MemberIdentity, MemberStats, Page, PageRequest, UnresolvedMember};
 use crate::sql::sql;
+use crate::twins::{self, Candidate, names_of_nobody, other_of_the_name};
 
 /// Sorts after every hash of a name.
 const AFTER_ALL_HASHES: &[u8] = &[0xFF; 17];
@@ -54,20 +55,22 @@ impl Store {
         names: &[String],
     ) -> Result<HashMap<[u8; 16], MemberIdentity>> {
         let query = Bulk::new(
-            "WITH v(name_hash) AS ({rows}) SELECT a.member_hash, a.kind, a.identity, a.missing_since IS NOT NULL \
+            "WITH v(name_hash) AS ({rows}) SELECT a.member_hash, a.kind, a.identity, a.missing_since IS NOT NULL, a.dn \
              FROM v {each}accounts a{where}a.directory = :1 AND a.member_hash = v.name_hash \
-             AND a.identity IS NOT NULL ORDER BY a.missing_since IS NOT NULL{end}",
+             AND a.identity IS NOT NULL ORDER BY a.id DESC{every}",
         );
         let hashes = names.iter().map(|name| name_hash(name).to_vec()).collect();
-        let accounts: Vec<([u8; 16], AccountKind, Uuid, bool)> = self
+        let accounts: Vec<(AccountKind, Candidate)> = self
             .database
             .bulk_rows(query.column(Cells::Blobs(hashes)).shared(directory), |mut row| {
-                Ok((row.take()?, AccountKind::from_code(row.take()?)?, row.take()?, row.take()?))
+                let (hash, kind) = (row.take()?, AccountKind::from_code(row.take()?)?);
+                let (identity, missing, dn) = (row.take()?, row.take()?, row.take()?);
+                Ok((kind, Candidate { hash, identity, missing, dn }))
             })
             .await?;
         let ids = |kind| {
-            let of_kind = accounts.iter().filter(move |(_, found, _, _)| *found == kind);
-            Cells::Uuids(of_kind.map(|(_, _, id, _)| *id).collect())
+            let of_kind = accounts.iter().filter(move |(found, _)| *found == kind);
+            Cells::Uuids(of_kind.map(|(_, account)| account.identity).collect())
         };
         let query = Bulk::new(
             "SELECT id, user_name, display_name FROM users WHERE id {in} \
@@ -85,15 +88,8 @@ impl Store {
             Ok((id, MemberIdentity::Group { id: GroupId::from_uuid(id), display_name: row.take()? }))
         });
         known.extend(groups.await?);
-        let mut meant: HashMap<[u8; 16], (bool, MemberIdentity)> = HashMap::new();
-        for (hash, _, id, missing) in accounts {
-            let Some(identity) = known.get(&id) else { continue };
-            let better = meant.get(&hash).is_none_or(|(other_missing, _)| *other_missing && !missing);
-            if better {
-                meant.insert(hash, (missing, identity.clone()));
-            }
-        }
-        Ok(meant.into_iter().map(|(hash, (_, identity))| (hash, identity)).collect())
+        let meant = twins::meant(accounts.into_iter().map(|(_, account)| account).collect());
+        Ok(meant.into_iter().filter_map(|(hash, id)| Some((hash, known.get(&id)?.clone()))).collect())
     }
 
     /// The groups that a user or group is a direct member of, oldest first.
@@ -105,14 +101,15 @@ impl Store {
     ) -> Result<Page<GroupRow>> {
         let after: Option<GroupId> = page.cursor()?;
         // A missing account lends its name to one that is there.
-        let query = sql("SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at, \
+        let query = sql(concat!(
+            "SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at, \
              g.missing_since \
              FROM groups g JOIN (SELECT DISTINCT m.group_id FROM accounts a \
              JOIN member_names m ON m.directory = a.directory AND m.name_hash = a.member_hash \
-             WHERE a.organization_id = $1 AND a.identity = $2 AND m.group_id > $3 \
-             AND (a.missing_since IS NULL OR NOT EXISTS (SELECT 1 FROM accounts b WHERE b.directory = a.directory \
-             AND b.member_hash = a.member_hash AND b.identity IS NOT NULL AND b.missing_since IS NULL)) \
-             ORDER BY m.group_id LIMIT $4) m ON m.group_id = g.id ORDER BY g.id")
+             WHERE a.organization_id = $1 AND a.identity = $2 AND m.group_id > $3 AND NOT EXISTS (",
+            other_of_the_name!(),
+            ") ORDER BY m.group_id LIMIT $4) m ON m.group_id = g.id ORDER BY g.id"
+        ))
         .bind(organization)
         .bind(member)
         .bind(after.unwrap_or(GroupId::from_uuid(Uuid::nil())))
@@ -134,9 +131,14 @@ impl Store {
 
     /// Of the members whose names have hashes from the first to before the second.
     async fn count_named(&self, directory: i64, from: &[u8], to: &[u8]) -> Result<MemberStats> {
-        let query = sql("SELECT count(*), COALESCE(sum(CASE WHEN EXISTS (SELECT 1 FROM accounts a \
-             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) THEN 1 ELSE 0 END), 0) \
-             FROM member_names m WHERE m.directory = $1 AND m.name_hash >= $2 AND m.name_hash < $3")
+        let query = sql(concat!(
+            "SELECT count(*), COALESCE(sum(CASE WHEN EXISTS (SELECT 1 FROM accounts a \
+             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) \
+             AND m.name_hash NOT IN (",
+            names_of_nobody!(),
+            ") THEN 1 ELSE 0 END), 0) \
+             FROM member_names m WHERE m.directory = $1 AND m.name_hash >= $2 AND m.name_hash < $3"
+        ))
         .bind(directory)
         .bind(from)
         .bind(to);
@@ -155,12 +157,18 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<UnresolvedMember>> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
-        let query = sql("SELECT m.name_hash, m.group_id, g.display_name \
+        let query = sql(concat!(
+            "SELECT m.name_hash, m.group_id, g.display_name \
              FROM member_names m JOIN groups g ON g.id = m.group_id \
-             WHERE m.directory = $1 AND m.organization_id = $2 AND NOT EXISTS (SELECT 1 FROM accounts a \
-             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) \
-             ORDER BY m.name_hash, m.group_id LIMIT $3")
+             WHERE m.directory = $1 AND m.name_hash >= $2 AND m.name_hash < $3 AND m.organization_id = $4 \
+             AND (NOT EXISTS (SELECT 1 FROM accounts a \
+             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) OR m.name_hash IN (",
+            names_of_nobody!(),
+            ")) ORDER BY m.name_hash, m.group_id LIMIT $5"
+        ))
         .bind(seq)
+        .bind(&[][..])
+        .bind(AFTER_ALL_HASHES)
         .bind(organization)
         .bind(limit);
         let found: Vec<([u8; 16], GroupId, String)> =

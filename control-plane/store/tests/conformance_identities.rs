@@ -21,6 +21,7 @@ conformance! {
     members_are_resolved_nested_and_unresolved,
     a_renamed_account_is_found_under_its_new_name,
     a_recreated_entry_replaces_the_missing_one,
+    a_name_that_two_entries_share_is_neither_of_them,
     members_by_unique_value,
     ten_thousand_members_page_evenly,
     names_are_exchanged_in_one_transaction,
@@ -234,6 +235,39 @@ async fn a_recreated_entry_replaces_the_missing_one(database: TestDatabase) {
     tx.commit().await.unwrap();
     resolve(&world, MemberForm::Dn).await;
     assert_eq!(names(&world, team.0.id).await, ["user:bert"]);
+}
+
+async fn a_name_that_two_entries_share_is_neither_of_them(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (first, team) = (world.person("anna"), world.team("staff"));
+    world.import(&[first.clone(), world.person("bert")], std::slice::from_ref(&team)).await;
+    // Another entry, whose DN the server keeps apart and the comparison does not: straße and strasse.
+    let mut second = world.person("anna2");
+    second.1.dn_key = dn_key("anna");
+    world.import(std::slice::from_ref(&second), &[]).await;
+    replace(&world, team.0.id, &[dn_key("anna"), dn_key("bert")]).await;
+    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 1, unresolved: 1 });
+    assert_eq!(names(&world, team.0.id).await, ["user:bert"]);
+    let unresolved = store.unresolved_members(world.org(), world.directory.id, 10).await.unwrap();
+    assert_eq!(unresolved.iter().map(|member| member.key.clone()).collect::<Vec<_>>(), [dn_key("anna")]);
+    for (user, expected) in [("anna", 0), ("anna2", 0), ("bert", 1)] {
+        let id = store.find_user(world.org(), user).await.unwrap().unwrap().id.as_uuid();
+        assert_eq!(store.groups_of(world.org(), id, &all()).await.unwrap().items.len(), expected, "{user}");
+    }
+    // With one of them gone, the name is the other's.
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
+    tx.mark_missing(JobId::new(), &[second.1.id]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 2, unresolved: 0 });
+    assert_eq!(names(&world, team.0.id).await, ["user:anna", "user:bert"]);
+    // With both gone, nobody knows whose it was.
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(4)).await.unwrap();
+    tx.mark_missing(JobId::new(), &[first.1.id]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 1, unresolved: 1 });
+    assert_eq!(names(&world, team.0.id).await, ["user:bert"]);
+    let id = store.find_user(world.org(), "anna").await.unwrap().unwrap().id.as_uuid();
+    assert_eq!(store.groups_of(world.org(), id, &all()).await.unwrap().items, []);
 }
 
 async fn members_by_unique_value(database: TestDatabase) {
