@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::Store;
 use crate::dialect;
@@ -84,7 +85,7 @@ impl Store {
         let claimed: Vec<JobId> = tx.rows(candidates, |mut row| row.take()).await?;
         for id in &claimed {
             let update = sql("UPDATE jobs SET state = 'running', owner = $1, lease_until = $2, updated_at = $3, \
-                 message = NULL, not_before = NULL WHERE id = $4")
+                 resumed = resumed + 1, message = NULL, not_before = NULL WHERE id = $4")
             .bind(owner)
             .bind(lease_until)
             .bind(now)
@@ -95,6 +96,22 @@ impl Store {
         let jobs = read_all(&mut tx, &claimed).await?;
         tx.commit().await?;
         Ok(jobs)
+    }
+
+    /// Ends, with this error, the proven imports that were taken up so many times and left each time without an end: they
+    /// stop the process that works on them. Call it before [`Store::claim_proven`].
+    pub async fn fail_resumed(&self, times: u32, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
+        let tx = self.database.begin().await?;
+        let update = sql(concat!(
+            "UPDATE jobs SET state = 'failed', error = $1, finished_at = $2, updated_at = $2, message = NULL, \
+             owner = NULL, lease_until = NULL WHERE ",
+            open_jobs!(),
+            " AND state = 'running' AND proven AND lease_until <= $2 AND resumed >= $3 RETURNING id"
+        ))
+        .bind(error)
+        .bind(now)
+        .bind(times);
+        changed(tx, update).await
     }
 
     /// Takes a running job over at the same attempt: its agent, which still works on it, has connected here.

@@ -31,6 +31,8 @@ const UNCLAIMED: Duration = Duration::from_secs(1);
 /// An agent's own limit ends a little before ours, so that its answer is what people read.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(2);
 
+/// A proven job that was taken up so often without an end is not taken up again.
+const RESUMPTIONS: u32 = 3;
 /// How long a job waits whose agent has as many as its connection takes at once.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -192,6 +194,9 @@ impl Dispatcher {
 
     /// A job whose entries are all here and proven is finished without its agent.
     async fn claim_proven(self: &Arc<Self>, now: Timestamp) -> Result<()> {
+        for job in self.store.fail_resumed(RESUMPTIONS, &crashed().to_json(), now).await? {
+            tracing::error!(job = %job.id, "jobs.crashed");
+        }
         for job in self.store.claim_proven(self.running.owner, self.running.lease_until(now), now, CLAIM).await? {
             let (id, attempt) = (job.id, job.attempt);
             self.running.table.insert(Entry::new(job, None, None));
@@ -311,6 +316,18 @@ fn abandoned() -> Failure {
         "deadline",
         "The control plane that ran the job was stopped, and no agent had come back to it at its deadline.",
         START_AN_AGENT,
+    )
+}
+
+fn crashed() -> Failure {
+    Failure::new(
+        "crashed",
+        format!(
+            "The control plane stopped each time it finished this job, after {RESUMPTIONS} restarts too. What was written \
+             stays; nobody else was marked missing."
+        ),
+        "Look why it stopped: the system's log names a process that had no memory left, the control plane's log shows \
+         other reasons. Give it more memory or update it, then start the job again.",
     )
 }
 

@@ -147,6 +147,8 @@ CREATE TABLE jobs (
     attempt BIGINT NOT NULL DEFAULT 0,
     failures BIGINT NOT NULL DEFAULT 0,
     proven BOOLEAN NOT NULL DEFAULT FALSE,
+    -- How often it was taken up after it was proven.
+    resumed BIGINT NOT NULL DEFAULT 0,
     owner UUID,
     lease_until BIGINT,
     agent_id UUID,

@@ -150,6 +150,8 @@ CREATE TABLE jobs (
     attempt INTEGER NOT NULL DEFAULT 0,
     failures INTEGER NOT NULL DEFAULT 0,
     proven INTEGER NOT NULL DEFAULT 0,
+    -- How often it was taken up after it was proven.
+    resumed INTEGER NOT NULL DEFAULT 0,
     owner BLOB,
     lease_until INTEGER,
     agent_id BLOB,

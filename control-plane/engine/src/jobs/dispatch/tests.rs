@@ -308,3 +308,31 @@ async fn a_kind_that_only_its_own_file_knows_is_carried_out() {
     let error = office.job(unknown).await.error.unwrap();
     assert_eq!(error["message"], "There is no job of the kind import.");
 }
+
+#[tokio::test]
+async fn a_commit_that_stops_every_process_is_not_taken_up_for_ever() {
+    let office = Office::open().await;
+    let (store, acme) = (&office.store, office.acme);
+    let job = office.start("import").await;
+    office.dispatcher.look(Look::Everywhere).await.unwrap();
+    assert!(office.dispatcher.running.proven(job, 1, 0).await.unwrap());
+    office.dispatcher.running.table.remove(job, 1);
+    for _ in 0..RESUMPTIONS {
+        office.clock.advance(LEASE * 2);
+        let now = office.clock.now();
+        // Each of them is killed before it comes to an end.
+        let claimed = store.claim_proven(ReplicaId::new(), now + LEASE, now, 1).await.unwrap();
+        assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
+    }
+    office.clock.advance(LEASE * 2);
+    office.dispatcher.look(Look::Everywhere).await.unwrap();
+    let failed = office.job(job).await;
+    assert_eq!((failed.state, failed.attempt), (JobState::Failed, 1));
+    let error = failed.error.unwrap();
+    assert_eq!(error["code"], "crashed");
+    assert!(error["cure"].as_str().unwrap().contains("memory"), "{error}");
+    assert!(office.dispatcher.is_idle());
+    for kind in [AccountKind::User, AccountKind::Group] {
+        assert_eq!(store.count_present(acme, office.directory, kind).await.unwrap(), 1, "nobody is marked missing");
+    }
+}
