@@ -156,7 +156,9 @@ impl Intake {
         for (group, names) in rows {
             known.entry(group).or_default().push(names);
         }
-        known.values_mut().for_each(|rows| rows.sort_unstable());
+        for rows in known.values_mut() {
+            rows.sort_unstable();
+        }
         Ok(known)
     }
 
