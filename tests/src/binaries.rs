@@ -1,8 +1,10 @@
 //! Where the built programs are. The harness never builds: `cargo xtask test` does, before it starts the tests.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// The two programs of the product.
 #[derive(Clone, Debug)]
@@ -26,13 +28,79 @@ impl Binaries {
     /// Those of a folder, `target/release` for example.
     pub fn in_folder(folder: &Path) -> Result<Self> {
         let binaries = Self { postern: folder.join("postern"), agent: folder.join("postern-agent") };
-        for program in [&binaries.postern, &binaries.agent] {
-            ensure!(
-                program.exists(),
-                "{} is not built; run the tests by `cargo xtask test`, or build it with `cargo build --workspace --bins`",
-                program.display()
-            );
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the harness is in no workspace")?;
+        for (program, rooms) in [(&binaries.postern, POSTERN), (&binaries.agent, AGENT)] {
+            ensure!(program.exists(), "{} is not built; {BUILD}", program.display());
+            let built = program.metadata()?.modified()?;
+            for room in rooms {
+                let changed = changed_since(&workspace.join(room), built)?;
+                if let Some(source) = changed {
+                    bail!("{} is older than {}; {BUILD}", program.display(), source.display());
+                }
+            }
         }
         Ok(binaries)
+    }
+}
+
+const BUILD: &str = "run the tests by `cargo xtask test`, or build the programs with `cargo build --workspace --bins`";
+
+/// What each program is built from.
+const POSTERN: &[&str] = &[
+    "proto",
+    "runtime",
+    "directory/dn",
+    "control-plane/src",
+    "control-plane/engine/src",
+    "control-plane/store/src",
+    "control-plane/store/migrations",
+];
+const AGENT: &[&str] = &["proto", "runtime", "directory", "agent/src"];
+
+/// A source file of a folder that is newer than this. Tests of programs that are older than their sources would lie.
+fn changed_since(folder: &Path, built: SystemTime) -> Result<Option<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default();
+        if name == "tests" || name == "tests.rs" {
+            continue;
+        }
+        if path.is_dir() {
+            if let Some(found) = changed_since(&path, built)? {
+                return Ok(Some(found));
+            }
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "proto" || kind == "sql")
+            && path.metadata()?.modified()? > built
+        {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_stale_when_one_of_its_sources_is_newer() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("deep");
+        fs::create_dir_all(deep.join("tests")).unwrap();
+        for file in ["a.rs", "deep/b.sql", "deep/tests/c.rs", "notes.md"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        let now = SystemTime::now();
+        assert_eq!(changed_since(folder.path(), now + Duration::from_mins(1)).unwrap(), None);
+        let of = |file: &str| fs::File::options().write(true).open(folder.path().join(file)).unwrap();
+        for later in ["deep/tests/c.rs", "notes.md"] {
+            of(later).set_modified(now + Duration::from_mins(5)).unwrap();
+        }
+        assert_eq!(changed_since(folder.path(), now + Duration::from_mins(1)).unwrap(), None, "they are no part of it");
+        of("deep/b.sql").set_modified(now + Duration::from_mins(5)).unwrap();
+        assert_eq!(changed_since(folder.path(), now + Duration::from_mins(1)).unwrap(), Some(deep.join("b.sql")));
     }
 }

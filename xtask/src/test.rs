@@ -10,10 +10,16 @@ use crate::{steps, tools};
 pub(crate) struct Arguments {
     /// Only tests whose names contain this.
     filter: Option<String>,
+    /// Only what needs neither root nor a server: unit and property tests, the store on SQLite, the shape of the code.
+    #[arg(long)]
+    fast: bool,
 }
 
 /// Installs what is missing, builds both programs, and runs unit, property, conformance and scenario tests.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.fast {
+        return fast(arguments);
+    }
     ensure!(
         rustix::process::geteuid().is_root(),
         "the tests run as root: Samba answers at LDAP's own ports, and a small disk is mounted. In a container, or on a \
@@ -40,4 +46,25 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// The inner loop. Only these targets are built: a scenario has a program of its own, and linking them takes minutes.
+fn fast(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut nextest = tools::command("cargo-nextest")?;
+    nextest.args(["run", "--workspace", "--lib", "--bins"]);
+    nextest.args([
+        "--test",
+        "conformance_*",
+        "--test",
+        "story",
+        "--test",
+        "scripted",
+        "--test",
+        "module_graph",
+        "--test",
+        "kind_names",
+    ]);
+    nextest.args(["-E", "not test(postgres)"]);
+    nextest.args(&arguments.filter);
+    steps::run("testing", &mut nextest)
 }

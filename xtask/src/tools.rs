@@ -11,7 +11,7 @@ use crate::steps;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The tool's crate: cargo-nextest, cargo-deny or cargo-fuzz.
+    /// The tool's crate: cargo-nextest, cargo-deny, cargo-machete or cargo-fuzz.
     name: String,
     /// What to call it with.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -19,7 +19,8 @@ pub(crate) struct Arguments {
 }
 
 /// The tools and the versions that were seen to work.
-const KNOWN: [(&str, &str); 3] = [("cargo-nextest", "0.9"), ("cargo-deny", "0.20"), ("cargo-fuzz", "0.13")];
+const KNOWN: [(&str, &str); 4] =
+    [("cargo-nextest", "0.9"), ("cargo-deny", "0.20"), ("cargo-machete", "0.9"), ("cargo-fuzz", "0.13")];
 
 /// Runs a tool.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -45,7 +46,11 @@ pub(crate) fn command(name: &str) -> anyhow::Result<Command> {
         steps::run(&title, &mut install)?;
         Command::new(cached)
     };
-    command.current_dir(steps::workspace()).arg(subcommand);
+    command.current_dir(steps::workspace());
+    // Outside of cargo's own environment this one takes its subcommand for a folder.
+    if name != "cargo-machete" {
+        command.arg(subcommand);
+    }
     Ok(command)
 }
 

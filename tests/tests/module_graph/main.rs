@@ -5,6 +5,7 @@
 //! arrow either. So a parent may use its children, or children may use what their parent defines; not both. A method that
 //! a child adds to its parent's type is not seen: the parent may call it. Code of tests does not count.
 
+mod dependencies;
 mod graph;
 mod scan;
 
