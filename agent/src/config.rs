@@ -137,9 +137,9 @@ impl Config {
         if let Some(health) = self.health.as_ref().filter(|health| !health.listen.ip().is_loopback()) {
             return Err(Error::HealthNotLoopback { address: health.listen });
         }
-        let named = self.policy.commands.iter().flatten();
-        if let Some(name) = named.cloned().find(|name| commands::ALL.iter().all(|kind| kind.name() != name)) {
-            return Err(Error::UnknownCommand { name });
+        let mut allowed = self.policy.commands.iter().flatten();
+        if let Some(name) = allowed.find(|name| commands::ALL.iter().all(|kind| kind.name() != name.as_str())) {
+            return Err(Error::UnknownCommand { name: name.clone() });
         }
         self.verify_excluded()?;
         let mut names = BTreeSet::new();

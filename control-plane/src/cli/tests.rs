@@ -21,7 +21,7 @@ pub(super) fn sample_job() -> JobView {
         "state": "running", "input": {},
         "progress": {"entries_read": 500, "pages_read": 1, "rate_per_second": 123.5, "phase": "users"},
         "result": null, "error": null, "hold": null, "message": null, "cancel_requested": false, "attempt": 1,
-        "created_by": "first owner", "decided_by": null, "created_at": "2026-11-22T22:00:00Z", "started_at": null,
+        "created_by": "first owner", "decided_by": null, "decision_reason": null, "created_at": "2026-11-22T22:00:00Z", "started_at": null,
         "finished_at": null, "deadline": "2026-11-23T22:00:00Z"
     }))
     .unwrap()

@@ -33,7 +33,7 @@ macro_rules! select_jobs {
     ($rest:literal) => {
         concat!(
             "SELECT j.id, j.organization_id, j.kind, j.directory_id, d.name, j.state, j.input, j.progress, j.result, ",
-            "j.error, j.hold, j.message, j.created_by, j.decided_by, j.approved, j.accepts_behind, j.cancel_requested, j.attempt, ",
+            "j.error, j.hold, j.message, j.created_by, j.decided_by, j.decision_reason, j.approved, j.accepts_behind, j.cancel_requested, j.attempt, ",
             "j.failures, j.proven, j.owner, j.lease_until, j.agent_id, j.agent_result, j.not_before, j.deadline, ",
             "j.created_at, j.started_at, j.finished_at, j.updated_at, ",
             other_exclusive!("o.id"),
@@ -65,6 +65,7 @@ pub(crate) fn read(mut row: Row) -> Result<Job> {
         message: row.take()?,
         created_by: row.take()?,
         decided_by: row.take()?,
+        decision_reason: row.take()?,
         approvals: Approvals { changes: row.take()?, server_behind: row.take()? },
         cancel_requested: row.take()?,
         attempt: row.take()?,
@@ -197,14 +198,23 @@ impl Store {
         self.decide(organization, id, update, "held").await
     }
 
-    /// Ends a held job. [`Error::Conflict`]: it is not held.
-    pub async fn reject_job(&self, organization: OrganizationId, id: JobId, by: &str, now: Timestamp) -> Result<Job> {
-        let update = sql("UPDATE jobs SET state = 'canceled', decided_by = $1, finished_at = $2, updated_at = $2 \
-             WHERE organization_id = $3 AND id = $4 AND state = 'held'")
-        .bind(by)
-        .bind(now)
-        .bind(organization)
-        .bind(id);
+    /// Ends a held job, for a reason if one is given. [`Error::Conflict`]: it is not held.
+    pub async fn reject_job(
+        &self,
+        organization: OrganizationId,
+        id: JobId,
+        by: &str,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Job> {
+        let update =
+            sql("UPDATE jobs SET state = 'canceled', decided_by = $1, decision_reason = $5, finished_at = $2, \
+             updated_at = $2 WHERE organization_id = $3 AND id = $4 AND state = 'held'")
+            .bind(by)
+            .bind(now)
+            .bind(organization)
+            .bind(id)
+            .bind(reason);
         self.decide(organization, id, update, "held").await
     }
 

@@ -410,7 +410,7 @@ async fn no_write_finds_what_is_anothers(database: TestDatabase) {
     not_found(store.delete_directory(me, foreign, at(1)).await.unwrap_err());
     not_found(store.request_cancel(me, job, at(1)).await.unwrap_err());
     not_found(store.approve_job(me, job, "eve", at(1)).await.unwrap_err());
-    not_found(store.reject_job(me, job, "eve", at(1)).await.unwrap_err());
+    not_found(store.reject_job(me, job, "eve", None, at(1)).await.unwrap_err());
     not_found(store.begin_intake(me, foreign, at(1)).await.unwrap_err());
     let mut new = mine.job("import");
     new.directory = foreign;

@@ -25,6 +25,7 @@ conformance! {
     two_replicas_never_claim_the_same,
     a_held_import_goes_on_without_an_agent_once_approved,
     a_proven_import_that_nobody_survives_ends,
+    a_rejection_keeps_its_reason,
     an_approval_is_about_what_was_read_and_only_for_some_hours,
     an_agent_that_reconnects_elsewhere_keeps_its_job,
     jobs_wait_for_agents_and_expire,
@@ -75,7 +76,7 @@ async fn happen(world: &World, job: &Job, lease: &Lease, event: JobEvent) -> boo
         JobEvent::Release => store.release(lease, Release::default(), at(2)).await.unwrap(),
         JobEvent::Hold => store.hold(lease, &json!({"missing": 11}), at(2)).await.unwrap(),
         JobEvent::Approve => decided(store.approve_job(org, job.id, "ada", at(2)).await),
-        JobEvent::Reject => decided(store.reject_job(org, job.id, "ada", at(2)).await),
+        JobEvent::Reject => decided(store.reject_job(org, job.id, "ada", Some("left on purpose"), at(2)).await),
         JobEvent::RequestCancel => decided(store.request_cancel(org, job.id, at(2)).await),
         JobEvent::Expire => !store
             .expire_overdue(&json!({"code": "deadline"}), &json!({"code": "behind"}), at(4_000))
@@ -344,6 +345,20 @@ async fn a_proven_import_that_nobody_survives_ends(database: TestDatabase) {
     assert_eq!((ended.id, ended.state, ended.error), (job.id, JobState::Failed, Some(error)));
     assert_eq!((ended.owner, ended.finished_at), (None, Some(at(now))));
     assert_eq!(store.claim_proven(world.replica, at(now + 60), at(now + 30), 10).await.unwrap(), []);
+}
+
+async fn a_rejection_keeps_its_reason(database: TestDatabase) {
+    for reason in [None, Some("the filter is wrong")] {
+        let (store, world) = (&database.store, World::new(&database.store, reason.unwrap_or("none")).await);
+        let (job, _) = bring(&world, JobState::Held).await;
+        store.reject_job(world.org(), job.id, "ada", reason, at(2)).await.unwrap();
+        let kept = store.get_job(world.org(), job.id).await.unwrap().unwrap();
+        assert_eq!((kept.decided_by.as_deref(), kept.decision_reason.as_deref()), (Some("ada"), reason));
+        // A second decision changes nothing of the first.
+        store.reject_job(world.org(), job.id, "eve", Some("other"), at(3)).await.unwrap_err();
+        let same = store.get_job(world.org(), job.id).await.unwrap().unwrap();
+        assert_eq!((same.decided_by, same.decision_reason), (kept.decided_by, kept.decision_reason));
+    }
 }
 
 async fn an_approval_is_about_what_was_read_and_only_for_some_hours(database: TestDatabase) {

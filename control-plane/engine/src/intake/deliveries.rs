@@ -164,10 +164,10 @@ impl Running {
 
     /// Tries again later, or holds the job where that would be in vain.
     async fn is_behind(&self, job: &Job, before: Option<&Source>) -> Result<(), postern_store::Error> {
-        if before.is_some_and(|before| before.is_long_ago(self.clock.now())) {
-            if self.hold(job, &hold::of_server_behind().to_json()).await? {
-                return Ok(());
-            }
+        if before.is_some_and(|before| before.is_long_ago(self.clock.now()))
+            && self.hold(job, &hold::of_server_behind().to_json()).await?
+        {
+            return Ok(());
         }
         let next = self.after(job, &behind_server().retryable(), false);
         self.follow(job, next).await

@@ -11,6 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use postern_proto::{limits, text};
 use postern_store::{Directory, Job, JobFilter, JobId, NewJob};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -178,16 +179,32 @@ async fn approve(
     Ok(Json(job.into()))
 }
 
+/// Why a held job is ended.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rejection {
+    /// For those who look at the job later, up to 4 KiB. Absent: no reason is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// Ends a held job without what it was held for
-#[utoipa::path(post, path = "/api/v1/jobs/{id}/reject", tag = "jobs", operation_id = "reject_job",
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/reject", tag = "jobs", operation_id = "reject_job", request_body = Option<Rejection>,
     params(("id" = String, Path, description = "Id of the job, or its beginning")), responses((status = 200, body = JobView)))]
 async fn reject(
     State(api): State<Api>,
     Operator(caller): Operator,
     Id(id): Id<String>,
+    Body(rejection): Body<Rejection>,
 ) -> Result<Json<JobView>, Problem> {
+    let reason = rejection.reason.as_deref().unwrap_or_default();
+    if reason.len() > limits::MAX_TEXT_BYTES {
+        let detail = format!("The reason is longer than {} bytes.", limits::MAX_TEXT_BYTES);
+        return Err(Problem::new(ProblemKind::Unprocessable, detail));
+    }
+    let reason = text::optional(reason);
     let id = resolve::job(&api, caller.organization, &id).await?;
-    let job = api.store.reject_job(caller.organization, id, &caller.name, api.now()).await?;
+    let job = api.store.reject_job(caller.organization, id, &caller.name, reason.as_deref(), api.now()).await?;
     tracing::info!(organization = %caller.organization, by = %caller.token, job = %id, "job.rejected");
     Ok(Json(job.into()))
 }

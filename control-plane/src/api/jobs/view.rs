@@ -98,6 +98,8 @@ pub struct JobView {
     pub created_by: String,
     /// Who approved or rejected it after it was held. `null`: nobody.
     pub decided_by: Option<String>,
+    /// Why it was rejected. `null`: no reason was given.
+    pub decision_reason: Option<String>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it was first taken up. `null`: not yet.
@@ -166,6 +168,7 @@ impl From<Job> for JobView {
             attempt: job.attempt,
             created_by: job.created_by,
             decided_by: job.decided_by,
+            decision_reason: job.decision_reason,
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,

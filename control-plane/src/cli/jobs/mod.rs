@@ -10,7 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use postern_engine::kinds;
 use postern_store::JobId;
 
-use super::super::api::jobs::{JobState, JobView, KindName};
+use super::super::api::jobs::{JobState, JobView, KindName, Rejection};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
@@ -63,6 +63,9 @@ pub(super) enum Command {
     Reject {
         /// Id of the job, or its beginning
         id: Name,
+        /// Why, for those who look at the job later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
 }
 
@@ -91,9 +94,9 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let job: JobView = client.get(&format!("jobs/{id}"), &[]).await?;
             watch_to_end(client, job.id, None, screen).await
         }
-        Command::Cancel { id } => decide(client, &id, "cancel", screen).await,
-        Command::Approve { id } => decide(client, &id, "approve", screen).await,
-        Command::Reject { id } => decide(client, &id, "reject", screen).await,
+        Command::Cancel { id } => decide(client, &id, "cancel", &serde_json::json!({}), screen).await,
+        Command::Approve { id } => decide(client, &id, "approve", &serde_json::json!({}), screen).await,
+        Command::Reject { id, reason } => decide(client, &id, "reject", &Rejection { reason }, screen).await,
     }
 }
 
@@ -127,8 +130,14 @@ async fn watch_to_end(client: &Client, id: JobId, expected: Option<u64>, screen:
     }
 }
 
-async fn decide(client: &Client, id: &Name, what: &str, screen: &mut Screen) -> Result<(), Error> {
-    let job: JobView = client.post(&format!("jobs/{id}/{what}"), &serde_json::json!({})).await?;
+async fn decide(
+    client: &Client,
+    id: &Name,
+    what: &str,
+    body: &impl serde::Serialize,
+    screen: &mut Screen,
+) -> Result<(), Error> {
+    let job: JobView = client.post(&format!("jobs/{id}/{what}"), body).await?;
     if screen.is_json() {
         return screen.json(&job);
     }

@@ -25,6 +25,7 @@ pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     ];
     fields.extend(job.message.clone().map(|message| ("note", message)));
     fields.extend(job.decided_by.clone().map(|name| ("decided by", name)));
+    fields.extend(job.decision_reason.clone().map(|reason| ("reason", reason)));
     screen.fields(job, &fields)?;
     if screen.is_json() {
         return Ok(());

@@ -126,7 +126,7 @@ impl Line {
 
     pub(super) async fn reject(&self, job: &Job) {
         let store = self.site.store();
-        store.reject_job(self.site.organization, job.id, "test", self.site.now()).await.unwrap();
+        store.reject_job(self.site.organization, job.id, "test", None, self.site.now()).await.unwrap();
     }
 }
 

@@ -85,7 +85,7 @@ async fn who_has_left_a_group_is_no_member_though_another_change_of_the_group_is
     let held = site.wait_for(job, JobState::Held).await;
     assert_eq!(held.hold.as_ref().unwrap()["already_removed"], 2, "{held:?}");
     assert_eq!(members().await, (3, known()));
-    site.store().reject_job(site.organization, job, "test", site.now()).await.unwrap();
+    site.store().reject_job(site.organization, job, "test", None, site.now()).await.unwrap();
     let job = site.import(&line.agent, &mut line.session, &groups(&people, true, 0..5)).await;
     site.wait_for(job, JobState::Succeeded).await;
     assert_eq!(members().await, (5, known()), "what comes back is written again");

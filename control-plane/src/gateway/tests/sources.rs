@@ -155,7 +155,7 @@ async fn an_agent_that_is_configured_otherwise_marks_nobody_until_an_administrat
     let held = site.wait_for(job, JobState::Held).await;
     let reason = held.hold.as_ref().unwrap()["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("for users than") && reason.contains("2 of 42"), "{reason}");
-    site.store().reject_job(site.organization, job, "ada", site.now()).await.unwrap();
+    site.store().reject_job(site.organization, job, "ada", None, site.now()).await.unwrap();
     assert_eq!(missing(&site).await, 0);
     let job = import(&site, &agent, &mut session, configured(3, 1), &entries(0..39)).await;
     site.wait_for(job, JobState::Held).await;

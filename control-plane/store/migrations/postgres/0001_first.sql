@@ -140,6 +140,7 @@ CREATE TABLE jobs (
     message TEXT,
     created_by TEXT NOT NULL,
     decided_by TEXT,
+    decision_reason TEXT,
     approved BOOLEAN NOT NULL DEFAULT FALSE,
     -- An administrator let it read a server that is behind.
     accepts_behind BOOLEAN NOT NULL DEFAULT FALSE,

@@ -143,6 +143,7 @@ CREATE TABLE jobs (
     message TEXT,
     created_by TEXT NOT NULL,
     decided_by TEXT,
+    decision_reason TEXT,
     approved INTEGER NOT NULL DEFAULT 0,
     -- An administrator let it read a server that is behind.
     accepts_behind INTEGER NOT NULL DEFAULT 0,

@@ -123,6 +123,8 @@ pub struct Job {
     pub created_by: String,
     /// Who decided after it was held, for people.
     pub decided_by: Option<String>,
+    /// Why it was rejected, in the words of the one who decided.
+    pub decision_reason: Option<String>,
     /// What an administrator has approved.
     pub approvals: Approvals,
     /// Somebody wants it to end.

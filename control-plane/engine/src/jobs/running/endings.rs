@@ -46,11 +46,11 @@ impl Running {
 
     /// The job is held until an administrator decides. `false`: it is not this replica's any more, or is to be canceled.
     pub(crate) async fn hold(&self, job: &Job, hold: &Value) -> Result<bool> {
-        let held = self.store.hold(&self.lease_of(job.id, job.attempt), hold, self.clock.now()).await?;
-        if held {
+        let waits = self.store.hold(&self.lease_of(job.id, job.attempt), hold, self.clock.now()).await?;
+        if waits {
             self.table.remove(job.id, job.attempt);
         }
-        Ok(held)
+        Ok(waits)
     }
 
     async fn end(&self, job: JobId, attempt: u32, finish: Finish) -> Result<()> {
