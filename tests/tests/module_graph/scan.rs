@@ -103,18 +103,14 @@ impl Modules {
         let Some(parent) = self.all.get_mut(module) else { return 0 };
         let file = parent.file.clone();
         parent.children.insert(name.clone());
-        match rest.get(1).and_then(|next| group(next, Delimiter::Brace)) {
-            Some(inner) => {
-                let path = format!("{module}::{name}");
-                self.all.insert(path.clone(), Module { file, ..Module::default() });
-                self.read(&path, inner, &mut Vec::new());
-                2
-            }
-            None => {
-                files.push(name);
-                1
-            }
-        }
+        let Some(inner) = rest.get(1).and_then(|next| group(next, Delimiter::Brace)) else {
+            files.push(name);
+            return 1;
+        };
+        let path = format!("{module}::{name}");
+        self.all.insert(path.clone(), Module { file, ..Module::default() });
+        self.read(&path, inner, &mut Vec::new());
+        2
     }
 
     /// A tree of a `use`, behind what stands before it.
@@ -191,7 +187,7 @@ impl Modules {
         };
         while let Some((next, after)) = rest.split_first() {
             if next == "super" {
-                at = at.rsplit_once("::")?.0.to_owned();
+                at.truncate(at.rfind("::")?);
             } else {
                 let here = self.all.get(&at)?;
                 if let Some(import) = here.imports.get(next).filter(|_| !here.children.contains(next)) {

@@ -155,8 +155,8 @@ async fn a_directory_is_found_whatever_the_case_of_its_name_unless_two_differ_by
     let home = site.inhabit(acme.id).await;
     let directory = home.directory.to_string();
     let path = |name: &str| format!("/api/v1/directories/{name}");
-    let patch = json!({"display_name": "Büro Nord"});
-    site.call(Method::PATCH, &path("corp"), &acme.operator, Some(patch)).await;
+    let change = json!({"display_name": "Büro Nord"});
+    site.call(Method::PATCH, &path("corp"), &acme.operator, Some(change)).await;
     for name in ["CORP", "Corp", "b%C3%BCro%20nord", "B%C3%9CRO%20NORD"] {
         assert_eq!(site.get(&path(name), &acme.auditor).await.body["id"], json!(directory), "{name}");
     }

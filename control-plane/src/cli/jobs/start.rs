@@ -92,9 +92,10 @@ fn subcommand(kind: &'static dyn Kind) -> Command {
     for argument in kind.arguments() {
         let arg = Arg::new(argument.name).help(argument.help).value_name(argument.value_name);
         let arg = arg.value_parser(move |text: &str| checked(kind, argument, text));
-        command = command.arg(match argument.is_option {
-            true => arg.long(argument.name).action(ArgAction::Append),
-            false => arg.required(true),
+        command = command.arg(if argument.is_option {
+            arg.long(argument.name).action(ArgAction::Append)
+        } else {
+            arg.required(true)
         });
     }
     // Last: the texts of the shared options would be taken for the command's.
