@@ -309,7 +309,7 @@ async fn a_key_makes_one_job(database: TestDatabase) {
     new.idempotency_key = Some("key".to_owned());
     let job = database.store.create_job(new.clone(), at(0)).await.unwrap();
     assert_eq!(database.store.create_job(new.clone(), at(9)).await.unwrap(), job);
-    new.kind = "test_connection".to_owned();
+    "test_connection".clone_into(&mut new.kind);
     assert!(matches!(database.store.create_job(new.clone(), at(9)).await, Err(Error::Conflict { .. })));
     let other = World::new(&database.store, "two").await;
     let foreign = postern_store::NewJob { idempotency_key: Some("key".to_owned()), ..other.job("import") };

@@ -65,17 +65,17 @@ impl Run for Trivial {
     }
 }
 
-fn request(directory: &str, kind: Option<v1::command::Kind>) -> Request {
+fn request(directory: &str, kind: impl Into<Option<v1::command::Kind>>) -> Request {
     let key = Key { id: CommandId(Uuid::from_u128(7)), generation: 1 };
-    let asked = Asked::read(ALL, kind.as_ref()).unwrap();
+    let asked = Asked::read(ALL, kind.into().as_ref()).unwrap();
     Request { key, directory: directory.to_owned(), timeout: None, asked }
 }
 
 const IMPORT: Option<v1::command::Kind> = Some(v1::command::Kind::Import(v1::Import { chunk_entries: 10 }));
 const TEST: Option<v1::command::Kind> = Some(v1::command::Kind::TestConnection(v1::TestConnection {}));
 
-fn lookup(unique_value: &str) -> Option<v1::command::Kind> {
-    Some(v1::command::Kind::LookupUser(v1::LookupUser { unique_value: unique_value.to_owned() }))
+fn lookup(unique_value: &str) -> v1::command::Kind {
+    v1::command::Kind::LookupUser(v1::LookupUser { unique_value: unique_value.to_owned() })
 }
 
 async fn outcome(commands: &Commands, session: u64) -> Arc<Outcome> {
@@ -166,9 +166,9 @@ async fn what_cannot_be_done_is_answered() {
     assert_eq!(of("good", None).await, Code::Unsupported);
     assert_eq!(of("nowhere", IMPORT).await, Code::Invalid);
     assert_eq!(of("", IMPORT).await, Code::Invalid);
-    assert_eq!(of("good", lookup("")).await, Code::Invalid);
-    assert_eq!(of("good", lookup("nobody")).await, Code::NotFound);
-    assert_eq!(of("large", lookup("user1")).await, Code::Directory);
+    assert_eq!(of("good", Some(lookup(""))).await, Code::Invalid);
+    assert_eq!(of("good", Some(lookup("nobody"))).await, Code::NotFound);
+    assert_eq!(of("large", Some(lookup("user1"))).await, Code::Directory);
 }
 
 #[tokio::test]
