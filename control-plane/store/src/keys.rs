@@ -10,7 +10,7 @@ const BEGINNING_BYTES: usize = 448;
 /// Stands between the beginning and the hash.
 const CUT: char = '\u{2026}';
 
-/// A text as an index holds it. A text over [`KEY_BYTES`] becomes its beginning and a hash of all of it, so two long
+/// A text as an index holds it. A text over `KEY_BYTES` becomes its beginning and a hash of all of it, so two long
 /// texts that begin alike stay two. Bounding a bounded text changes nothing.
 pub fn bounded(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.len() <= KEY_BYTES {
