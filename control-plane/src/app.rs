@@ -15,7 +15,7 @@ use crate::api::{self, Api, Changes, Door, Gate, Metrics};
 use crate::config::{Config, PublicAddress};
 use crate::gateway::listener::{self, Limits, Listener};
 use crate::gateway::registry::Registry;
-use crate::gateway::{Gateway, Parts, Service, held, pulse, revocation};
+use crate::gateway::{Gateway, Parts, Service, held, revocation, silence};
 use crate::home::lock::{self, ServeLock};
 use crate::home::modes;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
@@ -283,7 +283,7 @@ impl App {
         let holding = gateway.clone();
         let writing = move || held::write(holding.clone());
         self.supervisor.spawn_restarting("gateway.sessions", OnCancel::Finish, writing);
-        let watching = move || pulse::watch(gateway.clone());
+        let watching = move || silence::watch(gateway.clone());
         self.supervisor.spawn_restarting("gateway.pulse", OnCancel::Abort, watching);
         Ok(())
     }

@@ -14,8 +14,6 @@ pub use credentials::SecretError;
 pub(crate) use credentials::{Credentials, credentials, read_file};
 pub use validation::{ConfigError, Problem};
 
-use crate::attributes::is_withheld;
-use crate::server_url::ServerUrl;
 use postern_dn::attribute_names::standard_name;
 
 /// One `[[directory]]` section.
@@ -129,41 +127,6 @@ pub enum MemberForm {
 }
 
 impl DirectoryConfig {
-    /// Everything that is wrong with this configuration; empty when it can be used. Reads no file and asks no server.
-    pub fn validation(&self) -> Vec<Problem> {
-        validation::problems(self)
-    }
-
-    /// What is allowed but better done otherwise, for the operator's eyes.
-    pub fn warnings(&self) -> Vec<Problem> {
-        let mut warnings = Vec::new();
-        if self.bind_password.is_some() {
-            warnings.push(Problem::new(
-                "bind_password",
-                "the password stands in the configuration; bind_password_file keeps it apart",
-            ));
-        }
-        if self.allow_plaintext && !self.start_tls && self.urls.iter().any(|url| url.starts_with("ldap://")) {
-            warnings.push(Problem::new("allow_plaintext", "passwords and people cross the network readable"));
-        }
-        let catalog = |url: &&String| ServerUrl::parse(url).is_ok_and(|url| matches!(url.port, 3268 | 3269));
-        if self.urls.iter().any(|url| catalog(&url)) {
-            warnings.push(Problem::new(
-                "urls",
-                "ports 3268 and 3269 are the global catalog, which holds only some attributes and not all members of \
-                 groups; use 636, or 389 with start_tls",
-            ));
-        }
-        let groups = self.groups.iter().flat_map(|groups| &groups.attributes).map(|name| ("groups.attributes", name));
-        for (key, name) in self.users.attributes.iter().map(|name| ("users.attributes", name)).chain(groups) {
-            if is_withheld(name) {
-                warnings
-                    .push(Problem::new(key, format!("{name} holds passwords or keys and never leaves, listed or not")));
-            }
-        }
-        warnings
-    }
-
     /// Every attribute that the section names.
     pub(crate) fn attribute_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.users.attributes.iter().map(String::as_str).collect();

@@ -27,8 +27,6 @@ use crate::config::{Credentials, DirectoryConfig, credentials};
 use crate::error::{Error, Step};
 use crate::guard::{self, Batch, GuardError};
 use crate::names::Names;
-use crate::root_dse::RootDse;
-use crate::schema;
 use crate::server_url::ServerUrl;
 use crate::throttle::Throttle;
 use crate::tls::{CertificateSummary, TlsFailure, is_certificate_refusal};
@@ -53,7 +51,7 @@ pub(crate) struct Servers {
     /// Shared with the same directory before and after a reload.
     pub(crate) throttle: Arc<Throttle>,
     /// The names of the server's schema, once they were read.
-    names: OnceCell<Arc<Names>>,
+    pub(crate) names: OnceCell<Arc<Names>>,
 }
 
 /// One question, and how many servers had it.
@@ -134,25 +132,6 @@ impl Servers {
         let mut connection = self.open_one(url, Some(address)).await?;
         connection.server = server;
         Ok(connection)
-    }
-
-    /// The names of attributes, from the schema as the first server that shows one has it.
-    pub(crate) async fn names(&self, connection: &mut Connection, root: &RootDse) -> Result<Arc<Names>, Error> {
-        if let Some(names) = self.names.get() {
-            return Ok(Arc::clone(names));
-        }
-        let schema = match &root.subschema {
-            Some(dn) => schema::read(connection, dn).await?,
-            None => None,
-        };
-        let shown = schema.is_some();
-        let (configured, excluded) = (self.config.attribute_names(), &self.config.excluded_attributes);
-        let names = Arc::new(Names::new(&schema.unwrap_or_default(), &configured, excluded));
-        if let Some(key) = self.config.kept_back(|name| names.stays(name)) {
-            return Err(Error::KeptBack { key });
-        }
-        // A server that hides its schema may show it later, or another one may.
-        if shown { Ok(Arc::clone(self.names.get_or_init(async || names).await)) } else { Ok(names) }
     }
 
     /// For one question to the servers, asked anew on another connection as long as another server may do better.

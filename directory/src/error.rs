@@ -1,6 +1,7 @@
 //! What can go wrong between the agent and a directory, told thrice: for the local log (`Display` and sources, which may
 //! name servers and DNs), for the control plane (`public_message`, which names no configuration), and as a class.
 
+mod results;
 mod words;
 
 use std::fmt;
@@ -134,7 +135,7 @@ pub enum Error {
     #[error("cannot set up TLS")]
     TlsConfig(#[source] TlsConfigError),
     /// The server answered the bind with an error.
-    #[error("{url} refused the bind: {}", words::bind(*.refusal, *.code, .diagnostic))]
+    #[error("{url} refused the bind: {}", results::bind(*.refusal, *.code, .diagnostic))]
     Bind {
         /// The server.
         url: String,
@@ -154,7 +155,7 @@ pub enum Error {
         cause: String,
     },
     /// The server answered with an error.
-    #[error("{step} ended with result code {code}{}", said(.diagnostic))]
+    #[error("{step} ended with result code {code}{}", results::said(.diagnostic))]
     Refused {
         /// What was asked.
         step: Step,
@@ -208,7 +209,7 @@ pub enum Error {
     #[error("the server does not page search results (RFC 2696)")]
     NoPaging,
     /// The server called a search complete and showed by something else that it was not.
-    #[error("the server ended the search before its end{}", said(.diagnostic))]
+    #[error("the server ended the search before its end{}", results::said(.diagnostic))]
     Cut {
         /// What a read of the base ended with after the last page. Unset: an entry came without its attributes.
         code: Option<u32>,
@@ -346,14 +347,6 @@ impl Error {
 impl From<Wait> for Error {
     fn from(Wait { retry_after, cause }: Wait) -> Self {
         Self::Throttled { retry_after, cause }
-    }
-}
-
-/// The server's own words behind what they are about; many servers have none.
-fn said(diagnostic: &str) -> String {
-    match diagnostic.trim() {
-        "" => String::new(),
-        words => format!(": {words}"),
     }
 }
 

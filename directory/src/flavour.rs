@@ -31,6 +31,13 @@ pub enum Flavour {
     Generic,
 }
 
+impl RootDse {
+    /// What kind of directory this is.
+    pub fn flavour(&self) -> Flavour {
+        Flavour::detect(self)
+    }
+}
+
 impl Flavour {
     /// Every flavour.
     pub const ALL: [Self; 4] = [Self::ActiveDirectory, Self::OpenLdap, Self::Ds389, Self::Generic];

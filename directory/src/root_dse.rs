@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use crate::entry::Entry;
-use crate::flavour::Flavour;
 use postern_dn::ber::Malformed;
 
 /// The simple paged results control (RFC 2696).
@@ -67,11 +66,6 @@ impl RootDse {
             }
         }
         Ok(root)
-    }
-
-    /// What kind of directory this is.
-    pub fn flavour(&self) -> Flavour {
-        Flavour::detect(self)
     }
 
     /// Whether the server says that it pages search results. A server that hides its rootDSE may still do so.

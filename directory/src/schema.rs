@@ -1,14 +1,5 @@
 //! What a server's subschema says of attributes (RFC 4512 §4.2): their OIDs, names and syntaxes.
 
-use bytes::Bytes;
-
-use crate::connection::Connection;
-use crate::entry::Entry;
-use crate::error::{Error, Step};
-use crate::range::{self, Ranged};
-
-const ATTRIBUTE_TYPES: &str = "attributeTypes";
-
 /// One attribute of a schema.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct AttributeType {
@@ -55,42 +46,8 @@ pub(crate) fn is_binary(schema: &[AttributeType], kind: &AttributeType) -> bool 
     false
 }
 
-/// Reads the attributes of the subschema entry; `None` where the server does not show it.
-pub(crate) async fn read(connection: &mut Connection, dn: &str) -> Result<Option<Vec<AttributeType>>, Error> {
-    let asked = [ATTRIBUTE_TYPES.to_owned()];
-    let message = match connection.read_entry(dn, "(objectClass=*)", &asked, Step::Schema).await {
-        Ok(Some(message)) => message,
-        Ok(None) | Err(Error::Refused { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Some((mut values, next)) = values(&message) else { return Ok(None) };
-    if let Some(next) = next {
-        range::read_rest(connection, dn, ATTRIBUTE_TYPES, next, &mut values).await?;
-    }
-    let kinds: Vec<_> = values.iter().filter_map(|value| parse(std::str::from_utf8(value).ok()?)).collect();
-    Ok((!kinds.is_empty()).then_some(kinds))
-}
-
-/// The values of `attributeTypes`, and where the next ones begin.
-fn values(message: &Bytes) -> Option<(Vec<Bytes>, Option<u64>)> {
-    let mut entry = Entry::parse(message).ok()?;
-    while let Some(attribute) = entry.next_attribute().ok()? {
-        let description = attribute.description();
-        let next = match range::parse(description) {
-            Some(Ranged { start: 0, next, .. }) => next,
-            _ => None,
-        };
-        let name = range::base(description).unwrap_or(description);
-        let values = attribute.values().ok()?;
-        if name.eq_ignore_ascii_case(ATTRIBUTE_TYPES) && !values.is_empty() {
-            return Some((values, next));
-        }
-    }
-    None
-}
-
 /// `AttributeTypeDescription`: `( 2.5.4.4 NAME ( 'sn' 'surname' ) SUP name )`.
-fn parse(text: &str) -> Option<AttributeType> {
+pub(crate) fn parse(text: &str) -> Option<AttributeType> {
     let mut words = Words(text.trim().strip_prefix('(')?);
     let oid = words.next()?.trim_matches('\'').to_ascii_lowercase();
     let (mut names, mut syntax, mut superior) = (Vec::new(), None, None);

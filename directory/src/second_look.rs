@@ -3,6 +3,8 @@
 //! entry was looked for by its external id and by its last DN.
 
 mod place;
+mod session;
+mod sight;
 mod unindexed;
 
 use std::collections::HashMap;
@@ -12,62 +14,23 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use self::place::Containers;
+pub(crate) use self::session::Session;
+use self::sight::external_id_of;
+pub use self::sight::{NotVisible, Sight, Sought};
 use self::unindexed::SecondReading;
 pub(crate) use self::unindexed::{index_cure, is_refused_as_costly};
 use crate::config::{DirectoryConfig, Scope};
 use crate::connection::{Connection, Servers};
 use crate::entry::Entry;
 use crate::error::{Error, Phase, Progress, Step};
-use crate::flavour::{external_id, external_id_filter};
+use crate::flavour::external_id_filter;
 use crate::guard::is_reference;
 use crate::kinds::{self, Kind};
-use crate::names::Names;
 use crate::one_server::OneServer;
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::{Section, external_id_attributes};
 use postern_dn::Dn;
-
-/// An entry that was known and did not come.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sought {
-    /// What it was.
-    pub phase: Phase,
-    /// Its external id.
-    pub external_id: String,
-    /// Its last known DN; may be empty.
-    pub last_dn: String,
-}
-
-/// What the second look found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sight {
-    /// It is there and should have come: the enumeration was cut.
-    InScope,
-    /// It is there, outside of base DN, scope or filter.
-    LeftScope,
-    /// It is not there, and its last place can be read.
-    Absent,
-    /// Nobody can say whether it is there.
-    NotVisible(NotVisible),
-}
-
-/// Why nobody can say whether an entry is there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotVisible {
-    /// An entry has its name, and which one it is cannot be read.
-    NoExternalId,
-    /// A referral stands in its place.
-    Referral,
-    /// Its container is there and cannot be read.
-    ContainerUnreadable,
-    /// Its container is not found. This server does not tell a deleted container from a hidden one.
-    ContainerNotFound,
-    /// Its container has more entries than can be seen.
-    HiddenChildren,
-    /// The server does not answer for this part of the directory.
-    Unavailable,
-}
 
 /// Looks at the server that was enumerated, and at no other: another one may know more or less.
 pub struct SecondLook {
@@ -81,14 +44,6 @@ pub struct SecondLook {
     readings: [Option<SecondReading>; 2],
     /// The attribute that it does not search for.
     unindexed: Option<String>,
-}
-
-/// A connection to the server that is read, and what it says of itself.
-pub(crate) struct Session {
-    pub(crate) server: Arc<OneServer>,
-    pub(crate) connection: Connection,
-    pub(crate) root: RootDse,
-    pub(crate) names: Arc<Names>,
 }
 
 impl fmt::Debug for SecondLook {
@@ -338,10 +293,6 @@ async fn without_match(connection: &mut Connection, dn: &str, filter: &str) -> R
 }
 
 /// The external id of an entry, where it can be read.
-fn external_id_of(entry: &Entry<'_>, attributes: &[&str]) -> Option<String> {
-    attributes.iter().find_map(|attribute| external_id(attribute, entry.values_of(attribute).ok()?.first()?))
-}
-
 fn is_within(dn: &str, base: &str) -> bool {
     match (Dn::parse(dn), Dn::parse(base)) {
         (Ok(dn), Ok(base)) => dn.is_within(&base),

@@ -1,5 +1,6 @@
 //! The log: structured, to standard error, as text for people or JSON for machines.
 
+mod format;
 mod limited;
 
 use std::backtrace::Backtrace;
@@ -9,20 +10,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+pub use self::format::Format;
 use self::limited::Limited;
 use crate::plain::{self, Log};
 use crate::supervise;
-
-/// What a line of the log looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]

@@ -1,99 +1,28 @@
 //! A real 389 Directory Server in a temporary folder, on free loopback ports, with TLS from an authority of its own. It
 //! is started by hand, in the foreground: `dscreate` needs systemd.
 
+mod content;
 mod instance;
+mod options;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+pub use self::options::{ADMIN, ADMIN_PASSWORD, Options, Plugin, READER_PASSWORD, SUFFIX};
 use crate::certificates::CertificateAuthority;
 use crate::install::{self, Server};
 use crate::ldap_client::LdapClient;
 use crate::ldif::Entry;
-use crate::people::Population;
 use crate::ports::Port;
 use crate::process::{Launch, Process, Signal};
 use crate::stage::Stage;
 use crate::wait;
 
-/// Naming context of every test directory.
-pub const SUFFIX: &str = "dc=corp,dc=example";
-/// The directory manager, whom no ACI and no limit holds.
-pub const ADMIN: &str = "cn=Directory Manager";
-/// The directory manager's password.
-pub const ADMIN_PASSWORD: &str = "manager secret";
-/// First password of the reader, as which the agent binds.
-pub const READER_PASSWORD: &str = "reader secret";
 const PROGRAM: &str = "/usr/sbin/ns-slapd";
 /// A load of 20,000 entries takes 6 s.
 const LOAD_BOUND: Duration = Duration::from_mins(3);
-
-/// A plug-in that is off by default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plugin {
-    /// Keeps `memberOf`, for `member` and `uniqueMember`.
-    MemberOf,
-    /// Removes the DNs of the deleted from groups.
-    ReferentialIntegrity,
-    /// Numbers changes: `entryUSN`.
-    Usn,
-    /// `cn=changelog`.
-    RetroChangelog,
-    /// RFC 4533; needs the retro changelog.
-    ContentSync,
-    /// Locks people who have not logged in for long.
-    AccountPolicy,
-}
-
-impl Plugin {
-    /// Its name below `cn=plugins,cn=config`.
-    pub fn common_name(self) -> &'static str {
-        match self {
-            Self::MemberOf => "MemberOf Plugin",
-            Self::ReferentialIntegrity => "referential integrity postoperation",
-            Self::Usn => "USN",
-            Self::RetroChangelog => "Retro Changelog Plugin",
-            Self::ContentSync => "Content Synchronization",
-            Self::AccountPolicy => "Account Policy Plugin",
-        }
-    }
-}
-
-/// What kind of server to start.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Who is in it.
-    pub population: Population,
-    /// Plug-ins to switch on.
-    pub plugins: Vec<Plugin>,
-    /// What the reader may do: the ACIs of the suffix.
-    pub acis: Vec<String>,
-    /// More lines of the reader's entry, such as `nsSizeLimit: 100`. By default: may read any number of entries.
-    pub reader_ldif: String,
-    /// More lines of `cn=config`, such as `passwordExp: on`.
-    pub config_ldif: String,
-    /// Entries of the test's own, below the suffix, loaded after the population.
-    pub extra_ldif: String,
-    /// A second backend holds `ou=branch` below the suffix, and these entries below that.
-    pub branch_ldif: Option<String>,
-}
-
-impl Options {
-    /// A plain server with this many people, whose reader reads everything but passwords.
-    pub fn people(users: u32) -> Self {
-        Self {
-            population: Population::of(users),
-            plugins: Vec::new(),
-            acis: vec![Ds389::reading("*", "targetattr != \"userPassword || aci\"")],
-            reader_ldif: "nsPagedLookThroughLimit: -1\n".to_owned(),
-            config_ldif: String::new(),
-            extra_ldif: String::new(),
-            branch_ldif: None,
-        }
-    }
-}
 
 /// A real ns-slapd; killed when dropped.
 #[derive(Debug)]
@@ -114,9 +43,9 @@ impl Ds389 {
         let mut server = Self { process: None, folder, port: Port::free()?, tls_port: Port::free()?, authority };
         server.certificates().await?;
         server.instance(&options).await?;
-        server.load("userroot", &instance::content(&options)?).await?;
+        server.load("userroot", &content::main(&options)?).await?;
         if let Some(branch) = &options.branch_ldif {
-            server.load("branch", &instance::branch(branch)).await?;
+            server.load("branch", &content::branch(branch)).await?;
         }
         server.run(stage).await?;
         Ok(server)
@@ -149,20 +78,17 @@ impl Ds389 {
 
     /// DN of an ordinary entry, which may read what the ACIs say.
     pub fn reader_dn() -> String {
-        format!("uid=reader,ou=services,{SUFFIX}")
+        options::reader_dn()
     }
 
     /// DN of the second backend's suffix.
     pub fn branch_dn() -> String {
-        format!("ou=branch,{SUFFIX}")
+        options::branch_dn()
     }
 
     /// An ACI that lets the reader read `target` (`targetattr = "mail || cn"`); `name` is for people.
     pub fn reading(name: &str, target: &str) -> String {
-        let reader = Self::reader_dn();
-        format!(
-            "({target})(version 3.0; acl \"reader {name}\"; allow (read, search, compare) userdn = \"ldap:///{reader}\";)"
-        )
+        options::reading(name, target)
     }
 
     /// An ACI that takes the right to read `target` from the reader again.
@@ -245,7 +171,7 @@ impl Ds389 {
     /// Takes the backend of a suffix ([`SUFFIX`], [`Ds389::branch_dn`]) offline, or brings it back.
     pub async fn set_online(&self, suffix: &str, online: bool) -> Result<()> {
         let state = if online { "backend" } else { "disabled" };
-        self.replace(&instance::mapping_dn(suffix), "nsslapd-state", &[state]).await
+        self.replace(&options::mapping_dn(suffix), "nsslapd-state", &[state]).await
     }
 
     /// Dumps the main backend, with every `nsUniqueId`, for [`Ds389::start_load`].

@@ -69,7 +69,7 @@ impl Server {
                 "/usr/bin/ldbadd",
                 "/usr/bin/ldapmodify",
             ]),
-            Self::Postgres => crate::postgres::programs_folder().is_some(),
+            Self::Postgres => crate::postgres_programs::folder().is_some(),
             Self::Squid => all_exist(&["/usr/sbin/squid", "/usr/lib/squid/basic_ncsa_auth"]),
         }
     }

@@ -8,23 +8,13 @@ use anyhow::{Context as _, Result};
 use crate::certificates::Identity;
 use crate::install::{self, Server};
 use crate::ports::Port;
+use crate::postgres_programs;
 use crate::process::{Launch, Process, Signal};
 use crate::stage::Stage;
 use crate::wait;
 
 /// The server refuses to run as root: then it runs as the user that Debian's package made.
 const USER: &str = "postgres";
-
-/// The newest installed server's programs (`initdb`, `postgres`, `psql`).
-pub fn programs_folder() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
-    let folders = versions.filter_map(|version| {
-        let number: u32 = version.file_name().to_str()?.parse().ok()?;
-        let folder = version.path().join("bin");
-        folder.join("postgres").exists().then_some((number, folder))
-    });
-    folders.max().map(|(_, folder)| folder)
-}
 
 /// A real `PostgreSQL` server; killed when dropped.
 #[derive(Debug)]
@@ -51,7 +41,7 @@ impl Postgres {
 
     async fn start_as(stage: &Stage, durable: bool) -> Result<Self> {
         install::ensure(&[Server::Postgres]).await?;
-        let programs = programs_folder().context("no PostgreSQL below /usr/lib/postgresql")?;
+        let programs = postgres_programs::folder().context("no PostgreSQL below /usr/lib/postgresql")?;
         let folder = stage.folder("postgres")?;
         if rustix::process::getuid().is_root() {
             Launch::new("chown", "chown").arg(USER).arg(&folder).success().await?;

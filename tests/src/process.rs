@@ -1,7 +1,6 @@
 //! Child processes: started in a process group of their own, logging into a file, killed by id when dropped, and
 //! killed by the kernel when the program that started them dies.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
@@ -14,7 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, kill_process, kill_process_group};
 
-use crate::{stage::Stage, wait};
+use crate::stage::Stage;
+use crate::{running, wait};
 
 pub use rustix::process::Signal;
 
@@ -24,9 +24,6 @@ pub const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_coun
 /// Variables that would send our loopback connections through the machine's own proxy.
 const PROXY_VARIABLES: [&str; 8] =
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"];
-
-/// The processes of this program that have been started and not yet waited for.
-static RUNNING: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
 
 /// What to start, and as whom.
 #[derive(Clone, Debug)]
@@ -120,7 +117,7 @@ impl Launch {
         let mut command = self.command();
         command.stdin(self.standard_input()?).stdout(file.try_clone()?).stderr(file);
         let child = spawn(command).with_context(|| format!("cannot start {}", self.program.display()))?;
-        running_now().insert(child.id(), self.name.clone());
+        running::now().insert(child.id(), self.name.clone());
         Ok(Process { name: self.name, pid: child.id(), child, ended: None, log, last_signal: self.last_signal })
     }
 
@@ -195,7 +192,7 @@ impl Process {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))?;
             if self.ended.is_some() {
-                running_now().remove(&self.pid);
+                running::now().remove(&self.pid);
             }
         }
         Ok(self.ended)
@@ -264,7 +261,7 @@ impl Drop for Process {
         if matches!(self.ended(), Ok(None)) {
             // Nothing more can be done about a process that cannot be killed; `running` still names it.
             if self.kill_group().is_ok() && self.child.wait().is_ok() {
-                running_now().remove(&self.pid);
+                running::now().remove(&self.pid);
             }
         }
     }
@@ -329,15 +326,6 @@ fn ticks(after_name: &str, count: usize) -> Duration {
 fn kilobytes(status: &str, field: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
-/// The processes that were started and have not been waited for: name and id.
-pub fn running() -> Vec<String> {
-    running_now().iter().map(|(pid, name)| format!("{name} ({pid})")).collect()
-}
-
-fn running_now() -> std::sync::MutexGuard<'static, BTreeMap<u32, String>> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Order = (Command, mpsc::Sender<io::Result<Child>>);

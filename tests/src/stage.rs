@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use crate::process;
+use crate::running;
 
 /// Lines of each log shown when a scenario fails.
 const SHOWN_LINES: usize = 60;
@@ -126,7 +126,7 @@ pub fn scenario(body: impl AsyncFnOnce(&Stage) -> Result<()>) -> Result<()> {
         }
         return Err(error);
     }
-    let left = process::running();
+    let left = running::names();
     ensure!(left.is_empty(), "processes left running: {left:?}");
     Ok(())
 }

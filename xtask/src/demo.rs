@@ -138,7 +138,7 @@ fn relative(program: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use postern_tests::binaries::Binaries;
-    use postern_tests::process;
+    use postern_tests::running;
 
     use super::*;
 
@@ -148,7 +148,7 @@ mod tests {
         let binaries = Binaries::beside_this_program()?;
         let arguments = Arguments { users: 100, once: true };
         steps::runtime()?.block_on(demonstrate(&arguments, line::options(&binaries, None)))?;
-        ensure!(process::running().is_empty(), "running: {:?}", process::running());
+        ensure!(running::names().is_empty(), "running: {:?}", running::names());
         let mine = format!("postern-stage-{}-", std::process::id());
         for file in std::fs::read_dir(std::env::temp_dir())? {
             let name = file?.file_name();

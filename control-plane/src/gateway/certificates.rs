@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use postern_store::{Agent, AgentId};
 use tonic::Status;
 
-use super::{Gateway, unavailable};
+use super::parts::{Gateway, unavailable};
 use crate::pki::PeerAgent;
 
 /// What a certificate is to the agent that it names.

@@ -15,8 +15,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use postern_runtime::lifecycle::Shutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::connection_thread::ConnectionThread;
 use super::service::{Answered, Service};
-use super::workshop::Workshop;
 use crate::calls::{Answer, Calls, OpenCall};
 use crate::crowd::Stranger;
 use crate::pki::PeerAgent;
@@ -64,8 +64,13 @@ async fn given_up(stranger: Option<&Stranger>) {
 }
 
 /// Serves a connection until either end closes it.
-pub(super) async fn serve<S>(stream: S, caller: Caller, service: Arc<Service>, workshop: Workshop, shutdown: &Shutdown)
-where
+pub(super) async fn serve<S>(
+    stream: S,
+    caller: Caller,
+    service: Arc<Service>,
+    thread: ConnectionThread,
+    shutdown: &Shutdown,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Caller { peer, address, stranger } = caller;
@@ -75,11 +80,11 @@ where
     let held = peer.as_ref().map(|peer| service.registry().connected(peer.agent, cut.clone()));
     let known = peer.is_some();
     let handler = Handler { peer, address, service, calls: Arc::clone(&calls) };
-    let Some(mut connection) = workshop.make(move || speak(stream, handler, known)).await else {
+    let Some(mut connection) = thread.make(move || speak(stream, handler, known)).await else {
         tracing::error!("gateway.connection_not_made");
         return;
     };
-    drop(workshop);
+    drop(thread);
     let linger = tokio::select! {
         biased;
         ended = connection.as_mut() => return log_end(ended),

@@ -1,13 +1,13 @@
 //! One delivery: chunks come in, are decided while those before are being committed, and are acknowledged when they
 //! are durable. Memory is bounded by what waits between the two halves, whatever the size of the directory.
 
+mod answers;
 mod second_look;
 mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use postern_proto::digest::Digest;
 use postern_proto::v1::chunk::Kind;
 use postern_proto::v1::chunk_ack;
@@ -19,9 +19,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use self::answers::{Answers, Item, answer, not_stored};
 use self::writing::Writer;
 use super::memory::{Share, Stage, Taken};
-use super::{Gateway, Parts, unavailable};
+use super::parts::{Gateway, Parts, unavailable};
 use crate::wire;
 use postern_engine::intake::decide::{self, Decided, Place};
 use postern_engine::intake::deliveries::{Delivery, Refusal};
@@ -29,7 +30,6 @@ use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::listed::Listed;
 use postern_engine::intake::newcomers::Newcomers;
 use postern_engine::intake::proof::{self, Summary};
-use postern_engine::jobs::failure::Failure;
 
 /// What a delivery answers.
 pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
@@ -38,9 +38,8 @@ pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 /// Decided chunks that wait to be gathered into a transaction.
 const WAITING: usize = 2;
-/// Acknowledgements that wait to be sent, and how long one may wait.
+/// Acknowledgements that wait to be sent.
 const ANSWERS: usize = 16;
-const ANSWER_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Opens a delivery of an agent that was let in.
 pub(super) fn open(gateway: &Gateway, agent: AgentId, share: Arc<Share>, inbound: Streaming<v1::Chunk>) -> ChunkAcks {
@@ -53,19 +52,6 @@ pub(super) fn open(gateway: &Gateway, agent: AgentId, share: Arc<Share>, inbound
         }
     });
     ReceiverStream::new(stream)
-}
-
-type Answers = mpsc::Sender<Result<v1::ChunkAck, Status>>;
-
-/// What the reading half hands to the writing half.
-enum Item {
-    /// With the memory that it takes until it is durable.
-    Chunk(Box<Decided>, Taken),
-    /// A chunk that is durable already.
-    Duplicate,
-    Summary(Summary),
-    /// What the agent saw of the accounts that it was asked for.
-    Looked(Bytes),
 }
 
 async fn run(
@@ -161,16 +147,6 @@ async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Resul
     }
 }
 
-async fn answer(answers: &Answers, kind: chunk_ack::Kind) -> Result<(), Status> {
-    let gone = |_| Status::cancelled("the agent has closed the delivery");
-    let sent = answers.send(Ok(v1::ChunkAck { kind: Some(kind) }));
-    // Whoever does not read his acknowledgements would keep the memory of what follows them for as long as he likes.
-    match tokio::time::timeout(ANSWER_PATIENCE, sent).await {
-        Ok(sent) => sent.map_err(gone),
-        Err(_) => Err(Status::unavailable("the agent does not read its acknowledgements")),
-    }
-}
-
 /// The reading half: decodes chunks and decides what they mean.
 struct Reader {
     parts: Arc<Parts>,
@@ -254,25 +230,6 @@ impl Reader {
 fn undecided(error: &decide::Error) -> Status {
     tracing::warn!(error = chain(error), "gateway.chunk_refused");
     Status::invalid_argument(chain(error))
-}
-
-/// The store failed. What will pass is waited for by the agent; what will not ends the job and says so.
-async fn not_stored(parts: &Parts, delivery: &Delivery, error: &postern_store::Error) -> Status {
-    if let postern_store::Error::Conflict { .. } = error {
-        // Two first imports of an organization bring the same names: whoever is later looks up what is there now.
-        tracing::info!(error = chain(error), job = %delivery.job, "gateway.overtaken");
-        return Status::unavailable(
-            "another import was first with the same names; delivering again goes on from there",
-        );
-    }
-    if !error.is_permanent() {
-        return unavailable(error);
-    }
-    tracing::error!(error = chain(error), job = %delivery.job, "gateway.store_refused");
-    match parts.dispatcher.running.fail(delivery.job, delivery.attempt, Failure::database(error).to_json()).await {
-        Ok(()) => Status::aborted("the job was ended: the database failed at it"),
-        Err(error) => unavailable(&error),
-    }
 }
 
 fn read_summary(summary: &v1::chunk::Summary) -> Result<Summary, Status> {

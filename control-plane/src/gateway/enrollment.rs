@@ -7,7 +7,7 @@ use postern_runtime::supervise::chain;
 use postern_store::{Agent, AgentId, ConsumeError, NewAgent};
 use tonic::Status;
 
-use super::{Gateway, unavailable};
+use super::parts::{Gateway, unavailable};
 use crate::pki::{self, AgentDraft, PeerAgent};
 use crate::secrets;
 

@@ -1,15 +1,13 @@
 //! Makes known to all replicas which sessions this one holds, by way of the database. Sessions that open and close are
 //! collected for a moment and written together: after a restart ten thousand agents come back within seconds.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_store::{AgentId, Backend, ClosedSession, NewSession, Session};
-use tokio::sync::Notify;
+use postern_store::{AgentId, Backend, ClosedSession, Session};
 
-use super::Gateway;
+use super::parts::Gateway;
+use super::unwritten::Changes;
 
 /// How long changes are collected.
 const COLLECT: Duration = Duration::from_millis(100);
@@ -25,42 +23,6 @@ const LEAVE: Duration = Duration::from_secs(2);
 const FORGET: Duration = Duration::from_mins(2);
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
-
-/// Sessions that opened or closed since the last write.
-#[derive(Debug, Default)]
-pub(super) struct Unwritten {
-    changes: Mutex<Changes>,
-    changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Changes {
-    opened: HashMap<AgentId, NewSession>,
-    closed: Vec<ClosedSession>,
-}
-
-impl Unwritten {
-    /// A session was opened.
-    pub(super) fn opened(&self, session: NewSession) {
-        self.lock().opened.insert(session.agent, session);
-        self.changed.notify_one();
-    }
-
-    /// A session was closed.
-    pub(super) fn closed(&self, session: ClosedSession) {
-        let mut changes = self.lock();
-        if changes.opened.get(&session.agent).is_some_and(|opened| opened.id == session.id) {
-            changes.opened.remove(&session.agent);
-        }
-        changes.closed.push(session);
-        drop(changes);
-        self.changed.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Changes> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Writes what changes and gives signs of life, for as long as the process runs.
 pub(crate) async fn write(gateway: Gateway) -> Result<()> {

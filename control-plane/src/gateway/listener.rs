@@ -18,8 +18,8 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::{self, Caller};
+use super::connection_thread::ConnectionThread;
 use super::service::Service;
-use super::workshop::Workshop;
 use crate::crowd::{self, Crowd, Stranger};
 use crate::pki::{GatewayCertificate, PeerAgent, Pki};
 
@@ -108,7 +108,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 pub struct Listener {
     tls: Arc<ArcSwap<ServerConfig>>,
     service: Arc<Service>,
-    workshop: Workshop,
+    thread: ConnectionThread,
     supervisor: Supervisor,
     silent: Crowd,
     shaking: Crowd,
@@ -134,7 +134,7 @@ impl Listener {
     ) -> Result<Self, Error> {
         Ok(Self {
             tls,
-            workshop: Workshop::open().map_err(Error::Thread)?,
+            thread: ConnectionThread::open().map_err(Error::Thread)?,
             service,
             supervisor,
             silent: Crowd::new(SILENT),
@@ -201,9 +201,9 @@ impl Listener {
         };
         let stranger = peer.is_none().then(|| self.anonymous.enter(address));
         let shutdown = self.supervisor.shutdown().clone();
-        let (service, workshop) = (Arc::clone(&self.service), self.workshop.clone());
+        let (service, thread) = (Arc::clone(&self.service), self.thread.clone());
         drop(self);
-        connection::serve(stream, Caller { peer, address, stranger }, service, workshop, &shutdown).await;
+        connection::serve(stream, Caller { peer, address, stranger }, service, thread, &shutdown).await;
         drop(place);
     }
 

@@ -1,11 +1,9 @@
-//! The signs of life of the sessions. One look at all of them each heartbeat interval, instead of a timer for every
-//! session: with ten thousand of them, timers that only find that all is well would cost as much as the heartbeats.
+//! The signs of life of one session.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use jiff::Timestamp;
 
-use super::Gateway;
 use postern_engine::jobs::reach::ToAgent;
 
 /// Looks in a row without a sign of life after which an agent counts as gone.
@@ -41,7 +39,7 @@ impl Pulse {
     }
 
     /// One look: why the session shall end, if it shall.
-    fn look(&self, now: Timestamp) -> Option<ToAgent> {
+    pub(super) fn look(&self, now: Timestamp) -> Option<ToAgent> {
         if self.heard.swap(false, Ordering::Relaxed) {
             self.silent.store(0, Ordering::Relaxed);
         } else if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT_LOOKS {
@@ -53,20 +51,6 @@ impl Pulse {
         let awaited = self.renewal.load(Ordering::Relaxed);
         self.renewal.store(awaited.saturating_sub(1), Ordering::Relaxed);
         (awaited == 1).then_some(ToAgent::CertificateRenewed)
-    }
-}
-
-/// Ends sessions that are silent or whose certificate has expired, for as long as the process runs.
-pub(crate) async fn watch(gateway: Gateway) {
-    let parts = &gateway.0;
-    loop {
-        parts.clock.sleep(parts.heartbeat_interval).await;
-        let now = parts.clock.now();
-        parts.registry.each_session(|route, pulse| {
-            if let Some(reason) = pulse.look(now) {
-                route.end(reason);
-            }
-        });
     }
 }
 

@@ -10,9 +10,9 @@ use postern_store::{AgentId, ClosedSession, NewSession, OrganizationId};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::held::Unwritten;
 use super::memory::{Memory, Share};
 use super::pulse::Pulse;
+use super::unwritten::Unwritten;
 use postern_engine::jobs::reach::{Route, ToAgent};
 
 /// Connections of one agent at a time: one that works, and a few that it has lost and that nobody has missed yet.

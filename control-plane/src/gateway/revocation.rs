@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_store::Wake;
 
-use super::{Gateway, Parts, held};
+use super::held;
+use super::parts::{Gateway, Parts};
 
 /// Safety net beneath the wake-ups.
 const POLL: Duration = Duration::from_millis(500);

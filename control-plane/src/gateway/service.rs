@@ -20,8 +20,9 @@ use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service as _;
 
+use super::parts::Gateway;
+use super::receiving;
 use super::registry::Registry;
-use super::{Gateway, receiving};
 use crate::pki::PeerAgent;
 
 /// An answer under way.

@@ -2,6 +2,7 @@
 //! no task and no buffers of its own, because there are ten thousand of them and most of the time nothing happens.
 
 mod hello;
+mod seat;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,13 +14,13 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use postern_proto::v1::agent_frame::Kind as FromAgent;
 use postern_proto::v1::control_frame::Kind as ToWire;
 use postern_proto::{text, v1};
-use postern_runtime::supervise::chain;
-use postern_store::{AgentReading, DirectoryId};
-use tonic::{Code, Status, Streaming};
+use postern_store::AgentReading;
+use tonic::{Status, Streaming};
 use uuid::Uuid;
 
+use self::seat::Seat;
+use super::parts::{Gateway, unavailable};
 use super::pulse::Pulse;
-use super::{Gateway, unavailable};
 use crate::pki::PeerAgent;
 use crate::wire;
 use postern_engine::jobs::reach::{Messages, Route, ToAgent};
@@ -84,44 +85,6 @@ struct Session {
     /// When the greeting or the farewell must be over.
     deadline: Option<BoxFuture<'static, ()>>,
     unknown_frames: u32,
-}
-
-/// What a session holds in the tables of the gateway; it leaves them when it is dropped, however it ended.
-struct Seat {
-    gateway: Gateway,
-    route: Arc<Route>,
-    directories: Vec<DirectoryId>,
-    /// Something that the agent announced was not taken, and it was told so.
-    refused: bool,
-    seated: bool,
-    /// Why the session breaks; nothing where it ends in good order.
-    broken: Option<String>,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        if self.seated {
-            let parts = &self.gateway.0;
-            parts.reach.gone(&self.route, &self.directories);
-            parts.registry.closed(&self.route, parts.clock.now(), self.broken.take());
-            parts.dispatcher.session_closed(&self.route);
-            metrics::gauge!("postern_gateway_sessions").decrement(1.0);
-            tracing::info!(agent = %self.route.agent(), session = %self.route.session(), "gateway.session_closed");
-        }
-    }
-}
-
-impl Seat {
-    /// Notes why an agent that is let in by its certificate gets no session.
-    async fn note_refusal(&self, status: &Status) {
-        if self.seated || status.code() != Code::FailedPrecondition {
-            return;
-        }
-        let (parts, refusal) = (&self.gateway.0, format!("its session was refused: {}", status.message()));
-        if let Err(error) = parts.store.note_agent_error(self.route.agent(), &refusal, parts.clock.now()).await {
-            tracing::warn!(error = chain(&error), "gateway.refusal_not_noted");
-        }
-    }
 }
 
 enum Event {

@@ -1,9 +1,11 @@
 //! The text form of a distinguished name, read: RFC 4514 §3 with what RFC 2253 §4 asks implementations to accept.
 
+use std::str::FromStr;
+
 use thiserror::Error;
 
-use super::{Ava, Dn, Rdn, Value};
 use crate::ber;
+use crate::name::{Ava, Dn, Rdn, Value};
 
 /// Why a text is no distinguished name, and where (bytes from the start).
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -15,7 +17,23 @@ pub struct ParseError {
     pub reason: &'static str,
 }
 
-pub(super) fn parse(text: &str) -> Result<Dn, ParseError> {
+impl Dn {
+    /// Parses the text form of RFC 4514 §3, and of its predecessors (spaces around separators, `;`, quoted values), which
+    /// servers still send. An empty text is the root.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        parse(text)
+    }
+}
+
+impl FromStr for Dn {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+fn parse(text: &str) -> Result<Dn, ParseError> {
     let mut parser = Parser { bytes: text.as_bytes(), position: 0 };
     parser.skip_spaces();
     let mut rdns = Vec::new();

@@ -20,7 +20,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(key: &'static str, reason: impl Into<String>) -> Self {
+    fn new(key: &'static str, reason: impl Into<String>) -> Self {
         Self { key, reason: reason.into() }
     }
 }
@@ -41,7 +41,44 @@ pub struct ConfigError {
     pub problems: Vec<Problem>,
 }
 
-pub(super) fn problems(config: &DirectoryConfig) -> Vec<Problem> {
+impl DirectoryConfig {
+    /// Everything that is wrong with this configuration; empty when it can be used. Reads no file and asks no server.
+    pub fn validation(&self) -> Vec<Problem> {
+        problems(self)
+    }
+
+    /// What is allowed but better done otherwise, for the operator's eyes.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        if self.bind_password.is_some() {
+            warnings.push(Problem::new(
+                "bind_password",
+                "the password stands in the configuration; bind_password_file keeps it apart",
+            ));
+        }
+        if self.allow_plaintext && !self.start_tls && self.urls.iter().any(|url| url.starts_with("ldap://")) {
+            warnings.push(Problem::new("allow_plaintext", "passwords and people cross the network readable"));
+        }
+        let catalog = |url: &&String| ServerUrl::parse(url).is_ok_and(|url| matches!(url.port, 3268 | 3269));
+        if self.urls.iter().any(|url| catalog(&url)) {
+            warnings.push(Problem::new(
+                "urls",
+                "ports 3268 and 3269 are the global catalog, which holds only some attributes and not all members of \
+                 groups; use 636, or 389 with start_tls",
+            ));
+        }
+        let groups = self.groups.iter().flat_map(|groups| &groups.attributes).map(|name| ("groups.attributes", name));
+        for (key, name) in self.users.attributes.iter().map(|name| ("users.attributes", name)).chain(groups) {
+            if is_withheld(name) {
+                warnings
+                    .push(Problem::new(key, format!("{name} holds passwords or keys and never leaves, listed or not")));
+            }
+        }
+        warnings
+    }
+}
+
+fn problems(config: &DirectoryConfig) -> Vec<Problem> {
     let mut found = Vec::new();
     urls(config, &mut found);
     credentials(config, &mut found);

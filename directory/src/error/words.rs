@@ -1,5 +1,6 @@
 //! The words for operators: what happened without a word of the configuration, and what to do about it.
 
+use super::results::result_name;
 use super::{Error, Step};
 use crate::bind::BindRefusal;
 use crate::config::SecretError;
@@ -143,14 +144,6 @@ fn lost_cure(step: Step) -> &'static str {
     }
 }
 
-/// A refused bind for the local log: its meaning, and the server's own words where they add to it.
-pub(super) fn bind(refusal: BindRefusal, code: u32, diagnostic: &str) -> String {
-    match refusal.meaning() {
-        Some(meaning) => format!("{meaning} (result code {code})"),
-        None => format!("{}{}", result_name(code), super::said(diagnostic)),
-    }
-}
-
 fn refusal_cure(step: Step, code: u32, diagnostic: &str) -> Option<&'static str> {
     Some(match code {
         3 => "raise the server's time limit for the bind account, or index the attributes in the filter",
@@ -243,35 +236,6 @@ impl TlsFailure {
             }
         }
     }
-}
-
-/// The name of a result code and the code (RFC 4511 appendix A.1).
-fn result_name(code: u32) -> String {
-    let name = match code {
-        1 => "operationsError",
-        2 => "protocolError",
-        3 => "timeLimitExceeded",
-        4 => "sizeLimitExceeded",
-        7 => "authMethodNotSupported",
-        8 => "strongerAuthRequired",
-        10 => "referral",
-        11 => "adminLimitExceeded",
-        12 => "unavailableCriticalExtension",
-        13 => "confidentialityRequired",
-        16 => "noSuchAttribute",
-        18 => "inappropriateMatching",
-        32 => "noSuchObject",
-        34 => "invalidDNSyntax",
-        48 => "inappropriateAuthentication",
-        49 => "invalidCredentials",
-        50 => "insufficientAccessRights",
-        51 => "busy",
-        52 => "unavailable",
-        53 => "unwillingToPerform",
-        80 => "other",
-        _ => return format!("result code {code}"),
-    };
-    format!("{name}, result code {code}")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{NotVisible, Sight, Sought, external_id_of};
+use super::sight::{NotVisible, Sight, Sought, external_id_of};
 use crate::config::Scope;
 use crate::connection::Connection;
 use crate::entry::Entry;

@@ -6,7 +6,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::{Session, external_id_of};
+use super::session::Session;
+use super::sight::external_id_of;
 use crate::config::DirectoryConfig;
 use crate::connection::Connection;
 use crate::entry::Entry;

@@ -1,7 +1,7 @@
 //! Which setting an environment variable stands for.
 
-use super::Error;
-use super::place::{self, Step};
+use super::error::Error;
+use super::path::{self, Step};
 
 /// Arrays of tables are short; a larger number is a slip of the pen.
 const MAX_INDEX: usize = 999;
@@ -17,7 +17,7 @@ pub(super) struct Override {
 impl Override {
     /// The path as the crate `config` writes it: `directory[0].bind_dn`.
     pub(super) fn expression(&self) -> String {
-        place::expression(&self.path)
+        path::expression(&self.path)
     }
 
     pub(super) fn value(&self) -> Result<config::Value, Error> {

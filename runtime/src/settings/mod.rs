@@ -2,75 +2,21 @@
 //! place: file and line, or the environment variable.
 
 mod environment;
+mod error;
+mod path;
 mod place;
+mod source;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use config::{Config, File, FileFormat};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
+pub use self::error::Error;
+use self::path::Step;
 pub use self::place::Place;
-use self::place::Step;
-
-/// What is wrong with the settings.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file cannot be read.
-    #[error("cannot read the configuration file {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is not TOML.
-    #[error("{place}: not valid TOML: {reason}")]
-    Syntax {
-        /// Where.
-        place: Place,
-        /// What the parser says.
-        reason: String,
-    },
-    /// A key that nobody knows.
-    #[error("{place}: unknown key `{key}`; {suggestion}")]
-    UnknownKey {
-        /// Where.
-        place: Place,
-        /// The key.
-        key: String,
-        /// The nearest known key, or all of them.
-        suggestion: String,
-    },
-    /// A key that must be there and is not.
-    #[error("{place}: {key} is missing")]
-    Missing {
-        /// Where its table begins.
-        place: Place,
-        /// The key from the top: `directory[0].name`.
-        key: String,
-    },
-    /// A value that does not fit.
-    #[error("{place}: {key}{reason}")]
-    Value {
-        /// Where.
-        place: Place,
-        /// The key with ": ", or nothing at the top.
-        key: String,
-        /// What is wrong with its value.
-        reason: String,
-    },
-    /// An environment variable that cannot be a key.
-    #[error("environment variable {variable}: {reason}")]
-    Variable {
-        /// Its name.
-        variable: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
+use self::source::Source;
 
 /// Reads `file` (none: only the environment and the defaults of `T`) and the variables `PREFIX__KEY__SUBKEY` of the
 /// process. A number addresses a table of an array (`PREFIX__DIRECTORY__0__BIND_DN`); values that start with `[` or
@@ -91,7 +37,7 @@ pub fn load_with<T: DeserializeOwned>(
         Some(path) => std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?,
         None => String::new(),
     };
-    let source = place::Source { file, text: &text, overrides: environment::overrides(env_prefix, variables)? };
+    let source = Source { file, text: &text, overrides: environment::overrides(env_prefix, variables)? };
     if let Err(error) = toml::de::DeTable::parse(&text) {
         let place = source.at(error.span());
         return Err(Error::Syntax { place, reason: error.message().to_owned() });
@@ -107,7 +53,7 @@ pub fn load_with<T: DeserializeOwned>(
 }
 
 /// Of a value that is none of those allowed: which are. The crate knows them and does not say; serde's own does.
-fn not_among_the_known<T: DeserializeOwned>(source: &place::Source<'_>) -> Option<String> {
+fn not_among_the_known<T: DeserializeOwned>(source: &Source<'_>) -> Option<String> {
     let values: toml::Value = build(source).ok()?.try_deserialize().ok()?;
     let error = T::deserialize(values).err()?;
     let mut quoted = error.message().strip_prefix("unknown variant ")?.split('`').skip(1).step_by(2);
@@ -116,7 +62,7 @@ fn not_among_the_known<T: DeserializeOwned>(source: &place::Source<'_>) -> Optio
     Some(format!("\"{written}\" is none of {}", known.join(", ")))
 }
 
-fn build(source: &place::Source<'_>) -> Result<Config, Error> {
+fn build(source: &Source<'_>) -> Result<Config, Error> {
     let mut builder = Config::builder().add_source(File::from_str(source.text, FileFormat::Toml));
     for variable in &source.overrides {
         let refused =
@@ -128,11 +74,11 @@ fn build(source: &place::Source<'_>) -> Result<Config, Error> {
 }
 
 /// Turns serde's message into one that says where, and what was probably meant.
-fn explain(source: &place::Source<'_>, error: &serde_path_to_error::Error<config::ConfigError>) -> Error {
+fn explain(source: &Source<'_>, error: &serde_path_to_error::Error<config::ConfigError>) -> Error {
     let mut path: Vec<Step> = error.path().iter().filter_map(step).collect();
     if let Some(field) = missing_field(error.inner()) {
         path.push(Step::Key(field.to_owned()));
-        return Error::Missing { place: source.locate(&path), key: place::expression(&path) };
+        return Error::Missing { place: source.locate(&path), key: path::expression(&path) };
     }
     let reason = innermost(error.inner());
     if let Some((key, known)) = unknown_field(&reason) {

@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Format;
+use super::format::Format;
 
 /// Lines that one place may write at once.
 const BURST: f64 = 200.0;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{ADMIN, ADMIN_PASSWORD, Ds389, Options, Plugin, READER_PASSWORD, SUFFIX};
+use super::options::mapping_dn;
+use super::{ADMIN, ADMIN_PASSWORD, Ds389, Options, Plugin, SUFFIX};
 use crate::certificates::write_private;
 use crate::process::Launch;
 
@@ -17,38 +18,6 @@ const OWN_SCHEMA: &str =
 /// Client certificates: the common name is that of an entry.
 const CERTIFICATE_MAP: &str =
     "certmap default default\ndefault:DNComps\ndefault:FilterComps cn\ndefault:verifycert off\n";
-
-/// The mapping tree's entry of a suffix, which says where the suffix is.
-pub(super) fn mapping_dn(suffix: &str) -> String {
-    let escaped = suffix.replace('=', "\\3D").replace(',', "\\2C");
-    format!("cn={escaped},cn=mapping tree,cn=config")
-}
-
-/// The main backend's entries.
-pub(super) fn content(options: &Options) -> Result<Vec<u8>> {
-    let mut text = format!("dn: {SUFFIX}\nobjectClass: top\nobjectClass: domain\ndc: corp\n");
-    for aci in &options.acis {
-        writeln!(text, "aci: {aci}")?;
-    }
-    write!(
-        text,
-        "\ndn: ou=services,{SUFFIX}\nobjectClass: top\nobjectClass: organizationalUnit\nou: services\n\n\
-         dn: {reader}\nobjectClass: top\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: reader\n\
-         userPassword: {READER_PASSWORD}\n{limits}\n",
-        reader = Ds389::reader_dn(),
-        limits = options.reader_ldif,
-    )?;
-    let mut content = text.into_bytes();
-    options.population.write_ldif(SUFFIX, &mut content)?;
-    content.extend_from_slice(options.extra_ldif.as_bytes());
-    Ok(content)
-}
-
-/// The second backend's entries.
-pub(super) fn branch(ldif: &str) -> Vec<u8> {
-    let top = "objectClass: top\nobjectClass: organizationalUnit\nou: branch\n";
-    format!("dn: {}\n{top}\n{ldif}", Ds389::branch_dn()).into_bytes()
-}
 
 impl Ds389 {
     /// Certificates go through an NSS database. Without a password it needs no pin file.

@@ -8,8 +8,8 @@ use postern_store::{AccountId, Lease, Sight, SoughtAccount, Staged};
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{Answers, Item, answer};
-use crate::gateway::{Parts, unavailable};
+use super::answers::{Answers, Item, answer};
+use crate::gateway::parts::{Parts, unavailable};
 use crate::wire;
 use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::missing;

@@ -14,10 +14,10 @@ use postern_store::{Backend, Lease};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
+use super::answers::{Answers, Item, answer, not_stored};
 use super::second_look::SecondLook;
-use super::{Answers, Item, answer, not_stored};
 use crate::gateway::memory::Taken;
-use crate::gateway::{Parts, unavailable};
+use crate::gateway::parts::{Parts, unavailable};
 use postern_engine::intake::decide::{Decided, Place};
 use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::in_flight::InFlight;

@@ -11,9 +11,10 @@ use postern_store::{
 };
 use tonic::Status;
 
+use super::super::parts::unavailable;
 use super::super::pulse::Pulse;
-use super::super::{certificates, held, unavailable};
-use super::Seat;
+use super::super::{certificates, held};
+use super::seat::Seat;
 use crate::wire::{self, Served};
 use postern_engine::intake::configuration::differences;
 use postern_proto::v1::control_frame::Kind as ToWire;

@@ -13,9 +13,9 @@ type Order = Box<dyn FnOnce() + Send>;
 
 /// The thread; it ends with the last clone.
 #[derive(Clone, Debug)]
-pub(super) struct Workshop(mpsc::UnboundedSender<Order>);
+pub(super) struct ConnectionThread(mpsc::UnboundedSender<Order>);
 
-impl Workshop {
+impl ConnectionThread {
     /// Starts the thread.
     pub(super) fn open() -> io::Result<Self> {
         let (orders, mut waiting) = mpsc::unbounded_channel::<Order>();
@@ -43,9 +43,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_panics_is_not_made_and_the_next_is() {
-        let workshop = Workshop::open().unwrap();
-        assert_eq!(workshop.make(|| -> u8 { panic!("on purpose") }).await, None);
-        let name = workshop.make(|| thread::current().name().map(str::to_owned)).await;
+        let thread = ConnectionThread::open().unwrap();
+        assert_eq!(thread.make(|| -> u8 { panic!("on purpose") }).await, None);
+        let name = thread.make(|| thread::current().name().map(str::to_owned)).await;
         assert_eq!(name, Some(Some("connections".to_owned())));
     }
 }
