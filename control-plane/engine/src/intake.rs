@@ -11,6 +11,7 @@ pub mod decide;
 pub mod deferred;
 pub mod deliveries;
 mod describe;
+mod entry_view;
 mod former_names;
 pub mod gone;
 mod groups;

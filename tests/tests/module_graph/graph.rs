@@ -40,7 +40,8 @@ impl Graph {
         circles
     }
 
-    fn arrows(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+    /// Who names whom, and where.
+    pub(crate) fn arrows(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.arrows.iter().flat_map(|(from, arrows)| {
             arrows.iter().map(move |(to, place)| (from.as_str(), to.as_str(), place.as_str()))
         })

@@ -7,6 +7,7 @@
 
 mod dependencies;
 mod graph;
+mod identity;
 mod scan;
 
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 //! The default mapping: how the attributes of an account become those of a user or group, for each flavour of
-//! directory; and the account's own attributes as JSON. One pass, no tree in between.
+//! directory; and the account's own attributes as JSON. One pass, no tree in between. It reads any [`AttributeView`].
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use postern_proto::chunk::{self, EntryView, Values};
 use postern_store::{Flavour, Switch};
 
+use super::view::AttributeView;
 use super::{forms, json};
 
 /// What a user becomes from one account.
@@ -72,6 +72,10 @@ const OTHERS: [Rule; FIELDS] = [
     Rule { field: Field::Email, attributes: &["mail"] },
 ];
 
+/// The attributes that may name a group, best first, and the one that says what it is for.
+const GROUP_NAME: &[&str] = &["displayname", "cn", "name", "samaccountname"];
+const DESCRIPTION: &str = "description";
+
 /// Attributes that a user keeps beside the fields, under the name that the organization uses.
 const FURTHER: [(&str, &str); 13] = [
     ("title", "title"),
@@ -111,13 +115,17 @@ struct Column {
     ranks: [Option<usize>; FIELDS],
     /// Its place in [`FURTHER`].
     further: Option<usize>,
+    /// How good it is as the name of a group, 0 the best.
+    group_name: Option<usize>,
+    /// It says what a group is for.
+    description: bool,
     /// Its name has options (RFC 4512 §2.5), as `sn;lang-de` has: it fills in where there is none without.
     optional: bool,
     /// Its values are bytes, whatever they look like.
     binary: bool,
 }
 
-/// What the attributes of a chunk mean. Each name is looked at once, however many entries have it.
+/// What attributes of these names mean. Each name is looked at once, however many entries have it.
 pub struct Mapping {
     rules: &'static [Rule; FIELDS],
     columns: Vec<Column>,
@@ -125,7 +133,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The mapping of a flavour, for a chunk with these names.
+    /// The mapping of a flavour, for views whose attributes have these names.
     pub fn new(flavour: Flavour, names: &[&str]) -> Self {
         let rules = rules(flavour);
         let columns: Vec<Column> = names.iter().map(|name| Column::new(rules, name)).collect();
@@ -144,6 +152,15 @@ impl Mapping {
         self
     }
 
+    /// The same, where the values of further attributes, by their places, were bytes when they came.
+    #[must_use]
+    pub(super) fn with_binary_places(mut self, is_binary: impl Fn(usize) -> bool) -> Self {
+        for (place, column) in self.columns.iter_mut().enumerate() {
+            column.binary |= is_binary(place);
+        }
+        self
+    }
+
     /// Tells this mapping from others: an account that another one has mapped is mapped anew.
     pub fn stamp(&self) -> u8 {
         self.stamp
@@ -151,7 +168,7 @@ impl Mapping {
 
     /// Maps a user's account, and gives the account's own attributes as JSON. The name is the entry's login; nothing else
     /// fills in for a missing one, or a user would be renamed without a word.
-    pub fn user<'e>(&self, entry: &EntryView<'e>, now: Timestamp) -> (MappedUser<'e>, String) {
+    pub fn user<'e>(&self, entry: &'e impl AttributeView, now: Timestamp) -> (MappedUser<'e>, String) {
         let mut found: [(usize, Option<&'e str>); FIELDS] = [(usize::MAX, None); FIELDS];
         let mut further: [Option<&'e str>; FURTHER.len()] = [None; FURTHER.len()];
         let attributes = self.walk(entry, |column, value| {
@@ -174,14 +191,31 @@ impl Mapping {
             family_name: field(Field::FamilyName),
             display_name: field(Field::DisplayName),
             email: field(Field::Email),
-            active: switch(entry).is_on(now),
+            active: entry.switch().is_on(now),
             attributes: further_json(&further),
         };
         (user, attributes)
     }
 
+    /// Maps a group's account, and gives the account's own attributes as JSON. A group without a name of its own is shown
+    /// by its DN, or else by its id.
+    pub fn group<'e>(&self, entry: &'e impl AttributeView) -> (MappedGroup<'e>, String) {
+        let mut name: (usize, Option<&'e str>) = (usize::MAX, None);
+        let mut description = None;
+        let attributes = self.walk(entry, |column, value| {
+            if let Some(rank) = column.group_name.filter(|rank| *rank < name.0) {
+                name = (rank, Some(value));
+            }
+            if column.description && (!column.optional || description.is_none()) {
+                description = Some(value);
+            }
+        });
+        let name = name.1.or(entry.dn()).unwrap_or_else(|| entry.external_id());
+        (MappedGroup { display_name: printable(name), description: description.map(printable) }, attributes)
+    }
+
     /// The other values of the attribute that holds the login, where that has several.
-    pub fn other_logins(&self, entry: &EntryView<'_>) -> Vec<String> {
+    pub fn other_logins(&self, entry: &impl AttributeView) -> Vec<String> {
         let Some(login) = login(entry) else { return Vec::new() };
         let place = |column: &Column| column.ranks.get(USER_NAME).copied().flatten();
         let several = entry.columns().filter_map(|(at, values)| {
@@ -195,12 +229,12 @@ impl Mapping {
     }
 
     /// The attributes of an account: `{"name": ["text", {"base64": "…"}]}`.
-    pub fn attributes(&self, entry: &EntryView<'_>) -> String {
+    pub fn attributes(&self, entry: &impl AttributeView) -> String {
         self.walk(entry, |_, _| ())
     }
 
     /// Writes the attributes of an account, and hands out the first text of each.
-    fn walk<'e>(&self, entry: &EntryView<'e>, mut first: impl FnMut(&Column, &'e str)) -> String {
+    fn walk<'e>(&self, entry: &'e impl AttributeView, mut first: impl FnMut(&Column, &'e str)) -> String {
         let mut out = String::with_capacity(ATTRIBUTES_BYTES);
         out.push('{');
         for (place, values) in entry.columns() {
@@ -241,6 +275,8 @@ impl Column {
             key,
             ranks: rules.each_ref().map(|rule| rank(rule.attributes)),
             further: FURTHER.iter().position(|(attribute, _)| attribute.eq_ignore_ascii_case(base)),
+            group_name: rank(GROUP_NAME),
+            description: base.eq_ignore_ascii_case(DESCRIPTION),
             optional,
             binary: forms::is_binary(base, name),
         }
@@ -258,47 +294,15 @@ fn rank(attributes: &[&str], base: &str, optional: bool) -> Option<usize> {
     Some(place * 2 + usize::from(optional))
 }
 
-/// Whether the directory lets a user in, as the site has decided. A time beyond all calendars is no end.
-pub fn switch(entry: &EntryView<'_>) -> Switch {
-    match entry.switch {
-        chunk::Switch::Unknown => Switch::Unknown,
-        chunk::Switch::On => Switch::On,
-        chunk::Switch::Off => Switch::Off,
-        chunk::Switch::OnUntil(end) => {
-            let end = i64::try_from(end).ok().and_then(|end| Timestamp::from_second(end).ok());
-            end.map_or(Switch::On, Switch::OnUntil)
-        }
-    }
-}
-
 /// Whether the time has come until which the directory lets the user in. Of all that is kept of an entry, only this
 /// changes with no change of the entry.
-pub fn expired(entry: &EntryView<'_>, now: Timestamp) -> bool {
-    matches!(switch(entry), Switch::OnUntil(end) if end <= now)
+pub fn expired(entry: &impl AttributeView, now: Timestamp) -> bool {
+    matches!(entry.switch(), Switch::OnUntil(end) if end <= now)
 }
 
 /// The login of an entry; a blank one is none.
-pub fn login<'e>(entry: &EntryView<'e>) -> Option<&'e str> {
-    entry.unique_value.filter(|value| !value.trim().is_empty())
-}
-
-/// Maps a group's account; a group without a name of its own is shown by its DN.
-pub fn group<'e>(entry: &EntryView<'e>) -> MappedGroup<'e> {
-    let mut name: (usize, Option<&'e str>) = (usize::MAX, None);
-    let mut description = None;
-    for (attribute, values) in entry.attributes() {
-        let plain = base(attribute);
-        let optional = plain.len() < attribute.len();
-        let base = postern_dn::attribute_names::standard_name(plain).unwrap_or(plain);
-        let rank = rank(&["displayname", "cn", "name", "samaccountname"], base, optional);
-        if let Some(rank) = rank.filter(|rank| *rank < name.0) {
-            name = first_text(values.clone()).map_or(name, |value| (rank, Some(value)));
-        }
-        if base.eq_ignore_ascii_case("description") && (!optional || description.is_none()) {
-            description = first_text(values).map(printable);
-        }
-    }
-    MappedGroup { display_name: printable(name.1.unwrap_or(entry.dn)), description }
+pub fn login(entry: &impl AttributeView) -> Option<&str> {
+    entry.login().filter(|value| !value.trim().is_empty())
 }
 
 /// A text as databases take it: PostgreSQL has no place for NUL.
@@ -324,10 +328,6 @@ fn further_json(further: &[Option<&str>; FURTHER.len()]) -> String {
     }
     out.push('}');
     out
-}
-
-fn first_text(mut values: Values<'_>) -> Option<&str> {
-    values.find_map(|value| json::text(value).filter(|text| !text.trim().is_empty()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Who is a member: the form in which groups name their members, so that they can be matched with accounts.
 
 use postern_dn as dn;
-use postern_proto::chunk::{MemberForm, Values};
+use postern_store::MemberForm;
 
 /// The normalized form of a DN: equal for equal names. What is no DN is at least compared without regard to case.
 pub fn dn_key(name: &str) -> String {
@@ -9,7 +9,7 @@ pub fn dn_key(name: &str) -> String {
 }
 
 /// The keys by which a group names its members, each once, sorted.
-pub fn member_keys(form: MemberForm, members: Values<'_>) -> Vec<String> {
+pub fn member_keys<'m>(form: MemberForm, members: impl Iterator<Item = &'m [u8]>) -> Vec<String> {
     // An empty name is nobody's: groups of classes that need a member have one where there is none.
     let mut keys: Vec<String> = members.map(|member| member_key(form, member)).filter(|key| !key.is_empty()).collect();
     keys.sort_unstable();
@@ -27,30 +27,12 @@ fn member_key(form: MemberForm, member: &[u8]) -> String {
     }
 }
 
-/// The store's word for the form.
-pub fn stored_form(form: MemberForm) -> postern_store::MemberForm {
-    match form {
-        MemberForm::Dn => postern_store::MemberForm::Dn,
-        MemberForm::UniqueValue => postern_store::MemberForm::UniqueValue,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind};
-
     use super::*;
 
     fn keys(form: MemberForm, members: &[&str]) -> Vec<String> {
-        let mut writer = ChunkWriter::new(form);
-        let mut entry = writer.entry(Kind::Group, "g", "cn=g", None);
-        for member in members {
-            entry.member(member.as_bytes());
-        }
-        entry.finish();
-        let payload = writer.finish();
-        let mut reader = ChunkReader::parse(&payload).unwrap();
-        member_keys(form, reader.next_entry().unwrap().unwrap().members())
+        member_keys(form, members.iter().map(|member| member.as_bytes()))
     }
 
     #[test]

@@ -2,18 +2,15 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use jiff::Timestamp;
-use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm, Switch};
 use postern_store::{Account, Conflict, Directory, Intake, Lease, Page, PageRequest, Store, UserId, UserRow};
-use serde_json::Value;
 
 use super::decide::{self, Place};
 use super::renames::{Renames, Waiting};
 use super::result::ConflictSample;
 use super::verdicts::Verdicts;
-use crate::identity::mapping::Mapping;
 use crate::identity::matching::{Claim, Decision, Names, Stage};
+use crate::identity::stored::StoredAccount;
 
 /// Conflicts tried in one transaction.
 const BATCH: u32 = 500;
@@ -221,10 +218,8 @@ pub(super) async fn describe(
 
 /// What a stored account claims, by the same mapping as when it came.
 pub(super) fn claim(place: Place, account: &Account, now: Timestamp) -> Option<Claim> {
-    let payload = entry(account)?;
-    let mut reader = ChunkReader::parse(&payload).ok()?;
-    let mapping = Mapping::new(place.flavour, reader.names());
-    let view = reader.next_entry().ok()??;
+    let view = StoredAccount::of(account)?;
+    let mapping = view.mapping(place.flavour);
     Some(Claim {
         current: account.identity.map(UserId::from_uuid),
         former: account.former_user,
@@ -233,30 +228,5 @@ pub(super) fn claim(place: Place, account: &Account, now: Timestamp) -> Option<C
     })
 }
 
-fn entry(account: &Account) -> Option<Bytes> {
-    use base64::Engine as _;
-    let attributes: serde_json::Map<String, Value> = serde_json::from_str(&account.attributes).ok()?;
-    let mut writer = ChunkWriter::new(MemberForm::Dn);
-    let external_id = account.external_key.to_text();
-    let mut entry = writer.entry(Kind::User, &external_id, &account.dn, account.unique_value.as_deref());
-    for (name, values) in &attributes {
-        let bytes = |value: &Value| match value {
-            Value::String(text) => Some(text.as_bytes().to_vec()),
-            other => base64::engine::general_purpose::STANDARD.decode(other.get("base64")?.as_str()?).ok(),
-        };
-        let values: Vec<Vec<u8>> = values.as_array()?.iter().filter_map(bytes).collect();
-        entry.attribute(name, values.iter().map(Vec::as_slice));
-    }
-    entry.switch(switch(account.switch));
-    entry.finish();
-    Some(writer.finish())
-}
-
-fn switch(switch: postern_store::Switch) -> Switch {
-    match switch {
-        postern_store::Switch::Unknown => Switch::Unknown,
-        postern_store::Switch::On => Switch::On,
-        postern_store::Switch::Off => Switch::Off,
-        postern_store::Switch::OnUntil(end) => Switch::OnUntil(u64::try_from(end.as_second()).unwrap_or_default()),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -252,7 +252,7 @@ async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<
             if people.len() < SHOWN && excess.attribute.as_ref().is_none_or(lacks) {
                 let display_name = match kind {
                     AccountKind::User => mapping.user(&entry, proven.now).0.display_name.map(Into::into),
-                    AccountKind::Group => Some(mapping::group(&entry).display_name.into_owned()),
+                    AccountKind::Group => Some(mapping.group(&entry).0.display_name.into_owned()),
                 };
                 people.push(Person { dn: mapping::printable(entry.dn).into_owned(), display_name });
             }

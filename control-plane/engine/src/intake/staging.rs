@@ -9,6 +9,7 @@ use postern_store::{
 };
 
 use super::decide::{Decided, Place, Row, Wanted};
+use super::entry_view::stored_form;
 use super::former_names::FormerNames;
 use super::verdicts::Verdicts;
 use crate::identity::matching::{Claim, Names, Stage};
@@ -35,7 +36,7 @@ pub async fn prepare(
 ) -> Result<Intake, Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
     if let Some(chunk) = chunks.first() {
-        tx.set_member_form(membership::stored_form(chunk.member_form), membership::dn_key).await?;
+        tx.set_member_form(stored_form(chunk.member_form), membership::dn_key).await?;
     }
     let mut recorded = Vec::with_capacity(chunks.len());
     let (mut rows, mut deferred) = (Vec::new(), Vec::new());

@@ -1,12 +1,14 @@
 //! The row that an entry becomes: its account, and the user or group that it describes.
 
 use jiff::Timestamp;
-use postern_proto::chunk::{EntryView, Kind};
+use postern_proto::chunk::Kind;
 use postern_store::{AccountId, GroupId, GroupRow, KnownAccount, NewAccount, UserId, UserRow};
 
 use super::{Entry, Place, Row, Sorting, Wanted, stored};
-use crate::identity::mapping::{self, MappedUser, Mapping};
+use crate::identity::mapping::{self, MappedGroup, MappedUser, Mapping};
 use crate::identity::membership;
+use crate::identity::view::AttributeView;
+use crate::intake::entry_view::stored_form;
 
 /// The row of an entry that is new or changed.
 pub(super) fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row {
@@ -21,8 +23,9 @@ pub(super) fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccou
         }
         Kind::Group => {
             let id = current.map_or_else(GroupId::new, GroupId::from_uuid);
-            let members = membership::member_keys(member_form, view.members());
-            (Wanted::Group(Box::new(group(place, id, view, now)), members), mapping.attributes(view))
+            let (mapped, attributes) = mapping.group(view);
+            let members = membership::member_keys(stored_form(member_form), view.members());
+            (Wanted::Group(Box::new(group(place, id, mapped, now)), members), attributes)
         }
     };
     let dn = mapping::printable(view.dn);
@@ -38,7 +41,7 @@ pub(super) fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccou
         identity: current,
         // A mark that stays is told by any text: its group's name is put there while writing.
         conflict: known.filter(|known| known.conflict && known.identity.is_some()).map(|_| String::new()),
-        switch: mapping::switch(view),
+        switch: view.switch(),
     };
     let returning = known.is_some_and(|known| known.missing);
     let former = known.and_then(|known| known.former_user);
@@ -46,7 +49,7 @@ pub(super) fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccou
 }
 
 /// The user that an entry describes, without a name key where it has no login.
-pub fn user(place: Place, mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> UserRow {
+pub fn user(place: Place, mapping: &Mapping, view: &impl AttributeView, now: Timestamp) -> UserRow {
     wanted(place, mapping.user(view, now).0, now)
 }
 
@@ -70,8 +73,7 @@ fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> UserRow {
     }
 }
 
-fn group(place: Place, id: GroupId, view: &EntryView<'_>, now: Timestamp) -> GroupRow {
-    let mapped = mapping::group(view);
+fn group(place: Place, id: GroupId, mapped: MappedGroup<'_>, now: Timestamp) -> GroupRow {
     GroupRow {
         id,
         organization: place.organization,
