@@ -2,6 +2,7 @@
 //! defaults with which it works.
 
 mod database;
+mod error;
 mod reference;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
@@ -14,7 +15,8 @@ use postern_store::DatabaseUrl;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-pub use self::database::{PasswordError, PasswordSource, database, has_password};
+pub use self::database::{PasswordSource, database, has_password};
+pub use self::error::{Error, PasswordError};
 pub use self::reference::reference;
 use crate::home::PKI;
 
@@ -22,8 +24,6 @@ use crate::home::PKI;
 const SYSTEM_DATA_DIR: &str = "/var/lib/postern";
 /// Where it is otherwise, below the working folder.
 const LOCAL_DATA_DIR: &str = "postern-data";
-/// The database in the data folder, where no URL names another.
-pub const DATABASE_FILE: &str = "postern.db";
 /// Prefix of the environment variables: `POSTERN__LISTEN`.
 const ENV_PREFIX: &str = "POSTERN";
 
@@ -128,48 +128,6 @@ impl std::fmt::Display for PublicAddress {
             write!(f, "{}:{}", self.host, self.port)
         }
     }
-}
-
-/// What is wrong with the configuration. The process ends with exit code 64.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file or the environment cannot be read.
-    #[error("the configuration cannot be read")]
-    Settings(#[source] settings::Error),
-    /// The API would be readable on the network.
-    #[error(
-        "the API would listen on {listen} without TLS, where others could read its tokens; give --tls-cert and \
-         --tls-key, or listen on 127.0.0.1 behind a TLS proxy"
-    )]
-    PlainApi {
-        /// The address.
-        listen: SocketAddr,
-    },
-    /// Only one of certificate and key is given.
-    #[error("--tls-cert and --tls-key belong together; give both or neither")]
-    HalfTls,
-    /// The public address is no `host:port`.
-    #[error("the gateway's public address {text:?} is not HOST:PORT; give for example gateway.example.com:8443")]
-    PublicAddress {
-        /// As given.
-        text: String,
-    },
-    /// The database's URL is not understood.
-    #[error("the database URL is not understood; give postgres://user:password@host/database")]
-    Database(#[source] postern_store::Error),
-    /// The database's password cannot be had, or is not safe where it is.
-    #[error(transparent)]
-    Password(PasswordError),
-    /// A duration or number makes no sense.
-    #[error("{key} must be from {min} to {max}")]
-    OutOfRange {
-        /// The setting.
-        key: &'static str,
-        /// Least.
-        min: u32,
-        /// Most.
-        max: u32,
-    },
 }
 
 impl Settings {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// What `SQLite` and the lock put beside a database file.
 const BESIDE_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
+/// The database in the data folder, where no URL names another.
+pub(crate) const DATABASE_FILE: &str = "postern.db";
 /// The folder of the certificate authority, unless another is configured.
 pub(crate) const PKI: &str = "pki";
 
@@ -35,7 +37,7 @@ pub(crate) fn make_database(path: &Path) -> io::Result<bool> {
 
 /// Sees to it that only its owner reads and writes the data folder.
 pub(crate) fn secure_data_folder(path: &Path) -> Result<(), modes::Error> {
-    modes::secure_folder(path, |name| name == PKI || name.starts_with(crate::config::DATABASE_FILE))
+    modes::secure_folder(path, |name| name == PKI || name.starts_with(DATABASE_FILE))
 }
 
 /// The same for a database file, what is beside it, and its folder. Before it is opened: `SQLite` copies its mode.

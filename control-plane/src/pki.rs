@@ -3,97 +3,40 @@
 //! it chooses itself.
 
 mod authority;
+mod error;
+mod fields;
 mod peer;
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_runtime::{secret, tls};
+use postern_runtime::tls;
 use postern_store::{AgentId, OrganizationId};
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer,
-    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest as _, Sha256};
 
+use self::error::making;
+use self::fields::{BACKDATE, add, random_serial, subtract};
 use crate::home::{self, modes};
 
+pub use error::Error;
+pub use fields::hex;
 pub use peer::{PeerAgent, PeerError};
 
-/// How far a certificate reaches back, so that an agent whose clock is late accepts it.
-const BACKDATE: Duration = Duration::from_hours(1);
 /// Life of the gateway's certificate; it is made anew at every start and at two thirds of this.
 pub const GATEWAY_LIFETIME: Duration = Duration::from_hours(90 * 24);
 /// Key and certificate of the authority.
 const FILES: [&str; 2] = ["ca.key", "ca.pem"];
 /// A certificate signing request is a few hundred bytes.
 const MAX_CSR_BYTES: usize = 16 * 1024;
-
-/// What failed in the certificate authority.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The folder cannot be made.
-    #[error("cannot create the folder {path} for the certificate authority")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Others could replace what is in the folder.
-    #[error("the certificate authority is not safe")]
-    Modes(#[source] modes::Error),
-    /// The key or certificate file cannot be read or written.
-    #[error("cannot keep the certificate authority's files")]
-    File(#[source] secret::Error),
-    /// The certificate is there and its key is not: agents trust this certificate, so no new one is made.
-    #[error(
-        "{certificate} is there but its key {key} is not; restore the key from a backup, or move the certificate \
-         away and start once with --new-authority (every agent must then enroll again)"
-    )]
-    KeyMissing {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// Where its key should be.
-        key: PathBuf,
-    },
-    /// The certificate file is not well-formed.
-    #[error("cannot read the certificate authority's certificate")]
-    Certificate(#[source] tls::Error),
-    /// Key and certificate do not belong together.
-    #[error("{key} is not the key of {certificate}; restore both from the same backup")]
-    Mismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// A key or certificate cannot be made.
-    #[error("cannot {step}")]
-    Make {
-        /// What was attempted.
-        step: &'static str,
-        /// Why.
-        #[source]
-        source: rcgen::Error,
-    },
-    /// The agent's request is not a well-formed PKCS#10 request over an elliptic-curve key.
-    #[error("the certificate signing request {problem}")]
-    Request {
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-}
-
-fn making(step: &'static str) -> impl Fn(rcgen::Error) -> Error {
-    move |source| Error::Make { step, source }
-}
 
 /// The certificate authority.
 #[derive(Debug)]
@@ -259,30 +202,6 @@ fn leaf(usage: ExtendedKeyUsagePurpose, now: Timestamp, lifetime: Duration) -> C
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
     params
-}
-
-/// 127 random bits: positive, and never starting with a zero byte that DER would drop.
-fn random_serial() -> SerialNumber {
-    let mut bytes: [u8; 16] = rand::random();
-    bytes[0] = (bytes[0] & 0x7f) | 0x40;
-    SerialNumber::from_slice(&bytes)
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn add(from: Timestamp, by: Duration) -> Timestamp {
-    from.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-fn subtract(from: Timestamp, by: Duration) -> Timestamp {
-    from.checked_sub(by).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let agent: AgentView = client.post(&format!("agents/{agent}/directories"), &request).await?;
             let sentence =
                 format!("The agent {} ({}) may serve from now on: {}.", agent.name, agent.id, may_serve(&agent));
-            super::done(screen, &agent.id, "allowed", &sentence)
+            screen.done(&agent.id, "allowed", &sentence)
         }
         Command::Revoke { agent, yes } => revoke(&agent, yes, client, screen).await,
     }
@@ -138,7 +138,7 @@ async fn revoke(agent: &Name, yes: Yes, client: &Client, screen: &mut Screen) ->
     let agent: AgentView = client.get(&format!("agents/{agent}"), &[]).await?;
     yes.or_ask(&cuts(&agent, &alone(&agent, client).await?))?;
     client.delete(&format!("agents/{}", agent.id)).await?;
-    super::done(screen, &agent.id, "revoked", "The agent is cut off, and refused from now on.")
+    screen.done(&agent.id, "revoked", "The agent is cut off, and refused from now on.")
 }
 
 /// The directories that no other agent serves.

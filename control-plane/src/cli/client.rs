@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::super::api::page::{Listing, MAX_LIMIT, Total};
 use super::super::api::problem::Document;
-use super::Global;
 use super::credentials::Credentials;
 use super::error::Error;
+use super::global::Global;
 use super::list::Found;
 use super::screen::note;
 

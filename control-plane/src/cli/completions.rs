@@ -13,8 +13,8 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, screen: &mut Screen) -> Result<(), Error> {
+pub(super) fn run(args: &Args, mut all: clap::Command, screen: &mut Screen) -> Result<(), Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "postern", &mut script);
+    clap_complete::generate(args.shell, &mut all, "postern", &mut script);
     screen.raw(&String::from_utf8_lossy(&script))
 }

@@ -124,7 +124,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     agents.join(", ")
                 ));
             }
-            return super::done(screen, &directory.name, "deleted", "The directory is deleted.");
+            return screen.done(&directory.name, "deleted", "The directory is deleted.");
         }
         Command::Rename { directory, display_name } => {
             (directory, DirectoryPatch { display_name: Some(display_name), ..DirectoryPatch::default() })

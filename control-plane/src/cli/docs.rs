@@ -19,20 +19,20 @@ pub(super) enum Command {
     Config,
 }
 
-pub(super) fn run(command: &Command, screen: &mut Screen) -> Result<(), Error> {
+pub(super) fn run(command: &Command, all: clap::Command, screen: &mut Screen) -> Result<(), Error> {
     match command {
         Command::Openapi => screen.raw(&openapi::document_json()?),
-        Command::Cli => screen.raw(&cli_reference()),
+        Command::Cli => screen.raw(&cli_reference(all)),
         Command::Config => screen.raw(&config::reference()),
     }
 }
 
 /// The help of every command, as Markdown.
-pub(super) fn cli_reference() -> String {
+pub(super) fn cli_reference(all: clap::Command) -> String {
     let mut text = String::from(
         "# The command line `postern`\n\nMade by `postern docs cli`; do not edit. Every command of an administrator \
          takes the options `--url`, `--token`, `--ca-file`, `--insecure-http` and `--json`, which are shown once.\n",
     );
-    text.push_str(&reference::command_line(super::command()));
+    text.push_str(&reference::command_line(all));
     text
 }

@@ -80,7 +80,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                      `postern agents revoke {agent}`"
                 ));
             }
-            super::done(screen, &id, "revoked", "The enrollment token is refused from now on.")
+            screen.done(&id, "revoked", "The enrollment token is refused from now on.")
         }
     }
 }

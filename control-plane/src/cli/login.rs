@@ -5,10 +5,10 @@ use std::io::{BufRead as _, IsTerminal as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::api::tokens::CurrentToken;
-use super::Global;
 use super::client::{Client, DEFAULT_URL, parse_url};
 use super::credentials::Credentials;
 use super::error::Error;
+use super::global::Global;
 use super::screen::Screen;
 
 /// Arguments of `postern login`.

@@ -12,6 +12,7 @@ mod directories;
 mod docs;
 mod enrollment_tokens;
 mod error;
+mod global;
 mod groups;
 mod jobs;
 mod list;
@@ -30,15 +31,14 @@ mod whoami;
 mod tests;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use postern_runtime::tls;
-use secrecy::{ExposeSecret as _, SecretString};
 
 use client::Client;
 use error::Error;
+use global::Global;
 use screen::Screen;
 
 const AFTER_HELP: &str = "\
@@ -55,36 +55,6 @@ pub struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "To reach a control plane")]
-struct Global {
-    /// Address of the control plane's API [default: that of `postern login`, or port 8080 of this machine]
-    #[arg(long, global = true, env = "POSTERN_URL", hide_env_values = true, value_name = "URL")]
-    url: Option<String>,
-    /// API token [default: that of `postern login`]. Other users of this machine can read command lines: prefer the
-    /// environment variable
-    #[arg(long, global = true, env = "POSTERN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    token: Option<SecretString>,
-    /// Certificate authority of the API's certificate, PEM, beside those that this machine trusts
-    #[arg(long, global = true, env = "POSTERN_CA_FILE", hide_env_values = true, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Send the token over http:// to another machine, where it can be read on the way
-    #[arg(long, global = true)]
-    insecure_http: bool,
-    /// Print JSON, for scripts
-    #[arg(long, global = true)]
-    json: bool,
-}
-
-impl Global {
-    /// An empty variable says as much as none: `POSTERN_TOKEN= postern …` leaves a token out.
-    fn forget_empty(&mut self) {
-        self.url.take_if(|url| url.trim().is_empty());
-        self.token.take_if(|token| token.expose_secret().trim().is_empty());
-        self.ca_file.take_if(|path| path.as_os_str().is_empty());
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -203,8 +173,8 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Users(command) => users::run(command, &client()?, &mut screen).await,
         Command::Conflicts(command) => conflicts::run(command, &client()?, &mut screen).await,
         Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
-        Command::Completions(args) => completions::run(&args, &mut screen),
-        Command::Docs(command) => docs::run(&command, &mut screen),
+        Command::Completions(args) => completions::run(&args, self::command(), &mut screen),
+        Command::Docs(command) => docs::run(&command, self::command(), &mut screen),
     }
 }
 
@@ -217,12 +187,4 @@ fn finish(result: Result<(), Error>) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
-}
-
-/// Tells that something was done to one thing.
-fn done(screen: &mut Screen, id: &impl ToString, what: &str, sentence: &str) -> Result<(), Error> {
-    if screen.is_json() {
-        return screen.json(&serde_json::json!({ "id": id.to_string(), what: true }));
-    }
-    screen.line(sentence)
 }

@@ -100,6 +100,14 @@ impl Screen {
         }
         Ok(())
     }
+
+    /// Says that something was done to one thing.
+    pub(super) fn done(&mut self, id: &impl ToString, what: &str, sentence: &str) -> Result<(), Error> {
+        if self.is_json() {
+            return self.json(&serde_json::json!({ "id": id.to_string(), what: true }));
+        }
+        self.line(sentence)
+    }
 }
 
 /// Text of a directory or another machine, on one line: without the characters that could drive the terminal.

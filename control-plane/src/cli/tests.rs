@@ -95,7 +95,7 @@ fn the_arguments_fit_together() {
 
 #[test]
 fn the_reference_is_as_reviewed() {
-    insta::assert_snapshot!(super::docs::cli_reference());
+    insta::assert_snapshot!(super::docs::cli_reference(super::command()));
 }
 
 #[tokio::test]

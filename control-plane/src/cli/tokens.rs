@@ -76,7 +76,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let current: CurrentToken = client.get("tokens/current", &[]).await?;
             yes.or_ask(&cuts(&token, current.view.id == token.id))?;
             client.delete(&format!("tokens/{}", token.id)).await?;
-            super::done(screen, &token.id, "revoked", "The token is refused from now on.")
+            screen.done(&token.id, "revoked", "The token is refused from now on.")
         }
     }
 }

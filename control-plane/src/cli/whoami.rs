@@ -1,10 +1,10 @@
 //! `postern whoami` and `postern logout`: which token is used, for whom, and forgetting it.
 
 use super::super::api::tokens::CurrentToken;
-use super::Global;
 use super::client::Client;
 use super::credentials::Credentials;
 use super::error::Error;
+use super::global::Global;
 use super::screen::{Screen, note, time_or, word};
 
 /// Shows the token that is used, and its organization.

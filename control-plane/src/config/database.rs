@@ -7,7 +7,8 @@ use postern_store::DatabaseUrl;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{DATABASE_FILE, Error};
+use super::error::{Error, PasswordError};
+use crate::home::DATABASE_FILE;
 
 /// Where systemd puts a service's credentials (systemd.exec(5)).
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -19,49 +20,6 @@ pub struct PasswordSource {
     pub file: Option<PathBuf>,
     /// Name of a systemd credential.
     pub credential: Option<String>,
-}
-
-/// Why the database's password cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PasswordError {
-    /// Its file cannot be read, or others can read it.
-    #[error("cannot read the database's password")]
-    File(#[source] secret::Error),
-    /// systemd's file cannot be read.
-    #[error("cannot read the database's password from {path}")]
-    Credential {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// systemd passed no credentials to this process.
-    #[error("database_password_credential is set, but systemd gave this process no credentials; use LoadCredential=")]
-    NoCredentials,
-    /// There is nothing in it.
-    #[error("the file of the database's password is empty")]
-    Empty,
-    /// More than one password is configured.
-    #[error(
-        "the database's password is given more than once; keep one of database_password_file, \
-         database_password_credential and the password in database_url"
-    )]
-    Twice,
-    /// There is nothing that it would be for.
-    #[error("a password for the database is given, but no database_url; SQLite has no password")]
-    NoUrl,
-    /// The configuration file holds the password and others may read or change it.
-    #[error(
-        "{path} holds the database's password and other users can read or change it (mode {mode:04o}); run: \
-         chmod 640 {path}; or move the password into a file of its own and name that as database_password_file"
-    )]
-    Exposed {
-        /// The configuration file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
 }
 
 /// The database that a URL names, or the file in the data folder.

@@ -11,7 +11,8 @@ use rcgen::{
 use rustls_pki_types::CertificateDer;
 use secrecy::ExposeSecret as _;
 
-use super::{BACKDATE, Error, add, hex, making, random_serial, subtract};
+use super::error::{Error, making};
+use super::fields::{BACKDATE, add, hex, random_serial, subtract};
 
 /// Agents pin the authority; its end is the end of them all.
 const LIFETIME: Duration = Duration::from_hours(20 * 365 * 24);

@@ -5,7 +5,7 @@ use postern_store::{AgentId, OrganizationId};
 use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 
-use super::hex;
+use super::fields::hex;
 
 const SCHEME: &str = "postern://organization/";
 

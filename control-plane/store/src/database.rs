@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{ConnectOptions as _, Postgres};
 
 use crate::address::{Address, DatabaseUrl};
+use crate::backend::Backend;
 use crate::dialect::Bulk;
 use crate::error::{Error, Result};
 use crate::records::Room;
@@ -25,15 +26,6 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const POSTGRES_CONNECTIONS: u32 = 20;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 250;
-
-/// Which engine it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Backend {
-    /// A `SQLite` file.
-    Sqlite,
-    /// A `PostgreSQL` server.
-    Postgres,
-}
 
 /// An open database.
 #[derive(Clone)]

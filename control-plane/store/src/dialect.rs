@@ -13,7 +13,7 @@ use sqlx::query::Query;
 use sqlx::{Arguments as _, AssertSqlSafe, Postgres};
 use uuid::Uuid;
 
-use crate::database::Backend;
+use crate::backend::Backend;
 use crate::error::Result;
 use crate::ids::DirectoryId;
 use crate::open_jobs::{exclusive_under_way, open_jobs};

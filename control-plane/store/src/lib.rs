@@ -11,6 +11,7 @@ mod address;
 mod agents;
 mod answers;
 mod authority;
+mod backend;
 mod chunks;
 mod claims;
 mod compare;
@@ -31,6 +32,7 @@ mod jobs;
 mod joins;
 mod keys;
 mod leases;
+mod listen;
 mod member_rows;
 mod members;
 mod memberships;
@@ -58,7 +60,7 @@ use std::fmt;
 
 pub use crate::address::DatabaseUrl;
 pub use crate::authority::AuthorityPin;
-pub use crate::database::Backend;
+pub use crate::backend::Backend;
 pub use crate::error::{ConsumeError, EngineError, Error, Result};
 pub use crate::fold::fold;
 pub use crate::ids::{

@@ -4,13 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgListener;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use crate::Store;
-use crate::database::Database;
 use crate::error::Result;
 use crate::ids::{AgentId, ApiTokenId, DirectoryId, JobId};
 
@@ -76,7 +73,7 @@ fn parse(text: &str) -> Wake {
 
 /// The sending end within one process.
 #[derive(Clone)]
-pub(crate) struct Wakes(broadcast::Sender<Wake>);
+pub(crate) struct Wakes(pub(crate) broadcast::Sender<Wake>);
 
 impl Default for Wakes {
     fn default() -> Self {
@@ -92,9 +89,9 @@ impl Wakes {
 }
 
 /// The receiving end.
-pub struct Wakeups(Source);
+pub struct Wakeups(pub(crate) Source);
 
-enum Source {
+pub(crate) enum Source {
     Process(broadcast::Receiver<Wake>),
     Postgres(Box<PgListener>),
 }
@@ -120,23 +117,6 @@ impl Wakeups {
                 None => Wake::Resync,
             }),
         }
-    }
-}
-
-impl Store {
-    /// Listens for wake-ups from this process and, on `PostgreSQL`, from every replica.
-    pub async fn listen(&self) -> Result<Wakeups> {
-        Ok(Wakeups(match &self.database {
-            Database::Sqlite { wakes, .. } => Source::Process(wakes.0.subscribe()),
-            Database::Postgres { pool } => {
-                // A pool of its own: it keeps its connection for good, and closing the store must not wait for that.
-                let options = PoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-                let own = options.connect_lazy_with(pool.connect_options().as_ref().clone());
-                let mut listener = PgListener::connect_with(&own).await?;
-                listener.listen(CHANNEL).await?;
-                Source::Postgres(Box::new(listener))
-            }
-        }))
     }
 }
 

@@ -1,11 +1,9 @@
 //! How a job that was watched has ended: a sentence where it succeeded, and whom it is held for where somebody must decide.
 
-use postern_engine::jobs::report::value;
-use serde_json::Value;
-
 use super::super::super::api::jobs::{JobState, JobView};
 use super::super::error::Error;
 use super::super::screen::{Screen, plain};
+use super::hold::held;
 use super::report::result;
 
 /// Prints what came of a job that was watched to its end. A success ends with a sentence; anything else ends with the error
@@ -29,29 +27,6 @@ fn success(job: &JobView) -> String {
         format!(" in {:.1} s", finished.duration_since(started).as_secs_f64().max(0.0))
     });
     format!("The {what} of {directory} succeeded{took}{found}.")
-}
-
-/// Prints whom a hold is about, and where they are.
-pub(super) fn held(hold: &Value, screen: &mut Screen) -> Result<(), Error> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    for reason in list(&hold["reasons"]) {
-        let count = reason["count"].as_u64().unwrap_or_default();
-        let what = reason["attribute"].as_str().or_else(|| reason["kind"].as_str()).unwrap_or_default();
-        screen.line(format!("\n{}: {count} of {}", plain(what), reason["known"].as_u64().unwrap_or_default()))?;
-        let people = list(&reason["people"]);
-        let rows = people.iter().map(|person| vec![value(&person["display_name"]), value(&person["dn"])]);
-        screen.table(&["name", "dn"], rows)?;
-        if count > people.len() as u64 && !people.is_empty() {
-            screen.line(format!("({} of {count} are shown)", people.len()))?;
-        }
-    }
-    let containers = list(&hold["containers"]);
-    if containers.is_empty() {
-        return Ok(());
-    }
-    screen.line("")?;
-    let rows = containers.iter().map(|row| vec![value(&row["missing"]), value(&row["known"]), value(&row["dn"])]);
-    screen.table(&["missing", "of", "container"], rows)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `postern jobs`: asking for work, watching it, and deciding what a safeguard stopped.
 
 mod ended;
+mod hold;
 mod report;
 mod start;
 mod watch;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::super::api::jobs::{JobState, JobView};
 use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
-use super::ended::held;
+use super::hold::held;
 
 /// Prints a job and what came of it.
 pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use rusqlite::types::{Value as Owned, ValueRef};
 use rusqlite::{CachedStatement, Connection, Statement as Prepared, ToSql};
 
-use crate::database::Backend;
+use crate::backend::Backend;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{EngineError, Error, Result};
 use crate::records::Room;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_store::{Job, JobId};
 
-use super::upkeep::since;
 use super::{Dispatcher, Result};
 
 /// How long a job waits for its agent to come back where another agent could do it …
@@ -69,4 +68,8 @@ impl Dispatcher {
         }
         Ok(())
     }
+}
+
+pub(super) fn since(earlier: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(earlier)).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use postern_runtime::supervise::{OnCancel, chain};
 use postern_store::{JobId, Lease};
 
-use super::stranded::ABSENCE_REPLACEABLE;
+use super::stranded::{ABSENCE_REPLACEABLE, since};
 use super::{Dispatcher, Result};
 use crate::jobs::failure::Failure;
 use crate::jobs::reach::ToAgent;
@@ -195,8 +195,4 @@ fn overdue() -> Failure {
         "The job did not end before its deadline.",
         "Look into the agent's log for what it waits for, then start the job again.",
     )
-}
-
-pub(super) fn since(earlier: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(earlier)).unwrap_or_default()
 }

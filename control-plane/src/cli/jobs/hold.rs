@@ -1,0 +1,30 @@
+//! Whom a hold is about.
+
+use postern_engine::jobs::report::value;
+use serde_json::Value;
+
+use super::super::error::Error;
+use super::super::screen::{Screen, plain};
+
+/// Prints whom a hold is about, and where they are.
+pub(super) fn held(hold: &Value, screen: &mut Screen) -> Result<(), Error> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for reason in list(&hold["reasons"]) {
+        let count = reason["count"].as_u64().unwrap_or_default();
+        let what = reason["attribute"].as_str().or_else(|| reason["kind"].as_str()).unwrap_or_default();
+        screen.line(format!("\n{}: {count} of {}", plain(what), reason["known"].as_u64().unwrap_or_default()))?;
+        let people = list(&reason["people"]);
+        let rows = people.iter().map(|person| vec![value(&person["display_name"]), value(&person["dn"])]);
+        screen.table(&["name", "dn"], rows)?;
+        if count > people.len() as u64 && !people.is_empty() {
+            screen.line(format!("({} of {count} are shown)", people.len()))?;
+        }
+    }
+    let containers = list(&hold["containers"]);
+    if containers.is_empty() {
+        return Ok(());
+    }
+    screen.line("")?;
+    let rows = containers.iter().map(|row| vec![value(&row["missing"]), value(&row["known"]), value(&row["dn"])]);
+    screen.table(&["missing", "of", "container"], rows)
+}
