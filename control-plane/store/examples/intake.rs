@@ -49,7 +49,7 @@ async fn measure(url: &DatabaseUrl, users: u32) -> Outcome {
         let keys: Vec<String> = batch.iter().map(|entry| entry.user.name_key.clone()).collect();
         let named = tx.users_by_name(&keys, None).await?;
         assert!(named.is_empty() && answers.iter().all(|answer| *answer == Comparison::New));
-        tx.insert_users(batch.iter().map(|entry| entry.user.clone()).collect()).await?;
+        tx.identities().insert_users(batch.iter().map(|entry| entry.user.clone()).collect()).await?;
         tx.insert_accounts(batch.iter().map(|entry| entry.account.clone()).collect()).await?;
         tx.commit().await?;
     }

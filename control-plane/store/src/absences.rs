@@ -19,10 +19,10 @@ impl Intake {
         )
         .column(Cells::Uuids(sights.iter().map(|(account, _)| account.as_uuid()).collect()))
         .column(Cells::Texts(sights.iter().map(|(_, sight)| sight.as_str().to_owned()).collect()))
-        .shared(self.organization)
+        .shared(self.identities.organization)
         .shared(job)
         .shared(generation);
-        self.tx.bulk(insert).await.map(|_| ())
+        self.identities.tx.bulk(insert).await.map(|_| ())
     }
 }
 

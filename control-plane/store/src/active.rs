@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
+use crate::identities::Identities;
 use crate::ids::{AccountId, DirectoryId, GroupId, OrganizationId, UserId};
 use crate::imports::{Intake, ids};
 use crate::records::Switch;
@@ -63,7 +64,7 @@ macro_rules! settle_users {
     };
 }
 
-impl Intake {
+impl Identities {
     /// Brings it up to date whether these users are active and whether they are gone. Call it when their accounts are
     /// written.
     pub async fn settle_users(&mut self, users: &[UserId]) -> Result<()> {
@@ -78,16 +79,19 @@ impl Intake {
             .shared(self.organization);
         self.tx.bulk(update).await.map(|_| ())
     }
+}
 
-    /// The same for the users of these accounts, but nobody becomes active by it.
+impl Intake {
+    /// Does the same as [`Identities::settle_users`] for the users of these accounts, but nobody becomes active by it.
     async fn settle_downwards(&mut self, accounts: &[AccountId]) -> Result<()> {
-        let before = inactive_before(&mut self.tx, self.organization, self.now).await?;
+        let before =
+            inactive_before(&mut self.identities.tx, self.identities.organization, self.identities.now).await?;
         let update = Bulk::new(settle_users!("IN (SELECT identity FROM accounts WHERE id {in})", "users.active AND "))
             .column(ids(accounts))
-            .shared(self.now)
+            .shared(self.identities.now)
             .shared(before)
-            .shared(self.organization);
-        self.tx.bulk(update).await.map(|_| ())
+            .shared(self.identities.organization);
+        self.identities.tx.bulk(update).await.map(|_| ())
     }
 
     /// Switches accounts off, or shortens the time that they are on, while the rest of their entries waits. What would
@@ -106,11 +110,11 @@ impl Intake {
         )
         .column(ids(&accounts))
         .column(Cells::Ints(until))
-        .shared(self.organization)
+        .shared(self.identities.organization)
         .shared(self.directory)
         .shared(NO_CONTENT.to_vec())
-        .shared(self.now);
-        self.tx.bulk(update).await?;
+        .shared(self.identities.now);
+        self.identities.tx.bulk(update).await?;
         self.settle_downwards(&accounts).await
     }
 
@@ -121,10 +125,10 @@ impl Intake {
              AND (directory = :2) IS TRUE",
         )
         .column(ids(accounts))
-        .shared(self.organization)
+        .shared(self.identities.organization)
         .shared(self.directory)
         .shared(NO_CONTENT.to_vec());
-        if accounts.is_empty() { Ok(()) } else { self.tx.bulk(update).await.map(|_| ()) }
+        if accounts.is_empty() { Ok(()) } else { self.identities.tx.bulk(update).await.map(|_| ()) }
     }
 
     /// Brings the users and groups of these accounts up to date, which went missing. A group that is gone has no members,
@@ -136,13 +140,13 @@ impl Intake {
             missing_since!("groups"),
             " WHERE id IN (SELECT identity FROM accounts WHERE id {in}) AND (organization_id = :1) IS TRUE"
         ));
-        self.tx.bulk(update.column(ids(accounts)).shared(self.organization)).await?;
+        self.identities.tx.bulk(update.column(ids(accounts)).shared(self.identities.organization)).await?;
         let query = Bulk::new(
             "SELECT id FROM groups WHERE id IN (SELECT identity FROM accounts WHERE id {in}) \
              AND missing_since IS NOT NULL AND (organization_id = :1) IS TRUE",
         );
-        let query = query.column(ids(accounts)).shared(self.organization);
-        let gone: Vec<GroupId> = self.tx.bulk_rows(query, |mut row| row.take()).await?;
+        let query = query.column(ids(accounts)).shared(self.identities.organization);
+        let gone: Vec<GroupId> = self.identities.tx.bulk_rows(query, |mut row| row.take()).await?;
         for groups in gone.chunks(GROUPS) {
             self.replace_members(groups.iter().map(|group| (*group, Vec::new())).collect()).await?;
         }

@@ -32,10 +32,10 @@ impl Intake {
             .column(column(|chunk| chunk.unknown_switches))
             .column(Cells::Blobs(chunks.iter().map(|chunk| chunk.digest.to_vec()).collect()))
             .column(Cells::Blobs(chunks.into_iter().map(|chunk| chunk.keys).collect()))
-            .shared(self.organization)
+            .shared(self.identities.organization)
             .shared(job)
             .shared(generation);
-        self.tx.bulk(insert).await?;
+        self.identities.tx.bulk(insert).await?;
         Ok(())
     }
 }

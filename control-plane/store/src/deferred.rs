@@ -27,10 +27,10 @@ impl Intake {
             .column(Cells::Ints(parts().map(|part| signed(part.entries)).collect()))
             .column(Cells::Texts(parts().map(|part| part.counts.to_string()).collect()))
             .column(Cells::Blobs(deferred.into_iter().map(|deferred| deferred.payload).collect()))
-            .shared(self.organization)
+            .shared(self.identities.organization)
             .shared(job)
             .shared(generation);
-        self.tx.bulk(insert).await?;
+        self.identities.tx.bulk(insert).await?;
         Ok(())
     }
 
@@ -38,12 +38,12 @@ impl Intake {
     pub async fn drop_deferred(&mut self, job: JobId, generation: u32, part: &DeferredPart) -> Result<()> {
         let delete = sql("DELETE FROM deferred_entries WHERE organization_id = $1 AND job_id = $2 \
              AND generation = $3 AND sequence = $4 AND kinds = $5")
-        .bind(self.organization)
+        .bind(self.identities.organization)
         .bind(job)
         .bind(generation)
         .bind(signed(part.sequence))
         .bind(part.kinds);
-        self.tx.execute(delete).await.map(|_| ())
+        self.identities.tx.execute(delete).await.map(|_| ())
     }
 }
 

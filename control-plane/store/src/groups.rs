@@ -7,8 +7,8 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::filters;
 use crate::fold;
+use crate::identities::Identities;
 use crate::ids::{GroupId, OrganizationId};
-use crate::imports::Intake;
 use crate::records::{GroupRow, IdentityFilter, Page, PageRequest, Room};
 use crate::sql::{Row, built, sql};
 use crate::users::end_of;
@@ -115,7 +115,7 @@ impl Store {
     }
 }
 
-impl Intake {
+impl Identities {
     /// Writes new groups, as created now.
     pub async fn insert_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
         let insert = Bulk::new(

@@ -9,26 +9,24 @@ use uuid::Uuid;
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
+use crate::identities::Identities;
 use crate::ids::{AccountId, DirectoryId, JobId, OrganizationId};
 use crate::leases::fenced;
 use crate::members::member_hash;
 use crate::records::{Lease, MemberForm, NewAccount};
 use crate::sql::{named, sql};
-use crate::transaction::Tx;
 
 /// A write transaction on one directory's accounts and on the users and groups that they belong to.
 pub struct Intake {
-    pub(crate) tx: Tx,
-    pub(crate) organization: OrganizationId,
+    pub(crate) identities: Identities,
     /// The directory's internal number.
     pub(crate) directory: i64,
     pub(crate) form: MemberForm,
-    pub(crate) now: Timestamp,
 }
 
 impl fmt::Debug for Intake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Intake").field("organization", &self.organization).finish_non_exhaustive()
+        formatter.debug_struct("Intake").field("organization", &self.identities.organization).finish_non_exhaustive()
     }
 }
 
@@ -49,11 +47,16 @@ impl Store {
             tx.rollback().await?;
             return Err(Error::NotFound { what: "the directory" });
         };
-        Ok(Intake { tx, organization, directory, form, now })
+        Ok(Intake { identities: Identities { tx, organization, now }, directory, form })
     }
 }
 
 impl Intake {
+    /// The organization's users, groups and links, in the same transaction.
+    pub fn identities(&mut self) -> &mut Identities {
+        &mut self.identities
+    }
+
     /// How the groups of this directory name their members.
     pub fn member_form(&self) -> MemberForm {
         self.form
@@ -61,12 +64,12 @@ impl Intake {
 
     /// Makes everything durable.
     pub async fn commit(self) -> Result<()> {
-        self.tx.commit().await
+        self.identities.commit().await
     }
 
     /// Leaves everything as it was. Merely dropping it does the same.
     pub async fn rollback(self) -> Result<()> {
-        self.tx.rollback().await
+        self.identities.rollback().await
     }
 
     /// Whether the job is still the caller's; it stays so until this transaction ends.
@@ -74,7 +77,7 @@ impl Intake {
         // An update that changes nothing locks the row on PostgreSQL; SQLite has one writer anyway.
         let lock = sql("UPDATE jobs SET attempt = attempt \
              WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' AND organization_id = $4");
-        Ok(self.tx.execute(fenced(lock, lease).bind(self.organization)).await? > 0)
+        Ok(self.identities.tx.execute(fenced(lock, lease).bind(self.identities.organization)).await? > 0)
     }
 
     /// Writes new accounts. [`Error::Conflict`]: one of them exists.
@@ -123,11 +126,11 @@ impl Intake {
         .column(Cells::Uuids(accounts.iter().map(|account| account.id.as_uuid()).collect()))
         .column(Cells::MaybeUuids(accounts.iter().map(|account| account.identity).collect()))
         .column(Cells::MaybeBlobs(accounts.iter().map(hash).collect()));
-        self.tx.bulk(update.shared(self.organization).shared(self.directory)).await.map(|_| ())
+        self.identities.tx.bulk(update.shared(self.identities.organization).shared(self.directory)).await.map(|_| ())
     }
 
     async fn write_accounts(&mut self, template: &'static str, accounts: Vec<NewAccount>) -> Result<()> {
-        let Self { organization, directory, form, now, .. } = *self;
+        let Self { identities: Identities { organization, now, .. }, directory, form } = *self;
         let make = |accounts: Vec<NewAccount>| {
             let mut columns = AccountColumns::with_capacity(accounts.len());
             for account in accounts {
@@ -135,7 +138,7 @@ impl Intake {
             }
             columns.into_bulk(Bulk::new(template)).shared(organization).shared(directory).shared(now)
         };
-        self.tx.bulk(make(accounts)).await.map(|_| ())
+        self.identities.tx.bulk(make(accounts)).await.map(|_| ())
     }
 
     /// Marks accounts missing since now, as this import found, unless they are already, with what that means for their users
@@ -147,11 +150,11 @@ impl Intake {
              AND missing_since IS NULL",
         )
         .column(ids(accounts))
-        .shared(self.now)
-        .shared(self.organization)
+        .shared(self.identities.now)
+        .shared(self.identities.organization)
         .shared(self.directory)
         .shared(job);
-        let marked = self.tx.bulk(update).await?;
+        let marked = self.identities.tx.bulk(update).await?;
         self.settle_missing(accounts).await?;
         Ok(marked)
     }

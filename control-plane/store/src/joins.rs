@@ -37,8 +37,12 @@ impl Intake {
             "{update} accounts SET joined_at = :1 WHERE id {in} AND (organization_id = :2) IS TRUE \
              AND (directory = :3) IS TRUE",
         );
-        let update = update.column(ids(accounts)).shared(self.now).shared(self.organization).shared(self.directory);
-        self.tx.bulk(update).await
+        let update = update
+            .column(ids(accounts))
+            .shared(self.identities.now)
+            .shared(self.identities.organization)
+            .shared(self.directory);
+        self.identities.tx.bulk(update).await
     }
 }
 

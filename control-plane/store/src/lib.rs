@@ -26,6 +26,7 @@ mod error;
 mod filters;
 mod fold;
 mod groups;
+mod identities;
 mod ids;
 mod imports;
 mod jobs;
@@ -63,6 +64,7 @@ pub use crate::authority::AuthorityPin;
 pub use crate::backend::Backend;
 pub use crate::error::{ConsumeError, EngineError, Error, Result};
 pub use crate::fold::fold;
+pub use crate::identities::Identities;
 pub use crate::ids::{
     AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId, UserId,
 };

@@ -96,7 +96,7 @@ impl Intake {
             return Ok(());
         }
         let update = sql("UPDATE directories SET member_form = $1 WHERE seq = $2");
-        self.tx.execute(update.bind(form.as_str()).bind(self.directory)).await?;
+        self.identities.tx.execute(update.bind(form.as_str()).bind(self.directory)).await?;
         self.form = form;
         let mut after = Uuid::nil();
         loop {
@@ -106,6 +106,7 @@ impl Intake {
             .bind(after)
             .bind(REHASH_ROWS);
             let rows: Vec<(Uuid, Option<Vec<u8>>)> = self
+                .identities
                 .tx
                 .rows(query, |mut row| {
                     let (id, kind) = (row.take()?, AccountKind::from_code(row.take()?)?);
@@ -120,7 +121,7 @@ impl Intake {
                 "WITH v(id, member_hash) AS ({rows}) {update} accounts SET member_hash = v.member_hash FROM v \
                  WHERE accounts.id = v.id",
             );
-            self.tx.bulk(update.column(Cells::Uuids(ids)).column(Cells::MaybeBlobs(hashes))).await?;
+            self.identities.tx.bulk(update.column(Cells::Uuids(ids)).column(Cells::MaybeBlobs(hashes))).await?;
         }
     }
 
@@ -145,13 +146,16 @@ impl Intake {
         let ids: HashSet<GroupId> = groups.iter().map(|(group, _)| *group).collect();
         let cells = || Cells::Uuids(ids.iter().map(|group| group.as_uuid()).collect());
         let query = Bulk::new("SELECT id FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE");
-        let there: Vec<GroupId> =
-            self.tx.bulk_rows(query.column(cells()).shared(self.organization), |mut row| row.take()).await?;
+        let there: Vec<GroupId> = self
+            .identities
+            .tx
+            .bulk_rows(query.column(cells()).shared(self.identities.organization), |mut row| row.take())
+            .await?;
         if there.len() < ids.len() {
             return Err(Error::NotFound { what: "the group" });
         }
-        let query = held_names(cells(), self.organization, self.directory);
-        let rows = self.tx.bulk_rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await?;
+        let query = held_names(cells(), self.identities.organization, self.directory);
+        let rows = self.identities.tx.bulk_rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await?;
         let mut known: HashMap<GroupId, Vec<Vec<String>>> = HashMap::new();
         for (group, names) in rows {
             known.entry(group).or_default().push(names);
@@ -172,19 +176,19 @@ impl Intake {
              AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE",
         );
         let delete = delete.column(Cells::Uuids(groups)).column(Cells::Texts(firsts));
-        self.tx.bulk(delete.shared(self.organization).shared(self.directory)).await?;
+        self.identities.tx.bulk(delete.shared(self.identities.organization).shared(self.directory)).await?;
         let update = updated.into_bulk(
             "WITH v(group_id, first_name, names) AS ({rows}) {update} group_members SET names = v.names FROM v \
              WHERE group_members.group_id = v.group_id AND group_members.first_name = v.first_name \
              AND (group_members.organization_id = :1) IS TRUE AND (group_members.directory = :2) IS TRUE",
         );
-        self.tx.bulk(update.shared(self.organization).shared(self.directory)).await?;
+        self.identities.tx.bulk(update.shared(self.identities.organization).shared(self.directory)).await?;
         let insert = inserted.into_bulk(
             "WITH v(group_id, first_name, names) AS ({rows}) \
              {insert} group_members (organization_id, directory, group_id, first_name, names) \
              SELECT :1, :2, v.group_id, v.first_name, v.names FROM v",
         );
-        self.tx.bulk(insert.shared(self.organization).shared(self.directory)).await?;
+        self.identities.tx.bulk(insert.shared(self.identities.organization).shared(self.directory)).await?;
         // In the order of the table, so that neighbours are written together.
         left.sort_unstable();
         joined.sort_unstable();
@@ -192,13 +196,16 @@ impl Intake {
             "WITH v(name_hash, group_id) AS ({rows}) DELETE FROM member_names WHERE directory = :1 \
              AND (name_hash, group_id) IN (SELECT v.name_hash, v.group_id FROM v)",
         );
-        self.tx.bulk(pairs(delete, left).shared(self.directory)).await?;
+        self.identities.tx.bulk(pairs(delete, left).shared(self.directory)).await?;
         let insert = Bulk::new(
             "WITH v(name_hash, group_id) AS ({rows}) \
              {insert} member_names (organization_id, directory, name_hash, group_id) \
              SELECT :1, :2, v.name_hash, v.group_id FROM v",
         );
-        self.tx.bulk(pairs(insert, joined).shared(self.organization).shared(self.directory)).await?;
+        self.identities
+            .tx
+            .bulk(pairs(insert, joined).shared(self.identities.organization).shared(self.directory))
+            .await?;
         Ok(changes)
     }
 }

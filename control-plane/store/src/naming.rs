@@ -66,10 +66,11 @@ impl Intake {
              AND a.name_key = v.name_key{end}",
         ))
         .column(Cells::Texts(name_keys.to_vec()))
-        .shared(self.organization)
+        .shared(self.identities.organization)
         .shared(self.directory)
         .shared(job.map(JobId::as_uuid));
         let mut found: Vec<NamedUser> = self
+            .identities
             .tx
             .bulk_rows(query, |mut row| {
                 Ok(NamedUser {
@@ -100,12 +101,12 @@ impl Intake {
              AND (a.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE{end}",
         ))
         .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
-        .shared(self.organization)
+        .shared(self.identities.organization)
         .shared(self.directory);
         let read = |mut row: crate::sql::Row| {
             Ok(HeldUser { user: row.take()?, name_key: row.take()?, here: row.take()?, owned_elsewhere: row.take()? })
         };
-        self.tx.bulk_rows(query, read).await
+        self.identities.tx.bulk_rows(query, read).await
     }
 
     /// Takes users from the accounts of this directory that are missing. They belong to newer accounts from now on; the
@@ -117,9 +118,9 @@ impl Intake {
              AND missing_since IS NOT NULL",
         )
         .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
-        .shared(self.organization)
+        .shared(self.identities.organization)
         .shared(self.directory);
-        self.tx.bulk(update).await
+        self.identities.tx.bulk(update).await
     }
 
     /// Those of these accounts that belong to nobody.
@@ -129,42 +130,25 @@ impl Intake {
              AND identity IS NULL",
         )
         .column(ids(accounts))
-        .shared(self.organization)
+        .shared(self.identities.organization)
         .shared(self.directory);
-        self.tx.bulk_rows(query, |mut row| row.take()).await
-    }
-
-    /// Ties accounts to their users or groups, and ends their conflicts.
-    pub async fn link_accounts(&mut self, links: &[(AccountId, Uuid)]) -> Result<u64> {
-        self.link(
-            links,
-            "WITH v(id, identity) AS ({rows}) {update} accounts SET identity = v.identity, former_user = NULL, \
-             conflict = NULL, updated_at = :3 FROM v WHERE accounts.id = v.id \
-             AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
-        )
-        .await
+        self.identities.tx.bulk_rows(query, |mut row| row.take()).await
     }
 
     /// Ties accounts to users whose names are others' meanwhile: the conflicts stay.
     pub async fn link_nameless(&mut self, links: &[(AccountId, Uuid)]) -> Result<u64> {
-        self.link(
-            links,
+        let (accounts, identities) = links.iter().map(|(account, identity)| (account.as_uuid(), *identity)).unzip();
+        let update = Bulk::new(
             "WITH v(id, identity) AS ({rows}) {update} accounts SET identity = v.identity, former_user = NULL, \
              updated_at = :3 FROM v WHERE accounts.id = v.id \
              AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
         )
-        .await
-    }
-
-    async fn link(&mut self, links: &[(AccountId, Uuid)], template: &'static str) -> Result<u64> {
-        let (accounts, identities) = links.iter().map(|(account, identity)| (account.as_uuid(), *identity)).unzip();
-        let update = Bulk::new(template)
-            .column(Cells::Uuids(accounts))
-            .column(Cells::Uuids(identities))
-            .shared(self.organization)
-            .shared(self.directory)
-            .shared(self.now);
-        self.tx.bulk(update).await
+        .column(Cells::Uuids(accounts))
+        .column(Cells::Uuids(identities))
+        .shared(self.identities.organization)
+        .shared(self.directory)
+        .shared(self.identities.now);
+        self.identities.tx.bulk(update).await
     }
 
     /// Ties an account without a user to one, and ends its conflict about this name. [`Error::NotFound`]: it has a user,
@@ -174,12 +158,12 @@ impl Intake {
              WHERE id = $3 AND organization_id = $4 AND directory = $5 AND conflict = $6 AND identity IS NULL \
              AND missing_since IS NULL")
         .bind(user)
-        .bind(self.now)
+        .bind(self.identities.now)
         .bind(account)
-        .bind(self.organization)
+        .bind(self.identities.organization)
         .bind(self.directory)
         .bind(name_key);
-        match self.tx.execute(update).await? {
+        match self.identities.tx.execute(update).await? {
             0 => Err(Error::NotFound { what: "the conflict" }),
             _ => Ok(()),
         }

@@ -62,8 +62,8 @@ impl Intake {
              JOIN accounts a ON a.identity = g.id WHERE g.organization_id = :1 AND g.display_key = v.name \
              AND (a.directory = :2) IS TRUE)",
         );
-        let query = query.column(Cells::Texts(names)).shared(self.organization).shared(self.directory);
-        self.tx.bulk_rows(query, |mut row| row.take()).await
+        let query = query.column(Cells::Texts(names)).shared(self.identities.organization).shared(self.directory);
+        self.identities.tx.bulk_rows(query, |mut row| row.take()).await
     }
 
     /// Groups of these folded names whose accounts this import has marked missing, with those accounts.
@@ -73,8 +73,9 @@ impl Intake {
              JOIN groups g ON g.organization_id = :1 AND g.display_key = v.name JOIN accounts a ON a.identity = g.id \
              WHERE (a.directory = :2) IS TRUE AND (a.missing_job = :3) IS TRUE",
         );
-        let query = query.column(Cells::Texts(names)).shared(self.organization).shared(self.directory).shared(job);
-        self.tx.bulk_rows(query, read).await
+        let query =
+            query.column(Cells::Texts(names)).shared(self.identities.organization).shared(self.directory).shared(job);
+        self.identities.tx.bulk_rows(query, read).await
     }
 
     /// Ends the waiting of new groups: these get the groups of accounts that are gone, with their own names and members;
@@ -98,19 +99,20 @@ impl Intake {
              FROM v JOIN groups n ON n.id = v.newer WHERE groups.id = v.older AND (groups.organization_id = :1) IS TRUE",
         );
         let update = update.column(Cells::Uuids(from.clone())).column(Cells::Uuids(to.clone()));
-        self.tx.bulk(update.shared(self.organization).shared(self.now)).await?;
+        self.identities.tx.bulk(update.shared(self.identities.organization).shared(self.identities.now)).await?;
         self.take_over_groups(&to).await?;
         let links: Vec<(AccountId, Uuid)> =
             successions.iter().map(|succession| (succession.account, succession.to.as_uuid())).collect();
-        self.link_accounts(&links).await?;
+        self.identities.link_accounts(&links).await?;
         let delete = Bulk::new("DELETE FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE");
-        self.tx.bulk(delete.column(Cells::Uuids(from)).shared(self.organization)).await?;
+        self.identities.tx.bulk(delete.column(Cells::Uuids(from)).shared(self.identities.organization)).await?;
         let update = Bulk::new(
             "{update} accounts SET conflict = NULL WHERE id {in} AND (organization_id = :1) IS TRUE \
              AND (directory = :2) IS TRUE AND kind = 2",
         );
-        let update = update.column(crate::imports::ids(settled)).shared(self.organization).shared(self.directory);
-        self.tx.bulk(update).await.map(|_| ())
+        let update =
+            update.column(crate::imports::ids(settled)).shared(self.identities.organization).shared(self.directory);
+        self.identities.tx.bulk(update).await.map(|_| ())
     }
 
     async fn take_over_groups(&mut self, groups: &[Uuid]) -> Result<()> {
@@ -119,6 +121,6 @@ impl Intake {
              AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE AND missing_since IS NOT NULL",
         );
         let update = update.column(Cells::Uuids(groups.to_vec()));
-        self.tx.bulk(update.shared(self.organization).shared(self.directory)).await.map(|_| ())
+        self.identities.tx.bulk(update.shared(self.identities.organization).shared(self.directory)).await.map(|_| ())
     }
 }

@@ -1,4 +1,4 @@
-//! Users of an organization, as lists and searches read them; `writes` is what imports write.
+//! Users of an organization, as lists and searches read them; `writes` is what is written of them.
 
 mod writes;
 

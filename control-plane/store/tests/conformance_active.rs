@@ -44,7 +44,7 @@ async fn write(world: &World, directory: postern_store::DirectoryId, account: &N
     } else {
         tx.update_accounts(vec![account.clone()]).await.unwrap();
     }
-    tx.settle_users(&[UserId::from_uuid(account.identity.unwrap())]).await.unwrap();
+    tx.identities().settle_users(&[UserId::from_uuid(account.identity.unwrap())]).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -270,7 +270,7 @@ async fn a_group_that_is_gone_has_no_members(database: TestDatabase) {
     assert_eq!(store.count_members(world.org(), world.directory.id).await.unwrap().resolved, 1);
     // Back again, it is written with its members.
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
-    tx.update_groups(vec![teams[0].0.clone()]).await.unwrap();
+    tx.identities().update_groups(vec![teams[0].0.clone()]).await.unwrap();
     tx.update_accounts(vec![teams[0].1.clone()]).await.unwrap();
     tx.replace_members(members(teams[0].0.id)).await.unwrap();
     tx.commit().await.unwrap();

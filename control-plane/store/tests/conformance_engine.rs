@@ -73,7 +73,7 @@ async fn a_restart_is_a_pause(server: &mut Server) {
     let world = World::new(&store, "one").await;
     let mut wakes = store.listen().await.unwrap();
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
-    tx.insert_users(vec![world.person("anna").0]).await.unwrap();
+    tx.identities().insert_users(vec![world.person("anna").0]).await.unwrap();
     server
         .restart(async || {
             let failed = tx.commit().await.unwrap_err();

@@ -141,7 +141,7 @@ async fn users_and_groups_list_by_name(database: TestDatabase) {
     assert_eq!(groups.items.len(), 2);
     let changed = GroupRow { description: Some("All of sales".to_owned()), updated_at: at(9), ..teams[0].0.clone() };
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(9)).await.unwrap();
-    tx.update_groups(vec![changed.clone()]).await.unwrap();
+    tx.identities().update_groups(vec![changed.clone()]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(store.get_group(world.org(), changed.id).await.unwrap(), Some(changed));
 }
@@ -328,8 +328,8 @@ async fn names_are_exchanged_in_one_transaction(database: TestDatabase) {
         UserRow { id: anna.id, updated_at: at(1), ..bert.clone() },
     ];
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
-    tx.free_names(vec![anna.id, bert.id]).await.unwrap();
-    tx.update_users(exchanged.clone()).await.unwrap();
+    tx.identities().free_names(vec![anna.id, bert.id]).await.unwrap();
+    tx.identities().update_users(exchanged.clone()).await.unwrap();
     tx.commit().await.unwrap();
     for row in exchanged {
         let found = store.get_user(world.org(), row.id).await.unwrap().unwrap();

@@ -91,7 +91,7 @@ async fn changed_entries_are_told_from_unchanged_ones(database: TestDatabase) {
     changed.0.display_name = Some("James".to_owned());
     changed.0.updated_at = at(5);
     tx.update_accounts(vec![changed.1.clone()]).await.unwrap();
-    tx.update_users(vec![changed.0.clone()]).await.unwrap();
+    tx.identities().update_users(vec![changed.0.clone()]).await.unwrap();
     tx.commit().await.unwrap();
     let stored = store.get_account(org, changed.1.id).await.unwrap().unwrap();
     assert_eq!((stored.attributes, stored.updated_at), (changed.1.attributes, at(5)));
@@ -210,12 +210,12 @@ async fn conflicts_are_listed_with_both_names_and_settled(database: TestDatabase
 
     let mut twin = world.person("anna").0;
     let mut tx = store.begin_intake(org, directory, at(2)).await.unwrap();
-    assert!(matches!(tx.insert_users(vec![twin.clone()]).await, Err(Error::Conflict { .. })));
+    assert!(matches!(tx.identities().insert_users(vec![twin.clone()]).await, Err(Error::Conflict { .. })));
     drop(tx);
     twin.name_key = String::from("anna2");
     let mut tx = store.begin_intake(org, directory, at(2)).await.unwrap();
-    tx.insert_users(vec![twin.clone()]).await.unwrap();
-    assert_eq!(tx.link_accounts(&[(rival.id, twin.id.as_uuid())]).await.unwrap(), 1);
+    tx.identities().insert_users(vec![twin.clone()]).await.unwrap();
+    assert_eq!(tx.identities().link_accounts(&[(rival.id, twin.id.as_uuid())]).await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(store.list_conflicts(org, directory, &all()).await.unwrap().items, []);
     assert_eq!(store.accounts_of(org, twin.id.as_uuid()).await.unwrap()[0].id, rival.id);
@@ -228,7 +228,7 @@ async fn one_external_id_has_one_account(database: TestDatabase) {
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
     let twin = account_of(AccountKind::User, "anna", None);
     let spare = world.person("bert");
-    tx.insert_users(vec![spare.0.clone()]).await.unwrap();
+    tx.identities().insert_users(vec![spare.0.clone()]).await.unwrap();
     assert!(matches!(tx.insert_accounts(vec![twin.clone()]).await, Err(Error::Conflict { .. })));
     // The transaction is over: nothing more is taken, and nothing of it stays.
     assert!(tx.insert_accounts(vec![spare.1.clone()]).await.is_err());
@@ -293,7 +293,7 @@ async fn nothing_stays_of_what_was_not_committed(database: TestDatabase) {
     let job = world.create("import").await.id;
     for drop_it in [true, false] {
         let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
-        tx.insert_users(vec![world.person("anna").0]).await.unwrap();
+        tx.identities().insert_users(vec![world.person("anna").0]).await.unwrap();
         tx.record_chunks(job, 1, vec![StagedChunk::default()]).await.unwrap();
         if drop_it {
             drop(tx);

@@ -83,8 +83,8 @@ async fn a_name_that_is_given_up_is_free_and_the_user_is_found_all_the_same(data
     let (old, new) = (world.person("anna"), world.person("anna"));
     world.import(std::slice::from_ref(&old), &[]).await;
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
-    tx.give_up_names(&[old.0.id]).await.unwrap();
-    tx.insert_users(vec![new.0.clone()]).await.unwrap();
+    tx.identities().give_up_names(&[old.0.id]).await.unwrap();
+    tx.identities().insert_users(vec![new.0.clone()]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(store.find_user(world.org(), "anna").await.unwrap().unwrap().id, new.0.id);
     let kept = store.get_user(world.org(), old.0.id).await.unwrap().unwrap();
@@ -106,7 +106,7 @@ async fn a_profile_is_written_and_its_name_stays(database: TestDatabase) {
         ..user.clone()
     };
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
-    tx.update_profiles(vec![changed.clone()]).await.unwrap();
+    tx.identities().update_profiles(vec![changed.clone()]).await.unwrap();
     tx.commit().await.unwrap();
     let wanted = UserRow { user_name: user.user_name, name_key: user.name_key, active: true, ..changed };
     assert_eq!(store.get_user(world.org(), wanted.id).await.unwrap(), Some(wanted));

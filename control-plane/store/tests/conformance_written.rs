@@ -106,9 +106,9 @@ async fn a_changed_user_writes_little() {
             accounts.push(NewAccount { attributes: attributes(*number, "Director"), hash, ..account.clone() });
         }
         let ids: Vec<_> = users.iter().map(|user| user.id).collect();
-        tx.update_users(users).await.unwrap();
+        tx.identities().update_users(users).await.unwrap();
         tx.update_accounts(accounts).await.unwrap();
-        tx.settle_users(&ids).await.unwrap();
+        tx.identities().settle_users(&ids).await.unwrap();
         tx.commit().await.unwrap();
     }
     let each = site.close(store).await / CHANGED;

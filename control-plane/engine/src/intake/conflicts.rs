@@ -128,11 +128,11 @@ impl Settling<'_> {
         }
         let joined = verdicts.joined();
         verdicts.write(tx).await?;
-        tx.link_accounts(&links).await?;
+        tx.identities().link_accounts(&links).await?;
         tx.link_nameless(&nameless).await?;
         tx.mark_joined(&joined).await?;
         let users: Vec<UserId> = links.iter().chain(&nameless).map(|(_, user)| UserId::from_uuid(*user)).collect();
-        tx.settle_users(&users).await?;
+        tx.identities().settle_users(&users).await?;
         Ok(settled)
     }
 
@@ -182,12 +182,12 @@ impl Settling<'_> {
             tx.rollback().await?;
             return Ok(Some(0));
         }
-        tx.free_names(users.into_iter().collect()).await?;
-        tx.update_users(rows).await?;
+        tx.identities().free_names(users.into_iter().collect()).await?;
+        tx.identities().update_users(rows).await?;
         let links: Vec<_> = batch.iter().map(|waiting| (waiting.account, waiting.user.as_uuid())).collect();
-        tx.link_accounts(&links).await?;
+        tx.identities().link_accounts(&links).await?;
         let users: Vec<UserId> = batch.iter().map(|waiting| waiting.user).collect();
-        tx.settle_users(&users).await?;
+        tx.identities().settle_users(&users).await?;
         tx.commit().await?;
         Ok(Some(batch.len() as u64))
     }

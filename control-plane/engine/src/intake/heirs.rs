@@ -65,6 +65,6 @@ async fn write(tx: &mut Intake, rows: Vec<UserRow>) -> Result<()> {
         let free = !row.name_key.is_empty() && *taken.entry(row.name_key.clone()).or_insert(row.id) == row.id;
         if free { renamed.push(row) } else { unnamed.push(row) }
     }
-    tx.update_users(renamed).await?;
-    tx.update_profiles(unnamed).await
+    tx.identities().update_users(renamed).await?;
+    tx.identities().update_profiles(unnamed).await
 }

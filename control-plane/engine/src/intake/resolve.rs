@@ -87,7 +87,7 @@ async fn place(
             if holder.elsewhere {
                 return Err(Error::PresentElsewhere);
             }
-            tx.give_up_names(&[holder.user]).await?;
+            tx.identities().give_up_names(&[holder.user]).await?;
             create(tx, wanted).await?
         }
     };
@@ -95,13 +95,13 @@ async fn place(
         Err(postern_store::Error::NotFound { .. }) => return Err(Error::NoConflict),
         decided => decided?,
     }
-    tx.settle_users(&[user]).await?;
+    tx.identities().settle_users(&[user]).await?;
     Ok(user)
 }
 
 async fn create(tx: &mut Intake, row: UserRow) -> Result<UserId, Error> {
     let user = row.id;
-    tx.insert_users(vec![row]).await?;
+    tx.identities().insert_users(vec![row]).await?;
     Ok(user)
 }
 
@@ -112,7 +112,7 @@ async fn link(tx: &mut Intake, account: &Account, holder: &NamedUser, wanted: Us
     let user = holder.user;
     tx.take_over(&[user]).await?;
     if !holder.owned_elsewhere {
-        tx.update_users(vec![UserRow { id: user, ..wanted }]).await?;
+        tx.identities().update_users(vec![UserRow { id: user, ..wanted }]).await?;
     }
     if holder.elsewhere {
         tx.mark_joined(&[account.id]).await?;

@@ -181,11 +181,11 @@ async fn apply(tx: &mut Intake, place: Place, rows: Vec<Row>) -> Result<(), Erro
     }
     let (joined, touched) = (verdicts.joined(), verdicts.touched());
     verdicts.write(tx).await?;
-    tx.insert_groups(sorted.new_groups).await?;
-    tx.update_groups(sorted.known_groups).await?;
+    tx.identities().insert_groups(sorted.new_groups).await?;
+    tx.identities().update_groups(sorted.known_groups).await?;
     tx.insert_accounts(sorted.new_accounts).await?;
     tx.update_accounts(sorted.known_accounts).await?;
-    tx.settle_users(&touched).await?;
+    tx.identities().settle_users(&touched).await?;
     tx.mark_joined(&joined).await?;
     tx.replace_members(sorted.members).await?;
     Ok(())

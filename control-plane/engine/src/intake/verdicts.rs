@@ -60,9 +60,9 @@ impl Verdicts {
     /// Writes the users.
     pub(super) async fn write(self, tx: &mut Intake) -> Result<(), postern_store::Error> {
         tx.take_over(&self.taken_over).await?;
-        tx.give_up_names(&self.giving_up).await?;
-        tx.insert_users(self.created).await?;
-        tx.update_users(self.updated).await?;
-        tx.update_profiles(self.unnamed).await
+        tx.identities().give_up_names(&self.giving_up).await?;
+        tx.identities().insert_users(self.created).await?;
+        tx.identities().update_users(self.updated).await?;
+        tx.identities().update_profiles(self.unnamed).await
     }
 }

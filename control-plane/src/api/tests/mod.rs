@@ -145,8 +145,8 @@ impl Site {
         let directory = store.announce_directories(organization, agent, &served, now).await.unwrap()[0].id;
         let (user, group, account) = (UserId::new(), GroupId::new(), AccountId::new());
         let mut intake = store.begin_intake(organization, directory, now).await.unwrap();
-        intake.insert_users(vec![user_row(organization, user, "anna", now)]).await.unwrap();
-        intake.insert_groups(vec![group_row(organization, group, now)]).await.unwrap();
+        intake.identities().insert_users(vec![user_row(organization, user, "anna", now)]).await.unwrap();
+        intake.identities().insert_groups(vec![group_row(organization, group, now)]).await.unwrap();
         let accounts = vec![
             account_row(account, AccountKind::User, "uid=anna,ou=people", user.as_uuid()),
             account_row(AccountId::new(), AccountKind::Group, "cn=staff,ou=groups", group.as_uuid()),

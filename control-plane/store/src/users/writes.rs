@@ -1,4 +1,4 @@
-//! What an import writes of users: all of them, all but their names, or only the names.
+//! What is written of users: all of them, all but their names, or only the names.
 
 use uuid::Uuid;
 
@@ -6,11 +6,11 @@ use super::email_key;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::fold;
+use crate::identities::Identities;
 use crate::ids::UserId;
-use crate::imports::Intake;
 use crate::records::UserRow;
 
-impl Intake {
+impl Identities {
     /// Writes new users, as created now. [`crate::Error::Conflict`]: a name is taken.
     pub async fn insert_users(&mut self, users: Vec<UserRow>) -> Result<()> {
         self.write_users(

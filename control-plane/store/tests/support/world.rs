@@ -111,8 +111,8 @@ impl World {
     /// Imports these users and groups in one transaction.
     pub(crate) async fn import(&self, people: &[(UserRow, NewAccount)], teams: &[(GroupRow, NewAccount)]) {
         let mut tx = self.store.begin_intake(self.org(), self.directory.id, at(0)).await.expect("a transaction");
-        tx.insert_users(people.iter().map(|(user, _)| user.clone()).collect()).await.expect("users");
-        tx.insert_groups(teams.iter().map(|(group, _)| group.clone()).collect()).await.expect("groups");
+        tx.identities().insert_users(people.iter().map(|(user, _)| user.clone()).collect()).await.expect("users");
+        tx.identities().insert_groups(teams.iter().map(|(group, _)| group.clone()).collect()).await.expect("groups");
         let accounts = people.iter().map(|(_, account)| account).chain(teams.iter().map(|(_, account)| account));
         tx.insert_accounts(accounts.cloned().collect()).await.expect("accounts");
         tx.commit().await.expect("a commit");

@@ -1,0 +1,67 @@
+//! The organization's own users, groups, links and memberships, written in one transaction. It needs no directory: an
+//! import writes through it ([`crate::Intake::identities`]), and so does whoever creates a user or group by hand.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, OrganizationId};
+use crate::sql::sql;
+use crate::transaction::Tx;
+
+/// A write transaction on an organization's users and groups. Nothing of it stays unless [`Identities::commit`] succeeds.
+pub struct Identities {
+    pub(crate) tx: Tx,
+    pub(crate) organization: OrganizationId,
+    pub(crate) now: Timestamp,
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Identities").field("organization", &self.organization).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Starts one. On `SQLite` there is one writer at a time: keep it short. [`Error::NotFound`]: there is no such
+    /// organization.
+    pub async fn begin_identities(&self, organization: OrganizationId, now: Timestamp) -> Result<Identities> {
+        let mut tx = self.database.begin().await?;
+        let query = sql("SELECT seq FROM organizations WHERE id = $1").bind(organization);
+        if tx.row(query, |mut row| row.take::<i64>()).await?.is_none() {
+            tx.rollback().await?;
+            return Err(Error::NotFound { what: "the organization" });
+        }
+        Ok(Identities { tx, organization, now })
+    }
+}
+
+impl Identities {
+    /// Makes everything durable.
+    pub async fn commit(self) -> Result<()> {
+        self.tx.commit().await
+    }
+
+    /// Leaves everything as it was. Merely dropping it does the same.
+    pub async fn rollback(self) -> Result<()> {
+        self.tx.rollback().await
+    }
+
+    /// Links accounts of the organization to their users or groups, and ends their conflicts. Returns how many there were.
+    pub async fn link_accounts(&mut self, links: &[(AccountId, Uuid)]) -> Result<u64> {
+        let (accounts, identities) = links.iter().map(|(account, identity)| (account.as_uuid(), *identity)).unzip();
+        let update = Bulk::new(
+            "WITH v(id, identity) AS ({rows}) {update} accounts SET identity = v.identity, former_user = NULL, \
+             conflict = NULL, updated_at = :2 FROM v WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE",
+        )
+        .column(Cells::Uuids(accounts))
+        .column(Cells::Uuids(identities))
+        .shared(self.organization)
+        .shared(self.now);
+        self.tx.bulk(update).await
+    }
+}
