@@ -5,3 +5,4 @@ pub mod identity;
 pub mod intake;
 pub mod jobs;
 pub mod kinds;
+pub mod records;

@@ -3,9 +3,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use clap::ValueEnum;
 use jiff::Timestamp;
-use postern_store::{Account, AccountId, GroupId, OrganizationId, Switch, UserId};
+use postern_engine::records::{Account, AccountId, AccountKind, GroupId, OrganizationId, Switch, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -22,25 +21,6 @@ use super::jobs::view::DirectoryRef;
 use super::page::{List, Listing, chained, total};
 use super::problem::Problem;
 use super::{Api, directories, resolve};
-
-/// What an account's entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum AccountKind {
-    /// A person or service that signs in.
-    User,
-    /// A group.
-    Group,
-}
-
-impl From<postern_store::AccountKind> for AccountKind {
-    fn from(kind: postern_store::AccountKind) -> Self {
-        match kind {
-            postern_store::AccountKind::User => Self::User,
-            postern_store::AccountKind::Group => Self::Group,
-        }
-    }
-}
 
 /// Attributes of an entry, name → array of values; a value that is no UTF-8 text is `{"base64": "…"}`. Stored JSON,
 /// passed through.
@@ -123,7 +103,7 @@ impl TryFrom<Account> for AccountView {
     type Error = Problem;
 
     fn try_from(account: Account) -> Result<Self, Problem> {
-        let kind = AccountKind::from(account.kind);
+        let kind = account.kind;
         let (enabled, enabled_until) = match account.switch {
             Switch::Unknown => (None, None),
             Switch::Off => (Some(false), None),
@@ -188,11 +168,7 @@ async fn list(
     let directory = directories::find_wanted(&api, caller.organization, query.directory.as_deref()).await?;
     let list = List::new("accounts", &[&directory, &query.kind, &query.missing]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let kinds: &[postern_store::AccountKind] = match query.kind {
-        Some(AccountKind::User) => &[postern_store::AccountKind::User],
-        Some(AccountKind::Group) => &[postern_store::AccountKind::Group],
-        None => postern_store::AccountKind::ALL,
-    };
+    let kinds = query.kind.as_ref().map_or(AccountKind::ALL, std::slice::from_ref);
     let directories = directories::one_or_all(&api, caller.organization, directory).await?;
     let lists: Vec<_> = directories.iter().flat_map(|id| kinds.iter().map(move |kind| (*id, *kind))).collect();
     let names: Vec<_> = lists.iter().map(|(id, kind)| format!("{id}-{kind}")).collect();

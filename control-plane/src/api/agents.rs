@@ -6,14 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use postern_store::{Agent, AgentId, DirectoryId, OrganizationId};
+use postern_engine::records::{Agent, AgentId, DirectoryId, Flavour, OrganizationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Auditor, Caller, Operator, Owner};
-use super::directories::{DirectoryProblem, DirectoryView, Flavour};
+use super::directories::{DirectoryProblem, DirectoryView};
 use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, total};
 use super::problem::{Kind, Problem};

@@ -10,12 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use clap::ValueEnum;
 use jiff::Timestamp;
+use postern_engine::records::{ApiTokenId, OrganizationId, Role};
 use postern_runtime::supervise::chain;
-use postern_store::{ApiTokenId, OrganizationId};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::Api;
 use super::problem::{Kind, Problem};
@@ -24,39 +21,6 @@ use crate::secrets;
 
 /// What API tokens begin with, so that scanners for leaked secrets find them.
 pub const TOKEN_PREFIX: &str = "pst_";
-
-/// What a token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum Role {
-    /// Reads everything, changes nothing.
-    Auditor,
-    /// Besides: jobs, enrollment tokens and directories.
-    Operator,
-    /// Everything, API tokens and agents included.
-    Owner,
-}
-
-impl From<postern_store::Role> for Role {
-    fn from(role: postern_store::Role) -> Self {
-        match role {
-            postern_store::Role::Auditor => Self::Auditor,
-            postern_store::Role::Operator => Self::Operator,
-            postern_store::Role::Owner => Self::Owner,
-        }
-    }
-}
-
-impl From<Role> for postern_store::Role {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Auditor => Self::Auditor,
-            Role::Operator => Self::Operator,
-            Role::Owner => Self::Owner,
-        }
-    }
-}
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -143,7 +107,7 @@ pub(super) async fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, P
         token: token.id,
         name: token.name.into(),
         organization: token.organization,
-        role: token.role.into(),
+        role: token.role,
         expires_at: token.expires_at,
     })
 }
@@ -155,12 +119,8 @@ fn allow(parts: &Parts, least: Role) -> Result<Caller, Problem> {
     if caller.role >= least {
         return Ok(caller.clone());
     }
-    let name = |role: Role| role.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    Err(Problem::new(
-        Kind::Forbidden,
-        format!("This needs the role {}; the token has {}.", name(least), name(caller.role)),
-    )
-    .cure("Use a token with that role; an owner makes one with `postern tokens create`."))
+    Err(Problem::new(Kind::Forbidden, format!("This needs the role {least}; the token has {}.", caller.role))
+        .cure("Use a token with that role; an owner makes one with `postern tokens create`."))
 }
 
 macro_rules! roles {

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_store::{
-    AgentId, ChangeKind, Directory, DirectoryChange, DirectoryId, OrganizationId, PageRequest, ThresholdChange,
+use postern_engine::records::{
+    AgentId, ChangeKind, Directory, DirectoryChange, DirectoryId, Flavour, OrganizationId, PageRequest, ThresholdChange,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,34 +17,6 @@ use super::page::{List, Listing, MAX_LIMIT, total};
 use super::problem::{Kind, Problem};
 use super::{Api, named, resolve};
 use postern_engine::intake::configuration::differences;
-
-/// What kind of server a directory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Flavour {
-    /// Not reached yet.
-    Unknown,
-    /// None of the others.
-    Generic,
-    /// Active Directory, by Microsoft or Samba.
-    ActiveDirectory,
-    /// OpenLDAP.
-    Openldap,
-    /// 389 Directory Server and its descendants.
-    Ds389,
-}
-
-impl From<postern_store::Flavour> for Flavour {
-    fn from(flavour: postern_store::Flavour) -> Self {
-        match flavour {
-            postern_store::Flavour::Unknown => Self::Unknown,
-            postern_store::Flavour::Generic => Self::Generic,
-            postern_store::Flavour::ActiveDirectory => Self::ActiveDirectory,
-            postern_store::Flavour::OpenLdap => Self::Openldap,
-            postern_store::Flavour::Ds389 => Self::Ds389,
-        }
-    }
-}
 
 /// A directory. Its configuration stays with its agents.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -146,7 +118,7 @@ impl DirectoryView {
             id: directory.id,
             name: directory.name,
             display_name: directory.display_name,
-            flavour: directory.flavour.into(),
+            flavour: directory.flavour,
             disabled: directory.disabled,
             missing_threshold_percent: directory.missing_threshold_percent,
             missing_threshold_minimum: directory.missing_threshold_minimum,

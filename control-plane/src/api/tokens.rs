@@ -4,13 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use postern_store::{ApiToken, ApiTokenId, NewApiToken, OrganizationId};
+use postern_engine::records::{ApiToken, ApiTokenId, OrganizationId, Role};
+use postern_store::NewApiToken;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Auditor, Owner, Role, new_token};
+use super::auth::{Auditor, Owner, new_token};
 use super::extract::{Body, Id, Params};
 use super::page::{List, Listing, total};
 use super::problem::Problem;
@@ -42,7 +43,7 @@ impl From<ApiToken> for TokenView {
         Self {
             id: token.id,
             name: token.name,
-            role: token.role.into(),
+            role: token.role,
             created_at: token.created_at,
             expires_at: token.expires_at,
             last_used_at: token.last_used_at,
@@ -133,7 +134,7 @@ async fn create(
     let new = NewApiToken {
         name: named("name", &request.name)?,
         hash: secrets::hash(&token),
-        role: request.role.into(),
+        role: request.role,
         expires_at: request.expires_at,
     };
     let made = api.store.create_api_token(caller.organization, new, now).await?;

@@ -1,8 +1,10 @@
 //! `postern accounts`: what directories returned, entry by entry.
 
 use clap::Subcommand;
+use postern_engine::records::AccountKind;
 
-use super::super::api::accounts::{AccountKind, AccountView};
+use super::super::api::accounts::AccountView;
+use super::choice::choice;
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
@@ -19,7 +21,7 @@ pub(super) enum Command {
         #[arg(long)]
         directory: Option<String>,
         /// Users or groups [default: both]
-        #[arg(long, value_enum)]
+        #[arg(long, value_parser = choice::<AccountKind>())]
         kind: Option<AccountKind>,
         /// Only those that the last complete import did not find (true) or found (false)
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]

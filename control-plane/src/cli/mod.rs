@@ -3,6 +3,7 @@
 mod accounts;
 mod age;
 mod agents;
+mod choice;
 mod client;
 mod completions;
 mod confirm;

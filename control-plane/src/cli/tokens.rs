@@ -2,10 +2,11 @@
 
 use clap::Subcommand;
 use jiff::{SignedDuration, Timestamp};
+use postern_engine::records::Role;
 use postern_runtime::clock::{Clock as _, SystemClock};
 
-use super::super::api::auth::Role;
 use super::super::api::tokens::{CreatedToken, CurrentToken, TokenRequest, TokenView};
+use super::choice::choice;
 use super::client::Client;
 use super::confirm::Yes;
 use super::error::Error;
@@ -22,7 +23,7 @@ pub(super) enum Command {
         /// What to call it: who or what uses it
         name: String,
         /// What it may do
-        #[arg(long, value_enum, default_value = "operator")]
+        #[arg(long, value_parser = choice::<Role>(), default_value = "operator")]
         role: Role,
         /// Refuse it after this time, like 12h, 90d [default: never]
         #[arg(long, value_name = "TIME", value_parser = lifetime)]

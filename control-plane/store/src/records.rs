@@ -1,11 +1,14 @@
 //! Plain data, as the store gives and takes it. States are enums whose names are the same in the database and in JSON.
 
-/// Declares an enum that is stored and shown under the same names.
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+/// Declares an enum that is stored and shown under the same names, and described by its documentation.
 macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $about:literal])+ $variant:ident = $text:literal,)+ }) => {
+        $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+ }
+        pub enum $name { $($(#[doc = $about])+ #[serde(rename = $text)] $variant,)+ }
 
         impl $name {
             /// Every value there is.
@@ -14,6 +17,23 @@ macro_rules! named {
             /// The name under which it is stored and shown.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// What it means, in a sentence.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($about),+).trim(),)+ }
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                crate::records::described(concat!($($doc),+), Self::ALL.iter().map(|value| value.as_str()))
+            }
+        }
+
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                std::borrow::Cow::Borrowed(stringify!($name))
             }
         }
 
@@ -65,3 +85,9 @@ pub use pages::{Page, PageRequest, Total};
 pub(crate) use sessions::live_since;
 pub use sessions::{ClosedSession, NewSession, REPLICA_PATIENCE, Session, Stranded};
 pub use switch::Switch;
+
+/// How the API describes a text that is one of these names.
+fn described(about: &str, names: impl Iterator<Item = &'static str>) -> RefOr<Schema> {
+    let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+    text.description(Some(about.trim())).enum_values(Some(names)).into()
+}

@@ -11,8 +11,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use postern_engine::records::{Directory, Job, JobId, JobState};
 use postern_proto::{limits, text};
-use postern_store::{Directory, Job, JobFilter, JobId, NewJob};
+use postern_store::{JobFilter, NewJob};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -29,7 +30,7 @@ use postern_engine::jobs::kind::Kind;
 use postern_engine::kinds;
 pub use types::KindName;
 pub(super) use types::all as all_types;
-pub use view::{JobView, State as JobState};
+pub use view::JobView;
 
 /// Longest a job may wait and run.
 const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 60 * 60;
@@ -96,7 +97,7 @@ async fn list(
         Some(name) => Some(name.kind().ok_or_else(|| Problem::parameter("kind", unknown_kind()))?.name().to_owned()),
         None => None,
     };
-    let filter = JobFilter { state: query.state.map(Into::into), kind, directory };
+    let filter = JobFilter { state: query.state, kind, directory };
     let page = api.store.list_jobs(caller.organization, &filter, &request).await?;
     let total = total(&request, &page, api.store.total_jobs(caller.organization, &filter)).await?;
     Ok(Json(list.answer(page, total, |job| JobView::from(told(&api, job)))))

@@ -1,66 +1,14 @@
 //! A job as it is shown.
 
-use clap::ValueEnum;
 use jiff::Timestamp;
 use postern_engine::intake::hold::Hold;
 use postern_engine::kinds::test_connection::Check;
-use postern_store::{DirectoryId, Job, JobId};
+use postern_engine::records::{DirectoryId, Job, JobId, JobState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::types::{self, KindName};
-
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = JobState)]
-pub enum State {
-    /// Ready to be taken up.
-    Queued,
-    /// No agent that served its directory was connected; `message` says what it waits for now.
-    Waiting,
-    /// Being worked on.
-    Running,
-    /// Stopped by a safeguard until it is approved or rejected.
-    Held,
-    /// Done.
-    Succeeded,
-    /// Ended with an error.
-    Failed,
-    /// Ended on request.
-    Canceled,
-}
-
-impl State {
-    /// Nothing more will happen.
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
-    }
-
-    /// Its name in JSON.
-    pub fn name(self) -> &'static str {
-        postern_store::JobState::from(self).as_str()
-    }
-}
-
-macro_rules! same {
-    ($ours:ty, $stored:ty, $($variant:ident),+) => {
-        impl From<$stored> for $ours {
-            fn from(value: $stored) -> Self {
-                match value { $(<$stored>::$variant => Self::$variant),+ }
-            }
-        }
-
-        impl From<$ours> for $stored {
-            fn from(value: $ours) -> Self {
-                match value { $(<$ours>::$variant => Self::$variant),+ }
-            }
-        }
-    };
-}
-
-same!(State, postern_store::JobState, Queued, Waiting, Running, Held, Succeeded, Failed, Canceled);
 
 /// A job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -74,7 +22,7 @@ pub struct JobView {
     /// On which directory.
     pub directory: DirectoryRef,
     /// Where it stands.
-    pub state: State,
+    pub state: JobState,
     /// What was asked for beside the directory.
     #[schema(schema_with = types::input)]
     pub input: Value,
@@ -157,7 +105,7 @@ impl From<Job> for JobView {
             id: job.id,
             kind: KindName::from(job.kind.as_str()),
             directory: DirectoryRef { id: job.directory, name: job.directory_name },
-            state: job.state.into(),
+            state: job.state,
             input: job.input,
             progress: job.progress.map(read_progress).unwrap_or_default(),
             result: job.result,
@@ -181,7 +129,7 @@ impl From<Job> for JobView {
 fn waits_for(job: &Job) -> Option<String> {
     let (other, state) = job.waits_for?;
     Some(match state {
-        postern_store::JobState::Held => {
+        JobState::Held => {
             let reason = job.waits_for_hold.as_ref().and_then(|hold| hold["reason"].as_str()).unwrap_or_default();
             format!(
                 "Waits for job {other}, an import of the same directory, which is held until somebody decides: `postern \

@@ -6,11 +6,11 @@ use axum::Router;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use postern_store::{ApiTokenId, OrganizationId};
+use postern_store::{ApiTokenId, OrganizationId, Role};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use super::super::auth::{Caller, Role};
+use super::super::auth::Caller;
 use super::super::shares::{self, AT_ONCE, READING_AT_ONCE};
 use super::{Site, request};
 

@@ -1,6 +1,8 @@
 //! How a job that was watched has ended: a sentence where it succeeded, and whom it is held for where somebody must decide.
 
-use super::super::super::api::jobs::{JobState, JobView};
+use postern_engine::records::JobState;
+
+use super::super::super::api::jobs::JobView;
 use super::super::error::Error;
 use super::super::screen::{Screen, plain};
 use super::hold::held;

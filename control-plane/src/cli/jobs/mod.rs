@@ -9,9 +9,10 @@ mod watch;
 use clap::Subcommand;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use postern_engine::kinds;
-use postern_store::JobId;
+use postern_engine::records::{JobId, JobState};
 
-use super::super::api::jobs::{JobState, JobView, KindName, Rejection};
+use super::super::api::jobs::{JobView, KindName, Rejection};
+use super::choice::choice;
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
@@ -34,7 +35,7 @@ pub(super) enum Command {
         #[arg(long, value_parser = kind())]
         kind: Option<KindName>,
         /// Only jobs in this state
-        #[arg(long, value_enum)]
+        #[arg(long, value_parser = choice::<JobState>())]
         state: Option<JobState>,
         #[command(flatten)]
         args: ListArgs,

@@ -1,9 +1,10 @@
 //! Telling people what came of a job.
 
 use postern_engine::jobs::report::{Block, Ended, Report};
+use postern_engine::records::JobState;
 use serde_json::Value;
 
-use super::super::super::api::jobs::{JobState, JobView};
+use super::super::super::api::jobs::JobView;
 use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 use super::hold::held;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
+use postern_engine::records::{JobId, JobState};
 use postern_runtime::clock::{Clock as _, SystemClock};
-use postern_store::JobId;
 
-use super::super::super::api::jobs::{JobState, JobView};
+use super::super::super::api::jobs::JobView;
 use super::super::client::Client;
 use super::super::error::Error;
 use super::super::list::Found;

@@ -15,7 +15,7 @@ const TEXT_MARK: u8 = 0xFF;
 const UUID_BYTES: usize = 16;
 
 named! {
-    /// What an entry is.
+    /// What an account's entry is.
     AccountKind {
         /// A person or service that signs in.
         User = "user",

@@ -7,14 +7,14 @@ use crate::ids::{AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, Organizati
 use crate::records::{ChangeKind, ThresholdChange, Thresholds};
 
 named! {
-    /// What the holder of a token may do.
+    /// What a token may do.
     Role {
-        /// Everything.
-        Owner = "owner",
-        /// Everything but the administration of tokens.
-        Operator = "operator",
-        /// Reading.
+        /// Reads everything, changes nothing.
         Auditor = "auditor",
+        /// Besides: jobs, enrollment tokens and directories.
+        Operator = "operator",
+        /// Everything, API tokens and agents included.
+        Owner = "owner",
     }
 }
 

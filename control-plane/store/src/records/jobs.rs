@@ -10,17 +10,17 @@ named! {
     JobState {
         /// Ready to be taken up.
         Queued = "queued",
-        /// Ready, but no agent serves its directory.
+        /// No agent that served its directory was connected; `message` says what it waits for now.
         Waiting = "waiting",
-        /// Taken up by a replica.
+        /// Being worked on.
         Running = "running",
-        /// Stopped by a safeguard until an administrator decides.
+        /// Stopped by a safeguard until it is approved or rejected.
         Held = "held",
         /// Done.
         Succeeded = "succeeded",
         /// Ended with an error.
         Failed = "failed",
-        /// Ended because somebody wanted so.
+        /// Ended on request.
         Canceled = "canceled",
     }
 }
