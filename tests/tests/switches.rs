@@ -134,7 +134,7 @@ fn hidden_switches_of_389_turn_nobody_on_and_make_nobody_new_active() -> Result<
 }
 
 #[test]
-fn whoever_one_directory_turns_off_stays_off_whatever_another_says() -> Result<()> {
+fn one_directory_that_disables_a_user_outweighs_all_others() -> Result<()> {
     scenario(async |stage| {
         let server = Ds389::start(stage, ds389::Options::people(20)).await?;
         let slapd = Slapd::start(stage, slapd::Options::people(20)).await?;

@@ -77,7 +77,7 @@ async fn openldap_tells_the_latest_change_of_each_server() {
 }
 
 #[tokio::test]
-async fn another_server_is_told_by_a_hash_that_needs_the_directorys_own_key() {
+async fn another_server_is_recognised_by_a_hash_that_needs_the_directorys_own_key() {
     let start = |uuid: &'static [u8]| {
         Server::start(move |request| match request.base.as_str() {
             "" if !request.is_bind() => one(request, &[("vendorName", &[b"somebody"])]),
