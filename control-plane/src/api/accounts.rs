@@ -113,7 +113,7 @@ impl TryFrom<Account> for AccountView {
         let identity_of = |wanted| account.identity.filter(|_| kind == wanted);
         Ok(Self {
             id: account.id,
-            directory: DirectoryRef { id: account.directory, name: account.directory_name },
+            directory: DirectoryRef { id: account.target.directory(), name: account.target_name },
             kind,
             external_id: account.external_key.to_text(),
             dn: account.dn,

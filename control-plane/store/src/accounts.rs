@@ -14,7 +14,7 @@ macro_rules! select_accounts {
             "SELECT a.id, a.organization_id, d.id, d.name, a.kind, a.external_key, a.dn, a.unique_value, ",
             "a.attributes, a.missing_since, a.identity, a.former_user, a.conflict, a.updated_at, a.on_until ",
             $more,
-            " FROM accounts a JOIN directories d ON d.seq = a.directory ",
+            " FROM accounts a JOIN directories d ON d.seq = a.target ",
             $($rest),+
         )
     };
@@ -28,14 +28,14 @@ macro_rules! page_of {
         [
             concat!(
                 "SELECT CAST(octet_length(a.attributes) AS BIGINT) FROM accounts a WHERE a.organization_id = $1 ",
-                "AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 ",
+                "AND a.target = $2 AND a.kind = $3 AND a.external_key > $4 ",
                 $filter,
                 "ORDER BY a.external_key LIMIT $5"
             ),
             concat!(
                 select_accounts!(
                     "",
-                    "WHERE a.organization_id = $1 AND a.directory = $2 AND a.kind = $3 AND a.external_key > $4 "
+                    "WHERE a.organization_id = $1 AND a.target = $2 AND a.kind = $3 AND a.external_key > $4 "
                 ),
                 $filter,
                 "ORDER BY a.external_key LIMIT $5"
@@ -48,8 +48,8 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
     Ok(Account {
         id: row.take()?,
         organization: row.take()?,
-        directory: row.take()?,
-        directory_name: row.take()?,
+        target: row.take()?,
+        target_name: row.take()?,
         kind: AccountKind::from_code(row.take()?)?,
         external_key: ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?,
         dn: row.take()?,
@@ -69,7 +69,7 @@ fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
     Bulk::new(
         "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.identity, a.former_user, \
          a.missing_since IS NOT NULL, a.conflict IS NOT NULL \
-         FROM v {each}accounts a{where}a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
+         FROM v {each}accounts a{where}a.target = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
     )
     .column(Cells::Blobs(keys.iter().map(|key| key.as_bytes().to_vec()).collect()))
     .shared(directory)
@@ -93,10 +93,10 @@ macro_rules! select_conflicts {
     ($rest:literal) => {
         select_accounts!(
             ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id \
-             ORDER BY h.directory <> $2, h.missing_since IS NOT NULL, h.id LIMIT 1), \
+             ORDER BY h.target <> $2, h.missing_since IS NOT NULL, h.id LIMIT 1), \
              NOT EXISTS (SELECT 1 FROM accounts h WHERE h.identity = u.id AND h.missing_since IS NULL)",
             "LEFT JOIN users u ON u.organization = (SELECT seq FROM organizations WHERE id = $1) AND u.name_key = a.conflict \
-             WHERE a.organization_id = $1 AND a.directory = $2 AND a.conflict IS NOT NULL AND a.kind = 1 AND a.missing_since IS NULL ",
+             WHERE a.organization_id = $1 AND a.target = $2 AND a.conflict IS NOT NULL AND a.kind = 1 AND a.missing_since IS NULL ",
             $rest
         )
     };
@@ -122,7 +122,7 @@ impl Store {
     /// Whether the directory has any account.
     pub async fn has_accounts(&self, organization: OrganizationId, directory: DirectoryId) -> Result<bool> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(false) };
-        let query = sql("SELECT kind FROM accounts WHERE directory = $1 LIMIT 1").bind(seq);
+        let query = sql("SELECT kind FROM accounts WHERE target = $1 LIMIT 1").bind(seq);
         Ok(self.database.row(query, |mut row| row.take::<i64>()).await?.is_some())
     }
 
@@ -134,8 +134,8 @@ impl Store {
         kind: AccountKind,
     ) -> Result<u64> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
-        let query = sql("SELECT (SELECT count(*) FROM accounts WHERE directory = $1 AND kind = $2) \
-             - (SELECT count(*) FROM accounts WHERE directory = $1 AND kind = $2 AND missing_since IS NOT NULL)")
+        let query = sql("SELECT (SELECT count(*) FROM accounts WHERE target = $1 AND kind = $2) \
+             - (SELECT count(*) FROM accounts WHERE target = $1 AND kind = $2 AND missing_since IS NOT NULL)")
         .bind(seq)
         .bind(kind.code());
         Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
@@ -200,7 +200,7 @@ impl Store {
 
     /// The conflict of one account. `None`: it has none, or is gone.
     pub async fn get_conflict(&self, organization: OrganizationId, id: AccountId) -> Result<Option<Conflict>> {
-        let query = sql("SELECT directory FROM accounts WHERE organization_id = $1 AND id = $2");
+        let query = sql("SELECT target FROM accounts WHERE organization_id = $1 AND id = $2");
         let directory: Option<i64> = self.database.row(query.bind(organization).bind(id), |mut row| row.take()).await?;
         let Some(directory) = directory else { return Ok(None) };
         let query = sql(select_conflicts!("AND a.id = $3")).bind(organization).bind(directory).bind(id);

@@ -24,7 +24,7 @@ const GROUPS: usize = 100;
 /// The accounts of directories that are not deleted.
 macro_rules! living {
     () => {
-        "accounts a JOIN directories d ON d.seq = a.directory AND d.deleted_at IS NULL"
+        "accounts a JOIN directories d ON d.seq = a.target AND d.deleted_at IS NULL"
     };
 }
 
@@ -105,7 +105,7 @@ impl Intake {
         // What was unknown is not active, and only "off" says more.
         let update = Bulk::new(
             "WITH v(id, on_until) AS ({rows}) {update} accounts SET on_until = v.on_until, hash = :3, updated_at = :4 FROM v \
-             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE \
+             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.target = :2) IS TRUE \
              AND accounts.missing_since IS NULL AND COALESCE(accounts.on_until, 1) > v.on_until",
         )
         .column(ids(&accounts))
@@ -122,7 +122,7 @@ impl Intake {
     pub async fn forget_contents(&mut self, accounts: &[AccountId]) -> Result<()> {
         let update = Bulk::new(
             "{update} accounts SET hash = :3 WHERE id {in} AND (organization_id = :1) IS TRUE \
-             AND (directory = :2) IS TRUE",
+             AND (target = :2) IS TRUE",
         )
         .column(ids(accounts))
         .shared(self.identities.organization)
@@ -175,8 +175,8 @@ pub(crate) async fn settle_shared(
     };
     let before = inactive_before(tx, organization, now).await?;
     let update = Bulk::new(settle_users!(
-        "IN (SELECT s.identity FROM accounts s WHERE s.directory {in} AND EXISTS (SELECT 1 FROM accounts l \
-         JOIN directories o ON o.seq = l.directory WHERE l.identity = s.identity AND l.directory <> s.directory \
+        "IN (SELECT s.identity FROM accounts s WHERE s.target {in} AND EXISTS (SELECT 1 FROM accounts l \
+         JOIN directories o ON o.seq = l.target WHERE l.identity = s.identity AND l.target <> s.target \
          AND o.deleted_at IS NULL))",
         "users.active AND "
     ))
@@ -193,9 +193,9 @@ pub(crate) async fn settle_shared(
 async fn read_again(tx: &mut Tx, directory: i64, now: Timestamp) -> Result<()> {
     let update = sql(concat!(
         "UPDATE accounts SET on_until = NULL, hash = $3 WHERE missing_since IS NULL AND on_until > $2 ",
-        "AND directory <> $1 AND directory IN (SELECT seq FROM directories WHERE deleted_at IS NULL) ",
+        "AND target <> $1 AND target IN (SELECT seq FROM directories WHERE deleted_at IS NULL) ",
         "AND identity IN (SELECT s.identity FROM accounts s JOIN users u ON u.id = s.identity ",
-        "WHERE s.directory = $1 AND NOT u.active) AND NOT EXISTS (SELECT 1 FROM ",
+        "WHERE s.target = $1 AND NOT u.active) AND NOT EXISTS (SELECT 1 FROM ",
         living!(),
         " WHERE a.identity = accounts.identity AND a.missing_since IS NULL AND a.on_until <= $2)"
     ));
@@ -217,7 +217,7 @@ impl Store {
     ) -> Result<u64> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
         let query = sql("SELECT count(*) FROM users WHERE NOT active AND missing_since IS NOT NULL \
-             AND id IN (SELECT identity FROM accounts WHERE directory = $1 AND missing_since >= $2)")
+             AND id IN (SELECT identity FROM accounts WHERE target = $1 AND missing_since >= $2)")
         .bind(seq)
         .bind(since);
         Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
@@ -229,8 +229,8 @@ impl Store {
         let expired = sql("UPDATE users SET active = FALSE, updated_at = $1 WHERE active AND id IN \
              (SELECT identity FROM accounts WHERE on_until > 0 AND on_until <= $1 AND on_until < 9223372036854775807 \
              AND identity IS NOT NULL AND missing_since IS NULL \
-             AND (EXISTS (SELECT 1 FROM directories d WHERE d.seq = accounts.directory AND d.deleted_at IS NULL) \
-             OR NOT EXISTS (SELECT 1 FROM accounts l JOIN directories d ON d.seq = l.directory \
+             AND (EXISTS (SELECT 1 FROM directories d WHERE d.seq = accounts.target AND d.deleted_at IS NULL) \
+             OR NOT EXISTS (SELECT 1 FROM accounts l JOIN directories d ON d.seq = l.target \
              WHERE l.identity = accounts.identity AND d.deleted_at IS NULL)))")
         .bind(now);
         let expired = self.database.execute(expired).await?;

@@ -20,7 +20,7 @@ fn compared(directory: i64, kind: AccountKind, entries: &[(ExternalKey, [u8; 16]
         "WITH v(place, external_key, hash) AS ({rows}) SELECT string_agg(CAST(v.place AS TEXT), ' '), \
          string_agg(CASE WHEN a.hash = v.hash AND a.missing_since IS NULL AND a.conflict IS NULL \
          THEN CAST(v.place AS TEXT) END, ' ') \
-         FROM v {each}accounts a{where}a.directory = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
+         FROM v {each}accounts a{where}a.target = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
     )
     .column(Cells::Ints((0..).take(entries.len()).collect()))
     .column(Cells::Blobs(entries.iter().map(|(key, _)| key.as_bytes().to_vec()).collect()))
@@ -81,7 +81,7 @@ impl Store {
         let mut unseen = Unseen::default();
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(unseen) };
         let query = sql("SELECT external_key FROM accounts \
-             WHERE directory = $1 AND kind = $2 AND missing_since IS NOT NULL")
+             WHERE target = $1 AND kind = $2 AND missing_since IS NOT NULL")
         .bind(seq)
         .bind(kind.code());
         let missing: HashSet<Vec<u8>> = self.database.rows(query, |mut row| row.take()).await?.into_iter().collect();

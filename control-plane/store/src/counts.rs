@@ -137,15 +137,15 @@ impl Store {
     ) -> Result<Total> {
         let text = match missing {
             None => {
-                "SELECT count(*), count(*) FROM (SELECT 1 FROM accounts WHERE directory = $1 AND kind = $2 LIMIT $3) found"
+                "SELECT count(*), count(*) FROM (SELECT 1 FROM accounts WHERE target = $1 AND kind = $2 LIMIT $3) found"
             }
             Some(true) => {
-                "SELECT count(*), count(*) FROM (SELECT 1 FROM accounts WHERE directory = $1 AND kind = $2 \
+                "SELECT count(*), count(*) FROM (SELECT 1 FROM accounts WHERE target = $1 AND kind = $2 \
                  AND missing_since IS NOT NULL LIMIT $3) found"
             }
             Some(false) => {
                 "SELECT count(*), count(CASE WHEN missing_since IS NULL THEN 1 END) FROM (SELECT missing_since \
-                 FROM accounts WHERE directory = $1 AND kind = $2 LIMIT $3) found"
+                 FROM accounts WHERE target = $1 AND kind = $2 LIMIT $3) found"
             }
         };
         let mut tally = Tally::default();
@@ -160,7 +160,7 @@ impl Store {
     /// How many conflicts [`Store::list_conflicts`] has in all, in these directories.
     pub async fn total_conflicts(&self, organization: OrganizationId, directories: &[DirectoryId]) -> Result<Total> {
         let text = "SELECT count(*), count(CASE WHEN kind = 1 AND missing_since IS NULL THEN 1 END) \
-             FROM (SELECT kind, missing_since FROM accounts WHERE directory = $1 AND conflict IS NOT NULL LIMIT $2) found";
+             FROM (SELECT kind, missing_since FROM accounts WHERE target = $1 AND conflict IS NOT NULL LIMIT $2) found";
         let mut tally = Tally::default();
         for directory in directories {
             let Some(room) = tally.room() else { break };

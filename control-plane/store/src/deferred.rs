@@ -146,7 +146,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(AccountId, ExternalKey, String)>> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
-        let query = sql("SELECT id, external_key, dn FROM accounts WHERE directory = $1 AND kind = $2 \
+        let query = sql("SELECT id, external_key, dn FROM accounts WHERE target = $1 AND kind = $2 \
              AND external_key > $3 AND missing_since IS NULL ORDER BY external_key LIMIT $4")
         .bind(seq)
         .bind(kind.code())

@@ -296,7 +296,7 @@ pub(crate) fn account_keys(backend: Backend) -> Statement {
     };
     built(format!(
         "SELECT string_agg({hex}, ' ') FROM (SELECT external_key FROM accounts \
-         WHERE directory = $1 AND kind = $2 AND external_key > $3 ORDER BY external_key LIMIT $4) k"
+         WHERE target = $1 AND kind = $2 AND external_key > $3 ORDER BY external_key LIMIT $4) k"
     ))
 }
 
@@ -308,7 +308,7 @@ pub(crate) fn accounts_with(backend: Backend) -> Statement {
         Backend::Postgres => "strpos(attributes, $3)",
     };
     built(format!(
-        "SELECT count(*) FROM accounts WHERE directory = $1 AND kind = $2 AND missing_since IS NULL AND {place} > 0"
+        "SELECT count(*) FROM accounts WHERE target = $1 AND kind = $2 AND missing_since IS NULL AND {place} > 0"
     ))
 }
 

@@ -12,10 +12,11 @@ use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
 use crate::records::{
     Agent, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryChange, Page, PageRequest, Room, Session,
-    Thresholds,
+    TargetKind, Thresholds,
 };
 use crate::sessions::{self, session_columns};
 use crate::sql::{Row, named, sql};
+use crate::targets;
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
@@ -78,20 +79,42 @@ async fn admit(tx: &mut Tx, agent: &mut Agent, directory: &AnnouncedDirectory, n
     } else if !agent.takes_new_directories || agent.allowed_directories.len() >= MAX_TAKEN {
         return Ok(false);
     }
-    let insert = sql("INSERT INTO directories \
-         (id, organization_id, name, display_name, flavour, created_at) VALUES ($1, $2, $3, $3, $4, $5) \
-         ON CONFLICT (organization_id, name) DO NOTHING")
-    .bind(DirectoryId::new())
-    .bind(agent.organization)
-    .bind(&directory.name)
-    .bind(directory.flavour.as_str())
-    .bind(now);
-    let new = tx.execute(insert).await? > 0;
+    let new = create(tx, agent.organization, directory, now).await?;
     if new && !allowed {
         agent.allowed_directories.push(directory.name.clone());
     }
     // Somebody else's, even a deleted one: the agent that serves it would say who its people are.
     Ok(allowed || new)
+}
+
+/// Creates a directory, with its target. False: there is one of this name, a deleted one perhaps.
+async fn create(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    directory: &AnnouncedDirectory,
+    now: Timestamp,
+) -> Result<bool> {
+    let known = sql("SELECT seq FROM directories WHERE organization_id = $1 AND name = $2");
+    if tx.row(known.bind(organization).bind(&directory.name), |mut row| row.take::<i64>()).await?.is_some() {
+        return Ok(false);
+    }
+    let id = DirectoryId::new();
+    targets::insert(tx, organization, id.into(), TargetKind::Directory).await?;
+    let insert = sql("INSERT INTO directories \
+         (seq, id, organization_id, name, display_name, flavour, created_at) \
+         SELECT t.seq, $1, $2, $3, $3, $4, $5 FROM targets t WHERE t.id = $1 \
+         ON CONFLICT (organization_id, name) DO NOTHING")
+    .bind(id)
+    .bind(organization)
+    .bind(&directory.name)
+    .bind(directory.flavour.as_str())
+    .bind(now);
+    let new = tx.execute(insert).await? > 0;
+    if !new {
+        // Another replica was quicker.
+        targets::delete(tx, id.into()).await?;
+    }
+    Ok(new)
 }
 
 impl Store {

@@ -93,7 +93,7 @@ impl Store {
         groups: &[GroupId],
     ) -> Result<HashMap<GroupId, Vec<String>>> {
         let query = Bulk::new(
-            "WITH v(id) AS ({rows}) SELECT DISTINCT v.id, (SELECT d.name FROM directories d WHERE d.seq = a.directory) \
+            "WITH v(id) AS ({rows}) SELECT DISTINCT v.id, (SELECT d.name FROM directories d WHERE d.seq = a.target) \
              FROM v {each}accounts a{where}a.identity = v.id AND (a.organization_id = :1) IS TRUE{every} ORDER BY 2",
         );
         let ids = Cells::Uuids(groups.iter().map(|group| group.as_uuid()).collect());

@@ -90,7 +90,9 @@ ids! {
     EnrollmentTokenId,
     /// An enrolled agent.
     AgentId,
-    /// A directory of an organization.
+    /// What accounts live in: a directory or an application.
+    TargetId,
+    /// A directory of an organization. It is a target of the same id.
     DirectoryId,
     /// A unit of work.
     JobId,

@@ -84,7 +84,7 @@ impl Intake {
     pub async fn insert_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         self.write_accounts(
             "WITH v(id, kind, external_key, hash, identity, on_until, member_hash, conflict, dn, unique_value, \
-             attributes) AS ({rows}) {insert} accounts (id, organization_id, directory, kind, external_key, hash, \
+             attributes) AS ({rows}) {insert} accounts (id, organization_id, target, kind, external_key, hash, \
              identity, on_until, member_hash, updated_at, conflict, dn, unique_value, attributes) \
              SELECT v.id, :1, :2, v.kind, v.external_key, v.hash, v.identity, v.on_until, v.member_hash, :3, \
              v.conflict, v.dn, v.unique_value, v.attributes FROM v",
@@ -103,7 +103,7 @@ impl Intake {
              on_until = COALESCE(v.on_until, CASE WHEN accounts.missing_since IS NULL THEN accounts.on_until END), \
              updated_at = :3, conflict = v.conflict, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL, missing_job = NULL FROM v \
-             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
+             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.target = :2) IS TRUE",
             accounts,
         )
         .await
@@ -119,7 +119,7 @@ impl Intake {
         let update = Bulk::new(
             "WITH v(id, identity, member_hash) AS ({rows}) {update} accounts SET identity = v.identity, \
              member_hash = v.member_hash FROM v \
-             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE \
+             WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.target = :2) IS TRUE \
              AND (accounts.identity IS DISTINCT FROM v.identity \
              OR accounts.member_hash IS DISTINCT FROM v.member_hash)",
         )
@@ -146,7 +146,7 @@ impl Intake {
     pub async fn mark_missing(&mut self, job: JobId, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
             "{update} accounts SET missing_since = :1, missing_job = :4 \
-             WHERE id {in} AND (organization_id = :2) IS TRUE AND (directory = :3) IS TRUE \
+             WHERE id {in} AND (organization_id = :2) IS TRUE AND (target = :3) IS TRUE \
              AND missing_since IS NULL",
         )
         .column(ids(accounts))

@@ -35,7 +35,7 @@ impl Intake {
     pub async fn mark_joined(&mut self, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
             "{update} accounts SET joined_at = :1 WHERE id {in} AND (organization_id = :2) IS TRUE \
-             AND (directory = :3) IS TRUE",
+             AND (target = :3) IS TRUE",
         );
         let update = update
             .column(ids(accounts))
@@ -55,15 +55,15 @@ impl Store {
         samples: u32,
     ) -> Result<(u64, Vec<JoinedAccount>)> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok((0, Vec::new())) };
-        let count = sql("SELECT count(*) FROM accounts WHERE directory = $1 AND joined_at IS NOT NULL").bind(seq);
+        let count = sql("SELECT count(*) FROM accounts WHERE target = $1 AND joined_at IS NOT NULL").bind(seq);
         let count = self.database.row(count, |mut row| row.take()).await?.unwrap_or_default();
         if count == 0 {
             return Ok((0, Vec::new()));
         }
         let query = sql("SELECT a.dn, u.user_name, COALESCE((SELECT string_agg(d.name, ', ') FROM accounts h \
-             JOIN directories d ON d.seq = h.directory WHERE h.identity = a.identity AND h.directory <> a.directory), '') \
+             JOIN directories d ON d.seq = h.target WHERE h.identity = a.identity AND h.target <> a.target), '') \
              FROM accounts a JOIN users u ON u.id = a.identity \
-             WHERE a.directory = $1 AND a.joined_at IS NOT NULL ORDER BY a.id LIMIT $2");
+             WHERE a.target = $1 AND a.joined_at IS NOT NULL ORDER BY a.id LIMIT $2");
         let read =
             |mut row: Row| Ok(JoinedAccount { dn: row.take()?, user_name: row.take()?, directories: row.take()? });
         Ok((count, self.database.rows(query.bind(seq).bind(samples), read).await?))
@@ -77,7 +77,7 @@ impl Store {
         until: Timestamp,
     ) -> Result<u64> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
-        let update = sql("UPDATE accounts SET joined_at = NULL WHERE directory = $1 AND joined_at <= $2");
+        let update = sql("UPDATE accounts SET joined_at = NULL WHERE target = $1 AND joined_at <= $2");
         self.database.execute(update.bind(seq).bind(until)).await
     }
 
@@ -89,14 +89,14 @@ impl Store {
         samples: u32,
     ) -> Result<(u64, Vec<AccountSample>)> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok((0, Vec::new())) };
-        let count = sql("SELECT count(*) FROM accounts WHERE directory = $1 AND kind = 1 AND unique_value IS NULL \
+        let count = sql("SELECT count(*) FROM accounts WHERE target = $1 AND kind = 1 AND unique_value IS NULL \
              AND missing_since IS NULL");
         let count = self.database.row(count.bind(seq), |mut row| row.take()).await?.unwrap_or_default();
         if count == 0 {
             return Ok((0, Vec::new()));
         }
         let query = sql("SELECT a.dn, u.user_name FROM accounts a LEFT JOIN users u ON u.id = a.identity \
-             WHERE a.directory = $1 AND a.kind = 1 AND a.unique_value IS NULL AND a.missing_since IS NULL \
+             WHERE a.target = $1 AND a.kind = 1 AND a.unique_value IS NULL AND a.missing_since IS NULL \
              ORDER BY a.id LIMIT $2");
         let read = |mut row: Row| Ok(AccountSample { dn: row.take()?, user_name: row.take()? });
         Ok((count, self.database.rows(query.bind(seq).bind(samples), read).await?))

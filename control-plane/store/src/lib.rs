@@ -50,6 +50,7 @@ mod sessions;
 mod sources;
 mod sql;
 mod sqlite;
+mod targets;
 mod tokens;
 mod transaction;
 mod twins;
@@ -66,7 +67,8 @@ pub use crate::error::{ConsumeError, EngineError, Error, Result};
 pub use crate::fold::fold;
 pub use crate::identities::Identities;
 pub use crate::ids::{
-    AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId, UserId,
+    AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId,
+    TargetId, UserId,
 };
 pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
@@ -80,8 +82,8 @@ pub use crate::records::{
     JobState, KnownAccount, KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedAccount,
     NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization, Page,
     PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount,
-    Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Threshold, ThresholdChange, Thresholds, Total,
-    UnresolvedMember, Unseen, Unsettled, UserRow,
+    Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Target, TargetKind, Threshold, ThresholdChange,
+    Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

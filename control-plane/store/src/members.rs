@@ -101,7 +101,7 @@ impl Intake {
         let mut after = Uuid::nil();
         loop {
             let query = sql("SELECT id, kind, dn, unique_value FROM accounts \
-                 WHERE directory = $1 AND id > $2 ORDER BY id LIMIT $3")
+                 WHERE target = $1 AND id > $2 ORDER BY id LIMIT $3")
             .bind(self.directory)
             .bind(after)
             .bind(REHASH_ROWS);
@@ -173,19 +173,19 @@ impl Intake {
         let delete = Bulk::new(
             "WITH v(group_id, first_name) AS ({rows}) DELETE FROM group_members \
              WHERE (group_id, first_name) IN (SELECT v.group_id, v.first_name FROM v) \
-             AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE",
+             AND (organization_id = :1) IS TRUE AND (target = :2) IS TRUE",
         );
         let delete = delete.column(Cells::Uuids(groups)).column(Cells::Texts(firsts));
         self.identities.tx.bulk(delete.shared(self.identities.organization).shared(self.directory)).await?;
         let update = updated.into_bulk(
             "WITH v(group_id, first_name, names) AS ({rows}) {update} group_members SET names = v.names FROM v \
              WHERE group_members.group_id = v.group_id AND group_members.first_name = v.first_name \
-             AND (group_members.organization_id = :1) IS TRUE AND (group_members.directory = :2) IS TRUE",
+             AND (group_members.organization_id = :1) IS TRUE AND (group_members.target = :2) IS TRUE",
         );
         self.identities.tx.bulk(update.shared(self.identities.organization).shared(self.directory)).await?;
         let insert = inserted.into_bulk(
             "WITH v(group_id, first_name, names) AS ({rows}) \
-             {insert} group_members (organization_id, directory, group_id, first_name, names) \
+             {insert} group_members (organization_id, target, group_id, first_name, names) \
              SELECT :1, :2, v.group_id, v.first_name, v.names FROM v",
         );
         self.identities.tx.bulk(insert.shared(self.identities.organization).shared(self.directory)).await?;
@@ -193,13 +193,13 @@ impl Intake {
         left.sort_unstable();
         joined.sort_unstable();
         let delete = Bulk::new(
-            "WITH v(name_hash, group_id) AS ({rows}) DELETE FROM member_names WHERE directory = :1 \
+            "WITH v(name_hash, group_id) AS ({rows}) DELETE FROM member_names WHERE target = :1 \
              AND (name_hash, group_id) IN (SELECT v.name_hash, v.group_id FROM v)",
         );
         self.identities.tx.bulk(pairs(delete, left).shared(self.directory)).await?;
         let insert = Bulk::new(
             "WITH v(name_hash, group_id) AS ({rows}) \
-             {insert} member_names (organization_id, directory, name_hash, group_id) \
+             {insert} member_names (organization_id, target, name_hash, group_id) \
              SELECT :1, :2, v.name_hash, v.group_id FROM v",
         );
         self.identities
@@ -230,7 +230,7 @@ impl Store {
 fn held_names(groups: Cells, organization: OrganizationId, directory: i64) -> Bulk {
     Bulk::new(
         "SELECT group_id, names FROM group_members WHERE group_id {in} \
-         AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE",
+         AND (organization_id = :1) IS TRUE AND (target = :2) IS TRUE",
     )
     .column(groups)
     .shared(organization)

@@ -29,7 +29,7 @@ impl Store {
     ) -> Result<Page<Member>> {
         let after = page.after.as_deref().unwrap_or_default();
         let rows = page.probe() / i64::try_from(FEWEST_NAMES).unwrap_or(i64::MAX) + 2;
-        let query = sql("SELECT directory, names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
+        let query = sql("SELECT target, names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
              AND first_name >= COALESCE((SELECT max(first_name) FROM group_members \
              WHERE group_id = $2 AND first_name <= $3), '') ORDER BY first_name LIMIT $4")
         .bind(organization)
@@ -56,7 +56,7 @@ impl Store {
     ) -> Result<HashMap<[u8; 16], MemberIdentity>> {
         let query = Bulk::new(
             "WITH v(name_hash) AS ({rows}) SELECT a.member_hash, a.kind, a.identity, a.missing_since IS NOT NULL, a.dn \
-             FROM v {each}accounts a{where}a.directory = :1 AND a.member_hash = v.name_hash \
+             FROM v {each}accounts a{where}a.target = :1 AND a.member_hash = v.name_hash \
              AND a.identity IS NOT NULL ORDER BY a.id DESC{every}",
         );
         let hashes = names.iter().map(|name| name_hash(name).to_vec()).collect();
@@ -105,7 +105,7 @@ impl Store {
             "SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at, \
              g.missing_since \
              FROM groups g JOIN (SELECT DISTINCT m.group_id FROM accounts a \
-             JOIN member_names m ON m.directory = a.directory AND m.name_hash = a.member_hash \
+             JOIN member_names m ON m.target = a.target AND m.name_hash = a.member_hash \
              WHERE a.organization_id = $1 AND a.identity = $2 AND m.group_id > $3 AND NOT EXISTS (",
             other_of_the_name!(),
             ") ORDER BY m.group_id LIMIT $4) m ON m.group_id = g.id ORDER BY g.id"
@@ -133,11 +133,11 @@ impl Store {
     async fn count_named(&self, directory: i64, from: &[u8], to: &[u8]) -> Result<MemberStats> {
         let query = sql(concat!(
             "SELECT count(*), COALESCE(sum(CASE WHEN EXISTS (SELECT 1 FROM accounts a \
-             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) \
+             WHERE a.target = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) \
              AND m.name_hash NOT IN (",
             names_of_nobody!(),
             ") THEN 1 ELSE 0 END), 0) \
-             FROM member_names m WHERE m.directory = $1 AND m.name_hash >= $2 AND m.name_hash < $3"
+             FROM member_names m WHERE m.target = $1 AND m.name_hash >= $2 AND m.name_hash < $3"
         ))
         .bind(directory)
         .bind(from)
@@ -160,9 +160,9 @@ impl Store {
         let query = sql(concat!(
             "SELECT m.name_hash, m.group_id, g.display_name \
              FROM member_names m JOIN groups g ON g.id = m.group_id \
-             WHERE m.directory = $1 AND m.name_hash >= $2 AND m.name_hash < $3 AND m.organization_id = $4 \
+             WHERE m.target = $1 AND m.name_hash >= $2 AND m.name_hash < $3 AND m.organization_id = $4 \
              AND (NOT EXISTS (SELECT 1 FROM accounts a \
-             WHERE a.directory = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) OR m.name_hash IN (",
+             WHERE a.target = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) OR m.name_hash IN (",
             names_of_nobody!(),
             ")) ORDER BY m.name_hash, m.group_id LIMIT $5"
         ))

@@ -180,7 +180,7 @@ impl Store {
     pub async fn accounts_in_conflict(&self, organization: OrganizationId, user_name: &str) -> Result<Vec<Named>> {
         let key = fold(user_name);
         self.in_each_directory(organization, |directory| {
-            sql(select!(Account, "directory = $2 AND conflict = $3 AND missing_since IS NULL ORDER BY id LIMIT $4"))
+            sql(select!(Account, "target = $2 AND conflict = $3 AND missing_since IS NULL ORDER BY id LIMIT $4"))
                 .bind(organization)
                 .bind(directory)
                 .bind(&key)
@@ -207,7 +207,7 @@ impl Store {
         let key = ExternalKey::from_text(external_id);
         self.in_each_directory(organization, |directory| {
             // The kinds of account, so that the index of keys is used.
-            sql(select!(Account, "directory = $2 AND kind IN (1, 2) AND external_key = $3 LIMIT $4"))
+            sql(select!(Account, "target = $2 AND kind IN (1, 2) AND external_key = $3 LIMIT $4"))
                 .bind(organization)
                 .bind(directory)
                 .bind(key.as_bytes())

@@ -14,8 +14,8 @@ use crate::sql::sql;
 macro_rules! elsewhere {
     ($compare:literal) => {
         concat!(
-            "EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.directory WHERE h.identity = a.id \
-             AND (h.directory ",
+            "EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
+             AND (h.target ",
             $compare,
             " :2) IS TRUE AND h.missing_since IS NULL AND d.deleted_at IS NULL)"
         )
@@ -25,12 +25,7 @@ macro_rules! elsewhere {
 /// An account of the user `a` in this directory.
 macro_rules! here {
     ($column:literal, $rest:literal) => {
-        concat!(
-            "SELECT ",
-            $column,
-            " FROM accounts h WHERE h.identity = a.id AND (h.directory = :2) IS TRUE AND ",
-            $rest
-        )
+        concat!("SELECT ", $column, " FROM accounts h WHERE h.identity = a.id AND (h.target = :2) IS TRUE AND ", $rest)
     };
 }
 
@@ -114,7 +109,7 @@ impl Intake {
     pub async fn take_over(&mut self, users: &[UserId]) -> Result<u64> {
         let update = Bulk::new(
             "{update} accounts SET former_user = identity, identity = NULL \
-             WHERE identity {in} AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE \
+             WHERE identity {in} AND (organization_id = :1) IS TRUE AND (target = :2) IS TRUE \
              AND missing_since IS NOT NULL",
         )
         .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
@@ -126,7 +121,7 @@ impl Intake {
     /// Those of these accounts that belong to nobody.
     pub async fn unlinked(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
         let query = Bulk::new(
-            "SELECT id FROM accounts WHERE id {in} AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE \
+            "SELECT id FROM accounts WHERE id {in} AND (organization_id = :1) IS TRUE AND (target = :2) IS TRUE \
              AND identity IS NULL",
         )
         .column(ids(accounts))
@@ -141,7 +136,7 @@ impl Intake {
         let update = Bulk::new(
             "WITH v(id, identity) AS ({rows}) {update} accounts SET identity = v.identity, former_user = NULL, \
              updated_at = :3 FROM v WHERE accounts.id = v.id \
-             AND (accounts.organization_id = :1) IS TRUE AND (accounts.directory = :2) IS TRUE",
+             AND (accounts.organization_id = :1) IS TRUE AND (accounts.target = :2) IS TRUE",
         )
         .column(Cells::Uuids(accounts))
         .column(Cells::Uuids(identities))
@@ -155,7 +150,7 @@ impl Intake {
     /// or the conflict is another one by now.
     pub async fn decide_conflict(&mut self, account: AccountId, name_key: &str, user: UserId) -> Result<()> {
         let update = sql("UPDATE accounts SET identity = $1, former_user = NULL, conflict = NULL, updated_at = $2 \
-             WHERE id = $3 AND organization_id = $4 AND directory = $5 AND conflict = $6 AND identity IS NULL \
+             WHERE id = $3 AND organization_id = $4 AND target = $5 AND conflict = $6 AND identity IS NULL \
              AND missing_since IS NULL")
         .bind(user)
         .bind(self.identities.now)
@@ -183,14 +178,14 @@ impl Store {
     ) -> Result<Vec<Heir>> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
         let query = sql("SELECT l.identity, l.id, (SELECT h.id FROM accounts h \
-             JOIN directories d ON d.seq = h.directory WHERE h.identity = l.identity AND h.missing_since IS NULL \
-             AND d.deleted_at IS NULL ORDER BY h.directory, h.id LIMIT 1) AS heir FROM accounts l \
-             WHERE l.missing_job = $1 AND l.id > $2 AND l.directory = $3 AND l.kind = 1 AND l.identity IS NOT NULL \
-             AND EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.directory \
+             JOIN directories d ON d.seq = h.target WHERE h.identity = l.identity AND h.missing_since IS NULL \
+             AND d.deleted_at IS NULL ORDER BY h.target, h.id LIMIT 1) AS heir FROM accounts l \
+             WHERE l.missing_job = $1 AND l.id > $2 AND l.target = $3 AND l.kind = 1 AND l.identity IS NOT NULL \
+             AND EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target \
              WHERE h.identity = l.identity AND h.missing_since IS NULL AND d.deleted_at IS NULL) \
-             AND NOT EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.directory \
+             AND NOT EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target \
              WHERE h.identity = l.identity AND h.missing_since IS NULL AND d.deleted_at IS NULL \
-             AND h.directory <= l.directory) ORDER BY l.id LIMIT $4")
+             AND h.target <= l.target) ORDER BY l.id LIMIT $4")
         .bind(job)
         .bind(after)
         .bind(seq)

@@ -64,6 +64,7 @@ mod jobs;
 mod pages;
 mod sessions;
 mod switch;
+mod targets;
 
 pub use absences::{Sight, SoughtAccount, Unsettled};
 pub use accounts::{
@@ -85,6 +86,7 @@ pub use pages::{Page, PageRequest, Total};
 pub(crate) use sessions::live_since;
 pub use sessions::{ClosedSession, NewSession, REPLICA_PATIENCE, Session, Stranded};
 pub use switch::Switch;
+pub use targets::{Target, TargetKind};
 
 /// How the API describes a text that is one of these names.
 fn described(about: &str, names: impl Iterator<Item = &'static str>) -> RefOr<Schema> {

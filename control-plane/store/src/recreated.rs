@@ -47,7 +47,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<UnsettledGroup>> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
-        let query = sql("SELECT id, identity, dn, conflict FROM accounts WHERE directory = $1 AND kind = 2 \
+        let query = sql("SELECT id, identity, dn, conflict FROM accounts WHERE target = $1 AND kind = 2 \
              AND conflict IS NOT NULL AND missing_since IS NULL AND identity IS NOT NULL AND id > $2 \
              ORDER BY id LIMIT $3");
         self.database.rows(query.bind(seq).bind(after).bind(limit), read).await
@@ -60,7 +60,7 @@ impl Intake {
         let query = Bulk::new(
             "WITH v(name) AS ({rows}) SELECT v.name FROM v WHERE EXISTS (SELECT 1 FROM groups g \
              JOIN accounts a ON a.identity = g.id WHERE g.organization_id = :1 AND g.display_key = v.name \
-             AND (a.directory = :2) IS TRUE)",
+             AND (a.target = :2) IS TRUE)",
         );
         let query = query.column(Cells::Texts(names)).shared(self.identities.organization).shared(self.directory);
         self.identities.tx.bulk_rows(query, |mut row| row.take()).await
@@ -71,7 +71,7 @@ impl Intake {
         let query = Bulk::new(
             "WITH v(name) AS ({rows}) SELECT a.id, g.id, a.dn, g.display_key FROM v \
              JOIN groups g ON g.organization_id = :1 AND g.display_key = v.name JOIN accounts a ON a.identity = g.id \
-             WHERE (a.directory = :2) IS TRUE AND (a.missing_job = :3) IS TRUE",
+             WHERE (a.target = :2) IS TRUE AND (a.missing_job = :3) IS TRUE",
         );
         let query =
             query.column(Cells::Texts(names)).shared(self.identities.organization).shared(self.directory).shared(job);
@@ -108,7 +108,7 @@ impl Intake {
         self.identities.tx.bulk(delete.column(Cells::Uuids(from)).shared(self.identities.organization)).await?;
         let update = Bulk::new(
             "{update} accounts SET conflict = NULL WHERE id {in} AND (organization_id = :1) IS TRUE \
-             AND (directory = :2) IS TRUE AND kind = 2",
+             AND (target = :2) IS TRUE AND kind = 2",
         );
         let update =
             update.column(crate::imports::ids(settled)).shared(self.identities.organization).shared(self.directory);
@@ -118,7 +118,7 @@ impl Intake {
     async fn take_over_groups(&mut self, groups: &[Uuid]) -> Result<()> {
         let update = Bulk::new(
             "{update} accounts SET former_user = NULL, identity = NULL WHERE identity {in} \
-             AND (organization_id = :1) IS TRUE AND (directory = :2) IS TRUE AND missing_since IS NOT NULL",
+             AND (organization_id = :1) IS TRUE AND (target = :2) IS TRUE AND missing_since IS NOT NULL",
         );
         let update = update.column(Cells::Uuids(groups.to_vec()));
         self.identities.tx.bulk(update.shared(self.identities.organization).shared(self.directory)).await.map(|_| ())

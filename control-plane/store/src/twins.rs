@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// Accounts `b` because of which the name of account `a` does not mean `a`.
 macro_rules! other_of_the_name {
     () => {
-        "SELECT 1 FROM accounts b WHERE b.directory = a.directory AND b.member_hash = a.member_hash \
+        "SELECT 1 FROM accounts b WHERE b.target = a.target AND b.member_hash = a.member_hash \
          AND b.identity IS NOT NULL AND ((b.missing_since IS NULL AND a.missing_since IS NOT NULL) \
          OR ((b.missing_since IS NULL) = (a.missing_since IS NULL) AND b.identity <> a.identity AND b.dn <> a.dn))"
     };
@@ -21,10 +21,10 @@ pub(crate) use other_of_the_name;
 macro_rules! names_of_nobody {
     () => {
         concat!(
-            "SELECT t.member_hash FROM (SELECT member_hash FROM accounts WHERE directory = $1 \
+            "SELECT t.member_hash FROM (SELECT member_hash FROM accounts WHERE target = $1 \
              AND identity IS NOT NULL AND member_hash >= $2 AND member_hash < $3 \
              GROUP BY member_hash HAVING count(*) > 1) t \
-             WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.directory = $1 AND a.member_hash = t.member_hash \
+             WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.target = $1 AND a.member_hash = t.member_hash \
              AND a.identity IS NOT NULL AND NOT EXISTS (",
             $crate::twins::other_of_the_name!(),
             "))"

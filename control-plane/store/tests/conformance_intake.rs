@@ -37,7 +37,10 @@ async fn new_entries_become_accounts_and_users(database: TestDatabase) {
     let (user, account) = &people[42];
     assert_eq!(store.get_user(world.org(), user.id).await.unwrap().as_ref(), Some(user));
     let stored = store.accounts_of(world.org(), user.id.as_uuid()).await.unwrap().remove(0);
-    assert_eq!((stored.id, stored.directory, stored.directory_name.as_str()), (account.id, world.directory.id, "corp"));
+    assert_eq!(
+        (stored.id, stored.target, stored.target_name.as_str()),
+        (account.id, world.directory.id.into(), "corp")
+    );
     assert_eq!(
         (stored.kind, &stored.external_key, &stored.dn),
         (AccountKind::User, &account.external_key, &account.dn)

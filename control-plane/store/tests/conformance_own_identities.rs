@@ -4,7 +4,9 @@
 
 mod support;
 
-use postern_store::{Error, GroupRow, OrganizationId, Store, UserRow};
+use postern_store::{
+    AnnouncedDirectory, Error, Flavour, GroupRow, OrganizationId, Store, Target, TargetId, TargetKind, UserRow,
+};
 use support::world::{World, all, at};
 use support::{TestDatabase, conformance};
 
@@ -12,6 +14,7 @@ conformance! {
     users_and_groups_are_created_without_a_directory,
     an_account_is_linked_to_an_own_user,
     foreign_identities_are_not_touched,
+    a_directory_is_a_target,
 }
 
 async fn write(store: &Store, organization: OrganizationId, user: &UserRow, group: &GroupRow, commits: bool) {
@@ -83,4 +86,28 @@ async fn foreign_identities_are_not_touched(database: TestDatabase) {
     assert_eq!(store.get_group(theirs.org(), team.0.id).await.unwrap(), Some(team.0));
     let linked = store.get_account(theirs.org(), person.1.id).await.unwrap().unwrap().identity;
     assert_eq!(linked, Some(person.0.id.as_uuid()));
+}
+
+async fn a_directory_is_a_target(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    let target = |world: &World| Target {
+        id: TargetId::from(world.directory.id),
+        organization: world.org(),
+        kind: TargetKind::Directory,
+    };
+    assert_eq!(store.targets(world.org()).await.unwrap(), [target(&world)]);
+    assert_eq!(store.targets(other.org()).await.unwrap(), [target(&other)]);
+    assert_eq!(target(&world).id.directory(), world.directory.id);
+    // Neither a second announcement nor the end of a directory makes another target.
+    let announced = [AnnouncedDirectory { name: "corp".to_owned(), flavour: Flavour::OpenLdap }];
+    for _ in 0..2 {
+        store.announce_directories(world.org(), world.agent.id, &announced, at(1)).await.unwrap();
+        assert_eq!(store.targets(world.org()).await.unwrap(), [target(&world)]);
+        store.delete_directory(world.org(), world.directory.id, at(2)).await.unwrap();
+    }
+    let (person, account) = world.person("anna");
+    world.import(&[(person, account.clone())], &[]).await;
+    let stored = store.get_account(world.org(), account.id).await.unwrap().unwrap();
+    assert_eq!((stored.target, stored.target_name.as_str()), (target(&world).id, "corp"));
 }

@@ -44,9 +44,11 @@ async fn rows(
     let mut rows = Vec::with_capacity(heirs.len());
     for heir in heirs {
         let Some(account) = store.get_account(directory.organization, heir.account).await? else { continue };
-        let its = match directories.entry(account.directory) {
+        let its = match directories.entry(account.target.directory()) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(store.get_directory(directory.organization, account.directory).await?),
+            Entry::Vacant(place) => {
+                place.insert(store.get_directory(directory.organization, account.target.directory()).await?)
+            }
         };
         let Some(its) = its else { continue };
         let claim = conflicts::claim(Place::of(its, true), &account, now);

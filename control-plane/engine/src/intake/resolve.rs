@@ -53,9 +53,9 @@ pub async fn run(
     if account.identity.is_some() {
         return Err(Error::HasUser);
     }
-    let directory = store.get_directory(organization, account.directory).await?.ok_or(Error::NoConflict)?;
+    let directory = store.get_directory(organization, account.target.directory()).await?.ok_or(Error::NoConflict)?;
     let claim = conflicts::claim(Place::of(&directory, true), &account, now).ok_or(Error::NoConflict)?;
-    let mut tx = store.begin_intake(organization, account.directory, now).await?;
+    let mut tx = store.begin_intake(organization, directory.id, now).await?;
     match place(&mut tx, &account, &name_key, choice, claim.wanted).await {
         Ok(user) => {
             tx.commit().await?;

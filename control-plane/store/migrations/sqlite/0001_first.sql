@@ -66,9 +66,19 @@ CREATE TABLE agents (
 ) STRICT;
 CREATE INDEX agents_revoked ON agents (revoked_at) WHERE revoked_at IS NOT NULL;
 
--- Accounts and members name their directory by seq: their indexes are the largest, and a small number is short.
-CREATE TABLE directories (
+-- What accounts live in: directories, later also applications. Accounts and members name their target by seq: their
+-- indexes are the largest, and a small number is short.
+CREATE TABLE targets (
     seq INTEGER NOT NULL PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    kind TEXT NOT NULL,
+    UNIQUE (organization_id, id)
+) STRICT;
+
+-- A directory has the seq and the id of its target.
+CREATE TABLE directories (
+    seq INTEGER NOT NULL PRIMARY KEY REFERENCES targets (seq),
     id BLOB NOT NULL UNIQUE,
     organization_id BLOB NOT NULL REFERENCES organizations (id),
     name TEXT NOT NULL,
@@ -225,7 +235,7 @@ CREATE TABLE accounts (
     seq INTEGER NOT NULL PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     organization_id BLOB NOT NULL,
-    directory INTEGER NOT NULL,
+    target INTEGER NOT NULL,
     kind INTEGER NOT NULL,
     external_key BLOB NOT NULL,
     hash BLOB NOT NULL,
@@ -241,21 +251,21 @@ CREATE TABLE accounts (
     dn TEXT NOT NULL,
     unique_value TEXT,
     attributes TEXT NOT NULL,
-    UNIQUE (directory, kind, external_key)
+    UNIQUE (target, kind, external_key)
 ) STRICT;
 -- missing_job is the import that marked it missing. former_user is the user that passed on to a newer account of the same
 -- person. joined_at is when it came to share its user with another directory, until an import has reported it.
 -- member_hash is the hash of what groups name the account by: its DN or its unique value. on_until says whether the
 -- directory lets the user in: NULL unknown, 0 no, the largest number yes, another until that time.
-CREATE INDEX accounts_by_member_hash ON accounts (directory, member_hash) WHERE identity IS NOT NULL;
+CREATE INDEX accounts_by_member_hash ON accounts (target, member_hash) WHERE identity IS NOT NULL;
 CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
-CREATE INDEX accounts_missing ON accounts (directory, kind, external_key) WHERE missing_since IS NOT NULL;
+CREATE INDEX accounts_missing ON accounts (target, kind, external_key) WHERE missing_since IS NOT NULL;
 CREATE INDEX accounts_expiring ON accounts (on_until)
     WHERE on_until > 0 AND on_until < 9223372036854775807 AND identity IS NOT NULL;
 CREATE INDEX accounts_missing_by_job ON accounts (missing_job, id) WHERE missing_job IS NOT NULL;
-CREATE INDEX accounts_joined ON accounts (directory, id) WHERE joined_at IS NOT NULL;
-CREATE INDEX accounts_without_login ON accounts (directory, id) WHERE kind = 1 AND unique_value IS NULL;
-CREATE INDEX accounts_in_conflict ON accounts (directory, id) WHERE conflict IS NOT NULL;
+CREATE INDEX accounts_joined ON accounts (target, id) WHERE joined_at IS NOT NULL;
+CREATE INDEX accounts_without_login ON accounts (target, id) WHERE kind = 1 AND unique_value IS NULL;
+CREATE INDEX accounts_in_conflict ON accounts (target, id) WHERE conflict IS NOT NULL;
 
 CREATE TABLE users (
     seq INTEGER NOT NULL PRIMARY KEY,
@@ -303,7 +313,7 @@ CREATE INDEX groups_missing_by_name ON groups (organization_id, display_key, seq
 -- rows. Who is meant is found when somebody asks, by the hash of the name.
 CREATE TABLE group_members (
     organization_id BLOB NOT NULL,
-    directory INTEGER NOT NULL,
+    target INTEGER NOT NULL,
     group_id BLOB NOT NULL,
     first_name TEXT NOT NULL,
     names TEXT NOT NULL,
@@ -313,7 +323,7 @@ CREATE TABLE group_members (
 -- The other way round: which groups name somebody so. As many rows as there are memberships, hence short ones.
 CREATE TABLE member_names (
     organization_id BLOB NOT NULL,
-    directory INTEGER NOT NULL,
+    target INTEGER NOT NULL,
     name_hash BLOB NOT NULL,
     group_id BLOB NOT NULL,
     PRIMARY KEY (directory, name_hash, group_id)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, DirectoryId, OrganizationId, UserId};
+use crate::ids::{AccountId, OrganizationId, TargetId, UserId};
 use crate::keys::bounded;
 use crate::records::Switch;
 
@@ -208,10 +208,10 @@ pub struct Account {
     pub id: AccountId,
     /// Whose it is.
     pub organization: OrganizationId,
-    /// In which directory.
-    pub directory: DirectoryId,
-    /// The directory's name.
-    pub directory_name: String,
+    /// In which target.
+    pub target: TargetId,
+    /// The target's name.
+    pub target_name: String,
     /// What the entry is.
     pub kind: AccountKind,
     /// The entry's external id.

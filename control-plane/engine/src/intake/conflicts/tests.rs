@@ -31,8 +31,8 @@ fn both(place: Place, attributes: Attributes<'_>, listed: &Listed) -> [UserRow; 
     let account = Account {
         id: AccountId::new(),
         organization: place.organization,
-        directory: place.directory,
-        directory_name: "corp".to_owned(),
+        target: place.directory.into(),
+        target_name: "corp".to_owned(),
         kind: AccountKind::User,
         external_key: ExternalKey::from_text("id"),
         dn: "uid=a,dc=x".to_owned(),
