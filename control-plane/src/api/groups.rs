@@ -62,8 +62,8 @@ pub struct MemberView {
     pub user_name: Option<String>,
     /// How people see it. `null`: not known.
     pub display_name: Option<String>,
-    /// How the directory names it: its normalized DN, or its unique value.
-    pub key: String,
+    /// How the directory names it: its normalized DN, or its unique value. `null`: the organization has added it itself.
+    pub key: Option<String>,
 }
 
 /// What a member is.

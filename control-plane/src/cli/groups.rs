@@ -62,7 +62,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                     text_or(member.user_name.as_deref(), "-"),
                     text_or(member.display_name.as_deref(), "-"),
                     member.id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
-                    member.key.clone(),
+                    member.key.clone().unwrap_or_default(),
                 ]
             })
         }

@@ -8,6 +8,7 @@ use crate::fold;
 use crate::ids::{DirectoryId, GroupId, OrganizationId};
 use crate::member_rows::FEWEST_NAMES;
 use crate::members::read_names;
+use crate::own_members;
 use crate::records::{AccountKind, IdentityFilter, JobFilter, JobState, Total};
 use crate::sql::{Statement, built, sql};
 use crate::users::end_of;
@@ -182,6 +183,9 @@ impl Store {
         let count = names.iter().sum();
         let mut tally = Tally::default();
         tally.add((count, count));
+        if let Some(room) = tally.room() {
+            tally.add(self.tally(sql(own_members::COUNT).bind(organization).bind(group).bind(room)).await?);
+        }
         Ok(tally.total())
     }
 }

@@ -41,6 +41,7 @@ mod names;
 mod naming;
 mod open_jobs;
 mod organizations;
+mod own_members;
 #[cfg(test)]
 mod plans;
 mod records;
@@ -78,10 +79,10 @@ pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
     ChangeKind, ClosedSession, Comparison, Conflict, Deferred, DeferredPart, Digests, Directory, DirectoryChange,
-    EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, Job, JobEvent, JobFilter,
-    JobState, KnownAccount, KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats, NamedAccount,
-    NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization, Page,
-    PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount,
+    EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent,
+    JobFilter, JobState, KnownAccount, KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats,
+    NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization,
+    Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount,
     Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Target, TargetKind, Threshold, ThresholdChange,
     Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
 };

@@ -2,6 +2,7 @@
 //! that is there before a missing one ([`crate::twins`]); what account that is, is looked up anew each time.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use uuid::Uuid;
 
@@ -19,16 +20,71 @@ use crate::twins::{self, Candidate, names_of_nobody, other_of_the_name};
 /// Sorts after every hash of a name.
 const AFTER_ALL_HASHES: &[u8] = &[0xFF; 17];
 
+/// Where a list of members goes on: those whom a directory names come first, by name, then the own ones, by id.
+enum Cursor {
+    Named(String),
+    Own(Uuid),
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self::Named(String::new())
+    }
+}
+
+impl Cursor {
+    fn text(last: &Member) -> String {
+        match (&last.key, &last.identity) {
+            (Some(name), _) => format!("n{name}"),
+            (None, Some(MemberIdentity::User { id, .. })) => format!("o{id}"),
+            (None, Some(MemberIdentity::Group { id, .. })) => format!("o{id}"),
+            (None, None) => format!("o{}", Uuid::max()),
+        }
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        match (text.strip_prefix('n'), text.strip_prefix('o')) {
+            (Some(name), _) => Ok(Self::Named(name.to_owned())),
+            (_, Some(id)) => id.parse().map(Self::Own).map_err(|_| ()),
+            _ => Err(()),
+        }
+    }
+}
+
 impl Store {
-    /// The members of a group, by name; every page costs the same.
+    /// The members of a group: first those whom its directory names, by name, then those whom the organization has added
+    /// itself. Every page costs the same.
     pub async fn list_group_members(
         &self,
         organization: OrganizationId,
         group: GroupId,
         page: &PageRequest,
     ) -> Result<Page<Member>> {
-        let after = page.after.as_deref().unwrap_or_default();
-        let rows = page.probe() / i64::try_from(FEWEST_NAMES).unwrap_or(i64::MAX) + 2;
+        let cursor: Cursor = page.cursor()?.unwrap_or_default();
+        let (mut found, after) = match cursor {
+            Cursor::Named(name) => (self.named_members(organization, group, &name, page.probe()).await?, Uuid::nil()),
+            Cursor::Own(id) => (Vec::new(), id),
+        };
+        let wanted = page.probe() - i64::try_from(found.len()).unwrap_or(i64::MAX);
+        if wanted > 0 {
+            found.extend(self.own_members(organization, group, after, wanted).await?);
+        }
+        Ok(Page::cut(found, page, Cursor::text))
+    }
+
+    /// Up to `limit` members whom a directory names, after this name.
+    async fn named_members(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Member>> {
+        let rows = limit / i64::try_from(FEWEST_NAMES).unwrap_or(i64::MAX) + 2;
         let query = sql("SELECT target, names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
              AND first_name >= COALESCE((SELECT max(first_name) FROM group_members \
              WHERE group_id = $2 AND first_name <= $3), '') ORDER BY first_name LIMIT $4")
@@ -38,13 +94,13 @@ impl Store {
         .bind(rows);
         let rows: Vec<(i64, Vec<String>)> =
             self.database.rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await?;
-        let Some((directory, _)) = rows.first() else { return Ok(Page { items: Vec::new(), next: None }) };
+        let Some((directory, _)) = rows.first() else { return Ok(Vec::new()) };
         let directory = *directory;
         let names = rows.into_iter().flat_map(|(_, names)| names).filter(|name| name.as_str() > after);
-        let probe = usize::try_from(page.probe()).unwrap_or(usize::MAX);
-        let page = Page::cut(names.take(probe).collect(), page, String::clone);
-        let identities = self.identities(organization, directory, &page.items).await?;
-        Ok(page.map(|name| Member { identity: identities.get(&name_hash(&name)).cloned(), key: name }))
+        let names: Vec<String> = names.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
+        let identities = self.identities(organization, directory, &names).await?;
+        let member = |name: String| Member { identity: identities.get(&name_hash(&name)).cloned(), key: Some(name) };
+        Ok(names.into_iter().map(member).collect())
     }
 
     /// Who is meant by these names in a directory.
@@ -104,11 +160,12 @@ impl Store {
         let query = sql(concat!(
             "SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at, \
              g.missing_since \
-             FROM groups g JOIN (SELECT DISTINCT m.group_id FROM accounts a \
+             FROM groups g JOIN (SELECT m.group_id FROM accounts a \
              JOIN member_names m ON m.target = a.target AND m.name_hash = a.member_hash \
              WHERE a.organization_id = $1 AND a.identity = $2 AND m.group_id > $3 AND NOT EXISTS (",
             other_of_the_name!(),
-            ") ORDER BY m.group_id LIMIT $4) m ON m.group_id = g.id ORDER BY g.id"
+            ") UNION SELECT o.group_id FROM own_members o \
+             WHERE o.organization_id = $1 AND o.member_id = $2 AND o.group_id > $3 ORDER BY 1 LIMIT $4) m ON m.group_id = g.id ORDER BY g.id"
         ))
         .bind(organization)
         .bind(member)

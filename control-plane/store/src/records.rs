@@ -79,7 +79,7 @@ pub use administration::{
 pub use holds::{
     ChangeKind, Deferred, DeferredPart, KnownContent, NamedAccount, Threshold, ThresholdChange, Thresholds,
 };
-pub use identities::{GroupRow, IdentityFilter, Member, MemberIdentity, UserRow};
+pub use identities::{GroupRow, IdentityFilter, IdentityId, Member, MemberIdentity, UserRow};
 pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, NewJob, Release};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};

@@ -92,6 +92,8 @@ impl Intake {
             .map(|succession| (succession.to, members.remove(&succession.from).unwrap_or_default().concat()));
         let moved: Vec<(GroupId, Vec<String>)> = moved.collect();
         self.replace_members(known).await?;
+        let heirs: Vec<_> = successions.iter().map(|succession| (succession.from, succession.to)).collect();
+        self.identities.pass_members_on(&heirs).await?;
         self.replace_members(moved).await?;
         let update = Bulk::new(
             "WITH v(newer, older) AS ({rows}) {update} groups SET display_key = n.display_key, \

@@ -182,7 +182,7 @@ async fn a_group_passes_on_with_its_new_name_and_members(database: TestDatabase)
     let accounts = store.accounts_of(world.org(), old.0.id.as_uuid()).await.unwrap();
     assert_eq!(accounts.iter().map(|account| account.id).collect::<Vec<_>>(), [new.1.id]);
     let members = store.list_group_members(world.org(), old.0.id, &all()).await.unwrap().items;
-    assert_eq!(members.iter().map(|member| member.key.clone()).collect::<Vec<_>>(), [dn_key("anna")]);
+    assert_eq!(members.iter().map(|member| member.key.clone()).collect::<Vec<_>>(), [Some(dn_key("anna"))]);
     let of_anna = store.groups_of(world.org(), person.0.id.as_uuid(), &all()).await.unwrap().items;
     assert_eq!(of_anna.iter().map(|group| group.id).collect::<Vec<_>>(), [old.0.id]);
 }

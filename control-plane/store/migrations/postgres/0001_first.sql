@@ -324,8 +324,20 @@ CREATE TABLE member_names (
     target BIGINT NOT NULL,
     name_hash BYTEA NOT NULL,
     group_id UUID NOT NULL,
-    PRIMARY KEY (directory, name_hash, group_id)
+    PRIMARY KEY (target, name_hash, group_id)
 );
+
+-- Members that the organization has added itself, by the ids of users and groups. No import reads or writes them.
+CREATE TABLE own_members (
+    organization_id UUID NOT NULL,
+    group_id UUID NOT NULL,
+    member_id UUID NOT NULL,
+    -- As that of accounts: 1 a user, 2 a group.
+    kind BIGINT NOT NULL,
+    added_at BIGINT NOT NULL,
+    PRIMARY KEY (group_id, member_id)
+);
+CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
 
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (

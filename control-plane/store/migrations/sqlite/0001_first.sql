@@ -326,8 +326,20 @@ CREATE TABLE member_names (
     target INTEGER NOT NULL,
     name_hash BLOB NOT NULL,
     group_id BLOB NOT NULL,
-    PRIMARY KEY (directory, name_hash, group_id)
+    PRIMARY KEY (target, name_hash, group_id)
 ) STRICT, WITHOUT ROWID;
+
+-- Members that the organization has added itself, by the ids of users and groups. No import reads or writes them.
+CREATE TABLE own_members (
+    organization_id BLOB NOT NULL,
+    group_id BLOB NOT NULL,
+    member_id BLOB NOT NULL,
+    -- As that of accounts: 1 a user, 2 a group.
+    kind INTEGER NOT NULL,
+    added_at INTEGER NOT NULL,
+    PRIMARY KEY (group_id, member_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
 
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (

@@ -1,8 +1,11 @@
 //! The organization's own users and groups, and who is a member of what.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
+use crate::error::Result;
 use crate::ids::{GroupId, OrganizationId, UserId};
+use crate::records::AccountKind;
 
 /// A user of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,11 +74,44 @@ pub struct GroupRow {
     pub missing_since: Option<Timestamp>,
 }
 
+/// A user or a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdentityId {
+    /// A user.
+    User(UserId),
+    /// A group.
+    Group(GroupId),
+}
+
+impl IdentityId {
+    /// The bare UUID.
+    pub const fn as_uuid(self) -> Uuid {
+        match self {
+            Self::User(id) => id.as_uuid(),
+            Self::Group(id) => id.as_uuid(),
+        }
+    }
+
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::User(_) => AccountKind::User.code(),
+            Self::Group(_) => AccountKind::Group.code(),
+        }
+    }
+
+    pub(crate) fn from_code(code: i64, id: Uuid) -> Result<Self> {
+        Ok(match AccountKind::from_code(code)? {
+            AccountKind::User => Self::User(UserId::from_uuid(id)),
+            AccountKind::Group => Self::Group(GroupId::from_uuid(id)),
+        })
+    }
+}
+
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The member's normalized DN or unique value in its directory.
-    pub key: String,
+    /// The member's normalized DN or unique value in its directory. `None`: the organization has added it itself.
+    pub key: Option<String>,
     /// Who that is. `None`: nobody known, outside of the imported scope.
     pub identity: Option<MemberIdentity>,
 }
