@@ -1,4 +1,4 @@
-//! The organization's own users, groups, links and memberships, written in one transaction. It needs no directory: an
+//! The organization's own users, groups, links, memberships and marks, written in one transaction. It needs no directory: an
 //! import writes through it ([`crate::Intake::identities`]), and so does whoever creates a user or group by hand.
 
 use std::fmt;

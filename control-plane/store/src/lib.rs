@@ -34,6 +34,7 @@ mod joins;
 mod keys;
 mod leases;
 mod listen;
+mod marks;
 mod member_rows;
 mod members;
 mod memberships;
@@ -80,7 +81,7 @@ pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
     ChangeKind, ClosedSession, Comparison, Conflict, Deferred, DeferredPart, Digests, Directory, DirectoryChange,
     EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent,
-    JobFilter, JobState, KnownAccount, KnownContent, Lease, Member, MemberForm, MemberIdentity, MemberStats,
+    JobFilter, JobState, KnownAccount, KnownContent, Lease, Mark, Member, MemberForm, MemberIdentity, MemberStats,
     NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization,
     Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount,
     Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Target, TargetKind, Threshold, ThresholdChange,

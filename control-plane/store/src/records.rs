@@ -61,6 +61,7 @@ mod administration;
 mod holds;
 mod identities;
 mod jobs;
+mod marks;
 mod pages;
 mod sessions;
 mod switch;
@@ -81,6 +82,7 @@ pub use holds::{
 };
 pub use identities::{GroupRow, IdentityFilter, IdentityId, Member, MemberIdentity, UserRow};
 pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, NewJob, Release};
+pub use marks::Mark;
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
 pub(crate) use sessions::live_since;

@@ -5,7 +5,8 @@
 mod support;
 
 use postern_store::{
-    AnnouncedDirectory, Error, Flavour, GroupRow, OrganizationId, Store, Target, TargetId, TargetKind, UserRow,
+    AnnouncedDirectory, Error, Flavour, GroupId, GroupRow, IdentityId, Mark, OrganizationId, Store, Target, TargetId,
+    TargetKind, UserId, UserRow,
 };
 use support::world::{World, all, at};
 use support::{TestDatabase, conformance};
@@ -15,6 +16,7 @@ conformance! {
     an_account_is_linked_to_an_own_user,
     foreign_identities_are_not_touched,
     a_directory_is_a_target,
+    marks_stay_until_they_are_carried_out,
 }
 
 async fn write(store: &Store, organization: OrganizationId, user: &UserRow, group: &GroupRow, commits: bool) {
@@ -110,4 +112,39 @@ async fn a_directory_is_a_target(database: TestDatabase) {
     world.import(&[(person, account.clone())], &[]).await;
     let stored = store.get_account(world.org(), account.id).await.unwrap().unwrap();
     assert_eq!((stored.target, stored.target_name.as_str()), (target(&world).id, "corp"));
+}
+
+async fn marks_stay_until_they_are_carried_out(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    let target = TargetId::from(world.directory.id);
+    let (user, group) = (IdentityId::User(UserId::new()), IdentityId::Group(GroupId::new()));
+    let marks = async || store.marks(world.org(), target, None, 10).await.unwrap();
+    for commits in [false, true] {
+        let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
+        tx.mark(target, &[user, group, user]).await.unwrap();
+        if commits {
+            tx.commit().await.unwrap()
+        } else {
+            tx.rollback().await.unwrap()
+        }
+        assert_eq!(marks().await.len(), if commits { 2 } else { 0 });
+    }
+    let found = marks().await;
+    let expected = [user, group].map(|identity| Mark { identity, times: 1, marked_at: at(1) });
+    assert_eq!(found, expected);
+    assert_eq!(store.marks(world.org(), target, Some(user), 10).await.unwrap(), expected[1..]);
+    // The user changes again while the first change is carried out.
+    let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
+    tx.mark(target, &[user]).await.unwrap();
+    assert_eq!(tx.clear_marks(target, &found).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(marks().await, [Mark { identity: user, times: 2, marked_at: at(2) }]);
+    // Nobody marks for, sees or clears the targets of others.
+    let mut tx = store.begin_identities(other.org(), at(3)).await.unwrap();
+    assert!(matches!(tx.mark(target, &[user]).await, Err(Error::NotFound { .. })));
+    assert_eq!(tx.clear_marks(target, &marks().await).await.unwrap(), 0);
+    tx.commit().await.unwrap();
+    assert_eq!(store.marks(other.org(), target, None, 10).await.unwrap(), []);
+    assert_eq!(marks().await.len(), 1);
 }

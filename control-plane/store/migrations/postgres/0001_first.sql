@@ -339,6 +339,19 @@ CREATE TABLE own_members (
 );
 CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
 
+-- Users and groups whose accounts in a target may have to change. Whatever changes them sets a mark in the same transaction.
+CREATE TABLE marks (
+    organization_id UUID NOT NULL,
+    target BIGINT NOT NULL REFERENCES targets (seq),
+    identity UUID NOT NULL,
+    -- 1 a user, 2 a group.
+    kind BIGINT NOT NULL,
+    -- How often it was set: who clears it says which times are done.
+    times BIGINT NOT NULL,
+    marked_at BIGINT NOT NULL,
+    PRIMARY KEY (target, identity)
+);
+
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (
     organization_id UUID NOT NULL REFERENCES organizations (id),

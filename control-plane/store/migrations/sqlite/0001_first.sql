@@ -341,6 +341,19 @@ CREATE TABLE own_members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
 
+-- Users and groups whose accounts in a target may have to change. Whatever changes them sets a mark in the same transaction.
+CREATE TABLE marks (
+    organization_id BLOB NOT NULL,
+    target INTEGER NOT NULL REFERENCES targets (seq),
+    identity BLOB NOT NULL,
+    -- 1 a user, 2 a group.
+    kind INTEGER NOT NULL,
+    -- How often it was set: who clears it says which times are done.
+    times INTEGER NOT NULL,
+    marked_at INTEGER NOT NULL,
+    PRIMARY KEY (target, identity)
+) STRICT, WITHOUT ROWID;
+
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (
     organization_id BLOB NOT NULL REFERENCES organizations (id),
