@@ -1,6 +1,6 @@
 //! An import on its way in: `staging` applies chunks and records them, `proof` compares what was recorded with what
 //! the agent says that it sent, `commit` draws the conclusions; `newcomers` knows who needs no look-up,
-//! `renames` who must be renamed together, and `repeats` which external ids came more than once. `groups` and `heirs` settle what the leaving of accounts means for others, and
+//! `renames` who must be renamed together, `repeats` which external ids came more than once, and `shared` remembers the accounts of such ids. `groups` and `heirs` settle what the leaving of accounts means for others, and
 //! `resolve` is what an administrator decides.
 
 pub mod commit;
@@ -18,6 +18,7 @@ mod groups;
 mod heirs;
 pub mod hold;
 pub mod in_flight;
+mod known;
 pub mod listed;
 pub mod missing;
 pub mod newcomers;
@@ -30,6 +31,7 @@ pub mod report;
 pub mod resolve;
 pub mod result;
 pub mod sensitive;
+mod shared;
 pub mod source;
 pub mod staging;
 mod standing;

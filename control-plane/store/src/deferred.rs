@@ -8,6 +8,9 @@ use crate::imports::{Intake, ids};
 use crate::records::{AccountKind, Deferred, DeferredPart, ExternalKey, KnownContent, NamedAccount, Switch};
 use crate::sql::{signed, sql};
 
+/// Texts that one statement counts: databases limit the columns of a row.
+const MOST_TEXTS: usize = 200;
+
 impl Intake {
     /// Keeps entries aside, in the transaction that records their chunks. Those that are kept already stay as they are.
     pub async fn defer(&mut self, job: JobId, generation: u32, deferred: Vec<Deferred>) -> Result<()> {
@@ -99,7 +102,8 @@ impl Store {
         // Each user is found by its own query: without statistics, PostgreSQL would rather join with all of them.
         let query = Bulk::new(
             "SELECT a.id, a.dn, a.unique_value, a.attributes, a.on_until, (SELECT u.name_key FROM users u WHERE u.id = a.identity), \
-             (SELECT u.active FROM users u WHERE u.id = a.identity), a.missing_since IS NOT NULL \
+             (SELECT u.active FROM users u WHERE u.id = a.identity), a.missing_since IS NOT NULL, \
+             EXISTS (SELECT 1 FROM shared_ids s WHERE s.target = a.target AND s.account_id = a.id) \
              FROM accounts a WHERE a.id {in} AND (a.organization_id = :1) IS TRUE",
         );
         self.database
@@ -113,6 +117,7 @@ impl Store {
                     name_key: row.take()?,
                     active: row.take()?,
                     missing: row.take()?,
+                    shared: row.take()?,
                 })
             })
             .await
@@ -157,18 +162,26 @@ impl Store {
             .await
     }
 
-    /// How many accounts that are not missing have an attribute of this name. Reads them all.
-    pub async fn count_with_attribute(
+    /// How many accounts that are not missing have an attribute of each of these names, in their order. Reads all accounts
+    /// of the kind once for every [`MOST_TEXTS`] names.
+    pub async fn count_with_attributes(
         &self,
         organization: OrganizationId,
         directory: DirectoryId,
         kind: AccountKind,
-        name: &str,
-    ) -> Result<u64> {
-        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(0) };
-        // A value cannot contain this: its quotes would be escaped.
-        let text = format!("{}:[", serde_json::Value::from(name));
-        let query = dialect::accounts_with(self.backend()).bind(seq).bind(kind.code()).bind(text);
-        Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
+        names: &[&str],
+    ) -> Result<Vec<u64>> {
+        let mut counts = Vec::with_capacity(names.len());
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(vec![0; names.len()]) };
+        for names in names.chunks(MOST_TEXTS) {
+            let mut query = dialect::accounts_with(self.backend(), names.len()).bind(seq).bind(kind.code());
+            for name in names {
+                // A value cannot contain this: its quotes would be escaped.
+                query = query.bind(format!("{}:[", serde_json::Value::from(*name)));
+            }
+            let found = self.database.row(query, |mut row| names.iter().map(|_| row.take()).collect());
+            counts.extend(found.await?.unwrap_or_else(|| vec![0_u64; names.len()]));
+        }
+        Ok(counts)
     }
 }

@@ -300,16 +300,17 @@ pub(crate) fn account_keys(backend: Backend) -> Statement {
     ))
 }
 
-/// How many accounts that are not missing hold a text among their attributes: `$1` the directory, `$2` the kind, `$3` the
-/// text.
-pub(crate) fn accounts_with(backend: Backend) -> Statement {
+/// How many accounts that are not missing hold each of so many texts among their attributes, a column for each: `$1` the
+/// directory, `$2` the kind, the texts from `$3` on.
+pub(crate) fn accounts_with(backend: Backend, texts: usize) -> Statement {
     let place = match backend {
-        Backend::Sqlite => "instr(attributes, $3)",
-        Backend::Postgres => "strpos(attributes, $3)",
+        Backend::Sqlite => "instr",
+        Backend::Postgres => "strpos",
     };
-    built(format!(
-        "SELECT count(*) FROM accounts WHERE target = $1 AND kind = $2 AND missing_since IS NULL AND {place} > 0"
-    ))
+    let column = |at: usize| format!("count(CASE WHEN {place}(attributes, ${}) > 0 THEN 1 END)", at + 3);
+    let columns: Vec<String> = (0..texts).map(column).collect();
+    let columns = columns.join(", ");
+    built(format!("SELECT {columns} FROM accounts WHERE target = $1 AND kind = $2 AND missing_since IS NULL"))
 }
 
 #[cfg(test)]

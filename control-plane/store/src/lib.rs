@@ -49,6 +49,7 @@ mod records;
 mod recreated;
 mod retention;
 mod sessions;
+mod shared_ids;
 mod sources;
 mod sql;
 mod sqlite;

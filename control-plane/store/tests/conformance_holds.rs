@@ -19,6 +19,7 @@ conformance! {
     present_accounts_page_with_their_dns,
     names_of_members_are_read_by_group,
     each_threshold_is_changed_by_itself,
+    accounts_of_shared_ids_are_remembered_until_they_are_forgotten,
 }
 
 fn kept(sequence: u64, kinds: u32) -> Deferred {
@@ -114,10 +115,15 @@ async fn accounts_with_an_attribute_are_counted(database: TestDatabase) {
     let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();
     tx.mark_missing(job, &[people[3].1.id]).await.unwrap();
     tx.commit().await.unwrap();
-    let count = async |kind, name| store.count_with_attribute(org, directory, kind, name).await.unwrap();
-    assert_eq!(count(AccountKind::User, "mail").await, 2);
-    assert_eq!(count(AccountKind::User, "uid").await, 2);
-    assert_eq!(count(AccountKind::Group, "mail").await, 0);
+    let count = async |kind, names: &[&str]| store.count_with_attributes(org, directory, kind, names).await.unwrap();
+    assert_eq!(count(AccountKind::User, &["mail", "none", "uid"]).await, [2, 0, 2]);
+    assert_eq!(count(AccountKind::Group, &["mail"]).await, [0]);
+    assert_eq!(count(AccountKind::User, &[]).await, [0; 0]);
+    // More than one row of a database may have columns.
+    let many: Vec<String> = (0..2_048).map(|number| format!("attribute{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).chain(["mail"]).collect();
+    let counted = count(AccountKind::User, &many).await;
+    assert_eq!((counted.len(), counted.last(), counted.iter().sum::<u64>()), (2_049, Some(&2), 2));
 }
 
 async fn present_accounts_page_with_their_dns(database: TestDatabase) {
@@ -178,4 +184,44 @@ async fn each_threshold_is_changed_by_itself(database: TestDatabase) {
     assert_eq!(changed.activated, Threshold { percent: 20, minimum: 7 });
     assert_eq!(changed.removed, Threshold { minimum: 7, ..usual.removed });
     assert_eq!((changed.renamed, changed.vanished), (usual.renamed, usual.vanished));
+}
+
+async fn accounts_of_shared_ids_are_remembered_until_they_are_forgotten(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let other = World::new(store, "other").await;
+    let (org, directory) = (world.org(), world.directory.id);
+    let (people, team) = ([world.person("anna"), world.person("bert")], world.team("staff"));
+    world.import(&people, std::slice::from_ref(&team)).await;
+    let (anna, bert, staff) = (people[0].1.id, people[1].1.id, team.1.id);
+    let remembered = async |world: &World| {
+        let mut found = store.shared_accounts(world.org(), world.directory.id).await.unwrap();
+        found.sort_by_key(|(_, kind, _)| *kind == AccountKind::Group);
+        found
+    };
+    assert_eq!(remembered(&world).await, []);
+    // An import may find the same ids again.
+    for _ in 0..2 {
+        let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();
+        tx.remember_shared(&[anna, staff]).await.unwrap();
+        tx.remember_shared(&[]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let wanted = [
+        (anna, AccountKind::User, people[0].1.external_key.clone()),
+        (staff, AccountKind::Group, team.1.external_key.clone()),
+    ];
+    assert_eq!(remembered(&world).await, wanted);
+    assert_eq!(remembered(&other).await, []);
+    let known = store.known_contents(org, &[anna, bert, staff]).await.unwrap();
+    assert_eq!(known.iter().filter(|content| content.shared).count(), 2, "{known:?}");
+    assert!(known.iter().any(|content| content.account == bert && !content.shared), "{known:?}");
+
+    let mut tx = store.begin_intake(other.org(), other.directory.id, at(2)).await.unwrap();
+    tx.forget_shared(&[anna, staff]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(remembered(&world).await.len(), 2, "another directory has no say");
+    let mut tx = store.begin_intake(org, directory, at(2)).await.unwrap();
+    assert_eq!(tx.forget_shared(&[anna, bert]).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(remembered(&world).await, wanted[1..]);
 }

@@ -22,7 +22,7 @@ use super::report::ImportReport;
 use super::result::ImportResult;
 use super::sensitive::Counts;
 use super::source::Origin;
-use super::{groups, heirs, standing};
+use super::{groups, heirs, shared, standing};
 use crate::jobs::failure::Failure;
 use crate::jobs::running::Running;
 
@@ -73,7 +73,7 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
         return running.fail(commit.job.id, attempt, failure.to_json()).await;
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
-    let Some(settled) = commit.conclude(&missing).await? else { return Ok(()) };
+    let Some(settled) = commit.conclude(&missing, &proven).await? else { return Ok(()) };
     // Marking somebody missing leaves them a member; a name that became free makes somebody of a nobody.
     let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
@@ -128,7 +128,10 @@ impl Commit<'_> {
     async fn repeats(&self, staged: &Staged) -> Result<Option<Repeats>> {
         let (store, now) = (&self.running.store, self.running.clock.now());
         let repeats = Repeats::find(store, &self.directory, self.lease(), staged, now).await?;
-        let Some(failure) = repeats.failure() else { return Ok(Some(repeats)) };
+        let Some(failure) = repeats.failure() else {
+            let remembered = shared::remember(store, &self.directory, self.lease(), &repeats, now).await?;
+            return Ok(remembered.map(|()| repeats));
+        };
         self.running.fail(self.job.id, self.job.attempt, failure.to_json()).await.map(|()| None)
     }
 
@@ -208,7 +211,7 @@ impl Commit<'_> {
     }
 
     /// Marks who is missing, then settles groups, names and profiles. `None` when the job was taken over.
-    async fn conclude(&self, missing: &Missing) -> Result<Option<Settled>> {
+    async fn conclude(&self, missing: &Missing, proven: &Proven<'_>) -> Result<Option<Settled>> {
         let now: Timestamp = self.running.clock.now();
         let store = &self.running.store;
         let (organization, directory) = (self.job.organization, self.job.directory);
@@ -226,7 +229,10 @@ impl Commit<'_> {
         };
         settled.settled += groups;
         settled.taken_over += groups;
-        Ok(heirs::settle(store, &self.directory, self.lease(), now).await?.map(|()| settled))
+        let Some(()) = heirs::settle(store, &self.directory, self.lease(), now).await? else { return Ok(None) };
+        let (staged, repeats) = (proven.staged, proven.repeats);
+        let forgotten = shared::forget(store, &self.directory, self.lease(), staged, repeats, now).await?;
+        Ok(forgotten.map(|()| settled))
     }
 
     async fn report(&self, mut report: tokio::sync::watch::Receiver<Option<Value>>) -> ImportReport {
@@ -251,14 +257,9 @@ impl Commit<'_> {
 
 /// Entries that came more than once, and those that are left out because others have their external ids.
 fn note_repeats(job: JobId, again: u64, repeats: &Repeats, result: &mut ImportResult) {
-    let left_out = repeats.left_out();
-    result.came_again = again;
-    result.duplicates = left_out;
-    result.duplicate_samples = repeats.samples().to_vec();
-    // They were counted as changed when they came, before anybody knew.
-    result.updated = result.updated.saturating_sub(left_out);
-    if left_out > 0 {
-        tracing::warn!(job = %job, left_out, "intake.duplicates: entries have the external ids of others");
+    repeats.correct(again, result);
+    if result.duplicates > 0 {
+        tracing::warn!(job = %job, left_out = result.duplicates, "intake.duplicates: entries have the external ids of others");
     }
 }
 

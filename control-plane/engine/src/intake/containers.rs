@@ -115,13 +115,14 @@ impl Containers {
         emptied
     }
 
-    /// The containers right above missing accounts, those with most of them first.
-    pub(super) fn most(&self) -> Vec<Container> {
+    /// The containers right above missing accounts, those with most of them first, and how many more there are.
+    pub(super) fn most(&self) -> (Vec<Container>, u64) {
         let mut found: Vec<Container> =
             self.tallies.values().filter(|tally| tally.direct).map(Tally::container).collect();
         found.sort_by(|one, other| other.missing.cmp(&one.missing).then_with(|| one.dn.cmp(&other.dn)));
+        let more = found.len().saturating_sub(SHOWN) as u64;
         found.truncate(SHOWN);
-        found
+        (found, more)
     }
 }
 
@@ -169,9 +170,18 @@ mod tests {
 
     #[test]
     fn the_nearest_containers_are_counted_for_people() {
-        let found = looked_at(&["uid=a,ou=n,dc=x", "uid=b,ou=n,dc=x", "uid=c,ou=s,dc=x"], &["uid=d,ou=n,dc=x"]).most();
+        let looked_at = looked_at(&["uid=a,ou=n,dc=x", "uid=b,ou=n,dc=x", "uid=c,ou=s,dc=x"], &["uid=d,ou=n,dc=x"]);
+        let (found, more) = looked_at.most();
         let found: Vec<_> =
             found.iter().map(|container| (container.dn.as_str(), container.missing, container.known)).collect();
-        assert_eq!(found, [("ou=n,dc=x", 2, 3), ("ou=s,dc=x", 1, 1)]);
+        assert_eq!((found, more), (vec![("ou=n,dc=x", 2, 3), ("ou=s,dc=x", 1, 1)], 0));
+    }
+
+    #[test]
+    fn containers_that_are_not_shown_are_counted() {
+        let many: Vec<String> = (0..SHOWN + 3).map(|number| format!("uid=a,ou={number},dc=x")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let (found, more) = looked_at(&many, &[]).most();
+        assert_eq!((found.len(), more), (SHOWN, 3));
     }
 }

@@ -267,12 +267,10 @@ async fn compare(
     Ok(answers)
 }
 
-/// The accounts that have changed, and those of users who come back.
+/// The accounts that have changed, and those that come back.
 fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<Item = (Kind, &'c KnownAccount)> {
     entries.iter().zip(known).filter_map(|(entry, known)| match known {
-        Comparison::Known(known) if known.missing => {
-            (entry.view.kind == Kind::User && known.identity.is_some()).then_some((entry.view.kind, known))
-        }
+        Comparison::Known(known) if known.missing => known.identity.is_some().then_some((entry.view.kind, known)),
         Comparison::Known(known) if known.hash != entry.state => Some((entry.view.kind, known)),
         _ => None,
     })
@@ -314,17 +312,16 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
         };
         let row = row(common, &entry, known.as_ref());
         let changes = common.before.changes(&row, view, &common.listed, common.now);
-        if aside.take(common.member_form, recorded, &changes, view) {
-            let first = u64::from(rows.insert(recorded, usize::MAX).is_none());
-            *if row.returning { &mut decided.returned } else { &mut decided.changed } += first;
+        if let Some(first) = aside.take(common.member_form, recorded, &changes, view) {
+            *if row.returning { &mut decided.returned } else { &mut decided.changed } += u64::from(first);
             continue;
         }
         // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.
         if let Some(earlier) = rows.get(&recorded).and_then(|place| decided.rows.get_mut(*place)) {
             if earlier.account.dn_key != row.account.dn_key {
                 // Two entries with one external id.
-                aside.take(common.member_form, recorded, &Changes::moved(), view);
-                decided.changed += 1;
+                let first = aside.take(common.member_form, recorded, &Changes::moved(), view);
+                decided.changed += u64::from(first == Some(true));
                 continue;
             }
             *earlier = Row { account: NewAccount { id: earlier.account.id, ..row.account }, ..row };

@@ -124,7 +124,8 @@ impl Proven<'_> {
         if held == 0 {
             return Ok(names);
         }
-        for part in parts {
+        // An entry that may be another person is not the account of the former name.
+        for part in parts.iter().filter(|part| part.kinds & bit(ChangeKind::Reassigned) == 0) {
             let Some(decided) = self.decided(place, part).await? else { continue };
             names.note(self.store, place, decided.member_form, &decided.rows, part.kinds & held != 0).await?;
         }
@@ -151,6 +152,10 @@ impl Proven<'_> {
         names: &FormerNames,
         ahead: &mut Ahead,
     ) -> Result<bool> {
+        // An entry that may be another person takes nothing from the account.
+        if part.kinds & bit(ChangeKind::Reassigned) != 0 {
+            return Ok(true);
+        }
         let (switches, members) = (held & bit(ChangeKind::Deactivated) == 0, held & bit(ChangeKind::Removed) == 0);
         let counts = self.repeats.counts(part);
         ahead.deactivated += if switches { counts.deactivated } else { 0 };
@@ -196,6 +201,8 @@ impl Proven<'_> {
     async fn excesses(&self, counts: &Counts) -> Result<Vec<Excess>> {
         let mut excesses = Vec::new();
         let users = self.count_before(AccountKind::User).await?;
+        let accounts = users + self.count_before(AccountKind::Group).await?;
+        excesses.extend(self.excess(ChangeKind::Reassigned, None, counts.reassigned, accounts));
         let of_users = [
             (ChangeKind::Activated, counts.activated),
             (ChangeKind::Deactivated, counts.deactivated),
@@ -204,35 +211,42 @@ impl Proven<'_> {
         for (kind, count) in of_users {
             excesses.extend(self.excess(kind, None, count, users));
         }
-        if counts.removed >= self.fewest(ChangeKind::Removed) {
+        if counts.removed >= self.fewest(ChangeKind::Removed, accounts) {
             let members = self.store.count_members(self.directory.organization, self.directory.id).await?;
             let known = members.resolved + members.unresolved;
             excesses.extend(self.excess(ChangeKind::Removed, None, counts.removed, known));
         }
-        for (name, count) in &counts.vanished {
-            if *count >= self.fewest(ChangeKind::Vanished) {
-                excesses.extend(self.vanished(name, *count).await?);
-            }
+        let fewest = self.fewest(ChangeKind::Vanished, accounts);
+        for kind in [AccountKind::User, AccountKind::Group] {
+            excesses.extend(self.vanished(kind, counts, fewest).await?);
         }
         Ok(excesses)
     }
 
-    /// Fewer than this hold nothing, whatever their share.
-    fn fewest(&self, kind: ChangeKind) -> u64 {
-        u64::from(self.directory.thresholds.of(kind).minimum).clamp(1, SMALL_MINIMUM)
+    /// Fewer than this hold nothing, whatever their share, in a directory of so many accounts.
+    fn fewest(&self, kind: ChangeKind, accounts: u64) -> u64 {
+        let minimum = u64::from(self.directory.thresholds.of(kind).minimum).max(1);
+        if accounts < SMALL { minimum.min(SMALL_MINIMUM) } else { minimum }
     }
 
-    async fn vanished(&self, name: &str, count: u64) -> Result<Option<Excess>> {
-        let Some((kind, name)) = name.split_once(' ') else { return Ok(None) };
-        let kind: AccountKind = kind.parse()?;
-        let known = match name {
-            LOGIN => self.count_before(kind).await?,
-            name => {
-                let Directory { organization, id, .. } = *self.directory;
-                self.store.count_with_attribute(organization, id, kind, name).await?
-            }
-        };
-        Ok(self.excess(ChangeKind::Vanished, Some((kind, name.to_owned())), count, known))
+    /// The attributes that are gone from too many accounts of a kind, those that most lack first.
+    async fn vanished(&self, kind: AccountKind, counts: &Counts, fewest: u64) -> Result<Vec<Excess>> {
+        let of_kind = counts.vanished.iter().filter_map(|(name, count)| {
+            let (of, name) = name.split_once(' ')?;
+            (of == kind.as_str() && *count >= fewest).then_some((name, *count))
+        });
+        let of_kind: Vec<(&str, u64)> = of_kind.collect();
+        let names: Vec<&str> = of_kind.iter().map(|(name, _)| *name).filter(|name| *name != LOGIN).collect();
+        let Directory { organization, id, .. } = *self.directory;
+        let had = self.store.count_with_attributes(organization, id, kind, &names).await?;
+        let mut had = had.into_iter();
+        let mut excesses = Vec::new();
+        for (name, count) in of_kind {
+            let known = if name == LOGIN { self.count_before(kind).await? } else { had.next().unwrap_or_default() };
+            excesses.extend(self.excess(ChangeKind::Vanished, Some((kind, name.to_owned())), count, known));
+        }
+        excesses.sort_by_key(|excess| std::cmp::Reverse(excess.count));
+        Ok(excesses)
     }
 
     fn excess(

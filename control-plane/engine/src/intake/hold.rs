@@ -1,13 +1,15 @@
 //! Why an import is held, as people and programs read it: a sentence for each reason, who is concerned, and where.
 
 use postern_proto::chunk::{ChunkReader, Kind};
-use postern_store::{AccountKind, ChangeKind, NamedAccount};
+use postern_store::{AccountKind, ChangeKind, ExternalKey, NamedAccount};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::containers::{Container, Containers};
+use super::decide::recorded_key;
 use super::deferred::{Ahead, Excess, Outcome, Proven};
+use super::known;
 use super::missing::Missing;
 use super::sensitive::{LOGIN, bit};
 use crate::identity::mapping::{self, Mapping};
@@ -36,6 +38,10 @@ pub struct Hold {
     pub reasons: Vec<Reason>,
     /// The containers with the most missing accounts.
     pub containers: Vec<HeldContainer>,
+    /// Further containers with missing accounts, which are not listed.
+    pub more_containers: u64,
+    /// Further attributes that are gone from too many accounts, which are not among the reasons.
+    pub more_vanished: u64,
     /// Users who are inactive already, whatever is decided: the directory says that they are switched off.
     pub already_inactive: u64,
     /// Members who left their groups already, whatever is decided.
@@ -47,7 +53,8 @@ pub struct Hold {
 #[serde(default)]
 #[schema(as = HoldReason)]
 pub struct Reason {
-    /// What there is too much of: `missing`, `activated`, `deactivated`, `renamed`, `vanished`, `removed`.
+    /// What there is too much of: `missing`, `activated`, `deactivated`, `renamed`, `vanished`, `removed`. Or
+    /// `reassigned`, of which one is too many.
     pub kind: String,
     /// The attribute that vanished. Absent: it is about something else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +76,9 @@ pub struct Reason {
 pub struct Person {
     /// The DN.
     pub dn: String,
+    /// The DN that the account has so far, where it may become another person's. Absent: it stays the same person's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former_dn: Option<String>,
     /// The name. Absent: there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
@@ -151,7 +161,7 @@ pub(crate) fn of_server_behind() -> Hold {
 /// The hold of a job.
 pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outcome, doubt: &Doubt) -> Result<Hold> {
     let mut reasons = Vec::new();
-    let mut containers = Vec::new();
+    let (mut containers, mut more_containers) = (Vec::new(), 0);
     if !doubt.missing.is_empty() {
         let organization = proven.directory.organization;
         let shown: Vec<_> = missing.accounts.iter().copied().take(SHOWN).collect();
@@ -164,9 +174,10 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
             known: missing.present(),
             people,
         });
-        containers = Containers::of(proven.store, proven.directory, missing, true).await?.most();
+        (containers, more_containers) = Containers::of(proven.store, proven.directory, missing, true).await?.most();
     }
-    for excess in &doubt.excesses {
+    let (shown, more_vanished) = shown(&doubt.excesses);
+    for excess in shown {
         reasons.push(Reason {
             kind: excess.kind.as_str().to_owned(),
             attribute: excess.attribute.as_ref().map(|(_, name)| name.clone()),
@@ -177,7 +188,9 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
         });
     }
     let ahead = written_ahead(kept);
-    let sentences: Vec<&str> = reasons.iter().map(|reason| reason.reason.as_str()).chain(ahead.as_deref()).collect();
+    let more = (more_vanished > 0).then(|| format!("So are {more_vanished} more attributes, which are not shown."));
+    let sentences = reasons.iter().map(|reason| reason.reason.as_str());
+    let sentences: Vec<&str> = sentences.chain(more.as_deref()).chain(ahead.as_deref()).collect();
     let containers =
         containers.into_iter().map(|Container { dn, missing, known }| HeldContainer { dn, missing, known }).collect();
     Ok(Hold {
@@ -187,9 +200,19 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
         samples: missing.samples.clone(),
         reasons,
         containers,
+        more_containers,
+        more_vanished,
         already_inactive: kept.ahead.deactivated,
         already_removed: kept.ahead.removed,
     })
+}
+
+/// The excesses to show, and how many are not shown: a fault of permissions may hide hundreds of attributes.
+fn shown(excesses: &[Excess]) -> (Vec<&Excess>, u64) {
+    let (vanished, mut shown): (Vec<_>, Vec<_>) =
+        excesses.iter().partition(|excess| excess.kind == ChangeKind::Vanished);
+    shown.extend(vanished.iter().take(SHOWN));
+    (shown, vanished.len().saturating_sub(SHOWN) as u64)
 }
 
 /// What does not wait for the decision, though it concerns entries that do.
@@ -204,7 +227,7 @@ fn written_ahead(kept: &Outcome) -> Option<String> {
 
 impl From<NamedAccount> for Person {
     fn from(account: NamedAccount) -> Self {
-        Self { dn: account.dn, display_name: account.display_name }
+        Self { dn: account.dn, former_dn: None, display_name: account.display_name }
     }
 }
 
@@ -215,6 +238,14 @@ fn sentence(excess: &Excess) -> String {
         (ChangeKind::Activated, _) => format!("{count} of {known} known users would become active, {share}."),
         (ChangeKind::Deactivated, _) => format!("{count} of {known} known users would become inactive, {share}."),
         (ChangeKind::Renamed, _) => format!("{count} of {known} known users would get another user name, {share}."),
+        (ChangeKind::Reassigned, _) => {
+            let accounts = if count == 1 { "1 account" } else { &format!("{count} accounts") };
+            format!(
+                "{accounts} would become another person's or group's: two entries had the same external id, one of them is \
+                 gone, and the other one has another DN and login. Approve only if it is the same person. Otherwise give \
+                 that entry an external id of its own, and reject."
+            )
+        }
         (ChangeKind::Removed, _) => format!(
             "{count} of {known} known memberships of groups would be removed, {share}. Members that may not be read any \
              more look like that; the memberships known so far stay."
@@ -235,7 +266,7 @@ fn sentence(excess: &Excess) -> String {
 
 /// Some of those whom an excess is about, as their new entries call them.
 async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<Vec<Person>> {
-    let mut people = Vec::new();
+    let (mut people, mut ids) = (Vec::new(), Vec::new());
     for part in kept.left.iter().filter(|part| part.kinds & bit(excess.kind) != 0) {
         if people.len() >= SHOWN {
             break;
@@ -254,8 +285,15 @@ async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<
                     AccountKind::User => mapping.user(&entry, proven.now).0.display_name.map(Into::into),
                     AccountKind::Group => Some(mapping.group(&entry).0.display_name.into_owned()),
                 };
-                people.push(Person { dn: mapping::printable(entry.dn).into_owned(), display_name });
+                people.push(Person { dn: mapping::printable(entry.dn).into_owned(), former_dn: None, display_name });
+                ids.push((kind, ExternalKey::from_text(entry.external_id)));
             }
+        }
+    }
+    if excess.kind == ChangeKind::Reassigned {
+        let mut known = known::by_id(proven.store, proven.directory, &ids).await?;
+        for (person, (kind, id)) in people.iter_mut().zip(&ids) {
+            person.former_dn = known.remove(&recorded_key(*kind, id)).map(|known| known.dn);
         }
     }
     Ok(people)

@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use jiff::Timestamp;
-use postern_proto::chunk::{ChunkReader, ChunkWriter, DecodeError, EntryView};
-use postern_store::{AccountKind, Comparison, DeferredPart, Directory, ExternalKey, Lease, Staged, Store};
+use postern_proto::chunk::{ChunkReader, DecodeError, EntryView};
+use postern_store::{AccountId, AccountKind, DeferredPart, Directory, ExternalKey, Lease, Staged, Store};
 
 use super::decide::{self, Place, recorded_key, stored};
 use super::listed::Listed;
-use super::missing;
 use super::newcomers::Newcomers;
-use super::result::DuplicateSample;
-use super::sensitive::{self, Counts};
+use super::result::{DuplicateSample, ImportResult};
+use super::sensitive::{self, Counts, select};
+use super::{known, missing};
 use crate::identity::{mapping, membership};
 use crate::jobs::failure::Failure;
 
@@ -38,8 +38,10 @@ type Result<T> = std::result::Result<T, postern_store::Error>;
 /// What was kept aside of entries that came more than once.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    /// Of ids that two entries have: the DN of the entry that is known, see [`dn_hash`].
-    twins: HashMap<u128, u128, RandomState>,
+    /// The ids that two entries have.
+    twins: HashMap<u128, Twins, RandomState>,
+    /// Their accounts.
+    accounts: Vec<AccountId>,
     /// More ids are shared than [`MOST_SHARED`]; nothing else is known then.
     too_many: bool,
     /// Counts of entries that count already, or not at all, by sequence and kinds of their part.
@@ -48,8 +50,23 @@ pub struct Repeats {
     touched: BTreeSet<(u64, u32)>,
     /// Entries that are left out.
     left_out: u64,
+    /// How often an entry was counted as changed that is left out or counts already.
+    updated_again: u64,
+    /// The same of entries that come back.
+    returned_again: u64,
     named: BTreeMap<u128, Named>,
     samples: Vec<DuplicateSample>,
+}
+
+/// The entries of one id.
+#[derive(Debug)]
+struct Twins {
+    /// The DN of the entry that is known, see [`dn_hash`].
+    known: u128,
+    /// How many came.
+    times: u32,
+    /// How many of them are left out.
+    left_out: u32,
 }
 
 /// An id that is named in the report.
@@ -142,6 +159,29 @@ impl Repeats {
         self.left_out
     }
 
+    /// Whether two entries have the id of this key.
+    pub fn is_shared(&self, key: u128) -> bool {
+        self.twins.contains_key(&key)
+    }
+
+    /// The accounts whose ids two entries have.
+    pub fn accounts(&self) -> &[AccountId] {
+        &self.accounts
+    }
+
+    /// Mends the counts of a result, of which `again` entries had an id that had come before.
+    pub fn correct(&self, again: u64, result: &mut ImportResult) {
+        // Of some ids, no entry stays: one of them is left out, and came for the first time.
+        let nobody_stays = self.twins.values().filter(|twins| twins.left_out >= twins.times).count() as u64;
+        result.came_again = (again + nobody_stays).saturating_sub(self.left_out);
+        result.duplicates = self.left_out;
+        result.duplicate_samples = self.samples.clone();
+        result.updated = result.updated.saturating_sub(self.updated_again);
+        result.returned = result.returned.saturating_sub(self.returned_again);
+        let others = [result.created, result.updated, result.returned, result.came_again, result.duplicates];
+        result.unchanged = (result.users + result.groups).saturating_sub(others.iter().sum());
+    }
+
     /// Some of their ids, with the DNs of all entries.
     pub fn samples(&self) -> &[DuplicateSample] {
         &self.samples
@@ -168,8 +208,7 @@ impl Repeats {
     }
 
     fn leaves_out(&self, entry: &EntryView<'_>) -> bool {
-        let known = self.twins.get(&key(entry));
-        known.is_some_and(|known| *known != dn_hash(&normalized(entry)))
+        self.twins.get(&key(entry)).is_some_and(|twins| twins.known != dn_hash(&normalized(entry)))
     }
 
     /// Finds out which ids of a part two entries have. Each id is looked at once.
@@ -183,12 +222,15 @@ impl Repeats {
     ) -> Result<()> {
         let here = taken(suspects, payload).map_err(corrupt)?;
         for here in here.chunks(KEYS) {
-            let known = known_dns(store, directory, here).await?;
+            let ids: Vec<_> = here.iter().map(|taken| (taken.kind, taken.external_id.clone())).collect();
+            let known = known::by_id(store, directory, &ids).await?;
             for Taken { key, suspect, external_id, .. } in here {
-                let (known_hash, known_dn) =
-                    known.get(key).map_or((dn_hash(""), ""), |(hash, dn)| (*hash, dn.as_str()));
+                let account = known.get(key);
+                let known_dn = account.map_or("", |known| known.dn.as_str());
+                let known_hash = dn_hash(&membership::dn_key(known_dn));
+                let times = times(repeated, *key);
                 // Copies that were not kept aside have the DN that is known by now.
-                let others = times(repeated, *key) > suspect.kept && suspect.dn != known_hash;
+                let others = times > suspect.kept && suspect.dn != known_hash;
                 if !suspect.several && !others {
                     continue;
                 }
@@ -199,7 +241,8 @@ impl Repeats {
                     }
                     self.named.insert(*key, named);
                 }
-                self.twins.insert(*key, known_hash);
+                self.accounts.extend(account.map(|known| known.account));
+                self.twins.insert(*key, Twins { known: known_hash, times, left_out: 0 });
             }
         }
         Ok(())
@@ -219,7 +262,8 @@ impl Repeats {
         for part in parts {
             let payload = store.deferred_payload(directory.organization, lease.job, lease.attempt, part).await?;
             let payload = Bytes::from(payload.unwrap_or_default());
-            let (mut left_out, mut here) = (0, Vec::new());
+            // Whether one entry of each key stays, and the keys of those that do not.
+            let (mut here, mut left_out) = (BTreeMap::<u128, bool>::new(), Vec::new());
             let mut named = std::mem::take(&mut self.named);
             let again = select(&payload, |entry| {
                 let key = key(entry);
@@ -230,17 +274,24 @@ impl Repeats {
                     named.add(dn_hash(&normalized(entry)), &mapping::printable(entry.dn));
                 }
                 let leaves_out = self.leaves_out(entry);
-                left_out += u64::from(leaves_out);
-                here.push(key);
+                if leaves_out {
+                    left_out.push(key);
+                }
+                *here.entry(key).or_default() |= !leaves_out;
                 leaves_out || counted.contains(&key)
             });
             self.named = named;
             let again = again.map_err(corrupt)?;
-            counted.extend(here);
-            self.left_out += left_out;
+            let again_here = here.into_iter().filter(|(key, stays)| !(*stays && counted.insert(*key))).count() as u64;
+            let returns = part.kinds & sensitive::RETURNS != 0;
+            *if returns { &mut self.returned_again } else { &mut self.updated_again } += again_here;
             let place = (part.sequence, part.kinds);
-            if left_out > 0 {
+            if !left_out.is_empty() {
                 self.touched.insert(place);
+            }
+            self.left_out += left_out.len() as u64;
+            for key in left_out {
+                self.twins.entry(key).and_modify(|twins| twins.left_out += 1);
             }
             if ChunkReader::parse(&again).is_ok_and(|reader| !reader.is_empty()) {
                 self.overcounted.insert(place, changes(store, directory, &again, now).await?);
@@ -313,55 +364,6 @@ fn taken(suspects: &mut Suspects, payload: &[u8]) -> std::result::Result<Vec<Tak
         }
     }
     Ok(taken)
-}
-
-/// The DNs that the accounts of these ids have: the hash, and the text as written.
-async fn known_dns(
-    store: &Store,
-    directory: &Directory,
-    taken: &[Taken],
-) -> Result<HashMap<u128, (u128, String), RandomState>> {
-    let mut known = HashMap::default();
-    for kind in [AccountKind::User, AccountKind::Group] {
-        let of_kind = taken.iter().filter(|taken| taken.kind == kind);
-        // No content has this hash, so that each account is told with its id.
-        let (places, keys): (Vec<u128>, Vec<_>) =
-            of_kind.map(|taken| (taken.key, (taken.external_id.clone(), [0; 16]))).unzip();
-        if keys.is_empty() {
-            continue;
-        }
-        let found = store.compare_accounts(directory.organization, directory.id, kind, &keys).await?;
-        let accounts: HashMap<_, _> = places
-            .into_iter()
-            .zip(found)
-            .filter_map(|(key, found)| match found {
-                Comparison::Known(account) => Some((account.id, key)),
-                _ => None,
-            })
-            .collect();
-        let ids: Vec<_> = accounts.keys().copied().collect();
-        for content in store.known_contents(directory.organization, &ids).await? {
-            if let Some(key) = accounts.get(&content.account) {
-                known.insert(*key, (dn_hash(&membership::dn_key(&content.dn)), content.dn));
-            }
-        }
-    }
-    Ok(known)
-}
-
-/// A chunk of the entries that are wanted.
-fn select(payload: &Bytes, mut wanted: impl FnMut(&EntryView<'_>) -> bool) -> std::result::Result<Bytes, DecodeError> {
-    if payload.is_empty() {
-        return Ok(Bytes::new());
-    }
-    let mut reader = ChunkReader::parse(payload)?;
-    let mut writer = ChunkWriter::new(reader.member_form());
-    while let Some(entry) = reader.next_entry()? {
-        if wanted(&entry) {
-            sensitive::copy(&mut writer, &entry);
-        }
-    }
-    Ok(writer.finish())
 }
 
 fn key(entry: &EntryView<'_>) -> u128 {

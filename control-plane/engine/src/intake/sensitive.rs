@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use bytes::Bytes;
 use foldhash::quality::RandomState;
 use jiff::{SignedDuration, Timestamp};
-use postern_proto::chunk::{ChunkWriter, EntryView, Kind, MemberForm};
+use postern_proto::chunk::{ChunkReader, ChunkWriter, DecodeError, EntryView, Kind, MemberForm};
 use postern_store::{
     AccountId, AccountKind, ChangeKind, Deferred, DeferredPart, GroupId, KnownAccount, KnownContent, Store, Switch,
 };
@@ -70,6 +71,8 @@ pub struct Counts {
     pub renamed: u64,
     /// Members that groups lose.
     pub removed: u64,
+    /// Accounts whose external id was shared, and that become others.
+    pub reassigned: u64,
     /// Accounts that lose an attribute, by `user` or `group` and the attribute's name.
     pub vanished: BTreeMap<String, u64>,
 }
@@ -90,7 +93,8 @@ impl Before {
         let (mut accounts, mut groups) = (Vec::new(), Vec::new());
         for (kind, known) in changed {
             accounts.push(known.id);
-            groups.extend(known.identity.filter(|_| kind == Kind::Group).map(GroupId::from_uuid));
+            let group = known.identity.filter(|_| kind == Kind::Group && !known.missing);
+            groups.extend(group.map(GroupId::from_uuid));
         }
         let mut before = Self::default();
         if !accounts.is_empty() {
@@ -107,7 +111,16 @@ impl Before {
     pub fn changes(&self, row: &Row, view: &EntryView<'_>, listed: &Listed, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let Some(old) = self.accounts.get(&row.account.id) else { return changes };
-        if old.dn != row.account.dn && membership::dn_key(&old.dn) != row.account.dn_key {
+        let moved = old.dn != row.account.dn && membership::dn_key(&old.dn) != row.account.dn_key;
+        if moved && old.shared && !has_its_login(old, row) {
+            changes.kinds |= bit(ChangeKind::Reassigned);
+        }
+        if old.missing && row.account.kind == AccountKind::Group {
+            // A group that comes back is whatever its entry says.
+            changes.kinds |= if changes.kinds == 0 { 0 } else { RETURNS };
+            return changes;
+        }
+        if moved {
             changes.kinds |= MOVED;
         }
         changes.vanished = vanished(old, row, view, listed);
@@ -152,6 +165,16 @@ impl Before {
     }
 }
 
+/// Whether an entry has the login that its account has. Without a login nobody can say, so it has not.
+fn has_its_login(old: &KnownContent, row: &Row) -> bool {
+    let Some(login) = old.unique_value.as_deref().map(postern_store::fold) else { return false };
+    let others: &[String] = match &row.identity {
+        Wanted::User(_, others) => others,
+        Wanted::Group(..) => &[],
+    };
+    row.account.unique_value.iter().chain(others).any(|value| postern_store::fold(value) == login)
+}
+
 /// Whether an account now ends within [`SOON`], and did not end as early before. The user becomes inactive on that day
 /// without another import, so it counts with those who become inactive now.
 fn expires_sooner(old: Switch, new: Switch, now: Timestamp) -> bool {
@@ -187,6 +210,7 @@ impl Counts {
             (ChangeKind::Activated, &mut self.activated),
             (ChangeKind::Deactivated, &mut self.deactivated),
             (ChangeKind::Renamed, &mut self.renamed),
+            (ChangeKind::Reassigned, &mut self.reassigned),
         ];
         for (kind, counter) in counters {
             *counter += u64::from(changes.kinds & bit(kind) != 0);
@@ -208,6 +232,7 @@ impl Counts {
         self.deactivated = self.deactivated.saturating_sub(less.deactivated);
         self.renamed = self.renamed.saturating_sub(less.renamed);
         self.removed = self.removed.saturating_sub(less.removed);
+        self.reassigned = self.reassigned.saturating_sub(less.reassigned);
         for (name, count) in &mut self.vanished {
             *count = count.saturating_sub(less.vanished.get(name).copied().unwrap_or_default());
         }
@@ -220,6 +245,7 @@ impl Counts {
         self.deactivated += more.deactivated;
         self.renamed += more.renamed;
         self.removed += more.removed;
+        self.reassigned += more.reassigned;
         for (name, count) in more.vanished {
             self.lose(name, count);
         }
@@ -247,10 +273,11 @@ struct Part {
 
 impl KeptAside {
     /// Keeps an entry aside if it changes something sensitive, or if an earlier copy of it was kept aside: applied at
-    /// once, the later copy would be overwritten by the earlier one. Says whether it did.
-    pub fn take(&mut self, form: MemberForm, recorded: u128, changes: &Changes, view: &EntryView<'_>) -> bool {
+    /// once, the later copy would be overwritten by the earlier one. `None`: it did not. Otherwise says whether it is the
+    /// first copy that is kept.
+    pub fn take(&mut self, form: MemberForm, recorded: u128, changes: &Changes, view: &EntryView<'_>) -> Option<bool> {
         let earlier = self.kept.get(&recorded).copied();
-        let Some(kinds) = earlier.or_else(|| (changes.kinds != 0).then_some(changes.kinds)) else { return false };
+        let kinds = earlier.or_else(|| (changes.kinds != 0).then_some(changes.kinds))?;
         let part = self
             .parts
             .entry(kinds)
@@ -260,7 +287,7 @@ impl KeptAside {
             self.kept.insert(recorded, kinds);
             part.counts.add(if view.kind == Kind::User { AccountKind::User } else { AccountKind::Group }, changes);
         }
-        true
+        Some(earlier.is_none())
     }
 
     /// As it is stored with the chunk of this number.
@@ -275,8 +302,26 @@ impl KeptAside {
     }
 }
 
+/// A chunk of the entries that are wanted.
+pub fn select(
+    payload: &Bytes,
+    mut wanted: impl FnMut(&EntryView<'_>) -> bool,
+) -> std::result::Result<Bytes, DecodeError> {
+    if payload.is_empty() {
+        return Ok(Bytes::new());
+    }
+    let mut reader = ChunkReader::parse(payload)?;
+    let mut writer = ChunkWriter::new(reader.member_form());
+    while let Some(entry) = reader.next_entry()? {
+        if wanted(&entry) {
+            copy(&mut writer, &entry);
+        }
+    }
+    Ok(writer.finish())
+}
+
 /// Writes an entry into another chunk.
-pub fn copy(writer: &mut ChunkWriter, view: &EntryView<'_>) {
+fn copy(writer: &mut ChunkWriter, view: &EntryView<'_>) {
     let mut entry = writer.entry(view.kind, view.external_id, view.dn, view.unique_value);
     for (name, values) in view.attributes() {
         let values: Vec<&[u8]> = values.collect();

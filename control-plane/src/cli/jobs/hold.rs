@@ -14,8 +14,13 @@ pub(super) fn held(hold: &Value, screen: &mut Screen) -> Result<(), Error> {
         let what = reason["attribute"].as_str().or_else(|| reason["kind"].as_str()).unwrap_or_default();
         screen.line(format!("\n{}: {count} of {}", plain(what), reason["known"].as_u64().unwrap_or_default()))?;
         let people = list(&reason["people"]);
-        let rows = people.iter().map(|person| vec![value(&person["display_name"]), value(&person["dn"])]);
-        screen.table(&["name", "dn"], rows)?;
+        if people.iter().any(|person| person["former_dn"].is_string()) {
+            let row = |person: &Value| ["former_dn", "display_name", "dn"].map(|name| value(&person[name])).to_vec();
+            screen.table(&["account so far", "name", "dn"], people.iter().map(row))?;
+        } else {
+            let rows = people.iter().map(|person| vec![value(&person["display_name"]), value(&person["dn"])]);
+            screen.table(&["name", "dn"], rows)?;
+        }
         if count > people.len() as u64 && !people.is_empty() {
             screen.line(format!("({} of {count} are shown)", people.len()))?;
         }
@@ -26,5 +31,9 @@ pub(super) fn held(hold: &Value, screen: &mut Screen) -> Result<(), Error> {
     }
     screen.line("")?;
     let rows = containers.iter().map(|row| vec![value(&row["missing"]), value(&row["known"]), value(&row["dn"])]);
-    screen.table(&["missing", "of", "container"], rows)
+    screen.table(&["missing", "of", "container"], rows)?;
+    match hold["more_containers"].as_u64() {
+        None | Some(0) => Ok(()),
+        Some(more) => screen.line(format!("(and {more} more)")),
+    }
 }

@@ -329,19 +329,31 @@ async fn two_entries_of_one_external_id_are_both_named_and_nobody_is_overwritten
             assert_eq!(world.users().await.len(), 2, "{:?}", world.users().await);
         }
     }
-    let together = world.import_chunks("lab", &[together(&[anna, bert, zoe])]).await;
-    assert_eq!(together["duplicates"], 1, "{together}");
+    let in_one = world.import_chunks("lab", &[together(&[anna, bert, zoe])]).await;
+    assert_eq!(in_one["duplicates"], 1, "{in_one}");
     // Anna changes all the same, and Bert's change is his own.
     let changed = Written { dn: "uid=anna", ..user("7", "anna", &[("title", "Chief")]) };
     let off = Written { enabled: false, ..bert };
-    named_both(&world.import("corp", &[off, changed, zoe]).await);
+    let result = world.import("corp", &[off, changed, zoe]).await;
+    named_both(&result);
+    assert_eq!((&result["updated"], &result["came_again"]), (&1.into(), &0.into()), "Anna alone: {result}");
+    for chunks in [vec![together(&[off, anna, zoe])], vec![together(&[changed, off, zoe])]] {
+        let result = world.import_chunks("corp", &chunks).await;
+        assert_eq!(
+            (&result["updated"], &result["unchanged"], &result["came_again"]),
+            (&1.into(), &1.into(), &0.into())
+        );
+    }
     let anna_now = world.user("anna").await;
     assert!(anna_now.active && anna_now.attributes.contains("Chief"), "{anna_now:?}");
+    // The fault is mended.
+    world.import("corp", &[changed, zoe]).await;
     // An entry that was renamed is one, also where base DNs overlap and it comes twice.
     let renamed = Written { dn: "uid=anne", ..named("7", "anne") };
     let result = world.import_chunks("corp", &[written(&[renamed]), written(&[zoe, renamed])].concat()).await;
     assert_eq!((&result["duplicates"], world.user("anne").await.id), (&0.into(), before.id), "{result}");
-    assert_eq!((&result["came_again"], &result["renamed"]), (&1.into(), &1.into()), "each entry counts once: {result}");
+    let counted = ["came_again", "renamed", "updated", "unchanged"].map(|figure| &result[figure]);
+    assert_eq!(counted, [1, 1, 1, 1], "each entry counts once: {result}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,12 @@
 //! An attribute that is configured as external id and is not unique.
 
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
-use postern_store::{JobState, PageRequest};
+use postern_proto::v1;
+use postern_store::{Job, JobState, PageRequest};
 
 use super::agent::{Site, hello};
-use super::chunks::{Chunk, people};
+use super::chunks::{Chunk, Written, people, written};
+use super::company::Line;
 use super::soon;
 
 /// More ids than an import may share.
@@ -48,4 +50,141 @@ async fn an_import_whose_ids_are_shared_by_too_many_entries_fails_and_marks_nobo
     let present =
         site.store().count_present(site.organization, corp.id, postern_store::AccountKind::User).await.unwrap();
     assert_eq!(present, 2, "nobody is missing");
+}
+
+fn user<'w>(id: &'w str, dn: &'w str, login: &'w str) -> Written<'w> {
+    Written { id, dn, login: Some(login), enabled: true, attributes: &[], members: None }
+}
+
+fn group<'w>(id: &'w str, dn: &'w str, attributes: &'w [(&'w str, &'w str)], members: &'w [&'w str]) -> Written<'w> {
+    Written { id, dn, login: None, enabled: true, attributes, members: Some(members) }
+}
+
+const ANNA: &str = "uid=anna,ou=people,dc=x";
+const BERT: &str = "uid=bert,ou=people,dc=x";
+
+async fn import(line: &mut Line, entries: &[Written<'_>], state: JobState) -> Job {
+    let job = line.site.import(&line.agent, &mut line.session, &written(entries)).await;
+    line.site.wait_for(job, state).await
+}
+
+/// The names of all active users.
+async fn names(line: &Line) -> Vec<String> {
+    let users = line.users().await.into_iter().filter(|user| user.active);
+    let mut names: Vec<String> = users.map(|user| user.user_name).collect();
+    names.sort();
+    names
+}
+
+/// Anna is known. Bert comes with her id, and is left out.
+async fn anna_and_bert_share_an_id() -> Line {
+    let mut line = Line::start().await;
+    let (anna, bert) = (user("1", ANNA, "anna"), user("1", BERT, "bert"));
+    let cleo = user("2", "uid=cleo,dc=x", "cleo");
+    import(&mut line, &[anna, cleo], JobState::Succeeded).await;
+    let result = import(&mut line, &[anna, bert, cleo], JobState::Succeeded).await.result.unwrap();
+    assert_eq!(result["duplicates"], 1, "{result}");
+    line
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_id_was_shared_passes_to_another_person_only_by_decision() {
+    let mut line = anna_and_bert_share_an_id().await;
+    let before = line.users().await;
+    let (bert, cleo) = (user("1", BERT, "bert"), user("2", "uid=cleo,dc=x", "cleo"));
+    // An import that fails in between forgets nothing.
+    let failing = line.site.start_job("corp", "import").await;
+    let command = soon(line.session.command()).await;
+    let refused = line.agent.deliver(&command, &written(&[bert, cleo]), |summary| summary.users += 1).await;
+    assert!(matches!(refused, Ok(v1::chunk_ack::Kind::SummaryRefused(_))), "{refused:?}");
+    line.site.store().request_cancel(line.site.organization, failing, line.site.now()).await.unwrap();
+    for _ in 0..2 {
+        let job = import(&mut line, &[bert, cleo], JobState::Held).await;
+        let hold = job.hold.as_ref().unwrap();
+        let reasons = hold["reasons"].as_array().unwrap();
+        assert_eq!(reasons.len(), 1, "{hold}");
+        assert_eq!((&reasons[0]["kind"], &reasons[0]["count"]), (&"reassigned".into(), &1.into()), "{hold}");
+        let person = &reasons[0]["people"][0];
+        assert_eq!((&person["dn"], &person["former_dn"]), (&BERT.into(), &ANNA.into()), "{hold}");
+        assert_eq!(names(&line).await, ["anna", "cleo"]);
+        line.reject(&job).await;
+        assert_eq!(names(&line).await, ["anna", "cleo"], "nothing of it is applied");
+    }
+    let job = import(&mut line, &[bert, cleo], JobState::Held).await;
+    line.approve(&job).await;
+    assert_eq!(names(&line).await, ["bert", "cleo"]);
+    assert_eq!(line.users().await.iter().filter(|user| before.iter().any(|known| known.id == user.id)).count(), 2);
+    // It is decided: the account is Bert's, and he may be renamed like others.
+    let dora = user("1", "uid=dora,dc=x", "dora");
+    import(&mut line, &[dora, cleo], JobState::Succeeded).await;
+    assert_eq!(names(&line).await, ["cleo", "dora"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_comes_once_as_it_was_is_not_suspected_any_longer() {
+    let cleo = user("2", "uid=cleo,dc=x", "cleo");
+    for mended in [user("1", ANNA, "anna"), user("1", ANNA, "annabel"), user("1", "uid=anna,ou=moved,dc=x", "Anna")] {
+        let mut line = anna_and_bert_share_an_id().await;
+        import(&mut line, &[mended, cleo], JobState::Succeeded).await;
+        import(&mut line, &[user("1", "uid=anne,dc=x", "anne"), cleo], JobState::Succeeded).await;
+        assert_eq!(names(&line).await, ["anne", "cleo"], "an everyday change");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_id_was_shared_is_not_taken_while_it_is_missing() {
+    let mut line = anna_and_bert_share_an_id().await;
+    let cleo = user("2", "uid=cleo,dc=x", "cleo");
+    import(&mut line, &[cleo], JobState::Succeeded).await;
+    let job = import(&mut line, &[user("1", BERT, "bert"), cleo], JobState::Held).await;
+    assert_eq!(job.hold.as_ref().unwrap()["reasons"][0]["kind"], "reassigned");
+    assert_eq!(names(&line).await, ["cleo"]);
+    line.reject(&job).await;
+    import(&mut line, &[user("1", ANNA, "anna"), cleo], JobState::Succeeded).await;
+    assert_eq!(names(&line).await, ["anna", "cleo"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_entry_takes_nothing_from_an_account_while_it_waits_for_the_decision() {
+    let mut line = anna_and_bert_share_an_id().await;
+    let cleo = user("2", "uid=cleo,dc=x", "cleo");
+    let bert = Written { enabled: false, ..user("1", BERT, "bert") };
+    let team = group("9", "cn=team,dc=x", &[("cn", "team")], &[BERT]);
+    let job = import(&mut line, &[bert, cleo, team], JobState::Held).await;
+    assert_eq!(names(&line).await, ["anna", "cleo"], "Bert is switched off, and not Anna");
+    assert_eq!(members(&line, "team").await, 0, "Bert is a member, and not Anna");
+    line.approve(&job).await;
+    assert_eq!(names(&line).await, ["cleo"]);
+    assert_eq!(members(&line, "team").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_id_was_shared_gets_the_members_of_another_only_by_decision() {
+    let admins = group("7", "cn=admins,dc=x", &[("cn", "admins")], &[ANNA]);
+    let guests = group("7", "cn=guests,dc=x", &[("cn", "guests")], &[ANNA, BERT]);
+    let people = [user("1", ANNA, "anna"), user("2", BERT, "bert")];
+    let with = |groups: &[Written<'static>]| [people.as_slice(), groups].concat();
+    for missing_between in [false, true] {
+        let mut line = Line::start().await;
+        import(&mut line, &with(&[admins]), JobState::Succeeded).await;
+        import(&mut line, &with(&[admins, guests]), JobState::Succeeded).await;
+        if missing_between {
+            let other = group("8", "cn=other,dc=x", &[("cn", "other")], &[]);
+            import(&mut line, &with(&[other]), JobState::Succeeded).await;
+        }
+        let job = import(&mut line, &with(&[guests]), JobState::Held).await;
+        assert_eq!(job.hold.as_ref().unwrap()["reasons"][0]["kind"], "reassigned", "{job:?}");
+        let as_before = usize::from(!missing_between);
+        assert_eq!(members(&line, "admins").await, as_before);
+        line.approve(&job).await;
+        assert_eq!(members(&line, "guests").await, 2);
+    }
+}
+
+async fn members(line: &Line, name: &str) -> usize {
+    let (store, organization) = (line.site.store(), line.site.organization);
+    let groups = store.list_groups(organization, None, &PageRequest::first(20)).await.unwrap().items;
+    let Some(group) = groups.iter().find(|group| group.display_name == name) else { return 0 };
+    let members = store.list_group_members(organization, group.id, &PageRequest::first(100)).await.unwrap().items;
+    members.iter().filter(|member| member.identity.is_some()).count()
 }

@@ -227,6 +227,14 @@ CREATE TABLE deferred_entries (
     PRIMARY KEY (job_id, generation, sequence, kinds)
 ) STRICT;
 
+-- Accounts whose external id two entries had in an import. They stay here until a later import brings the id once, with
+-- the DN or the login of the account, or until an administrator approves of the new entry.
+CREATE TABLE shared_ids (
+    target INTEGER NOT NULL,
+    account_id BLOB NOT NULL,
+    PRIMARY KEY (target, account_id)
+) STRICT, WITHOUT ROWID;
+
 -- The tables of an import have no foreign keys: checking them took more than half of PostgreSQL's time. Each transaction
 -- looks its directory and organization up, which are never removed, and each group before its members are written.
 

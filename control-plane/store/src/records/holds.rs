@@ -18,6 +18,8 @@ named! {
         Vanished = "vanished",
         /// A group loses members.
         Removed = "removed",
+        /// An account whose external id two entries had becomes another one. There is no threshold: one of them holds.
+        Reassigned = "reassigned",
     }
 }
 
@@ -73,6 +75,7 @@ impl Thresholds {
             ChangeKind::Renamed => self.renamed,
             ChangeKind::Vanished => self.vanished,
             ChangeKind::Removed => self.removed,
+            ChangeKind::Reassigned => Threshold { percent: 0, minimum: 1 },
         }
     }
 
@@ -86,6 +89,7 @@ impl Thresholds {
                 ChangeKind::Renamed => &mut self.renamed,
                 ChangeKind::Vanished => &mut self.vanished,
                 ChangeKind::Removed => &mut self.removed,
+                ChangeKind::Reassigned => continue,
             };
             threshold.percent = change.percent.unwrap_or(threshold.percent);
             threshold.minimum = change.minimum.unwrap_or(threshold.minimum);
@@ -135,6 +139,8 @@ pub struct KnownContent {
     pub active: Option<bool>,
     /// It is marked missing.
     pub missing: bool,
+    /// Two entries had its external id, see [`crate::Intake::remember_shared`].
+    pub shared: bool,
 }
 
 /// An account as people recognize it.

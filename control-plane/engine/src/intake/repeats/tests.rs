@@ -1,6 +1,6 @@
 //! What is kept of entries that came more than once.
 
-use postern_proto::chunk::{Kind, MemberForm};
+use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
 
 use super::*;
 
