@@ -15,7 +15,7 @@ use crate::deliver::DeliveryOptions;
 use crate::identity::store::{self, IdentityStore};
 use crate::identity::{IdentitySource, TlsDial};
 use crate::roster::Directories;
-use crate::served::Served;
+use crate::served::ServedDirectory;
 use crate::{health, notify, socket};
 
 /// From the first signal until everything is cut: longer than the session's own limit for draining.
@@ -122,7 +122,7 @@ fn open(config: &Config, before: &[Directory], memory: &Arc<BindMemory>) -> Resu
 }
 
 fn served(directories: &[Directory]) -> Directories {
-    directories.iter().map(|directory| Arc::new(directory.clone()) as Arc<dyn Served>).collect()
+    directories.iter().map(|directory| Arc::new(directory.clone()) as Arc<dyn ServedDirectory>).collect()
 }
 
 /// On SIGHUP, directories and policy are read anew. A bad file changes nothing.

@@ -1,4 +1,4 @@
-//! Records into chunks: the same record always in the same bytes, so that its content hash tells whether it changed.
+//! Entries into chunks: the same entry always in the same bytes, so that its content hash tells whether it changed.
 
 use bytes::Bytes;
 use postern_proto::chunk::{self, ChunkWriter, Kind, MemberForm};
@@ -6,7 +6,7 @@ use postern_proto::digest::Digest;
 use postern_proto::{CHUNK_TARGET_BYTES, MAX_CHUNK_BYTES, limits};
 
 use crate::policy::Policy;
-use crate::served::{Phase, Record, Switch, Unusable};
+use crate::served::{Entry, Phase, Switch, Unusable};
 
 /// What a length takes at most, and what a chunk and its message have around the entries.
 const LENGTH_BYTES: usize = 5;
@@ -25,7 +25,7 @@ pub(crate) struct Encoded {
     pub(crate) digest: Digest,
 }
 
-/// Gathers records into chunks of bounded size.
+/// Gathers entries into chunks of bounded size.
 pub(crate) struct Encoder {
     writer: ChunkWriter,
     limit: usize,
@@ -54,25 +54,20 @@ impl Encoder {
         &self.left_out
     }
 
-    /// Adds a record, less what the policy keeps here and less the values that are too large; returns a chunk once it is
-    /// full. A record that no chunk can carry is not added: sent, it would be refused again and again.
-    pub(crate) fn add(
-        &mut self,
-        phase: Phase,
-        mut record: Record,
-        policy: &Policy,
-    ) -> Result<Option<Encoded>, Unusable> {
-        policy.strip(&mut record);
-        shorten(&mut record, &mut self.left_out);
-        if let Some(reason) = nameless(&record) {
-            return Err(Unusable { dn: limits::cut(&record.dn).to_owned(), reason });
+    /// Adds an entry, less what the policy keeps here and less the values that are too large; returns a chunk once it is
+    /// full. An entry that no chunk can carry is not added: sent, it would be refused again and again.
+    pub(crate) fn add(&mut self, phase: Phase, mut entry: Entry, policy: &Policy) -> Result<Option<Encoded>, Unusable> {
+        policy.strip(&mut entry);
+        shorten(&mut entry, &mut self.left_out);
+        if let Some(reason) = nameless(&entry) {
+            return Err(Unusable { dn: limits::cut(&entry.dn).to_owned(), reason });
         }
-        let bytes = size(&record);
+        let bytes = size(&entry);
         if bytes > MAX_ENTRY_BYTES {
             let reason = format!("{bytes} bytes, more than the {MAX_ENTRY_BYTES} that can be delivered");
-            return Err(Unusable { dn: record.dn, reason });
+            return Err(Unusable { dn: entry.dn, reason });
         }
-        write(&mut self.writer, phase, &mut record);
+        write(&mut self.writer, phase, &mut entry);
         match phase {
             Phase::Users => self.users += 1,
             Phase::Groups => self.groups += 1,
@@ -92,35 +87,35 @@ impl Encoder {
     }
 }
 
-/// Some records as one chunk, however many.
+/// Some entries as one chunk, however many.
 pub(crate) fn chunk(
     member_form: MemberForm,
     phase: Phase,
-    records: impl IntoIterator<Item = Record>,
+    entries: impl IntoIterator<Item = Entry>,
     policy: &Policy,
 ) -> Bytes {
     let mut writer = ChunkWriter::new(member_form);
-    for mut record in records {
-        policy.strip(&mut record);
-        shorten(&mut record, &mut LeftOut::default());
-        if nameless(&record).is_none() {
-            write(&mut writer, phase, &mut record);
+    for mut entry in entries {
+        policy.strip(&mut entry);
+        shorten(&mut entry, &mut LeftOut::default());
+        if nameless(&entry).is_none() {
+            write(&mut writer, phase, &mut entry);
         }
     }
     writer.finish()
 }
 
 /// Why an entry cannot be known by its names, if it cannot.
-fn nameless(record: &Record) -> Option<String> {
+fn nameless(entry: &Entry) -> Option<String> {
     let beyond = |what: &str, bytes: usize, limit: usize| {
         (bytes > limit).then(|| format!("its {what} has {bytes} bytes, more than the {limit} that are possible"))
     };
-    let unique_value = record.unique_value.as_ref().map_or(0, String::len);
-    beyond("external id", record.external_id.len(), limits::MAX_EXTERNAL_ID_BYTES)
-        .or_else(|| beyond("DN", record.dn.len(), limits::MAX_DN_BYTES))
+    let unique_value = entry.unique_value.as_ref().map_or(0, String::len);
+    beyond("external id", entry.external_id.len(), limits::MAX_EXTERNAL_ID_BYTES)
+        .or_else(|| beyond("DN", entry.dn.len(), limits::MAX_DN_BYTES))
         .or_else(|| beyond("unique value", unique_value, limits::MAX_UNIQUE_VALUE_BYTES))
         .or_else(|| {
-            let members = record.members.len();
+            let members = entry.members.len();
             let limit = limits::MAX_MEMBERS;
             (members > limit).then(|| format!("it has {members} members, more than the {limit} that are possible"))
         })
@@ -128,11 +123,11 @@ fn nameless(record: &Record) -> Option<String> {
 
 /// Takes out what no chunk may hold. An attribute of which no value is left stays, without values: it is there, and was
 /// left out.
-fn shorten(record: &mut Record, left_out: &mut LeftOut) {
+fn shorten(entry: &mut Entry, left_out: &mut LeftOut) {
     let mut room = limits::MAX_ENTRY_VALUE_BYTES;
-    record.attributes.truncate(limits::MAX_NAMES);
-    record.attributes.retain(|(name, _)| name.len() <= limits::MAX_NAME_BYTES);
-    for (name, values) in &mut record.attributes {
+    entry.attributes.truncate(limits::MAX_NAMES);
+    entry.attributes.retain(|(name, _)| name.len() <= limits::MAX_NAME_BYTES);
+    for (name, values) in &mut entry.attributes {
         let before = values.len();
         values.truncate(limits::MAX_VALUES);
         values.retain(|value| {
@@ -142,11 +137,11 @@ fn shorten(record: &mut Record, left_out: &mut LeftOut) {
             }
             fits
         });
-        left_out.note(before - values.len(), &record.dn, name);
+        left_out.note(before - values.len(), &entry.dn, name);
     }
-    let before = record.members.len();
-    record.members.retain(|member| member.len() <= limits::MAX_DN_BYTES);
-    left_out.note(before - record.members.len(), &record.dn, "members");
+    let before = entry.members.len();
+    entry.members.retain(|member| member.len() <= limits::MAX_DN_BYTES);
+    left_out.note(before - entry.members.len(), &entry.dn, "members");
 }
 
 impl LeftOut {
@@ -158,31 +153,31 @@ impl LeftOut {
     }
 }
 
-/// What a record takes in a chunk, at most.
-fn size(record: &Record) -> usize {
-    let Record { external_id, dn, unique_value, attributes, members, switch: _ } = record;
+/// What an entry takes in a chunk, at most.
+fn size(entry: &Entry) -> usize {
+    let Entry { external_id, dn, unique_value, attributes, members, switch: _ } = entry;
     let sum = |values: &[Bytes]| values.iter().map(|value| value.len() + LENGTH_BYTES).sum::<usize>();
     let head = external_id.len() + dn.len() + unique_value.as_ref().map_or(0, String::len) + 8 * LENGTH_BYTES;
     let attributes = attributes.iter().map(|(name, values)| name.len() + 3 * LENGTH_BYTES + sum(values));
     head + attributes.sum::<usize>() + sum(members)
 }
 
-fn write(writer: &mut ChunkWriter, phase: Phase, record: &mut Record) {
+fn write(writer: &mut ChunkWriter, phase: Phase, entry: &mut Entry) {
     let kind = match phase {
         Phase::Users => Kind::User,
         Phase::Groups => Kind::Group,
     };
-    let mut entry = writer.entry(kind, &record.external_id, &record.dn, record.unique_value.as_deref());
-    for (name, values) in &record.attributes {
-        entry.attribute(name, values.iter().map(AsRef::as_ref));
+    let mut out = writer.entry(kind, &entry.external_id, &entry.dn, entry.unique_value.as_deref());
+    for (name, values) in &entry.attributes {
+        out.attribute(name, values.iter().map(AsRef::as_ref));
     }
     // Servers return members in any order; sorted, an unchanged group hashes the same.
-    record.members.sort_unstable();
-    for member in &record.members {
-        entry.member(member);
+    entry.members.sort_unstable();
+    for member in &entry.members {
+        out.member(member);
     }
-    entry.switch(switch(record.switch));
-    entry.finish();
+    out.switch(switch(entry.switch));
+    out.finish();
 }
 
 /// As it travels. A time before 1970 is long past, as its first second is.
@@ -201,8 +196,8 @@ mod tests {
 
     use super::*;
 
-    fn record(external_id: &str, members: &[&'static str]) -> Record {
-        Record {
+    fn entry(external_id: &str, members: &[&'static str]) -> Entry {
+        Entry {
             external_id: external_id.into(),
             dn: format!("cn={external_id}"),
             unique_value: None,
@@ -212,8 +207,8 @@ mod tests {
         }
     }
 
-    fn user(number: usize) -> Record {
-        record(&format!("id{number}"), &[])
+    fn user(number: usize) -> Entry {
+        entry(&format!("id{number}"), &[])
     }
 
     #[test]
@@ -231,10 +226,10 @@ mod tests {
 
     #[test]
     fn the_order_of_members_does_not_change_the_digest() {
-        let group = |members: &[&'static str]| record("g", members);
-        let digest = |record| {
+        let group = |members: &[&'static str]| entry("g", members);
+        let digest = |entry| {
             let mut encoder = Encoder::new(MemberForm::Dn, 10);
-            encoder.add(Phase::Groups, record, &Policy::default()).unwrap();
+            encoder.add(Phase::Groups, entry, &Policy::default()).unwrap();
             encoder.finish().unwrap().digest
         };
         assert_eq!(digest(group(&["a", "b"])), digest(group(&["b", "a"])));
@@ -245,12 +240,12 @@ mod tests {
         let member = Bytes::from(vec![b'm'; limits::MAX_DN_BYTES]);
         let mut encoder = Encoder::new(MemberForm::Dn, 10);
         let policy = Policy::default();
-        encoder.add(Phase::Groups, record("before", &[]), &policy).unwrap();
-        let huge = Record { members: vec![member; MAX_CHUNK_BYTES / limits::MAX_DN_BYTES], ..record("everybody", &[]) };
+        encoder.add(Phase::Groups, entry("before", &[]), &policy).unwrap();
+        let huge = Entry { members: vec![member; MAX_CHUNK_BYTES / limits::MAX_DN_BYTES], ..entry("everybody", &[]) };
         let unusable = encoder.add(Phase::Groups, huge, &policy).unwrap_err();
         assert_eq!(unusable.dn, "cn=everybody");
         assert!(unusable.reason.contains("more than"), "{unusable:?}");
-        encoder.add(Phase::Groups, record("after", &[]), &policy).unwrap();
+        encoder.add(Phase::Groups, entry("after", &[]), &policy).unwrap();
         let chunk = encoder.finish().unwrap();
         assert_eq!((chunk.groups, ChunkReader::parse(&chunk.payload).unwrap().len()), (2, 2));
     }
@@ -264,9 +259,9 @@ mod tests {
             ("cn".into(), vec![value(5), photo]),
             ("description".into(), vec![value(limits::MAX_VALUE_BYTES); 9]),
         ];
-        let record = Record { attributes, members: vec![value(9), value(limits::MAX_DN_BYTES + 1)], ..user(1) };
+        let entry = Entry { attributes, members: vec![value(9), value(limits::MAX_DN_BYTES + 1)], ..user(1) };
         let mut encoder = Encoder::new(MemberForm::Dn, 10);
-        encoder.add(Phase::Groups, record, &Policy::default()).unwrap();
+        encoder.add(Phase::Groups, entry, &Policy::default()).unwrap();
         let names = ["jpegPhoto", "cn", "description", "members"].map(|name| format!("cn=id1: {name}"));
         assert_eq!(encoder.left_out(), &LeftOut { values: 5, samples: names.to_vec() });
         let chunk = encoder.finish().unwrap();
@@ -282,14 +277,14 @@ mod tests {
     fn an_entry_whose_name_is_too_long_is_listed_and_the_others_go_on() {
         let mut encoder = Encoder::new(MemberForm::Dn, 10);
         let long = |limit: usize| "x".repeat(limit + 1);
-        let records = [
-            Record { external_id: long(limits::MAX_EXTERNAL_ID_BYTES), ..user(1) },
-            Record { dn: long(limits::MAX_DN_BYTES), ..user(2) },
-            Record { unique_value: Some(long(limits::MAX_UNIQUE_VALUE_BYTES)), ..user(3) },
-            Record { members: vec![Bytes::new(); limits::MAX_MEMBERS + 1], ..user(4) },
+        let entries = [
+            Entry { external_id: long(limits::MAX_EXTERNAL_ID_BYTES), ..user(1) },
+            Entry { dn: long(limits::MAX_DN_BYTES), ..user(2) },
+            Entry { unique_value: Some(long(limits::MAX_UNIQUE_VALUE_BYTES)), ..user(3) },
+            Entry { members: vec![Bytes::new(); limits::MAX_MEMBERS + 1], ..user(4) },
         ];
-        for (record, what) in records.into_iter().zip(["external id", "DN", "unique value", "members"]) {
-            let unusable = encoder.add(Phase::Users, record, &Policy::default()).unwrap_err();
+        for (entry, what) in entries.into_iter().zip(["external id", "DN", "unique value", "members"]) {
+            let unusable = encoder.add(Phase::Users, entry, &Policy::default()).unwrap_err();
             assert!(unusable.reason.contains(what) && unusable.dn.len() <= limits::MAX_TEXT_BYTES, "{unusable:?}");
         }
         encoder.add(Phase::Users, user(5), &Policy::default()).unwrap();
@@ -302,14 +297,14 @@ mod tests {
         let attribute = |name: &str, lengths: &[usize]| (name.into(), lengths.iter().copied().map(value).collect());
         let attributes = vec![attribute("cn", &[0, 1, 127, 128, 70_000]), attribute("description;lang-de", &[])];
         for members in [0, 1, 300] {
-            let record = Record {
+            let entry = Entry {
                 unique_value: Some("x".repeat(200)),
                 attributes: attributes.clone(),
                 members: vec![value(130); members],
-                ..record("id", &[])
+                ..entry("id", &[])
             };
-            let said = size(&record);
-            let taken = chunk(MemberForm::Dn, Phase::Groups, [record], &Policy::default()).len();
+            let said = size(&entry);
+            let taken = chunk(MemberForm::Dn, Phase::Groups, [entry], &Policy::default()).len();
             assert!(taken <= said + 32, "{taken} > {said}");
         }
     }

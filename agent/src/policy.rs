@@ -9,7 +9,7 @@ use postern_proto::v1::chunk::Listed;
 use serde::Deserialize;
 
 use crate::failure::{Code, Failure};
-use crate::served::{Phase, Record, Served};
+use crate::served::{Entry, Phase, ServedDirectory};
 
 /// The local policy. Unset: every command of this release is allowed, and every configured attribute may leave.
 #[derive(Clone, Debug, Deserialize)]
@@ -43,14 +43,14 @@ impl Policy {
     }
 
     /// Takes out of an entry what may not leave.
-    pub fn strip(&self, record: &mut Record) {
+    pub fn strip(&self, entry: &mut Entry) {
         if !self.excluded_attributes.is_empty() {
-            record.attributes.retain(|(name, _)| !self.excludes(name));
+            entry.attributes.retain(|(name, _)| !self.excludes(name));
         }
     }
 
     /// The attributes that leave of a directory; `None` where it cannot say, or where they are too many to be said.
-    pub fn listed(&self, directory: &dyn Served) -> Option<Listed> {
+    pub fn listed(&self, directory: &dyn ServedDirectory) -> Option<Listed> {
         let of = |phase| {
             let listed = directory.listed_attributes(phase)?;
             let leaves = |name: &&String| name.len() <= limits::MAX_NAME_BYTES && !self.excludes(name);
@@ -94,7 +94,7 @@ mod tests {
     fn excluded_attributes_do_not_leave_in_any_spelling() {
         let policy = Policy { excluded_attributes: vec!["EmployeeNumber".into()], ..Policy::default() };
         let value = || vec![Bytes::from_static(b"7")];
-        let mut record = Record {
+        let mut entry = Entry {
             external_id: "id".into(),
             dn: "uid=a".into(),
             unique_value: None,
@@ -106,8 +106,8 @@ mod tests {
             members: Vec::new(),
             switch: Switch::On,
         };
-        policy.strip(&mut record);
-        assert_eq!(record.attributes.len(), 1);
+        policy.strip(&mut entry);
+        assert_eq!(entry.attributes.len(), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use postern_runtime::supervise::{OnCancel, Supervisor};
 use tokio::sync::watch;
 
 use crate::failure::{Code, Failure};
-use crate::served::{Digests, Flavour, Identified, Served};
+use crate::served::{Digests, Flavour, Identified, ServedDirectory};
 
 const PROBE_INITIAL: Duration = Duration::from_secs(5);
 const PROBE_MAX: Duration = Duration::from_mins(5);
@@ -41,7 +41,7 @@ pub struct Announced {
 }
 
 /// A list of served directories.
-pub type Directories = Vec<Arc<dyn Served>>;
+pub type Directories = Vec<Arc<dyn ServedDirectory>>;
 
 /// What the agent serves now.
 pub struct Roster {
@@ -78,14 +78,14 @@ impl Roster {
     }
 
     /// The directory of this name.
-    pub fn find(&self, name: &str) -> Option<Arc<dyn Served>> {
+    pub fn find(&self, name: &str) -> Option<Arc<dyn ServedDirectory>> {
         self.served.load().iter().find(|served| served.name() == name).cloned()
     }
 
     /// Names, and flavours and problems as far as they are known.
     pub fn announced(&self) -> Vec<Announced> {
         let (flavours, problems, configurations) = (self.flavours(), self.problems(), self.configurations());
-        let announced = |it: &Arc<dyn Served>| Announced {
+        let announced = |it: &Arc<dyn ServedDirectory>| Announced {
             name: it.name().to_owned(),
             flavour: flavours.get(it.name()).copied(),
             configuration: configurations.get(it.name()).copied().unwrap_or_default(),
@@ -138,7 +138,7 @@ impl Roster {
         }
     }
 
-    async fn ask(self: Arc<Self>, directory: Arc<dyn Served>, clock: SharedClock) {
+    async fn ask(self: Arc<Self>, directory: Arc<dyn ServedDirectory>, clock: SharedClock) {
         let mut backoff = Backoff::new(PROBE_INITIAL, PROBE_MAX);
         let mut told = None;
         while self.serves(&directory) {
@@ -170,7 +170,7 @@ impl Roster {
         }
     }
 
-    fn learn(&self, directory: &Arc<dyn Served>, Identified { flavour, configuration }: Identified) {
+    fn learn(&self, directory: &Arc<dyn ServedDirectory>, Identified { flavour, configuration }: Identified) {
         if self.serves(directory) {
             self.flavours().insert(directory.name().to_owned(), flavour);
             self.configurations().insert(directory.name().to_owned(), configuration);
@@ -179,7 +179,7 @@ impl Roster {
     }
 
     /// Notes by which configuration an import of a directory is read. It may have been unknown until now.
-    pub fn read_by(&self, directory: &Arc<dyn Served>, configuration: Digests) {
+    pub fn read_by(&self, directory: &Arc<dyn ServedDirectory>, configuration: Digests) {
         if configuration == Digests::default() || !self.serves(directory) {
             return;
         }
@@ -189,7 +189,7 @@ impl Roster {
         }
     }
 
-    fn serves(&self, directory: &Arc<dyn Served>) -> bool {
+    fn serves(&self, directory: &Arc<dyn ServedDirectory>) -> bool {
         self.served.load().iter().any(|served| Arc::ptr_eq(served, directory))
     }
 
@@ -226,7 +226,7 @@ mod tests {
     /// A directory whose server answers so, one time after the other, and is healthy afterwards.
     struct Ailing(Mutex<VecDeque<Failure>>, ScriptedDirectory);
 
-    impl Served for Ailing {
+    impl ServedDirectory for Ailing {
         fn name(&self) -> &str {
             self.1.name()
         }
@@ -289,7 +289,7 @@ mod tests {
             Failure::new(Code::Credentials, "tries again in 7 s"),
         ];
         let ailing = Ailing(Mutex::new(failures.into()), ScriptedDirectory::populated("corp", 1, 1));
-        let directory: Arc<dyn Served> = Arc::new(ailing);
+        let directory: Arc<dyn ServedDirectory> = Arc::new(ailing);
         let roster = Arc::new(Roster::new(vec![Arc::clone(&directory)]));
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let turning = async {

@@ -6,41 +6,15 @@ pub mod ldap;
 pub mod scripted;
 
 use std::fmt;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-pub use postern_directory::{LookedUp, Mark, NotVisible, Page, Phase, Record, Sight, Sought, Source, Switch, Unusable};
+pub use postern_directory::{
+    Check, CheckState, Entry, Flavour, LookedUp, Mark, NotVisible, Page, Phase, Sight, Sought, Source, Switch, Unusable,
+};
 pub use postern_proto::chunk::MemberForm;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
-
-/// What kind of server a directory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Flavour {
-    /// None of the others.
-    Generic,
-    /// Microsoft Active Directory, or Samba as one.
-    ActiveDirectory,
-    /// `OpenLDAP`.
-    OpenLdap,
-    /// 389 Directory Server.
-    Ds389,
-}
-
-impl Flavour {
-    /// Its name for people.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Generic => "generic LDAP",
-            Self::ActiveDirectory => "Active Directory",
-            Self::OpenLdap => "OpenLDAP",
-            Self::Ds389 => "389 Directory Server",
-        }
-    }
-}
 
 /// What is learned of a directory before anything is read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,52 +38,6 @@ impl Digests {
     /// Those that an import was read by.
     pub fn of(source: &Source) -> Self {
         Self { users: source.users_digest, groups: source.groups_digest }
-    }
-}
-
-/// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckState {
-    /// Well.
-    Passed,
-    /// Well enough, with a remark.
-    Warned,
-    /// Not well.
-    Failed,
-    /// Not made, because an earlier one failed.
-    Skipped,
-}
-
-/// One check of a diagnosis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// Stable name.
-    pub name: String,
-    /// How it went.
-    pub state: CheckState,
-    /// What was seen, without the site's configuration.
-    pub detail: String,
-    /// What was seen, for the site's own administrator only: may name URLs and DNs. Never leaves the machine.
-    pub detail_local: String,
-    /// What to do.
-    pub cure: Option<String>,
-    /// How long it took.
-    #[serde(rename = "elapsed_ms", with = "millis")]
-    pub elapsed: Duration,
-}
-
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
 
@@ -137,7 +65,7 @@ pub trait SecondLook: fmt::Debug + Send {
 }
 
 /// One served directory. Its configuration never shows here: what these methods return may travel.
-pub trait Served: Send + Sync + 'static {
+pub trait ServedDirectory: Send + Sync + 'static {
     /// Its name, unique within the agent.
     fn name(&self) -> &str;
 

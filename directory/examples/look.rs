@@ -67,11 +67,11 @@ async fn enumerate(directory: &Directory) -> Result<(), Box<dyn Error>> {
         let page = page.inspect_err(|error| {
             let _ = writeln!(std::io::stdout(), "{}\ncure: {:?}\n{error:#?}", error.public_message(), error.cure());
         })?;
-        for record in &page.records {
+        for record in &page.entries {
             values += record.attributes.iter().map(|(_, values)| values.len()).sum::<usize>();
             members += record.members.len();
         }
-        first = first.or_else(|| page.records.first().cloned());
+        first = first.or_else(|| page.entries.first().cloned());
     }
     let mut out = std::io::stdout();
     writeln!(out, "{first:#?}")?;

@@ -9,6 +9,7 @@ mod twins;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::{DirectoryConfig, Problem};
@@ -18,12 +19,13 @@ use crate::flavour::Flavour;
 use crate::root_dse::RootDse;
 
 /// How a step went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckState {
     /// As it should be.
     Passed,
     /// It works, but somebody should look at it.
-    Warning,
+    Warned,
     /// It does not work.
     Failed,
     /// Not tried, because an earlier step failed.
@@ -35,9 +37,9 @@ pub enum State {
 pub struct Check {
     /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users`, `attributes`, `switches`,
     /// `rights`, `source` or `groups`.
-    pub name: &'static str,
+    pub name: String,
     /// How it went.
-    pub state: State,
+    pub state: CheckState,
     /// What was found, in words that hold no configuration: fit to leave the site.
     pub detail: String,
     /// What was found, with servers and names: for the screen of the agent's machine.
@@ -50,24 +52,24 @@ pub struct Check {
 
 /// What a step found.
 struct Finding {
-    state: State,
+    state: CheckState,
     detail: String,
     local: String,
     cure: Option<String>,
 }
 
 impl Finding {
-    fn new(state: State, detail: impl Into<String>) -> Self {
+    fn new(state: CheckState, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { state, local: detail.clone(), detail, cure: None }
     }
 
     fn passed(detail: impl Into<String>) -> Self {
-        Self::new(State::Passed, detail)
+        Self::new(CheckState::Passed, detail)
     }
 
     fn failed(error: &Error) -> Self {
-        Self { state: State::Failed, detail: error.public_message(), local: chain(error), cure: error.cure() }
+        Self { state: CheckState::Failed, detail: error.public_message(), local: chain(error), cure: error.cure() }
     }
 
     fn locally(self, local: impl Into<String>) -> Self {
@@ -113,7 +115,7 @@ impl Diagnosis<'_> {
     fn note(&mut self, name: &'static str, finding: Finding) {
         let elapsed = self.began.elapsed();
         let Finding { state, detail, local, cure } = finding;
-        self.checks.push(Check { name, state, detail, detail_local: local, cure, elapsed });
+        self.checks.push(Check { name: name.to_owned(), state, detail, detail_local: local, cure, elapsed });
         self.began = Instant::now();
     }
 
@@ -126,7 +128,7 @@ impl Diagnosis<'_> {
         for name in AFTER_CONFIGURATION {
             let groupless = name == "groups" && self.config.groups.is_none();
             if !groupless && !self.checks.iter().any(|check| check.name == name) {
-                self.note(name, Finding::new(State::Skipped, "not tried, because an earlier step failed"));
+                self.note(name, Finding::new(CheckState::Skipped, "not tried, because an earlier step failed"));
             }
         }
     }
@@ -138,7 +140,7 @@ impl Diagnosis<'_> {
             [] => Finding::passed("valid"),
             warnings => {
                 let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-                Finding::new(State::Warning, texts.join("; "))
+                Finding::new(CheckState::Warned, texts.join("; "))
             }
         };
         self.note("configuration", finding);
@@ -184,7 +186,7 @@ impl Diagnosis<'_> {
             }
         }
         let total = servers.urls.len();
-        let state = if reached == 0 { State::Failed } else { State::Passed };
+        let state = if reached == 0 { CheckState::Failed } else { CheckState::Passed };
         self.note("connect", several(state, &unreachable, format!("{reached} of {total} servers reachable")));
         if reached > 0 {
             self.note("tls", encryption(usable.first(), &refused));
@@ -219,12 +221,12 @@ impl Diagnosis<'_> {
 fn encryption(usable: Option<&Connection>, refused: &[Error]) -> Finding {
     let shown = usable.and_then(|connection| connection.certificates.first());
     let finding = match (usable, shown) {
-        (None, _) => several(State::Failed, refused, "no server usable".to_owned()),
+        (None, _) => several(CheckState::Failed, refused, "no server usable".to_owned()),
         (Some(_), None) => {
             let open = "no TLS: passwords and people cross the network readable";
-            several(State::Warning, refused, open.to_owned())
+            several(CheckState::Warned, refused, open.to_owned())
         }
-        (Some(_), Some(_)) => several(State::Passed, refused, "certificate valid".to_owned()),
+        (Some(_), Some(_)) => several(CheckState::Passed, refused, "certificate valid".to_owned()),
     };
     match shown {
         _ if !refused.is_empty() || usable.is_none() => finding,
@@ -237,9 +239,9 @@ fn encryption(usable: Option<&Connection>, refused: &[Error]) -> Finding {
 }
 
 /// One finding for several servers: those that failed are named, and the first one's cure is given.
-fn several(state: State, failures: &[Error], detail: String) -> Finding {
+fn several(state: CheckState, failures: &[Error], detail: String) -> Finding {
     let Some(first) = failures.first() else { return Finding::new(state, detail) };
-    let state = if state == State::Passed { State::Warning } else { state };
+    let state = if state == CheckState::Passed { CheckState::Warned } else { state };
     let public: Vec<String> = failures.iter().map(Error::public_message).collect();
     let local: Vec<String> = failures.iter().map(|error| chain(error)).collect();
     let finding = Finding::new(state, format!("{detail}; {}", public.join("; ")));

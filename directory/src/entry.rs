@@ -1,187 +1,381 @@
-//! One search result entry as the server sent it: walked in place, exact bytes, nothing copied and nothing assumed.
+//! What of an entry leaves this crate: the configured attributes in their configured order and nothing else. Passwords and
+//! keys stay behind, listed or not.
+
+mod complete;
+mod login;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use thiserror::Error;
 
-use postern_dn::ber::{self, Malformed, Reader};
+use crate::error::Phase;
+use crate::flavour::{Flavour, Inactivity, Needed, Reading, Switch, external_id};
+use crate::names::Names;
+use crate::range::{self, Ranged};
+use crate::raw_entry::{Attribute, EntryError, RawEntry};
+use postern_dn::attribute_names::standard_name;
+use postern_dn::ber::Malformed;
 
-/// `SearchResultEntry` (RFC 4511 §4.5.2).
-pub(crate) const SEARCH_RESULT_ENTRY: u8 = 0x64;
-
-/// An LDAP message that holds a search result entry, decoded as far as its name.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    message: &'a Bytes,
-    dn: &'a str,
-    attributes: Reader<'a>,
-}
-
-/// Why a message is no usable entry.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-pub enum EntryError {
-    /// It is not the BER of an entry.
-    #[error("not a search result entry")]
-    Malformed(#[from] Malformed),
-    /// Its DN is not UTF-8.
-    #[error("the DN is not UTF-8 text")]
-    DnNotText {
-        /// The DN with replacements where it is no text.
-        lossy: String,
-    },
-}
-
-impl<'a> Entry<'a> {
-    /// Decodes an `LDAPMessage` whose operation is a search result entry.
-    pub fn parse(message: &'a Bytes) -> Result<Self, EntryError> {
-        let mut outer = Reader::new(message);
-        let mut parts = Reader::new(outer.require(ber::SEQUENCE)?);
-        parts.require(ber::INTEGER)?;
-        let mut operation = Reader::new(parts.require(SEARCH_RESULT_ENTRY)?);
-        let dn = operation.require(ber::OCTET_STRING)?;
-        let attributes = Reader::new(operation.require(ber::SEQUENCE)?);
-        match std::str::from_utf8(dn) {
-            Ok(dn) => Ok(Self { message, dn, attributes }),
-            Err(_) => Err(EntryError::DnNotText { lossy: String::from_utf8_lossy(dn).into_owned() }),
-        }
-    }
-
+/// An entry as the agent sends it on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// What names the entry for ever, in its text form.
+    pub external_id: String,
     /// The entry's name as the server writes it.
-    pub fn dn(&self) -> &'a str {
-        self.dn
-    }
+    pub dn: String,
+    /// Users: the first value of the unique attribute, where it has one.
+    pub unique_value: Option<String>,
+    /// The listed attributes that have values, in the configured order and spelling; values in the server's order.
+    pub attributes: Vec<(Arc<str>, Vec<Bytes>)>,
+    /// Groups: the values of the member attribute.
+    pub members: Vec<Bytes>,
+    /// Users: whether the directory lets the user in.
+    pub switch: Switch,
+}
 
-    /// The next attribute, `None` after the last. Each is checked when it is reached.
-    pub fn next_attribute(&mut self) -> Result<Option<Attribute<'a>>, Malformed> {
-        let Some(element) = self.attributes.next_element()? else { return Ok(None) };
-        if element.tag != ber::SEQUENCE {
-            return Err(Malformed("an attribute that is no sequence"));
-        }
-        let mut parts = Reader::new(element.content);
-        let description = parts.require(ber::OCTET_STRING)?;
-        let description =
-            std::str::from_utf8(description).map_err(|_| Malformed("an attribute name that is no text"))?;
-        Ok(Some(Attribute { message: self.message, description, values: Reader::new(parts.require(ber::SET)?) }))
-    }
+/// An entry that was read and cannot be imported.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unusable {
+    /// Its name, as far as that is text.
+    pub dn: String,
+    /// What it lacks.
+    pub reason: String,
+}
 
-    /// The values of one attribute by its exact description, in any case; empty where there is none.
-    pub fn values_of(&self, description: &str) -> Result<Vec<Bytes>, Malformed> {
-        let mut entry = *self;
-        while let Some(attribute) = entry.next_attribute()? {
-            if attribute.description.eq_ignore_ascii_case(description) {
-                return attribute.values();
+/// Which attributes to ask for, and what each is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    names: Vec<Arc<str>>,
+    roles: Vec<Role>,
+    requested: Vec<String>,
+    external_id: String,
+    flavour: Flavour,
+    /// Whose entries these are; unset, they have no switch.
+    phase: Phase,
+    /// What is asked for beside the configured attributes.
+    needed: &'static [&'static str],
+    known: Arc<Names>,
+}
+
+/// What an attribute of the server is for; one may have several uses.
+#[derive(Clone, Debug)]
+struct Role {
+    description: String,
+    /// What all names of the attribute have in common: servers answer by the one they like.
+    key: String,
+    slot: Option<usize>,
+    needed: Option<usize>,
+    external_id: bool,
+    /// The server's own id of every entry, for groups without the configured one.
+    own_id: bool,
+    unique: bool,
+    member: Option<Naming>,
+}
+
+/// How a member attribute names members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Naming {
+    /// As the entry has them.
+    Kept,
+    /// By `uid`, while the entry has DNs: they are looked up.
+    ByUid,
+    /// In an attribute that the configuration does not name: seen and not read.
+    Unread,
+}
+
+/// What names an entry for ever: the attribute, and the server's own for entries that lack it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ids<'a> {
+    pub(crate) attribute: &'a str,
+    pub(crate) own: Option<&'a str>,
+}
+
+/// An entry, and which of its attributes have more values to be read.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    pub(crate) entry: Entry,
+    pub(crate) partial: Vec<Partial>,
+    /// The attribute for whose sake the switch is unknown.
+    pub(crate) unreadable: Option<&'static str>,
+    /// Which of [`Flavour::hideable`] the entry shows no value of, a bit each.
+    pub(crate) absent: u8,
+    /// Since when the user has not signed in, where that matters.
+    pub(crate) inactivity: Option<Inactivity>,
+    /// Members by `uid`, to be looked up.
+    pub(crate) member_uids: Vec<Bytes>,
+    /// The attribute in which the group lists members that are not read, while it lists none in those that are.
+    pub(crate) unread: Option<String>,
+}
+
+/// An attribute of which only the first values came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Partial {
+    pub(crate) attribute: String,
+    pub(crate) target: Target,
+    pub(crate) next: u64,
+}
+
+/// Where the values of an attribute go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    Members,
+    Uids,
+    Attribute,
+}
+
+impl Selection {
+    /// `attributes` are the listed ones; `unique` and `member` the attributes with a meaning of their own.
+    pub(crate) fn new(
+        flavour: Flavour,
+        phase: Phase,
+        known: &Arc<Names>,
+        ids: Ids<'_>,
+        attributes: &[String],
+        unique: Option<&str>,
+        members: &[(&str, Naming)],
+    ) -> Self {
+        let needed = flavour.needed(phase);
+        let (names, roles, requested) = (Vec::new(), Vec::new(), Vec::new());
+        let (external_id, known) = (ids.attribute.to_owned(), Arc::clone(known));
+        let mut selection = Self { names, roles, requested, external_id, flavour, phase, needed, known };
+        let known = Arc::clone(&selection.known);
+        for name in attributes.iter().filter(|name| !known.stays(name)) {
+            let slot = selection.names.len();
+            let role = selection.role(name);
+            if role.slot.is_none() {
+                role.slot = Some(slot);
+                selection.names.push(Arc::from(name.as_str()));
             }
         }
-        Ok(Vec::new())
+        // Without it no entry can be used, which is better than a password that leaves as a name.
+        if !known.stays(&selection.external_id) {
+            let external_id = selection.external_id.clone();
+            selection.role(&external_id).external_id = true;
+        }
+        if let Some(own) = ids.own {
+            selection.role(own).own_id = true;
+        }
+        if let Some(unique) = unique.filter(|name| !known.stays(name)) {
+            selection.role(unique).unique = true;
+        }
+        for (member, naming) in members.iter().filter(|(name, _)| !known.stays(name)) {
+            selection.role(member).member.get_or_insert(*naming);
+        }
+        for (slot, name) in needed.iter().enumerate() {
+            selection.role(name).needed = Some(slot);
+        }
+        let request =
+            |role: &Role| match (role.member.is_some() && flavour.has_ranges(), role.description.contains(';')) {
+                (true, false) => format!("{};{}", role.description, range::FIRST),
+                _ => role.description.clone(),
+            };
+        selection.requested = selection.roles.iter().map(request).collect();
+        if selection.requested.is_empty() {
+            // An empty list would ask for everything (RFC 4511 §4.5.1.8).
+            selection.requested.push("1.1".to_owned());
+        }
+        selection
     }
-}
 
-/// One attribute of an entry: its description (name and options) and its values.
-#[derive(Clone, Copy, Debug)]
-pub struct Attribute<'a> {
-    message: &'a Bytes,
-    description: &'a str,
-    values: Reader<'a>,
-}
-
-impl<'a> Attribute<'a> {
-    /// Name and options, as the server writes them: `member;range=0-1499`.
-    pub fn description(&self) -> &'a str {
-        self.description
+    /// What to ask the server for.
+    pub(crate) fn requested(&self) -> &[String] {
+        &self.requested
     }
 
-    /// The values, in the server's order. They share the message's memory.
-    pub fn values(self) -> Result<Vec<Bytes>, Malformed> {
-        let mut out = Vec::new();
-        self.values_into(&mut out)?;
-        Ok(out)
+    /// The attribute that holds the external id.
+    pub(crate) fn external_id_attribute(&self) -> &str {
+        &self.external_id
     }
 
-    /// Appends the values to `out`.
-    pub(crate) fn values_into(mut self, out: &mut Vec<Bytes>) -> Result<(), Malformed> {
-        while let Some(value) = self.next_value()? {
-            out.push(self.message.slice_ref(value));
+    fn role(&mut self, name: &str) -> &mut Role {
+        let key = self.known.key(name);
+        let found = self.roles.iter().position(|role| role.key == key);
+        let position = found.unwrap_or_else(|| {
+            self.roles.push(Role {
+                description: name.to_owned(),
+                key,
+                slot: None,
+                needed: None,
+                external_id: false,
+                own_id: false,
+                unique: false,
+                member: None,
+            });
+            self.roles.len() - 1
+        });
+        &mut self.roles[position]
+    }
+
+    /// The role of an attribute that the server sent. Servers answer in one order all along, so that the search goes on
+    /// where the last one ended.
+    fn find(&self, description: &str, hint: &mut usize) -> Option<&Role> {
+        let matches = |role: &&Role| {
+            role.description.len() == description.len() && role.description.eq_ignore_ascii_case(description)
+        };
+        let count = self.roles.len();
+        let found =
+            (0..count).map(|step| (*hint + step) % count).find(|at| self.roles.get(*at).as_ref().is_some_and(matches));
+        let Some(found) = found else {
+            let key = self.known.key(description);
+            return self.roles.iter().find(|role| role.key == key);
+        };
+        *hint = found + 1;
+        self.roles.get(found)
+    }
+
+    /// Takes from an entry what may leave. `scratch` is reused from entry to entry.
+    pub(crate) fn select(&self, message: &Bytes, scratch: &mut Vec<Vec<Bytes>>) -> Result<Selected, Unusable> {
+        let entry = RawEntry::parse(message).map_err(|error| match error {
+            EntryError::DnNotText { lossy } => Unusable { dn: lossy, reason: "the DN is not UTF-8 text".to_owned() },
+            EntryError::Malformed(malformed) => Unusable { dn: String::new(), reason: malformed.to_string() },
+        })?;
+        let dn = entry.dn();
+        scratch.iter_mut().for_each(Vec::clear);
+        scratch.resize_with(self.names.len() + self.needed.len(), Vec::new);
+        let mut taken = Taken::default();
+        self.take_all(entry, dn, scratch, &mut taken)
+            .map_err(|malformed| Unusable { dn: dn.to_owned(), reason: malformed.to_string() })?;
+        let Some(external_id) = taken.external_id.or(taken.own_id) else {
+            return Err(Unusable { dn: dn.to_owned(), reason: format!("no usable value in {}", self.external_id) });
+        };
+        let (listed, needed) = scratch.split_at_mut(self.names.len());
+        let needed = Needed::new(self.needed, needed);
+        let (reading, absent) = self.switch(&needed);
+        let inactivity = match self.phase {
+            Phase::Users => self.flavour.inactivity(&needed),
+            Phase::Groups => None,
+        };
+        let filled = listed.iter().filter(|values| !values.is_empty()).count();
+        let mut attributes = Vec::with_capacity(filled);
+        for (name, values) in self.names.iter().zip(listed) {
+            if !values.is_empty() {
+                attributes.push((Arc::clone(name), std::mem::take(values)));
+            }
+        }
+        let Taken { unique_value, members, partial, member_uids, unread, .. } = taken;
+        let unread = unread.filter(|_| members.is_empty() && member_uids.is_empty());
+        let Reading { switch, unreadable } = reading;
+        let entry = Entry { external_id, dn: dn.to_owned(), unique_value, attributes, members, switch };
+        Ok(Selected { entry, partial, unreadable, absent, inactivity, member_uids, unread })
+    }
+
+    /// What a user's entry says of its switch, and which switches it shows no value of.
+    fn switch(&self, needed: &Needed<'_>) -> (Reading, u8) {
+        match self.phase {
+            Phase::Groups => (Reading::none(), 0),
+            Phase::Users => (self.flavour.switch(needed), self.flavour.absent(needed)),
+        }
+    }
+
+    fn take_all(
+        &self,
+        mut entry: RawEntry<'_>,
+        dn: &str,
+        slots: &mut [Vec<Bytes>],
+        taken: &mut Taken,
+    ) -> Result<(), Malformed> {
+        let mut hint = 0;
+        while let Some(attribute) = entry.next_attribute()? {
+            let description = attribute.description();
+            let ranged = range::base(description);
+            let base = ranged.unwrap_or(description);
+            // `;binary` asks for an encoding (RFC 4522) and names no other attribute; other options do.
+            let found = self.find(base, &mut hint);
+            let Some(role) = found.or_else(|| self.find(base.strip_suffix(";binary")?, &mut hint)) else { continue };
+            let next = match ranged.map(|_| range::parse(description)) {
+                None => None,
+                Some(Some(Ranged { start: 0, next, .. })) => next,
+                // Passed over, it would cost a group its members in an import that calls itself complete.
+                Some(_) => return Err(Malformed("a range of values that cannot be read or leaves the first ones out")),
+            };
+            take(role, attribute, next, (&mut *slots, self.names.len()), taken)?;
+            if role.unique {
+                taken.unique_value = login::value(attribute, |name| self.known.key(name) == role.key, dn)?;
+            }
         }
         Ok(())
     }
+}
 
-    /// The next value in place, `None` after the last.
-    pub fn next_value(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
-        match self.values.next_element()? {
-            None => Ok(None),
-            Some(element) if element.tag == ber::OCTET_STRING => Ok(Some(element.content)),
-            Some(_) => Err(Malformed("a value that is no octet string")),
+/// What was taken from an entry so far, listed attributes apart.
+#[derive(Default)]
+struct Taken {
+    external_id: Option<String>,
+    own_id: Option<String>,
+    unique_value: Option<String>,
+    members: Vec<Bytes>,
+    member_uids: Vec<Bytes>,
+    unread: Option<String>,
+    partial: Vec<Partial>,
+}
+
+fn take(
+    role: &Role,
+    attribute: Attribute<'_>,
+    next: Option<u64>,
+    (slots, listed): (&mut [Vec<Bytes>], usize),
+    taken: &mut Taken,
+) -> Result<(), Malformed> {
+    if let Some(slot) = role.slot.and_then(|slot| slots.get_mut(slot)) {
+        attribute.values_into(slot)?;
+        taken.note_partial(role, Target::Attribute, next);
+    }
+    if let Some(needed) = role.needed.and_then(|place| slots.get_mut(listed + place)) {
+        attribute.values_into(needed)?;
+    }
+    if role.external_id || role.own_id {
+        let mut values = attribute;
+        // An id has one form, by whatever name the attribute is configured.
+        let name = standard_name(&role.description).unwrap_or(&role.description);
+        let id = values.next_value()?.and_then(|value| external_id(name, value));
+        if role.external_id {
+            taken.external_id.clone_from(&id);
         }
+        if role.own_id {
+            taken.own_id = id;
+        }
+    }
+    match role.member {
+        None => {}
+        Some(Naming::Kept) => {
+            let before = taken.members.len();
+            attribute.values_into(&mut taken.members)?;
+            if standard_name(&role.description) == Some("uniquemember") {
+                taken.members.iter_mut().skip(before).for_each(drop_unique_identifier);
+            }
+            taken.note_partial(role, Target::Members, next);
+        }
+        Some(Naming::ByUid) => {
+            attribute.values_into(&mut taken.member_uids)?;
+            taken.note_partial(role, Target::Uids, next);
+        }
+        Some(Naming::Unread) => {
+            let mut values = attribute;
+            if values.next_value()?.is_some_and(|value| !value.is_empty()) {
+                taken.unread = Some(role.description.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Taken {
+    fn note_partial(&mut self, role: &Role, target: Target, next: Option<u64>) {
+        if let Some(next) = next {
+            self.partial.push(Partial { attribute: role.description.clone(), target, next });
+        }
+    }
+}
+
+/// `uniqueMember` may carry a bit string behind the DN, `cn=a#'0101'B` (RFC 4517 §3.3.21), which names nobody.
+fn drop_unique_identifier(member: &mut Bytes) {
+    if member.ends_with(b"'B")
+        && let Some(end) = member.windows(2).rposition(|pair| pair == b"#'")
+        && member.get(end + 2..member.len() - 2).is_some_and(|bits| bits.iter().all(|bit| matches!(bit, b'0' | b'1')))
+    {
+        member.truncate(end);
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The BER of an element.
-    pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-        let mut out = vec![tag, 0x84];
-        out.extend(u32::try_from(content.len()).expect("short").to_be_bytes());
-        out.extend(content);
-        out
-    }
-
-    /// The message of an entry.
-    pub(crate) fn message(dn: &[u8], attributes: &[(&str, &[&[u8]])]) -> Bytes {
-        let attributes: Vec<u8> = attributes
-            .iter()
-            .flat_map(|(name, values)| {
-                let values: Vec<u8> = values.iter().flat_map(|value| element(ber::OCTET_STRING, value)).collect();
-                element(
-                    ber::SEQUENCE,
-                    &[element(ber::OCTET_STRING, name.as_bytes()), element(ber::SET, &values)].concat(),
-                )
-            })
-            .collect();
-        let entry = [element(ber::OCTET_STRING, dn), element(ber::SEQUENCE, &attributes)].concat();
-        let entry = element(SEARCH_RESULT_ENTRY, &entry);
-        element(ber::SEQUENCE, &[element(ber::INTEGER, &[7]), entry].concat()).into()
-    }
-
-    #[test]
-    fn an_entry_is_walked_with_exact_bytes() {
-        let message = message(b"cn=a", &[("cn", &[b"a", b""]), ("objectGUID", &[&[0xff, 0, 1]]), ("empty", &[])]);
-        let mut entry = Entry::parse(&message).expect("an entry");
-        assert_eq!(entry.dn(), "cn=a");
-        let first = entry.next_attribute().expect("well-formed").expect("an attribute");
-        assert_eq!(first.description(), "cn");
-        assert_eq!(first.values().expect("values"), [&b"a"[..], b""]);
-        assert_eq!(entry.values_of("OBJECTguid").expect("values"), [&[0xff_u8, 0, 1][..]]);
-        assert_eq!(entry.values_of("empty").expect("values"), Vec::<Bytes>::new());
-    }
-
-    #[test]
-    fn a_dn_that_is_no_text_is_told_apart() {
-        let message = message(&[b'c', 0xff], &[]);
-        assert!(matches!(Entry::parse(&message), Err(EntryError::DnNotText { .. })));
-    }
-
-    proptest! {
-        #[test]
-        fn no_message_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            walk(&bytes.into());
-        }
-
-        #[test]
-        fn no_damage_makes_it_panic(position in 0_usize..120, byte in any::<u8>()) {
-            let mut bytes = message(b"cn=a", &[("cn", &[b"a", b"b"]), ("member;range=0-1", &[b"x"])]).to_vec();
-            let position = position % bytes.len();
-            bytes[position] = byte;
-            walk(&bytes.into());
-        }
-    }
-
-    fn walk(message: &Bytes) {
-        if let Ok(mut entry) = Entry::parse(message) {
-            while let Ok(Some(attribute)) = entry.next_attribute() {
-                let _ = attribute.values();
-            }
-        }
-    }
-}
+mod tests;

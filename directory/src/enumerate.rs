@@ -112,7 +112,7 @@ impl fmt::Debug for Enumeration {
 
 impl Progress {
     fn count(&mut self, page: &Page) {
-        let records = page.records.len() as u64;
+        let records = page.entries.len() as u64;
         match page.phase {
             Phase::Users => self.users += records,
             Phase::Groups => self.groups += records,

@@ -12,6 +12,8 @@ pub use self::external_id::external_id;
 pub(crate) use self::external_id::external_id_filter;
 pub use self::switches::Switch;
 pub(crate) use self::switches::{Inactivity, Needed, Reading};
+use serde::{Deserialize, Serialize};
+
 use crate::error::Phase;
 use crate::root_dse::RootDse;
 
@@ -19,11 +21,13 @@ use crate::root_dse::RootDse;
 const ACTIVE_DIRECTORY: [&str; 2] = ["1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"];
 
 /// A kind of directory server.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Flavour {
     /// Active Directory, AD LDS, and Samba as a domain controller.
     ActiveDirectory,
     /// OpenLDAP.
+    #[serde(rename = "openldap")]
     OpenLdap,
     /// 389 Directory Server and its relatives.
     Ds389,
@@ -58,12 +62,22 @@ impl Flavour {
         }
     }
 
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generic => "generic LDAP",
+            Self::ActiveDirectory => "Active Directory",
+            Self::OpenLdap => "OpenLDAP",
+            Self::Ds389 => "389 Directory Server",
+        }
+    }
+
     /// The word for it on the wire and in output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ActiveDirectory => "active_directory",
             Self::OpenLdap => "openldap",
-            Self::Ds389 => "389ds",
+            Self::Ds389 => "ds389",
             Self::Generic => "generic",
         }
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::entry::{Ids, Naming, Selection};
 use crate::error::Phase;
 use crate::flavour::Flavour;
-use crate::record::{Ids, Naming, Selection};
 
 /// Takes bytes for what a server sent: as one entry's message, and as a stream of messages.
 pub fn entry(bytes: &[u8]) {

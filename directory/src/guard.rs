@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use crate::entry::SEARCH_RESULT_ENTRY;
+use crate::raw_entry::SEARCH_RESULT_ENTRY;
 use crate::transport::Wire;
 use postern_dn::ber::{self, Malformed, Reader};
 

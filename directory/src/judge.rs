@@ -11,11 +11,11 @@ use bytes::Bytes;
 
 use crate::config::DirectoryConfig;
 use crate::connection::Connection;
-use crate::entry::Entry;
+use crate::entry::Selected;
 use crate::error::{Error, Step};
 use crate::flavour::{Flavour, Switch};
 use crate::names::Names;
-use crate::record::Selected;
+use crate::raw_entry::RawEntry;
 
 /// So many containers are remembered; of further ones, only the last.
 const MOST_CONTAINERS: usize = 1_000;
@@ -58,16 +58,16 @@ impl Judge {
 
     /// Whether the server must be asked before this entry's switch can be trusted.
     pub(crate) fn must_ask(&self, selected: &Selected) -> bool {
-        let hideable = self.absent(selected) != 0 && self.hidden_in(container(&selected.record.dn)).is_none();
+        let hideable = self.absent(selected) != 0 && self.hidden_in(container(&selected.entry.dn)).is_none();
         let policy = selected.inactivity.as_ref().is_some_and(|it| !self.policies.contains_key(&it.policy));
-        selected.record.switch.is_on() && (hideable || policy)
+        selected.entry.switch.is_on() && (hideable || policy)
     }
 
     /// Asks the server what [`Self::must_ask`] found wanting.
     pub(crate) async fn ask(&mut self, connection: &mut Connection, selected: &Selected) -> Result<(), Error> {
-        let container = container(&selected.record.dn);
+        let container = container(&selected.entry.dn);
         if self.absent(selected) != 0 && self.hidden_in(container).is_none() {
-            let hidden = self.look(connection, &selected.record.dn).await?;
+            let hidden = self.look(connection, &selected.entry.dn).await?;
             if self.containers.len() < MOST_CONTAINERS {
                 self.containers.insert(container.to_owned(), hidden);
             }
@@ -87,14 +87,14 @@ impl Judge {
     /// since 1970.
     pub(crate) fn settle(&self, selected: &mut Selected, now: i64) {
         // What is over is off, whatever is hidden beside it.
-        let over = matches!(selected.record.switch, Switch::OnUntil(end) if end <= now);
-        if over || !selected.record.switch.is_on() {
+        let over = matches!(selected.entry.switch, Switch::OnUntil(end) if end <= now);
+        if over || !selected.entry.switch.is_on() {
             return;
         }
         let absent = self.absent(selected);
-        let hidden = self.hidden_in(container(&selected.record.dn)).unwrap_or(absent) & absent;
+        let hidden = self.hidden_in(container(&selected.entry.dn)).unwrap_or(absent) & absent;
         if let Some(attribute) = self.flavour.hideable().get(hidden.trailing_zeros() as usize).filter(|_| hidden != 0) {
-            selected.record.switch = Switch::Unknown;
+            selected.entry.switch = Switch::Unknown;
             selected.unreadable = Some(attribute);
             return;
         }
@@ -106,7 +106,7 @@ impl Judge {
             (Some(Limit::Seconds(_)), None) => (Switch::Unknown, Some("lastLoginTime")),
             (Some(Limit::Unreadable) | None, _) => (Switch::Unknown, Some("accountInactivityLimit")),
         };
-        (selected.record.switch, selected.unreadable) = (switch, unreadable);
+        (selected.entry.switch, selected.unreadable) = (switch, unreadable);
     }
 
     /// All of it on a connection that serves nothing else.
@@ -202,7 +202,7 @@ async fn is_found(connection: &mut Connection, dn: &str, filter: &str) -> Result
 }
 
 fn values(message: &Bytes, name: &str) -> Vec<Bytes> {
-    Entry::parse(message).ok().and_then(|entry| entry.values_of(name).ok()).unwrap_or_default()
+    RawEntry::parse(message).ok().and_then(|entry| entry.values_of(name).ok()).unwrap_or_default()
 }
 
 /// A refusal is an answer: it shows nothing.

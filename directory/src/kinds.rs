@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::entry::Entry;
 use crate::error::Phase;
 use crate::flavour::Flavour;
+use crate::raw_entry::RawEntry;
 
 /// `SECURITY_BUILTIN_DOMAIN_RID` (MS-DTYP §2.4.2.4): the groups below `S-1-5-32` belong to each server and not to people.
 const BUILTIN: u32 = 32;
@@ -48,7 +48,7 @@ impl Kind {
         if !matches!(flavour, Flavour::ActiveDirectory | Flavour::Ds389) {
             return kind;
         }
-        let Ok(mut entry) = Entry::parse(message) else { return kind };
+        let Ok(mut entry) = RawEntry::parse(message) else { return kind };
         while let Ok(Some(mut attribute)) = entry.next_attribute() {
             let name = attribute.description();
             let Some(property) = Property::of(name) else { continue };
@@ -135,7 +135,7 @@ impl PrimaryGroups {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::tests::message;
+    use crate::raw_entry::tests::message;
 
     fn sid_of(parts: &[u32]) -> Vec<u8> {
         let count = u8::try_from(parts.len()).unwrap();

@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{MemberForm, Scope};
 use crate::connection::{Connection, Servers};
-use crate::entry::Entry;
+use crate::entry::{Entry, Naming, Selected, Unusable};
 use crate::error::{Error, Phase, Step};
 use crate::filter;
 use crate::guard::is_reference;
 use crate::judge::Judge;
 use crate::kinds;
-use crate::record::{Naming, Record, Selected, Unusable};
+use crate::raw_entry::RawEntry;
 use crate::search::{PagedSearch, Query};
 use crate::sections::{self, Section};
 
@@ -23,9 +23,9 @@ const MAX_GROUPS: usize = 1_000;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LookedUp {
     /// The user.
-    pub user: Record,
+    pub user: Entry,
     /// The groups that list the user as a member, the first 1,000 of them; without their members.
-    pub groups: Vec<Record>,
+    pub groups: Vec<Entry>,
     /// Groups that list the user and that an import would report instead of importing them.
     pub unusable_groups: Vec<Unusable>,
     /// Whether there are more groups than these. The log says so too, for an answer to the control plane has no place
@@ -36,7 +36,7 @@ pub struct LookedUp {
 /// What a search found, up to its limit.
 #[derive(Debug, Default)]
 struct Found {
-    records: Vec<Record>,
+    entries: Vec<Entry>,
     unusable: Vec<Unusable>,
     more: bool,
 }
@@ -74,13 +74,13 @@ async fn ask(connection: &mut Connection, servers: &Servers, typed: &str) -> Res
     if groups.more || !groups.unusable.is_empty() {
         tracing::warn!(
             directory = %config.name,
-            groups = groups.records.len(),
+            groups = groups.entries.len(),
             unusable = groups.unusable.len(),
             more = groups.more,
             "directory.lookup.incomplete: the user has groups that the answer does not list"
         );
     }
-    Ok(LookedUp { user, groups: groups.records, unusable_groups: groups.unusable, more_groups: groups.more })
+    Ok(LookedUp { user, groups: groups.entries, unusable_groups: groups.unusable, more_groups: groups.more })
 }
 
 /// The user that was meant: what the unique attribute says comes before every other login.
@@ -90,7 +90,7 @@ async fn find(
     section: &Section<'_>,
     conditions: &[String],
     typed: &str,
-) -> Result<Record, Error> {
+) -> Result<Entry, Error> {
     for condition in conditions {
         match one(search(connection, judge, section, condition, 2).await?) {
             Err(Error::NotFound) => {}
@@ -119,12 +119,12 @@ pub(crate) async fn count(
     limit: usize,
 ) -> Result<usize, Error> {
     let found = search(connection, judge, section, condition, limit).await?;
-    Ok(found.records.len() + found.unusable.len())
+    Ok(found.entries.len() + found.unusable.len())
 }
 
-fn one(mut found: Found) -> Result<Record, Error> {
-    match (found.records.pop(), found.unusable.pop()) {
-        (Some(user), None) if found.records.is_empty() => Ok(user),
+fn one(mut found: Found) -> Result<Entry, Error> {
+    match (found.entries.pop(), found.unusable.pop()) {
+        (Some(user), None) if found.entries.is_empty() => Ok(user),
         (Some(_), _) => Err(Error::Ambiguous),
         (None, Some(unusable)) => Err(Error::Unusable { reason: unusable.reason }),
         (None, None) => Err(Error::NotFound),
@@ -136,7 +136,7 @@ fn one(mut found: Found) -> Result<Record, Error> {
 async fn listed(
     connection: &mut Connection,
     listing: &[(&str, Naming)],
-    user: &Record,
+    user: &Entry,
     form: MemberForm,
 ) -> Result<Option<String>, Error> {
     let mut conditions = String::new();
@@ -151,7 +151,8 @@ async fn listed(
             Naming::ByUid => {
                 let uid = ["uid".to_owned()];
                 let entry = connection.read_entry(&user.dn, "(objectClass=*)", &uid, Step::Search).await?;
-                let uids = entry.and_then(|entry| Entry::parse(&entry).ok()?.values_of("uid").ok()).unwrap_or_default();
+                let uids =
+                    entry.and_then(|entry| RawEntry::parse(&entry).ok()?.values_of("uid").ok()).unwrap_or_default();
                 conditions.extend(uids.iter().map(|uid| filter::equals(attribute, uid)));
             }
         }
@@ -191,7 +192,7 @@ async fn search_in(
                     continue;
                 }
                 match section.selection.select(message, &mut scratch) {
-                    Ok(entry) if kinds::is_conflict(&entry.record.dn) => {}
+                    Ok(entry) if kinds::is_conflict(&entry.entry.dn) => {}
                     Ok(entry) => selected.push(entry),
                     Err(unusable) => found.unusable.push(unusable),
                 }
@@ -204,7 +205,7 @@ async fn search_in(
             judge.decide(connection, &mut entry).await?;
         }
         entry.complete(connection).await?;
-        found.records.push(entry.record);
+        found.entries.push(entry.entry);
     }
     Ok(found)
 }

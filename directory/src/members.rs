@@ -6,10 +6,10 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::Connection;
-use crate::entry::Entry;
 use crate::error::Error;
 use crate::filter;
 use crate::guard::is_reference;
+use crate::raw_entry::RawEntry;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
 
@@ -69,7 +69,7 @@ async fn each(
     users: &Section<'_>,
     condition: &str,
     (attributes, page_size): (&[String], u32),
-    mut look: impl FnMut(&Entry<'_>),
+    mut look: impl FnMut(&RawEntry<'_>),
 ) -> Result<(), Error> {
     let filter = filter::and(&users.filter, condition);
     let never = CancellationToken::new();
@@ -78,7 +78,7 @@ async fn each(
         let mut search = PagedSearch::new(connection, query, &never);
         while let Some(batch) = search.next().await? {
             for message in batch.iter().filter(|message| !is_reference(message)) {
-                if let Ok(entry) = Entry::parse(message) {
+                if let Ok(entry) = RawEntry::parse(message) {
                     look(&entry);
                 }
             }

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 
 use crate::connection::Connection;
-use crate::entry::Entry;
 use crate::error::{Error, Step};
+use crate::raw_entry::RawEntry;
 
 /// What to ask for first: the most that Windows returns at once since 2003.
 pub(crate) const FIRST: &str = "range=0-1499";
@@ -81,7 +81,7 @@ pub(crate) async fn read_rest(
 
 /// The part that begins at `from`, and where the next one does; otherwise what there is instead.
 fn part(message: &Bytes, attribute: &str, from: u64) -> Result<(Option<u64>, Vec<Bytes>), String> {
-    let mut entry = Entry::parse(message).map_err(|error| error.to_string())?;
+    let mut entry = RawEntry::parse(message).map_err(|error| error.to_string())?;
     let mut seen = Vec::new();
     while let Some(found) = entry.next_attribute().map_err(|malformed| malformed.to_string())? {
         let description = found.description();
@@ -111,7 +111,7 @@ fn shortened(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::tests::message;
+    use crate::raw_entry::tests::message;
 
     #[test]
     fn ranges_are_read() {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::entry::Entry;
+use crate::raw_entry::RawEntry;
 use postern_dn::ber::Malformed;
 
 /// The simple paged results control (RFC 2696).
@@ -47,7 +47,7 @@ pub struct RootDse {
 }
 
 impl RootDse {
-    pub(crate) fn read(mut entry: Entry<'_>) -> Result<Self, Malformed> {
+    pub(crate) fn read(mut entry: RawEntry<'_>) -> Result<Self, Malformed> {
         let mut root = Self::default();
         while let Some(attribute) = entry.next_attribute()? {
             let description = attribute.description().to_ascii_lowercase();

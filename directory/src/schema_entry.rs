@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use crate::connection::Connection;
-use crate::entry::Entry;
 use crate::error::{Error, Step};
 use crate::range::{self, Ranged};
+use crate::raw_entry::RawEntry;
 use crate::schema::{AttributeType, parse};
 
 const ATTRIBUTE_TYPES: &str = "attributeTypes";
@@ -28,7 +28,7 @@ pub(crate) async fn read(connection: &mut Connection, dn: &str) -> Result<Option
 
 /// The values of `attributeTypes`, and where the next ones begin.
 fn values(message: &Bytes) -> Option<(Vec<Bytes>, Option<u64>)> {
-    let mut entry = Entry::parse(message).ok()?;
+    let mut entry = RawEntry::parse(message).ok()?;
     while let Some(attribute) = entry.next_attribute().ok()? {
         let description = attribute.description();
         let next = match range::parse(description) {

@@ -248,10 +248,10 @@ impl Connection {
         // A server may hide its rootDSE; it is then one of no known flavour.
         let Some(message) = message else { return Ok(RootDse::default()) };
         let malformed = |source| Error::Malformed { step: Step::RootDse, source };
-        match crate::entry::Entry::parse(&message) {
+        match crate::raw_entry::RawEntry::parse(&message) {
             Ok(entry) => RootDse::read(entry).map_err(malformed),
-            Err(crate::entry::EntryError::Malformed(source)) => Err(malformed(source)),
-            Err(crate::entry::EntryError::DnNotText { .. }) => Err(malformed(Malformed("a rootDSE with a name"))),
+            Err(crate::raw_entry::EntryError::Malformed(source)) => Err(malformed(source)),
+            Err(crate::raw_entry::EntryError::DnNotText { .. }) => Err(malformed(Malformed("a rootDSE with a name"))),
         }
     }
 

@@ -21,12 +21,12 @@ use self::unindexed::SecondReading;
 pub(crate) use self::unindexed::{index_cure, is_refused_as_costly};
 use crate::config::{DirectoryConfig, Scope};
 use crate::connection::{Connection, Servers};
-use crate::entry::Entry;
 use crate::error::{Error, Phase, Progress, Step};
 use crate::flavour::external_id_filter;
 use crate::guard::is_reference;
 use crate::kinds::{self, Kind};
 use crate::one_server::OneServer;
+use crate::raw_entry::RawEntry;
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::{Section, external_id_attributes};
@@ -242,7 +242,7 @@ async fn below(
     let mut search = PagedSearch::new(connection, query, &never);
     while let Some(batch) = search.next().await? {
         for message in batch.iter().filter(|message| !is_reference(message)) {
-            if let Ok(entry) = Entry::parse(message)
+            if let Ok(entry) = RawEntry::parse(message)
                 && let Some(id) = external_id_of(&entry, ids)
             {
                 found.insert(id, entry.dn().to_owned());

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::{DirectoryConfig, MemberForm, Scope};
+use crate::entry::{Ids, Naming, Selection};
 use crate::error::Phase;
 use crate::flavour::Flavour;
 use crate::kinds;
 use crate::names::Names;
-use crate::record::{Ids, Naming, Selection};
 use postern_dn::Dn;
 
 /// One section of the configuration, ready to be searched.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::config::DirectoryConfig;
 use crate::connection::Connection;
-use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
 use crate::flavour::Flavour;
+use crate::raw_entry::RawEntry;
 use crate::root_dse::RootDse;
 use crate::search::Object;
 use crate::sections::{Section, external_id_attribute};
@@ -251,7 +251,7 @@ async fn values(connection: &mut Connection, dn: &str, attribute: &str) -> Resul
     let names = [attribute.to_owned()];
     match connection.read_object(dn, ANY, &names, Step::Search).await {
         Ok(Object::Entry(message)) => {
-            let values = Entry::parse(&message).ok().and_then(|entry| entry.values_of(attribute).ok());
+            let values = RawEntry::parse(&message).ok().and_then(|entry| entry.values_of(attribute).ok());
             Ok(values.unwrap_or_default().iter().map(|value| value.to_vec()).collect())
         }
         // What a server does not tell is not known.

@@ -12,7 +12,7 @@ use postern_agent::identity::enroll::Enrollment;
 use postern_agent::identity::{Identity, IdentitySource};
 use postern_agent::link::proxy::ProxyRule;
 use postern_agent::policy::Policy;
-use postern_agent::served::Served;
+use postern_agent::served::ServedDirectory;
 use postern_agent::{Agent, Options, Parts};
 use postern_directory::{Directory, DirectoryConfig};
 use postern_proto::enrollment_token::EnrollmentToken;
@@ -79,7 +79,11 @@ pub async fn enroll(token: &str, circumstances: &Circumstances) -> Result<Identi
 
 impl InProcessAgent {
     /// Starts an agent that serves these directories.
-    pub fn start(identity: Identity, directories: Vec<Arc<dyn Served>>, circumstances: &Circumstances) -> Self {
+    pub fn start(
+        identity: Identity,
+        directories: Vec<Arc<dyn ServedDirectory>>,
+        circumstances: &Circumstances,
+    ) -> Self {
         let supervisor = Supervisor::new(Shutdown::new());
         let clock = circumstances.clock.clone();
         let identity = IdentitySource::in_memory(identity);
@@ -115,7 +119,7 @@ impl Drop for InProcessAgent {
 }
 
 /// A real directory, configured as the agent's file would.
-pub fn directory(settings: &DirectorySettings) -> Result<Arc<dyn Served>> {
+pub fn directory(settings: &DirectorySettings) -> Result<Arc<dyn ServedDirectory>> {
     let config: DirectoryConfig = toml::from_str(&toml::to_string(settings)?).context("directory settings")?;
     Ok(Arc::new(Directory::new(config).map_err(|error| anyhow!(error)).context("directory configuration")?))
 }

@@ -11,7 +11,7 @@ use postern_agent::identity::IdentitySource;
 use postern_agent::identity::TlsDial;
 use postern_agent::identity::enroll::Enrollment;
 use postern_agent::link::proxy::ProxyRule;
-use postern_agent::served::Served;
+use postern_agent::served::ServedDirectory;
 use postern_agent::served::scripted::ScriptedDirectory;
 use postern_agent::{Agent, Options, Parts};
 use postern_proto::enrollment_token::EnrollmentToken;
@@ -60,7 +60,7 @@ impl SimulatedAgent {
         let agent = Agent::start(Parts {
             dial: Arc::new(TlsDial::new(identity.clone(), proxy, clock.clone())),
             identity: Some(identity),
-            directories: vec![Arc::new(directory) as Arc<dyn Served>],
+            directories: vec![Arc::new(directory) as Arc<dyn ServedDirectory>],
             policy: postern_agent::policy::Policy::default(),
             options: Options::default(),
             supervisor,

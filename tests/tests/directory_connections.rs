@@ -83,8 +83,8 @@ fn a_connection_that_the_server_closed_between_two_searches_is_replaced() -> Res
         while let Some(page) = reading.next().await {
             let page = page?;
             match page.phase {
-                Phase::Users => users += page.records.len(),
-                Phase::Groups => groups += page.records.len(),
+                Phase::Users => users += page.entries.len(),
+                Phase::Groups => groups += page.entries.len(),
             }
         }
         ensure!(reading.is_complete() && users == 16, "{users} users, {:?}", reading.totals());

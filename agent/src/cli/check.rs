@@ -17,7 +17,7 @@ use super::place::{Place, log_quietly, one_thread};
 use crate::config::{Config, DEFAULT_FILE};
 use crate::diagnose::{self, Diagnosis, Finding};
 use crate::identity::store::{self, IdentityStore};
-use crate::served::{Check, CheckState, Served};
+use crate::served::{Check, CheckState, ServedDirectory};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -85,8 +85,8 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
     for directory in directories {
         match directory {
             Ok(directory) => {
-                for check in Served::check(&directory).await {
-                    report.add(Some(Served::name(&directory)), check);
+                for check in ServedDirectory::check(&directory).await {
+                    report.add(Some(ServedDirectory::name(&directory)), check);
                 }
             }
             Err(error) => {

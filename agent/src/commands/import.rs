@@ -82,9 +82,9 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
     let mut result = v1::ImportResult::default();
     while let Some(page) = pages.next().await {
-        let Page { phase, records, mut unusable, referrals, unknown_switches, unreadable, remarks } = page?;
-        for record in records {
-            match encoder.add(phase, record, &work.policy) {
+        let Page { phase, entries, mut unusable, referrals, unknown_switches, unreadable, remarks } = page?;
+        for entry in entries {
+            match encoder.add(phase, entry, &work.policy) {
                 Ok(full) => {
                     count(&mut result, phase);
                     if let Some(chunk) = full {

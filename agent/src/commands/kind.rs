@@ -18,7 +18,7 @@ use crate::failure::{Code, Failure};
 use crate::link::Line;
 use crate::policy::Policy;
 use crate::roster::Roster;
-use crate::served::Served;
+use crate::served::ServedDirectory;
 
 /// A kind of command.
 pub trait Kind: Debug + Send + Sync {
@@ -113,7 +113,7 @@ pub struct Work {
     /// Which one.
     pub key: Key,
     /// The directory that it acts on.
-    pub directory: Arc<dyn Served>,
+    pub directory: Arc<dyn ServedDirectory>,
     /// The site's policy when it began.
     pub policy: Arc<Policy>,
     /// Canceled when it has to stop.

@@ -6,12 +6,12 @@ use postern_runtime::supervise::chain;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Check, CheckState, Digests, Flavour, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, Served,
-    Sight, Sought, Source,
+    Check, Digests, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, ServedDirectory, Sight, Sought,
+    Source,
 };
 use crate::failure::{Code, Failure};
 
-impl Served for Directory {
+impl ServedDirectory for Directory {
     fn name(&self) -> &str {
         Directory::name(self)
     }
@@ -35,7 +35,7 @@ impl Served for Directory {
         Box::pin(async move {
             let identity = Directory::identify(self).await.map_err(|error| failure(&error))?;
             let configuration = Digests { users: identity.users_digest, groups: identity.groups_digest };
-            Ok(Identified { flavour: flavour(identity.flavour), configuration })
+            Ok(Identified { flavour: identity.flavour, configuration })
         })
     }
 
@@ -48,7 +48,7 @@ impl Served for Directory {
     }
 
     fn check(&self) -> BoxFuture<'_, Vec<Check>> {
-        Box::pin(async move { Directory::check(self).await.into_iter().map(check).collect() })
+        Box::pin(async move { Directory::check(self).await })
     }
 }
 
@@ -75,32 +75,6 @@ impl SecondLook for postern_directory::SecondLook {
 
     fn remark(&self) -> Option<String> {
         postern_directory::SecondLook::remark(self)
-    }
-}
-
-fn flavour(flavour: postern_directory::Flavour) -> Flavour {
-    match flavour {
-        postern_directory::Flavour::Generic => Flavour::Generic,
-        postern_directory::Flavour::ActiveDirectory => Flavour::ActiveDirectory,
-        postern_directory::Flavour::OpenLdap => Flavour::OpenLdap,
-        postern_directory::Flavour::Ds389 => Flavour::Ds389,
-    }
-}
-
-fn check(check: postern_directory::Check) -> Check {
-    let state = match check.state {
-        postern_directory::State::Passed => CheckState::Passed,
-        postern_directory::State::Warning => CheckState::Warned,
-        postern_directory::State::Failed => CheckState::Failed,
-        postern_directory::State::Skipped => CheckState::Skipped,
-    };
-    Check {
-        name: check.name.to_owned(),
-        state,
-        detail: check.detail,
-        detail_local: check.detail_local,
-        cure: check.cure,
-        elapsed: check.elapsed,
     }
 }
 

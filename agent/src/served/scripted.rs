@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Check, CheckState, Digests, Flavour, Identified, LookedUp, MemberForm, Page, Pages, Phase, Record, SecondLook,
-    Served, Sight, Sought, Source, Switch,
+    Check, CheckState, Digests, Entry, Flavour, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook,
+    ServedDirectory, Sight, Sought, Source, Switch,
 };
 use crate::failure::{Code, Failure};
 
@@ -41,9 +41,9 @@ impl ScriptedDirectory {
 
     /// A directory of `users` users in one group, read `page_size` at a time.
     pub fn populated(name: impl Into<String>, users: usize, page_size: usize) -> Self {
-        let records: Vec<Record> = (0..users).map(user).collect();
-        let members = records.iter().map(|user| Bytes::from(user.dn.clone())).collect();
-        let everybody = Record {
+        let entries: Vec<Entry> = (0..users).map(user).collect();
+        let members = entries.iter().map(|user| Bytes::from(user.dn.clone())).collect();
+        let everybody = Entry {
             external_id: "group-everybody".to_owned(),
             dn: "cn=everybody,ou=groups,dc=example".to_owned(),
             unique_value: None,
@@ -51,9 +51,8 @@ impl ScriptedDirectory {
             members,
             switch: Switch::Unknown,
         };
-        let page =
-            |phase, records: &[Record]| Step::Page(Page { phase, records: records.to_vec(), ..Page::new(phase) });
-        let users = records.chunks(page_size.max(1)).map(|records| page(Phase::Users, records));
+        let page = |phase, entries: &[Entry]| Step::Page(Page { phase, entries: entries.to_vec(), ..Page::new(phase) });
+        let users = entries.chunks(page_size.max(1)).map(|entries| page(Phase::Users, entries));
         let groups = page(Phase::Groups, &[everybody]);
         Self::new(name, users.chain([groups]))
     }
@@ -70,18 +69,18 @@ impl ScriptedDirectory {
         Self { steps: [step].into_iter().chain(self.steps.iter().cloned()).collect(), ..self }
     }
 
-    fn users(&self) -> impl Iterator<Item = &Record> {
+    fn users(&self) -> impl Iterator<Item = &Entry> {
         self.steps.iter().flat_map(|step| match step {
-            Step::Page(page) if page.phase == Phase::Users => page.records.as_slice(),
+            Step::Page(page) if page.phase == Phase::Users => page.entries.as_slice(),
             _ => &[],
         })
     }
 }
 
 /// The `number`th user of a populated directory.
-pub fn user(number: usize) -> Record {
+pub fn user(number: usize) -> Entry {
     let attribute = |name: &str, value: String| (name.into(), vec![Bytes::from(value)]);
-    Record {
+    Entry {
         external_id: format!("user-{number:08}"),
         dn: format!("uid=user{number},ou=people,dc=example"),
         unique_value: Some(format!("user{number}")),
@@ -95,7 +94,7 @@ pub fn user(number: usize) -> Record {
     }
 }
 
-impl Served for ScriptedDirectory {
+impl ServedDirectory for ScriptedDirectory {
     fn name(&self) -> &str {
         &self.name
     }
@@ -182,7 +181,7 @@ impl SecondLook for Finding {
     fn look<'a>(&'a mut self, sought: &'a [Sought]) -> BoxFuture<'a, Result<Vec<Sight>, Failure>> {
         let holds = |one: &Sought| {
             self.steps.iter().any(|step| match step {
-                Step::Page(page) => page.records.iter().any(|record| record.external_id == one.external_id),
+                Step::Page(page) => page.entries.iter().any(|entry| entry.external_id == one.external_id),
                 _ => false,
             })
         };

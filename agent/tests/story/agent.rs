@@ -8,7 +8,7 @@ use postern_agent::identity::TlsDial;
 use postern_agent::identity::{Identity, IdentitySource};
 use postern_agent::link::proxy::ProxyRule;
 use postern_agent::policy::Policy;
-use postern_agent::served::Served;
+use postern_agent::served::ServedDirectory;
 use postern_agent::session::run::SessionOptions;
 use postern_agent::{Agent, Options, Parts};
 use postern_runtime::clock::{SharedClock, SystemClock};
@@ -28,22 +28,22 @@ impl Drop for Running {
     }
 }
 
-pub(crate) fn start(identity: Identity, directory: impl Served) -> Running {
+pub(crate) fn start(identity: Identity, directory: impl ServedDirectory) -> Running {
     start_with(IdentitySource::in_memory(identity), directory, SystemClock::shared())
 }
 
-pub(crate) fn start_with(identity: IdentitySource, directory: impl Served, clock: SharedClock) -> Running {
+pub(crate) fn start_with(identity: IdentitySource, directory: impl ServedDirectory, clock: SharedClock) -> Running {
     run(identity, directory, clock, None)
 }
 
 /// One that compresses although the gateway is on this machine.
-pub(crate) fn start_compressing(identity: Identity, directory: impl Served) -> Running {
+pub(crate) fn start_compressing(identity: Identity, directory: impl ServedDirectory) -> Running {
     run(IdentitySource::in_memory(identity), directory, SystemClock::shared(), Some(Compression::Zstd))
 }
 
 fn run(
     identity: IdentitySource,
-    directory: impl Served,
+    directory: impl ServedDirectory,
     clock: SharedClock,
     compression: Option<Compression>,
 ) -> Running {

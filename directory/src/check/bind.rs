@@ -1,6 +1,6 @@
 //! The bind, at every server that was reached: a second one that refuses is found before the first one fails.
 
-use super::{Diagnosis, Finding, State, several};
+use super::{CheckState, Diagnosis, Finding, several};
 use crate::connection::{Connection, Servers};
 use crate::error::Error;
 
@@ -30,8 +30,8 @@ impl Diagnosis<'_> {
         let finding = match (refused.as_slice(), name) {
             ([], Some(name)) => Finding::passed(said.clone()).locally(format!("{said} as {name}")),
             ([only], _) if total == 1 => Finding::failed(only),
-            _ if accepted.is_empty() => several(State::Failed, &refused, "no server accepts the bind".to_owned()),
-            _ => several(State::Passed, &refused, said),
+            _ if accepted.is_empty() => several(CheckState::Failed, &refused, "no server accepts the bind".to_owned()),
+            _ => several(CheckState::Passed, &refused, said),
         };
         self.note("bind", finding);
         accepted.into_iter().next()

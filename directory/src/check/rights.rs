@@ -5,15 +5,15 @@ use std::sync::Arc;
 use postern_dn::Dn;
 use tokio_util::sync::CancellationToken;
 
-use super::{Diagnosis, Finding, State};
+use super::{CheckState, Diagnosis, Finding};
 use crate::config::Scope;
 use crate::connection::{Connection, Servers};
-use crate::entry::Entry;
 use crate::error::{Error, Step};
 use crate::filter;
 use crate::flavour::Flavour;
 use crate::guard::is_reference;
 use crate::names::Names;
+use crate::raw_entry::RawEntry;
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
@@ -34,7 +34,7 @@ impl Diagnosis<'_> {
         let finding = match too_many {
             // Not to be allowed to ask is as it should be.
             Ok(None) | Err(_) => Finding::passed("no more than it needs, as far as can be seen"),
-            Ok(Some(found)) => Finding::new(State::Warning, found).cured_by(CURE),
+            Ok(Some(found)) => Finding::new(CheckState::Warned, found).cured_by(CURE),
         };
         self.note("rights", finding);
         Some(())
@@ -109,7 +109,7 @@ async fn is_found(connection: &mut Connection, base_dn: &str, scope: Scope, filt
     let query = Query { base_dn, scope, filter, attributes: &attributes, page_size: 1 };
     let mut search = PagedSearch::new(connection, query, &never);
     while let Some(batch) = search.next().await? {
-        if batch.iter().any(|message| !is_reference(message) && Entry::parse(message).is_ok()) {
+        if batch.iter().any(|message| !is_reference(message) && RawEntry::parse(message).is_ok()) {
             return Ok(true);
         }
     }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Diagnosis, Finding, State};
+use super::{CheckState, Diagnosis, Finding};
 use crate::config::Scope;
 use crate::connection::{Connection, Servers};
+use crate::entry::{Entry, Unusable};
 use crate::error::Error;
 use crate::flavour::Flavour;
 use crate::guard::is_reference;
 use crate::names::Names;
-use crate::record::{Record, Unusable};
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
@@ -40,18 +40,18 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    fn note(&mut self, record: Record) {
+    fn note(&mut self, entry: Entry) {
         self.total += 1;
         if self.ids.len() < TWINS {
-            self.ids.push((record.dn.clone(), record.external_id.clone()));
+            self.ids.push((entry.dn.clone(), entry.external_id.clone()));
         }
-        if record.unique_value.is_none() {
+        if entry.unique_value.is_none() {
             self.nameless += 1;
             if self.nameless == 1 {
-                self.first_nameless = record.dn;
+                self.first_nameless = entry.dn;
             }
         }
-        for (name, _) in &record.attributes {
+        for (name, _) in &entry.attributes {
             if !self.seen.contains(name) {
                 self.seen.insert(Arc::clone(name));
             }
@@ -96,7 +96,7 @@ impl Diagnosis<'_> {
         } else if root.announces_paging() || read > 0 {
             Finding::passed("supported")
         } else {
-            Finding::new(State::Warning, "the server does not announce it")
+            Finding::new(CheckState::Warned, "the server does not announce it")
                 .cured_by("allow the simple paged results control (RFC 2696)")
         }
     }
@@ -104,7 +104,7 @@ impl Diagnosis<'_> {
     fn judge_users(&self, sample: &Sample, section: &Section<'_>) -> Finding {
         let total = sample.total;
         if total == 0 {
-            return Finding::new(State::Failed, "no entry below users.base_dns matches users.filter")
+            return Finding::new(CheckState::Failed, "no entry below users.base_dns matches users.filter")
                 .locally(format!("no entry below {} matches {}", section.base_dns.join(" or "), section.filter))
                 .cured_by(
                     "check users.base_dns, users.scope and users.filter, and that the bind account may read the users",
@@ -112,13 +112,16 @@ impl Diagnosis<'_> {
         }
         if let Some(first) = sample.unusable.first() {
             let (count, attribute) = (sample.unusable.len(), section.selection.external_id_attribute());
-            return Finding::new(State::Failed, format!("{count} of {total} users have no external id ({attribute})"))
-                .locally(format!("{count} of {total} users cannot be used; {}: {}", first.dn, first.reason))
-                .cured_by("let the bind account read that attribute, or set external_id_attribute");
+            return Finding::new(
+                CheckState::Failed,
+                format!("{count} of {total} users have no external id ({attribute})"),
+            )
+            .locally(format!("{count} of {total} users cannot be used; {}: {}", first.dn, first.reason))
+            .cured_by("let the bind account read that attribute, or set external_id_attribute");
         }
         if sample.nameless > 0 {
             let (count, attribute) = (sample.nameless, &self.config.users.unique_attribute);
-            let state = if count == total { State::Failed } else { State::Warning };
+            let state = if count == total { CheckState::Failed } else { CheckState::Warned };
             return Finding::new(state, format!("{count} of {total} users have no {attribute}"))
                 .locally(format!("{count} of {total} users have no {attribute}, among them {}", sample.first_nameless))
                 .cured_by("choose a users.unique_attribute that every user has, or narrow users.filter");
@@ -141,12 +144,12 @@ impl Diagnosis<'_> {
         absent.retain(|name| *name != users.unique_attribute);
         if !unknown.is_empty() {
             let said = format!("the server's schema has no attribute {}", unknown.join(", "));
-            return Finding::new(State::Warning, said)
+            return Finding::new(CheckState::Warned, said)
                 .cured_by("correct the spelling in users.attributes and users.unique_attribute");
         }
         if !absent.is_empty() && sample.total > 0 {
             let said = format!("listed, but on none of {} users: {}", sample.total, absent.join(", "));
-            return Finding::new(State::Warning, said).cured_by(
+            return Finding::new(CheckState::Warned, said).cured_by(
                 "let the bind account read these attributes, or take them from users.attributes where nobody has them",
             );
         }
@@ -161,14 +164,15 @@ impl Diagnosis<'_> {
         let sample = sample(&mut connection, &section, self.config.page_size).await;
         let sample = self.need("groups", sample)?;
         let finding = match (sample.total, sample.unusable.first()) {
-            (0, _) => Finding::new(State::Warning, "no entry below groups.base_dns matches groups.filter")
+            (0, _) => Finding::new(CheckState::Warned, "no entry below groups.base_dns matches groups.filter")
                 .locally(format!("no entry below {} matches {}", section.base_dns.join(" or "), section.filter))
                 .cured_by("check groups.base_dns, groups.scope and groups.filter"),
-            (total, Some(first)) => {
-                Finding::new(State::Failed, format!("{} of {total} groups have no external id", sample.unusable.len()))
-                    .locally(format!("{}: {}", first.dn, first.reason))
-                    .cured_by("let the bind account read the external id attribute, or set external_id_attribute")
-            }
+            (total, Some(first)) => Finding::new(
+                CheckState::Failed,
+                format!("{} of {total} groups have no external id", sample.unusable.len()),
+            )
+            .locally(format!("{}: {}", first.dn, first.reason))
+            .cured_by("let the bind account read the external id attribute, or set external_id_attribute"),
             (total, None) => Finding::passed(format!("{total} looked at; external ids present")),
         };
         self.note("groups", finding);
@@ -202,7 +206,7 @@ async fn sample(connection: &mut Connection, section: &Section<'_>, page_size: u
                     continue;
                 }
                 match section.selection.select(message, &mut scratch) {
-                    Ok(selected) => sample.note(selected.record),
+                    Ok(selected) => sample.note(selected.entry),
                     Err(unusable) => {
                         sample.total += 1;
                         sample.unusable.push(unusable);

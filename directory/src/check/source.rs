@@ -1,7 +1,7 @@
 //! Whether the server says how far it is. Where it does not, an import cannot see that the server was set back to an
 //! older state.
 
-use super::{Diagnosis, Finding, State};
+use super::{CheckState, Diagnosis, Finding};
 use crate::connection::Servers;
 use crate::error::Error;
 use crate::flavour::Flavour;
@@ -28,7 +28,7 @@ impl Diagnosis<'_> {
 fn finding(flavour: Flavour, says: bool) -> Finding {
     let unreadable = |attribute: &str| {
         let said = format!("{attribute} cannot be read: an import cannot see that the server was set back");
-        Finding::new(State::Warning, said)
+        Finding::new(CheckState::Warned, said)
     };
     match flavour {
         _ if says => Finding::passed("the server says how far it is"),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Diagnosis, Finding, State};
+use super::{CheckState, Diagnosis, Finding};
 use crate::connection::{Connection, Servers};
+use crate::entry::Selected;
 use crate::error::Error;
 use crate::flavour::{Flavour, Switch};
 use crate::guard::is_reference;
 use crate::judge::Judge;
 use crate::names::Names;
-use crate::record::Selected;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
 
@@ -67,14 +67,14 @@ async fn see(
 
 impl Seen {
     fn count(&mut self, user: &Selected) {
-        match user.record.switch {
+        match user.entry.switch {
             Switch::On | Switch::OnUntil(_) => self.on += 1,
             Switch::Off => self.off += 1,
             Switch::Unknown => {
                 self.unknown += 1;
                 if self.unreadable.is_none() {
                     self.unreadable = user.unreadable;
-                    self.example.clone_from(&user.record.dn);
+                    self.example.clone_from(&user.entry.dn);
                 }
             }
         }
@@ -88,7 +88,7 @@ fn finding(seen: &Seen) -> Finding {
     if seen.unknown == 0 {
         return Finding::passed(format!("of {looked_at}, {} enabled and {} disabled", seen.on, seen.off));
     }
-    let state = if seen.unknown == total { State::Failed } else { State::Warning };
+    let state = if seen.unknown == total { CheckState::Failed } else { CheckState::Warned };
     let attribute = seen.unreadable.unwrap_or("the switch");
     let said = format!(
         "of {looked_at}, {} are neither known to be enabled nor disabled: {attribute} cannot be read",

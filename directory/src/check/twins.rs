@@ -2,7 +2,7 @@
 //! is searched for by it.
 
 use super::sample::Sample;
-use super::{Diagnosis, Finding, State};
+use super::{CheckState, Diagnosis, Finding};
 use crate::connection::Servers;
 use crate::error::Error;
 use crate::flavour::external_id_filter;
@@ -34,7 +34,7 @@ impl Diagnosis<'_> {
             }
             let detail = format!("the server refuses to search for an external id ({attribute})");
             return Ok(Some(
-                Finding::new(State::Warning, detail).locally(error.to_string()).cured_by(index_cure(attribute)),
+                Finding::new(CheckState::Warned, detail).locally(error.to_string()).cured_by(index_cure(attribute)),
             ));
         }
         // An attribute of the server's own making has no value twice.
@@ -48,7 +48,7 @@ impl Diagnosis<'_> {
                 let detail = format!("several users have the same external id ({attribute})");
                 let local = format!("{detail}: {id} of {dn} and of others");
                 let cure = "make the values of that attribute unique, or leave external_id_attribute out";
-                return Ok(Some(Finding::new(State::Failed, detail).locally(local).cured_by(cure)));
+                return Ok(Some(Finding::new(CheckState::Failed, detail).locally(local).cured_by(cure)));
             }
         }
         Ok(None)

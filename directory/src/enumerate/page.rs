@@ -1,7 +1,7 @@
 //! Pages of entries, and when one is full.
 
+use crate::entry::{Entry, Unusable};
 use crate::error::Phase;
-use crate::record::{Record, Unusable};
 
 /// A page ends early at this size, so that groups with very many members do not pile up.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -12,7 +12,7 @@ pub struct Page {
     /// What the entries are.
     pub phase: Phase,
     /// The entries.
-    pub records: Vec<Record>,
+    pub entries: Vec<Entry>,
     /// Entries that cannot be imported, and why.
     pub unusable: Vec<Unusable>,
     /// Referrals seen on the way and not chased.
@@ -28,8 +28,8 @@ pub struct Page {
 impl Page {
     /// An empty one.
     pub fn new(phase: Phase) -> Self {
-        let (records, unusable, remarks) = (Vec::new(), Vec::new(), Vec::new());
-        Self { phase, records, unusable, referrals: 0, unknown_switches: 0, unreadable: None, remarks }
+        let (entries, unusable, remarks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { phase, entries, unusable, referrals: 0, unknown_switches: 0, unreadable: None, remarks }
     }
 }
 
@@ -46,7 +46,7 @@ impl Filling {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.page.records.is_empty()
+        self.page.entries.is_empty()
             && self.page.unusable.is_empty()
             && self.page.remarks.is_empty()
             && self.page.referrals == 0
@@ -54,7 +54,7 @@ impl Filling {
 
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= PAGE_BYTES
-            || self.page.records.len() + self.page.unusable.len() + self.page.remarks.len() >= self.capacity
+            || self.page.entries.len() + self.page.unusable.len() + self.page.remarks.len() >= self.capacity
     }
 
     pub(super) fn take(&mut self) -> Page {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::page::{Filling, Page};
 use crate::config::Scope;
 use crate::connection::{Connection, Servers};
-use crate::entry::Entry;
+use crate::entry::{Selected, Unusable};
 use crate::error::{Error, Phase, Progress, Step};
 use crate::flavour::Flavour;
 use crate::guard::is_reference;
@@ -18,7 +18,7 @@ use crate::kinds::{self, Kind, PrimaryGroups};
 use crate::members;
 use crate::names::Names;
 use crate::one_server::OneServer;
-use crate::record::{Selected, Unusable};
+use crate::raw_entry::RawEntry;
 use crate::root_dse::RootDse;
 use crate::search::{PagedSearch, Query};
 use crate::second_look::Session;
@@ -235,15 +235,15 @@ impl Reading {
                 return Ok(());
             }
         };
-        let kind = Kind::of(task.flavour, message, &selected.record.dn);
+        let kind = Kind::of(task.flavour, message, &selected.entry.dn);
         let include_builtin = self.servers.config.include_builtin;
         if let Some(reason) = kind.left_out(include_builtin) {
-            page.page.remarks.push(Unusable { dn: selected.record.dn, reason: reason.to_owned() });
+            page.page.remarks.push(Unusable { dn: selected.entry.dn, reason: reason.to_owned() });
             return Ok(());
         }
         if let Some(attribute) = &selected.unread {
             let reason = format!("lists its members by {attribute}, which groups.member_attribute does not name");
-            page.page.remarks.push(Unusable { dn: selected.record.dn.clone(), reason });
+            page.page.remarks.push(Unusable { dn: selected.entry.dn.clone(), reason });
         }
         let primary = match task.section.phase {
             Phase::Users => {
@@ -260,7 +260,7 @@ impl Reading {
         if !selected.partial.is_empty() || !selected.member_uids.is_empty() || primary.is_some() {
             page.bytes += self.complete(&mut selected, task.users, primary.as_deref()).await?;
         }
-        page.page.records.push(selected.record);
+        page.page.entries.push(selected.entry);
         Ok(())
     }
 
@@ -298,7 +298,7 @@ impl Reading {
         let reading = async {
             let mut bytes = selected.complete(&mut connection).await?;
             let uids = std::mem::take(&mut selected.member_uids);
-            let members = &mut selected.record.members;
+            let members = &mut selected.entry.members;
             let before = members.len();
             members::by_uid(&mut connection, users, &uids, members).await?;
             if let Some(condition) = primary {
@@ -336,5 +336,5 @@ impl Reading {
 
 /// Whether an entry came without any of its attributes.
 fn is_bare(message: &Bytes) -> bool {
-    Entry::parse(message).is_ok_and(|mut entry| matches!(entry.next_attribute(), Ok(None)))
+    RawEntry::parse(message).is_ok_and(|mut entry| matches!(entry.next_attribute(), Ok(None)))
 }

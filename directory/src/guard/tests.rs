@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tokio::io::duplex;
 
 use super::*;
-use crate::entry::tests::{element, message};
+use crate::raw_entry::tests::{element, message};
 
 fn done(id: u8) -> Vec<u8> {
     vec![0x30, 0x0c, 0x02, 0x01, id, 0x65, 0x07, 0x0a, 0x01, 0x00, 0x04, 0x00, 0x04, 0x00]

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::sight::{NotVisible, Sight, Sought, external_id_of};
 use crate::config::Scope;
 use crate::connection::Connection;
-use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
+use crate::raw_entry::RawEntry;
 use crate::search::{Object, PagedSearch, Query};
 use postern_dn::Dn;
 
@@ -65,7 +65,7 @@ pub(super) async fn look(
     match connection.read_object(dn, ANY, &attributes, Step::Search).await {
         Ok(Object::Reference) | Err(Error::Refused { code: 10, .. }) => return unseen(NotVisible::Referral),
         Ok(Object::Entry(message)) => {
-            let Ok(entry) = Entry::parse(&message) else { return unseen(NotVisible::NoExternalId) };
+            let Ok(entry) = RawEntry::parse(&message) else { return unseen(NotVisible::NoExternalId) };
             match external_id_of(&entry, asked.attributes) {
                 Some(id) if id == asked.one.external_id => return Ok(Found::There(entry.dn().to_owned())),
                 // Somebody else has the name now.
@@ -131,7 +131,7 @@ async fn read(connection: &mut Connection, name: &str, filter: &str) -> Result<C
     let attributes = ["numSubordinates".to_owned(), "hasSubordinates".to_owned()];
     Ok(match connection.read_object(name, ANY, &attributes, Step::Search).await {
         Ok(Object::Entry(message)) => {
-            let Ok(entry) = Entry::parse(&message) else { return Ok(Container::Unreadable) };
+            let Ok(entry) = RawEntry::parse(&message) else { return Ok(Container::Unreadable) };
             let text = |attribute| {
                 let values = entry.values_of(attribute).ok()?;
                 Some(std::str::from_utf8(values.first()?).ok()?.to_owned())

@@ -1,8 +1,8 @@
 //! What is looked for a second time, and what is found.
 
-use crate::entry::Entry;
 use crate::error::Phase;
 use crate::flavour::external_id;
+use crate::raw_entry::RawEntry;
 
 /// An entry that was known and did not come.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +45,6 @@ pub enum NotVisible {
     Unavailable,
 }
 
-pub(super) fn external_id_of(entry: &Entry<'_>, attributes: &[&str]) -> Option<String> {
+pub(super) fn external_id_of(entry: &RawEntry<'_>, attributes: &[&str]) -> Option<String> {
     attributes.iter().find_map(|attribute| external_id(attribute, entry.values_of(attribute).ok()?.first()?))
 }

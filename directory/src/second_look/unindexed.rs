@@ -10,10 +10,10 @@ use super::session::Session;
 use super::sight::external_id_of;
 use crate::config::DirectoryConfig;
 use crate::connection::Connection;
-use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
 use crate::guard::is_reference;
 use crate::kinds::{self, Kind};
+use crate::raw_entry::RawEntry;
 use crate::search::{PagedSearch, Query};
 use crate::sections::{Section, external_id_attributes};
 
@@ -72,7 +72,7 @@ impl SecondReading {
                 page_size: config.page_size,
             };
             let external_id = |message: &Bytes| {
-                let Ok(entry) = Entry::parse(message) else { return Some(None) };
+                let Ok(entry) = RawEntry::parse(message) else { return Some(None) };
                 let left_out = Kind::of(flavour, message, entry.dn()).left_out(config.include_builtin);
                 left_out.is_none().then(|| external_id_of(&entry, &ids))
             };

@@ -1,6 +1,6 @@
 //! The diagnosis of servers that answer, but not as an import needs it.
 
-use postern_directory::State;
+use postern_directory::CheckState;
 
 use crate::play::*;
 
@@ -14,7 +14,7 @@ fn honest(request: &Request, users: usize) -> Answer {
 }
 
 /// State, detail and cure of the step of this name.
-async fn step(name: &str, script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (State, String, String) {
+async fn step(name: &str, script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> (CheckState, String, String) {
     let server = Server::start(script).await;
     let checks = directory(&server).check().await;
     let check = checks.iter().find(|check| check.name == name).unwrap_or_else(|| panic!("no {name}: {checks:?}"));
@@ -27,11 +27,11 @@ async fn two_full_pages_are_read_as_an_import_would() {
     let page_size = config(&[String::new()]).page_size;
     let many = usize::try_from(page_size).unwrap() * 3;
     let (state, detail, _) = step("paging", move |request| honest(request, many)).await;
-    assert_eq!((state, detail), (State::Passed, format!("a second page was read, {page_size} entries each")));
+    assert_eq!((state, detail), (CheckState::Passed, format!("a second page was read, {page_size} entries each")));
     let (state, detail, _) = step("users", move |request| honest(request, many)).await;
     assert_eq!(
         (state, detail),
-        (State::Passed, format!("{} looked at; unique and external ids present", page_size * 2))
+        (CheckState::Passed, format!("{} looked at; unique and external ids present", page_size * 2))
     );
 }
 
@@ -43,7 +43,7 @@ async fn a_base_dn_that_cannot_be_read_is_told_with_its_cure() {
             _ => honest(request, 3),
         })
         .await;
-        assert!(state == State::Failed && detail.contains(&format!("result code {code}")), "{detail}");
+        assert!(state == CheckState::Failed && detail.contains(&format!("result code {code}")), "{detail}");
         assert!(cure.contains("base_dns"), "{cure}");
     }
 }
@@ -54,7 +54,7 @@ async fn a_server_that_does_not_page_fails_in_paging() {
     let refusing = |id| vec![message(id, 0x65, &done(12, b""))];
     for answer in [step_with("paging", without_control).await, step_with("paging", refusing).await] {
         let (state, detail, cure) = answer;
-        assert!(state == State::Failed && detail.contains("does not page"), "{detail}");
+        assert!(state == CheckState::Failed && detail.contains("does not page"), "{detail}");
         assert!(cure.contains("RFC 2696"), "{cure}");
     }
 }
@@ -78,13 +78,13 @@ async fn users_of_one_external_id_fail_the_check() {
     let users = checks.iter().find(|check| check.name == "users").expect("looked at");
     assert_eq!(
         (users.state, users.detail.as_str()),
-        (State::Failed, "several users have the same external id (employeeNumber)")
+        (CheckState::Failed, "several users have the same external id (employeeNumber)")
     );
     assert!(users.cure.as_ref().is_some_and(|cure| cure.contains("external_id_attribute")), "{users:?}");
 }
 
 /// Of a server that answers the search for users so.
-async fn step_with(name: &str, users: fn(i64) -> Vec<Vec<u8>>) -> (State, String, String) {
+async fn step_with(name: &str, users: fn(i64) -> Vec<Vec<u8>>) -> (CheckState, String, String) {
     let is_asked = |request: &Request| request.page.is_some() && request.base.starts_with("ou=people");
     let script = move |request: &Request| {
         if is_asked(request) { Answer::Send(users(request.id)) } else { honest(request, 0) }
@@ -96,7 +96,7 @@ async fn step_with(name: &str, users: fn(i64) -> Vec<Vec<u8>>) -> (State, String
 async fn users_without_what_tells_them_apart_are_told() {
     let without_id = |id| vec![entry(id, b"cn=Ada,ou=people,dc=x", &[("uid", &[b"ada"])]), done_paged(id, 0, b"")];
     let (state, detail, cure) = step_with("users", without_id).await;
-    assert_eq!((state, detail.as_str()), (State::Failed, "1 of 1 users have no external id (entryUUID)"));
+    assert_eq!((state, detail.as_str()), (CheckState::Failed, "1 of 1 users have no external id (entryUUID)"));
     assert!(cure.contains("external_id_attribute"), "{cure}");
 
     let nameless = |id| {
@@ -104,10 +104,10 @@ async fn users_without_what_tells_them_apart_are_told() {
         vec![entry(id, b"cn=Ada,ou=people,dc=x", &[("entryUUID", uuid)]), done_paged(id, 0, b"")]
     };
     let (state, detail, cure) = step_with("users", nameless).await;
-    assert_eq!((state, detail.as_str()), (State::Failed, "1 of 1 users have no uid"));
+    assert_eq!((state, detail.as_str()), (CheckState::Failed, "1 of 1 users have no uid"));
     assert!(cure.contains("users.unique_attribute"), "{cure}");
 
     let (state, detail, cure) = step_with("users", |id| vec![done_paged(id, 0, b"")]).await;
-    assert!(state == State::Failed && detail.contains("matches users.filter"), "{detail}");
+    assert!(state == CheckState::Failed && detail.contains("matches users.filter"), "{detail}");
     assert!(cure.contains("users.filter"), "{cure}");
 }

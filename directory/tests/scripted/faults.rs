@@ -33,7 +33,7 @@ async fn everything_is_read_page_by_page() {
     let server = Server::start(|request| well_behaved(request, 7)).await;
     let (pages, error) = all(directory(&server).enumerate(CancellationToken::new())).await;
     assert!(error.is_none(), "{error:?}");
-    let sizes: Vec<usize> = pages.iter().map(|page| page.records.len()).collect();
+    let sizes: Vec<usize> = pages.iter().map(|page| page.entries.len()).collect();
     assert_eq!(sizes, [2, 2, 2, 1]);
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
 }
@@ -58,7 +58,7 @@ async fn a_connection_of_ten_minutes_is_used_for_no_other_search() {
         tokio::time::resume();
         let (pages, error) = all(enumeration).await;
         assert!(error.is_none(), "{error:?}");
-        assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 3);
+        assert_eq!(pages.iter().map(|page| page.entries.len()).sum::<usize>(), 3);
         assert_eq!(server.connections.load(Ordering::SeqCst), connections, "after {age:?}");
         assert_eq!(server.count(|request| request.page.is_some() && request.base == "ou=groups,dc=x"), 1);
     }
@@ -250,7 +250,7 @@ async fn a_server_that_binds_and_then_fails_is_passed_over() {
     let reading = directory();
     let (pages, error) = all(reading.enumerate(CancellationToken::new())).await;
     assert!(error.is_none(), "{error:?}");
-    assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 3);
+    assert_eq!(pages.iter().map(|page| page.entries.len()).sum::<usize>(), 3);
     assert_eq!(dead.count(Request::is_bind), 1);
     all(reading.enumerate(CancellationToken::new())).await;
     assert_eq!(dead.count(Request::is_bind), 1, "the next reading begins with the server that works");
@@ -281,7 +281,7 @@ async fn what_was_read_is_not_read_again_from_another_server_under_the_same_read
     assert_eq!(pages.len(), 1);
     let (pages, error) = all(directory.enumerate(CancellationToken::new())).await;
     assert!(error.is_none(), "{error:?}");
-    assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 7);
+    assert_eq!(pages.iter().map(|page| page.entries.len()).sum::<usize>(), 7);
 }
 
 #[tokio::test]
@@ -333,5 +333,5 @@ async fn an_entry_that_is_no_account_is_reported_and_the_rest_goes_on() {
     assert!(error.is_none(), "{error:?}");
     let unusable: Vec<_> = pages.iter().flat_map(|page| &page.unusable).map(|unusable| unusable.dn.as_str()).collect();
     assert_eq!(unusable, ["uid=x,ou=people,dc=x"]);
-    assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 6);
+    assert_eq!(pages.iter().map(|page| page.entries.len()).sum::<usize>(), 6);
 }

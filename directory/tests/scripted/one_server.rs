@@ -89,7 +89,7 @@ async fn a_load_balancer_is_asked_until_it_leads_to_the_same_domain_controller()
     .await;
     let (pages, error) = all(directory(&server).enumerate(CancellationToken::new())).await;
     assert!(error.is_none(), "{error:?}");
-    let group = pages.iter().flat_map(|page| &page.records).next().expect("the group");
+    let group = pages.iter().flat_map(|page| &page.entries).next().expect("the group");
     assert_eq!(group.members.len(), 3_200);
     assert_eq!(server.connections.load(Ordering::SeqCst), 5);
 }

@@ -55,7 +55,7 @@ async fn what_is_excluded_by_one_name_does_not_leave_by_another() {
             Directory::new(configured(&server, &[listed, "cellPhone", "1.2.3.6"], &[excluded])).expect("valid");
         let (pages, error) = all(directory.enumerate(CancellationToken::new())).await;
         assert!(error.is_none(), "{error:?}");
-        let user = &pages[0].records[0];
+        let user = &pages[0].entries[0];
         let names: Vec<&str> = user.attributes.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["cellPhone", "1.2.3.6"], "under the names that are listed, without {listed}");
         assert!(!format!("{:?}", directory.lookup_user("u1").await.expect("found")).contains("secret"));

@@ -196,7 +196,7 @@ async fn a_base_that_cannot_be_read_after_the_last_page_was_cut() {
     })
     .await;
     let (pages, error) = all(directory(&server).enumerate(CancellationToken::new())).await;
-    assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 3);
+    assert_eq!(pages.iter().map(|page| page.entries.len()).sum::<usize>(), 3);
     let error = error.expect("an error");
     assert_eq!((error.class(), error.ldap_result_code(), error.retryable()), (Class::Directory, Some(1), true));
     assert!(error.public_message().contains("after the last page"), "{}", error.public_message());
@@ -241,7 +241,7 @@ async fn a_bind_that_is_refused_for_no_reason_of_the_account_is_tried_at_the_nex
         let enumeration = Directory::new(config).expect("valid").enumerate(CancellationToken::new());
         let (pages, error) = all(enumeration).await;
         assert!(error.is_none(), "{code}: {error:?}");
-        assert_eq!(pages.iter().map(|page| page.records.len()).sum::<usize>(), 3, "{code}");
+        assert_eq!(pages.iter().map(|page| page.entries.len()).sum::<usize>(), 3, "{code}");
         // Alone, it is tried again later.
         let (_, error) = all(directory(&refusing).enumerate(CancellationToken::new())).await;
         assert!(error.is_some_and(|error| error.retryable()), "{code}");

@@ -1,6 +1,6 @@
 //! A server without an index for the external id, which refuses to search for it.
 
-use postern_directory::{NotVisible, Phase, Sight, Sought, State};
+use postern_directory::{CheckState, NotVisible, Phase, Sight, Sought};
 use tokio_util::sync::CancellationToken;
 
 use crate::play::*;
@@ -84,7 +84,7 @@ async fn a_second_reading_that_brings_less_than_the_import_says_nothing_of_those
 async fn the_check_names_the_index_to_add() {
     let checks = directory(&server(11, 3, 3).await).check().await;
     let users = checks.iter().find(|check| check.name == "users").expect("looked at");
-    assert_eq!(users.state, State::Warning, "{users:?}");
+    assert_eq!(users.state, CheckState::Warned, "{users:?}");
     assert!(users.detail.contains("entryUUID"), "{users:?}");
     assert!(users.cure.as_ref().is_some_and(|cure| cure.contains("index entryUUID eq")), "{users:?}");
 }

@@ -44,7 +44,7 @@ async fn a_group_of_many_members_is_read_range_by_range() {
     let server = Server::start(|request| windows(request, 3_200)).await;
     let (pages, error) = all(directory(&server).enumerate(CancellationToken::new())).await;
     assert!(error.is_none(), "{error:?}");
-    let group = pages.iter().flat_map(|page| &page.records).next().expect("the group");
+    let group = pages.iter().flat_map(|page| &page.entries).next().expect("the group");
     assert_eq!(group.external_id, "03020100-0504-0706-0809-0a0b0c0d0e0f");
     assert_eq!(group.members.len(), 3_200);
     assert_eq!(group.members[3_199], "cn=u3199,ou=people,dc=x".as_bytes());
@@ -94,6 +94,6 @@ async fn a_group_that_is_not_there_any_more_under_its_name_is_not_the_end_of_its
         let Error::Ended { source, .. } = &error else { panic!("{error:?}") };
         assert!(matches!(&**source, Error::Range { got, .. } if got == "no such entry"), "{error:?}");
         assert!(error.retryable());
-        assert!(pages.iter().flat_map(|page| &page.records).all(|record| record.members.len() != 3_000));
+        assert!(pages.iter().flat_map(|page| &page.entries).all(|record| record.members.len() != 3_000));
     }
 }

@@ -17,11 +17,11 @@ use crate::deliver::DeliveryOptions;
 use crate::link::Line;
 use crate::roster::Roster;
 use crate::served::scripted::{ScriptedDirectory, Step, user};
-use crate::served::{Page, Phase, Record, Served};
+use crate::served::{Entry, Page, Phase, ServedDirectory};
 
 fn commands(policy: Policy) -> Commands {
     let never = CancellationToken::new();
-    let directories: Vec<Arc<dyn Served>> = vec![
+    let directories: Vec<Arc<dyn ServedDirectory>> = vec![
         Arc::new(ScriptedDirectory::populated("good", 3, 2)),
         Arc::new(ScriptedDirectory::new("panics", [Step::Panic])),
         Arc::new(ScriptedDirectory::new("large", [Step::Page(large())])),
@@ -41,8 +41,8 @@ fn commands(policy: Policy) -> Commands {
 /// A page with a user that fits into a chunk and not into an answer.
 fn large() -> Page {
     let members = vec![Bytes::from(vec![0; 1 << 10]); postern_proto::MAX_FRAME_BYTES >> 10];
-    let user = Record { members, ..user(1) };
-    Page { records: vec![user], ..Page::new(Phase::Users) }
+    let user = Entry { members, ..user(1) };
+    Page { entries: vec![user], ..Page::new(Phase::Users) }
 }
 
 /// A kind of command that a newcomer could write: all that it takes is this and its line in the list.

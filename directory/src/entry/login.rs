@@ -1,6 +1,6 @@
 //! Which of several values of the login attribute is the login: servers return them in any order.
 
-use crate::entry::Attribute;
+use crate::raw_entry::Attribute;
 use postern_dn::ber::Malformed;
 use postern_dn::{Dn, Value};
 

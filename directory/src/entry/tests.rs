@@ -1,7 +1,7 @@
 //! What leaves and what stays.
 
 use super::*;
-use crate::entry::tests::message;
+use crate::raw_entry::tests::message;
 
 fn id(attribute: &str) -> Ids<'_> {
     Ids { attribute, own: None }
@@ -43,13 +43,13 @@ fn only_listed_attributes_leave_in_the_listed_order() {
             ("entryUUID", &[b"F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6"]),
         ],
     );
-    let record = select(&selection, &message).expect("usable").record;
-    assert_eq!(record.external_id, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6");
-    assert_eq!(record.unique_value.as_deref(), Some("a"));
-    let names: Vec<&str> = record.attributes.iter().map(|(name, _)| &**name).collect();
+    let entry = select(&selection, &message).expect("usable").entry;
+    assert_eq!(entry.external_id, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6");
+    assert_eq!(entry.unique_value.as_deref(), Some("a"));
+    let names: Vec<&str> = entry.attributes.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["mail", "cn", "jpegPhoto"]);
-    assert_eq!(record.attributes[0].1, [&b"a@x"[..], b"b@x"]);
-    assert_eq!(record.attributes[2].1, [&[0xff_u8, 0xd8][..]]);
+    assert_eq!(entry.attributes[0].1, [&b"a@x"[..], b"b@x"]);
+    assert_eq!(entry.attributes[2].1, [&[0xff_u8, 0xd8][..]]);
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn attributes_listed_by_another_name_are_known_by_the_one_that_the_server_gives(
             ("entryUUID", &[b"1"]),
         ],
     );
-    let record = select(&selection, &message).expect("usable").record;
-    assert_eq!(record.unique_value.as_deref(), Some("a"));
-    let names: Vec<&str> = record.attributes.iter().map(|(name, _)| &**name).collect();
+    let entry = select(&selection, &message).expect("usable").entry;
+    assert_eq!(entry.unique_value.as_deref(), Some("a"));
+    let names: Vec<&str> = entry.attributes.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["surname", "2.5.4.42", "0.9.2342.19200300.100.1.3"], "as they are listed");
 }
 
@@ -104,8 +104,8 @@ fn passwords_never_leave_listed_or_not() {
             ("entryUUID", &[b"1"]),
         ],
     );
-    let record = select(&selection, &message).expect("usable").record;
-    assert!(!format!("{record:?}").contains("secret"));
+    let entry = select(&selection, &message).expect("usable").entry;
+    assert!(!format!("{entry:?}").contains("secret"));
 }
 
 #[test]
@@ -165,8 +165,8 @@ fn members_of_active_directory_are_asked_for_in_ranges() {
     let message =
         message(b"cn=g", &[("objectGUID", &[&GUID]), ("member;range=0-1", &[b"cn=a", b"cn=b"]), ("member", &[])]);
     let mut selected = select(&selection, &message).expect("usable");
-    assert_eq!(selected.record.members, [&b"cn=a"[..], b"cn=b"]);
-    assert_eq!(selected.record.attributes[0].1, [&GUID[..]], "a listed objectGUID keeps its exact bytes");
+    assert_eq!(selected.entry.members, [&b"cn=a"[..], b"cn=b"]);
+    assert_eq!(selected.entry.attributes[0].1, [&GUID[..]], "a listed objectGUID keeps its exact bytes");
     let partial = Partial { attribute: "member".to_owned(), target: Target::Members, next: 2 };
     assert_eq!(selected.partial, std::slice::from_ref(&partial));
     assert_eq!(selected.values_mut(&partial).expect("members").len(), 2);
@@ -206,8 +206,8 @@ fn the_bit_string_of_a_unique_member_is_no_part_of_its_dn() {
     );
     let values: &[&[u8]] = &[b"cn=a#'0101'B", b"cn=b", b"cn=#'x'B", b"cn=c#''B"];
     let message = message(b"cn=g", &[("entryUUID", &[b"1"]), ("uniqueMember", values)]);
-    let record = select(&selection, &message).expect("usable").record;
-    assert_eq!(record.members, [&b"cn=a"[..], b"cn=b", b"cn=#'x'B", b"cn=c"]);
+    let entry = select(&selection, &message).expect("usable").entry;
+    assert_eq!(entry.members, [&b"cn=a"[..], b"cn=b", b"cn=#'x'B", b"cn=c"]);
 }
 
 #[test]
@@ -224,9 +224,9 @@ fn one_entry_leaves_nothing_behind_for_the_next() {
     let mut scratch = Vec::new();
     let _ = selection.select(&message(b"cn=a", &[("cn", &[b"a"]), ("sn", &[b"a"])]), &mut scratch);
     let second = message(b"cn=b", &[("entryUUID", &[b"1"]), ("cn", &[b"b"])]);
-    let record = selection.select(&second, &mut scratch).expect("usable").record;
-    assert_eq!(record.attributes.len(), 1);
-    assert_eq!(record.attributes[0].1, [&b"b"[..]]);
+    let entry = selection.select(&second, &mut scratch).expect("usable").entry;
+    assert_eq!(entry.attributes.len(), 1);
+    assert_eq!(entry.attributes[0].1, [&b"b"[..]]);
 }
 
 #[test]
@@ -248,13 +248,13 @@ fn the_switch_is_read_whether_it_is_listed_or_not_and_only_what_is_listed_is_kep
             NOBODY,
         )
     };
-    let disabled = select(&selection(&["cn"]), &entry(b"514")).expect("usable").record;
+    let disabled = select(&selection(&["cn"]), &entry(b"514")).expect("usable").entry;
     assert_eq!((disabled.switch, disabled.attributes.len()), (Switch::Off, 1));
-    let enabled = select(&selection(&["useraccountcontrol"]), &entry(b"512")).expect("usable").record;
+    let enabled = select(&selection(&["useraccountcontrol"]), &entry(b"512")).expect("usable").entry;
     assert_eq!((enabled.switch, &*enabled.attributes[0].0), (Switch::On, "useraccountcontrol"));
     let hidden = message(b"cn=a", &[("objectGUID", &[&GUID]), ("cn", &[b"a"])]);
     let hidden = select(&selection(&["cn"]), &hidden).expect("usable");
-    assert_eq!((hidden.record.switch, hidden.unreadable), (Switch::Unknown, Some("userAccountControl")));
+    assert_eq!((hidden.entry.switch, hidden.unreadable), (Switch::Unknown, Some("userAccountControl")));
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn of_several_logins_the_one_in_the_name_counts_whatever_the_order() {
         Selection::new(Flavour::OpenLdap, Phase::Users, &Arc::default(), id("entryUUID"), &[], Some("uid"), NOBODY);
     let login = |dn: &[u8], uids: &[&[u8]]| {
         let message = message(dn, &[("uid", uids), ("entryUUID", &[b"1"])]);
-        select(&selection, &message).expect("usable").record.unique_value
+        select(&selection, &message).expect("usable").entry.unique_value
     };
     for uids in [[&b"alias"[..], b"Main"], [b"Main", b"alias"]] {
         assert_eq!(login(b"userid=main,dc=x", &uids).as_deref(), Some("Main"));
@@ -279,7 +279,7 @@ fn a_group_without_the_configured_id_has_the_servers_own() {
     let ids = Ids { attribute: "employeeNumber", own: Some("entryUUID") };
     let selection = Selection::new(Flavour::OpenLdap, Phase::Groups, &Arc::default(), ids, &[], None, NOBODY);
     let id_of = |attributes: &[(&str, &[&[u8]])]| {
-        select(&selection, &message(b"cn=g", attributes)).map(|one| one.record.external_id)
+        select(&selection, &message(b"cn=g", attributes)).map(|one| one.entry.external_id)
     };
     assert_eq!(id_of(&[("entryUUID", &[b"1"])]).as_deref(), Ok("1"));
     assert_eq!(id_of(&[("entryUUID", &[b"1"]), ("employeeNumber", &[b"7"])]).as_deref(), Ok("7"));
@@ -297,10 +297,10 @@ fn members_are_read_by_each_class_and_unread_ones_are_noticed() {
         select(&selection, &message(b"cn=g", &all)).expect("usable")
     };
     let group = select_with(&members, &[("uniqueMember", &[b"cn=a#'1'B"]), ("memberUid", &[b"bert"])]);
-    assert_eq!((group.record.members, group.member_uids), (vec![Bytes::from("cn=a")], vec![Bytes::from("bert")]));
+    assert_eq!((group.entry.members, group.member_uids), (vec![Bytes::from("cn=a")], vec![Bytes::from("bert")]));
     let unread = [("member", Naming::Kept), ("uniqueMember", Naming::Unread)];
     let group = select_with(&unread, &[("uniqueMember", &[b"cn=a"])]);
-    assert_eq!((group.record.members.len(), group.unread.as_deref()), (0, Some("uniqueMember")));
+    assert_eq!((group.entry.members.len(), group.unread.as_deref()), (0, Some("uniqueMember")));
     let both = select_with(&unread, &[("uniqueMember", &[b"cn=a"]), ("member", &[b"cn=b"])]);
-    assert_eq!((both.record.members.len(), both.unread), (1, None));
+    assert_eq!((both.entry.members.len(), both.unread), (1, None));
 }
