@@ -11,7 +11,7 @@ use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor};
 use postern_store::{AgentId, AuthorityPin, Store};
 use rustls::ServerConfig;
 
-use crate::api::{self, Api, Changes, Door, Gate, Metrics};
+use crate::api::{self, Api, Metrics};
 use crate::config::{Config, PublicAddress};
 use crate::gateway::listener::{self, Limits, Listener};
 use crate::gateway::registry::Registry;
@@ -20,11 +20,13 @@ use crate::home::lock::{self, ServeLock};
 use crate::home::modes;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
 use crate::refusals::Refusals;
-use crate::{home, http, upkeep};
+use crate::upkeep::{self, Upkeep};
+use crate::{home, http};
 use postern_engine::jobs::dispatch::Dispatcher;
 use postern_engine::jobs::reach::Reach;
 use postern_engine::jobs::running::Running;
 use postern_engine::kinds;
+use postern_engine::services::{Door, Gate, Services};
 
 /// Why the control plane cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -227,7 +229,10 @@ impl Server {
             app.dispatcher.resume_alone().await.map_err(Error::Store)?;
         }
         app.dispatcher.start();
-        upkeep::start(&app);
+        upkeep::start(
+            Upkeep { store: app.store.clone(), clock: Arc::clone(&app.clock), dispatcher: Arc::clone(&app.dispatcher) },
+            &app.supervisor,
+        );
         tracing::info!(api = %api, gateway = %gateway, public = %app.public, "serve.ready");
         Ok(Self { app, api, gateway, lock })
     }
@@ -290,12 +295,12 @@ impl App {
 
     async fn serve_api(self: &Arc<Self>, listener: tokio::net::TcpListener) -> Result<(), Error> {
         let tls = self.config.api_tls.as_ref().map(http::tls_config).transpose().map_err(Error::Api)?;
-        let (metrics, changes) = (Metrics::install(), Changes::default());
+        let metrics = Metrics::install();
+        let gate = Arc::<Self>::clone(self) as Arc<dyn Gate>;
+        let services = Arc::new(Services::new(self.store.clone(), Arc::clone(&self.clock), gate));
         let router = api::router(Api {
-            store: self.store.clone(),
+            services: Arc::clone(&services),
             clock: Arc::clone(&self.clock),
-            gate: Arc::<Self>::clone(self),
-            changes: changes.clone(),
             refusals: Arc::default(),
             shares: Arc::default(),
             metrics: metrics.clone(),
@@ -308,7 +313,7 @@ impl App {
             let serving = http::serve(
                 listener,
                 None,
-                api::metrics_router(metrics.clone(), self.store.clone(), own),
+                api::metrics_router(metrics.clone(), Arc::clone(&services), own),
                 self.supervisor.clone(),
             );
             self.supervisor.spawn_critical("metrics.listener", OnCancel::Finish, serving);
@@ -318,9 +323,9 @@ impl App {
         let clock = Arc::clone(&self.clock);
         self.supervisor
             .spawn_restarting("api.metrics", OnCancel::Abort, move || metrics.clone().upkeep(Arc::clone(&clock)));
-        let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         self.supervisor.spawn_restarting("api.changes", OnCancel::Abort, move || {
-            changes.clone().listen(store.clone(), Arc::clone(&clock))
+            let services = Arc::clone(&services);
+            async move { services.listen().await }
         });
         Ok(())
     }

@@ -12,6 +12,5 @@ mod home;
 mod http;
 pub mod pki;
 mod refusals;
-pub mod secrets;
 mod upkeep;
 pub mod wire;

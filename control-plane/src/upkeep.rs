@@ -3,9 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_runtime::supervise::{OnCancel, chain};
+use postern_engine::jobs::dispatch::Dispatcher;
+use postern_runtime::clock::SharedClock;
+use postern_runtime::supervise::{OnCancel, Supervisor, chain};
+use postern_store::Store;
 
-use crate::app::App;
+/// What it works on.
+#[derive(Clone, Debug)]
+pub(crate) struct Upkeep {
+    /// The records.
+    pub(crate) store: Store,
+    /// The time.
+    pub(crate) clock: SharedClock,
+    /// Says whether jobs run.
+    pub(crate) dispatcher: Arc<Dispatcher>,
+}
 
 /// How long chunks of a job that was rejected or canceled while it was held may lie about.
 const TIDY: Duration = Duration::from_mins(10);
@@ -15,20 +27,18 @@ const ANSWERS: Duration = Duration::from_hours(24);
 const RELEASE: Duration = Duration::from_mins(1);
 
 /// Starts the tasks.
-pub(crate) fn start(app: &Arc<App>) {
-    let supervisor = app.supervisor.clone();
-    let app = Arc::clone(app);
-    let releasing = Arc::clone(&app);
-    supervisor.spawn_restarting("store.memory", OnCancel::Abort, move || release(Arc::clone(&releasing)));
-    supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(Arc::clone(&app)));
+pub(crate) fn start(upkeep: Upkeep, supervisor: &Supervisor) {
+    let releasing = upkeep.clone();
+    supervisor.spawn_restarting("store.memory", OnCancel::Abort, move || release(releasing.clone()));
+    supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(upkeep.clone()));
 }
 
 /// While no job runs, the memory that was used goes back.
-async fn release(app: Arc<App>) {
+async fn release(upkeep: Upkeep) {
     loop {
-        app.clock.sleep(RELEASE).await;
-        if app.dispatcher.is_idle()
-            && let Err(error) = app.store.release_memory().await
+        upkeep.clock.sleep(RELEASE).await;
+        if upkeep.dispatcher.is_idle()
+            && let Err(error) = upkeep.store.release_memory().await
         {
             tracing::warn!(error = chain(&error), "store.memory_not_released");
         }
@@ -36,10 +46,10 @@ async fn release(app: Arc<App>) {
 }
 
 /// Deletes jobs that ended longer ago than their organization keeps them.
-async fn forget_jobs(app: &App) -> Result<(), postern_store::Error> {
+async fn forget_jobs(upkeep: &Upkeep) -> Result<(), postern_store::Error> {
     let mut forgotten = 0;
     loop {
-        match app.store.forget_jobs(app.clock.now()).await? {
+        match upkeep.store.forget_jobs(upkeep.clock.now()).await? {
             0 if forgotten == 0 => return Ok(()),
             0 => break,
             jobs => forgotten += jobs,
@@ -51,25 +61,25 @@ async fn forget_jobs(app: &App) -> Result<(), postern_store::Error> {
 
 /// Jobs that run drop their chunks when they end; what an administrator ended is dropped here, and so are answers that
 /// nobody will ask for again. Users whose time has come become inactive.
-async fn tidy(app: Arc<App>) {
+async fn tidy(upkeep: Upkeep) {
     loop {
-        app.clock.sleep(TIDY).await;
-        if let Err(error) = app.store.drop_staged_of_ended_jobs().await {
+        upkeep.clock.sleep(TIDY).await;
+        if let Err(error) = upkeep.store.drop_staged_of_ended_jobs().await {
             tracing::warn!(error = chain(&error), "intake.not_tidied");
         }
-        match app.store.deactivate_due(app.clock.now()).await {
+        match upkeep.store.deactivate_due(upkeep.clock.now()).await {
             Ok(0) => {}
             Ok(users) => tracing::info!(users, "users.deactivated"),
             Err(error) => tracing::warn!(error = chain(&error), "users.not_deactivated"),
         }
-        if let Err(error) = forget_jobs(&app).await {
+        if let Err(error) = forget_jobs(&upkeep).await {
             tracing::warn!(error = chain(&error), "jobs.not_forgotten");
         }
-        let Ok(older_than) = app.clock.now().checked_sub(ANSWERS) else { continue };
-        if let Err(error) = app.store.expire_answers(older_than).await {
+        let Ok(older_than) = upkeep.clock.now().checked_sub(ANSWERS) else { continue };
+        if let Err(error) = upkeep.store.expire_answers(older_than).await {
             tracing::warn!(error = chain(&error), "answers.not_tidied");
         }
-        if let Err(error) = app.store.expire_job_keys(older_than).await {
+        if let Err(error) = upkeep.store.expire_job_keys(older_than).await {
             tracing::warn!(error = chain(&error), "jobs.keys_not_tidied");
         }
     }

@@ -6,3 +6,5 @@ pub mod intake;
 pub mod jobs;
 pub mod kinds;
 pub mod records;
+pub mod secrets;
+pub mod services;

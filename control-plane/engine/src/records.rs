@@ -1,8 +1,8 @@
 //! The domain's records, as the store keeps them. Surfaces know them by these names, and not the store.
 
 pub use postern_store::{
-    Account, AccountId, AccountKind, Agent, AgentId, ApiToken, ApiTokenId, ChangeKind, Conflict, Directory,
-    DirectoryChange, DirectoryId, EnrollmentToken, EnrollmentTokenId, Flavour, GroupId, GroupRow, IdentityFilter, Job,
-    JobId, JobState, LastImport, Member, MemberIdentity, Named, Organization, OrganizationId, Page, PageRequest, Role,
-    Switch, ThresholdChange, Total, UserId, UserRow,
+    Account, AccountId, AccountKind, Agent, AgentId, AnswerClaim, ApiToken, ApiTokenId, ChangeKind, Conflict,
+    Directory, DirectoryChange, DirectoryId, EnrollmentToken, EnrollmentTokenId, Flavour, GroupId, GroupRow,
+    IdentityFilter, Job, JobId, JobState, LastImport, Member, MemberIdentity, Named, Organization, OrganizationId,
+    Page, PageRequest, Role, StoredAnswer, Switch, ThresholdChange, Total, UserId, UserRow,
 };

@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_engine::records::{Account, AccountId, AccountKind, GroupId, OrganizationId, Switch, UserId};
+use postern_engine::records::{Account, AccountId, AccountKind, GroupId, Switch, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -13,14 +13,13 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
-use super::auth::Auditor;
+use super::Api;
+use super::auth::Caller;
 use super::extract::{Id, Params};
 use super::jobs::view::DirectoryRef;
-use super::page::{List, Listing, chained, total};
+use super::page::{List, Listing};
 use super::problem::Problem;
-use super::{Api, directories, resolve};
 
 /// Attributes of an entry, name → array of values; a value that is no UTF-8 text is `{"base64": "…"}`. Stored JSON,
 /// passed through.
@@ -130,12 +129,6 @@ impl TryFrom<Account> for AccountView {
     }
 }
 
-/// The accounts of a user or group.
-pub(super) async fn of(api: &Api, organization: OrganizationId, identity: Uuid) -> Result<Vec<AccountView>, Problem> {
-    let accounts = api.store.accounts_of(organization, identity).await?;
-    accounts.into_iter().map(AccountView::try_from).collect()
-}
-
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -162,36 +155,20 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     responses((status = 200, body = Listing<AccountView>)))]
 async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Params(query): Params<AccountQuery>,
 ) -> Result<Json<Listing<AccountView>>, Problem> {
-    let directory = directories::find_wanted(&api, caller.organization, query.directory.as_deref()).await?;
-    let list = List::new("accounts", &[&directory, &query.kind, &query.missing]);
+    let accounts = api.services.accounts(&caller.actor)?;
+    let filter = accounts.filter(query.directory.as_deref(), query.kind, query.missing).await?;
+    let list = List::new("accounts", &[&filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let kinds = query.kind.as_ref().map_or(AccountKind::ALL, std::slice::from_ref);
-    let directories = directories::one_or_all(&api, caller.organization, directory).await?;
-    let lists: Vec<_> = directories.iter().flat_map(|id| kinds.iter().map(move |kind| (*id, *kind))).collect();
-    let names: Vec<_> = lists.iter().map(|(id, kind)| format!("{id}-{kind}")).collect();
-    let (store, organization, missing) = (&api.store, caller.organization, query.missing);
-    let page = chained(&names, &request, |number, request| {
-        let (directory, kind) = lists[number];
-        async move { store.list_accounts_where(organization, directory, kind, missing, &request).await }
-    });
-    let page = page.await?;
-    let total = total(&request, &page, store.total_accounts(organization, &lists, missing)).await?;
-    list.try_answer(page, total, AccountView::try_from).map(Json)
+    list.try_answer(accounts.list(filter, &request).await?, AccountView::try_from).map(Json)
 }
 
 /// Shows an account
 #[utoipa::path(get, path = "/api/v1/accounts/{id}", tag = "accounts", operation_id = "get_account",
     params(("id" = String, Path, description = "Id or external id of the account, or name of its user")),
     responses((status = 200, body = AccountView)))]
-async fn show(
-    State(api): State<Api>,
-    Auditor(caller): Auditor,
-    Id(id): Id<String>,
-) -> Result<Json<AccountView>, Problem> {
-    let id = resolve::account(&api, caller.organization, &id).await?;
-    let found = api.store.get_account(caller.organization, id).await?;
-    found.ok_or_else(|| Problem::not_found("account"))?.try_into().map(Json)
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<AccountView>, Problem> {
+    api.services.accounts(&caller.actor)?.get(&id).await?.try_into().map(Json)
 }

@@ -6,18 +6,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use postern_engine::records::{Agent, AgentId, DirectoryId, Flavour, OrganizationId};
+use postern_engine::records::{Agent, AgentId, Directory, DirectoryId, Flavour};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Auditor, Caller, Operator, Owner};
+use super::Api;
+use super::auth::Caller;
 use super::directories::{DirectoryProblem, DirectoryView};
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing, total};
-use super::problem::{Kind, Problem};
-use super::{Api, directories, resolve};
+use super::page::{List, Listing};
+use super::problem::Problem;
 
 /// An agent.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -117,17 +117,22 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, revoke)).routes(routes!(allow))
 }
 
-/// What each agent of an organization serves; read from the directories, of which there are few.
-async fn served(api: &Api, organization: OrganizationId) -> Result<HashMap<AgentId, Vec<ServedView>>, Problem> {
+/// What each agent of an organization serves, as its directories say.
+fn served(directories: Vec<Directory>, now: Timestamp) -> HashMap<AgentId, Vec<ServedView>> {
     let mut served: HashMap<AgentId, Vec<ServedView>> = HashMap::new();
-    for directory in directories::all(api, organization).await? {
-        let DirectoryView { id, name, flavour, agents, problems, .. } = DirectoryView::new(directory, api.now());
+    for directory in directories {
+        let DirectoryView { id, name, flavour, agents, problems, .. } = DirectoryView::new(directory, now);
         for agent in agents {
             let problems = problems.iter().filter(|problem| problem.agent == Some(agent)).cloned().collect();
             served.entry(agent).or_default().push(ServedView { id, name: name.clone(), flavour, problems });
         }
     }
-    Ok(served)
+    served
+}
+
+fn view((agent, directories): (Agent, Vec<Directory>), now: Timestamp) -> AgentView {
+    let served = served(directories, now).remove(&agent.id).unwrap_or_default();
+    AgentView::new(served, agent, now)
 }
 
 /// Lists the agents
@@ -135,36 +140,24 @@ async fn served(api: &Api, organization: OrganizationId) -> Result<HashMap<Agent
     responses((status = 200, body = Listing<AgentView>)))]
 async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Params(query): Params<AgentQuery>,
 ) -> Result<Json<Listing<AgentView>>, Problem> {
+    let agents = api.services.agents(&caller.actor)?;
     let list = List::new("agents", &[]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_agents(caller.organization, &request).await?;
-    let mut served = served(&api, caller.organization).await?;
-    let view = |agent: Agent| AgentView::new(served.remove(&agent.id).unwrap_or_default(), agent, api.now());
-    let total = total(&request, &page, api.store.total_agents(caller.organization)).await?;
-    Ok(Json(list.answer(page, total, view)))
+    let ((listed, directories), now) = (agents.list(&request).await?, api.now());
+    let mut served = served(directories, now);
+    let view = |agent: Agent| AgentView::new(served.remove(&agent.id).unwrap_or_default(), agent, now);
+    Ok(Json(list.answer(listed, view)))
 }
 
 /// Shows an agent
 #[utoipa::path(get, path = "/api/v1/agents/{id}", tag = "agents", operation_id = "get_agent",
     params(("id" = String, Path, description = "Id of the agent, its beginning, or name of the agent")), responses((status = 200, body = AgentView)))]
-async fn show(
-    State(api): State<Api>,
-    Auditor(caller): Auditor,
-    Id(id): Id<String>,
-) -> Result<Json<AgentView>, Problem> {
-    let id = resolve::agent(&api, caller.organization, &id).await?;
-    Ok(Json(reading(&api, &caller, id).await?))
-}
-
-/// The caller's agent of this id.
-async fn reading(api: &Api, caller: &Caller, id: AgentId) -> Result<AgentView, Problem> {
-    let found = api.store.get_agent(caller.organization, id).await?;
-    let agent = found.ok_or_else(|| Problem::not_found("agent"))?;
-    let mut served = served(api, caller.organization).await?;
-    Ok(AgentView::new(served.remove(&id).unwrap_or_default(), agent, api.now()))
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<AgentView>, Problem> {
+    let found = api.services.agents(&caller.actor)?.get(&id).await?;
+    Ok(Json(view(found, api.now())))
 }
 
 /// A directory that an agent shall be allowed to serve.
@@ -186,23 +179,13 @@ pub struct AllowRequest {
     responses((status = 200, body = AgentView)))]
 async fn allow(
     State(api): State<Api>,
-    Operator(caller): Operator,
+    caller: Caller,
     Id(id): Id<String>,
-    Body(request): Body<AllowRequest>,
+    body: Body<AllowRequest>,
 ) -> Result<Json<AgentView>, Problem> {
-    let id = resolve::agent(&api, caller.organization, &id).await?;
-    // Another organization's agent does not exist, whatever else is wrong.
-    let agent = reading(&api, &caller, id).await?;
-    if let Some(at) = agent.revoked_at {
-        return Err(Problem::new(Kind::Conflict, format!("The agent {:?} was revoked at {at}.", agent.name)).cure(
-            "Enroll its machine again: `postern enrollment-tokens create --directory NAME`, then on the machine \
-             `postern-agent enroll --force --token TOKEN`.",
-        ));
-    }
-    let name = resolve::directory_name(&api, caller.organization, "directory", &request.directory).await?;
-    api.store.allow_directory(caller.organization, id, &name).await?;
-    tracing::info!(organization = %caller.organization, by = %caller.token, agent = %id, directory = name, "agent.directory_allowed");
-    Ok(Json(reading(&api, &caller, id).await?))
+    let allowed = api.services.allow_directories(&caller.actor)?;
+    let found = allowed.allow(&id, &body.read()?.directory).await?;
+    Ok(Json(view(found, api.now())))
 }
 
 /// Revokes an agent
@@ -211,10 +194,7 @@ async fn allow(
 /// it anew.
 #[utoipa::path(delete, path = "/api/v1/agents/{id}", tag = "agents", operation_id = "revoke_agent",
     params(("id" = String, Path, description = "Id of the agent, its beginning, or name of the agent")), responses((status = 204)))]
-async fn revoke(State(api): State<Api>, Owner(caller): Owner, Id(id): Id<String>) -> Result<StatusCode, Problem> {
-    let id = resolve::agent(&api, caller.organization, &id).await?;
-    api.store.revoke_agent(caller.organization, id, api.now()).await?;
-    api.gate.cut(id);
-    tracing::info!(organization = %caller.organization, by = %caller.token, agent = %id, "agent.revoked");
+async fn revoke(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<StatusCode, Problem> {
+    api.services.revoke_agents(&caller.actor)?.revoke(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

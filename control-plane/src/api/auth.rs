@@ -1,5 +1,5 @@
-//! Who calls: a bearer token, looked up by its hash, tells the organization and the role. A handler names the least
-//! role that it needs by what it takes: `Auditor` reads, `Operator` works, `Owner` does everything.
+//! Who calls: a bearer token, looked up by its hash, says the organization and the role. What the role may do, the
+//! services check.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,35 +11,23 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use postern_engine::records::{ApiTokenId, OrganizationId, Role};
-use postern_runtime::supervise::chain;
+use postern_engine::records::ApiTokenId;
+use postern_engine::services::Actor;
 
 use super::Api;
 use super::problem::{Kind, Problem};
 use crate::crowd::Standing;
-use crate::secrets;
 
-/// What API tokens begin with, so that scanners for leaked secrets find them.
-pub const TOKEN_PREFIX: &str = "pst_";
-
-/// Who calls.
+/// Who calls. A handler that takes this can be called by everybody with a valid token; the service that it opens checks
+/// the right.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
+    /// For which organization, as whom, in which role.
+    pub(super) actor: Actor,
     /// The token.
     pub(super) token: ApiTokenId,
-    /// What people call it.
-    pub(super) name: Arc<str>,
-    /// Its organization; nothing of another one is ever shown.
-    pub(super) organization: OrganizationId,
-    /// Its role.
-    pub(super) role: Role,
     /// When the token stops to be valid by itself.
     pub(super) expires_at: Option<Timestamp>,
-}
-
-/// A new API token: the text that is shown once.
-pub fn new_token() -> String {
-    format!("{TOKEN_PREFIX}{}", secrets::draw())
 }
 
 /// The token of a request, as it was sent.
@@ -92,57 +80,18 @@ pub(super) async fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, P
         return Err(Problem::new(Kind::Unauthenticated, "The request carries no token.")
             .cure("Send the header Authorization: Bearer pst_…; `postern tokens create` makes a token."));
     };
-    let now = api.now();
-    let found = api.store.find_api_token_by_hash(secrets::hash(token)).await?;
-    let valid = found.filter(|token| token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end));
-    let Some(token) = valid else {
+    let Some(signed_in) = api.services.sign_in(token).await? else {
         return Err(Problem::new(Kind::Unauthenticated, "The token is unknown, expired or revoked.")
             .cure("Ask an owner of the organization for a new one: `postern tokens create`."));
     };
-    if let Err(error) = api.store.touch_api_token(&token, now).await {
-        // A database that takes no writes any more, as with a full disk, can still be looked at.
-        tracing::warn!(error = chain(&error), "api.token_use_not_recorded");
+    Ok(Caller { actor: signed_in.actor, token: signed_in.token, expires_at: signed_in.expires_at })
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Problem::new(Kind::Unauthenticated, "The request carries no token."))
     }
-    Ok(Caller {
-        token: token.id,
-        name: token.name.into(),
-        organization: token.organization,
-        role: token.role,
-        expires_at: token.expires_at,
-    })
-}
-
-fn allow(parts: &Parts, least: Role) -> Result<Caller, Problem> {
-    let Some(caller) = parts.extensions.get::<Caller>() else {
-        return Err(Problem::new(Kind::Unauthenticated, "The request carries no token."));
-    };
-    if caller.role >= least {
-        return Ok(caller.clone());
-    }
-    Err(Problem::new(Kind::Forbidden, format!("This needs the role {least}; the token has {}.", caller.role))
-        .cure("Use a token with that role; an owner makes one with `postern tokens create`."))
-}
-
-macro_rules! roles {
-    ($($(#[$doc:meta])* $name:ident,)+) => {$(
-        $(#[$doc])*
-        pub(super) struct $name(pub(super) Caller);
-
-        impl<S: Send + Sync> FromRequestParts<S> for $name {
-            type Rejection = Problem;
-
-            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-                allow(parts, Role::$name).map(Self)
-            }
-        }
-    )+};
-}
-
-roles! {
-    /// A caller who may read.
-    Auditor,
-    /// A caller who may start jobs and let agents in.
-    Operator,
-    /// A caller who may do everything.
-    Owner,
 }

@@ -4,20 +4,20 @@
 
 use axum::Json;
 use axum::extract::State;
-use postern_store::{Conflict, UserId};
+use postern_engine::intake::resolve::Choice;
+use postern_engine::records::{Conflict, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::Api;
 use super::accounts::AccountView;
-use super::auth::{Auditor, Caller, Operator};
+use super::auth::Caller;
 use super::extract::{Id, Params};
-use super::page::{List, Listing, chained, total};
-use super::problem::{Kind, Problem};
+use super::page::{List, Listing};
+use super::problem::Problem;
 use super::users::UserView;
-use super::{Api, directories, resolve as names};
-use postern_engine::intake::resolve::{self, Choice};
 
 /// An account that claims a user name which is another's.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -73,36 +73,22 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     responses((status = 200, body = Listing<ConflictView>)))]
 async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Params(query): Params<ConflictQuery>,
 ) -> Result<Json<Listing<ConflictView>>, Problem> {
-    let directory = directories::find_wanted(&api, caller.organization, query.directory.as_deref()).await?;
-    let list = List::new("conflicts", &[&directory]);
+    let conflicts = api.services.conflicts(&caller.actor)?;
+    let filter = conflicts.filter(query.directory.as_deref()).await?;
+    let list = List::new("conflicts", &[&filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let directories = directories::one_or_all(&api, caller.organization, directory).await?;
-    let names: Vec<_> = directories.iter().map(ToString::to_string).collect();
-    let (store, organization) = (&api.store, caller.organization);
-    let page = chained(&names, &request, |number, request| {
-        let directory = directories[number];
-        async move { store.list_conflicts(organization, directory, &request).await }
-    });
-    let page = page.await?;
-    let total = total(&request, &page, store.total_conflicts(organization, &directories)).await?;
-    list.try_answer(page, total, ConflictView::try_from).map(Json)
+    list.try_answer(conflicts.list(filter, &request).await?, ConflictView::try_from).map(Json)
 }
 
 /// Shows a conflict
 #[utoipa::path(get, path = "/api/v1/conflicts/{id}", tag = "conflicts", operation_id = "get_conflict",
     params(("id" = String, Path, description = "Id of the account, or the user name that it claims")),
     responses((status = 200, body = ConflictView)))]
-async fn show(
-    State(api): State<Api>,
-    Auditor(caller): Auditor,
-    Id(id): Id<String>,
-) -> Result<Json<ConflictView>, Problem> {
-    let id = names::conflict(&api, caller.organization, &id).await?;
-    let found = api.store.get_conflict(caller.organization, id).await?;
-    ConflictView::try_from(found.ok_or_else(|| refused(resolve::Error::NoConflict))?).map(Json)
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<ConflictView>, Problem> {
+    ConflictView::try_from(api.services.conflicts(&caller.actor)?.get(&id).await?).map(Json)
 }
 
 /// Links the account to the user who has the name
@@ -111,11 +97,7 @@ async fn show(
 #[utoipa::path(post, path = "/api/v1/conflicts/{id}/link", tag = "conflicts", operation_id = "link_conflict",
     params(("id" = String, Path, description = "Id of the account, or the user name that it claims")),
     responses((status = 200, body = UserView)))]
-async fn link(
-    State(api): State<Api>,
-    Operator(caller): Operator,
-    Id(id): Id<String>,
-) -> Result<Json<UserView>, Problem> {
+async fn link(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<UserView>, Problem> {
     decide(&api, &caller, &id, Choice::Link).await
 }
 
@@ -125,39 +107,10 @@ async fn link(
 #[utoipa::path(post, path = "/api/v1/conflicts/{id}/create-user", tag = "conflicts", operation_id = "create_conflict_user",
     params(("id" = String, Path, description = "Id of the account, or the user name that it claims")),
     responses((status = 200, body = UserView)))]
-async fn create_user(
-    State(api): State<Api>,
-    Operator(caller): Operator,
-    Id(id): Id<String>,
-) -> Result<Json<UserView>, Problem> {
+async fn create_user(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<UserView>, Problem> {
     decide(&api, &caller, &id, Choice::CreateUser).await
 }
 
 async fn decide(api: &Api, caller: &Caller, id: &str, choice: Choice) -> Result<Json<UserView>, Problem> {
-    let id = names::conflict(api, caller.organization, id).await?;
-    let user = resolve::run(&api.store, caller.organization, id, choice, api.now()).await.map_err(refused)?;
-    tracing::info!(organization = %caller.organization, by = %caller.token, account = %id, user = %user, ?choice,
-        "conflict.decided");
-    let row = api.store.get_user(caller.organization, user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    UserView::try_from(row).map(Json)
-}
-
-fn refused(error: resolve::Error) -> Problem {
-    match error {
-        resolve::Error::Store(error) => error.into(),
-        resolve::Error::NoConflict => Problem::new(Kind::NotFound, "There is no conflict about this account.")
-            .cure("`postern conflicts list` shows those that there are."),
-        resolve::Error::HasUser => {
-            Problem::new(Kind::Conflict, "The account has a user of its own, who only waits for the name.")
-                .cure("Change the login of one of the two in the directory, then import.")
-        }
-        resolve::Error::Present { dn } => {
-            Problem::new(Kind::Conflict, format!("The user who has the name is there: {dn}."))
-                .cure("Change the login of one of the two in the directory, then import.")
-        }
-        resolve::Error::PresentElsewhere => {
-            Problem::new(Kind::Conflict, "Another directory has the user who has the name.")
-                .cure("Link the account to that user, or change the login of one of the two, then import.")
-        }
-    }
+    UserView::try_from(api.services.decide_conflicts(&caller.actor)?.decide(id, choice).await?).map(Json)
 }

@@ -3,19 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_engine::records::{
-    AgentId, ChangeKind, Directory, DirectoryChange, DirectoryId, Flavour, OrganizationId, PageRequest, ThresholdChange,
-};
+use postern_engine::records::{AgentId, ChangeKind, Directory, DirectoryChange, DirectoryId, Flavour, ThresholdChange};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Auditor, Operator};
+use super::Api;
+use super::auth::Caller;
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing, MAX_LIMIT, total};
-use super::problem::{Kind, Problem};
-use super::{Api, named, resolve};
+use super::page::{List, Listing};
+use super::problem::Problem;
 use postern_engine::intake::configuration::differences;
 
 /// A directory. Its configuration stays with its agents.
@@ -198,7 +196,7 @@ pub struct DirectoryPatch {
 
 impl DirectoryPatch {
     /// The thresholds of changes, without that of missing accounts.
-    fn thresholds(&self) -> Result<Vec<(ChangeKind, ThresholdChange)>, Problem> {
+    fn thresholds(&self) -> Vec<(ChangeKind, ThresholdChange)> {
         let wanted = [
             (ChangeKind::Activated, self.activated_threshold_percent, self.activated_threshold_minimum),
             (ChangeKind::Deactivated, self.deactivated_threshold_percent, self.deactivated_threshold_minimum),
@@ -206,18 +204,8 @@ impl DirectoryPatch {
             (ChangeKind::Vanished, self.vanished_threshold_percent, self.vanished_threshold_minimum),
             (ChangeKind::Removed, self.removed_threshold_percent, self.removed_threshold_minimum),
         ];
-        for (kind, percent, _) in wanted {
-            at_most_all(&format!("{kind}_threshold_percent"), percent)?;
-        }
         let changed = wanted.into_iter().filter(|(_, percent, minimum)| percent.is_some() || minimum.is_some());
-        Ok(changed.map(|(kind, percent, minimum)| (kind, ThresholdChange { percent, minimum })).collect())
-    }
-}
-
-fn at_most_all(field: &str, percent: Option<u32>) -> Result<(), Problem> {
-    match percent {
-        Some(101..) => Err(Problem::body_field(field, "it must be from 0 to 100")),
-        _ => Ok(()),
+        changed.map(|(kind, percent, minimum)| (kind, ThresholdChange { percent, minimum })).collect()
     }
 }
 
@@ -236,78 +224,28 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, change, delete))
 }
 
-/// The directory that a name or an id stands for.
-pub(super) async fn find(api: &Api, organization: OrganizationId, named: &str) -> Result<Directory, Problem> {
-    let id = resolve::directory(api, organization, named).await?;
-    let found = api.store.get_directory(organization, id).await?;
-    found.filter(|directory| directory.deleted_at.is_none()).ok_or_else(|| {
-        Problem::new(Kind::NotFound, format!("There is no directory {named:?}."))
-            .cure("`postern directories list` shows them; a directory appears when an agent that serves it connects.")
-    })
-}
-
-/// The same for a filter of a list.
-pub(super) async fn find_wanted(
-    api: &Api,
-    organization: OrganizationId,
-    named: Option<&str>,
-) -> Result<Option<DirectoryId>, Problem> {
-    match named {
-        Some(named) => Ok(Some(find(api, organization, named).await?.id)),
-        None => Ok(None),
-    }
-}
-
-/// The one directory, or all of the organization.
-pub(super) async fn one_or_all(
-    api: &Api,
-    organization: OrganizationId,
-    one: Option<DirectoryId>,
-) -> Result<Vec<DirectoryId>, Problem> {
-    match one {
-        Some(one) => Ok(vec![one]),
-        None => Ok(all(api, organization).await?.into_iter().map(|directory| directory.id).collect()),
-    }
-}
-
-/// All directories of an organization, of which there are few.
-pub(super) async fn all(api: &Api, organization: OrganizationId) -> Result<Vec<Directory>, Problem> {
-    let (mut request, mut directories) = (PageRequest::first(MAX_LIMIT), Vec::new());
-    loop {
-        let page = api.store.list_directories(organization, &request).await?;
-        directories.extend(page.items);
-        match page.next {
-            Some(next) => request = PageRequest::after(next, MAX_LIMIT),
-            None => return Ok(directories),
-        }
-    }
-}
-
 /// Lists the directories
 #[utoipa::path(get, path = "/api/v1/directories", tag = "directories", operation_id = "list_directories",
     params(DirectoryQuery), responses((status = 200, body = Listing<DirectoryView>)))]
 async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Params(query): Params<DirectoryQuery>,
 ) -> Result<Json<Listing<DirectoryView>>, Problem> {
+    let directories = api.services.directories(&caller.actor)?;
     let list = List::new("directories", &[]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_directories(caller.organization, &request).await?;
-    let total = total(&request, &page, api.store.total_directories(caller.organization)).await?;
-    Ok(Json(list.answer(page, total, |directory| DirectoryView::new(directory, api.now()))))
+    let now = api.now();
+    Ok(Json(list.answer(directories.list(&request).await?, |directory| DirectoryView::new(directory, now))))
 }
 
 /// Shows a directory
 #[utoipa::path(get, path = "/api/v1/directories/{id}", tag = "directories", operation_id = "get_directory",
     params(("id" = String, Path, description = "Name or id of the directory")),
     responses((status = 200, body = DirectoryView)))]
-async fn show(
-    State(api): State<Api>,
-    Auditor(caller): Auditor,
-    Id(id): Id<String>,
-) -> Result<Json<DirectoryView>, Problem> {
-    Ok(Json(DirectoryView::new(find(&api, caller.organization, &id).await?, api.now())))
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<DirectoryView>, Problem> {
+    let directory = api.services.directories(&caller.actor)?.get(&id).await?;
+    Ok(Json(DirectoryView::new(directory, api.now())))
 }
 
 /// Renames, disables or enables a directory, or sets when its imports are held
@@ -316,22 +254,20 @@ async fn show(
     responses((status = 200, body = DirectoryView)))]
 async fn change(
     State(api): State<Api>,
-    Operator(caller): Operator,
+    caller: Caller,
     Id(id): Id<String>,
-    Body(patch): Body<DirectoryPatch>,
+    body: Body<DirectoryPatch>,
 ) -> Result<Json<DirectoryView>, Problem> {
-    at_most_all("missing_threshold_percent", patch.missing_threshold_percent)?;
+    let changes = api.services.change_directories(&caller.actor)?;
+    let patch = body.read()?;
     let change = DirectoryChange {
-        display_name: patch.display_name.as_deref().map(|name| named("display_name", name)).transpose()?,
+        thresholds: patch.thresholds(),
+        display_name: patch.display_name,
         disabled: patch.disabled,
         missing_threshold_percent: patch.missing_threshold_percent,
         missing_threshold_minimum: patch.missing_threshold_minimum,
-        thresholds: patch.thresholds()?,
     };
-    let directory = find(&api, caller.organization, &id).await?;
-    let changed = api.store.update_directory(caller.organization, directory.id, change).await?;
-    tracing::info!(organization = %caller.organization, by = %caller.token, directory = %directory.id, "directory.changed");
-    Ok(Json(DirectoryView::new(changed, api.now())))
+    Ok(Json(DirectoryView::new(changes.change(&id, change).await?, api.now())))
 }
 
 /// Deletes a directory
@@ -341,13 +277,7 @@ async fn change(
 #[utoipa::path(delete, path = "/api/v1/directories/{id}", tag = "directories", operation_id = "delete_directory",
     params(("id" = String, Path, description = "Name or id of the directory")),
     responses((status = 200, body = DirectoryView)))]
-async fn delete(
-    State(api): State<Api>,
-    Operator(caller): Operator,
-    Id(id): Id<String>,
-) -> Result<Json<DirectoryView>, Problem> {
-    let directory = find(&api, caller.organization, &id).await?;
-    api.store.delete_directory(caller.organization, directory.id, api.now()).await?;
-    tracing::info!(organization = %caller.organization, by = %caller.token, directory = %directory.id, "directory.deleted");
+async fn delete(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<DirectoryView>, Problem> {
+    let directory = api.services.change_directories(&caller.actor)?.delete(&id).await?;
     Ok(Json(DirectoryView::new(directory, api.now())))
 }

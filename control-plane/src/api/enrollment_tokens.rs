@@ -4,27 +4,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use jiff::{SignedDuration, Timestamp};
-use postern_proto::enrollment_token::EnrollmentToken as TokenText;
-use postern_store::{AgentId, EnrollmentToken, EnrollmentTokenId, NewEnrollmentToken, OrganizationId};
+use jiff::Timestamp;
+use postern_engine::records::{AgentId, EnrollmentToken, EnrollmentTokenId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::auth::{Auditor, Operator};
+use super::auth::Caller;
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing, total};
+use super::page::{List, Listing};
 use super::problem::Problem;
-use super::resolve;
-use crate::secrets;
-
-/// Life of a token unless the request says otherwise.
-const DEFAULT_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-/// Longest life of a token.
-const MAX_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
-const MAX_DIRECTORIES: usize = 100;
 
 /// An enrollment token, without its text.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -108,14 +99,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     params(EnrollmentTokenQuery), responses((status = 200, body = Listing<EnrollmentTokenView>)))]
 async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Params(query): Params<EnrollmentTokenQuery>,
 ) -> Result<Json<Listing<EnrollmentTokenView>>, Problem> {
+    let tokens = api.services.enrollment_tokens(&caller.actor)?;
     let list = List::new("enrollment-tokens", &[]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_enrollment_tokens(caller.organization, &request).await?;
-    let total = total(&request, &page, api.store.total_enrollment_tokens(caller.organization)).await?;
-    Ok(Json(list.answer(page, total, EnrollmentTokenView::from)))
+    Ok(Json(list.answer(tokens.list(&request).await?, EnrollmentTokenView::from)))
 }
 
 /// Makes an enrollment token
@@ -123,21 +113,12 @@ async fn list(
     request_body = EnrollmentTokenRequest, responses((status = 201, body = CreatedEnrollmentToken)))]
 async fn create(
     State(api): State<Api>,
-    Operator(caller): Operator,
-    Body(request): Body<EnrollmentTokenRequest>,
+    caller: Caller,
+    body: Body<EnrollmentTokenRequest>,
 ) -> Result<(StatusCode, Json<CreatedEnrollmentToken>), Problem> {
-    let now = api.now();
-    let secret = secrets::draw();
-    let new = NewEnrollmentToken {
-        hash: secrets::hash(&secret),
-        directories: directories(&api, caller.organization, request.directories).await?,
-        expires_at: expiry(request.expires_at, now)?,
-        created_by: caller.name.to_string(),
-    };
-    let made = api.store.create_enrollment_token(caller.organization, new, now).await?;
-    tracing::info!(organization = %caller.organization, by = %caller.token, token = %made.id, "enrollment_token.created");
-    let door = api.gate.door();
-    let token = TokenText { address: door.address, ca_sha256: door.ca_sha256, secret }.to_string();
+    let tokens = api.services.change_enrollment_tokens(&caller.actor)?;
+    let request = body.read()?;
+    let (made, token) = tokens.create(request.directories, request.expires_at).await?;
     Ok((StatusCode::CREATED, Json(CreatedEnrollmentToken { token, view: made.into() })))
 }
 
@@ -148,12 +129,10 @@ async fn create(
     responses((status = 200, body = EnrollmentTokenView)))]
 async fn show(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Id(id): Id<String>,
 ) -> Result<Json<EnrollmentTokenView>, Problem> {
-    let id = resolve::enrollment_token(&api, caller.organization, &id).await?;
-    let found = api.store.get_enrollment_token(caller.organization, id).await?;
-    Ok(Json(found.ok_or_else(|| Problem::not_found("enrollment token"))?.into()))
+    Ok(Json(api.services.enrollment_tokens(&caller.actor)?.get(&id).await?.into()))
 }
 
 /// Revokes an enrollment token
@@ -165,33 +144,8 @@ async fn show(
     responses((status = 200, body = EnrollmentTokenView)))]
 async fn revoke(
     State(api): State<Api>,
-    Operator(caller): Operator,
+    caller: Caller,
     Id(id): Id<String>,
 ) -> Result<Json<EnrollmentTokenView>, Problem> {
-    let id = resolve::enrollment_token(&api, caller.organization, &id).await?;
-    let revoked = api.store.revoke_enrollment_token(caller.organization, id, api.now()).await?;
-    tracing::info!(organization = %caller.organization, by = %caller.token, token = %id, "enrollment_token.revoked");
-    Ok(Json(revoked.into()))
-}
-
-fn expiry(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Problem> {
-    let end = wanted.unwrap_or(now.saturating_add(DEFAULT_LIFETIME).unwrap_or(now));
-    if end <= now || end.duration_since(now) > MAX_LIFETIME {
-        return Err(Problem::body_field("expires_at", "it must be within the next 30 days"));
-    }
-    Ok(end)
-}
-
-/// Directory names as agents may announce them: others could never match, and would lock the agent out in silence.
-async fn directories(api: &Api, organization: OrganizationId, wanted: Vec<String>) -> Result<Vec<String>, Problem> {
-    if wanted.len() > MAX_DIRECTORIES {
-        return Err(Problem::body_field("directories", format!("at most {MAX_DIRECTORIES} names")));
-    }
-    let mut names = Vec::new();
-    for name in wanted {
-        names.push(resolve::directory_name(api, organization, "directories", &name).await?);
-    }
-    names.sort();
-    names.dedup();
-    Ok(names)
+    Ok(Json(api.services.change_enrollment_tokens(&caller.actor)?.revoke(&id).await?.into()))
 }

@@ -1,6 +1,8 @@
 //! What handlers take from a request, with problems instead of axum's plain-text rejections: the body, the query, an id
 //! of the path. Fields that nobody knows are refused, never ignored.
 
+use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use axum::body::Bytes;
@@ -12,19 +14,31 @@ use serde::de::DeserializeOwned;
 use super::problem::{FieldError, Kind, Problem};
 use super::words;
 
-/// A JSON body. An empty one counts as `{}`.
-pub(super) struct Body<T>(pub(super) T);
+/// A JSON body. An empty one counts as `{}`. What is wrong with it comes to light when it is read: a caller who may not do
+/// the thing at all hears that first.
+pub(super) struct Body<T> {
+    bytes: Result<Bytes, Problem>,
+    read_as: PhantomData<T>,
+}
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
+impl<T: DeserializeOwned> Body<T> {
+    /// What it says.
+    pub(super) fn read(self) -> Result<T, Problem> {
+        read(&self.bytes?)
+    }
+}
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !may_be_json(&request) {
-            return Err(Problem::new(Kind::UnsupportedMediaType, "The body must be JSON.")
-                .cure("Send the header Content-Type: application/json."));
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(rejection.status()))?;
-        read(&bytes).map(Self)
+impl<S: Send + Sync, T> FromRequest<S> for Body<T> {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
+        let bytes = if may_be_json(&request) {
+            Bytes::from_request(request, state).await.map_err(|rejection| unreadable(rejection.status()))
+        } else {
+            Err(Problem::new(Kind::UnsupportedMediaType, "The body must be JSON.")
+                .cure("Send the header Content-Type: application/json."))
+        };
+        Ok(Self { bytes, read_as: PhantomData })
     }
 }
 

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_store::{GroupId, GroupRow, IdentityFilter, Member, MemberIdentity, UserId};
+use postern_engine::records::{GroupId, GroupRow, IdentityFilter, Member, MemberIdentity, UserId};
+use postern_engine::services::Search;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -11,13 +12,11 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::Api;
-use super::accounts::{self, AccountView};
-use super::auth::Auditor;
+use super::accounts::AccountView;
+use super::auth::Caller;
 use super::extract::{Id, Params};
-use super::page::{List, Listing, total};
+use super::page::{List, Listing};
 use super::problem::Problem;
-use super::resolve;
-use super::users::sought;
 
 /// A group.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -142,19 +141,17 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     responses((status = 200, body = Listing<GroupView>)))]
 async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Params(query): Params<GroupQuery>,
 ) -> Result<Json<Listing<GroupView>>, Problem> {
-    let sought = sought(query.query.as_deref())?;
+    let groups = api.services.groups(&caller.actor)?;
+    let search = Search::new(query.query.as_deref())?;
     let filter = IdentityFilter { active: None, missing: query.missing };
-    let list = List::new("groups", &[&sought, &filter]);
+    let list = List::new("groups", &[&search, &filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_groups_where(caller.organization, sought, filter, &request).await?;
-    let ids: Vec<GroupId> = page.items.iter().map(|group| group.id).collect();
-    let mut directories = api.store.directories_of_groups(caller.organization, &ids).await?;
-    let total = total(&request, &page, api.store.total_groups(caller.organization, sought, filter)).await?;
-    Ok(Json(list.answer(page, total, |row| {
-        let names = directories.remove(&row.id).unwrap_or_default();
+    let mut found = groups.list(&search, filter, &request).await?;
+    Ok(Json(list.answer(found.listed, |row| {
+        let names = found.directories.remove(&row.id).unwrap_or_default();
         GroupView::new(row, names)
     })))
 }
@@ -162,15 +159,9 @@ async fn list(
 /// Shows a group with its accounts
 #[utoipa::path(get, path = "/api/v1/groups/{id}", tag = "groups", operation_id = "get_group",
     params(("id" = String, Path, description = "Id or name of the group")), responses((status = 200, body = GroupDetail)))]
-async fn show(
-    State(api): State<Api>,
-    Auditor(caller): Auditor,
-    Id(id): Id<String>,
-) -> Result<Json<GroupDetail>, Problem> {
-    let id = resolve::group(&api, caller.organization, &id).await?;
-    let found = api.store.get_group(caller.organization, id).await?;
-    let group = found.ok_or_else(|| Problem::not_found("group"))?;
-    let accounts = accounts::of(&api, caller.organization, id.as_uuid()).await?;
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<GroupDetail>, Problem> {
+    let (group, accounts) = api.services.groups(&caller.actor)?.get(&id).await?;
+    let accounts = accounts.into_iter().map(AccountView::try_from).collect::<Result<Vec<_>, _>>()?;
     let mut directories: Vec<String> = accounts.iter().map(|account| account.directory.name.clone()).collect();
     directories.sort_unstable();
     directories.dedup();
@@ -185,16 +176,13 @@ async fn show(
     responses((status = 200, body = Listing<MemberView>)))]
 async fn members(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Id(id): Id<String>,
     Params(query): Params<MemberQuery>,
 ) -> Result<Json<Listing<MemberView>>, Problem> {
-    let id = resolve::group(&api, caller.organization, &id).await?;
-    // A group of another organization has no members here; that it does not exist is said all the same.
-    api.store.get_group(caller.organization, id).await?.ok_or_else(|| Problem::not_found("group"))?;
-    let list = List::new("members", &[&id]);
+    let groups = api.services.groups(&caller.actor)?;
+    let group = groups.find(&id).await?.id;
+    let list = List::new("members", &[&group]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_group_members(caller.organization, id, &request).await?;
-    let total = total(&request, &page, api.store.total_group_members(caller.organization, id)).await?;
-    Ok(Json(list.answer(page, total, MemberView::from)))
+    Ok(Json(list.answer(groups.members(group, &request).await?, MemberView::from)))
 }

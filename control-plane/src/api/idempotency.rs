@@ -12,8 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
+use postern_engine::records::{AnswerClaim, StoredAnswer};
 use postern_runtime::supervise::OnCancel;
-use postern_store::{AnswerClaim, StoredAnswer};
 use tokio::sync::oneshot;
 
 use super::Api;
@@ -57,7 +57,7 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| unreadable(StatusCode::PAYLOAD_TOO_LARGE))?;
     let claim = Claim::new(&parts.headers, parts.uri.path(), &body, &caller)?;
-    match api.store.claim_answer(caller.organization, claim.key, claim.request, api.now()).await? {
+    match api.services.answers(&caller.actor).claim(claim.key, claim.request).await? {
         AnswerClaim::Claimed => {}
         AnswerClaim::Answered(answer) => return claim.repeat(&answer),
         AnswerClaim::Busy { request } => return claim.under_way(request),
@@ -74,14 +74,15 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
 
 /// Keeps an answer of success; frees the key otherwise, so that the corrected request may use it.
 async fn keep(api: &Api, caller: &Caller, claim: Claim, response: Response) -> Result<Response, Problem> {
+    let answers = api.services.answers(&caller.actor);
     let (parts, body) = response.into_parts();
     if !parts.status.is_success() {
-        api.store.drop_answer(caller.organization, claim.key).await?;
+        answers.free(claim.key).await?;
         return Ok(Response::from_parts(parts, body));
     }
     let body = to_bytes(body, MAX_ANSWER_BYTES).await.map_err(|error| Problem::internal(&error))?;
     let sealed = claim.seal(&body)?;
-    api.store.store_answer(caller.organization, claim.key, parts.status.as_u16(), &sealed, api.now()).await?;
+    answers.keep(claim.key, parts.status.as_u16(), &sealed).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

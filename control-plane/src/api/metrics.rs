@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use postern_store::{LastImport, Store};
+use postern_engine::records::LastImport;
+use postern_engine::services::Services;
+use postern_runtime::supervise::chain;
 
 const LAST_IMPORT: &str = "postern_directory_last_import_timestamp_seconds";
 
@@ -33,11 +35,11 @@ const COUNTERS: &[(&str, &str)] = &[
 
 /// When the last import of each directory succeeded, in Prometheus' text format. Nothing where the database does not
 /// answer: the other metrics are shown all the same.
-pub(super) async fn last_imports(store: &Store) -> String {
-    match store.last_imports().await {
+pub(super) async fn last_imports(services: &Services) -> String {
+    match services.last_imports().await {
         Ok(imports) => text(&imports),
         Err(error) => {
-            tracing::warn!(error = %error, "metrics.last_imports_unknown");
+            tracing::warn!(error = chain(&error), "metrics.last_imports_unknown");
             String::new()
         }
     }

@@ -46,16 +46,6 @@ pub(super) fn start() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Start::openapi())
 }
 
-/// The finished description, as `/api/v1/openapi.json` answers it.
-pub fn document() -> utoipa::openapi::OpenApi {
-    complete(super::v1().into_openapi())
-}
-
-/// The description as text.
-pub fn document_json() -> Result<String, serde_json::Error> {
-    document().to_pretty_json().map(|text| text + "\n")
-}
-
 /// Adds what all operations have in common: the token, the problems, the idempotency key.
 pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_with(Components::new);

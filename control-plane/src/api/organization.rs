@@ -3,19 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_store::{Organization, OrganizationId};
+use postern_engine::records::{Organization, OrganizationId};
+use postern_engine::services::organization::RuleChange;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::auth::{Auditor, Owner};
+use super::auth::Caller;
 use super::extract::Body;
 use super::problem::Problem;
-
-/// Most days that a rule may wait.
-const MAX_DAYS: u32 = 3_650;
 
 /// What a user becomes when no directory has the user any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
@@ -92,15 +90,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(show, change))
 }
 
-async fn read(api: &Api, organization: OrganizationId) -> Result<Organization, Problem> {
-    api.store.get_organization(organization).await?.ok_or_else(|| Problem::not_found("organization"))
-}
-
 /// Shows the organization and its rules
 #[utoipa::path(get, path = "/api/v1/organization", tag = "organization", operation_id = "get_organization",
     responses((status = 200, body = OrganizationView)))]
-async fn show(State(api): State<Api>, Auditor(caller): Auditor) -> Result<Json<OrganizationView>, Problem> {
-    Ok(Json(read(&api, caller.organization).await?.into()))
+async fn show(State(api): State<Api>, caller: Caller) -> Result<Json<OrganizationView>, Problem> {
+    Ok(Json(api.services.rules(&caller.actor)?.get().await?.into()))
 }
 
 /// Changes the organization's rules
@@ -108,29 +102,16 @@ async fn show(State(api): State<Api>, Auditor(caller): Auditor) -> Result<Json<O
     request_body = OrganizationPatch, responses((status = 200, body = OrganizationView)))]
 async fn change(
     State(api): State<Api>,
-    Owner(caller): Owner,
-    Body(patch): Body<OrganizationPatch>,
+    caller: Caller,
+    body: Body<OrganizationPatch>,
 ) -> Result<Json<OrganizationView>, Problem> {
-    if patch.missing_user_days.is_some_and(|days| days > MAX_DAYS) {
-        return Err(Problem::body_field("missing_user_days", format!("it must be from 0 to {MAX_DAYS}")));
-    }
-    if patch.job_retention_days.is_some_and(|days| days > MAX_DAYS) {
-        return Err(Problem::body_field("job_retention_days", format!("it must be from 0 to {MAX_DAYS}")));
-    }
-    let known = read(&api, caller.organization).await?;
-    let days = patch.missing_user_days.or(known.missing_user_days).unwrap_or_default();
-    let days = match patch.missing_users {
-        Some(MissingUsers::Keep) => None,
-        None if known.missing_user_days.is_none() && patch.missing_user_days.is_none() => None,
-        Some(MissingUsers::Inactive) | None => Some(days),
+    let rules = api.services.change_rules(&caller.actor)?;
+    let patch = body.read()?;
+    let change = RuleChange {
+        deactivates_missing_users: patch.missing_users.map(|becomes| becomes == MissingUsers::Inactive),
+        missing_user_days: patch.missing_user_days,
+        joins_users: patch.joins_users,
+        job_retention_days: patch.job_retention_days,
     };
-    api.store.set_missing_user_days(caller.organization, days).await?;
-    if let Some(joins) = patch.joins_users {
-        api.store.set_joins_users(caller.organization, joins).await?;
-    }
-    if let Some(days) = patch.job_retention_days {
-        api.store.set_job_retention_days(caller.organization, days).await?;
-    }
-    tracing::info!(organization = %caller.organization, by = %caller.token, ?days, "organization.changed");
-    Ok(Json(read(&api, caller.organization).await?.into()))
+    Ok(Json(rules.change(change).await?.into()))
 }

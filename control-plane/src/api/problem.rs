@@ -5,6 +5,7 @@ use std::fmt;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use postern_engine::services::{self, Candidate as Named, Message};
 use postern_runtime::supervise::chain;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -142,6 +143,15 @@ impl Problem {
         }))
     }
 
+    /// What a service says about a problem of a kind.
+    fn saying(kind: Kind, message: Message) -> Self {
+        let problem = Self::new(kind, message.text);
+        match message.cure {
+            Some(cure) => problem.cure(cure),
+            None => problem,
+        }
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn cure(mut self, cure: impl Into<String>) -> Self {
@@ -211,17 +221,29 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-impl From<postern_store::Error> for Problem {
-    fn from(error: postern_store::Error) -> Self {
-        use postern_store::Error as E;
+impl From<services::Error> for Problem {
+    fn from(error: services::Error) -> Self {
+        use services::Error as E;
         match error {
-            E::NotFound { .. } => Self::new(Kind::NotFound, sentence(&error.to_string())),
-            E::Conflict { what, .. } => Self::new(Kind::Conflict, sentence(&what)),
-            E::StorageFull(_) | E::Unavailable(_) => {
+            E::Denied { .. } => Self::new(Kind::Forbidden, error.to_string())
+                .cure("Use a token with that role; an owner makes one with `postern tokens create`."),
+            E::NotFound(message) => Self::saying(Kind::NotFound, message),
+            E::Ambiguous { message, candidates } => {
+                let candidates = candidates.into_iter().map(|Named { id, name }| Candidate { id, name });
+                Self::saying(Kind::Ambiguous, message).candidates(candidates.collect())
+            }
+            E::Conflict(message) => Self::saying(Kind::Conflict, message),
+            E::Busy(message) => Self::saying(Kind::Unavailable, message),
+            E::Field { field, detail } => Self::body_field(&field, detail),
+            E::Query { parameter, detail, cure } => match cure {
+                Some(cure) => Self::parameter(parameter, detail).cure(cure),
+                None => Self::parameter(parameter, detail),
+            },
+            E::Unavailable(_) => {
                 tracing::warn!(error = chain(&error), "api.store_unavailable");
                 Self::new(Kind::Unavailable, sentence(&error.to_string())).cure("Try again in a while.")
             }
-            other => Self::internal(&other),
+            E::Internal(_) => Self::internal(&error),
         }
     }
 }

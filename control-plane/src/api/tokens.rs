@@ -5,18 +5,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use postern_engine::records::{ApiToken, ApiTokenId, OrganizationId, Role};
-use postern_store::NewApiToken;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Auditor, Owner, new_token};
+use super::Api;
+use super::auth::Caller;
 use super::extract::{Body, Id, Params};
-use super::page::{List, Listing, total};
+use super::page::{List, Listing};
 use super::problem::Problem;
-use super::{Api, named, resolve};
-use crate::secrets;
 
 /// An API token, without its text.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -108,14 +106,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     responses((status = 200, body = Listing<TokenView>)))]
 async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Params(query): Params<TokenQuery>,
 ) -> Result<Json<Listing<TokenView>>, Problem> {
+    let tokens = api.services.api_tokens(&caller.actor)?;
     let list = List::new("tokens", &[]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_api_tokens(caller.organization, &request).await?;
-    let total = total(&request, &page, api.store.total_api_tokens(caller.organization)).await?;
-    Ok(Json(list.answer(page, total, TokenView::from)))
+    Ok(Json(list.answer(tokens.list(&request).await?, TokenView::from)))
 }
 
 /// Makes an API token
@@ -123,32 +120,20 @@ async fn list(
     responses((status = 201, body = CreatedToken)))]
 async fn create(
     State(api): State<Api>,
-    Owner(caller): Owner,
-    Body(request): Body<TokenRequest>,
+    caller: Caller,
+    body: Body<TokenRequest>,
 ) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
-    let now = api.now();
-    if request.expires_at.is_some_and(|end| end <= now) {
-        return Err(Problem::body_field("expires_at", "it is in the past"));
-    }
-    let token = new_token();
-    let new = NewApiToken {
-        name: named("name", &request.name)?,
-        hash: secrets::hash(&token),
-        role: request.role,
-        expires_at: request.expires_at,
-    };
-    let made = api.store.create_api_token(caller.organization, new, now).await?;
-    tracing::info!(organization = %caller.organization, by = %caller.token, token = %made.id, "token.created");
+    let tokens = api.services.change_api_tokens(&caller.actor)?;
+    let request = body.read()?;
+    let (made, token) = tokens.create(&request.name, request.role, request.expires_at).await?;
     Ok((StatusCode::CREATED, Json(CreatedToken { token, view: made.into() })))
 }
 
 /// Shows the token of this request, and its organization
 #[utoipa::path(get, path = "/api/v1/tokens/current", tag = "tokens", operation_id = "current_token",
     responses((status = 200, body = CurrentToken)))]
-async fn current(State(api): State<Api>, Auditor(caller): Auditor) -> Result<Json<CurrentToken>, Problem> {
-    let missing = || Problem::not_found("token");
-    let organization = api.store.get_organization(caller.organization).await?.ok_or_else(missing)?;
-    let token = api.store.get_api_token(caller.organization, caller.token).await?.ok_or_else(missing)?;
+async fn current(State(api): State<Api>, caller: Caller) -> Result<Json<CurrentToken>, Problem> {
+    let (token, organization) = api.services.api_tokens(&caller.actor)?.current(caller.token).await?;
     Ok(Json(CurrentToken { organization_id: organization.id, organization: organization.name, view: token.into() }))
 }
 
@@ -156,14 +141,8 @@ async fn current(State(api): State<Api>, Auditor(caller): Auditor) -> Result<Jso
 #[utoipa::path(get, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "get_token",
     params(("id" = String, Path, description = "Id of the token, its beginning, or name of the token")),
     responses((status = 200, body = TokenView)))]
-async fn show(
-    State(api): State<Api>,
-    Auditor(caller): Auditor,
-    Id(id): Id<String>,
-) -> Result<Json<TokenView>, Problem> {
-    let id = resolve::api_token(&api, caller.organization, &id).await?;
-    let found = api.store.get_api_token(caller.organization, id).await?;
-    Ok(Json(found.ok_or_else(|| Problem::not_found("token"))?.into()))
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<TokenView>, Problem> {
+    Ok(Json(api.services.api_tokens(&caller.actor)?.get(&id).await?.into()))
 }
 
 /// Revokes an API token
@@ -173,15 +152,7 @@ async fn show(
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "revoke_token",
     params(("id" = String, Path, description = "Id of the token, its beginning, or name of the token")),
     responses((status = 204)))]
-async fn revoke(State(api): State<Api>, Owner(caller): Owner, Id(id): Id<String>) -> Result<StatusCode, Problem> {
-    let id = resolve::api_token(&api, caller.organization, &id).await?;
-    api.store.revoke_api_token(caller.organization, id, api.now()).await.map_err(|error| match error {
-        postern_store::Error::Conflict { .. } => Problem::from(error).cure(
-            "Make another one first: `postern tokens create NAME --role owner`. Where all owner tokens are lost, \
-             `postern organizations create-token` makes one on the control plane's machine.",
-        ),
-        other => other.into(),
-    })?;
-    tracing::info!(organization = %caller.organization, by = %caller.token, token = %id, "token.revoked");
+async fn revoke(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<StatusCode, Problem> {
+    api.services.change_api_tokens(&caller.actor)?.revoke(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

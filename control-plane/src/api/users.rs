@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_store::{GroupId, GroupRow, IdentityFilter, PageRequest, UserId, UserRow};
+use postern_engine::records::{GroupId, GroupRow, IdentityFilter, UserId, UserRow};
+use postern_engine::services::Search;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -11,17 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::accounts::{self, AccountView, read_raw};
-use super::auth::Auditor;
+use super::accounts::{AccountView, read_raw};
+use super::auth::Caller;
 use super::extract::{Id, Params};
-use super::page::{List, Listing, total};
+use super::page::{List, Listing};
 use super::problem::Problem;
-use super::resolve;
-
-/// Longest text that is sought.
-const MAX_QUERY_CHARS: usize = 200;
-/// Most groups that are shown with a user.
-const MAX_GROUPS: u32 = 1_000;
 
 /// A user.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -123,47 +118,30 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
-/// What is sought, if anything.
-pub(super) fn sought(query: Option<&str>) -> Result<Option<&str>, Problem> {
-    let query = query.map(str::trim).filter(|query| !query.is_empty());
-    if query.is_some_and(|query| query.chars().count() > MAX_QUERY_CHARS) {
-        return Err(Problem::parameter("query", format!("at most {MAX_QUERY_CHARS} characters")));
-    }
-    Ok(query)
-}
-
 /// Lists users
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", operation_id = "list_users", params(UserQuery),
     responses((status = 200, body = Listing<UserView>)))]
 async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     Params(query): Params<UserQuery>,
 ) -> Result<Json<Listing<UserView>>, Problem> {
-    let sought = sought(query.query.as_deref())?;
+    let users = api.services.users(&caller.actor)?;
+    let search = Search::new(query.query.as_deref())?;
     let filter = IdentityFilter { active: query.active, missing: query.missing };
-    let list = List::new("users", &[&sought, &filter]);
+    let list = List::new("users", &[&search, &filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    let page = api.store.list_users_where(caller.organization, sought, filter, &request).await?;
-    let total = total(&request, &page, api.store.total_users(caller.organization, sought, filter)).await?;
-    list.try_answer(page, total, UserView::try_from).map(Json)
+    list.try_answer(users.list(&search, filter, &request).await?, UserView::try_from).map(Json)
 }
 
 /// Shows a user with its accounts and groups
 #[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", operation_id = "get_user",
     params(("id" = String, Path, description = "Id of the user, or user name, display name or e-mail address")), responses((status = 200, body = UserDetail)))]
-async fn show(
-    State(api): State<Api>,
-    Auditor(caller): Auditor,
-    Id(id): Id<String>,
-) -> Result<Json<UserDetail>, Problem> {
-    let id = resolve::user(&api, caller.organization, &id).await?;
-    let found = api.store.get_user(caller.organization, id).await?;
-    let user = found.ok_or_else(|| Problem::not_found("user"))?;
-    let groups = api.store.groups_of(caller.organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<UserDetail>, Problem> {
+    let found = api.services.users(&caller.actor)?.get(&id).await?;
     Ok(Json(UserDetail {
-        user: user.try_into()?,
-        accounts: accounts::of(&api, caller.organization, id.as_uuid()).await?,
-        groups: groups.items.into_iter().map(GroupRef::from).collect(),
+        user: found.user.try_into()?,
+        accounts: found.accounts.into_iter().map(AccountView::try_from).collect::<Result<_, _>>()?,
+        groups: found.groups.into_iter().map(GroupRef::from).collect(),
     }))
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use postern_runtime::reference;
 
-use super::super::api::openapi;
+use super::super::api::v1;
 use super::error::Error;
 use super::screen::Screen;
 use crate::config;
@@ -21,7 +21,7 @@ pub(super) enum Command {
 
 pub(super) fn run(command: &Command, all: clap::Command, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::Openapi => screen.raw(&openapi::document_json()?),
+        Command::Openapi => screen.raw(&v1::document_json()?),
         Command::Cli => screen.raw(&cli_reference(all)),
         Command::Config => screen.raw(&config::reference()),
     }

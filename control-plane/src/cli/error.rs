@@ -105,7 +105,7 @@ pub(super) enum Error {
     Modes(#[source] home::modes::Error),
     /// The database refuses.
     #[error("the database cannot be used")]
-    Store(#[source] postern_store::Error),
+    Database(#[source] postern_engine::services::Error),
     /// There is no database.
     #[error(
         "no control plane keeps its database in {folder}; start `postern serve --data-dir {}` first, or name the right \

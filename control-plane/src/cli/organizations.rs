@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use postern_runtime::clock::{Clock as _, SystemClock};
-use postern_store::{DatabaseUrl, NewApiToken, Organization, OrganizationId, PageRequest, Role, Store};
+use postern_engine::records::{Organization, OrganizationId, PageRequest};
+use postern_engine::services::organizations::{OrganizationName, Organizations, OwnerToken};
+use postern_engine::services::{self, DatabaseUrl};
+use postern_runtime::clock::SystemClock;
 use secrecy::SecretString;
 
-use super::super::api::auth::new_token;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::screen::{Screen, time};
-use crate::{config, home, secrets};
+use crate::{config, home};
 
-/// Name of the token that comes with an organization.
-const FIRST_TOKEN: &str = "first owner";
 /// More organizations than anybody reads.
 const MAX_LISTED: u32 = 10_000;
 
@@ -65,7 +64,7 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the database of a control plane that is there already.
-    async fn open(&self) -> Result<Store, Error> {
+    async fn open(&self) -> Result<Organizations, Error> {
         let (folder, url) = self.place()?;
         if url.file().is_some_and(|file| !file.is_file()) {
             return Err(Error::NoDatabase { folder });
@@ -75,7 +74,7 @@ impl Database {
 
     /// The same, or a new one where somebody has named the place: a first organization may be there before the server.
     /// A folder is made, but none above it, so that a slip of the pen makes no control plane that nobody serves.
-    async fn open_or_make(&self) -> Result<Store, Error> {
+    async fn open_or_make(&self) -> Result<Organizations, Error> {
         let (folder, url) = self.place()?;
         if let Some(file) = url.file().filter(|file| !file.is_file()) {
             let above = folder.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
@@ -103,11 +102,11 @@ impl Database {
     }
 }
 
-async fn open(url: &DatabaseUrl) -> Result<Store, Error> {
+async fn open(url: &DatabaseUrl) -> Result<Organizations, Error> {
     if let Some(file) = url.file() {
         home::secure_database(file).map_err(Error::Modes)?;
     }
-    Store::open(url).await.map_err(Error::Store)
+    Organizations::open(url, SystemClock::shared()).await.map_err(Error::Database)
 }
 
 /// What whoever made a database by this must know.
@@ -118,28 +117,23 @@ fn made(file: &Path, folder: &Path) -> String {
 }
 
 pub(super) async fn run(command: Command, screen: &mut Screen) -> Result<(), Error> {
-    let now = SystemClock.now();
     match command {
         Command::Create { name, database } => {
-            let name = valid_name(&name)?;
-            let store = database.open_or_make().await?;
-            let created = store.create_organization(&name, now).await;
-            let organization = created.map_err(|error| match error {
-                postern_store::Error::Conflict { .. } => Error::OrganizationExists { name },
-                other => Error::Store(other),
+            // Before a database is made for it.
+            let valid = OrganizationName::new(&name).map_err(|_| {
+                Error::Usage("the name of an organization is 1 to 100 characters on one line".to_owned())
             })?;
-            hand_out(&store, &organization, now, screen).await
+            let created = database.open_or_make().await?.create(&valid).await;
+            hand_out(&created.map_err(|error| refused(error, name))?, screen)
         }
         Command::CreateToken { name, database } => {
-            let store = database.open().await?;
-            let found = store.find_organization(&name).await.map_err(Error::Store)?;
-            let organization = found.ok_or(Error::NoOrganization { name })?;
-            hand_out(&store, &organization, now, screen).await
+            let made = database.open().await?.create_token(&name).await;
+            hand_out(&made.map_err(|error| refused(error, name))?, screen)
         }
         Command::List { args, database } => {
-            let store = database.open().await?;
+            let organizations = database.open().await?;
             let most = args.most().and_then(|most| u32::try_from(most).ok()).unwrap_or(MAX_LISTED);
-            let page = store.list_organizations(&PageRequest::first(most)).await.map_err(Error::Store)?;
+            let page = organizations.list(&PageRequest::first(most)).await.map_err(Error::Database)?;
             let more = page.next.is_some();
             let rows = Found { items: page.items.into_iter().map(Row::from).collect::<Vec<_>>(), total: None, more };
             screen.list(&rows, &args, &["name", "id", "created"], |row| {
@@ -163,33 +157,25 @@ impl From<Organization> for Row {
     }
 }
 
-fn valid_name(name: &str) -> Result<String, Error> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-        return Err(Error::Usage("the name of an organization is 1 to 100 characters on one line".to_owned()));
+/// Why there is no token, for the name that was given.
+fn refused(error: services::Error, name: String) -> Error {
+    match error {
+        services::Error::Conflict(_) => Error::OrganizationExists { name: name.trim().to_owned() },
+        services::Error::NotFound(_) => Error::NoOrganization { name },
+        other => Error::Database(other),
     }
-    Ok(name.to_owned())
 }
 
-/// Makes an owner token and prints it alone on the last line, where scripts find it.
-async fn hand_out(
-    store: &Store,
-    organization: &Organization,
-    now: Timestamp,
-    screen: &mut Screen,
-) -> Result<(), Error> {
-    let token = new_token();
-    let new =
-        NewApiToken { name: FIRST_TOKEN.to_owned(), hash: secrets::hash(&token), role: Role::Owner, expires_at: None };
-    let made = store.create_api_token(organization.id, new, now).await.map_err(Error::Store)?;
+/// Prints an owner token alone on the last line, where scripts find it.
+fn hand_out(OwnerToken { organization, token, text }: &OwnerToken, screen: &mut Screen) -> Result<(), Error> {
     if screen.is_json() {
         return screen.json(&serde_json::json!({
-            "organization_id": organization.id, "organization": organization.name, "id": made.id, "token": token,
+            "organization_id": organization.id, "organization": organization.name, "id": token.id, "token": text,
         }));
     }
     screen.line(format!(
         "Organization {} ({}). Its owner token is shown only now:",
         organization.name, organization.id
     ))?;
-    screen.line(token)
+    screen.line(text)
 }

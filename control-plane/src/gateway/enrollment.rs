@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::parts::{Gateway, unavailable};
 use crate::pki::{self, AgentDraft, PeerAgent};
-use crate::secrets;
+use postern_engine::secrets;
 
 /// Longest name that an agent may give itself, in characters.
 const MAX_NAME_CHARS: usize = 100;

@@ -30,7 +30,7 @@ use tonic::{Code, Status};
 
 use self::agent::{Site, TestAgent, hello, raw_outcome};
 use self::chunks::entries;
-use crate::secrets;
+use postern_engine::secrets;
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(20);

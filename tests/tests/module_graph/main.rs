@@ -37,12 +37,6 @@ const NOT_YET: &[(&str, &str, &str)] = &[
     ("control-plane/engine", "crate::intake::sensitive", "crate::intake::decide"),
     ("control-plane/engine", "crate::intake::missing", "crate::intake::deferred"),
     ("control-plane/store", "crate::members", "crate::imports"),
-    ("control-plane", "crate::api", "crate::api::*"),
-    ("control-plane", "crate::api::state", "crate::api::health"),
-    ("control-plane", "crate::api::jobs", "crate::api::jobs::*"),
-    ("control-plane", "crate::api::state", "crate::api::shares"),
-    ("control-plane", "crate::upkeep", "crate::app"),
-    ("control-plane", "crate::api::state", "crate::api::jobs::*"),
 ];
 
 fn workspace() -> PathBuf {

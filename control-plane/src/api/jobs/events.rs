@@ -8,15 +8,14 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::stream::{self, Stream, StreamExt as _};
-use postern_store::JobId;
+use postern_engine::records::{Job, JobId};
+use postern_engine::services::{self, Ear};
 
 use super::super::Api;
-use super::super::auth::{Auditor, Caller, identify};
+use super::super::auth::{Caller, identify};
 use super::super::extract::Id;
 use super::super::problem::Problem;
-use super::super::resolve;
-use super::changes::Ear;
-use super::{JobView, find};
+use super::JobView;
 
 /// Changes are heard of at once; this is the safety net.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,14 +35,13 @@ const RECHECK: Duration = Duration::from_secs(15);
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 pub(super) async fn follow(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    caller: Caller,
     headers: HeaderMap,
     Id(id): Id<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let id = resolve::job(&api, caller.organization, &id).await?;
     // Known to exist before the stream begins: afterwards there is no status to tell it with.
-    find(&api, &caller, id).await?;
-    let ear = api.changes.follow(id)?;
+    let id = api.services.jobs(&caller.actor)?.get(&id).await?.id;
+    let ear = api.services.changes().follow(id)?;
     let ended = over(api.clone(), caller.clone(), headers.clone());
     let follower = Follower { api, caller, headers, id, ear, last: None };
     let events = stream::unfold(follower, async |mut follower| Some((follower.next().await?, follower)));
@@ -69,7 +67,7 @@ impl Follower {
                 }
                 self.pause().await;
             }
-            match find(&self.api, &self.caller, self.id).await {
+            match self.look().await {
                 Ok(job) => {
                     let view = JobView::from(job);
                     if self.last.as_ref() != Some(&view) {
@@ -82,10 +80,15 @@ impl Follower {
                     }
                 }
                 // A database that is away for a while is not the job's end.
-                Err(problem) if problem.document().status >= 500 && self.last.is_some() => {}
+                Err(error) if is_ours(&error) && self.last.is_some() => {}
                 Err(_) => return None,
             }
         }
+    }
+
+    /// The job as it stands.
+    async fn look(&self) -> services::Result<Job> {
+        self.api.services.jobs(&self.caller.actor)?.of_id(self.id).await
     }
 
     /// Waits until it is worth looking again.
@@ -98,6 +101,11 @@ impl Follower {
     }
 }
 
+/// Whether the caller has done nothing wrong.
+fn is_ours(error: &services::Error) -> bool {
+    matches!(error, services::Error::Busy(_) | services::Error::Unavailable(_) | services::Error::Internal(_))
+}
+
 /// Waits until the process stops or the token is no longer valid.
 async fn over(api: Api, caller: Caller, headers: HeaderMap) {
     let stopping = api.supervisor.shutdown().stopping().clone();
@@ -105,7 +113,7 @@ async fn over(api: Api, caller: Caller, headers: HeaderMap) {
         let left = caller.expires_at.map(|end| Duration::try_from(end.duration_since(api.now())).unwrap_or_default());
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = api.changes.token_revoked(caller.token) => {}
+            () = api.services.changes().token_revoked(caller.token) => {}
             () = api.clock.sleep(left.map_or(RECHECK, |left| left.min(RECHECK))) => {}
         }
         if refused(&api, &headers).await {

@@ -89,7 +89,7 @@ async fn a_revoked_token_hears_of_no_change_though_no_clock_moves() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;
     site.inhabit(acme.id).await;
-    let listening = site.api.changes.clone().listen(site.api.store.clone(), site.clock.shared());
+    let listening = site.api.services.listen();
     let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
     let mut events = follow(&site, job["id"].as_str().unwrap(), &acme.auditor).await;
     assert!(next_event(&mut events).await.is_some());

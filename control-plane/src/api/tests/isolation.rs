@@ -8,7 +8,7 @@ use postern_store::Wake;
 use serde_json::{Value, json};
 
 use super::{Inhabited, Organization, Site};
-use crate::api::openapi;
+use crate::api::v1;
 
 /// Ids of things of the first organization, by the path that they belong to.
 async fn ids(site: &Site, acme: &Organization, home: &Inhabited) -> BTreeMap<&'static str, String> {
@@ -35,10 +35,10 @@ async fn another_organizations_ids_do_not_exist() {
     let (acme, other) = (site.organization("acme").await, site.organization("other").await);
     let home = site.inhabit(acme.id).await;
     let ids = ids(&site, &acme, &home).await;
-    let mut wakes = site.api.store.listen().await.unwrap();
+    let mut wakes = site.store.listen().await.unwrap();
     let before = everything(&site, &acme, &ids).await;
     let mut tried = 0;
-    for (path, item) in openapi::document().paths.paths {
+    for (path, item) in v1::document().paths.paths {
         let operations = [
             (Method::GET, item.get),
             (Method::POST, item.post),

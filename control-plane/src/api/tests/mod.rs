@@ -27,8 +27,9 @@ use postern_store::{
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::{Api, Door, Gate, Metrics, auth};
-use crate::secrets;
+use super::{Api, Metrics};
+use postern_engine::secrets;
+use postern_engine::services::{Door, Gate, Services};
 
 /// A gate that nobody stands behind. It remembers whose session it was asked to cut.
 #[derive(Default)]
@@ -49,6 +50,7 @@ impl Gate for ClosedGate {
 /// A control plane without agents.
 pub(crate) struct Site {
     pub(crate) api: Api,
+    pub(crate) store: Store,
     pub(crate) clock: ManualClock,
     pub(crate) router: Router,
     pub(crate) gate: Arc<ClosedGate>,
@@ -91,16 +93,14 @@ impl Site {
         let store = Store::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
         let (clock, gate) = (ManualClock::new(shared.now()), Arc::<ClosedGate>::default());
         let api = Api {
-            store,
+            services: Arc::new(Services::new(store.clone(), Arc::clone(&shared), Arc::clone(&gate) as Arc<dyn Gate>)),
             clock: shared,
-            gate: Arc::clone(&gate) as Arc<dyn Gate>,
-            changes: super::Changes::default(),
             refusals: Arc::default(),
             shares: Arc::default(),
             metrics: Metrics::install(),
             supervisor: Supervisor::new(Shutdown::new()),
         };
-        Self { router: super::router(api.clone()), api, clock, gate, _folder: folder }
+        Self { router: super::router(api.clone()), api, store, clock, gate, _folder: folder }
     }
 
     fn now(&self) -> Timestamp {
@@ -108,14 +108,14 @@ impl Site {
     }
 
     async fn token(&self, organization: OrganizationId, role: Role, expires_at: Option<Timestamp>) -> String {
-        let token = auth::new_token();
+        let token = format!("pst_{}", secrets::draw());
         let new = NewApiToken { name: role.to_string(), hash: secrets::hash(&token), role, expires_at };
-        self.api.store.create_api_token(organization, new, self.now()).await.unwrap();
+        self.store.create_api_token(organization, new, self.now()).await.unwrap();
         token
     }
 
     pub(crate) async fn organization(&self, name: &str) -> Organization {
-        let id = self.api.store.create_organization(name, self.now()).await.unwrap().id;
+        let id = self.store.create_organization(name, self.now()).await.unwrap().id;
         Organization {
             id,
             owner: self.token(id, Role::Owner, None).await,
@@ -126,7 +126,7 @@ impl Site {
 
     /// Gives an organization an agent, the directory `corp`, a user and a group in it.
     pub(crate) async fn inhabit(&self, organization: OrganizationId) -> Inhabited {
-        let (store, now) = (&self.api.store, self.now());
+        let (store, now) = (&self.store, self.now());
         let hash = secrets::hash(&secrets::draw());
         let end = now + SignedDuration::from_hours(1);
         let token =
@@ -168,7 +168,7 @@ impl Site {
         let mut account = account_row(id, AccountKind::User, dn, id.as_uuid());
         (account.identity, account.conflict) = (None, Some(name.to_owned()));
         account.external_key = ExternalKey::from_text(&format!("external {dn}"));
-        let mut intake = self.api.store.begin_intake(acme, directory, self.now()).await.unwrap();
+        let mut intake = self.store.begin_intake(acme, directory, self.now()).await.unwrap();
         intake.insert_accounts(vec![account]).await.unwrap();
         intake.commit().await.unwrap();
         id

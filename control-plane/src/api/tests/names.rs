@@ -6,16 +6,16 @@ use postern_store::{AgentId, AnnouncedDirectory, Flavour, NewAgent, NewEnrollmen
 use serde_json::{Value, json};
 
 use super::{Answer, Site};
-use crate::secrets;
+use postern_engine::secrets;
 
 async fn enroll(site: &Site, organization: OrganizationId, name: &str) -> AgentId {
     let (hash, not_after) = (secrets::hash(&secrets::draw()), site.now() + SignedDuration::from_hours(1));
     let token =
         NewEnrollmentToken { hash, directories: Vec::new(), expires_at: not_after, created_by: "owner".to_owned() };
-    site.api.store.create_enrollment_token(organization, token, site.now()).await.unwrap();
+    site.store.create_enrollment_token(organization, token, site.now()).await.unwrap();
     let (id, serial) = (AgentId::new(), name.to_owned());
     let new = NewAgent { id, name: name.to_owned(), version: None, serial, not_after };
-    site.api.store.enroll_agent(hash, new, site.now()).await.unwrap();
+    site.store.enroll_agent(hash, new, site.now()).await.unwrap();
     id
 }
 
@@ -77,7 +77,7 @@ async fn a_directory_that_is_announced_under_the_display_name_of_another_is_not_
     };
     patch("corp", json!({"display_name": "hq"})).await;
     let announced = ["corp", "hq"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
-    let made = site.api.store.announce_directories(acme.id, home.agent, &announced, site.now()).await.unwrap();
+    let made = site.store.announce_directories(acme.id, home.agent, &announced, site.now()).await.unwrap();
     let other = made.iter().find(|one| one.name == "hq").unwrap().id.to_string();
     let refused = patch("hq", json!({"disabled": true})).await;
     is_ambiguous(&refused, &[&home.directory.to_string(), &other]);
@@ -162,7 +162,7 @@ async fn a_directory_is_found_whatever_the_case_of_its_name_unless_two_differ_by
     }
     let announced =
         ["corp", "Corp"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
-    let made = site.api.store.announce_directories(acme.id, home.agent, &announced, site.now()).await.unwrap();
+    let made = site.store.announce_directories(acme.id, home.agent, &announced, site.now()).await.unwrap();
     let other = made.iter().find(|one| one.name == "Corp").unwrap().id.to_string();
     assert_eq!(site.get(&path("corp"), &acme.auditor).await.body["id"], json!(directory));
     assert_eq!(site.get(&path("Corp"), &acme.auditor).await.body["id"], json!(other));

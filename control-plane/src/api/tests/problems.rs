@@ -128,7 +128,11 @@ async fn metrics_are_not_the_apis_and_answer_only_who_means_this_machine() {
     is_problem(&site.get("/metrics", &acme.owner).await, 404, "not-found");
 
     let status = async |own: &str, headers: &[(&str, &str)]| {
-        let router = crate::api::metrics_router(site.api.metrics.clone(), site.api.store.clone(), own.parse().unwrap());
+        let router = crate::api::metrics_router(
+            site.api.metrics.clone(),
+            std::sync::Arc::clone(&site.api.services),
+            own.parse().unwrap(),
+        );
         let mut request = Request::get("/metrics");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -74,7 +74,7 @@ async fn every_endpoint_keeps_to_the_table_of_roles() {
 #[test]
 fn the_table_of_roles_is_complete() {
     let mut described: Vec<String> = Vec::new();
-    for (path, item) in crate::api::openapi::document().paths.paths {
+    for (path, item) in crate::api::v1::document().paths.paths {
         let operations =
             [("GET", item.get), ("POST", item.post), ("PATCH", item.patch), ("DELETE", item.delete), ("PUT", item.put)];
         described.extend(

@@ -6,12 +6,14 @@ use axum::Router;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use postern_engine::services::{Actor, Who};
 use postern_store::{ApiTokenId, OrganizationId, Role};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use super::super::auth::Caller;
-use super::super::shares::{self, AT_ONCE, READING_AT_ONCE};
+use super::super::share::{AT_ONCE, READING_AT_ONCE};
+use super::super::shares;
 use super::{Site, request};
 
 #[tokio::test]
@@ -39,11 +41,10 @@ async fn a_token_whose_answers_are_not_read_waits_and_others_go_on() {
 /// A route that answers once it may, for a token of its own of an organization.
 fn slow(site: &Site, organization: OrganizationId, may_end: &Arc<Semaphore>) -> Router {
     let may_end = Arc::clone(may_end);
+    let token = ApiTokenId::new();
     let caller = Caller {
-        token: ApiTokenId::new(),
-        name: "auditor".into(),
-        organization,
-        role: Role::Auditor,
+        token,
+        actor: Actor { organization, who: Who::Token { id: token, name: "auditor".into() }, role: Role::Auditor },
         expires_at: None,
     };
     let answer = move || async move { drop(may_end.acquire().await.unwrap()) };

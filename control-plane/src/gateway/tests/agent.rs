@@ -32,7 +32,7 @@ use super::PATIENCE;
 use super::chunks::Chunk;
 use crate::app::Server;
 use crate::config::Settings;
-use crate::secrets;
+use postern_engine::secrets;
 
 /// A control plane in a folder of its own, with one organization.
 pub(super) struct Site {

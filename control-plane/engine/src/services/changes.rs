@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_runtime::clock::SharedClock;
-use postern_store::{ApiTokenId, JobId, Store, Wake};
+use postern_store::{Store, Wake};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
-use super::super::problem::{Kind, Problem};
+use super::error::{Error, Message, Result};
+use crate::records::{ApiTokenId, JobId};
 
 /// Event streams at a time on one replica.
 const MAX_FOLLOWERS: usize = 1_000;
@@ -32,7 +33,7 @@ impl Default for Changes {
 impl Changes {
     /// Listens at the store, for ever; to be kept running beside the server. Without it followers still see every
     /// change, only later.
-    pub async fn listen(self, store: Store, clock: SharedClock) {
+    pub(super) async fn listen(&self, store: &Store, clock: &SharedClock) {
         loop {
             if let Ok(mut wakeups) = store.listen().await {
                 self.send(Wake::Resync);
@@ -50,7 +51,7 @@ impl Changes {
     }
 
     /// Waits until this token may have been revoked, here or at another replica.
-    pub(super) async fn token_revoked(&self, token: ApiTokenId) {
+    pub async fn token_revoked(&self, token: ApiTokenId) {
         let mut receiver = self.sender.subscribe();
         loop {
             match receiver.recv().await {
@@ -63,17 +64,18 @@ impl Changes {
     }
 
     /// A seat among those who follow jobs.
-    pub(super) fn follow(&self, job: JobId) -> Result<Ear, Problem> {
+    pub fn follow(&self, job: JobId) -> Result<Ear> {
         let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| {
-            Problem::new(Kind::Unavailable, "Too many event streams are open.")
-                .cure("Close some, or ask for the job itself every few seconds.")
+            let message = Message::new("Too many event streams are open.");
+            Error::Busy(message.cure("Close some, or ask for the job itself every few seconds."))
         })?;
         Ok(Ear { job, receiver: self.sender.subscribe(), _seat: seat })
     }
 }
 
 /// Hears when one job has changed.
-pub(super) struct Ear {
+#[derive(Debug)]
+pub struct Ear {
     job: JobId,
     receiver: broadcast::Receiver<Wake>,
     _seat: OwnedSemaphorePermit,
@@ -81,7 +83,7 @@ pub(super) struct Ear {
 
 impl Ear {
     /// Waits until the job may have changed.
-    pub(super) async fn changed(&mut self) {
+    pub async fn changed(&mut self) {
         loop {
             match self.receiver.recv().await {
                 Ok(Wake::JobChanged(job) | Wake::CancelRequested(job)) if job == self.job => return,

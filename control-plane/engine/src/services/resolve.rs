@@ -4,14 +4,14 @@
 
 use postern_proto::directory_name;
 use postern_runtime::nearest;
-use postern_store::{
-    AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, Named, OrganizationId, PageRequest,
-    Thing, UserId,
-};
+use postern_store::Thing;
 use uuid::Uuid;
 
-use super::Api;
-use super::problem::{Candidate, Kind, Problem};
+use super::access::Access;
+use super::error::{Candidate, Error, Message, Result};
+use crate::records::{
+    Account, AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, Named, PageRequest, UserId,
+};
 
 /// The fewest letters that stand for an id.
 const LEAST: usize = 4;
@@ -27,8 +27,8 @@ const LIKE: u32 = 50;
 macro_rules! things {
     ($($(#[$doc:meta])* $name:ident: $id:ident, $thing:ident;)+) => {$(
         $(#[$doc])*
-        pub(super) async fn $name(api: &Api, organization: OrganizationId, text: &str) -> Result<$id, Problem> {
-            find(api, organization, Thing::$thing, text).await.map($id::from_uuid)
+        pub(super) async fn $name(access: Access<'_>, text: &str) -> Result<$id> {
+            find(access, Thing::$thing, text).await.map($id::from_uuid)
         }
     )+};
 }
@@ -54,60 +54,59 @@ things! {
 
 /// The account of this very id, or the only one that has a conflict about this user name. Nothing else: a decision about
 /// a person is not taken back.
-pub(super) async fn conflict(api: &Api, organization: OrganizationId, text: &str) -> Result<AccountId, Problem> {
+pub(super) async fn conflict(access: Access<'_>, text: &str) -> Result<AccountId> {
     if let Ok(id) = Uuid::try_parse(text.trim()) {
         return Ok(AccountId::from_uuid(id));
     }
-    let claim = api.store.accounts_in_conflict(organization, text).await?;
+    let claim = access.store().accounts_in_conflict(access.organization(), text).await?;
     let id = one("account", text, claim, None)?.ok_or_else(|| {
-        Problem::new(Kind::NotFound, format!("There is no conflict about {text:?}."))
-            .cure("`postern conflicts list` shows those that there are.")
+        let message = Message::new(format!("There is no conflict about {text:?}."));
+        Error::NotFound(message.cure("`postern conflicts list` shows those that there are."))
     })?;
     Ok(AccountId::from_uuid(id))
 }
 
 /// The name of the directory that this text means, or the text itself: a directory that no agent has announced yet may be
 /// named, too. `field` of the request has it.
-pub(super) async fn directory_name(
-    api: &Api,
-    organization: OrganizationId,
-    field: &str,
-    text: &str,
-) -> Result<String, Problem> {
+pub(super) async fn directory_name(access: Access<'_>, field: &str, text: &str) -> Result<String> {
     let by_id = match Uuid::try_parse(text.trim()) {
-        Ok(id) => api.store.with_ids(organization, Thing::Directory, (id, id)).await?,
+        Ok(id) => access.store().with_ids(access.organization(), Thing::Directory, (id, id)).await?,
         Err(_) => Vec::new(),
     };
-    let mut found =
-        if by_id.is_empty() { api.store.with_name(organization, Thing::Directory, text).await? } else { by_id };
+    let mut found = if by_id.is_empty() {
+        access.store().with_name(access.organization(), Thing::Directory, text).await?
+    } else {
+        by_id
+    };
     match (found.len(), found.pop()) {
         (1, Some(one)) => Ok(one.name),
         (0, _) if directory_name::is_valid(text) => Ok(text.to_owned()),
         (0, _) => {
             let detail = format!("{text:?} is not the name of a directory: {}", directory_name::RULE);
-            Err(Problem::body_field(field, detail))
+            Err(Error::field(field, detail))
         }
         (_, last) => Err(several("directory", text, found.into_iter().chain(last).collect())),
     }
 }
 
-async fn find(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Uuid, Problem> {
+async fn find(access: Access<'_>, thing: Thing, text: &str) -> Result<Uuid> {
     let text = text.trim();
     let what = word(thing);
     let id = Uuid::try_parse(text).ok();
     if let Some(id) = id {
         // An external id may look like an id of ours.
-        let known = thing != Thing::Account || !api.store.with_ids(organization, thing, (id, id)).await?.is_empty();
+        let known = thing != Thing::Account
+            || !access.store().with_ids(access.organization(), thing, (id, id)).await?.is_empty();
         if known {
             return Ok(id);
         }
     }
     if text.is_empty() || text.len() > MAX_NAME_BYTES {
-        return Err(Problem::not_found(what));
+        return Err(Error::no(what));
     }
-    let by_name = named(api, organization, thing, text).await?;
+    let by_name = named(access, thing, text).await?;
     let by_id = match range(text, thing) {
-        Some(range) => api.store.with_ids(organization, thing, range).await?,
+        Some(range) => access.store().with_ids(access.organization(), thing, range).await?,
         None => Vec::new(),
     };
     // A directory's name is chosen by an agent, its display name by an administrator: neither wins.
@@ -115,34 +114,25 @@ async fn find(api: &Api, organization: OrganizationId, thing: Thing, text: &str)
     if let Some(id) = either(what, text, exact, by_name, by_id)? {
         return Ok(id);
     }
-    let like = like(api, organization, thing, text).await?;
+    let like = like(access, thing, text).await?;
     Err(nothing(what, text, &like, is_short_id(text, thing).then(|| least(thing))))
 }
 
-async fn named(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Vec<Named>, Problem> {
-    let found = api.store.with_name(organization, thing, text).await?;
+async fn named(access: Access<'_>, thing: Thing, text: &str) -> Result<Vec<Named>> {
+    let found = access.store().with_name(access.organization(), thing, text).await?;
     if thing != Thing::Account || !found.is_empty() {
         return Ok(found);
     }
-    let Some(user) = api.store.find_user(organization, text).await? else { return Ok(found) };
-    let accounts = api.store.accounts_of(organization, user.id.as_uuid()).await?;
-    let named = |account: postern_store::Account| Named {
-        id: account.id.as_uuid(),
-        name: account.dn,
-        live: account.missing_since.is_none(),
-    };
+    let Some(user) = access.store().find_user(access.organization(), text).await? else { return Ok(found) };
+    let accounts = access.store().accounts_of(access.organization(), user.id.as_uuid()).await?;
+    let named =
+        |account: Account| Named { id: account.id.as_uuid(), name: account.dn, live: account.missing_since.is_none() };
     Ok(accounts.into_iter().map(named).collect())
 }
 
 /// The one that the name and the beginning of an id mean. Whoever chooses a name can choose the beginning of another's id:
 /// where the two differ, neither wins.
-fn either(
-    what: &str,
-    text: &str,
-    exact: Option<&str>,
-    by_name: Vec<Named>,
-    by_id: Vec<Named>,
-) -> Result<Option<Uuid>, Problem> {
+fn either(what: &str, text: &str, exact: Option<&str>, by_name: Vec<Named>, by_id: Vec<Named>) -> Result<Option<Uuid>> {
     if by_name.is_empty() {
         return one(what, text, by_id, None);
     }
@@ -162,7 +152,7 @@ fn either(
 }
 
 /// The only one that is meant. Several are refused.
-fn one(what: &str, text: &str, found: Vec<Named>, exact: Option<&str>) -> Result<Option<Uuid>, Problem> {
+fn one(what: &str, text: &str, found: Vec<Named>, exact: Option<&str>) -> Result<Option<Uuid>> {
     match only(&found, exact) {
         Some(id) => Ok(Some(id)),
         None if found.is_empty() => Ok(None),
@@ -180,15 +170,16 @@ fn only(found: &[Named], exact: Option<&str>) -> Option<Uuid> {
     named.or_else(|| only(&|named| named.live)).or_else(|| only(&|_| true))
 }
 
-fn several(what: &str, text: &str, found: Vec<Named>) -> Problem {
+fn several(what: &str, text: &str, found: Vec<Named>) -> Error {
     let candidate = |named: Named| Candidate { id: named.id, name: named.name };
-    Problem::new(Kind::Ambiguous, format!("{text:?} means more than one {what}."))
-        .cure("Name one by its id.")
-        .candidates(found.into_iter().map(candidate).collect())
+    Error::Ambiguous {
+        message: Message::new(format!("{text:?} means more than one {what}.")).cure("Name one by its id."),
+        candidates: found.into_iter().map(candidate).collect(),
+    }
 }
 
 /// `least`: the text looks like the beginning of an id, which needs so many letters.
-fn nothing(what: &str, text: &str, like: &[String], least: Option<usize>) -> Problem {
+fn nothing(what: &str, text: &str, like: &[String], least: Option<usize>) -> Error {
     let list = what.replace(' ', "-");
     let list = if list == "directory" { "directories".to_owned() } else { format!("{list}s") };
     let all = format!("`postern {list} list` shows them.");
@@ -200,7 +191,7 @@ fn nothing(what: &str, text: &str, like: &[String], least: Option<usize>) -> Pro
     let short = least.map_or_else(String::new, |least| {
         format!("The beginning of the id of a {what} needs at least {least} letters. ")
     });
-    Problem::new(Kind::NotFound, format!("There is no {what} {text:?}.")).cure(format!("{short}{cure}"))
+    Error::NotFound(Message::new(format!("There is no {what} {text:?}.")).cure(format!("{short}{cure}")))
 }
 
 /// As people and commands call it.
@@ -244,30 +235,25 @@ fn range(text: &str, thing: Thing) -> Option<(Uuid, Uuid)> {
 }
 
 /// Names that are like one that nobody has.
-async fn like(api: &Api, organization: OrganizationId, thing: Thing, text: &str) -> Result<Vec<String>, Problem> {
+async fn like(access: Access<'_>, thing: Thing, text: &str) -> Result<Vec<String>> {
     let names = match thing {
-        Thing::User | Thing::Group => begin_alike(api, organization, thing, text).await?,
-        _ => api.store.names(organization, thing).await?,
+        Thing::User | Thing::Group => begin_alike(access, thing, text).await?,
+        _ => access.store().names(access.organization(), thing).await?,
     };
     Ok(nearest::several(text, names.iter().map(String::as_str)).into_iter().map(str::to_owned).collect())
 }
 
 /// The first names that begin like this one, be it by three letters, two, or one.
-async fn begin_alike(
-    api: &Api,
-    organization: OrganizationId,
-    thing: Thing,
-    text: &str,
-) -> Result<Vec<String>, Problem> {
+async fn begin_alike(access: Access<'_>, thing: Thing, text: &str) -> Result<Vec<String>> {
     let (mut names, page) = (Vec::new(), PageRequest::first(LIKE));
     let letters = text.chars().count();
     for length in [letters, letters.saturating_sub(1), letters / 2, 3, 1] {
         let beginning: String = text.chars().take(length.max(1)).collect();
         if thing == Thing::User {
-            let users = api.store.list_users(organization, Some(&beginning), &page).await?;
+            let users = access.store().list_users(access.organization(), Some(&beginning), &page).await?;
             names.extend(users.items.into_iter().map(|user| user.user_name));
         } else {
-            let groups = api.store.list_groups(organization, Some(&beginning), &page).await?;
+            let groups = access.store().list_groups(access.organization(), Some(&beginning), &page).await?;
             names.extend(groups.items.into_iter().map(|group| group.display_name));
         }
         if !nearest::several(text, names.iter().map(String::as_str)).is_empty() {
@@ -281,6 +267,13 @@ async fn begin_alike(
 mod tests {
     use super::*;
 
+    fn candidates(error: &Error) -> usize {
+        match error {
+            Error::Ambiguous { candidates, .. } => candidates.len(),
+            other => panic!("{other}"),
+        }
+    }
+
     fn named(id: u128, name: &str, live: bool) -> Named {
         Named { id: Uuid::from_u128(id), name: name.to_owned(), live }
     }
@@ -293,9 +286,8 @@ mod tests {
         assert_eq!(meant(vec![named(1, "site", false), named(2, "site", true), named(3, "site", false)]), Some(2));
         assert_eq!(meant(vec![named(1, "other", true), named(2, "site", true)]), Some(2));
         for live in [true, false] {
-            let problem =
-                one("agent", "site", vec![named(1, "site", live), named(2, "site", live)], Some("site")).unwrap_err();
-            assert_eq!((problem.document().status, problem.document().candidates.len()), (409, 2));
+            let both = vec![named(1, "site", live), named(2, "site", live)];
+            assert_eq!(candidates(&one("agent", "site", both, Some("site")).unwrap_err()), 2);
         }
     }
 
@@ -307,7 +299,7 @@ mod tests {
         assert_eq!(meant(vec![other()], vec![other()]).unwrap(), Some(Uuid::from_u128(2)));
         // The second case: the id of the one that is named so begins so as well.
         for by_id in [vec![site()], vec![site(), other()], vec![named(1, "site", false)]] {
-            assert_eq!(meant(vec![other()], by_id).unwrap_err().document().candidates.len(), 2);
+            assert_eq!(candidates(&meant(vec![other()], by_id).unwrap_err()), 2);
         }
     }
 

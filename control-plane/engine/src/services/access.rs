@@ -1,0 +1,92 @@
+//! The services, and how an actor gets at one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_runtime::clock::SharedClock;
+use postern_store::Store;
+
+use super::actor::Actor;
+use super::changes::Changes;
+use super::error::Result;
+use super::gate::Gate;
+use super::rights::Right;
+use crate::records::OrganizationId;
+
+/// The services of a control plane. Each file beside this one adds what opens one of them.
+pub struct Services {
+    pub(super) store: Store,
+    pub(super) clock: SharedClock,
+    pub(super) gate: Arc<dyn Gate>,
+    changes: Changes,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Services").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Services {
+    /// Services over a store.
+    pub fn new(store: Store, clock: SharedClock, gate: Arc<dyn Gate>) -> Self {
+        Self { store, clock, gate, changes: Changes::default() }
+    }
+
+    /// The time, to the millisecond, as the store keeps it: what is answered first is answered later.
+    pub fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// Says which jobs have changed, as far as [`Services::listen`] runs.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Listens at the store for what changes, for ever; to be kept running beside the surfaces.
+    pub async fn listen(&self) {
+        self.changes.listen(&self.store, &self.clock).await;
+    }
+
+    /// Lets an actor in who has the right.
+    pub(super) fn open<'s>(&'s self, actor: &'s Actor, right: Right) -> Result<Access<'s>> {
+        actor.may(right)?;
+        Ok(Access { services: self, actor })
+    }
+}
+
+/// An actor who was let in. The calls of a service need one, so that none of them can forget to check the right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Access<'s> {
+    services: &'s Services,
+    actor: &'s Actor,
+}
+
+impl<'s> Access<'s> {
+    /// The records.
+    pub(super) fn store(self) -> &'s Store {
+        &self.services.store
+    }
+
+    /// The agents' side.
+    pub(super) fn gate(self) -> &'s dyn Gate {
+        self.services.gate.as_ref()
+    }
+
+    /// Who acts.
+    pub(super) fn actor(self) -> &'s Actor {
+        self.actor
+    }
+
+    /// For which organization.
+    pub(super) fn organization(self) -> OrganizationId {
+        self.actor.organization
+    }
+
+    /// The time.
+    pub(super) fn now(self) -> Timestamp {
+        self.services.now()
+    }
+}

@@ -1,0 +1,90 @@
+//! Agents: seeing them, letting them serve directories, and revoking them.
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::error::{Error, Message, Result};
+use super::pages::{Listed, listed};
+use super::rights::Right;
+use super::{known_directories, resolve};
+use crate::records::{Agent, AgentId, Directory, PageRequest};
+
+/// The agents, for somebody who may see them.
+#[derive(Debug)]
+pub struct Agents<'s>(Access<'s>);
+
+/// The agents, for somebody who may say what they serve.
+#[derive(Debug)]
+pub struct AllowedDirectories<'s>(Access<'s>);
+
+/// The agents, for somebody who may revoke them.
+#[derive(Debug)]
+pub struct AgentRevocation<'s>(Access<'s>);
+
+impl Services {
+    /// Opens the agents.
+    pub fn agents<'s>(&'s self, actor: &'s Actor) -> Result<Agents<'s>> {
+        self.open(actor, Right::ReadAgents).map(Agents)
+    }
+
+    /// Opens the agents to let them serve directories.
+    pub fn allow_directories<'s>(&'s self, actor: &'s Actor) -> Result<AllowedDirectories<'s>> {
+        self.open(actor, Right::AllowDirectories).map(AllowedDirectories)
+    }
+
+    /// Opens the agents to revoke them.
+    pub fn revoke_agents<'s>(&'s self, actor: &'s Actor) -> Result<AgentRevocation<'s>> {
+        self.open(actor, Right::RevokeAgents).map(AgentRevocation)
+    }
+}
+
+impl Agents<'_> {
+    /// Agents, with all directories of the organization, which say what each of them serves.
+    pub async fn list(&self, request: &PageRequest) -> Result<(Listed<Agent>, Vec<Directory>)> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let page = store.list_agents(organization, request).await?;
+        let directories = known_directories::all(self.0).await?;
+        Ok((listed(request, page, store.total_agents(organization)).await?, directories))
+    }
+
+    /// The agent of this id or name, with all directories of the organization.
+    pub async fn get(&self, named: &str) -> Result<(Agent, Vec<Directory>)> {
+        let id = resolve::agent(self.0, named).await?;
+        Ok((get(self.0, id).await?, known_directories::all(self.0).await?))
+    }
+}
+
+impl AllowedDirectories<'_> {
+    /// Lets an agent serve a directory, and gives the agent, with all directories of the organization.
+    pub async fn allow(&self, named: &str, directory: &str) -> Result<(Agent, Vec<Directory>)> {
+        let id = resolve::agent(self.0, named).await?;
+        // Another organization's agent does not exist, whatever else is wrong.
+        let agent = get(self.0, id).await?;
+        if let Some(at) = agent.revoked_at {
+            let message = Message::new(format!("The agent {:?} was revoked at {at}.", agent.name));
+            return Err(Error::Conflict(message.cure(
+                "Enroll its machine again: `postern enrollment-tokens create --directory NAME`, then on the machine \
+                 `postern-agent enroll --force --token TOKEN`.",
+            )));
+        }
+        let directory = resolve::directory_name(self.0, "directory", directory).await?;
+        self.0.store().allow_directory(self.0.organization(), id, &directory).await?;
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, agent = %id, directory,
+            "agent.directory_allowed");
+        Ok((get(self.0, id).await?, known_directories::all(self.0).await?))
+    }
+}
+
+impl AgentRevocation<'_> {
+    /// Revokes an agent, and cuts its session.
+    pub async fn revoke(&self, named: &str) -> Result<()> {
+        let id = resolve::agent(self.0, named).await?;
+        self.0.store().revoke_agent(self.0.organization(), id, self.0.now()).await?;
+        self.0.gate().cut(id);
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, agent = %id, "agent.revoked");
+        Ok(())
+    }
+}
+
+async fn get(access: Access<'_>, id: AgentId) -> Result<Agent> {
+    access.store().get_agent(access.organization(), id).await?.ok_or_else(|| Error::no("agent"))
+}

@@ -1,0 +1,39 @@
+//! The answers that are kept for requests with an idempotency key.
+
+use super::access::Services;
+use super::actor::Actor;
+use super::error::Result;
+use crate::records::AnswerClaim;
+
+/// The kept answers of an actor's organization. They need no right: each is sealed by whoever got it.
+#[derive(Debug)]
+pub struct Answers<'s> {
+    services: &'s Services,
+    actor: &'s Actor,
+}
+
+impl Services {
+    /// Opens the kept answers.
+    pub fn answers<'s>(&'s self, actor: &'s Actor) -> Answers<'s> {
+        Answers { services: self, actor }
+    }
+}
+
+impl Answers<'_> {
+    /// Claims a key for a request.
+    pub async fn claim(&self, key: [u8; 32], request: [u8; 32]) -> Result<AnswerClaim> {
+        let now = self.services.now();
+        Ok(self.services.store.claim_answer(self.actor.organization, key, request, now).await?)
+    }
+
+    /// Keeps the answer to a request whose key was claimed.
+    pub async fn keep(&self, key: [u8; 32], status: u16, sealed: &[u8]) -> Result<()> {
+        let now = self.services.now();
+        Ok(self.services.store.store_answer(self.actor.organization, key, status, sealed, now).await?)
+    }
+
+    /// Frees a key that was claimed.
+    pub async fn free(&self, key: [u8; 32]) -> Result<()> {
+        Ok(self.services.store.drop_answer(self.actor.organization, key).await?)
+    }
+}

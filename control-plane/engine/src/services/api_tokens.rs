@@ -1,0 +1,93 @@
+//! API tokens of administrators and scripts.
+
+use jiff::Timestamp;
+use postern_store::NewApiToken;
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::error::{Error, Result};
+use super::pages::{Listed, listed};
+use super::rights::Right;
+use super::{names, resolve};
+use crate::records::{ApiToken, ApiTokenId, Organization, PageRequest, Role};
+use crate::secrets;
+
+/// What API tokens begin with, so that scanners for leaked secrets find them.
+const PREFIX: &str = "pst_";
+
+/// The API tokens, for somebody who may see them.
+#[derive(Debug)]
+pub struct ApiTokens<'s>(Access<'s>);
+
+/// The API tokens, for somebody who may make and revoke them.
+#[derive(Debug)]
+pub struct ApiTokenChanges<'s>(Access<'s>);
+
+impl Services {
+    /// Opens the API tokens.
+    pub fn api_tokens<'s>(&'s self, actor: &'s Actor) -> Result<ApiTokens<'s>> {
+        self.open(actor, Right::ReadTokens).map(ApiTokens)
+    }
+
+    /// Opens the API tokens to make and revoke them.
+    pub fn change_api_tokens<'s>(&'s self, actor: &'s Actor) -> Result<ApiTokenChanges<'s>> {
+        self.open(actor, Right::ChangeTokens).map(ApiTokenChanges)
+    }
+}
+
+impl ApiTokens<'_> {
+    /// API tokens, oldest first.
+    pub async fn list(&self, request: &PageRequest) -> Result<Listed<ApiToken>> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let page = store.list_api_tokens(organization, request).await?;
+        listed(request, page, store.total_api_tokens(organization)).await
+    }
+
+    /// The token of this id or name.
+    pub async fn get(&self, named: &str) -> Result<ApiToken> {
+        let id = resolve::api_token(self.0, named).await?;
+        self.of_id(id).await
+    }
+
+    /// A token with its organization.
+    pub async fn current(&self, id: ApiTokenId) -> Result<(ApiToken, Organization)> {
+        let organization = self.0.store().get_organization(self.0.organization()).await?;
+        Ok((self.of_id(id).await?, organization.ok_or_else(|| Error::no("token"))?))
+    }
+
+    async fn of_id(&self, id: ApiTokenId) -> Result<ApiToken> {
+        let found = self.0.store().get_api_token(self.0.organization(), id).await?;
+        found.ok_or_else(|| Error::no("token"))
+    }
+}
+
+impl ApiTokenChanges<'_> {
+    /// Makes a token, and gives its text too, which nobody can read again.
+    pub async fn create(&self, name: &str, role: Role, expires_at: Option<Timestamp>) -> Result<(ApiToken, String)> {
+        let now = self.0.now();
+        if expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::field("expires_at", "it is in the past"));
+        }
+        let text = format!("{PREFIX}{}", secrets::draw());
+        let new = NewApiToken { name: names::valid("name", name)?, hash: secrets::hash(&text), role, expires_at };
+        let made = self.0.store().create_api_token(self.0.organization(), new, now).await?;
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, token = %made.id,
+            "token.created");
+        Ok((made, text))
+    }
+
+    /// Revokes a token, unless it is the last owner token that is good.
+    pub async fn revoke(&self, named: &str) -> Result<()> {
+        let id = resolve::api_token(self.0, named).await?;
+        let revoked = self.0.store().revoke_api_token(self.0.organization(), id, self.0.now()).await;
+        revoked.map_err(|error| match error.into() {
+            Error::Conflict(message) => Error::Conflict(message.cure(
+                "Make another one first: `postern tokens create NAME --role owner`. Where all owner tokens are lost, \
+                 `postern organizations create-token` makes one on the control plane's machine.",
+            )),
+            other => other,
+        })?;
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, token = %id, "token.revoked");
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Directories: what agents have announced, and what administrators have decided about it.
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::error::{Error, Result};
+use super::known_directories::find;
+use super::names;
+use super::pages::{Listed, listed};
+use super::rights::Right;
+use crate::records::{Directory, DirectoryChange, PageRequest};
+
+/// The directories, for somebody who may see them.
+#[derive(Debug)]
+pub struct Directories<'s>(Access<'s>);
+
+/// The directories, for somebody who may change them.
+#[derive(Debug)]
+pub struct DirectoryChanges<'s>(Access<'s>);
+
+impl Services {
+    /// Opens the directories.
+    pub fn directories<'s>(&'s self, actor: &'s Actor) -> Result<Directories<'s>> {
+        self.open(actor, Right::ReadDirectories).map(Directories)
+    }
+
+    /// Opens the directories to change them.
+    pub fn change_directories<'s>(&'s self, actor: &'s Actor) -> Result<DirectoryChanges<'s>> {
+        self.open(actor, Right::ChangeDirectories).map(DirectoryChanges)
+    }
+}
+
+impl Directories<'_> {
+    /// Directories.
+    pub async fn list(&self, request: &PageRequest) -> Result<Listed<Directory>> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let page = store.list_directories(organization, request).await?;
+        listed(request, page, store.total_directories(organization)).await
+    }
+
+    /// The directory of this name, display name or id.
+    pub async fn get(&self, named: &str) -> Result<Directory> {
+        find(self.0, named).await
+    }
+}
+
+impl DirectoryChanges<'_> {
+    /// Changes a directory, and gives it as it is then.
+    pub async fn change(&self, named: &str, mut change: DirectoryChange) -> Result<Directory> {
+        at_most_all("missing", change.missing_threshold_percent)?;
+        for (kind, threshold) in &change.thresholds {
+            at_most_all(kind.as_str(), threshold.percent)?;
+        }
+        change.display_name =
+            change.display_name.as_deref().map(|name| names::valid("display_name", name)).transpose()?;
+        let directory = find(self.0, named).await?;
+        let changed = self.0.store().update_directory(self.0.organization(), directory.id, change).await?;
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, directory = %directory.id,
+            "directory.changed");
+        Ok(changed)
+    }
+
+    /// Deletes a directory, and gives it as it was. It comes back when an agent announces it again.
+    pub async fn delete(&self, named: &str) -> Result<Directory> {
+        let directory = find(self.0, named).await?;
+        self.0.store().delete_directory(self.0.organization(), directory.id, self.0.now()).await?;
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, directory = %directory.id,
+            "directory.deleted");
+        Ok(directory)
+    }
+}
+
+fn at_most_all(kind: &str, percent: Option<u32>) -> Result<()> {
+    match percent {
+        Some(101..) => Err(Error::field(format!("{kind}_threshold_percent"), "it must be from 0 to 100")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,129 @@
+//! Why a call of a service failed. What people read is a whole sentence; surfaces only put it into their own form.
+
+use uuid::Uuid;
+
+use crate::records::Role;
+
+/// The result of a call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The role of the actor does not have the right. Nothing was read or changed.
+    #[error("This needs the role {needs}; the token has {has}.")]
+    Denied {
+        /// The role to ask for.
+        needs: Role,
+        /// The role of the actor.
+        has: Role,
+    },
+    /// No such thing in this organization; things of other organizations do not exist either.
+    #[error(transparent)]
+    NotFound(Message),
+    /// A name means several things.
+    #[error("{message}")]
+    Ambiguous {
+        /// What is wrong.
+        message: Message,
+        /// What the name could mean.
+        candidates: Vec<Candidate>,
+    },
+    /// It does not fit the present state.
+    #[error(transparent)]
+    Conflict(Message),
+    /// A value makes no sense.
+    #[error("the field {field:?} is wrong: {detail}")]
+    Field {
+        /// Its name.
+        field: String,
+        /// What it must be, as the end of a sentence.
+        detail: String,
+    },
+    /// What is asked of a list makes no sense.
+    #[error("the parameter {parameter:?} is wrong: {detail}")]
+    Query {
+        /// Its name.
+        parameter: &'static str,
+        /// What it must be, as the end of a sentence.
+        detail: String,
+        /// What to do about it.
+        cure: Option<&'static str>,
+    },
+    /// Too many at a time. Another try later may succeed.
+    #[error(transparent)]
+    Busy(Message),
+    /// The database is full or cannot be reached. Another try later may succeed.
+    #[error(transparent)]
+    Unavailable(postern_store::Error),
+    /// A fault of the control plane.
+    #[error(transparent)]
+    Internal(postern_store::Error),
+}
+
+/// What is wrong, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Message {
+    /// A sentence.
+    pub text: String,
+    /// What to do, in a sentence. `None`: nothing to suggest.
+    pub cure: Option<String>,
+}
+
+/// A thing that a name could mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+}
+
+impl Message {
+    /// A sentence without a cure.
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), cure: None }
+    }
+
+    /// The same with what to do.
+    pub(super) fn cure(self, cure: impl Into<String>) -> Self {
+        Self { cure: Some(cure.into()), ..self }
+    }
+}
+
+impl Error {
+    /// Nothing of this kind has the id or the name.
+    pub(super) fn no(what: &str) -> Self {
+        Self::NotFound(Message::new(format!("There is no such {what}.")))
+    }
+
+    /// A value that makes no sense.
+    pub(super) fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Field { field: field.into(), detail: detail.into() }
+    }
+
+    /// A parameter of a list that makes no sense.
+    pub(super) fn query(parameter: &'static str, detail: impl Into<String>) -> Self {
+        Self::Query { parameter, detail: detail.into(), cure: None }
+    }
+}
+
+impl From<postern_store::Error> for Error {
+    fn from(error: postern_store::Error) -> Self {
+        use postern_store::Error as E;
+        match error {
+            E::NotFound { .. } => Self::NotFound(Message::new(sentence(&error.to_string()))),
+            E::Conflict { what, .. } => Self::Conflict(Message::new(sentence(&what))),
+            E::StorageFull(_) | E::Unavailable(_) => Self::Unavailable(error),
+            other => Self::Internal(other),
+        }
+    }
+}
+
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str())
+}

@@ -1,0 +1,65 @@
+//! Groups of the organization, and their members.
+
+use std::collections::HashMap;
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::error::{Error, Result};
+use super::pages::{Listed, listed};
+use super::resolve;
+use super::rights::Right;
+use super::search::Search;
+use crate::records::{Account, GroupId, GroupRow, IdentityFilter, Member, PageRequest};
+
+/// The groups, for somebody who may see them.
+#[derive(Debug)]
+pub struct Groups<'s>(Access<'s>);
+
+/// A page of groups.
+#[derive(Debug)]
+pub struct ListedGroups {
+    /// The groups.
+    pub listed: Listed<GroupRow>,
+    /// The names of the directories that each of them comes from.
+    pub directories: HashMap<GroupId, Vec<String>>,
+}
+
+impl Services {
+    /// Opens the groups.
+    pub fn groups<'s>(&'s self, actor: &'s Actor) -> Result<Groups<'s>> {
+        self.open(actor, Right::ReadPeople).map(Groups)
+    }
+}
+
+impl Groups<'_> {
+    /// Groups by name, or those whose name begins so.
+    pub async fn list(&self, search: &Search, filter: IdentityFilter, request: &PageRequest) -> Result<ListedGroups> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let page = store.list_groups_where(organization, search.text(), filter, request).await?;
+        let ids: Vec<GroupId> = page.items.iter().map(|group| group.id).collect();
+        let directories = store.directories_of_groups(organization, &ids).await?;
+        let listed = listed(request, page, store.total_groups(organization, search.text(), filter)).await?;
+        Ok(ListedGroups { listed, directories: directories.into_iter().collect() })
+    }
+
+    /// The group of this id or name, with its accounts.
+    pub async fn get(&self, named: &str) -> Result<(GroupRow, Vec<Account>)> {
+        let group = self.find(named).await?;
+        let accounts = self.0.store().accounts_of(self.0.organization(), group.id.as_uuid()).await?;
+        Ok((group, accounts))
+    }
+
+    /// The group of this id or name. A group of another organization does not exist, whatever is asked about it.
+    pub async fn find(&self, named: &str) -> Result<GroupRow> {
+        let id = resolve::group(self.0, named).await?;
+        let found = self.0.store().get_group(self.0.organization(), id).await?;
+        found.ok_or_else(|| Error::no("group"))
+    }
+
+    /// The direct members of a group that [`Groups::find`] has found.
+    pub async fn members(&self, group: GroupId, request: &PageRequest) -> Result<Listed<Member>> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let page = store.list_group_members(organization, group, request).await?;
+        listed(request, page, store.total_group_members(organization, group)).await
+    }
+}

@@ -1,0 +1,210 @@
+//! Jobs: asking for work, watching it, and deciding what a safeguard stopped. The services only write rows; whichever
+//! replica can reach the directory is woken by the store and does the work.
+
+use jiff::{SignedDuration, Timestamp};
+use postern_proto::{limits, text};
+use postern_store::{JobFilter as StoredFilter, NewJob};
+use serde_json::Value;
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::error::{Error, Message, Result};
+use super::pages::{Listed, listed};
+use super::rights::Right;
+use super::{known_directories, resolve};
+use crate::jobs::kind::{self, Kind};
+use crate::kinds;
+use crate::records::{Directory, DirectoryId, Job, JobId, JobState, PageRequest};
+
+/// Longest a job may wait and run.
+const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 60 * 60;
+
+/// The jobs, for somebody who may see them.
+#[derive(Debug)]
+pub struct Jobs<'s>(Access<'s>);
+
+/// The jobs, for somebody who may start, cancel and decide them.
+#[derive(Debug)]
+pub struct JobControl<'s>(Access<'s>);
+
+/// Which jobs of a list are wanted. Unset: all.
+#[derive(Clone, Debug)]
+pub struct JobFilter {
+    directory: Option<DirectoryId>,
+    kind: Option<&'static str>,
+    state: Option<JobState>,
+}
+
+/// A job to be.
+#[derive(Clone, Debug)]
+pub struct JobRequest {
+    /// The name of its kind.
+    pub kind: String,
+    /// Name or id of the directory.
+    pub directory: String,
+    /// What is asked for, as the kind wants it.
+    pub input: Value,
+    /// Until when it must be over. `None`: as usual for its kind.
+    pub deadline: Option<Timestamp>,
+    /// The same in seconds from now; not together with `deadline`.
+    pub timeout_seconds: Option<u64>,
+    /// Under one key one job is made at most.
+    pub idempotency_key: Option<String>,
+}
+
+impl Services {
+    /// Opens the jobs.
+    pub fn jobs<'s>(&'s self, actor: &'s Actor) -> Result<Jobs<'s>> {
+        self.open(actor, Right::ReadJobs).map(Jobs)
+    }
+
+    /// Opens the jobs to start, cancel and decide them.
+    pub fn run_jobs<'s>(&'s self, actor: &'s Actor) -> Result<JobControl<'s>> {
+        self.open(actor, Right::RunJobs).map(JobControl)
+    }
+}
+
+impl Jobs<'_> {
+    /// A filter by the name or id of a directory, the name of a kind, and the state.
+    pub async fn filter(
+        &self,
+        directory: Option<&str>,
+        kind: Option<&str>,
+        state: Option<JobState>,
+    ) -> Result<JobFilter> {
+        let directory = known_directories::wanted(self.0, directory).await?;
+        let known = |name| kind::find(kinds::ALL, name).ok_or_else(|| Error::query("kind", known_kinds()));
+        Ok(JobFilter { directory, kind: kind.map(known).transpose()?.map(Kind::name), state })
+    }
+
+    /// Jobs, the latest first.
+    pub async fn list(&self, filter: &JobFilter, request: &PageRequest) -> Result<Listed<Job>> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let JobFilter { directory, kind, state } = filter;
+        let filter = StoredFilter { state: *state, kind: kind.map(str::to_owned), directory: *directory };
+        let page = store.list_jobs(organization, &filter, request).await?.map(|job| explained(self.0, job));
+        listed(request, page, store.total_jobs(organization, &filter)).await
+    }
+
+    /// The job whose id is this or begins so.
+    pub async fn get(&self, named: &str) -> Result<Job> {
+        let id = resolve::job(self.0, named).await?;
+        self.of_id(id).await
+    }
+
+    /// The job of this id.
+    pub async fn of_id(&self, id: JobId) -> Result<Job> {
+        let found = self.0.store().get_job(self.0.organization(), id).await?;
+        found.map(|job| explained(self.0, job)).ok_or_else(|| Error::no("job"))
+    }
+}
+
+impl JobControl<'_> {
+    /// Makes a job. An agent that serves the directory carries it out as soon as one is connected.
+    pub async fn start(&self, request: JobRequest) -> Result<Job> {
+        let now = self.0.now();
+        let kind = kind::find(kinds::ALL, &request.kind).ok_or_else(|| Error::field("kind", known_kinds()))?;
+        let input = kind.input(&request.input).map_err(|error| Error::field(error.field, error.detail))?;
+        let deadline = deadline(&request, kind, now)?;
+        let directory = known_directories::find(self.0, &request.directory).await?;
+        enabled(&directory)?;
+        let new = NewJob {
+            organization: self.0.organization(),
+            kind: kind.name().to_owned(),
+            exclusive: kind.is_exclusive(),
+            directory: directory.id,
+            input,
+            deadline,
+            created_by: self.0.actor().who.name().to_owned(),
+            // Two actors' keys never meet.
+            idempotency_key: request.idempotency_key.map(|key| format!("{}/{key}", self.0.actor().who)),
+        };
+        let job = self.0.store().create_job(new, now).await?;
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, job = %job.id,
+            kind = %job.kind, "job.created");
+        metrics::counter!("postern_jobs_created_total", "kind" => kind.name()).increment(1);
+        Ok(job)
+    }
+
+    /// Asks a job to end. One that runs goes on until its agent has stopped.
+    pub async fn cancel(&self, named: &str) -> Result<Job> {
+        let id = resolve::job(self.0, named).await?;
+        let job = self.0.store().request_cancel(self.0.organization(), id, self.0.now()).await?;
+        self.log(id, "job.cancel_requested");
+        Ok(job)
+    }
+
+    /// Lets a held job go on.
+    pub async fn approve(&self, named: &str) -> Result<Job> {
+        let id = resolve::job(self.0, named).await?;
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let held = store.get_job(organization, id).await?.ok_or_else(|| Error::no("job"))?;
+        if let Some(directory) = store.get_directory(organization, held.directory).await? {
+            // It would end at once, and what it was held for would be lost.
+            enabled(&directory)?;
+        }
+        let job = store.approve_job(organization, id, self.0.actor().who.name(), self.0.now()).await?;
+        self.log(id, "job.approved");
+        Ok(job)
+    }
+
+    /// Ends a held job without what it was held for.
+    pub async fn reject(&self, named: &str, reason: &str) -> Result<Job> {
+        if reason.len() > limits::MAX_TEXT_BYTES {
+            return Err(Error::field("reason", format!("it is longer than {} bytes", limits::MAX_TEXT_BYTES)));
+        }
+        let reason = text::optional(reason);
+        let id = resolve::job(self.0, named).await?;
+        let by = self.0.actor().who.name();
+        let job = self.0.store().reject_job(self.0.organization(), id, by, reason.as_deref(), self.0.now()).await?;
+        self.log(id, "job.rejected");
+        Ok(job)
+    }
+
+    fn log(&self, job: JobId, event: &'static str) {
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, %job, "{event}");
+    }
+}
+
+/// A full disk keeps jobs from being written about, so it is said here.
+fn explained(access: Access<'_>, job: Job) -> Job {
+    const FULL: &str =
+        "The volume of the control plane's database is full or cannot be written. The job goes on when there is room.";
+    let stuck = access.store().is_full() && !job.state.is_final();
+    if stuck { Job { message: Some(FULL.to_owned()), ..job } } else { job }
+}
+
+fn known_kinds() -> String {
+    let names: Vec<&str> = kinds::ALL.iter().map(|kind| kind.name()).collect();
+    format!("it must be one of {}", names.join(", "))
+}
+
+fn enabled(directory: &Directory) -> Result<()> {
+    if directory.disabled {
+        let message = Message::new(format!("The directory {:?} is disabled.", directory.name));
+        let cure = format!("Enable it first: `postern directories enable {}`.", directory.name);
+        return Err(Error::Conflict(message.cure(cure)));
+    }
+    Ok(())
+}
+
+fn deadline(request: &JobRequest, kind: &dyn Kind, now: Timestamp) -> Result<Timestamp> {
+    let (field, wanted) = match (request.deadline, request.timeout_seconds) {
+        (Some(_), Some(_)) => {
+            return Err(Error::field("timeout_seconds", "give either deadline or timeout_seconds"));
+        }
+        (Some(deadline), None) => ("deadline", deadline.duration_since(now)),
+        (None, Some(seconds)) => {
+            ("timeout_seconds", SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+        }
+        (None, None) => {
+            let usual = kind.deadline().as_secs();
+            ("deadline", SignedDuration::from_secs(i64::try_from(usual).unwrap_or(i64::MAX)))
+        }
+    };
+    let allowed = 1..=MAX_TIMEOUT_SECONDS;
+    if !u64::try_from(wanted.as_secs()).is_ok_and(|seconds| allowed.contains(&seconds)) {
+        return Err(Error::field(field, "it must be within the next 30 days"));
+    }
+    now.checked_add(wanted).map_err(|_| Error::field(field, "it must be within the next 30 days"))
+}

@@ -1,0 +1,15 @@
+//! Names that people give to things.
+
+use super::error::{Error, Result};
+
+/// Longest name that people may give to a thing.
+const MAX_CHARS: usize = 100;
+
+/// A name without the space around it. `field` of the input has it.
+pub(super) fn valid(field: &str, name: &str) -> Result<String> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > MAX_CHARS || name.chars().any(char::is_control) {
+        return Err(Error::field(field, format!("it must be 1 to {MAX_CHARS} characters on one line")));
+    }
+    Ok(name.to_owned())
+}

@@ -1,0 +1,86 @@
+//! The rules of an organization.
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::error::{Error, Result};
+use super::rights::Right;
+use crate::records::Organization;
+
+/// Most days that a rule may wait.
+const MAX_DAYS: u32 = 3_650;
+
+/// The organization, for somebody who may see its rules.
+#[derive(Debug)]
+pub struct Rules<'s>(Access<'s>);
+
+/// The organization, for somebody who may change its rules.
+#[derive(Debug)]
+pub struct RuleChanges<'s>(Access<'s>);
+
+/// What to change. `None`: leave as it is.
+#[derive(Clone, Debug, Default)]
+pub struct RuleChange {
+    /// Users whom no directory has any more become inactive, or stay what they were.
+    pub deactivates_missing_users: Option<bool>,
+    /// After so many days; 0: at once.
+    pub missing_user_days: Option<u32>,
+    /// Accounts of one directory may join users who are known from another one.
+    pub joins_users: Option<bool>,
+    /// After so many days jobs that have ended are deleted; 0: never.
+    pub job_retention_days: Option<u32>,
+}
+
+impl Services {
+    /// Opens the rules of the organization.
+    pub fn rules<'s>(&'s self, actor: &'s Actor) -> Result<Rules<'s>> {
+        self.open(actor, Right::ReadOrganization).map(Rules)
+    }
+
+    /// Opens the rules of the organization to change them.
+    pub fn change_rules<'s>(&'s self, actor: &'s Actor) -> Result<RuleChanges<'s>> {
+        self.open(actor, Right::ChangeOrganization).map(RuleChanges)
+    }
+}
+
+impl Rules<'_> {
+    /// The organization.
+    pub async fn get(&self) -> Result<Organization> {
+        get(self.0).await
+    }
+}
+
+impl RuleChanges<'_> {
+    /// Changes the rules, and gives the organization as it is then.
+    pub async fn change(&self, change: RuleChange) -> Result<Organization> {
+        at_most("missing_user_days", change.missing_user_days)?;
+        at_most("job_retention_days", change.job_retention_days)?;
+        let known = get(self.0).await?;
+        let days = change.missing_user_days.or(known.missing_user_days).unwrap_or_default();
+        let days = match change.deactivates_missing_users {
+            Some(false) => None,
+            None if known.missing_user_days.is_none() && change.missing_user_days.is_none() => None,
+            Some(true) | None => Some(days),
+        };
+        let (store, organization) = (self.0.store(), self.0.organization());
+        store.set_missing_user_days(organization, days).await?;
+        if let Some(joins) = change.joins_users {
+            store.set_joins_users(organization, joins).await?;
+        }
+        if let Some(days) = change.job_retention_days {
+            store.set_job_retention_days(organization, days).await?;
+        }
+        tracing::info!(%organization, by = %self.0.actor().who, ?days, "organization.changed");
+        get(self.0).await
+    }
+}
+
+fn at_most(field: &str, days: Option<u32>) -> Result<()> {
+    match days {
+        Some(days) if days > MAX_DAYS => Err(Error::field(field, format!("it must be from 0 to {MAX_DAYS}"))),
+        _ => Ok(()),
+    }
+}
+
+async fn get(access: Access<'_>) -> Result<Organization> {
+    access.store().get_organization(access.organization()).await?.ok_or_else(|| Error::no("organization"))
+}

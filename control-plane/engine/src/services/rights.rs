@@ -1,0 +1,79 @@
+//! What somebody may do, and which roles may: the one table of it.
+
+use crate::records::Role;
+
+/// A right. Each service is opened with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// See users, groups, accounts and conflicts.
+    ReadPeople,
+    /// Decide whose a name is.
+    DecideConflicts,
+    /// See directories.
+    ReadDirectories,
+    /// Rename, disable and delete directories, and set when imports are held.
+    ChangeDirectories,
+    /// See agents.
+    ReadAgents,
+    /// Let an agent serve a directory.
+    AllowDirectories,
+    /// Revoke agents.
+    RevokeAgents,
+    /// See enrollment tokens, without their text.
+    ReadEnrollmentTokens,
+    /// Make and revoke enrollment tokens.
+    ChangeEnrollmentTokens,
+    /// See jobs.
+    ReadJobs,
+    /// Start and cancel jobs, and decide about held ones.
+    RunJobs,
+    /// See API tokens, without their text.
+    ReadTokens,
+    /// Make and revoke API tokens.
+    ChangeTokens,
+    /// See the rules of the organization.
+    ReadOrganization,
+    /// Change the rules of the organization.
+    ChangeOrganization,
+}
+
+impl Right {
+    /// Every right.
+    pub const ALL: &'static [Self] = &[
+        Self::ReadPeople,
+        Self::DecideConflicts,
+        Self::ReadDirectories,
+        Self::ChangeDirectories,
+        Self::ReadAgents,
+        Self::AllowDirectories,
+        Self::RevokeAgents,
+        Self::ReadEnrollmentTokens,
+        Self::ChangeEnrollmentTokens,
+        Self::ReadJobs,
+        Self::RunJobs,
+        Self::ReadTokens,
+        Self::ChangeTokens,
+        Self::ReadOrganization,
+        Self::ChangeOrganization,
+    ];
+
+    /// The roles that have it; the first is the one to ask for.
+    pub const fn holders(self) -> &'static [Role] {
+        use Role::{Auditor, Operator, Owner};
+        match self {
+            Self::ReadPeople
+            | Self::ReadDirectories
+            | Self::ReadAgents
+            | Self::ReadEnrollmentTokens
+            | Self::ReadJobs
+            | Self::ReadTokens
+            | Self::ReadOrganization => &[Auditor, Operator, Owner],
+            Self::DecideConflicts
+            | Self::ChangeDirectories
+            | Self::AllowDirectories
+            | Self::ChangeEnrollmentTokens
+            | Self::RunJobs => &[Operator, Owner],
+            Self::RevokeAgents | Self::ChangeTokens | Self::ChangeOrganization => &[Owner],
+        }
+    }
+}

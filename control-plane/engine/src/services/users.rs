@@ -1,0 +1,59 @@
+//! Users of the organization.
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::error::{Error, Result};
+use super::pages::{Listed, listed};
+use super::resolve;
+use super::rights::Right;
+use super::search::Search;
+use crate::records::{Account, GroupRow, IdentityFilter, PageRequest, UserRow};
+
+/// Most groups that are shown with a user.
+const MAX_GROUPS: u32 = 1_000;
+
+/// The users, for somebody who may see them.
+#[derive(Debug)]
+pub struct Users<'s>(Access<'s>);
+
+/// A user with all that belongs to them.
+#[derive(Clone, Debug)]
+pub struct WholeUser {
+    /// The user.
+    pub user: UserRow,
+    /// Their accounts.
+    pub accounts: Vec<Account>,
+    /// The groups that they are a direct member of; a thousand at most.
+    pub groups: Vec<GroupRow>,
+}
+
+impl Services {
+    /// Opens the users.
+    pub fn users<'s>(&'s self, actor: &'s Actor) -> Result<Users<'s>> {
+        self.open(actor, Right::ReadPeople).map(Users)
+    }
+}
+
+impl Users<'_> {
+    /// Users by name, or those whose user name, display name or address begins so.
+    pub async fn list(
+        &self,
+        search: &Search,
+        filter: IdentityFilter,
+        request: &PageRequest,
+    ) -> Result<Listed<UserRow>> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let page = store.list_users_where(organization, search.text(), filter, request).await?;
+        listed(request, page, store.total_users(organization, search.text(), filter)).await
+    }
+
+    /// The user of this id, user name, display name or address.
+    pub async fn get(&self, named: &str) -> Result<WholeUser> {
+        let id = resolve::user(self.0, named).await?;
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let user = store.get_user(organization, id).await?.ok_or_else(|| Error::no("user"))?;
+        let groups = store.groups_of(organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
+        let accounts = store.accounts_of(organization, id.as_uuid()).await?;
+        Ok(WholeUser { user, accounts, groups: groups.items })
+    }
+}

@@ -1,0 +1,33 @@
+//! The resources of `/api/v1`, and their description.
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{
+    Api, accounts, agents, conflicts, directories, enrollment_tokens, groups, jobs, openapi, organization, tokens,
+    users,
+};
+
+/// The routes that need a token.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    openapi::start()
+        .merge(organization::routes())
+        .merge(tokens::routes())
+        .merge(enrollment_tokens::routes())
+        .merge(agents::routes())
+        .merge(directories::routes())
+        .merge(jobs::routes())
+        .merge(accounts::routes())
+        .merge(users::routes())
+        .merge(groups::routes())
+        .merge(conflicts::routes())
+}
+
+/// The finished description, as `/api/v1/openapi.json` answers it.
+pub fn document() -> utoipa::openapi::OpenApi {
+    openapi::complete(routes().into_openapi())
+}
+
+/// The description as text.
+pub fn document_json() -> Result<String, serde_json::Error> {
+    document().to_pretty_json().map(|text| text + "\n")
+}
