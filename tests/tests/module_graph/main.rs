@@ -9,6 +9,7 @@ mod dependencies;
 mod graph;
 mod identity;
 mod scan;
+mod surfaces;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

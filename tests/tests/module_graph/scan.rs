@@ -137,7 +137,8 @@ impl Modules {
                     _ => {}
                 }
             }
-            if nested || path.is_empty() {
+            // Behind the last comma nothing stands.
+            if nested || tree.is_empty() || path.is_empty() {
                 continue;
             }
             let last = name.or_else(|| path.last().cloned()).unwrap_or_default();
