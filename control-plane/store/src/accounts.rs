@@ -3,7 +3,7 @@
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
-use crate::ids::{AccountId, DirectoryId, OrganizationId};
+use crate::ids::{AccountId, DirectoryId, OrganizationId, TargetId};
 use crate::records::{Account, AccountKind, Conflict, ExternalKey, KnownAccount, Page, PageRequest, Room, Switch};
 use crate::sql::{Row, Statement, sql};
 
@@ -119,6 +119,12 @@ impl Store {
         self.database.row(query.bind(organization).bind(directory), |mut row| row.take()).await
     }
 
+    /// The internal number of a target; `None` when the organization has no such target.
+    pub(crate) async fn target_seq(&self, organization: OrganizationId, target: TargetId) -> Result<Option<i64>> {
+        let query = sql("SELECT seq FROM targets WHERE organization_id = $1 AND id = $2");
+        self.database.row(query.bind(organization).bind(target), |mut row| row.take()).await
+    }
+
     /// Whether the directory has any account.
     pub async fn has_accounts(&self, organization: OrganizationId, directory: DirectoryId) -> Result<bool> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(false) };
@@ -153,22 +159,22 @@ impl Store {
         self.database.bulk_rows(known(seq, kind, keys), read_known).await
     }
 
-    /// The accounts of a directory, by external id, with the missing ones.
+    /// The accounts of a target, by external id, with the missing ones.
     pub async fn list_accounts(
         &self,
         organization: OrganizationId,
-        directory: DirectoryId,
+        target: impl Into<TargetId>,
         kind: AccountKind,
         page: &PageRequest,
     ) -> Result<Page<Account>> {
-        self.list_accounts_where(organization, directory, kind, None, page).await
+        self.list_accounts_where(organization, target, kind, None, page).await
     }
 
     /// The same, only those that are missing, or only those that are not.
     pub async fn list_accounts_where(
         &self,
         organization: OrganizationId,
-        directory: DirectoryId,
+        target: impl Into<TargetId>,
         kind: AccountKind,
         missing: Option<bool>,
         page: &PageRequest,
@@ -179,7 +185,7 @@ impl Store {
             Some(true) => page_of!("AND a.missing_since IS NOT NULL "),
             Some(false) => page_of!("AND a.missing_since IS NULL "),
         };
-        let Some(seq) = self.directory_seq(organization, directory).await? else {
+        let Some(seq) = self.target_seq(organization, target.into()).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let bound = |statement: Statement, limit: i64| {
@@ -201,9 +207,9 @@ impl Store {
     /// The conflict of one account. `None`: it has none, or is gone.
     pub async fn get_conflict(&self, organization: OrganizationId, id: AccountId) -> Result<Option<Conflict>> {
         let query = sql("SELECT target FROM accounts WHERE organization_id = $1 AND id = $2");
-        let directory: Option<i64> = self.database.row(query.bind(organization).bind(id), |mut row| row.take()).await?;
-        let Some(directory) = directory else { return Ok(None) };
-        let query = sql(select_conflicts!("AND a.id = $3")).bind(organization).bind(directory).bind(id);
+        let target: Option<i64> = self.database.row(query.bind(organization).bind(id), |mut row| row.take()).await?;
+        let Some(target) = target else { return Ok(None) };
+        let query = sql(select_conflicts!("AND a.id = $3")).bind(organization).bind(target).bind(id);
         self.database.row(query, read_conflict).await
     }
 

@@ -5,7 +5,7 @@ use crate::Store;
 use crate::error::Result;
 use crate::filters;
 use crate::fold;
-use crate::ids::{DirectoryId, GroupId, OrganizationId};
+use crate::ids::{DirectoryId, GroupId, OrganizationId, TargetId};
 use crate::member_rows::FEWEST_NAMES;
 use crate::members::read_names;
 use crate::own_members;
@@ -129,11 +129,11 @@ impl Store {
         Ok(tally.total())
     }
 
-    /// How many accounts [`Store::list_accounts_where`] has in all, in these directories and of these kinds.
+    /// How many accounts [`Store::list_accounts_where`] has in all, in these targets and of these kinds.
     pub async fn total_accounts(
         &self,
         organization: OrganizationId,
-        lists: &[(DirectoryId, AccountKind)],
+        lists: &[(impl Into<TargetId> + Copy, AccountKind)],
         missing: Option<bool>,
     ) -> Result<Total> {
         let text = match missing {
@@ -150,9 +150,9 @@ impl Store {
             }
         };
         let mut tally = Tally::default();
-        for (directory, kind) in lists {
+        for (target, kind) in lists {
             let Some(room) = tally.room() else { break };
-            let Some(seq) = self.directory_seq(organization, *directory).await? else { continue };
+            let Some(seq) = self.target_seq(organization, (*target).into()).await? else { continue };
             tally.add(self.tally(sql(text).bind(seq).bind(kind.code()).bind(room)).await?);
         }
         Ok(tally.total())
