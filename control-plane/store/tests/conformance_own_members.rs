@@ -107,8 +107,8 @@ async fn named_and_own_members_page_evenly(database: TestDatabase) {
     let people: Vec<_> = (0..300).map(|number| world.person(&format!("user{number:03}"))).collect();
     let team = world.team("staff");
     world.import(&people, std::slice::from_ref(&team)).await;
-    let (named, own) = people.split_at(150);
-    let names: Vec<String> = named.iter().map(|(user, _)| dn_key(&user.user_name)).collect();
+    let (imported, own) = people.split_at(150);
+    let names: Vec<String> = imported.iter().map(|(user, _)| dn_key(&user.user_name)).collect();
     replace(&world, team.0.id, &names).await;
     let own: Vec<_> = own.iter().map(|(user, _)| (team.0.id, IdentityId::User(user.id))).collect();
     assert_eq!(add(&world, &own).await, 150);
