@@ -26,23 +26,23 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(crate) enum Error {
     #[error(transparent)]
     Config(config::Error),
-    #[error("the agent has no identity that it could use")]
+    #[error("the agent has no usable identity")]
     Identity(#[source] store::Error),
-    #[error("the agent cannot be told to stop")]
+    #[error("cannot listen for stop signals")]
     Signals(#[source] lifecycle::Error),
-    #[error("the health listener does not start")]
+    #[error("cannot start the health listener")]
     Health(#[source] health::Error),
     #[cfg(unix)]
-    #[error("the status socket does not start")]
+    #[error("cannot start the status socket")]
     Socket(#[source] socket::Error),
     #[cfg(unix)]
-    #[error("the agent cannot be told to reload")]
+    #[error("cannot listen for reload signals")]
     Hangups(#[source] std::io::Error),
     #[error("the agent stopped")]
     Critical(#[source] CriticalFailure),
 }
 
-/// Runs until the process is told to stop.
+/// Runs until a signal stops the process.
 pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -> Result<(), Error> {
     let clock = SystemClock::shared();
     let memory = Config::bind_memory(state_dir);
@@ -80,7 +80,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
     #[cfg(unix)]
     {
         supervisor.spawn("status_socket", OnCancel::Abort, status.serve(Arc::clone(&agent)));
-        // Listened for before anybody is told that we are ready: unheard, a hangup ends the process.
+        // Before readiness is announced: a SIGHUP without a handler would end the process.
         let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map_err(Error::Hangups)?;
         let reloading = reload_on_hangup(hangups, agent, file.map(Path::to_owned), fixed, (directories, memory));
         supervisor.spawn("reload", OnCancel::Abort, reloading);
@@ -146,10 +146,14 @@ async fn reload_on_hangup(
                 agent.reload(served(&directories), config.policy);
                 if !ignored.is_empty() {
                     let keys = ignored.join(", ");
-                    tracing::warn!(keys, "config.reload_ignored: these changes are in use after a restart only");
+                    tracing::warn!(keys, "config.reload_ignored: these changes need a restart");
                 }
             }
-            Err(error) => tracing::error!(error = chain(&error), "config.reload_refused: the old one stays in use"),
+            Err(error) => tracing::error!(
+                error = chain(&error),
+                "config.reload_refused: the old configuration stays \
+            in use"
+            ),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::policy::Policy;
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/postern/agent.toml";
-/// Where the agent keeps its identity unless told otherwise.
+/// The default folder of the agent's identity.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/postern-agent";
 /// What environment overrides begin with.
 pub const ENV_PREFIX: &str = "POSTERN_AGENT";
@@ -53,8 +53,8 @@ pub enum Error {
     },
     /// The policy keeps in what an import cannot do without.
     #[error(
-        "[policy] excluded_attributes names {attribute:?}, which would leave as {key} of the directory {directory:?}; \
-         choose another {key}, or take it from excluded_attributes"
+        "[policy] excluded_attributes names {attribute:?}, which the directory {directory:?} needs as {key}; choose \
+         another {key}, or remove it from excluded_attributes"
     )]
     ExcludedButNeeded {
         /// The directory.
@@ -98,9 +98,9 @@ pub struct Config {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlPlane {
-    /// HTTP proxy, `http://user:password@host:port`. Unset: as `HTTPS_PROXY` and `NO_PROXY` say.
+    /// HTTP proxy, `http://user:password@host:port`. Unset: from `HTTPS_PROXY` and `NO_PROXY`.
     pub proxy: Option<SecretString>,
-    /// Whether bulk results are compressed. Unset: yes, unless the control plane is on this machine.
+    /// Whether the agent compresses the results of imports. Unset: yes, unless the control plane is on this machine.
     pub compression: Option<Compression>,
 }
 
@@ -149,7 +149,7 @@ impl Config {
         }
     }
 
-    /// What tells one entry from another leaves with it, so a policy that keeps it in could not be kept.
+    /// Attributes that identify an entry always leave with it, so the policy cannot exclude them.
     fn verify_excluded(&self) -> Result<(), Error> {
         for directory in &self.directories {
             let mut needed = vec![("users.unique_attribute", directory.users.unique_attribute.as_str())];
@@ -286,7 +286,7 @@ attributes = ["cn", "description"]
     }
 
     #[test]
-    fn what_never_leaves_cannot_be_what_entries_are_told_apart_by() {
+    fn the_policy_cannot_exclude_attributes_that_identify_entries() {
         let excluding = |name: &str| load(&format!("{ISSUE}[policy]\nexcluded_attributes = [\"{name}\"]\n"));
         assert!(excluding("mail").is_ok());
         let needed = [

@@ -33,7 +33,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 const STEPS: [&str; 6] = ["certificate", "dns", "tcp", "tls", "control_plane", "clock"];
 const CLOCK_CURE: &str = "set this machine's clock, for example with: timedatectl set-ntp true";
-const BETWEEN_CURE: &str = "check what stands between this machine and the control plane";
+const BETWEEN_CURE: &str = "check the firewalls and proxies between this machine and the control plane";
 const ENROLL_CURE: &str = "create a new token (postern enrollment-tokens create --directory NAME, once for each directory of this agent), \
      then run: postern-agent enroll --token TOKEN --force";
 
@@ -137,7 +137,7 @@ impl Diagnosis<'_> {
         let finding = match facts.standing(self.clock.now()) {
             Standing::Valid(_) if self.clock.now() > self.identity.renewal_due() => Finding::warned(
                 format!("agent {agent}, certificate valid until {}, renewal overdue", facts.not_after),
-                "start the agent: it renews by itself as soon as it is connected",
+                "start the agent: it renews the certificate once it is connected",
             ),
             Standing::Valid(_) => {
                 Finding::passed(format!("agent {agent}, certificate valid until {}", facts.not_after))
@@ -228,7 +228,7 @@ impl Diagnosis<'_> {
     }
 
     fn compare_clocks(&self, theirs: Option<Timestamp>) -> Finding {
-        let Some(theirs) = theirs else { return Finding::skipped("the control plane does not tell the time") };
+        let Some(theirs) = theirs else { return Finding::skipped("the control plane did not send its time") };
         let ahead = theirs.duration_since(self.clock.now());
         let side = if ahead.is_positive() { "behind" } else { "ahead of" };
         let detail = format!("this machine's clock is {} s {side} the control plane's", ahead.abs().as_secs());

@@ -64,7 +64,7 @@ impl Encoder {
         }
         let bytes = size(&entry);
         if bytes > MAX_ENTRY_BYTES {
-            let reason = format!("{bytes} bytes, more than the {MAX_ENTRY_BYTES} that can be delivered");
+            let reason = format!("{bytes} bytes; the limit is {MAX_ENTRY_BYTES}");
             return Err(Unusable { dn: entry.dn, reason });
         }
         write(&mut self.writer, phase, &mut entry);
@@ -108,7 +108,7 @@ pub(crate) fn chunk(
 /// Why an entry cannot be known by its names, if it cannot.
 fn nameless(entry: &Entry) -> Option<String> {
     let beyond = |what: &str, bytes: usize, limit: usize| {
-        (bytes > limit).then(|| format!("its {what} has {bytes} bytes, more than the {limit} that are possible"))
+        (bytes > limit).then(|| format!("its {what} has {bytes} bytes; the limit is {limit}"))
     };
     let unique_value = entry.unique_value.as_ref().map_or(0, String::len);
     beyond("external id", entry.external_id.len(), limits::MAX_EXTERNAL_ID_BYTES)
@@ -117,7 +117,7 @@ fn nameless(entry: &Entry) -> Option<String> {
         .or_else(|| {
             let members = entry.members.len();
             let limit = limits::MAX_MEMBERS;
-            (members > limit).then(|| format!("it has {members} members, more than the {limit} that are possible"))
+            (members > limit).then(|| format!("it has {members} members; the limit is {limit}"))
         })
 }
 
@@ -244,7 +244,7 @@ mod tests {
         let huge = Entry { members: vec![member; MAX_CHUNK_BYTES / limits::MAX_DN_BYTES], ..entry("everybody", &[]) };
         let unusable = encoder.add(Phase::Groups, huge, &policy).unwrap_err();
         assert_eq!(unusable.dn, "cn=everybody");
-        assert!(unusable.reason.contains("more than"), "{unusable:?}");
+        assert!(unusable.reason.contains("the limit is"), "{unusable:?}");
         encoder.add(Phase::Groups, entry("after", &[]), &policy).unwrap();
         let chunk = encoder.finish().unwrap();
         assert_eq!((chunk.groups, ChunkReader::parse(&chunk.payload).unwrap().len()), (2, 2));

@@ -122,18 +122,18 @@ fn healthz(agent: &Agent) -> Response<String> {
 /// Says for each metric what it is.
 fn describe() {
     let counters = [
-        ("postern_agent_chunks_delivered_total", "Chunks of entries that the control plane has acknowledged."),
-        ("postern_agent_commands_total", "Commands that ended, by kind and ending."),
-        ("postern_agent_connect_failures_total", "Tries to connect to the control plane that failed."),
-        ("postern_agent_delivery_cuts_total", "Times that the line was cut during a delivery."),
-        ("postern_agent_unknown_frames_total", "Frames of the control plane that this release does not know."),
+        ("postern_agent_chunks_delivered_total", "Chunks of entries acknowledged by the control plane."),
+        ("postern_agent_commands_total", "Finished commands, by kind and outcome."),
+        ("postern_agent_connect_failures_total", "Failed attempts to connect to the control plane."),
+        ("postern_agent_delivery_cuts_total", "Deliveries interrupted by a lost connection."),
+        ("postern_agent_unknown_frames_total", "Unknown frames from the control plane."),
     ];
     for (name, help) in counters {
         metrics::describe_counter!(name, help);
     }
     let gauges = [
-        ("postern_agent_certificate_not_after_seconds", "When the agent's certificate ends, seconds since 1970."),
-        ("postern_agent_commands_running", "Commands that the agent works on."),
+        ("postern_agent_certificate_not_after_seconds", "Expiry of the agent's certificate, in seconds since 1970."),
+        ("postern_agent_commands_running", "Running commands."),
         ("postern_agent_connected", "1 while the agent has a session with the control plane, 0 otherwise."),
     ];
     for (name, help) in gauges {

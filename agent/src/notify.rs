@@ -1,4 +1,4 @@
-//! Tells systemd how the service does; elsewhere, and under nobody's supervision, it tells nobody.
+//! Reports the state of the service to systemd, if it runs under systemd.
 
 use std::time::Duration;
 

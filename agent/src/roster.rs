@@ -160,7 +160,7 @@ impl Roster {
                             directory = directory.name(),
                             error = failure.for_the_log(),
                             cure = failure.cure,
-                            "directory.flavour_unknown: it is asked again until it answers"
+                            "directory.flavour_unknown: the agent asks again until the directory answers"
                         );
                         told = Some(reason);
                     }

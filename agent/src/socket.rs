@@ -36,7 +36,7 @@ pub enum Error {
         source: io::Error,
     },
     /// What was answered is no status.
-    #[error("the agent at {path} answers something else; is it of another release?")]
+    #[error("the agent at {path} sent an unexpected answer; is it another release?")]
     Answer {
         /// The socket.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// There is no such socket on this system.
-    #[error("asking the running agent is not supported on this operating system yet; its log tells the same")]
+    #[error("asking the running agent is not supported on this operating system yet; see its log")]
     Unsupported,
 }
 
@@ -94,7 +94,7 @@ mod unix {
             Ok(Self { listener, path })
         }
 
-        /// Answers whoever asks, one after the other.
+        /// Answers requests, one after the other.
         pub async fn serve(self, agent: Arc<Agent>) -> Result<(), io::Error> {
             loop {
                 let (mut asker, _) = match self.listener.accept().await {
@@ -106,7 +106,7 @@ mod unix {
                     }
                 };
                 let answer = serde_json::to_vec(&agent.status())?;
-                // Whoever hangs up, or does not listen, has no answer.
+                // A client that hangs up gets no answer.
                 let _ = timeout(PATIENCE, asker.write_all(&answer)).await;
             }
         }

@@ -185,7 +185,7 @@ impl Observed {
         let known = std::mem::replace(&mut *self.refusals(), refusals.clone());
         for (directory, reason) in refusals {
             if known.get(directory) != Some(reason) {
-                tracing::warn!(directory, reason, "directory.refused: the control plane does not take it");
+                tracing::warn!(directory, reason, "directory.refused: the control plane refuses it");
             }
         }
         for directory in known.keys().filter(|directory| !refusals.contains_key(*directory)) {

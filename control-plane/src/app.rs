@@ -41,7 +41,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Others could read or change what is kept.
-    #[error("what this control plane keeps is not private")]
+    #[error("the files of this control plane are not private")]
     Modes(#[source] modes::Error),
     /// Another process serves the database.
     #[error(transparent)]
@@ -54,11 +54,10 @@ pub enum Error {
     Pki(#[source] pki::Error),
     /// The agents of this database trust another authority.
     #[error(
-        "this database is served with another certificate authority than {}: its agents trust the one of SHA-256 \
-         {trusted}. Give this control plane the pki_dir of the others, or restore it from a backup; or start it once \
-         with --new-authority, and enroll every agent again",
+        "this database belongs to another certificate authority than {}: its agents trust the one with SHA-256 \
+         {trusted}. Use the pki_dir of the other replicas, or restore it from a backup; or start once with --new-authority, and enroll every agent again",
         .found.as_ref().map_or_else(|| format!("a new one in {}", .pki_dir.display()),
-            |sha256| format!("that of SHA-256 {sha256} in {}", .pki_dir.display()))
+            |sha256| format!("the one with SHA-256 {sha256} in {}", .pki_dir.display()))
     )]
     Authority {
         /// Where this one's authority is, or would be made.
@@ -81,7 +80,7 @@ pub enum Error {
     #[error("cannot wait for signals")]
     Signals(#[source] lifecycle::Error),
     /// An address cannot be read back.
-    #[error("cannot tell which port was given")]
+    #[error("cannot read the address of a listener")]
     Address(#[source] std::io::Error),
     /// A task without which nothing goes on has failed.
     #[error("the control plane has stopped")]
@@ -241,7 +240,7 @@ impl Server {
     pub fn ready_line(&self) -> String {
         let scheme = if self.app.config.api_tls.is_some() { "https" } else { "http" };
         format!(
-            "postern is ready: API {scheme}://{}, agents {} (told to dial {}), data in {}",
+            "postern is ready: API {scheme}://{}, agents {} (public address {}), data in {}",
             self.api,
             self.gateway,
             self.app.public,

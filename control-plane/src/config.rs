@@ -36,9 +36,9 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// Address of the API. Unset: `127.0.0.1:8080`.
     pub listen: Option<SocketAddr>,
-    /// Address on which agents are awaited. Unset: `0.0.0.0:8443`.
+    /// Address on which the gateway listens for agents. Unset: `0.0.0.0:8443`.
     pub gateway_listen: Option<SocketAddr>,
-    /// Host and port at which agents reach the gateway; enrollment tokens carry it. Unset: this machine's name.
+    /// Host and port that agents connect to; enrollment tokens contain it. Unset: this machine's name.
     pub gateway_public_address: Option<String>,
     /// `postgres://…`. Unset: a SQLite file in the data folder.
     pub database_url: Option<SecretString>,
@@ -80,7 +80,7 @@ pub struct Config {
     pub new_authority: bool,
     /// Address of the API.
     pub listen: SocketAddr,
-    /// Address on which agents are awaited.
+    /// Address on which the gateway listens for agents.
     pub gateway_listen: SocketAddr,
     /// Where agents reach the gateway.
     pub gateway_public: PublicAddress,

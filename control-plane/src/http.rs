@@ -120,7 +120,7 @@ pub(crate) async fn serve(
             let evicted = Arc::clone(&standing);
             let ended = tokio::select! {
                 ended = connection(tcp, peer, acceptor, router, standing, stopping) => ended,
-                () = evicted.evicted() => Err("it made room for another".into()),
+                () = evicted.evicted() => Err("closed to make room for another".into()),
             };
             if let Err(error) = ended {
                 tracing::debug!(error = %error, "api.connection_broken");

@@ -180,7 +180,7 @@ fn requested_key(csr_pem: &str) -> Result<rcgen::PublicKey, Error> {
     let algorithm = rcgen::PublicKeyData::algorithm(&request.public_key);
     let strong = [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519];
     if !strong.contains(&algorithm) {
-        return Err(Error::Request { problem: "is over a key that is none of P-256, P-384, Ed25519" });
+        return Err(Error::Request { problem: "uses a key that is not P-256, P-384 or Ed25519" });
     }
     Ok(request.public_key)
 }

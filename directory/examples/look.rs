@@ -1,5 +1,5 @@
 //! Looks at a real directory with the agent's own eyes: `look CONFIG.toml [check | enumerate | lookup VALUE |
-//! missing (EXTERNAL_ID DN)…]`. The last one tells where the entries come from, and what a second look says of users.
+//! missing (EXTERNAL_ID DN)…]`. The last one shows where the entries come from, and the result of a second look.
 //! For development against servers started by hand.
 
 use std::error::Error;
@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None | Some("check") => check(&directory).await,
         Some("enumerate") => enumerate(&directory).await,
         Some("lookup") => {
-            let value = arguments.next().ok_or("whom?")?;
+            let value = arguments.next().ok_or("which user?")?;
             writeln!(std::io::stdout(), "{:#?}", directory.lookup_user(&value).await)?;
             Ok(())
         }

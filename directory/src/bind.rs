@@ -1,4 +1,5 @@
-//! What the answer to a bind says of the account: only a wrong password is one. The result code alone does not tell; the
+//! What the answer to a bind says of the account: only a wrong password is one. The result code alone does not say so;
+//! the
 //! server's words and the controls beside it do.
 
 use ldap3::LdapResult;
@@ -71,7 +72,7 @@ impl BindRefusal {
         Some(match self {
             Self::WrongPassword => "wrong account or password",
             Self::UnknownAccount => "no such account",
-            Self::NameForm => "the name to bind with is no DN and has no domain",
+            Self::NameForm => "bind_dn is not a DN and has no domain",
             Self::PasswordExpired => "the bind account's password has expired",
             Self::MustChange => "the bind account's password must be changed first",
             Self::Disabled => "the bind account is disabled",
@@ -99,7 +100,7 @@ impl BindRefusal {
                  password expiry"
             }
             Self::MustChange => {
-                "change the bind account's password as the account itself, or clear the mark that it must be changed \
+                "change the bind account's password as the account itself, or clear the flag that it must be changed \
                  (OpenLDAP: pwdReset; Active Directory: \"must change password at next logon\"; 389 Directory Server: \
                  passwordMustChange), then put the password into bind_password_file"
             }
@@ -159,7 +160,7 @@ fn by_code(code: u32, text: &str) -> BindRefusal {
     }
 }
 
-/// What the controls beside the answer say: they tell apart what one result code means.
+/// What the controls of the answer say: they distinguish the meanings of one result code.
 fn policy_error(code: u32, controls: &[Control]) -> Option<BindRefusal> {
     let value = |name: &str| controls.iter().find(|Control(_, raw)| raw.ctype == name).map(|Control(_, raw)| raw);
     match value(PASSWORD_POLICY).and_then(|raw| policy_error_code(raw).ok().flatten()) {

@@ -140,7 +140,7 @@ impl BindMemory {
     /// Once: the process goes on and remembers by itself.
     fn complain(&self, error: &io::Error) {
         if !self.complained.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "directory.bind_memory_unusable: refused binds are forgotten by a restart");
+            tracing::warn!(%error, "directory.bind_memory_unusable: a restart will forget refused binds");
         }
     }
 }
@@ -155,7 +155,7 @@ fn fresh_key() -> [u8; 32] {
     key
 }
 
-/// The parts are told apart by their lengths.
+/// Lengths separate the parts.
 fn fingerprint(key: &[u8; 32], url: &str, credentials: &Credentials) -> Fingerprint {
     let (name, secret): (&[u8], &[u8]) = match credentials {
         Credentials::Simple { bind_dn, password } => (bind_dn.as_bytes(), password.expose_secret().as_bytes()),

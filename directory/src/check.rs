@@ -223,7 +223,7 @@ fn encryption(usable: Option<&Connection>, refused: &[Error]) -> Finding {
     let finding = match (usable, shown) {
         (None, _) => several(CheckState::Failed, refused, "no server usable".to_owned()),
         (Some(_), None) => {
-            let open = "no TLS: passwords and people cross the network readable";
+            let open = "no TLS: others on the network can read passwords and personal data";
             several(CheckState::Warned, refused, open.to_owned())
         }
         (Some(_), Some(_)) => several(CheckState::Passed, refused, "certificate valid".to_owned()),

@@ -29,27 +29,28 @@ pub struct DirectoryConfig {
     /// Upgrade `ldap://` connections with STARTTLS before anything else is sent.
     #[serde(default)]
     pub start_tls: bool,
-    /// Allow `ldap://` without TLS. Passwords and people then cross the network readable.
+    /// Allow `ldap://` without TLS. Others on the network can then read passwords and personal data.
     #[serde(default)]
     pub allow_plaintext: bool,
     /// PEM file with the client certificate (and its chain) to show to the server.
     pub client_cert_file: Option<PathBuf>,
     /// PEM file with the key of `client_cert_file`.
     pub client_key_file: Option<PathBuf>,
-    /// Whom to bind as: a DN, or for Active Directory also `name@domain`. Unset: SASL EXTERNAL with the client certificate.
+    /// The account to bind with: a DN, or for Active Directory also `name@domain`. Unset: SASL EXTERNAL with the
+    /// client certificate.
     pub bind_dn: Option<String>,
-    /// File that holds the bind password; read anew at each connection.
+    /// File with the bind password. The agent reads it at each connection.
     pub bind_password_file: Option<PathBuf>,
-    /// Name of a systemd credential that holds the bind password.
+    /// Name of the systemd credential with the bind password.
     pub bind_password_credential: Option<String>,
-    /// The bind password itself; a file is better kept.
+    /// The bind password itself. A file is safer.
     pub bind_password: Option<SecretString>,
     /// Attribute that names an entry for ever; unset: as the flavour has it (objectGUID, entryUUID, nsUniqueId).
     pub external_id_attribute: Option<String>,
     /// Import what the system made for itself too: `krbtgt`, `Guest`, the groups below `S-1-5-32`. Default false.
     #[serde(default)]
     pub include_builtin: bool,
-    /// Entries asked for at a time. Default 500.
+    /// Entries in one page of a search. Default 500.
     #[serde(default = "default_page_size")]
     pub page_size: u32,
     /// Seconds to reach a server, TLS and bind included. Default 10.
@@ -78,7 +79,7 @@ pub struct UsersConfig {
     pub scope: Scope,
     /// Which entries are users; unset: as the flavour has it.
     pub filter: Option<String>,
-    /// The attribute by which the organization knows a user: `uid`, `mail`, `sAMAccountName`, …
+    /// The login of a user: `uid`, `mail`, `sAMAccountName`, …
     pub unique_attribute: String,
     /// The attributes that may leave the site, in this order.
     pub attributes: Vec<String>,

@@ -147,7 +147,7 @@ pub enum Error {
         diagnostic: String,
     },
     /// Too many wrong passwords; the next bind waits, so that no account is locked out.
-    #[error("no bind for {} s after wrong passwords ({cause})", retry_after.as_secs())]
+    #[error("binds are paused for {} s after wrong passwords ({cause})", retry_after.as_secs())]
     Throttled {
         /// When to come again.
         retry_after: Duration,
@@ -182,7 +182,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The server sent what is no LDAP.
-    #[error("the server sent what is no LDAP: {step}")]
+    #[error("the server sent invalid LDAP: {step}")]
     Malformed {
         /// What was under way.
         step: Step,
@@ -205,7 +205,7 @@ pub enum Error {
         /// What was under way.
         step: Step,
     },
-    /// The server answers searches whole or not at all; a partial answer could not be told from a complete one.
+    /// The server does not page searches; a partial answer would look like a complete one.
     #[error("the server does not page search results (RFC 2696)")]
     NoPaging,
     /// The server called a search complete and showed by something else that it was not.
@@ -217,7 +217,7 @@ pub enum Error {
         diagnostic: String,
     },
     /// A connection that was made anew reached another server than the one that is read, which may lag.
-    #[error("a new connection reached another server than the one that is read")]
+    #[error("a new connection reached another server than the one being read")]
     OtherServer,
     /// A search ended before its end.
     #[error("reading the {phase} below \"{base_dn}\" ({scope}) ended early, after {progress}")]

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_position() {
+    fn an_error_has_its_position() {
         for (text, position) in [
             ("", 0),
             ("objectClass=person", 0),

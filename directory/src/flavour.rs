@@ -1,4 +1,4 @@
-//! The rules that differ between directory servers: how to tell them apart, what names an entry for ever, and defaults.
+//! The rules that differ between directory servers: how to recognise them, the permanent id of an entry, and defaults.
 
 mod active_directory;
 mod ds389;
@@ -46,7 +46,7 @@ impl Flavour {
     /// Every flavour.
     pub const ALL: [Self; 4] = [Self::ActiveDirectory, Self::OpenLdap, Self::Ds389, Self::Generic];
 
-    /// Tells the flavour from what a server says of itself.
+    /// Finds the flavour in the root DSE of a server.
     pub fn detect(root: &RootDse) -> Self {
         if root.supported_capabilities.iter().any(|capability| ACTIVE_DIRECTORY.contains(&capability.as_str())) {
             return Self::ActiveDirectory;
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flavours_are_told_by_what_servers_say() {
+    fn flavours_are_found_in_the_root_dse() {
         let mut root = RootDse { vendor_name: Some("389 Project".to_owned()), ..RootDse::default() };
         assert_eq!(root.flavour(), Flavour::Ds389);
         root.object_classes = vec!["top".to_owned(), "OpenLDAProotDSE".to_owned()];

@@ -52,7 +52,7 @@ pub(crate) enum GuardError {
     Closed,
     #[error("the server announced that it disconnects, with result code {code}")]
     Disconnected { code: u32 },
-    #[error("the server sent what is no LDAP")]
+    #[error("the server sent invalid LDAP")]
     Malformed(#[source] Malformed),
 }
 
@@ -116,7 +116,7 @@ impl Sorted {
     fn take_from(&mut self, incoming: &mut BytesMut) -> Result<(), Malformed> {
         while let Some(header) = ber::header(incoming)? {
             if header.tag != ber::SEQUENCE {
-                return Err(Malformed("a message that is no sequence"));
+                return Err(Malformed("a message that is not a sequence"));
             }
             if header.total() > MAX_ENTRY_BYTES {
                 return Err(Malformed("a message beyond 128 MiB"));

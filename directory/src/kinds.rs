@@ -68,10 +68,13 @@ impl Kind {
     /// Why an import leaves the entry out; `None`: it does not.
     pub(crate) fn left_out(&self, include_builtin: bool) -> Option<&'static str> {
         if self.conflict {
-            return Some("lost a conflict of names between two servers; rename or delete it in the directory");
+            return Some(
+                "the losing entry of a naming conflict between two servers; rename or delete it in the \
+            directory",
+            );
         }
         let builtin = self.of_the_server || (self.critical && self.rid != Some(DOMAIN_USERS));
-        (builtin && !include_builtin).then_some("made by the system for itself; include_builtin = true imports it")
+        (builtin && !include_builtin).then_some("a built-in object of the server; include_builtin = true imports it")
     }
 }
 

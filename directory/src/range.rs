@@ -13,7 +13,7 @@ pub(crate) const FIRST: &str = "range=0-1499";
 /// noSuchObject
 const NO_SUCH_OBJECT: u32 = 32;
 
-/// So much of what a server sent is told to the local log.
+/// The local log shows at most this much of a server's answer.
 const TOLD_CHARS: usize = 200;
 
 /// An attribute description with a range option.
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_is_told_in_short() {
+    fn a_long_answer_is_shortened() {
         assert_eq!(shortened("\u{e4}".repeat(TOLD_CHARS)), "\u{e4}".repeat(TOLD_CHARS));
         assert_eq!(shortened("\u{e4}".repeat(9_999)).chars().count(), TOLD_CHARS + 1);
     }

@@ -54,12 +54,12 @@ impl<'a> RawEntry<'a> {
     pub fn next_attribute(&mut self) -> Result<Option<Attribute<'a>>, Malformed> {
         let Some(element) = self.attributes.next_element()? else { return Ok(None) };
         if element.tag != ber::SEQUENCE {
-            return Err(Malformed("an attribute that is no sequence"));
+            return Err(Malformed("an attribute that is not a sequence"));
         }
         let mut parts = Reader::new(element.content);
         let description = parts.require(ber::OCTET_STRING)?;
         let description =
-            std::str::from_utf8(description).map_err(|_| Malformed("an attribute name that is no text"))?;
+            std::str::from_utf8(description).map_err(|_| Malformed("an attribute name that is not text"))?;
         Ok(Some(Attribute { message: self.message, description, values: Reader::new(parts.require(ber::SET)?) }))
     }
 
@@ -109,7 +109,7 @@ impl<'a> Attribute<'a> {
         match self.values.next_element()? {
             None => Ok(None),
             Some(element) if element.tag == ber::OCTET_STRING => Ok(Some(element.content)),
-            Some(_) => Err(Malformed("a value that is no octet string")),
+            Some(_) => Err(Malformed("a value that is not an octet string")),
         }
     }
 }
@@ -157,7 +157,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_dn_that_is_no_text_is_told_apart() {
+    fn a_dn_that_is_not_text_is_recognised() {
         let message = message(&[b'c', 0xff], &[]);
         assert!(matches!(RawEntry::parse(&message), Err(EntryError::DnNotText { .. })));
     }

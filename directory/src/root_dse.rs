@@ -41,7 +41,8 @@ pub struct RootDse {
     pub vendor_version: Option<String>,
     /// The DN of the entry that holds the schema.
     pub subschema: Option<String>,
-    /// What tells this server from the others of its directory. Active Directory: `dsServiceName`, 389 Directory Server:
+    /// What distinguishes this server from others of its directory. Active Directory: `dsServiceName`, 389 Directory
+    /// Server:
     /// `netscapemdsuffix`.
     pub server_identity: Option<String>,
 }

@@ -39,7 +39,7 @@ pub(crate) struct PagedSearch<'a> {
     cancel: &'a CancellationToken,
     cookie: Vec<u8>,
     page: Option<RunningPage<'a>>,
-    /// What the last page ended with, told after its entries.
+    /// How the last page ended; sent after its entries.
     failure: Option<Error>,
     empty_pages: u32,
     done: bool,

@@ -31,10 +31,10 @@ impl ServerUrl {
             return Err(UrlError("has no host"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(UrlError("names a user; bind_dn is the place for that"));
+            return Err(UrlError("contains a user; use bind_dn for that"));
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return Err(UrlError("has something after host and port; base_dns and filter are the places for that"));
+            return Err(UrlError("has something after host and port; use base_dns and filter for that"));
         }
         if ServerName::try_from(host.as_str()).is_err() {
             return Err(UrlError("has a host that is neither a DNS name nor an IP address"));
@@ -50,7 +50,12 @@ impl ServerUrl {
 
     /// The name that the server's certificate must be for.
     pub(crate) fn server_name(&self) -> Result<ServerName<'static>, UrlError> {
-        ServerName::try_from(self.host.clone()).map_err(|_| UrlError("has a host that no certificate can be for"))
+        ServerName::try_from(self.host.clone()).map_err(|_| {
+            UrlError(
+                "has a host for which no certificate can be \
+        issued",
+            )
+        })
     }
 }
 

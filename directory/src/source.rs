@@ -24,7 +24,7 @@ const MOST_MARKS: usize = 1_000;
 /// Where entries come from.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Source {
-    /// The server; empty where it has no id that may be told, or where all servers share their marks.
+    /// The server; empty if it has no id that may leave the site, or if all servers share their marks.
     pub server: String,
     /// How far it was in the changes of each server.
     pub marks: Vec<Mark>,
@@ -56,7 +56,7 @@ pub struct Mark {
     pub value: String,
 }
 
-/// Asks a server before its first page is read. What it does not tell stays unset.
+/// Asks a server before its first page is read. What it does not say stays unset.
 pub(crate) async fn read(
     connection: &mut Connection,
     config: &DirectoryConfig,
@@ -72,7 +72,7 @@ pub(crate) async fn read(
         Flavour::OpenLdap => source.marks = context_marks(connection, config, root).await?,
         Flavour::Ds389 | Flavour::Generic => {}
     }
-    // With one address there is no other server to tell it from.
+    // With one address there is no other server to distinguish.
     if source.server.is_empty()
         && source.marks.is_empty()
         && (flavour == Flavour::Ds389 || config.urls.len() > 1)
@@ -254,7 +254,7 @@ async fn values(connection: &mut Connection, dn: &str, attribute: &str) -> Resul
             let values = RawEntry::parse(&message).ok().and_then(|entry| entry.values_of(attribute).ok());
             Ok(values.unwrap_or_default().iter().map(|value| value.to_vec()).collect())
         }
-        // What a server does not tell is not known.
+        // What a server does not say is unknown.
         Ok(Object::Reference | Object::Nothing) | Err(Error::Refused { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }

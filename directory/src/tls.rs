@@ -108,7 +108,7 @@ impl fmt::Display for TlsFailure {
             }
             Self::WrongName { chain } => {
                 let names = leaf(chain).names;
-                let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+                let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
                 write!(formatter, "the certificate is for {names}")
             }
             Self::Expired { chain } => write!(formatter, "the certificate expired on {}", leaf(chain).not_after),
@@ -123,7 +123,7 @@ impl fmt::Display for TlsFailure {
             Self::WeakSignature { chain } => write!(
                 formatter,
                 "the certificate of \"{}\" (issued by \"{}\") or one above it is signed with SHA-1, MD5 or another algorithm \
-                 that is not accepted any more",
+                 that is no longer accepted",
                 leaf(chain).subject,
                 leaf(chain).issuer
             ),
@@ -238,7 +238,7 @@ fn plain_reason(reason: &CertificateError) -> String {
     match reason {
         CertificateError::BadEncoding => "it is not well-formed".to_owned(),
         CertificateError::Revoked => "it was revoked".to_owned(),
-        CertificateError::UnhandledCriticalExtension => "it has a critical extension that is not known here".to_owned(),
+        CertificateError::UnhandledCriticalExtension => "it has an unknown critical extension".to_owned(),
         // webpki says here what has no name among the others, such as X.509 version 1.
         CertificateError::Other(other) => other.to_string(),
         other => format!("{other:?}").chars().take_while(char::is_ascii_alphanumeric).collect(),
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_client_certificate_is_told_from_other_failures() {
+    fn a_refused_client_certificate_is_distinguished_from_other_failures() {
         let told = |error: rustls::Error| is_certificate_refusal(&io::Error::new(io::ErrorKind::InvalidData, error));
         assert!(told(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)));
         assert!(told(rustls::Error::AlertReceived(AlertDescription::UnknownCA)));

@@ -26,7 +26,7 @@ pub enum Kind {
 /// Whether the directory lets a user in, as the site has decided.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub enum Switch {
-    /// Nobody can say. Unknown is not active.
+    /// Unknown. Unknown is not active.
     #[default]
     Unknown,
     /// It does.

@@ -1,4 +1,4 @@
-//! The enrollment token: one string to copy and paste that carries where to dial, whom to trust and a
+//! The enrollment token: one string to copy and paste with the address to dial, the authority to trust and a
 //! one-time secret, so that enrolling needs nothing else and trusts nobody else.
 
 use std::fmt;

@@ -68,7 +68,7 @@ impl ManualClock {
         self.now.send_replace(to);
     }
 
-    /// How many sleeps wait on this clock, so that a test can tell when it is time to turn it.
+    /// How many sleeps wait on this clock, so that a test knows when to turn it.
     pub fn sleepers(&self) -> usize {
         self.now.receiver_count()
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 
-/// Why the process cannot be told to stop.
+/// Why the process cannot listen for signals.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refuses a signal handler.
@@ -46,12 +46,12 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Canceled once no new work shall be taken.
+    /// Canceled when no new work may start.
     pub fn stopping(&self) -> &CancellationToken {
         &self.stopping
     }
 
-    /// Canceled once everything shall end at once.
+    /// Canceled when everything must end at once.
     pub fn cutting(&self) -> &CancellationToken {
         &self.cutting
     }

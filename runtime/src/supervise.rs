@@ -62,7 +62,7 @@ pub struct Panicked {
 
 /// The task that brought the process down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the task {task} failed, which the process cannot do without")]
+#[error("the essential task {task} failed")]
 pub struct CriticalFailure {
     /// Its name.
     pub task: &'static str,
@@ -148,7 +148,7 @@ impl Supervisor {
                 let started = clock.now();
                 let Some(error) = run(make()).await else { return };
                 log_failure(name, &*error);
-                // Whoever ran for longer than the longest delay was well in between.
+                // A task that ran for longer than the longest delay starts again with the shortest.
                 if clock.now().duration_since(started).unsigned_abs() > RESTART_MAX {
                     backoff.reset();
                 }

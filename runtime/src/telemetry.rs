@@ -79,7 +79,7 @@ pub fn asked_for(variable: &str) -> Format {
     }
 }
 
-/// A contained panic is logged by whoever contains it, with the task's name; any other one here.
+/// Logs panics. A contained panic is logged with its task's name where it is contained.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     if supervise::note_contained_panic(&location) {

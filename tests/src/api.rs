@@ -173,7 +173,7 @@ struct Page<T> {
 }
 
 fn client() -> reqwest::ClientBuilder {
-    // Whoever installed one first is fine.
+    // Another one may have been installed before.
     rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30))
 }
@@ -264,7 +264,7 @@ impl Api {
         made["token"].as_str().map(str::to_owned).ok_or_else(|| anyhow!("no token in {made}"))
     }
 
-    /// The same, for an agent that shall serve these directories, whether they exist or not.
+    /// The same, for an agent that may serve these directories, whether they exist or not.
     pub async fn enrollment_token_for(&self, directories: &[&str]) -> Result<String> {
         let made = self.post("/api/v1/enrollment-tokens", json!({ "directories": directories })).await?;
         made["token"].as_str().map(str::to_owned).ok_or_else(|| anyhow!("no token in {made}"))
@@ -296,7 +296,7 @@ impl Api {
         Ok(serde_json::from_value(self.get(&format!("/api/v1/jobs/{id}")).await?)?)
     }
 
-    /// Follows a job's events until the stream ends, and returns the job as each of them told it.
+    /// Follows a job's events until the stream ends, and returns the job of each event.
     pub async fn follow(&self, id: &str) -> Result<Vec<Job>> {
         let request = self.client.get(format!("{}/api/v1/jobs/{id}/events", self.url)).bearer_auth(&self.token);
         let stream = request.timeout(Duration::from_mins(2)).send().await?.error_for_status()?.text().await?;

@@ -18,7 +18,7 @@ pub struct Binaries {
 impl Binaries {
     /// Those that cargo built with the same profile as the running test.
     pub fn beside_this_program() -> Result<Self> {
-        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let program = std::env::current_exe().context("cannot find this program's path")?;
         let folder = program.parent().context("this program is in no folder")?;
         // Tests are in `deps` below the folder of the programs.
         let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::ldif::{self, Entry};
 use crate::process::Launch;
 
-/// How the clients reach a server, and as whom.
+/// How the clients reach a server, and their bind account.
 #[derive(Clone, Debug)]
 pub struct LdapClient {
     url: String,

@@ -25,7 +25,7 @@ pub const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_coun
 const PROXY_VARIABLES: [&str; 8] =
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"];
 
-/// What to start, and as whom.
+/// The program to start, and its user.
 #[derive(Clone, Debug)]
 pub struct Launch {
     name: String,

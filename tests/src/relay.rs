@@ -1,4 +1,5 @@
-//! A TCP relay with faults: it stands where a network would, and cuts or holds the line when told to, or after so many bytes.
+//! A TCP relay with faults: it takes the place of a network, and cuts or holds the connection on request or after some
+//! bytes.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
 //! A gateway whose clock is wrong: it shows a certificate of the control plane's own authority, answers every call with
-//! "not implemented" as a gateway does to a call that it does not know, and tells its own time of day.
+//! "not implemented" as a gateway does to a call that it does not know, and sends its own time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

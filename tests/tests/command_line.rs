@@ -112,7 +112,7 @@ fn rows<'report>(report: &'report Value, state: &str) -> Vec<&'report str> {
 #[test]
 fn a_clock_that_is_not_the_control_planes_is_named_with_the_difference_and_the_cure() -> Result<()> {
     scenario(async |stage| {
-        // With its overlays the server says how far it is: otherwise the diagnosis warns.
+        // With its overlays the server reports which changes it has: otherwise the diagnosis warns.
         let slapd = slapd::Options { overlays: true, ..slapd::Options::people(20) };
         let site = Site::without_agent(stage, slapd, control_plane::Options::for_tests()?).await?;
         site.agent.enroll(&site.api.enrollment_token().await?).await?;
@@ -131,7 +131,7 @@ fn a_clock_that_is_not_the_control_planes_is_named_with_the_difference_and_the_c
             let told = (598..=602).any(|seconds| clock.contains(&format!("clock is {seconds} s {side} the control")));
             ensure!(told && cure.contains("cure: set this machine's clock"), "{text}");
         }
-        // A difference that harms nothing yet is told and no failure.
+        // A harmless difference is reported, but is not a failure.
         let gateway = SkewedGateway::start(&authority, SignedDuration::from_mins(2)).await?;
         site.line.set_target(gateway.address());
         let (passed, report) = site.agent.check().await?;
@@ -186,7 +186,7 @@ fn a_login_is_remembered_for_its_owner_alone_and_its_token_never_shown() -> Resu
         let json = postern().args(["login", "--json", "--url", &url]).input(token.clone()).output().await?;
         let shown: Value = serde_json::from_slice(&json.stdout).with_context(|| said(&json))?;
         ensure!(shown["organization"] == "Corp", "{shown}");
-        // The remembered token is for its own control plane: another is not told it.
+        // The saved token is for its own control plane: it is not sent to another.
         let other = postern().args(["agents", "list", "--url", "http://127.0.0.1:9"]).output().await?;
         ensure!(other.status.code() == Some(1) && said(&other).contains("no token for"), "{}", said(&other));
         for output in [&strangers, &login, &tokens, &json, &other] {
@@ -345,7 +345,7 @@ fn nobody_locks_an_organization_and_a_login_is_known_and_forgotten() -> Result<(
         postern("tokens create another --role owner").success().await?;
         let piped = postern(&format!("tokens revoke {own}")).output().await?;
         ensure!(piped.status.code() == Some(2) && said(&piped).contains("--yes"), "{}", said(&piped));
-        ensure!(said(&piped).contains("the one that you are using"), "{}", said(&piped));
+        ensure!(said(&piped).contains("You are using it now"), "{}", said(&piped));
         postern(&format!("tokens revoke {own} --yes")).success().await?;
 
         let file = home.join(".config/postern/credentials.toml");

@@ -113,7 +113,7 @@ fn a_password_changed_between_two_pages_leaves_the_connection_that_is_bound_alon
 }
 
 #[test]
-fn a_password_changed_between_two_pages_of_a_line_that_is_then_cut_is_told_and_mended_by_the_file() -> Result<()> {
+fn a_password_changed_between_two_pages_fails_the_import_until_the_file_is_corrected() -> Result<()> {
     scenario(async |stage| {
         let mut site = Site::start(stage, 600).await?;
         let job = rotated_between_pages(&site).await?;

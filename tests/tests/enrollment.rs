@@ -115,7 +115,7 @@ fn a_directory_that_the_token_does_not_name_is_refused_by_name_at_both_ends() ->
         let told = log.lines().find(|line| line.contains("gateway.directories_refused"));
         ensure!(told.is_some_and(|line| line.contains("lab") && !line.contains("corp")), "{told:?}");
 
-        // Taken out of the configuration it is no longer told of, and put back it is again.
+        // Removed from the configuration it is no longer reported, and restored it is reported again.
         for (settings, refusals) in [(corp_alone, 1), (site.settings.clone(), 2)] {
             let shown = settings.directories.len() > 1;
             site.agent.configure(&settings)?;

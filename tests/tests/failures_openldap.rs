@@ -64,7 +64,7 @@ fn the_secret_and_the_name_to_bind_with_are_looked_at() -> Result<()> {
         agent.row("bind").await?.must_say("failed", "wrong account or password", "bind password")?;
         directory.set_password(slapd::READER_PASSWORD)?;
         let bare = |settings: &mut DirectorySettings| settings.bind_dn = Some("svc-reader".to_owned());
-        agent.row_with("bind", bare).await?.must_say("failed", "no DN and has no domain", "name@domain")?;
+        agent.row_with("bind", bare).await?.must_say("failed", "not a DN and has no domain", "name@domain")?;
         let root = |settings: &mut DirectorySettings| {
             settings.bind_dn = Some(Slapd::admin_dn());
             settings.bind_password_file = Some(stage.path().join("root.secret"));
@@ -73,8 +73,8 @@ fn the_secret_and_the_name_to_bind_with_are_looked_at() -> Result<()> {
             &stage.path().join("root.secret"),
             slapd::ADMIN_PASSWORD.as_bytes(),
         )?;
-        agent.row_with("rights", root).await?.must_say("warned", "rootdn", "an account of its own")?;
-        agent.row("rights").await?.must_say("passed", "no more than it needs", "")
+        agent.row_with("rights", root).await?.must_say("warned", "rootdn", "a separate account")?;
+        agent.row("rights").await?.must_say("passed", "no excessive rights", "")
     })
 }
 
@@ -152,7 +152,7 @@ fn what_is_wrong_with_a_certificate_is_named_in_words() -> Result<()> {
         };
         let good = issued("good", "-sha256", "serverAuth").await?;
         shown(stage, &slapd, &good, &new).await?.must_say("passed", "Corp CA", "")?;
-        shown(stage, &slapd, &good, &old).await?.must_say("failed", "another key", "the present certificate")?;
+        shown(stage, &slapd, &good, &old).await?.must_say("failed", "another key", "the current certificate")?;
         let weak = issued("weak", "-sha1", "serverAuth").await?;
         shown(stage, &slapd, &weak, &new).await?.must_say("failed", "SHA-1", "SHA-256")?;
         let client = issued("client", "-sha256", "clientAuth").await?;
@@ -215,18 +215,18 @@ fn the_directorys_root_is_known_where_nobody_has_a_password() -> Result<()> {
         let extra_ldif = format!("dn: uid=ada,ou=people,{SUFFIX}\nobjectClass: {person}\n\n");
         let slapd = Slapd::start(stage, slapd::Options { extra_ldif, ..slapd::Options::people(0) }).await?;
         let agent = diagnosed(stage, &slapd)?;
-        agent.row("rights").await?.must_say("passed", "no more than it needs", "")?;
+        agent.row("rights").await?.must_say("passed", "no excessive rights", "")?;
         let secret = stage.path().join("root.secret");
         postern_tests::certificates::write_private(&secret, slapd::ADMIN_PASSWORD.as_bytes())?;
         let root = |settings: &mut DirectorySettings| {
             settings.bind_dn = Some(Slapd::admin_dn());
             settings.bind_password_file = Some(secret);
         };
-        agent.row_with("rights", root).await?.must_say("warned", "rootdn", "an account of its own")?;
+        agent.row_with("rights", root).await?.must_say("warned", "rootdn", "a separate account")?;
         // An account that may not see its own entry is not the root for that.
         let own = format!("to dn.exact=\"{}\" attrs=entry by * none", Slapd::reader_dn());
         let password = "to attrs=userPassword by anonymous auth by * none";
         slapd.set_access(&[password, &own, "to * by users read by * none"]).await?;
-        agent.row("rights").await?.must_say("passed", "no more than it needs", "")
+        agent.row("rights").await?.must_say("passed", "no excessive rights", "")
     })
 }

@@ -41,7 +41,7 @@ fn what_a_proxy_answers_is_named_with_its_own_cure() -> Result<()> {
             (b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", "504 Gateway Timeout", "the proxy cannot reach"),
             (b"HTTP/1.1 302 Found\r\nLocation: http://login/\r\n\r\n", "302 Found", "login page"),
             (b"HTTP/1.1 200 OK\r\n\r\n<html>Please log in</html>", "200 and a page", "login page"),
-            (b"SSH-2.0-OpenSSH_9.2\r\n", "no HTTP proxy", "host and port"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP proxy", "host and port"),
         ];
         for (answer, said, cure) in answers {
             let listener = TcpListener::bind("127.0.0.1:0").await?;

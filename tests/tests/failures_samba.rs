@@ -15,13 +15,13 @@ fn a_samba_domain_says_what_is_wrong_with_the_bind_account() -> Result<()> {
             samba.apply(format!("dn: {dn}\nchangetype: modify\nreplace: {name}\n{name}: {value}\n")).await
         };
         let mut agent = Diagnosed::new(stage, DirectorySettings::samba("ad", &samba, stage.path())?)?;
-        agent.row("rights").await?.must_say("warned", "administrators' group", "an account of its own")?;
+        agent.row("rights").await?.must_say("warned", "administrators' group", "a separate account")?;
 
         let directory = &mut agent.settings.directories[0];
         directory.bind_dn = Some(samba::READER.to_owned());
         directory.set_password(samba::READER_PASSWORD)?;
         agent.row("bind").await?.must_say("passed", "accepted", "")?;
-        agent.row("rights").await?.must_say("passed", "no more than it needs", "")?;
+        agent.row("rights").await?.must_say("passed", "no excessive rights", "")?;
 
         set("userAccountControl", "514").await?;
         for _ in 0..4 {
@@ -37,7 +37,7 @@ fn a_samba_domain_says_what_is_wrong_with_the_bind_account() -> Result<()> {
         agent.row("bind").await?.must_say("passed", "accepted", "")?;
 
         let bare = |settings: &mut DirectorySettings| settings.bind_dn = Some("svc-nobody".to_owned());
-        agent.row_with("bind", bare).await?.must_say("failed", "no DN and has no domain", "DOMAIN\\name")?;
+        agent.row_with("bind", bare).await?.must_say("failed", "not a DN and has no domain", "DOMAIN\\name")?;
         agent.settings.directories[0].set_password("wrong")?;
         agent.row("bind").await?.must_say("failed", "wrong account or password", "bind password")?;
         for _ in 0..3 {
@@ -45,6 +45,6 @@ fn a_samba_domain_says_what_is_wrong_with_the_bind_account() -> Result<()> {
             ensure!(row.state == "failed" && row.detail.contains("wrong account"), "{row:?}");
         }
         // The check counts, too: the fourth is not tried.
-        agent.row("bind").await?.must_say("failed", "no bind for", "systemctl reload")
+        agent.row("bind").await?.must_say("failed", "binds are paused for", "systemctl reload")
     })
 }

@@ -120,7 +120,7 @@ fn a_thousand_silent_connections_are_dropped_and_cost_nobody_an_import() -> Resu
 }
 
 #[test]
-fn who_says_nothing_after_the_handshake_is_dropped_as_well() -> Result<()> {
+fn a_client_that_is_silent_after_the_handshake_is_dropped() -> Result<()> {
     scenario(async |stage| {
         let site = Site::start(stage, 20).await?;
         let mut silent = Vec::new();

@@ -33,7 +33,7 @@ async fn connections(to: SocketAddr, count: usize, words: &[u8]) -> Result<Vec<T
     let mut open = Vec::with_capacity(count);
     for _ in 0..count {
         let mut tcp = TcpStream::connect(to).await?;
-        // Whoever was closed meanwhile has lost his place, as he should.
+        // Connections that were closed meanwhile have lost their place.
         tcp.write_all(words).await.ok();
         open.push(tcp);
     }
@@ -115,7 +115,7 @@ fn guesses_of_tokens_are_slowed_down_and_a_valid_token_is_taken_all_the_same() -
                 other => anyhow::bail!("a guess was answered with {other:?}"),
             }
         }
-        ensure!(throttled > 100, "{refused} guesses were answered, {throttled} were told to wait");
+        ensure!(throttled > 100, "{refused} guesses were answered, {throttled} were throttled");
         site.api.get("/api/v1/users").await.context("the valid token was refused")?;
         let lines = site.control_plane.log().lines().filter(|line| line.contains("api.refused")).count();
         ensure!(lines <= refused, "{lines} lines for {refused} refusals");

@@ -30,7 +30,7 @@ async fn user(site: &Site, name: &str) -> Result<(User, Vec<String>)> {
 }
 
 #[test]
-fn whoever_left_is_inactive_and_a_group_that_is_gone_has_no_members() -> Result<()> {
+fn a_user_who_left_is_inactive_and_a_deleted_group_has_no_members() -> Result<()> {
     scenario(async |stage| {
         let options = slapd::Options { extra_ldif: small(), ..slapd::Options::people(20) };
         let site = Site::start_with(stage, options, control_plane::Options::for_tests()?).await?;

@@ -36,7 +36,7 @@ async fn user(site: &Site, name: &str) -> Result<User> {
 }
 
 #[test]
-fn only_the_name_waits_and_whoever_leaves_gives_it_up() -> Result<()> {
+fn only_the_name_waits_and_a_user_who_leaves_gives_it_up() -> Result<()> {
     scenario(async |stage| {
         let extra = [
             unit("x", &format!("ou=people,{SUFFIX}")),

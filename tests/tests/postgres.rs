@@ -67,7 +67,7 @@ fn postgres_restarted_under_load_loses_nothing() -> Result<()> {
 const DATABASE: &str = "postern_0";
 
 #[test]
-fn an_agent_that_waits_for_acknowledgements_is_told_that_none_will_come() -> Result<()> {
+fn an_agent_that_waits_for_acknowledgements_gets_an_error() -> Result<()> {
     scenario(async |stage| {
         let postgres = Postgres::start(stage).await?;
         // More than the agent sends before it waits.

@@ -53,7 +53,7 @@ fn a_policy_that_cannot_be_kept_is_refused_and_the_old_one_stays_in_force() -> R
         impossible.policy.excluded_attributes = vec!["UID".to_owned()];
         site.agent.configure(&impossible)?;
         let said = site.agent.reload_refused().await?;
-        for word in ["ERROR", "\\\"uid\\\"", "users.unique_attribute", DIRECTORY, "the old one stays"] {
+        for word in ["ERROR", "\\\"uid\\\"", "users.unique_attribute", DIRECTORY, "the old configuration stays"] {
             ensure!(said.contains(word), "does not say {word}: {said}");
         }
         let misspelt = toml::to_string(&site.settings)?.replace("excluded_attributes", "exclude_attributes");
@@ -82,7 +82,7 @@ fn a_directory_added_by_a_reload_is_served_without_a_restart() -> Result<()> {
         site.agent.configure(&site.settings)?;
         site.agent.reloaded().await?;
 
-        site.api.directory("lab").await.context("the control plane is not told")?;
+        site.api.directory("lab").await.context("the control plane does not know")?;
         let agent = site.api.only_agent().await?;
         wait::until_true("both directories are shown with the kind of their servers", wait::SOON, || async {
             let shown = site.control_plane.command_line(&site.api).args(["agents", "show", &agent]).success().await?;

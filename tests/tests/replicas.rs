@@ -62,7 +62,7 @@ fn a_job_asked_for_at_one_replica_is_done_by_the_agent_of_the_other() -> Result<
         let (told, watched, ()) = tokio::try_join!(api.follow(&job.id), watching, letting_go)?;
         let states: Vec<&str> = told.iter().map(|job| job.state.as_str()).collect();
         ensure!(states.last() == Some(&"succeeded"), "told {states:?}");
-        ensure!(told.last().map(has_come).unwrap_or_default() > 1_500, "not all were told of: {told:#?}");
+        ensure!(told.last().map(has_come).unwrap_or_default() > 1_500, "not all were reported: {told:#?}");
         ensure!(watched.status.success(), "jobs watch at the second replica: {watched:?}");
         ensure!(site.control_plane.log().contains(&job.id), "the first replica, which has the agent, did not do it");
         site.compare().await
@@ -181,15 +181,15 @@ fn one_identity_on_two_replicas_is_noticed_and_the_newest_machine_is_kept() -> R
             Ok(second.log().contains("gateway.session_opened"))
         })
         .await?;
-        // Whoever connects from now on comes to the first replica.
+        // New connections now go to the first replica.
         site.line.set_target(site.control_plane.gateway_address());
-        let noted = wait::until("the administrator is told", wait::SOON, || async {
+        let noted = wait::until("the administrator is warned", wait::SOON, || async {
             let agent = api.agents().await?.pop().context("no agent")?;
             Ok(agent["identity_shared_at"].as_str().map(str::to_owned))
         });
         noted.await.with_context(|| format!("the first replica says:\n{}", site.control_plane.log()))?;
         ensure!(!second.log().contains("gateway.session_closed"), "the newest was cut");
-        ensure!(site.agent.log().contains("another machine"), "the older one is not told: {}", site.agent.log());
+        ensure!(site.agent.log().contains("another machine"), "the older one does not know: {}", site.agent.log());
         Ok(())
     })
 }

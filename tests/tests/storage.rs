@@ -18,7 +18,7 @@ fn a_row_that_the_database_refuses_ends_the_import_and_marks_nobody_missing() ->
     scenario(async |stage| {
         let site = Site::start(stage, 60).await?;
         site.api.import(DIRECTORY).await?;
-        // One has come, whom the database will not have, and one has gone, who must not be believed gone.
+        // One user is new, whom the database refuses; another is gone, and must not be marked missing.
         let mut newcomer = Vec::new();
         Person::nth(60).write_ldif(SUFFIX, &mut newcomer)?;
         site.slapd.apply(newcomer).await?;

@@ -124,7 +124,7 @@ fn commands_to_try() -> [Vec<String>; 5] {
     ]
 }
 
-/// The command line, told where the API is and with which token to speak to it.
+/// The command line, with the API's address and a token.
 fn command(line: &Line) -> Command {
     let mut command = Command::new(&line.binaries.postern);
     command.env("POSTERN_URL", line.control_plane.url()).env("POSTERN_TOKEN", line.api.token()).stdin(Stdio::null());

@@ -79,7 +79,7 @@ impl Line {
         self.control_plane.terminate().await
     }
 
-    /// Imports and gives the time from the request to the job's end, as the job tells it.
+    /// Imports and gives the time from the request to the job's end, as the job reports it.
     pub(crate) async fn import(&self, bound: Duration) -> Result<(Duration, postern_tests::api::Job)> {
         let job = self.api.start_job("import", DIRECTORY, serde_json::json!({})).await?;
         let job = wait::until("the import has ended", bound, || async {

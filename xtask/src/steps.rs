@@ -37,7 +37,7 @@ pub(crate) fn built(profile: &str) -> PathBuf {
 
 /// Runs a command to its end; its failure is ours, and says what was run.
 pub(crate) fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
-    // Standard output is for results: whoever asks for JSON wants nothing else there.
+    // Standard output is for results only, so that it can be parsed as JSON.
     eprintln!("» {title}");
     let started = Instant::now();
     let status = command.status().with_context(|| format!("{title}: cannot start {}", shown(command)))?;

@@ -77,7 +77,7 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
         (0, all) => Finding::passed(format!("{all} directories")),
         (some, all) => Finding::failed(
             format!("{some} of {all} directories cannot be used: the agent does not start"),
-            "correct what the lines of those directories say",
+            "correct the directories that fail below",
         ),
     };
     report.add(None, finding.named("configuration", Duration::ZERO));
@@ -104,9 +104,7 @@ async fn control_plane(args: &CheckArgs, config: &Config, report: &mut Report) {
         Err(error) => {
             let cure = match error {
                 store::Error::NotEnrolled { .. } => "enroll this agent: postern-agent enroll --token TOKEN",
-                store::Error::Read(_) => {
-                    "let the user that the agent runs as read that file, and nobody else; run this as it"
-                }
+                store::Error::Read(_) => "run this as the agent's user, and let only that user read the file",
                 _ => "enroll this agent again, with a new token: postern-agent enroll --force --token TOKEN",
             };
             let enrollment = Finding::failed(chain(&error), cure).named("enrollment", Duration::ZERO);
@@ -150,7 +148,7 @@ impl Report {
 
     fn finish(self) -> anyhow::Result<()> {
         if self.json {
-            let json = serde_json::to_string_pretty(&self.rows).context("the report cannot be put into text")?;
+            let json = serde_json::to_string_pretty(&self.rows).context("cannot write the report as JSON")?;
             return output::print_json(&json);
         }
         self.printed

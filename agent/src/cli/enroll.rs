@@ -26,10 +26,10 @@ pub(super) struct Enroll {
     /// Read the token from this file instead; `-` is standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
-    /// What people shall see this agent as. Default: the host's short name.
+    /// Name of this agent in lists. Default: the host's short name.
     #[arg(long)]
     name: Option<String>,
-    /// Enroll although this agent has an identity already; the old one is lost.
+    /// Replace the identity that this agent already has.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -106,7 +106,7 @@ fn report(enrolled: &Enrolled, state_dir: &Path) {
     let identity = &enrolled.identity;
     println!("Enrolled as agent {} of {}.", identity.agent_id(), identity.address());
     println!(
-        "The certificate is valid until {} and renews itself; the identity is kept in {}.",
+        "The certificate is valid until {}; the agent renews it. The identity is stored in {}.",
         identity.certificate().not_after,
         state_dir.display()
     );

@@ -17,7 +17,7 @@ use postern_runtime::telemetry::{self, Format};
 use self::place::Place;
 use crate::config;
 
-/// The agent of Postern: serves the LDAP directories of its site to a control plane, by dialing out only.
+/// The Postern agent: serves the LDAP directories of its site to a control plane. It only connects out.
 #[derive(Debug, Parser)]
 #[command(name = "postern-agent", version, propagate_version = true)]
 pub struct Cli {
@@ -27,13 +27,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Obtain this agent's identity in exchange for an enrollment token.
+    /// Enroll this agent with an enrollment token.
     Enroll(enroll::Enroll),
     /// Run the agent (what the service does).
     Run(Place),
-    /// Diagnose everything between this machine, the control plane and the directories.
+    /// Check the connections to the control plane and to the directories.
     Check(check::CheckArgs),
-    /// Ask the running agent how it does.
+    /// Show the state of the running agent.
     Status(status::StatusArgs),
     /// Print a reference document.
     #[command(subcommand, hide = true)]

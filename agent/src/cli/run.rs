@@ -26,7 +26,7 @@ pub(super) fn execute(place: &Place) -> anyhow::Result<ExitCode> {
         .build()
         .context("the runtime cannot be started")?;
     let ran = runtime.block_on(app::run(config, place.config.as_deref(), &state_dir));
-    // A name lookup that hangs shall not keep the process.
+    // A hanging name lookup must not keep the process alive.
     runtime.shutdown_background();
     ran.map(|()| ExitCode::SUCCESS).map_err(|error| match error {
         app::Error::Config(config) => config.into(),

@@ -32,7 +32,7 @@ pub(super) fn execute(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let runtime = one_thread().context("the runtime cannot be started")?;
     let status = runtime.block_on(socket::ask(&state_dir))?;
     if args.json {
-        let json = serde_json::to_string_pretty(&status).context("the status cannot be put into text")?;
+        let json = serde_json::to_string_pretty(&status).context("cannot write the status as JSON")?;
         output::print_json(&json)?;
     } else {
         output::print(&(lines(&status).join("\n") + "\n"))?;

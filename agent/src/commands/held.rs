@@ -24,7 +24,7 @@ use crate::policy::Policy;
 const MAX_RUNNING: usize = 64;
 /// More unacknowledged outcomes than this are not kept.
 const MAX_HELD: usize = postern_proto::limits::MAX_HELD_COMMANDS;
-/// Progress is told at most this often.
+/// Minimum time between two progress messages.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// All commands held. Clones share them.
@@ -75,8 +75,8 @@ impl Commands {
     }
 
     /// Starts a command. One that is held already in this generation is not started twice; its outcome, if it has
-    /// one, is told again. A newer generation takes the place of an older one. What there is no room for is not held:
-    /// whoever asked is told so at once.
+    /// one, is sent again. A newer generation replaces an older one. A command for which there is no room is refused
+    /// at once.
     pub fn accept(&self, request: Request) -> Result<(), Failure> {
         let cancel = CancellationToken::new();
         let mut held = self.held();
@@ -108,7 +108,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Why a command is not started now. What would never be is told as such: another try would be in vain.
+    /// Why a command is not started now, and whether a retry could succeed.
     fn busy(&self, request: &Request) -> Failure {
         let too_many = || Failure::new(Code::Internal, "the agent is busy with too many commands").retryable();
         request.permitted(&self.policy().load()).err().unwrap_or_else(too_many)
@@ -165,12 +165,12 @@ impl Commands {
         });
     }
 
-    /// Ends when there is something new to tell, or a command was acknowledged. For one listener.
+    /// Ends when there is something new to send, or a command was acknowledged. For one listener.
     pub async fn changed(&self) {
         self.inner.changed.notified().await;
     }
 
-    /// What was not told in this session yet: each outcome once a session, and the latest progress.
+    /// What was not sent in this session yet: each outcome once a session, and the latest progress.
     pub fn events(&self, session: u64) -> Vec<Event> {
         let mut events = Vec::new();
         for (id, it) in self.held().iter_mut() {
@@ -294,7 +294,7 @@ impl Held {
     }
 
     /// Whether a command of this generation replaces the held one. The same one asked again is a sign that its
-    /// outcome was lost: it is told once more.
+    /// outcome was lost: it is sent once more.
     fn gives_way_to(&mut self, generation: u32) -> bool {
         if generation == self.generation
             && let Stage::Ended { sent_in, .. } = &mut self.stage

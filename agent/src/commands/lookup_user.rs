@@ -55,7 +55,7 @@ async fn look_up(work: &Work, unique_value: &str) -> Result<v1::outcome::Result,
     let bytes = user.len() + groups.len();
     if bytes > MAX_ANSWER_BYTES {
         // Sent, it would end the session, and again with the next one.
-        let message = format!("user and groups take {bytes} bytes, more than the {MAX_ANSWER_BYTES} of an answer");
+        let message = format!("user and groups have {bytes} bytes, but an answer may have {MAX_ANSWER_BYTES}");
         return Err(Failure::new(Code::Directory, message).cured_by("configure fewer or smaller attributes"));
     }
     Ok(v1::outcome::Result::LookupUser(v1::LookupUserResult { user, groups }))

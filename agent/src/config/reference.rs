@@ -15,13 +15,9 @@ const COMMANDS: &str = "COMMANDS";
 /// Every key with its type, default, environment variable and meaning, Markdown.
 pub fn markdown() -> String {
     let mut out = format!(
-        "## `postern-agent`\n\nThe agent reads `{DEFAULT_FILE}`, or the file that `--config` names. An environment \
-         variable of the name shown comes before the file; `0` in it stands for the first `[[directory]]`, `1` for \
-         the second, and so on. A list is written there as in the file: `[\"uid\", \"cn\"]`. A key that does not stand \
-         here is an error.\n\n\
-         Beside these, `RUST_LOG` comes before `log.filter`, `HTTPS_PROXY` and `NO_PROXY` hold where \
-         `control_plane.proxy` is not set, and systemd's `CREDENTIALS_DIRECTORY` is where `bind_password_credential` \
-         is looked for.\n"
+        "## `postern-agent`\n\nThe agent reads `{DEFAULT_FILE}`, or the file given with `--config`. The environment \
+         variable of a key overrides the file; `0` in its name is the first `[[directory]]`, `1` the second, and so on. Write a list as in the file: `[\"uid\", \"cn\"]`. Any other key is an error.\n\n\
+         Three other variables count: `RUST_LOG` overrides `log.filter`; `HTTPS_PROXY` and `NO_PROXY` apply if `control_plane.proxy` is not set; systemd's `CREDENTIALS_DIRECTORY` is the folder of `bind_password_credential`.\n"
     );
     for section in &SECTIONS {
         section.write(&mut out);
@@ -31,7 +27,7 @@ pub fn markdown() -> String {
 
 impl Section {
     fn write(&self, out: &mut String) {
-        let title = if self.header.is_empty() { "At the top".to_owned() } else { format!("`{}`", self.header) };
+        let title = if self.header.is_empty() { "Top level".to_owned() } else { format!("`{}`", self.header) };
         // Writing to a String cannot fail.
         let _ = write!(
             out,

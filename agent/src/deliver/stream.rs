@@ -45,7 +45,7 @@ impl Delivery {
         let opening = self.open(connection);
         let (chunks, mut acks) = tokio::select! {
             opened = opening => opened?,
-            () = clock.sleep(OPEN_TIMEOUT) => return Err(Break::Cut("no answer to the opening".to_owned())),
+            () = clock.sleep(OPEN_TIMEOUT) => return Err(Break::Cut("no answer to Open".to_owned())),
         };
         let mut summary_sent = false;
         let mut sending = true;
@@ -108,8 +108,8 @@ impl Delivery {
                 self.window.resume(next_sequence).map_err(|gap| confused(&gap))?;
                 Ok((chunks, acks))
             }
-            Some(_) => Err(Break::Cut("the answer to the opening was something else".to_owned())),
-            None => Err(Break::Cut("closed at the opening".to_owned())),
+            Some(_) => Err(Break::Cut("an unexpected answer to Open".to_owned())),
+            None => Err(Break::Cut("closed after Open".to_owned())),
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) struct Numbered {
 
 /// The two ends disagree on what was delivered.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the control plane speaks of chunk {sequence}, but the agent holds {first} up to {end} (excluded)")]
+#[error("the control plane names chunk {sequence}, but the agent has {first} up to {end} (excluded)")]
 pub(super) struct Gap {
     sequence: u64,
     first: u64,
@@ -72,7 +72,7 @@ impl Window {
         Some(chunk)
     }
 
-    /// Everything through `sequence` is durable; tells how many chunks that forgets. Repeating it is harmless.
+    /// Everything through `sequence` is durable; returns how many chunks that drops. It may be repeated.
     pub(super) fn acknowledge(&mut self, sequence: u64) -> Result<u64, Gap> {
         if sequence >= self.next_sequence {
             return Err(self.gap(sequence));

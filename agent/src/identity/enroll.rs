@@ -37,7 +37,7 @@ pub enum Error {
     #[error("cannot prepare TLS")]
     Tls(#[source] tls::Error),
     /// The other end does not speak HTTP/2.
-    #[error("cannot talk to the control plane of this token")]
+    #[error("cannot communicate with the control plane of this token")]
     Http2(#[source] http2::Error),
     /// The token is not accepted.
     #[error(
@@ -52,7 +52,7 @@ pub enum Error {
     #[error("the control plane did not enroll this agent: {}", words(.0))]
     Refused(Box<Status>),
     /// What came back cannot be used, or a key could not be made.
-    #[error("no usable identity came of it")]
+    #[error("the control plane returned an unusable identity")]
     Identity(#[source] proven::Error),
 }
 
@@ -61,7 +61,7 @@ pub enum Error {
 pub struct Enrolled {
     /// The identity; not stored yet.
     pub identity: Identity,
-    /// How far the control plane's clock is ahead of this machine's, where it told.
+    /// How far the control plane's clock is ahead of this machine's, if known.
     pub clock_ahead: Option<SignedDuration>,
     /// How the certificate stands by this machine's clock.
     pub standing: Standing,
@@ -72,7 +72,7 @@ pub struct Enrolled {
 pub struct Enrollment {
     /// How to get out.
     pub proxy: ProxyRule,
-    /// What people shall see this agent as.
+    /// Name of this agent in lists.
     pub agent_name: String,
     /// This machine's time.
     pub clock: SharedClock,

@@ -53,7 +53,7 @@ pub enum Error {
     #[error("the control plane gave an agent id that is not a UUID")]
     AgentId(#[source] uuid::Error),
     /// Key and certificate, or certificate and authorities, do not fit.
-    #[error("what the control plane issued cannot be used")]
+    #[error("the issued identity cannot be used")]
     Unusable(#[source] crate::link::tls::Error),
     /// A key or a signing request could not be made.
     #[error("cannot make a key and its signing request")]
@@ -121,7 +121,7 @@ impl Identity {
         Credentials { authorities: &self.authorities, presented: self.presented(), key: self.key() }
     }
 
-    /// Whom to trust.
+    /// The trusted authorities.
     pub fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.authorities
     }
@@ -141,7 +141,7 @@ impl Identity {
         &self.parts
     }
 
-    /// When the certificate shall be renewed: at two thirds of its life.
+    /// When the certificate is due for renewal: at two thirds of its life.
     pub fn renewal_due(&self) -> Timestamp {
         let life = self.facts.not_after.duration_since(self.facts.not_before).unsigned_abs();
         let share = Duration::try_from_secs_f64(life.as_secs_f64() * 2.0 / 3.0).unwrap_or(life);

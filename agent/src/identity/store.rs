@@ -56,7 +56,7 @@ pub enum Error {
     #[error("cannot store this agent's identity; run this as the user that the agent runs as")]
     Write(#[source] secret::Error),
     /// The identity cannot be put into text.
-    #[error("cannot put this agent's identity into text")]
+    #[error("cannot encode this agent's identity")]
     Encode(#[source] serde_json::Error),
 }
 
@@ -105,7 +105,7 @@ impl IdentityStore {
     /// Reads the identity, and refuses a file that others can read.
     pub fn load(&self) -> Result<Identity, Error> {
         let path = self.path();
-        // Only where it is surely not there: who may not look into the folder is told that by reading.
+        // Only if it certainly does not exist: without access to the folder, reading reports the error.
         if matches!(path.try_exists(), Ok(false)) {
             return Err(Error::NotEnrolled { path });
         }

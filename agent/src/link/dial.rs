@@ -104,7 +104,7 @@ async fn bounded<T>(
     }
 }
 
-/// Whether a host is this machine, as far as its name tells.
+/// Whether the name of a host means this machine.
 pub(crate) fn is_local(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -60,7 +60,7 @@ pub enum Error {
         reason: String,
     },
     /// What answers is no HTTP proxy.
-    #[error("what answers at {proxy} is no HTTP proxy")]
+    #[error("{proxy} is not an HTTP proxy")]
     NoProxy {
         /// The proxy.
         proxy: String,
@@ -109,18 +109,19 @@ impl Error {
             Self::NoProxy { .. } => Some("correct host and port in control_plane.proxy".to_owned()),
             Self::ProxyRefused { target, status, .. } => Some(match status {
                 502..=504 => format!(
-                    "the proxy cannot reach {target}: check that the control plane runs, and ask the proxy's administrator \
-                     to let the proxy out to it"
+                    "the proxy cannot reach {target}: check that the control plane runs, and ask the proxy's \
+                     administrator to allow connections to it"
                 ),
                 200..=399 | 511 => {
-                    "a login page stands in the way: log this machine in to the network, or ask for a way without it"
+                    "a login page blocks the connection: log this machine in to the network, or ask for a route \
+                     without a login page"
                         .to_owned()
                 }
                 _ => format!("ask the proxy's administrator to allow CONNECT to {target}"),
             }),
             Self::Connect { source, target } if is_refused(&**source) => Some(format!(
-                "the machine answers, and nothing listens there: start the control plane, or correct its \
-                 gateway_public_address and enroll anew if it is not {target}"
+                "the machine answers, but nothing listens there: start the control plane; if its address is not \
+                 {target}, correct its gateway_public_address and enroll again"
             )),
             Self::Connect { target, .. } | Self::Timeout { target, .. } => {
                 Some(format!("allow outgoing TCP to {target} in the firewall, or set control_plane.proxy"))

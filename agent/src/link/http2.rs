@@ -138,7 +138,7 @@ async fn drive<T>(
 where
     T: super::dial::Io + 'static,
 {
-    // Told last, after the failure is in place.
+    // Last, once the failure is stored.
     let _ended = shared.ended.clone().drop_guard();
     if let Some(Err(error)) = shared.closing.run_until_cancelled(connection).await {
         let failure = Failure { text: chain(&error), cure: tls::cure(&error) };

@@ -1,4 +1,4 @@
-//! Whom the agent believes. Before enrollment: exactly the certificate authority that the token pins. Afterwards:
+//! Which servers the agent trusts. Before enrollment: only the certificate authority that the token pins. Afterwards:
 //! exactly those that the control plane named when it issued the certificate. Never the machine's own roots.
 
 use std::fmt;
@@ -27,7 +27,7 @@ pub enum Error {
     #[error("the certificate authorities of this agent's identity are unusable")]
     Roots(#[source] postern_runtime::tls::Error),
     /// Key and certificate do not fit.
-    #[error("the key and the certificate of this agent's identity do not fit together")]
+    #[error("the key and the certificate of this agent's identity do not belong together")]
     Client(#[source] rustls::Error),
     /// The provider lacks TLS 1.3.
     #[error("TLS 1.3 is not available")]
@@ -37,14 +37,14 @@ pub enum Error {
     Verifier(#[source] rustls::client::VerifierBuilderError),
 }
 
-/// The chain that the control plane presented, for whoever wants to show it.
+/// The chain that the control plane presented, for display.
 pub type SeenChain = Arc<Mutex<Vec<CertificateDer<'static>>>>;
 
 /// No authority in the presented chain has the hash that the token pins.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the certificate authority that the enrollment token pins is not in the chain presented by the server (which was \
-     issued by {issuer}); either the token is for another control plane, or something between intercepts TLS"
+     issued by {issuer}); either the token is for another control plane, or something intercepts TLS"
 )]
 pub struct PinMismatch {
     issuer: String,
@@ -53,7 +53,7 @@ pub struct PinMismatch {
 /// What an identity brings to TLS.
 #[derive(Debug)]
 pub struct Credentials<'a> {
-    /// Whom to trust.
+    /// The trusted authorities.
     pub authorities: &'a [CertificateDer<'static>],
     /// The certificates that are shown.
     pub presented: Vec<CertificateDer<'static>>,
@@ -188,14 +188,14 @@ fn plain(error: rustls::Error) -> rustls::Error {
     }
 }
 
-/// A certificate as no control plane issues one; the library tells why in bytes.
+/// The certificate is invalid in a way that no control plane causes; the library gives the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate cannot be used: {0}")]
 struct NotOurs(&'static str);
 
 /// What is most likely where the certificate is not one of the control plane's.
 const INTERCEPTED: &str =
-    "this certificate is not the control plane's: a proxy may be opening TLS (exempt this address there)";
+    "this certificate is not the control plane's: a proxy may be inspecting TLS (exempt this address there)";
 
 impl ServerCertVerifier for Recording {
     fn verify_server_cert(
@@ -256,8 +256,8 @@ pub fn cure(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         rustls::Error::InvalidCertificate(certificate) => cure_certificate(certificate),
         rustls::Error::AlertReceived(alert) => cure_alert(*alert),
         rustls::Error::InvalidMessage(_) => Some(
-            "what answers does not speak TLS: check the address and port, and what stands in between, such as the login \
-                 page of a network",
+            "the server does not speak TLS: check the address and port, and whether something is in between, such as \
+             a network's login page",
         ),
         _ => None,
     };
@@ -275,8 +275,8 @@ fn cure_certificate(error: &CertificateError) -> Option<&'static str> {
              control plane",
         ),
         CertificateError::UnknownIssuer | CertificateError::BadSignature => Some(
-            "the server's certificate was not issued by this agent's control plane: a proxy may be opening TLS \
-             (exempt this address there), or the control plane was set up anew (enroll again)",
+            "the server's certificate was not issued by this agent's control plane: a proxy may be inspecting TLS \
+             (exempt this address there), or the control plane was reinstalled (enroll again)",
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Some(
             "the control plane's certificate is for another name: start it with --gateway-public-address set to the \

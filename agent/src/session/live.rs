@@ -36,13 +36,13 @@ const ANSWERS_WAITING: usize = 64;
 pub(crate) enum Error {
     #[error("cannot reach the control plane")]
     Dial(#[source] dial::Error),
-    #[error("cannot talk to the control plane")]
+    #[error("cannot communicate with the control plane")]
     Http2(#[source] http2::Error),
     #[error("the control plane refuses the session: {0}")]
     Refused(String),
-    #[error("the control plane chose protocol version {0}, which this agent does not speak; update the older one")]
+    #[error("the control plane chose protocol version {0}, which this agent does not support; update the older one")]
     Version(u32),
-    #[error("the control plane did not begin with a welcome")]
+    #[error("the control plane did not send Welcome first")]
     NoWelcome,
     #[error("the control plane did not answer in time")]
     Timeout,
@@ -53,7 +53,7 @@ pub(crate) enum Error {
 /// How a session ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// The process shall stop.
+    /// The process is stopping.
     Stop,
     /// The control plane asks the agent to leave.
     Drain { retry_after: Option<Duration>, reason: String },
@@ -129,7 +129,7 @@ impl Live {
         Ok((live, Welcomed { session_id, clock, refused }))
     }
 
-    /// Takes commands and tells outcomes until something ends it.
+    /// Receives commands and sends outcomes until something ends it.
     pub(super) async fn converse(&mut self, session: &Session) -> Ended {
         let stopping = session.supervisor.shutdown().stopping();
         let mut tick = session.clock.sleep(self.heartbeat);
@@ -203,7 +203,7 @@ impl Live {
         }
     }
 
-    /// Puts what commands have to tell in line, unless much is waiting already.
+    /// Queues messages of commands, unless many are waiting already.
     fn gather(&mut self, session: &Session) {
         if self.pending.len() < FRAMES_IN_FLIGHT {
             self.pending.extend(session.commands.events(self.number).iter().map(wire::event));

@@ -28,7 +28,7 @@ pub enum State {
     Connecting,
     /// Takes commands.
     Connected,
-    /// Takes no more commands; tells what it has to tell, then closes.
+    /// Accepts no more commands; sends what is left, then closes.
     Draining(Then),
     /// Is over; the process ends.
     Stopped,
@@ -64,9 +64,9 @@ pub enum Event {
         /// And not to come back sooner.
         retry_after: Option<Duration>,
     },
-    /// The process shall end.
+    /// The process is ending.
     StopAsked,
-    /// Everything was told; the session is closed.
+    /// Everything was sent; the session is closed.
     Drained,
 }
 

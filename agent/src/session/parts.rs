@@ -51,6 +51,6 @@ pub(crate) struct Session {
     pub(crate) supervisor: Supervisor,
     pub(crate) observed: Arc<Observed>,
     pub(crate) options: SessionOptions,
-    /// Tells this process from another one with the same identity.
+    /// Distinguishes this process from another one with the same identity.
     pub(crate) instance: Uuid,
 }

@@ -1,4 +1,4 @@
-//! Getting an identity, and from whom.
+//! Enrollment: getting an identity, from the right control plane only.
 
 use postern_agent::certificate::Standing;
 use postern_agent::identity::enroll::{Enrolled, Enrollment, Error};

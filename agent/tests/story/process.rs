@@ -123,7 +123,7 @@ async fn enrolling_twice_needs_force() {
 
 #[tokio::test]
 async fn a_state_directory_that_cannot_be_written_shows_before_the_token_is_spent() {
-    // Nobody listens there: whoever dials all the same has another error.
+    // Nothing listens there: dialing it would give another error.
     let gateway = FakeGateway::start().await;
     let mut token = gateway.token();
     token.address = "127.0.0.1:1".to_owned();
@@ -195,7 +195,7 @@ async fn a_bad_configuration_has_its_own_exit_code() {
         let said = text(&output.stderr);
         assert!(said.contains("agent.toml:2: unknown key `proxi`; did you mean `proxy`?"), "{command}: {said}");
     }
-    // The agent may run on what the file said before: whoever names its state directory can ask it.
+    // The agent may still run on the former file, so the state directory is given.
     let asked = site.run("status", &[]).await;
     assert_eq!(asked.status.code(), Some(1), "nobody runs here");
     assert!(!text(&asked.stderr).contains("proxi"), "{}", text(&asked.stderr));
@@ -241,7 +241,7 @@ async fn check_names_what_is_wrong_with_a_cure_for_each() {
     let own: Vec<(&str, &str)> = rows.iter().take(8).map(|(name, state, _)| (name.as_str(), state.as_str())).collect();
     let skipped = ["certificate", "dns", "tcp", "tls", "control_plane", "clock"].map(|name| (name, "skipped"));
     assert_eq!(own[..2], [("configuration", "passed"), ("enrollment", "failed")]);
-    assert_eq!(own[2..], skipped, "what was not tried is told as well");
+    assert_eq!(own[2..], skipped, "skipped checks are reported too");
 
     *gateway.shared.life.lock().unwrap() = Life { since: -600, until: 86_400 };
     assert!(site.enroll(&gateway).await.status.success());
@@ -301,7 +301,7 @@ async fn check_of_a_revoked_agent_fails_in_enrollment() {
 }
 
 #[tokio::test]
-async fn an_expired_control_plane_is_told_in_dates() {
+async fn an_expired_control_plane_certificate_is_reported_with_dates() {
     let gateway = FakeGateway::start().await;
     let site = Site::new("");
     assert!(site.enroll(&gateway).await.status.success());

@@ -124,7 +124,7 @@ async fn a_version_that_this_agent_does_not_speak_is_no_session() {
 }
 
 #[tokio::test]
-async fn an_outcome_is_told_again_after_a_cut_until_it_is_acknowledged() {
+async fn an_outcome_is_sent_again_after_a_cut_until_it_is_acknowledged() {
     let mut gateway = FakeGateway::start().await;
     let line = CuttableLine::to(gateway.address).await;
     let identity = gateway.shared.authority.identity(&line.address.to_string(), WEEK);
@@ -254,7 +254,7 @@ async fn stopping_hands_a_long_command_back_to_be_started_elsewhere() {
     until(|| first.agent.status().session.state == "draining").await;
     assert_eq!(first.agent.status().commands.len(), 1, "it has some time to end");
     clock.advance(SessionOptions::default().drain_timeout);
-    assert_eq!(session.try_outcome().await, None, "nothing is told of it");
+    assert_eq!(session.try_outcome().await, None, "it is not reported");
     drop(session);
     within(first.supervisor.join()).await.unwrap();
     assert!(first.agent.status().commands.is_empty());

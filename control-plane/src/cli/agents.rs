@@ -21,10 +21,10 @@ pub(super) enum Command {
         /// Id of the agent, its beginning, or name of the agent
         agent: Name,
     },
-    /// Let an agent serve a directory that exists already
+    /// Allow an agent to serve an existing directory
     #[command(
-        after_help = "An agent whose enrollment token did not name a directory may only serve new ones. The agent takes it \
-                      up at once; `postern agents show` lists what it may serve."
+        after_help = "An agent whose enrollment token did not name a directory may only serve new ones. The change \
+        takes effect at once; `postern agents show` lists what it may serve."
     )]
     Allow {
         /// Id of the agent, its beginning, or name of the agent
@@ -32,9 +32,9 @@ pub(super) enum Command {
         /// Name or id of the directory
         directory: String,
     },
-    /// Cut an agent off, at once and for good
+    /// Disconnect an agent at once and permanently
     #[command(
-        after_help = "To let the machine in again, enroll it anew with a new enrollment token that names its directories."
+        after_help = "To readmit the machine, enroll it again with a new enrollment token that names its directories."
     )]
     Revoke {
         /// Id of the agent, its beginning, or name of the agent
@@ -72,8 +72,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Allow { agent, directory } => {
             let request = AllowRequest { directory };
             let agent: AgentView = client.post(&format!("agents/{agent}/directories"), &request).await?;
-            let sentence =
-                format!("The agent {} ({}) may serve from now on: {}.", agent.name, agent.id, may_serve(&agent));
+            let sentence = format!("The agent {} ({}) may now serve: {}.", agent.name, agent.id, may_serve(&agent));
             screen.done(&agent.id, "allowed", &sentence)
         }
         Command::Revoke { agent, yes } => revoke(&agent, yes, client, screen).await,
@@ -138,7 +137,7 @@ async fn revoke(agent: &Name, yes: Yes, client: &Client, screen: &mut Screen) ->
     let agent: AgentView = client.get(&format!("agents/{agent}"), &[]).await?;
     yes.or_ask(&cuts(&agent, &alone(&agent, client).await?))?;
     client.delete(&format!("agents/{}", agent.id)).await?;
-    screen.done(&agent.id, "revoked", "The agent is cut off, and refused from now on.")
+    screen.done(&agent.id, "revoked", "The agent is disconnected and cannot connect again.")
 }
 
 /// The directories that no other agent serves.
@@ -159,10 +158,10 @@ fn cuts(agent: &AgentView, alone: &[String]) -> String {
     let alone = if alone.is_empty() {
         String::new()
     } else {
-        format!(" No other agent serves {}: no job can reach that.", alone.join(", "))
+        format!(" No other agent serves {}: jobs cannot reach it.", alone.join(", "))
     };
     format!(
-        "The agent {} ({}) is cut off at once and for good. It serves: {}. Last seen: {seen}.{alone}",
+        "This disconnects the agent {} ({}) at once and permanently. It serves: {}. Last seen: {seen}.{alone}",
         agent.name,
         agent.id,
         served(agent)

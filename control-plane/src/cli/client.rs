@@ -58,7 +58,7 @@ impl Client {
             if !global.insecure_http {
                 return Err(Error::Plain { url: base.to_string() });
             }
-            note(format!("warning: {base} is not encrypted; the token can be read on the way"));
+            note(format!("warning: {base} is not encrypted; others on the network can read the token"));
         }
         let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
         if is_loopback(&base) {

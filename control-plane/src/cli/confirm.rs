@@ -10,7 +10,7 @@ use super::screen::plain_lines;
 /// Whether an administrator has agreed already.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Yes {
-    /// Do it without asking
+    /// Do not ask
     #[arg(long, short)]
     yes: bool,
 }
@@ -23,9 +23,9 @@ impl Yes {
         }
         let what = plain_lines(what);
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return Err(Error::Usage(format!("{what}\n  Nothing was done: to go on, say --yes")));
+            return Err(Error::Usage(format!("{what}\n  Nothing was changed. To continue, add --yes")));
         }
-        eprint!("{what}\nGo on? [y/N] ");
+        eprint!("{what}\nContinue? [y/N] ");
         let mut answer = String::new();
         let failed = |source| Error::Io { what: "reading the answer", source };
         std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;

@@ -15,10 +15,8 @@ use super::screen::{Screen, text_or};
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List conflicts
-    #[command(
-        after_help = "The last column says what ends a conflict: a change of one of the two logins in the directory, \
-        or, where nobody has the user any more, your decision."
-    )]
+    #[command(after_help = "The last column says what resolves a conflict: a change of one of the two logins in the \
+        directory, or, if the user has no account any more, your decision.")]
     List {
         /// Name or id of a directory [default: all]
         #[arg(long)]
@@ -26,14 +24,14 @@ pub(super) enum Command {
         #[command(flatten)]
         args: ListArgs,
     },
-    /// Link an account to the user who has the name: the entry was made anew for the same person
+    /// Link an account to the user who has the name: the entry was created again for the same person
     Link {
         /// Id of the account, or the user name that it claims
         account: Name,
         #[command(flatten)]
         yes: Yes,
     },
-    /// Create a user for an account: it is somebody new, and the one who had the name is gone
+    /// Create a user for an account: it belongs to a new person, and the former one is gone
     CreateUser {
         /// Id of the account, or the user name that it claims
         account: Name,
@@ -59,12 +57,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             })
         }
         Command::Link { account, yes } => {
-            let what = "becomes an account of the user who has the name, and that cannot be taken back";
+            let what = "becomes an account of the user who has the name, which cannot be undone";
             decide(&account, "link", what, yes, client, screen).await
         }
         Command::CreateUser { account, yes } => {
-            let what =
-                "gets a new user of that name. The user who has the name gives it up, and that cannot be taken back";
+            let what = "gets a new user of that name. The present user loses the name, which cannot be undone";
             decide(&account, "create-user", what, yes, client, screen).await
         }
     }
@@ -94,7 +91,7 @@ fn question(conflict: &ConflictView, what: &str) -> String {
         (Some(dn), Some(_)) if conflict.holder_missing => format!("{dn}, which is gone from the directory"),
         (Some(dn), Some(_)) => dn.clone(),
         (None, Some(id)) => format!("the user {id}, who has no account"),
-        (_, None) => "nobody any more; the next import settles it".to_owned(),
+        (_, None) => "nobody any more; the next import resolves it".to_owned(),
     };
     format!(
         "The entry {entry} of the directory {directory} claims the name {name}.\nHeld by: {holder}.\nThe entry {what}."

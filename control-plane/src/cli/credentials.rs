@@ -33,7 +33,7 @@ impl Credentials {
     /// Remembers it, and tells where.
     pub(super) fn save(&self) -> Result<PathBuf, Error> {
         let Some(path) = path() else {
-            return Err(Error::Credentials("there is no home folder to remember it in; set HOME".into()));
+            return Err(Error::Credentials("there is no home folder to save it in; set HOME".into()));
         };
         let folder = path.parent().map(PathBuf::from).unwrap_or_default();
         std::fs::create_dir_all(folder).map_err(|error| Error::Credentials(error.into()))?;

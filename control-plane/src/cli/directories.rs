@@ -24,7 +24,7 @@ pub(super) enum Command {
         /// Name, display name or id of the directory
         directory: Name,
     },
-    /// Change what people call a directory
+    /// Change the display name of a directory
     Rename {
         /// Name, display name or id of the directory
         directory: Name,
@@ -33,8 +33,8 @@ pub(super) enum Command {
     },
     /// Set when an import is held because too much would change at once
     #[command(
-        after_help = "In a directory of fewer than ten accounts, half of them hold an import, if that is at least three. \
-With 100 percent, changes of that kind hold nothing."
+        after_help = "In a directory with fewer than ten accounts, half of them hold an import, if that is at least \
+        three. With 100 percent, changes of that kind never hold an import."
     )]
     Threshold {
         /// Name, display name or id of the directory
@@ -49,7 +49,7 @@ With 100 percent, changes of that kind hold nothing."
         #[arg(long)]
         minimum: Option<u32>,
     },
-    /// Start no new jobs on a directory, and end those under way
+    /// Start no new jobs on a directory, and end running ones
     Disable {
         /// Name, display name or id of the directory
         directory: Name,
@@ -60,9 +60,8 @@ With 100 percent, changes of that kind hold nothing."
         directory: Name,
     },
     /// Delete a directory
-    #[command(
-        after_help = "It comes back when an agent announces it again; take it out of the agents' configuration first."
-    )]
+    #[command(after_help = "An agent that still announces the directory brings it back. Remove it from the agents' \
+        configuration first.")]
     Delete {
         /// Name, display name or id of the directory
         directory: Name,
@@ -119,7 +118,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 let agents: Vec<String> = deleted.agents.iter().map(ToString::to_string).collect();
                 note(format!(
                     "warning: {} is still in the configuration of the agents {}; it comes back when one of them connects \
-                     or reloads. Take it out there",
+                     or reloads. Remove it there",
                     deleted.name,
                     agents.join(", ")
                 ));
@@ -154,8 +153,8 @@ async fn cuts(directory: &DirectoryView, client: &Client) -> Result<String, Erro
         .total
         .map_or(String::new(), |total| format!("{}{} ", if total.more { "more than " } else { "" }, total.count));
     Ok(format!(
-        "The directory {} ({}) is deleted, and its open jobs end. Its {accounts}accounts stay as they are, and no import \
-         reads them any more. Agents that serve it: {}.",
+        "This deletes the directory {} ({}) and ends its open jobs. Its {accounts}accounts stay as they are, but no \
+         import updates them any more. Agents that serve it: {}.",
         directory.name,
         directory.id,
         directory.agents.len()

@@ -30,8 +30,8 @@ pub(super) fn run(command: &Command, all: clap::Command, screen: &mut Screen) ->
 /// The help of every command, as Markdown.
 pub(super) fn cli_reference(all: clap::Command) -> String {
     let mut text = String::from(
-        "# The command line `postern`\n\nMade by `postern docs cli`; do not edit. Every command of an administrator \
-         takes the options `--url`, `--token`, `--ca-file`, `--insecure-http` and `--json`, which are shown once.\n",
+        "# The command line `postern`\n\nMade by `postern docs cli`; do not edit. All commands that use the API \
+         accept `--url`, `--token`, `--ca-file`, `--insecure-http` and `--json`; they are shown once.\n",
     );
     text.push_str(&reference::command_line(all));
     text

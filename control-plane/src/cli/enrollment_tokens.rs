@@ -23,13 +23,13 @@ pub(super) enum Command {
         /// Name or id of a directory that the agent may serve; repeat it for several [default: new names only]
         #[arg(long = "directory", value_name = "NAME")]
         directories: Vec<String>,
-        /// Refuse it after this time, like 30m, 12h, 7d, at most 30d [default: 24h]
+        /// Lifetime, like 30m, 12h or 7d, at most 30d [default: 24h]
         #[arg(long, value_name = "TIME", value_parser = lifetime)]
         expires_in: Option<SignedDuration>,
     },
     /// List the enrollment tokens
     List(ListArgs),
-    /// Refuse an enrollment token that was not used yet
+    /// Revoke an unused enrollment token
     Revoke {
         /// Id of the enrollment token, or its beginning
         #[arg(value_name = "TOKEN")]
@@ -49,7 +49,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             }
             let until = time(created.view.expires_at);
             screen.line(format!(
-                "Enrollment token {}, for one agent that may serve {}, until {until}. It is shown only now:",
+                "Enrollment token {} for one agent that may serve {}, valid until {until}. It is shown only now:",
                 created.view.id,
                 served(&created.view)
             ))?;
@@ -72,7 +72,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Revoke { wanted, yes } => {
             let token: EnrollmentTokenView = client.get(&format!("enrollment-tokens/{wanted}"), &[]).await?;
             let id = token.id;
-            yes.or_ask(&format!("No agent can enroll with the enrollment token {id} any more ({}).", state(&token)))?;
+            yes.or_ask(&format!(
+                "This revokes the enrollment token {id} ({}): no agent can enroll with it any \
+            more.",
+                state(&token)
+            ))?;
             let revoked: EnrollmentTokenView = client.delete_for(&format!("enrollment-tokens/{id}")).await?;
             if let Some(agent) = revoked.used_by {
                 note(format!(
@@ -80,7 +84,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                      `postern agents revoke {agent}`"
                 ));
             }
-            screen.done(&id, "revoked", "The enrollment token is refused from now on.")
+            screen.done(&id, "revoked", "The enrollment token is revoked.")
         }
     }
 }

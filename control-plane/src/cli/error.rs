@@ -14,9 +14,7 @@ use crate::{config, home};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// Nobody answers there.
-    #[error(
-        "nobody answers at {url}; is `postern serve` running there? Name another address with --url or POSTERN_URL"
-    )]
+    #[error("no answer from {url}; is `postern serve` running there? Name another address with --url or POSTERN_URL")]
     Unreachable {
         /// The control plane's address.
         url: String,
@@ -27,7 +25,7 @@ pub(super) enum Error {
     /// Its certificate is not one that this machine trusts for that name.
     #[error(
         "the certificate of {url} is not trusted: {reason}. Name the authority that issued it with --ca-file or \
-         POSTERN_CA_FILE, and the control plane by a name that the certificate carries"
+         POSTERN_CA_FILE, and use a name for the control plane that is in the certificate"
     )]
     Untrusted {
         /// The control plane's address.
@@ -36,7 +34,7 @@ pub(super) enum Error {
         reason: rustls::CertificateError,
     },
     /// No TLS came about.
-    #[error("no TLS with {url}; where the API is served without TLS, on loopback, its address begins with http://")]
+    #[error("no TLS with {url}; if the API is served without TLS, as on loopback, its address begins with http://")]
     NoTls {
         /// The control plane's address.
         url: String,
@@ -54,7 +52,7 @@ pub(super) enum Error {
         source: reqwest::Error,
     },
     /// Something else than a control plane answered.
-    #[error("{url} answered with status {status}, and not like a control plane; check the address")]
+    #[error("{url} answered with status {status}, but is not a control plane; check the address")]
     Foreign {
         /// What was asked.
         url: String,
@@ -78,8 +76,8 @@ pub(super) enum Error {
     },
     /// The token would be readable on the way.
     #[error(
-        "the token is not sent to {url}, where it could be read on the way; use an https:// address, a tunnel to this \
-         machine, or --insecure-http where everything between is trusted"
+        "the token was not sent to {url}, because others could read it on the network; use an https:// address, a \
+         tunnel to this machine, or --insecure-http if you trust the network"
     )]
     Plain {
         /// The control plane's address.
@@ -95,7 +93,7 @@ pub(super) enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The remembered login cannot be read or written.
-    #[error("the remembered login cannot be used")]
+    #[error("the saved login cannot be used")]
     Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Options of `organizations` that make no sense.
     #[error("the database cannot be found")]
@@ -108,7 +106,7 @@ pub(super) enum Error {
     Database(#[source] postern_engine::services::Error),
     /// There is no database.
     #[error(
-        "no control plane keeps its database in {folder}; start `postern serve --data-dir {}` first, or name the right \
+        "there is no database in {folder}; start `postern serve --data-dir {}` first, or name the right \
          folder with --data-dir, or --database-url", word(&folder.to_string_lossy())
     )]
     NoDatabase {

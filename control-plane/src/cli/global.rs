@@ -16,10 +16,10 @@ pub(super) struct Global {
     /// environment variable
     #[arg(long, global = true, env = "POSTERN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(super) token: Option<SecretString>,
-    /// Certificate authority of the API's certificate, PEM, beside those that this machine trusts
+    /// Additional certificate authority to trust for the API's certificate, PEM
     #[arg(long, global = true, env = "POSTERN_CA_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
-    /// Send the token over http:// to another machine, where it can be read on the way
+    /// Allow the token to be sent to another machine over unencrypted http://
     #[arg(long, global = true)]
     pub(super) insecure_http: bool,
     /// Print JSON, for scripts

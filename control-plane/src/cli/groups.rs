@@ -15,9 +15,9 @@ use super::users;
 pub(super) enum Command {
     /// List groups
     List {
-        /// Begin of a name [default: all groups]
+        /// Beginning of a name [default: all groups]
         query: Option<String>,
-        /// Only those that no directory has any more (true) or that one has (false)
+        /// Only groups that no directory has any more (true), or all others (false)
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
         missing: Option<bool>,
         #[command(flatten)]

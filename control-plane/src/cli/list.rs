@@ -12,7 +12,7 @@ pub(super) struct ListArgs {
     /// Print at most this many
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Print all, however many
+    /// Print all
     #[arg(long, conflicts_with = "limit")]
     all: bool,
     /// Print these columns of the table, in this order, like id,user-name
@@ -75,7 +75,7 @@ impl<T> Found<T> {
             }
             _ => format!("the first {}; there are more", grouped(shown as u64)),
         };
-        Some(format!("{all}. --all shows all of them, --limit N as many as you say"))
+        Some(format!("{all}. --all shows all of them, --limit N shows N"))
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn run(_: Args, global: &Global, screen: &mut Screen) -> Result
     }
     let role = super::screen::word(&current.view.role);
     screen.line(format!(
-        "Logged in to {} as {:?} ({role}); kept in {}",
+        "Logged in to {} as {:?} ({role}); saved in {}",
         current.organization,
         current.view.name,
         path.display()

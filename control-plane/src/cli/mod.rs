@@ -62,20 +62,20 @@ pub struct Cli {
 enum Command {
     /// Run the control plane
     Serve(serve::ServeArgs),
-    /// Create and list organizations, on the control plane's own machine
+    /// Create and list organizations on the control plane's machine
     #[command(subcommand)]
     Organizations(organizations::Command),
     /// The rules of your organization
     #[command(subcommand)]
     Organization(organization::Command),
-    /// Remember the address of a control plane and a token
+    /// Save the address of a control plane and a token
     ///
-    /// Name the address with --url. The token is read from standard input unless --token or `POSTERN_TOKEN` gives it. Both
-    /// are kept in ~/.config/postern/credentials.toml, which only you can read.
+    /// Name the address with --url. The token is read from standard input unless --token or `POSTERN_TOKEN` gives it.
+    /// Both are saved in ~/.config/postern/credentials.toml, which only you can read.
     Login(login::Args),
-    /// Show which token is used, and its organization
+    /// Show which token you use, and its organization
     Whoami,
-    /// Forget the remembered address and token
+    /// Delete the saved address and token
     Logout,
     /// API tokens of administrators and scripts
     #[command(subcommand)]
@@ -98,7 +98,7 @@ enum Command {
     /// The organization's users
     #[command(subcommand)]
     Users(users::Command),
-    /// Accounts whose user name somebody else has
+    /// Accounts whose user name another user has
     #[command(subcommand)]
     Conflicts(conflicts::Command),
     /// The organization's groups

@@ -12,26 +12,26 @@ use super::screen::{Screen, time};
 pub(super) enum Command {
     /// Show the organization and its rules
     Show,
-    /// Set what a user becomes when no directory has the user any more
+    /// Set what happens to users that no directory has any more
     #[command(
-        after_help = "Users who went missing and are inactive stay so: they become active again when a directory \
-        has them again and says so. Users who are missing already follow the new rule within ten minutes."
+        after_help = "Users who are inactive because they went missing stay inactive until a directory has them \
+        again and lets them sign in. The new rule also applies to users who are missing already, within ten minutes."
     )]
     MissingUsers {
         /// What they become
         rule: MissingUsers,
-        /// Become inactive after so many days, 0 at once [default: as it is]
+        /// Days until they become inactive; 0 is at once [default: unchanged]
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
         after_days: Option<u32>,
     },
-    /// Set whether accounts of one login in two directories are one user
+    /// Set whether accounts with the same login in two directories belong to one user
     JoinUsers {
         /// Join them, or list the second account as a conflict
         rule: JoinUsers,
     },
     /// Set how long jobs that have ended are kept with their reports
     KeepJobs {
-        /// After so many days they are deleted; 0: never
+        /// Days until they are deleted; 0 keeps them for ever
         #[arg(value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
         days: u32,
     },

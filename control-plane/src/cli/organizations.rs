@@ -23,15 +23,15 @@ const MAX_LISTED: u32 = 10_000;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Create an organization and print its first owner token, alone on the last line
-    #[command(after_help = "The token is shown once. It works also while the server runs. Where the data folder \
-        holds no database yet, a new one is made, for `postern serve` with the same folder.")]
+    #[command(after_help = "The token is shown once. The command also works while the server runs. If the data \
+    folder has no database yet, a new one is created, for `postern serve` with the same folder.")]
     Create {
         /// Name of the organization, unique in this control plane
         name: String,
         #[command(flatten)]
         database: Database,
     },
-    /// Print another owner token of an organization, where all others are lost
+    /// Create another owner token for an organization, if all others are lost
     CreateToken {
         /// Name of the organization
         name: String,

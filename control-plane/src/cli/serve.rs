@@ -32,10 +32,10 @@ pub struct ServeArgs {
     /// Address of the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
-    /// Address on which agents are awaited [default: 0.0.0.0:8443]
+    /// Address on which the gateway listens for agents [default: 0.0.0.0:8443]
     #[arg(long, value_name = "ADDRESS")]
     pub gateway_listen: Option<SocketAddr>,
-    /// Host and port at which agents reach the gateway [default: this machine's name]
+    /// Host and port that agents connect to [default: this machine's name]
     #[arg(long, value_name = "HOST:PORT")]
     pub gateway_public_address: Option<String>,
     /// PostgreSQL, postgres://…; without it a SQLite file in the data folder
@@ -53,7 +53,7 @@ pub struct ServeArgs {
     /// Key of that certificate, PEM
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Serve a database that was served with another certificate authority; its agents must all enroll again
+    /// Use a new certificate authority for this database; all agents must enroll again
     #[arg(long)]
     pub new_authority: bool,
 }

@@ -25,13 +25,13 @@ pub(super) enum Command {
         /// What it may do
         #[arg(long, value_parser = choice::<Role>(), default_value = "operator")]
         role: Role,
-        /// Refuse it after this time, like 12h, 90d [default: never]
+        /// Lifetime, like 12h or 90d [default: no end]
         #[arg(long, value_name = "TIME", value_parser = lifetime)]
         expires_in: Option<SignedDuration>,
     },
     /// List the tokens
     List(ListArgs),
-    /// Refuse a token from now on
+    /// Revoke a token
     Revoke {
         /// Id of the token, its beginning, or name of the token
         #[arg(value_name = "TOKEN")]
@@ -77,7 +77,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let current: CurrentToken = client.get("tokens/current", &[]).await?;
             yes.or_ask(&cuts(&token, current.view.id == token.id))?;
             client.delete(&format!("tokens/{}", token.id)).await?;
-            screen.done(&token.id, "revoked", "The token is refused from now on.")
+            screen.done(&token.id, "revoked", "The token is revoked.")
         }
     }
 }
@@ -85,8 +85,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 /// What the end of a token means.
 fn cuts(token: &TokenView, own: bool) -> String {
     let (name, role, used) = (&token.name, word(&token.role), time_or(token.last_used_at, "never"));
-    let own = if own { " It is the one that you are using." } else { "" };
-    format!("The token {name:?} ({role}, {}) is refused from then on. It was last used: {used}.{own}", token.id)
+    let own = if own { " You are using it now." } else { "" };
+    format!("This revokes the token {name:?} ({role}, {}). Last used: {used}.{own}", token.id)
 }
 
 /// A time like `45s`, `30m`, `12h` or `90d`.
@@ -110,7 +110,7 @@ pub(super) fn lifetime(text: &str) -> Result<SignedDuration, String> {
 /// The time so much later.
 pub(super) fn from_now(lifetime: SignedDuration) -> Result<Timestamp, Error> {
     let end = SystemClock.now().checked_add(lifetime);
-    end.map_err(|_| Error::Usage("that time is beyond the calendar".to_owned()))
+    end.map_err(|_| Error::Usage("that time is too far in the future".to_owned()))
 }
 
 #[cfg(test)]

@@ -16,12 +16,12 @@ use super::screen::{Screen, text_or, time, time_or};
 pub(super) enum Command {
     /// List users
     List {
-        /// Begin of a user name, display name or e-mail address [default: all users]
+        /// Beginning of a user name, display name or e-mail address [default: all users]
         query: Option<String>,
         /// Only those who may sign in (true) or may not (false)
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
         active: Option<bool>,
-        /// Only those whom no directory has any more (true) or whom one has (false)
+        /// Only users that no directory has any more (true), or all others (false)
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
         missing: Option<bool>,
         #[command(flatten)]

@@ -36,9 +36,9 @@ pub(super) fn forget(global: &Global, screen: &mut Screen) -> Result<(), Error> 
         return screen.json(&serde_json::json!({ "logged_out": forgotten.is_some() }));
     }
     match forgotten {
-        None => screen.line("No login was remembered."),
+        None => screen.line("No login is saved."),
         Some(path) => screen.line(format!(
-            "Forgot the login in {}. Its token stays good; `postern tokens revoke` ends that.",
+            "Deleted the login in {}. Its token stays valid until `postern tokens revoke`.",
             path.display()
         )),
     }

@@ -80,7 +80,7 @@ pub enum PasswordError {
     /// The configuration file holds the password and others may read or change it.
     #[error(
         "{path} holds the database's password and other users can read or change it (mode {mode:04o}); run: \
-         chmod 640 {path}; or move the password into a file of its own and name that as database_password_file"
+         chmod 640 {path}; or move the password into a separate file and set database_password_file to it"
     )]
     Exposed {
         /// The configuration file.

@@ -16,36 +16,36 @@ const KEYS: [(&str, &str, &str, &str); 16] = [
         "listen",
         "--listen",
         "`127.0.0.1:8080`",
-        "Address of the API. Anything but loopback needs `tls_cert` and `tls_key`.",
+        "Address of the API. Other addresses than loopback need `tls_cert` and `tls_key`.",
     ),
-    ("gateway_listen", "--gateway-listen", "`0.0.0.0:8443`", "Address on which agents are awaited."),
+    ("gateway_listen", "--gateway-listen", "`0.0.0.0:8443`", "Address on which the gateway listens for agents."),
     (
         "gateway_public_address",
         "--gateway-public-address",
         "this machine's name, or the address of `gateway_listen`",
-        "Host and port at which agents reach the gateway. Enrollment tokens carry it, and the gateway's certificate is made for it.",
+        "Host and port that agents connect to. It is part of enrollment tokens and of the gateway's certificate.",
     ),
     (
         "database_url",
         "--database-url",
         "a SQLite file in `data_dir`",
         "`postgres://user@host/database`. `sslmode` is `verify-full` unless the URL says otherwise or the server is on \
-         this machine; `sslrootcert=FILE` names an authority beside those of the system.",
+         this machine; `sslrootcert=FILE` adds an authority to those of the system.",
     ),
     (
         "database_password_file",
         "--database-password-file",
         "the password in the URL, or none",
-        "File with the password for `database_url`, readable by its owner only. A password in the URL is shown to other \
-         users by `ps` where the URL is an argument.",
+        "File with the password for `database_url`, readable by its owner only. Other users can see a password in \
+         the argument `--database-url` with `ps`.",
     ),
-    ("database_password_credential", "", "none", "The same as a systemd credential of this name (`LoadCredential=`)."),
+    ("database_password_credential", "", "none", "Name of a systemd credential (`LoadCredential=`) with the password."),
     (
         "metrics_listen",
         "--metrics-listen",
         "none",
-        "Address of `/metrics` (Prometheus), plain HTTP and without a token. On loopback it is answered to this machine only. \
-         They tell figures of all organizations: give another address only on a network of your own.",
+        "Address of `/metrics` (Prometheus), plain HTTP without a token. On loopback only this machine gets an \
+         answer. The metrics cover all organizations: use another address only in a trusted network.",
     ),
     ("tls_cert", "--tls-cert", "none", "Certificate chain of the API, PEM."),
     ("tls_key", "--tls-key", "none", "Key of that certificate, PEM, readable by its owner only."),
@@ -54,25 +54,24 @@ const KEYS: [(&str, &str, &str, &str); 16] = [
         "agent_certificate_lifetime_hours",
         "",
         "`168`",
-        "Life of an agent's certificate; agents renew it at two thirds. 1 to 8784.",
+        "Lifetime of an agent's certificate. Agents renew it after two thirds. 1 to 8784.",
     ),
     (
         "heartbeat_interval_secs",
         "",
         "`30`",
-        "How often an idle agent gives a sign of life; after three without one its session ends. 1 to 600.",
+        "How often an idle agent sends a heartbeat. Its session ends if three are missing. 1 to 600.",
     ),
     ("lease_secs", "", "`30`", "How long a replica may be silent before its jobs are taken over. 3 to 600."),
-    ("max_connections", "", "`20000`", "Connections of agents at a time. 16 to 1000000."),
-    ("log_format", "", "`text`", "`text` or `json`. What is logged is chosen by `RUST_LOG`."),
+    ("max_connections", "", "`20000`", "Maximum number of agent connections. 16 to 1000000."),
+    ("log_format", "", "`text`", "`text` or `json`. `RUST_LOG` selects what is logged."),
 ];
 
 /// Every setting with its flag, environment variable, default and meaning, Markdown.
 pub fn reference() -> String {
     let mut out = String::from(
         "# Configuration\n\nMade by `postern docs config` and `postern-agent docs config`; do not edit.\n\n\
-         ## `postern serve`\n\nFlags come before environment variables, those before the file that `--config` names, and that before the \
-         defaults.\n\n| key | flag | environment | default | meaning |\n| --- | --- | --- | --- | --- |\n",
+         ## `postern serve`\n\nFlags override environment variables. These override the file given with `--config`, which overrides the defaults.\n\n| key | flag | environment | default | meaning |\n| --- | --- | --- | --- | --- |\n",
     );
     for (key, flag, default, meaning) in KEYS {
         let flag = if flag.is_empty() { String::new() } else { format!("`{flag}`") };

@@ -49,8 +49,8 @@ pub(super) async fn admit(gateway: &Gateway, peer: &PeerAgent, agent: &Agent) ->
     }
     note_shared(gateway, agent.id, "it shows a certificate that was replaced", parts.clock.now()).await;
     Err(Status::permission_denied(
-        "this certificate was replaced by a newer one, which was used since. If this machine is a copy of another, or was \
-         set back to an older state, enroll it again",
+        "this certificate was replaced by a newer one, which has been used. If this machine is a copy of another, or \
+         was restored to an older state, enroll it again",
     ))
 }
 

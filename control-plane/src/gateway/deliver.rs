@@ -94,7 +94,7 @@ async fn run(
     let written = Writer::new(parts, place, &delivery, answers, &in_flight, next).run(queue).await;
     // Otherwise the agent would hear of a failure only when it sends more, and it may wait for acknowledgements first.
     drop(until_over);
-    let read = read.await.unwrap_or_else(|_| Err(Status::internal("the delivery could not be read on")));
+    let read = read.await.unwrap_or_else(|_| Err(Status::internal("the delivery could not be read further")));
     written.and(read)
 }
 
@@ -141,7 +141,7 @@ fn listed(said: Option<v1::chunk::Listed>) -> Result<Listed, Status> {
 async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Result<Delivery, Status> {
     match parts.dispatcher.running.delivery(agent, job, attempt).await {
         Ok(Ok(delivery)) => Ok(delivery),
-        Ok(Err(Refusal::NotWanted)) => Err(Status::not_found("nobody waits for this command any more")),
+        Ok(Err(Refusal::NotWanted)) => Err(Status::not_found("the control plane no longer waits for this command")),
         Ok(Err(Refusal::TryAgain)) => Err(Status::unavailable("the command is not known here yet")),
         Err(error) => Err(unavailable(&error)),
     }

@@ -263,7 +263,7 @@ async fn let_the_alert_arrive(mut tcp: TcpStream) {
 async fn within<T>(limit: Duration, place: &Stranger, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::select! {
         done = future => done,
-        () = place.evicted() => Err(io::Error::other("it made room for another")),
+        () = place.evicted() => Err(io::Error::other("closed to make room for another")),
         () = tokio::time::sleep(limit) => Err(io::Error::from(io::ErrorKind::TimedOut)),
     }
 }

@@ -113,7 +113,7 @@ impl Receiving {
         let Some(deadline) = &mut self.deadline else { return Ok(self.body.next().await) };
         tokio::select! {
             frame = self.body.next() => Ok(frame),
-            () = deadline => Err(Status::unavailable("a chunk did not come to its end in time; deliver it again")),
+            () = deadline => Err(Status::unavailable("a chunk was not complete in time; deliver it again")),
         }
     }
 

@@ -234,8 +234,8 @@ impl Session {
                 self.drain(Duration::ZERO, "come back with the renewed certificate");
             }
             ToAgent::Silent => {
-                self.seat.broken = Some("it gave no sign of life; its machine or the network stood still".to_owned());
-                return Err(Status::deadline_exceeded("the agent gave no sign of life"));
+                self.seat.broken = Some("it sent no heartbeat; its machine or the network is down".to_owned());
+                return Err(Status::deadline_exceeded("the agent sent no heartbeat"));
             }
             ToAgent::Revoked => {
                 self.seat.broken = None;

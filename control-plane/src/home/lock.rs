@@ -13,7 +13,7 @@ const MAX_PID_BYTES: u64 = 20;
 pub enum Error {
     /// Another process serves it.
     #[error(
-        "another postern serve{} works on {database} already; stop it first, or give this one a --data-dir of its own",
+        "another postern serve{} already uses {database}; stop it first, or use another --data-dir",
         .pid.as_ref().map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     Taken {
@@ -23,7 +23,7 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The lock cannot be asked for.
-    #[error("cannot lock {path}; this user must be able to write it, on a file system that knows locks")]
+    #[error("cannot lock {path}; this user must be able to write it, on a file system that supports locks")]
     Failed {
         /// The lock file.
         path: PathBuf,
@@ -96,7 +96,7 @@ mod tests {
             let refused = ServeLock::take(&name).unwrap_err();
             let words = refused.to_string();
             assert!(matches!(refused, Error::Taken { pid: Some(pid), .. } if pid == std::process::id()), "{refused:?}");
-            assert!(words.contains("postern.db already; stop it first"), "{words}");
+            assert!(words.contains("postern.db; stop it first"), "{words}");
         }
         drop(first);
         ServeLock::take(&database).unwrap();

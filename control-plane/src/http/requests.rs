@@ -39,7 +39,7 @@ async fn unambiguous(request: Request, next: Next) -> Response {
 /// Why a request could be read in more than one way (RFC 9110, 7.2 and 5.3; RFC 9112, 3.2).
 fn ambiguity(version: Version, uri: &Uri, headers: &HeaderMap) -> Option<String> {
     if let Some(twice) = ONCE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
-        return Some(format!("The header {twice} is there more than once."));
+        return Some(format!("The header {twice} occurs more than once."));
     }
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
     if host.is_none() && version == Version::HTTP_11 {
@@ -48,7 +48,7 @@ fn ambiguity(version: Version, uri: &Uri, headers: &HeaderMap) -> Option<String>
     let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
     match (host, authority) {
         (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => {
-            Some("The request names one host in its address and another one in Host.".to_owned())
+            Some("The request has one host in its address and another in Host.".to_owned())
         }
         _ => None,
     }

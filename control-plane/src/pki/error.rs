@@ -26,7 +26,7 @@ pub enum Error {
     File(#[source] secret::Error),
     /// The certificate is there and its key is not: agents trust this certificate, so no new one is made.
     #[error(
-        "{certificate} is there but its key {key} is not; restore the key from a backup, or move the certificate \
+        "{certificate} exists but its key {key} does not; restore the key from a backup, or move the certificate \
          away and start once with --new-authority (every agent must then enroll again)"
     )]
     KeyMissing {

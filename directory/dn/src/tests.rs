@@ -42,7 +42,7 @@ fn texts_of_one_name_are_equal() {
 }
 
 #[test]
-fn what_is_no_name_is_told_with_its_position() {
+fn an_invalid_dn_has_the_position_of_its_error() {
     for (text, position) in [
         ("cn", 2),
         ("cn=a,", 5),

@@ -19,7 +19,7 @@ use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
 
 const NO_SUCH_OBJECT: u32 = 32;
-const CURE: &str = "bind as an account of its own that may only read users and groups";
+const CURE: &str = "bind with a separate account that may only read users and groups";
 
 impl Diagnosis<'_> {
     pub(super) async fn rights(&mut self, servers: &Servers, root: &RootDse, names: &Arc<Names>) -> Option<()> {
@@ -33,7 +33,7 @@ impl Diagnosis<'_> {
         };
         let finding = match too_many {
             // Not to be allowed to ask is as it should be.
-            Ok(None) | Err(_) => Finding::passed("no more than it needs, as far as can be seen"),
+            Ok(None) | Err(_) => Finding::passed("no excessive rights found"),
             Ok(Some(found)) => Finding::new(CheckState::Warned, found).cured_by(CURE),
         };
         self.note("rights", finding);
@@ -48,22 +48,22 @@ impl Diagnosis<'_> {
     ) -> Result<Option<&'static str>, Error> {
         let name = self.config.bind_dn.as_deref().unwrap_or_default();
         if name.eq_ignore_ascii_case("cn=Directory Manager") {
-            return Ok(Some("the bind account is the directory's root, whom no access rule holds"));
+            return Ok(Some("the bind account is the directory's root, which no access rule limits"));
         }
         let own_name = Dn::parse(name).ok().filter(|_| flavour == Flavour::OpenLdap);
         if let Some(own_name) = own_name
             && is_missing(connection, name, &own_name).await?
         {
-            let found = "the bind account has no entry in the directory: it is the directory's root (rootdn), whom no \
-                         access rule holds";
+            let found = "the bind account has no entry in the directory: it is the directory's root (rootdn), which \
+            no access rule limits";
             return Ok(Some(found));
         }
         let section = Section::users(self.config, flavour, names);
         let filter = filter::and(&section.filter, "(userPassword=*)");
         for base_dn in section.base_dns {
             if is_found(connection, base_dn, section.scope, &filter).await? {
-                let found = "the bind account may search the users' passwords: it is the directory's root (rootdn), or may \
-                             do as much";
+                let found = "the bind account may search the users' passwords: it is the directory's root (rootdn), \
+                or has similar rights";
                 return Ok(Some(found));
             }
         }

@@ -128,7 +128,7 @@ impl Diagnosis<'_> {
         }
         let mut detail = format!("{total} looked at; unique and external ids present");
         if sample.referrals > 0 {
-            detail.push_str("; the server also refers to other servers, which is not followed");
+            detail.push_str("; the server also refers to other servers, which the agent does not follow");
         }
         Finding::passed(detail)
     }
@@ -150,10 +150,10 @@ impl Diagnosis<'_> {
         if !absent.is_empty() && sample.total > 0 {
             let said = format!("listed, but on none of {} users: {}", sample.total, absent.join(", "));
             return Finding::new(CheckState::Warned, said).cured_by(
-                "let the bind account read these attributes, or take them from users.attributes where nobody has them",
+                "let the bind account read these attributes, or remove them from users.attributes if nobody has them",
             );
         }
-        Finding::passed(format!("{} listed, each known and on some user", users.attributes.len()))
+        Finding::passed(format!("{} listed, each in the schema and on some user", users.attributes.len()))
     }
 
     pub(super) async fn groups(&mut self, servers: &Servers, flavour: Flavour, names: &Arc<Names>) -> Option<()> {

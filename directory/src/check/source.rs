@@ -1,4 +1,5 @@
-//! Whether the server says how far it is. Where it does not, an import cannot see that the server was set back to an
+//! Whether the server reports which changes it has. Where it does not, an import cannot see that the server was set
+//! back to an
 //! older state.
 
 use super::{CheckState, Diagnosis, Finding};
@@ -27,16 +28,22 @@ impl Diagnosis<'_> {
 
 fn finding(flavour: Flavour, says: bool) -> Finding {
     let unreadable = |attribute: &str| {
-        let said = format!("{attribute} cannot be read: an import cannot see that the server was set back");
+        let said = format!(
+            "{attribute} cannot be read: an import cannot notice that the server was restored to an \
+        older state"
+        );
         Finding::new(CheckState::Warned, said)
     };
     match flavour {
-        _ if says => Finding::passed("the server says how far it is"),
+        _ if says => Finding::passed("the server reports which changes it has"),
         Flavour::OpenLdap => unreadable("contextCSN of the suffix").cured_by(
-            "let the bind account read contextCSN of the suffix; where the server keeps none, load its overlay syncprov",
+            "let the bind account read contextCSN of the suffix; if the server has none, load the overlay syncprov",
         ),
         Flavour::ActiveDirectory => unreadable("invocationId")
             .cured_by("let the bind account read invocationId of the server's NTDS Settings object"),
-        Flavour::Ds389 | Flavour::Generic => Finding::passed("servers of this kind do not say how far they are"),
+        Flavour::Ds389 | Flavour::Generic => Finding::passed(
+            "servers of this kind do not report which changes they \
+        have",
+        ),
     }
 }

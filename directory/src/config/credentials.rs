@@ -38,7 +38,7 @@ pub enum SecretError {
         /// The configuration key.
         key: &'static str,
     },
-    /// It begins with the mark by which editors tell encodings apart; the password would be a wrong one.
+    /// It begins with a byte order mark, which would become part of the password.
     #[error("{key}: begins with a byte order mark; save the file as UTF-8 without one")]
     ByteOrderMark {
         /// The configuration key.

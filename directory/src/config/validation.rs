@@ -1,4 +1,4 @@
-//! What makes a directory's configuration unusable. All mistakes are told at once, each with the key to look at.
+//! What makes a directory's configuration unusable. All mistakes are reported at once, each with its key.
 
 use std::fmt;
 
@@ -53,11 +53,15 @@ impl DirectoryConfig {
         if self.bind_password.is_some() {
             warnings.push(Problem::new(
                 "bind_password",
-                "the password stands in the configuration; bind_password_file keeps it apart",
+                "the password is in the configuration; bind_password_file is safer",
             ));
         }
         if self.allow_plaintext && !self.start_tls && self.urls.iter().any(|url| url.starts_with("ldap://")) {
-            warnings.push(Problem::new("allow_plaintext", "passwords and people cross the network readable"));
+            warnings.push(Problem::new(
+                "allow_plaintext",
+                "others on the network can read passwords and personal \
+            data",
+            ));
         }
         let catalog = |url: &&String| ServerUrl::parse(url).is_ok_and(|url| matches!(url.port, 3268 | 3269));
         if self.urls.iter().any(|url| catalog(&url)) {
@@ -158,7 +162,7 @@ fn credentials(config: &DirectoryConfig, found: &mut Vec<Problem>) {
                 found.push(Problem::new("bind_dn", error.to_string()));
             }
         }
-        None if passwords > 0 => found.push(Problem::new("bind_dn", "a password but nobody to bind as")),
+        None if passwords > 0 => found.push(Problem::new("bind_dn", "a password without bind_dn")),
         None if config.client_cert_file.is_none() => {
             found.push(Problem::new("bind_dn", "set bind_dn and bind_password_file, or a client certificate"));
         }
@@ -214,7 +218,7 @@ fn bases(key: &'static str, base_dns: &[String], scope: Scope, found: &mut Vec<P
                     if nested || base == *other {
                         found.push(Problem::new(
                             key,
-                            format!("{text} and {other_text} overlap; name the upper one only"),
+                            format!("{text} and {other_text} overlap; list only the upper one"),
                         ));
                     }
                 }
@@ -226,7 +230,7 @@ fn bases(key: &'static str, base_dns: &[String], scope: Scope, found: &mut Vec<P
 
 fn attribute(key: &'static str, name: &str, found: &mut Vec<Problem>) {
     if !filter::is_attribute_description(name.as_bytes()) {
-        found.push(Problem::new(key, format!("\"{name}\" is no attribute name")));
+        found.push(Problem::new(key, format!("\"{name}\" is not an attribute name")));
     }
 }
 
@@ -253,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once() {
+    fn all_mistakes_are_reported_at_once() {
         let mut config = corp();
         config.urls = vec!["ldap://plain.corp.example".to_owned(), "https://corp.example".to_owned()];
         config.users.filter = Some("(objectClass=".to_owned());

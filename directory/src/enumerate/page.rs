@@ -17,7 +17,7 @@ pub struct Page {
     pub unusable: Vec<Unusable>,
     /// Referrals seen on the way and not chased.
     pub referrals: u64,
-    /// Users of whom nobody can say whether the directory lets them in.
+    /// Users whose switch is unknown.
     pub unknown_switches: u64,
     /// The attribute for whose sake the first of them is unknown.
     pub unreadable: Option<&'static str>,

@@ -30,7 +30,7 @@ pub(super) struct Reading {
     servers: Arc<Servers>,
     /// All of it comes from one server, because another one may know more or less.
     server: Option<Arc<OneServer>>,
-    /// Told with the first page, because until then another server may take its place.
+    /// Sent with the first page, because until then another server may be used.
     told: Option<oneshot::Sender<Source>>,
     from: Source,
     cancel: CancellationToken,
@@ -205,7 +205,7 @@ impl Reading {
                 }
             }
         };
-        // What came before an early end is read as well, and counted in what is told of it.
+        // Entries before an early end are read too, and counted in the error.
         if !page.is_empty() {
             self.send(page.take()).await?;
         }

@@ -18,7 +18,7 @@ impl Error {
                 format!("none of {tried} directory servers could be used; the last: {}", last.public_message())
             }
             Self::Secret(SecretError::ByteOrderMark { .. }) => {
-                "the file with the bind secret begins with a byte order mark, which is no part of the password"
+                "the file with the bind secret begins with a byte order mark, which is not part of the password"
                     .to_owned()
             }
             Self::Secret(_) => "the agent cannot read its bind secret".to_owned(),
@@ -36,7 +36,7 @@ impl Error {
             Self::Lost { step, source } => {
                 format!("the connection to the directory broke during {step} ({})", source.kind())
             }
-            Self::Malformed { step, source } => format!("the directory sent what is no LDAP during {step}: {source}"),
+            Self::Malformed { step, source } => format!("the directory sent invalid LDAP during {step}: {source}"),
             Self::Client { step, .. } | Self::Panicked { step } => {
                 format!("the agent's LDAP client failed during {step}")
             }
@@ -44,13 +44,13 @@ impl Error {
                 format!("reading the {phase} ended early, after {progress}: {}", source.public_message())
             }
             Self::Range { .. } => {
-                "the directory answered a request for further values of an attribute with something else".to_owned()
+                "the directory sent an unexpected answer to a request for further values of an attribute".to_owned()
             }
             Self::Cut { code: Some(code), .. } => {
-                format!("a base cannot be read any more after the last page ({})", result_name(*code))
+                format!("a base DN can no longer be read after the last page ({})", result_name(*code))
             }
             Self::Cut { code: None, .. } => {
-                "the last entry came without its attributes, so the search was cut".to_owned()
+                "the last entry came without its attributes, so the search was incomplete".to_owned()
             }
             Self::NoPaging
             | Self::OtherServer
@@ -84,7 +84,7 @@ impl Error {
             Self::Bind { refusal, .. } => refusal.cure(),
             Self::Throttled { .. } => {
                 "correct the bind password, then start the job again: a changed secret file or bind_dn is tried at once; \
-                 where the directory was corrected instead, reload the agent (systemctl reload postern-agent), which allows \
+                 if you corrected the directory instead, reload the agent (systemctl reload postern-agent), which allows \
                  one more try"
             }
             Self::Refused { step, code, diagnostic } => {
@@ -98,7 +98,9 @@ impl Error {
             }
             Self::NoPaging => "allow the simple paged results control (RFC 2696) for the bind account",
             Self::KeptBack { key } => {
-                return Some(format!("choose another {key}, or take the attribute from [policy] excluded_attributes"));
+                return Some(format!(
+                    "choose another {key}, or remove the attribute from [policy] excluded_attributes"
+                ));
             }
             Self::NotFound => {
                 "check the value: the unique attribute, another login or the DN; the user must lie below base_dns and match the filter"
@@ -108,7 +110,7 @@ impl Error {
                 "let the bind account read the external id attribute, or set external_id_attribute"
             }
             Self::Cut { .. } => {
-                "start the job again: the server was taking this part of the directory offline or loading it anew; if it \
+                "start the job again: the server was taking this part of the directory offline or reloading it; if it \
                  stays so, look in the directory server's log"
             }
             Self::OtherServer => {
@@ -125,7 +127,7 @@ fn timeout_cure(step: Step) -> &'static str {
     match step {
         Step::Connect | Step::Bind => {
             "check host and port in urls, that the server runs and answers, and that no firewall stands between it and \
-             the agent; where it is only slow, raise connect_timeout_secs"
+             the agent; if it is only slow, raise connect_timeout_secs"
         }
         _ => {
             "look at the server's load, index the attributes in the filter, lower page_size, or raise operation_timeout_secs"
@@ -137,7 +139,7 @@ fn lost_cure(step: Step) -> &'static str {
     match step {
         // OpenLDAP, for one, closes without a word where it does not trust the client's certificate.
         Step::Bind => {
-            "look in the directory server's log for why it closed the connection; where client_cert_file is set, check \
+            "look in the directory server's log for why it closed the connection; if client_cert_file is set, check \
              that the server trusts its issuer"
         }
         _ => "look in the directory server's log for why it closed the connection",
@@ -153,8 +155,8 @@ fn refusal_cure(step: Step, code: u32, diagnostic: &str) -> Option<&'static str>
              Directory: MaxPageSize in the query policy), or lower page_size below the limit"
         }
         10 => {
-            "the server refers to another one: use that server's address in urls; while 389 Directory Server initialises a \
-             replica it does so too, then try again later"
+            "the server refers to another one: use that server's address in urls; 389 Directory Server also does \
+             this while it initialises a replica: then try again later"
         }
         11 => {
             "389 Directory Server: set nsPagedLookThroughLimit to -1 on the bind account's entry (ldapmodify: dn: BIND DN, \
@@ -184,7 +186,7 @@ fn refusal_cure(step: Step, code: u32, diagnostic: &str) -> Option<&'static str>
 }
 
 impl TlsFailure {
-    /// Without the names in the certificates, which tell the site's own.
+    /// Without the names in the certificates, which would reveal names of the site.
     fn public(&self) -> &'static str {
         match self {
             Self::UnknownIssuer { .. } => "its certificate comes from an authority that the agent does not trust",
@@ -192,12 +194,12 @@ impl TlsFailure {
             Self::Expired { .. } => "its certificate has expired",
             Self::NotYetValid { .. } => "its certificate is not valid yet",
             Self::OtherKey { .. } => "its certificate comes from an authority whose key is not the one in ca_file",
-            Self::WeakSignature { .. } => "its certificate is signed with an algorithm that is not accepted any more",
+            Self::WeakSignature { .. } => "its certificate is signed with an algorithm that is no longer accepted",
             Self::WrongPurpose { .. } => "its certificate is not for servers",
             Self::OtherCertificate { .. } => "its certificate cannot be used",
             Self::ClientCertificateRefused => "it refused the agent's client certificate",
             Self::NotTls => "it does not speak TLS on this port",
-            Self::Other => "the handshake was cut short",
+            Self::Other => "the handshake was interrupted",
         }
     }
 
@@ -209,14 +211,15 @@ impl TlsFailure {
             }
             Self::UnknownIssuer { .. } => "put the certificate of the issuing authority into ca_file",
             Self::OtherKey { .. } => {
-                "put the present certificate of the issuing authority into ca_file: the one there has the same name and \
-                 another key, as after a renewal; it may stand beside the new one"
+                "put the current certificate of the issuing authority into ca_file: the one there has the same name \
+                 but another key, as after a renewal; both may be in the file"
             }
             Self::WeakSignature { .. } => {
-                "have the directory server's certificate, and its authority's, issued anew with SHA-256"
+                "have the directory server's certificate, and its authority's, reissued with SHA-256"
             }
             Self::WrongPurpose { .. } => {
-                "have the directory server's certificate issued for servers: extended key usage serverAuth, or none at all"
+                "have the directory server's certificate reissued for servers: extended key usage serverAuth, or \
+                 none at all"
             }
             Self::WrongName { .. } => {
                 "use the name that the certificate carries (subjectAltName) in urls, or have it issued for the name used"
@@ -224,7 +227,7 @@ impl TlsFailure {
             Self::Expired { .. } => "renew the directory server's certificate",
             Self::NotYetValid { .. } => "check the clocks of the directory server and the agent",
             Self::OtherCertificate { .. } => {
-                "have the directory server's certificate issued anew: X.509 v3 with a subjectAltName"
+                "have the directory server's certificate reissued: X.509 v3 with a subjectAltName"
             }
             Self::ClientCertificateRefused => {
                 "check client_cert_file and client_key_file, and that the server trusts their issuer"

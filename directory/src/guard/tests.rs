@@ -42,7 +42,7 @@ fn sort(bytes: &[u8]) -> Result<Sorted, Malformed> {
 #[test]
 fn what_no_server_sends_closes_the_connection() {
     assert!(sort(b"HTTP/1.1 400 Bad Request").is_err());
-    assert!(sort(&[0x30, 0x84, 0x7f, 0xff, 0xff, 0xff]).is_err(), "beyond the limit, told by the header alone");
+    assert!(sort(&[0x30, 0x84, 0x7f, 0xff, 0xff, 0xff]).is_err(), "beyond the limit, by the header alone");
     assert!(sort(&[0x30, 0x80]).is_err());
     // A length inside that reaches beyond its container makes `ldap3` wait for ever.
     assert!(sort(&[0x30, 0x08, 0x02, 0x01, 0x01, 0x65, 0x03, 0x0a, 0x7f, 0x00]).is_err());

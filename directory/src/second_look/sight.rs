@@ -37,7 +37,7 @@ pub enum NotVisible {
     Referral,
     /// Its container is there and cannot be read.
     ContainerUnreadable,
-    /// Its container is not found. This server does not tell a deleted container from a hidden one.
+    /// Its container is not found. This server does not distinguish deleted containers from hidden ones.
     ContainerNotFound,
     /// Its container has more entries than can be seen.
     HiddenChildren,

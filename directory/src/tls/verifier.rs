@@ -18,7 +18,7 @@ use x509_parser::time::ASN1Time;
 /// What a certificate says, for a person to read.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct CertificateSummary {
-    /// Whom it names.
+    /// The subject.
     pub subject: String,
     /// Who signed it.
     pub issuer: String,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_certificate_says_is_told() {
+    fn the_contents_of_a_certificate_are_reported() {
         let summary = summary(&certificate("named"));
         assert_eq!(
             (summary.subject.as_str(), summary.issuer.as_str()),

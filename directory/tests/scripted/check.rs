@@ -36,7 +36,7 @@ async fn two_full_pages_are_read_as_an_import_would() {
 }
 
 #[tokio::test]
-async fn a_base_dn_that_cannot_be_read_is_told_with_its_cure() {
+async fn a_base_dn_that_cannot_be_read_is_reported_with_its_cure() {
     for code in [32, 50] {
         let (state, detail, cure) = step("base_dns", move |request| match request.base.as_str() {
             "ou=groups,dc=x" => Answer::Send(vec![message(request.id, 0x65, &done(code, b""))]),
@@ -93,7 +93,7 @@ async fn step_with(name: &str, users: fn(i64) -> Vec<Vec<u8>>) -> (CheckState, S
 }
 
 #[tokio::test]
-async fn users_without_what_tells_them_apart_are_told() {
+async fn users_without_id_or_login_are_reported() {
     let without_id = |id| vec![entry(id, b"cn=Ada,ou=people,dc=x", &[("uid", &[b"ada"])]), done_paged(id, 0, b"")];
     let (state, detail, cure) = step_with("users", without_id).await;
     assert_eq!((state, detail.as_str()), (CheckState::Failed, "1 of 1 users have no external id (entryUUID)"));

@@ -109,7 +109,7 @@ async fn a_notice_of_disconnection_is_understood() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_ldap_are_told() {
+async fn bytes_that_are_not_ldap_are_an_error() {
     let server = failing_at("2", |_| Answer::SendAndClose(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
     assert_eq!(early_end(&server, 2).await.class(), Class::Directory);
 }

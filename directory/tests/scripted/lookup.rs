@@ -41,7 +41,7 @@ async fn groups_are_sought_by_the_entrys_own_value_and_not_as_typed() {
 }
 
 #[tokio::test]
-async fn an_unusable_group_is_told_and_the_others_are_found() {
+async fn an_unusable_group_is_reported_and_the_others_are_found() {
     let server = with_groups(|request| {
         let nameless = entry(request.id, b"cn=bad,ou=groups,dc=x", &[("cn", &[b"bad"])]);
         vec![group(request.id, 1), nameless, group(request.id, 2)]
@@ -54,7 +54,7 @@ async fn an_unusable_group_is_told_and_the_others_are_found() {
 }
 
 #[tokio::test]
-async fn more_groups_than_are_listed_are_told() {
+async fn a_shortened_list_of_groups_says_so() {
     for (there, more) in [(1_000, false), (1_001, true)] {
         let server = with_groups(move |request| (0..there).map(|number| group(request.id, number)).collect()).await;
         let found = look_up(&directory(&server), "u1").await;
@@ -63,7 +63,7 @@ async fn more_groups_than_are_listed_are_told() {
 }
 
 #[tokio::test]
-async fn a_user_that_lacks_its_id_is_told_from_one_that_is_not_there() {
+async fn a_user_without_an_id_is_distinguished_from_a_missing_one() {
     let server = Server::start(|request| {
         if request.base != "ou=people,dc=x" {
             return well_behaved(request, 0);

@@ -128,7 +128,7 @@ async fn who_is_found_is_in_scope_or_has_left_it_and_who_is_not_found_is_absent(
 }
 
 #[tokio::test]
-async fn who_cannot_be_seen_is_not_absent() {
+async fn an_entry_that_cannot_be_seen_is_not_absent() {
     let server = server(
         &[
             ("uid=nameless,ou=people,dc=x", At::Hidden),
@@ -163,7 +163,7 @@ async fn who_cannot_be_seen_is_not_absent() {
 }
 
 #[tokio::test]
-async fn who_is_moved_between_two_questions_has_not_left() {
+async fn an_entry_that_moves_between_two_questions_has_not_left() {
     let server = server(
         &[("uid=one,ou=people,dc=x", At::Leaving("id-one")), ("uid=two,ou=people,dc=x", At::LeavingLater("id-two"))],
         &[],

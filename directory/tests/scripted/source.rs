@@ -1,4 +1,4 @@
-//! What is told of where entries come from.
+//! What the agent reports about the source of entries.
 
 use postern_directory::{Mark, Source};
 use tokio_util::sync::CancellationToken;
@@ -87,7 +87,7 @@ async fn another_server_is_recognised_by_a_hash_that_needs_the_directorys_own_ke
     };
     let key = b"00000000-0000-0000-0000-000000000001";
     let (first, second, keyless) = (start(key).await, start(key).await, start(b"").await);
-    // With one address there is no other server to tell it from.
+    // With one address there is no other server to distinguish.
     assert_eq!(source(&first).await.server, "");
     let two = |server: &Server| config(&[server.url(), server.url()]);
     let (one, other) = (source_of(two(&first)).await, source_of(two(&second)).await);

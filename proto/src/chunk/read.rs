@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Kind, LAYOUT, MemberForm, Switch};
 use crate::{limits, varint};
 
-/// Why a chunk cannot be read. Whoever sent it speaks another layout, or it was damaged.
+/// Why a chunk cannot be read: it has another layout, or it was damaged.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The first byte names a layout of another release.
@@ -123,7 +123,7 @@ impl<'a> ChunkReader<'a> {
         self.entries == 0
     }
 
-    /// The names of all attributes in this chunk; [`EntryView::columns`] tells them by their place here.
+    /// The names of all attributes in this chunk; [`EntryView::columns`] refers to them by index.
     #[must_use]
     pub fn names(&self) -> &[&'a str] {
         &self.names

@@ -115,7 +115,7 @@ impl ChunkWriter {
         varint::put(&mut out, self.lengths.len() as u64);
         out.extend_from_slice(&self.lengths);
         out.extend_from_slice(&self.blob);
-        // One group of very many members shall not hold its room for the rest of an import.
+        // A very large group must not keep its memory for the rest of an import.
         for bytes in [&mut self.lengths, &mut self.blob, &mut self.pending.member_lengths] {
             bytes.clear();
             bytes.shrink_to(CHUNK_TARGET_BYTES);
@@ -146,7 +146,7 @@ pub struct EntryWriter<'w> {
 }
 
 impl EntryWriter<'_> {
-    /// Adds an attribute with its values, in the order in which they shall be kept. Quickest before the first member.
+    /// Adds an attribute with its values, in their final order. Quickest before the first member.
     pub fn attribute<'v, V>(&mut self, name: &str, values: V)
     where
         V: IntoIterator<Item = &'v [u8], IntoIter: ExactSizeIterator>,

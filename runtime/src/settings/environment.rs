@@ -32,7 +32,7 @@ impl Override {
             .and_then(|parsed| parsed.get::<config::Value>("value"));
         parsed.map_err(|_| Error::Variable {
             variable: self.name.clone(),
-            reason: "starts like a TOML array or table but is none".to_owned(),
+            reason: "looks like a TOML array or table but is not one".to_owned(),
         })
     }
 }

@@ -59,7 +59,7 @@ fn not_among_the_known<T: DeserializeOwned>(source: &Source<'_>) -> Option<Strin
     let mut quoted = error.message().strip_prefix("unknown variant ")?.split('`').skip(1).step_by(2);
     let written = quoted.next()?;
     let known: Vec<String> = quoted.map(|value| format!("\"{value}\"")).collect();
-    Some(format!("\"{written}\" is none of {}", known.join(", ")))
+    Some(format!("\"{written}\" is not one of {}", known.join(", ")))
 }
 
 fn build(source: &Source<'_>) -> Result<Config, Error> {
@@ -134,8 +134,8 @@ fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
 fn suggest(key: &str, known: &[&str]) -> String {
     match crate::nearest::one(key, known.iter().copied()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
-        None if known.is_empty() => "no key is known here".to_owned(),
-        None => format!("known here are `{}`", known.join("`, `")),
+        None if known.is_empty() => "no key is allowed here".to_owned(),
+        None => format!("the keys here are `{}`", known.join("`, `")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs a simulated agent for each enrollment token on standard input, until it is told to stop.
+//! Runs a simulated agent for each enrollment token on standard input, until it is stopped.
 
 use std::io::Read as _;
 

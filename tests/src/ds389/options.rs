@@ -4,7 +4,7 @@ use crate::people::Population;
 
 /// Naming context of every test directory.
 pub const SUFFIX: &str = "dc=corp,dc=example";
-/// The directory manager, whom no ACI and no limit holds.
+/// The directory manager, which no ACI and no limit restricts.
 pub const ADMIN: &str = "cn=Directory Manager";
 /// The directory manager's password.
 pub const ADMIN_PASSWORD: &str = "manager secret";

@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
 async fn round_trip(api: &postern_tests::api::Api) -> Result<Duration> {
     let began = Instant::now();
     let job = api.start_job("test_connection", &Fleet::directory(0), json!({})).await?;
-    // Asked again at once: the event stream tells of changes at most every 50 ms, which would be all that is measured.
+    // Asked again at once: the event stream reports changes at most every 50 ms, which would dominate the measurement.
     loop {
         let job = api.job(&job.id).await?;
         if job.is_over() {

@@ -102,7 +102,7 @@ async fn dump(slapd: &Slapd) -> Result<(Duration, Usage)> {
     .await?
 }
 
-/// Runs a program to its end, and tells what it had used shortly before.
+/// Runs a program to its end, and returns what it had used shortly before.
 fn watch(command: &mut Command) -> Result<Usage> {
     const LOOKS: Duration = Duration::from_millis(5);
     let mut child = command.spawn().context("cannot run ldapsearch")?;

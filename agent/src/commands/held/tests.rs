@@ -1,4 +1,4 @@
-//! What is held, told, told again, replaced and forgotten; no network.
+//! How commands are held, reported, replaced and forgotten; without a network.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -95,13 +95,13 @@ async fn failure(commands: &Commands, request: Request) -> Failure {
 }
 
 #[tokio::test]
-async fn an_outcome_is_told_once_a_session_until_it_is_acknowledged() {
+async fn an_outcome_is_sent_once_a_session_until_it_is_acknowledged() {
     let commands = commands(Policy::default());
     let request = request("good", TEST);
     commands.accept(request.clone()).unwrap();
     assert!(matches!(outcome(&commands, 1).await.result, Ok(v1::outcome::Result::TestConnection(_))));
-    assert!(commands.events(1).is_empty(), "told already in this session");
-    assert_eq!(commands.events(2).len(), 1, "told again in the next");
+    assert!(commands.events(1).is_empty(), "sent already in this session");
+    assert_eq!(commands.events(2).len(), 1, "sent again in the next");
     assert_eq!(commands.keys(), [request.key]);
 
     let other = Key { generation: 2, ..request.key };
@@ -113,7 +113,7 @@ async fn an_outcome_is_told_once_a_session_until_it_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_command_asked_twice_runs_once_and_its_outcome_is_told_again() {
+async fn a_repeated_command_runs_once_and_its_outcome_is_sent_again() {
     let commands = commands(Policy::default());
     let request = request("good", lookup("user1"));
     commands.accept(request.clone()).unwrap();
@@ -199,7 +199,7 @@ async fn handing_back_leaves_no_outcome() {
     commands.accept(request("hangs", IMPORT)).unwrap();
     commands.hand_back();
     assert!(commands.is_idle());
-    // The canceled task ends by itself, and tells nothing.
+    // The canceled task ends by itself and reports nothing.
     let supervisor = &commands.inner.context.supervisor;
     while !supervisor.is_empty() {
         tokio::task::yield_now().await;

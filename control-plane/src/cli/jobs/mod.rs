@@ -40,7 +40,7 @@ pub(super) enum Command {
         #[command(flatten)]
         args: ListArgs,
     },
-    /// Show a job and what came of it
+    /// Show a job and its result
     Show {
         /// Id of the job, or its beginning
         id: Name,
@@ -56,16 +56,16 @@ pub(super) enum Command {
         /// Id of the job, or its beginning
         id: Name,
     },
-    /// Let a held job go on
+    /// Approve a held job: apply its changes
     Approve {
         /// Id of the job, or its beginning
         id: Name,
     },
-    /// End a held job without what it was held for
+    /// Reject a held job: discard the changes that it was held for
     Reject {
         /// Id of the job, or its beginning
         id: Name,
-        /// Why, for those who look at the job later
+        /// The reason, recorded with the job
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },

@@ -70,7 +70,8 @@ pub(super) fn end(job: &JobView) -> String {
         (JobState::Held, _) => {
             let reason = job.hold.as_ref().and_then(|hold| hold["reason"].as_str()).unwrap_or("a safeguard stopped it");
             format!(
-                "is held: {}\n  Let it go on with `postern jobs approve {id}`, or end it with `postern jobs reject {id}`",
+                "is held: {}\n  Apply the changes with `postern jobs approve {id}`, or discard them with `postern \
+                 jobs reject {id}`",
                 plain(reason),
                 id = job.id
             )

@@ -27,10 +27,10 @@ struct Common {
     /// Name or id of the directory
     #[arg(long)]
     directory: String,
-    /// Stay until the job has ended, and show its progress; exit code 1 unless it succeeds
+    /// Wait until the job has ended and show its progress; exit code 1 unless it succeeds
     #[arg(long)]
     watch: bool,
-    /// Give up when it is not over after this time, like 30s, 10m, 2h [default: 24h for imports, 2m otherwise]
+    /// End the job with an error after this time, like 30s, 10m, 2h [default: 24h for imports, 2m otherwise]
     #[arg(long, value_name = "TIME", value_parser = lifetime)]
     timeout: Option<SignedDuration>,
 }
@@ -38,7 +38,7 @@ struct Common {
 /// Of jobs that are measured by entries.
 #[derive(Debug, Args)]
 struct Measured {
-    /// How many users and groups are expected, for the progress bar [default: as many as the last one read]
+    /// How many users and groups are expected, for the progress bar [default: as many as in the last import]
     #[arg(long, value_name = "ENTRIES", requires = "watch")]
     expect: Option<u64>,
 }

@@ -80,11 +80,11 @@ async fn refuse_second(seat: &Seat, known: &Agent, instance: Option<&str>) -> Re
     if !elsewhere && !parts.registry.gave_way(agent, instance) {
         return Ok(());
     }
-    let reason = "two processes are connected with it in turns";
+    let reason = "two processes connect with it in turns";
     certificates::note_shared(&seat.gateway, agent, reason, parts.clock.now()).await;
     Err(Status::failed_precondition(
-        "another machine, which connected later, uses the identity of this agent. If this machine is a copy of another, \
-         or has one, enroll one of them again (postern-agent enroll --force)",
+        "another machine, which connected later, uses the identity of this agent. If one machine is a copy of the \
+         other, enroll one of them again (postern-agent enroll --force)",
     ))
 }
 
