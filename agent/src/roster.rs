@@ -140,7 +140,7 @@ impl Roster {
 
     async fn ask(self: Arc<Self>, directory: Arc<dyn ServedDirectory>, clock: SharedClock) {
         let mut backoff = Backoff::new(PROBE_INITIAL, PROBE_MAX);
-        let mut told = None;
+        let mut reported = None;
         while self.serves(&directory) {
             let answer = directory.identify().await;
             if self.serves(&directory) {
@@ -148,21 +148,21 @@ impl Roster {
             }
             match answer {
                 Ok(identified) => {
-                    if told.is_some() {
+                    if reported.is_some() {
                         tracing::info!(directory = directory.name(), "directory.reached: it answers again");
                     }
                     return self.learn(&directory, identified);
                 }
                 Err(failure) => {
                     let reason = Reason::of(&failure);
-                    if told.as_ref() != Some(&reason) {
+                    if reported.as_ref() != Some(&reason) {
                         tracing::warn!(
                             directory = directory.name(),
                             error = failure.for_the_log(),
                             cure = failure.cure,
                             "directory.flavour_unknown: the agent asks again until the directory answers"
                         );
-                        told = Some(reason);
+                        reported = Some(reason);
                     }
                 }
             }
@@ -306,10 +306,10 @@ mod tests {
         let healthy = Announced { name, flavour, configuration: CONFIGURED, problem: None };
         assert_eq!(roster.announced(), [healthy]);
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        let told: Vec<&str> = text.lines().filter(|line| line.contains("directory=\"corp\"")).collect();
-        assert_eq!(told.len(), 3, "{text}");
-        assert!(told[0].contains("WARN") && told[0].contains("connection refused"), "{text}");
-        assert!(told[1].contains("WARN") && told[1].contains("in 60 s"), "{text}");
-        assert!(told[2].contains("INFO") && told[2].contains("directory.reached"), "{text}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("directory=\"corp\"")).collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].contains("WARN") && lines[0].contains("connection refused"), "{text}");
+        assert!(lines[1].contains("WARN") && lines[1].contains("in 60 s"), "{text}");
+        assert!(lines[2].contains("INFO") && lines[2].contains("directory.reached"), "{text}");
     }
 }

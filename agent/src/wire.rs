@@ -203,8 +203,8 @@ pub fn fuzzing(frame: v1::ControlFrame) {
         Some(Down::OutcomeAck(ack)) => {
             key(&ack.command_id, ack.generation);
         }
-        Some(Down::DirectoriesRefused(told)) => {
-            refused(told.directories);
+        Some(Down::DirectoriesRefused(all)) => {
+            refused(all.directories);
         }
         Some(Down::Welcome(_) | Down::Heartbeat(_) | Down::Drain(_)) | None => {}
     }

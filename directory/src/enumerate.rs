@@ -39,10 +39,10 @@ impl Enumeration {
         let mut task = JoinSet::new();
         let read: Arc<Mutex<Option<Session>>> = Arc::default();
         let (place, known) = (Arc::clone(&read), Arc::clone(&servers));
-        let (told, source) = oneshot::channel();
+        let (source_sender, source) = oneshot::channel();
         task.spawn(async move {
             let failures = sender.clone();
-            match Reading::new(servers, told, cancel, sender).run().await {
+            match Reading::new(servers, source_sender, cancel, sender).run().await {
                 Ok(session) => *place.lock().unwrap_or_else(PoisonError::into_inner) = session,
                 // If nobody listens any more, nobody needs to know.
                 Err(error) => drop(failures.send(Err(error)).await),

@@ -132,25 +132,28 @@ mod tests {
         }
     }
 
-    fn told(attributes: &[(&str, &[&[u8]])]) -> Result<(Option<u64>, Vec<Bytes>), String> {
+    fn values_in(attributes: &[(&str, &[&[u8]])]) -> Result<(Option<u64>, Vec<Bytes>), String> {
         part(&message(b"cn=all", attributes), "member", 1500)
     }
 
     #[test]
     fn the_part_that_was_asked_for_is_taken() {
         let values = vec![Bytes::from_static(b"cn=a")];
-        assert_eq!(told(&[("member", &[]), ("Member;range=1500-*", &[b"cn=a"])]), Ok((None, values.clone())));
-        assert_eq!(told(&[("member;range=1500-1500", &[b"cn=a"])]), Ok((Some(1501), values)));
-        assert_eq!(told(&[("member;range=1500-*", &[])]), Ok((None, Vec::new())));
+        assert_eq!(values_in(&[("member", &[]), ("Member;range=1500-*", &[b"cn=a"])]), Ok((None, values.clone())));
+        assert_eq!(values_in(&[("member;range=1500-1500", &[b"cn=a"])]), Ok((Some(1501), values)));
+        assert_eq!(values_in(&[("member;range=1500-*", &[])]), Ok((None, Vec::new())));
     }
 
     #[test]
     fn no_other_answer_is_the_end_of_the_values() {
-        assert_eq!(told(&[]), Err("no attributes".to_owned()));
+        assert_eq!(values_in(&[]), Err("no attributes".to_owned()));
         for instead in ["member", "member;range=0-1499", "member;range=x-*", "cn;range=1500-*"] {
-            assert_eq!(told(&[(instead, &[b"cn=a"])]), Err(instead.to_owned()));
+            assert_eq!(values_in(&[(instead, &[b"cn=a"])]), Err(instead.to_owned()));
         }
-        assert_eq!(told(&[("member;range=1500-1501", &[])]), Err("member;range=1500-1501 without values".to_owned()));
+        assert_eq!(
+            values_in(&[("member;range=1500-1501", &[])]),
+            Err("member;range=1500-1501 without values".to_owned())
+        );
         let whole = message(b"cn=all", &[("member;range=1500-*", &[b"cn=a"])]);
         assert!(part(&whole.slice(..whole.len() - 1), "member", 1500).is_err());
     }

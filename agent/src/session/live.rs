@@ -100,7 +100,7 @@ impl Live {
         let frames = ReceiverStream::new(frames).map(|frame: Box<AgentFrame>| *frame);
         let mut client = GatewayClient::with_origin(connection.clone(), connection.origin())
             .max_decoding_message_size(MAX_FRAME_BYTES);
-        let refused = |status: Status| Error::Refused(told(&connection, &status));
+        let refused = |status: Status| Error::Refused(failure_text(&connection, &status));
         let mut incoming = client.connect(frames).await.map_err(refused)?.into_inner();
         let first = incoming.message().await.map_err(refused)?;
         let welcome = match first.and_then(|frame| frame.kind) {
@@ -219,7 +219,7 @@ impl Live {
         let frame = match frame {
             Ok(Some(frame)) => frame,
             Ok(None) => return Some(Ended::Lost("the control plane closed the session".to_owned())),
-            Err(status) => return Some(Ended::Lost(told(&self.connection, &status))),
+            Err(status) => return Some(Ended::Lost(failure_text(&self.connection, &status))),
         };
         self.heard = true;
         self.silent_intervals = 0;
@@ -324,6 +324,6 @@ fn millis(value: u32) -> Option<Duration> {
 }
 
 /// What went wrong, in the connection's words where it has any: it knows more than the request that failed with it.
-fn told(connection: &Connection, status: &Status) -> String {
+fn failure_text(connection: &Connection, status: &Status) -> String {
     connection.failure().unwrap_or_else(|| format!("{:?}: {}", status.code(), wire::text(status.message())))
 }
