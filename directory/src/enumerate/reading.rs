@@ -31,7 +31,7 @@ pub(super) struct Reading {
     /// All of it comes from one server, because another one may know more or less.
     server: Option<Arc<OneServer>>,
     /// Sent with the first page, because until then another server may be used.
-    told: Option<oneshot::Sender<Source>>,
+    source_sender: Option<oneshot::Sender<Source>>,
     from: Source,
     cancel: CancellationToken,
     sender: mpsc::Sender<Result<Page, Error>>,
@@ -54,7 +54,7 @@ struct Task<'s> {
 impl Reading {
     pub(super) fn new(
         servers: Arc<Servers>,
-        told: oneshot::Sender<Source>,
+        source_sender: oneshot::Sender<Source>,
         cancel: CancellationToken,
         sender: mpsc::Sender<Result<Page, Error>>,
     ) -> Self {
@@ -62,7 +62,7 @@ impl Reading {
         Self {
             servers,
             server: None,
-            told: Some(told),
+            source_sender: Some(source_sender),
             from: Source::default(),
             cancel,
             sender,
@@ -317,9 +317,9 @@ impl Reading {
     }
 
     fn tell_source(&mut self) {
-        if let Some(told) = self.told.take() {
+        if let Some(sender) = self.source_sender.take() {
             // Nobody may want to know.
-            let _ = told.send(std::mem::take(&mut self.from));
+            let _ = sender.send(std::mem::take(&mut self.from));
         }
     }
 
