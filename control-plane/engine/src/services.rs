@@ -42,3 +42,6 @@ pub use postern_store::DatabaseUrl;
 pub use rights::Right;
 pub use search::Search;
 pub use sign_in::SignedIn;
+
+#[cfg(test)]
+mod tests;

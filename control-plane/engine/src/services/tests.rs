@@ -1,0 +1,197 @@
+//! Every call of every service, with every role: who may not do it changes nothing, cuts nobody and wakes nobody.
+
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use postern_runtime::clock::SystemClock;
+use postern_store::{AnnouncedDirectory, DatabaseUrl, NewAgent, NewEnrollmentToken, Store, Wake};
+use serde_json::json;
+
+use super::jobs::JobRequest;
+use super::organization::RuleChange;
+use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};
+use crate::intake::resolve::Choice;
+use crate::records::{
+    AgentId, ApiTokenId, DirectoryChange, Flavour, IdentityFilter, OrganizationId, PageRequest, Role,
+};
+
+const PAGE: PageRequest = PageRequest::first(100);
+
+#[derive(Default)]
+struct ClosedGate(Mutex<Vec<AgentId>>);
+
+impl Gate for ClosedGate {
+    fn door(&self) -> Door {
+        Door { address: "gateway.example:8443".to_owned(), ca_sha256: [7; 32] }
+    }
+
+    fn cut(&self, agent: AgentId) {
+        self.0.lock().unwrap().push(agent);
+    }
+}
+
+struct Site {
+    services: Services,
+    store: Store,
+    gate: Arc<ClosedGate>,
+    organization: OrganizationId,
+    _folder: tempfile::TempDir,
+}
+
+type Call = for<'a> fn(&'a Services, &'a Actor) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+macro_rules! calls {
+    ($($right:ident $least:ident $name:literal |$services:ident, $actor:ident| $call:expr;)+) => {
+        &[$((
+            $name,
+            Right::$right,
+            Role::$least,
+            |$services, $actor| Box::pin(async move { $call.await.map(drop) }),
+        ),)+]
+    };
+}
+
+/// What it is called, its right, the least role that has it, and the call.
+const TABLE: &[(&str, Right, Role, Call)] = calls! {
+    ReadPeople Auditor "users.list" |s, a| s.users(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
+    ReadPeople Auditor "users.get" |s, a| s.users(a)?.get("anna");
+    ReadPeople Auditor "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
+    ReadPeople Auditor "groups.get" |s, a| s.groups(a)?.get("staff");
+    ReadPeople Auditor "groups.find" |s, a| s.groups(a)?.find("staff");
+    ReadPeople Auditor "accounts.filter" |s, a| s.accounts(a)?.filter(Some("corp"), None, None);
+    ReadPeople Auditor "accounts.get" |s, a| s.accounts(a)?.get("anna");
+    ReadPeople Auditor "conflicts.filter" |s, a| s.conflicts(a)?.filter(Some("corp"));
+    ReadPeople Auditor "conflicts.get" |s, a| s.conflicts(a)?.get("anna");
+    DecideConflicts Operator "conflicts.decide" |s, a| s.decide_conflicts(a)?.decide("anna", Choice::Link);
+    ReadDirectories Auditor "directories.list" |s, a| s.directories(a)?.list(&PAGE);
+    ReadDirectories Auditor "directories.get" |s, a| s.directories(a)?.get("corp");
+    ReadAgents Auditor "agents.list" |s, a| s.agents(a)?.list(&PAGE);
+    ReadAgents Auditor "agents.get" |s, a| s.agents(a)?.get("site-1");
+    AllowDirectories Operator "agents.allow" |s, a| s.allow_directories(a)?.allow("site-1", "lab");
+    ReadEnrollmentTokens Auditor "enrollment_tokens.list" |s, a| s.enrollment_tokens(a)?.list(&PAGE);
+    ReadEnrollmentTokens Auditor "enrollment_tokens.get" |s, a| s.enrollment_tokens(a)?.get("0000");
+    ChangeEnrollmentTokens Operator "enrollment_tokens.create" |s, a|
+        s.change_enrollment_tokens(a)?.create(Vec::new(), None);
+    ChangeEnrollmentTokens Operator "enrollment_tokens.revoke" |s, a| s.change_enrollment_tokens(a)?.revoke("0000");
+    ReadJobs Auditor "jobs.filter" |s, a| s.jobs(a)?.filter(Some("corp"), None, None);
+    ReadJobs Auditor "jobs.get" |s, a| s.jobs(a)?.get("0000");
+    RunJobs Operator "jobs.start" |s, a| s.run_jobs(a)?.start(JobRequest {
+        kind: "import".to_owned(),
+        directory: "corp".to_owned(),
+        input: json!({}),
+        deadline: None,
+        timeout_seconds: None,
+        idempotency_key: None,
+    });
+    RunJobs Operator "jobs.cancel" |s, a| s.run_jobs(a)?.cancel("0000");
+    RunJobs Operator "jobs.approve" |s, a| s.run_jobs(a)?.approve("0000");
+    RunJobs Operator "jobs.reject" |s, a| s.run_jobs(a)?.reject("0000", "");
+    ReadTokens Auditor "api_tokens.list" |s, a| s.api_tokens(a)?.list(&PAGE);
+    ReadTokens Auditor "api_tokens.get" |s, a| s.api_tokens(a)?.get("first");
+    ReadTokens Auditor "api_tokens.current" |s, a| s.api_tokens(a)?.current(ApiTokenId::new());
+    ChangeTokens Owner "api_tokens.create" |s, a| s.change_api_tokens(a)?.create("ci", Role::Owner, None);
+    ChangeTokens Owner "api_tokens.revoke" |s, a| s.change_api_tokens(a)?.revoke("ci");
+    ReadOrganization Auditor "rules.get" |s, a| s.rules(a)?.get();
+    ChangeOrganization Owner "rules.change" |s, a| s.change_rules(a)?.change(RuleChange {
+        job_retention_days: Some(1),
+        ..RuleChange::default()
+    });
+    ChangeDirectories Operator "directories.change" |s, a| s.change_directories(a)?.change("corp", DirectoryChange {
+        disabled: Some(true),
+        ..DirectoryChange::default()
+    });
+    ChangeDirectories Operator "directories.delete" |s, a| s.change_directories(a)?.delete("corp");
+    RevokeAgents Owner "agents.revoke" |s, a| s.revoke_agents(a)?.revoke("site-1");
+};
+
+impl Site {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
+        let now = Timestamp::now();
+        let organization = store.create_organization("acme", now).await.unwrap().id;
+        let (hash, end) = ([1; 32], now + SignedDuration::from_hours(1));
+        let token = NewEnrollmentToken { hash, directories: Vec::new(), expires_at: end, created_by: "x".to_owned() };
+        store.create_enrollment_token(organization, token, now).await.unwrap();
+        let agent = NewAgent {
+            id: AgentId::new(),
+            name: "site-1".to_owned(),
+            version: None,
+            serial: "01".to_owned(),
+            not_after: end,
+        };
+        let id = agent.id;
+        store.enroll_agent(hash, agent, now).await.unwrap();
+        let corp = [AnnouncedDirectory { name: "corp".to_owned(), flavour: Flavour::OpenLdap }];
+        store.announce_directories(organization, id, &corp, now).await.unwrap();
+        let gate = Arc::<ClosedGate>::default();
+        let services = Services::new(store.clone(), SystemClock::shared(), Arc::clone(&gate) as Arc<dyn Gate>);
+        Self { services, store, gate, organization, _folder: folder }
+    }
+
+    fn actor(&self, role: Role) -> Actor {
+        let who = Who::Token { id: ApiTokenId::new(), name: role.as_str().into() };
+        Actor { organization: self.organization, who, role }
+    }
+
+    /// All that a call could change.
+    async fn everything(&self) -> String {
+        let (store, organization, mut all) = (&self.store, self.organization, String::new());
+        let _ = write!(
+            all,
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            store.get_organization(organization).await.unwrap(),
+            store.list_agents(organization, &PAGE).await.unwrap(),
+            store.list_directories(organization, &PAGE).await.unwrap(),
+            store.list_api_tokens(organization, &PAGE).await.unwrap(),
+            store.list_enrollment_tokens(organization, &PAGE).await.unwrap(),
+            store.list_jobs(organization, &postern_store::JobFilter::default(), &PAGE).await.unwrap(),
+        );
+        all
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_denied_changes_nothing_and_every_other_one_is_let_in() {
+    let site = Site::new().await;
+    let mut wakes = site.store.listen().await.unwrap();
+    let before = site.everything().await;
+    for (name, _, least, call) in TABLE {
+        for role in Role::ALL.iter().filter(|role| *role < least) {
+            match call(&site.services, &site.actor(*role)).await {
+                Err(Error::Denied { needs, has }) => assert_eq!((needs, has), (*least, *role), "{name}"),
+                other => panic!("{role} may call {name}: {other:?}"),
+            }
+            assert_eq!(site.everything().await, before, "{role} {name}");
+        }
+    }
+    assert!(site.gate.0.lock().unwrap().is_empty(), "somebody's session was cut");
+    for (name, _, least, call) in TABLE {
+        for role in Role::ALL.iter().filter(|role| *role >= least) {
+            let came = call(&site.services, &site.actor(*role)).await;
+            assert!(!matches!(came, Err(Error::Denied { .. })), "{role} may not call {name}");
+        }
+    }
+    assert_ne!(site.everything().await, before, "the calls do what they say");
+    assert_eq!(site.gate.0.lock().unwrap().len(), 1, "one session is cut, by the owner");
+    // The first wake-up is of what somebody might do.
+    assert!(matches!(wakes.recv().await.unwrap(), Wake::AgentChanged(_)));
+}
+
+#[test]
+fn every_right_is_tried() {
+    for right in Right::ALL {
+        let row = TABLE.iter().find(|(_, tried, ..)| tried == right);
+        assert!(row.is_some(), "{right:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_administrator_of_the_machine_is_named_in_what_they_make() {
+    let site = Site::new().await;
+    let actor = Actor::machine(site.organization);
+    let (made, _) = site.services.change_enrollment_tokens(&actor).unwrap().create(Vec::new(), None).await.unwrap();
+    assert_eq!(made.created_by, "the machine's administrator");
+}
