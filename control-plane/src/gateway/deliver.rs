@@ -24,11 +24,13 @@ use self::writing::Writer;
 use super::memory::{Share, Stage, Taken};
 use super::parts::{Gateway, Parts, unavailable};
 use crate::wire;
-use postern_engine::intake::decide::{self, Decided, Place};
+use postern_engine::intake::decide;
+use postern_engine::intake::decided::Decided;
 use postern_engine::intake::deliveries::{Delivery, Refusal};
+use postern_engine::intake::first_import::FirstImportIndex;
 use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::listed::Listed;
-use postern_engine::intake::newcomers::Newcomers;
+use postern_engine::intake::place::Place;
 use postern_engine::intake::proof::{self, Summary};
 
 /// What a delivery answers.
@@ -99,13 +101,16 @@ async fn run(
 }
 
 /// Where the entries belong, who is surely new there, and what is durable already; nothing of a deleted directory.
-async fn begin(parts: &Parts, delivery: &Delivery) -> Result<Option<(Place, Newcomers, Staged)>, postern_store::Error> {
+async fn begin(
+    parts: &Parts,
+    delivery: &Delivery,
+) -> Result<Option<(Place, FirstImportIndex, Staged)>, postern_store::Error> {
     let &Delivery { organization, directory, job, attempt, .. } = delivery;
     let Some(found) = parts.store.get_directory(organization, directory).await? else { return Ok(None) };
     let joins = parts.store.get_organization(organization).await?.is_some_and(|organization| organization.joins_users);
     let place = Place::of(&found, joins);
     let staged = parts.store.staged(organization, job, attempt).await?;
-    Ok(Some((place, Newcomers::of(&parts.store, place).await?, staged)))
+    Ok(Some((place, FirstImportIndex::of(&parts.store, place).await?, staged)))
 }
 
 /// Ends when the delivery shall.
@@ -153,7 +158,7 @@ struct Reader {
     place: Place,
     delivery: Arc<Delivery>,
     in_flight: Arc<InFlight>,
-    newcomers: Newcomers,
+    newcomers: FirstImportIndex,
     listed: Listed,
     /// The first sequence number that has not come.
     next: u64,

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::identities::Identities;
 use crate::ids::{AccountId, DirectoryId, JobId, OrganizationId};
 use crate::leases::fenced;
-use crate::members::member_hash;
+use crate::member_names::member_hash;
 use crate::records::{Lease, MemberForm, NewAccount};
 use crate::sql::{named, sql};
 

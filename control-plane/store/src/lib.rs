@@ -35,6 +35,7 @@ mod keys;
 mod leases;
 mod listen;
 mod marks;
+mod member_names;
 mod member_rows;
 mod members;
 mod memberships;

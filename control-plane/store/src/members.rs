@@ -12,33 +12,13 @@ use crate::error::{Error, Result};
 use crate::ids::{DirectoryId, GroupId, OrganizationId};
 use crate::imports::Intake;
 use crate::keys::bounded;
+use crate::member_names::{member_hash, name_hash, read_names};
 use crate::member_rows::RowChanges;
 use crate::records::{AccountKind, MemberForm};
-use crate::sql::{Row, sql};
+use crate::sql::sql;
 
 /// Accounts whose hashes are made anew at a time, when a directory changes how its groups name members.
 const REHASH_ROWS: i64 = 5_000;
-
-/// The hash by which a member is found: of a DN or a unique value. Long enough that nobody makes two names of one hash.
-pub(crate) fn name_hash(name: &str) -> [u8; 16] {
-    let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(bounded(name.into()).as_bytes()).as_bytes()[..16]);
-    short
-}
-
-/// The hash of what groups of this form name an account by; in the unique form, groups are never members.
-pub(crate) fn member_hash(form: MemberForm, kind: AccountKind, dn_key: &str, unique: Option<&str>) -> Option<[u8; 16]> {
-    match (form, kind) {
-        (MemberForm::Dn, _) => Some(name_hash(dn_key)),
-        (MemberForm::UniqueValue, AccountKind::User) => unique.map(name_hash),
-        (MemberForm::UniqueValue, AccountKind::Group) => None,
-    }
-}
-
-/// The names that one row holds.
-pub(crate) fn read_names(row: &mut Row) -> Result<Vec<String>> {
-    row.take()
-}
 
 /// What is to be written of some groups' members.
 #[derive(Default)]

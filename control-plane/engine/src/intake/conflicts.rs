@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use postern_store::{Account, Conflict, Directory, Intake, Lease, Page, PageRequest, Store, UserId, UserRow};
 
-use super::decide::{self, Place};
+use super::decide;
+use super::place::Place;
 use super::renames::{Renames, Waiting};
 use super::result::ConflictSample;
 use super::verdicts::Verdicts;

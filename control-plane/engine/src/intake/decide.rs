@@ -8,138 +8,18 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use jiff::Timestamp;
-use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, MemberForm, Switch};
-use postern_proto::digest::Digest;
-use postern_store::{
-    AccountKind, Comparison, Deferred, Directory, DirectoryId, ExternalKey, Flavour, GroupRow, KnownAccount,
-    NewAccount, OrganizationId, Store, UserId, UserRow,
-};
+use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, Switch};
+use postern_store::{Comparison, ExternalKey, KnownAccount, NewAccount, Store};
 
-use self::rows::row;
 pub use self::rows::user;
+use self::rows::{Common, Entry, row};
+use super::decided::{Decided, Row, Wanted};
+use super::first_import::FirstImportIndex;
+use super::keys::{recorded_key, stored};
 use super::listed::Listed;
-use super::newcomers::Newcomers;
+use super::place::Place;
 use super::sensitive::{Before, Changes, KeptAside};
 use crate::identity::mapping::{self, Mapping};
-
-/// Set in the keys of groups, so that a user and a group of one external id are two.
-pub const GROUP_MARK: u128 = 1 << 127;
-
-/// Where entries belong.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// The organization.
-    pub organization: OrganizationId,
-    /// The directory.
-    pub directory: DirectoryId,
-    /// Its kind.
-    pub flavour: Flavour,
-    /// Its accounts may join users who are known from other directories.
-    pub joins: bool,
-}
-
-impl Place {
-    /// The place of a directory.
-    pub fn of(directory: &Directory, joins: bool) -> Self {
-        Self { organization: directory.organization, directory: directory.id, flavour: directory.flavour, joins }
-    }
-}
-
-/// A chunk, decided.
-#[derive(Debug)]
-pub struct Decided {
-    /// Its number.
-    pub sequence: u64,
-    /// Entries of users.
-    pub users: u64,
-    /// Entries of groups.
-    pub groups: u64,
-    /// Entries not known before.
-    pub created: u64,
-    /// How many of those are groups.
-    pub created_groups: u64,
-    /// Entries with another content than before.
-    pub changed: u64,
-    /// Entries that had been missing.
-    pub returned: u64,
-    /// Users of whom nobody can say whether the directory lets them in.
-    pub unknown_switches: u64,
-    /// Sum over the content hashes.
-    pub digest: Digest,
-    /// Keys of all entries, 16 bytes each.
-    pub keys: Vec<u8>,
-    /// What members of groups are.
-    pub member_form: MemberForm,
-    /// What is to be written.
-    pub rows: Vec<Row>,
-    /// What waits for the proof.
-    pub deferred: Vec<Deferred>,
-}
-
-impl Decided {
-    /// A chunk of this many entries, before any of them is decided.
-    fn empty(sequence: u64, member_form: MemberForm, entries: usize) -> Self {
-        Self {
-            sequence,
-            users: 0,
-            groups: 0,
-            created: 0,
-            created_groups: 0,
-            changed: 0,
-            returned: 0,
-            unknown_switches: 0,
-            digest: Digest::default(),
-            keys: Vec::with_capacity(entries * size_of::<u128>()),
-            member_form,
-            rows: Vec::new(),
-            deferred: Vec::new(),
-        }
-    }
-
-    /// All entries.
-    pub fn entries(&self) -> u64 {
-        self.users + self.groups
-    }
-
-    /// Whether everything to be written is surely new, users' names included: then it depends on nothing that another
-    /// chunk writes.
-    pub fn brings_only_newcomers(&self) -> bool {
-        let nobodys =
-            |row: &Row| row.name_is_free || matches!(&row.identity, Wanted::User(user, _) if user.name_key.is_empty());
-        self.rows.iter().all(|row| row.new && nobodys(row))
-    }
-
-    /// Keys of the accounts that are written.
-    pub fn row_keys(&self) -> impl Iterator<Item = u128> {
-        self.rows.iter().map(|row| recorded_key(row.account.kind, &row.account.external_key))
-    }
-}
-
-/// An account to write, and what it becomes.
-#[derive(Debug)]
-pub struct Row {
-    /// The account; its identity and conflict are settled while writing.
-    pub account: NewAccount,
-    /// It was not known before.
-    pub new: bool,
-    /// It was missing until now. Somebody else may have taken its user over meanwhile.
-    pub returning: bool,
-    /// The user that passed on to a newer account while it was missing.
-    pub former: Option<UserId>,
-    /// What it becomes.
-    pub identity: Wanted,
-    /// Nobody in the organization has the name that it wants, for sure; of a group, nobody in this directory.
-    pub name_is_free: bool,
-}
-
-/// What an account becomes.
-#[derive(Debug)]
-pub enum Wanted {
-    /// A user, without a name key where the entry has no login; and the other values of its login.
-    User(Box<UserRow>, Vec<String>),
-    /// A group with its members' keys.
-    Group(Box<GroupRow>, Vec<String>),
-}
 
 /// Why a chunk cannot be decided.
 #[derive(Debug, thiserror::Error)]
@@ -163,22 +43,6 @@ pub enum Error {
     Store(#[from] postern_store::Error),
 }
 
-/// An entry of a chunk.
-struct Entry<'e> {
-    key: ExternalKey,
-    view: EntryView<'e>,
-    /// See [`state`].
-    state: [u8; 16],
-}
-
-/// The keys of all entries of a chunk, as they are recorded.
-pub fn recorded_key(kind: AccountKind, key: &ExternalKey) -> u128 {
-    match kind {
-        AccountKind::User => key.fingerprint() & !GROUP_MARK,
-        AccountKind::Group => key.fingerprint() | GROUP_MARK,
-    }
-}
-
 /// How much memory a chunk takes until it is written; told by its head, before anything is allocated for its entries.
 pub fn weight(payload: &Bytes, most: usize) -> Result<usize, Error> {
     match ChunkReader::parse(payload)?.weight() {
@@ -193,7 +57,7 @@ pub async fn decide(
     place: Place,
     sequence: u64,
     payload: &Bytes,
-    newcomers: &mut Newcomers,
+    newcomers: &mut FirstImportIndex,
     listed: &Listed,
     now: Timestamp,
 ) -> Result<Decided, Error> {
@@ -202,7 +66,7 @@ pub async fn decide(
 
 /// The same for entries that were kept aside: now they are to be applied.
 pub async fn decide_finally(store: &Store, place: Place, payload: &Bytes, now: Timestamp) -> Result<Decided, Error> {
-    decide_with(store, place, 0, payload, &mut Newcomers::default(), now, None).await
+    decide_with(store, place, 0, payload, &mut FirstImportIndex::default(), now, None).await
 }
 
 async fn decide_with(
@@ -210,7 +74,7 @@ async fn decide_with(
     place: Place,
     sequence: u64,
     payload: &Bytes,
-    newcomers: &mut Newcomers,
+    newcomers: &mut FirstImportIndex,
     now: Timestamp,
     deferring: Option<&Listed>,
 ) -> Result<Decided, Error> {
@@ -231,8 +95,8 @@ async fn decide_with(
         Some(_) => Before::of(store, place, changed(&entries, &known)).await?,
         None => Before::default(),
     };
-    let common = Sorting { place, mapping, member_form, now, before, listed };
-    let mut decided = sort(&common, sequence, entries, known);
+    let common = Common { place, mapping, member_form, now };
+    let mut decided = sort(&Sorting { common, before, listed }, sequence, entries, known);
     for row in &mut decided.rows {
         row.name_is_free = match &row.identity {
             Wanted::User(user, _) => !user.name_key.is_empty() && newcomers.is_new_name(&user.name_key),
@@ -246,7 +110,7 @@ async fn decide_with(
 async fn compare(
     store: &Store,
     place: Place,
-    newcomers: &mut Newcomers,
+    newcomers: &mut FirstImportIndex,
     entries: &[Entry<'_>],
 ) -> Result<Vec<Comparison>, postern_store::Error> {
     let mut answers = vec![Comparison::New; entries.len()];
@@ -278,15 +142,13 @@ fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<
 
 /// What all entries of a chunk have in common.
 struct Sorting {
-    place: Place,
-    mapping: Mapping,
-    member_form: MemberForm,
-    now: Timestamp,
+    common: Common,
     before: Before,
     listed: Listed,
 }
 
-fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
+fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
+    let Sorting { common, before, listed } = sorting;
     let mut decided = Decided::empty(sequence, common.member_form, entries.len());
     let mut aside = KeptAside::default();
     let mut rows: HashMap<u128, usize, RandomState> =
@@ -311,7 +173,7 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
             Comparison::New => None,
         };
         let row = row(common, &entry, known.as_ref());
-        let changes = common.before.changes(&row, view, &common.listed, common.now);
+        let changes = before.changes(&row, view, listed, common.now);
         if let Some(first) = aside.take(common.member_form, recorded, &changes, view) {
             *if row.returning { &mut decided.returned } else { &mut decided.changed } += u64::from(first);
             continue;
@@ -340,14 +202,6 @@ fn sort(common: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Com
     }
     decided.deferred = aside.finish(sequence);
     decided
-}
-
-/// The store's word for a kind.
-pub fn stored(kind: Kind) -> AccountKind {
-    match kind {
-        Kind::User => AccountKind::User,
-        Kind::Group => AccountKind::Group,
-    }
 }
 
 /// By what an account is told to be unchanged: the content of its entry, how it is mapped, and what has changed by time

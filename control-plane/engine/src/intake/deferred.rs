@@ -3,20 +3,17 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_store::{AccountKind, ChangeKind, DeferredPart, Directory, Lease, Staged, Store, Threshold};
+use postern_store::{AccountKind, ChangeKind, DeferredPart, Directory, Lease, Staged, Store};
 
-use super::decide::{self, Decided, Place};
+use super::apply;
+use super::decide;
+use super::decided::Decided;
+use super::decided::Row;
 use super::former_names::FormerNames;
+use super::place::Place;
 use super::repeats::Repeats;
 use super::sensitive::{Counts, LOGIN, MOVED, bit};
-use super::staging;
-
-/// In a directory of fewer accounts than this, the minimum of a threshold would never be reached.
-const SMALL: u64 = 10;
-/// There, this share holds, percent …
-const SMALL_SHARE: u64 = 50;
-/// … of at least so many.
-const SMALL_MINIMUM: u64 = 3;
+use super::threshold::{SMALL, SMALL_MINIMUM, exceeds};
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
@@ -55,15 +52,6 @@ pub struct Ahead {
     pub deactivated: u64,
     /// Members who were removed from groups.
     pub removed: u64,
-}
-
-/// Whether so many of so many are more than a threshold allows. In small directories half of them are.
-pub fn exceeds(threshold: Threshold, count: u64, known: u64) -> bool {
-    let (known, percent) = (known.max(count), u64::from(threshold.percent));
-    let usual = count >= u64::from(threshold.minimum).max(1) && count * 100 > known * percent;
-    // With 100 % nothing is ever held.
-    let small = known < SMALL && percent < 100 && count >= SMALL_MINIMUM;
-    usual || small && count * 100 >= known * percent.max(SMALL_SHARE)
 }
 
 /// A proven import with its directory.
@@ -139,7 +127,7 @@ impl Proven<'_> {
         // Whose entries are left out stays, so that they can be named once the import is approved. So do groups that get
         // other members then.
         let forgets = (!again && !self.repeats.touches(part)).then_some(part);
-        is_written(staging::apply_deferred(self.store, place, self.lease, forgets, rows, self.now).await)
+        is_written(apply::apply_deferred(self.store, place, self.lease, forgets, rows, self.now).await)
     }
 
     /// Writes what takes rights away, of entries that wait because of these kinds of change: who is switched off is
@@ -161,17 +149,17 @@ impl Proven<'_> {
         ahead.deactivated += if switches { counts.deactivated } else { 0 };
         ahead.removed += if members { counts.removed } else { 0 };
         let rows = self.rows(place, part).await?;
-        let wanted = |row: &decide::Row| match row.account.kind {
+        let wanted = |row: &Row| match row.account.kind {
             AccountKind::User => switches,
             AccountKind::Group => part.kinds & (bit(ChangeKind::Removed) | MOVED) != 0,
         };
-        let rows: Vec<decide::Row> = rows.into_iter().filter(wanted).collect();
-        let taken = staging::Taken { rows, names, members_leave: members };
-        is_written(staging::take_away(self.store, place, self.lease, taken, self.now).await)
+        let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
+        let taken = apply::Taken { rows, names, members_leave: members };
+        is_written(apply::take_away(self.store, place, self.lease, taken, self.now).await)
     }
 
     /// What the entries of a part would write now.
-    async fn rows(&self, place: Place, part: &DeferredPart) -> Result<Vec<decide::Row>> {
+    async fn rows(&self, place: Place, part: &DeferredPart) -> Result<Vec<Row>> {
         Ok(self.decided(place, part).await?.map_or_else(Vec::new, |decided| decided.rows))
     }
 
@@ -271,11 +259,11 @@ impl Proven<'_> {
 }
 
 /// `false`: the job was taken over.
-fn is_written(written: std::result::Result<(), staging::Error>) -> Result<bool> {
+fn is_written(written: std::result::Result<(), apply::Error>) -> Result<bool> {
     match written {
         Ok(()) => Ok(true),
-        Err(staging::Error::Fenced) => Ok(false),
-        Err(staging::Error::Store(error)) => Err(error),
+        Err(apply::Error::Fenced) => Ok(false),
+        Err(apply::Error::Store(error)) => Err(error),
     }
 }
 

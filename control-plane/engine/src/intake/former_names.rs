@@ -8,7 +8,8 @@ use foldhash::quality::RandomState;
 use postern_proto::chunk::MemberForm;
 use postern_store::{AccountId, KnownContent, Store, bounded};
 
-use super::decide::{Place, Row, Wanted};
+use super::decided::{Row, Wanted};
+use super::place::Place;
 use crate::identity::membership;
 
 /// The hash of no content: the next import reads such an entry again.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use postern_store::{AccountId, Directory, DirectoryId, Heir, Intake, Lease, Store, UserId, UserRow};
 
 use super::conflicts;
-use super::decide::Place;
+use super::place::Place;
 
 /// Users in one transaction.
 const BATCH: u32 = 500;

@@ -7,8 +7,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::containers::{Container, Containers};
-use super::decide::recorded_key;
 use super::deferred::{Ahead, Excess, Outcome, Proven};
+use super::keys::recorded_key;
 use super::known;
 use super::missing::Missing;
 use super::sensitive::{LOGIN, bit};

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use foldhash::quality::RandomState;
 use tokio::sync::Notify;
 
-use super::decide::Decided;
+use super::decided::Decided;
 
 /// The keys of new and changed accounts between decision and commit.
 #[derive(Debug, Default)]

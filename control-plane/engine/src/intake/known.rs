@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use foldhash::quality::RandomState;
 use postern_store::{AccountId, AccountKind, Comparison, Directory, ExternalKey, Store};
 
-use super::decide::recorded_key;
+use super::keys::recorded_key;
 
 /// An account that is known.
 #[derive(Debug)]

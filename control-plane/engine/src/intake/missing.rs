@@ -6,10 +6,10 @@ use postern_store::{
     AccountId, AccountKind, Directory, ExternalKey, Job, JobId, OrganizationId, Sight, Staged, Store, Threshold,
 };
 
-use super::decide::{GROUP_MARK, recorded_key};
-use super::deferred;
 use super::gone::Gone;
+use super::keys::{GROUP_MARK, recorded_key};
 use super::sensitive::RETURNS;
+use super::threshold;
 
 /// Of those who would go missing, as many are shown.
 const SAMPLES: usize = 20;
@@ -124,7 +124,7 @@ impl Missing {
 /// Whether more are missing than the directory's threshold allows.
 fn exceeds(directory: &Directory, missing: u64, present: u64) -> bool {
     let (percent, minimum) = (directory.missing_threshold_percent, directory.missing_threshold_minimum);
-    deferred::exceeds(Threshold { percent, minimum }, missing, present)
+    threshold::exceeds(Threshold { percent, minimum }, missing, present)
 }
 
 /// What a second look said of the accounts that an import did not bring.

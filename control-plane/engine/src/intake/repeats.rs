@@ -13,9 +13,11 @@ use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView};
 use postern_store::{AccountId, AccountKind, DeferredPart, Directory, ExternalKey, Lease, Staged, Store};
 
-use super::decide::{self, Place, recorded_key, stored};
+use super::decide;
+use super::first_import::FirstImportIndex;
+use super::keys::{recorded_key, stored};
 use super::listed::Listed;
-use super::newcomers::Newcomers;
+use super::place::Place;
 use super::result::{DuplicateSample, ImportResult};
 use super::sensitive::{self, Counts, select};
 use super::{known, missing};
@@ -304,7 +306,7 @@ impl Repeats {
 /// What these entries would change.
 async fn changes(store: &Store, directory: &Directory, payload: &Bytes, now: Timestamp) -> Result<Counts> {
     let (place, listed) = (Place::of(directory, false), Listed::default());
-    let decided = decide::decide(store, place, 0, payload, &mut Newcomers::default(), &listed, now).await;
+    let decided = decide::decide(store, place, 0, payload, &mut FirstImportIndex::default(), &listed, now).await;
     let decided = decided.map_err(|error| match error {
         decide::Error::Store(error) => error,
         error => corrupt(error),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use postern_store::{Account, AccountId, Intake, NamedUser, OrganizationId, Store, UserId, UserRow};
 
 use super::conflicts;
-use super::decide::Place;
+use super::place::Place;
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,8 +14,9 @@ use postern_store::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::decide::{Place, Row, Wanted};
+use super::decided::{Row, Wanted};
 use super::listed::Listed;
+use super::place::Place;
 use crate::identity::membership;
 
 /// What stands for the login attribute among the names of attributes.

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use postern_store::{AccountId, Directory, Intake, Lease, Staged, Store};
 
-use super::decide::recorded_key;
+use super::keys::recorded_key;
 use super::missing;
 use super::repeats::Repeats;
 

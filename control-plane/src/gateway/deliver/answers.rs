@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_engine::intake::decide::Decided;
+use postern_engine::intake::decided::Decided;
 use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::proof::Summary;
 use postern_engine::jobs::failure::Failure;

@@ -18,11 +18,12 @@ use super::answers::{Answers, Item, answer, not_stored};
 use super::second_look::SecondLook;
 use crate::gateway::memory::Taken;
 use crate::gateway::parts::{Parts, unavailable};
-use postern_engine::intake::decide::{Decided, Place};
+use postern_engine::intake::apply;
+use postern_engine::intake::decided::Decided;
 use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::in_flight::InFlight;
+use postern_engine::intake::place::Place;
 use postern_engine::intake::proof::{self, Summary};
-use postern_engine::intake::staging;
 
 /// How long a transaction that is not full yet waits for another chunk.
 const GATHER_PATIENCE: Duration = Duration::from_millis(50);
@@ -105,11 +106,11 @@ enum Unwritten {
     /// The one before it failed, or was waited for in vain.
     Behind,
     /// It failed by itself.
-    Failed(staging::Error),
+    Failed(apply::Error),
 }
 
-impl From<staging::Error> for Unwritten {
-    fn from(error: staging::Error) -> Self {
+impl From<apply::Error> for Unwritten {
+    fn from(error: apply::Error) -> Self {
         Self::Failed(error)
     }
 }
@@ -189,14 +190,14 @@ impl<'a> Writer<'a> {
         let written = Written { chunks: batch.chunks.len() as u64, entries: batch.entries, keys };
         Box::pin(async move {
             let _until_it_is_written = batch.taken;
-            let tx = staging::prepare(store, place, lease, batch.chunks, now).await?;
+            let tx = apply::prepare(store, place, lease, batch.chunks, now).await?;
             if let Some(before) = before {
                 // Dropped unheard, it failed, and nothing after it counts. Waited for in vain, it may itself wait for a
                 // third one, of another import, that waits for this one's names: the database cannot see that.
                 let before = tokio::time::timeout(ORDER_PATIENCE, before).await;
                 before.map_err(|_| Unwritten::Behind)?.map_err(|_| Unwritten::Behind)?;
             }
-            staging::finish(tx, lease).await?;
+            apply::finish(tx, lease).await?;
             // Nobody may have begun another.
             let _ = done.send(());
             Ok(written)
@@ -206,10 +207,10 @@ impl<'a> Writer<'a> {
     async fn durable(&mut self, written: Result<Written, Unwritten>) -> Result<(), Status> {
         let Written { chunks, entries, keys } = match written {
             Ok(written) => written,
-            Err(Unwritten::Failed(staging::Error::Store(error))) => {
+            Err(Unwritten::Failed(apply::Error::Store(error))) => {
                 return Err(not_stored(self.parts, self.delivery, &error).await);
             }
-            Err(Unwritten::Failed(staging::Error::Fenced)) => return Err(Status::aborted("the job was taken over")),
+            Err(Unwritten::Failed(apply::Error::Fenced)) => return Err(Status::aborted("the job was taken over")),
             Err(Unwritten::Behind) => {
                 tracing::warn!(job = %self.delivery.job, "gateway.behind: a transaction waited long for the one before it");
                 return Err(Status::unavailable("the database is slow; delivering again goes on from what is stored"));

@@ -1,18 +1,36 @@
 //! The row that an entry becomes: its account, and the user or group that it describes.
 
 use jiff::Timestamp;
-use postern_proto::chunk::Kind;
-use postern_store::{AccountId, GroupId, GroupRow, KnownAccount, NewAccount, UserId, UserRow};
+use postern_proto::chunk::{EntryView, Kind, MemberForm};
+use postern_store::{AccountId, ExternalKey, GroupId, GroupRow, KnownAccount, NewAccount, UserId, UserRow};
 
-use super::{Entry, Place, Row, Sorting, Wanted, stored};
 use crate::identity::mapping::{self, MappedGroup, MappedUser, Mapping};
 use crate::identity::membership;
 use crate::identity::view::AttributeView;
+use crate::intake::decided::{Row, Wanted};
 use crate::intake::entry_view::stored_form;
+use crate::intake::keys::stored;
+use crate::intake::place::Place;
+
+/// What the entries of a chunk have in common.
+pub(super) struct Common {
+    pub(super) place: Place,
+    pub(super) mapping: Mapping,
+    pub(super) member_form: MemberForm,
+    pub(super) now: Timestamp,
+}
+
+/// An entry of a chunk.
+pub(super) struct Entry<'e> {
+    pub(super) key: ExternalKey,
+    pub(super) view: EntryView<'e>,
+    /// See `state`.
+    pub(super) state: [u8; 16],
+}
 
 /// The row of an entry that is new or changed.
-pub(super) fn row(common: &Sorting, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row {
-    let &Sorting { place, ref mapping, member_form, now, .. } = common;
+pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row {
+    let &Common { place, ref mapping, member_form, now } = common;
     let view = &entry.view;
     let current = known.and_then(|known| known.identity);
     let (identity, attributes) = match view.kind {

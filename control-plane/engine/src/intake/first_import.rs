@@ -9,26 +9,26 @@ use std::hash::{BuildHasher as _, Hash};
 use foldhash::quality::RandomState;
 use postern_store::{Result, Store};
 
-use super::decide::Place;
+use super::place::Place;
 
 /// As many are remembered, so that memory stays bounded: a few megabytes. Those after them are looked up.
 const MOST: usize = 400_000;
 
 /// Of one import.
 #[derive(Debug, Default)]
-pub struct Newcomers {
+pub struct FirstImportIndex {
     /// Of the entries; nothing where the directory has accounts.
-    entries: Option<Heard>,
+    entries: Option<SeenHashes>,
     /// Of the users' names; nothing where the organization has users.
-    names: Option<Heard>,
+    names: Option<SeenHashes>,
 }
 
-impl Newcomers {
+impl FirstImportIndex {
     /// Of an import that begins now.
     pub async fn of(store: &Store, place: Place) -> Result<Self> {
         let entries = !store.has_accounts(place.organization, place.directory).await?;
         let names = !store.has_users(place.organization).await?;
-        Ok(Self { entries: entries.then(Heard::default), names: names.then(Heard::default) })
+        Ok(Self { entries: entries.then(SeenHashes::default), names: names.then(SeenHashes::default) })
     }
 
     /// Whether nothing was known of the directory when the import began.
@@ -49,12 +49,12 @@ impl Newcomers {
 
 /// What has come up. Two of one hash are taken for one: the second is looked up.
 #[derive(Debug, Default)]
-struct Heard {
+struct SeenHashes {
     hashes: HashSet<u64, RandomState>,
     hasher: RandomState,
 }
 
-impl Heard {
+impl SeenHashes {
     fn is_first(&mut self, it: &(impl Hash + ?Sized)) -> bool {
         self.hashes.len() < MOST && self.hashes.insert(self.hasher.hash_one(it))
     }
@@ -66,20 +66,21 @@ mod tests {
 
     #[test]
     fn whatever_comes_up_is_new_once_where_nothing_was_before() {
-        let mut newcomers = Newcomers { entries: Some(Heard::default()), names: Some(Heard::default()) };
+        let mut newcomers =
+            FirstImportIndex { entries: Some(SeenHashes::default()), names: Some(SeenHashes::default()) };
         assert!(newcomers.is_new_entry(1));
         assert!(newcomers.is_new_entry(2));
         assert!(!newcomers.is_new_entry(1));
         assert!(newcomers.is_new_name("ada"));
         assert!(!newcomers.is_new_name("ada"));
-        let mut newcomers = Newcomers::default();
+        let mut newcomers = FirstImportIndex::default();
         assert!(!newcomers.is_new_entry(1));
         assert!(!newcomers.is_new_name("ada"));
     }
 
     #[test]
     fn no_more_are_remembered_than_fit() {
-        let mut heard = Heard::default();
+        let mut heard = SeenHashes::default();
         let first = (0..=MOST).filter(|number| heard.is_first(number)).count();
         assert_eq!((first, heard.hashes.len()), (MOST, MOST));
     }

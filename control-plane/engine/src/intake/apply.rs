@@ -8,9 +8,10 @@ use postern_store::{
     AccountId, AccountKind, DeferredPart, GroupId, GroupRow, Intake, Lease, NewAccount, StagedChunk, Store, UserId,
 };
 
-use super::decide::{Decided, Place, Row, Wanted};
+use super::decided::{Decided, Row, Wanted};
 use super::entry_view::stored_form;
 use super::former_names::FormerNames;
+use super::place::Place;
 use super::verdicts::Verdicts;
 use crate::identity::matching::{Claim, Names, Stage};
 use crate::identity::membership;

@@ -1,0 +1,23 @@
+//! The keys by which an import knows entries.
+
+use postern_proto::chunk::Kind;
+use postern_store::{AccountKind, ExternalKey};
+
+/// Set in the keys of groups, so that a user and a group of one external id are two.
+pub const GROUP_MARK: u128 = 1 << 127;
+
+/// The keys of all entries of a chunk, as they are recorded.
+pub fn recorded_key(kind: AccountKind, key: &ExternalKey) -> u128 {
+    match kind {
+        AccountKind::User => key.fingerprint() & !GROUP_MARK,
+        AccountKind::Group => key.fingerprint() | GROUP_MARK,
+    }
+}
+
+/// The store's word for a kind.
+pub fn stored(kind: Kind) -> AccountKind {
+    match kind {
+        Kind::User => AccountKind::User,
+        Kind::Group => AccountKind::Group,
+    }
+}
