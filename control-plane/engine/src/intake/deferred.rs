@@ -269,6 +269,8 @@ fn is_written(written: std::result::Result<(), apply::Error>) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use postern_store::Threshold;
+
     use super::*;
 
     #[test]
