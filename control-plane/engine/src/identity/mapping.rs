@@ -129,7 +129,7 @@ struct Column {
 pub struct Mapping {
     rules: &'static [Rule; FIELDS],
     columns: Vec<Column>,
-    stamp: u8,
+    stamp: [u8; 2],
 }
 
 impl Mapping {
@@ -137,7 +137,7 @@ impl Mapping {
     pub fn new(flavour: Flavour, names: &[&str]) -> Self {
         let rules = rules(flavour);
         let columns: Vec<Column> = names.iter().map(|name| Column::new(rules, name)).collect();
-        let stamp = VERSION << 1 | u8::from(flavour == Flavour::ActiveDirectory);
+        let stamp = [VERSION << 1 | u8::from(flavour == Flavour::ActiveDirectory), 0];
         Self { rules, columns, stamp }
     }
 
@@ -148,7 +148,7 @@ impl Mapping {
         for (column, name) in self.columns.iter_mut().zip(names) {
             column.binary |= is_binary(name);
         }
-        self.stamp ^= stamp;
+        self.stamp[1] = stamp;
         self
     }
 
@@ -162,7 +162,7 @@ impl Mapping {
     }
 
     /// Tells this mapping from others: an account that another one has mapped is mapped anew.
-    pub fn stamp(&self) -> u8 {
+    pub fn stamp(&self) -> [u8; 2] {
         self.stamp
     }
 

@@ -209,7 +209,9 @@ fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Co
 fn state(mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
     let mut state = [0; 16];
     state.copy_from_slice(&view.hash[..16]);
-    state[14] ^= mapping.stamp();
+    let [rules, binary] = mapping.stamp();
+    state[13] ^= binary;
+    state[14] ^= rules;
     state[15] ^= u8::from(mapping::expired(view, now));
     state
 }

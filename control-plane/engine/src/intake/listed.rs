@@ -30,8 +30,7 @@ impl Listed {
     #[must_use]
     pub fn with_binary(self, binary: &[String]) -> Self {
         let binary: HashSet<String> = binary.iter().map(|name| base(name).to_ascii_lowercase()).collect();
-        let first = |name: &String| blake3::hash(name.as_bytes()).as_bytes()[0];
-        let binary_stamp = binary.iter().map(first).fold(0, |stamp, byte| stamp ^ byte);
+        let binary_stamp = stamp(&binary);
         Self(self.0.map(|names| Names { binary, binary_stamp, ..names }))
     }
 
@@ -53,6 +52,16 @@ impl Listed {
             let names = if kind == Kind::User { &names.users } else { &names.groups };
             names.contains(&name.to_ascii_lowercase())
         })
+    }
+}
+
+/// Another number for another set of names, with few exceptions. The empty set has 0, and no other one has.
+fn stamp(names: &HashSet<String>) -> u8 {
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    match blake3::hash(sorted.join("\0").as_bytes()).as_bytes()[0] {
+        _ if names.is_empty() => 0,
+        stamp => stamp.max(1),
     }
 }
 
@@ -80,5 +89,16 @@ mod tests {
         assert!(listed.is_binary("BadgeKey") && listed.is_binary("badgekey;x-old") && !listed.is_binary("badge"));
         assert!(!Listed::default().is_binary("badgeKey"));
         assert!(listed.binary_stamp() != 0 && Listed::default().binary_stamp() == 0);
+    }
+
+    #[test]
+    fn names_do_not_cancel_each_other_out_in_the_stamp_of_binary_attributes() {
+        let of = |names: &[String]| Listed::new(&[], &[]).with_binary(names).binary_stamp();
+        let first = |name: &String| blake3::hash(name.as_bytes()).as_bytes()[0];
+        let names: Vec<String> = (0..5_000).map(|number| format!("attribute{number}")).collect();
+        let alike = names[1..].iter().find(|name| first(name) == first(&names[0])).unwrap();
+        assert_ne!(of(&[names[0].clone(), alike.clone()]), 0);
+        assert_eq!(of(&[alike.clone(), names[0].clone()]), of(&[names[0].clone(), alike.clone()]), "in any order");
+        assert_eq!(of(&[]), 0);
     }
 }
