@@ -122,8 +122,7 @@ impl Repeats {
         if repeated.is_empty() {
             return Ok(Self::default());
         }
-        let mut suspects = Suspects::default();
-        let mut shared = 0;
+        let (mut suspects, mut shared) = (Suspects::default(), 0);
         for part in &parts {
             let payload = store.deferred_payload(directory.organization, job, attempt, part).await?;
             shared += gather(&mut suspects, &payload.unwrap_or_default(), &repeated).map_err(corrupt)?;
@@ -177,6 +176,7 @@ impl Repeats {
         let nobody_stays = self.twins.values().filter(|twins| twins.left_out >= twins.times).count() as u64;
         result.came_again = (again + nobody_stays).saturating_sub(self.left_out);
         result.duplicates = self.left_out;
+        result.shared_external_ids = self.twins.len() as u64;
         result.duplicate_samples = self.samples.clone();
         result.updated = result.updated.saturating_sub(self.updated_again);
         result.returned = result.returned.saturating_sub(self.returned_again);
@@ -325,8 +325,7 @@ fn gather(
     if payload.is_empty() {
         return Ok(0);
     }
-    let mut shared = 0;
-    let mut reader = ChunkReader::parse(payload)?;
+    let (mut shared, mut reader) = (0, ChunkReader::parse(payload)?);
     while let Some(entry) = reader.next_entry()? {
         let key = key(&entry);
         if times(repeated, key) == 0 {

@@ -95,7 +95,9 @@ pub struct ImportResult {
     pub came_again: u64,
     /// Entries that were left out, because another entry has their external id.
     pub duplicates: u64,
-    /// Some of the external ids, with their entries.
+    /// External ids that two or more entries have. Of each, one entry stays at most.
+    pub shared_external_ids: u64,
+    /// Some of the external ids, with their entries. `shared_external_ids` counts them all.
     pub duplicate_samples: Vec<DuplicateSample>,
     /// Sections of the agent's configuration that differ from those of the import before: `users`, `groups`.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -305,7 +305,7 @@ async fn two_entries_of_one_external_id_are_both_named_and_nobody_is_overwritten
     let bert = Written { dn: "uid=bert", ..named("7", "bert") };
     let zoe = named("9", "zoe");
     let named_both = |result: &Value| {
-        assert_eq!(result["duplicates"], 1, "{result}");
+        assert_eq!((&result["duplicates"], &result["shared_external_ids"]), (&1.into(), &1.into()), "{result}");
         let sample = &result["duplicate_samples"][0];
         assert_eq!(
             (sample["external_id"].as_str(), sample["dns"].to_string().as_str()),

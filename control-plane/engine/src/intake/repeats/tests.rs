@@ -50,3 +50,15 @@ fn an_import_of_too_many_shared_ids_says_what_to_do() {
     assert_eq!(failure.code, "external_ids_not_unique");
     assert!(failure.cure.unwrap().contains("external_id_attribute"));
 }
+
+#[test]
+fn all_shared_ids_are_counted_and_some_are_named() {
+    let twins = (0..57).map(|key| (key, Twins { known: 0, times: 3, left_out: 2 }));
+    let samples = vec![DuplicateSample::default(); SAMPLES];
+    let repeats = Repeats { twins: twins.collect(), samples, left_out: 114, ..Repeats::default() };
+    let mut result = ImportResult::default();
+    repeats.correct(114, &mut result);
+    let result = serde_json::to_value(result).unwrap();
+    assert_eq!((&result["duplicates"], &result["shared_external_ids"]), (&114.into(), &57.into()));
+    assert_eq!(result["duplicate_samples"].as_array().unwrap().len(), SAMPLES);
+}

@@ -143,7 +143,7 @@ fn people(result: &Value, report: &mut Report) {
         format!("shared: {dn} is an account of {name}, as in {others}")
     });
     // One sample is an external id, of which several entries may be left out.
-    some(result, "duplicate_samples", "", report, |sample| {
+    some(result, "duplicate_samples", "shared_external_ids", report, |sample| {
         let dns: Vec<&str> = sample["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let (id, dns) = (text(sample, "external_id"), line(&dns.join(" and ")));
         format!("one external id, {id}: {dns}. If one entry has moved, the next import settles it")
@@ -252,6 +252,11 @@ mod tests {
         assert!(text.contains("(20 of 57 are shown)"), "{text}");
         let text = shown(&json!({ "without_login": 20, "without_login_samples": samples }));
         assert!(!text.contains("are shown"), "{text}");
+        // Of external ids, the ids are counted, not the entries that were left out.
+        let samples: Vec<Value> =
+            (0..20).map(|id| json!({ "external_id": id.to_string(), "dns": ["uid=a"] })).collect();
+        let text = shown(&json!({ "duplicates": 90, "shared_external_ids": 31, "duplicate_samples": samples }));
+        assert!(text.contains("(20 of 31 are shown)"), "{text}");
     }
 
     #[test]
