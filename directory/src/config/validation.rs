@@ -273,7 +273,7 @@ mod tests {
         config.urls = vec!["ldaps://reader:hunter2@ldap1.corp.example".to_owned(), "ldaps://x:hunter2@".to_owned()];
         let reasons: Vec<String> = config.validation().into_iter().map(|problem| problem.reason).collect();
         assert!(reasons.len() == 2 && reasons.iter().all(|reason| !reason.contains("hunter2")), "{reasons:?}");
-        assert!(reasons[0].starts_with("ldaps://…@ldap1.corp.example: names a user"), "{reasons:?}");
+        assert!(reasons[0].starts_with("ldaps://…@ldap1.corp.example: contains a user"), "{reasons:?}");
     }
 
     #[test]
