@@ -99,7 +99,7 @@ fn a_second_serve_on_one_database_is_refused_until_the_first_is_gone() -> Result
         let refused = ControlPlane::start(stage, second()?).await.map(drop).map_err(|error| format!("{error:#}"));
         let words = refused.err().context("a second one was ready")?;
         let pid = first.process()?.pid();
-        ensure!(words.contains(&format!("another postern serve (process {pid}) works on")), "{words}");
+        ensure!(words.contains(&format!("another postern serve (process {pid}) already uses")), "{words}");
         ensure!(words.contains("stop it first, or use another --data-dir"), "{words}");
         // The first goes on, and the commands that work beside it do too.
         first.organization("Corp").await?.get("/api/v1/agents").await?;
