@@ -62,9 +62,9 @@ async fn an_account_is_linked_to_an_own_user(database: TestDatabase) {
         tx.insert_groups(vec![group.clone()]).await.unwrap();
         assert_eq!(tx.link_accounts(&[(account.id, own.id.as_uuid())]).await.unwrap(), 1);
         if commits {
-            tx.commit().await.unwrap()
+            tx.commit().await.unwrap();
         } else {
-            tx.rollback().await.unwrap()
+            tx.rollback().await.unwrap();
         }
         let linked = store.get_account(world.org(), account.id).await.unwrap().unwrap().identity;
         assert_eq!(linked, Some(if commits { own.id.as_uuid() } else { person.id.as_uuid() }));
@@ -75,7 +75,7 @@ async fn foreign_identities_are_not_touched(database: TestDatabase) {
     let store = &database.store;
     let (mine, theirs) = (World::new(store, "mine").await, World::new(store, "theirs").await);
     let (person, team) = (theirs.person("anna"), theirs.team("staff"));
-    theirs.import(&[person.clone()], &[team.clone()]).await;
+    theirs.import(std::slice::from_ref(&person), std::slice::from_ref(&team)).await;
     let mut tx = store.begin_identities(mine.org(), at(1)).await.unwrap();
     tx.update_users(vec![UserRow { user_name: "stolen".to_owned(), ..person.0.clone() }]).await.unwrap();
     tx.update_groups(vec![GroupRow { display_name: "stolen".to_owned(), ..team.0.clone() }]).await.unwrap();
@@ -124,9 +124,9 @@ async fn marks_stay_until_they_are_carried_out(database: TestDatabase) {
         let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
         tx.mark(target, &[user, group, user]).await.unwrap();
         if commits {
-            tx.commit().await.unwrap()
+            tx.commit().await.unwrap();
         } else {
-            tx.rollback().await.unwrap()
+            tx.rollback().await.unwrap();
         }
         assert_eq!(marks().await.len(), if commits { 2 } else { 0 });
     }

@@ -177,7 +177,7 @@ impl Repeats {
         result.came_again = (again + nobody_stays).saturating_sub(self.left_out);
         result.duplicates = self.left_out;
         result.shared_external_ids = self.twins.len() as u64;
-        result.duplicate_samples = self.samples.clone();
+        result.duplicate_samples.clone_from(&self.samples);
         result.updated = result.updated.saturating_sub(self.updated_again);
         result.returned = result.returned.saturating_sub(self.returned_again);
         let others = [result.created, result.updated, result.returned, result.came_again, result.duplicates];

@@ -16,7 +16,7 @@ impl AttributeView for Entry {
         self.attributes.iter().enumerate().map(|(place, (_, values))| (place, values.iter().map(Vec::as_slice)))
     }
 
-    fn external_id(&self) -> &str {
+    fn external_id(&self) -> &'static str {
         "id"
     }
 
