@@ -72,7 +72,8 @@ impl Store {
     }
 
     /// Takes proven imports up, which need no agent any more. The attempt stays the same, because it is the generation
-    /// of what is staged.
+    /// of what is staged. A job that another process still has, though its lease is over, was left by a process that died:
+    /// only this is counted, see [`Store::fail_resumed`].
     pub async fn claim_proven(
         &self,
         owner: ReplicaId,
@@ -85,7 +86,7 @@ impl Store {
         let claimed: Vec<JobId> = tx.rows(candidates, |mut row| row.take()).await?;
         for id in &claimed {
             let update = sql("UPDATE jobs SET state = 'running', owner = $1, lease_until = $2, updated_at = $3, \
-                 resumed = resumed + 1, message = NULL, not_before = NULL WHERE id = $4")
+                 resumed = resumed + CASE WHEN state = 'running' AND owner <> $1 THEN 1 ELSE 0 END, message = NULL, not_before = NULL WHERE id = $4")
             .bind(owner)
             .bind(lease_until)
             .bind(now)
@@ -98,19 +99,20 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Ends, with this error, the proven imports that were taken up so many times and left each time without an end: they
-    /// stop the process that works on them. Call it before [`Store::claim_proven`].
-    pub async fn fail_resumed(&self, times: u32, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
+    /// Ends, with this error, the proven imports that were taken up so many times after their process had died, and whose
+    /// process died again. The caller is alive, so a job that it has itself stays. Call it before [`Store::claim_proven`].
+    pub async fn fail_resumed(&self, caller: ReplicaId, times: u32, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let tx = self.database.begin().await?;
         let update = sql(concat!(
             "UPDATE jobs SET state = 'failed', error = $1, finished_at = $2, updated_at = $2, message = NULL, \
              owner = NULL, lease_until = NULL WHERE ",
             open_jobs!(),
-            " AND state = 'running' AND proven AND lease_until <= $2 AND resumed >= $3 RETURNING id"
+            " AND state = 'running' AND proven AND lease_until <= $2 AND resumed >= $3 AND owner <> $4 RETURNING id"
         ))
         .bind(error)
         .bind(now)
-        .bind(times);
+        .bind(times)
+        .bind(caller);
         changed(tx, update).await
     }
 

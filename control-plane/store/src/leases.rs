@@ -69,6 +69,14 @@ impl Store {
         Ok(true)
     }
 
+    /// Leaves a proven import to whoever takes it up next, when its lease is over or at `until`. It stays running, but has
+    /// no owner: so nobody takes its process for dead. `false`: it is no longer the caller's.
+    pub async fn let_go(&self, lease: &Lease, until: Option<Timestamp>) -> Result<bool> {
+        let update = sql("UPDATE jobs SET owner = NULL, lease_until = COALESCE($4, lease_until) \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' AND proven");
+        Ok(self.database.execute(fenced(update, lease).bind(until)).await? > 0)
+    }
+
     /// Notes to which agent the command was sent. `false`: the job is no longer the caller's.
     pub async fn assign_agent(&self, lease: &Lease, agent: AgentId) -> Result<bool> {
         let update = sql("UPDATE jobs SET agent_id = $4 \

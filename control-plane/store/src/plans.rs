@@ -79,7 +79,7 @@ async fn what_looks_for_open_jobs_never_reads_the_ended_ones() {
         store.end_abandoned(&error, NOW);
         store.expire_overdue(&error, &error, NOW);
         store.fail_disabled(&error, NOW);
-        store.fail_resumed(3, &error, NOW);
+        store.fail_resumed(replica, 3, &error, NOW);
         store.disabled_running(replica);
     };
     assert_eq!(found, []);

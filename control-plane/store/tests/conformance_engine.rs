@@ -161,7 +161,7 @@ async fn on_postgres_what_looks_for_open_jobs_never_reads_the_ended_ones() {
     store.end_abandoned(&error, at(2)).await.unwrap();
     store.expire_overdue(&error, &error, at(2)).await.unwrap();
     store.fail_disabled(&error, at(2)).await.unwrap();
-    store.fail_resumed(3, &error, at(2)).await.unwrap();
+    store.fail_resumed(world.replica, 3, &error, at(2)).await.unwrap();
     store.disabled_running(world.replica).await.unwrap();
     assert!(server.log()[before..].contains("jobs_open"), "plans are logged");
     assert_eq!(whole_reads(&server, before, &["jobs"]), [""; 0]);

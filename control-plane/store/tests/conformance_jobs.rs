@@ -24,7 +24,6 @@ conformance! {
     only_one_import_of_a_directory_is_under_way,
     two_replicas_never_claim_the_same,
     a_held_import_goes_on_without_an_agent_once_approved,
-    a_proven_import_that_nobody_survives_ends,
     a_rejection_keeps_its_reason,
     an_approval_is_about_what_was_read_and_only_for_some_hours,
     an_agent_that_reconnects_elsewhere_keeps_its_job,
@@ -325,26 +324,6 @@ async fn a_held_import_goes_on_without_an_agent_once_approved(database: TestData
     let last = store.claim_proven(world.replica, at(200), at(63), 10).await.unwrap().remove(0);
     assert_eq!((last.id, last.attempt, last.approvals.changes), (job.id, 1, true));
     assert_eq!(last.hold, Some(json!({"missing": 50, "known": 100})));
-}
-
-async fn a_proven_import_that_nobody_survives_ends(database: TestDatabase) {
-    let (store, world) = (&database.store, World::new(&database.store, "one").await);
-    let error = json!({ "code": "crashed" });
-    let job = world.create("import").await;
-    let lease = world.claim().await[0].lease().unwrap();
-    assert!(store.mark_proven(&lease, at(1)).await.unwrap());
-    let mut now = 100;
-    for taken_up in 0..3 {
-        assert_eq!(store.fail_resumed(3, &error, at(now)).await.unwrap(), [], "taken up {taken_up} times");
-        let claimed = store.claim_proven(ReplicaId::new(), at(now + 30), at(now), 10).await.unwrap();
-        assert_eq!(claimed.iter().map(|job| (job.id, job.attempt)).collect::<Vec<_>>(), [(job.id, 1)]);
-        now += 30;
-        assert_eq!(store.fail_resumed(3, &error, at(now - 1)).await.unwrap(), [], "somebody works on it");
-    }
-    let ended = store.fail_resumed(3, &error, at(now)).await.unwrap().remove(0);
-    assert_eq!((ended.id, ended.state, ended.error), (job.id, JobState::Failed, Some(error)));
-    assert_eq!((ended.owner, ended.finished_at), (None, Some(at(now))));
-    assert_eq!(store.claim_proven(world.replica, at(now + 60), at(now + 30), 10).await.unwrap(), []);
 }
 
 async fn a_rejection_keeps_its_reason(database: TestDatabase) {

@@ -194,7 +194,7 @@ impl Dispatcher {
 
     /// A job whose entries are all here and proven is finished without its agent.
     async fn claim_proven(self: &Arc<Self>, now: Timestamp) -> Result<()> {
-        for job in self.store.fail_resumed(RESUMPTIONS, &crashed().to_json(), now).await? {
+        for job in self.store.fail_resumed(self.running.owner, RESUMPTIONS, &crashed().to_json(), now).await? {
             tracing::error!(job = %job.id, "jobs.crashed");
         }
         for job in self.store.claim_proven(self.running.owner, self.running.lease_until(now), now, CLAIM).await? {
@@ -295,12 +295,16 @@ impl Dispatcher {
                     Some(Failure::fault())
                 }
             };
+            let failed = failure.is_some();
             let ended = match failure {
                 Some(failure) => this.running.fail(job, attempt, failure.to_json()).await,
                 None => Ok(()),
             };
             // Unless it has ended, the lease runs out, and whoever takes it up goes on from what is durable.
             this.running.table.remove(job, attempt);
+            if !failed || ended.is_err() {
+                this.let_go_once_possible(job, attempt).await;
+            }
             ended
         });
     }

@@ -290,6 +290,10 @@ impl Kind for Greeting {
     async fn answered(&self, attempt: Attempt<'_>, _: v1::outcome::Result, _: Duration) -> Result<Option<Next>> {
         Ok(Some(Next::Succeed(serde_json::json!({ "greeted": attempt.job.kind }))))
     }
+
+    async fn finish(&self, _: &Arc<Running>, _: JobId, _: u32) -> Result<()> {
+        Err(postern_store::Error::Conflict { what: "the database is away".to_owned(), source: None })
+    }
 }
 
 #[tokio::test]
@@ -334,5 +338,30 @@ async fn a_commit_that_stops_every_process_is_not_taken_up_for_ever() {
     assert!(office.dispatcher.is_idle());
     for kind in [AccountKind::User, AccountKind::Group] {
         assert_eq!(store.count_present(acme, office.directory, kind).await.unwrap(), 1, "nobody is marked missing");
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_lives_on_or_stops_in_good_order_is_not_taken_for_dead() {
+    for stops in [true, false] {
+        let office = Office::with(&[&Greeting]).await;
+        let job = office.start("greeting").await;
+        office.dispatcher.look(Look::Everywhere).await.unwrap();
+        assert!(office.dispatcher.running.proven(job, 1, 0).await.unwrap());
+        if stops {
+            office.dispatcher.release_leases().await;
+        } else {
+            office.dispatcher.finish(job, 1);
+        }
+        let let_go = async {
+            while office.job(job).await.owner.is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), let_go).await.expect("it keeps the job");
+        let now = office.clock.now();
+        // Only what was left in good order can be taken up at once.
+        let claimed = office.store.claim_proven(ReplicaId::new(), now + LEASE, now, 1).await.unwrap();
+        assert_eq!(claimed.len(), usize::from(stops));
     }
 }

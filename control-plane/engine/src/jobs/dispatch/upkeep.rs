@@ -168,8 +168,30 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// On the way out: agents keep what they work on, and the next replica that they find adopts it at once.
-    async fn release_leases(&self) {
+    /// This process lives, so its job was not left by one that died: says so as soon as the database answers again.
+    pub(super) async fn let_go_once_possible(&self, job: JobId, attempt: u32) {
+        let lease = self.running.lease_of(job, attempt);
+        while let Err(error) = self.store.let_go(&lease, None).await {
+            if error.is_permanent() {
+                return tracing::warn!(error = chain(&error), job = %job, "jobs.not_let_go");
+            }
+            self.clock.sleep(TICK).await;
+            if !self.running.table.find(|entry| entry.job.id == job).is_empty() {
+                // It was taken up again here meanwhile.
+                return;
+            }
+        }
+    }
+
+    /// On the way out: agents keep what they work on, and the next replica that they find adopts it at once. What needs no
+    /// agent can be taken up at once.
+    pub(super) async fn release_leases(&self) {
+        let now = self.clock.now();
+        for (job, attempt) in self.running.table.find(|entry| entry.proven) {
+            if let Err(error) = self.store.let_go(&self.running.lease_of(job, attempt), Some(now)).await {
+                tracing::debug!(error = chain(&error), job = %job, "jobs.not_let_go");
+            }
+        }
         if let Err(error) = self.running.write_progress().await {
             tracing::debug!(error = chain(&error), "jobs.last_progress_not_written");
         }
