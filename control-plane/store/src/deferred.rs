@@ -163,7 +163,7 @@ impl Store {
     }
 
     /// How many accounts that are not missing have an attribute of each of these names, in their order. Reads all accounts
-    /// of the kind once for every [`MOST_TEXTS`] names.
+    /// of the kind once for every `MOST_TEXTS` names.
     pub async fn count_with_attributes(
         &self,
         organization: OrganizationId,
