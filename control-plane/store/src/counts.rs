@@ -43,9 +43,8 @@ impl Tally {
 /// The users of one step of a search, as `users` searches: `$1` the organization, `$2` and `$3` the range, `$4` the most
 /// rows. What few fit, and an index finds, is looked for. What many fit is looked at in what the limit lets through, never
 /// in the whole table.
-fn count_users(step: &str, filter: IdentityFilter, by_index: bool) -> String {
-    let (sought, looked_at) =
-        if by_index { filters::rare_and_common(filter) } else { (IdentityFilter::default(), filter) };
+fn count_users(step: &str, filter: IdentityFilter) -> String {
+    let (sought, looked_at) = filters::rare_and_common(filter);
     let ([not_active, missing], [active, there]) = (filters::of_users(sought), filters::of_users(looked_at));
     format!(
         "SELECT count(*), count(CASE WHEN TRUE{active}{there} THEN 1 END) FROM (SELECT active, missing_since FROM users \
@@ -84,9 +83,9 @@ impl Store {
             return Ok(tally.total());
         }
         let steps = if prefix.is_empty() { &USERS[..1] } else { &USERS[..] };
-        for (place, step) in steps.iter().enumerate() {
+        for step in steps {
             let Some(room) = tally.room() else { break };
-            let query = built(count_users(step, filter, place == 0)).bind(organization);
+            let query = built(count_users(step, filter)).bind(organization);
             tally.add(self.tally(query.bind(&prefix).bind(end_of(&prefix)).bind(room)).await?);
         }
         if tally.room().is_some() {

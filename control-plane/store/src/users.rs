@@ -166,7 +166,8 @@ impl Store {
         self.list_users_where(organization, query, IdentityFilter::default(), page).await
     }
 
-    /// The same, only those whom the filter wants. A search by display name or address looks at all who match it.
+    /// The same, only those whom the filter wants. A search for the active, or for those who are not missing, may look at all
+    /// who match it; the inactive and the missing have indexes of their own.
     pub async fn list_users_where(
         &self,
         organization: OrganizationId,
@@ -211,13 +212,14 @@ impl Store {
         &self,
         organization: OrganizationId,
         prefix: &str,
+        filter: IdentityFilter,
         after: Option<&str>,
         limit: i64,
     ) -> Result<Vec<u64>> {
         let mut pages = Vec::new();
         for stage in Stage::ALL {
             let after = after.map(|key| (key, i64::MIN));
-            let query = stage.page(organization, prefix, IdentityFilter::default(), after, limit).explained();
+            let query = stage.page(organization, prefix, filter, after, limit).explained();
             let plan: Vec<String> = self.database.rows(query, |mut row| row.take()).await?;
             pages.push(pages_of(&plan.join("\n")));
         }

@@ -5,8 +5,8 @@
 mod support;
 
 use postern_store::{
-    AccountKind, AnnouncedDirectory, Comparison, Flavour, IdentityFilter, JobId, NewAccount, Store, Switch, UserId,
-    UserRow,
+    AccountKind, AnnouncedDirectory, Comparison, Flavour, IdentityFilter, JobId, NewAccount, PageRequest, Store,
+    Switch, UserId, UserRow,
 };
 use support::world::{World, account_of, all, at, content, dn_key};
 use support::{TestDatabase, conformance};
@@ -295,12 +295,26 @@ async fn lists_can_be_narrowed_to_the_active_and_the_missing(database: TestDatab
         (None, of(None, Some(true)), vec!["cleo"]),
         (None, of(Some(false), Some(false)), vec!["bert"]),
         (Some("display"), of(Some(true), None), vec!["anna"]),
+        (Some("display"), of(Some(false), None), vec!["bert", "cleo"]),
+        (Some("display"), of(None, Some(true)), vec!["cleo"]),
+        (Some("display"), of(Some(false), Some(false)), vec!["bert"]),
         (Some("cleo@corp"), of(Some(false), Some(true)), vec!["cleo"]),
         (Some("cleo@corp"), of(None, Some(false)), vec![]),
     ] {
         let page = store.list_users_where(world.org(), query, filter, &all()).await.unwrap();
         let names: Vec<_> = page.items.iter().map(|user| user.user_name.as_str()).collect();
         assert_eq!(names, wanted, "{query:?} {filter:?}");
+        let total = store.total_users(world.org(), query, filter).await.unwrap();
+        assert_eq!((total.count, total.more), (wanted.len() as u64, false), "{query:?} {filter:?}");
+        // The same page by page, one user on each.
+        let (mut names, mut page) = (Vec::new(), PageRequest::first(1));
+        loop {
+            let here = store.list_users_where(world.org(), query, filter, &page).await.unwrap();
+            names.extend(here.items.into_iter().map(|user| user.user_name));
+            let Some(next) = here.next else { break };
+            page.after = Some(next);
+        }
+        assert_eq!(names, wanted, "{query:?} {filter:?}, page by page");
     }
     for (missing, wanted) in [(Some(true), vec!["gone"]), (Some(false), vec!["stays"]), (None, vec!["gone", "stays"])] {
         let page = store.list_groups_where(world.org(), None, of(None, missing), &all()).await.unwrap();

@@ -5,7 +5,7 @@
 
 mod support;
 
-use postern_store::{DatabaseUrl, Error, Store, Wake};
+use postern_store::{DatabaseUrl, Error, IdentityFilter, Store, Wake};
 use serde_json::json;
 use support::postgres::Server;
 use support::world::{World, at};
@@ -94,6 +94,7 @@ async fn a_restart_is_a_pause(server: &mut Server) {
     store.close().await;
 }
 
+const ALL: IdentityFilter = IdentityFilter { active: None, missing: None };
 const PEOPLE: usize = 20_000;
 /// A descent of the index and of the table for eleven users, with room for what the statistics cost.
 const MOST_PAGES: u64 = 40;
@@ -118,8 +119,19 @@ async fn on_postgres_a_page_of_a_search_reads_as_few_pages_at_the_end_as_at_the_
         [(0, "0", [None, Some("019980")]), (1, "x", [None, Some("x019980")]), (2, "x", [None, Some("x019980")])]
     {
         for after in ends {
-            let read = database.store.pages_read_for_search(world.org(), prefix, after, 11).await.unwrap()[way];
+            let read = database.store.pages_read_for_search(world.org(), prefix, ALL, after, 11).await.unwrap()[way];
             assert!((1..MOST_PAGES).contains(&read), "{prefix:?} after {after:?}, way {way}: {read} pages");
+        }
+    }
+    // Few are inactive or missing, and they are far apart.
+    server.run("UPDATE users SET active = FALSE, missing_since = 1 WHERE seq % 1000 IN (1, 2)").await;
+    server.run("VACUUM ANALYZE").await;
+    let inactive = IdentityFilter { active: Some(false), missing: None };
+    let missing = IdentityFilter { active: None, missing: Some(true) };
+    for filter in [inactive, missing] {
+        for (way, prefix) in [(0, "0"), (1, "x"), (2, "x")] {
+            let read = database.store.pages_read_for_search(world.org(), prefix, filter, None, 11).await.unwrap()[way];
+            assert!((1..MOST_PAGES).contains(&read), "{filter:?} {prefix:?}, way {way}: {read} pages");
         }
     }
     database.store.close().await;

@@ -302,6 +302,14 @@ CREATE INDEX users_missing_by_name ON users (organization, name_key, seq) WHERE 
 CREATE INDEX users_by_display_name ON users (organization, display_key, seq) WHERE display_key IS NOT NULL;
 -- email_key is NULL where the address begins with the name, by which it is found then.
 CREATE INDEX users_by_email ON users (organization, email_key, seq) WHERE email_key IS NOT NULL;
+-- A search among the few goes the same three ways.
+CREATE INDEX users_inactive_by_display_name ON users (organization, display_key, seq)
+    WHERE NOT active AND display_key IS NOT NULL;
+CREATE INDEX users_inactive_by_email ON users (organization, email_key, seq) WHERE NOT active AND email_key IS NOT NULL;
+CREATE INDEX users_missing_by_display_name ON users (organization, display_key, seq)
+    WHERE missing_since IS NOT NULL AND display_key IS NOT NULL;
+CREATE INDEX users_missing_by_email ON users (organization, email_key, seq)
+    WHERE missing_since IS NOT NULL AND email_key IS NOT NULL;
 
 CREATE TABLE groups (
     seq INTEGER NOT NULL PRIMARY KEY,
