@@ -176,14 +176,25 @@ impl Store {
     }
 
     /// Counts the members of a directory's groups that are users or groups of the organization, and those that are
-    /// nobody known.
+    /// nobody known or have no user.
     pub async fn count_members(&self, organization: OrganizationId, directory: DirectoryId) -> Result<MemberStats> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(MemberStats::default()) };
         // Every member is looked up at the end of every import, when nothing else is left to do: on two cores.
         let middle = [0x80];
         let (lower, upper) =
             tokio::try_join!(self.count_named(seq, &[], &middle), self.count_named(seq, &middle, AFTER_ALL_HASHES))?;
-        Ok(MemberStats { resolved: lower.resolved + upper.resolved, unresolved: lower.unresolved + upper.unresolved })
+        let without_user = self.count_without_user(seq).await?;
+        let unresolved = (lower.unresolved + upper.unresolved).saturating_sub(without_user);
+        Ok(MemberStats { resolved: lower.resolved + upper.resolved, unresolved, without_user })
+    }
+
+    /// The members that are accounts without a user. Few accounts have none, so these are looked up among the members.
+    async fn count_without_user(&self, directory: i64) -> Result<u64> {
+        let query = sql("SELECT count(*) FROM (SELECT DISTINCT a.member_hash FROM accounts a WHERE a.target = $1 \
+             AND a.identity IS NULL AND a.member_hash IS NOT NULL AND a.missing_since IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM accounts b WHERE b.target = $1 AND b.member_hash = a.member_hash \
+             AND b.identity IS NOT NULL)) t JOIN member_names m ON m.target = $1 AND m.name_hash = t.member_hash");
+        Ok(self.database.row(query.bind(directory), |mut row| row.take()).await?.unwrap_or_default())
     }
 
     /// Of the members whose names have hashes from the first to before the second.
@@ -201,7 +212,7 @@ impl Store {
         .bind(to);
         let counted = self.database.row(query, |mut row| {
             let (all, resolved): (u64, u64) = (row.take()?, row.take()?);
-            Ok(MemberStats { resolved, unresolved: all.saturating_sub(resolved) })
+            Ok(MemberStats { resolved, unresolved: all.saturating_sub(resolved), without_user: 0 })
         });
         Ok(counted.await?.unwrap_or_default())
     }
@@ -215,11 +226,14 @@ impl Store {
     ) -> Result<Vec<UnresolvedMember>> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
         let query = sql(concat!(
+            // An account without a user is not outside of the scope.
             "SELECT m.name_hash, m.group_id, g.display_name \
              FROM member_names m JOIN groups g ON g.id = m.group_id \
              WHERE m.target = $1 AND m.name_hash >= $2 AND m.name_hash < $3 AND m.organization_id = $4 \
-             AND (NOT EXISTS (SELECT 1 FROM accounts a \
-             WHERE a.target = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) OR m.name_hash IN (",
+             AND ((NOT EXISTS (SELECT 1 FROM accounts a \
+             WHERE a.target = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) \
+             AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.target = $1 AND a.member_hash = m.name_hash \
+             AND a.identity IS NULL AND a.missing_since IS NULL)) OR m.name_hash IN (",
             names_of_nobody!(),
             ")) ORDER BY m.name_hash, m.group_id LIMIT $5"
         ))

@@ -118,3 +118,37 @@ async fn a_list_of_the_inactive_or_missing_reads_nobody_else() {
         assert_eq!(site.by_no_other(&["groups"], &["groups_missing_by_name"], &[]), [], "{query:?}");
     }
 }
+
+#[tokio::test]
+async fn members_are_counted_by_the_indexes_of_names_alone() {
+    let site = Site::new().await;
+    let (store, organization) = (&site.store, site.store.create_organization("one", NOW).await.unwrap().id);
+    let agent = crate::NewAgent {
+        id: AgentId::new(),
+        name: "site".to_owned(),
+        version: None,
+        serial: "01".to_owned(),
+        not_after: NOW + jiff::SignedDuration::from_hours(1),
+    };
+    let token = crate::NewEnrollmentToken {
+        hash: [1; 32],
+        directories: Vec::new(),
+        expires_at: NOW + jiff::SignedDuration::from_hours(1),
+        created_by: "test".to_owned(),
+    };
+    store.create_enrollment_token(organization, token, NOW).await.unwrap();
+    let agent = store.enroll_agent([1; 32], agent, NOW).await.unwrap().id;
+    let served = [crate::AnnouncedDirectory { name: "corp".to_owned(), flavour: crate::Flavour::OpenLdap }];
+    let directory = store.announce_directories(organization, agent, &served, NOW).await.unwrap()[0].id;
+    let indexes = ["accounts_by_member_hash", "accounts_without_identity"];
+    site.steps();
+    store.count_members(organization, directory).await.unwrap();
+    store.unresolved_members(organization, directory, 10).await.unwrap();
+    let steps = site.steps();
+    for index in indexes {
+        assert!(steps.iter().any(|(_, step)| step.contains(index)), "{index}: {steps:#?}");
+    }
+    store.count_members(organization, directory).await.unwrap();
+    store.unresolved_members(organization, directory, 10).await.unwrap();
+    assert_eq!(site.by_no_other(&["accounts", "a", "b"], &indexes, &[]), []);
+}

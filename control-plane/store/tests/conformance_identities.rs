@@ -7,8 +7,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use postern_store::{
-    AccountKind, AnnouncedDirectory, Flavour, GroupId, GroupRow, JobId, MemberForm, MemberIdentity, MemberStats,
-    NewAccount, PageRequest, UserRow, fold,
+    AccountKind, AnnouncedDirectory, ExternalKey, Flavour, GroupId, GroupRow, JobId, MemberForm, MemberIdentity,
+    MemberStats, NewAccount, PageRequest, UserRow, fold,
 };
 use support::world::{World, account_of, all, at, content, dn_key};
 use support::{TestDatabase, conformance};
@@ -19,6 +19,7 @@ conformance! {
     users_and_groups_list_by_name,
     members_are_written_as_differences,
     members_are_resolved_nested_and_unresolved,
+    members_without_a_user_are_not_outside_of_the_scope,
     a_renamed_account_is_found_under_its_new_name,
     a_recreated_entry_replaces_the_missing_one,
     a_name_that_two_entries_share_is_neither_of_them,
@@ -40,6 +41,10 @@ async fn resolve(world: &World, form: MemberForm) -> MemberStats {
     tx.set_member_form(form, postern_store::fold).await.unwrap();
     tx.commit().await.unwrap();
     world.store.count_members(world.org(), world.directory.id).await.unwrap()
+}
+
+fn known(resolved: u64, unresolved: u64) -> MemberStats {
+    MemberStats { resolved, unresolved, without_user: 0 }
 }
 
 /// The members that are somebody, as `user:name` or `group:name`.
@@ -163,6 +168,33 @@ async fn members_are_written_as_differences(database: TestDatabase) {
     assert_eq!(replace(&world, team.0.id, &[]).await, 196);
 }
 
+async fn members_without_a_user_are_not_outside_of_the_scope(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let teams = [world.team("all"), world.team("staff")];
+    world.import(&[world.person("anna")], &teams).await;
+    let nobody = |name: &str| account_of(AccountKind::User, name, None);
+    let gone = nobody("gone");
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
+    // Of two entries of the name anna, the one that has a user is meant.
+    let twins = vec![
+        nobody("bert"),
+        nobody("cleo"),
+        NewAccount { external_key: ExternalKey::from_text("x"), ..nobody("anna") },
+        gone.clone(),
+    ];
+    tx.insert_accounts(twins).await.unwrap();
+    tx.mark_missing(JobId::new(), &[gone.id]).await.unwrap();
+    tx.commit().await.unwrap();
+    replace(&world, teams[0].0.id, &["anna", "bert", "cleo", "outside", "gone"].map(dn_key)).await;
+    replace(&world, teams[1].0.id, &["bert", "late"].map(dn_key)).await;
+    let stats = resolve(&world, MemberForm::Dn).await;
+    assert_eq!(stats, MemberStats { resolved: 1, unresolved: 3, without_user: 3 });
+    let unresolved = store.unresolved_members(world.org(), world.directory.id, 10).await.unwrap();
+    let mut keys: Vec<_> = unresolved.into_iter().map(|member| member.key).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["gone", "late", "outside"].map(dn_key));
+}
+
 async fn members_are_resolved_nested_and_unresolved(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let people = [world.person("anna"), world.person("bert")];
@@ -172,7 +204,7 @@ async fn members_are_resolved_nested_and_unresolved(database: TestDatabase) {
     replace(&world, everyone, &[dn_key("staff"), dn_key("bert"), dn_key("outside")]).await;
     replace(&world, staff, &[dn_key("anna"), dn_key("late")]).await;
     let stats = resolve(&world, MemberForm::Dn).await;
-    assert_eq!(stats, MemberStats { resolved: 3, unresolved: 2 });
+    assert_eq!(stats, known(3, 2));
     assert_eq!(names(&world, everyone).await, ["group:staff", "user:bert"]);
     assert_eq!(names(&world, staff).await, ["user:anna"]);
     let unresolved = store.unresolved_members(world.org(), world.directory.id, 10).await.unwrap();
@@ -186,7 +218,7 @@ async fn members_are_resolved_nested_and_unresolved(database: TestDatabase) {
     assert_eq!(groups, [teams[0].0.clone()]);
 
     world.import(&[world.person("late")], &[]).await;
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 4, unresolved: 1 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(4, 1));
     // Members of another directory with the same names are others.
     let other = World::new(store, "two").await;
     assert_eq!(resolve(&other, MemberForm::Dn).await, MemberStats::default());
@@ -197,12 +229,12 @@ async fn a_renamed_account_is_found_under_its_new_name(database: TestDatabase) {
     let (person, team) = (world.person("anna"), world.team("staff"));
     world.import(std::slice::from_ref(&person), std::slice::from_ref(&team)).await;
     replace(&world, team.0.id, &[dn_key("anna"), dn_key("anna married")]).await;
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 1, unresolved: 1 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(1, 1));
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
     let renamed = NewAccount { dn_key: dn_key("anna married"), hash: content("renamed"), ..person.1.clone() };
     tx.update_accounts(vec![renamed]).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 1, unresolved: 1 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(1, 1));
     let unresolved = store.unresolved_members(world.org(), world.directory.id, 10).await.unwrap();
     assert_eq!(unresolved[0].key, dn_key("anna"), "nobody has the old name any more");
     assert_eq!(names(&world, team.0.id).await, ["user:anna"]);
@@ -222,7 +254,7 @@ async fn a_recreated_entry_replaces_the_missing_one(database: TestDatabase) {
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
     tx.mark_missing(JobId::new(), &[old.1.id]).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 1, unresolved: 0 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(1, 0));
     assert_eq!(names(&world, team.0.id).await, ["user:anna2"]);
     // With nobody else of the name, the missing one is still a member.
     let team = world.team("others");
@@ -246,7 +278,7 @@ async fn a_name_that_two_entries_share_is_neither_of_them(database: TestDatabase
     second.1.dn_key = dn_key("anna");
     world.import(std::slice::from_ref(&second), &[]).await;
     replace(&world, team.0.id, &[dn_key("anna"), dn_key("bert")]).await;
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 1, unresolved: 1 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(1, 1));
     assert_eq!(names(&world, team.0.id).await, ["user:bert"]);
     let unresolved = store.unresolved_members(world.org(), world.directory.id, 10).await.unwrap();
     assert_eq!(unresolved.iter().map(|member| member.key.clone()).collect::<Vec<_>>(), [dn_key("anna")]);
@@ -258,13 +290,13 @@ async fn a_name_that_two_entries_share_is_neither_of_them(database: TestDatabase
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
     tx.mark_missing(JobId::new(), &[second.1.id]).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 2, unresolved: 0 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(2, 0));
     assert_eq!(names(&world, team.0.id).await, ["user:anna", "user:bert"]);
     // With both gone, nobody knows whose it was.
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(4)).await.unwrap();
     tx.mark_missing(JobId::new(), &[first.1.id]).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 1, unresolved: 1 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(1, 1));
     assert_eq!(names(&world, team.0.id).await, ["user:bert"]);
     let id = store.find_user(world.org(), "anna").await.unwrap().unwrap().id.as_uuid();
     assert_eq!(store.groups_of(world.org(), id, &all()).await.unwrap().items, []);
@@ -276,13 +308,13 @@ async fn members_by_unique_value(database: TestDatabase) {
     world.import(&people, std::slice::from_ref(&team)).await;
     let keys = ["anna".to_owned(), "bert".to_owned(), "staff".to_owned(), "zoe".to_owned()];
     replace(&world, team.0.id, &keys).await;
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 0, unresolved: 4 });
-    assert_eq!(resolve(&world, MemberForm::UniqueValue).await, MemberStats { resolved: 2, unresolved: 2 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(0, 4));
+    assert_eq!(resolve(&world, MemberForm::UniqueValue).await, known(2, 2));
     assert_eq!(names(&world, team.0.id).await, ["user:anna", "user:bert"]);
     // From now on new accounts are found so, too.
     world.import(&[world.person("zoe")], &[]).await;
-    assert_eq!(resolve(&world, MemberForm::UniqueValue).await, MemberStats { resolved: 3, unresolved: 1 });
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 0, unresolved: 4 });
+    assert_eq!(resolve(&world, MemberForm::UniqueValue).await, known(3, 1));
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(0, 4));
 }
 
 async fn ten_thousand_members_page_evenly(database: TestDatabase) {
@@ -292,7 +324,7 @@ async fn ten_thousand_members_page_evenly(database: TestDatabase) {
     world.import(&people, std::slice::from_ref(&team)).await;
     let keys: Vec<String> = people.iter().map(|(_, account)| account.dn_key.clone()).collect();
     assert_eq!(replace(&world, team.0.id, &keys).await, 10_000);
-    assert_eq!(resolve(&world, MemberForm::Dn).await, MemberStats { resolved: 10_000, unresolved: 0 });
+    assert_eq!(resolve(&world, MemberForm::Dn).await, known(10_000, 0));
     let (mut seen, mut page, mut times) = (0, PageRequest::first(100), Vec::new());
     loop {
         let start = Instant::now();

@@ -201,7 +201,7 @@ impl Proven<'_> {
         }
         if counts.removed >= self.fewest(ChangeKind::Removed, accounts) {
             let members = self.store.count_members(self.directory.organization, self.directory.id).await?;
-            let known = members.resolved + members.unresolved;
+            let known = members.resolved + members.unresolved + members.without_user;
             excesses.extend(self.excess(ChangeKind::Removed, None, counts.removed, known));
         }
         let fewest = self.fewest(ChangeKind::Vanished, accounts);

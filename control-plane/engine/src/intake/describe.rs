@@ -71,6 +71,7 @@ pub(super) async fn result(
         without_login,
         without_login_samples,
         members_resolved: members.resolved,
+        members_without_user: members.without_user,
         members_unresolved: members.unresolved,
         members_unresolved_samples: unresolved(running, job, members).await?,
         pages: report.pages,

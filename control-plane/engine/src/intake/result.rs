@@ -55,6 +55,8 @@ pub struct ImportResult {
     pub without_login_samples: Vec<WithoutLogin>,
     /// Members of groups.
     pub members_resolved: u64,
+    /// Members whose entries have no user, as without a login or in a conflict.
+    pub members_without_user: u64,
     /// Members outside of the imported scope.
     pub members_unresolved: u64,
     /// Some of them.

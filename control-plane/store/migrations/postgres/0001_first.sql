@@ -264,6 +264,7 @@ CREATE TABLE accounts (
 -- member_hash is the hash of what groups name the account by: its DN or its unique value. on_until says whether the
 -- directory lets the user in: NULL unknown, 0 no, the largest number yes, another until that time.
 CREATE INDEX accounts_by_member_hash ON accounts (target, member_hash) WHERE identity IS NOT NULL;
+CREATE INDEX accounts_without_identity ON accounts (target, member_hash) WHERE identity IS NULL;
 CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
 CREATE INDEX accounts_missing ON accounts (target, kind, external_key) WHERE missing_since IS NOT NULL;
 CREATE INDEX accounts_expiring ON accounts (on_until)

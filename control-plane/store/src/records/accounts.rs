@@ -371,6 +371,8 @@ pub struct MemberStats {
     pub resolved: u64,
     /// Nobody known: outside of the imported scope.
     pub unresolved: u64,
+    /// Accounts of the directory that have no user, as without a login or in a conflict.
+    pub without_user: u64,
 }
 
 /// A member of a group that is nobody known.

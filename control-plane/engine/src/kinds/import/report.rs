@@ -46,6 +46,7 @@ const FIGURES: &[(&str, &str, &str)] = &[
     ("members_removed", "member removed from a group", "members removed from groups"),
     ("conflicts", "conflict of user names", "conflicts of user names"),
     ("members_resolved", "member of a group", "members of groups"),
+    ("members_without_user", "member whose entry has no user", "members whose entries have no user"),
     ("members_unresolved", "member outside of the imported scope", "members outside of the imported scope"),
     ("referrals", "referral not followed", "referrals not followed"),
     ("unusable", "entry that could not be used", "entries that could not be used"),
