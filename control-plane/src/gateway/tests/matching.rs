@@ -278,8 +278,13 @@ async fn an_entry_without_a_login_is_reported_and_keeps_the_name_that_it_had() {
     let before = world.user("anna@x").await;
     for login in [None, Some(" ")] {
         let bert = Written { login, ..user("cn=2", "", &[("cn", "bert")]) };
-        let result = world.import("corp", &[anna(login), bert, named("cn=9", "zoe")]).await;
+        let staff = group("g", "cn=staff", &[("cn", "staff")], &["cn=1", "cn=2", "cn=7"]);
+        let result = world.import("corp", &[anna(login), bert, named("cn=9", "zoe"), staff]).await;
         assert_eq!(result["without_login"], 2, "{result}");
+        // Anna keeps her user, Bert has none, and nobody has the third name.
+        let members = ["members_resolved", "members_without_user", "members_unresolved"].map(|key| &result[key]);
+        assert_eq!(members, [1, 1, 1], "{result}");
+        assert_eq!(result["members_unresolved_samples"].as_array().unwrap().len(), 1, "{result}");
         let samples = result["without_login_samples"].to_string();
         assert!(samples.contains("cn=1") && samples.contains("anna@x") && samples.contains("cn=2"), "{samples}");
         assert_eq!(world.user("anna@x").await.id, before.id);
