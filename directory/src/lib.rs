@@ -2,7 +2,7 @@
 //! and the diagnosis of one. Nothing here knows of the control plane.
 //!
 //! Read from the top floor down: [`Directory`] → `check`, `enumerate`, `lookup` → `search` → `connection` → `guard` →
-//! `transport`; beside them the types [`filter`], [`entry`], [`config`] and [`Error`].
+//! `transport`; beside them the types [`filter`], [`Entry`], [`config`] and [`Error`].
 
 mod attributes;
 mod bind;
