@@ -206,7 +206,8 @@ impl Store {
 
     /// The conflict of one account. `None`: it has none, or is gone.
     pub async fn get_conflict(&self, organization: OrganizationId, id: AccountId) -> Result<Option<Conflict>> {
-        let query = sql("SELECT target FROM accounts WHERE organization_id = $1 AND id = $2");
+        let query = sql("SELECT a.target FROM accounts a JOIN directories d ON d.seq = a.target \
+             WHERE a.organization_id = $1 AND a.id = $2 AND d.deleted_at IS NULL");
         let target: Option<i64> = self.database.row(query.bind(organization).bind(id), |mut row| row.take()).await?;
         let Some(target) = target else { return Ok(None) };
         let query = sql(select_conflicts!("AND a.id = $3")).bind(organization).bind(target).bind(id);

@@ -222,7 +222,8 @@ impl Store {
         organization: OrganizationId,
         query: impl Fn(i64) -> Statement,
     ) -> Result<Vec<Named>> {
-        let directories = sql("SELECT seq FROM directories WHERE organization_id = $1 ORDER BY seq LIMIT $2");
+        let directories =
+            sql("SELECT seq FROM directories WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY seq LIMIT $2");
         let directories = directories.bind(organization).bind(MOST_NAMES);
         let directories: Vec<i64> = self.database.rows(directories, |mut row| row.take()).await?;
         let mut found = Vec::new();

@@ -90,11 +90,11 @@ impl Identities {
             "WITH v(gone, heir) AS ({rows}) \
              INSERT INTO own_members (organization_id, group_id, member_id, kind, added_at) \
              SELECT o.organization_id, v.heir, o.member_id, o.kind, o.added_at FROM v \
-             JOIN own_members o ON o.group_id = v.gone WHERE o.organization_id = :1 ON CONFLICT DO NOTHING",
+             JOIN own_members o ON o.group_id = v.gone WHERE o.organization_id = :1 AND o.member_id <> v.heir ON CONFLICT DO NOTHING",
             "WITH v(gone, heir) AS ({rows}) \
              INSERT INTO own_members (organization_id, group_id, member_id, kind, added_at) \
              SELECT o.organization_id, o.group_id, v.heir, o.kind, o.added_at FROM v \
-             JOIN own_members o ON o.member_id = v.gone WHERE o.organization_id = :1 ON CONFLICT DO NOTHING",
+             JOIN own_members o ON o.member_id = v.gone WHERE o.organization_id = :1 AND o.group_id <> v.heir ON CONFLICT DO NOTHING",
         ] {
             let insert = Bulk::new(template).column(Cells::Uuids(from.clone())).column(Cells::Uuids(to.clone()));
             self.tx.bulk(insert.shared(self.organization)).await?;

@@ -215,7 +215,7 @@ impl Names {
 
     /// A new account of a name that somebody has.
     fn of_namesake(&self, holder: Holder, mut wanted: UserRow) -> Decision {
-        let Holder { user, here, missing_here, left_now, elsewhere, owned_elsewhere } = holder;
+        let Holder { user, here, missing_here, left_now, elsewhere: _, owned_elsewhere } = holder;
         if here || self.placed.contains(&user) {
             return waits(wanted);
         }
@@ -225,7 +225,8 @@ impl Names {
             // Deleted and made anew between two imports. After a longer absence it may be somebody else of that name,
             // who would inherit the rights: an administrator decides.
             (true, Stage::Returning) if left_now => Decision::TakeOver { user, row },
-            (false, _) if self.joins || !elsewhere => Decision::Join { user, row },
+            // Also of a user whom no directory has any more: whoever comes by that name would inherit the rights.
+            (false, _) if self.joins => Decision::Join { user, row },
             _ => waits(wanted),
         }
     }

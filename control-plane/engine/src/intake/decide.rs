@@ -134,7 +134,10 @@ async fn compare(
 /// The accounts that have changed, and those that come back.
 fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<Item = (Kind, &'c KnownAccount)> {
     entries.iter().zip(known).filter_map(|(entry, known)| match known {
-        Comparison::Known(known) if known.missing => known.identity.is_some().then_some((entry.view.kind, known)),
+        Comparison::Known(known) if known.missing => {
+            let has_one = known.identity.is_some() || known.former_user.is_some();
+            has_one.then_some((entry.view.kind, known))
+        }
         Comparison::Known(known) if known.hash != entry.state => Some((entry.view.kind, known)),
         _ => None,
     })
@@ -174,7 +177,7 @@ fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Co
         };
         let row = row(common, &entry, known.as_ref());
         let changes = before.changes(&row, view, listed, common.now);
-        if let Some(first) = aside.take(common.member_form, recorded, &changes, view) {
+        if let Some(first) = aside.take(common.member_form, (recorded, &row.account.dn_key), &changes, view) {
             *if row.returning { &mut decided.returned } else { &mut decided.changed } += u64::from(first);
             continue;
         }
@@ -182,7 +185,7 @@ fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Co
         if let Some(earlier) = rows.get(&recorded).and_then(|place| decided.rows.get_mut(*place)) {
             if earlier.account.dn_key != row.account.dn_key {
                 // Two entries with one external id.
-                let first = aside.take(common.member_form, recorded, &Changes::moved(), view);
+                let first = aside.take(common.member_form, (recorded, &row.account.dn_key), &Changes::moved(), view);
                 decided.changed += u64::from(first == Some(true));
                 continue;
             }

@@ -11,6 +11,7 @@ use super::deferred::{Ahead, Excess, Outcome, Proven};
 use super::keys::recorded_key;
 use super::known;
 use super::missing::Missing;
+use super::repeats::shortened;
 use super::sensitive::{LOGIN, bit};
 use crate::identity::mapping::{self, Mapping};
 
@@ -225,9 +226,16 @@ fn written_ahead(kept: &Outcome) -> Option<String> {
         .then(|| format!("Among these entries, {}: that is applied already, whatever is decided.", parts.join(" and ")))
 }
 
+impl Person {
+    /// Of these names, which an entry may have of any length.
+    fn new(dn: &str, display_name: Option<&str>) -> Self {
+        Self { dn: shortened(dn), former_dn: None, display_name: display_name.map(shortened) }
+    }
+}
+
 impl From<NamedAccount> for Person {
     fn from(account: NamedAccount) -> Self {
-        Self { dn: account.dn, former_dn: None, display_name: account.display_name }
+        Self::new(&account.dn, account.display_name.as_deref())
     }
 }
 
@@ -282,10 +290,10 @@ async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<
             };
             if people.len() < SHOWN && excess.attribute.as_ref().is_none_or(lacks) {
                 let display_name = match kind {
-                    AccountKind::User => mapping.user(&entry, proven.now).0.display_name.map(Into::into),
-                    AccountKind::Group => Some(mapping.group(&entry).0.display_name.into_owned()),
+                    AccountKind::User => mapping.user(&entry, proven.now).0.display_name,
+                    AccountKind::Group => Some(mapping.group(&entry).0.display_name),
                 };
-                people.push(Person { dn: mapping::printable(entry.dn).into_owned(), former_dn: None, display_name });
+                people.push(Person::new(&mapping::printable(entry.dn), display_name.as_deref()));
                 ids.push((kind, ExternalKey::from_text(entry.external_id)));
             }
         }
@@ -293,7 +301,7 @@ async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<
     if excess.kind == ChangeKind::Reassigned {
         let mut known = known::by_id(proven.store, proven.directory, &ids).await?;
         for (person, (kind, id)) in people.iter_mut().zip(&ids) {
-            person.former_dn = known.remove(&recorded_key(*kind, id)).map(|known| known.dn);
+            person.former_dn = known.remove(&recorded_key(*kind, id)).map(|known| shortened(&known.dn));
         }
     }
     Ok(people)

@@ -21,3 +21,9 @@ pub fn stored(kind: Kind) -> AccountKind {
         Kind::Group => AccountKind::Group,
     }
 }
+
+/// Stands for a normalized DN, which may be long.
+pub(super) fn dn_hash(normalized: &str) -> u128 {
+    let hash = blake3::hash(normalized.as_bytes());
+    hash.as_bytes().iter().take(size_of::<u128>()).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+}

@@ -15,7 +15,7 @@ use postern_store::{AccountId, AccountKind, DeferredPart, Directory, ExternalKey
 
 use super::decide;
 use super::first_import::FirstImportIndex;
-use super::keys::{recorded_key, stored};
+use super::keys::{dn_hash, recorded_key, stored};
 use super::listed::Listed;
 use super::place::Place;
 use super::result::{DuplicateSample, ImportResult};
@@ -264,8 +264,8 @@ impl Repeats {
         for part in parts {
             let payload = store.deferred_payload(directory.organization, lease.job, lease.attempt, part).await?;
             let payload = Bytes::from(payload.unwrap_or_default());
-            // Whether one entry of each key stays, and the keys of those that do not.
-            let (mut here, mut left_out) = (BTreeMap::<u128, bool>::new(), Vec::new());
+            // Whether each entry stays, by its key and DN, and the keys of those that do not.
+            let (mut here, mut left_out) = (BTreeMap::<(u128, u128), bool>::new(), Vec::new());
             let mut named = std::mem::take(&mut self.named);
             let again = select(&payload, |entry| {
                 let key = key(entry);
@@ -279,12 +279,13 @@ impl Repeats {
                 if leaves_out {
                     left_out.push(key);
                 }
-                *here.entry(key).or_default() |= !leaves_out;
+                here.insert((key, dn_hash(&normalized(entry))), !leaves_out);
                 leaves_out || counted.contains(&key)
             });
             self.named = named;
             let again = again.map_err(corrupt)?;
-            let again_here = here.into_iter().filter(|(key, stays)| !(*stays && counted.insert(*key))).count() as u64;
+            let again_here =
+                here.into_iter().filter(|((key, _), stays)| !(*stays && counted.insert(*key))).count() as u64;
             let returns = part.kinds & sensitive::RETURNS != 0;
             *if returns { &mut self.returned_again } else { &mut self.updated_again } += again_here;
             let place = (part.sequence, part.kinds);
@@ -375,13 +376,8 @@ fn normalized(entry: &EntryView<'_>) -> String {
     membership::dn_key(&mapping::printable(entry.dn))
 }
 
-/// Stands for a normalized DN, which may be long.
-fn dn_hash(normalized: &str) -> u128 {
-    let hash = blake3::hash(normalized.as_bytes());
-    hash.as_bytes().iter().take(size_of::<u128>()).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
-}
-
-fn shortened(text: &str) -> String {
+/// A text of bounded length, as reports have it.
+pub(super) fn shortened(text: &str) -> String {
     text.get(..text.floor_char_boundary(MOST_TEXT)).unwrap_or_default().to_owned()
 }
 

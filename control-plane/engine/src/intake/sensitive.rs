@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::decided::{Row, Wanted};
+use super::keys::dn_hash;
 use super::listed::Listed;
 use super::place::Place;
 use crate::identity::membership;
@@ -263,8 +264,10 @@ impl Counts {
 #[derive(Default)]
 pub struct KeptAside {
     parts: BTreeMap<u32, Part>,
-    /// Which accounts, and in which part.
-    kept: HashMap<u128, u32, RandomState>,
+    /// Which entries, by their key and DN, and in which part. Two entries of one external id are counted each by itself.
+    kept: HashMap<(u128, u128), u32, RandomState>,
+    /// Their keys.
+    keys: HashSet<u128, RandomState>,
 }
 
 struct Part {
@@ -273,19 +276,30 @@ struct Part {
 }
 
 impl KeptAside {
-    /// Keeps an entry aside if it changes something sensitive, or if an earlier copy of it was kept aside: applied at
-    /// once, the later copy would be overwritten by the earlier one. `None`: it did not. Otherwise says whether it is the
-    /// first copy that is kept.
-    pub fn take(&mut self, form: MemberForm, recorded: u128, changes: &Changes, view: &EntryView<'_>) -> Option<bool> {
-        let earlier = self.kept.get(&recorded).copied();
-        let kinds = earlier.or_else(|| (changes.kinds != 0).then_some(changes.kinds))?;
+    /// Keeps an entry aside if it changes something sensitive, or if an earlier one of its external id was kept aside:
+    /// applied at once, the later one would be overwritten by the earlier one. `None`: it did not. Otherwise says whether
+    /// it is the first copy that is kept. An entry is known by its key and its normalized DN.
+    pub fn take(
+        &mut self,
+        form: MemberForm,
+        (recorded, dn_key): (u128, &str),
+        changes: &Changes,
+        view: &EntryView<'_>,
+    ) -> Option<bool> {
+        if changes.kinds == 0 && !self.keys.contains(&recorded) {
+            return None;
+        }
+        let entry = (recorded, dn_hash(dn_key));
+        let earlier = self.kept.get(&entry).copied();
+        let kinds = earlier.unwrap_or(if changes.kinds == 0 { MOVED } else { changes.kinds });
         let part = self
             .parts
             .entry(kinds)
             .or_insert_with(|| Part { writer: ChunkWriter::new(form), counts: Counts::default() });
         copy(&mut part.writer, view);
         if earlier.is_none() {
-            self.kept.insert(recorded, kinds);
+            self.kept.insert(entry, kinds);
+            self.keys.insert(recorded);
             part.counts.add(if view.kind == Kind::User { AccountKind::User } else { AccountKind::Group }, changes);
         }
         Some(earlier.is_none())

@@ -62,7 +62,9 @@ impl RuleChanges<'_> {
             Some(true) | None => Some(days),
         };
         let (store, organization) = (self.0.store(), self.0.organization());
-        store.set_missing_user_days(organization, days).await?;
+        if change.deactivates_missing_users.is_some() || change.missing_user_days.is_some() {
+            store.set_missing_user_days(organization, days).await?;
+        }
         if let Some(joins) = change.joins_users {
             store.set_joins_users(organization, joins).await?;
         }

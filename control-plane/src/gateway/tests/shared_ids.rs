@@ -159,6 +159,33 @@ async fn another_entry_takes_nothing_from_an_account_while_it_waits_for_the_deci
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn twins_in_one_chunk_do_not_hide_that_many_are_switched_off() {
+    for twins_first in [false, true] {
+        let mut line = Line::start().await;
+        let at = |id: &'static str, dn: &'static str, login| user(id, dn, login);
+        let people = [
+            at("1", "uid=a,dc=x", "a"),
+            at("2", "uid=b,dc=x", "b"),
+            at("3", "uid=c,dc=x", "c"),
+            at("4", "uid=d,dc=x", "d"),
+        ];
+        import(&mut line, &people, JobState::Succeeded).await;
+        let off = people.map(|person| Written { enabled: false, ..person });
+        let twins = [
+            at("1", "uid=e,dc=x", "e"),
+            at("2", "uid=f,dc=x", "f"),
+            at("3", "uid=g,dc=x", "g"),
+            at("4", "uid=h,dc=x", "h"),
+        ];
+        let twins = twins.map(|person| Written { enabled: false, ..person });
+        let entries = if twins_first { [twins, off].concat() } else { [off, twins].concat() };
+        let job = import(&mut line, &entries, JobState::Held).await;
+        let reason = &job.hold.as_ref().unwrap()["reasons"][0];
+        assert_eq!((&reason["kind"], &reason["count"]), (&"deactivated".into(), &4.into()), "{job:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_whose_id_was_shared_gets_the_members_of_another_only_by_decision() {
     let admins = group("7", "cn=admins,dc=x", &[("cn", "admins")], &[ANNA]);
     let guests = group("7", "cn=guests,dc=x", &[("cn", "guests")], &[ANNA, BERT]);
