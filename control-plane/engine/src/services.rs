@@ -34,7 +34,7 @@ pub mod users;
 pub use access::Services;
 pub use actor::{Actor, Who};
 pub use answers::Answers;
-pub use changes::{Changes, Ear};
+pub use changes::{Changes, Ear, too_many_streams};
 pub use error::{Candidate, Error, Message, Result};
 pub use gate::{Door, Gate};
 pub use pages::Listed;

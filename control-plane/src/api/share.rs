@@ -12,6 +12,8 @@ pub(super) const AT_ONCE: usize = 8;
 /// Requests of one organization that read at a time, whatever tokens they come with: half of the connections by which a
 /// `SQLite` file is read, so that parallel lists of one organization leave the others theirs.
 pub(super) const READING_AT_ONCE: usize = 4;
+/// Event streams of one organization at a time; those of one do not keep the others from theirs.
+pub(super) const FOLLOWING_AT_ONCE: usize = 250;
 /// Shares that are kept before the unused ones are dropped.
 const KEPT: usize = 1_024;
 
@@ -20,6 +22,7 @@ const KEPT: usize = 1_024;
 pub(crate) struct Shares {
     pub(super) tokens: Places<ApiTokenId>,
     pub(super) reading: Places<OrganizationId>,
+    pub(super) following: Places<OrganizationId>,
 }
 
 /// So many places for each.

@@ -70,6 +70,7 @@ async fn run(
         Ok(false) => return Err(Status::aborted("the server is behind the one that was read before")),
         Err(error) => return Err(unavailable(&error)),
     }
+    parts.dispatcher.running.keep_binary(job, attempt, listed.binary());
     let (place, newcomers, staged) = match begin(parts, &delivery).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Err(Status::aborted("the directory was deleted")),

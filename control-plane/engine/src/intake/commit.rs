@@ -14,6 +14,7 @@ use super::deferred::{Outcome, Proven};
 use super::describe::{self, Concluded};
 use super::gone::Gone;
 use super::hold::{self, Doubt, Hold};
+use super::listed::Listed;
 use super::missing::{self, Missing};
 use super::nobody;
 use super::notes::Notes;
@@ -48,7 +49,8 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
         return running.cancel_now(commit.job.id, attempt).await;
     }
     let Some(repeats) = commit.repeats(&staged).await? else { return Ok(()) };
-    let proven = commit.proven(&staged, &repeats);
+    let listed = Listed::new(&[], &[]).with_binary(&notes.binary);
+    let proven = commit.proven(&staged, &repeats, &listed);
     let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return Ok(()) };
     let (mut missing, counted) = commit.read_all(&staged).await?;
     if fresh && commit.is_unwanted().await? {
@@ -135,9 +137,9 @@ impl Commit<'_> {
         self.running.fail(self.job.id, self.job.attempt, failure.to_json()).await.map(|()| None)
     }
 
-    fn proven<'p>(&'p self, staged: &'p Staged, repeats: &'p Repeats) -> Proven<'p> {
+    fn proven<'p>(&'p self, staged: &'p Staged, repeats: &'p Repeats, listed: &'p Listed) -> Proven<'p> {
         let (store, now) = (&self.running.store, self.running.clock.now());
-        Proven { store, directory: &self.directory, lease: self.lease(), staged, repeats, now }
+        Proven { store, directory: &self.directory, lease: self.lease(), staged, repeats, listed, now }
     }
 
     /// What an administrator has to decide, unless one has.

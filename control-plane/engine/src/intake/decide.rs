@@ -61,12 +61,18 @@ pub async fn decide(
     listed: &Listed,
     now: Timestamp,
 ) -> Result<Decided, Error> {
-    decide_with(store, place, sequence, payload, newcomers, now, Some(listed)).await
+    decide_with(store, place, sequence, payload, newcomers, now, (listed, true)).await
 }
 
 /// The same for entries that were kept aside: now they are to be applied.
-pub async fn decide_finally(store: &Store, place: Place, payload: &Bytes, now: Timestamp) -> Result<Decided, Error> {
-    decide_with(store, place, 0, payload, &mut FirstImportIndex::default(), now, None).await
+pub async fn decide_finally(
+    store: &Store,
+    place: Place,
+    payload: &Bytes,
+    listed: &Listed,
+    now: Timestamp,
+) -> Result<Decided, Error> {
+    decide_with(store, place, 0, payload, &mut FirstImportIndex::default(), now, (listed, false)).await
 }
 
 async fn decide_with(
@@ -76,11 +82,10 @@ async fn decide_with(
     payload: &Bytes,
     newcomers: &mut FirstImportIndex,
     now: Timestamp,
-    deferring: Option<&Listed>,
+    (listed, deferring): (&Listed, bool),
 ) -> Result<Decided, Error> {
     let mut reader = ChunkReader::parse(payload)?;
     let member_form = reader.member_form();
-    let listed = deferring.cloned().unwrap_or_default();
     let mapping = Mapping::new(place.flavour, reader.names());
     let mapping = mapping.with_binary(reader.names(), |name| listed.is_binary(name), listed.binary_stamp());
     let mut entries = Vec::with_capacity(reader.len());
@@ -91,12 +96,9 @@ async fn decide_with(
         entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&mapping, &view, now), view });
     }
     let known = compare(store, place, newcomers, &entries).await?;
-    let before = match deferring {
-        Some(_) => Before::of(store, place, changed(&entries, &known)).await?,
-        None => Before::default(),
-    };
+    let before = if deferring { Before::of(store, place, changed(&entries, &known)).await? } else { Before::default() };
     let common = Common { place, mapping, member_form, now };
-    let mut decided = sort(&Sorting { common, before, listed }, sequence, entries, known);
+    let mut decided = sort(&Sorting { common, before, listed: listed.clone() }, sequence, entries, known);
     for row in &mut decided.rows {
         row.name_is_free = match &row.identity {
             Wanted::User(user, _) => !user.name_key.is_empty() && newcomers.is_new_name(&user.name_key),

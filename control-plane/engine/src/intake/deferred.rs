@@ -10,6 +10,7 @@ use super::decide;
 use super::decided::Decided;
 use super::decided::Row;
 use super::former_names::FormerNames;
+use super::listed::Listed;
 use super::place::Place;
 use super::repeats::Repeats;
 use super::sensitive::{Counts, LOGIN, MOVED, bit};
@@ -67,6 +68,8 @@ pub struct Proven<'a> {
     pub staged: &'a Staged,
     /// Which external ids came more than once.
     pub repeats: &'a Repeats,
+    /// Which attributes are bytes.
+    pub listed: &'a Listed,
     /// Now.
     pub now: Timestamp,
 }
@@ -165,7 +168,7 @@ impl Proven<'_> {
 
     async fn decided(&self, place: Place, part: &DeferredPart) -> Result<Option<Decided>> {
         let Some(payload) = self.payload(part).await? else { return Ok(None) };
-        match decide::decide_finally(self.store, place, &payload, self.now).await {
+        match decide::decide_finally(self.store, place, &payload, self.listed, self.now).await {
             Ok(decided) => Ok(Some(decided)),
             Err(decide::Error::Store(error)) => Err(error),
             Err(error) => Err(postern_store::Error::Corrupt {

@@ -126,6 +126,11 @@ impl Running {
         self.follow(&job, next).await
     }
 
+    /// Keeps which attributes are bytes, for the entries that are applied at the end of the import.
+    pub fn keep_binary(&self, job: JobId, attempt: u32, names: Vec<String>) {
+        Notes::change(self, job, attempt, |notes| notes.binary = names);
+    }
+
     /// Compares where a delivery comes from with the import before. `false`: its server is behind that one, nothing of
     /// it is taken, and the job is tried again later.
     pub async fn comes_from(

@@ -34,6 +34,13 @@ impl Listed {
         Self(self.0.map(|names| Names { binary, binary_stamp, ..names }))
     }
 
+    /// The attributes whose values are bytes, in lower case and sorted.
+    pub fn binary(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.iter().flat_map(|names| names.binary.iter().cloned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Another one where the site says of other attributes that their values are bytes.
     pub fn binary_stamp(&self) -> u8 {
         self.0.as_ref().map_or(0, |names| names.binary_stamp)

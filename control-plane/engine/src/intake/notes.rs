@@ -17,6 +17,9 @@ pub(crate) struct Notes {
     /// Entries that the directory returned and the agent could not use.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) unusable: u64,
+    /// Attributes whose values are bytes, as the site has said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) binary: Vec<String>,
     /// Where the entries come from.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_origin")]
     pub(crate) origin: Option<Origin>,

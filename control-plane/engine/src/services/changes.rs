@@ -65,12 +65,15 @@ impl Changes {
 
     /// A seat among those who follow jobs.
     pub fn follow(&self, job: JobId) -> Result<Ear> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| {
-            let message = Message::new("Too many event streams are open.");
-            Error::Busy(message.cure("Close some, or ask for the job itself every few seconds."))
-        })?;
+        let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| too_many_streams())?;
         Ok(Ear { job, receiver: self.sender.subscribe(), _seat: seat })
     }
+}
+
+/// No further event stream can be opened.
+pub fn too_many_streams() -> Error {
+    let message = Message::new("Too many event streams are open.");
+    Error::Busy(message.cure("Close some, or ask for the job itself every few seconds."))
 }
 
 /// Hears when one job has changed.

@@ -9,12 +9,14 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use postern_engine::records::{Job, JobId};
-use postern_engine::services::{self, Ear};
+use postern_engine::services::{self, Ear, too_many_streams};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::Api;
 use super::super::auth::{Caller, identify};
 use super::super::extract::Id;
 use super::super::problem::Problem;
+use super::super::share::FOLLOWING_AT_ONCE;
 use super::JobView;
 
 /// Changes are heard of at once; this is the safety net.
@@ -41,9 +43,11 @@ pub(super) async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     // Known to exist before the stream begins: afterwards there is no status to tell it with.
     let id = api.services.jobs(&caller.actor)?.get(&id).await?.id;
+    let share = api.shares.following.of(caller.actor.organization, FOLLOWING_AT_ONCE);
+    let Ok(place) = share.try_acquire_owned() else { return Err(too_many_streams().into()) };
     let ear = api.services.changes().follow(id)?;
     let ended = over(api.clone(), caller.clone(), headers.clone());
-    let follower = Follower { api, caller, headers, id, ear, last: None };
+    let follower = Follower { api, caller, headers, id, ear, _place: place, last: None };
     let events = stream::unfold(follower, async |mut follower| Some((follower.next().await?, follower)));
     Ok(Sse::new(events.take_until(ended).map(Ok)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
@@ -54,6 +58,8 @@ struct Follower {
     headers: HeaderMap,
     id: JobId,
     ear: Ear,
+    /// Of the streams that its organization may open.
+    _place: OwnedSemaphorePermit,
     last: Option<JobView>,
 }
 

@@ -49,6 +49,35 @@ async fn events_tell_the_job_until_its_end() {
 }
 
 #[tokio::test]
+async fn the_streams_of_one_organization_do_not_keep_another_one_from_its_own() {
+    let site = Site::new().await;
+    let mut jobs = Vec::new();
+    for name in ["acme", "umbrella"] {
+        let organization = site.organization(name).await;
+        site.inhabit(organization.id).await;
+        let wanted = json!({"kind": "import", "directory": "corp"});
+        let job = site.post("/api/v1/jobs", &organization.operator, wanted).await.body;
+        jobs.push((format!("/api/v1/jobs/{}/events", job["id"].as_str().unwrap()), organization.auditor));
+    }
+    let open = async |(path, token): &(String, String)| {
+        site.router.clone().oneshot(request(Method::GET, path, token, None)).await.unwrap()
+    };
+    let mut streams = Vec::new();
+    let refused = loop {
+        let response = open(&jobs[0]).await;
+        if response.status() != StatusCode::OK {
+            break response;
+        }
+        streams.push(response);
+        assert!(streams.len() < 1_000, "one organization has all");
+    };
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(open(&jobs[1]).await.status(), StatusCode::OK);
+    streams.pop();
+    assert_eq!(open(&jobs[0]).await.status(), StatusCode::OK, "a stream that ends gives its place back");
+}
+
+#[tokio::test]
 async fn a_revoked_token_does_not_go_on_reading() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;

@@ -5,7 +5,7 @@ use postern_proto::v1;
 use postern_store::{Job, JobState, PageRequest};
 
 use super::agent::{Site, hello};
-use super::chunks::{Chunk, Written, people, written};
+use super::chunks::{Chunk, Written, people, together, written};
 use super::company::Line;
 use super::soon;
 
@@ -159,6 +159,20 @@ async fn another_entry_takes_nothing_from_an_account_while_it_waits_for_the_deci
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_was_kept_aside_is_mapped_with_the_binary_attributes_of_its_site() {
+    let mut line = Line::start().await;
+    let names = vec!["uid".to_owned(), "badgekey".to_owned()];
+    let listed = v1::chunk::Listed { users: names, binary: vec!["badgeKey".to_owned()], ..Default::default() };
+    line.agent.listed = Some(listed);
+    let at = |dn| Written { attributes: &[("uid", "anna"), ("badgekey", "text")], ..user("1", dn, "anna") };
+    import(&mut line, &[at(ANNA)], JobState::Succeeded).await;
+    import(&mut line, &[at("uid=anna,ou=moved,dc=x")], JobState::Succeeded).await;
+    let job = import(&mut line, &[at("uid=anna,ou=moved,dc=x")], JobState::Succeeded).await;
+    let result = job.result.as_ref().unwrap();
+    assert_eq!((&result["updated"], &result["unchanged"]), (&0.into(), &1.into()), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn twins_in_one_chunk_do_not_hide_that_many_are_switched_off() {
     for twins_first in [false, true] {
         let mut line = Line::start().await;
@@ -179,7 +193,8 @@ async fn twins_in_one_chunk_do_not_hide_that_many_are_switched_off() {
         ];
         let twins = twins.map(|person| Written { enabled: false, ..person });
         let entries = if twins_first { [twins, off].concat() } else { [off, twins].concat() };
-        let job = import(&mut line, &entries, JobState::Held).await;
+        let job = line.site.import(&line.agent, &mut line.session, &[together(&entries)]).await;
+        let job = line.site.wait_for(job, JobState::Held).await;
         let reason = &job.hold.as_ref().unwrap()["reasons"][0];
         assert_eq!((&reason["kind"], &reason["count"]), (&"deactivated".into(), &4.into()), "{job:?}");
     }
