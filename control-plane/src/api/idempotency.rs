@@ -77,12 +77,12 @@ async fn keep(api: &Api, caller: &Caller, claim: Claim, response: Response) -> R
     let answers = api.services.answers(&caller.actor);
     let (parts, body) = response.into_parts();
     if !parts.status.is_success() {
-        answers.free(claim.key).await?;
+        answers.free(claim.key, claim.request).await?;
         return Ok(Response::from_parts(parts, body));
     }
     let body = to_bytes(body, MAX_ANSWER_BYTES).await.map_err(|error| Problem::internal(&error))?;
     let sealed = claim.seal(&body)?;
-    answers.keep(claim.key, parts.status.as_u16(), &sealed).await?;
+    answers.keep(claim.key, claim.request, parts.status.as_u16(), &sealed).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

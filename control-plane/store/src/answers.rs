@@ -53,28 +53,31 @@ impl Store {
         Ok(found.unwrap_or(AnswerClaim::Busy { request }))
     }
 
-    /// Keeps the answer to a claimed key.
+    /// Keeps the answer to a claimed key, unless it was lost and another request has claimed it meanwhile.
     pub async fn store_answer(
         &self,
         organization: OrganizationId,
-        key: [u8; 32],
+        (key, request): ([u8; 32], [u8; 32]),
         status: u16,
         body: &[u8],
         now: Timestamp,
     ) -> Result<()> {
         let update = sql("UPDATE answers SET status = $1, body = $2, claimed_at = $3 \
-             WHERE organization_id = $4 AND key = $5")
+             WHERE organization_id = $4 AND key = $5 AND request = $6 AND status IS NULL")
         .bind(u32::from(status))
         .bind(body)
         .bind(now)
         .bind(organization)
-        .bind(key);
+        .bind(key)
+        .bind(request);
         self.database.execute(update).await.map(|_| ())
     }
 
-    /// Gives a claimed key free, so that the request may come again.
-    pub async fn drop_answer(&self, organization: OrganizationId, key: [u8; 32]) -> Result<()> {
-        let delete = sql("DELETE FROM answers WHERE organization_id = $1 AND key = $2").bind(organization).bind(key);
+    /// Gives a claimed key free, so that the request may come again. A key that has its answer, or that another request
+    /// has claimed meanwhile, stays as it is.
+    pub async fn drop_answer(&self, organization: OrganizationId, key: [u8; 32], request: [u8; 32]) -> Result<()> {
+        let delete = "DELETE FROM answers WHERE organization_id = $1 AND key = $2 AND request = $3 AND status IS NULL";
+        let delete = sql(delete).bind(organization).bind(key).bind(request);
         self.database.execute(delete).await.map(|_| ())
     }
 

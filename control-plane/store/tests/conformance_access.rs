@@ -294,10 +294,14 @@ async fn answers_are_claimed_kept_and_forgotten(database: TestDatabase) {
     assert_eq!(store.claim_answer(one, key, hash("other"), at(59)).await.unwrap(), AnswerClaim::Busy { request });
     // Its process was lost.
     assert_eq!(store.claim_answer(one, key, request, at(60)).await.unwrap(), AnswerClaim::Claimed);
-    store.store_answer(one, key, 201, b"sealed", at(61)).await.unwrap();
+    // A request that has lost its key to another one leaves that one alone.
+    store.store_answer(one, (key, hash("other")), 200, b"late", at(61)).await.unwrap();
+    store.drop_answer(one, key, hash("other")).await.unwrap();
+    assert_eq!(store.claim_answer(one, key, request, at(61)).await.unwrap(), AnswerClaim::Busy { request });
+    store.store_answer(one, (key, request), 201, b"sealed", at(61)).await.unwrap();
     let kept = AnswerClaim::Answered(StoredAnswer { request, status: 201, body: b"sealed".to_vec() });
     assert_eq!(store.claim_answer(one, key, request, at(9_999)).await.unwrap(), kept);
-    store.drop_answer(two, key).await.unwrap();
+    store.drop_answer(two, key, request).await.unwrap();
     assert_eq!(store.claim_answer(two, key, request, at(1)).await.unwrap(), AnswerClaim::Claimed);
     assert_eq!(store.expire_answers(at(61)).await.unwrap(), 1);
     assert_eq!(store.claim_answer(one, key, request, at(62)).await.unwrap(), kept);

@@ -27,13 +27,13 @@ impl Answers<'_> {
     }
 
     /// Keeps the answer to a request whose key was claimed.
-    pub async fn keep(&self, key: [u8; 32], status: u16, sealed: &[u8]) -> Result<()> {
+    pub async fn keep(&self, key: [u8; 32], request: [u8; 32], status: u16, sealed: &[u8]) -> Result<()> {
         let now = self.services.now();
-        Ok(self.services.store.store_answer(self.actor.organization, key, status, sealed, now).await?)
+        Ok(self.services.store.store_answer(self.actor.organization, (key, request), status, sealed, now).await?)
     }
 
     /// Frees a key that was claimed.
-    pub async fn free(&self, key: [u8; 32]) -> Result<()> {
-        Ok(self.services.store.drop_answer(self.actor.organization, key).await?)
+    pub async fn free(&self, key: [u8; 32], request: [u8; 32]) -> Result<()> {
+        Ok(self.services.store.drop_answer(self.actor.organization, key, request).await?)
     }
 }
