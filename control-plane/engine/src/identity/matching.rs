@@ -135,7 +135,7 @@ impl Names {
     }
 
     /// Decides about one claim, and remembers the decision for the claims after it.
-    pub fn decide(&mut self, claim: Claim) -> Decision {
+    pub fn assign(&mut self, claim: Claim) -> Decision {
         let decision = match claim.current {
             Some(user) => self.of_known(user, claim),
             None => self.of_newcomer(claim),

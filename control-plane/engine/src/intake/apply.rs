@@ -162,7 +162,7 @@ async fn apply(tx: &mut Intake, place: Place, rows: Vec<Row>) -> Result<(), Erro
                 let known = account.identity.map(UserId::from_uuid);
                 let current = known.filter(|_| !unlinked.contains(&account.id));
                 let former = former.or(known.filter(|_| current.is_none()));
-                let decision = names.decide(Claim { current, former, wanted: *wanted, other_names });
+                let decision = names.assign(Claim { current, former, wanted: *wanted, other_names });
                 account.identity = decision.identity().map(UserId::as_uuid);
                 account.conflict = decision.conflict().map(str::to_owned);
                 verdicts.add(account.id, decision);

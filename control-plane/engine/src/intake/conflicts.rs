@@ -110,7 +110,7 @@ impl Settling<'_> {
         let (mut links, mut nameless) = (Vec::new(), Vec::new());
         for (account, claim) in claims {
             let had = claim.current;
-            let decision = names.decide(claim);
+            let decision = names.assign(claim);
             let identity = decision.identity().map(UserId::as_uuid);
             settled.taken_over += u64::from(matches!(decision, Decision::TakeOver { .. }));
             match (&decision, identity) {

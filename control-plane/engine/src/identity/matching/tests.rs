@@ -64,34 +64,34 @@ fn held(user: UserId, name: &str) -> HeldUser {
 #[test]
 fn a_new_account_gets_a_new_user_and_the_next_of_that_name_a_conflict() {
     let mut names = Names::default();
-    assert!(matches!(names.decide(claim(None, "Ada")), Decision::Create(_)));
-    assert!(matches!(names.decide(claim(None, "ada")), Decision::Conflict { keeps: None, .. }));
+    assert!(matches!(names.assign(claim(None, "Ada")), Decision::Create(_)));
+    assert!(matches!(names.assign(claim(None, "ada")), Decision::Conflict { keeps: None, .. }));
 }
 
 #[test]
 fn an_account_joins_the_user_of_another_directory_once_and_leaves_its_profile_alone() {
     let holder = elsewhere("ada");
     let mut some = names(Stage::Arriving, std::slice::from_ref(&holder));
-    assert_eq!(some.decide(claim(None, "ada")), Decision::Join { user: holder.user, row: None });
-    assert!(some.decide(claim(None, "ada")).conflict().is_some(), "the second account of this directory");
+    assert_eq!(some.assign(claim(None, "ada")), Decision::Join { user: holder.user, row: None });
+    assert!(some.assign(claim(None, "ada")).conflict().is_some(), "the second account of this directory");
     let later = NamedUser { owned_elsewhere: false, ..holder.clone() };
-    let decision = names(Stage::Arriving, &[later]).decide(claim(None, "ada"));
+    let decision = names(Stage::Arriving, &[later]).assign(claim(None, "ada"));
     assert!(matches!(decision, Decision::Join { row: Some(_), .. }), "this directory comes first: {decision:?}");
     let mut refused = Names::new(Stage::Arriving, false, &[holder], Vec::new());
-    assert!(matches!(refused.decide(claim(None, "ada")), Decision::Conflict { keeps: None, .. }));
+    assert!(matches!(refused.assign(claim(None, "ada")), Decision::Conflict { keeps: None, .. }));
 }
 
 #[test]
 fn an_account_keeps_its_user_through_a_rename() {
     let user = UserId::new();
-    let decision = Names::default().decide(claim(Some(user), "new name"));
+    let decision = Names::default().assign(claim(Some(user), "new name"));
     assert!(matches!(&decision, Decision::Update(row) if row.id == user && row.user_name == "new name"));
 }
 
 #[test]
 fn a_rename_to_a_taken_name_waits_and_takes_all_else_along() {
     let user = UserId::new();
-    let decision = names(Stage::Arriving, &[here("taken")]).decide(claim(Some(user), "taken"));
+    let decision = names(Stage::Arriving, &[here("taken")]).assign(claim(Some(user), "taken"));
     let Decision::Conflict { name_key, keeps: Some(row) } = decision else { panic!("{decision:?}") };
     assert_eq!((name_key.as_str(), row.id), ("taken", user));
 }
@@ -108,7 +108,7 @@ fn a_name_is_given_up_by_those_who_are_gone_when_all_is_settled_and_never_before
         (NamedUser { elsewhere: true, ..gone("ada", true) }, Stage::Settling, false),
     ] {
         let from = holder.user;
-        let decision = names(stage, std::slice::from_ref(&holder)).decide(claim(Some(user), "ada"));
+        let decision = names(stage, std::slice::from_ref(&holder)).assign(claim(Some(user), "ada"));
         let inherits = matches!(decision, Decision::Inherit { from: giver, .. } if giver == from);
         assert_eq!(inherits, given_up, "{stage:?} {holder:?}");
     }
@@ -123,7 +123,7 @@ fn a_user_passes_to_a_new_entry_only_from_one_that_left_in_this_very_import() {
         (gone("ada", false), Stage::Settling, false),
         (here("ada"), Stage::Returning, false),
     ] {
-        let decision = names(stage, std::slice::from_ref(&holder)).decide(claim(None, "ada"));
+        let decision = names(stage, std::slice::from_ref(&holder)).assign(claim(None, "ada"));
         assert_eq!(matches!(decision, Decision::TakeOver { .. }), passes, "{stage:?} {holder:?}");
         assert_eq!(decision.conflict().is_some(), !passes);
     }
@@ -134,7 +134,7 @@ fn an_entry_that_comes_back_returns_to_the_user_that_it_had() {
     let user = UserId::new();
     let back = |held: HeldUser, found: &[NamedUser]| {
         let claim = Claim { former: Some(user), ..claim(None, "ada") };
-        Names::new(Stage::Returning, true, found, vec![held]).decide(claim)
+        Names::new(Stage::Returning, true, found, vec![held]).assign(claim)
     };
     let free = HeldUser { here: false, ..held(user, "ada") };
     assert!(matches!(back(free.clone(), &[]), Decision::TakeOver { user: taken, row: Some(_) } if taken == user));
@@ -149,7 +149,7 @@ fn the_profile_of_a_user_is_the_first_directorys() {
     let user = UserId::new();
     let first = HeldUser { owned_elsewhere: true, ..held(user, "ada") };
     let mut names = Names::new(Stage::Arriving, true, &[here("other")], vec![first]);
-    assert_eq!(names.decide(claim(Some(user), "other")), Decision::Keep(user));
+    assert_eq!(names.assign(claim(Some(user), "other")), Decision::Keep(user));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn the_order_of_several_logins_changes_no_name() {
     let decide = |others: &[&str]| {
         let other_names = others.iter().map(|&name| name.to_owned()).collect();
         let mut names = Names::new(Stage::Arriving, true, &[], vec![held(user, "ada")]);
-        match names.decide(Claim { other_names, ..claim(Some(user), "alias") }) {
+        match names.assign(Claim { other_names, ..claim(Some(user), "alias") }) {
             Decision::Update(row) => (row.user_name, row.name_key),
             other => panic!("{other:?}"),
         }
@@ -169,9 +169,9 @@ fn the_order_of_several_logins_changes_no_name() {
 
 #[test]
 fn an_entry_without_a_login_makes_no_user_and_takes_no_name_away() {
-    let nameless = Names::default().decide(claim(None, ""));
+    let nameless = Names::default().assign(claim(None, ""));
     assert_eq!((nameless.identity(), nameless.conflict()), (None, None));
     let user = UserId::new();
-    let kept = Names::default().decide(claim(Some(user), ""));
+    let kept = Names::default().assign(claim(Some(user), ""));
     assert!(matches!(kept, Decision::Nameless { keeps: Some(row) } if row.id == user));
 }

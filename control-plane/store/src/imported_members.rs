@@ -1,6 +1,6 @@
 //! Who is a member of what, on its way in. A directory's groups name their members by DN or unique value. The names are
 //! kept, many in a row, and beside them which groups a name stands in; who is meant is found when somebody asks
-//! ([`crate::memberships`]). So nothing is to be forgotten or found again when an account is renamed or goes missing.
+//! ([`crate::member_lists`]). So nothing is to be forgotten or found again when an account is renamed or goes missing.
 
 use std::collections::{HashMap, HashSet};
 
