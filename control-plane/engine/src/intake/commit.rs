@@ -93,8 +93,7 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     note_repeats(commit.job.id, missing.twice, &repeats, &mut result);
     commit.note_source(origin, &mut result).await?;
     running.succeed(commit.job.id, attempt, serde_json::to_value(result).unwrap_or_default()).await?;
-    let (organization, directory) = (commit.job.organization, commit.job.directory);
-    running.store.joins_are_reported(organization, directory, until).await.map(|_| ())
+    running.store.joins_are_reported(commit.job.organization, commit.job.directory, until).await.map(|_| ())
 }
 
 /// The directory of the import. `None`: it is deleted or disabled, and the job has failed.
