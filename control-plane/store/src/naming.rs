@@ -55,7 +55,8 @@ impl Intake {
             here!("1", "(h.missing_job = :3) IS TRUE"),
             "), ",
             elsewhere!("<>"),
-            ", ",
+            ", EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
+             AND (h.target <> :2) IS TRUE AND h.missing_since IS NOT NULL AND d.deleted_at IS NULL), ",
             elsewhere!("<"),
             " FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) \
              AND a.name_key = v.name_key{end}",
@@ -76,6 +77,7 @@ impl Intake {
                     missing_here: row.take()?,
                     left_now: row.take()?,
                     elsewhere: row.take()?,
+                    missing_elsewhere: row.take()?,
                     owned_elsewhere: row.take()?,
                 })
             })

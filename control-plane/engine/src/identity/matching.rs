@@ -99,12 +99,21 @@ struct Holder {
     /// This import has marked it so.
     left_now: bool,
     elsewhere: bool,
+    missing_elsewhere: bool,
     owned_elsewhere: bool,
 }
 
 impl Holder {
     fn here(user: UserId) -> Self {
-        Self { user, here: true, missing_here: false, left_now: false, elsewhere: false, owned_elsewhere: false }
+        Self {
+            user,
+            here: true,
+            missing_here: false,
+            left_now: false,
+            elsewhere: false,
+            missing_elsewhere: false,
+            owned_elsewhere: false,
+        }
     }
 
     /// No account of it is there any more.
@@ -121,6 +130,7 @@ impl From<&NamedUser> for Holder {
             missing_here: named.missing_here,
             left_now: named.left_now,
             elsewhere: named.elsewhere,
+            missing_elsewhere: named.missing_elsewhere,
             owned_elsewhere: named.owned_elsewhere,
         }
     }
@@ -215,7 +225,9 @@ impl Names {
 
     /// A new account of a name that somebody has.
     fn of_namesake(&self, holder: Holder, mut wanted: UserRow) -> Decision {
-        let Holder { user, here, missing_here, left_now, elsewhere: _, owned_elsewhere } = holder;
+        let Holder { user, here, missing_here, left_now, owned_elsewhere, .. } = holder;
+        // Every directory has lost this user: who comes by that name now would inherit the rights.
+        let left = holder.missing_elsewhere && !holder.elsewhere;
         if here || self.placed.contains(&user) {
             return waits(wanted);
         }
@@ -225,8 +237,7 @@ impl Names {
             // Deleted and made anew between two imports. After a longer absence it may be somebody else of that name,
             // who would inherit the rights: an administrator decides.
             (true, Stage::Returning) if left_now => Decision::TakeOver { user, row },
-            // Also of a user whom no directory has any more: whoever comes by that name would inherit the rights.
-            (false, _) if self.joins => Decision::Join { user, row },
+            (false, _) if self.joins && !left => Decision::Join { user, row },
             _ => waits(wanted),
         }
     }

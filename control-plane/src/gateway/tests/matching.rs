@@ -268,16 +268,18 @@ async fn joining_can_be_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_joining_is_refused_nobody_takes_over_a_user_who_has_left_another_directory() {
-    let mut world = World::new().await;
-    world.site.store().set_joins_users(world.site.organization, false).await.unwrap();
-    world.import("corp", &[user("cn=a", "jo", A), named("cn=z", "zoe")]).await;
-    let before = world.user("jo").await;
-    world.import("corp", &[named("cn=z", "zoe")]).await;
-    let result = world.import("lab", &[user("cn=b", "jo", B)]).await;
-    assert_eq!((&result["joined"], &result["conflicts"]), (&0.into(), &1.into()), "{result}");
-    let after = world.user("jo").await;
-    assert_eq!((after.id, after.given_name, after.active), (before.id, before.given_name, false));
+async fn nobody_takes_over_a_user_who_has_left_another_directory() {
+    for joins in [true, false] {
+        let mut world = World::new().await;
+        world.site.store().set_joins_users(world.site.organization, joins).await.unwrap();
+        world.import("corp", &[user("cn=a", "jo", A), named("cn=z", "zoe")]).await;
+        let before = world.user("jo").await;
+        world.import("corp", &[named("cn=z", "zoe")]).await;
+        let result = world.import("lab", &[user("cn=b", "jo", B)]).await;
+        assert_eq!((&result["joined"], &result["conflicts"]), (&0.into(), &1.into()), "{result}");
+        let after = world.user("jo").await;
+        assert_eq!((after.id, after.given_name, after.active), (before.id, before.given_name, false));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

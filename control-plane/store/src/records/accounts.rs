@@ -278,6 +278,8 @@ pub struct NamedUser {
     pub left_now: bool,
     /// It has an account in another directory that is not missing.
     pub elsewhere: bool,
+    /// It has a missing account in another directory that is not deleted.
+    pub missing_elsewhere: bool,
     /// One of those lies in a directory that comes before this one: its profile is that directory's.
     pub owned_elsewhere: bool,
 }

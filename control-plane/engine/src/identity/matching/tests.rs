@@ -35,6 +35,7 @@ fn named(name: &str) -> NamedUser {
         account: None,
         dn: None,
         missing_here: false,
+        missing_elsewhere: false,
         left_now: false,
         elsewhere: false,
         owned_elsewhere: false,
