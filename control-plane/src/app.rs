@@ -1,4 +1,4 @@
-//! Wiring: what a control plane consists of, in the order in which it comes up.
+//! Wiring: the parts of a control plane, in the order in which they start.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,10 +28,10 @@ use postern_engine::jobs::running::Running;
 use postern_engine::kinds;
 use postern_engine::services::{Door, Gate, Services};
 
-/// Why the control plane cannot start, or ended.
+/// Why the control plane cannot start, or why it ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder cannot be made.
+    /// The folder cannot be created.
     #[error("cannot create the data folder {path}; make it writable or choose another --data-dir")]
     DataDir {
         /// The folder.
@@ -40,7 +40,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// Others could read or change what is kept.
+    /// Others could read or change the data.
     #[error("the files of this control plane are not private")]
     Modes(#[source] modes::Error),
     /// Another process serves the database.
@@ -60,11 +60,11 @@ pub enum Error {
             |sha256| format!("the one with SHA-256 {sha256} in {}", .pki_dir.display()))
     )]
     Authority {
-        /// Where this one's authority is, or would be made.
+        /// The folder of this authority.
         pki_dir: std::path::PathBuf,
-        /// What is there.
+        /// The authority in it, if there is one.
         found: Option<String>,
-        /// What the database says.
+        /// The authority of the database.
         trusted: String,
     },
     /// The gateway cannot listen.
@@ -76,19 +76,19 @@ pub enum Error {
     /// The metrics cannot be served.
     #[error("cannot serve the metrics at --metrics-listen")]
     Metrics(#[source] http::Error),
-    /// Signals cannot be heard.
+    /// Signal handlers cannot be installed.
     #[error("cannot wait for signals")]
     Signals(#[source] lifecycle::Error),
-    /// An address cannot be read back.
+    /// A bound address cannot be read.
     #[error("cannot read the address of a listener")]
     Address(#[source] std::io::Error),
-    /// A task without which nothing goes on has failed.
+    /// A critical task has failed.
     #[error("the control plane has stopped")]
     Failed(#[source] CriticalFailure),
 }
 
 impl Error {
-    /// Whether starting again without changing the configuration is useless.
+    /// Whether a restart without a changed configuration is useless.
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::DataDir { .. } | Self::Modes(_) | Self::Pki(_) | Self::Authority { .. } => true,
@@ -107,17 +107,17 @@ impl Error {
 /// What the parts of a running control plane share.
 #[derive(Debug)]
 pub struct App {
-    /// The records.
+    /// The database.
     pub store: Store,
     /// The certificate authority.
     pub pki: Arc<Pki>,
     /// The time.
     pub clock: SharedClock,
-    /// Who is connected.
+    /// The connected agents.
     pub registry: Arc<Registry>,
     /// Which directories can be reached from here.
     pub reach: Arc<Reach>,
-    /// Gives jobs to agents.
+    /// Sends jobs to agents.
     pub dispatcher: Arc<Dispatcher>,
     /// The configuration.
     pub config: Arc<Config>,
@@ -137,8 +137,8 @@ impl Gate for App {
     }
 }
 
-/// The certificate authority, made where there is none. One that is not the database's is neither made nor used: its
-/// agents would be strangers, and those that enroll here strangers to the other replicas.
+/// Opens the certificate authority; creates it if there is none. One that does not match the database is neither
+/// created nor used: agents of the one would be refused by the replicas of the other.
 async fn open_authority(config: &Config, store: &Store, clock: &SharedClock) -> Result<Pki, Error> {
     let refused = |found: Option<&AuthorityPin>, trusted: &AuthorityPin| Error::Authority {
         pki_dir: config.pki_dir.clone(),
@@ -164,21 +164,21 @@ async fn open_authority(config: &Config, store: &Store, clock: &SharedClock) -> 
     Ok(pki)
 }
 
-/// A control plane that serves.
+/// A running control plane.
 #[derive(Debug)]
 pub struct Server {
     /// Its parts.
     pub app: Arc<App>,
-    /// Where the API is.
+    /// Address of the API.
     pub api: SocketAddr,
-    /// Where agents are awaited.
+    /// Address of the gateway.
     pub gateway: SocketAddr,
-    /// Held until everything has ended; on PostgreSQL there is none.
+    /// Held until everything has ended; `None` with PostgreSQL.
     lock: Option<ServeLock>,
 }
 
 impl Server {
-    /// Opens everything, in an order in which nothing is announced before it works, and serves.
+    /// Opens everything and serves. The order announces nothing before it works.
     pub async fn start(config: Config, clock: SharedClock, shutdown: Shutdown) -> Result<Self, Error> {
         let supervisor = Supervisor::with_clock(shutdown.clone(), Arc::clone(&clock));
         let source = |source| Error::DataDir { path: config.data_dir.clone(), source };
@@ -186,7 +186,7 @@ impl Server {
         home::secure_data_folder(&config.data_dir).map_err(Error::Modes)?;
         let lock = match config.database.file() {
             Some(file) => {
-                // Where it cannot be made, opening it says why.
+                // If this fails, opening the database reports why.
                 let _ = home::make_database(file);
                 home::secure_database(file).map_err(Error::Modes)?;
                 Some(ServeLock::take(file).map_err(Error::Lock)?)
@@ -195,7 +195,7 @@ impl Server {
         };
         let store = Store::open(&config.database).await.map_err(Error::Store)?;
         if lock.is_some() {
-            // Nobody else serves it: whoever is known is dead.
+            // No other process serves it: all recorded replicas are dead.
             store.forget_replicas(clock.now()).await.map_err(Error::Store)?;
         }
         let pki = Arc::new(open_authority(&config, &store, &clock).await?);
@@ -236,7 +236,7 @@ impl Server {
         Ok(Self { app, api, gateway, lock })
     }
 
-    /// The one line that says where everything is.
+    /// The line that lists the addresses.
     pub fn ready_line(&self) -> String {
         let scheme = if self.app.config.api_tls.is_some() { "https" } else { "http" };
         format!(
@@ -248,7 +248,7 @@ impl Server {
         )
     }
 
-    /// Waits for the end, which a signal or a critical failure brings about.
+    /// Waits for the end, after a signal or a critical failure.
     pub async fn join(self) -> Result<(), Error> {
         let ended = self.app.supervisor.join().await.map_err(Error::Failed);
         self.app.store.close().await;
@@ -329,7 +329,7 @@ impl App {
         Ok(())
     }
 
-    /// A fresh certificate for the gateway, for every name by which it may be dialled.
+    /// A new certificate for the gateway, for all names by which agents may connect.
     fn gateway_tls(&self) -> Result<Arc<ServerConfig>, Error> {
         let mut names = vec![self.public.host.clone()];
         for always in ["localhost", "127.0.0.1", "::1"] {
@@ -341,7 +341,7 @@ impl App {
         listener::tls_config(&self.pki, made).map_err(Error::Gateway)
     }
 
-    /// Exchanges the gateway's certificate at two thirds of its life; connections that are open go on.
+    /// Replaces the gateway's certificate at two thirds of its lifetime; open connections are not affected.
     async fn renew_gateway_certificate(self: Arc<Self>, tls: Arc<ArcSwap<ServerConfig>>) -> Result<(), Error> {
         const PERIOD: Duration = Duration::from_secs(GATEWAY_LIFETIME.as_secs() / 3 * 2);
         loop {

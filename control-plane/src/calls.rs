@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     open: AtomicU32,
-    /// One began or ended.
+    /// Signals that a call began or ended.
     changed: Notify,
 }
 
@@ -25,8 +25,8 @@ impl Calls {
         OpenCall(Arc::clone(self))
     }
 
-    /// Ends when the connection has had no call for too long: `first` before the first one, `between` after that. There is
-    /// no timer while a call is open.
+    /// Ends when the connection has had no call for too long: `first` before its first call, `between` after that. No
+    /// timer runs while a call is open.
     pub(crate) async fn idle(&self, first: Duration, between: Duration) {
         let mut period = first;
         loop {
@@ -62,7 +62,7 @@ impl Drop for OpenCall {
     }
 }
 
-/// The body of an answer; the call is open until it ends.
+/// The body of an answer; the call stays open until the body ends.
 pub(crate) struct Answer<B> {
     body: B,
     _call: Option<OpenCall>,

@@ -1,5 +1,5 @@
-//! How `postern serve` is configured: flags before `POSTERN__…` environment variables before the file before
-//! defaults with which it works.
+//! The configuration of `postern serve`: flags override `POSTERN__…` environment variables, which override the file,
+//! which overrides the defaults.
 
 mod database;
 mod error;
@@ -20,19 +20,19 @@ pub use self::error::{Error, PasswordError};
 pub use self::reference::reference;
 use crate::home::PKI;
 
-/// Where a package installs the data folder.
+/// The data folder of an installed package.
 const SYSTEM_DATA_DIR: &str = "/var/lib/postern";
-/// Where it is otherwise, below the working folder.
+/// The data folder otherwise, below the working folder.
 const LOCAL_DATA_DIR: &str = "postern-data";
 /// Prefix of the environment variables: `POSTERN__LISTEN`.
 const ENV_PREFIX: &str = "POSTERN";
 
-/// What stands in the file, the environment or the flags; all of it optional.
+/// Settings from the file, the environment or the flags; all optional.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Folder for the database and the certificate authority. Unset: `/var/lib/postern` where it is there and
-    /// writable, else `./postern-data`.
+    /// Folder for the database and the certificate authority. Unset: `/var/lib/postern` if it exists and is writable,
+    /// else `./postern-data`.
     pub data_dir: Option<PathBuf>,
     /// Address of the API. Unset: `127.0.0.1:8080`.
     pub listen: Option<SocketAddr>,
@@ -42,9 +42,9 @@ pub struct Settings {
     pub gateway_public_address: Option<String>,
     /// `postgres://…`. Unset: a SQLite file in the data folder.
     pub database_url: Option<SecretString>,
-    /// File with the password for it. Unset: the password of the URL, or none.
+    /// File with the database password. Unset: the password of the URL, or none.
     pub database_password_file: Option<PathBuf>,
-    /// The same as a systemd credential of this name.
+    /// Name of a systemd credential with the database password.
     pub database_password_credential: Option<String>,
     /// Address of the metrics. Unset: none are served.
     pub metrics_listen: Option<SocketAddr>,
@@ -54,16 +54,16 @@ pub struct Settings {
     pub tls_key: Option<PathBuf>,
     /// Folder of the certificate authority, where several replicas share one. Unset: `pki` in the data folder.
     pub pki_dir: Option<PathBuf>,
-    /// Whether to serve a database of another certificate authority. A flag only: it is for one start.
+    /// Whether to serve a database of another certificate authority. Only a flag, because it is for one start.
     #[serde(skip)]
     pub new_authority: bool,
-    /// Life of an agent's certificate, hours. Unset: 168.
+    /// Lifetime of an agent's certificate, in hours. Unset: 168.
     pub agent_certificate_lifetime_hours: Option<u32>,
-    /// How often an idle agent gives a sign of life, seconds. Unset: 30.
+    /// How often an idle agent sends a heartbeat, in seconds. Unset: 30.
     pub heartbeat_interval_secs: Option<u32>,
-    /// How long a replica may be silent before its jobs are taken over, seconds. Unset: 30.
+    /// How long a replica may be silent before its jobs are taken over, in seconds. Unset: 30.
     pub lease_secs: Option<u32>,
-    /// Agents' connections at a time. Unset: 20000.
+    /// Most connections of agents. Unset: 20000.
     pub max_connections: Option<u32>,
     /// `text` or `json`. Unset: text.
     pub log_format: Option<Format>,
@@ -90,15 +90,15 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Certificate and key of the API.
     pub api_tls: Option<ApiTls>,
-    /// Life of an agent's certificate.
+    /// Lifetime of an agent's certificate.
     pub agent_certificate_lifetime: Duration,
-    /// How often an idle agent gives a sign of life.
+    /// How often an idle agent sends a heartbeat.
     pub heartbeat_interval: Duration,
     /// How long a job stays with a replica that is silent.
     pub lease: Duration,
-    /// Agents' connections at a time.
+    /// Most connections of agents.
     pub max_connections: usize,
-    /// Shape of the log.
+    /// Format of the log.
     pub log_format: Format,
 }
 
@@ -111,12 +111,12 @@ pub struct ApiTls {
     pub key: PathBuf,
 }
 
-/// Host and port as agents dial them.
+/// Host and port that agents connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicAddress {
     /// Name or address, without brackets.
     pub host: String,
-    /// Port; 0 stands for the port that the gateway got.
+    /// Port; 0 means the port that the gateway is bound to.
     pub port: u16,
 }
 
@@ -131,7 +131,7 @@ impl std::fmt::Display for PublicAddress {
 }
 
 impl Settings {
-    /// Reads the file (if one is named) and the environment.
+    /// Reads the file, if one is named, and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, Error> {
         if let Some(file) = file {
             let alone: Self = settings::load_with(Some(file), ENV_PREFIX, []).map_err(Error::Settings)?;
@@ -140,7 +140,7 @@ impl Settings {
         settings::load(file, ENV_PREFIX).map_err(Error::Settings)
     }
 
-    /// These settings, with those of `weaker` where they say nothing.
+    /// These settings, filled in from `weaker`.
     #[must_use]
     pub fn or(self, weaker: Self) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl Settings {
         }
     }
 
-    /// Checks the settings and fills in what they leave open.
+    /// Checks the settings and fills in the defaults.
     pub fn resolve(self) -> Result<Config, Error> {
         let data_dir = self.data_dir.clone().unwrap_or_else(default_data_dir);
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
@@ -206,13 +206,13 @@ impl Settings {
     }
 }
 
-/// The data folder when none is named.
+/// The default data folder.
 pub fn default_data_dir() -> PathBuf {
     let system = Path::new(SYSTEM_DATA_DIR);
     if is_writable(system) { system.to_owned() } else { PathBuf::from(LOCAL_DATA_DIR) }
 }
 
-/// Whether files can be made there; asked by making one, which is the only answer that counts.
+/// Whether files can be created there. Tries it, because permissions alone do not answer that.
 fn is_writable(folder: &Path) -> bool {
     if !folder.is_dir() {
         return false;
@@ -242,8 +242,7 @@ fn parse_public(text: &str) -> Result<PublicAddress, Error> {
     Ok(PublicAddress { host: bare.to_owned(), port })
 }
 
-/// Without a word from the administrator, agents are told the address of the gateway itself, or this machine's name
-/// where that can be looked up.
+/// The default public address: the gateway's own address, or the name of this machine if that resolves.
 fn guess_public(gateway: SocketAddr) -> PublicAddress {
     let host = if gateway.ip().is_unspecified() { resolvable_hostname() } else { Some(gateway.ip().to_string()) };
     PublicAddress { host: host.unwrap_or_else(|| Ipv4Addr::LOCALHOST.to_string()), port: gateway.port() }

@@ -1,6 +1,6 @@
-//! Connections of strangers. There is always room for one more: when there are too many, one of the address that has the
-//! most is closed, and there the one that has waited longest. So whoever knocks in earnest, and is done within moments,
-//! gets through however many others only occupy the door.
+//! Places of connections whose peer has not proved who it is. A new one always gets a place: when there are too many,
+//! the address with the most loses its oldest. So a peer that proves itself within moments gets in, however many others
+//! only occupy places.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// How many strangers are let in at a time.
+/// How many strangers may be connected at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// All together.
+    /// In total.
     pub(crate) all: usize,
-    /// From one address. Sites behind one proxy or balancer share an address.
+    /// From one address. Sites behind one proxy or balancer share it.
     pub(crate) per_address: usize,
 }
 
-/// The strangers that are here. Clones share them.
+/// The connected strangers. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Crowd(Arc<Inner>);
 
@@ -32,11 +32,11 @@ struct Inner {
 struct Here {
     next: u64,
     count: usize,
-    /// The longest here first.
+    /// The oldest first.
     addresses: HashMap<IpAddr, VecDeque<(u64, CancellationToken)>>,
 }
 
-/// A stranger's place. It is free again when this is dropped.
+/// A stranger's place; dropping it frees it.
 #[derive(Debug)]
 pub(crate) struct Stranger {
     crowd: Arc<Inner>,
@@ -46,7 +46,7 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    /// Ends when the place is given to somebody else.
+    /// Ends when the place is given to another.
     pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
@@ -59,12 +59,12 @@ impl Drop for Stranger {
 }
 
 impl Crowd {
-    /// Nobody yet.
+    /// An empty crowd.
     pub(crate) fn new(limits: Limits) -> Self {
         Self(Arc::new(Inner { limits, here: Mutex::default() }))
     }
 
-    /// Lets a stranger in, in the place of another where there is no room.
+    /// Gives a stranger a place, and evicts another one if there is no room.
     pub(crate) fn enter(&self, address: IpAddr) -> Stranger {
         let address = network(address);
         let mut here = self.0.here();
@@ -114,7 +114,7 @@ impl Here {
     }
 }
 
-/// How a connection stands: a stranger's, until somebody on it has shown that he is known.
+/// The state of a connection: a stranger's, until a request on it has proved who sent it.
 #[derive(Debug)]
 pub(crate) struct Standing {
     known: Arc<Semaphore>,
@@ -129,13 +129,14 @@ enum Place {
 }
 
 impl Standing {
-    /// A stranger's, with so many places for those who are known.
+    /// A stranger's connection, with a limited number of places for known ones.
     pub(crate) fn new(stranger: Stranger, known: &Arc<Semaphore>) -> Self {
         let evicted = stranger.evicted.clone();
         Self { known: Arc::clone(known), place: Mutex::new(Place::Stranger { _place: stranger }), evicted }
     }
 
-    /// Somebody on it is known: it makes room for no stranger any more, as long as there are places for those.
+    /// A request on it has proved who sent it: it is no longer evicted for strangers, if there is a place for known
+    /// connections.
     pub(crate) fn is_known(&self) {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if let Place::Stranger { .. } = *place
@@ -146,13 +147,13 @@ impl Standing {
         }
     }
 
-    /// Ends when the place is given to somebody else.
+    /// Ends when the place is given to another.
     pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
 }
 
-/// Whoever has one address of IPv6 has a whole network of them (RFC 6177).
+/// Counts an IPv6 network as one address: one host has all of its addresses (RFC 6177).
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_makes_room() {
+    fn a_connection_that_closes_frees_its_place() {
         let crowd = Crowd::new(LIMITS);
         for _ in 0..20 {
             let _left = crowd.enter(address(1));
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_known_makes_room_for_nobody() {
+    fn a_known_connection_is_not_evicted() {
         let (crowd, known) = (Crowd::new(LIMITS), Arc::new(Semaphore::new(1)));
         let standings: Vec<_> = (0..2).map(|_| Standing::new(crowd.enter(address(1)), &known)).collect();
         standings.iter().for_each(Standing::is_known);

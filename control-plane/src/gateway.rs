@@ -1,4 +1,4 @@
-//! The agents' side door: who may come in, and what each call leads to.
+//! The gateway, which agents connect to: which agents are admitted, and what serves each call.
 
 mod admission;
 mod calls;

@@ -1,4 +1,4 @@
-//! The data folder: people, and the hashes of tokens, are in it, so that nobody but its owner may read it.
+//! The data folder: only its owner may read it, because it contains personal data and hashes of tokens.
 
 pub(crate) mod lock;
 pub(crate) mod modes;
@@ -6,14 +6,14 @@ pub(crate) mod modes;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What `SQLite` and the lock put beside a database file.
+/// Suffixes of the database file and of the files that `SQLite` and the lock put next to it.
 const BESIDE_DATABASE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
-/// The database in the data folder, where no URL names another.
+/// The database in the data folder, unless a URL is configured.
 pub(crate) const DATABASE_FILE: &str = "postern.db";
 /// The folder of the certificate authority, unless another is configured.
 pub(crate) const PKI: &str = "pki";
 
-/// Makes a folder, and those above it, readable by their owner only. One that exists is left as it is.
+/// Creates a folder, and missing parents, readable by the owner only. An existing folder is not changed.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -21,8 +21,8 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     builder.recursive(true).create(path)
 }
 
-/// Makes an empty database file, readable by its owner only; `SQLite` gives the files beside it the same mode. Returns
-/// whether it was not there before.
+/// Creates an empty database file, readable by the owner only; `SQLite` gives the files next to it the same mode.
+/// Returns whether it is new.
 pub(crate) fn make_database(path: &Path) -> io::Result<bool> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -35,12 +35,13 @@ pub(crate) fn make_database(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Sees to it that only its owner reads and writes the data folder.
+/// Makes the data folder readable and writable by its owner only.
 pub(crate) fn secure_data_folder(path: &Path) -> Result<(), modes::Error> {
     modes::secure_folder(path, |name| name == PKI || name.starts_with(DATABASE_FILE))
 }
 
-/// The same for a database file, what is beside it, and its folder. Before it is opened: `SQLite` copies its mode.
+/// Does the same for a database file, the files next to it and its folder. Call it before opening: `SQLite` copies the
+/// mode.
 pub(crate) fn secure_database(file: &Path) -> Result<(), modes::Error> {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,4 +1,4 @@
-//! Serves the API: HTTP/1.1 and HTTP/2, with TLS or, on loopback, without.
+//! Serves the API over HTTP/1.1 and HTTP/2: with TLS, or on loopback without.
 
 mod requests;
 
@@ -28,28 +28,28 @@ use crate::calls::{Answer, Calls};
 use crate::config::ApiTls;
 use crate::crowd::{Crowd, Limits, Standing};
 
-/// Connections on which somebody has shown a valid token.
+/// Connections that have sent a valid token.
 const KNOWN: usize = 2_000;
-/// Connections on which nobody has, yet.
+/// Connections that have not sent one yet.
 const STRANGERS: Limits = Limits { all: 1_000, per_address: 500 };
-/// Time for a TLS handshake, for the head of a request, and for the first request at all.
+/// Time for a TLS handshake, for the head of a request, and until the first request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A connection that had no request for this long is closed.
+/// A connection without a request for this long is closed.
 const IDLE: Duration = Duration::from_mins(1);
 /// Time for answers under way once a connection is being closed.
 const LINGER: Duration = Duration::from_secs(5);
-/// The head of a request, and requests at a time on one connection of HTTP/2.
+/// Limits of the head of a request, and of concurrent requests on an HTTP/2 connection.
 const HEAD_BYTES: u32 = 32 << 10;
 const STREAMS: u32 = 64;
-/// What waits to be sent on one stream.
+/// Bytes that may wait to be sent on one stream.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
-/// Pause after the machine refuses to accept.
+/// Pause after the system refuses to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be listened on.
+    /// The API cannot listen on the address.
     #[error("cannot listen for the API on {address}; choose another --listen")]
     Listen {
         /// The address.
@@ -58,13 +58,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// Certificate or key cannot be read.
+    /// The certificate or key cannot be read.
     #[error("cannot read the API's certificate or key")]
     Files(#[source] tls::Error),
     /// The key's file cannot be read.
     #[error("cannot read the API's key")]
     Key(#[source] postern_runtime::secret::Error),
-    /// Certificate and key do not make a TLS configuration.
+    /// The certificate and key make no valid TLS configuration.
     #[error("the API's certificate and key cannot be used together")]
     Tls(#[source] rustls::Error),
 }
@@ -74,7 +74,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
 }
 
-/// Reads certificate and key.
+/// Reads the certificate and key.
 pub(crate) fn tls_config(files: &ApiTls) -> Result<Arc<ServerConfig>, Error> {
     use secrecy::ExposeSecret as _;
     let chain = tls::certificates_from_file(&files.certificate).map_err(Error::Files)?;
@@ -178,7 +178,7 @@ where
     };
     connection.as_mut().graceful_shutdown();
     if stopped {
-        // Requests under way are answered, however long they take; the process has a limit of its own.
+        // Requests under way are answered without a limit here; the process has a shutdown limit of its own.
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = calls.all_ended() => {}

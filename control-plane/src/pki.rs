@@ -1,6 +1,5 @@
-//! The control plane's own certificate authority: made at the first start, pinned by every enrollment token, and
-//! the only one whose agents are let in. It signs the gateway's certificate and those of the agents, whose subject
-//! it chooses itself.
+//! The control plane's certificate authority: created at the first start, pinned by every enrollment token. Only its
+//! agents are admitted. It signs the certificates of the gateway and of the agents, and chooses their subjects.
 
 mod authority;
 mod error;
@@ -31,11 +30,11 @@ pub use error::Error;
 pub use fields::hex;
 pub use peer::{PeerAgent, PeerError};
 
-/// Life of the gateway's certificate; it is made anew at every start and at two thirds of this.
+/// Lifetime of the gateway's certificate; a new one is made at every start and at two thirds of this.
 pub const GATEWAY_LIFETIME: Duration = Duration::from_hours(90 * 24);
-/// Key and certificate of the authority.
+/// Files of the authority's key and certificate.
 const FILES: [&str; 2] = ["ca.key", "ca.pem"];
-/// A certificate signing request is a few hundred bytes.
+/// Most bytes of a certificate signing request; an ordinary one has a few hundred.
 const MAX_CSR_BYTES: usize = 16 * 1024;
 
 /// The certificate authority.
@@ -46,25 +45,25 @@ pub struct Pki {
     certificate_pem: String,
 }
 
-/// The gateway's certificate with its key, as rustls wants them.
+/// The gateway's certificate with its key, as rustls needs them.
 #[derive(Debug)]
 pub struct GatewayCertificate {
     /// The certificate, then its issuer.
     pub chain: Vec<CertificateDer<'static>>,
-    /// Its key, never written anywhere.
+    /// Its key, never stored.
     pub key: PrivateKeyDer<'static>,
-    /// End of its life.
+    /// When it expires.
     pub not_after: Timestamp,
 }
 
-/// What an agent gets.
+/// An agent's new certificate.
 #[derive(Debug)]
 pub struct AgentCertificate {
     /// The certificate, then its issuer, PEM.
     pub chain_pem: String,
     /// Serial number, lower-case hexadecimal.
     pub serial: String,
-    /// End of its life.
+    /// When it expires.
     pub not_after: Timestamp,
 }
 
@@ -74,7 +73,7 @@ impl Pki {
         FILES.iter().any(|file| folder.join(file).exists())
     }
 
-    /// Opens the authority in `folder`, and makes it when there is none.
+    /// Opens the authority in `folder`, or creates it.
     pub fn open(folder: &Path, now: Timestamp) -> Result<Self, Error> {
         home::make_folder(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
         modes::secure_folder(folder, |name| FILES.contains(&name)).map_err(Error::Modes)?;
@@ -105,10 +104,10 @@ impl Pki {
         Sha256::digest(&self.certificate).into()
     }
 
-    /// Whom the gateway trusts: agents of this authority and nobody else.
+    /// The roots that the gateway trusts: this authority only.
     pub fn client_roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        // Our own certificate was just parsed; a store that stayed empty would let nobody in, which is the safe side.
+        // Our own certificate was parsed before; an empty store would admit nobody, which is safe.
         let _ = roots.add(self.certificate.clone());
         roots
     }
@@ -128,7 +127,7 @@ impl Pki {
         })
     }
 
-    /// Signs an agent's request. Of the request only the key counts: the identity is ours to give.
+    /// Signs an agent's request. Only its key is used: the identity is chosen here.
     pub fn sign_agent(
         &self,
         draft: AgentDraft,
@@ -146,19 +145,19 @@ impl Pki {
     }
 }
 
-/// A certificate for an agent, all but its name and signature.
+/// A certificate for an agent, without its name and signature.
 #[derive(Debug)]
 pub struct AgentDraft {
     public_key: rcgen::PublicKey,
     params: CertificateParams,
-    /// Serial number that it will have, lower-case hexadecimal.
+    /// Its serial number, lower-case hexadecimal.
     pub serial: String,
-    /// End of its life.
+    /// When it will expire.
     pub not_after: Timestamp,
 }
 
 impl AgentDraft {
-    /// Checks a request; nothing is signed yet, so that a bad one costs its sender nothing.
+    /// Checks a request. Nothing is signed, so an invalid request does not use up its token.
     pub fn new(csr_pem: &str, lifetime: Duration, now: Timestamp) -> Result<Self, Error> {
         let public_key = requested_key(csr_pem)?;
         let params = leaf(ExtendedKeyUsagePurpose::ClientAuth, now, lifetime);

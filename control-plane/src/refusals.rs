@@ -1,5 +1,5 @@
-//! How often an address may be refused. Whoever guesses tokens, or repeats a wrong one in a loop, is told to wait; a valid
-//! token is taken all the same, since many share one address behind a proxy.
+//! Limits the refusals of an address. An address that guesses tokens, or repeats a wrong one, must wait; a valid token
+//! is always accepted, because many clients share an address behind a proxy.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,14 +10,14 @@ use jiff::Timestamp;
 
 use crate::crowd::network;
 
-/// Refusals at once.
+/// Refusals allowed at once.
 const BURST: f64 = 20.0;
-/// And in each second after that.
+/// Refusals allowed in each further second.
 const PER_SECOND: f64 = 0.5;
-/// Addresses that are remembered; more than that, and the ones that are good again are forgotten, then all.
+/// Addresses that are remembered. Beyond that, addresses with a full allowance are forgotten, then all.
 const MOST: usize = 10_000;
 
-/// The addresses that were refused of late.
+/// The addresses that were refused recently.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Mutex<HashMap<IpAddr, Bucket>>);
 
@@ -35,7 +35,7 @@ impl Bucket {
 }
 
 impl Refusals {
-    /// Counts one refusal. `Err`: there were too many; how long to wait before the next try.
+    /// Counts a refusal. `Err`: there were too many; how long to wait before the next try.
     pub(crate) fn count(&self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let mut addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if addresses.len() >= MOST {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_refused_too_often_has_to_wait_and_nobody_else_has() {
+    fn an_address_with_too_many_refusals_must_wait_and_others_need_not() {
         let (refusals, now) = (Refusals::default(), Timestamp::UNIX_EPOCH);
         let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         let allowed = (0..100).filter(|_| refusals.count(one, now).is_ok()).count();

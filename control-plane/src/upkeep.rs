@@ -1,4 +1,4 @@
-//! Small things that are done now and then: memory that goes back, what is too old to keep.
+//! Periodic upkeep: releases memory and deletes what is too old.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor, chain};
 use postern_store::Store;
 
-/// What it works on.
+/// What upkeep works on.
 #[derive(Clone, Debug)]
 pub(crate) struct Upkeep {
-    /// The records.
+    /// The database.
     pub(crate) store: Store,
     /// The time.
     pub(crate) clock: SharedClock,
-    /// Says whether jobs run.
+    /// Knows whether jobs run.
     pub(crate) dispatcher: Arc<Dispatcher>,
 }
 
-/// How long chunks of a job that was rejected or canceled while it was held may lie about.
+/// How often chunks of jobs that were rejected or canceled while held are deleted.
 const TIDY: Duration = Duration::from_mins(10);
 /// How long the answer to a request with an Idempotency-Key is kept.
 const ANSWERS: Duration = Duration::from_hours(24);
-/// How often memory goes back.
+/// How often memory is released.
 const RELEASE: Duration = Duration::from_mins(1);
 
 /// Starts the tasks.
@@ -33,7 +33,7 @@ pub(crate) fn start(upkeep: Upkeep, supervisor: &Supervisor) {
     supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(upkeep.clone()));
 }
 
-/// While no job runs, the memory that was used goes back.
+/// Releases memory while no job runs.
 async fn release(upkeep: Upkeep) {
     loop {
         upkeep.clock.sleep(RELEASE).await;
@@ -59,8 +59,8 @@ async fn forget_jobs(upkeep: &Upkeep) -> Result<(), postern_store::Error> {
     Ok(())
 }
 
-/// Jobs that run drop their chunks when they end; what an administrator ended is dropped here, and so are answers that
-/// nobody will ask for again. Users whose time has come become inactive.
+/// Deletes the chunks of jobs that an administrator ended (a running job deletes its own when it ends), old jobs and
+/// old answers. Deactivates users whose time has come.
 async fn tidy(upkeep: Upkeep) {
     loop {
         upkeep.clock.sleep(TIDY).await;

@@ -1,5 +1,5 @@
-//! Between the messages of the wire and the words of this program. Beside the gateway's streams, the only room that
-//! knows the generated types.
+//! Converts between the messages of the wire and the types of this program. Only this module and the gateway's streams
+//! know the generated types.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use postern_engine::intake::source::Source;
 use postern_engine::jobs::command::{AgentOutcome, AgentProgress, Command};
 use postern_engine::jobs::failure::Failure;
 
-/// Of where an import comes from: marks of servers, and bytes in each id and value.
+/// Limits of an import's source: marks of servers, and bytes of each id and value.
 const MAX_MARKS: usize = 1_000;
 const MAX_MARK_BYTES: usize = 100;
 
-/// What an agent serves, as far as it makes sense.
+/// A directory that an agent announces, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
     /// Name of the directory.
     pub name: String,
-    /// Its kind.
+    /// Its flavour.
     pub flavour: Flavour,
     /// Why the agent cannot use it now, and what to do.
     pub problem: Option<String>,
-    /// By which configuration it reads it.
+    /// The configuration that the agent reads it by.
     pub configuration: Digests,
 }
 
-/// The directories that an agent announces, and beside them the names that are none.
+/// The directories that an agent announces, and the names among them that are invalid.
 pub fn served(directories: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<String>) {
     let (usable, others): (Vec<_>, Vec<_>) =
         directories.into_iter().partition(|directory| directory_name::is_valid(&directory.name));
@@ -60,9 +60,9 @@ fn flavour(flavour: v1::Flavour) -> Flavour {
     }
 }
 
-/// The commands that an agent still holds; those that are no ids are left out.
+/// The commands that an agent still holds, without those whose id is invalid.
 pub fn held(commands: &[v1::HeldCommand]) -> Vec<(JobId, u32)> {
-    // More than an agent keeps are not looked up one by one.
+    // Those beyond an agent's limit are not looked up.
     let held = commands.iter().take(MAX_HELD_COMMANDS);
     held.filter_map(|held| Some((held.command_id.parse().ok()?, held.generation))).collect()
 }
@@ -83,7 +83,7 @@ pub fn frame(kind: v1::control_frame::Kind) -> v1::ControlFrame {
     v1::ControlFrame { kind: Some(kind) }
 }
 
-/// A question for an agent: what became of these accounts?
+/// Asks an agent what became of these accounts.
 pub fn look_again(accounts: &[SoughtAccount]) -> v1::chunk_ack::LookAgain {
     let sought = |account: &SoughtAccount| v1::chunk_ack::Sought {
         kind: match account.kind {
@@ -92,13 +92,13 @@ pub fn look_again(accounts: &[SoughtAccount]) -> v1::chunk_ack::LookAgain {
         }
         .into(),
         external_id: account.external_key.to_text(),
-        // One that is longer than any name that a directory takes is not looked for by it.
+        // A DN beyond the limit is not sent: no directory has one.
         last_dn: if account.dn.len() > MAX_DN_BYTES { String::new() } else { account.dn.clone() },
     };
     v1::chunk_ack::LookAgain { entries: accounts.iter().map(sought).collect() }
 }
 
-/// Where an import comes from. What is too long or too much is not known.
+/// The source of an import. A value beyond its limit counts as unknown.
 pub fn source(from: v1::Source) -> Source {
     let is_short = |text: &str| text.len() <= MAX_MARK_BYTES;
     let marks = if from.marks.len() <= MAX_MARKS { from.marks } else { Vec::new() };
@@ -112,12 +112,12 @@ pub fn source(from: v1::Source) -> Source {
     }
 }
 
-/// A digest of a part of an agent's configuration. What has another length is not known.
+/// A digest of a part of an agent's configuration. One of another length counts as unknown.
 fn digest(bytes: &[u8]) -> Option<String> {
     (bytes.len() == 32).then(|| hex(bytes))
 }
 
-/// What an agent saw of an account; `None` where it is there and should have come.
+/// What an agent found of an account; `None` if the account is there and should have come.
 pub fn sight(byte: u8) -> Option<Sight> {
     Some(match v1::Sight::try_from(i32::from(byte)).unwrap_or_default() {
         v1::Sight::InScope => return None,
@@ -129,17 +129,17 @@ pub fn sight(byte: u8) -> Option<Sight> {
         v1::Sight::ContainerNotFound => Sight::ContainerNotFound,
         v1::Sight::HiddenChildren => Sight::HiddenChildren,
         v1::Sight::Unavailable => Sight::Unavailable,
-        // What this release does not know is not known to be gone.
+        // A value that this release does not know does not mean gone.
         v1::Sight::NotVisible | v1::Sight::Unspecified => Sight::NotVisible,
     })
 }
 
-/// The clock as it travels.
+/// A time as milliseconds since 1970.
 pub fn unix_ms(at: Timestamp) -> i64 {
     at.as_millisecond()
 }
 
-/// How far a command has come; `None` when it names no command.
+/// The progress of a command; `None` if it names no command.
 pub fn progress(progress: &v1::Progress) -> Option<AgentProgress> {
     Some(AgentProgress {
         job: progress.command_id.parse().ok()?,
@@ -150,7 +150,7 @@ pub fn progress(progress: &v1::Progress) -> Option<AgentProgress> {
     })
 }
 
-/// The end of a command; `None` when it names no command.
+/// The outcome of a command; `None` if it names no command.
 pub fn outcome(outcome: v1::Outcome) -> Option<AgentOutcome> {
     use v1::outcome::Result as Wire;
     let result = match outcome.result {
@@ -196,7 +196,7 @@ fn code(code: v1::ErrorCode) -> &'static str {
     }
 }
 
-/// Runs every conversion of a frame, for the fuzz targets: whatever an agent sends, none of them may panic.
+/// Runs all conversions of a frame, for the fuzz targets: none may panic on any input.
 #[doc(hidden)]
 pub fn fuzzing(frame: v1::AgentFrame) {
     use v1::agent_frame::Kind;
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_without_a_usable_name_are_told_apart_and_none_comes_twice() {
+    fn directories_with_an_unusable_name_are_returned_separately_and_none_comes_twice() {
         let directory = |name: &str| v1::ServedDirectory { name: name.into(), flavour: 3, ..Default::default() };
         let names = ["lab", "corp", "", "Corp", "a b", "corp"];
         let (served, nameless) = served(names.into_iter().map(directory).collect());

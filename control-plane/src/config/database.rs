@@ -1,4 +1,4 @@
-//! Which database is used, and where its password comes from.
+//! Which database is used, and where its password is read.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::home::DATABASE_FILE;
 /// Where systemd puts a service's credentials (systemd.exec(5)).
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// Where the password is, when it is not in the URL.
+/// Where to read the password if the URL does not contain it.
 #[derive(Clone, Debug, Default)]
 pub struct PasswordSource {
     /// A file that only its owner may read.
@@ -22,7 +22,7 @@ pub struct PasswordSource {
     pub credential: Option<String>,
 }
 
-/// The database that a URL names, or the file in the data folder.
+/// The database of the URL, or the file in the data folder.
 pub fn database(url: Option<&SecretString>, password: &PasswordSource, data_dir: &Path) -> Result<DatabaseUrl, Error> {
     let found = password.read().map_err(Error::Password)?;
     let Some(url) = url else {
@@ -49,21 +49,21 @@ impl PasswordSource {
             (None, Some(name)) => {
                 let folder = std::env::var_os(CREDENTIALS_DIRECTORY).ok_or(PasswordError::NoCredentials)?;
                 let path = Path::new(&folder).join(name);
-                // In a folder that only this service can look into, whatever the file's own mode is.
+                // systemd keeps it in a folder that only this service can read, so the file's own mode does not matter.
                 std::fs::read_to_string(&path)
                     .map(SecretString::from)
                     .map_err(|source| PasswordError::Credential { path, source })?
             }
         };
         let line = text.expose_secret();
-        // Editors and `echo` end a file with a newline, which is no part of the password.
+        // Editors and `echo` end a file with a newline, which is not part of the password.
         let line = line.strip_suffix('\n').unwrap_or(line);
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.is_empty() { Err(PasswordError::Empty) } else { Ok(Some(SecretString::from(line))) }
     }
 }
 
-/// Whether a database URL carries a password.
+/// Whether a database URL contains a password.
 pub fn has_password(url: &SecretString) -> bool {
     Url::parse(url.expose_secret()).is_ok_and(|url| {
         url.password().is_some_and(|password| !password.is_empty())
@@ -75,7 +75,7 @@ pub fn has_password(url: &SecretString) -> bool {
 #[cfg(unix)]
 pub(super) fn refuse_exposed(file: &Path, url: Option<&SecretString>) -> Result<(), PasswordError> {
     use std::os::unix::fs::PermissionsExt as _;
-    /// Read by others than owner and group, or written by others than its owner.
+    /// Readable by others than owner and group, or writable by others than the owner.
     const TOO_WIDE: u32 = 0o026;
     let Ok(metadata) = std::fs::metadata(file) else { return Ok(()) };
     let mode = metadata.permissions().mode() & 0o7777;

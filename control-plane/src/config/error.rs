@@ -1,17 +1,17 @@
-//! What is wrong with the configuration.
+//! Errors in the configuration.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use postern_runtime::{secret, settings};
 
-/// What is wrong with the configuration. The process ends with exit code 64.
+/// An error in the configuration. The process ends with exit code 64.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file or the environment cannot be read.
     #[error("the configuration cannot be read")]
     Settings(#[source] settings::Error),
-    /// The API would be readable on the network.
+    /// The API would be readable from the network.
     #[error(
         "the API would listen on {listen} without TLS, where others could read its tokens; give --tls-cert and \
          --tls-key, or listen on 127.0.0.1 behind a TLS proxy"
@@ -23,19 +23,19 @@ pub enum Error {
     /// Only one of certificate and key is given.
     #[error("--tls-cert and --tls-key belong together; give both or neither")]
     HalfTls,
-    /// The public address is no `host:port`.
+    /// The public address is not `host:port`.
     #[error("the gateway's public address {text:?} is not HOST:PORT; give for example gateway.example.com:8443")]
     PublicAddress {
         /// As given.
         text: String,
     },
-    /// The database's URL is not understood.
+    /// The database's URL is invalid.
     #[error("the database URL is not understood; give postgres://user:password@host/database")]
     Database(#[source] postern_store::Error),
-    /// The database's password cannot be had, or is not safe where it is.
+    /// The database's password cannot be read, or is not stored safely.
     #[error(transparent)]
     Password(PasswordError),
-    /// A duration or number makes no sense.
+    /// A number or duration is out of range.
     #[error("{key} must be from {min} to {max}")]
     OutOfRange {
         /// The setting.
@@ -65,7 +65,7 @@ pub enum PasswordError {
     /// systemd passed no credentials to this process.
     #[error("database_password_credential is set, but systemd gave this process no credentials; use LoadCredential=")]
     NoCredentials,
-    /// There is nothing in it.
+    /// The password is empty.
     #[error("the file of the database's password is empty")]
     Empty,
     /// More than one password is configured.
@@ -74,10 +74,10 @@ pub enum PasswordError {
          database_password_credential and the password in database_url"
     )]
     Twice,
-    /// There is nothing that it would be for.
+    /// A password is configured but no database URL.
     #[error("a password for the database is given, but no database_url; SQLite has no password")]
     NoUrl,
-    /// The configuration file holds the password and others may read or change it.
+    /// The configuration file contains the password, and others may read or change it.
     #[error(
         "{path} holds the database's password and other users can read or change it (mode {mode:04o}); run: \
          chmod 640 {path}; or move the password into a separate file and set database_password_file to it"

@@ -1,4 +1,4 @@
-//! The reference of the server's configuration, as `docs/` shows it.
+//! The configuration reference in `docs/`.
 
 use std::fmt::Write as _;
 
@@ -67,7 +67,7 @@ const KEYS: [(&str, &str, &str, &str); 16] = [
     ("log_format", "", "`text`", "`text` or `json`. `RUST_LOG` selects what is logged."),
 ];
 
-/// Every setting with its flag, environment variable, default and meaning, Markdown.
+/// All settings with flag, environment variable, default and meaning, as Markdown.
 pub fn reference() -> String {
     let mut out = String::from(
         "# Configuration\n\nMade by `postern docs config` and `postern-agent docs config`; do not edit.\n\n\

@@ -1,4 +1,4 @@
-//! Which agents are let in. Asked anew for each call.
+//! Admission of agents. Checked again for each call.
 
 use postern_store::{Agent, AgentReading};
 use tonic::Status;
@@ -8,7 +8,7 @@ use super::parts::{Gateway, unavailable};
 use crate::pki::PeerAgent;
 
 impl Gateway {
-    /// The agent at the other end, unless it was revoked or deleted. Asked anew for each call.
+    /// The agent at the other end, unless it was revoked or deleted. Reads the database for each call.
     pub(super) async fn admit(&self, peer: &PeerAgent) -> Result<Agent, Status> {
         let agent = self.0.store.agent_by_id(peer.agent).await.map_err(|error| unavailable(&error))?;
         check(peer, agent.as_ref())?;
@@ -17,7 +17,7 @@ impl Gateway {
         Ok(agent)
     }
 
-    /// The same, with what the agent last announced.
+    /// Like [`Self::admit`], with what the agent last announced.
     pub(super) async fn admit_session(&self, peer: &PeerAgent) -> Result<AgentReading, Status> {
         let reading = self.0.store.known_agent(peer.agent).await.map_err(|error| unavailable(&error))?;
         check(peer, reading.as_ref().map(|reading| &reading.agent))?;

@@ -1,4 +1,4 @@
-//! What each call leads to.
+//! The handler of each call.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::parts::Gateway;
 use super::{deliver, enrollment, session};
 use crate::pki::PeerAgent;
 
-/// Who calls, by the certificate of the connection.
+/// The caller, from the certificate of the connection.
 fn peer<T>(request: &Request<T>) -> Result<Arc<PeerAgent>, Status> {
     let peer = request.extensions().get::<Arc<PeerAgent>>().cloned();
     peer.ok_or_else(|| Status::unauthenticated("this call needs a client certificate; enroll the agent first"))

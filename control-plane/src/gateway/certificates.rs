@@ -1,5 +1,6 @@
-//! Which of an agent's certificates is let in: the newest, and the one before it until the newest was used, because the
-//! agent may have died before it kept the newest. Any other was replaced, and whoever shows it uses a copy.
+//! Which of an agent's certificates is accepted: the newest, and the one before it until the newest was used, because
+//! the agent may have died before it stored the newest. Any other certificate was replaced; an agent that shows one is
+//! a copy.
 
 use jiff::Timestamp;
 use postern_store::{Agent, AgentId};
@@ -8,14 +9,14 @@ use tonic::Status;
 use super::parts::{Gateway, unavailable};
 use crate::pki::PeerAgent;
 
-/// What a certificate is to the agent that it names.
+/// How a certificate relates to those that were issued to its agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// The newest that was issued.
     Newest,
-    /// The one before, and the newest was not used yet.
+    /// The one before the newest, which was not used yet.
     Former,
-    /// Newer than all that the database knows: it was restored from a backup.
+    /// Newer than all that the database knows: the database was restored from a backup.
     Unrecorded,
     /// Replaced by a newer one that was used.
     Replaced,
@@ -33,7 +34,7 @@ fn standing(agent: &Agent, peer: &PeerAgent) -> Standing {
     }
 }
 
-/// Lets a certificate in that was not replaced.
+/// Accepts a certificate that was not replaced.
 pub(super) async fn admit(gateway: &Gateway, peer: &PeerAgent, agent: &Agent) -> Result<(), Status> {
     let parts = &gateway.0;
     match standing(agent, peer) {
@@ -54,7 +55,7 @@ pub(super) async fn admit(gateway: &Gateway, peer: &PeerAgent, agent: &Agent) ->
     ))
 }
 
-/// A session was opened with this certificate: if it is the newest, the one before is not good any more.
+/// Records that a session was opened with this certificate: if it is the newest, the one before becomes invalid.
 pub(super) async fn used(gateway: &Gateway, peer: &PeerAgent, agent: &Agent) -> Result<(), Status> {
     if agent.former_serial.is_some() && standing(agent, peer) == Standing::Newest {
         let confirmed = gateway.0.store.confirm_certificate(agent.id, &peer.serial).await;
@@ -63,7 +64,7 @@ pub(super) async fn used(gateway: &Gateway, peer: &PeerAgent, agent: &Agent) -> 
     Ok(())
 }
 
-/// Tells administrators that one identity is used on two machines: in the log, in the metrics and at the agent.
+/// Reports that two machines use one identity: in the log, in the metrics and on the agent.
 pub(super) async fn note_shared(gateway: &Gateway, agent: AgentId, reason: &str, now: Timestamp) {
     metrics::counter!("postern_gateway_shared_identities_total").increment(1);
     match gateway.0.store.note_shared_identity(agent, now).await {
@@ -72,7 +73,7 @@ pub(super) async fn note_shared(gateway: &Gateway, agent: AgentId, reason: &str,
             "gateway.identity_shared: this identity is used on two machines; if only one of them should have it, revoke \
              the agent and enroll that machine again"
         ),
-        // Noted a moment ago.
+        // Recorded a moment ago.
         Ok(false) => {}
         Err(error) => tracing::warn!(agent = %agent, %error, "gateway.shared_identity_not_noted"),
     }

@@ -21,21 +21,21 @@ use crate::calls::{Answer, Calls, OpenCall};
 use crate::crowd::Stranger;
 use crate::pki::PeerAgent;
 
-/// A connection that made no call for this long is closed; one that never made any after the first period.
+/// How long a connection may stay without a call: before its first one, and after that.
 const FIRST_CALL: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_mins(1);
-/// The same for a stranger, who has one call to make: an enrollment. And how long he may stay at all.
+/// The same for an anonymous connection, which makes one call (an enrollment), and how long it may stay at all.
 const IDLE_STRANGER: Duration = Duration::from_secs(5);
 const STAY_STRANGER: Duration = Duration::from_secs(30);
 /// Time for answers under way to leave once a connection is being closed.
 const LINGER: Duration = Duration::from_secs(5);
-/// The same for a revoked agent, whose line shall be cut within a second.
+/// The same for a revoked agent, which must be cut off within a second.
 const LINGER_REVOKED: Duration = Duration::from_millis(200);
 
 const WINDOW_BYTES: u32 = 1 << 20;
-/// More than that of a stream, so that a delivery that waits for its turn leaves room for the session's heartbeats.
+/// More than the window of one stream: a delivery that waits for its turn leaves room for the session's heartbeats.
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-/// A session, a delivery or two, a renewal.
+/// Enough for a session, a delivery or two, and a renewal.
 const STREAMS: u32 = 8;
 const STREAMS_STRANGER: u32 = 1;
 const SEND_BUFFER_BYTES: usize = 64 << 10;
@@ -43,17 +43,17 @@ const HEADER_BYTES: u32 = 4 << 10;
 
 type Connection<S> = http2::Connection<TokioIo<S>, Handler, TokioExecutor>;
 
-/// Who is at the other end.
+/// The peer of a connection.
 pub(super) struct Caller {
-    /// By its certificate; a stranger has none.
+    /// From its certificate; an anonymous connection has none.
     pub(super) peer: Option<Arc<PeerAgent>>,
-    /// Where it calls from.
+    /// The address that it calls from.
     pub(super) address: IpAddr,
-    /// A stranger's place.
+    /// The place of an anonymous connection.
     pub(super) stranger: Option<Stranger>,
 }
 
-/// Ends when a stranger has to go: his place is given to another, or he has stayed for too long.
+/// Ends when an anonymous connection must close: its place is needed, or it has stayed too long.
 async fn given_up(stranger: Option<&Stranger>) {
     match stranger {
         Some(stranger) => {
@@ -75,7 +75,7 @@ pub(super) async fn serve<S>(
 {
     let Caller { peer, address, stranger } = caller;
     let calls = Arc::new(Calls::default());
-    // Canceled for a revoked agent, and for everybody when the process stops: one thing to wait for, not two.
+    // Canceled for a revoked agent, and for all when the process stops: one signal to wait for, not two.
     let cut = shutdown.stopping().child_token();
     let held = peer.as_ref().map(|peer| service.registry().connected(peer.agent, cut.clone()));
     let known = peer.is_some();
@@ -101,12 +101,12 @@ pub(super) async fn serve<S>(
         },
     };
     connection.as_mut().graceful_shutdown();
-    // What does not end by then is dropped with the connection.
+    // What does not end in time is dropped with the connection.
     let _ = tokio::time::timeout(linger, connection).await;
     drop(held);
 }
 
-/// In a box of its own: a future that awaits it would hold the room for it more than once.
+/// Boxed: a future that awaits it inline would hold its size more than once.
 fn speak<S>(stream: S, handler: Handler, known: bool) -> Pin<Box<Connection<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -133,7 +133,7 @@ fn builder(known: bool) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Passes the calls of one connection on, with who is calling.
+/// Passes the calls of one connection on, with the caller.
 #[derive(Debug)]
 struct Handler {
     peer: Option<Arc<PeerAgent>>,
@@ -153,7 +153,7 @@ impl hyper::service::Service<Request<Incoming>> for Handler {
     }
 }
 
-/// A call whose answer is being made.
+/// A call that is being answered.
 struct Answering {
     answer: Answered,
     call: Option<OpenCall>,

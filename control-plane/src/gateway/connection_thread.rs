@@ -1,7 +1,6 @@
-//! A thread that makes connections and does nothing else, for the sake of memory: an allocator gives each thread a
-//! region of its own. What a connection holds for as long as it lives is mostly buffers that it hardly uses; made where
-//! handshakes and enrollments come and go, they would lie on pages that those have touched, and be resident in full.
-//! Seen with ten thousand idle agents: a fifth of all memory.
+//! A thread that only makes connections, which saves memory: an allocator gives each thread a region of its own. What a
+//! connection keeps is mostly buffers that it hardly uses. Made among handshakes and enrollments, they would lie on
+//! pages that those have touched, and would be resident in full: a fifth of all memory with ten thousand idle agents.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +20,7 @@ impl ConnectionThread {
         let (orders, mut waiting) = mpsc::unbounded_channel::<Order>();
         let work = move || {
             while let Some(order) = waiting.blocking_recv() {
-                // Whoever ordered finds that nothing comes back; the next order is made all the same.
+                // If an order panics, its caller receives nothing, and the next order still runs.
                 let _ = catch_unwind(AssertUnwindSafe(order));
             }
         };
@@ -29,7 +28,7 @@ impl ConnectionThread {
         Ok(Self(orders))
     }
 
-    /// What `make` makes, made on the thread; nothing if it panicked.
+    /// Runs `make` on the thread; `None` if it panicked.
     pub(super) async fn make<T: Send + 'static>(&self, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let (done, result) = oneshot::channel();
         self.0.send(Box::new(move || drop(done.send(make())))).ok()?;

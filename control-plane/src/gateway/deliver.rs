@@ -1,5 +1,5 @@
-//! One delivery: chunks come in, are decided while those before are being committed, and are acknowledged when they
-//! are durable. Memory is bounded by what waits between the two halves, whatever the size of the directory.
+//! One delivery: chunks arrive, are decided while earlier ones are committed, and are acknowledged when they are
+//! durable. Memory is bounded by what waits between the two halves, independent of the size of the directory.
 
 mod answers;
 mod second_look;
@@ -33,17 +33,17 @@ use postern_engine::intake::listed::Listed;
 use postern_engine::intake::place::Place;
 use postern_engine::intake::proof::{self, Summary};
 
-/// What a delivery answers.
+/// The answers of a delivery.
 pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
 
 /// Time for the first message.
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
-/// Decided chunks that wait to be gathered into a transaction.
+/// Decided chunks that may wait to be gathered into a transaction.
 const WAITING: usize = 2;
-/// Acknowledgements that wait to be sent.
+/// Acknowledgements that may wait to be sent.
 const ANSWERS: usize = 16;
 
-/// Opens a delivery of an agent that was let in.
+/// Opens a delivery of an admitted agent.
 pub(super) fn open(gateway: &Gateway, agent: AgentId, share: Arc<Share>, inbound: Streaming<v1::Chunk>) -> ChunkAcks {
     let (answers, stream) = mpsc::channel(ANSWERS);
     let parts = Arc::clone(&gateway.0);
@@ -95,13 +95,15 @@ async fn run(
     };
     let read = reader.spawn(inbound, items, over);
     let written = Writer::new(parts, place, &delivery, answers, &in_flight, next).run(queue).await;
-    // Otherwise the agent would hear of a failure only when it sends more, and it may wait for acknowledgements first.
+    // Ends the reading half. Otherwise the agent would learn of a failure only when it sends more, and it may be
+    // waiting for acknowledgements.
     drop(until_over);
     let read = read.await.unwrap_or_else(|_| Err(Status::internal("the delivery could not be read further")));
     written.and(read)
 }
 
-/// Where the entries belong, who is surely new there, and what is durable already; nothing of a deleted directory.
+/// The place of the entries, the index of a first import, and what is durable already; `None` if the directory was
+/// deleted.
 async fn begin(
     parts: &Parts,
     delivery: &Delivery,
@@ -114,7 +116,7 @@ async fn begin(
     Ok(Some((place, FirstImportIndex::of(&parts.store, place).await?, staged)))
 }
 
-/// Ends when the delivery shall.
+/// Waits until the delivery must end, and gives the reason.
 async fn quit(parts: &Parts, delivery: &Delivery) -> Status {
     tokio::select! {
         () = delivery.ended.cancelled() => Status::aborted("the job has ended, or a newer delivery has taken over"),
@@ -153,7 +155,7 @@ async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Resul
     }
 }
 
-/// The reading half: decodes chunks and decides what they mean.
+/// The reading half: decodes chunks and decides them.
 struct Reader {
     parts: Arc<Parts>,
     place: Place,
@@ -161,13 +163,13 @@ struct Reader {
     in_flight: Arc<InFlight>,
     newcomers: FirstImportIndex,
     listed: Listed,
-    /// The first sequence number that has not come.
+    /// The next sequence number to receive.
     next: u64,
     share: Arc<Share>,
 }
 
 impl Reader {
-    /// Reads in a task of its own, so that one core decides while another writes.
+    /// Reads in a task of its own, to use one core for decisions and another for writing.
     fn spawn(
         self,
         inbound: Streaming<v1::Chunk>,

@@ -1,4 +1,4 @@
-//! How an agent gets its first certificate and every later one.
+//! How an agent gets its first certificate and its later ones.
 
 use std::net::IpAddr;
 
@@ -11,12 +11,11 @@ use super::parts::{Gateway, unavailable};
 use crate::pki::{self, AgentDraft, PeerAgent};
 use postern_engine::secrets;
 
-/// Longest name that an agent may give itself, in characters.
+/// Longest name that an agent may choose for itself, in characters.
 const MAX_NAME_CHARS: usize = 100;
 
-/// Exchanges a one-time token for a certificate. The token is looked at first, so that a guess costs one read; then the
-/// request, so that a bad one does not use up the token; the token is used up in the same transaction in which the agent
-/// comes into being.
+/// Exchanges a one-time token for a certificate. Checks the token first, so that a guess costs one read; then the
+/// request, so that a bad one does not use up the token. The transaction that creates the agent uses the token up.
 pub(super) async fn enroll(
     gateway: &Gateway,
     address: Option<IpAddr>,
@@ -53,7 +52,7 @@ pub(super) async fn enroll(
     })
 }
 
-/// Exchanges a certificate that is still valid for a fresh one.
+/// Exchanges a valid certificate for a new one.
 pub(super) async fn renew(
     gateway: &Gateway,
     peer: &PeerAgent,
@@ -64,7 +63,7 @@ pub(super) async fn renew(
     let draft = draft(gateway, &request.csr_pem)?;
     let (serial, not_after) = (draft.serial.clone(), draft.not_after);
     let issued = parts.pki.sign_agent(draft, agent.organization, agent.id).map_err(|error| internal(&error))?;
-    // Recorded before it is handed out: a certificate that nobody knows of must not exist.
+    // Recorded before it is handed out: no certificate may exist that is not recorded.
     match parts.store.record_certificate(agent.id, &peer.serial, &serial, not_after).await {
         Ok(()) => {}
         Err(postern_store::Error::NotFound { .. }) => {
@@ -95,10 +94,11 @@ fn name(wanted: &str, id: AgentId) -> String {
     if cleaned.is_empty() { id.to_string() } else { cleaned.chars().take(MAX_NAME_CHARS).collect() }
 }
 
-/// The answer to a token that is not taken. Whoever guesses is told to wait; a valid token is taken all the same.
+/// The answer to a refused token. Many wrong tokens from an address are refused with a time to wait; a valid one is
+/// always accepted.
 fn refused(gateway: &Gateway, address: Option<IpAddr>, error: &ConsumeError) -> Status {
     let text = match error {
-        // Does not say more: whoever guesses learns nothing.
+        // Says no more, to help no guess.
         ConsumeError::Unknown => "this enrollment token is not valid; create a new one",
         ConsumeError::Used => "this enrollment token was used already; create a new one for each agent",
         ConsumeError::Expired => "this enrollment token has expired; create a new one",

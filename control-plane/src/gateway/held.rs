@@ -1,5 +1,5 @@
-//! Makes known to all replicas which sessions this one holds, by way of the database. Sessions that open and close are
-//! collected for a moment and written together: after a restart ten thousand agents come back within seconds.
+//! Records in the database which sessions this replica holds, for the other replicas. Sessions that open and close are
+//! collected briefly and written together: after a restart ten thousand agents come back within seconds.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use super::unwritten::Changes;
 
 /// How long changes are collected.
 const COLLECT: Duration = Duration::from_millis(100);
-/// How often a replica gives a sign of life to the others …
+/// How often a replica writes that it is alive while there are others.
 const BEAT: Duration = Duration::from_secs(1);
-/// … and to whoever looks at the database after it was killed, where there are no others. Each costs the disk a write.
+/// How often it does so alone: only for readers of the database after a kill. Each write costs the disk a sync.
 const BEAT_ALONE: Duration = Duration::from_secs(5);
 /// How often all sessions are compared with the database.
 const COMPARE: Duration = Duration::from_mins(1);
-/// How long the agents may take to leave when this replica stops.
+/// How long agents may take to disconnect when this replica stops.
 const LEAVE: Duration = Duration::from_secs(2);
-/// A replica that gave no sign of life for so long is forgotten.
+/// A replica that has not written for this long is forgotten.
 const FORGET: Duration = Duration::from_mins(2);
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Writes what changes and gives signs of life, for as long as the process runs.
+/// Writes changes and signs of life while the process runs.
 pub(crate) async fn write(gateway: Gateway) -> Result<()> {
     let parts = &gateway.0;
     let (unwritten, clock) = (parts.registry.unwritten(), &parts.clock);
@@ -34,7 +34,7 @@ pub(crate) async fn write(gateway: Gateway) -> Result<()> {
         Backend::Postgres => BEAT,
     };
     parts.store.record_replica(parts.dispatcher.running.owner, clock.now()).await?;
-    // Also after a failure, from which this task was started anew.
+    // Also after a failure, because the supervisor starts this task again.
     compare(&gateway).await?;
     let (mut beaten, mut compared) = (clock.now(), clock.now());
     loop {
@@ -50,7 +50,7 @@ pub(crate) async fn write(gateway: Gateway) -> Result<()> {
         if left(beaten, beat, now).is_zero() {
             beaten = now;
             if parts.store.record_replica(parts.dispatcher.running.owner, now).await? {
-                // Others have taken this replica for dead: it stood still for a while.
+                // Other replicas took this one for dead, because it stood still for a while.
                 compared = Timestamp::MIN;
             }
         }
@@ -65,7 +65,7 @@ pub(crate) async fn write(gateway: Gateway) -> Result<()> {
     }
 }
 
-/// On the way out, once the agents have left or have had time to: they were last seen now.
+/// At shutdown, once the agents have left or had time to: records that they were last seen now.
 async fn leave(gateway: &Gateway) -> Result<()> {
     let parts = &gateway.0;
     let over = parts.clock.sleep(LEAVE);
@@ -87,7 +87,7 @@ fn left(since: Timestamp, period: Duration, now: Timestamp) -> Duration {
 async fn flush(gateway: &Gateway) -> Result<()> {
     let parts = &gateway.0;
     let Changes { opened, closed } = std::mem::take(&mut *parts.registry.unwritten().lock());
-    // What this misses when it fails is found when all is compared.
+    // If this fails, the next comparison finds what is missing.
     parts.store.close_sessions(closed).await?;
     parts.store.open_sessions(parts.dispatcher.running.owner, opened.into_values().collect()).await
 }
@@ -102,7 +102,8 @@ async fn compare(gateway: &Gateway) -> Result<()> {
     for session in here {
         match known.remove(&session.agent) {
             Some(known) if known.id == session.id => {}
-            // A newer one elsewhere. Where the clocks of two replicas differ, the agent comes back once for nothing.
+            // The agent has a newer session elsewhere. If the clocks of two replicas differ, it reconnects once
+            // needlessly.
             Some(known)
                 if known.replica != parts.dispatcher.running.owner && known.connected_at >= session.connected_at =>
             {
@@ -119,7 +120,7 @@ async fn compare(gateway: &Gateway) -> Result<()> {
     parts.store.close_sessions(gone).await
 }
 
-/// An agent has opened a session with another replica: its older session here ends.
+/// Ends the agent's session here if it has opened a newer one at another replica.
 pub(super) async fn moved(gateway: &Gateway, agent: AgentId) -> Result<()> {
     let parts = &gateway.0;
     let Some(here) = parts.registry.session_here(agent) else { return Ok(()) };
@@ -131,7 +132,7 @@ pub(super) async fn moved(gateway: &Gateway, agent: AgentId) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process of an agent gave way to another one, whose session lives at another replica.
+/// Whether this process of the agent was replaced by another one, whose session is at another replica.
 pub(super) fn gave_way(gateway: &Gateway, session: Option<&Session>, instance: Option<&str>) -> bool {
     let (Some(session), Some(instance)) = (session, instance) else { return false };
     session.is_live(gateway.0.clock.now())

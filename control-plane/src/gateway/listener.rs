@@ -1,5 +1,5 @@
-//! The agents' side door: accepts TCP, speaks TLS 1.3 and HTTP/2 and nothing else, and keeps whoever says nothing,
-//! the wrong thing or too much from costing the others anything.
+//! The port for agents: accepts TCP, speaks only TLS 1.3 and HTTP/2, and keeps peers that are silent, wrong or greedy
+//! from costing the others anything.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -23,26 +23,26 @@ use super::service::Service;
 use crate::crowd::{self, Crowd, Stranger};
 use crate::pki::{GatewayCertificate, PeerAgent, Pki};
 
-/// How many may wait in the kernel: a restart brings all agents back within seconds.
+/// Connections that may wait in the kernel: a restart brings all agents back within seconds.
 const BACKLOG: i32 = 4096;
-/// Connections that have not said their first word yet.
+/// Connections that have sent nothing yet.
 const SILENT: crowd::Limits = crowd::Limits { all: 2048, per_address: 2048 };
-/// Connections within their handshake. Sites behind one balancer may all come back at once.
+/// Connections within their handshake. All sites behind one balancer may come back at once.
 const SHAKING: crowd::Limits = crowd::Limits { all: 4096, per_address: 4096 };
-/// Connections without a client certificate: they may enroll, which takes one call.
+/// Connections without a client certificate: they may only enroll, which takes one call.
 const ANONYMOUS: crowd::Limits = crowd::Limits { all: 512, per_address: 256 };
-/// Time for the first flight of the client, and again for the rest of the handshake.
+/// Time for the first message of the client, and again for the rest of the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after the machine refuses to accept, usually for want of file descriptors.
+/// Pause after the system refuses to accept, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long, and how many reads, a refused peer has to read why.
+/// How long, and over how many reads, a refused peer may read the reason.
 const LINGERING: Duration = Duration::from_secs(1);
 const LINGERING_READS: usize = 64;
 
 /// Why the gateway cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be listened on.
+    /// The gateway cannot listen on the address.
     #[error("cannot listen for agents on {address}; choose another --gateway-listen")]
     Listen {
         /// The address.
@@ -51,13 +51,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The certificates do not make a TLS configuration.
+    /// The certificates make no valid TLS configuration.
     #[error("cannot set up TLS for the gateway")]
     Tls(#[source] rustls::Error),
     /// The client verifier cannot be built.
     #[error("cannot set up the verification of agents' certificates")]
     Verifier(#[source] rustls::server::VerifierBuilderError),
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     #[error("cannot start a thread for the gateway")]
     Thread(#[source] io::Error),
 }
@@ -103,7 +103,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     open().map_err(|source| Error::Listen { address, source })
 }
 
-/// Everything that one accepted connection needs.
+/// What an accepted connection needs.
 #[derive(Clone)]
 pub struct Listener {
     tls: Arc<ArcSwap<ServerConfig>>,
@@ -125,7 +125,7 @@ impl std::fmt::Debug for Listener {
 }
 
 impl Listener {
-    /// A listener that hands verified connections to `service`. `tls` may be exchanged at any time.
+    /// A listener that hands verified connections to `service`. `tls` may be replaced at any time.
     pub fn new(
         tls: Arc<ArcSwap<ServerConfig>>,
         service: Arc<Service>,
@@ -144,8 +144,7 @@ impl Listener {
         })
     }
 
-    /// Accepts until the process stops. Nobody is kept waiting by others who have come before: there is always room for
-    /// one more to show who he is, see `crowd.rs`.
+    /// Accepts connections until the process stops. A new one always gets a place to prove who it is, see `crowd.rs`.
     pub async fn run(self, listener: TcpListener) {
         let stopping = self.supervisor.shutdown().stopping().clone();
         loop {
@@ -155,7 +154,7 @@ impl Listener {
             };
             match accepted {
                 Ok((tcp, address)) => {
-                    // Entered here, so that the order is that of their coming.
+                    // Entered here to keep the order of arrival.
                     let silent = self.silent.enter(address.ip());
                     let this = self.clone();
                     self.supervisor.spawn(
@@ -207,7 +206,7 @@ impl Listener {
         drop(place);
     }
 
-    /// Those who say nothing, and those who begin and do not go on, keep a place only until somebody else needs it.
+    /// A peer that is silent or stalls keeps its place only until another needs it.
     async fn handshake(
         &self,
         tcp: TcpStream,
@@ -239,12 +238,12 @@ impl Listener {
 
 fn prepare(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
-    // Finds a peer that vanished without a word; heartbeats find one that hangs.
+    // Finds a peer that has vanished; heartbeats find one that hangs.
     SockRef::from(tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_mins(1)))
 }
 
-/// Reads what the peer has sent after its certificate was refused. A socket closed with unread data is reset, and the alert
-/// that names the reason may be lost with it.
+/// Reads what the peer sent after its certificate was refused. Closing a socket with unread data resets it, which may
+/// lose the alert that names the reason.
 async fn let_the_alert_arrive(mut tcp: TcpStream) {
     let reading = async {
         tcp.shutdown().await?;
@@ -256,7 +255,7 @@ async fn let_the_alert_arrive(mut tcp: TcpStream) {
         }
         Ok::<(), io::Error>(())
     };
-    // Whatever comes of it, the connection is over.
+    // In either case the connection is over.
     let _ = tokio::time::timeout(LINGERING, reading).await;
 }
 

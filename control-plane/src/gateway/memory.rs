@@ -1,8 +1,8 @@
-//! How much memory deliveries may take: all together, and each agent. Whoever needs more waits until there is room again,
-//! and nobody but the agent that takes so much waits for it.
+//! How much memory deliveries may use, in total and for each agent. A delivery that needs more waits for room; only the
+//! agent that uses much waits for it.
 //!
-//! A chunk passes four pools in this order, and never asks for a place in one while it holds one of a later pool. So
-//! nobody waits in a circle: what was decided is written, and then free again.
+//! A chunk passes four pools in this order and never asks an earlier pool while it holds a later one. This excludes
+//! deadlocks: what was decided is written, and then freed.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use postern_proto::limits::{CHUNK_TARGET_BYTES, MAX_CHUNK_BYTES, MAX_ENTRY_VALUE
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const MIB: usize = 1 << 20;
-/// Pools count kibibytes, so that they fit into a semaphore.
+/// Pools count kibibytes, to fit a semaphore.
 const UNIT: usize = 1 << 10;
 
-/// An ordinary chunk is closed at its target, with one entry more at the most, and something around it.
+/// An ordinary chunk is closed at its target size: at most one entry more, and some framing.
 pub(super) const ORDINARY_BYTES: usize = CHUNK_TARGET_BYTES + MAX_ENTRY_VALUE_BYTES + (256 << 10);
 
-/// Where a chunk is on its way.
+/// The stages of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It arrives, and is no larger than most are.
+    /// Arriving, of ordinary size.
     Arriving,
-    /// It arrives, and is larger: a group of very many members.
+    /// Arriving, and larger: a group with very many members.
     ArrivingLarge,
-    /// It was compressed, and is decompressed.
+    /// Decompressed from a compressed chunk.
     Unpacked,
-    /// It is decided, and not written yet.
+    /// Decided, not yet written.
     Decided,
 }
 
@@ -47,7 +47,7 @@ impl Stage {
         }
     }
 
-    /// What a single chunk may take here.
+    /// The most that a single chunk may use of this pool.
     pub(super) fn most(self) -> usize {
         self.sizes().agent
     }
@@ -87,20 +87,20 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// What one agent may take of it.
+    /// The share of one agent.
     pub(super) fn share(&self) -> Share {
         Share { own: Pools::new(|sizes| sizes.agent), all: Arc::clone(&self.0) }
     }
 }
 
-/// What one agent may take.
+/// The share of one agent.
 #[derive(Debug)]
 pub(super) struct Share {
     own: Pools,
     all: Arc<Pools>,
 }
 
-/// Memory that is taken until this is dropped.
+/// Memory in use until this is dropped.
 #[derive(Debug)]
 pub(super) struct Taken {
     _own: Option<OwnedSemaphorePermit>,
@@ -108,10 +108,11 @@ pub(super) struct Taken {
 }
 
 impl Share {
-    /// Takes so many bytes of a pool, as soon as there is room. More than a single chunk may take counts as that.
+    /// Takes this many bytes of a pool, as soon as there is room. More than the limit of a single chunk counts as that
+    /// limit.
     pub(super) async fn take(&self, stage: Stage, bytes: usize) -> Taken {
         let units = u32::try_from(bytes.min(stage.most()).div_ceil(UNIT)).unwrap_or(u32::MAX);
-        // First the agent's own: its excess waits here, and holds nothing of the others'.
+        // The agent's own share first: its excess waits here without holding memory of the others.
         let own = self.own.take(stage, units).await;
         Taken { _own: own, _all: self.all.take(stage, units).await }
     }

@@ -14,32 +14,32 @@ use super::registry::Registry;
 use crate::pki::Pki;
 use crate::refusals::Refusals;
 
-/// What the gateway works with. Clones share it.
+/// The gateway. Clones share its parts.
 #[derive(Clone, Debug)]
 pub struct Gateway(pub(super) Arc<Parts>);
 
 /// The parts of a gateway.
 #[derive(Debug)]
 pub struct Parts {
-    /// Where agents and their work are kept.
+    /// Keeps agents and jobs.
     pub store: Store,
     /// Signs agents' certificates.
     pub pki: Arc<Pki>,
     /// The time.
     pub clock: SharedClock,
-    /// Who is connected.
+    /// The connected agents.
     pub registry: Arc<Registry>,
     /// Which directories can be reached.
     pub reach: Arc<Reach>,
-    /// Gives commands and takes outcomes.
+    /// Sends commands and receives outcomes.
     pub dispatcher: Arc<Dispatcher>,
-    /// Which addresses were refused of late.
+    /// Which addresses were refused recently.
     pub(crate) refusals: Refusals,
-    /// Runs deliveries; knows when to stop.
+    /// Runs deliveries and signals shutdown.
     pub supervisor: Supervisor,
-    /// Life of an agent's certificate.
+    /// Lifetime of an agent's certificate.
     pub certificate_lifetime: Duration,
-    /// How often an idle agent gives a sign of life.
+    /// How often an idle agent sends a heartbeat.
     pub heartbeat_interval: Duration,
 }
 
@@ -58,7 +58,7 @@ impl Gateway {
     }
 }
 
-/// The database does not answer: agents come back later and lose nothing.
+/// The database does not answer: agents try again later and lose nothing.
 pub(super) fn unavailable(error: &postern_store::Error) -> Status {
     tracing::error!(error = chain(error), "gateway.store_failed");
     Status::unavailable(match error {

@@ -1,4 +1,4 @@
-//! The signs of life of one session.
+//! The liveness of one session.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -6,39 +6,39 @@ use jiff::Timestamp;
 
 use postern_engine::jobs::reach::ToAgent;
 
-/// Looks in a row without a sign of life after which an agent counts as gone.
+/// Checks in a row without a frame after which an agent counts as gone.
 const SILENT_LOOKS: u32 = 3;
 
-/// Looks after which a session is opened anew with a renewed certificate.
+/// Checks after which a session must reconnect with its renewed certificate.
 const RENEWAL_LOOKS: u32 = 2;
 
-/// The sign of life of one session, and how long it may live.
+/// The liveness of one session, and how long it may last.
 #[derive(Debug)]
 pub(super) struct Pulse {
     heard: AtomicBool,
     silent: AtomicU32,
     certificate_end: Timestamp,
-    /// Looks until the session shall be opened anew with a renewed certificate; 0: none is awaited.
+    /// Checks until the session must reconnect with a renewed certificate; 0: no renewal is pending.
     renewal: AtomicU32,
 }
 
 impl Pulse {
-    /// Of a session that has just opened.
+    /// The pulse of a session that has just opened.
     pub(super) fn new(certificate_end: Timestamp) -> Self {
         Self { heard: AtomicBool::new(true), silent: AtomicU32::new(0), certificate_end, renewal: AtomicU32::new(0) }
     }
 
-    /// The agent has said something.
+    /// The agent has sent a frame.
     pub(super) fn heard(&self) {
         self.heard.store(true, Ordering::Relaxed);
     }
 
-    /// The agent got a new certificate. By the second look from now it has kept it, and shall use it.
+    /// The agent received a new certificate. By the second check it has stored it and must use it.
     pub(super) fn renewed(&self) {
         self.renewal.store(RENEWAL_LOOKS, Ordering::Relaxed);
     }
 
-    /// One look: why the session shall end, if it shall.
+    /// One check: the reason to end the session, if there is one.
     pub(super) fn look(&self, now: Timestamp) -> Option<ToAgent> {
         if self.heard.swap(false, Ordering::Relaxed) {
             self.silent.store(0, Ordering::Relaxed);

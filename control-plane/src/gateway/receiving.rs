@@ -1,6 +1,6 @@
-//! The bytes of a delivery on their way in. A message is paid for out of the agent's share of memory before it is read,
-//! and decompressed here rather than in the gRPC library, which would not stop before its limit for one message, whoever
-//! else has taken how much.
+//! The bytes of a delivery as they arrive. Memory for a message is taken from the agent's share before the message is
+//! read. It is decompressed here, because the gRPC library would stop only at its limit for one message, however much
+//! memory others use.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,19 +20,19 @@ use super::memory::{ORDINARY_BYTES, Share, Stage, Taken};
 
 /// A flag of one byte and a length of four stand before each message of gRPC.
 const HEADER_BYTES: usize = 5;
-/// Messages up to this size are not worth counting: the streams of a connection bound them.
+/// Messages up to this size are not counted: the streams of a connection bound them.
 const FREE_BYTES: usize = 16 << 10;
-/// A compressed message may become so many times as large, or [`ORDINARY_BYTES`]. What is packed tighter comes
-/// uncompressed: the agent sends it so when it is told.
+/// How many times larger a compressed message may become, if that is more than [`ORDINARY_BYTES`]. The agent is asked
+/// to send denser ones uncompressed.
 const MOST_UNPACKED: usize = 32;
-/// Decompressed at a time.
+/// Bytes decompressed in one step.
 const STEP_BYTES: usize = 256 << 10;
-/// Time for a message to arrive: so long, and a second for each so many bytes. Slower than that only holds memory.
+/// Time for a message to arrive: this long, plus a second for each so many bytes. A slower one only holds memory.
 const PATIENCE: Duration = Duration::from_mins(1);
 const SLOWEST_BYTES_PER_SECOND: usize = 4 << 10;
 const SLOWEST_LARGE_BYTES_PER_SECOND: usize = 128 << 10;
 
-/// A request with its body counted, and decompressed.
+/// A request whose body is counted and decompressed.
 pub(super) fn counted(request: Request<Incoming>, share: Arc<Share>, clock: SharedClock) -> Request<Body> {
     let packed = request.headers().get("grpc-encoding").is_some_and(|encoding| encoding == "zstd");
     let (head, body) = request.into_parts();
@@ -51,13 +51,13 @@ pub(super) fn counted(request: Request<Incoming>, share: Arc<Share>, clock: Shar
     Request::from_parts(head, Body::from_stream(frames))
 }
 
-/// How far the present message has come.
+/// How far the current message has arrived.
 enum Message {
-    /// Its header, as far as it is here.
+    /// Its header, as far as it has arrived.
     Header(BytesMut),
-    /// Passed on as it comes; so much is left.
+    /// Passed on as it arrives; `left` bytes are missing.
     Plain { size: usize, left: usize },
-    /// Gathered until it is whole.
+    /// Gathered until it is complete.
     Packed { size: usize, bytes: BytesMut },
 }
 
@@ -65,7 +65,7 @@ struct Receiving {
     body: axum::body::BodyDataStream,
     share: Arc<Share>,
     clock: SharedClock,
-    /// The stream may hold compressed messages.
+    /// The stream may contain compressed messages.
     packed: bool,
     message: Message,
     ready: VecDeque<Bytes>,
@@ -80,7 +80,7 @@ impl Receiving {
             if let Some(bytes) = self.ready.pop_front() {
                 return Some(Ok(bytes));
             }
-            // Whoever asks for more is done with the messages before, and with their memory.
+            // The reader asks for more: it is done with earlier messages and their memory.
             self.unpacked = None;
             if let Err(status) = self.make_room().await {
                 return Some(Err(status));
@@ -117,7 +117,7 @@ impl Receiving {
         }
     }
 
-    /// Takes memory for the message that has begun, and sets its deadline; gives both back where none has.
+    /// Takes memory for a message that has begun, and sets its deadline; releases both if none has.
     async fn make_room(&mut self) -> Result<(), Status> {
         let size = match &self.message {
             Message::Header(begun) => {
@@ -142,7 +142,7 @@ impl Receiving {
         Ok(())
     }
 
-    /// Walks over what has come, from message to message.
+    /// Splits a frame into messages.
     async fn take_in(&mut self, mut frame: Bytes) -> Result<(), Status> {
         while !frame.is_empty() {
             match &mut self.message {
@@ -176,7 +176,7 @@ impl Receiving {
         Ok(())
     }
 
-    /// A header is here. One that says too much is passed on: the gRPC library refuses it, and says so.
+    /// The header is complete. A size that is too large is passed on: the gRPC library refuses it with a reason.
     fn begin(&mut self) {
         let Message::Header(header) = &self.message else { return };
         let mut fields = &header[..];
@@ -198,10 +198,10 @@ impl Receiving {
         self.deadline = None;
     }
 
-    /// Decompresses a message and passes it on as one that never was compressed.
+    /// Decompresses a message and passes it on as an uncompressed one.
     async fn unpack(&mut self, packed: &[u8]) -> Result<(), Status> {
         let most = packed.len().saturating_mul(MOST_UNPACKED).clamp(ORDINARY_BYTES, MAX_CHUNK_BYTES);
-        // Held until more is asked for. Another message of the same frame counts with it.
+        // Held until more is asked for. Further messages of this frame count with it.
         let taken = self.share.take(Stage::Unpacked, most);
         if self.unpacked.is_none() {
             self.unpacked = Some(taken.await);
@@ -227,7 +227,7 @@ fn unpack(packed: &[u8], most: usize) -> Result<Bytes, Status> {
         let left = decoder.run(&mut input, &mut output).map_err(broken)?;
         let some = output.as_slice();
         if out.len() + some.len() > most {
-            // The agent goes on without compression, and then its own limit counts.
+            // The agent sends it again uncompressed, and its own limit applies.
             return Err(if most == MAX_CHUNK_BYTES {
                 Status::resource_exhausted(format!("a message is larger than {most} bytes when decompressed"))
             } else {

@@ -1,5 +1,5 @@
-//! Who is connected: the connections and the session of each agent, so that a newer session replaces the older and
-//! a revoked agent's lines are cut.
+//! The connections and the session of each agent. A newer session replaces the older one, and the connections of a
+//! revoked agent are cut.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +15,10 @@ use super::pulse::Pulse;
 use super::unwritten::Unwritten;
 use postern_engine::jobs::reach::{Route, ToAgent};
 
-/// Connections of one agent at a time: one that works, and a few that it has lost and that nobody has missed yet.
+/// Connections that an agent may have: the one it uses, and a few that broke unnoticed.
 const CONNECTIONS: usize = 4;
 
-/// Processes of one agent that are remembered as replaced.
+/// Replaced processes that are remembered for each agent.
 const REMEMBERED: usize = 4;
 
 /// All agents that are connected to this replica.
@@ -34,11 +34,11 @@ pub struct Registry {
 struct Entry {
     connections: Vec<(u64, CancellationToken)>,
     session: Option<Open>,
-    /// What its deliveries may take; from the first one on.
+    /// The memory share of its deliveries; absent before the first.
     share: Option<Arc<Share>>,
-    /// The process that the session is of, by its own word.
+    /// The process that opened the session, as it names itself.
     instance: Option<String>,
-    /// Processes whose session was replaced by that of another process. One that comes back was alive all the time.
+    /// Processes whose session another process replaced. If one comes back, two machines use the identity.
     replaced: Vec<String>,
 }
 
@@ -72,12 +72,12 @@ impl Drop for Connected {
 }
 
 impl Registry {
-    /// Enters a connection, which ends when `cut` is canceled.
+    /// Enters a connection; canceling `cut` ends it.
     pub(super) fn connected(self: &Arc<Self>, agent: AgentId, cut: CancellationToken) -> Connected {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut entry = self.agents.entry(agent).or_default();
         if entry.connections.len() >= CONNECTIONS {
-            // An agent needs one or two; the oldest is the one that it has lost.
+            // An agent needs one or two; the oldest has been lost.
             entry.connections.remove(0).1.cancel();
         }
         entry.connections.push((number, cut));
@@ -85,9 +85,9 @@ impl Registry {
         Connected { registry: Arc::clone(self), agent, number }
     }
 
-    /// What an agent's deliveries may take, all of them together.
+    /// The memory share of all deliveries of an agent.
     pub(super) fn share(&self, agent: AgentId) -> Arc<Share> {
-        // Entered by its connection; one that is closing has a share for its last moments.
+        // Its connection has entered the agent; a closing connection gets a share for its last moments.
         let mut entry = self.agents.get_mut(&agent);
         let share = entry.as_mut().map(|entry| &mut entry.share);
         match share {
@@ -96,8 +96,8 @@ impl Registry {
         }
     }
 
-    /// Whether this process of an agent gave way to another one, which has a session: two machines use one identity, and
-    /// the newest is kept.
+    /// Whether this process of an agent was replaced by another one that has a session: two machines use one identity,
+    /// and the newest keeps the session.
     pub(super) fn gave_way(&self, agent: AgentId, instance: Option<&str>) -> bool {
         let Some(instance) = instance else { return false };
         self.agents.get(&agent).is_some_and(|entry| {
@@ -126,19 +126,19 @@ impl Registry {
         self.unwritten.opened(session);
     }
 
-    /// What of the sessions is not written yet.
+    /// Changes of sessions that are not written yet.
     pub(super) fn unwritten(&self) -> &Unwritten {
         &self.unwritten
     }
 
-    /// An agent got a new certificate: before long its session is opened anew with it.
+    /// An agent got a new certificate: its session will soon reconnect with it.
     pub(super) fn renewed(&self, agent: AgentId) {
         if let Some(open) = self.agents.get(&agent).as_ref().and_then(|entry| entry.session.as_ref()) {
             open.pulse.renewed();
         }
     }
 
-    /// Takes a session out again, unless a newer one has taken its place. `error`: why it broke.
+    /// Removes a session, unless a newer one has replaced it. `error`: why it broke.
     pub(super) fn closed(&self, route: &Arc<Route>, now: Timestamp, error: Option<String>) {
         self.change(route.agent(), |entry| {
             if entry.session.as_ref().is_some_and(|open| Arc::ptr_eq(&open.route, route)) {
@@ -149,7 +149,7 @@ impl Registry {
         self.unwritten.closed(ClosedSession { agent, id, closed_at: now, error });
     }
 
-    /// Ends a session, if it is still this one: the agent has a newer one with another replica.
+    /// Ends this session if it is still open: the agent has a newer one at another replica.
     pub(super) fn replaced(&self, agent: AgentId, session: Uuid) {
         let entry = self.agents.get(&agent);
         let open = entry.as_ref().and_then(|entry| entry.session.as_ref());
@@ -158,7 +158,7 @@ impl Registry {
         }
     }
 
-    /// Cuts everything that a revoked agent holds open: its session hears why, its connections end.
+    /// Cuts off a revoked agent: its session ends with that reason, and its connections close.
     pub fn cut(&self, agent: AgentId) {
         let Some(entry) = self.agents.get(&agent) else { return };
         if let Some(open) = &entry.session {
@@ -170,7 +170,7 @@ impl Registry {
         tracing::info!(agent = %agent, "gateway.agent_cut");
     }
 
-    /// Asks an agent to come back: it may serve other directories by now, and says anew which it has.
+    /// Asks an agent to reconnect and announce its directories again: those that it may serve have changed.
     pub fn come_back(&self, agent: AgentId) {
         if let Some(open) = self.agents.get(&agent).as_ref().and_then(|entry| entry.session.as_ref()) {
             open.route.end(ToAgent::Changed);
@@ -187,17 +187,17 @@ impl Registry {
         self.agents.iter().filter_map(|entry| open(&entry)).collect()
     }
 
-    /// The agent's session here.
+    /// The agent's session at this replica.
     pub(super) fn session_here(&self, agent: AgentId) -> Option<Uuid> {
         Some(self.agents.get(&agent)?.session.as_ref()?.route.session())
     }
 
-    /// Whether the agent has a session here.
+    /// Whether the agent has a session at this replica.
     pub fn is_connected(&self, agent: AgentId) -> bool {
         self.agents.get(&agent).is_some_and(|entry| entry.session.is_some())
     }
 
-    /// Whether the agent holds anything open here.
+    /// Whether the agent has a session or a connection at this replica.
     pub(super) fn holds(&self, agent: AgentId) -> bool {
         self.agents.contains_key(&agent)
     }
@@ -207,7 +207,7 @@ impl Registry {
         self.agents.iter().filter(|entry| entry.session.is_some()).count()
     }
 
-    /// Looks at all sessions; `look` must not wait for anything.
+    /// Calls `look` for all sessions; it must not block.
     pub(super) fn each_session(&self, look: impl Fn(&Route, &Pulse)) {
         for entry in &self.agents {
             if let Some(open) = &entry.session {

@@ -1,5 +1,5 @@
-//! Cuts the lines of revoked agents, whichever replica the revocation came to: at once by a wake-up, and by a look into
-//! the database every half second. Ends sessions whose agent has opened a newer one with another replica.
+//! Cuts off revoked agents, at all replicas: at once by a wake-up, and by a query every half second. Also ends a
+//! session whose agent has opened a newer one at another replica.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use postern_store::Wake;
 use super::held;
 use super::parts::{Gateway, Parts};
 
-/// Safety net beneath the wake-ups.
+/// How often to query: wake-ups may be lost.
 const POLL: Duration = Duration::from_millis(500);
-/// How far each look reaches back, for clocks of replicas that differ and transactions that took a while.
+/// How far each query reaches back, because clocks of replicas differ and transactions take time.
 const OVERLAP: Duration = Duration::from_mins(1);
 
-/// Watches until the store fails; the supervisor starts it again.
+/// Watches until the store fails; the supervisor restarts it.
 pub(crate) async fn watch(gateway: Gateway) -> Result<(), postern_store::Error> {
     let Parts { store, registry, clock, .. } = gateway.0.as_ref();
     let mut wakeups = store.listen().await?;
-    // Nobody who was revoked before now has a session: each call of an agent asks the database.
+    // An agent that was revoked before now has no session: each call checks the database.
     let mut since = before(clock.now());
     loop {
         let now = clock.now();

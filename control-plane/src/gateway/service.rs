@@ -1,5 +1,5 @@
-//! Which service answers which call. The two streams differ in how large a message may be, so each has a server of
-//! its own around the same code.
+//! Routes calls to services. The two streams have different message limits, so each has a server of its own around the
+//! same code.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -29,12 +29,12 @@ use crate::pki::PeerAgent;
 pub(super) type Answered =
     Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send + 'static>>;
 
-/// Time for a call that is no stream.
+/// Deadline of a unary call.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 const DELIVER: &str = "/postern.gateway.v1.Gateway/Deliver";
 const GATEWAY: &str = "/postern.gateway.v1.Gateway/";
-/// The calls that ask by themselves whether the agent may make them, and the one that needs no agent: a revoked one
-/// may enroll anew, for which its token speaks.
+/// Calls that admit the agent themselves, and the one that needs no agent: a revoked agent may enroll again with a new
+/// token.
 const SELF_ADMITTING: [&str; 4] = [
     DELIVER,
     "/postern.gateway.v1.Gateway/Connect",
@@ -42,7 +42,7 @@ const SELF_ADMITTING: [&str; 4] = [
     "/postern.gateway.v1.Enrollment/Enroll",
 ];
 
-/// The services behind the agents' door.
+/// The gRPC services of the gateway.
 pub struct Service {
     registry: Arc<Registry>,
     clock: SharedClock,
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
-    /// The services around one gateway.
+    /// The services of one gateway.
     pub fn new(gateway: Gateway) -> Self {
         let (registry, clock) = (Arc::clone(gateway.registry()), gateway.clock().clone());
         let admitting = gateway.clone();
@@ -80,8 +80,8 @@ impl Service {
         &self.registry
     }
 
-    /// Passes a call to the service that it names; an unknown one is answered with UNIMPLEMENTED, and the time. No call
-    /// of a revoked agent is answered otherwise than that it was revoked.
+    /// Passes a call to its service; an unknown one is answered with UNIMPLEMENTED and the time. A revoked
+    /// agent may only enroll; its other calls are refused with that reason.
     pub(super) fn call(
         &self,
         peer: Option<&Arc<PeerAgent>>,
@@ -118,8 +118,8 @@ impl Service {
             let answer = self.enrollment.clone().call(request);
             let clock = self.clock.clone();
             Box::pin(async move {
-                // tonic waits for the whole request before it asks anybody, and who sends half of one keeps the place
-                // of somebody who would enroll.
+                // tonic reads the whole request before it calls the service. A client that sends half of one would keep
+                // the place of another that wants to enroll.
                 let answer = tokio::select! {
                     answer = answer => answer,
                     () = clock.sleep(CALL_DEADLINE) => {
@@ -132,8 +132,8 @@ impl Service {
     }
 }
 
-/// Says the time (RFC 9110, 6.6.1), by which an agent finds that its clock is off. Sessions say it in their welcome
-/// and need no header each.
+/// Adds the time (RFC 9110, 6.6.1), from which an agent notices that its clock is wrong. Sessions send it in their
+/// welcome and need no header.
 fn dated<B>(mut response: Response<B>, now: Timestamp) -> Response<B> {
     let printed = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
     if let Some(date) = printed.ok().and_then(|date| HeaderValue::try_from(date).ok()) {

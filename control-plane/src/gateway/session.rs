@@ -1,5 +1,5 @@
-//! The session of one agent: commands down, outcomes up. It is a stream that is driven by the connection itself, with
-//! no task and no buffers of its own, because there are ten thousand of them and most of the time nothing happens.
+//! The session of one agent: commands to the agent, outcomes from it. The connection drives the stream, without a task
+//! or buffers for each session, because there are ten thousand of them and nearly all are idle.
 
 mod hello;
 mod seat;
@@ -27,17 +27,17 @@ use postern_engine::jobs::reach::{Messages, Route, ToAgent};
 
 /// Time for the first frame.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
-/// Time for the agent to close after it was told to.
+/// Time for the agent to close the session after a Drain.
 const DRAIN_LINGER: Duration = Duration::from_secs(1);
-/// Sessions that may come back in a second after a restart.
+/// How many sessions may come back in a second after a restart.
 const RETURNS_PER_SECOND: u32 = 2_500;
 
-/// What a session answers.
+/// The answers of a session.
 pub(super) type ControlFrames = Pin<Box<dyn Stream<Item = Result<v1::ControlFrame, Status>> + Send>>;
 
 type Frame = Result<v1::ControlFrame, Status>;
 
-/// Opens the session of an agent that was let in.
+/// Opens the session of an admitted agent.
 pub(super) fn open(
     gateway: Gateway,
     peer: &Arc<PeerAgent>,
@@ -62,14 +62,14 @@ pub(super) fn open(
     }))
 }
 
-/// How far a session has come.
+/// The phases of a session.
 #[derive(Debug)]
 enum Phase {
     /// Waits for the Hello of this agent.
     Greeting(Box<AgentReading>),
     /// Commands and outcomes flow.
     Open,
-    /// The agent was told to go; nothing new is sent.
+    /// A Drain was sent; no command follows.
     Draining,
     /// Nothing follows.
     Closed,
@@ -82,7 +82,7 @@ struct Session {
     messages: Messages,
     outbox: VecDeque<v1::ControlFrame>,
     pulse: Arc<Pulse>,
-    /// When the greeting or the farewell must be over.
+    /// When the greeting or the drain must have ended.
     deadline: Option<BoxFuture<'static, ()>>,
     unknown_frames: u32,
 }
@@ -143,14 +143,15 @@ impl Session {
             Event::TooLate if matches!(self.phase, Phase::Greeting(_)) => {
                 Err(Status::failed_precondition("the session did not begin with a Hello"))
             }
-            // The line broke, and nobody hears this; or a frame cannot be read, and the agent hears why.
+            // The connection broke, and the agent does not see this; or a frame is invalid, and the agent sees the
+            // reason.
             Event::Frame(Err(status)) => {
                 let (agent, reason) = (self.seat.route.agent(), status.message());
                 tracing::info!(%agent, session = %self.seat.route.session(), reason, "gateway.session_broken");
                 self.seat.broken = Some(format!("the connection broke: {}", text::clean(reason)));
                 Err(status)
             }
-            // The farewell is over, or the agent closed in good order: it comes back by itself.
+            // The time to drain is over, or the agent closed in good order. The agent reconnects by itself.
             Event::TooLate | Event::Frame(Ok(None)) => {
                 self.seat.broken = None;
                 self.phase = Phase::Closed;
@@ -166,11 +167,11 @@ impl Session {
                 return Err(Status::failed_precondition("the session must begin with a Hello"));
             };
             let known = known.clone();
-            // Boxed, like every other step that needs the database: an idle session shall not carry their size.
+            // Boxed, like every step that needs the database, to keep idle sessions small.
             let welcome = Box::pin(hello::greet(&mut self.seat, &self.pulse, &known, hello)).await?;
             self.phase = Phase::Open;
             self.deadline = None;
-            // Unless it ends otherwise: a connection that is cut drops the session without a word.
+            // Assumed until it ends otherwise: a cut connection drops the session without an event.
             self.seat.broken = Some("the connection was lost".to_owned());
             self.outbox.push_back(wire::frame(ToWire::Welcome(welcome)));
             return Ok(());
@@ -212,7 +213,8 @@ impl Session {
             return Err(Status::invalid_argument("an outcome must name its command"));
         };
         let dispatcher = &self.seat.gateway.0.dispatcher;
-        // Not acknowledged unless it is durable: the session ends, and the agent repeats the outcome in the next.
+        // Acknowledged only when durable. On an error the session ends, and the agent sends the outcome again in the
+        // next.
         dispatcher.outcome(self.seat.route.agent(), outcome).await.map_err(|error| unavailable(&error))?;
         self.outbox.push_back(wire::frame(ToWire::OutcomeAck(v1::OutcomeAck { command_id, generation })));
         Ok(())
@@ -245,20 +247,20 @@ impl Session {
         Ok(())
     }
 
-    /// Asks the agent to close and come back; `retry_after` of nothing leaves the time to its own backoff.
+    /// Asks the agent to close and come back; a `retry_after` of zero leaves the time to the agent's backoff.
     fn drain(&mut self, retry_after: Duration, reason: &str) {
         let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
         let drain = v1::Drain { retry_after_ms, reason: reason.to_owned() };
         self.outbox.push_back(wire::frame(ToWire::Drain(drain)));
         self.seat.broken = None;
         self.phase = Phase::Draining;
-        // Nothing new comes this way.
+        // No further commands go to this session.
         self.seat.gateway.0.reach.gone(&self.seat.route, &self.seat.directories);
         self.deadline = Some(self.seat.gateway.0.clock.sleep(DRAIN_LINGER));
     }
 }
 
-/// When an agent shall come back after a restart: drawn evenly from a time in which all of them can be served.
+/// How long an agent waits to come back after a restart: random, over a span in which all agents can be served.
 fn spread(sessions: usize) -> Duration {
     let sessions = u32::try_from(sessions).unwrap_or(u32::MAX);
     let span = Duration::from_millis(500) + Duration::from_secs(1) * sessions / RETURNS_PER_SECOND;

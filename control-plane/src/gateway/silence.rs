@@ -1,9 +1,9 @@
-//! Ends the sessions that are silent. One look at all of them each heartbeat interval, instead of a timer for every
-//! session: with ten thousand of them, timers that only find that all is well would cost as much as the heartbeats.
+//! Ends silent sessions. All are checked together once in each heartbeat interval: with ten thousand sessions, a timer
+//! for each would cost as much as the heartbeats.
 
 use super::parts::Gateway;
 
-/// Ends sessions that are silent or whose certificate has expired, for as long as the process runs.
+/// Ends sessions that are silent or whose certificate has expired, while the process runs.
 pub(crate) async fn watch(gateway: Gateway) {
     let parts = &gateway.0;
     loop {

@@ -1,4 +1,4 @@
-//! The gateway with real TLS, real streams and a real database, and agents made by hand.
+//! The gateway with real TLS, real streams and a real database, and agents written by hand.
 
 mod agent;
 mod chunks;
@@ -58,21 +58,21 @@ async fn an_agent_enrolls_once_connects_and_shows_its_directories() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_time_is_told_to_whoever_enrolls_or_only_asks() {
+async fn every_answer_to_an_enrollment_or_a_call_has_the_time() {
     let site = Site::start().await;
-    let tells_the_time = |date: Option<&[u8]>| {
+    let has_the_time = |date: Option<&[u8]>| {
         let date = std::str::from_utf8(date.expect("no date")).unwrap();
         let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).unwrap();
         assert!(site.now().duration_since(date).abs().as_secs() <= 2, "{date}");
     };
     let refused = site.enroll("never drawn").await.unwrap_err();
-    tells_the_time(refused.metadata().get("date").map(tonic::metadata::MetadataValue::as_bytes));
+    has_the_time(refused.metadata().get("date").map(tonic::metadata::MetadataValue::as_bytes));
 
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();
     let mut channel = agent.channel().await.unwrap();
     poll_fn(|context| channel.poll_ready(context)).await.unwrap();
     let answer = channel.call(http::Request::new(tonic::body::Body::empty())).await.unwrap();
-    tells_the_time(answer.headers().get("date").map(http::HeaderValue::as_bytes));
+    has_the_time(answer.headers().get("date").map(http::HeaderValue::as_bytes));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,15 +85,18 @@ async fn only_the_directories_that_the_token_names_are_announced() {
     let refused = &welcome.refused_directories;
     assert_eq!(refused.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["corp"]);
     assert!(refused[0].reason.contains("--directory corp"), "{refused:?}");
-    // After a reload it is told again, as is what is no name, and that nothing is refused any more once; then no more.
+    // A reload is answered again, also when a name is invalid. Once nothing is refused any more, this is said once.
     for (names, refused) in [(vec!["hq", "lab", "Main Office"], vec!["Main Office", "hq"]), (vec!["lab"], vec![])] {
         session.send(changed(&names)).await;
-        let Some(FromControl::DirectoriesRefused(told)) = soon(session.next()).await else { panic!("not told") };
-        assert_eq!(told.directories.into_iter().map(|one| one.name).collect::<Vec<_>>(), refused);
+        let Some(FromControl::DirectoriesRefused(answer)) = soon(session.next()).await else { panic!("no answer") };
+        assert_eq!(answer.directories.into_iter().map(|one| one.name).collect::<Vec<_>>(), refused);
     }
     session.send(changed(&["lab"])).await;
     session.send(ToControl::Heartbeat(v1::Heartbeat { echo: true })).await;
-    assert!(matches!(soon(session.next()).await, Some(FromControl::Heartbeat(_))), "told though nothing is refused");
+    assert!(
+        matches!(soon(session.next()).await, Some(FromControl::Heartbeat(_))),
+        "answered though nothing is refused"
+    );
 }
 
 fn changed(directories: &[&str]) -> ToControl {
@@ -171,7 +174,7 @@ async fn a_session_ends_after_three_silent_intervals_and_with_its_certificate() 
     let mut lively = lively.connect(hello(&["corp"])).await.unwrap();
     let interval = Duration::from_millis(soon(lively.welcome()).await.heartbeat_interval_ms.into());
 
-    // The echo is what paces the clock: each interval has seen a beat of the one and none of the other.
+    // The echo paces the clock: each interval has a heartbeat of one session and none of the other.
     while site.server.app.registry.sessions() == 2 {
         lively.send(ToControl::Heartbeat(v1::Heartbeat { echo: true })).await;
         assert!(matches!(soon(lively.next()).await, Some(FromControl::Heartbeat(_))));
@@ -207,7 +210,7 @@ async fn another_organization_cannot_revoke_an_agent_nor_cut_its_session() {
     let mut wakes = site.store().listen().await.unwrap();
     let refused = site.store().revoke_agent(other, agent.id, site.now()).await.unwrap_err();
     assert!(matches!(refused, postern_store::Error::NotFound { .. }), "{refused:?}");
-    // Whoever watches for revocations has passed everything that came before this wake-up.
+    // Once this wake-up arrives, the watcher has handled all revocations before it.
     let job = site.start_job("corp", "test_connection").await;
     assert!(matches!(soon(wakes.recv()).await.unwrap(), Wake::JobReady(_)), "somebody was woken");
     assert_eq!(soon(session.command()).await.command_id, job.to_string(), "the session goes on");
@@ -257,7 +260,7 @@ async fn garbage_silence_and_other_protocols_harm_nobody() {
         let mut tcp = TcpStream::connect(site.server.gateway).await.unwrap();
         tcp.write_all(garbage).await.unwrap();
         let mut answer = Vec::new();
-        // Refused with an alert or a reset; either way it ends.
+        // Refused with an alert or a reset; in either case it ends.
         let _ = soon(tcp.read_to_end(&mut answer)).await;
     }
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();

@@ -13,7 +13,7 @@ pub(super) struct Unwritten {
     pub(super) changed: Notify,
 }
 
-/// What they were.
+/// Changes of sessions.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) opened: HashMap<AgentId, NewSession>,

@@ -1,5 +1,5 @@
-//! Only one `postern serve` works on a `SQLite` file at a time. The lock is the system's: it ends with the process,
-//! however the process ends, and leaves nothing behind that would keep the next one out.
+//! Lets only one `postern serve` work on a `SQLite` file. The lock is held by the operating system: it ends with the
+//! process in any case, and a stale file does not block the next one.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -19,10 +19,10 @@ pub enum Error {
     Taken {
         /// The database.
         database: PathBuf,
-        /// The other process, where it says so.
+        /// The other process, if known.
         pid: Option<u32>,
     },
-    /// The lock cannot be asked for.
+    /// The lock cannot be requested.
     #[error("cannot lock {path}; this user must be able to write it, on a file system that supports locks")]
     Failed {
         /// The lock file.
@@ -40,9 +40,9 @@ pub(crate) struct ServeLock {
 }
 
 impl ServeLock {
-    /// Takes the lock, or says who has it. The database file must be there.
+    /// Takes the lock, or names the process that has it. The database file must exist.
     pub(crate) fn take(database: &Path) -> Result<Self, Error> {
-        // By one name, whatever link leads to it.
+        // Resolved, so that two links to one file share a lock.
         let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
         let path = beside(&database);
         let failed = |source| Error::Failed { path: path.clone(), source };
@@ -56,7 +56,7 @@ impl ServeLock {
             Err(TryLockError::WouldBlock) => return Err(Error::Taken { database, pid: read_pid(&mut file) }),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        // For the words above only: whether the lock is held is what the system says.
+        // Only for the error message above: the operating system decides whether the lock is held.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
     }

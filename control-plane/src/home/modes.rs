@@ -1,12 +1,12 @@
-//! Who may read and write what is kept. Modes that are too wide are made right where that is certainly ours to do, and
-//! refused with the command that mends them where it is not.
+//! File permissions of the data. Modes that are too wide are corrected if the file is certainly ours, and otherwise
+//! refused with the command that corrects them.
 
 use std::path::{Path, PathBuf};
 
-/// Why what is kept would not be safe.
+/// Why the data would not be safe.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Others may read or change it, and this process may not change that.
+    /// Others may read or change it, and this process may not correct that.
     #[error("other users can read or change {path} (mode {mode:04o}); run: chmod {wanted:o} {path}")]
     Open {
         /// The file or folder.
@@ -15,11 +15,11 @@ pub enum Error {
         mode: u32,
         /// Those that it should have.
         wanted: u32,
-        /// Why it was not changed.
+        /// Why it was not corrected.
         #[source]
         source: std::io::Error,
     },
-    /// Others may write into a folder that holds more than what is ours, so that its mode is not ours to change.
+    /// Others may write into a folder that also contains files of others, so its mode is not ours to change.
     #[error(
         "other users can write into {path} (mode {mode:04o}) and could replace what is in it; give Postern a folder of \
          its own, or run: chmod go-w {path}"
@@ -32,25 +32,25 @@ pub enum Error {
     },
 }
 
-/// Makes a file of ours readable and writable by its owner only. One that is not there is left alone.
+/// Makes a file readable and writable by its owner only. A missing file is ignored.
 #[cfg(unix)]
 pub(crate) fn secure_file(path: &Path) -> Result<(), Error> {
     make_private(path, 0o600)
 }
 
-/// The same for a folder. `ours` says which names in it are ours: where there are others, its mode is left alone, and
-/// it is refused if others could write into it.
+/// Does the same for a folder. `ours` says which names in it are ours: a folder with other names keeps its mode, and is
+/// refused if others could write into it.
 #[cfg(unix)]
 pub(crate) fn secure_folder(path: &Path, ours: impl Fn(&str) -> bool) -> Result<(), Error> {
     let Some(mode) = mode(path).filter(|mode| mode & 0o077 != 0) else { return Ok(()) };
     let writable_by_others = mode & 0o022 != 0;
-    // A folder that cannot be listed is taken for a shared one.
+    // A folder that cannot be listed counts as shared.
     let only_ours = std::fs::read_dir(path).is_ok_and(|mut entries| {
         entries.all(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(&ours)))
     });
     match (only_ours, writable_by_others) {
         (true, true) => make_private(path, 0o700),
-        // To be read by others is less than it should be, but its files are private each.
+        // Others can list it, which is not ideal, but its files are private.
         (true, false) => make_private(path, 0o700).or(Ok(())),
         (false, true) => Err(Error::Shared { path: path.to_owned(), mode }),
         (false, false) => Ok(()),
@@ -67,7 +67,7 @@ fn make_private(path: &Path, wanted: u32) -> Result<(), Error> {
             tracing::warn!(path = %path.display(), was, now, "home.mode_mended");
             Ok(())
         }
-        // Nobody can change what is in it.
+        // Nobody can change its contents.
         Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(()),
         Err(source) => Err(Error::Open { path: path.to_owned(), mode, wanted, source }),
     }
@@ -79,7 +79,7 @@ fn mode(path: &Path) -> Option<u32> {
     std::fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o7777)
 }
 
-// Windows guards its files by the ACL of the data folder, which the installer sets.
+// On Windows the ACL of the data folder protects the files; the installer sets it.
 #[cfg(not(unix))]
 pub(crate) fn secure_file(_path: &Path) -> Result<(), Error> {
     Ok(())

@@ -1,5 +1,4 @@
-//! What holds for each request, whatever it asks for: it can be read in one way only, and over TLS a browser is told to
-//! stay with TLS.
+//! Rules for all requests: a request must be unambiguous, and over TLS browsers are required to keep using TLS.
 
 use axum::Router;
 use axum::extract::Request;
@@ -13,11 +12,10 @@ use crate::api::problem::Kind;
 
 /// A year, in seconds.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
-/// Headers that a request has once: a proxy that believes the first of two and a server that believes the last are told
-/// different things.
+/// Headers that a request may have only once: of two, a proxy might use the first and the server the last.
 const ONCE: [HeaderName; 4] = [AUTHORIZATION, HOST, CONTENT_TYPE, HeaderName::from_static("idempotency-key")];
 
-/// The routes behind these rules.
+/// Applies these rules to routes.
 pub(super) fn guarded(router: Router, tls: bool) -> Router {
     let router = router.layer(from_fn(unambiguous));
     if tls { router.layer(from_fn(strict)) } else { router }
@@ -90,12 +88,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn browsers_are_told_to_stay_with_tls_over_tls_only() {
+    async fn browsers_are_required_to_keep_tls_only_over_tls() {
         for (tls, host) in [(true, true), (true, false), (false, true)] {
             let request = Request::get("/x");
             let request = if host { request.header(HOST, "a") } else { request };
-            let told = answer(tls, request).await.headers().get(STRICT_TRANSPORT_SECURITY).cloned();
-            assert_eq!(told.is_some(), tls, "also when it is refused");
+            let header = answer(tls, request).await.headers().get(STRICT_TRANSPORT_SECURITY).cloned();
+            assert_eq!(header.is_some(), tls, "also when it is refused");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What can fail in the certificate authority.
+//! Errors of the certificate authority.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::home::modes;
 /// What failed in the certificate authority.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder cannot be made.
+    /// The folder cannot be created.
     #[error("cannot create the folder {path} for the certificate authority")]
     Folder {
         /// The folder.
@@ -24,7 +24,7 @@ pub enum Error {
     /// The key or certificate file cannot be read or written.
     #[error("cannot keep the certificate authority's files")]
     File(#[source] secret::Error),
-    /// The certificate is there and its key is not: agents trust this certificate, so no new one is made.
+    /// The certificate exists without its key. Agents trust this certificate, so no new one is created.
     #[error(
         "{certificate} exists but its key {key} does not; restore the key from a backup, or move the certificate \
          away and start once with --new-authority (every agent must then enroll again)"
@@ -32,7 +32,7 @@ pub enum Error {
     KeyMissing {
         /// The certificate's file.
         certificate: PathBuf,
-        /// Where its key should be.
+        /// Where its key belongs.
         key: PathBuf,
     },
     /// The certificate file is not well-formed.
@@ -46,7 +46,7 @@ pub enum Error {
         /// The key's file.
         key: PathBuf,
     },
-    /// A key or certificate cannot be made.
+    /// A key or certificate cannot be created.
     #[error("cannot {step}")]
     Make {
         /// What was attempted.
@@ -63,7 +63,7 @@ pub enum Error {
     },
 }
 
-/// A step of making a certificate has failed.
+/// A step in creating a certificate has failed.
 pub(super) fn making(step: &'static str) -> impl Fn(rcgen::Error) -> Error {
     move |source| Error::Make { step, source }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rcgen::SerialNumber;
 
-/// How far a certificate reaches back, so that an agent whose clock is late accepts it.
+/// How far before its issue a certificate is valid, for agents whose clock is behind.
 pub(super) const BACKDATE: Duration = Duration::from_hours(1);
 
-/// 127 random bits: positive, and never starting with a zero byte that DER would drop.
+/// 127 random bits: positive, and never with a leading zero byte, which DER would drop.
 pub(super) fn random_serial() -> SerialNumber {
     let mut bytes: [u8; 16] = rand::random();
     bytes[0] = (bytes[0] & 0x7f) | 0x40;

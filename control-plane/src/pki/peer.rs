@@ -1,4 +1,4 @@
-//! Who stands at the other end of a connection, read from the client certificate that the handshake has verified.
+//! The peer of a connection, from the client certificate that the handshake has verified.
 
 use jiff::Timestamp;
 use postern_store::{AgentId, OrganizationId};
@@ -18,7 +18,7 @@ pub struct PeerAgent {
     pub organization: OrganizationId,
     /// Serial number of the certificate, lower-case hexadecimal.
     pub serial: String,
-    /// End of the certificate's life.
+    /// When the certificate expires.
     pub not_after: Timestamp,
 }
 

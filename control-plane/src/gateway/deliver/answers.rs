@@ -1,4 +1,4 @@
-//! What the halves of a delivery hand to each other, and what the agent is answered.
+//! What the halves of a delivery exchange, and the answers to the agent.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use tonic::Status;
 use super::super::memory::Taken;
 use super::super::parts::{Parts, unavailable};
 
-/// How long an acknowledgement may wait to be sent.
+/// How long sending an acknowledgement may take.
 const ANSWER_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the acknowledgements go.
 pub(super) type Answers = mpsc::Sender<Result<v1::ChunkAck, Status>>;
 
-/// What the reading half hands to the writing half.
+/// What the reading half passes to the writing half.
 pub(super) enum Item {
-    /// With the memory that it takes until it is durable.
+    /// With the memory that it uses until it is durable.
     Chunk(Box<Decided>, Taken),
     /// A chunk that is durable already.
     Duplicate,
     Summary(Summary),
-    /// What the agent saw of the accounts that it was asked for.
+    /// What the agent found of the accounts that it was asked for.
     Looked(Bytes),
 }
 
@@ -37,17 +37,19 @@ pub(super) enum Item {
 pub(super) async fn answer(answers: &Answers, kind: chunk_ack::Kind) -> Result<(), Status> {
     let gone = |_| Status::cancelled("the agent has closed the delivery");
     let sent = answers.send(Ok(v1::ChunkAck { kind: Some(kind) }));
-    // Whoever does not read his acknowledgements would keep the memory of what follows them for as long as he likes.
+    // An agent that does not read its acknowledgements would keep the memory of later chunks without limit.
     match tokio::time::timeout(ANSWER_PATIENCE, sent).await {
         Ok(sent) => sent.map_err(gone),
         Err(_) => Err(Status::unavailable("the agent does not read its acknowledgements")),
     }
 }
 
-/// The store failed. What will pass is waited for by the agent; what will not ends the job and says so.
+/// The answer after the store failed. If the failure is temporary, the agent tries again; a permanent one ends the job
+/// with its reason.
 pub(super) async fn not_stored(parts: &Parts, delivery: &Delivery, error: &postern_store::Error) -> Status {
     if let postern_store::Error::Conflict { .. } = error {
-        // Two first imports of an organization bring the same names: whoever is later looks up what is there now.
+        // Two first imports of an organization bring the same names: the later one repeats and reads what is stored
+        // now.
         tracing::info!(error = chain(error), job = %delivery.job, "gateway.overtaken");
         return Status::unavailable(
             "another import was first with the same names; delivering again goes on from there",

@@ -1,5 +1,5 @@
-//! Between the summary and its acceptance: each account that did not come is looked for directly, so that nobody is
-//! missing because a server ended a search early. What is seen is durable before the import counts as proven.
+//! Between the summary and its acceptance, the agent looks for each account that did not come directly, because a
+//! server may have ended a search early. What it finds is durable before the import counts as proven.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::missing;
 use postern_engine::intake::proof::{Cut, Summary};
 
-/// Accounts that are asked for at once.
+/// Accounts in one request.
 const BATCH: usize = 100;
 
 pub(super) struct SecondLook<'a> {
@@ -26,9 +26,9 @@ pub(super) struct SecondLook<'a> {
 }
 
 impl SecondLook<'_> {
-    /// Looks for everybody who did not come. Gives what it found where that proves the search cut.
+    /// Looks for all accounts that did not come. Returns what it found if that proves that the search was cut.
     pub(super) async fn run(mut self, summary: &Summary, recorded: &Staged) -> Result<Option<Cut>, Status> {
-        // Nobody is concluded to be missing then, so there is nothing to look for.
+        // In these cases no account is marked missing, so there is nothing to look for.
         if summary.unusable > 0 || !summary.looks_again {
             return Ok(None);
         }
@@ -54,7 +54,7 @@ impl SecondLook<'_> {
         Ok(None)
     }
 
-    /// The accounts that did not come, without those that were looked for before the line was cut.
+    /// The accounts that did not come, without those that were looked for before the connection broke.
     async fn candidates(&self, recorded: &Staged) -> Result<Vec<AccountId>, Status> {
         let &Delivery { organization, directory, job, attempt, .. } = self.delivery;
         let store = &self.parts.store;
@@ -80,7 +80,7 @@ impl SecondLook<'_> {
                 Ok(sights.iter().map(|byte| wire::sight(*byte)).collect())
             }
             Some(_) => Err(Status::invalid_argument("the answer is not about the entries that were asked for")),
-            // The reading half says why.
+            // The reading half gives the reason.
             None => Err(Status::cancelled("the agent has closed the delivery")),
         }
     }

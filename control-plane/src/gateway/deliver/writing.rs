@@ -1,7 +1,7 @@
-//! The writing half of a delivery: chunks gather into transactions, and are acknowledged when they are durable.
+//! The writing half of a delivery: chunks are gathered into transactions, and acknowledged when they are durable.
 //!
-//! `PostgreSQL` is given a second transaction while it works on the first, where nothing in the second could depend on
-//! what the first one writes: two of its processes use two cores. They become durable in their order all the same.
+//! `PostgreSQL` gets a second transaction while it works on the first, if the second cannot depend on what the first
+//! writes: two of its processes use two cores. They still become durable in order.
 
 use std::time::Duration;
 
@@ -25,18 +25,18 @@ use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::place::Place;
 use postern_engine::intake::proof::{self, Summary};
 
-/// How long a transaction that is not full yet waits for another chunk.
+/// How long a transaction that is not full waits for another chunk.
 const GATHER_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long a transaction that is complete waits for the one before it.
+/// How long a complete transaction waits for the one before it.
 const ORDER_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How much goes into a transaction, and how many there are at a time.
+/// The size of a transaction, and how many may run at a time.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Entries in one.
+    /// Entries in a transaction.
     entries: u64,
-    /// Chunks in one: fewer than an agent has under way, or both would wait for each other.
+    /// Chunks in a transaction: fewer than an agent may have under way, or both would wait for each other.
     chunks: usize,
     abreast: usize,
 }
@@ -44,14 +44,14 @@ struct Limits {
 impl Limits {
     const fn of(backend: Backend) -> Self {
         match backend {
-            // Each transaction writes the pages of all indexes anew, so few large ones are far cheaper than many.
+            // Each transaction writes pages of all indexes, so few large ones are far cheaper than many small ones.
             Backend::Sqlite => Self { entries: 10_000, chunks: 20, abreast: 1 },
             Backend::Postgres => Self { entries: 5_000, chunks: 10, abreast: 2 },
         }
     }
 }
 
-/// Commits what has gathered, then acknowledges it.
+/// Commits the gathered chunks, then acknowledges them.
 pub(super) struct Writer<'a> {
     parts: &'a Parts,
     place: Place,
@@ -61,7 +61,7 @@ pub(super) struct Writer<'a> {
     limits: Limits,
     /// The first sequence number that is not durable.
     next: u64,
-    /// Told when the transaction that was begun last is durable.
+    /// Receives when the latest transaction is durable.
     last: Option<oneshot::Receiver<()>>,
 }
 
@@ -88,7 +88,7 @@ impl Batch {
         self.entries >= limits.entries || self.chunks.len() >= limits.chunks
     }
 
-    /// Whether it can be written beside another one whose members are named in this form.
+    /// Whether it can be written in parallel with another batch whose members have this form.
     fn is_apart(&self, form: Option<MemberForm>) -> bool {
         self.chunks.iter().all(|chunk| Some(chunk.member_form) == form && chunk.brings_only_newcomers())
     }
@@ -101,11 +101,11 @@ struct Written {
     keys: Vec<u128>,
 }
 
-/// Why nothing of a transaction counts.
+/// Why a transaction was not written.
 enum Unwritten {
-    /// The one before it failed, or was waited for in vain.
+    /// The one before it failed or took too long.
     Behind,
-    /// It failed by itself.
+    /// It failed itself.
     Failed(apply::Error),
 }
 
@@ -118,7 +118,7 @@ impl From<apply::Error> for Unwritten {
 type Writes<'a> = FuturesOrdered<BoxFuture<'a, Result<Written, Unwritten>>>;
 
 impl<'a> Writer<'a> {
-    /// A writer for a delivery of which everything before the sequence number `next` is durable.
+    /// A writer for a delivery whose chunks before the sequence number `next` are durable.
     pub(super) fn new(
         parts: &'a Parts,
         place: Place,
@@ -134,7 +134,7 @@ impl<'a> Writer<'a> {
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Item>) -> Result<(), Status> {
         let mut writes = Writes::new();
         let ended = self.write_all(&mut queue, &mut writes).await;
-        // Not cut short: a commit under way ends before the next delivery looks what is there.
+        // Not cut short: a commit under way ends before the next delivery reads what is stored.
         while writes.next().await.is_some() {}
         match ended? {
             Some(summary) => self.conclude(&summary, queue).await,
@@ -142,14 +142,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes everything up to the summary, or to the end of the reading half.
+    /// Writes everything up to the summary, or until the reading half ends.
     async fn write_all(
         &mut self,
         queue: &mut mpsc::Receiver<Item>,
         writes: &mut Writes<'a>,
     ) -> Result<Option<Summary>, Status> {
         let (mut batch, mut form, mut summary) = (Batch::default(), None, None);
-        // Nothing more will come, and nothing more has come for a while.
+        // `over`: no more chunks will come. `ready`: none has come for a while.
         let (mut over, mut ready) = (false, false);
         loop {
             let beside = writes.len() < self.limits.abreast && batch.is_apart(form);
@@ -179,7 +179,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes chunks in a transaction, which becomes durable after the one that was begun before it.
+    /// Writes chunks in a transaction that becomes durable after the one begun before it.
     fn begin(&mut self, batch: Batch) -> BoxFuture<'a, Result<Written, Unwritten>> {
         let (done, durable) = oneshot::channel();
         let before = self.last.replace(durable);
@@ -192,13 +192,14 @@ impl<'a> Writer<'a> {
             let _until_it_is_written = batch.taken;
             let tx = apply::prepare(store, place, lease, batch.chunks, now).await?;
             if let Some(before) = before {
-                // Dropped unheard, it failed, and nothing after it counts. Waited for in vain, it may itself wait for a
-                // third one, of another import, that waits for this one's names: the database cannot see that.
+                // If the sender is dropped, that transaction failed, and none after it counts. The wait is bounded:
+                // that transaction may wait for one of another import, which waits for names of this one. The database
+                // cannot detect that circle.
                 let before = tokio::time::timeout(ORDER_PATIENCE, before).await;
                 before.map_err(|_| Unwritten::Behind)?.map_err(|_| Unwritten::Behind)?;
             }
             apply::finish(tx, lease).await?;
-            // Nobody may have begun another.
+            // There may be no later transaction.
             let _ = done.send(());
             Ok(written)
         })
@@ -230,7 +231,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Everything that the agent had to send is written: compares, from what is durable.
+    /// The agent has sent everything and it is written: compares the summary with what is durable.
     async fn conclude(&self, summary: &Summary, queue: mpsc::Receiver<Item>) -> Result<(), Status> {
         let Delivery { job, attempt, .. } = *self.delivery;
         let parts = self.parts;

@@ -1,4 +1,4 @@
-//! The opening of a session: which version is spoken, which directories are served, what the agent still holds.
+//! The opening of a session: the agent's version, the directories that it serves, and the jobs that it still works on.
 
 use std::sync::Arc;
 
@@ -19,15 +19,15 @@ use crate::wire::{self, Served};
 use postern_engine::intake::configuration::differences;
 use postern_proto::v1::control_frame::Kind as ToWire;
 
-/// More refused directories than this are not answered one by one.
+/// Refused directories beyond this number get no answer each.
 const MAX_REFUSED: usize = 2 * MAX_DIRECTORIES;
-/// Refused names that one line of the log holds, and the characters of each.
+/// How many refused names a log line holds, and how many characters of each.
 const MAX_LOGGED: usize = 10;
 const MAX_LOGGED_CHARS: usize = 64;
-/// Longest text by which an agent's process is told from another.
+/// Longest text by which an agent's process identifies itself.
 const MAX_INSTANCE_BYTES: usize = 64;
 
-/// Answers a Hello and enters the session everywhere.
+/// Answers a Hello and enters the session in the tables and the database.
 pub(super) async fn greet(
     seat: &mut Seat,
     pulse: &Arc<Pulse>,
@@ -53,7 +53,7 @@ pub(super) async fn greet(
         seat.seated = true;
         metrics::gauge!("postern_gateway_sessions").increment(1.0);
     }
-    // First what the agent holds, then what it could do: a job that it still works on must not be given out again.
+    // First the jobs that the agent holds, then its directories: a job that it still works on must not be sent again.
     parts.dispatcher.session_opened(&seat.route, &holds).await.map_err(|error| unavailable(&error))?;
     parts.reach.serve(&seat.route, &[], &directories);
     seat.directories = directories;
@@ -73,7 +73,7 @@ pub(super) async fn greet(
     })
 }
 
-/// Refuses a machine that uses the identity of another one, which came after it and is connected.
+/// Refuses a machine that uses the identity of another one, which is connected and came later.
 async fn refuse_second(seat: &Seat, known: &Agent, instance: Option<&str>) -> Result<(), Status> {
     let (parts, agent) = (&seat.gateway.0, seat.route.agent());
     let elsewhere = held::gave_way(&seat.gateway, known.session.as_ref(), instance);
@@ -88,7 +88,7 @@ async fn refuse_second(seat: &Seat, known: &Agent, instance: Option<&str>) -> Re
     ))
 }
 
-/// Takes over a changed list of directories. Answered only where something is refused, or was until now.
+/// Applies a changed list of directories. Answers only if something is refused, or was until now.
 pub(super) async fn directories_changed(
     seat: &mut Seat,
     changed: v1::DirectoriesChanged,
@@ -107,8 +107,8 @@ pub(super) async fn directories_changed(
     Ok(worth_telling.then(frame))
 }
 
-/// Makes the agent's directories and version known. Reads first: after a restart ten thousand agents say what is
-/// known already, and not one of them shall cost a write.
+/// Records the agent's directories and version. Reads first, because after a restart ten thousand agents announce what
+/// is recorded already, which must cost no write.
 async fn announce(
     seat: &Seat,
     known: &AgentReading,
@@ -135,7 +135,7 @@ async fn announce(
     Ok((write(seat, agent, &served, &mut refused).await?, refused))
 }
 
-/// Writes what the agent serves, and adds to the refused what it may not serve.
+/// Writes what the agent serves, and adds the directories that it may not serve to the refused ones.
 async fn write(
     seat: &Seat,
     agent: &Agent,
@@ -152,7 +152,7 @@ async fn write(
         .filter_map(|directory| {
             let Served { problem, configuration, .. } = served.iter().find(|one| one.name == directory.name)?;
             let (problem, configuration) = (problem.clone(), configuration.clone());
-            // What was announced anew has neither.
+            // A new announcement has neither.
             let says_something = problem.is_some() || configuration != Digests::default();
             says_something.then_some(AgentStanding { directory: directory.id, problem, configuration })
         })
@@ -176,7 +176,7 @@ async fn write(
     Ok(written.into_iter().map(|directory| directory.id).collect())
 }
 
-/// Says in the log which directories this agent reads by another configuration than the last import or another agent.
+/// Logs which directories this agent reads with another configuration than the last import or another agent.
 fn log_differences(agent: AgentId, directories: &[Directory], standings: &[AgentStanding]) {
     for directory in directories {
         let Some(standing) = standings.iter().find(|standing| standing.directory == directory.id) else { continue };
@@ -194,7 +194,8 @@ fn log_differences(agent: AgentId, directories: &[Directory], standings: &[Agent
     }
 }
 
-/// The directories that the agent may serve as far as that shows without the database, and the others with what to do.
+/// Splits the announced directories into those that the agent may serve, as far as known without the database, and
+/// those that are refused, with the remedy.
 fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, Vec<v1::RefusedDirectory>) {
     let no_name = format!("a directory's name is {}; rename it in the agent's configuration", directory_name::RULE);
     let (announced, nameless) = wire::served(announced);
@@ -226,7 +227,7 @@ fn allowed(agent: &Agent, announced: Vec<v1::ServedDirectory>) -> (Vec<Served>, 
     (served, refused)
 }
 
-/// The first names that were refused, cut: an agent chooses how many there are and how long they are.
+/// The first refused names, shortened: an agent chooses how many there are and how long they are.
 fn logged(refused: &[v1::RefusedDirectory]) -> String {
     let cut = |one: &v1::RefusedDirectory| one.name.chars().take(MAX_LOGGED_CHARS).collect::<String>();
     refused.iter().take(MAX_LOGGED).map(cut).collect::<Vec<_>>().join(",")

@@ -1,4 +1,4 @@
-//! The place of a session in the tables of the gateway.
+//! The entries of a session in the tables of the gateway.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use tonic::{Code, Status};
 
 use super::super::parts::Gateway;
 
-/// What a session holds in the tables of the gateway; it leaves them when it is dropped, however it ended.
+/// The entries of a session in the tables of the gateway; dropping it removes them, however the session ended.
 pub(super) struct Seat {
     pub(super) gateway: Gateway,
     pub(super) route: Arc<Route>,
     pub(super) directories: Vec<DirectoryId>,
-    /// Something that the agent announced was not taken, and it was told so.
+    /// Something that the agent announced was refused, and the agent was informed.
     pub(super) refused: bool,
     pub(super) seated: bool,
-    /// Why the session breaks; nothing where it ends in good order.
+    /// Why the session broke; `None` if it ended in good order.
     pub(super) broken: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl Drop for Seat {
 }
 
 impl Seat {
-    /// Notes why an agent that is let in by its certificate gets no session.
+    /// Records why an agent with a valid certificate gets no session.
     pub(super) async fn note_refusal(&self, status: &Status) {
         if self.seated || status.code() != Code::FailedPrecondition {
             return;

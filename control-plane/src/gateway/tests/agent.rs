@@ -1,4 +1,4 @@
-//! An agent made by hand: its key, its certificate, its two streams.
+//! An agent written by hand: its key, its certificate, its two streams.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Site {
         secret
     }
 
-    /// Somebody without a certificate.
+    /// An agent without a certificate.
     pub(super) fn anonymous(&self) -> TestAgent {
         let ca = tls::certificates_from_pem(self.server.app.pki.ca_pem().as_bytes(), "ca").unwrap();
         TestAgent { id: AgentId::new(), address: self.server.gateway, ca, identity: None, listed: None }
@@ -149,12 +149,12 @@ impl Site {
         tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("the job is not {state}"))
     }
 
-    /// Runs a whole import and gives its job.
+    /// Runs a whole import and returns its job.
     pub(super) async fn import(&self, agent: &TestAgent, session: &mut Session, chunks: &[Chunk]) -> JobId {
         self.import_of("corp", agent, session, chunks).await
     }
 
-    /// The same of another directory.
+    /// Like [`Self::import`], for the directory of this name.
     pub(super) async fn import_of(
         &self,
         directory: &str,
@@ -219,7 +219,7 @@ pub(super) struct TestAgent {
     pub(super) address: SocketAddr,
     pub(super) ca: Vec<CertificateDer<'static>>,
     pub(super) identity: Option<Identity>,
-    /// What its deliveries say.
+    /// What its deliveries list.
     pub(super) listed: Option<v1::chunk::Listed>,
 }
 
@@ -263,8 +263,8 @@ impl TestAgent {
         Ok(Session { frames, inbound })
     }
 
-    /// Delivers chunks with the summary that belongs to them, changed by `damage`; gives the last answer. Who did not
-    /// come is not there.
+    /// Delivers chunks with their summary, changed by `damage`, and returns the last answer. Accounts that did not come
+    /// are reported gone.
     pub(super) async fn deliver(
         &self,
         command: &v1::Command,
@@ -275,7 +275,7 @@ impl TestAgent {
         self.deliver_seeing(command, chunks, damage, absent).await
     }
 
-    /// The same; `look` answers for those who did not come, or ends the stream.
+    /// Like [`Self::deliver`]; `look` answers for accounts that did not come, or ends the stream.
     pub(super) async fn deliver_seeing(
         &self,
         command: &v1::Command,
@@ -286,7 +286,7 @@ impl TestAgent {
         self.deliver_from(None, command, chunks, damage, look).await
     }
 
-    /// The same; the entries come from there.
+    /// Like [`Self::deliver_seeing`], with the source of the entries.
     pub(super) async fn deliver_from(
         &self,
         source: Option<v1::Source>,
@@ -348,7 +348,7 @@ impl Session {
         self.frames.send(v1::AgentFrame { kind: Some(kind) }).await.unwrap();
     }
 
-    /// A frame as it reads where its kind is not known.
+    /// Sends a frame as it arrives if its kind is unknown.
     pub(super) async fn send_unknown(&self) {
         self.frames.send(v1::AgentFrame { kind: None }).await.unwrap();
     }
@@ -371,7 +371,7 @@ impl Session {
         }
     }
 
-    /// How the session ends, whatever comes before.
+    /// How the session ends; frames before the end are skipped.
     pub(super) async fn end(&mut self) -> Status {
         loop {
             match self.inbound.message().await {

@@ -1,4 +1,4 @@
-//! What agents made by hand deliver.
+//! What the hand-written agents deliver.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::digest::Digest;
 
-/// A payload with what it adds up to.
+/// A payload with its digest and counts.
 #[derive(Clone)]
 pub(super) struct Chunk {
     pub(super) payload: Bytes,
@@ -45,7 +45,7 @@ pub(super) fn entries(numbers: Range<u32>) -> Vec<Chunk> {
     chunks
 }
 
-/// A user, and a group whose members take so many bytes.
+/// A user, and a group whose members take this many bytes.
 pub(super) fn group_of(bytes: usize) -> Vec<Chunk> {
     const MEMBER_BYTES: usize = 8 << 10;
     let mut writer = ChunkWriter::new(MemberForm::Dn);
@@ -62,12 +62,12 @@ pub(super) fn group_of(bytes: usize) -> Vec<Chunk> {
     vec![Chunk { users: 1, groups: 1, digest, payload: writer.finish() }]
 }
 
-/// Users of these external ids and names, in one chunk.
+/// Users with these external ids and names, in one chunk.
 pub(super) fn people(people: &[(&str, &str)]) -> Vec<Chunk> {
     people_switched(people, &[], Switch::On)
 }
 
-/// The same, all of them with these further attributes and this switch.
+/// Like [`people`], all with these further attributes and this switch.
 pub(super) fn people_switched(people: &[(&str, &str)], further: &[(&str, &str)], switch: Switch) -> Vec<Chunk> {
     let mut writer = ChunkWriter::new(MemberForm::Dn);
     for (id, name) in people {
@@ -91,7 +91,7 @@ pub(super) struct Written<'w> {
     pub(super) login: Option<&'w str>,
     pub(super) enabled: bool,
     pub(super) attributes: &'w [(&'w str, &'w str)],
-    /// Of a group.
+    /// Only of a group.
     pub(super) members: Option<&'w [&'w str]>,
 }
 

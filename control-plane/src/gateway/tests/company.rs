@@ -1,4 +1,4 @@
-//! A company of people whose directory delivers them again and again, for the tests of holds.
+//! A company whose directory delivers its people repeatedly, for the tests of holds.
 
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_runtime::clock::ManualClock;
@@ -9,7 +9,7 @@ use super::agent::{Session, Site, TestAgent, hello};
 use super::chunks::Chunk;
 use super::soon;
 
-/// Somebody in the directory.
+/// A person in the directory.
 #[derive(Clone)]
 pub(super) struct Person {
     pub(super) number: usize,
@@ -90,7 +90,7 @@ impl Line {
         self.site.wait_for(job, JobState::Succeeded).await.result.unwrap()
     }
 
-    /// An import that is held for this alone.
+    /// Runs an import that is held for this reason alone.
     pub(super) async fn held(&mut self, people: &[Person], members: usize, kind: &str, count: u64) -> Job {
         let job = self.import(people, members).await;
         let job = self.site.wait_for(job, JobState::Held).await;

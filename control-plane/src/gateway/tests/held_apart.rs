@@ -1,4 +1,4 @@
-//! What a held import applies all the same: users who are switched off, and members who have left.
+//! What a held import still applies: users who are switched off, and members who have left.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ async fn users_who_are_switched_off_do_not_stay_active_because_another_change_of
     assert!(hold["reason"].as_str().unwrap().contains("3 users are switched off in the directory"), "{hold}");
     line.reject(&job).await;
     assert_eq!(line.count(|user| user.active).await, 37);
-    // Unchanged against what was known before the held import, and read again all the same.
+    // Unchanged since before the held import, and still read again.
     let result = line.done(&people, 40).await;
     assert_eq!(result["became_active"], 3, "{result}");
     assert_eq!(line.count(|user| user.active).await, 40);
@@ -45,7 +45,7 @@ async fn many_who_would_become_inactive_wait_whatever_else_their_entries_lack() 
     assert_eq!(line.count(|user| user.active).await, 40);
 }
 
-/// Twelve groups with a description, or without one. The first has these members.
+/// Twelve groups, with a description or without. The first has these members.
 fn groups(people: &[Person], described: bool, members: Range<usize>) -> Vec<Chunk> {
     let mut chunks = delivered(people, 40);
     let mut writer = ChunkWriter::new(MemberForm::Dn);

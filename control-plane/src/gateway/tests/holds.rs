@@ -1,4 +1,4 @@
-//! What holds an import beside missing accounts: changes that are harmless one by one and a fault when they are many.
+//! What holds an import besides missing accounts: changes that are harmless one by one, and a fault in great number.
 
 use std::time::Duration;
 
@@ -179,12 +179,12 @@ async fn a_container_that_is_empty_all_at_once_holds_an_import_however_few_are_i
     let container = &hold["containers"][0];
     assert_eq!((&container["dn"], &container["missing"], &container["known"]), (&north.into(), &4.into(), &4.into()));
     line.reject(&job).await;
-    // As many of a container in which others stay are an everyday change.
+    // The same number from a container in which others stay is an ordinary change.
     let result = line.done(&[&people[..6], &people[10..]].concat(), 96).await;
     assert_eq!(result["missing"], 4, "{result}");
 }
 
-/// The next delivery of a job that was sent to the agent before.
+/// The next delivery of a job that was sent to the agent already.
 async fn again(line: &mut Line, source: Option<v1::Source>, people: &[Person]) -> Result<(), tonic::Status> {
     let command = soon(line.session.command()).await;
     let absent = |asked: &v1::chunk_ack::LookAgain| Some(vec![v1::Sight::Absent; asked.entries.len()]);
@@ -232,13 +232,13 @@ async fn what_was_read_hours_before_its_approval_is_read_anew() {
     let (store, organization) = (line.site.store().clone(), line.site.organization);
     let approved = store.approve_job(organization, job.id, "test", line.site.now()).await.unwrap();
     assert!(approved.message.as_ref().is_some_and(|message| message.contains("read again")), "{approved:?}");
-    // Still so many: the decision was about another reading.
+    // The same number again, but the approval was for other data.
     again(&mut line, None, &changed(&people, 21, |person| person.locked = true)).await.unwrap();
     let job = line.site.wait_for(job.id, JobState::Held).await;
     assert_eq!(job.hold.as_ref().unwrap()["reasons"][0]["count"], 21, "{job:?}");
     clock.advance(Duration::from_hours(5));
     store.approve_job(organization, job.id, "test", line.site.now()).await.unwrap();
-    // Mended meanwhile: there is nothing left to decide.
+    // Repaired meanwhile: nothing is left to decide.
     again(&mut line, None, &people).await.unwrap();
     let result = line.site.wait_for(job.id, JobState::Succeeded).await.result.unwrap();
     assert_eq!(result["became_inactive"], 0, "{result}");
@@ -253,21 +253,21 @@ async fn many_whose_accounts_are_about_to_expire_wait_for_approval() {
     let mut people = company(40);
     people[39].expires = day(1);
     line.done(&people, 40).await;
-    // A year is no coming expiry.
+    // An expiry in a year is not near.
     let year = changed(&people, 20, |person| person.expires = day(365));
     line.done(&year, 40).await;
-    // Twenty of them had an end, ten had none.
+    // Twenty of them had an expiry, ten had none.
     let tomorrow = changed(&year, 30, |person| person.expires = day(1));
     let job = line.held(&tomorrow, 40, "deactivated", 30).await;
     line.reject(&job).await;
     clock.advance(Duration::from_hours(48));
     line.site.store().deactivate_due(clock.now()).await.unwrap();
-    assert_eq!(line.count(|user| user.active).await, 39, "only the one whose end was known before");
-    // A few pass.
+    assert_eq!(line.count(|user| user.active).await, 39, "only the user whose expiry was known before");
+    // A few may expire.
     let few = changed(&year, 3, |person| person.expires = day(1));
     let result = line.done(&few, 40).await;
     assert_eq!(result["became_inactive"], 3, "{result}");
-    // A later end takes nothing away.
+    // A later expiry deactivates nobody.
     let later = changed(&year, 40, |person| person.expires = day(400));
     line.done(&later, 40).await;
 }

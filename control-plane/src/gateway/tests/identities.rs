@@ -1,4 +1,4 @@
-//! One identity, several certificates or machines.
+//! One identity with several certificates or on several machines.
 
 use postern_proto::v1;
 use postern_proto::v1::agent_frame::Kind as ToControl;
@@ -13,7 +13,7 @@ async fn the_former_certificate_is_refused_once_the_renewed_one_was_used_and_not
     let site = Site::start().await;
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();
     let lost = agent.renew().await.unwrap();
-    // The agent died before it kept what it got: the former certificate opens a session and is renewed again.
+    // The agent died before it stored its certificate: the former one opens a session and is renewed again.
     soon(agent.connect(hello(&[])).await.unwrap().welcome()).await;
     let renewed = agent.renew().await.unwrap();
     let mut session = renewed.connect(hello(&[])).await.unwrap();
@@ -24,7 +24,7 @@ async fn the_former_certificate_is_refused_once_the_renewed_one_was_used_and_not
         assert!(refused.message().contains("replaced by a newer one"), "{refused}");
         assert_eq!(copy.renew().await.unwrap_err().code(), Code::PermissionDenied);
     }
-    // Nobody but the holder of the copy is harmed, and the administrator can see it.
+    // Only the holder of the copy is refused, and the administrator can see it.
     session.send(ToControl::Heartbeat(v1::Heartbeat { echo: true })).await;
     assert!(matches!(soon(session.next()).await, Some(FromControl::Heartbeat(_))));
     let seen = site.store().agent_by_id(agent.id).await.unwrap().unwrap();
@@ -33,7 +33,7 @@ async fn the_former_certificate_is_refused_once_the_renewed_one_was_used_and_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_identity_on_two_machines_is_kept_by_the_newest_and_told() {
+async fn the_newest_of_two_machines_keeps_their_identity_and_the_fault_is_reported() {
     let site = Site::start().await;
     let agent = site.enroll(&site.token(&[]).await).await.unwrap();
     let shared = async || site.store().agent_by_id(agent.id).await.unwrap().unwrap().identity_shared_at;
@@ -43,7 +43,7 @@ async fn one_identity_on_two_machines_is_kept_by_the_newest_and_told() {
     };
     let mut first = agent.connect(of("first")).await.unwrap();
     soon(first.welcome()).await;
-    // The same process again, over a line that replaces one that was lost: nothing is wrong.
+    // The same process again, over a connection that replaces a lost one: this is in order.
     let mut first = agent.connect(of("first")).await.unwrap();
     soon(first.welcome()).await;
     let mut second = agent.connect(of("second")).await.unwrap();
@@ -55,7 +55,7 @@ async fn one_identity_on_two_machines_is_kept_by_the_newest_and_told() {
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     assert!(refused.message().contains("another machine"), "{refused}");
     assert!(shared().await.is_some());
-    // The second is not disturbed by that. Once it has gone, the first may come.
+    // The second is not disturbed. Once it has gone, the first may connect.
     second.send(ToControl::Heartbeat(v1::Heartbeat { echo: true })).await;
     assert!(matches!(soon(second.next()).await, Some(FromControl::Heartbeat(_))));
     drop(second);

@@ -1,4 +1,4 @@
-//! What becomes of what an agent delivers.
+//! What the control plane makes of an import.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) async fn connected(site: &Site) -> (TestAgent, Session) {
     (agent, session)
 }
 
-/// What the last import found to be wrong with the directory.
+/// The problem of the directory that the last import found.
 pub(super) async fn import_problem(site: &Site) -> Option<String> {
     site.store().find_directory(site.organization, "corp").await.unwrap().unwrap().import_problem
 }
@@ -110,17 +110,21 @@ async fn who_comes_back_after_their_name_was_given_to_another_is_a_conflict() {
     assert_eq!(conflicts(&[("first", "anna"), bert]).await, 0);
     assert_eq!(conflicts(&[("second", "anna"), bert]).await, 0, "made anew between two imports: the same user");
     assert_eq!(conflicts(&[("first", "anna"), ("second", "anna"), bert]).await, 1);
-    // With an import between the one that leaves and the one that comes, it may be somebody else.
+    // With an import between the leaver and the newcomer, they may be two people.
     assert_eq!(conflicts(&[bert]).await, 0);
     assert_eq!(conflicts(&[("third", "anna"), bert]).await, 1);
-    assert_eq!(conflicts(&[("second", "anna"), ("third", "anna"), bert]).await, 1, "its own user, whoever waits");
+    assert_eq!(
+        conflicts(&[("second", "anna"), ("third", "anna"), bert]).await,
+        1,
+        "its own user, although others wait"
+    );
     assert_eq!(conflicts(&[("second", "anna"), bert]).await, 0, "a conflict that has left competes no more");
     assert_eq!(conflicts(&[("first", "anna"), bert]).await, 0, "and the first has its user back");
     let users = site.store().list_users(site.organization, None, &PageRequest::first(10)).await.unwrap();
     assert_eq!(users.items.len(), 2, "{users:?}");
 }
 
-/// So few accounts are soon half of them; here that is meant.
+/// Lifts the threshold: of so few accounts half are soon gone, and these tests mean it.
 async fn hold_nothing(site: &Site) {
     let directory = site.store().find_directory(site.organization, "corp").await.unwrap().unwrap().id;
     let never = ThresholdChange { percent: Some(100), minimum: None };
@@ -142,7 +146,7 @@ async fn users_who_exchange_their_names_or_pass_them_on_are_renamed_by_one_impor
         users.items.into_iter().map(|user| (user.user_name, user.id)).collect::<HashMap<_, _>>()
     };
     let before = import(&[("1", "anna"), ("2", "bert"), ("3", "carl"), ("4", "dora"), ("5", "emil")]).await;
-    // Anna and Bert exchange; Carl becomes Dora, who becomes Emil, who becomes Fritz; somebody new becomes Carl.
+    // Anna and Bert swap names; Carl becomes Dora, who becomes Emil, who becomes Fritz; a new account becomes Carl.
     let after =
         import(&[("1", "bert"), ("2", "anna"), ("3", "dora"), ("4", "emil"), ("5", "fritz"), ("6", "carl")]).await;
     let moves = [("anna", "bert"), ("bert", "anna"), ("carl", "dora"), ("dora", "emil"), ("emil", "fritz")];
@@ -152,7 +156,7 @@ async fn users_who_exchange_their_names_or_pass_them_on_are_renamed_by_one_impor
     assert!(after.len() == 6 && !before.values().any(|user| *user == after["carl"]), "{after:?}");
 }
 
-/// External ids and names, chunk by chunk.
+/// External ids and names by chunk.
 type Chunks<'c> = &'c [&'c [(&'c str, &'c str)]];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,7 +171,7 @@ async fn who_comes_back_beside_a_new_entry_of_that_name_never_shares_its_user() 
         (&[&[new, old, other]], 1, 2),
         (&[&[new, other], &[old]], 1, 2),
         (&[&[old, new, other]], 1, 2),
-        // Who comes back under another name takes the user along, and the new entry gets one of its own in the end.
+        // An entry that comes back under another name keeps its user; the new entry gets its own in the end.
         (&[&[renamed, new, other]], 0, 3),
     ];
     for (number, (chunks, conflicts, users)) in imports.into_iter().enumerate() {
@@ -197,7 +201,7 @@ async fn a_group_that_comes_twice_is_as_its_last_copy_says() {
     let (agent, mut session) = connected(&site).await;
     let job = site.import(&agent, &mut session, &entries(0..30)).await;
     site.wait_for(job, JobState::Succeeded).await;
-    // It has changed, and moves while it is read.
+    // It has changed, and moves while it is being read.
     let mut chunks = entries(0..29);
     chunks.extend(entries(0..28));
     let job = site.import(&agent, &mut session, &chunks).await;

@@ -1,4 +1,4 @@
-//! What is too new or too large, and what just fits.
+//! Versions that are too new, and sizes at their limits.
 
 use postern_proto::v1::agent_frame::Kind as ToControl;
 use postern_proto::v1::control_frame::Kind as FromControl;

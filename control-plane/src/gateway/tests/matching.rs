@@ -1,4 +1,4 @@
-//! Whose user an account is: names that wait, people who leave and come back, entries made anew, two directories.
+//! Which user an account belongs to: names that wait, people who leave and return, recreated entries, two directories.
 
 use postern_store::{AccountId, DirectoryId, JobState, Member, MemberIdentity, PageRequest, UserRow};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::chunks::{Chunk, Written, together, written};
 use super::soon;
 use postern_engine::intake::resolve::{self, Choice};
 
-/// An agent that serves two directories, and what tests ask about them.
+/// An agent that serves two directories, with queries for the tests.
 struct World {
     site: Site,
     agent: TestAgent,
@@ -24,12 +24,12 @@ impl World {
         Self { site, agent, session }
     }
 
-    /// Imports these entries, approving whatever is held.
+    /// Imports these entries and approves what is held.
     async fn import(&mut self, directory: &str, entries: &[Written<'_>]) -> Value {
         self.import_chunks(directory, &written(entries)).await
     }
 
-    /// The same of entries in these chunks.
+    /// Like [`Self::import`], with these chunks.
     async fn import_chunks(&mut self, directory: &str, chunks: &[Chunk]) -> Value {
         let job = self.site.import_of(directory, &self.agent, &mut self.session, chunks).await;
         let ended = async {
@@ -76,7 +76,7 @@ impl World {
         self.site.store().find_directory(self.site.organization, name).await.unwrap().unwrap().id
     }
 
-    /// The accounts that wait for names.
+    /// The accounts that wait for a name.
     async fn waiting(&self, directory: &str) -> Vec<AccountId> {
         let directory = self.directory(directory).await;
         let page = PageRequest::first(100);
@@ -111,7 +111,7 @@ async fn a_user_whose_new_name_is_taken_gets_all_else_and_goes_on_waiting() {
     let before = world.user("bert").await;
     let result = world.import("corp", &[anna, user("cn=2", "anna", &[("mail", "old@x"), ("title", "before")])]).await;
     assert_eq!(result["conflicts"], 1, "{result}");
-    // Later changes, the login still waiting.
+    // Later changes, while the login still waits.
     let changed = [("mail", "new@x"), ("title", "after")];
     let disabled = Written { enabled: false, ..user("cn=2", "anna", &changed) };
     let result = world.import("corp", &[anna, disabled]).await;
@@ -136,7 +136,7 @@ async fn who_is_gone_gives_the_name_up_to_a_user_who_takes_it() {
     assert_eq!(result["conflicts"], 0, "{result}");
     let newcomer = world.user("bert").await;
     assert!(newcomer.id != bert.id && newcomer.id != anna.id, "{newcomer:?}");
-    // Who comes back has the same user, and waits for the name.
+    // The returning account has the same user, and waits for the name.
     let back = [named("cn=1", "anna"), named("cn=2", "anna"), named("cn=3", "bert")];
     let result = world.import("corp", &with(&back)).await;
     assert_eq!(result["conflicts"], 1, "{result}");
@@ -152,7 +152,7 @@ async fn who_leaves_and_who_takes_the_name_are_settled_in_one_import_with_the_ne
     let with = |some: &[Written<'static>]| [some, &others].concat();
     world.import("corp", &with(&[named("cn=1", "anna"), named("cn=2", "bert"), named("cn=3", "carl")])).await;
     let (bert, carl) = (world.user("bert").await, world.user("carl").await);
-    // Anna leaves; Bert becomes Anna, Carl becomes Bert, somebody new becomes Carl, and comes first.
+    // Anna leaves; Bert becomes Anna, Carl becomes Bert, and a new account becomes Carl and comes first.
     let after = [named("cn=4", "carl"), named("cn=3", "bert"), named("cn=2", "anna")];
     let result = world.import("corp", &with(&after)).await;
     assert_eq!(result["conflicts"], 0, "{result}");
@@ -205,7 +205,7 @@ async fn who_comes_after_a_gap_inherits_nothing_until_an_administrator_decides()
         assert_eq!(decided.id == leaver.id, choice == Choice::Link);
         assert_eq!((decided.user_name.as_str(), decided.email.as_deref()), ("anna", Some("new@x")));
         assert!(matches!(world.decide(waiting[0], choice).await, Err(resolve::Error::NoConflict)), "decided once");
-        // The leaver's own entry comes back beside the new one.
+        // The leaver's own entry comes back alongside the new one.
         let result = world.import("corp", &with(&[newcomer, user("cn=1", "anna", &[("mail", "left@x")])])).await;
         assert_eq!(result["conflicts"], 1, "{result}");
         let back = world.waiting("corp").await;
@@ -239,7 +239,7 @@ async fn the_first_directory_has_the_profile_and_it_falls_back_when_that_account
     assert_eq!(given(&world).await, "JoA");
     let changed: &[(&str, &str)] = &[("givenName", "JoB2"), ("mail", "jo.b@lab.test")];
     let result = world.import("lab", &[user("cn=b", "joanna", changed), named("cn=c", "bo")]).await;
-    assert_eq!((&result["joined"], &result["conflicts"]), (&0.into(), &0.into()), "told once: {result}");
+    assert_eq!((&result["joined"], &result["conflicts"]), (&0.into(), &0.into()), "reported once: {result}");
     assert_eq!((given(&world).await.as_str(), world.user("jo").await.id), ("JoA", jo.id));
     // The account of the first directory leaves.
     world.import("corp", &others).await;
@@ -296,7 +296,7 @@ async fn an_entry_without_a_login_is_reported_and_keeps_the_name_that_it_had() {
         let staff = group("g", "cn=staff", &[("cn", "staff")], &["cn=1", "cn=2", "cn=7"]);
         let result = world.import("corp", &[anna(login), bert, named("cn=9", "zoe"), staff]).await;
         assert_eq!(result["without_login"], 2, "{result}");
-        // Anna keeps her user, Bert has none, and nobody has the third name.
+        // Anna keeps her user, Bert has none, and the third name belongs to no account.
         let members = ["members_resolved", "members_without_user", "members_unresolved"].map(|key| &result[key]);
         assert_eq!(members, [1, 1, 1], "{result}");
         assert_eq!(result["members_unresolved_samples"].as_array().unwrap().len(), 1, "{result}");
@@ -333,13 +333,13 @@ async fn two_entries_of_one_external_id_are_both_named_and_nobody_is_overwritten
             "{result}"
         );
     };
-    // At the first import the one that comes first is the one that is known from then on.
+    // At the first import, the entry that comes first is the known one from then on.
     named_both(&world.import("corp", &[anna, bert, zoe]).await);
     let corp = world.site.store().find_directory(world.site.organization, "corp").await.unwrap().unwrap();
     let problem = corp.import_problem.unwrap();
     assert!(problem.contains("such as uid=anna and uid=bert"), "{problem}");
     let before = world.user("anna").await;
-    // Before her and after her, in one chunk and in two.
+    // Before and after her, in one chunk and in two.
     let orders = [[anna, bert, zoe], [bert, anna, zoe], [bert, zoe, anna], [anna, zoe, bert]];
     for entries in orders {
         for chunks in [vec![together(&entries)], written(&entries)] {
@@ -351,7 +351,7 @@ async fn two_entries_of_one_external_id_are_both_named_and_nobody_is_overwritten
     }
     let in_one = world.import_chunks("lab", &[together(&[anna, bert, zoe])]).await;
     assert_eq!(in_one["duplicates"], 1, "{in_one}");
-    // Anna changes all the same, and Bert's change is his own.
+    // Anna still changes, and Bert's change is his own.
     let changed = Written { dn: "uid=anna", ..user("7", "anna", &[("title", "Chief")]) };
     let off = Written { enabled: false, ..bert };
     let result = world.import("corp", &[off, changed, zoe]).await;
@@ -366,9 +366,9 @@ async fn two_entries_of_one_external_id_are_both_named_and_nobody_is_overwritten
     }
     let anna_now = world.user("anna").await;
     assert!(anna_now.active && anna_now.attributes.contains("Chief"), "{anna_now:?}");
-    // The fault is mended.
+    // The fault is repaired.
     world.import("corp", &[changed, zoe]).await;
-    // An entry that was renamed is one, also where base DNs overlap and it comes twice.
+    // A renamed entry is one entry, also if base DNs overlap and it comes twice.
     let renamed = Written { dn: "uid=anne", ..named("7", "anne") };
     let result = world.import_chunks("corp", &[written(&[renamed]), written(&[zoe, renamed])].concat()).await;
     assert_eq!((&result["duplicates"], world.user("anne").await.id), (&0.into(), before.id), "{result}");

@@ -1,4 +1,4 @@
-//! Users who come back in great number: by a server that lags, or by a filter that was wrong and is wrong again.
+//! Users who return in great number: because a server lags, or because a filter is wrong again.
 
 use postern_store::JobState;
 
@@ -19,7 +19,7 @@ async fn many_users_who_come_back_and_would_become_active_wait_for_approval() {
     let result = line.approve(&job).await;
     assert_eq!((&result["became_active"], &result["returned"]), (&40.into(), &40.into()), "{result}");
     assert_eq!(line.count(|user| user.active).await, 60);
-    // A few come back without a question.
+    // A few return without a question.
     line.done(&people[3..], 0).await;
     assert_eq!(line.count(|user| user.active).await, 57);
     let result = line.done(&people, 0).await;
@@ -34,7 +34,7 @@ async fn who_is_missing_is_counted_though_as_many_come_back() {
     line.done(&people, 0).await;
     let job = line.held(&people[20..], 0, "missing", 20).await;
     line.approve(&job).await;
-    // Twenty others leave, and as many accounts are present as entries came.
+    // Twenty others leave; as many accounts are present as entries came.
     let job = line.import(&people[..40], 0).await;
     let job = line.site.wait_for(job, JobState::Held).await;
     let hold = job.hold.as_ref().unwrap();

@@ -1,4 +1,4 @@
-//! Nobody is missing whom a second, direct look did not find gone.
+//! An account is marked missing only if a second, direct search does not find it.
 
 use postern_proto::v1;
 use postern_proto::v1::chunk_ack::{Kind as Ack, LookAgain};
@@ -20,7 +20,7 @@ pub(super) async fn missing(site: &Site) -> usize {
     accounts.items.iter().filter(|account| account.missing_since.is_some()).count()
 }
 
-/// Imports the first so many users, with these answers about the others; gives the last answer and the result.
+/// Imports this many users, with these answers for the others; returns the last answer and the result.
 async fn import(
     site: &Site,
     agent: &TestAgent,
@@ -80,7 +80,7 @@ async fn who_is_gone_or_has_left_the_scope_is_missing_and_who_cannot_be_seen_is_
     let problem = import_problem(&site).await.unwrap();
     assert!(problem.contains("2 known accounts") && problem.contains("such as uid=user3"), "{problem}");
     assert_eq!(missing(&site).await, 2);
-    // They are looked for again each time, until they are seen or gone.
+    // They are looked for each time, until they are found or gone.
     let result =
         import(&site, &agent, &mut session, 36, |asked| Some(vec![v1::Sight::Absent; asked.entries.len()])).await;
     assert_eq!((&result["missing"], &result["not_visible"]), (&2.into(), &0.into()), "{result}");
@@ -133,7 +133,7 @@ async fn a_container_that_an_administrator_calls_deleted_is_held_by_name_and_cou
         let sight = |at| if at == 0 { v1::Sight::ContainerUnreadable } else { v1::Sight::ContainerNotFound };
         Some((0..asked.entries.len()).map(sight).collect())
     };
-    // Without a word about it, nobody is missing.
+    // Without an answer, nobody is marked missing.
     let result = import(&site, &agent, &mut session, 37, not_found).await;
     assert_eq!((&result["missing"], &result["not_visible"]), (&0.into(), &3.into()), "{result}");
     let containers: Vec<&Value> = samples_of(&result).iter().map(|sample| &sample["container"]).collect();
@@ -182,7 +182,7 @@ async fn a_line_that_is_cut_between_two_looks_goes_on_with_those_who_were_not_lo
         if asked_before == 1 { absent(asked) } else { None }
     };
     agent.deliver_seeing(&command, &chunks, |_| {}, first_only).await.unwrap_err();
-    // What was asked for twice, with an answer that does not fit, ends the stream and counts for nothing.
+    // A second request, with an answer that does not fit it, ends the stream and changes nothing.
     let too_few = |asked: &LookAgain| Some(vec![v1::Sight::InScope; asked.entries.len() - 1]);
     agent.deliver_seeing(&command, &chunks, |_| {}, too_few).await.unwrap_err();
     let mut rest = 0;

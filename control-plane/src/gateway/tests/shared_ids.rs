@@ -1,4 +1,4 @@
-//! An attribute that is configured as external id and is not unique.
+//! An attribute that is configured as external id but is not unique.
 
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::v1;
@@ -9,10 +9,10 @@ use super::chunks::{Chunk, Written, people, together, written};
 use super::company::Line;
 use super::soon;
 
-/// More ids than an import may share.
+/// More shared ids than an import may have.
 const IDS: usize = 50_001;
 
-/// As many entries with these ids, in an organizational unit of their own.
+/// This many entries with these ids, in an organizational unit of their own.
 fn entries(unit: &str) -> Vec<Chunk> {
     let numbers: Vec<usize> = (0..IDS).collect();
     let chunk = |numbers: &[usize]| {
@@ -76,7 +76,7 @@ async fn names(line: &Line) -> Vec<String> {
     names
 }
 
-/// Anna is known. Bert comes with her id, and is left out.
+/// Anna is known. Bert comes with her id and is left out.
 async fn anna_and_bert_share_an_id() -> Line {
     let mut line = Line::start().await;
     let (anna, bert) = (user("1", ANNA, "anna"), user("1", BERT, "bert"));
@@ -92,7 +92,7 @@ async fn an_account_whose_id_was_shared_passes_to_another_person_only_by_decisio
     let mut line = anna_and_bert_share_an_id().await;
     let before = line.users().await;
     let (bert, cleo) = (user("1", BERT, "bert"), user("2", "uid=cleo,dc=x", "cleo"));
-    // An import that fails in between forgets nothing.
+    // An import that fails in between does not clear the record.
     let failing = line.site.start_job("corp", "import").await;
     let command = soon(line.session.command()).await;
     let refused = line.agent.deliver(&command, &written(&[bert, cleo]), |summary| summary.users += 1).await;
@@ -114,7 +114,7 @@ async fn an_account_whose_id_was_shared_passes_to_another_person_only_by_decisio
     line.approve(&job).await;
     assert_eq!(names(&line).await, ["bert", "cleo"]);
     assert_eq!(line.users().await.iter().filter(|user| before.iter().any(|known| known.id == user.id)).count(), 2);
-    // It is decided: the account is Bert's, and he may be renamed like others.
+    // Decided: the account is Bert's, and he may be renamed like others.
     let dora = user("1", "uid=dora,dc=x", "dora");
     import(&mut line, &[dora, cleo], JobState::Succeeded).await;
     assert_eq!(names(&line).await, ["cleo", "dora"]);

@@ -1,4 +1,4 @@
-//! A server that is behind, another one that cannot be compared, and an agent that is configured otherwise mark nobody.
+//! A server that lags, a server that cannot be compared, and an agent with another configuration mark nobody missing.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn absent() -> impl FnMut(&LookAgain) -> Option<Vec<v1::Sight>> {
     |asked| Some(vec![v1::Sight::Absent; asked.entries.len()])
 }
 
-/// An import from there; gives its job once everything was accepted.
+/// An import from this source; returns its job once everything was accepted.
 async fn import(site: &Site, agent: &TestAgent, session: &mut Session, source: v1::Source, chunks: &[Chunk]) -> JobId {
     let job = site.start_job("corp", "import").await;
     let command = soon(session.command()).await;
@@ -69,7 +69,7 @@ async fn nothing_is_taken_from_a_server_that_is_behind_the_last_one() {
     let users = site.store().list_users(site.organization, None, &postern_store::PageRequest::first(10)).await.unwrap();
     assert!(users.items.iter().all(|user| user.user_name != "anna.before"), "{users:?}");
 
-    // Once it has caught up, all is well: it knows what the first one knew.
+    // Once the server has caught up, it is in order: it knows what the first one knew.
     site.store().request_cancel(site.organization, job, site.now()).await.unwrap();
     let caught_up = server("dc2", &[("dc2", "0901"), ("dc1", "0500")]);
     let job = import(&site, &agent, &mut session, caught_up, &people(&[("1", "anna")])).await;
@@ -92,7 +92,7 @@ async fn a_restored_server_that_would_be_behind_for_ever_waits_for_an_administra
     let held = site.wait_for(job, JobState::Held).await;
     let reason = held.hold.as_ref().unwrap()["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("restored from a backup"), "{reason}");
-    // Longer than the job was given: the decision gives it that time again.
+    // Longer than the job's deadline: the decision grants that time again.
     clock.advance(Duration::from_hours(1));
     site.store().approve_job(site.organization, job, "ada", site.now()).await.unwrap();
     let command = soon(session.command()).await;
@@ -100,7 +100,7 @@ async fn a_restored_server_that_would_be_behind_for_ever_waits_for_an_administra
     session.send(raw_outcome(&command, v1::outcome::Result::Import(v1::ImportResult::default()))).await;
     assert_eq!(figures(&site, job, ["missing", "missing_other_server"]).await, [0, 2]);
     assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(_))));
-    // From now on it is the one that is known.
+    // From now on it is the known server.
     let job = import(&site, &agent, &mut session, restored(), &entries(0..38)).await;
     assert_eq!(figures(&site, job, ["missing", "missing_other_server"]).await, [2, 0]);
 }
@@ -146,11 +146,11 @@ async fn an_agent_that_is_configured_otherwise_marks_nobody_until_an_administrat
     let (agent, mut session) = connected(&site).await;
     let job = import(&site, &agent, &mut session, configured(1, 1), &entries(0..40)).await;
     site.wait_for(job, JobState::Succeeded).await;
-    // More than before: there is nothing to decide, and the configuration is the one from now on.
+    // More entries than before: nothing to decide, and this configuration is the current one.
     let job = import(&site, &agent, &mut session, configured(2, 1), &entries(0..41)).await;
     let result = site.wait_for(job, JobState::Succeeded).await.result.unwrap();
     assert_eq!(result["other_configuration"], serde_json::json!(["users"]), "{result}");
-    // Fewer, if only by two: below any threshold.
+    // Fewer entries, if only by two: below any threshold.
     let job = import(&site, &agent, &mut session, configured(3, 1), &entries(0..39)).await;
     let held = site.wait_for(job, JobState::Held).await;
     let reason = held.hold.as_ref().unwrap()["reason"].as_str().unwrap().to_owned();
@@ -161,12 +161,12 @@ async fn an_agent_that_is_configured_otherwise_marks_nobody_until_an_administrat
     site.wait_for(job, JobState::Held).await;
     site.store().approve_job(site.organization, job, "ada", site.now()).await.unwrap();
     assert_eq!(figures(&site, job, ["missing", "missing_other_server"]).await, [2, 0]);
-    // Accepted: from now on it is the one that others are compared with.
+    // Accepted: others are compared with it from now on.
     let job = import(&site, &agent, &mut session, configured(3, 1), &entries(0..38)).await;
     assert_eq!(figures(&site, job, ["missing", "missing_other_server"]).await, [1, 0]);
 }
 
-/// A Hello that says by which configuration `corp` is read.
+/// A Hello with the configuration that `corp` is read by.
 fn hello_of(source: &v1::Source) -> ToControl {
     let ToControl::Hello(mut hello) = hello(&["corp"]) else { panic!("no hello") };
     hello.directories[0].users_digest = source.users_digest.clone();
@@ -174,7 +174,7 @@ fn hello_of(source: &v1::Source) -> ToControl {
     ToControl::Hello(hello)
 }
 
-/// The agents that are shown to be configured otherwise, each with what is said of it.
+/// The agents that are shown as configured differently, each with the text.
 async fn configured_otherwise(site: &Site) -> Vec<(AgentId, String)> {
     let directory = site.store().find_directory(site.organization, "corp").await.unwrap().unwrap();
     let problems = DirectoryView::new(directory, site.now()).problems.into_iter();
@@ -198,7 +198,7 @@ async fn an_agent_that_is_configured_otherwise_is_named_as_soon_as_it_connects()
     assert!(found[0].0 == second.id && found[0].1.contains("for users differ"), "{found:?}");
     assert!(found[0].1.contains(&format!("agent {}", first.id)), "{found:?}");
 
-    // After a reload that makes them equal nothing is said any more.
+    // After a reload that makes them equal, nothing is shown.
     let ToControl::Hello(equal) = hello_of(&configured(1, 1)) else { panic!("no hello") };
     session.send(ToControl::DirectoriesChanged(v1::DirectoriesChanged { directories: equal.directories })).await;
     session.send(ToControl::Heartbeat(v1::Heartbeat { echo: true })).await;
@@ -206,7 +206,7 @@ async fn an_agent_that_is_configured_otherwise_is_named_as_soon_as_it_connects()
     assert_eq!(configured_otherwise(&site).await, []);
     drop(session);
 
-    // After an import that one counts, and not the other agent.
+    // After an import this one counts, and not the other agent.
     let job = import(&site, &first, &mut first_session, configured(1, 3), &entries(0..4)).await;
     site.wait_for(job, JobState::Succeeded).await;
     let found = configured_otherwise(&site).await;
