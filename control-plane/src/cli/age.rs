@@ -1,4 +1,4 @@
-//! How long ago something was, for people.
+//! Ages of things, for people.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// How long ago that was, in the largest unit of which there are two or more.
+/// The age of something, in the largest unit that gives at least two.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(at).unsigned_abs().as_secs();
     if at > now && seconds > MINUTE {

@@ -124,7 +124,7 @@ fn last_error(agent: &AgentView) -> String {
     error.map_or_else(|| "-".to_owned(), |(text, at)| format!("{} {text}", time(at)))
 }
 
-/// What is wrong with the directories at this agent.
+/// The problems of directories at this agent.
 fn problems(agent: &AgentView) -> String {
     let each = |served: &ServedView| -> Vec<String> {
         served.problems.iter().map(|problem| format!("{}: {}", served.name, problem.text)).collect()
@@ -140,7 +140,7 @@ async fn revoke(agent: &Name, yes: Yes, client: &Client, screen: &mut Screen) ->
     screen.done(&agent.id, "revoked", "The agent is disconnected and cannot connect again.")
 }
 
-/// The directories that no other agent serves.
+/// The directories that only this agent serves.
 async fn alone(agent: &AgentView, client: &Client) -> Result<Vec<String>, Error> {
     let mut alone = Vec::new();
     for served in &agent.directories {
@@ -152,7 +152,7 @@ async fn alone(agent: &AgentView, client: &Client) -> Result<Vec<String>, Error>
     Ok(alone)
 }
 
-/// What the end of an agent means.
+/// What revoking an agent means.
 fn cuts(agent: &AgentView, alone: &[String]) -> String {
     let seen = time_or(agent.last_seen_at, "never");
     let alone = if alone.is_empty() {

@@ -9,7 +9,7 @@ pub(super) trait Choice: Copy + Send + Sync + 'static {
     const ALL: &'static [Self];
     /// The name of this one.
     fn name(self) -> &'static str;
-    /// What it means, in a sentence.
+    /// Its meaning, in a sentence.
     fn about(self) -> &'static str;
 }
 

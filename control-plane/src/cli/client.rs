@@ -19,17 +19,17 @@ use super::global::Global;
 use super::list::Found;
 use super::screen::note;
 
-/// Where a control plane listens when nobody says otherwise.
+/// The default address of a control plane.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How often a POST is sent when the line breaks; its Idempotency-Key sees to it that it is carried out once.
+/// How often a POST is sent if the connection breaks; its Idempotency-Key ensures that it is carried out once.
 const POST_ATTEMPTS: u32 = 3;
 
-/// Between two looks at what the first of them became.
+/// Pause before asking again for the result of an earlier attempt.
 const UNDER_WAY_PAUSE: Duration = Duration::from_secs(1);
 
-/// A control plane, and the token for it.
+/// A control plane and its token.
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
@@ -37,15 +37,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The control plane that flags, environment or the remembered login name.
+    /// The control plane that the flags, the environment or the remembered login name.
     pub(super) fn new(global: &Global) -> Result<Self, Error> {
-        // Who says both does not need what is remembered, nor stumble over it.
+        // With both given, the remembered login is not needed, and a damaged one is no obstacle.
         let said = global.url.is_some() && global.token.is_some();
         let remembered = if said { None } else { Credentials::load()? };
         let known = remembered.as_ref().map(|login| login.url.clone());
         let url = global.url.clone().or(known).unwrap_or_else(|| DEFAULT_URL.to_owned());
         let base = parse_url(&url)?;
-        // A token is only for the control plane that it was remembered for.
+        // A remembered token is only sent to its own control plane.
         let fitting = remembered.filter(|login| parse_url(&login.url).is_ok_and(|known| known == base));
         let token = global.token.clone().or(fitting.map(|login| SecretString::from(login.token)));
         let token = token.ok_or(Error::NoToken { url })?;
@@ -79,7 +79,7 @@ impl Client {
         self.base.to_string()
     }
 
-    /// Reads one thing.
+    /// Reads a resource.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
         read(self.send(self.request(Method::GET, path)?.query(query)).await?).await
     }
@@ -108,7 +108,7 @@ impl Client {
         }
     }
 
-    /// Makes or does something, once, even when the line breaks before the answer.
+    /// Creates or does something, once, even if the connection breaks before the answer.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
         let key = Uuid::now_v7().to_string();
         let (mut attempt, began) = (1, Instant::now());
@@ -116,7 +116,7 @@ impl Client {
             let request = self.request(Method::POST, path)?.header("Idempotency-Key", &key).json(body);
             match self.answer(request).await {
                 Err(Error::Request { .. }) if attempt < POST_ATTEMPTS => attempt += 1,
-                // What was sent before the line broke is still being carried out.
+                // The earlier attempt is still being carried out.
                 Ok(answer) if is_under_way(&answer) && began.elapsed() < TIMEOUT => sleep(UNDER_WAY_PAUSE).await,
                 Ok(answer) if !answer.status().is_success() => return Err(refused(answer).await),
                 answer => return read(answer?).await,
@@ -124,22 +124,22 @@ impl Client {
         }
     }
 
-    /// Changes something.
+    /// Changes a resource.
     pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
         read(self.send(self.request(Method::PATCH, path)?.json(body)).await?).await
     }
 
-    /// Takes something away.
+    /// Deletes a resource.
     pub(super) async fn delete(&self, path: &str) -> Result<(), Error> {
         self.send(self.request(Method::DELETE, path)?).await.map(drop)
     }
 
-    /// Takes something away, and reads what the control plane has to say to that.
+    /// Deletes a resource, and reads the answer.
     pub(super) async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         read(self.send(self.request(Method::DELETE, path)?).await?).await
     }
 
-    /// Opens a stream of server-sent events, which has no end in time.
+    /// Opens a stream of server-sent events, without a timeout.
     pub(super) async fn events(&self, path: &str) -> Result<Response, Error> {
         let request = self.request(Method::GET, path)?.timeout(Duration::from_hours(24));
         self.send(request.header("Accept", "text/event-stream")).await
@@ -158,7 +158,7 @@ impl Client {
         if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
     }
 
-    /// The answer, whatever it says.
+    /// The answer, with any status.
     async fn answer(&self, request: RequestBuilder) -> Result<Response, Error> {
         request.send().await.map_err(|source| unanswered(self.base.to_string(), source))
     }
@@ -185,7 +185,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Why a request got no answer at all.
+/// Explains a request without an answer.
 fn unanswered(url: String, source: reqwest::Error) -> Error {
     match tls_failure(&source) {
         Some(rustls::Error::InvalidCertificate(reason)) => Error::Untrusted { url, reason: reason.clone() },
@@ -195,9 +195,9 @@ fn unanswered(url: String, source: reqwest::Error) -> Error {
     }
 }
 
-/// The TLS library's own error, which travels inside of others.
+/// The TLS library's error, which is nested in others.
 fn tls_failure<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    // An I/O error names as its source not what it holds, but the source of that.
+    // `source()` of an I/O error skips the error that it holds.
     let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     let inside = inside.map(|inside| inside as &(dyn std::error::Error + 'static));
     error.downcast_ref().or_else(|| tls_failure(inside.or_else(|| error.source())?))
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_goes_over_http_to_this_machine_only_unless_told() {
+    fn a_token_goes_over_http_only_to_this_machine_unless_allowed() {
         postern_runtime::tls::install_crypto_provider();
         let global = |insecure_http| Global { url: None, token: None, ca_file: None, insecure_http, json: false };
         let made = |url: &str, insecure| Client::with(&global(insecure), parse_url(url).unwrap(), "pst_x".into());

@@ -1,4 +1,4 @@
-//! Asking before something is cut off or deleted. Where nobody can answer, nothing is done without `--yes`.
+//! Asks before something is disconnected or deleted. Without a terminal, nothing is done unless `--yes` is given.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::error::Error;
 use super::screen::plain_lines;
 
-/// Whether an administrator has agreed already.
+/// Whether an administrator has agreed in advance.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Yes {
     /// Do not ask
@@ -16,7 +16,7 @@ pub(super) struct Yes {
 }
 
 impl Yes {
-    /// Goes on where an administrator agrees to this.
+    /// Asks, and fails unless the administrator agrees.
     pub(super) fn or_ask(self, what: &str) -> Result<(), Error> {
         if self.yes {
             return Ok(());

@@ -1,4 +1,4 @@
-//! `postern conflicts`: accounts whose user name somebody else has, and what an administrator decides about them.
+//! `postern conflicts`: accounts whose user name another user has, and the decision about them.
 
 use clap::Subcommand;
 
@@ -67,7 +67,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     }
 }
 
-/// Shows whom it is about, asks, and decides about that very account.
+/// Shows the account and its user, asks, and decides about exactly that account.
 async fn decide(
     account: &Name,
     choice: &str,
@@ -83,7 +83,7 @@ async fn decide(
     decided(&user, screen)
 }
 
-/// Whom a decision is about, and what it does.
+/// The account and user that a decision is about, and what it does.
 fn question(conflict: &ConflictView, what: &str) -> String {
     let account = &conflict.account;
     let (entry, directory, name) = (&account.dn, &account.directory.name, &conflict.user_name);
@@ -98,7 +98,7 @@ fn question(conflict: &ConflictView, what: &str) -> String {
     )
 }
 
-/// What ends a conflict.
+/// How a conflict can end.
 fn end(conflict: &ConflictView) -> &'static str {
     match (conflict.account.user_id, conflict.holder_user_id) {
         (_, None) => "the next import",

@@ -19,18 +19,18 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// What was remembered, if anything was.
+    /// The remembered login, if there is one.
     pub(super) fn load() -> Result<Option<Self>, Error> {
         let Some(path) = path().filter(|path| path.exists()) else { return Ok(None) };
         let text = secret::read_private(&path).map_err(|error| Error::Credentials(error.into()))?;
         toml::from_str(text.expose_secret()).map(Some).map_err(|error| {
-            // The parser's own words would show the token.
+            // The parser's message would show the token.
             let text = format!("{} is damaged ({}); run `postern login` again", path.display(), place(&error));
             Error::Credentials(text.into())
         })
     }
 
-    /// Remembers it, and tells where.
+    /// Saves the login and returns the file.
     pub(super) fn save(&self) -> Result<PathBuf, Error> {
         let Some(path) = path() else {
             return Err(Error::Credentials("there is no home folder to save it in; set HOME".into()));
@@ -44,7 +44,7 @@ impl Credentials {
 }
 
 impl Credentials {
-    /// Forgets what was remembered, and tells where that was. `None`: nothing was.
+    /// Deletes the saved login and returns its file. `None`: there was none.
     pub(super) fn forget() -> Result<Option<PathBuf>, Error> {
         let Some(path) = path() else { return Ok(None) };
         match std::fs::remove_file(&path) {

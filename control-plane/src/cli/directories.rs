@@ -145,7 +145,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     show(&changed, screen)
 }
 
-/// What the end of a directory means.
+/// What deleting a directory means.
 async fn cuts(directory: &DirectoryView, client: &Client) -> Result<String, Error> {
     let query = [("directory", directory.id.to_string())];
     let accounts: Found<AccountView> = client.list("accounts", &query, Some(1)).await?;
@@ -183,7 +183,7 @@ async fn list(args: &ListArgs, client: &Client, screen: &mut Screen) -> Result<(
     })
 }
 
-/// When the last import ended, and how long ago that was.
+/// When the last import ended, with its age.
 fn last_import(directory: &DirectoryView, now: Timestamp) -> String {
     directory.last_import_at.map_or_else(|| "never".to_owned(), |at| format!("{} ({})", time(at), ago(at, now)))
 }
@@ -216,7 +216,7 @@ fn show(directory: &DirectoryView, screen: &mut Screen) -> Result<(), Error> {
     )
 }
 
-/// From when on imports are held, in a sentence.
+/// When imports are held, in a sentence.
 fn held(directory: &DirectoryView) -> String {
     let thresholds = [
         ("missing", directory.missing_threshold_percent, directory.missing_threshold_minimum),

@@ -1,4 +1,4 @@
-//! `postern docs`: prints the reference documents from the code, so that those in `docs/` can be compared with it.
+//! `postern docs`: prints the reference documents in `docs/`, which are generated from the code.
 
 use clap::Subcommand;
 use postern_runtime::reference;
@@ -27,7 +27,7 @@ pub(super) fn run(command: &Command, all: clap::Command, screen: &mut Screen) ->
     }
 }
 
-/// The help of every command, as Markdown.
+/// The help of all commands, as Markdown.
 pub(super) fn cli_reference(all: clap::Command) -> String {
     let mut text = String::from(
         "# The command line `postern`\n\nMade by `postern docs cli`; do not edit. All commands that use the API \

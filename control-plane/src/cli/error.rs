@@ -1,4 +1,4 @@
-//! Why a command failed, in plain words, with what to do about it.
+//! Why a command failed, and what to do about it.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::{config, home};
 /// A failed command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// Nobody answers there.
+    /// Nothing answers at the address.
     #[error("no answer from {url}; is `postern serve` running there? Name another address with --url or POSTERN_URL")]
     Unreachable {
         /// The control plane's address.
@@ -22,7 +22,7 @@ pub(super) enum Error {
         #[source]
         source: reqwest::Error,
     },
-    /// Its certificate is not one that this machine trusts for that name.
+    /// This machine does not trust the certificate for that name.
     #[error(
         "the certificate of {url} is not trusted: {reason}. Name the authority that issued it with --ca-file or \
          POSTERN_CA_FILE, and use a name for the control plane that is in the certificate"
@@ -30,10 +30,10 @@ pub(super) enum Error {
     Untrusted {
         /// The control plane's address.
         url: String,
-        /// What is wrong with it, in the TLS library's words.
+        /// The reason, from the TLS library.
         reason: rustls::CertificateError,
     },
-    /// No TLS came about.
+    /// The TLS handshake failed.
     #[error("no TLS with {url}; if the API is served without TLS, as on loopback, its address begins with http://")]
     NoTls {
         /// The control plane's address.
@@ -42,19 +42,19 @@ pub(super) enum Error {
         #[source]
         source: rustls::Error,
     },
-    /// The line broke, or what came is no answer.
+    /// The connection broke, or the answer is invalid.
     #[error("the request to {url} failed")]
     Request {
-        /// What was asked.
+        /// The requested URL.
         url: String,
         /// Why.
         #[source]
         source: reqwest::Error,
     },
-    /// Something else than a control plane answered.
+    /// Something other than a control plane answered.
     #[error("{url} answered with status {status}, but is not a control plane; check the address")]
     Foreign {
-        /// What was asked.
+        /// The requested URL.
         url: String,
         /// The status.
         status: u16,
@@ -62,19 +62,19 @@ pub(super) enum Error {
     /// The control plane refused.
     #[error("{}", describe(.0))]
     Refused(Box<Document>),
-    /// No token anywhere.
+    /// There is no token.
     #[error("no token for {url}: set POSTERN_TOKEN, or run `postern login --url {}`", word(url))]
     NoToken {
         /// The control plane's address.
         url: String,
     },
-    /// The address is none.
+    /// The address is invalid.
     #[error("{text:?} is not an address of a control plane; give one like https://postern.example.com")]
     Url {
         /// As given.
         text: String,
     },
-    /// The token would be readable on the way.
+    /// Others could read the token on the network.
     #[error(
         "the token was not sent to {url}, because others could read it on the network; use an https:// address, a \
          tunnel to this machine, or --insecure-http if you trust the network"
@@ -95,7 +95,7 @@ pub(super) enum Error {
     /// The remembered login cannot be read or written.
     #[error("the saved login cannot be used")]
     Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Options of `organizations` that make no sense.
+    /// Invalid options of `organizations`.
     #[error("the database cannot be found")]
     Configuration(#[source] config::Error),
     /// Others could read or change the database.
@@ -113,7 +113,7 @@ pub(super) enum Error {
         /// The folder.
         folder: PathBuf,
     },
-    /// An organization of that name is there.
+    /// An organization of that name exists already.
     #[error(
         "there is an organization named {name:?} already; for another owner token run \
          `postern organizations create-token {}`",
@@ -129,10 +129,10 @@ pub(super) enum Error {
         /// The name.
         name: String,
     },
-    /// An administrator said no.
+    /// The administrator declined.
     #[error("nothing was done")]
     Declined,
-    /// The watched job ended otherwise than wanted; what happened has been printed.
+    /// The watched job did not succeed; the details have been printed.
     #[error("the job {id} {what}")]
     Job {
         /// The job.
@@ -140,7 +140,7 @@ pub(super) enum Error {
         /// "failed: …", "was canceled", "is held".
         what: String,
     },
-    /// Arguments that do not go together.
+    /// Arguments that contradict each other.
     #[error("{0}")]
     Usage(String),
     /// Reading from or writing to the terminal or a file failed.
@@ -152,10 +152,10 @@ pub(super) enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// Whoever reads our output has gone.
+    /// The reader of the output has closed it.
     #[error("the output was closed")]
     OutputClosed,
-    /// Something of ours cannot be written as JSON.
+    /// A value cannot be written as JSON.
     #[error("cannot write JSON")]
     Json(#[from] serde_json::Error),
 }
@@ -175,7 +175,7 @@ impl Error {
         }
     }
 
-    /// The whole story for a person.
+    /// The whole message for a person.
     pub(super) fn explain(&self) -> String {
         match self {
             Self::Unreachable { .. } => self.to_string(),

@@ -1,4 +1,4 @@
-//! The options that all commands have which ask a control plane.
+//! The options of all commands that call a control plane.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub(super) struct Global {
 }
 
 impl Global {
-    /// An empty variable says as much as none: `POSTERN_TOKEN= postern …` leaves a token out.
+    /// Ignores empty variables: `POSTERN_TOKEN= postern …` leaves the token out.
     pub(super) fn forget_empty(&mut self) {
         self.url.take_if(|url| url.trim().is_empty());
         self.token.take_if(|token| token.expose_secret().trim().is_empty());

@@ -1,4 +1,4 @@
-//! Lists: how much of one is printed, in which columns, and what is said about the rest.
+//! Lists: how many items are printed, in which columns, and a note about the rest.
 
 use clap::Args;
 use serde::Serialize;
@@ -35,7 +35,7 @@ impl ListArgs {
     }
 }
 
-/// A column as an option names it.
+/// The name of a column in the option.
 fn option_name(column: &str) -> String {
     column.trim().to_lowercase().replace([' ', '_'], "-")
 }
@@ -50,19 +50,19 @@ fn place(wanted: &str, head: &[&str]) -> Result<usize, Error> {
     Err(Error::Usage(format!("there is no column {wanted:?}{meant} The columns are {}", known.join(", "))))
 }
 
-/// What was found of a list.
+/// A list as far as it was read.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Found<T> {
     /// The items.
     pub(super) items: Vec<T>,
-    /// How many the whole list has. `None`: the control plane does not say.
+    /// The number of all items. `None`: the control plane does not say.
     pub(super) total: Option<Total>,
-    /// There are more than these.
+    /// Whether there are more items.
     pub(super) more: bool,
 }
 
 impl<T> Found<T> {
-    /// What to say about items that are not printed.
+    /// A note about items that are not printed.
     pub(super) fn rest(&self) -> Option<String> {
         if !self.more {
             return None;
@@ -79,7 +79,7 @@ impl<T> Found<T> {
     }
 }
 
-/// A number with a comma after each three digits.
+/// A number with commas between groups of three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! `postern login`: tries a token and remembers it with the control plane's address.
+//! `postern login`: tests a token and saves it with the control plane's address.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -54,7 +54,7 @@ fn read_token(url: &str) -> Result<SecretString, Error> {
     Ok(SecretString::from(token))
 }
 
-/// While this lives, the terminal does not show what is typed.
+/// The terminal does not show what is typed while this lives.
 #[cfg(unix)]
 struct Unseen(rustix::termios::Termios);
 
@@ -67,7 +67,7 @@ impl Unseen {
         let before = tcgetattr(std::io::stdin())?;
         let mut unseen = before.clone();
         unseen.local_modes.remove(LocalModes::ECHO);
-        // The end of the line is shown, so that what is printed next begins on a new one.
+        // Echo the newline, to start the next output on a new line.
         unseen.local_modes.insert(LocalModes::ECHONL);
         tcsetattr(std::io::stdin(), OptionalActions::Flush, &unseen)?;
         Ok(Self(before))
@@ -77,7 +77,7 @@ impl Unseen {
 #[cfg(unix)]
 impl Drop for Unseen {
     fn drop(&mut self) {
-        // A terminal that is gone shows nothing.
+        // If this fails, the terminal is gone.
         rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0).ok();
     }
 }

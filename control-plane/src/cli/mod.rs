@@ -1,4 +1,4 @@
-//! The command line `postern`: the server, and everything an administrator does through its API. One file a resource.
+//! The command line `postern`: the server, and all that administrators do through its API. One file for each resource.
 
 mod accounts;
 mod age;
@@ -111,10 +111,10 @@ enum Command {
     Docs(docs::Command),
 }
 
-/// Options of [`Global`] that mean nothing to commands which ask no control plane.
+/// Options of [`Global`] that do not apply to commands without a control plane.
 const ASKING: [&str; 4] = ["url", "token", "ca_file", "insecure_http"];
 
-/// The command line as it is shown: a command's help has the options that it heeds.
+/// The command line as shown: a command's help lists only options that apply to it.
 fn command() -> clap::Command {
     let root = Cli::command();
     let hidden = |names: &[&str]| -> Vec<clap::Arg> {
@@ -123,7 +123,7 @@ fn command() -> clap::Command {
     };
     let (asking, all) = (hidden(&ASKING), hidden(&[&ASKING[..], &["json"]].concat()));
     let names: Vec<String> = root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    // Each of them: one that is changed goes behind the others.
+    // All of them, because a changed subcommand moves to the end.
     names.into_iter().fold(root, |root, name| {
         let unheeded: &[clap::Arg] = match name.as_str() {
             "organizations" => &asking,
@@ -154,7 +154,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Runs any command but `serve`, and prints what it has to say to `out`.
+/// Runs any command except `serve`, and writes its output to `out`.
 async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> Result<(), Error> {
     let mut screen = Screen::new(out, global.json).of_width(table::terminal_width());
     let client = || Client::new(global);
@@ -181,7 +181,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
 
 fn finish(result: Result<(), Error>) -> ExitCode {
     match result {
-        // Whoever reads our output has read enough.
+        // The reader of the output has read enough.
         Ok(()) | Err(Error::OutputClosed) => ExitCode::SUCCESS,
         Err(error) => {
             screen::note(error.explain());

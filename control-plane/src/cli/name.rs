@@ -1,5 +1,5 @@
-//! What an administrator calls a thing: by its id, the beginning of its id, or its name. The control plane knows which is
-//! meant; here it becomes a part of a path.
+//! How an administrator names a resource: by its id, the beginning of its id, or its name. The control plane resolves
+//! it; here it becomes a segment of a path.
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -14,14 +14,14 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim() {
             "" => Err("it is empty".to_owned()),
-            // A path cannot hold them, however they are written.
+            // Clients resolve these segments even if they are encoded.
             "." | ".." => Err("it is not a name".to_owned()),
             name => Ok(Self(name.to_owned())),
         }
     }
 }
 
-/// As one part of a path (RFC 3986, 3.3).
+/// As one segment of a path (RFC 3986, 3.3).
 impl fmt::Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for byte in self.0.bytes() {

@@ -1,4 +1,4 @@
-//! `postern organization`: the rules of one's own organization, by the API.
+//! `postern organization`: the rules of the caller's organization, through the API.
 
 use clap::Subcommand;
 
@@ -37,7 +37,7 @@ pub(super) enum Command {
     },
 }
 
-/// What becomes of an account whose login a user of another directory has.
+/// What happens to an account whose login is that of a user of another directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum JoinUsers {
     /// It becomes an account of that user

@@ -1,5 +1,5 @@
-//! `postern organizations`: works on the database itself, with or without a server beside it, because a new control
-//! plane has no token yet.
+//! `postern organizations`: works on the database itself, with or without a running server, because a new control plane
+//! has no token yet.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use super::list::{Found, ListArgs};
 use super::screen::{Screen, time};
 use crate::{config, home};
 
-/// More organizations than anybody reads.
+/// More organizations than any list needs.
 const MAX_LISTED: u32 = 10_000;
 
 /// Commands of `postern organizations`.
@@ -47,7 +47,7 @@ pub(super) enum Command {
     },
 }
 
-/// Where the database is, as for `postern serve`.
+/// The database, as for `postern serve`.
 #[expect(clippy::struct_field_names, reason = "the options are named after the fields")]
 #[derive(Debug, Args)]
 pub(super) struct Database {
@@ -63,7 +63,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the database of a control plane that is there already.
+    /// Opens an existing database.
     async fn open(&self) -> Result<Organizations, Error> {
         let (folder, url) = self.place()?;
         if url.file().is_some_and(|file| !file.is_file()) {
@@ -72,8 +72,8 @@ impl Database {
         open(&url).await
     }
 
-    /// The same, or a new one where somebody has named the place: a first organization may be there before the server.
-    /// A folder is made, but none above it, so that a slip of the pen makes no control plane that nobody serves.
+    /// Opens a database, or creates it if its place was named: an organization may be created before the server first
+    /// starts. Creates the folder but no parents, so that a typing error does not create an unused control plane.
     async fn open_or_make(&self) -> Result<Organizations, Error> {
         let (folder, url) = self.place()?;
         if let Some(file) = url.file().filter(|file| !file.is_file()) {
@@ -93,7 +93,7 @@ impl Database {
     }
 
     fn place(&self) -> Result<(PathBuf, DatabaseUrl), Error> {
-        // An empty variable says as much as none.
+        // An empty variable counts as unset.
         let folder = self.data_dir.clone().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(config::default_data_dir);
         let password = config::PasswordSource { file: self.database_password_file.clone(), credential: None };
@@ -109,7 +109,7 @@ async fn open(url: &DatabaseUrl) -> Result<Organizations, Error> {
     Organizations::open(url, SystemClock::shared()).await.map_err(Error::Database)
 }
 
-/// What whoever made a database by this must know.
+/// A note after a database was created.
 fn made(file: &Path, folder: &Path) -> String {
     let (file, folder) = (file.display(), folder.to_string_lossy());
     let folder = postern_runtime::plain::word(&folder);
@@ -119,7 +119,7 @@ fn made(file: &Path, folder: &Path) -> String {
 pub(super) async fn run(command: Command, screen: &mut Screen) -> Result<(), Error> {
     match command {
         Command::Create { name, database } => {
-            // Before a database is made for it.
+            // Checked before a database is created for it.
             let valid = OrganizationName::new(&name).map_err(|_| {
                 Error::Usage("the name of an organization is 1 to 100 characters on one line".to_owned())
             })?;
@@ -157,7 +157,7 @@ impl From<Organization> for Row {
     }
 }
 
-/// Why there is no token, for the name that was given.
+/// Explains why there is no token, with the given name.
 fn refused(error: services::Error, name: String) -> Error {
     match error {
         services::Error::Conflict(_) => Error::OrganizationExists { name: name.trim().to_owned() },
@@ -166,7 +166,7 @@ fn refused(error: services::Error, name: String) -> Error {
     }
 }
 
-/// Prints an owner token alone on the last line, where scripts find it.
+/// Prints an owner token alone on the last line, where scripts expect it.
 fn hand_out(OwnerToken { organization, token, text }: &OwnerToken, screen: &mut Screen) -> Result<(), Error> {
     if screen.is_json() {
         return screen.json(&serde_json::json!({

@@ -1,4 +1,4 @@
-//! What a command prints: tables for people, JSON for scripts.
+//! The output of a command: tables for people, JSON for scripts.
 
 use std::io::{ErrorKind, Write};
 
@@ -10,14 +10,14 @@ use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::table;
 
-/// A cell of a table has no more characters than this.
+/// Most characters in a cell of a table.
 const MAX_CELL_CHARS: usize = 120;
 
-/// Where output goes.
+/// The destination of output.
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
     json: bool,
-    /// Characters a line of the terminal has. `None`: it is no terminal.
+    /// Width of the terminal in characters. `None`: it is not a terminal.
     width: Option<u16>,
 }
 
@@ -26,7 +26,7 @@ impl Screen {
         Self { out, json, width: None }
     }
 
-    /// One that tables fit in.
+    /// A screen of this width.
     pub(super) fn of_width(self, width: Option<u16>) -> Self {
         Self { width, ..self }
     }
@@ -56,7 +56,7 @@ impl Screen {
         self.raw(&format!("{}\n", plain::json(&text)))
     }
 
-    /// Prints a list: JSON as `{"items": […], …}`, or a table. What is left out is said beside the output.
+    /// Prints a list: JSON as `{"items": […], …}`, or a table. A note about items left out goes to standard error.
     pub(super) fn list<T: Serialize>(
         &mut self,
         found: &Found<T>,
@@ -89,7 +89,7 @@ impl Screen {
         self.line(table::lines(head, &rows, self.width).join("\n"))
     }
 
-    /// Prints one thing: JSON, or a line a field.
+    /// Prints one resource: JSON, or a line for each field.
     pub(super) fn fields<T: Serialize>(&mut self, value: &T, fields: &[(&str, String)]) -> Result<(), Error> {
         if self.json {
             return self.json(value);
@@ -101,7 +101,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Says that something was done to one thing.
+    /// Prints that something was done to one resource.
     pub(super) fn done(&mut self, id: &impl ToString, what: &str, sentence: &str) -> Result<(), Error> {
         if self.is_json() {
             return self.json(&serde_json::json!({ "id": id.to_string(), what: true }));
@@ -110,22 +110,22 @@ impl Screen {
     }
 }
 
-/// Text of a directory or another machine, on one line: without the characters that could drive the terminal.
+/// Text from a directory or another machine, on one line, without characters that could control the terminal.
 pub(super) fn plain(text: &str) -> String {
     plain::line(text).into_owned()
 }
 
-/// The same for text of several lines.
+/// Like [`plain`], for text of several lines.
 pub(super) fn plain_lines(text: &str) -> String {
     plain::lines(text).into_owned()
 }
 
-/// Says something beside the output, on standard error.
+/// Prints a note on standard error.
 pub(super) fn note(text: impl AsRef<str>) {
     eprintln!("postern: {}", plain::lines(text.as_ref()));
 }
 
-/// The same, cut where it would make all the other rows as wide. `--json` shows it whole.
+/// Like [`plain`], but cut before it makes all rows too wide. `--json` shows it whole.
 fn short(cell: &str) -> String {
     match cell.char_indices().nth(MAX_CELL_CHARS) {
         Some((end, _)) => format!("{}…", plain(&cell[..end])),
@@ -138,17 +138,17 @@ pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// A time that may not be.
+/// An optional time.
 pub(super) fn time_or(at: Option<Timestamp>, never: &str) -> String {
     at.map_or_else(|| never.to_owned(), time)
 }
 
-/// A text that may not be.
+/// An optional text.
 pub(super) fn text_or(text: Option<&str>, none: &str) -> String {
     text.unwrap_or(none).to_owned()
 }
 
-/// A value of an enum by its name in JSON.
+/// The name of an enum's value in JSON.
 pub(super) fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,

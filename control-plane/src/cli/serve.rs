@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use crate::app;
 use crate::config::{Config, Settings};
 
-/// How long sessions and transactions may take to end in good order.
+/// How long sessions and transactions may take to end cleanly.
 const GRACE: Duration = Duration::from_secs(20);
 const DEFAULT_FILTER: &str = "info";
 
@@ -106,7 +106,7 @@ async fn serve(config: Config) -> Result<(), app::Error> {
     let shutdown = Shutdown::on_signals(GRACE, clock.clone()).map_err(app::Error::Signals)?;
     let format = config.log_format;
     let server = app::Server::start(config, clock, shutdown).await?;
-    // The one line that scripts wait for; standard output carries nothing else. It often ends up in one log with the rest.
+    // The line that scripts wait for; standard output has no other. It often ends up in one log with standard error.
     match format {
         Format::Text => println!("{}", server.ready_line()),
         Format::Json => println!("{}", ready_json(&server.ready_line())),
@@ -114,7 +114,7 @@ async fn serve(config: Config) -> Result<(), app::Error> {
     server.join().await
 }
 
-/// The ready line in the form of a line of the log.
+/// The ready line as a line of the JSON log.
 fn ready_json(line: &str) -> String {
     let now = SystemClock.now().to_string();
     serde_json::json!({ "timestamp": now, "level": "INFO", "message": line, "target": "postern" }).to_string()

@@ -1,15 +1,15 @@
-//! Tables for people. On a terminal that is too narrow, long cells are cut; where that is not enough, each row becomes a
-//! paragraph with a line a column. Ids are never cut: they are there to be copied.
+//! Tables for people. On a narrow terminal long cells are cut; if that is not enough, each row becomes a paragraph with
+//! a line for each column. Ids are never cut, so that they can be copied.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use uuid::Uuid;
 
-/// Between two columns.
+/// Characters between two columns.
 const GAP: u16 = 2;
-/// A column is cut to no less than this.
+/// The least width to which a column is cut.
 const NARROWEST: u16 = 8;
 
-/// The lines of a table of at most this width, if there is one. Cells are on one line each.
+/// The lines of a table, at most this wide if a width is given. Cells have one line each.
 pub(super) fn lines(head: &[&str], rows: &[Vec<String>], width: Option<u16>) -> Vec<String> {
     let whole: Vec<bool> = (0..head.len()).map(|column| is_whole(rows, column)).collect();
     let mut table = Table::new();
@@ -45,7 +45,7 @@ fn is_whole(rows: &[Vec<String>], column: usize) -> bool {
     cells.peek().is_some() && cells.all(|cell| Uuid::try_parse(cell).is_ok())
 }
 
-/// How wide each column is where all of them have this width: the widest are cut first. `None`: they do not fit.
+/// The width of each column so that all fit into this width: the widest are cut first. `None`: they do not fit.
 fn fitting(natural: &[u16], whole: &[bool], width: u16) -> Option<Vec<u16>> {
     let gaps = u32::from(GAP) * u32::try_from(natural.len()).unwrap_or(u32::MAX);
     let mut widths = natural.to_vec();
@@ -60,7 +60,7 @@ fn fitting(natural: &[u16], whole: &[bool], width: u16) -> Option<Vec<u16>> {
     }
 }
 
-/// A line for each column of each row, and an empty one between two rows.
+/// A line for each column of each row, and an empty line between rows.
 fn paragraphs(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let width = head.iter().map(|name| name.chars().count()).max().unwrap_or_default();
     let paragraph = |row: &Vec<String>| -> Vec<String> {
@@ -71,7 +71,7 @@ fn paragraphs(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     lines
 }
 
-/// How wide the terminal is that standard output goes to. `None`: it goes elsewhere.
+/// The width of the terminal on standard output. `None`: it is not a terminal.
 #[cfg(unix)]
 pub(super) fn terminal_width() -> Option<u16> {
     use std::io::IsTerminal as _;

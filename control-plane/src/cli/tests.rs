@@ -13,7 +13,7 @@ use super::error::Error;
 use crate::api::jobs::JobView;
 use crate::api::tests::{Inhabited, Site};
 
-/// A job as the API tells it.
+/// A job as the API returns it.
 pub(super) fn sample_job() -> JobView {
     serde_json::from_value(serde_json::json!({
         "id": "0193541c-0000-7000-8000-000000000001", "kind": "import",
@@ -51,7 +51,7 @@ async fn run(arguments: &[&str]) -> (String, Result<(), Error>) {
     (text, result)
 }
 
-/// A control plane without agents, served on a port of its own.
+/// A control plane without agents, on a port of its own.
 struct Served {
     url: String,
     token: String,
@@ -156,8 +156,8 @@ async fn directories_are_changed_and_deleted() {
     assert!(served.run(&["directories", "threshold", "corp", "--percent", "25"]).await.contains("above 25 %"));
     assert!(served.run(&["directories", "disable", "corp"]).await.contains("disabled"));
     let (_, refused) = served.try_run(&["jobs", "start", "import", "--directory", "corp"]).await;
-    let told = refused.unwrap_err().explain();
-    assert!(told.contains("is disabled") && told.contains("postern directories enable corp"), "{told}");
+    let text = refused.unwrap_err().explain();
+    assert!(text.contains("is disabled") && text.contains("postern directories enable corp"), "{text}");
     assert_eq!(served.json(&["directories", "enable", "corp"]).await["disabled"], false);
     let (_, asked) = served.try_run(&["directories", "delete", "corp"]).await;
     let asked = asked.unwrap_err();
@@ -182,13 +182,13 @@ async fn a_watched_job_that_is_canceled_ends_with_exit_code_1() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_and_a_wrong_address_are_told_plainly() {
+async fn a_revoked_token_and_a_wrong_address_have_plain_errors() {
     let served = Served::new().await;
     let (_, wrong) = run(&["agents", "list", "--url", &served.url, "--token", "pst_wrong"]).await;
     assert!(wrong.unwrap_err().explain().contains("unknown, expired or revoked"));
     let (_, nobody) = run(&["agents", "list", "--url", "http://127.0.0.1:9", "--token", "pst_x"]).await;
-    let told = nobody.unwrap_err().explain();
-    assert!(told.contains("is `postern serve` running there?"), "{told}");
+    let text = nobody.unwrap_err().explain();
+    assert!(text.contains("is `postern serve` running there?"), "{text}");
     let (_, not_one) = run(&["agents", "list", "--url", "127.0.0.1", "--token", "pst_x"]).await;
     assert_eq!(not_one.unwrap_err().exit_code(), 64);
 }
@@ -243,7 +243,7 @@ async fn a_conflict_is_shown_before_it_is_decided_and_nothing_is_done_unasked() 
         for part in ["uid=new,ou=people", "directory corp", "name anna", "uid=anna,ou=people", "--yes"] {
             assert!(said.contains(part), "{command}, no {part}: {said}");
         }
-        // Asked for by `--yes`, it reaches the server, which refuses: the holder is there.
+        // With `--yes` it reaches the server, which refuses because the holder still exists.
         let (_, refused) = served.try_run(&["conflicts", command, &id, "--yes"]).await;
         assert!(refused.unwrap_err().explain().contains("is there: uid=anna"), "{command}");
     }
@@ -290,7 +290,7 @@ async fn a_misspelt_data_folder_makes_no_control_plane() {
     assert_eq!(refused.exit_code(), 64);
     assert!(refused.explain().contains("start `postern serve --data-dir"), "{}", refused.explain());
     assert!(!folder.path().join("typo").exists());
-    // Reading makes nothing either, not even where the folder is there.
+    // Reading creates nothing, even if the folder exists.
     let (_, list) = run(&["organizations", "list", "--data-dir", folder.path().to_str().unwrap()]).await;
     assert_eq!(list.unwrap_err().exit_code(), 64);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -82,7 +82,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     }
 }
 
-/// What the end of a token means.
+/// What revoking a token means.
 fn cuts(token: &TokenView, own: bool) -> String {
     let (name, role, used) = (&token.name, word(&token.role), time_or(token.last_used_at, "never"));
     let own = if own { " You are using it now." } else { "" };
@@ -107,7 +107,7 @@ pub(super) fn lifetime(text: &str) -> Result<SignedDuration, String> {
     Ok(SignedDuration::from_secs(i64::from(number) * seconds))
 }
 
-/// The time so much later.
+/// The time after this lifetime.
 pub(super) fn from_now(lifetime: SignedDuration) -> Result<Timestamp, Error> {
     let end = SystemClock.now().checked_add(lifetime);
     end.map_err(|_| Error::Usage("that time is too far in the future".to_owned()))

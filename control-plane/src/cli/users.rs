@@ -103,7 +103,7 @@ pub(super) fn account(account: &AccountView, screen: &mut Screen) -> Result<(), 
     screen.table(&["attribute", "value"], rows)
 }
 
-/// Whether the directory lets the user in.
+/// Whether the account is enabled in the directory.
 fn enabled(account: &AccountView) -> String {
     match (account.enabled, account.enabled_until) {
         (None, _) => "unknown".to_owned(),
@@ -112,7 +112,7 @@ fn enabled(account: &AccountView) -> String {
     }
 }
 
-/// For people.
+/// A yes or no for people.
 pub(super) fn yes_no(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }

@@ -1,4 +1,4 @@
-//! `postern whoami` and `postern logout`: which token is used, for whom, and forgetting it.
+//! `postern whoami` shows the token in use and its organization; `postern logout` deletes the saved login.
 
 use super::super::api::tokens::CurrentToken;
 use super::client::Client;
@@ -26,7 +26,7 @@ pub(super) async fn show(global: &Global, screen: &mut Screen) -> Result<(), Err
     )
 }
 
-/// Forgets the login. The token stays good.
+/// Deletes the saved login. The token stays valid.
 pub(super) fn forget(global: &Global, screen: &mut Screen) -> Result<(), Error> {
     let forgotten = Credentials::forget()?;
     if global.token.is_some() {

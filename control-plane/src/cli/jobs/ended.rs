@@ -1,4 +1,4 @@
-//! How a job that was watched has ended: a sentence where it succeeded, and whom it is held for where somebody must decide.
+//! The end of a watched job: a sentence if it succeeded, or the users that it is held for if a decision is needed.
 
 use postern_engine::records::JobState;
 
@@ -8,8 +8,7 @@ use super::super::screen::{Screen, plain};
 use super::hold::held;
 use super::report::result;
 
-/// Prints what came of a job that was watched to its end. A success ends with a sentence; anything else ends with the error
-/// of the command.
+/// Prints the result of a watched job. A success ends with a sentence; anything else ends with the command's error.
 pub(super) fn ended(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     if let Some(hold) = job.hold.as_ref().filter(|_| job.state == JobState::Held) {
         held(hold, screen)?;
@@ -18,7 +17,7 @@ pub(super) fn ended(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     if job.state == JobState::Succeeded { screen.line(success(job)) } else { Ok(()) }
 }
 
-/// That a job has succeeded, in a sentence.
+/// A sentence for a job that succeeded.
 fn success(job: &JobView) -> String {
     let directory = plain(&job.directory.name);
     let kind = job.kind.kind();
@@ -39,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_watched_job_ends_with_a_sentence_or_with_whom_it_is_held_for() {
+    fn a_watched_job_ends_with_a_sentence_or_with_the_users_it_is_held_for() {
         let mut job = super::super::super::tests::sample_job();
         let said = |job: &JobView| {
             let paper = Paper::default();

@@ -1,4 +1,4 @@
-//! Whom a hold is about.
+//! The users and groups that a hold is about.
 
 use postern_engine::jobs::report::value;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::error::Error;
 use super::super::screen::{Screen, plain};
 
-/// Prints whom a hold is about, and where they are.
+/// Prints the users and groups of a hold, and where they are.
 pub(super) fn held(hold: &Value, screen: &mut Screen) -> Result<(), Error> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     for reason in list(&hold["reasons"]) {

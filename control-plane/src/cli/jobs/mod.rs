@@ -1,4 +1,4 @@
-//! `postern jobs`: asking for work, watching it, and deciding what a safeguard stopped.
+//! `postern jobs`: starts jobs, watches them, and decides about held ones.
 
 mod ended;
 mod hold;
@@ -71,7 +71,7 @@ pub(super) enum Command {
     },
 }
 
-/// Reads the name of a kind; on the command line it has hyphens.
+/// Reads the name of a kind; it has hyphens on the command line.
 fn kind() -> impl TypedValueParser<Value = KindName> {
     let names = kinds::ALL.iter().map(|kind| PossibleValue::new(kind.word()).help(kind.about()));
     PossibleValuesParser::new(names).map(|word| {
@@ -105,7 +105,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 async fn start_job(start: Start, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let job: JobView = client.post("jobs", &start.request).await?;
     if start.watch {
-        // At once, and beside the output: whoever is cut off can go on watching, or cancel.
+        // At once, on standard error: after an interruption the id is known, to watch or cancel the job.
         note(format!("started job {} ({})", job.id, word(&job.state)));
         return watch_to_end(client, job.id, start.expect, screen).await;
     }

@@ -1,4 +1,4 @@
-//! Telling people what came of a job.
+//! Reports the result of a job for people.
 
 use postern_engine::jobs::report::{Block, Ended, Report};
 use postern_engine::records::JobState;
@@ -9,7 +9,7 @@ use super::super::error::Error;
 use super::super::screen::{Screen, plain, time, time_or, word};
 use super::hold::held;
 
-/// Prints a job and what came of it.
+/// Prints a job and its result.
 pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     let mut fields = vec![
         ("id", job.id.to_string()),
@@ -41,7 +41,7 @@ pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     result(job, screen)
 }
 
-/// Prints what came of a job.
+/// Prints the result of a job.
 pub(super) fn result(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     let result = job.result.as_ref().unwrap_or(&Value::Null);
     let Some(kind) = job.kind.kind() else {
@@ -60,7 +60,7 @@ pub(super) fn result(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     Ok(())
 }
 
-/// How a job ended or stands, as the end of a sentence.
+/// The state or end of a job, as the end of a sentence.
 pub(super) fn end(job: &JobView) -> String {
     match (job.state, &job.error) {
         (JobState::Failed, Some(error)) => match &error.cure {
@@ -105,7 +105,7 @@ pub(super) mod tests {
         }
     }
 
-    fn told(kind: &str, state: JobState, change: impl FnOnce(&mut JobView)) -> String {
+    fn text(kind: &str, state: JobState, change: impl FnOnce(&mut JobView)) -> String {
         let mut job = super::super::super::tests::sample_job();
         (job.kind, job.state) = (kind.into(), state);
         change(&mut job);
@@ -117,8 +117,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_import_tells_its_figures() {
-        let told = told("import", JobState::Succeeded, |job| {
+    fn the_report_of_an_import_has_its_figures() {
+        let text = text("import", JobState::Succeeded, |job| {
             job.result = Some(json!({
                 "users": 2000, "groups": 12, "created": 2011, "updated": 0, "unchanged": 0, "conflicts": 1,
                 "conflict_samples": [{"user_name": "anna", "dn": "uid=anna,ou=b", "held_by_dn": "uid=anna,ou=a"}],
@@ -126,12 +126,12 @@ pub(super) mod tests {
                 "unusable": 1, "unusable_samples": ["cn=x: no external id"],
             }));
         });
-        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(text);
     }
 
     #[test]
-    fn a_failed_test_of_the_connection_tells_every_check_and_the_cure() {
-        let told = told("test_connection", JobState::Failed, |job| {
+    fn the_report_of_a_failed_connection_test_has_all_checks_and_the_remedy() {
+        let text = text("test_connection", JobState::Failed, |job| {
             let checks = json!([
                 {"name": "connect", "state": "passed", "detail": "TLS 1.3", "elapsed_ms": 12},
                 {"name": "bind", "state": "failed", "detail": "invalid credentials", "cure": "Check the password.", "elapsed_ms": 3},
@@ -145,25 +145,25 @@ pub(super) mod tests {
                 .unwrap(),
             );
         });
-        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(text);
     }
 
     #[test]
     fn an_entry_in_conflict_does_not_become_what_it_claims() {
-        let told = told("lookup_user", JobState::Succeeded, |job| {
+        let text = text("lookup_user", JobState::Succeeded, |job| {
             job.result = Some(json!({
                 "user": {"external_id": "e-1", "dn": "uid=anna,ou=b", "attributes": {}},
                 "mapped": {"user_name": "anna"}, "groups": [],
                 "conflict": {"user_name": "anna", "held_by_dn": "uid=anna,ou=a"},
             }));
         });
-        assert!(told.contains("anna is held by uid=anna,ou=a") && told.contains("WOULD BECOME"), "{told}");
-        assert!(!told.contains("\nBECOMES"), "{told}");
+        assert!(text.contains("anna is held by uid=anna,ou=a") && text.contains("WOULD BECOME"), "{text}");
+        assert!(!text.contains("\nBECOMES"), "{text}");
     }
 
     #[test]
-    fn a_user_is_told_with_its_attributes_and_groups() {
-        let told = told("lookup_user", JobState::Succeeded, |job| {
+    fn the_report_of_a_user_has_its_attributes_and_groups() {
+        let text = text("lookup_user", JobState::Succeeded, |job| {
             job.result = Some(json!({
                 "user": {"external_id": "e-1", "dn": "uid=anna,ou=people", "unique_value": "anna",
                          "attributes": {"cn": ["Anna", "Änna"], "photo": [{"base64": "/9g="}]}},
@@ -171,7 +171,7 @@ pub(super) mod tests {
                 "groups": [{"external_id": "g-1", "dn": "cn=staff,ou=groups", "attributes": {}}],
             }));
         });
-        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -189,11 +189,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_held_job_tells_how_to_decide() {
-        let told = told("import", JobState::Held, |job| {
+    fn the_report_of_a_held_job_says_how_to_decide() {
+        let text = text("import", JobState::Held, |job| {
             job.hold =
                 Some(json!({"reason": "40 of 100 accounts would be marked missing", "missing": 40, "known": 100}));
         });
-        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(text);
     }
 }

@@ -1,4 +1,4 @@
-//! `postern jobs start`: a subcommand for each kind of job, with what that kind may be asked for.
+//! `postern jobs start`: a subcommand for each kind of job, with the arguments of that kind.
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
@@ -13,15 +13,15 @@ use super::super::tokens::lifetime;
 /// A job to start.
 #[derive(Debug)]
 pub(in super::super) struct Start {
-    /// How many entries are expected, for the progress bar.
+    /// The expected number of entries, for the progress bar.
     pub(super) expect: Option<u64>,
-    /// Stay until it has ended.
+    /// Wait until it has ended.
     pub(super) watch: bool,
-    /// What is asked for.
+    /// The request.
     pub(super) request: JobRequest,
 }
 
-/// What all jobs have in common.
+/// The arguments of all jobs.
 #[derive(Debug, Args)]
 struct Common {
     /// Name or id of the directory
@@ -35,7 +35,7 @@ struct Common {
     timeout: Option<SignedDuration>,
 }
 
-/// Of jobs that are measured by entries.
+/// The arguments of jobs that count entries.
 #[derive(Debug, Args)]
 struct Measured {
     /// How many users and groups are expected, for the progress bar [default: as many as in the last import]
@@ -98,11 +98,11 @@ fn subcommand(kind: &'static dyn Kind) -> Command {
             arg.required(true)
         });
     }
-    // Last: the texts of the shared options would be taken for the command's.
+    // Last, because the shared options' texts would replace the command's.
     Common::augment_args(command).about(kind.about())
 }
 
-/// A value that the kind accepts, before anything is sent.
+/// Checks a value before anything is sent.
 fn checked(kind: &dyn Kind, argument: &Argument, text: &str) -> Result<String, String> {
     let value = if argument.is_option { json!([text]) } else { json!(text) };
     match kind.input(&json!({ argument.field: value })) {
@@ -111,7 +111,7 @@ fn checked(kind: &dyn Kind, argument: &Argument, text: &str) -> Result<String, S
     }
 }
 
-/// What the job is asked for.
+/// The input of the job.
 fn input(kind: &dyn Kind, matches: &ArgMatches) -> Map<String, Value> {
     let mut input = Map::new();
     for argument in kind.arguments() {

@@ -1,4 +1,4 @@
-//! Watching a job to its end: server-sent events, asking every second where they do not come through.
+//! Watches a job until it ends: by server-sent events, or by asking every second if they do not arrive.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use super::super::error::Error;
 use super::super::list::Found;
 use super::super::screen::{plain, word};
 
-/// How often to ask where events do not come through.
+/// How often to ask if events do not arrive.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
-/// For so long a control plane that restarts may be away.
+/// How long a restarting control plane may be unreachable.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// Where there is no bar, how far a job has come is said no oftener than this.
+/// Without a progress bar, progress is printed at most this often.
 const SILENCE: SignedDuration = SignedDuration::from_secs(15);
-/// Longest line of an event stream that is still believed.
+/// Longest line of an event stream that is accepted.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 const BAR: &str = "{spinner} {msg} {wide_bar} {human_pos}/{human_len}  {eta} left";
 const SPINNER: &str = "{spinner} {msg} {human_pos} entries";
 
-/// The job at its end, or when somebody must decide about it. `expected` entries fill the bar; otherwise as many as the
-/// last import read.
+/// Returns the job when it ends or needs a decision. `expected` entries fill the bar, by default as many as the last
+/// import read.
 pub(super) async fn until_end(client: &Client, id: JobId, expected: Option<u64>) -> Result<JobView, Error> {
     let first: JobView = client.get(&format!("jobs/{id}"), &[]).await?;
     let mut display = Display::new(match expected.filter(|entries| *entries > 0) {
@@ -38,12 +38,12 @@ pub(super) async fn until_end(client: &Client, id: JobId, expected: Option<u64>)
     let mut job = first;
     let mut away = Duration::ZERO;
     while !is_over(job.state) {
-        // The stream ends with the job, with the server, or never came; in the latter cases ask, then try it again.
+        // The stream ends with the job or the server, or never opens; in the last two cases ask, then open it again.
         if let Ok(response) = client.events(&format!("jobs/{id}/events")).await {
             let mut events = std::pin::pin!(events(response.bytes_stream().map(|piece| piece.map_err(drop))));
-            while let Some(told) = events.next().await {
-                display.show(&told);
-                job = told;
+            while let Some(next) = events.next().await {
+                display.show(&next);
+                job = next;
                 away = Duration::ZERO;
                 if is_over(job.state) {
                     break;
@@ -55,8 +55,8 @@ pub(super) async fn until_end(client: &Client, id: JobId, expected: Option<u64>)
         }
         SystemClock.sleep(ASK_INTERVAL).await;
         match client.get(&format!("jobs/{id}"), &[]).await {
-            Ok(told) => {
-                job = told;
+            Ok(next) => {
+                job = next;
                 away = Duration::ZERO;
                 display.show(&job);
             }
@@ -73,7 +73,7 @@ fn is_over(state: JobState) -> bool {
     state.is_final() || state == JobState::Held
 }
 
-/// How many entries an import will read, judged by the last one.
+/// How many entries the last import read.
 async fn as_last_time(client: &Client, job: &JobView) -> Option<u64> {
     let kind = job.kind.kind()?;
     let count = kind.counts()?;
@@ -86,7 +86,7 @@ async fn as_last_time(client: &Client, job: &JobView) -> Option<u64> {
     count(last.items.first()?.result.as_ref()?).filter(|entries| *entries > 0)
 }
 
-/// The jobs that an event stream tells.
+/// The jobs in an event stream.
 fn events<E>(pieces: impl Stream<Item = Result<bytes::Bytes, E>>) -> impl Stream<Item = JobView> {
     let pieces = Box::pin(pieces);
     futures_util::stream::unfold((pieces, Vec::new()), |(mut pieces, mut buffer)| async move {
@@ -111,13 +111,13 @@ fn job_of(line: &[u8]) -> Option<JobView> {
     serde_json::from_slice(line.strip_prefix(b"data:")?).ok()
 }
 
-/// The bar on standard error. Where that is no terminal, a line whenever what the job does or waits for changes.
+/// A progress bar on standard error. Without a terminal, a line for each change of the state or the message.
 struct Display {
     bar: ProgressBar,
     lines: Lines,
 }
 
-/// What was said last, so that nothing is said twice.
+/// The last line, to print no line twice.
 #[derive(Default)]
 struct Lines {
     last: String,
@@ -126,7 +126,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// The line to write about a job, if there is something new to say.
+    /// The next line about a job, if there is something new.
     fn next(&mut self, job: &JobView, now: Timestamp) -> Option<String> {
         let doing = match (&job.message, &job.progress.phase) {
             (Some(message), _) => format!("{}: {}", word(&job.state), plain(message)),
@@ -159,13 +159,13 @@ impl Display {
     fn show(&mut self, job: &JobView) {
         if self.bar.is_hidden() {
             if let Some(line) = self.lines.next(job, SystemClock.now()) {
-                // Who closed standard error wants to read nothing.
+                // If standard error is closed, nobody reads the progress.
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
             return;
         }
         let progress = &job.progress;
-        // A directory that has grown is no reason to stand at 100 %.
+        // A directory that has grown must not stay at 100 %.
         if self.bar.length().is_some_and(|length| length < progress.entries_read) {
             self.bar.set_length(progress.entries_read);
         }
@@ -193,8 +193,8 @@ mod tests {
         let text = format!(": hello\n\nevent: job\nid: 1\ndata: {}\n\n", serde_json::to_string(&job).unwrap());
         let pieces: Vec<Result<bytes::Bytes, ()>> =
             text.as_bytes().chunks(7).map(|piece| Ok(bytes::Bytes::copy_from_slice(piece))).collect();
-        let told: Vec<JobView> = events(futures_util::stream::iter(pieces)).collect().await;
-        assert_eq!(told, [job]);
+        let next: Vec<JobView> = events(futures_util::stream::iter(pieces)).collect().await;
+        assert_eq!(next, [job]);
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(lines.next(&job, now).unwrap(), format!("job {} is running: users{read}", job.id));
         job.progress.entries_read += 1;
         assert_eq!(lines.next(&job, now), None);
-        // A long import says now and then how far it has come, and nothing where it has not come further.
+        // A long import prints its progress from time to time, and only if there is some.
         let later = now + SILENCE;
         assert_eq!(lines.next(&job, later).unwrap(), format!("job {} is running: users, 501 entries read", job.id));
         assert_eq!(lines.next(&job, later + SILENCE), None);
