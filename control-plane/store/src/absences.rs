@@ -1,5 +1,5 @@
-//! What the second look of an import said of each account that did not come. Recorded before the import counts as proven,
-//! so that any replica can finish it, now or after an administrator has decided.
+//! The results of an import's second look, for each account that did not come. Recorded before the import counts as
+//! proven, so that any replica can finish it, now or after a decision.
 
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
@@ -10,9 +10,9 @@ use crate::records::{AccountKind, ExternalKey, Sight, SoughtAccount, Unsettled};
 use crate::sql::{named, sql};
 
 impl Intake {
-    /// Records what was seen of accounts. What is recorded already stays as it is.
+    /// Records the results for accounts. Recorded results are not changed.
     pub async fn record_sights(&mut self, job: JobId, generation: u32, sights: &[(AccountId, Sight)]) -> Result<()> {
-        // Without a WHERE, SQLite would take ON for the condition of a join.
+        // Without a WHERE, SQLite would read ON as the condition of a join.
         let insert = Bulk::new(
             "WITH v(account_id, sight) AS ({rows}) INSERT INTO absences (organization_id, job_id, generation, \
              account_id, sight) SELECT :1, :2, :3, v.account_id, v.sight FROM v WHERE TRUE ON CONFLICT DO NOTHING",
@@ -27,7 +27,7 @@ impl Intake {
 }
 
 impl Store {
-    /// What was seen of the accounts that a generation of an import did not bring.
+    /// The results for accounts that a generation of an import did not bring.
     pub async fn sights(
         &self,
         organization: OrganizationId,
@@ -42,7 +42,7 @@ impl Store {
         self.database.rows(query, |mut row| Ok((row.take()?, named(&mut row)?))).await
     }
 
-    /// Some of the accounts of which nobody could say whether they are there.
+    /// Some of the accounts whose presence is unknown.
     pub async fn unsettled(
         &self,
         organization: OrganizationId,
@@ -64,7 +64,7 @@ impl Store {
         self.database.rows(query, read).await
     }
 
-    /// What there is to look for these accounts by, in no certain order.
+    /// What the agent needs to look for these accounts, in no certain order.
     pub async fn sought_accounts(
         &self,
         organization: OrganizationId,

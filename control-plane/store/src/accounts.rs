@@ -1,4 +1,4 @@
-//! Accounts, read: for administrators, and for imports that compare them with what a directory returns.
+//! Reads of accounts: for administrators, and for imports that compare them with what a directory returns.
 
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
@@ -64,7 +64,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
     })
 }
 
-/// The accounts of these keys: `:1` the directory, `:2` the kind. The keys come first, each found by the index.
+/// The accounts with these keys: `:1` the directory, `:2` the kind. The keys come first, so each is found by the index.
 fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
     Bulk::new(
         "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.identity, a.former_user, \
@@ -132,7 +132,7 @@ impl Store {
         Ok(self.database.row(query, |mut row| row.take::<i64>()).await?.is_some())
     }
 
-    /// How many accounts of the directory are not marked missing. Counted from indexes alone.
+    /// How many accounts of the directory are not marked missing. Reads only indexes.
     pub async fn count_present(
         &self,
         organization: OrganizationId,
@@ -147,7 +147,7 @@ impl Store {
         Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
     }
 
-    /// The accounts of these keys that exist, in no certain order, as last committed; does not wait for writers.
+    /// The existing accounts with these keys, in no certain order, as last committed; does not wait for writers.
     pub(crate) async fn known_accounts(
         &self,
         organization: OrganizationId,
@@ -159,7 +159,7 @@ impl Store {
         self.database.bulk_rows(known(seq, kind, keys), read_known).await
     }
 
-    /// The accounts of a target, by external id, with the missing ones.
+    /// The accounts of a target, by external id, including the missing ones.
     pub async fn list_accounts(
         &self,
         organization: OrganizationId,
@@ -170,7 +170,7 @@ impl Store {
         self.list_accounts_where(organization, target, kind, None, page).await
     }
 
-    /// The same, only those that are missing, or only those that are not.
+    /// Like [`Self::list_accounts`], only the missing accounts, or only the others.
     pub async fn list_accounts_where(
         &self,
         organization: OrganizationId,
@@ -181,7 +181,7 @@ impl Store {
     ) -> Result<Page<Account>> {
         let [sizes, accounts] = match missing {
             None => page_of!(""),
-            // Words that the index of missing accounts is found by.
+            // Repeats the condition of the index of missing accounts, which SQLite then uses.
             Some(true) => page_of!("AND a.missing_since IS NOT NULL "),
             Some(false) => page_of!("AND a.missing_since IS NULL "),
         };
@@ -204,7 +204,7 @@ impl Store {
         self.database.row(query.bind(organization).bind(id), |mut row| read(&mut row)).await
     }
 
-    /// The conflict of one account. `None`: it has none, or is gone.
+    /// The conflict of an account. `None`: it has none, or does not exist.
     pub async fn get_conflict(&self, organization: OrganizationId, id: AccountId) -> Result<Option<Conflict>> {
         let query = sql("SELECT a.target FROM accounts a JOIN directories d ON d.seq = a.target \
              WHERE a.organization_id = $1 AND a.id = $2 AND d.deleted_at IS NULL");
@@ -214,7 +214,7 @@ impl Store {
         self.database.row(query, read_conflict).await
     }
 
-    /// The accounts of a directory whose user name is another's, with the DNs of both, oldest first.
+    /// The accounts of a directory whose user name another user has, with the DNs of both, oldest first.
     pub async fn list_conflicts(
         &self,
         organization: OrganizationId,

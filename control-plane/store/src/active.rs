@@ -1,7 +1,7 @@
-//! Who is active, and who is gone. A user is active when no directory that has the user says off and at least one says on;
-//! what a directory does not know has no vote, and whatever came last does not matter. Whom no directory has any more
-//! becomes inactive by the rule of the organization. Deleted directories have no vote. But whom only they have stays as they
-//! were, and nobody becomes active by a deletion.
+//! Which users are active, and which are missing. A user is active if at least one directory says on and none says off;
+//! unknown has no vote, and the order of imports does not matter. A user that no directory has any more becomes
+//! inactive by the organization's rule. Deleted directories have no vote. But users that only they have do not change,
+//! and a deletion activates nobody.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,10 +15,10 @@ use crate::records::Switch;
 use crate::sql::sql;
 use crate::transaction::Tx;
 
-/// The content hash of no entry.
+/// A content hash that matches no entry.
 const NO_CONTENT: [u8; 16] = [0; 16];
 
-/// Groups whose members are forgotten at a time.
+/// Groups that lose their members in one step.
 const GROUPS: usize = 100;
 
 /// The accounts of directories that are not deleted.
@@ -28,7 +28,7 @@ macro_rules! living {
     };
 }
 
-/// Since when all accounts are missing; NULL while one is there. Of `users` or `groups`.
+/// Since when all accounts of `users` or `groups` are missing; NULL while one is present.
 macro_rules! missing_since {
     ($of:literal) => {
         concat!(
@@ -44,7 +44,7 @@ macro_rules! missing_since {
 }
 
 /// `:1` is now, `:2` the time before which a missing user becomes inactive, `:3` the organization. `$only` is empty, or
-/// what must hold besides.
+/// a further condition.
 macro_rules! settle_users {
     ($which:literal, $only:literal) => {
         concat!(
@@ -65,8 +65,7 @@ macro_rules! settle_users {
 }
 
 impl Identities {
-    /// Brings it up to date whether these users are active and whether they are gone. Call it when their accounts are
-    /// written.
+    /// Updates whether these users are active and whether they are missing. Call it after their accounts are written.
     pub async fn settle_users(&mut self, users: &[UserId]) -> Result<()> {
         if users.is_empty() {
             return Ok(());
@@ -82,7 +81,7 @@ impl Identities {
 }
 
 impl Intake {
-    /// Does the same as [`Identities::settle_users`] for the users of these accounts, but nobody becomes active by it.
+    /// Does the same as [`Identities::settle_users`] for the users of these accounts, but activates nobody.
     async fn settle_downwards(&mut self, accounts: &[AccountId]) -> Result<()> {
         let before =
             inactive_before(&mut self.identities.tx, self.identities.organization, self.identities.now).await?;
@@ -94,15 +93,15 @@ impl Intake {
         self.identities.tx.bulk(update).await.map(|_| ())
     }
 
-    /// Switches accounts off, or shortens the time that they are on, while the rest of their entries waits. What would
-    /// switch an account on changes nothing. The next import reads the entries again, whatever they hold then.
+    /// Switches accounts off, or shortens the time that they are on, while the rest of their entries waits. Switches
+    /// that would activate are ignored. The next import reads these entries again, even if they are unchanged.
     pub async fn lower_switches(&mut self, switches: &[(AccountId, Switch)]) -> Result<()> {
         let (accounts, until): (Vec<AccountId>, Vec<i64>) =
             switches.iter().filter_map(|(account, switch)| Some((*account, switch.on_until()?))).unzip();
         if accounts.is_empty() {
             return Ok(());
         }
-        // What was unknown is not active, and only "off" says more.
+        // Unknown counts as inactive, so only "off" changes it.
         let update = Bulk::new(
             "WITH v(id, on_until) AS ({rows}) {update} accounts SET on_until = v.on_until, hash = :3, updated_at = :4 FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.target = :2) IS TRUE \
@@ -118,7 +117,7 @@ impl Intake {
         self.settle_downwards(&accounts).await
     }
 
-    /// The next import reads the entries of these accounts again, whatever they hold then.
+    /// Makes the next import read the entries of these accounts again, even if they are unchanged.
     pub async fn forget_contents(&mut self, accounts: &[AccountId]) -> Result<()> {
         let update = Bulk::new(
             "{update} accounts SET hash = :3 WHERE id {in} AND (organization_id = :1) IS TRUE \
@@ -131,8 +130,8 @@ impl Intake {
         if accounts.is_empty() { Ok(()) } else { self.identities.tx.bulk(update).await.map(|_| ()) }
     }
 
-    /// Brings the users and groups of these accounts up to date, which went missing. A group that is gone has no members,
-    /// and nobody becomes active because an account is gone that said off.
+    /// Updates the users and groups of these accounts, which went missing. A missing group has no members, and nobody
+    /// becomes active because an account that said off is missing.
     pub(crate) async fn settle_missing(&mut self, accounts: &[AccountId]) -> Result<()> {
         self.settle_downwards(accounts).await?;
         let update = Bulk::new(concat!(
@@ -154,15 +153,14 @@ impl Intake {
     }
 }
 
-/// A user who went missing before this time becomes inactive.
+/// The time before which users must have gone missing to become inactive.
 async fn inactive_before(tx: &mut Tx, organization: OrganizationId, now: Timestamp) -> Result<i64> {
     let query = sql("SELECT missing_user_days FROM organizations WHERE id = $1").bind(organization);
     let days: Option<Option<u32>> = tx.row(query, |mut row| row.take()).await?;
     Ok(days.flatten().map_or(i64::MIN, |days| before(now, days)))
 }
 
-/// Settles the users whom a directory shares with others, because it was deleted or has come back. Nobody becomes active by
-/// it.
+/// Updates the users that a directory shares with others, after it was deleted or has come back. Activates nobody.
 pub(crate) async fn settle_shared(
     tx: &mut Tx,
     organization: OrganizationId,
@@ -188,8 +186,8 @@ pub(crate) async fn settle_shared(
     read_again(tx, seq, now).await
 }
 
-/// Of users who are inactive though no directory says off any more: what is left says on since before, and its entries may
-/// never change. They are read again by the next import, as ones that switch the user on.
+/// Makes the next import read accounts again whose users are inactive although no directory says off any more: the
+/// remaining directory has said on before, and its entries may never change. They are read as a change that activates.
 async fn read_again(tx: &mut Tx, directory: i64, now: Timestamp) -> Result<()> {
     let update = sql(concat!(
         "UPDATE accounts SET on_until = NULL, hash = $3 WHERE missing_since IS NULL AND on_until > $2 ",
@@ -202,7 +200,7 @@ async fn read_again(tx: &mut Tx, directory: i64, now: Timestamp) -> Result<()> {
     tx.execute(update.bind(directory).bind(now).bind(NO_CONTENT.to_vec())).await.map(|_| ())
 }
 
-/// The time so many days before, in milliseconds.
+/// The time this many days before, in milliseconds.
 fn before(now: Timestamp, days: u32) -> i64 {
     now.checked_sub(SignedDuration::from_hours(i64::from(days) * 24)).map_or(i64::MIN, Timestamp::as_millisecond)
 }
@@ -223,8 +221,8 @@ impl Store {
         Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
     }
 
-    /// Makes users inactive whose time has come: their account has expired since the last import, or they went missing as
-    /// many days ago as their organization waits. Of all organizations; returns how many.
+    /// Deactivates users whose accounts have expired since the last import, or who went missing as many days ago as
+    /// their organization waits. Covers all organizations; returns how many.
     pub async fn deactivate_due(&self, now: Timestamp) -> Result<u64> {
         let expired = sql("UPDATE users SET active = FALSE, updated_at = $1 WHERE active AND id IN \
              (SELECT identity FROM accounts WHERE on_until > 0 AND on_until <= $1 AND on_until < 9223372036854775807 \

@@ -1,4 +1,4 @@
-//! Where the database is. A password in it is never shown.
+//! The address of the database. Its password is never shown.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,11 +9,11 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::error::{Error, Result};
 
-/// Where the database is.
+/// The address of the database.
 #[derive(Clone)]
 pub struct DatabaseUrl(Address);
 
-/// The engine with what it needs to be reached.
+/// The engine, with what is needed to reach it.
 #[derive(Clone)]
 pub(crate) enum Address {
     Sqlite(PathBuf),
@@ -21,7 +21,7 @@ pub(crate) enum Address {
 }
 
 impl DatabaseUrl {
-    /// A `SQLite` file, created when it is not there.
+    /// A `SQLite` file, created if it does not exist.
     pub fn sqlite(path: &Path) -> Self {
         Self(Address::Sqlite(path.to_owned()))
     }
@@ -37,19 +37,19 @@ impl DatabaseUrl {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(Error::Address { what: "it must start with postgres:// or sqlite:".to_owned() });
         }
-        // The parser's own words could repeat the password.
+        // The parser's message could contain the password.
         let options = PgConnectOptions::from_str(text)
             .map_err(|_| Error::Address { what: "the postgres:// URL is not well formed".to_owned() })?;
         let options = if names_sslmode(text) || is_local(&options) {
             options
         } else {
-            // The driver would go on without TLS where the server, or somebody between, offers none.
+            // By default the driver would go on without TLS if the server, or an attacker in between, offers none.
             options.ssl_mode(PgSslMode::VerifyFull)
         };
         Ok(Self(Address::Postgres(Box::new(options))))
     }
 
-    /// The same with this password for `PostgreSQL`. A file has none.
+    /// Sets the password for `PostgreSQL`. A file has none.
     #[must_use]
     pub fn with_password(self, password: &str) -> Self {
         match self.0 {
@@ -71,14 +71,14 @@ impl DatabaseUrl {
     }
 }
 
-/// Whether the URL or the environment decides about TLS.
+/// Whether the URL or the environment sets the TLS mode.
 fn names_sslmode(url: &str) -> bool {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let in_url = query.split('&').any(|pair| matches!(pair.split('=').next(), Some("sslmode" | "ssl-mode")));
     in_url || std::env::var_os("PGSSLMODE").is_some_and(|mode| !mode.is_empty())
 }
 
-/// Whether the way to the server stays on this machine.
+/// Whether the connection to the server stays on this machine.
 fn is_local(options: &PgConnectOptions) -> bool {
     let host = options.get_host().trim_matches(['[', ']']);
     options.get_socket().is_some()

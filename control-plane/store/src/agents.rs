@@ -11,7 +11,7 @@ use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
-/// That an identity is shared is written no oftener than this, however often both machines knock.
+/// A shared identity is recorded at most this often, however often both machines connect.
 const NOTED: SignedDuration = SignedDuration::from_mins(1);
 
 /// The columns that [`columns`] reads.
@@ -61,7 +61,7 @@ fn columns(row: &mut Row) -> Result<Agent> {
     Ok(agent)
 }
 
-/// Writes which directories an agent may serve.
+/// Writes the directories that an agent may serve.
 pub(crate) async fn allow(tx: &mut Tx, agent: &Agent) -> Result<()> {
     let update = sql("UPDATE agents SET allowed_directories = $1 WHERE organization_id = $2 AND id = $3")
         .bind(&serde_json::Value::from(agent.allowed_directories.clone()))
@@ -70,7 +70,7 @@ pub(crate) async fn allow(tx: &mut Tx, agent: &Agent) -> Result<()> {
     tx.execute(update).await.map(|_| ())
 }
 
-/// One agent that may change within this transaction: nobody else changes it before that ends.
+/// An agent, locked against other changes until this transaction ends.
 pub(crate) async fn agent_in(tx: &mut Tx, organization: OrganizationId, id: AgentId) -> Result<Option<Agent>> {
     let hold =
         sql("UPDATE agents SET allowed_directories = allowed_directories WHERE organization_id = $1 AND id = $2");
@@ -86,13 +86,13 @@ impl Store {
         self.database.row(query, read).await
     }
 
-    /// The agent of any organization; for the gateway, which knows callers by their certificates.
+    /// The agent of any organization; for the gateway, which identifies callers by their certificates.
     pub async fn agent_by_id(&self, id: AgentId) -> Result<Option<Agent>> {
         let query = sql(select_agents!("WHERE a.id = $1")).bind(id);
         self.database.row(query, read).await
     }
 
-    /// The agent of any organization with what it last announced, so that a Hello which changes nothing writes nothing.
+    /// The agent of any organization with its last announcement, so that an unchanged Hello writes nothing.
     pub async fn known_agent(&self, id: AgentId) -> Result<Option<AgentReading>> {
         let query = sql(select_agents!(
             ", d.id, d.name, d.flavour, p.problem, p.users_digest, p.groups_digest",
@@ -120,7 +120,7 @@ impl Store {
         Ok(reading)
     }
 
-    /// The organization's agents, oldest first, with the revoked ones.
+    /// The organization's agents, oldest first, including revoked ones.
     pub async fn list_agents(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<Agent>> {
         let after: Option<AgentId> = page.cursor()?;
         let query = sql(select_agents!("WHERE a.organization_id = $1 AND a.id > $2 ORDER BY a.id LIMIT $3"))
@@ -132,7 +132,7 @@ impl Store {
         Ok(Page::within(found, page, &room, |last| last.id.to_string()))
     }
 
-    /// Revokes an agent for good and wakes every replica; once more changes nothing and wakes nobody.
+    /// Revokes an agent permanently and wakes every replica; repeating it changes nothing and wakes nobody.
     /// [`Error::NotFound`]: there is no such agent.
     pub async fn revoke_agent(&self, organization: OrganizationId, id: AgentId, now: Timestamp) -> Result<Agent> {
         let mut tx = self.database.begin().await?;
@@ -142,7 +142,7 @@ impl Store {
         .bind(id)
         .bind(organization);
         if tx.execute(update).await? == 0 {
-            // Another organization's agent, or one that is revoked already: nobody is woken.
+            // The agent is another organization's, or revoked already: wake nobody.
             tx.rollback().await?;
         } else {
             tx.wake(Wake::AgentRevoked(id));
@@ -151,8 +151,8 @@ impl Store {
         self.get_agent(organization, id).await?.ok_or(Error::NotFound { what: "the agent" })
     }
 
-    /// Lets an agent serve a directory of this name, whether the directory exists or not, and wakes every replica; once
-    /// more changes nothing. [`Error::NotFound`]: there is no such agent, or it was revoked.
+    /// Allows an agent to serve a directory of this name, whether it exists or not, and wakes every replica; repeating
+    /// it changes nothing. [`Error::NotFound`]: there is no such agent, or it was revoked.
     pub async fn allow_directory(&self, organization: OrganizationId, id: AgentId, name: &str) -> Result<Agent> {
         let mut tx = self.database.begin().await?;
         let agent = agent_in(&mut tx, organization, id).await?.filter(|agent| agent.revoked_at.is_none());
@@ -178,7 +178,7 @@ impl Store {
         self.database.rows(query, |mut row| row.take()).await
     }
 
-    /// Notes what an agent said of itself when it connected. `None`: it did not say.
+    /// Records what an agent sent when it connected. `None`: it did not send it.
     pub async fn record_hello(
         &self,
         id: AgentId,
@@ -195,8 +195,8 @@ impl Store {
         self.database.execute(update).await.map(|_| ())
     }
 
-    /// Notes an agent's newest certificate. The one by which it asked, `former`, stays good until the newest is used.
-    /// [`Error::NotFound`]: there is no such agent, it was revoked, or `former` is not good any more.
+    /// Records an agent's newest certificate. The one that it renewed, `former`, stays valid until the newest is used.
+    /// [`Error::NotFound`]: there is no such agent, it was revoked, or `former` is no longer valid.
     pub async fn record_certificate(
         &self,
         id: AgentId,
@@ -216,13 +216,14 @@ impl Store {
         }
     }
 
-    /// The newest certificate was used: the one before is not good any more. `false`: another is the newest by now.
+    /// Records that the newest certificate was used: the one before becomes invalid. `false`: another one is the
+    /// newest.
     pub async fn confirm_certificate(&self, id: AgentId, serial: &str) -> Result<bool> {
         let update = sql("UPDATE agents SET former_serial = NULL WHERE id = $1 AND serial = $2").bind(id).bind(serial);
         Ok(self.database.execute(update).await? > 0)
     }
 
-    /// Notes a certificate that is newer than all that is known, as after the restore of a backup. `false`: it is not.
+    /// Records a certificate that is newer than all known ones, as after a restored backup. `false`: it is not newer.
     pub async fn adopt_certificate(&self, id: AgentId, serial: &str, not_after: Timestamp) -> Result<bool> {
         let update = sql("UPDATE agents SET serial = $1, not_after = $2, former_serial = NULL \
              WHERE id = $3 AND revoked_at IS NULL AND not_after < $2")
@@ -232,13 +233,13 @@ impl Store {
         Ok(self.database.execute(update).await? > 0)
     }
 
-    /// Notes why an agent was refused.
+    /// Records why an agent was refused.
     pub async fn note_agent_error(&self, id: AgentId, error: &str, now: Timestamp) -> Result<()> {
         let update = sql("UPDATE agents SET last_error = $1, last_error_at = $2 WHERE id = $3");
         self.database.execute(update.bind(error.to_owned()).bind(now).bind(id)).await.map(|_| ())
     }
 
-    /// Notes that an agent's identity is in use on two machines. `false`: that was noted within the last minute.
+    /// Records that two machines use an agent's identity. `false`: that was recorded within the last minute.
     pub async fn note_shared_identity(&self, id: AgentId, now: Timestamp) -> Result<bool> {
         let update = sql("UPDATE agents SET identity_shared_at = $1 \
              WHERE id = $2 AND (identity_shared_at IS NULL OR identity_shared_at < $3)")

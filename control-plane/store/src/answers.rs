@@ -12,7 +12,7 @@ use crate::sql::sql;
 const LOST: SignedDuration = SignedDuration::from_secs(60);
 
 impl Store {
-    /// Claims a key (its hash) for a request (its hash), or tells what came of the request that has it.
+    /// Claims a key (its hash) for a request (its hash), or returns the state of the request that has it.
     pub async fn claim_answer(
         &self,
         organization: OrganizationId,
@@ -53,7 +53,7 @@ impl Store {
         Ok(found.unwrap_or(AnswerClaim::Busy { request }))
     }
 
-    /// Keeps the answer to a claimed key, unless it was lost and another request has claimed it meanwhile.
+    /// Stores the answer to a claimed key, unless the claim was lost and another request has claimed the key.
     pub async fn store_answer(
         &self,
         organization: OrganizationId,
@@ -73,15 +73,15 @@ impl Store {
         self.database.execute(update).await.map(|_| ())
     }
 
-    /// Gives a claimed key free, so that the request may come again. A key that has its answer, or that another request
-    /// has claimed meanwhile, stays as it is.
+    /// Releases a claimed key, so that the request may be sent again. A key that has its answer, or that another
+    /// request has claimed, is not changed.
     pub async fn drop_answer(&self, organization: OrganizationId, key: [u8; 32], request: [u8; 32]) -> Result<()> {
         let delete = "DELETE FROM answers WHERE organization_id = $1 AND key = $2 AND request = $3 AND status IS NULL";
         let delete = sql(delete).bind(organization).bind(key).bind(request);
         self.database.execute(delete).await.map(|_| ())
     }
 
-    /// Forgets the answers of all organizations that are older. Returns how many.
+    /// Deletes older answers of all organizations. Returns how many.
     pub async fn expire_answers(&self, older_than: Timestamp) -> Result<u64> {
         self.database.execute(sql("DELETE FROM answers WHERE claimed_at < $1").bind(older_than)).await
     }

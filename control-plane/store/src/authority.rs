@@ -1,5 +1,5 @@
-//! The certificate authority that all replicas on one database are of: otherwise agents that one lets in would be strangers
-//! to the other.
+//! The certificate authority, which all replicas on one database share: otherwise one replica would refuse the agents
+//! of another.
 
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ impl Store {
         found.map(pin).transpose()
     }
 
-    /// Makes this the authority of a database that has none, and gives the one that it has then.
+    /// Sets the authority of a database that has none, and returns the one that it has afterwards.
     pub async fn enter_authority(&self, own: AuthorityPin, now: Timestamp) -> Result<AuthorityPin> {
         let insert = sql("INSERT INTO authority (one, sha256, since) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING")
             .bind(own.to_vec())
@@ -28,7 +28,7 @@ impl Store {
         self.authority().await?.ok_or_else(corrupt)
     }
 
-    /// Makes this the authority in place of another, whose agents must enroll again.
+    /// Replaces the authority by this one; all agents must enroll again.
     pub async fn replace_authority(&self, own: AuthorityPin, now: Timestamp) -> Result<()> {
         let replace = sql("INSERT INTO authority (one, sha256, since) VALUES (1, $1, $2) \
              ON CONFLICT (one) DO UPDATE SET sha256 = $1, since = $2")

@@ -9,10 +9,9 @@ use crate::records::{Staged, StagedChunk, StagedKeys};
 use crate::sql::{signed, sql};
 
 impl Intake {
-    /// Records chunks in the same transaction in which their entries are written. A chunk that is recorded already
-    /// stays as it is.
+    /// Records chunks in the transaction that writes their entries. Recorded chunks are not changed.
     pub async fn record_chunks(&mut self, job: JobId, generation: u32, chunks: Vec<StagedChunk>) -> Result<()> {
-        // Without a WHERE, SQLite would take ON for the condition of a join.
+        // Without a WHERE, SQLite would read ON as the condition of a join.
         let insert = Bulk::new(
             "WITH v(sequence, users, groups, created, created_groups, changed, returned, unknown_switches, digest, keys) AS ({rows}) \
              INSERT INTO staged_chunks (organization_id, job_id, generation, sequence, users, groups, created, \
@@ -41,7 +40,7 @@ impl Intake {
 }
 
 impl Store {
-    /// What the recorded chunks of a generation add up to.
+    /// The sums over the recorded chunks of a generation.
     pub async fn staged(&self, organization: OrganizationId, job: JobId, generation: u32) -> Result<Staged> {
         let query = sql(
             "SELECT sequence, users, groups, created, created_groups, changed, returned, unknown_switches, digest FROM staged_chunks \
@@ -103,8 +102,8 @@ impl Store {
         self.database.rows(query, |mut row| Ok(StagedKeys { sequence: row.take()?, keys: row.take()? })).await
     }
 
-    /// Forgets what was recorded of all generations of a job: its chunks, the entries that it kept aside, and what was seen
-    /// of those that did not come.
+    /// Deletes what was recorded of all generations of a job: its chunks, the entries kept aside, and the results of
+    /// its second look.
     pub async fn drop_staged(&self, organization: OrganizationId, job: JobId) -> Result<()> {
         let delete = sql("DELETE FROM deferred_entries WHERE organization_id = $1 AND job_id = $2");
         self.database.execute(delete.bind(organization).bind(job)).await?;
@@ -114,7 +113,7 @@ impl Store {
         self.database.execute(delete.bind(organization).bind(job)).await.map(|_| ())
     }
 
-    /// The same for all jobs that have ended, of all organizations. Returns how many chunks there were.
+    /// Does the same for all jobs that have ended, of all organizations. Returns how many chunks there were.
     pub async fn drop_staged_of_ended_jobs(&self) -> Result<u64> {
         let delete = sql("DELETE FROM deferred_entries WHERE job_id IN (SELECT j.id FROM jobs j \
              WHERE j.id IN (SELECT d.job_id FROM deferred_entries d) \

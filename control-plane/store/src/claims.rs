@@ -1,4 +1,4 @@
-//! Jobs are taken up here: by a short transaction, for a replica that can reach their directory, under a lease.
+//! Claims: a short transaction gives a job to a replica that can reach its directory, under a lease.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -17,9 +17,9 @@ use crate::sql::{named, sql};
 use crate::wake::Wake;
 
 impl Store {
-    /// Takes up to `limit` jobs of these directories up, of whatever organization, oldest first: those that nobody has
-    /// and those whose lease is over. Each is a new attempt. Of one directory's imports only one is under way.
-    /// Never takes proven imports, see [`Store::claim_proven`].
+    /// Claims up to `limit` jobs of these directories, of any organization, oldest first: those without an owner and
+    /// those whose lease has expired. Each is a new attempt. A directory has only one import under way. Never claims
+    /// proven imports, see [`Store::claim_proven`].
     pub async fn claim(
         &self,
         owner: ReplicaId,
@@ -31,7 +31,7 @@ impl Store {
         if directories.is_empty() || limit == 0 {
             return Ok(Vec::new());
         }
-        // Another replica may be quicker with an import of the same directory; the second look sees that.
+        // Another replica may claim an import of the same directory first; the retry finds it.
         retrying(|| self.claim_once(owner, directories, lease_until, now, limit)).await
     }
 
@@ -71,9 +71,9 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Takes proven imports up, which need no agent any more. The attempt stays the same, because it is the generation
-    /// of what is staged. A job that another process still has, though its lease is over, was left by a process that died:
-    /// only this is counted, see [`Store::fail_resumed`].
+    /// Claims proven imports, which need no agent any more. The attempt stays the same, because it is the generation of
+    /// the recorded chunks. A job with an owner and an expired lease was left by a process that died: only these are
+    /// counted, see [`Store::fail_resumed`].
     pub async fn claim_proven(
         &self,
         owner: ReplicaId,
@@ -99,8 +99,9 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Ends, with this error, the proven imports that were taken up so many times after their process had died, and whose
-    /// process died again. The caller is alive, so a job that it has itself stays. Call it before [`Store::claim_proven`].
+    /// Ends, with this error, the proven imports that were claimed this many times after their process had died, and
+    /// whose process died again. Leaves the caller's own jobs alone, because the caller lives. Call it before
+    /// [`Store::claim_proven`].
     pub async fn fail_resumed(&self, caller: ReplicaId, times: u32, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let tx = self.database.begin().await?;
         let update = sql(concat!(
@@ -116,8 +117,8 @@ impl Store {
         changed(tx, update).await
     }
 
-    /// Takes a running job over at the same attempt: its agent, which still works on it, has connected here.
-    /// `None`: the job has another state, attempt or agent by now.
+    /// Takes a running job over at the same attempt: its agent, which still works on it, has connected here. `None`:
+    /// the job has another state, attempt or agent now.
     pub async fn adopt(
         &self,
         job: JobId,
@@ -137,7 +138,7 @@ impl Store {
         Ok(adopted.then_some(Lease { job, attempt, owner }))
     }
 
-    /// The running jobs whose command this agent has, without the proven ones.
+    /// The running jobs that were sent to this agent, without the proven ones.
     pub async fn running_of_agent(&self, agent: AgentId) -> Result<Vec<Job>> {
         let query = sql(concat!(
             select_jobs!("WHERE "),
@@ -147,7 +148,7 @@ impl Store {
         self.database.rows(query.bind(agent), read).await
     }
 
-    /// The running jobs of this replica that are wanted to end.
+    /// The running jobs of this replica that were asked to end.
     pub async fn canceled_running(&self, owner: ReplicaId) -> Result<Vec<JobId>> {
         let query = sql(concat!(
             "SELECT id FROM jobs WHERE ",
@@ -157,8 +158,8 @@ impl Store {
         self.database.rows(query.bind(owner), |mut row| row.take()).await
     }
 
-    /// Tells those who watch that a job waits for an agent: queued jobs created before this time, whose directory is
-    /// not among the reachable ones, nor served by an agent of another replica, and that do not just wait for another import.
+    /// Reports that jobs wait for an agent: queued jobs created before this time, whose directory neither is reachable
+    /// nor has an agent at another replica, and that do not wait for another import.
     pub async fn mark_waiting(
         &self,
         reachable: &[DirectoryId],
@@ -185,7 +186,7 @@ impl Store {
     }
 }
 
-/// Tries a write again that lost against another replica's.
+/// Repeats a write that lost a race against another replica.
 async fn retrying<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
     const TRIES: u32 = 3;
     for _ in 1..TRIES {

@@ -1,6 +1,6 @@
-//! The comparison of a directory's entries with the accounts that are known: the path that every entry of every import
-//! takes, most of them unchanged. What is unchanged is told by one number in one text; a row of its own, with all its
-//! values copied one by one, would cost more than finding it.
+//! Compares a directory's entries with the known accounts. Every entry of every import passes here, and most are
+//! unchanged. The numbers of unchanged entries come in one text: a row for each, with its values copied, would cost
+//! more than finding it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::sql::sql;
 /// Keys that are compared at a time.
 const KEYS: u32 = 10_000;
 
-/// Which of the entries have an account, and which have it unchanged.
+/// The entries that have an account, and those whose account is unchanged.
 fn compared(directory: i64, kind: AccountKind, entries: &[(ExternalKey, [u8; 16])]) -> Bulk {
     Bulk::new(
         "WITH v(place, external_key, hash) AS ({rows}) SELECT string_agg(CAST(v.place AS TEXT), ' '), \
@@ -116,7 +116,7 @@ impl Store {
     }
 }
 
-/// The numbers of a text with blanks between.
+/// The numbers of a text, separated by blanks.
 fn places(text: Option<&str>) -> impl Iterator<Item = Result<usize>> {
     text.into_iter().flat_map(|text| text.split(' ')).map(|place| place.parse().map_err(|_| out_of_place()))
 }

@@ -1,5 +1,5 @@
-//! How many items a list has in all. People read "100 of 296", and nobody needs to know whether a million is one more or
-//! less: a count ends after [`MOST_COUNTED`] rows, so that it costs the same however many there are.
+//! The total number of items of a list. For people "100 of 296" is enough, so a count stops after [`MOST_COUNTED`] rows
+//! and costs the same for a long list.
 
 use crate::Store;
 use crate::error::Result;
@@ -13,10 +13,10 @@ use crate::records::{AccountKind, IdentityFilter, JobFilter, JobState, Total};
 use crate::sql::{Statement, built, sql};
 use crate::users::end_of;
 
-/// Rows that a count looks at.
+/// Most rows that a count reads.
 pub(crate) const MOST_COUNTED: u64 = 10_000;
 
-/// Adds up the parts of a list until enough rows have been looked at.
+/// Adds up the parts of a list until enough rows were read.
 #[derive(Default)]
 struct Tally {
     looked_at: u64,
@@ -24,7 +24,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// How many more rows to look at; one too many tells that there are more. `None`: enough have been.
+    /// How many more rows to read; one beyond the limit shows that there are more. `None`: enough were read.
     fn room(&self) -> Option<i64> {
         let room = (MOST_COUNTED + 1).checked_sub(self.looked_at).filter(|room| *room > 0)?;
         i64::try_from(room).ok()
@@ -69,7 +69,7 @@ impl Store {
         Ok(counted.unwrap_or_default())
     }
 
-    /// How many users [`Store::list_users_where`] has in all.
+    /// The total number of [`Store::list_users_where`].
     pub async fn total_users(
         &self,
         organization: OrganizationId,
@@ -96,7 +96,7 @@ impl Store {
         Ok(tally.total())
     }
 
-    /// How many groups [`Store::list_groups_where`] has in all.
+    /// The total number of [`Store::list_groups_where`].
     pub async fn total_groups(
         &self,
         organization: OrganizationId,
@@ -117,7 +117,7 @@ impl Store {
         Ok(tally.total())
     }
 
-    /// How many jobs [`Store::list_jobs`] has in all.
+    /// The total number of [`Store::list_jobs`].
     pub async fn total_jobs(&self, organization: OrganizationId, filter: &JobFilter) -> Result<Total> {
         let text = "SELECT count(*), count(CASE WHEN ($3 IS NULL OR state = $3) AND ($4 IS NULL OR kind = $4) \
              AND ($5 IS NULL OR directory_id = $5) THEN 1 END) FROM (SELECT state, kind, directory_id FROM jobs \
@@ -128,7 +128,7 @@ impl Store {
         Ok(tally.total())
     }
 
-    /// How many accounts [`Store::list_accounts_where`] has in all, in these targets and of these kinds.
+    /// The total number of [`Store::list_accounts_where`], in these targets and of these kinds.
     pub async fn total_accounts(
         &self,
         organization: OrganizationId,
@@ -157,7 +157,7 @@ impl Store {
         Ok(tally.total())
     }
 
-    /// How many conflicts [`Store::list_conflicts`] has in all, in these directories.
+    /// The total number of [`Store::list_conflicts`], in these directories.
     pub async fn total_conflicts(&self, organization: OrganizationId, directories: &[DirectoryId]) -> Result<Total> {
         let text = "SELECT count(*), count(CASE WHEN kind = 1 AND missing_since IS NULL THEN 1 END) \
              FROM (SELECT kind, missing_since FROM accounts WHERE target = $1 AND conflict IS NOT NULL LIMIT $2) found";
@@ -170,7 +170,7 @@ impl Store {
         Ok(tally.total())
     }
 
-    /// How many members [`Store::list_group_members`] has in all.
+    /// The total number of [`Store::list_group_members`].
     pub async fn total_group_members(&self, organization: OrganizationId, group: GroupId) -> Result<Total> {
         let rows = MOST_COUNTED / FEWEST_NAMES as u64 + 1;
         let query = sql("SELECT names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
@@ -189,7 +189,7 @@ impl Store {
     }
 }
 
-/// A list that holds all of an organization's things of one kind.
+/// Totals of lists with all of an organization's items of one kind.
 macro_rules! totals {
     ($($(#[$doc:meta])* $name:ident: $from:literal,)+) => {
         impl Store {$(
@@ -205,12 +205,12 @@ macro_rules! totals {
 }
 
 totals! {
-    /// How many agents the organization has, with the revoked ones.
+    /// How many agents the organization has, including revoked ones.
     total_agents: "agents WHERE organization_id = $1",
     /// How many directories the organization has, without the deleted ones.
     total_directories: "directories WHERE organization_id = $1 AND deleted_at IS NULL",
-    /// How many API tokens the organization has, with the revoked ones.
+    /// How many API tokens the organization has, including revoked ones.
     total_api_tokens: "api_tokens WHERE organization_id = $1",
-    /// How many enrollment tokens the organization has, with the used and revoked ones.
+    /// How many enrollment tokens the organization has, including used and revoked ones.
     total_enrollment_tokens: "enrollment_tokens WHERE organization_id = $1",
 }

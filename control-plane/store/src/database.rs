@@ -1,4 +1,4 @@
-//! The two engines behind one face: how they are opened, read, and written in transactions.
+//! One interface to the two engines: opening, reading, and transactions that write.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// Opens it and brings the schema up to date; several processes may do so at once.
+    /// Opens the database and updates its schema; several processes may do so at once.
     pub(crate) async fn open(url: &DatabaseUrl) -> Result<Self> {
         match url.address() {
             Address::Sqlite(path) => {
@@ -52,7 +52,7 @@ impl Database {
         }
     }
 
-    /// All rows of a statement that only reads.
+    /// All rows of a read-only statement.
     pub(crate) async fn rows<T>(&self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
         match self {
             Self::Sqlite { file, .. } => {
@@ -65,7 +65,7 @@ impl Database {
         }
     }
 
-    /// The rows of a statement that only reads, as far as there is room for them. What does not fit is never held.
+    /// The rows of a read-only statement, as far as there is room. Rows that do not fit are not kept in memory.
     pub(crate) async fn rows_within<T>(
         &self,
         statement: Statement,
@@ -95,12 +95,12 @@ impl Database {
         rows.into_iter().map(read).collect()
     }
 
-    /// The first row of a statement that only reads.
+    /// The first row of a read-only statement.
     pub(crate) async fn row<T>(&self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Option<T>> {
         Ok(self.rows(statement, read).await?.into_iter().next())
     }
 
-    /// All rows of a statement over many rows that only reads.
+    /// All rows of a read-only statement over many rows.
     pub(crate) async fn bulk_rows<T>(&self, bulk: Bulk, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
         if bulk.is_empty() {
             return Ok(Vec::new());
@@ -137,7 +137,7 @@ impl Database {
         Ok(changed)
     }
 
-    /// Gives back what an engine within this process keeps in memory only to be quick.
+    /// Releases memory that the engine uses only as a cache.
     pub(crate) async fn release_memory(&self) -> Result<()> {
         match self {
             Self::Sqlite { file, .. } => file.release_memory().await,
@@ -154,8 +154,8 @@ impl Database {
     }
 }
 
-/// A plan that was made for an empty table is kept while the table grows, and an import grows tables faster than
-/// anybody gathers statistics: so each statement is planned anew. And none of them is worth being compiled.
+/// PostgreSQL would keep a plan made for an empty table, and an import fills tables before statistics exist: so each
+/// statement is planned anew. No statement is worth compiling.
 const POSTGRES_PLANS: [(&str, &str); 2] = [("plan_cache_mode", "force_custom_plan"), ("jit", "off")];
 
 async fn open_postgres(options: PgConnectOptions) -> Result<Database> {
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::sql::sql;
 
-    /// Writes until the file may not grow any more.
+    /// Writes until the file may not grow.
     async fn fill(database: &Database) -> Error {
         let mut tx = database.begin().await.unwrap();
         // Room for a few more pages; the limit is the connection's, so that it goes with it.
@@ -199,14 +199,14 @@ mod tests {
         assert!(error.is_retryable());
         let count = sql("SELECT count(*) FROM organizations");
         assert_eq!(database.row(count, |mut row| row.take::<i64>()).await.unwrap(), Some(0));
-        // Once there is room, it goes on as if nothing had been.
+        // Once there is room, it works as before.
         let insert = sql("INSERT INTO organizations (id, name, created_at) VALUES (randomblob(16), 'one', 0)");
         assert_eq!(database.execute(insert).await.unwrap(), 1);
         database.close().await;
     }
 
     #[tokio::test]
-    async fn memory_is_given_back_whoever_is_writing() {
+    async fn memory_is_released_also_during_a_write() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await.unwrap();
         let insert =
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_file_is_told_from_a_busy_one() {
+    async fn a_damaged_file_and_a_busy_one_have_different_errors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postern.db");
         std::fs::write(&path, "this is no database, but text that is long enough".repeat(100)).unwrap();

@@ -1,4 +1,4 @@
-//! Entries that an import keeps aside until it is proven, and what is asked about accounts to judge them.
+//! Entries that an import keeps aside until it is proven, and queries about their accounts to judge them.
 
 use crate::Store;
 use crate::dialect::{self, Bulk, Cells};
@@ -8,11 +8,12 @@ use crate::imports::{Intake, ids};
 use crate::records::{AccountKind, Deferred, DeferredPart, ExternalKey, KnownContent, NamedAccount, Switch};
 use crate::sql::{signed, sql};
 
-/// Texts that one statement counts: databases limit the columns of a row.
+/// Texts counted by one statement: databases limit the columns of a row.
 const MOST_TEXTS: usize = 200;
 
 impl Intake {
-    /// Keeps entries aside, in the transaction that records their chunks. Those that are kept already stay as they are.
+    /// Keeps entries aside, in the transaction that records their chunks. Entries that are kept already are not
+    /// changed.
     pub async fn defer(&mut self, job: JobId, generation: u32, deferred: Vec<Deferred>) -> Result<()> {
         if deferred.is_empty() {
             return Ok(());
@@ -37,7 +38,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Forgets entries that were kept aside, in the transaction that applies them.
+    /// Deletes entries that were kept aside, in the transaction that applies them.
     pub async fn drop_deferred(&mut self, job: JobId, generation: u32, part: &DeferredPart) -> Result<()> {
         let delete = sql("DELETE FROM deferred_entries WHERE organization_id = $1 AND job_id = $2 \
              AND generation = $3 AND sequence = $4 AND kinds = $5")
@@ -51,7 +52,7 @@ impl Intake {
 }
 
 impl Store {
-    /// What an import keeps aside, in the order in which it came.
+    /// What an import keeps aside, in order of arrival.
     pub async fn deferred(
         &self,
         organization: OrganizationId,
@@ -93,13 +94,13 @@ impl Store {
         self.database.row(query, |mut row| row.take()).await
     }
 
-    /// What these accounts hold, in no certain order, as last committed.
+    /// The contents of these accounts, in no certain order, as last committed.
     pub async fn known_contents(
         &self,
         organization: OrganizationId,
         accounts: &[AccountId],
     ) -> Result<Vec<KnownContent>> {
-        // Each user is found by its own query: without statistics, PostgreSQL would rather join with all of them.
+        // One query for each user: without statistics, PostgreSQL would join with the whole table.
         let query = Bulk::new(
             "SELECT a.id, a.dn, a.unique_value, a.attributes, a.on_until, (SELECT u.name_key FROM users u WHERE u.id = a.identity), \
              (SELECT u.active FROM users u WHERE u.id = a.identity), a.missing_since IS NOT NULL, \
@@ -123,7 +124,7 @@ impl Store {
             .await
     }
 
-    /// These accounts as people recognize them, in no certain order.
+    /// These accounts with their names for people, in no certain order.
     pub async fn named_accounts(
         &self,
         organization: OrganizationId,
@@ -141,7 +142,7 @@ impl Store {
             .await
     }
 
-    /// The ids, keys and DNs of up to `limit` accounts that are not missing, by key, those after this one.
+    /// The ids, keys and DNs of up to `limit` accounts that are not missing, ordered by key, after this one.
     pub async fn present_dns(
         &self,
         organization: OrganizationId,
@@ -162,8 +163,8 @@ impl Store {
             .await
     }
 
-    /// How many accounts that are not missing have an attribute of each of these names, in their order. Reads all accounts
-    /// of the kind once for every `MOST_TEXTS` names.
+    /// How many accounts that are not missing have an attribute of each of these names, in the order of the names.
+    /// Reads all accounts of the kind once for every `MOST_TEXTS` names.
     pub async fn count_with_attributes(
         &self,
         organization: OrganizationId,
@@ -176,7 +177,7 @@ impl Store {
         for names in names.chunks(MOST_TEXTS) {
             let mut query = dialect::accounts_with(self.backend(), names.len()).bind(seq).bind(kind.code());
             for name in names {
-                // A value cannot contain this: its quotes would be escaped.
+                // No value can contain this, because its quotes are escaped.
                 query = query.bind(format!("{}:[", serde_json::Value::from(*name)));
             }
             let found = self.database.row(query, |mut row| names.iter().map(|_| row.take()).collect());

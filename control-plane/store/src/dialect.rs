@@ -1,8 +1,8 @@
-//! What the two engines do not say alike, side by side: many rows in one statement, and claiming a job.
+//! Where the two engines differ: many rows in one statement, and claiming a job.
 //!
-//! Many rows come as the table `{rows}` of a template. `PostgreSQL` takes them as one array a column (`UNNEST`).
-//! `SQLite` takes them as `VALUES` with nameless placeholders: each named one is looked up from the start of the list
-//! of all names, so that thousands of them would cost more than the rows themselves.
+//! Many rows come as the table `{rows}` of a template. `PostgreSQL` takes them as one array for each column (`UNNEST`).
+//! `SQLite` takes them as `VALUES` with unnamed placeholders, because it looks each named one up in the list of all
+//! names, which costs more than the rows.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -32,16 +32,16 @@ pub(crate) enum Cells {
     MaybeUuids(Vec<Option<Uuid>>),
 }
 
-/// One statement over many rows. In its template `{rows}` is the table of the columns' values, or `{in}` the test that
-/// something is one of the values of the only column; `:1`, `:2`, … are the values that all rows share.
+/// A statement over many rows. In its template `{rows}` is the table of the columns' values, or `{in}` tests for a
+/// value of the only column; `:1`, `:2`, … are the values that all rows share.
 ///
-/// `{insert}` and `{update}` write. When a row is refused, the whole transaction is over, on `SQLite` too: to undo but the
-/// statement, it would copy every page before it touches it, which cost an import a third of its time.
+/// `{insert}` and `{update}` write. A refused row ends the whole transaction, on `SQLite` too: to undo only the
+/// statement, it would copy every page before changing it, which cost an import a third of its time.
 ///
-/// `{each}table a{where}condition{end}` joins to each row of the table before it the one row that the condition finds,
-/// by an index and in this order; `PostgreSQL` would often rather read the whole table, because it has no statistics
-/// while an import fills it. `{every}` in the place of `{end}` joins all rows that the condition finds. For the same reason, a condition that is no way to find rows but only a guard is written
-/// `(… = …) IS TRUE`: no index is used for it.
+/// `{each}table a{where}condition{end}` joins the one row that the condition finds, by an index and in this order:
+/// without statistics during an import, `PostgreSQL` would often read the whole table. `{every}` instead of `{end}`
+/// joins all rows that it finds. A condition that only checks is written `(… = …) IS TRUE`, so that no index is used
+/// for it.
 pub(crate) struct Bulk {
     template: &'static str,
     columns: Vec<Cells>,
@@ -53,13 +53,13 @@ impl Bulk {
         Self { template, columns: Vec::new(), shared: Vec::new() }
     }
 
-    /// The next column of the table. All columns are equally long.
+    /// Adds a column to the table. All columns have the same length.
     pub(crate) fn column(mut self, cells: Cells) -> Self {
         self.columns.push(cells);
         self
     }
 
-    /// The next value that all rows share.
+    /// Adds a value that all rows share.
     pub(crate) fn shared(mut self, value: impl Into<Value>) -> Self {
         self.shared.push(value.into());
         self
@@ -82,8 +82,8 @@ impl Bulk {
         &self.shared
     }
 
-    /// Its text for an engine, on `SQLite` for so many rows: nameless placeholders for the cells, row by row, and `$1`,
-    /// `$2`, … for the shared values. On `PostgreSQL` those are numbered after the columns.
+    /// Its text for an engine and, on `SQLite`, this many rows: unnamed placeholders for the cells, row by row, and
+    /// `$1`, `$2`, … for the shared values. On `PostgreSQL` these are numbered after the columns.
     pub(crate) fn text(&self, backend: Backend, rows: usize) -> Arc<str> {
         text(backend, self.template, rows, &self.columns, self.shared.len())
     }
@@ -178,7 +178,7 @@ fn text(backend: Backend, template: &'static str, rows: usize, columns: &[Cells]
     Arc::clone(text)
 }
 
-/// What stands for `{insert}` and `{update}`.
+/// The texts for `{insert}` and `{update}`.
 const fn all_or_nothing(backend: Backend) -> [&'static str; 2] {
     match backend {
         Backend::Sqlite => ["INSERT OR ROLLBACK INTO", "UPDATE OR ROLLBACK"],
@@ -186,7 +186,7 @@ const fn all_or_nothing(backend: Backend) -> [&'static str; 2] {
     }
 }
 
-/// What stands for `{each}`, `{where}`, `{end}` and `{every}`. `OFFSET 0` keeps `PostgreSQL` from joining in another way.
+/// The texts for `{each}`, `{where}`, `{end}` and `{every}`. `OFFSET 0` keeps `PostgreSQL` from another kind of join.
 const fn each(backend: Backend) -> [&'static str; 4] {
     match backend {
         Backend::Sqlite => ["CROSS JOIN ", " WHERE ", "", ""],
@@ -210,7 +210,7 @@ fn unnest(columns: &[Cells]) -> String {
     text + ")"
 }
 
-/// `$n` is one of a set of directories, which is given by [`directories`].
+/// `$n` is in a set of directories, bound by [`directories`].
 const fn in_directories(backend: Backend) -> &'static str {
     match backend {
         Backend::Sqlite => "hex(j.directory_id) IN (SELECT value FROM json_each($3))",
@@ -244,8 +244,8 @@ const OTHER_EXCLUSIVE: &str = concat!(
 /// Jobs that have not ended.
 const OPEN: &str = open_jobs!();
 
-/// Jobs that can be taken up, oldest first: `$1` now, `$2` at most so many, `$3` of these directories. `PostgreSQL`
-/// leaves those alone that another replica is just taking up; on `SQLite` there is no other.
+/// Jobs that can be claimed, oldest first: `$1` now, `$2` the most jobs, `$3` their directories. `PostgreSQL` skips
+/// those that another replica is claiming; `SQLite` has only one.
 pub(crate) fn claimable(backend: Backend) -> Statement {
     let lock = match backend {
         Backend::Sqlite => "",
@@ -260,7 +260,7 @@ pub(crate) fn claimable(backend: Backend) -> Statement {
     ))
 }
 
-/// Proven imports that can be taken up: `$1` now, `$2` at most so many.
+/// Proven imports that can be claimed: `$1` now, `$2` the most.
 pub(crate) fn claimable_proven(backend: Backend) -> Statement {
     let lock = match backend {
         Backend::Sqlite => "",
@@ -273,8 +273,8 @@ pub(crate) fn claimable_proven(backend: Backend) -> Statement {
     ))
 }
 
-/// Queued jobs that no agent can take up: `$1` now, `$2` created before, `$3` directories that can be reached from here,
-/// `$4` what to say, `$5` replicas that gave no sign of life since are dead.
+/// Queued jobs that no agent can run: `$1` now, `$2` created before, `$3` directories that are reachable from here,
+/// `$4` the message, `$5` the time before which a replica's last sign of life means that it is dead.
 pub(crate) fn mark_waiting(backend: Backend) -> Statement {
     built(format!(
         "UPDATE jobs AS j SET state = 'waiting', message = $4, updated_at = $1 \
@@ -287,8 +287,8 @@ pub(crate) fn mark_waiting(backend: Backend) -> Statement {
     ))
 }
 
-/// The keys of up to `$4` accounts after `$3` in one text, hexadecimal with blanks between: `$1` the directory, `$2` the
-/// kind. Read from the index alone, and far cheaper to hand over than a row for each.
+/// The keys of up to `$4` accounts after `$3` in one text, as hexadecimal separated by blanks: `$1` the directory, `$2`
+/// the kind. Reads only the index, and costs far less than a row for each.
 pub(crate) fn account_keys(backend: Backend) -> Statement {
     let hex = match backend {
         Backend::Sqlite => "hex(external_key)",
@@ -300,7 +300,7 @@ pub(crate) fn account_keys(backend: Backend) -> Statement {
     ))
 }
 
-/// How many accounts that are not missing hold each of so many texts among their attributes, a column for each: `$1` the
+/// How many accounts that are not missing have each of these texts among their attributes, a column for each: `$1` the
 /// directory, `$2` the kind, the texts from `$3` on.
 pub(crate) fn accounts_with(backend: Backend, texts: usize) -> Statement {
     let place = match backend {

@@ -1,4 +1,4 @@
-//! Directories: they appear when an agent announces them.
+//! Directories. They are created when an agent announces them.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::targets;
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
-/// An agent takes no more new names than this, however often it announces others.
+/// Most new names that an agent may ever announce.
 const MAX_TAKEN: usize = 1_024;
 
 /// The columns that [`read`] reads, of `directories d`.
@@ -62,7 +62,8 @@ fn thresholds(stored: serde_json::Value) -> Result<Thresholds> {
     serde_json::from_value(stored).map_err(|error| Error::corrupt(format!("thresholds: {error}")))
 }
 
-/// Creates or brings back a directory that this agent may serve. False: it may not. A new one becomes one that it may serve.
+/// Creates or restores a directory that this agent may serve. `false`: it may not. A new one is added to what it may
+/// serve.
 async fn admit(tx: &mut Tx, agent: &mut Agent, directory: &AnnouncedDirectory, now: Timestamp) -> Result<bool> {
     let allowed = agent.allowed_directories.contains(&directory.name);
     if allowed {
@@ -83,11 +84,11 @@ async fn admit(tx: &mut Tx, agent: &mut Agent, directory: &AnnouncedDirectory, n
     if new && !allowed {
         agent.allowed_directories.push(directory.name.clone());
     }
-    // Somebody else's, even a deleted one: the agent that serves it would say who its people are.
+    // Another agent's directory, even a deleted one: who serves it decides about its users.
     Ok(allowed || new)
 }
 
-/// Creates a directory, with its target. False: there is one of this name, a deleted one perhaps.
+/// Creates a directory with its target. `false`: the name exists, perhaps as a deleted directory.
 async fn create(
     tx: &mut Tx,
     organization: OrganizationId,
@@ -111,16 +112,16 @@ async fn create(
     .bind(now);
     let new = tx.execute(insert).await? > 0;
     if !new {
-        // Another replica was quicker.
+        // Another replica created it first.
         targets::delete(tx, id.into()).await?;
     }
     Ok(new)
 }
 
 impl Store {
-    /// Notes what an agent serves, as far as it may: creates directories that are new, brings deleted ones back, and
-    /// replaces what the agent announced before. Returns all that it serves now, by name; what it may not serve is not among
-    /// them. [`Error::NotFound`]: there is no such agent.
+    /// Records what an agent serves, as far as it may: creates new directories, restores deleted ones, and replaces the
+    /// agent's earlier announcement. Returns all that it serves now, by name, without what it may not serve.
+    /// [`Error::NotFound`]: there is no such agent.
     pub async fn announce_directories(
         &self,
         organization: OrganizationId,
@@ -129,7 +130,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Directory>> {
         let mut served: Vec<_> = served.iter().collect();
-        // In one order everywhere, so that two replicas never wait for each other.
+        // Always in this order, so that two replicas do not deadlock.
         served.sort_by(|one, other| one.name.cmp(&other.name));
         let mut tx = self.database.begin().await?;
         let Some(mut known) = agent_in(&mut tx, organization, agent).await? else {
@@ -166,8 +167,8 @@ impl Store {
         self.with_agents(organization, directories).await
     }
 
-    /// Notes how an agent stands to its directories: why it cannot use them, and by which configuration it reads them.
-    /// A directory that it does not serve changes nothing.
+    /// Records an agent's state of its directories: why it cannot use them, and the configuration that it reads them
+    /// by. Directories that it does not serve are ignored.
     pub async fn note_standings(
         &self,
         organization: OrganizationId,
@@ -243,7 +244,7 @@ impl Store {
         .bind(id);
         let mut tx = self.database.begin().await?;
         tx.execute(update).await?;
-        // Read behind the update, which has locked the row.
+        // Read after the update, which has locked the row.
         let query = sql("SELECT thresholds FROM directories WHERE organization_id = $1 AND id = $2");
         let stored = tx.row(query.bind(organization).bind(id), |mut row| row.take()).await?;
         if let Some(stored) = stored.filter(|_| !change.thresholds.is_empty()) {
@@ -256,7 +257,7 @@ impl Store {
         self.get_directory(organization, id).await?.ok_or(Error::NotFound { what: "the directory" })
     }
 
-    /// Deletes a directory: its open jobs end, its accounts stay as they are. It comes back when an agent announces it
+    /// Deletes a directory: its open jobs end, its accounts do not change. It is restored when an agent announces it
     /// again. [`Error::NotFound`]: there is no such directory.
     pub async fn delete_directory(&self, organization: OrganizationId, id: DirectoryId, now: Timestamp) -> Result<()> {
         let mut tx = self.database.begin().await?;

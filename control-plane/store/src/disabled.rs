@@ -1,4 +1,4 @@
-//! What happens to the jobs of a directory that an administrator has disabled: whatever is not proven yet shall end.
+//! Ends the jobs of disabled directories, except proven imports.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,8 +12,8 @@ use crate::records::Job;
 use crate::sql::sql;
 
 impl Store {
-    /// Ends, with this error, the jobs of disabled directories that nobody works on, of all organizations. Held ones
-    /// stay for their administrator.
+    /// Ends, with this error, the jobs of disabled directories that nobody works on, of all organizations. Held jobs
+    /// stay for a decision.
     pub async fn fail_disabled(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let tx = self.database.begin().await?;
         let update = sql(concat!(

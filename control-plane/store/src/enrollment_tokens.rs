@@ -1,4 +1,4 @@
-//! Enrollment tokens: one use each, in the same transaction in which the agent comes into being.
+//! Enrollment tokens: each is used once, in the transaction that creates the agent.
 
 use jiff::Timestamp;
 
@@ -55,7 +55,7 @@ impl Store {
         })
     }
 
-    /// The token of any organization whose secret has this hash, if it may still be used.
+    /// The token with the secret of this hash, of any organization, if it may still be used.
     pub async fn find_enrollment_token(&self, hash: [u8; 32], now: Timestamp) -> Result<EnrollmentToken, ConsumeError> {
         let query = sql("SELECT id, organization_id, directories, created_at, created_by, expires_at, used_at, \
              used_by, revoked_at FROM enrollment_tokens WHERE hash = $1")
@@ -69,7 +69,7 @@ impl Store {
         }
     }
 
-    /// Uses a token up and creates the agent that came with it, both or neither.
+    /// Uses a token up and creates its agent; both or neither.
     pub async fn enroll_agent(&self, hash: [u8; 32], new: NewAgent, now: Timestamp) -> Result<Agent, ConsumeError> {
         let mut tx = self.database.begin().await?;
         let consume = sql("UPDATE enrollment_tokens SET used_at = $1, used_by = $2 \
@@ -81,7 +81,7 @@ impl Store {
         let consumed = tx.row(consume, |mut row| Ok((row.take()?, row.take()?))).await?;
         let Some((organization, directories)) = consumed else {
             tx.rollback().await?;
-            // Whatever it says: if another was faster, the token is used by now.
+            // The error that it returns, or `Used` if another agent has used the token in the meantime.
             return match self.find_enrollment_token(hash, now).await {
                 Ok(_) => Err(ConsumeError::Used),
                 Err(error) => Err(error),
@@ -105,7 +105,7 @@ impl Store {
         Ok(agent)
     }
 
-    /// The organization's enrollment tokens, oldest first, with the used and revoked ones.
+    /// The organization's enrollment tokens, oldest first, including used and revoked ones.
     pub async fn list_enrollment_tokens(
         &self,
         organization: OrganizationId,
@@ -133,7 +133,7 @@ impl Store {
         self.database.row(query, read).await
     }
 
-    /// Revokes an enrollment token; once more changes nothing. [`Error::NotFound`]: there is no such token.
+    /// Revokes an enrollment token; repeating it changes nothing. [`Error::NotFound`]: there is no such token.
     pub async fn revoke_enrollment_token(
         &self,
         organization: OrganizationId,

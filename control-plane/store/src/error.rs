@@ -1,4 +1,4 @@
-//! What can go wrong in the store, told apart by what the caller can do about it.
+//! Errors of the store, by what the caller can do about them.
 
 use std::error::Error as StdError;
 
@@ -8,13 +8,13 @@ use rusqlite::ffi::{
 };
 use sqlx::error::DatabaseError;
 
-/// What an engine said, in its own words.
+/// An error of an engine, unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// `SQLite`.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// `PostgreSQL`, or the way to it.
+    /// `PostgreSQL`, or the connection to it.
     #[error(transparent)]
     Postgres(#[from] sqlx::Error),
     /// All connections to the file were in use for too long.
@@ -23,10 +23,10 @@ pub enum EngineError {
     /// The store was closed.
     #[error("the database is closed")]
     Closed,
-    /// A transaction was used after it had ended.
+    /// A transaction was used after its end.
     #[error("the transaction is over since one of its statements failed")]
     Over,
-    /// A placeholder of a statement has no value, or a value no placeholder.
+    /// The placeholders and values of a statement do not match.
     #[error("the values of a statement are not those that it asks for")]
     Unbound,
 }
@@ -34,30 +34,30 @@ pub enum EngineError {
 /// A failed call of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was asked for does not exist in this organization.
+    /// It does not exist in this organization.
     #[error("{what} does not exist")]
     NotFound {
-        /// What was sought, for people.
+        /// What was not found, for people.
         what: &'static str,
     },
-    /// It contradicts what is stored: a name that is taken, a job in another state.
+    /// It contradicts what is stored: the name is taken, or the job has another state.
     #[error("conflict: {what}")]
     Conflict {
         /// What it contradicts, for people.
         what: String,
-        /// The database's own words, when it noticed.
+        /// The database's error, if the database found it.
         #[source]
         source: Option<EngineError>,
     },
-    /// The volume of the database is full or cannot be written. Nothing of the call was stored; it is worth another
-    /// try once there is room.
+    /// The volume of the database is full or cannot be written. Nothing of the call was stored; repeat it once there is
+    /// room.
     #[error("the database's volume is full or cannot be written")]
     StorageFull(#[source] EngineError),
-    /// The database cannot be reached, restarts, or is too busy: worth another try. Whether a commit took place is not
-    /// known when it was under way.
+    /// The database cannot be reached, restarts, or is too busy: try again. A commit that was under way may have taken
+    /// place.
     #[error("the database cannot be reached")]
     Unavailable(#[source] EngineError),
-    /// `PostgreSQL` cannot be used from the start, and it is known why.
+    /// `PostgreSQL` cannot be used from the start, for a known reason.
     #[error("PostgreSQL at {server} cannot be used: {problem}; {cure}")]
     Connect {
         /// Host and port.
@@ -66,11 +66,11 @@ pub enum Error {
         problem: &'static str,
         /// What to do about it.
         cure: &'static str,
-        /// The words of the server or the system.
+        /// The error of the server or the system.
         #[source]
         source: sqlx::Error,
     },
-    /// What is stored cannot be read: a damaged file, or a value that this release does not know.
+    /// Stored data cannot be read: the file is damaged, or this release does not know a value.
     #[error("the database holds what cannot be read: {what}")]
     Corrupt {
         /// What could not be read.
@@ -79,13 +79,13 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
-    /// The address of the database is none.
+    /// The address of the database is invalid.
     #[error("not a database address: {what}")]
     Address {
         /// What is wrong with it.
         what: String,
     },
-    /// The schema could not be brought up to date.
+    /// The schema could not be updated.
     #[error("the database's schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// Anything else.
@@ -94,8 +94,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call would fail again however often it is repeated. A conflict may be a race that the next try
-    /// decides otherwise.
+    /// Whether the same call would always fail. A conflict may be a race that the next try wins.
     pub fn is_permanent(&self) -> bool {
         !matches!(self, Self::StorageFull(_) | Self::Unavailable(_) | Self::Connect { .. } | Self::Conflict { .. })
     }
@@ -113,7 +112,7 @@ pub enum ConsumeError {
     /// It was used before.
     #[error("the enrollment token was used before")]
     Used,
-    /// Its time is over.
+    /// It has expired.
     #[error("the enrollment token has expired")]
     Expired,
     /// The store failed.
@@ -122,7 +121,7 @@ pub enum ConsumeError {
 }
 
 impl Error {
-    /// Worth another try without a change by anybody.
+    /// Whether the next try may succeed without a change.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::StorageFull(_) | Self::Connect { .. })
     }
@@ -137,7 +136,7 @@ impl Error {
 }
 
 impl EngineError {
-    /// Another process holds the file just now.
+    /// Whether another process holds the file at the moment.
     pub(crate) fn is_busy(&self) -> bool {
         let Self::Sqlite(error) = self else { return false };
         matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
@@ -145,7 +144,7 @@ impl EngineError {
 }
 
 impl From<rusqlite::Error> for Error {
-    /// `SQLite` tells by result code: <https://sqlite.org/rescode.html>.
+    /// By the result codes of `SQLite`: <https://sqlite.org/rescode.html>.
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as E;
         let code = match &error {
@@ -211,7 +210,7 @@ enum Class {
     Other,
 }
 
-/// `PostgreSQL` tells by SQLSTATE (its appendix A).
+/// By SQLSTATE (`PostgreSQL`, appendix A).
 fn class(error: &dyn DatabaseError) -> Class {
     if error.is_unique_violation() || error.is_foreign_key_violation() {
         return Class::Conflict;

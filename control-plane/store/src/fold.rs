@@ -1,4 +1,4 @@
-//! The form in which names are compared and sought.
+//! The form of names for comparisons and searches.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::keys;
 
-/// The form of a name by which it is compared and sought, as directories compare it (RFC 4518): case does not matter, nor
-/// does it matter how a letter is composed, nor how many blanks stand between words or around them. A very long name is
-/// its beginning and a hash of all of it, so that every index has room for it.
+/// The form of a name for comparisons and searches, as directories compare it (RFC 4518): ignores case, how a letter is
+/// composed, and the number of blanks between and around words. A very long name becomes its beginning and a hash of
+/// all of it, so that every index has room for it.
 pub fn fold(text: &str) -> String {
     keys::bounded(prepare(text).into()).into_owned()
 }
@@ -17,7 +17,7 @@ fn prepare(text: &str) -> String {
     if text.is_ascii() {
         return joined(text.to_ascii_lowercase());
     }
-    // What is composed may fold once more; characters newer than the tables are lower-cased only.
+    // Composing may allow another fold; characters newer than the tables are only lower-cased.
     let once = |text: &str| -> String {
         let folded = stringprep::x520prep(text, true).unwrap_or_else(|_| Cow::Owned(text.to_lowercase()));
         folded.nfkc().collect()
@@ -27,7 +27,7 @@ fn prepare(text: &str) -> String {
     joined(second)
 }
 
-/// The words of a text with one blank between them.
+/// The words of a text, separated by single blanks.
 fn joined(text: String) -> String {
     if !text.starts_with(' ') && !text.ends_with(' ') && !text.contains("  ") {
         return text;

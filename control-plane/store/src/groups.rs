@@ -25,7 +25,7 @@ pub(crate) fn read(row: &mut Row) -> Result<GroupRow> {
     })
 }
 
-/// Where a list goes on: `seq key`.
+/// Where a list continues: `seq key`.
 struct Cursor {
     seq: i64,
     key: String,
@@ -51,7 +51,7 @@ impl Store {
         self.list_groups_where(organization, query, IdentityFilter::default(), page).await
     }
 
-    /// The same, only those which the filter wants.
+    /// Like [`Self::list_groups`], only those that the filter selects.
     pub async fn list_groups_where(
         &self,
         organization: OrganizationId,
@@ -86,7 +86,7 @@ impl Store {
         self.database.row(query, |mut row| read(&mut row)).await
     }
 
-    /// Names of the directories that these groups have accounts in, each group's by name.
+    /// The names of the directories that these groups have accounts in, sorted for each group.
     pub async fn directories_of_groups(
         &self,
         organization: OrganizationId,

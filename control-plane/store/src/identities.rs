@@ -1,5 +1,5 @@
-//! The organization's own users, groups, links, memberships and marks, written in one transaction. It needs no directory: an
-//! import writes through it ([`crate::Intake::identities`]), and so does whoever creates a user or group by hand.
+//! The organization's users, groups, links, memberships and marks, written in one transaction. It needs no directory:
+//! imports write through it ([`crate::Intake::identities`]), and so do changes by hand.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::ids::{AccountId, OrganizationId};
 use crate::sql::sql;
 use crate::transaction::Tx;
 
-/// A write transaction on an organization's users and groups. Nothing of it stays unless [`Identities::commit`] succeeds.
+/// A write transaction on an organization's users and groups. Without [`Identities::commit`] nothing is stored.
 pub struct Identities {
     pub(crate) tx: Tx,
     pub(crate) organization: OrganizationId,
@@ -27,7 +27,7 @@ impl fmt::Debug for Identities {
 }
 
 impl Store {
-    /// Starts one. On `SQLite` there is one writer at a time: keep it short. [`Error::NotFound`]: there is no such
+    /// Starts a transaction. `SQLite` has one writer at a time: keep it short. [`Error::NotFound`]: there is no such
     /// organization.
     pub async fn begin_identities(&self, organization: OrganizationId, now: Timestamp) -> Result<Identities> {
         let mut tx = self.database.begin().await?;
@@ -46,7 +46,7 @@ impl Identities {
         self.tx.commit().await
     }
 
-    /// Leaves everything as it was. Merely dropping it does the same.
+    /// Undoes everything. Dropping it does the same.
     pub async fn rollback(self) -> Result<()> {
         self.tx.rollback().await
     }

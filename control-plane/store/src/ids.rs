@@ -1,5 +1,5 @@
-//! Typed ids. Each is a `UUIDv7` (RFC 9562, 5.7) of its own type, so that one is never passed for another; those made
-//! later sort later, which keeps the databases' indexes growing at one end.
+//! Typed ids. Each is a `UUIDv7` (RFC 9562, 5.7) of its own type, so that they cannot be confused. Later ids sort
+//! later, so the databases' indexes grow at one end.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,17 +19,17 @@ macro_rules! ids {
 
         #[expect(clippy::new_without_default, reason = "every call makes another one, which no default does")]
         impl $name {
-            /// A fresh one.
+            /// A new id.
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
             }
 
-            /// The one that is this UUID.
+            /// The id with this UUID.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }
 
-            /// The bare UUID.
+            /// The UUID.
             pub const fn as_uuid(self) -> Uuid {
                 self.0
             }

@@ -76,8 +76,9 @@ impl Kind for Import {
             name: "gone",
             value_name: "DN",
             is_option: true,
-            help: "A container that was deleted with everybody in it, where the directory does not tell a deleted one from \
-                   a hidden one. The import is held before anybody in it is marked missing. May be given several times",
+            help: "A container that was deleted with all its entries. Needed if the directory does not distinguish deleted \
+                   containers from hidden ones. The import is held before accounts in it are marked missing. May be \
+                   given several times",
         }]
     }
 
