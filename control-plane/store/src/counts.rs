@@ -41,8 +41,7 @@ impl Tally {
 }
 
 /// The users of one step of a search, as `users` searches: `$1` the organization, `$2` and `$3` the range, `$4` the most
-/// rows. What few fit, and an index finds, is looked for. What many fit is looked at in what the limit lets through, never
-/// in the whole table.
+/// rows. A condition that few match uses its index; one that many match is applied to the rows within the limit only.
 fn count_users(step: &str, filter: IdentityFilter) -> String {
     let (sought, looked_at) = filters::rare_and_common(filter);
     let ([not_active, missing], [active, there]) = (filters::of_users(sought), filters::of_users(looked_at));

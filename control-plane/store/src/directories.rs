@@ -20,7 +20,7 @@ use crate::targets;
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
-/// Most new names that an agent may ever announce.
+/// An agent that may serve this many directories may announce no new ones.
 const MAX_TAKEN: usize = 1_024;
 
 /// The columns that [`read`] reads, of `directories d`.

@@ -81,7 +81,6 @@ impl Store {
         let consumed = tx.row(consume, |mut row| Ok((row.take()?, row.take()?))).await?;
         let Some((organization, directories)) = consumed else {
             tx.rollback().await?;
-            // The error that it returns, or `Used` if another agent has used the token in the meantime.
             return match self.find_enrollment_token(hash, now).await {
                 Ok(_) => Err(ConsumeError::Used),
                 Err(error) => Err(error),

@@ -1,6 +1,6 @@
-//! Who is a member of what, on its way in. A directory's groups name their members by DN or unique value. The names are
-//! kept, many in a row, and beside them which groups a name stands in; who is meant is found when somebody asks
-//! ([`crate::member_lists`]). So nothing is to be forgotten or found again when an account is renamed or goes missing.
+//! Writes of the members that imports bring. A directory's groups name their members by DN or unique value. The names
+//! are stored, many in a row, with an index from names to groups; the account of a name is looked up on reading
+//! ([`crate::member_lists`]). So nothing changes here when an account is renamed or goes missing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,13 +17,13 @@ use crate::member_rows::RowChanges;
 use crate::records::{AccountKind, MemberForm};
 use crate::sql::sql;
 
-/// Accounts whose hashes are made anew at a time, when a directory changes how its groups name members.
+/// Accounts whose hashes are updated in one step, when a directory changes how its groups name members.
 const REHASH_ROWS: i64 = 5_000;
 
-/// What is to be written of some groups' members.
+/// The rows to write for some groups.
 #[derive(Default)]
 struct Difference {
-    /// Rows that are deleted, by their first names.
+    /// Deleted rows, by their first names.
     deleted: Vec<(GroupId, String)>,
     updated: NameRows,
     inserted: NameRows,
@@ -69,8 +69,8 @@ impl NameRows {
 }
 
 impl Intake {
-    /// Says how the groups of this directory name their members. Best said before the first account is written:
-    /// afterwards every account of the directory is touched once. `dn_key` normalizes a DN.
+    /// Sets how the groups of this directory name their members. Call it before the first account is written: later it
+    /// updates every account of the directory. `dn_key` normalizes a DN.
     pub async fn set_member_form(&mut self, form: MemberForm, dn_key: impl Fn(&str) -> String) -> Result<()> {
         if form == self.form {
             return Ok(());
@@ -105,20 +105,21 @@ impl Intake {
         }
     }
 
-    /// Makes these the members of groups: writes the differences only. The names are normalized DNs or unique values.
-    /// Returns how many were added and removed. [`Error::NotFound`]: the organization has not all of these groups.
+    /// Replaces the members of groups, writing only the differences. The names are normalized DNs or unique values.
+    /// Returns how many were added and removed. [`Error::NotFound`]: the organization does not have all of these
+    /// groups.
     pub async fn replace_members(&mut self, groups: Vec<(GroupId, Vec<String>)>) -> Result<u64> {
         let known = self.rows_of(&groups).await?;
         let mut difference = Difference::default();
         for (group, wanted) in groups {
-            // The first name of a row is in an index. A long name is kept as its key, and found by it all the same.
+            // The first name of a row is indexed. A long name is stored as its key, which also finds it.
             let wanted = wanted.into_iter().map(|name| bounded(name.into()).into_owned()).collect();
             difference.add(group, known.get(&group).map_or(&[], Vec::as_slice), wanted)?;
         }
         self.write_members(difference).await
     }
 
-    /// The rows of names that groups of the organization have now, in order; of those that have any.
+    /// The current rows of names of these groups of the organization, in order, without groups that have none.
     pub(crate) async fn rows_of(
         &mut self,
         groups: &[(GroupId, Vec<String>)],
@@ -191,7 +192,7 @@ impl Intake {
 }
 
 impl Store {
-    /// The names that these groups hold in a directory, as last committed; groups without any are left out.
+    /// The names that these groups have in a directory, as last committed; groups without any are left out.
     pub async fn member_names(
         &self,
         organization: OrganizationId,
@@ -206,7 +207,7 @@ impl Store {
     }
 }
 
-/// The rows of the names that groups hold in a directory.
+/// The rows of names that groups have in a directory.
 fn held_names(groups: Cells, organization: OrganizationId, directory: i64) -> Bulk {
     Bulk::new(
         "SELECT group_id, names FROM group_members WHERE group_id {in} \

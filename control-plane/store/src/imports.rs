@@ -1,5 +1,5 @@
-//! An import on its way in: one write transaction that compares, writes accounts, users and groups, and records the
-//! chunk that they came in. Nothing of it stays unless [`Intake::commit`] succeeds.
+//! Writes of an import: one transaction compares, writes accounts, users and groups, and records the chunk that brought
+//! them. Without [`Intake::commit`] nothing is stored.
 
 use std::fmt;
 
@@ -31,8 +31,8 @@ impl fmt::Debug for Intake {
 }
 
 impl Store {
-    /// Starts one. On `SQLite` there is one writer at a time: keep it short. [`Error::NotFound`]: the organization has
-    /// no such directory.
+    /// Starts a transaction. `SQLite` has one writer at a time: keep it short. [`Error::NotFound`]: the organization
+    /// has no such directory.
     pub async fn begin_intake(
         &self,
         organization: OrganizationId,
@@ -67,12 +67,12 @@ impl Intake {
         self.identities.commit().await
     }
 
-    /// Leaves everything as it was. Merely dropping it does the same.
+    /// Undoes everything. Dropping it does the same.
     pub async fn rollback(self) -> Result<()> {
         self.identities.rollback().await
     }
 
-    /// Whether the job is still the caller's; it stays so until this transaction ends.
+    /// Whether the caller still owns the job; it does so until this transaction ends.
     pub async fn check_owner(&mut self, lease: &Lease) -> Result<bool> {
         // An update that changes nothing locks the row on PostgreSQL; SQLite has one writer anyway.
         let lock = sql("UPDATE jobs SET attempt = attempt \
@@ -80,7 +80,7 @@ impl Intake {
         Ok(self.identities.tx.execute(fenced(lock, lease).bind(self.identities.organization)).await? > 0)
     }
 
-    /// Writes new accounts. [`Error::Conflict`]: one of them exists.
+    /// Writes new accounts. [`Error::Conflict`]: one of them exists already.
     pub async fn insert_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         self.write_accounts(
             "WITH v(id, kind, external_key, hash, identity, on_until, member_hash, conflict, dn, unique_value, \
@@ -93,8 +93,8 @@ impl Intake {
         .await
     }
 
-    /// Writes changed accounts, which are not missing any more. An account whose switch is unknown keeps the one that was
-    /// known, unless it was missing: then too much may have changed.
+    /// Writes changed accounts, and they are no longer missing. An unknown switch keeps the last known one, unless the
+    /// account was missing: then too much may have changed.
     pub async fn update_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         self.update_indexed(&accounts).await?;
         self.write_accounts(
@@ -109,7 +109,7 @@ impl Intake {
         .await
     }
 
-    /// Writes what the large indexes hold, where it differs: `SQLite` writes the pages of every index that a statement
+    /// Writes the columns of the large indexes where they differ: `SQLite` writes pages of every index that a statement
     /// names, changed or not.
     async fn update_indexed(&mut self, accounts: &[NewAccount]) -> Result<()> {
         let form = self.form;
@@ -141,8 +141,8 @@ impl Intake {
         self.identities.tx.bulk(make(accounts)).await.map(|_| ())
     }
 
-    /// Marks accounts missing since now, as this import found, unless they are already, with what that means for their users
-    /// and groups. Returns how many it was news for.
+    /// Marks accounts as missing since now by this import, and updates their users and groups. Skips those that are
+    /// missing already. Returns how many were marked.
     pub async fn mark_missing(&mut self, job: JobId, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
             "{update} accounts SET missing_since = :1, missing_job = :4 \

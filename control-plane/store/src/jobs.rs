@@ -1,5 +1,4 @@
-//! Jobs, from the side of those who ask for them: created, read, decided on, ended. The side of those who carry them
-//! out is in `claims` and `leases`.
+//! Jobs as callers see them: created, read, decided on, ended. Running them is in `claims` and `leases`.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -13,7 +12,7 @@ use crate::sql::{Row, Statement, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
-/// The exclusive job for whose end one that has not begun waits, of the same directory; there is never more than one.
+/// The exclusive job of the same directory that a queued one waits for; there is at most one.
 macro_rules! other_exclusive {
     ($column:literal) => {
         concat!(
@@ -89,14 +88,14 @@ pub(crate) fn read(mut row: Row) -> Result<Job> {
     })
 }
 
-/// A held import that was read so long ago is read again when it is approved: too much may have changed since.
+/// A held import that was read this long ago is read again when it is approved, because too much may have changed.
 const OLD_READING: SignedDuration = SignedDuration::from_hours(4);
 
 const READ_AGAIN: &str = "What was approved was read more than four hours ago. The directory is read again now, and the \
      import is held again if there is still something to decide.";
 
 impl Store {
-    /// Creates a job. With an idempotency key that was used for the same request, returns the job that came of it.
+    /// Creates a job. If its idempotency key was used for the same request, returns the job of that request.
     /// [`Error::NotFound`]: the directory does not exist or was deleted. [`Error::Conflict`]: the directory is
     /// disabled, or the key was used for another request.
     pub async fn create_job(&self, new: NewJob, now: Timestamp) -> Result<Job> {
@@ -149,12 +148,12 @@ impl Store {
         self.database.row(query.bind(organization).bind(id), read).await
     }
 
-    /// The job of any organization; for those who carry it out.
+    /// The job of any organization; for running it.
     pub async fn job_by_id(&self, id: JobId) -> Result<Option<Job>> {
         self.database.row(sql(select_jobs!("WHERE j.id = $1")).bind(id), read).await
     }
 
-    /// The organization's jobs, newest first. A page of large jobs is short.
+    /// The organization's jobs, newest first. A page of large jobs has fewer items.
     pub async fn list_jobs(
         &self,
         organization: OrganizationId,
@@ -177,13 +176,13 @@ impl Store {
         Ok(Page::within(found, page, &room, |last| last.id.to_string()))
     }
 
-    /// Lets a held job go on. [`Error::Conflict`]: it is not held.
+    /// Approves a held job. [`Error::Conflict`]: it is not held.
     ///
-    /// A proven import applies what it was held for; but one that was read too long ago reads the directory again, and may
-    /// be held again. An import that was held before anything was read may now read a server that is behind, and nothing
-    /// that it will read is approved by that. The job is given as much time again as it had at first.
+    /// A proven import applies what it was held for, but one that was read too long ago reads the directory again and
+    /// may be held again. An import that was held before reading may now read a server that is behind; this approves
+    /// nothing that it will read. The job gets its original time again.
     pub async fn approve_job(&self, organization: OrganizationId, id: JobId, by: &str, now: Timestamp) -> Result<Job> {
-        // Nothing about a job changes while it is held, so `updated_at` says when it was read.
+        // A held job does not change, so `updated_at` is when it was read.
         let update = sql("UPDATE jobs SET state = 'queued', decided_by = $1, owner = NULL, lease_until = NULL, \
              approved = (proven AND updated_at > $5), accepts_behind = (accepts_behind OR NOT proven), \
              message = CASE WHEN proven AND updated_at <= $5 THEN $6 END, proven = (proven AND updated_at > $5), \
@@ -198,7 +197,7 @@ impl Store {
         self.decide(organization, id, update, "held").await
     }
 
-    /// Ends a held job, for a reason if one is given. [`Error::Conflict`]: it is not held.
+    /// Rejects a held job, with an optional reason. [`Error::Conflict`]: it is not held.
     pub async fn reject_job(
         &self,
         organization: OrganizationId,
@@ -218,8 +217,8 @@ impl Store {
         self.decide(organization, id, update, "held").await
     }
 
-    /// Asks for the end of a job: one that nobody works on ends at once, a running one when its replica has stopped
-    /// it. Asking again changes nothing. [`Error::Conflict`]: it has ended already.
+    /// Requests the end of a job: one that does not run ends at once, a running one when its replica has stopped it.
+    /// Repeating it changes nothing. [`Error::Conflict`]: it has ended already.
     pub async fn request_cancel(&self, organization: OrganizationId, id: JobId, now: Timestamp) -> Result<Job> {
         let update = sql("UPDATE jobs SET cancel_requested = TRUE, updated_at = $1, \
              finished_at = CASE WHEN state = 'running' THEN NULL ELSE $1 END, \
@@ -231,7 +230,7 @@ impl Store {
         self.decide(organization, id, update, "open").await
     }
 
-    /// Carries a decision out on one job, if its state allows it.
+    /// Applies a decision to a job, if its state allows it.
     async fn decide(&self, organization: OrganizationId, id: JobId, update: Statement, wanted: &str) -> Result<Job> {
         let mut tx = self.database.begin().await?;
         let changed = tx.execute(update).await?;
@@ -249,8 +248,8 @@ impl Store {
         Ok(job)
     }
 
-    /// Ends the jobs of all organizations whose replica is gone and that nobody has taken up since: with this error at their
-    /// deadline, and at once where somebody has canceled them.
+    /// Ends the jobs of all organizations whose replica is gone and that no other has claimed: at their deadline with
+    /// this error, and at once if they were canceled.
     pub async fn end_abandoned(&self, error: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let tx = self.database.begin().await?;
         let update = sql(concat!(
@@ -266,14 +265,15 @@ impl Store {
         changed(tx, update).await
     }
 
-    /// Forgets under which key old jobs were asked for: the same request asks for a new one then.
+    /// Clears the idempotency keys of old jobs: the same request then creates a new job.
     pub async fn expire_job_keys(&self, older_than: Timestamp) -> Result<u64> {
         let update =
             sql("UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key IS NOT NULL AND created_at < $1");
         self.database.execute(update.bind(older_than)).await
     }
 
-    /// Ends the jobs of all organizations that nobody took up until their deadline, with this error.
+    /// Ends the jobs of all organizations that were not claimed before their deadline: with `error`, or with `behind`
+    /// if another exclusive job of the directory runs or is held.
     pub async fn expire_overdue(&self, error: &Value, behind: &Value, now: Timestamp) -> Result<Vec<Job>> {
         let tx = self.database.begin().await?;
         let update = sql(concat!(
@@ -296,8 +296,8 @@ async fn required(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Resul
     tx.row(query.bind(organization).bind(id), read).await?.ok_or(Error::NotFound { what: "the job" })
 }
 
-/// Carries a change out that gives the ids of the jobs, and makes it durable. Those who watch them hear of it, and where one
-/// has ended, the next of its directory may start.
+/// Commits a change that returns the ids of jobs. Wakes those who watch them, and if one has ended, the next job of its
+/// directory.
 pub(crate) async fn changed(mut tx: Tx, update: Statement) -> Result<Vec<Job>> {
     let ids = tx.rows(update, |mut row| row.take()).await?;
     let jobs = read_all(&mut tx, &ids).await?;
@@ -311,7 +311,7 @@ pub(crate) async fn changed(mut tx: Tx, update: Statement) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
-/// The jobs of these ids, in their order.
+/// The jobs with these ids, in their order.
 pub(crate) async fn read_all(tx: &mut Tx, ids: &[JobId]) -> Result<Vec<Job>> {
     let mut jobs = Vec::with_capacity(ids.len());
     for id in ids {

@@ -1,5 +1,5 @@
-//! What an import reports of its accounts beside their number: those that came to share a user with another directory,
-//! and those without a login.
+//! What an import reports of its accounts besides their number: those that joined a user of another directory, and
+//! those without a login.
 
 use jiff::Timestamp;
 
@@ -10,18 +10,18 @@ use crate::ids::{AccountId, DirectoryId, OrganizationId};
 use crate::imports::{Intake, ids};
 use crate::sql::{Row, sql};
 
-/// An account that shares its user with another directory.
+/// An account that shares its user with an account of another directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinedAccount {
     /// Its DN.
     pub dn: String,
     /// The user's name.
     pub user_name: String,
-    /// Names of the other directories, with commas between.
+    /// Names of the other directories, separated by commas.
     pub directories: String,
 }
 
-/// An account, as a sample of many.
+/// An account in a list of samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSample {
     /// Its DN.
@@ -31,7 +31,7 @@ pub struct AccountSample {
 }
 
 impl Intake {
-    /// Notes that accounts share their users with other directories since now.
+    /// Records that accounts share their users with other directories since now.
     pub async fn mark_joined(&mut self, accounts: &[AccountId]) -> Result<u64> {
         let update = Bulk::new(
             "{update} accounts SET joined_at = :1 WHERE id {in} AND (organization_id = :2) IS TRUE \
@@ -47,7 +47,7 @@ impl Intake {
 }
 
 impl Store {
-    /// How many accounts of a directory joined users of other directories and were not reported yet, and some of them.
+    /// How many accounts of a directory joined users of other directories and are not yet reported, with samples.
     pub async fn joined_accounts(
         &self,
         organization: OrganizationId,
@@ -69,7 +69,7 @@ impl Store {
         Ok((count, self.database.rows(query.bind(seq).bind(samples), read).await?))
     }
 
-    /// Takes the accounts of a directory that joined others for reported. Those that joined after `until` are still to come.
+    /// Records that the joins of a directory's accounts up to `until` were reported.
     pub async fn joins_are_reported(
         &self,
         organization: OrganizationId,
@@ -81,7 +81,7 @@ impl Store {
         self.database.execute(update.bind(seq).bind(until)).await
     }
 
-    /// How many users' accounts of a directory have no login, and some of them. Missing ones do not count.
+    /// How many user accounts of a directory have no login, with samples. Missing accounts do not count.
     pub async fn accounts_without_login(
         &self,
         organization: OrganizationId,

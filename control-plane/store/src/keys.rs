@@ -1,17 +1,17 @@
-//! The keys of indexes are short, whatever a directory holds. PostgreSQL refuses an index row of more than about 2,700
-//! bytes, and one value of one user would end the whole import.
+//! Keys of indexes, which are short for any value: PostgreSQL refuses an index row of more than about 2,700 bytes, and
+//! one value of one user would end the whole import.
 
 use std::borrow::Cow;
 
-/// The longest text that an index holds as it is.
+/// The longest text that an index holds unchanged.
 pub(crate) const KEY_BYTES: usize = 512;
-/// What a longer text keeps of its beginning. A search by prefix finds it by as much.
+/// How much of a longer text's beginning is kept. A search by prefix finds it by that much.
 const BEGINNING_BYTES: usize = 448;
-/// Stands between the beginning and the hash.
+/// Separates the beginning and the hash.
 const CUT: char = '\u{2026}';
 
 /// A text as an index holds it. A text over `KEY_BYTES` becomes its beginning and a hash of all of it, so two long
-/// texts that begin alike stay two. Bounding a bounded text changes nothing.
+/// texts with the same beginning stay different. Bounding a bounded text changes nothing.
 pub fn bounded(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.len() <= KEY_BYTES {
         return text;

@@ -1,5 +1,5 @@
-//! What the replica that runs a job writes to it. Every write is fenced: it takes effect only while the attempt and
-//! the owner are still the claimed ones, and says so.
+//! Writes of the replica that runs a job. Each is fenced: it takes effect only while the attempt and the owner are the
+//! claimed ones, and returns whether it did.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,13 +14,13 @@ use crate::sql::{Statement, sql};
 use crate::wake::Wake;
 
 impl Store {
-    /// Prolongs leases, all in one statement. Returns the jobs that are no longer the caller's, or have ended.
+    /// Renews leases, all in one statement. Returns the jobs that the caller no longer owns, or that have ended.
     pub async fn renew_leases(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<JobId>> {
         if leases.is_empty() {
             return Ok(Vec::new());
         }
         let mut leases = leases.to_vec();
-        // In one order everywhere, so that two replicas never wait for each other.
+        // Always in this order, so that two replicas do not deadlock.
         leases.sort_unstable_by_key(|lease| lease.job);
         let update = Bulk::new(
             "WITH v(id, attempt, owner) AS ({rows}) {update} jobs SET lease_until = :1 FROM v \
@@ -37,8 +37,8 @@ impl Store {
         Ok(leases.iter().map(|lease| lease.job).filter(|job| !kept.contains(job)).collect())
     }
 
-    /// Ends the leases of all running jobs: `now`, or at `holders_until` where an agent may still be working on the job.
-    /// Only for a process that knows that no other one works on this database. Returns how many jobs there are.
+    /// Ends the leases of all running jobs: `now`, or at `holders_until` if an agent may still be working on the job.
+    /// Only for a process that is certainly alone on this database. Returns how many jobs there are.
     pub async fn end_leases(&self, holders_until: Timestamp, now: Timestamp) -> Result<u64> {
         let update = sql(concat!(
             "UPDATE jobs SET lease_until = CASE WHEN proven OR agent_id IS NULL THEN $1 ELSE $2 END WHERE ",
@@ -48,7 +48,7 @@ impl Store {
         self.database.execute(update.bind(now).bind(holders_until)).await
     }
 
-    /// Hands a job back to be taken up again. `false`: it is no longer the caller's.
+    /// Puts a job back into the queue. `false`: the caller no longer owns it.
     pub async fn release(&self, lease: &Lease, release: Release, now: Timestamp) -> Result<bool> {
         let update = sql("UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, agent_id = NULL, \
              not_before = $4, message = $5, failures = failures + $6, updated_at = $7 \
@@ -69,43 +69,43 @@ impl Store {
         Ok(true)
     }
 
-    /// Leaves a proven import to whoever takes it up next, when its lease is over or at `until`. It stays running, but has
-    /// no owner: so nobody takes its process for dead. `false`: it is no longer the caller's.
+    /// Gives a proven import up, for the next claim when its lease ends or at `until`. It stays running without an
+    /// owner, so it does not count as left by a dead process. `false`: the caller no longer owns it.
     pub async fn let_go(&self, lease: &Lease, until: Option<Timestamp>) -> Result<bool> {
         let update = sql("UPDATE jobs SET owner = NULL, lease_until = COALESCE($4, lease_until) \
              WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' AND proven");
         Ok(self.database.execute(fenced(update, lease).bind(until)).await? > 0)
     }
 
-    /// Notes to which agent the command was sent. `false`: the job is no longer the caller's.
+    /// Records the agent that the command was sent to. `false`: the caller no longer owns the job.
     pub async fn assign_agent(&self, lease: &Lease, agent: AgentId) -> Result<bool> {
         let update = sql("UPDATE jobs SET agent_id = $4 \
              WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
         Ok(self.database.execute(fenced(update, lease).bind(agent)).await? > 0)
     }
 
-    /// Notes how far the job has come. `false`: it is no longer the caller's.
+    /// Records the progress of a job. `false`: the caller no longer owns it.
     pub async fn set_progress(&self, lease: &Lease, progress: &Value, now: Timestamp) -> Result<bool> {
         let update = sql("UPDATE jobs SET progress = $4, updated_at = $5 \
              WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
         self.changed(lease, fenced(update, lease).bind(progress).bind(now)).await
     }
 
-    /// Keeps what the agent answered beside the entries. `false`: the job is no longer the caller's.
+    /// Stores the agent's answer, which is separate from the entries. `false`: the caller no longer owns the job.
     pub async fn set_agent_result(&self, lease: &Lease, result: &Value) -> Result<bool> {
         let update = sql("UPDATE jobs SET agent_result = $4 \
              WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
         Ok(self.database.execute(fenced(update, lease).bind(result)).await? > 0)
     }
 
-    /// Notes that everything is here and proven complete. `false`: the job is no longer the caller's.
+    /// Records that all entries are stored and proven complete. `false`: the caller no longer owns the job.
     pub async fn mark_proven(&self, lease: &Lease, now: Timestamp) -> Result<bool> {
         let update = sql("UPDATE jobs SET proven = TRUE, updated_at = $4 \
              WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
         self.changed(lease, fenced(update, lease).bind(now)).await
     }
 
-    /// Stops a job for an administrator to decide. `false`: it is no longer the caller's, or somebody wants it to end.
+    /// Holds a job for a decision. `false`: the caller no longer owns it, or it was asked to end.
     pub async fn hold(&self, lease: &Lease, hold: &Value, now: Timestamp) -> Result<bool> {
         let update = sql("UPDATE jobs SET state = 'held', hold = $4, updated_at = $5, \
              owner = NULL, lease_until = NULL \
@@ -113,7 +113,7 @@ impl Store {
         self.changed(lease, fenced(update, lease).bind(hold).bind(now)).await
     }
 
-    /// Ends a job. `false`: it is no longer the caller's.
+    /// Ends a job. `false`: the caller no longer owns it.
     pub async fn finish(&self, lease: &Lease, finish: &Finish, now: Timestamp) -> Result<bool> {
         let (state, result, error) = match finish {
             Finish::Succeeded(result) => ("succeeded", Some(result), None),
@@ -148,7 +148,7 @@ impl Store {
     }
 }
 
-/// The first three values of every fenced statement.
+/// Binds the first three values of a fenced statement.
 pub(crate) fn fenced(statement: Statement, lease: &Lease) -> Statement {
     statement.bind(lease.job).bind(lease.attempt).bind(lease.owner)
 }

@@ -1,8 +1,8 @@
-//! The control plane's store: the only room that knows the database. Records in, records out; every row belongs to an
-//! organization, and every question about an organization's data names it.
+//! The control plane's store: the only crate with SQL. Every row belongs to an organization, and every query on an
+//! organization's data names it.
 //!
-//! `SQLite` by default, `PostgreSQL` for several replicas; the SQL is written once for both ([`Backend`]), and the few
-//! statements that differ stand side by side in `dialect`. One conformance suite runs on both.
+//! `SQLite` by default, `PostgreSQL` for several replicas. The SQL is written once for both ([`Backend`]); the few
+//! statements that differ are in `dialect`. One conformance suite runs on both.
 
 mod absences;
 mod accounts;
@@ -96,7 +96,7 @@ pub use crate::wake::{Wake, Wakeups};
 use crate::database::Database;
 use crate::sql::sql;
 
-/// The open store. Clones share its connections.
+/// An open store. Clones share its connections.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) database: Database,
@@ -109,7 +109,7 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the database and brings its schema up to date.
+    /// Opens the database and updates its schema.
     pub async fn open(url: &DatabaseUrl) -> Result<Self> {
         match Database::open(url).await {
             Ok(database) => Ok(Self { database }),
@@ -127,7 +127,7 @@ impl Store {
         self.database.backend()
     }
 
-    /// Whether the last write to a `SQLite` file found no room on its volume, or could not write there.
+    /// Whether the last write to a `SQLite` file failed because its volume is full or cannot be written.
     pub fn is_full(&self) -> bool {
         match &self.database {
             Database::Sqlite { file, .. } => file.is_full(),
@@ -135,7 +135,7 @@ impl Store {
         }
     }
 
-    /// Gives back the memory that is kept only to be quick. For a time of rest: what is needed again is read again.
+    /// Releases memory that is used only as a cache. For idle times: what is needed is read again.
     pub async fn release_memory(&self) -> Result<()> {
         self.database.release_memory().await
     }

@@ -14,7 +14,7 @@ impl Store {
         Ok(Wakeups(match &self.database {
             Database::Sqlite { wakes, .. } => Source::Process(wakes.0.subscribe()),
             Database::Postgres { pool } => {
-                // A pool of its own: it keeps its connection for good, and closing the store must not wait for that.
+                // A pool of its own, because it keeps its connection and closing the store must not wait for that.
                 let options = PoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
                 let own = options.connect_lazy_with(pool.connect_options().as_ref().clone());
                 let mut listener = PgListener::connect_with(&own).await?;

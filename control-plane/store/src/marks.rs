@@ -1,5 +1,5 @@
-//! Marks: notes of users and groups whose accounts in a target may have to change. Whatever changes an identity leaves a
-//! mark in the same transaction; whoever carries changes out takes the marks up and clears them.
+//! Marks: users and groups whose accounts in a target may have to change. Every change of an identity sets a mark in
+//! its transaction; provisioning reads marks and clears them.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn read(mut row: Row) -> Result<Mark> {
 }
 
 impl Identities {
-    /// Marks users and groups for a target of the organization. Who is marked already is marked once more.
+    /// Marks users and groups for a target of the organization. Marking again counts.
     /// [`Error::NotFound`]: the organization has no such target.
     pub async fn mark(&mut self, target: TargetId, identities: &[IdentityId]) -> Result<()> {
         let identities: BTreeSet<IdentityId> = identities.iter().copied().collect();
@@ -39,7 +39,8 @@ impl Identities {
         self.tx.bulk(insert.shared(self.organization).shared(seq).shared(self.now)).await.map(|_| ())
     }
 
-    /// Clears marks of a target that were carried out. One that was set again meanwhile stays. Returns how many are cleared.
+    /// Clears marks of a target after they were provisioned. A mark that was set again stays. Returns how many were
+    /// cleared.
     pub async fn clear_marks(&mut self, target: TargetId, marks: &[Mark]) -> Result<u64> {
         let delete = Bulk::new(
             "WITH v(identity, times) AS ({rows}) DELETE FROM marks \

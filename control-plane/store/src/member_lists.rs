@@ -1,5 +1,5 @@
-//! Who is a member of what, for those who ask. A name means the account of that DN or unique value in its directory, one
-//! that is there before a missing one ([`crate::twins`]); what account that is, is looked up anew each time.
+//! Reads of groups' members. A name means the account with that DN or unique value in its directory, a present one
+//! before a missing one ([`crate::twins`]). It is looked up on each read.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ use crate::twins::{self, Candidate, names_of_nobody, other_of_the_name};
 /// Sorts after every hash of a name.
 const AFTER_ALL_HASHES: &[u8] = &[0xFF; 17];
 
-/// Where a list of members goes on: those whom a directory names come first, by name, then the own ones, by id.
+/// Where a list of members continues: first the members that a directory names, by name, then the own ones, by id.
 enum Cursor {
     Named(String),
     Own(Uuid),
@@ -56,8 +56,8 @@ impl FromStr for Cursor {
 }
 
 impl Store {
-    /// The members of a group: first those whom its directory names, by name, then those whom the organization has added
-    /// itself. Every page costs the same.
+    /// The members of a group: first those that its directory names, by name, then those that the organization has
+    /// added. Every page costs the same.
     pub async fn list_group_members(
         &self,
         organization: OrganizationId,
@@ -76,7 +76,7 @@ impl Store {
         Ok(Page::cut(found, page, Cursor::text))
     }
 
-    /// Up to `limit` members whom a directory names, after this name.
+    /// Up to `limit` members that a directory names, after this name.
     async fn named_members(
         &self,
         organization: OrganizationId,
@@ -103,7 +103,7 @@ impl Store {
         Ok(names.into_iter().map(member).collect())
     }
 
-    /// Who is meant by these names in a directory.
+    /// The users and groups that these names mean in a directory.
     async fn identities(
         &self,
         organization: OrganizationId,
@@ -156,7 +156,7 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<GroupRow>> {
         let after: Option<GroupId> = page.cursor()?;
-        // A missing account lends its name to one that is there.
+        // A missing account gives its name up to a present one.
         let query = sql(concat!(
             "SELECT g.id, g.organization_id, g.display_name, g.description, g.created_at, g.updated_at, \
              g.missing_since \
@@ -175,11 +175,12 @@ impl Store {
         Ok(Page::cut(found, page, |last| last.id.to_string()))
     }
 
-    /// Counts the members of a directory's groups that are users or groups of the organization, and those that are
-    /// nobody known or have no user.
+    /// Counts the members of a directory's groups: those that are users or groups of the organization, those whose name
+    /// is unknown, and those without a user.
     pub async fn count_members(&self, organization: OrganizationId, directory: DirectoryId) -> Result<MemberStats> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(MemberStats::default()) };
-        // Every member is looked up at the end of every import, when nothing else is left to do: on two cores.
+        // Every member is looked up at the end of every import, when nothing else is left to do: so two queries run in
+        // parallel.
         let middle = [0x80];
         let (lower, upper) =
             tokio::try_join!(self.count_named(seq, &[], &middle), self.count_named(seq, &middle, AFTER_ALL_HASHES))?;
@@ -197,7 +198,7 @@ impl Store {
         Ok(self.database.row(query.bind(directory), |mut row| row.take()).await?.unwrap_or_default())
     }
 
-    /// Of the members whose names have hashes from the first to before the second.
+    /// Counts the members whose hash of the name is in this range, without its end.
     async fn count_named(&self, directory: i64, from: &[u8], to: &[u8]) -> Result<MemberStats> {
         let query = sql(concat!(
             "SELECT count(*), COALESCE(sum(CASE WHEN EXISTS (SELECT 1 FROM accounts a \
@@ -217,7 +218,7 @@ impl Store {
         Ok(counted.await?.unwrap_or_default())
     }
 
-    /// Up to `limit` members of a directory's groups that are nobody known.
+    /// Up to `limit` members of a directory's groups whose name is unknown.
     pub async fn unresolved_members(
         &self,
         organization: OrganizationId,
@@ -226,7 +227,7 @@ impl Store {
     ) -> Result<Vec<UnresolvedMember>> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
         let query = sql(concat!(
-            // An account without a user is not outside of the scope.
+            // An account without a user is still within the imported scope.
             "SELECT m.name_hash, m.group_id, g.display_name \
              FROM member_names m JOIN groups g ON g.id = m.group_id \
              WHERE m.target = $1 AND m.name_hash >= $2 AND m.name_hash < $3 AND m.organization_id = $4 \

@@ -1,18 +1,18 @@
-//! How members are found and kept: by hashes of their names, and rows of names.
+//! How members are stored and found: rows of names, and hashes of names.
 
 use crate::error::Result;
 use crate::keys::bounded;
 use crate::records::{AccountKind, MemberForm};
 use crate::sql::Row;
 
-/// The hash by which a member is found: of a DN or a unique value. Long enough that nobody makes two names of one hash.
+/// The hash of a member's DN or unique value. It is long enough that nobody can find two names with the same hash.
 pub(crate) fn name_hash(name: &str) -> [u8; 16] {
     let mut short = [0; 16];
     short.copy_from_slice(&blake3::hash(bounded(name.into()).as_bytes()).as_bytes()[..16]);
     short
 }
 
-/// The hash of what groups of this form name an account by; in the unique form, groups are never members.
+/// The hash of the name that groups of this form use for an account; in the unique form, groups are never members.
 pub(crate) fn member_hash(form: MemberForm, kind: AccountKind, dn_key: &str, unique: Option<&str>) -> Option<[u8; 16]> {
     match (form, kind) {
         (MemberForm::Dn, _) => Some(name_hash(dn_key)),
@@ -21,7 +21,7 @@ pub(crate) fn member_hash(form: MemberForm, kind: AccountKind, dn_key: &str, uni
     }
 }
 
-/// The names that one row holds.
+/// The names of one row.
 pub(crate) fn read_names(row: &mut Row) -> Result<Vec<String>> {
     row.take()
 }

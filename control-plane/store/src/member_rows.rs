@@ -1,17 +1,17 @@
-//! Where the names of a group's members stand: sorted, many in a row. A name that joins goes into the row of its
-//! neighbours, so that a change writes few rows, however large the group is.
+//! How the names of a group's members are split into rows: sorted, many in a row. A new name goes into the row of its
+//! neighbours, so that a change in a large group writes few rows.
 
 /// Names in one row of a group.
 pub(crate) const ROW_NAMES: usize = 128;
-/// All rows of a group but its last hold at least so many. A page of members relies on it.
+/// All rows of a group except its last have at least this many. Pages of members rely on it.
 pub(crate) const FEWEST_NAMES: usize = ROW_NAMES / 2;
 
-/// What changes in the rows of one group. A row is known by its first name.
+/// The changes in the rows of one group. A row is identified by its first name.
 #[derive(Debug, Default)]
 pub(crate) struct RowChanges<'a> {
     /// The first names of rows that are deleted.
     pub(crate) deleted: Vec<&'a String>,
-    /// Rows that hold other names from now on, but begin as before.
+    /// Rows whose names change, but not the first one.
     pub(crate) updated: Vec<&'a [String]>,
     pub(crate) inserted: Vec<&'a [String]>,
     pub(crate) joined: Vec<&'a String>,
@@ -19,10 +19,10 @@ pub(crate) struct RowChanges<'a> {
 }
 
 impl<'a> RowChanges<'a> {
-    /// Compares the rows of a group, in order, with the names that it shall have, sorted and each once.
+    /// Compares the rows of a group, in order, with the wanted names, which are sorted and unique.
     pub(crate) fn between(rows: &'a [Vec<String>], wanted: &'a [String]) -> Self {
         let mut changes = Self::default();
-        // A row holds the names from its first one to before the first one of the next row.
+        // A row contains the names from its first one up to the first one of the next row.
         let end_of = |row: usize| match rows.get(row + 1).and_then(|next| next.first()) {
             Some(first) => wanted.partition_point(|name| name < first),
             None => wanted.len(),
@@ -35,7 +35,7 @@ impl<'a> RowChanges<'a> {
             let (begin, mut end) = (row, end_of(row));
             row += 1;
             if rows[begin] != wanted[start..end] {
-                // A row with too few names joins the next one.
+                // A row with too few names is merged with the next one.
                 while start < end && end - start < FEWEST_NAMES && row < rows.len() {
                     end = end_of(row);
                     row += 1;
@@ -47,7 +47,7 @@ impl<'a> RowChanges<'a> {
         changes
     }
 
-    /// Puts these names in the place of neighbouring rows.
+    /// Replaces neighbouring rows by these names.
     fn replace(&mut self, rows: &'a [Vec<String>], wanted: &'a [String]) {
         let known: Vec<&String> = rows.iter().flatten().collect();
         self.joined.extend(wanted.iter().filter(|name| known.binary_search(name).is_err()));
@@ -66,7 +66,7 @@ impl<'a> RowChanges<'a> {
     }
 }
 
-/// As few rows as these names need, all about equally long: each of several is at least half full.
+/// Splits names into as few rows as possible, of about equal length: each of several is at least half full.
 fn pieces(names: &[String]) -> Vec<&[String]> {
     let count = names.len().div_ceil(ROW_NAMES);
     (0..count).map(|piece| &names[names.len() * piece / count..names.len() * (piece + 1) / count]).collect()
@@ -95,7 +95,7 @@ mod tests {
         after
     }
 
-    /// Whether a number is drawn in this turn.
+    /// Whether this turn selects a number.
     fn drawn(turn: u32, number: usize, percent: u8) -> bool {
         u32::from(blake3::hash(format!("{turn} {number}").as_bytes()).as_bytes()[0]) * 100 < u32::from(percent) * 256
     }

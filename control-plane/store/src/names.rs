@@ -1,5 +1,4 @@
-//! What people call things: which of an organization's things have a name, or an id that begins so. Every answer is short,
-//! however many there are.
+//! Finds things of an organization by name or by the beginning of an id. Every answer is short.
 
 use uuid::Uuid;
 
@@ -10,12 +9,12 @@ use crate::ids::OrganizationId;
 use crate::records::ExternalKey;
 use crate::sql::{Row, Statement, sql};
 
-/// No more things of one name are looked at.
+/// Most things of one name that are returned.
 const MOST_NAMED: u32 = 20;
-/// Names that are looked through for one that is like another.
+/// Most names that are searched for a similar one.
 const MOST_NAMES: u32 = 1_000;
 
-/// A kind of thing that people name.
+/// A kind of thing that people refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Thing {
     /// An agent, by its name.
@@ -36,14 +35,14 @@ pub enum Thing {
     Account,
 }
 
-/// A thing with what people call it.
+/// A thing with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// Its id.
     pub id: Uuid,
-    /// What people call it; of things without a name, what tells them apart best.
+    /// Its name; for things without one, what distinguishes them best.
     pub name: String,
-    /// It is there and good: not revoked, not missing.
+    /// Whether it is in use: neither revoked nor missing.
     pub live: bool,
 }
 
@@ -51,7 +50,7 @@ fn read(mut row: Row) -> Result<Named> {
     Ok(Named { id: row.take()?, name: row.take()?, live: row.take()? })
 }
 
-/// The things of an organization (`$1`) that a condition finds; the last placeholder is the most rows.
+/// The things of an organization (`$1`) that match a condition; the last placeholder is the most rows.
 macro_rules! select {
     (Agent, $rest:literal) => {
         concat!("SELECT id, name, revoked_at IS NULL FROM agents WHERE organization_id = $1 AND ", $rest)
@@ -78,7 +77,7 @@ macro_rules! select {
 }
 
 impl Thing {
-    /// Those whose ids lie from `$2` to `$3`.
+    /// Those with ids from `$2` to `$3`.
     const fn by_id(self) -> &'static str {
         match self {
             Self::Agent => select!(Agent, "id >= $2 AND id <= $3 ORDER BY id LIMIT $4"),
@@ -98,7 +97,7 @@ impl Thing {
         }
     }
 
-    /// Those of the name `$2`, each query by an index of its own where there are many.
+    /// Those with the name `$2`: several queries, each by its own index, for kinds of which there are many.
     const fn by_name(self) -> &'static [&'static str] {
         match self {
             Self::Agent => &[select!(Agent, "name = $2 ORDER BY revoked_at IS NOT NULL, id LIMIT $3")],
@@ -114,7 +113,7 @@ impl Thing {
         }
     }
 
-    /// The names that are in use, of things of which there are few.
+    /// The names in use, for kinds of which there are few.
     const fn names(self) -> Option<&'static str> {
         match self {
             Self::Agent => Some(select!(Agent, "revoked_at IS NULL ORDER BY id DESC LIMIT $2")),
@@ -126,7 +125,7 @@ impl Thing {
 }
 
 impl Store {
-    /// The things whose ids lie in this range, ends included; not more than twenty.
+    /// The things with ids in this range, ends included; at most twenty.
     pub async fn with_ids(
         &self,
         organization: OrganizationId,
@@ -137,8 +136,8 @@ impl Store {
         self.database.rows(query, read).await
     }
 
-    /// The things of this name; not more than twenty for each way of naming one. A user of that very user name is
-    /// the only one. Of users and groups, case does not matter; of directories, it does where one has that very name.
+    /// The things with this name; at most twenty for each kind of name. A user with exactly this user name is the only
+    /// result. Users and groups ignore case; directories do so unless one has exactly this name.
     pub async fn with_name(&self, organization: OrganizationId, thing: Thing, name: &str) -> Result<Vec<Named>> {
         let key = if matches!(thing, Thing::User | Thing::Group) { fold(name) } else { name.to_owned() };
         let mut found: Vec<Named> = Vec::new();
@@ -169,7 +168,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The names of agents, directories or API tokens, as far as they are good; of other things there are too many.
+    /// The names of agents, directories or API tokens in use; of other kinds there are too many.
     pub async fn names(&self, organization: OrganizationId, thing: Thing) -> Result<Vec<String>> {
         let Some(query) = thing.names() else { return Ok(Vec::new()) };
         let named = self.database.rows(sql(query).bind(organization).bind(MOST_NAMES), read).await?;
@@ -189,7 +188,7 @@ impl Store {
         .await
     }
 
-    /// Of directories there are few: SQL folds no letters beyond ASCII.
+    /// Compares in Rust, because SQL folds only ASCII letters and there are few directories.
     async fn directories_of_any_case(&self, organization: OrganizationId, name: &str) -> Result<Vec<Named>> {
         let query = sql("SELECT id, name, display_name FROM directories \
              WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY id LIMIT $2");
@@ -206,7 +205,7 @@ impl Store {
     async fn accounts_with_external_id(&self, organization: OrganizationId, external_id: &str) -> Result<Vec<Named>> {
         let key = ExternalKey::from_text(external_id);
         self.in_each_directory(organization, |directory| {
-            // The kinds of account, so that the index of keys is used.
+            // Names the kinds of account, so that the index of keys is used.
             sql(select!(Account, "target = $2 AND kind IN (1, 2) AND external_key = $3 LIMIT $4"))
                 .bind(organization)
                 .bind(directory)
@@ -216,7 +215,7 @@ impl Store {
         .await
     }
 
-    /// Asks the same of each directory of the organization, of which there are few.
+    /// Runs the query for each directory of the organization, of which there are few.
     async fn in_each_directory(
         &self,
         organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! Which user an account belongs to: who has a name, who is gone, and how users pass from one account to another.
+//! Which user an account belongs to: who has a name, who is missing, and how users pass from one account to another.
 
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use crate::imports::{Intake, ids};
 use crate::records::{HeldUser, NamedUser};
 use crate::sql::sql;
 
-/// An account of the user `a` in another directory that is not deleted, and not missing; `:2` is this directory.
+/// The user `a` has an account in another directory that is neither deleted nor missing there; `:2` is this directory.
 macro_rules! elsewhere {
     ($compare:literal) => {
         concat!(
@@ -29,20 +29,20 @@ macro_rules! here {
     };
 }
 
-/// An heir: a user whose account in one directory has left, and the account in another one that is still there.
+/// An heir: a user whose account in one directory has left, with the remaining account in another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heir {
     /// The user.
     pub user: UserId,
     /// The account that has left.
     pub left: AccountId,
-    /// The account whose directory has the profile from now on.
+    /// The account whose directory provides the profile from now on.
     pub account: AccountId,
 }
 
 impl Intake {
-    /// The organization's users of these folded names, with what they have in this directory and in others. `job` is the
-    /// import that is asked about in [`NamedUser::left_now`].
+    /// The organization's users with these folded names, and their accounts in this directory and in others. `job` is
+    /// the import for [`NamedUser::left_now`].
     pub async fn users_by_name(&mut self, name_keys: &[String], job: Option<JobId>) -> Result<Vec<NamedUser>> {
         let query = Bulk::new(concat!(
             "WITH v(name_key) AS ({rows}) SELECT a.name_key, a.id, (",
@@ -87,7 +87,7 @@ impl Intake {
         Ok(found)
     }
 
-    /// Those of these users that the organization has.
+    /// Those of these users that belong to the organization.
     pub async fn held_users(&mut self, users: &[UserId]) -> Result<Vec<HeldUser>> {
         let query = Bulk::new(concat!(
             "WITH v(id) AS ({rows}) SELECT a.id, a.name_key, EXISTS (",
@@ -106,8 +106,8 @@ impl Intake {
         self.identities.tx.bulk_rows(query, read).await
     }
 
-    /// Takes users from the accounts of this directory that are missing. They belong to newer accounts from now on; the
-    /// missing ones remember them.
+    /// Unlinks users from missing accounts of this directory, because newer accounts have them now. The missing
+    /// accounts record them as former users.
     pub async fn take_over(&mut self, users: &[UserId]) -> Result<u64> {
         let update = Bulk::new(
             "{update} accounts SET former_user = identity, identity = NULL \
@@ -120,7 +120,7 @@ impl Intake {
         self.identities.tx.bulk(update).await
     }
 
-    /// Those of these accounts that belong to nobody.
+    /// Those of these accounts that have no user or group.
     pub async fn unlinked(&mut self, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
         let query = Bulk::new(
             "SELECT id FROM accounts WHERE id {in} AND (organization_id = :1) IS TRUE AND (target = :2) IS TRUE \
@@ -132,7 +132,7 @@ impl Intake {
         self.identities.tx.bulk_rows(query, |mut row| row.take()).await
     }
 
-    /// Ties accounts to users whose names are others' meanwhile: the conflicts stay.
+    /// Links accounts to users whose names belong to others in the meantime; the conflicts stay.
     pub async fn link_nameless(&mut self, links: &[(AccountId, Uuid)]) -> Result<u64> {
         let (accounts, identities) = links.iter().map(|(account, identity)| (account.as_uuid(), *identity)).unzip();
         let update = Bulk::new(
@@ -148,8 +148,8 @@ impl Intake {
         self.identities.tx.bulk(update).await
     }
 
-    /// Ties an account without a user to one, and ends its conflict about this name. [`Error::NotFound`]: it has a user,
-    /// or the conflict is another one by now.
+    /// Links an account without a user to one, and ends its conflict about this name. [`Error::NotFound`]: it has a
+    /// user, or its conflict is a different one now.
     pub async fn decide_conflict(&mut self, account: AccountId, name_key: &str, user: UserId) -> Result<()> {
         let update = sql("UPDATE accounts SET identity = $1, former_user = NULL, conflict = NULL, updated_at = $2 \
              WHERE id = $3 AND organization_id = $4 AND target = $5 AND conflict = $6 AND identity IS NULL \
@@ -168,8 +168,9 @@ impl Intake {
 }
 
 impl Store {
-    /// Users whose accounts an import of this directory has marked missing, and who have an account in another directory:
-    /// up to `limit` after this account, by the accounts that left. None while a directory that comes before has them.
+    /// Users whose accounts this import of the directory has marked missing, and who have an account in another
+    /// directory: up to `limit` after this account, ordered by the accounts that left. Without users who also have an
+    /// account in an earlier directory.
     pub async fn heirs(
         &self,
         organization: OrganizationId,

@@ -1,7 +1,7 @@
-//! The jobs that have not ended, as the index `jobs_open` knows them. There are few of them, and many that have ended.
+//! The jobs that have not ended, by the index `jobs_open`. They are few among many.
 
-/// The condition of the index, word for word. `SQLite` uses a partial index only where the statement repeats its
-/// condition: it does not see that a job in state `running` is one of them. `PostgreSQL` sees that.
+/// The condition of the index, word for word. `SQLite` uses a partial index only if the statement repeats its
+/// condition: it does not infer that a `running` job matches. `PostgreSQL` does.
 macro_rules! open_jobs {
     () => {
         "state IN ('queued', 'waiting', 'running', 'held')"

@@ -8,7 +8,7 @@ use crate::ids::OrganizationId;
 use crate::records::{Organization, Page, PageRequest};
 use crate::sql::{Row, sql};
 
-/// How long ended jobs are kept unless the organization says otherwise; the schema says the same.
+/// How long ended jobs are kept by default, in days; the schema has the same number.
 const JOB_RETENTION_DAYS: u32 = 90;
 
 fn read(mut row: Row) -> Result<Organization> {
@@ -43,8 +43,8 @@ impl Store {
         Ok(organization)
     }
 
-    /// Says whether accounts of one directory may join users who are known from another one.
-    /// [`Error::NotFound`]: there is no such organization.
+    /// Sets whether accounts of one directory may join users of another one. [`Error::NotFound`]: there is no such
+    /// organization.
     pub async fn set_joins_users(&self, organization: OrganizationId, joins: bool) -> Result<Organization> {
         let update = sql("UPDATE organizations SET joins_users = $1 WHERE id = $2").bind(joins).bind(organization);
         self.database.execute(update).await?;
@@ -66,8 +66,9 @@ impl Store {
         self.database.row(query, read).await
     }
 
-    /// Sets after how many days a user whom no directory has any more becomes inactive; `None`: never. It is for those who go
-    /// missing from now on, and for those who are still active. [`Error::NotFound`]: there is no such organization.
+    /// Sets after how many days a user that no directory has any more becomes inactive; `None`: never. It applies to
+    /// users who go missing from now on, and to missing ones who are still active. [`Error::NotFound`]: there is no
+    /// such organization.
     pub async fn set_missing_user_days(&self, organization: OrganizationId, days: Option<u32>) -> Result<()> {
         let update = sql("UPDATE organizations SET missing_user_days = $1 WHERE id = $2").bind(days).bind(organization);
         match self.database.execute(update).await? {
@@ -76,8 +77,8 @@ impl Store {
         }
     }
 
-    /// Sets after how many days jobs that have ended are deleted with their reports; 0: never.
-    /// [`Error::NotFound`]: there is no such organization.
+    /// Sets after how many days ended jobs are deleted with their reports; 0: never. [`Error::NotFound`]: there is no
+    /// such organization.
     pub async fn set_job_retention_days(&self, organization: OrganizationId, days: u32) -> Result<()> {
         let update =
             sql("UPDATE organizations SET job_retention_days = $1 WHERE id = $2").bind(days).bind(organization);

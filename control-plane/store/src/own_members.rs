@@ -1,5 +1,5 @@
-//! Members of groups that the organization has added itself: named by the id of their user or group, and in a table of
-//! their own, so that no import takes them away or pays for them.
+//! Members of groups that the organization has added: stored by the id of their user or group, in a table of their own,
+//! so that imports neither remove nor read them.
 
 use uuid::Uuid;
 
@@ -11,8 +11,8 @@ use crate::ids::{GroupId, OrganizationId, UserId};
 use crate::records::{IdentityId, Member, MemberIdentity};
 use crate::sql::{Row, sql};
 
-/// The organization's own members `o` of a group, of `$1` the organization and `$2` the group. Those whom an import names
-/// as well are members by the import.
+/// The organization's own members `o` of a group: `$1` the organization, `$2` the group. Without those that an import
+/// names as well.
 macro_rules! from_own_members {
     () => {
         concat!(
@@ -25,7 +25,7 @@ macro_rules! from_own_members {
     };
 }
 
-/// Counts own members: `$3` is the most that are looked at.
+/// Counts own members; `$3` is the most to count.
 pub(crate) const COUNT: &str =
     concat!("SELECT count(*), count(*) FROM (SELECT 1 FROM ", from_own_members!(), " LIMIT $3) found");
 
@@ -41,7 +41,7 @@ fn read(mut row: Row) -> Result<Member> {
 }
 
 impl Store {
-    /// Own members of a group after this one, by id.
+    /// Own members of a group, ordered by id, after this one.
     pub(crate) async fn own_members(
         &self,
         organization: OrganizationId,
@@ -60,8 +60,8 @@ impl Store {
 }
 
 impl Identities {
-    /// Makes users and groups members of groups, all of the organization. Returns how many were none before.
-    /// [`Error::NotFound`]: one of them is not there; then nothing is written.
+    /// Adds users and groups of the organization to its groups. Returns how many were not members before.
+    /// [`Error::NotFound`]: one of them does not exist; then nothing is written.
     pub async fn add_members(&mut self, members: &[(GroupId, IdentityId)]) -> Result<u64> {
         let groups = members.iter().map(|(group, _)| IdentityId::Group(*group));
         self.require(groups.chain(members.iter().map(|(_, member)| *member)).collect()).await?;
@@ -74,7 +74,7 @@ impl Identities {
         self.tx.bulk(pairs(insert, members).column(kinds).shared(self.organization).shared(self.now)).await
     }
 
-    /// Ends memberships that the organization has added itself. Returns how many there were. Whom an import names stays.
+    /// Removes members that the organization has added. Returns how many there were. Members that an import names stay.
     pub async fn remove_members(&mut self, members: &[(GroupId, IdentityId)]) -> Result<u64> {
         let delete = Bulk::new(
             "WITH v(group_id, member_id) AS ({rows}) DELETE FROM own_members \
@@ -83,7 +83,7 @@ impl Identities {
         self.tx.bulk(pairs(delete, members).shared(self.organization)).await
     }
 
-    /// Passes the own members and memberships of groups that end on to others: pairs of old and new.
+    /// Moves the own members and memberships of groups that end to others, by pairs of old and new.
     pub(crate) async fn pass_members_on(&mut self, groups: &[(GroupId, GroupId)]) -> Result<()> {
         let (from, to): (Vec<Uuid>, Vec<Uuid>) = groups.iter().map(|(from, to)| (from.as_uuid(), to.as_uuid())).unzip();
         for template in [
@@ -109,7 +109,7 @@ impl Identities {
         Ok(())
     }
 
-    /// [`Error::NotFound`]: the organization has not all of these users and groups.
+    /// [`Error::NotFound`]: the organization does not have all of these users and groups.
     async fn require(&mut self, mut ids: Vec<IdentityId>) -> Result<()> {
         ids.sort_unstable();
         ids.dedup();

@@ -1,5 +1,5 @@
-//! How `SQLite` carries out the statements of some calls: by which index, and whether it reads a whole table. The same
-//! calls are looked at on `PostgreSQL` in `tests/conformance_engine.rs`.
+//! Tests how `SQLite` runs the statements of some calls: by which index, and whether it reads a whole table.
+//! `tests/conformance_engine.rs` tests the same calls on `PostgreSQL`.
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -23,7 +23,7 @@ impl Site {
         Self { folder, store }
     }
 
-    /// The steps of the plans of all statements that have run since the last call, each behind its statement.
+    /// The plan steps of all statements since the last call, each after its statement.
     fn steps(&self) -> Vec<(String, String)> {
         let path = self.folder.path().join("postern.db");
         let connection = Connection::open(&path).unwrap();
@@ -38,8 +38,8 @@ impl Site {
         steps
     }
 
-    /// Of those, the steps that look into one of these tables, by any of its names, and neither use one of these partial
-    /// indexes nor find single rows by one of the others.
+    /// The steps that read one of these tables, by any of its names, and neither use one of these partial indexes nor
+    /// find single rows by one of the others.
     fn by_no_other(&self, names: &[&str], partial: &[&str], whole: &[&str]) -> Vec<(String, String)> {
         let about = |step: &str| {
             let table = step.strip_prefix("SCAN ").or_else(|| step.strip_prefix("SEARCH "));

@@ -1,9 +1,9 @@
-//! Plain data, as the store gives and takes it. States are enums whose names are the same in the database and in JSON.
+//! Plain data that the store takes and returns. States are enums with the same names in the database and in JSON.
 
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-/// Declares an enum that is stored and shown under the same names, and described by its documentation.
+/// Declares an enum that is stored and shown by name, and described by its documentation.
 macro_rules! named {
     ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $about:literal])+ $variant:ident = $text:literal,)+ }) => {
         $(#[doc = $doc])+
@@ -11,15 +11,15 @@ macro_rules! named {
         pub enum $name { $($(#[doc = $about])+ #[serde(rename = $text)] $variant,)+ }
 
         impl $name {
-            /// Every value there is.
+            /// All values.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The name under which it is stored and shown.
+            /// The name in the database and in JSON.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
 
-            /// What it means, in a sentence.
+            /// Its meaning, in a sentence.
             pub fn about(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($about),+).trim(),)+ }
             }
@@ -90,7 +90,7 @@ pub use sessions::{ClosedSession, NewSession, REPLICA_PATIENCE, Session, Strande
 pub use switch::Switch;
 pub use targets::{Target, TargetKind};
 
-/// How the API describes a text that is one of these names.
+/// The API's description of a text that is one of these names.
 fn described(about: &str, names: impl Iterator<Item = &'static str>) -> RefOr<Schema> {
     let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
     text.description(Some(about.trim())).enum_values(Some(names)).into()

@@ -1,4 +1,4 @@
-//! Groups that were deleted and made anew between two imports: the new entry gets the group of the old one.
+//! Groups that were deleted and created again between two imports: the new entry gets the group of the old one.
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use crate::ids::{AccountId, DirectoryId, GroupId, JobId, OrganizationId};
 use crate::imports::Intake;
 use crate::sql::{Row, sql};
 
-/// A new group's account whose name another group of the directory had when it came.
+/// A new group's account, whose name another group of the directory had when it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsettledGroup {
     /// The account.
@@ -22,12 +22,12 @@ pub struct UnsettledGroup {
     pub name_key: String,
 }
 
-/// A group that passes from an account that is gone to a new one.
+/// A group that passes from a missing account to a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupSuccession {
     /// The new account.
     pub account: AccountId,
-    /// The group that it came with, which ends.
+    /// The group that it came with, which is deleted.
     pub from: GroupId,
     /// The group that it gets.
     pub to: GroupId,
@@ -38,7 +38,7 @@ fn read(mut row: Row) -> Result<UnsettledGroup> {
 }
 
 impl Store {
-    /// New groups' accounts that are not settled: up to `limit` after this account.
+    /// Accounts of new groups that are not settled: up to `limit` after this account.
     pub async fn unsettled_groups(
         &self,
         organization: OrganizationId,
@@ -66,7 +66,7 @@ impl Intake {
         self.identities.tx.bulk_rows(query, |mut row| row.take()).await
     }
 
-    /// Groups of these folded names whose accounts this import has marked missing, with those accounts.
+    /// Groups with these folded names whose accounts this import has marked missing, with those accounts.
     pub async fn groups_that_left(&mut self, job: JobId, names: Vec<String>) -> Result<Vec<UnsettledGroup>> {
         let query = Bulk::new(
             "WITH v(name) AS ({rows}) SELECT a.id, g.id, a.dn, g.display_key FROM v \
@@ -78,8 +78,8 @@ impl Intake {
         self.identities.tx.bulk_rows(query, read).await
     }
 
-    /// Ends the waiting of new groups: these get the groups of accounts that are gone, with their own names and members;
-    /// the others stay what they are.
+    /// Settles new groups. Those in `successions` get the groups of missing accounts, with their own names and members;
+    /// the others stay unchanged.
     pub async fn settle_groups(&mut self, settled: &[AccountId], successions: &[GroupSuccession]) -> Result<()> {
         let ids = |groups: fn(&GroupSuccession) -> GroupId| -> Vec<Uuid> {
             successions.iter().map(|succession| groups(succession).as_uuid()).collect()

@@ -1,4 +1,4 @@
-//! Jobs that ended long ago are deleted with their reports.
+//! Deletes jobs that ended long ago, with their reports.
 
 use jiff::Timestamp;
 
@@ -8,12 +8,12 @@ use crate::error::Result;
 use crate::ids::JobId;
 use crate::sql::sql;
 
-/// Jobs deleted in one transaction, so that no import waits long for its turn to write.
+/// Jobs deleted in one transaction, so that imports do not wait long to write.
 const AT_ONCE: u32 = 200;
 
 impl Store {
-    /// Deletes jobs, of all organizations, that ended longer ago than their organization keeps them, with all that was
-    /// recorded of them. Deletes some of them at a time: whoever calls goes on until nothing is left. Returns how many.
+    /// Deletes jobs of all organizations after their retention time, with all their records. Deletes a limited number:
+    /// the caller repeats until nothing is left. Returns how many.
     pub async fn forget_jobs(&self, now: Timestamp) -> Result<u64> {
         let query = sql("SELECT j.id FROM organizations o JOIN jobs j ON j.organization_id = o.id \
              WHERE o.job_retention_days > 0 AND j.finished_at < $1 - o.job_retention_days * 86400000 \
@@ -23,7 +23,7 @@ impl Store {
             return Ok(0);
         }
         let mut ids: Vec<_> = ended.iter().map(|job| job.as_uuid()).collect();
-        // In one order everywhere, so that two replicas never wait for each other.
+        // Always in this order, so that two replicas do not deadlock.
         ids.sort_unstable();
         let mut tx = self.database.begin().await?;
         for delete in [

@@ -1,4 +1,4 @@
-//! Which replica holds the session of which agent, and which replicas live.
+//! Which replica holds each agent's session, and which replicas are alive.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ macro_rules! session_columns {
 }
 pub(crate) use session_columns;
 
-/// A session from the columns of an outer join: none where no replica holds one.
+/// Reads a session from an outer join; `None` if no replica holds one.
 pub(crate) fn read(row: &mut Row) -> Result<Option<Session>> {
     let replica: Option<ReplicaId> = row.take()?;
     let id: Option<Uuid> = row.take()?;
@@ -41,7 +41,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Option<Session>> {
 }
 
 impl Store {
-    /// Notes that a replica lives. `true`: it was not known before, or was taken for dead and forgotten.
+    /// Records that a replica is alive. `true`: it is new, or was taken for dead and forgotten.
     pub async fn record_replica(&self, replica: ReplicaId, now: Timestamp) -> Result<bool> {
         let update = sql("UPDATE replicas SET seen_at = $1 WHERE id = $2").bind(now).bind(replica);
         if self.database.execute(update).await? > 0 {
@@ -51,14 +51,15 @@ impl Store {
         self.database.execute(insert.bind(replica).bind(now)).await.map(|_| true)
     }
 
-    /// Forgets replicas whose last sign of life is older than this. Their agents were last seen then. Returns how many.
+    /// Deletes replicas whose last sign of life is older than this, which is when their agents were last seen. Returns
+    /// how many.
     pub async fn forget_replicas(&self, seen_before: Timestamp) -> Result<u64> {
         let mut tx = self.database.begin().await?;
         let stale = sql("SELECT id, seen_at FROM replicas WHERE seen_at < $1 ORDER BY id").bind(seen_before);
         let stale: Vec<(ReplicaId, Timestamp)> = tx.rows(stale, |mut row| Ok((row.take()?, row.take()?))).await?;
         let mut forgotten = 0;
         for (replica, seen_at) in stale {
-            // It may have come to life since it was read.
+            // It may have given a sign of life since it was read.
             let forget = sql("DELETE FROM replicas WHERE id = $1 AND seen_at < $2").bind(replica).bind(seen_before);
             if tx.execute(forget).await? == 0 {
                 continue;
@@ -74,7 +75,7 @@ impl Store {
         Ok(forgotten)
     }
 
-    /// Forgets a replica that stops, with the sessions that it still holds. Their agents were last seen now.
+    /// Deletes a replica that stops, with its remaining sessions, whose agents were last seen now.
     pub async fn forget_replica(&self, replica: ReplicaId, now: Timestamp) -> Result<()> {
         let mut tx = self.database.begin().await?;
         tx.execute(sql("DELETE FROM replicas WHERE id = $1").bind(replica)).await?;
@@ -82,19 +83,19 @@ impl Store {
         tx.commit().await
     }
 
-    /// The sessions that a replica holds, as far as is known.
+    /// The recorded sessions of a replica.
     pub async fn sessions_of_replica(&self, replica: ReplicaId) -> Result<Vec<(AgentId, Uuid)>> {
         let query = sql("SELECT agent_id, session_id FROM sessions WHERE replica_id = $1").bind(replica);
         self.database.rows(query, |mut row| Ok((row.take()?, row.take()?))).await
     }
 
-    /// Notes sessions that a replica has opened, each in place of the agent's session before. A replica that held one
-    /// of those is woken.
+    /// Records sessions that a replica has opened, each in place of the agent's earlier session. Wakes a replica that
+    /// held one of those.
     pub async fn open_sessions(&self, replica: ReplicaId, mut opened: Vec<NewSession>) -> Result<()> {
         if opened.is_empty() {
             return Ok(());
         }
-        // In one order everywhere, so that two replicas never wait for each other.
+        // Always in this order, so that two replicas do not deadlock.
         opened.sort_unstable_by_key(|session| session.agent);
         opened.dedup_by_key(|session| session.agent);
         let mut tx = self.database.begin().await?;
@@ -125,7 +126,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Notes sessions that have ended: when each agent was last seen. A newer session of the agent stays.
+    /// Records sessions that have ended, and when each agent was last seen. A newer session of the agent stays.
     pub async fn close_sessions(&self, mut closed: Vec<ClosedSession>) -> Result<()> {
         if closed.is_empty() {
             return Ok(());
@@ -149,7 +150,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// The newest sessions of these agents, whichever replica holds them.
+    /// The newest sessions of these agents, at any replica.
     pub async fn sessions_of(&self, agents: &[AgentId]) -> Result<HashMap<AgentId, Session>> {
         let query = Bulk::new(concat!(
             "WITH v(id) AS ({rows}) SELECT s.agent_id, ",
@@ -161,8 +162,8 @@ impl Store {
         Ok(found.into_iter().filter_map(|(agent, session)| Some((agent, session?))).collect())
     }
 
-    /// For jobs of this replica whose agents have no session with it any more: where they could go on. A job that is not
-    /// among the answers is not this replica's any more.
+    /// For jobs of this replica whose agents have no session with it any more: where they could continue. A job that is
+    /// missing from the answer no longer belongs to this replica.
     pub async fn stranded_jobs(
         &self,
         owner: ReplicaId,
@@ -190,7 +191,7 @@ impl Store {
     }
 }
 
-/// Forgets the sessions of a replica, whose agents were last seen then.
+/// Deletes the sessions of a replica, with the time when its agents were last seen.
 async fn forget_sessions(tx: &mut Tx, replica: ReplicaId, seen_at: Timestamp) -> Result<()> {
     let seen = sql("UPDATE agents SET last_seen_at = $1 WHERE (last_seen_at IS NULL OR last_seen_at < $1) \
          AND id IN (SELECT agent_id FROM sessions WHERE replica_id = $2)");
@@ -198,7 +199,7 @@ async fn forget_sessions(tx: &mut Tx, replica: ReplicaId, seen_at: Timestamp) ->
     tx.execute(sql("DELETE FROM sessions WHERE replica_id = $1").bind(replica)).await.map(|_| ())
 }
 
-/// The sessions that these ones replace.
+/// The sessions that these replace.
 async fn before(tx: &mut Tx, opened: &[NewSession]) -> Result<HashMap<AgentId, Session>> {
     let query = Bulk::new(concat!(
         "WITH v(id) AS ({rows}) SELECT s.agent_id, ",
@@ -210,7 +211,7 @@ async fn before(tx: &mut Tx, opened: &[NewSession]) -> Result<HashMap<AgentId, S
     Ok(found.into_iter().filter_map(|(agent, session)| Some((agent, session?))).collect())
 }
 
-/// The processes that gave way, once a process opens a session after the one before.
+/// The replaced processes, after a process opens a session in place of the earlier one.
 fn gave_way(before: Option<&Session>, instance: Option<&String>) -> Vec<String> {
     let Some(before) = before else { return Vec::new() };
     let mut replaced = before.replaced.clone();

@@ -1,4 +1,5 @@
-//! Accounts whose external id two entries had. When one of the two is gone, the other must not take the account over.
+//! Accounts with an external id that two entries had. When one of the two is gone, the other must not take the account
+//! over.
 
 use crate::Store;
 use crate::dialect::Bulk;
@@ -9,9 +10,9 @@ use crate::records::{AccountKind, ExternalKey};
 use crate::sql::sql;
 
 impl Intake {
-    /// Remembers accounts of this directory whose external id two entries had.
+    /// Records accounts of this directory whose external id two entries had.
     pub async fn remember_shared(&mut self, accounts: &[AccountId]) -> Result<u64> {
-        // Without a WHERE, SQLite would take ON for the condition of a join.
+        // Without a WHERE, SQLite would read ON as the condition of a join.
         let insert = Bulk::new(
             "WITH v(account_id) AS ({rows}) INSERT INTO shared_ids (target, account_id) \
              SELECT :1, v.account_id FROM v WHERE TRUE ON CONFLICT DO NOTHING",
@@ -19,7 +20,7 @@ impl Intake {
         self.identities.tx.bulk(insert.column(ids(accounts)).shared(self.directory)).await
     }
 
-    /// Forgets them.
+    /// Deletes these records.
     pub async fn forget_shared(&mut self, accounts: &[AccountId]) -> Result<u64> {
         let delete = Bulk::new("DELETE FROM shared_ids WHERE account_id {in} AND target = :1");
         self.identities.tx.bulk(delete.column(ids(accounts)).shared(self.directory)).await
@@ -27,7 +28,7 @@ impl Intake {
 }
 
 impl Store {
-    /// The accounts that are remembered, in no certain order.
+    /// The recorded accounts, in no certain order.
     pub async fn shared_accounts(
         &self,
         organization: OrganizationId,

@@ -1,5 +1,5 @@
-//! Where the last finished import of a directory came from, in the caller's form: later ones are compared with it. And
-//! what it found to be wrong.
+//! The source of a directory's last finished import, in the caller's form, which later imports are compared with, and
+//! the problem that it found.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::leases::fenced;
 use crate::records::{Digests, Lease};
 use crate::sql::{Row, sql};
 
-/// More directories than this are not in one answer.
+/// Most directories in one answer.
 const MOST_DIRECTORIES: u32 = 10_000;
 
 /// When the last import of a directory succeeded.
@@ -21,13 +21,13 @@ pub struct LastImport {
     pub organization: String,
     /// Name of the directory.
     pub directory: String,
-    /// When. `None`: none has succeeded yet.
+    /// The time. `None`: none has succeeded yet.
     pub at: Option<Timestamp>,
 }
 
 impl Store {
-    /// When the last import of each directory succeeded, of all organizations, oldest directory first; without those that
-    /// are disabled or deleted. For metrics.
+    /// When the last import of each directory succeeded, of all organizations, oldest directory first, without disabled
+    /// or deleted directories. For metrics.
     pub async fn last_imports(&self) -> Result<Vec<LastImport>> {
         let query = sql("SELECT o.name, d.name, d.last_import_at FROM directories d \
              JOIN organizations o ON o.id = d.organization_id WHERE d.deleted_at IS NULL AND NOT d.disabled \
@@ -36,7 +36,7 @@ impl Store {
         self.database.rows(query.bind(MOST_DIRECTORIES), read).await
     }
 
-    /// Where the last finished import came from; `None` where none has finished.
+    /// The source of the last finished import; `None` if none has finished.
     pub async fn directory_source(
         &self,
         organization: OrganizationId,
@@ -47,7 +47,7 @@ impl Store {
         Ok(self.database.row(query, |mut row| row.take::<Option<Value>>()).await?.flatten())
     }
 
-    /// Notes where a finished import came from and by which configuration it was read, if the job is still the caller's.
+    /// Records the source and the configuration of a finished import, if the caller still owns the job.
     pub async fn set_directory_source(&self, lease: &Lease, source: &Value, configuration: &Digests) -> Result<bool> {
         let update = sql("UPDATE directories SET source = $4, users_digest = $5, groups_digest = $6 \
              WHERE id = (SELECT directory_id FROM jobs \
@@ -57,8 +57,8 @@ impl Store {
         Ok(self.database.execute(update).await? > 0)
     }
 
-    /// Notes that an import went through, and what it found to be wrong with its directory until somebody mends it, if the
-    /// job is still the caller's. It stays when the job is forgotten.
+    /// Records that an import succeeded, and the problem with the directory that it found, if the caller still owns the
+    /// job. It stays when the job is deleted.
     pub async fn note_import(&self, lease: &Lease, problem: Option<&str>, now: Timestamp) -> Result<bool> {
         let update = sql(
             "UPDATE directories SET import_problem = $4, last_import_at = $5 WHERE id = (SELECT directory_id FROM jobs \

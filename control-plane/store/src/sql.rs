@@ -1,5 +1,5 @@
-//! One way to say a statement for both engines: its text with `$1` placeholders, its values, and rows read column by
-//! column. Text never carries data; it is built from constants only.
+//! Statements for both engines: text with `$1` placeholders, values, and rows that are read column by column. The text
+//! never contains data; it is built from constants only.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::error::{EngineError, Error, Result};
 
-/// One value of a statement. `None` is NULL of that type, which `PostgreSQL` wants to know.
+/// A value of a statement. `None` is NULL of that type, which `PostgreSQL` needs to know.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Int(Option<i64>),
@@ -43,19 +43,19 @@ pub(crate) fn sql(text: &'static str) -> Statement {
     Statement { text: Text::Fixed(text), values: Vec::new() }
 }
 
-/// A statement that was put together from constants.
+/// A statement built from constants.
 pub(crate) fn built(text: impl Into<Arc<str>>) -> Statement {
     Statement { text: Text::Built(text.into()), values: Vec::new() }
 }
 
 impl Statement {
-    /// The value of the next placeholder.
+    /// Binds the next placeholder.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         self
     }
 
-    /// The statement that carries this one out on `PostgreSQL` and answers with its plan and cost.
+    /// The statement that runs this one on `PostgreSQL` and returns its plan and cost.
     pub(crate) fn explained(self) -> Self {
         let (text, _) = self.parts();
         let text = format!("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {text}");
@@ -127,12 +127,12 @@ into_value! {
     Option<&serde_json::Value> => |value| Value::Text(value.map(serde_json::Value::to_string));
 }
 
-/// A counter as the databases keep it.
+/// A counter as the databases store it.
 pub(crate) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A row of an answer, read from left to right.
+/// A row of a result, read from left to right.
 pub(crate) struct Row(Inner);
 
 enum Inner {
@@ -157,7 +157,7 @@ pub(crate) trait Column: Sized {
     fn read(row: &mut Row) -> Result<Self>;
 }
 
-/// What both engines keep.
+/// Types that both engines store.
 trait Raw: for<'r> Decode<'r, Postgres> + Type<Postgres> {
     fn from_sqlite(value: SqliteValue) -> Option<Self>;
 }
@@ -168,7 +168,7 @@ impl Row {
         T::read(self)
     }
 
-    /// How many bytes its columns have, where the database sent them as they are.
+    /// How many bytes its columns have, as received from the database.
     pub(crate) fn postgres_bytes(row: &PgRow) -> usize {
         (0..row.len()).filter_map(|column| row.try_get_raw(column).ok()?.as_bytes().ok()).map(<[u8]>::len).sum()
     }

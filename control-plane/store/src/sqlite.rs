@@ -1,8 +1,8 @@
-//! `SQLite`: one connection that writes, taken in turn, and a few that read. Its calls block, so each is made on a
-//! thread that may.
+//! `SQLite`: one connection that writes, used in turn, and a few that read. Calls block, so each runs on a blocking
+//! thread.
 //!
-//! When the volume is full `SQLite` may roll a transaction back by itself, and then only a fresh connection is sure to be
-//! outside of one. So whatever does not end well takes its connection with it, which rolls back what was left.
+//! On a full volume `SQLite` may roll a transaction back by itself, and only a new connection is certainly outside of
+//! one. So a transaction that does not end well drops its connection, which rolls it back.
 
 mod migrate;
 mod run;
@@ -22,24 +22,24 @@ use crate::error::{EngineError, Error, Result};
 
 /// How long one process waits for another that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call waits for a free connection that reads …
+/// How long a call waits for a free reading connection …
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// … and for its turn to write, behind all who asked before.
+/// … and for its turn to write, after all earlier calls.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Between two tries to open a file that another process is just turning to write-ahead logging.
+/// Pause before opening again a file that another process is switching to write-ahead logging.
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
 const READERS: u32 = 8;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 250;
 
-/// What a connection that writes is told first. Pages are large: the tables of an import have many indexes, and fewer,
-/// fuller pages of them are written. A small change writes less with pages of 4 KB, but a first import takes a fifth longer
-/// (docs/benchmarks.md). The cache is large, too (48 MB), and the log may hold 64 MB before it is copied into the
-/// file: a transaction of a large import changes nearly every page of some indexes, and the next one changes them again.
+/// Settings of the connection that writes. Pages are large, because an import's tables have many indexes: fewer, fuller
+/// pages are written. With 4 KB a small change writes less, but a first import takes a fifth longer
+/// (docs/benchmarks.md). The cache (48 MB) and the log (64 MB) are large, because each transaction of a large import
+/// changes nearly every page of some indexes again.
 const WRITING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
      PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -49152";
-/// The same for one that reads.
+/// Settings of connections that read.
 const READING: &str = "PRAGMA query_only = ON; PRAGMA temp_store = memory; PRAGMA cache_size = -2048";
 
 /// An open file.
@@ -48,23 +48,23 @@ pub(crate) struct File {
     path: Arc<Path>,
     /// The connection that writes. Empty after a transaction that did not end well.
     writer: Arc<tokio::sync::Mutex<Option<Connection>>>,
-    /// Connections that read and are free.
+    /// Free connections that read.
     readers: Arc<Mutex<Vec<Connection>>>,
     reading: Arc<Semaphore>,
-    /// The last write found no room on the volume.
+    /// Whether the last write found the volume full.
     full: Arc<AtomicBool>,
 }
 
-/// A transaction that writes. Nothing of it stays unless [`Writing::commit`] succeeds.
+/// A write transaction. Without [`Writing::commit`] nothing is stored.
 pub(crate) struct Writing {
-    // In this order: whoever waits for its turn finds the transaction over.
+    // The order matters: the transaction is over before the next writer gets its turn.
     connection: Connection,
     turn: OwnedMutexGuard<Option<Connection>>,
     full: Arc<AtomicBool>,
 }
 
 impl File {
-    /// Opens it, made if it is not there, and brings its schema up to date; several processes may do so at once.
+    /// Opens the file, creates it if it does not exist, and updates its schema; several processes may do so at once.
     pub(crate) async fn open(path: &Path) -> Result<Self> {
         let own = path.to_owned();
         let connection = blocking(move || {
@@ -81,7 +81,7 @@ impl File {
         })
     }
 
-    /// Does something that only reads.
+    /// Runs a read.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -107,7 +107,7 @@ impl File {
         .await
     }
 
-    /// Starts a transaction that writes, once all before it are over.
+    /// Starts a write transaction, once all earlier ones are over.
     pub(crate) async fn begin(&self) -> Result<Writing> {
         let turn = tokio::time::timeout(WRITE_TIMEOUT, Arc::clone(&self.writer).lock_owned()).await;
         let mut turn = turn.map_err(|_| Error::Unavailable(EngineError::NoConnection))?;
@@ -125,12 +125,12 @@ impl File {
         begun
     }
 
-    /// Whether the last write found no room on the volume.
+    /// Whether the last write found the volume full.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
     }
 
-    /// Gives back what connections that are free keep of the file in memory; they read it anew when they need it.
+    /// Releases the caches of free connections; they read again what they need.
     pub(crate) async fn release_memory(&self) -> Result<()> {
         const RELEASE: &str = "PRAGMA shrink_memory";
         let (turn, readers) = (Arc::clone(&self.writer).try_lock_owned(), Arc::clone(&self.readers));
@@ -144,7 +144,7 @@ impl File {
         .await
     }
 
-    /// Closes all connections, after which the file may be removed. Later calls fail or, if they write, open it anew.
+    /// Closes all connections, after which the file may be removed. Later reads fail; a later write opens it again.
     pub(crate) async fn close(&self) {
         let reading = self.reading.acquire_many(READERS).await;
         self.reading.close();
@@ -164,8 +164,8 @@ impl File {
 }
 
 impl Writing {
-    /// Does something in the transaction. `None` in its place says that the transaction is over: the call was abandoned
-    /// under way, or `SQLite` has ended it.
+    /// Runs work in the transaction. `None` means that the transaction is over: a call was abandoned, or `SQLite` has
+    /// ended it.
     pub(crate) async fn work<T: Send + 'static>(
         place: &mut Option<Self>,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -194,7 +194,7 @@ impl Writing {
         committed
     }
 
-    /// Leaves everything as it was. Merely dropping it does the same, at the price of its connection.
+    /// Undoes everything. Dropping it does the same, but loses its connection.
     pub(crate) async fn rollback(self) -> Result<()> {
         self.end("ROLLBACK").await
     }
@@ -216,13 +216,13 @@ fn notice<T>(full: &AtomicBool, done: &Result<T>) {
     }
 }
 
-/// Does something on a thread that may wait for a disk.
+/// Runs work on a thread that may wait for a disk.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The program ends.
+            // The program is ending.
             Err(_) => Err(Error::Unavailable(EngineError::Closed)),
         },
     }
@@ -237,7 +237,8 @@ fn connect(path: &Path, pragmas: &str) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Turning a fresh file to write-ahead logging does not wait for another process that is just doing the same.
+/// Opens the first connection. Switching a new file to write-ahead logging does not wait for another process that does
+/// the same, so this repeats.
 fn first_connection(path: &Path) -> Result<Connection> {
     for _ in 1..BUSY_TIMEOUT.as_millis() / OPEN_PAUSE.as_millis() {
         match connect(path, WRITING) {

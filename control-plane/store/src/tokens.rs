@@ -10,7 +10,7 @@ use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
 use crate::wake::Wake;
 
-/// The time of last use is kept no finer than this, so that requests do not all write.
+/// The time of last use is kept no finer than this, to save writes.
 const TOUCH: SignedDuration = SignedDuration::from_mins(1);
 
 fn read(mut row: Row) -> Result<ApiToken> {
@@ -26,10 +26,10 @@ fn read(mut row: Row) -> Result<ApiToken> {
     })
 }
 
-/// Another owner token counts as one only if at least so much of its time is left: with less, nobody could soon make another.
+/// Another owner token counts only if it is valid for at least this long, enough to create a new one in time.
 const LASTING: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whether this owner token is good and no other one lasts. Two that ask at once ask one after the other.
+/// Whether this owner token is valid and no other one lasts. Locks, so that two callers check one after the other.
 async fn is_last_owner(tx: &mut Tx, organization: OrganizationId, id: ApiTokenId, now: Timestamp) -> Result<bool> {
     tx.execute(sql("UPDATE organizations SET name = name WHERE id = $1").bind(organization)).await?;
     let query = sql("SELECT id FROM api_tokens WHERE organization_id = $1 AND role = $2 AND revoked_at IS NULL \
@@ -74,7 +74,7 @@ impl Store {
         })
     }
 
-    /// The token of any organization whose secret has this hash, be it expired or revoked: the caller judges.
+    /// The token with the secret of this hash, of any organization, even if expired or revoked: the caller decides.
     pub async fn find_api_token_by_hash(&self, hash: [u8; 32]) -> Result<Option<ApiToken>> {
         let query = sql("SELECT id, organization_id, name, role, created_at, expires_at, last_used_at, revoked_at \
              FROM api_tokens WHERE hash = $1")
@@ -82,7 +82,7 @@ impl Store {
         self.database.row(query, read).await
     }
 
-    /// Notes that a token was used, unless that was noted within the last minute.
+    /// Records that a token was used, unless that was recorded within the last minute.
     pub async fn touch_api_token(&self, token: &ApiToken, now: Timestamp) -> Result<()> {
         if token.last_used_at.is_some_and(|last| now.duration_since(last) < TOUCH) {
             return Ok(());
@@ -95,7 +95,7 @@ impl Store {
         self.database.execute(update).await.map(|_| ())
     }
 
-    /// The organization's tokens, oldest first, with the revoked ones.
+    /// The organization's tokens, oldest first, including revoked ones.
     pub async fn list_api_tokens(&self, organization: OrganizationId, page: &PageRequest) -> Result<Page<ApiToken>> {
         let after: Option<ApiTokenId> = page.cursor()?;
         let query = sql("SELECT id, organization_id, name, role, created_at, expires_at, last_used_at, revoked_at \
@@ -115,8 +115,8 @@ impl Store {
         self.database.row(query, read).await
     }
 
-    /// Revokes a token and tells every replica; once more changes nothing. [`Error::NotFound`]: there is no such token.
-    /// [`Error::Conflict`]: it is the last owner token that lasts, without which nobody could make another one.
+    /// Revokes a token and wakes every replica; repeating it changes nothing. [`Error::NotFound`]: there is no such
+    /// token. [`Error::Conflict`]: it is the last lasting owner token, without which nobody could create another one.
     pub async fn revoke_api_token(
         &self,
         organization: OrganizationId,

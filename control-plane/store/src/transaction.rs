@@ -1,4 +1,4 @@
-//! A transaction that writes, on either engine.
+//! A write transaction on either engine.
 
 use sqlx::Postgres;
 
@@ -8,17 +8,17 @@ use crate::sql::{Row, Statement, sql};
 use crate::sqlite::{self, Outcome, Writing};
 use crate::wake::{Wake, Wakes};
 
-/// A transaction that writes. Nothing of it stays unless [`Tx::commit`] succeeds.
+/// A write transaction. Without [`Tx::commit`] nothing is stored.
 pub(crate) struct Tx {
     inner: Inner,
-    /// Part of a statement over many rows is done and the rest is not: there is nothing to go on from.
+    /// A statement over many rows failed halfway, so the transaction cannot continue.
     failed: bool,
     pending: Vec<Wake>,
 }
 
-/// What a transaction runs on.
+/// The connection of a transaction.
 pub(crate) enum Inner {
-    /// Nothing to write on once the transaction is over.
+    /// No connection once the transaction is over.
     Sqlite {
         writing: Option<Writing>,
         wakes: Wakes,
@@ -27,7 +27,7 @@ pub(crate) enum Inner {
 }
 
 impl Tx {
-    /// One that has just begun.
+    /// A transaction that has just begun.
     pub(crate) fn new(inner: Inner) -> Self {
         Self { inner, failed: false, pending: Vec::new() }
     }
@@ -36,7 +36,7 @@ impl Tx {
         if self.failed { Err(Error::Other(EngineError::Over)) } else { Ok(&mut self.inner) }
     }
 
-    /// Carries a statement out and returns the number of rows it changed.
+    /// Runs a statement and returns the number of rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         Ok(match self.open()? {
             Inner::Sqlite { writing, .. } => {
@@ -69,7 +69,7 @@ impl Tx {
         Ok(self.rows(statement, read).await?.into_iter().next())
     }
 
-    /// Carries a statement over many rows out and returns the number of rows it changed.
+    /// Runs a statement over many rows and returns the number of rows it changed.
     pub(crate) async fn bulk(&mut self, bulk: Bulk) -> Result<u64> {
         if bulk.is_empty() {
             return Ok(0);
@@ -101,14 +101,14 @@ impl Tx {
         done
     }
 
-    /// Tells those who listen, once the transaction is committed.
+    /// Wakes listeners after the commit.
     pub(crate) fn wake(&mut self, wake: Wake) {
         if !self.pending.contains(&wake) {
             self.pending.push(wake);
         }
     }
 
-    /// Leaves everything as it was. Merely dropping a transaction does so too, at the price of its connection.
+    /// Undoes everything. Dropping a transaction does the same, but loses its connection.
     pub(crate) async fn rollback(self) -> Result<()> {
         match self.inner {
             Inner::Sqlite { writing: Some(writing), .. } => writing.rollback().await?,

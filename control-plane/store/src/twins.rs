@@ -1,12 +1,12 @@
-//! Accounts of one name. Two entries of one directory can have DNs that compare as equal, though the server keeps them
-//! apart: with a zero-width space in one of them, or `ß` beside `ss`. A member of that name could be either, so it is
-//! neither. An entry that was deleted and made again has the same DN as before; that is no such case.
+//! Accounts with one name. Two entries of a directory can have DNs that compare as equal although the server keeps them
+//! apart: with a zero-width space in one, or `ß` and `ss`. A member of that name could be either, so it means neither.
+//! An entry that was deleted and created again has the same DN; that is another case.
 
 use std::collections::HashMap;
 
 use uuid::Uuid;
 
-/// Accounts `b` because of which the name of account `a` does not mean `a`.
+/// The accounts `b` that keep the name of account `a` from meaning `a`.
 macro_rules! other_of_the_name {
     () => {
         "SELECT 1 FROM accounts b WHERE b.target = a.target AND b.member_hash = a.member_hash \
@@ -16,8 +16,8 @@ macro_rules! other_of_the_name {
 }
 pub(crate) use other_of_the_name;
 
-/// The names in directory `$1`, with hashes from `$2` to before `$3`, that several accounts have and that mean none of
-/// them. Few, as a rule none; what is read is the index of names.
+/// The names in directory `$1`, with hashes from `$2` up to `$3`, that several accounts have and that mean none of
+/// them. Usually there are none; only the index of names is read.
 macro_rules! names_of_nobody {
     () => {
         concat!(
@@ -41,7 +41,7 @@ pub(crate) struct Candidate {
     pub(crate) dn: String,
 }
 
-/// Whom each name means: an account that is there before a missing one, and nobody where several are left.
+/// The account that each name means: a present one before a missing one, and none if several are left.
 pub(crate) fn meant(candidates: Vec<Candidate>) -> HashMap<[u8; 16], Uuid> {
     let mut by_name: HashMap<[u8; 16], Vec<Candidate>> = HashMap::new();
     for candidate in candidates {
@@ -50,7 +50,7 @@ pub(crate) fn meant(candidates: Vec<Candidate>) -> HashMap<[u8; 16], Uuid> {
     by_name.into_iter().filter_map(|(hash, of_name)| Some((hash, one_of(&of_name)?))).collect()
 }
 
-/// Of accounts of the same DN the first is meant: the newer one, of an entry that was made again.
+/// Of accounts with the same DN the first is meant: the newer one, of an entry that was created again.
 fn one_of(of_name: &[Candidate]) -> Option<Uuid> {
     let any_is_there = of_name.iter().any(|candidate| !candidate.missing);
     let mut left = of_name.iter().filter(|candidate| candidate.missing != any_is_there);

@@ -1,5 +1,5 @@
-//! Why `PostgreSQL` cannot be used, in words with which something can be done. A pool only knows that it got no
-//! connection in time; one connection of its own tells the cause.
+//! Explains why `PostgreSQL` cannot be used, and what to do. A pool only reports a timeout; a single connection shows
+//! the cause.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::DatabaseUrl;
 use crate::address::Address;
 use crate::error::{EngineError, Error};
 
-/// Time for the one connection.
+/// Timeout of that connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The failure to open a database, with its cause where that can be found.
+/// The failure to open a database, with its cause if it can be found.
 pub(crate) async fn explain(url: &DatabaseUrl, failed: Error) -> Error {
     let Address::Postgres(options) = url.address() else { return failed };
     let cause = match failed {
@@ -47,14 +47,14 @@ async fn close(connection: PgConnection) {
     }
 }
 
-/// What is wrong, and the cure.
+/// The problem and the remedy.
 fn known(cause: &sqlx::Error) -> Option<(&'static str, &'static str)> {
     match cause {
         sqlx::Error::Io(error) => Some(match error.kind() {
             ErrorKind::ConnectionRefused => {
                 ("the connection is refused", "start PostgreSQL there, or correct host and port in the database URL")
             }
-            // So the TLS library says what it does not like in a handshake.
+            // The TLS library reports a failed handshake this way.
             ErrorKind::InvalidData => handshake(&error.to_string()),
             ErrorKind::TimedOut => {
                 ("nobody answers", "look for a firewall, or correct host and port in the database URL")
@@ -78,7 +78,7 @@ fn known(cause: &sqlx::Error) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// What is wrong with a TLS handshake, by the TLS library's words.
+/// The problem with a TLS handshake, from the TLS library's message.
 fn handshake(words: &str) -> (&'static str, &'static str) {
     let is = |word: &str| words.contains(word);
     if is("UnknownIssuer") || is("CaUsedAsEndEntity") || is("BadSignature") {
@@ -103,14 +103,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_pool_that_timed_out_is_told_as_its_cause_and_never_with_the_password() {
+    async fn a_pool_that_timed_out_is_reported_by_its_cause_and_without_the_password() {
         // A port that was free a moment ago.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = DatabaseUrl::parse(&format!("postgres://postern:hunter2@127.0.0.1:{port}/postern")).unwrap();
         let error = explain(&url, Error::from(sqlx::Error::PoolTimedOut)).await;
-        let told = error.to_string();
-        assert!(told.contains("the connection is refused; start PostgreSQL there"), "{told}");
-        assert!(told.contains(&format!("127.0.0.1:{port}")) && !format!("{error:?}").contains("hunter2"), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("the connection is refused; start PostgreSQL there"), "{text}");
+        assert!(text.contains(&format!("127.0.0.1:{port}")) && !format!("{error:?}").contains("hunter2"), "{error:?}");
         assert!(error.is_retryable());
     }
 }

@@ -1,4 +1,4 @@
-//! Users of an organization, as lists and searches read them; `writes` is what is written of them.
+//! Reads of an organization's users: lists and searches. `writes` has the writes.
 
 mod writes;
 
@@ -14,7 +14,7 @@ use crate::ids::{OrganizationId, UserId};
 use crate::records::{Account, IdentityFilter, Page, PageRequest, Room, UserRow};
 use crate::sql::{Row, Statement, built, sql};
 
-/// Sorts after every text that starts alike.
+/// Sorts after every text with the same beginning.
 pub(crate) const LAST: char = '\u{10FFFF}';
 
 /// The columns that [`read`] reads, and the seq.
@@ -25,7 +25,7 @@ macro_rules! columns {
     };
 }
 
-/// Tells the users of an organization, which they name by its seq.
+/// Selects the users of an organization, which they name by its seq.
 macro_rules! in_organization {
     ($id:literal) => {
         concat!("organization = (SELECT seq FROM organizations WHERE id = ", $id, ")")
@@ -56,9 +56,9 @@ fn read(row: &mut Row, organization: OrganizationId) -> Result<UserRow> {
     })
 }
 
-/// A search goes through three indexes one after the other, each a range of its own; a user is found in the first
-/// that matches. So a page costs the same wherever it is. Most addresses begin with the user's name: those stand in no
-/// index of addresses, which would be the largest of all, and are found by the name in a last step of its own.
+/// A search reads three indexes in turn, each a range of its own; a user is returned by the first that matches. So
+/// every page costs the same. Most addresses begin with the user's name: those are in no index of addresses, which
+/// would be the largest of all, and a last step finds them by the name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Name,
@@ -66,12 +66,12 @@ enum Stage {
     Email,
 }
 
-/// The place of that last step behind the stages.
+/// The number of that last step, after the stages.
 const OWN_ADDRESS: usize = Stage::ALL.len();
-/// An address has one @; a few more are looked at, in case that names have some.
+/// An address has one @; a few more are tried, in case that names contain some.
 const ATS: usize = 8;
 
-/// The key by which an address is sought, unless the user's name leads to it.
+/// The key for searching an address, unless the user's name finds it.
 fn email_key(name_key: &str, email: &str) -> Option<String> {
     let key = fold(email);
     let named = key.strip_prefix(name_key).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
@@ -81,8 +81,9 @@ fn email_key(name_key: &str, email: &str) -> Option<String> {
 impl Stage {
     const ALL: [Self; 3] = [Self::Name, Self::DisplayName, Self::Email];
 
-    /// `$2` ends the range, `$3` and `$4` are the key and seq after which it begins, `$5` is the limit, `$6` the prefix.
-    /// Each query has one lower bound only: of two, a database may begin at the looser one and read what it skips.
+    /// `$2` ends the range, `$3` and `$4` are the key and seq after which it begins, `$5` is the limit, `$6` the
+    /// prefix. Each query has only one lower bound: given two, a database may start at the wider one and read what it
+    /// skips.
     const fn query(self) -> (&'static str, &'static str) {
         match self {
             Self::Name => {
@@ -106,13 +107,13 @@ impl Stage {
         }
     }
 
-    /// The text of the query for those whom the filter wants.
+    /// The text of the query for users that the filter selects.
     fn text(self, filter: IdentityFilter) -> String {
         let ((query, order), [active, missing]) = (self.query(), filters::of_users(filter));
         format!("{query}{active}{missing} {order}")
     }
 
-    /// A page of this stage, after a key and seq or from its beginning.
+    /// A page of this stage, from its beginning or after a key and seq.
     fn page(
         self,
         organization: OrganizationId,
@@ -136,7 +137,7 @@ impl Stage {
     }
 }
 
-/// Where a search goes on: `stage seq key`.
+/// Where a search continues: `stage seq key`.
 struct Cursor {
     stage: usize,
     seq: i64,
@@ -155,7 +156,7 @@ impl std::str::FromStr for Cursor {
 }
 
 impl Store {
-    /// The organization's users by name; or those whose name, display name or address starts with the query (case
+    /// The organization's users by name; with a query, those whose name, display name or address starts with it (case
     /// does not matter), in that order.
     pub async fn list_users(
         &self,
@@ -166,8 +167,8 @@ impl Store {
         self.list_users_where(organization, query, IdentityFilter::default(), page).await
     }
 
-    /// The same, only those whom the filter wants. A search for the active, or for those who are not missing, may look at all
-    /// who match it; the inactive and the missing have indexes of their own.
+    /// Like [`Self::list_users`], only those that the filter selects. A search for active users, or for those who are
+    /// not missing, may read all matches; the inactive and the missing have indexes of their own.
     pub async fn list_users_where(
         &self,
         organization: OrganizationId,
@@ -206,7 +207,7 @@ impl Store {
         Ok(Page::within(found, page, &room, cursor).map(|(user, _, _)| user))
     }
 
-    /// What `PostgreSQL` reads for each step of a search, in pages of 8 KB. For tests.
+    /// How many pages of 8 KB `PostgreSQL` reads for each step of a search. For tests.
     #[doc(hidden)]
     pub async fn pages_read_for_search(
         &self,
@@ -226,7 +227,7 @@ impl Store {
         Ok(pages)
     }
 
-    /// Users whose address is their name, an @, and more, and starts with the prefix; by name, those after this one.
+    /// Users whose address is their name, an @, and more, and starts with the prefix; ordered by name, after this one.
     pub(crate) async fn by_own_address(
         &self,
         organization: OrganizationId,
@@ -259,7 +260,7 @@ impl Store {
         self.database.row(query.bind(organization).bind(id), |mut row| read(&mut row, organization)).await
     }
 
-    /// The user of this name; case does not matter.
+    /// The user with this name; case does not matter.
     pub async fn find_user(&self, organization: OrganizationId, user_name: &str) -> Result<Option<UserRow>> {
         let query = sql(select_users!("AND name_key = $2"));
         self.database.row(query.bind(organization).bind(fold(user_name)), |mut row| read(&mut row, organization)).await
@@ -284,14 +285,14 @@ impl Store {
     }
 }
 
-/// The pages that the whole plan read: its first line about buffers sums up those below it.
+/// The pages that the whole plan read: its first line about buffers includes those below it.
 fn pages_of(plan: &str) -> u64 {
     let buffers = plan.lines().find_map(|line| line.trim().strip_prefix("Buffers: shared ")).unwrap_or_default();
     let counts = buffers.split([' ', '=']).filter_map(|word| word.parse::<u64>().ok());
     counts.sum()
 }
 
-/// Sorts after all keys that start with a prefix.
+/// Sorts after all keys with this prefix.
 pub(crate) fn end_of(prefix: &str) -> String {
     format!("{prefix}{LAST}")
 }

@@ -1,5 +1,5 @@
-//! Wake-ups: hints that something changed, so that nobody has to poll often. They may be lost or come twice; whoever
-//! listens re-reads what it cares about, and does so every few seconds anyway.
+//! Wake-ups: hints that something changed, which save polling. They may be lost or come twice; listeners read again
+//! what they need, and do so every few seconds anyway.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::ids::{AgentId, ApiTokenId, DirectoryId, JobId};
 
 /// The `PostgreSQL` channel that carries them.
 pub(crate) const CHANNEL: &str = "postern_wake";
-/// A listener that is this far behind is told to read everything anew.
+/// A listener that is this far behind receives [`Wake::Resync`].
 const BACKLOG: usize = 1024;
 
 /// What changed.
@@ -23,17 +23,17 @@ pub enum Wake {
     JobReady(DirectoryId),
     /// A job changed its state or progress.
     JobChanged(JobId),
-    /// A running job is wanted to end.
+    /// A running job was asked to end.
     CancelRequested(JobId),
     /// An agent was revoked.
     AgentRevoked(AgentId),
     /// An API token was revoked.
     TokenRevoked(ApiTokenId),
-    /// An agent may serve other directories than before.
+    /// The directories that an agent may serve have changed.
     AgentChanged(AgentId),
     /// An agent of one replica has opened a session with another.
     SessionMoved(AgentId),
-    /// Wake-ups may have been lost: read everything anew.
+    /// Wake-ups may have been lost: read everything again.
     Resync,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Wake {
     }
 }
 
-/// The reverse of Display. What a newer release says and this one does not know is read as [`Wake::Resync`].
+/// The reverse of Display. An unknown text, as from a newer release, is read as [`Wake::Resync`].
 fn parse(text: &str) -> Wake {
     let known = || {
         let (what, id) = text.split_once(' ')?;
@@ -71,7 +71,7 @@ fn parse(text: &str) -> Wake {
     known().unwrap_or(Wake::Resync)
 }
 
-/// The sending end within one process.
+/// The sender within one process.
 #[derive(Clone)]
 pub(crate) struct Wakes(pub(crate) broadcast::Sender<Wake>);
 
@@ -83,12 +83,12 @@ impl Default for Wakes {
 
 impl Wakes {
     pub(crate) fn send(&self, wake: Wake) {
-        // Fails only when nobody listens.
+        // Fails only if nobody listens.
         let _ = self.0.send(wake);
     }
 }
 
-/// The receiving end.
+/// The receiver.
 pub struct Wakeups(pub(crate) Source);
 
 pub(crate) enum Source {
@@ -103,15 +103,15 @@ impl fmt::Debug for Wakeups {
 }
 
 impl Wakeups {
-    /// Waits for the next one. Safe to cancel. After an error, wait a little, listen again and read everything anew.
+    /// Waits for the next one. Cancel-safe. After an error, wait a little, listen again and read everything again.
     pub async fn recv(&mut self) -> Result<Wake> {
         match &mut self.0 {
             Source::Process(receiver) => match receiver.recv().await {
                 Ok(wake) => Ok(wake),
-                // Closed cannot be: whoever listens holds the store.
+                // It cannot be closed while the listener holds the store.
                 Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => Ok(Wake::Resync),
             },
-            // None: the connection was lost and made anew; what came in between is gone.
+            // `None`: the connection was lost and is restored; what came in between is lost.
             Source::Postgres(listener) => Ok(match listener.try_recv().await? {
                 Some(notification) => parse(notification.payload()),
                 None => Wake::Resync,
