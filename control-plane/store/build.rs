@@ -1,4 +1,4 @@
-//! Builds anew when a migration changes, which the compiler does not see by itself.
+//! Rebuilds after a change of a migration, which the compiler does not notice.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

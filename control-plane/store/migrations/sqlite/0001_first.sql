@@ -1,9 +1,9 @@
 -- The first schema. Ids are UUIDv7 (16 bytes), times are milliseconds since the Unix epoch, booleans are 0 and 1,
 -- JSON is text. Every table carries the organization. The same tables stand in ../postgres.
 
--- missing_user_days: after so many days a user whom no directory has any more becomes inactive; NULL, never.
--- Users name their organization by seq: it begins the keys of large indexes, and a small number is short and soon
--- compared.
+-- missing_user_days: after how many days a user that no directory has any more becomes inactive; NULL: never.
+-- Users name their organization by seq: it begins the keys of large indexes, and a small number is short and quick
+-- to compare.
 CREATE TABLE organizations (
     seq INTEGER NOT NULL PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
@@ -11,7 +11,7 @@ CREATE TABLE organizations (
     joins_users INTEGER NOT NULL DEFAULT 1,
     created_at INTEGER NOT NULL,
     missing_user_days INTEGER DEFAULT 0,
-    -- After so many days jobs that have ended are deleted with their reports; 0: never.
+    -- After how many days ended jobs are deleted with their reports; 0: never.
     job_retention_days INTEGER NOT NULL DEFAULT 90
 ) STRICT;
 
@@ -54,9 +54,9 @@ CREATE TABLE agents (
     last_seen_at INTEGER,
     serial TEXT NOT NULL,
     not_after INTEGER NOT NULL,
-    -- The certificate before the newest, good until the newest is used.
+    -- The certificate before the newest, valid until the newest is used.
     former_serial TEXT,
-    -- When this identity was last seen on two machines.
+    -- When two machines were last seen using this identity.
     identity_shared_at INTEGER,
     -- Why its last session broke or was refused, and when.
     last_error TEXT,
@@ -90,11 +90,11 @@ CREATE TABLE directories (
     thresholds TEXT NOT NULL DEFAULT '{}',
     member_form TEXT NOT NULL DEFAULT 'dn',
     source TEXT,
-    -- Digests of the configuration by which the last import was read.
+    -- Digests of the configuration that the last import read the directory by.
     users_digest TEXT,
     groups_digest TEXT,
     last_import_at INTEGER,
-    -- What the last import found to be wrong until somebody mends it.
+    -- The problem that the last import found.
     import_problem TEXT,
     created_at INTEGER NOT NULL,
     deleted_at INTEGER,
@@ -108,7 +108,7 @@ CREATE TABLE agent_directories (
     directory_id BLOB NOT NULL,
     -- Why the agent cannot use the directory now.
     problem TEXT,
-    -- Digests of the configuration by which it reads the directory.
+    -- Digests of the configuration that it reads the directory by.
     users_digest TEXT,
     groups_digest TEXT,
     PRIMARY KEY (agent_id, directory_id),
@@ -123,8 +123,8 @@ CREATE TABLE replicas (
     seen_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The newest session of each connected agent, and the replica that holds it. A session is live while its replica is. instance
--- tells the agent's process from others; replaced is a JSON array of the processes that gave way to newer ones.
+-- The newest session of each connected agent, and the replica that holds it. A session is live while its replica is.
+-- instance identifies the agent's process; replaced is a JSON array of the processes that newer ones replaced.
 CREATE TABLE sessions (
     agent_id BLOB NOT NULL PRIMARY KEY,
     organization_id BLOB NOT NULL,
@@ -141,7 +141,7 @@ CREATE TABLE jobs (
     id BLOB NOT NULL PRIMARY KEY,
     organization_id BLOB NOT NULL,
     kind TEXT NOT NULL,
-    -- Of its directory, one such job is under way at a time.
+    -- Only one such job of a directory is under way at a time.
     exclusive INTEGER NOT NULL DEFAULT 0,
     directory_id BLOB NOT NULL,
     state TEXT NOT NULL,
@@ -155,13 +155,13 @@ CREATE TABLE jobs (
     decided_by TEXT,
     decision_reason TEXT,
     approved INTEGER NOT NULL DEFAULT 0,
-    -- An administrator let it read a server that is behind.
+    -- An administrator allowed it to read a server that is behind.
     accepts_behind INTEGER NOT NULL DEFAULT 0,
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     attempt INTEGER NOT NULL DEFAULT 0,
     failures INTEGER NOT NULL DEFAULT 0,
     proven INTEGER NOT NULL DEFAULT 0,
-    -- How often it was taken up after it was proven.
+    -- How often it was claimed after a process had died with it, once proven.
     resumed INTEGER NOT NULL DEFAULT 0,
     owner BLOB,
     lease_until INTEGER,
@@ -182,7 +182,8 @@ CREATE INDEX jobs_of_directory ON jobs (directory_id, id);
 CREATE INDEX jobs_open ON jobs (state, id) WHERE state IN ('queued', 'waiting', 'running', 'held');
 CREATE INDEX jobs_ended ON jobs (organization_id, finished_at) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
--- One exclusive job of a directory at a time; a held one is under way, or its decision would be about what has changed since.
+-- One exclusive job of a directory at a time. A held one counts as under way: another import would change what its
+-- decision is about.
 CREATE UNIQUE INDEX jobs_one_exclusive ON jobs (directory_id)
     WHERE exclusive AND (state IN ('running', 'held') OR (state = 'queued' AND proven));
 
@@ -203,7 +204,7 @@ CREATE TABLE staged_chunks (
     PRIMARY KEY (job_id, generation, sequence)
 ) STRICT;
 
--- What a second, direct look said of each account that an import did not bring.
+-- The result of a second, direct search for each account that an import did not bring.
 CREATE TABLE absences (
     organization_id BLOB NOT NULL,
     job_id BLOB NOT NULL REFERENCES jobs (id),
@@ -213,8 +214,8 @@ CREATE TABLE absences (
     PRIMARY KEY (job_id, generation, account_id)
 ) STRICT, WITHOUT ROWID;
 
--- Changed entries that wait for the proof of their import, in the encoding of chunks: what they change may be a fault of
--- the directory, and a threshold holds the import then. kinds is a set of bits that says what they change.
+-- Changed entries that wait until their import is proven, in the encoding of chunks: their changes may be a fault of the
+-- directory, and then a threshold holds the import. kinds is a set of bits for what they change.
 CREATE TABLE deferred_entries (
     organization_id BLOB NOT NULL,
     job_id BLOB NOT NULL REFERENCES jobs (id),
@@ -227,8 +228,8 @@ CREATE TABLE deferred_entries (
     PRIMARY KEY (job_id, generation, sequence, kinds)
 ) STRICT;
 
--- Accounts whose external id two entries had in an import. They stay here until a later import brings the id once, with
--- the DN or the login of the account, or until an administrator approves of the new entry.
+-- Accounts with an external id that two entries had in an import. They stay here until a later import brings the id
+-- once, with the account's DN or login, or until an administrator approves the new entry.
 CREATE TABLE shared_ids (
     target INTEGER NOT NULL,
     account_id BLOB NOT NULL,
@@ -236,9 +237,9 @@ CREATE TABLE shared_ids (
 ) STRICT, WITHOUT ROWID;
 
 -- The tables of an import have no foreign keys: checking them took more than half of PostgreSQL's time. Each transaction
--- looks its directory and organization up, which are never removed, and each group before its members are written.
+-- looks up its directory and organization, which are never removed, and each group before it writes its members.
 
--- What every import reads of every account comes first; the attributes, which it does not read, last.
+-- The columns that every import reads of every account come first; the attributes, which it does not read, last.
 CREATE TABLE accounts (
     seq INTEGER NOT NULL PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
@@ -261,10 +262,10 @@ CREATE TABLE accounts (
     attributes TEXT NOT NULL,
     UNIQUE (target, kind, external_key)
 ) STRICT;
--- missing_job is the import that marked it missing. former_user is the user that passed on to a newer account of the same
--- person. joined_at is when it came to share its user with another directory, until an import has reported it.
--- member_hash is the hash of what groups name the account by: its DN or its unique value. on_until says whether the
--- directory lets the user in: NULL unknown, 0 no, the largest number yes, another until that time.
+-- missing_job is the import that marked it missing. former_user is the user that passed to a newer account of the same
+-- person. joined_at is when it began to share its user with another directory, until an import has reported it.
+-- member_hash is the hash of the name that groups use for the account: its DN or its unique value. on_until says
+-- whether the account is enabled: NULL unknown, 0 no, the largest number yes, another number until that time.
 CREATE INDEX accounts_by_member_hash ON accounts (target, member_hash) WHERE identity IS NOT NULL;
 CREATE INDEX accounts_without_identity ON accounts (target, member_hash) WHERE identity IS NULL;
 CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
@@ -297,13 +298,13 @@ CREATE TABLE users (
 ) STRICT;
 -- missing_since: since when no directory has the user any more.
 CREATE INDEX users_missing ON users (organization, missing_since) WHERE missing_since IS NOT NULL;
--- Few are inactive or missing. A list of them alone is read from these.
+-- Few users are inactive or missing. These indexes list only them.
 CREATE INDEX users_inactive_by_name ON users (organization, name_key, seq) WHERE NOT active;
 CREATE INDEX users_missing_by_name ON users (organization, name_key, seq) WHERE missing_since IS NOT NULL;
 CREATE INDEX users_by_display_name ON users (organization, display_key, seq) WHERE display_key IS NOT NULL;
--- email_key is NULL where the address begins with the name, by which it is found then.
+-- email_key is NULL if the address begins with the user name, which then finds it.
 CREATE INDEX users_by_email ON users (organization, email_key, seq) WHERE email_key IS NOT NULL;
--- A search among the few goes the same three ways.
+-- A search among these few uses the same three keys.
 CREATE INDEX users_inactive_by_display_name ON users (organization, display_key, seq)
     WHERE NOT active AND display_key IS NOT NULL;
 CREATE INDEX users_inactive_by_email ON users (organization, email_key, seq) WHERE NOT active AND email_key IS NOT NULL;
@@ -326,8 +327,8 @@ CREATE TABLE groups (
 CREATE INDEX groups_by_display_name ON groups (organization_id, display_key, seq);
 CREATE INDEX groups_missing_by_name ON groups (organization_id, display_key, seq) WHERE missing_since IS NOT NULL;
 
--- The names by which groups name their members: a sorted JSON array of them in each row, and a group of many in many
--- rows. Who is meant is found when somebody asks, by the hash of the name.
+-- The names that groups use for their members: a sorted JSON array in each row; a large group has many rows. The account
+-- of a name is looked up on reading, by the hash of the name.
 CREATE TABLE group_members (
     organization_id BLOB NOT NULL,
     target INTEGER NOT NULL,
@@ -337,7 +338,7 @@ CREATE TABLE group_members (
     PRIMARY KEY (group_id, first_name)
 ) STRICT;
 
--- The other way round: which groups name somebody so. As many rows as there are memberships, hence short ones.
+-- The reverse: which groups use a name. There is a row for each membership, so rows are short.
 CREATE TABLE member_names (
     organization_id BLOB NOT NULL,
     target INTEGER NOT NULL,
@@ -346,26 +347,26 @@ CREATE TABLE member_names (
     PRIMARY KEY (target, name_hash, group_id)
 ) STRICT, WITHOUT ROWID;
 
--- Members that the organization has added itself, by the ids of users and groups. No import reads or writes them.
+-- Members that the organization has added, by the ids of users and groups. No import reads or writes them.
 CREATE TABLE own_members (
     organization_id BLOB NOT NULL,
     group_id BLOB NOT NULL,
     member_id BLOB NOT NULL,
-    -- As that of accounts: 1 a user, 2 a group.
+    -- As for accounts: 1 a user, 2 a group.
     kind INTEGER NOT NULL,
     added_at INTEGER NOT NULL,
     PRIMARY KEY (group_id, member_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
 
--- Users and groups whose accounts in a target may have to change. Whatever changes them sets a mark in the same transaction.
+-- Users and groups whose accounts in a target may have to change. Every change of them sets a mark in its transaction.
 CREATE TABLE marks (
     organization_id BLOB NOT NULL,
     target INTEGER NOT NULL REFERENCES targets (seq),
     identity BLOB NOT NULL,
     -- 1 a user, 2 a group.
     kind INTEGER NOT NULL,
-    -- How often it was set: who clears it says which times are done.
+    -- How often it was set: clearing names this number, so that a later mark stays.
     times INTEGER NOT NULL,
     marked_at INTEGER NOT NULL,
     PRIMARY KEY (target, identity)

@@ -1,4 +1,4 @@
--- The certificate authority that the agents of this database trust: one, whichever replica looks.
+-- The certificate authority that the agents of this database trust. All replicas share it.
 CREATE TABLE authority (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     sha256 BLOB NOT NULL,

@@ -1,4 +1,4 @@
-//! What an import says of accounts that it did not bring.
+//! What a second look says of accounts that an import did not bring.
 
 use super::accounts::{AccountKind, ExternalKey};
 use crate::ids::AccountId;
@@ -28,13 +28,13 @@ named! {
 }
 
 impl Sight {
-    /// Whether it may be concluded that the account is missing.
+    /// Whether the account may be marked missing.
     pub const fn is_missing(self) -> bool {
         matches!(self, Self::Absent | Self::LeftScope)
     }
 }
 
-/// An account to be looked for.
+/// An account to look for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoughtAccount {
     /// Its id.
@@ -47,7 +47,7 @@ pub struct SoughtAccount {
     pub dn: String,
 }
 
-/// An account of which nobody could say whether it is there.
+/// An account whose presence is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsettled {
     /// Its last known DN.

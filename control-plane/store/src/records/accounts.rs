@@ -1,4 +1,4 @@
-//! Accounts: what the control plane knows of the entries of directories, and what an import leaves behind on its way in.
+//! Accounts: what is known of the entries of directories, and what an import records.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::ids::{AccountId, OrganizationId, TargetId, UserId};
 use crate::keys::bounded;
 use crate::records::Switch;
 
-/// Before the text of an external id that is no UUID. UTF-8 never contains it.
+/// Precedes an external id that is no UUID. UTF-8 never contains it.
 const TEXT_MARK: u8 = 0xFF;
 const UUID_BYTES: usize = 16;
 
@@ -51,7 +51,7 @@ impl AccountKind {
     }
 }
 
-/// An external id as it is stored: the 16 bytes of a UUID in canonical lower-case text, or a mark and any other text.
+/// A stored external id: the 16 bytes of a UUID in canonical lower-case text, or a mark and any other text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExternalKey(Key);
 
@@ -62,7 +62,7 @@ enum Key {
 }
 
 impl ExternalKey {
-    /// The key of an external id. Of one that is longer than an index can hold, the key is its beginning and a hash.
+    /// The key of an external id. A text that is too long for an index becomes its beginning and a hash.
     pub fn from_text(text: &str) -> Self {
         if let Some(uuid) = canonical_uuid(text) {
             return Self(Key::Uuid(uuid));
@@ -72,13 +72,13 @@ impl ExternalKey {
         bytes.push(TEXT_MARK);
         bytes.extend_from_slice(text.as_bytes());
         if bytes.len() == UUID_BYTES {
-            // Would be read as a UUID otherwise.
+            // Without the mark it would be read as a UUID.
             bytes.push(TEXT_MARK);
         }
         Self(Key::Text(bytes.into_boxed_slice()))
     }
 
-    /// The key that is stored as these bytes.
+    /// The key with these stored bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         if let Ok(uuid) = <[u8; UUID_BYTES]>::try_from(bytes) {
             return Ok(Self(Key::Uuid(uuid)));
@@ -90,7 +90,7 @@ impl ExternalKey {
         }
     }
 
-    /// As it is stored. Sorts by the bytes.
+    /// The stored form. Sorts by bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Key::Uuid(uuid) => uuid,
@@ -106,7 +106,7 @@ impl ExternalKey {
         }
     }
 
-    /// What stands for the key among the seen keys of an import: the UUID, or the start of the text's BLAKE3 hash.
+    /// Stands for the key among an import's seen keys: the UUID, or the start of the text's BLAKE3 hash.
     pub fn fingerprint(&self) -> u128 {
         match &self.0 {
             Key::Uuid(uuid) => u128::from_be_bytes(*uuid),
@@ -135,7 +135,7 @@ fn canonical_uuid(text: &str) -> Option<[u8; UUID_BYTES]> {
     Some(*uuid.as_bytes())
 }
 
-/// What an import needs to know of an account to compare it with an entry.
+/// What an import needs of an account to compare it with an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownAccount {
     /// Its id.
@@ -144,22 +144,22 @@ pub struct KnownAccount {
     pub external_key: ExternalKey,
     /// Start of the entry's content hash.
     pub hash: [u8; 16],
-    /// Id of the user or group that it is an account of.
+    /// Id of its user or group.
     pub identity: Option<Uuid>,
-    /// The user that passed on to a newer account while this one was missing.
+    /// The user that passed to a newer account while this one was missing.
     pub former_user: Option<UserId>,
-    /// It is marked missing.
+    /// Whether it is marked missing.
     pub missing: bool,
-    /// Its user name is another's.
+    /// Whether another user has its user name.
     pub conflict: bool,
 }
 
-/// What is known of an entry.
+/// How an entry compares with its account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// No account yet.
     New,
-    /// Its account has this very content, and is neither missing nor in conflict: nothing is to be done.
+    /// Its account has the same content and is neither missing nor in conflict: nothing to do.
     Unchanged,
     /// Its account differs.
     Known(KnownAccount),
@@ -170,7 +170,7 @@ pub enum Comparison {
 pub struct Unseen {
     /// How many accounts there are that are not marked missing, seen or not.
     pub present: u64,
-    /// Those of them that were not seen.
+    /// Those that were not seen.
     pub accounts: Vec<PresentAccount>,
 }
 
@@ -185,7 +185,7 @@ pub struct NewAccount {
     pub external_key: ExternalKey,
     /// The entry's DN as the directory writes it.
     pub dn: String,
-    /// The same, normalized: equal for equal DNs.
+    /// The normalized DN: equal for equal DNs.
     pub dn_key: String,
     /// The value of the unique attribute.
     pub unique_value: Option<String>,
@@ -193,22 +193,22 @@ pub struct NewAccount {
     pub attributes: String,
     /// Start of the entry's content hash.
     pub hash: [u8; 16],
-    /// Id of the user or group that it is an account of.
+    /// Id of its user or group.
     pub identity: Option<Uuid>,
-    /// The folded user name that it wants and another account has.
+    /// The folded user name that it claims and another user has.
     pub conflict: Option<String>,
-    /// Users: whether the directory lets the user in.
+    /// For users: whether the account is enabled.
     pub switch: Switch,
 }
 
-/// An account as it is shown.
+/// An account as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Its id.
     pub id: AccountId,
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// In which target.
+    /// Its target.
     pub target: TargetId,
     /// The target's name.
     pub target_name: String,
@@ -222,21 +222,21 @@ pub struct Account {
     pub unique_value: Option<String>,
     /// A JSON object: each attribute's name with the array of its values.
     pub attributes: String,
-    /// Since when a complete import has no longer found it.
+    /// Since when complete imports do not find it.
     pub missing_since: Option<Timestamp>,
-    /// Id of the user or group that it is an account of.
+    /// Id of its user or group.
     pub identity: Option<Uuid>,
-    /// The user that passed on to a newer account while this one was missing.
+    /// The user that passed to a newer account while this one was missing.
     pub former_user: Option<UserId>,
-    /// The folded user name that it wants and another account has.
+    /// The folded user name that it claims and another user has.
     pub conflict: Option<String>,
     /// When it was last written.
     pub updated_at: Timestamp,
-    /// Users: whether the directory lets the user in, as last known.
+    /// For users: whether the account is enabled, as last known.
     pub switch: Switch,
 }
 
-/// An account that no complete import has missed.
+/// An account that is not marked missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentAccount {
     /// Its id.
@@ -245,22 +245,22 @@ pub struct PresentAccount {
     pub external_key: ExternalKey,
 }
 
-/// An account that claims a user name which is another's.
+/// An account that claims a user name which another user has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The account that goes without the name: it has no user, or one of an older name.
+    /// The account without the name: it has no user, or a user with an older name.
     pub account: Account,
     /// The folded user name.
     pub name_key: String,
     /// The user that has the name.
     pub user: Option<UserId>,
-    /// The DN of that user's account, one in the same directory before one in another.
+    /// The DN of that user's account, in the same directory if possible.
     pub holder_dn: Option<String>,
-    /// No account of that user is there any more.
+    /// Whether all accounts of that user are missing.
     pub holder_missing: bool,
 }
 
-/// A user, sought by name.
+/// A user found by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a column of the answer, and they are independent")]
 pub struct NamedUser {
@@ -272,32 +272,32 @@ pub struct NamedUser {
     pub account: Option<AccountId>,
     /// That account's DN.
     pub dn: Option<String>,
-    /// It has a missing account in this directory.
+    /// Whether it has a missing account in this directory.
     pub missing_here: bool,
-    /// The import that was asked about has marked such an account missing.
+    /// Whether the given import has marked such an account missing.
     pub left_now: bool,
-    /// It has an account in another directory that is not missing.
+    /// Whether it has an account in another directory that is not missing.
     pub elsewhere: bool,
-    /// It has a missing account in another directory that is not deleted.
+    /// Whether it has a missing account in another directory that is not deleted.
     pub missing_elsewhere: bool,
-    /// One of those lies in a directory that comes before this one: its profile is that directory's.
+    /// Whether one of those is in an earlier directory, which then provides the profile.
     pub owned_elsewhere: bool,
 }
 
-/// A user to whom an account belongs, or once belonged.
+/// A user that an account has or had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldUser {
     /// The user.
     pub user: UserId,
-    /// The folded name that it has.
+    /// Its folded name.
     pub name_key: String,
-    /// It has an account in this directory that is not missing.
+    /// Whether it has an account in this directory that is not missing.
     pub here: bool,
-    /// An account in a directory that comes before this one is not missing: the profile is that directory's.
+    /// Whether it has a present account in an earlier directory, which then provides the profile.
     pub owned_elsewhere: bool,
 }
 
-/// A chunk whose entries were applied, as it is recorded in the same transaction.
+/// A chunk whose entries were applied; it is recorded in the same transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StagedChunk {
     /// Its number in the generation, from 0.
@@ -306,15 +306,15 @@ pub struct StagedChunk {
     pub users: u64,
     /// Entries of groups.
     pub groups: u64,
-    /// Entries not known before.
+    /// New entries.
     pub created: u64,
     /// How many of those are groups.
     pub created_groups: u64,
-    /// Entries known with another content.
+    /// Entries with changed content.
     pub changed: u64,
-    /// Entries that had been marked missing.
+    /// Entries whose accounts had been marked missing.
     pub returned: u64,
-    /// Users of whom nobody can say whether the directory lets them in.
+    /// Users for whom it is unknown whether they are enabled.
     pub unknown_switches: u64,
     /// Sum of the content hashes of its entries.
     pub digest: [u8; 32],
@@ -322,7 +322,7 @@ pub struct StagedChunk {
     pub keys: Vec<u8>,
 }
 
-/// What the recorded chunks of a generation add up to.
+/// The sums over the recorded chunks of a generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Staged {
     /// The first sequence number that is not recorded.
@@ -333,22 +333,22 @@ pub struct Staged {
     pub users: u64,
     /// Entries of groups.
     pub groups: u64,
-    /// Entries not known before.
+    /// New entries.
     pub created: u64,
     /// How many of those are groups.
     pub created_groups: u64,
-    /// Entries known with another content.
+    /// Entries with changed content.
     pub changed: u64,
-    /// Entries that had been marked missing.
+    /// Entries whose accounts had been marked missing.
     pub returned: u64,
-    /// Users of whom nobody can say whether the directory lets them in.
+    /// Users for whom it is unknown whether they are enabled.
     pub unknown_switches: u64,
     /// Sum of the content hashes of all entries: four lanes of 64 bits, each little-endian.
     pub digest: [u8; 32],
 }
 
 impl Staged {
-    /// How many entries of a kind were not known before.
+    /// How many entries of a kind are new.
     pub const fn created_of(&self, kind: AccountKind) -> u64 {
         match kind {
             AccountKind::User => self.created.saturating_sub(self.created_groups),
@@ -369,15 +369,15 @@ pub struct StagedKeys {
 /// How many members of a directory's groups are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemberStats {
-    /// They are users or groups of the organization.
+    /// Users or groups of the organization.
     pub resolved: u64,
-    /// Nobody known: outside of the imported scope.
+    /// Members without a known account: outside of the imported scope.
     pub unresolved: u64,
-    /// Accounts of the directory that have no user, as without a login or in a conflict.
+    /// Accounts of the directory without a user, because they have no login or are in a conflict.
     pub without_user: u64,
 }
 
-/// A member of a group that is nobody known.
+/// A member of a group without a known account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnresolvedMember {
     /// The group.

@@ -1,4 +1,4 @@
-//! Organizations, those who may act for them, and their directories.
+//! Organizations, their tokens and agents, and their directories.
 
 use jiff::Timestamp;
 
@@ -41,13 +41,13 @@ pub struct Organization {
     pub id: OrganizationId,
     /// Its name, unique in this control plane.
     pub name: String,
-    /// Accounts of one directory may join users who are known from another one.
+    /// Whether accounts of one directory may join users of another one.
     pub joins_users: bool,
     /// When it was created.
     pub created_at: Timestamp,
-    /// After so many days a user whom no directory has any more becomes inactive. `None`: never.
+    /// After how many days a user that no directory has any more becomes inactive. `None`: never.
     pub missing_user_days: Option<u32>,
-    /// After so many days jobs that have ended are deleted with their reports; 0: never.
+    /// After how many days ended jobs are deleted with their reports; 0: never.
     pub job_retention_days: u32,
 }
 
@@ -56,15 +56,15 @@ pub struct Organization {
 pub struct ApiToken {
     /// Its id.
     pub id: ApiTokenId,
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// What people call it.
+    /// Its name, for people.
     pub name: String,
     /// What its holder may do.
     pub role: Role,
     /// When it was created.
     pub created_at: Timestamp,
-    /// From when on it is refused. `None`: never.
+    /// When it expires. `None`: never.
     pub expires_at: Option<Timestamp>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
@@ -72,16 +72,16 @@ pub struct ApiToken {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// An API token to be.
+/// A new API token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewApiToken {
-    /// What people call it.
+    /// Its name, for people.
     pub name: String,
     /// Hash of the secret.
     pub hash: [u8; 32],
     /// What its holder may do.
     pub role: Role,
-    /// From when on it is refused. `None`: never.
+    /// When it expires. `None`: never.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -90,15 +90,15 @@ pub struct NewApiToken {
 pub struct EnrollmentToken {
     /// Its id.
     pub id: EnrollmentTokenId,
-    /// For which organization.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// The directories that the agent may serve, by name. Empty: those that nobody has announced before.
+    /// The directories that the agent may serve, by name. Empty: only new ones.
     pub directories: Vec<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// Who created it, for people.
     pub created_by: String,
-    /// From when on it is refused.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// When it was used.
     pub used_at: Option<Timestamp>,
@@ -108,14 +108,14 @@ pub struct EnrollmentToken {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// An enrollment token to be.
+/// A new enrollment token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEnrollmentToken {
     /// Hash of the secret.
     pub hash: [u8; 32],
-    /// The directories that the agent may serve, by name. Empty: those that nobody has announced before.
+    /// The directories that the agent may serve, by name. Empty: only new ones.
     pub directories: Vec<String>,
-    /// From when on it is refused.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// Who created it, for people.
     pub created_by: String,
@@ -124,32 +124,32 @@ pub struct NewEnrollmentToken {
 /// An enrolled agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// Its id, which its certificate carries.
+    /// Its id, which is in its certificate.
     pub id: AgentId,
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// What people call it.
+    /// Its name, for people.
     pub name: String,
-    /// Version of its software, once it has said so.
+    /// Version of its software, once announced.
     pub version: Option<String>,
-    /// Its operating system, once it has said so.
+    /// Its operating system, once announced.
     pub os: Option<String>,
-    /// The directories that it may serve, by name: those of its enrollment token, those that an administrator has allowed,
-    /// and those that it was the first to announce.
+    /// The directories that it may serve, by name: those of its enrollment token, those that an administrator allowed,
+    /// and those that it announced first.
     pub allowed_directories: Vec<String>,
-    /// Its enrollment token named no directory: it may also announce directories that nobody has announced before.
+    /// Whether it may also announce new directories, because its enrollment token named none.
     pub takes_new_directories: bool,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
-    /// When it last gave a sign of life. For a connected agent, the last sign of life of the replica that holds its session.
+    /// When it was last seen. For a connected agent, the last sign of life of the replica that holds its session.
     pub last_seen_at: Option<Timestamp>,
     /// Serial number of its latest certificate, hexadecimal.
     pub serial: String,
-    /// When that certificate ends.
+    /// When that certificate expires.
     pub not_after: Timestamp,
-    /// Serial number of the certificate before, as long as the latest was not used.
+    /// Serial number of the certificate before, until the latest was used.
     pub former_serial: Option<String>,
-    /// When its identity was last seen in use on two machines.
+    /// When two machines were last seen using its identity.
     pub identity_shared_at: Option<Timestamp>,
     /// Why its last session broke or was refused.
     pub last_error: Option<String>,
@@ -157,12 +157,12 @@ pub struct Agent {
     pub last_error_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// Its newest session, unless that was closed. See [`Agent::connected_since`].
+    /// Its newest session, unless it was closed. See [`Agent::connected_since`].
     pub session: Option<Session>,
 }
 
 impl Agent {
-    /// Since when it is connected, to whichever replica. `None`: it is not.
+    /// Since when it is connected, to any replica. `None`: it is not.
     pub fn connected_since(&self, now: Timestamp) -> Option<Timestamp> {
         self.session.as_ref().filter(|session| session.is_live(now)).map(|session| session.connected_at)
     }
@@ -171,20 +171,20 @@ impl Agent {
 /// An agent that enrolls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAgent {
-    /// Its id, chosen before, because its certificate carries it.
+    /// Its id, chosen in advance because its certificate contains it.
     pub id: AgentId,
-    /// What people call it.
+    /// Its name, for people.
     pub name: String,
     /// Version of its software.
     pub version: Option<String>,
     /// Serial number of its certificate, hexadecimal.
     pub serial: String,
-    /// When the certificate ends.
+    /// When the certificate expires.
     pub not_after: Timestamp,
 }
 
-/// Digests of the configuration by which a directory is read, in the caller's form: of the users' section and of the
-/// groups'. `None`: not known.
+/// Digests of a directory's configuration, in the caller's form: of the section for users and of that for groups.
+/// `None`: unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Digests {
     /// Of the users' section.
@@ -193,14 +193,14 @@ pub struct Digests {
     pub groups: Option<String>,
 }
 
-/// How an agent stands to a directory that it serves.
+/// The state of a directory at an agent that serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentStanding {
     /// The directory.
     pub directory: DirectoryId,
-    /// Why the agent cannot use it now, and what to do; nothing where it can, or has not tried.
+    /// Why the agent cannot use it now, and what to do; `None` if it can, or has not tried.
     pub problem: Option<String>,
-    /// By which configuration it reads it.
+    /// The configuration that it reads the directory by.
     pub configuration: Digests,
 }
 
@@ -211,15 +211,15 @@ pub struct ServedDirectory {
     pub id: DirectoryId,
     /// Its name.
     pub name: String,
-    /// Its kind.
+    /// Its flavour.
     pub flavour: Flavour,
-    /// Why the agent cannot use it now, and what to do; nothing where it can, or has not tried.
+    /// Why the agent cannot use it now, and what to do; `None` if it can, or has not tried.
     pub problem: Option<String>,
-    /// By which configuration the agent reads it.
+    /// The configuration that the agent reads it by.
     pub configuration: Digests,
 }
 
-/// An agent with what it serves.
+/// An agent with the directories that it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentReading {
     /// The agent.
@@ -233,34 +233,34 @@ pub struct AgentReading {
 pub struct AnnouncedDirectory {
     /// Its name.
     pub name: String,
-    /// Its kind, as far as the agent knows.
+    /// Its flavour, if the agent knows it.
     pub flavour: Flavour,
 }
 
-/// An LDAP directory known to an organization. Its configuration is not here but with its agents.
+/// An LDAP directory of an organization. Its configuration is with its agents, not here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
     /// Its id.
     pub id: DirectoryId,
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
     /// The name in the agents' configuration, unique in the organization.
     pub name: String,
-    /// What people call it.
+    /// Its name for people.
     pub display_name: String,
-    /// Its kind.
+    /// Its flavour.
     pub flavour: Flavour,
-    /// No new job may use it.
+    /// Whether new jobs are refused.
     pub disabled: bool,
     /// An import that would mark more than this share of the accounts missing is held, percent.
     pub missing_threshold_percent: u32,
-    /// Fewer missing accounts than this never hold an import.
+    /// Fewer missing accounts than this do not hold an import.
     pub missing_threshold_minimum: u32,
-    /// When other changes in great number hold an import.
+    /// How many other changes hold an import.
     pub thresholds: Thresholds,
     /// When it was first announced.
     pub created_at: Timestamp,
-    /// When it was deleted; it comes back when an agent announces it again.
+    /// When it was deleted; announcing it again restores it.
     pub deleted_at: Option<Timestamp>,
     /// The unrevoked agents that serve it, connected or not.
     pub agents: Vec<AgentId>,
@@ -268,29 +268,29 @@ pub struct Directory {
     pub sessions: Vec<(AgentId, Session)>,
     /// Why some of them cannot use it now, and what to do.
     pub problems: Vec<(AgentId, String)>,
-    /// By which configuration each of them reads it.
+    /// The configuration that each of them reads it by.
     pub configurations: Vec<(AgentId, Digests)>,
-    /// By which configuration the last import read it.
+    /// The configuration that the last import read it by.
     pub configuration: Digests,
     /// When an import of it last succeeded.
     pub last_import_at: Option<Timestamp>,
-    /// What the last import found to be wrong until somebody mends it, and what to do.
+    /// The problem that the last import found, and what to do.
     pub import_problem: Option<String>,
 }
 
 impl Directory {
-    /// The agents that serve it and are connected, to whichever replica.
+    /// The agents that serve it and are connected, to any replica.
     pub fn connected(&self, now: Timestamp) -> impl Iterator<Item = AgentId> {
         self.sessions.iter().filter(move |(_, session)| session.is_live(now)).map(|(agent, _)| *agent)
     }
 }
 
-/// What an administrator may change about a directory. `None`: leave as it is.
+/// Changes of a directory by an administrator. `None`: unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DirectoryChange {
-    /// What people call it.
+    /// Its name for people.
     pub display_name: Option<String>,
-    /// No new job may use it.
+    /// Whether new jobs are refused.
     pub disabled: Option<bool>,
     /// See [`Directory::missing_threshold_percent`].
     pub missing_threshold_percent: Option<u32>,
@@ -300,10 +300,10 @@ pub struct DirectoryChange {
     pub thresholds: Vec<(ChangeKind, ThresholdChange)>,
 }
 
-/// What came of claiming an idempotency key.
+/// The result of claiming an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerClaim {
-    /// Nobody has it: carry the request out and store the answer.
+    /// The key was free: carry the request out and store the answer.
     Claimed,
     /// It was carried out before.
     Answered(StoredAnswer),
@@ -314,7 +314,7 @@ pub enum AnswerClaim {
     },
 }
 
-/// The answer that a request got.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// Hash of the request.

@@ -1,4 +1,4 @@
-//! What an import keeps aside until it is proven, and in what number such changes hold it.
+//! What an import keeps aside until it is proven, and how many such changes hold it.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,16 +23,16 @@ named! {
     }
 }
 
-/// From when on changes of one kind hold an import.
+/// How many changes of one kind hold an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Threshold {
     /// More than this share, percent.
     pub percent: u32,
-    /// Never fewer changes than this.
+    /// And at least this many changes.
     pub minimum: u32,
 }
 
-/// What to change about a threshold. `None`: leave as it is.
+/// A change of a threshold. `None`: unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThresholdChange {
     /// See [`Threshold::percent`].
@@ -60,7 +60,7 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Self {
         let usual = Threshold { percent: 10, minimum: 10 };
-        // Attributes are emptied on purpose more often than people leave: half of them is no everyday work.
+        // Attributes are emptied on purpose more often than people leave; but half of them is unusual.
         let vanished = Threshold { percent: 50, ..usual };
         Self { activated: usual, deactivated: usual, renamed: usual, vanished, removed: usual }
     }
@@ -79,7 +79,7 @@ impl Thresholds {
         }
     }
 
-    /// The same with these changes.
+    /// The thresholds with these changes.
     #[must_use]
     pub fn changed(mut self, changes: &[(ChangeKind, ThresholdChange)]) -> Self {
         for (kind, change) in changes {
@@ -101,7 +101,7 @@ impl Thresholds {
 /// Entries that an import keeps aside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deferred {
-    /// Which, and what they would change.
+    /// Which entries, and what they would change.
     pub part: DeferredPart,
     /// The entries, in the caller's form.
     pub payload: Vec<u8>,
@@ -112,7 +112,7 @@ pub struct Deferred {
 pub struct DeferredPart {
     /// The number of the chunk that brought them.
     pub sequence: u64,
-    /// What they change, as a set of bits of the caller's.
+    /// What they change, as bits defined by the caller.
     pub kinds: u32,
     /// How many entries.
     pub entries: u64,
@@ -120,7 +120,7 @@ pub struct DeferredPart {
     pub counts: serde_json::Value,
 }
 
-/// What an account held before it changes.
+/// The contents of an account before it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownContent {
     /// The account.
@@ -133,23 +133,23 @@ pub struct KnownContent {
     pub attributes: String,
     /// The folded name of its user.
     pub name_key: Option<String>,
-    /// Whether the directory let the user in.
+    /// Whether the account was enabled.
     pub switch: Switch,
     /// Whether its user is active.
     pub active: Option<bool>,
-    /// It is marked missing.
+    /// Whether it is marked missing.
     pub missing: bool,
-    /// Two entries had its external id, see [`crate::Intake::remember_shared`].
+    /// Whether two entries had its external id, see [`crate::Intake::remember_shared`].
     pub shared: bool,
 }
 
-/// An account as people recognize it.
+/// An account with its name for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedAccount {
     /// Its id.
     pub id: AccountId,
     /// The entry's DN as the directory writes it.
     pub dn: String,
-    /// How people see its user or group.
+    /// The display name of its user or group.
     pub display_name: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The organization's own users and groups, and who is a member of what.
+//! The organization's users and groups, and the members of groups.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -12,17 +12,17 @@ use crate::records::AccountKind;
 pub struct UserRow {
     /// Its id.
     pub id: UserId,
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// The name by which the user is known, unique in the organization.
+    /// The user name, unique in the organization.
     pub user_name: String,
-    /// The same, folded ([`crate::fold`]); it is this form that is unique.
+    /// The folded user name ([`crate::fold`]), which is what is unique.
     pub name_key: String,
     /// First name.
     pub given_name: Option<String>,
     /// Last name.
     pub family_name: Option<String>,
-    /// How people see the user.
+    /// The display name.
     pub display_name: Option<String>,
     /// Address of the first mailbox.
     pub email: Option<String>,
@@ -38,17 +38,17 @@ pub struct UserRow {
     pub missing_since: Option<Timestamp>,
 }
 
-/// Which users or groups of a list are wanted. Unset: all.
+/// The users or groups to list. Unset: all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdentityFilter {
-    /// Users: those who may sign in, or those who may not.
+    /// For users: those who may sign in, or those who may not.
     pub active: Option<bool>,
-    /// Those whom no directory has any more, or those whom one has.
+    /// Those that no directory has any more, or the others.
     pub missing: Option<bool>,
 }
 
 impl IdentityFilter {
-    /// Whether a user is wanted.
+    /// Whether a user matches.
     pub fn fits(self, user: &UserRow) -> bool {
         self.active.is_none_or(|active| active == user.active)
             && self.missing.is_none_or(|missing| missing == user.missing_since.is_some())
@@ -60,11 +60,11 @@ impl IdentityFilter {
 pub struct GroupRow {
     /// Its id.
     pub id: GroupId,
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// How people see it; not unique.
+    /// Its display name; not unique.
     pub display_name: String,
-    /// What it is for.
+    /// Its description.
     pub description: Option<String>,
     /// When it was created; not changed by updates.
     pub created_at: Timestamp,
@@ -84,7 +84,7 @@ pub enum IdentityId {
 }
 
 impl IdentityId {
-    /// The bare UUID.
+    /// The UUID.
     pub const fn as_uuid(self) -> Uuid {
         match self {
             Self::User(id) => id.as_uuid(),
@@ -110,13 +110,13 @@ impl IdentityId {
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The member's normalized DN or unique value in its directory. `None`: the organization has added it itself.
+    /// The member's normalized DN or unique value in its directory. `None`: the organization has added it.
     pub key: Option<String>,
-    /// Who that is. `None`: nobody known, outside of the imported scope.
+    /// The user or group. `None`: unknown, outside of the imported scope.
     pub identity: Option<MemberIdentity>,
 }
 
-/// Who a member is.
+/// The user or group that a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberIdentity {
     /// A user.
@@ -125,14 +125,14 @@ pub enum MemberIdentity {
         id: UserId,
         /// Its name.
         user_name: String,
-        /// How people see it.
+        /// Its display name.
         display_name: Option<String>,
     },
     /// A nested group.
     Group {
         /// Its id.
         id: GroupId,
-        /// How people see it.
+        /// Its display name.
         display_name: String,
     },
 }

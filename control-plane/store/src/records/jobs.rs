@@ -1,4 +1,4 @@
-//! Jobs and the states that they go through.
+//! Jobs and their states.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -59,10 +59,9 @@ impl JobState {
         matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
     }
 
-    /// The state after an event; `None` when the event cannot happen in this state.
+    /// The state after an event; `None` if the event cannot happen in this state.
     ///
-    /// A running job that somebody wants to end goes on running until its replica has stopped it. An expired job that
-    /// runs is its replica's to end.
+    /// A running job that was asked to end, or that has expired, runs until its replica has stopped it.
     #[must_use]
     pub const fn after(self, event: JobEvent) -> Option<Self> {
         use JobEvent as E;
@@ -83,92 +82,92 @@ impl JobState {
     }
 }
 
-/// What an administrator has approved of an import that was held.
+/// What an administrator has approved of a held import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Approvals {
     /// What the proven import would change.
     pub changes: bool,
-    /// That it reads a server which is behind the one of the last import.
+    /// That it reads a server that is behind the one of the last import.
     pub server_behind: bool,
 }
 
-/// A unit of work that an administrator or a schedule asked for.
+/// A unit of work that an administrator or a schedule requested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// What it does.
+    /// Its kind.
     pub kind: String,
-    /// On which directory.
+    /// Its directory.
     pub directory: DirectoryId,
     /// The directory's name.
     pub directory_name: String,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
-    /// What was asked for.
+    /// Its input.
     pub input: Value,
-    /// How far it has come.
+    /// Its progress.
     pub progress: Option<Value>,
-    /// What came of it, when it succeeded.
+    /// Its result, if it succeeded.
     pub result: Option<Value>,
     /// Why it failed.
     pub error: Option<Value>,
     /// Why it was held.
     pub hold: Option<Value>,
-    /// For those who watch it wait.
+    /// Why it waits, for people.
     pub message: Option<String>,
-    /// Who asked for it, for people.
+    /// Who requested it, for people.
     pub created_by: String,
     /// Who decided after it was held, for people.
     pub decided_by: Option<String>,
-    /// Why it was rejected, in the words of the one who decided.
+    /// Why it was rejected, as the administrator wrote.
     pub decision_reason: Option<String>,
     /// What an administrator has approved.
     pub approvals: Approvals,
-    /// Somebody wants it to end.
+    /// Whether it was asked to end.
     pub cancel_requested: bool,
-    /// How often it was taken up anew; also the generation of its command and chunks.
+    /// How many attempts have begun; also the generation of its command and chunks.
     pub attempt: u32,
     /// How many attempts ended with an error.
     pub failures: u32,
-    /// All of the import is here and proven complete: from now on it needs no agent.
+    /// Whether all entries of the import are stored and proven complete: it needs no agent any more.
     pub proven: bool,
     /// The replica that runs it.
     pub owner: Option<ReplicaId>,
-    /// Until when it is that replica's.
+    /// When that replica's lease ends.
     pub lease_until: Option<Timestamp>,
-    /// The agent to which its command was sent.
+    /// The agent that its command was sent to.
     pub agent: Option<AgentId>,
-    /// What the agent answered beside the entries.
+    /// The agent's answer, which is separate from the entries.
     pub agent_result: Option<Value>,
-    /// Not to be taken up before.
+    /// It may not be claimed before this time.
     pub not_before: Option<Timestamp>,
-    /// To be taken up until then, or it fails.
+    /// It fails unless it is claimed before this time.
     pub deadline: Timestamp,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
-    /// When it was first taken up.
+    /// When it was first claimed.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// An import that has not begun waits for the end of this one of the same directory, which is in this state.
+    /// The job of the same directory that a queued import waits for, with its state.
     pub waits_for: Option<(JobId, JobState)>,
-    /// Why that import is held.
+    /// Why that job is held.
     pub waits_for_hold: Option<Value>,
 }
 
 impl Job {
-    /// The right to work on it, if a replica has that.
+    /// The lease, if a replica has one.
     pub fn lease(&self) -> Option<Lease> {
         Some(Lease { job: self.id, attempt: self.attempt, owner: self.owner? })
     }
 }
 
-/// The right to work on a job. It ends when another replica takes the job up; every write under it is refused then.
+/// The right to work on a job. It ends when another replica claims the job; later writes with it are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The job.
@@ -179,28 +178,28 @@ pub struct Lease {
     pub owner: ReplicaId,
 }
 
-/// A job to be.
+/// A new job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewJob {
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// What it does, by name.
+    /// Its kind, by name.
     pub kind: String,
-    /// Of its directory, one such job is under way at a time.
+    /// Whether the directory runs only one such job at a time.
     pub exclusive: bool,
-    /// On which directory.
+    /// Its directory.
     pub directory: DirectoryId,
-    /// What is asked for.
+    /// Its input.
     pub input: Value,
-    /// To be taken up until then.
+    /// It fails unless it is claimed before this time.
     pub deadline: Timestamp,
-    /// Who asks, for people.
+    /// Who requests it, for people.
     pub created_by: String,
-    /// Asking twice with the same key makes one job.
+    /// Two requests with the same key create one job.
     pub idempotency_key: Option<String>,
 }
 
-/// Which jobs to list. Unset: any.
+/// The jobs to list. Unset: any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
     /// In this state.
@@ -214,9 +213,9 @@ pub struct JobFilter {
 /// How a job is handed back to be taken up again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Release {
-    /// Not to be taken up before.
+    /// It may not be claimed before this time.
     pub not_before: Option<Timestamp>,
-    /// For those who watch it wait.
+    /// Why it waits, for people.
     pub message: Option<String>,
     /// The attempt ended with an error.
     pub count_failure: bool,

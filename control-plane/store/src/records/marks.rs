@@ -1,4 +1,4 @@
-//! Notes of what may have to be carried out.
+//! Notes of changes that may have to be provisioned.
 
 use jiff::Timestamp;
 
@@ -7,9 +7,9 @@ use crate::records::IdentityId;
 /// A user or group whose account in a target may have to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Who.
+    /// The user or group.
     pub identity: IdentityId,
-    /// How often the mark was set. Another number says that there is something new.
+    /// How often the mark was set. A different number means a new change.
     pub times: i64,
     /// When it was last set.
     pub marked_at: Timestamp,

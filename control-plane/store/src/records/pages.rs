@@ -1,18 +1,18 @@
-//! Long lists, a page at a time. A page goes on after the last item of the one before, never at a count, so that every
-//! page costs the same.
+//! Long lists, page by page. A page continues after the last item of the one before, not at an offset, so every page
+//! costs the same.
 
 use crate::error::{Error, Result};
 
 /// Most items in one page.
 const MAX_LIMIT: u32 = 10_000;
 
-/// A page holds no more bytes than this, however many items are asked for. It always holds one.
+/// Most bytes in one page, unless its first item has more.
 const MAX_BYTES: usize = 4 << 20;
 
-/// Which part of a list.
+/// A part of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Where the page before ended ([`Page::next`]). `None`: from the start.
+    /// The end of the page before ([`Page::next`]). `None`: from the start.
     pub after: Option<String>,
     /// At most this many items; from 1 to 10,000.
     pub limit: u32,
@@ -23,16 +23,16 @@ pub struct PageRequest {
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// Where to go on. `None`: that was all.
+    /// Where to continue. `None`: this was the last page.
     pub next: Option<String>,
 }
 
-/// How many items a list has in all.
+/// The total number of items of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
-    /// So many were counted.
+    /// The number counted.
     pub count: u64,
-    /// Counting stopped there, and there may be more.
+    /// Whether counting stopped there, and there may be more.
     pub more: bool,
 }
 
@@ -42,7 +42,7 @@ impl PageRequest {
         Self { after: None, limit }
     }
 
-    /// The page after one that ended here.
+    /// The page after this end of another one.
     pub const fn after(next: String, limit: u32) -> Self {
         Self { after: Some(next), limit }
     }
@@ -51,7 +51,7 @@ impl PageRequest {
         self.limit.clamp(1, MAX_LIMIT) as usize
     }
 
-    /// The same page with fewer items, where items of these sizes would be too much to hold at once.
+    /// The same page with fewer items, if items of these sizes are too large to hold at once.
     pub(crate) fn fitting(&self, sizes: &[i64]) -> Self {
         let mut room = Room::default();
         let fit = sizes.iter().take_while(|size| room.takes(usize::try_from(**size).unwrap_or(usize::MAX)));
@@ -59,19 +59,19 @@ impl PageRequest {
         Self { after: self.after.clone(), limit: limit.min(self.limit) }
     }
 
-    /// One more than wanted, which tells whether there is a next page.
+    /// One more than wanted, to see whether there is a next page.
     pub(crate) fn probe(&self) -> i64 {
         i64::from(self.limit.clamp(1, MAX_LIMIT)) + 1
     }
 
-    /// The cursor as the typed value that the list is ordered by.
+    /// The cursor as the type that the list is ordered by.
     pub(crate) fn cursor<T: std::str::FromStr>(&self) -> Result<Option<T>> {
         let parse = |text: &String| text.parse().map_err(|_| bad_cursor());
         self.after.as_ref().map(parse).transpose()
     }
 }
 
-/// What a page may still take. It takes its first item whatever its size.
+/// The remaining room of a page. The first item always fits.
 #[derive(Debug)]
 pub(crate) struct Room {
     left: usize,
@@ -86,7 +86,7 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Takes an item of this many bytes, if there is room for it. Once there was none, nothing more is taken.
+    /// Takes an item of this many bytes if there is room. Once an item did not fit, no further one is taken.
     pub(crate) fn takes(&mut self, bytes: usize) -> bool {
         if self.is_full || (bytes > self.left && !self.is_empty) {
             self.is_full = true;
@@ -104,12 +104,12 @@ impl Room {
 }
 
 impl<T> Page<T> {
-    /// Cuts the probed surplus item off and notes where the page ended.
+    /// Removes the extra item, and records where the page ended.
     pub(crate) fn cut(items: Vec<T>, request: &PageRequest, cursor: impl FnOnce(&T) -> String) -> Self {
         Self::within(items, request, &Room::default(), cursor)
     }
 
-    /// The same of items that were read as far as there was room.
+    /// Like [`Self::cut`], for items that were read as far as there was room.
     pub(crate) fn within(
         mut items: Vec<T>,
         request: &PageRequest,
@@ -122,13 +122,13 @@ impl<T> Page<T> {
         Self { items, next }
     }
 
-    /// The same page of other things.
+    /// The same page with converted items.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
     }
 }
 
-/// A cursor that no page has ever given.
+/// The error for an invalid cursor.
 pub(crate) fn bad_cursor() -> Error {
     Error::conflict("the cursor does not belong to this list")
 }

@@ -1,11 +1,11 @@
-//! Which replica holds the session of which agent.
+//! Which replica holds each agent's session.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::ids::{AgentId, OrganizationId, ReplicaId};
 
-/// A replica that gave no sign of life for this long counts as dead, and with it its sessions.
+/// A replica without a sign of life for this long counts as dead, and so do its sessions.
 pub const REPLICA_PATIENCE: SignedDuration = SignedDuration::from_secs(15);
 
 /// The newest session of an agent.
@@ -15,9 +15,9 @@ pub struct Session {
     pub replica: ReplicaId,
     /// Its id.
     pub id: Uuid,
-    /// What tells the agent's process from others, by its own word.
+    /// Identifies the agent's process, as the agent says.
     pub instance: Option<String>,
-    /// Processes of the agent that gave way to newer ones, the latest first.
+    /// Replaced processes of the agent, the latest first.
     pub replaced: Vec<String>,
     /// When it was opened.
     pub connected_at: Timestamp,
@@ -26,7 +26,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether its replica still lives, and so the session.
+    /// Whether its replica is alive, and so the session.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.seen_at > live_since(now)
     }
@@ -40,7 +40,7 @@ pub(crate) fn live_since(now: Timestamp) -> Timestamp {
 /// A session that was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSession {
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
     /// The agent.
     pub agent: AgentId,
@@ -65,7 +65,7 @@ pub struct ClosedSession {
     pub error: Option<String>,
 }
 
-/// What became of a job whose agent has no session with its replica any more.
+/// The options for a job whose agent has no session with its replica any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stranded {
     /// The agent has a session with another replica.

@@ -1,23 +1,23 @@
-//! Whether a directory lets a user in, as an account keeps it.
+//! Whether an account is enabled in its directory, as it is stored.
 
 use jiff::Timestamp;
 
-/// Whether a directory lets a user in.
+/// Whether an account is enabled in its directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Switch {
-    /// Nobody can say. An account that is there keeps what was known before.
+    /// Unknown. A present account keeps the last known value.
     #[default]
     Unknown,
-    /// It does.
+    /// Enabled.
     On,
-    /// It does until this time.
+    /// Enabled until this time.
     OnUntil(Timestamp),
-    /// It does not.
+    /// Disabled.
     Off,
 }
 
 impl Switch {
-    /// Whether the user is let in at this time.
+    /// Whether the account is enabled at this time.
     pub fn is_on(self, now: Timestamp) -> bool {
         match self {
             Self::On => true,
@@ -26,7 +26,7 @@ impl Switch {
         }
     }
 
-    /// As it is stored: until when, in milliseconds.
+    /// The stored form: until when, in milliseconds.
     pub(crate) fn on_until(self) -> Option<i64> {
         match self {
             Self::Unknown => None,

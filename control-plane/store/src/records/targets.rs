@@ -1,4 +1,4 @@
-//! What accounts live in.
+//! Targets: what accounts live in.
 
 use crate::ids::{OrganizationId, TargetId};
 
@@ -17,8 +17,8 @@ named! {
 pub struct Target {
     /// Its id; of a directory, the directory's.
     pub id: TargetId,
-    /// Whose it is.
+    /// Its organization.
     pub organization: OrganizationId,
-    /// What it is.
+    /// Its kind.
     pub kind: TargetKind,
 }

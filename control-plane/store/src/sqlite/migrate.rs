@@ -1,4 +1,4 @@
-//! The schema of a file, brought up to date. What was applied is recorded as sqlx does it on the other engine.
+//! Updates the schema of a file. Applied migrations are recorded as sqlx does on PostgreSQL.
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -11,7 +11,7 @@ const RECORD: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGIN
      installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, \
      execution_time BIGINT NOT NULL)";
 
-/// Applies what is new, in one transaction around all of it: a second process waits for it, and finds it done.
+/// Applies new migrations in one transaction: a second process waits for it, and finds nothing to do.
 pub(super) fn up(connection: &mut Connection) -> Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     tx.execute_batch(RECORD)?;

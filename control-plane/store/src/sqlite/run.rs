@@ -1,4 +1,4 @@
-//! Statements carried out on one connection.
+//! Runs statements on one connection.
 
 use rusqlite::types::{Value as Owned, ValueRef};
 use rusqlite::{CachedStatement, Connection, Statement as Prepared, ToSql};
@@ -9,10 +9,10 @@ use crate::error::{EngineError, Error, Result};
 use crate::records::Room;
 use crate::sql::{Row, Statement, Value};
 
-/// Rows of one statement. A batch is cut into these sizes, so that each text is prepared once and kept.
+/// Rows of one statement. A batch is split into these sizes, so that few texts are prepared, and kept.
 const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
 
-/// What came of a statement over many rows.
+/// The result of a statement over many rows.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// Rows that it changed.
@@ -27,7 +27,7 @@ fn prepare<'connection>(connection: &'connection Connection, text: &str) -> Resu
     Ok(connection.prepare_cached(text)?)
 }
 
-/// Carries a statement out and returns the number of rows it changed.
+/// Runs a statement and returns the number of rows it changed.
 pub(crate) fn execute(connection: &Connection, statement: &Statement) -> Result<u64> {
     let (text, values) = statement.parts();
     let mut prepared = prepare(connection, text)?;
@@ -45,7 +45,7 @@ pub(crate) fn rows(connection: &Connection, statement: &Statement) -> Result<Vec
     Ok(found)
 }
 
-/// The rows of a statement as far as there is room for them; gives the room back as it is then.
+/// The rows of a statement, as far as there is room, and the remaining room.
 pub(crate) fn rows_within(connection: &Connection, statement: &Statement, mut room: Room) -> Result<(Vec<Row>, Room)> {
     let (text, values) = statement.parts();
     let mut prepared = prepare(connection, text)?;
@@ -69,7 +69,7 @@ pub(crate) fn rows_within(connection: &Connection, statement: &Statement, mut ro
     Ok((found, room))
 }
 
-/// Carries a statement over many rows out, piece by piece.
+/// Runs a statement over many rows, piece by piece.
 pub(crate) fn bulk(connection: &Connection, bulk: &Bulk) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut done = 0;
@@ -91,7 +91,7 @@ pub(crate) fn bulk(connection: &Connection, bulk: &Bulk) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Gives each placeholder its value, and each value its placeholder: `$n` is the nth value, and those without a name take the cells as they come.
+/// Binds the values: `$n` is the nth value, and unnamed placeholders take the cells in order.
 fn bind(
     prepared: &mut Prepared<'_>,
     values: &[Value],

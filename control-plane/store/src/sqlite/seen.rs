@@ -1,4 +1,4 @@
-//! In tests: which statements each database file has run, so that a test can look at their plans.
+//! For tests: the statements that each database file has run, so that tests can check their plans.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -10,7 +10,7 @@ type Seen = HashMap<String, BTreeSet<String>>;
 
 static SEEN: LazyLock<Mutex<Seen>> = LazyLock::new(Mutex::default);
 
-/// Notes a statement that a connection is about to run.
+/// Records a statement that a connection is about to run.
 pub(super) fn note(connection: &Connection, text: &str) {
     let path = connection.path().unwrap_or_default().to_owned();
     SEEN.lock().unwrap_or_else(PoisonError::into_inner).entry(path).or_default().insert(text.to_owned());

@@ -1,5 +1,5 @@
-//! A page costs the same wherever it is: counted in the steps of SQLite's machine and in the pages that PostgreSQL reads
-//! (`tests/conformance_engine.rs`).
+//! Every page of a search costs the same: counted in steps of SQLite's virtual machine, and in pages that PostgreSQL
+//! reads (`tests/conformance_engine.rs`).
 
 use jiff::Timestamp;
 use rusqlite::{Connection, StatementStatus};
@@ -10,7 +10,7 @@ use crate::{DatabaseUrl, IdentityFilter, Store};
 
 const PEOPLE: i64 = 5_000;
 
-/// A database with so many users that all match one search in the same way.
+/// A database with this many users that all match one search in the same way.
 async fn crowd(folder: &TempDir) -> (Connection, Vec<u8>) {
     let path = folder.path().join("postern.db");
     let store = Store::open(&DatabaseUrl::sqlite(&path)).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is written of users: all of them, all but their names, or only the names.
+//! Writes of users: all columns, all except names, or only names.
 
 use uuid::Uuid;
 
@@ -25,7 +25,8 @@ impl Identities {
         .await
     }
 
-    /// Writes changed users, as updated now; whether they are active is left to [`Self::settle_users`]. [`crate::Error::Conflict`]: a name is taken.
+    /// Writes changed users, as updated now; [`Self::settle_users`] sets whether they are active.
+    /// [`crate::Error::Conflict`]: a name is taken.
     pub async fn update_users(&mut self, users: Vec<UserRow>) -> Result<()> {
         let keys = Bulk::new(
             "WITH v(id, name_key, display_key, email_key) AS ({rows}) {update} users SET name_key = v.name_key, \
@@ -50,9 +51,9 @@ impl Identities {
         self.write_profiles(bulk.column(ids(&users)).column(names), users).await
     }
 
-    /// Writes all of users but their names, as updated now; whether they are active is left to [`Self::settle_users`].
+    /// Writes all columns of users except names, as updated now; [`Self::settle_users`] sets whether they are active.
     pub async fn update_profiles(&mut self, users: Vec<UserRow>) -> Result<()> {
-        // The name that the user has is not looked up: an address may be found twice, and is shown once.
+        // The stored name is not read: an address may then be found twice, and is listed once.
         let keys = Bulk::new(
             "WITH v(id, display_key, email_key) AS ({rows}) {update} users SET display_key = v.display_key, \
              email_key = v.email_key FROM v WHERE users.id = v.id \
@@ -73,8 +74,8 @@ impl Identities {
         self.write_profiles(bulk.column(ids(&users)), users).await
     }
 
-    /// Writes what no index holds. The keys are written by themselves, where they differ: `SQLite` writes the pages of every
-    /// index that a statement names, changed or not.
+    /// Writes the columns without an index. The keys are written separately where they differ: `SQLite` writes pages of
+    /// every index that a statement names, changed or not.
     async fn write_profiles(&mut self, bulk: Bulk, users: Vec<UserRow>) -> Result<()> {
         let bulk = bulk
             .column(maybe(&users, |user| user.given_name.clone()))
@@ -85,8 +86,7 @@ impl Identities {
         self.tx.bulk(bulk.shared(self.organization).shared(self.now)).await.map(|_| ())
     }
 
-    /// Takes the names from users who are gone, so that others can have them. They keep the name with a mark behind it
-    /// that nobody else has.
+    /// Frees the names of users who are gone for others. They keep the name with a unique suffix.
     pub async fn give_up_names(&mut self, users: &[UserId]) -> Result<()> {
         let query = Bulk::new(
             "SELECT id, user_name, email FROM users WHERE id {in} \
@@ -96,7 +96,7 @@ impl Identities {
         .shared(self.organization);
         let found: Vec<(Uuid, String, Option<String>)> =
             self.tx.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?, row.take()?))).await?;
-        // Drawn anew each time: nobody can take the name before.
+        // Random, so that nobody can take the name in advance.
         let names: Vec<String> =
             found.iter().map(|(_, name, _)| format!("{name}~{}", UserId::new().as_uuid().simple())).collect();
         let update = Bulk::new(
@@ -113,9 +113,9 @@ impl Identities {
         self.tx.bulk(update).await.map(|_| ())
     }
 
-    /// Takes the names from users who get others in this transaction, so that these may be each other's.
+    /// Frees the names of users who get other names in this transaction, so that they can swap.
     pub async fn free_names(&mut self, users: Vec<UserId>) -> Result<()> {
-        // No name that a directory has begins like this.
+        // No directory's name begins like this.
         let placeholders = users.iter().map(|user| format!("\u{1}{user}")).collect();
         let update = Bulk::new(
             "WITH v(id, name_key) AS ({rows}) {update} users SET name_key = v.name_key FROM v WHERE users.id = v.id \
