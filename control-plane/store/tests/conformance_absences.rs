@@ -1,4 +1,4 @@
-//! What the second look of an import said is kept until the job has ended, and no longer.
+//! The results of an import's second look are kept until the job has ended, and no longer.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -47,7 +47,7 @@ async fn what_a_second_look_said_is_kept_by_job_and_generation(database: TestDat
     let seen: Vec<_> = people.iter().zip(Sight::ALL).map(|((_, account), sight)| (account.id, *sight)).collect();
     let mut tx = store.begin_intake(org, directory, at(1)).await.unwrap();
     tx.record_sights(job.id, 1, &seen).await.unwrap();
-    // Repeated with another answer after a cut line: the first one counts.
+    // Repeated with another answer after a broken connection: the first one counts.
     tx.record_sights(job.id, 1, &[(seen[0].0, Sight::Unavailable)]).await.unwrap();
     tx.record_sights(job.id, 1, &[]).await.unwrap();
     tx.commit().await.unwrap();

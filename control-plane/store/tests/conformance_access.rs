@@ -1,5 +1,4 @@
-//! Who may act for an organization, and what belongs to it: tokens, agents, directories, answers, keys, and that no
-//! organization ever sees another's.
+//! Tokens, agents, directories, answers and keys of an organization, and that no organization sees another's.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -19,12 +18,12 @@ conformance! {
     organizations_have_unique_names,
     api_tokens_are_found_by_hash_and_revoked,
     an_enrollment_token_is_good_once,
-    unknown_used_expired_and_revoked_tokens_are_told_apart,
+    unknown_used_expired_and_revoked_tokens_have_different_errors,
     two_agents_race_for_one_token,
     agents_are_seen_renewed_and_revoked,
     directories_appear_change_and_come_back,
     what_an_agent_announced_is_known_in_one_read,
-    an_existing_directory_is_served_only_by_whom_it_was_given,
+    an_existing_directory_is_served_only_by_agents_that_may_serve_it,
     answers_are_claimed_kept_and_forgotten,
     a_key_makes_one_job,
     a_key_is_forgotten_and_makes_another_job,
@@ -101,7 +100,7 @@ async fn an_enrollment_token_is_good_once(database: TestDatabase) {
     assert_eq!(store.list_agents(org, &all()).await.unwrap().items.len(), 1);
 }
 
-async fn unknown_used_expired_and_revoked_tokens_are_told_apart(database: TestDatabase) {
+async fn unknown_used_expired_and_revoked_tokens_have_different_errors(database: TestDatabase) {
     let store = database.store;
     let org = store.create_organization("one", at(0)).await.unwrap().id;
     let unknown = store.enroll_agent(hash("nothing"), agent("dc"), at(1)).await;
@@ -138,7 +137,7 @@ async fn two_agents_race_for_one_token(database: TestDatabase) {
         );
         let (winner, loser) = if first.is_ok() { (first, second) } else { (second, first) };
         assert!(winner.is_ok(), "one of them wins");
-        assert!(matches!(loser, Err(ConsumeError::Used)), "the other is told: {loser:?}");
+        assert!(matches!(loser, Err(ConsumeError::Used)), "the other is refused: {loser:?}");
     }
     assert_eq!(one.list_agents(org, &all()).await.unwrap().items.len(), 10);
     other.close().await;
@@ -236,7 +235,7 @@ async fn directories_appear_change_and_come_back(database: TestDatabase) {
     assert_eq!((back[0].id, back[0].display_name.as_str(), back[0].deleted_at), (corp.id, "Headquarters", None));
 }
 
-async fn an_existing_directory_is_served_only_by_whom_it_was_given(database: TestDatabase) {
+async fn an_existing_directory_is_served_only_by_agents_that_may_serve_it(database: TestDatabase) {
     let world = World::new(&database.store, "one").await;
     let (store, org) = (&database.store, world.org());
     let unbound = |secret: &str| NewEnrollmentToken { directories: Vec::new(), ..enrollment(secret) };
@@ -250,12 +249,12 @@ async fn an_existing_directory_is_served_only_by_whom_it_was_given(database: Tes
         let now = store.announce_directories(org, agent, &served, at(1)).await.unwrap();
         now.into_iter().map(|directory| directory.name).collect::<Vec<_>>()
     };
-    // A new name is whose agent announces it first, and stays his.
+    // A new name belongs to the agent that announces it first, and stays with it.
     assert_eq!(announce(first, &["corp", "lab"]).await, ["lab"]);
     assert_eq!(announce(second, &["corp", "lab", "hq"]).await, ["hq"]);
     assert_eq!(announce(first, &["lab", "hq"]).await, ["lab"]);
     assert_eq!(store.find_directory(org, "corp").await.unwrap().unwrap().agents, [world.agent.id]);
-    // Deleted, it is not free: whoever brings it back brings its people back.
+    // A deleted directory is not free: who restores it restores its users.
     let corp = world.directory.id;
     store.delete_directory(org, corp, at(2)).await.unwrap();
     assert_eq!(announce(second, &["corp", "hq"]).await, ["hq"]);
@@ -292,9 +291,9 @@ async fn answers_are_claimed_kept_and_forgotten(database: TestDatabase) {
     assert_eq!(store.claim_answer(one, key, request, at(0)).await.unwrap(), AnswerClaim::Claimed);
     assert_eq!(store.claim_answer(two, key, request, at(0)).await.unwrap(), AnswerClaim::Claimed);
     assert_eq!(store.claim_answer(one, key, hash("other"), at(59)).await.unwrap(), AnswerClaim::Busy { request });
-    // Its process was lost.
+    // The process that claimed it was lost.
     assert_eq!(store.claim_answer(one, key, request, at(60)).await.unwrap(), AnswerClaim::Claimed);
-    // A request that has lost its key to another one leaves that one alone.
+    // A request that has lost its key to another one does not affect that one.
     store.store_answer(one, (key, hash("other")), 200, b"late", at(61)).await.unwrap();
     store.drop_answer(one, key, hash("other")).await.unwrap();
     assert_eq!(store.claim_answer(one, key, request, at(61)).await.unwrap(), AnswerClaim::Busy { request });
@@ -330,7 +329,7 @@ async fn a_key_is_forgotten_and_makes_another_job(database: TestDatabase) {
     assert_ne!(store.create_job(keyed, at(2)).await.unwrap().id, first.id);
 }
 
-/// Two organizations, and everything of the second that the first must not see.
+/// Two organizations, and all data of the second, which the first must not see.
 struct Neighbours {
     mine: World,
     theirs: World,
@@ -432,7 +431,7 @@ async fn no_write_finds_what_is_anothers(database: TestDatabase) {
             .is_err()
     );
     assert_eq!(store.staged(theirs.org(), job, 1).await.unwrap().chunks, 1);
-    // None of it woke anybody: the first wake-up is that of a job of my own.
+    // None of this woke anybody: the first wake-up is for a job of the own organization.
     mine.create("import").await;
     assert_eq!(wakes.recv().await.unwrap(), Wake::JobReady(mine.directory.id));
     assert_eq!(store.get_agent(theirs.org(), theirs.agent.id).await.unwrap().unwrap().revoked_at, None);

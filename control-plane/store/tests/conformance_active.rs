@@ -1,4 +1,4 @@
-//! Who is active, and who is gone.
+//! Which users are active, and which are missing.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -15,7 +15,7 @@ conformance! {
     any_directory_that_says_off_keeps_the_user_off,
     what_is_unknown_keeps_the_last_known_state_and_makes_nobody_active,
     a_time_that_has_come_turns_a_user_off_without_an_import,
-    whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization,
+    a_missing_user_becomes_inactive_by_the_rule_of_the_organization,
     a_switch_is_lowered_by_itself_and_the_entry_read_again,
     a_deleted_directory_has_no_vote,
     who_goes_missing_or_comes_back_is_updated,
@@ -36,7 +36,7 @@ async fn second(world: &World) -> postern_store::DirectoryId {
     served[0].id
 }
 
-/// Writes an account of a user into a directory, as an import does.
+/// Writes a user's account into a directory, as an import does.
 async fn write(world: &World, directory: postern_store::DirectoryId, account: &NewAccount, new: bool, second: i64) {
     let mut tx = world.store.begin_intake(world.org(), directory, at(second)).await.unwrap();
     if new {
@@ -59,21 +59,21 @@ async fn any_directory_that_says_off_keeps_the_user_off(database: TestDatabase) 
     let (one, other) = (world.directory.id, second(&world).await);
     let (anna, mut here) = world.person("anna");
     world.import(&[(anna.clone(), here.clone())], &[]).await;
-    // The first directory locks; the second has no say, and comes last.
+    // The first directory says off; the second says unknown, and comes last.
     here = NewAccount { switch: Switch::Off, hash: content("locked"), ..here };
     write(&world, one, &here, false, 1).await;
     assert!(!user(store, &world, anna.id).await.active);
     let silent = NewAccount { switch: Switch::Unknown, ..account_of(here.kind, "there", here.identity) };
     write(&world, other, &silent, true, 2).await;
-    assert!(!user(store, &world, anna.id).await.active, "whoever does not know has no vote");
+    assert!(!user(store, &world, anna.id).await.active, "unknown has no vote");
     let on = NewAccount { switch: Switch::On, hash: content("on"), ..silent };
     write(&world, other, &on, false, 3).await;
-    assert!(!user(store, &world, anna.id).await.active, "off outweighs on, whatever came last");
+    assert!(!user(store, &world, anna.id).await.active, "off outweighs on, in any order");
     here = NewAccount { switch: Switch::On, hash: content("unlocked"), ..here };
     write(&world, one, &here, false, 4).await;
     assert!(user(store, &world, anna.id).await.active);
-    // Whoever is gone from a directory has no vote there. But nobody becomes active by a deletion: only by what a directory
-    // says that still has the user.
+    // A directory that misses the user has no vote. But a deletion activates nobody: only an entry of a directory that
+    // still has the user does.
     write(&world, one, &NewAccount { switch: Switch::Off, hash: content("again"), ..here.clone() }, false, 5).await;
     mark(&world, one, &here, 6).await;
     let gone = user(store, &world, anna.id).await;
@@ -97,7 +97,7 @@ async fn what_is_unknown_keeps_the_last_known_state_and_makes_nobody_active(data
     }
     let kept = store.accounts_of(world.org(), people[1].0.id.as_uuid()).await.unwrap();
     assert_eq!(kept[0].switch, Switch::Off);
-    // Somebody who was gone comes back without a word.
+    // A missing user comes back unannounced.
     mark(&world, directory, &people[0].1, 2).await;
     let back = NewAccount { switch: Switch::Unknown, hash: content("back"), ..people[0].1.clone() };
     write(&world, directory, &back, false, 3).await;
@@ -117,7 +117,7 @@ async fn a_time_that_has_come_turns_a_user_off_without_an_import(database: TestD
     assert_eq!(store.deactivate_due(at(DAY)).await.unwrap(), 0);
 }
 
-async fn whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization(database: TestDatabase) {
+async fn a_missing_user_becomes_inactive_by_the_rule_of_the_organization(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let directory = world.directory.id;
     let people = ["at once", "later", "kept"].map(|name| world.person(name));
@@ -141,11 +141,11 @@ async fn whoever_is_gone_becomes_inactive_by_the_rule_of_the_organization(databa
     assert_eq!(store.deactivate_due(at(2 * DAY + 19)).await.unwrap(), 0);
     assert_eq!(store.deactivate_due(at(2 * DAY + 20)).await.unwrap(), 1);
     assert!(!user(store, &world, people[1].0.id).await.active);
-    // Another organization's rule is its own.
+    // Another organization has its own rule.
     let other = World::new(store, "two").await;
     assert_eq!(store.get_organization(other.org()).await.unwrap().unwrap().missing_user_days, Some(0));
     assert_eq!(store.count_deactivated(other.org(), directory, at(0)).await.unwrap(), 0);
-    // Whoever comes back is what the directory says.
+    // A returning user is what the directory says.
     let back = NewAccount { hash: content("back"), ..people[0].1.clone() };
     write(&world, directory, &back, false, 40).await;
     let back = user(store, &world, people[0].0.id).await;
@@ -180,7 +180,7 @@ async fn a_switch_is_lowered_by_itself_and_the_entry_read_again(database: TestDa
     let changed: Vec<bool> = compared.iter().map(|one| matches!(one, Comparison::Known(_))).collect();
     assert_eq!(changed, [true, true, false, true], "the same entry is written again by the next import");
     assert_eq!(store.deactivate_due(at(50)).await.unwrap(), 1);
-    // Nobody is switched on by it.
+    // It activates nobody.
     let mut tx = store.begin_intake(world.org(), directory, at(60)).await.unwrap();
     tx.lower_switches(&[(people[0].1.id, Switch::On), (people[1].1.id, Switch::On)]).await.unwrap();
     tx.commit().await.unwrap();
@@ -196,7 +196,7 @@ async fn a_deleted_directory_has_no_vote(database: TestDatabase) {
         let (_, here) = &people[place];
         NewAccount { switch, ..account_of(here.kind, &format!("there {place}"), here.identity) }
     };
-    // On in the first directory; off, unknown, not at all, and gone in the other.
+    // On in the first directory; in the other off, unknown, absent, and missing.
     let accounts = [there(0, Switch::On), there(1, Switch::Unknown), there(3, Switch::On)];
     for account in &accounts {
         write(&world, other, account, true, 1).await;
@@ -217,9 +217,9 @@ async fn a_deleted_directory_has_no_vote(database: TestDatabase) {
     let after = active().await;
     assert_eq!(after[0], (false, false), "nobody becomes active by a deletion");
     assert_eq!(after[1], (false, false), "the only one who said so is gone, and unknown is not active");
-    assert_eq!(after[2], (true, false), "whom only the deleted directory has stays as he was");
+    assert_eq!(after[2], (true, false), "a user of only the deleted directory does not change");
     assert_eq!(after[3], (false, true), "the directory that is left says gone");
-    // An entry that says on is read again, though it has not changed since; one that says nothing is not.
+    // An entry that says on is read again, although it is unchanged; one that says unknown is not.
     let there = [&accounts[0], &accounts[1]].map(|account| (account.external_key.clone(), account.hash));
     let compared = store.compare_accounts(world.org(), other, AccountKind::User, &there).await.unwrap();
     assert!(matches!(compared[..], [Comparison::Known(_), Comparison::Unchanged]), "{compared:?}");
@@ -229,11 +229,11 @@ async fn a_deleted_directory_has_no_vote(database: TestDatabase) {
         (Switch::Unknown, Some(false)),
         "so it counts as one who becomes active"
     );
-    // What the other directory says counts alone from now on.
+    // From now on only the other directory counts.
     let on = NewAccount { hash: content("changed"), ..accounts[0].clone() };
     write(&world, other, &on, false, 5).await;
     assert!(user(store, &world, people[0].0.id).await.active);
-    // The directory comes back, and says off again.
+    // The directory is restored, and says off again.
     let announced =
         ["corp", "lab"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
     store.announce_directories(world.org(), world.agent.id, &announced, at(6)).await.unwrap();
@@ -268,7 +268,7 @@ async fn a_group_that_is_gone_has_no_members(database: TestDatabase) {
     assert!(store.list_group_members(world.org(), teams[0].0.id, &all()).await.unwrap().items.is_empty());
     assert_eq!(store.get_group(world.org(), teams[0].0.id).await.unwrap().unwrap().missing_since, Some(at(2)));
     assert_eq!(store.count_members(world.org(), world.directory.id).await.unwrap().resolved, 1);
-    // Back again, it is written with its members.
+    // When it returns, it is written with its members.
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
     tx.identities().update_groups(vec![teams[0].0.clone()]).await.unwrap();
     tx.update_accounts(vec![teams[0].1.clone()]).await.unwrap();
@@ -306,7 +306,7 @@ async fn lists_can_be_narrowed_to_the_active_and_the_missing(database: TestDatab
         assert_eq!(names, wanted, "{query:?} {filter:?}");
         let total = store.total_users(world.org(), query, filter).await.unwrap();
         assert_eq!((total.count, total.more), (wanted.len() as u64, false), "{query:?} {filter:?}");
-        // The same page by page, one user on each.
+        // The same list, page by page, with one user on each.
         let (mut names, mut page) = (Vec::new(), PageRequest::first(1));
         loop {
             let here = store.list_users_where(world.org(), query, filter, &page).await.unwrap();

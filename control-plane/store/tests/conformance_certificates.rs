@@ -1,4 +1,4 @@
-//! Which certificate of an agent is good, and who hears of a right that ends.
+//! Which certificate of an agent is valid, and who learns that a right has ended.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -11,7 +11,7 @@ use support::{TestDatabase, conformance};
 
 conformance! {
     a_certificate_gives_way_to_the_next_once_that_is_used,
-    a_revoked_token_is_told_once,
+    a_revoked_token_wakes_once,
 }
 
 async fn a_certificate_gives_way_to_the_next_once_that_is_used(database: TestDatabase) {
@@ -28,7 +28,7 @@ async fn a_certificate_gives_way_to_the_next_once_that_is_used(database: TestDat
     });
     store.record_certificate(agent.id, "0a", "0b", end + SignedDuration::from_secs(1)).await.unwrap();
     assert_eq!(serials().await, pair("0b", Some("0a")));
-    // The agent lost what it got, and asks again.
+    // The agent lost its new certificate, and asks again.
     store.record_certificate(agent.id, "0a", "0c", end + SignedDuration::from_secs(2)).await.unwrap();
     assert_eq!(serials().await, pair("0c", Some("0a")));
     assert!(refused("0b").await, "what nobody has");
@@ -36,7 +36,7 @@ async fn a_certificate_gives_way_to_the_next_once_that_is_used(database: TestDat
     assert!(store.confirm_certificate(agent.id, "0c").await.unwrap());
     assert_eq!(serials().await, pair("0c", None));
     assert!(refused("0a").await, "what was replaced");
-    // The database is older than the certificate: it was restored from a backup.
+    // The database is older than the certificate, because it was restored from a backup.
     assert!(!store.adopt_certificate(agent.id, "0d", end + SignedDuration::from_secs(2)).await.unwrap());
     assert!(store.adopt_certificate(agent.id, "0d", end + SignedDuration::from_secs(3)).await.unwrap());
     assert_eq!(serials().await, pair("0d", None));
@@ -47,7 +47,7 @@ async fn a_certificate_gives_way_to_the_next_once_that_is_used(database: TestDat
     assert_eq!(store.agent_by_id(agent.id).await.unwrap().unwrap().identity_shared_at, Some(at(161)));
 }
 
-async fn a_revoked_token_is_told_once(database: TestDatabase) {
+async fn a_revoked_token_wakes_once(database: TestDatabase) {
     let store = database.store;
     let (one, other) = (store.create_organization("one", at(0)).await.unwrap().id, OrganizationId::new());
     let new = NewApiToken { name: "n".to_owned(), hash: hash("n"), role: Role::Auditor, expires_at: None };
@@ -58,6 +58,6 @@ async fn a_revoked_token_is_told_once(database: TestDatabase) {
     store.revoke_api_token(one, token, at(2)).await.unwrap();
     store.revoke_api_token(one, token, at(3)).await.unwrap();
     store.revoke_agent(one, agent, at(4)).await.unwrap();
-    let told = [wakes.recv().await.unwrap(), wakes.recv().await.unwrap()];
-    assert_eq!(told, [Wake::TokenRevoked(token), Wake::AgentRevoked(agent)], "only what changed something is told");
+    let received = [wakes.recv().await.unwrap(), wakes.recv().await.unwrap()];
+    assert_eq!(received, [Wake::TokenRevoked(token), Wake::AgentRevoked(agent)], "only a change wakes");
 }

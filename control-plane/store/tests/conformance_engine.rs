@@ -1,5 +1,5 @@
-//! The engines themselves: opened twice at once, restarted under way, and how `PostgreSQL` carries statements out.
-//! The plans of `SQLite` are looked at in `src/plans.rs`.
+//! The engines themselves: opened twice at once, restarted in use, and how `PostgreSQL` runs statements. `src/plans.rs`
+//! tests the plans of `SQLite`.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -84,7 +84,7 @@ async fn a_restart_is_a_pause(server: &mut Server) {
     store.ping().await.unwrap();
     assert_eq!(store.count_users(world.org()).await.unwrap(), 0);
     world.import(&[world.person("anna")], &[]).await;
-    // The listener says that it may have missed something, or breaks and is made anew.
+    // The listener reports that it may have missed something, or breaks and is created again.
     if let Ok(wake) = wakes.recv().await {
         assert_eq!(wake, Wake::Resync);
     }
@@ -96,10 +96,10 @@ async fn a_restart_is_a_pause(server: &mut Server) {
 
 const ALL: IdentityFilter = IdentityFilter { active: None, missing: None };
 const PEOPLE: usize = 20_000;
-/// A descent of the index and of the table for eleven users, with room for what the statistics cost.
+/// One descent of the index and the table for eleven users, and room for reading the statistics.
 const MOST_PAGES: u64 = 40;
 
-/// `SQLite` is measured beside the queries themselves, in steps of its machine.
+/// `SQLite` is measured in `src/users/tests.rs`, in steps of its virtual machine.
 #[tokio::test]
 async fn on_postgres_a_page_of_a_search_reads_as_few_pages_at_the_end_as_at_the_beginning() {
     let server = Server::start().await;
@@ -107,7 +107,7 @@ async fn on_postgres_a_page_of_a_search_reads_as_few_pages_at_the_end_as_at_the_
     let world = World::new(&database.store, "one").await;
     let mut people: Vec<_> = (0..PEOPLE).map(|number| world.person(&format!("{number:06}"))).collect();
     for (user, _) in &mut people {
-        // Half of them have a display name that no search finds, and are found by their address.
+        // Half of them have a display name that no search finds, and are found by address.
         let first = if user.user_name.ends_with(['0', '2', '4', '6', '8']) { 'x' } else { 'a' };
         user.display_name = Some(format!("{first}{}", user.user_name));
         user.email = Some(format!("x{}@corp.example", user.user_name));
@@ -137,7 +137,7 @@ async fn on_postgres_a_page_of_a_search_reads_as_few_pages_at_the_end_as_at_the_
     database.store.close().await;
 }
 
-/// The plans that were logged since so many bytes, of statements that look into one of these tables as a whole.
+/// The plans of statements that read one of these tables as a whole, logged after the first `before` bytes.
 fn whole_reads(server: &Server, before: usize, tables: &[&str]) -> Vec<String> {
     let log = server.log();
     let plans = log[before..].split("LOG:").filter(|entry| entry.contains("plan:"));
@@ -180,7 +180,7 @@ async fn on_postgres_what_looks_for_open_jobs_never_reads_the_ended_ones() {
     store.close().await;
 }
 
-/// Right after an import the database has no statistics, and takes every table for small.
+/// Right after an import the database has no statistics, and assumes that all tables are small.
 #[tokio::test]
 async fn on_postgres_the_directories_of_groups_are_found_by_index_right_after_an_import() {
     let server = Server::start().await;

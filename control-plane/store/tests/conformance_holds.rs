@@ -1,4 +1,4 @@
-//! What an import keeps aside, and what is asked of accounts to judge it.
+//! What an import keeps aside, and the queries to judge it.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -119,7 +119,7 @@ async fn accounts_with_an_attribute_are_counted(database: TestDatabase) {
     assert_eq!(count(AccountKind::User, &["mail", "none", "uid"]).await, [2, 0, 2]);
     assert_eq!(count(AccountKind::Group, &["mail"]).await, [0]);
     assert_eq!(count(AccountKind::User, &[]).await, [0; 0]);
-    // More than one row of a database may have columns.
+    // More texts than a database row may have columns.
     let many: Vec<String> = (0..2_048).map(|number| format!("attribute{number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).chain(["mail"]).collect();
     let counted = count(AccountKind::User, &many).await;

@@ -1,4 +1,4 @@
-//! Users, groups, and who is a member of what.
+//! Users, groups, and the members of groups.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -47,7 +47,7 @@ fn known(resolved: u64, unresolved: u64) -> MemberStats {
     MemberStats { resolved, unresolved, without_user: 0 }
 }
 
-/// The members that are somebody, as `user:name` or `group:name`.
+/// The members with a user or group, as `user:name` or `group:name`.
 async fn names(world: &World, group: GroupId) -> Vec<String> {
     let members = world.store.list_group_members(world.org(), group, &all()).await.unwrap().items;
     let mut names: Vec<_> = members
@@ -82,7 +82,7 @@ async fn users_are_sought_by_prefix_in_three_ways(database: TestDatabase) {
     assert_eq!(found("ä_").await, [] as [&str; 0]);
     assert_eq!(found("dora").await, ["dora"]);
     assert_eq!(found("").await.len(), 4);
-    // An address that begins with the user's name is found by as much of it as is typed.
+    // An address that begins with the user's name is found by any beginning.
     for query in ["dora2", "DORA2@", "dora2@corp.ex", "dora2@corp.example"] {
         assert_eq!(found(query).await, [] as [&str; 0], "{query}");
     }
@@ -175,7 +175,7 @@ async fn members_without_a_user_are_not_outside_of_the_scope(database: TestDatab
     let nobody = |name: &str| account_of(AccountKind::User, name, None);
     let gone = nobody("gone");
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
-    // Of two entries of the name anna, the one that has a user is meant.
+    // Of two entries named anna, the one with a user is meant.
     let twins = vec![
         nobody("bert"),
         nobody("cleo"),
@@ -219,7 +219,7 @@ async fn members_are_resolved_nested_and_unresolved(database: TestDatabase) {
 
     world.import(&[world.person("late")], &[]).await;
     assert_eq!(resolve(&world, MemberForm::Dn).await, known(4, 1));
-    // Members of another directory with the same names are others.
+    // Members of another directory with the same names are different.
     let other = World::new(store, "two").await;
     assert_eq!(resolve(&other, MemberForm::Dn).await, MemberStats::default());
 }
@@ -246,7 +246,7 @@ async fn a_recreated_entry_replaces_the_missing_one(database: TestDatabase) {
     world.import(std::slice::from_ref(&old), std::slice::from_ref(&team)).await;
     replace(&world, team.0.id, &[dn_key("anna")]).await;
     resolve(&world, MemberForm::Dn).await;
-    // Deleted, and made again under the same DN: another external id, another user.
+    // Deleted, and created again under the same DN: another external id, another user.
     let (mut user, mut account) = world.person("anna2");
     account.dn_key = dn_key("anna");
     user.user_name = String::from("anna2");
@@ -256,7 +256,7 @@ async fn a_recreated_entry_replaces_the_missing_one(database: TestDatabase) {
     tx.commit().await.unwrap();
     assert_eq!(resolve(&world, MemberForm::Dn).await, known(1, 0));
     assert_eq!(names(&world, team.0.id).await, ["user:anna2"]);
-    // With nobody else of the name, the missing one is still a member.
+    // If nobody else has the name, the missing one is still a member.
     let team = world.team("others");
     world.import(&[world.person("bert")], std::slice::from_ref(&team)).await;
     replace(&world, team.0.id, &[dn_key("bert")]).await;
@@ -273,7 +273,7 @@ async fn a_name_that_two_entries_share_is_neither_of_them(database: TestDatabase
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let (first, team) = (world.person("anna"), world.team("staff"));
     world.import(&[first.clone(), world.person("bert")], std::slice::from_ref(&team)).await;
-    // Another entry, whose DN the server keeps apart and the comparison does not: straße and strasse.
+    // Another entry with a DN that the server keeps apart but that compares as equal: straße and strasse.
     let mut second = world.person("anna2");
     second.1.dn_key = dn_key("anna");
     world.import(std::slice::from_ref(&second), &[]).await;
@@ -286,13 +286,13 @@ async fn a_name_that_two_entries_share_is_neither_of_them(database: TestDatabase
         let id = store.find_user(world.org(), user).await.unwrap().unwrap().id.as_uuid();
         assert_eq!(store.groups_of(world.org(), id, &all()).await.unwrap().items.len(), expected, "{user}");
     }
-    // With one of them gone, the name is the other's.
+    // With one of them missing, the name belongs to the other.
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
     tx.mark_missing(JobId::new(), &[second.1.id]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(resolve(&world, MemberForm::Dn).await, known(2, 0));
     assert_eq!(names(&world, team.0.id).await, ["user:anna", "user:bert"]);
-    // With both gone, nobody knows whose it was.
+    // With both missing, the name means neither.
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(4)).await.unwrap();
     tx.mark_missing(JobId::new(), &[first.1.id]).await.unwrap();
     tx.commit().await.unwrap();
@@ -311,7 +311,7 @@ async fn members_by_unique_value(database: TestDatabase) {
     assert_eq!(resolve(&world, MemberForm::Dn).await, known(0, 4));
     assert_eq!(resolve(&world, MemberForm::UniqueValue).await, known(2, 2));
     assert_eq!(names(&world, team.0.id).await, ["user:anna", "user:bert"]);
-    // From now on new accounts are found so, too.
+    // From now on new accounts are found this way, too.
     world.import(&[world.person("zoe")], &[]).await;
     assert_eq!(resolve(&world, MemberForm::UniqueValue).await, known(3, 1));
     assert_eq!(resolve(&world, MemberForm::Dn).await, known(0, 4));
@@ -336,7 +336,7 @@ async fn ten_thousand_members_page_evenly(database: TestDatabase) {
         page = PageRequest::after(next, 100);
     }
     assert_eq!((seen, times.len()), (10_000, 100));
-    // The middle one of the last pages is no slower than that of the first ones, but for noise.
+    // The median time of the last pages is that of the first, apart from noise.
     let median = |times: &[Duration]| {
         let mut times = times.to_vec();
         times.sort_unstable();

@@ -1,4 +1,4 @@
-//! Imports on their way in: what is new, changed, unchanged, missing and back; conflicts; chunks that come twice.
+//! Writes of an import: new, changed, unchanged, missing and returning entries; conflicts; repeated chunks.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -12,8 +12,8 @@ use support::{TestDatabase, conformance};
 
 conformance! {
     new_entries_become_accounts_and_users,
-    an_empty_directory_is_told_from_one_with_accounts,
-    changed_entries_are_told_from_unchanged_ones,
+    an_empty_directory_differs_from_one_with_accounts,
+    changed_and_unchanged_entries_are_distinguished,
     a_rename_keeps_the_account,
     missing_accounts_are_marked_once_and_come_back,
     what_an_import_has_not_seen_is_found,
@@ -49,7 +49,7 @@ async fn new_entries_become_accounts_and_users(database: TestDatabase) {
     assert_eq!((stored.missing_since, stored.conflict, stored.updated_at), (None, None, at(0)));
 }
 
-async fn an_empty_directory_is_told_from_one_with_accounts(database: TestDatabase) {
+async fn an_empty_directory_differs_from_one_with_accounts(database: TestDatabase) {
     let store = &database.store;
     let (world, other) = (World::new(store, "one").await, World::new(store, "other").await);
     let known = async |world: &World| {
@@ -65,7 +65,7 @@ async fn an_empty_directory_is_told_from_one_with_accounts(database: TestDatabas
     assert!(!store.has_accounts(other.org(), world.directory.id).await.unwrap(), "another organization's directory");
 }
 
-async fn changed_entries_are_told_from_unchanged_ones(database: TestDatabase) {
+async fn changed_and_unchanged_entries_are_distinguished(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let (org, directory) = (world.org(), world.directory.id);
     let people: Vec<_> = (0..100).map(|number| world.person(&format!("user{number:03}"))).collect();
@@ -137,7 +137,7 @@ async fn missing_accounts_are_marked_once_and_come_back(database: TestDatabase) 
     assert_eq!(present.accounts.iter().map(|account| account.id).collect::<Vec<_>>(), [people[2].1.id]);
     assert_eq!(present.present, 1);
 
-    // Back with the same content: known, and not unchanged.
+    // It returns with the same content: known, but not unchanged.
     let entries = [entry(&people[0].1), entry(&people[1].1)];
     let compared = store.compare_accounts(org, directory, AccountKind::User, &entries).await.unwrap();
     assert!(compared.iter().all(|answer| matches!(answer, Comparison::Known(known) if known.missing)));
@@ -207,7 +207,7 @@ async fn conflicts_are_listed_with_both_names_and_settled(database: TestDatabase
         (rival.id, rival.dn.clone(), "anna".to_owned())
     );
     assert_eq!((conflict.user, conflict.holder_dn), (Some(holder.0.id), Some(holder.1.dn.clone())));
-    // An unchanged entry in conflict is looked at again.
+    // An unchanged entry in conflict is compared again.
     let compared = store.compare_accounts(org, directory, AccountKind::User, &[entry(&rival)]).await.unwrap();
     assert!(matches!(&compared[0], Comparison::Known(known) if known.conflict));
 
@@ -233,7 +233,7 @@ async fn one_external_id_has_one_account(database: TestDatabase) {
     let spare = world.person("bert");
     tx.identities().insert_users(vec![spare.0.clone()]).await.unwrap();
     assert!(matches!(tx.insert_accounts(vec![twin.clone()]).await, Err(Error::Conflict { .. })));
-    // The transaction is over: nothing more is taken, and nothing of it stays.
+    // The transaction is over: it takes no more, and nothing of it is stored.
     assert!(tx.insert_accounts(vec![spare.1.clone()]).await.is_err());
     assert!(tx.users_by_name(&["bert".to_owned()], None).await.is_err());
     let _ = tx.commit().await;

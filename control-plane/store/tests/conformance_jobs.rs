@@ -1,4 +1,4 @@
-//! Jobs from their creation to their end, whoever carries them out and whatever comes between.
+//! Jobs from creation to end, with any replica and any interruption.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -17,7 +17,7 @@ conformance! {
     a_disabled_directory_takes_no_jobs,
     a_disabled_directory_ends_what_is_not_proven,
     jobs_are_listed_newest_first,
-    a_lease_fences_out_whoever_lost_it,
+    a_lost_lease_fences_its_owner_out,
     a_dead_replicas_job_is_taken_over,
     a_dead_replicas_job_that_nobody_takes_over_ends,
     leases_end_at_the_word_of_the_only_process,
@@ -58,7 +58,7 @@ async fn bring(world: &World, state: JobState) -> (Job, Lease) {
     (job, lease)
 }
 
-/// Lets an event happen; whether it took effect.
+/// Applies an event; returns whether it took effect.
 async fn happen(world: &World, job: &Job, lease: &Lease, event: JobEvent) -> bool {
     let (store, org) = (&world.store, world.org());
     let decided = |outcome: Result<Job, Error>| match outcome {
@@ -67,7 +67,7 @@ async fn happen(world: &World, job: &Job, lease: &Lease, event: JobEvent) -> boo
         Err(error) => panic!("{error:?}"),
     };
     match event {
-        // Past the lease of whoever has it.
+        // After the lease of its owner.
         JobEvent::Claim => {
             !store.claim(ReplicaId::new(), &[world.directory.id], at(200), at(100), 9).await.unwrap().is_empty()
         }
@@ -101,7 +101,7 @@ async fn every_event_does_what_the_table_says_in_every_state(database: TestDatab
             assert_eq!(job.finished_at.is_some(), job.state.is_final(), "{event} of a {state} job");
             assert_eq!(job.owner.is_some(), job.state == JobState::Running, "{event} of a {state} job");
             if !job.state.is_final() {
-                // Out of the way of the next ones, which claim whatever there is.
+                // Removed, so that the next claims do not take it.
                 database.store.delete_directory(world.org(), world.directory.id, at(5)).await.unwrap();
             }
         }
@@ -161,7 +161,7 @@ async fn jobs_are_listed_newest_first(database: TestDatabase) {
     assert_eq!(store.count_open_jobs().await.unwrap(), [(JobState::Queued, 3)]);
 }
 
-async fn a_lease_fences_out_whoever_lost_it(database: TestDatabase) {
+async fn a_lost_lease_fences_its_owner_out(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let job = world.create("import").await;
     let lease = world.claim().await[0].lease().unwrap();
@@ -241,7 +241,7 @@ async fn leases_end_at_the_word_of_the_only_process(database: TestDatabase) {
     assert_eq!(store.end_leases(at(11), at(10)).await.unwrap(), 2);
     let claim = async |now| store.claim(other, &[world.directory.id], at(90), at(now), 9).await.unwrap();
     assert_eq!(claim(10).await.iter().map(|job| job.id).collect::<Vec<_>>(), [free.id], "its agent may come back");
-    // The agent's own work goes on at its attempt; without the agent the next attempt begins.
+    // The agent's work goes on at its attempt; without the agent the next attempt begins.
     assert!(store.adopt(held.id, 1, world.agent.id, other, at(10)).await.unwrap().is_some());
     let again = claim(11).await;
     assert_eq!((again[0].id, again[0].attempt), (held.id, 2));
@@ -258,7 +258,7 @@ async fn only_one_import_of_a_directory_is_under_way(database: TestDatabase) {
     let claimed = world.claim().await;
     assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [first.id, question.id]);
     assert_eq!(world.claim().await, []);
-    // The second does not wait for an agent but for the first.
+    // The second waits for the first, not for an agent.
     assert_eq!(store.mark_waiting(&[], "no agent", at(9), at(9)).await.unwrap(), []);
     let lease = claimed[0].lease().unwrap();
     assert!(store.mark_proven(&lease, at(1)).await.unwrap());
@@ -286,7 +286,7 @@ async fn two_replicas_never_claim_the_same(database: TestDatabase) {
         );
         let mut claimed = first.unwrap();
         claimed.extend(second.unwrap());
-        // What one left alone because the other just held it comes at the next look.
+        // A job that was skipped because the other replica held it comes with the next claim.
         claimed.extend(world.claim().await);
         let imports = claimed.iter().filter(|job| job.kind == "import").count();
         assert_eq!((claimed.len(), imports), (3, 1));
@@ -307,7 +307,7 @@ async fn a_held_import_goes_on_without_an_agent_once_approved(database: TestData
     let lease = world.claim().await[0].lease().unwrap();
     assert_eq!(store.claim_proven(world.replica, at(60), at(99), 10).await.unwrap(), []);
     store.mark_proven(&lease, at(1)).await.unwrap();
-    // Its replica dies: any other goes on, without an agent, with the same generation.
+    // Its replica dies: any other continues, without an agent, with the same generation.
     assert_eq!(store.claim(world.replica, &[world.directory.id], at(200), at(60), 10).await.unwrap(), []);
     let taken = store.claim_proven(ReplicaId::new(), at(120), at(60), 10).await.unwrap().remove(0);
     assert_eq!((taken.id, taken.attempt, taken.approvals.changes), (job.id, 1, false));
@@ -318,7 +318,7 @@ async fn a_held_import_goes_on_without_an_agent_once_approved(database: TestData
         (approved.state, approved.approvals.changes, approved.decided_by.as_deref()),
         (JobState::Queued, true, Some("ada"))
     );
-    // Neither waiting nor the deadline stops what needs no agent.
+    // Neither the waiting state nor the deadline stops a job that needs no agent.
     assert_eq!(store.mark_waiting(&[], "no agent", at(99), at(99)).await.unwrap(), []);
     assert_eq!(store.expire_overdue(&json!({}), &json!({}), at(9_999)).await.unwrap(), []);
     let last = store.claim_proven(world.replica, at(200), at(63), 10).await.unwrap().remove(0);
@@ -333,7 +333,7 @@ async fn a_rejection_keeps_its_reason(database: TestDatabase) {
         store.reject_job(world.org(), job.id, "ada", reason, at(2)).await.unwrap();
         let kept = store.get_job(world.org(), job.id).await.unwrap().unwrap();
         assert_eq!((kept.decided_by.as_deref(), kept.decision_reason.as_deref()), (Some("ada"), reason));
-        // A second decision changes nothing of the first.
+        // A second decision does not change the first.
         store.reject_job(world.org(), job.id, "eve", Some("other"), at(3)).await.unwrap_err();
         let same = store.get_job(world.org(), job.id).await.unwrap().unwrap();
         assert_eq!((same.decided_by, same.decision_reason), (kept.decided_by, kept.decision_reason));
@@ -345,7 +345,7 @@ async fn an_approval_is_about_what_was_read_and_only_for_some_hours(database: Te
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let job = world.create("import").await;
     let given = job.deadline.duration_since(job.created_at);
-    // Held before anything was read: the next reading is approved by nobody.
+    // Held before reading: the approval does not cover what it will read.
     let lease = world.claim().await[0].lease().unwrap();
     assert!(store.hold(&lease, &json!({}), at(1)).await.unwrap());
     let accepted = store.approve_job(world.org(), job.id, "ada", at(9 * HOUR)).await.unwrap();
@@ -358,7 +358,7 @@ async fn an_approval_is_about_what_was_read_and_only_for_some_hours(database: Te
     assert!(store.hold(&lease, &json!({}), at(9 * HOUR)).await.unwrap());
     let approved = store.approve_job(world.org(), job.id, "ada", at(13 * HOUR - 1)).await.unwrap();
     assert_eq!((approved.approvals.changes, approved.proven, approved.message), (true, true, None));
-    // Held again, and approved when it had become old: it is read again, and nothing is approved.
+    // Held again, and approved when it was old: it is read again, and nothing is approved.
     let lease = store.claim_proven(world.replica, at(14 * HOUR), at(13 * HOUR), 10).await.unwrap()[0].lease().unwrap();
     assert!(store.hold(&lease, &json!({}), at(13 * HOUR)).await.unwrap());
     let old = store.approve_job(world.org(), job.id, "ada", at(17 * HOUR)).await.unwrap();
@@ -439,7 +439,7 @@ async fn wake_ups_arrive(database: TestDatabase) {
     assert_eq!(wakes.recv().await.unwrap(), Wake::JobChanged(job.id));
     store.request_cancel(world.org(), job.id, at(1)).await.unwrap();
     assert_eq!(wakes.recv().await.unwrap(), Wake::CancelRequested(job.id));
-    // What is rolled back wakes nobody.
+    // A rolled back change wakes nobody.
     let served = [AnnouncedDirectory { name: "lab".to_owned(), flavour: Flavour::Generic }];
     store.announce_directories(world.org(), world.agent.id, &served, at(1)).await.unwrap();
     assert!(store.approve_job(world.org(), job.id, "ada", at(1)).await.is_err());

@@ -1,5 +1,5 @@
-//! What administrators read and how they name it: how many items a list has, which thing a name means, and that the last
-//! owner token stays.
+//! Lists and names for administrators: the number of items in a list, which thing a name means, and that the last owner
+//! token stays.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -82,7 +82,7 @@ async fn a_count_ends_where_nobody_reads_on(database: TestDatabase) {
     assert_eq!(store.total_users(world.org(), None, ALL).await.unwrap(), more(10_000));
     assert_eq!(store.total_users(world.org(), Some("u"), ALL).await.unwrap(), more(10_000));
     assert_eq!(store.total_users(world.org(), Some("u03"), ALL).await.unwrap(), exactly(1_000));
-    // Nobody is inactive, and an index knows it.
+    // Nobody is inactive, and an index shows it.
     let inactive = IdentityFilter { active: Some(false), missing: None };
     assert_eq!(store.total_users(world.org(), None, inactive).await.unwrap(), exactly(0));
     let users = [(world.directory.id, AccountKind::User)];
@@ -104,7 +104,7 @@ async fn things_are_found_by_name_and_by_the_beginning_of_an_id(database: TestDa
         found.into_iter().map(|named| named.id).collect()
     };
     let user = |number: usize| people[number].0.id.as_uuid();
-    // A user name is before a display name.
+    // A user name takes precedence over a display name.
     assert_eq!(ids(Thing::User, "Anna").await, [user(0)]);
     assert_eq!(ids(Thing::User, "carl c.").await, [user(2)]);
     assert_eq!(ids(Thing::User, "albert@corp.example").await, [user(1)]);
@@ -161,7 +161,7 @@ async fn the_last_owner_token_is_not_revoked(database: TestDatabase) {
     assert_eq!(wakes.recv().await.unwrap(), Wake::TokenRevoked(expired.id), "of the refused one nobody hears");
     let second = token(&world, "second", Role::Owner, None).await;
     store.revoke_api_token(world.org(), first.id, at(30)).await.unwrap();
-    // Once more changes nothing, and is not refused.
+    // Repeating it changes nothing and is not refused.
     store.revoke_api_token(world.org(), first.id, at(31)).await.unwrap();
     assert!(store.revoke_api_token(world.org(), second.id, at(32)).await.is_err());
     let unknown = store.revoke_api_token(world.org(), ApiTokenId::new(), at(33)).await;
@@ -193,12 +193,12 @@ async fn an_owner_token_that_ends_soon_is_not_another_owner(database: TestDataba
     let refused = store.revoke_api_token(world.org(), lasting.id, at(0)).await.unwrap_err();
     assert!(matches!(refused, Error::Conflict { .. }), "{refused:?}");
     assert_eq!(store.get_api_token(world.org(), lasting.id).await.unwrap().unwrap().revoked_at, None);
-    // The short one may go while the lasting one is there.
+    // The short-lived token may be revoked while the lasting one exists.
     store.revoke_api_token(world.org(), short.id, at(0)).await.unwrap();
-    // With a day left it counts.
+    // A token with a day left counts.
     let day = token(&world, "a day", Role::Owner, Some(at(DAY))).await;
     store.revoke_api_token(world.org(), lasting.id, at(0)).await.unwrap();
-    // The last one stays, also when it ends soon, and also beside another that ends soon.
+    // The last one stays, even if it expires soon or beside another that expires soon.
     token(&world, "short too", Role::Owner, Some(at(DAY - 1))).await;
     assert!(store.revoke_api_token(world.org(), day.id, at(1)).await.is_err());
     assert_eq!(store.get_api_token(world.org(), day.id).await.unwrap().unwrap().revoked_at, None);

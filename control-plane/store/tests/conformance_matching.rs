@@ -1,4 +1,4 @@
-//! Whose user an account is: what the store knows of names, of those who are gone, and of two directories.
+//! Which user an account belongs to: names, missing users, and two directories.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -71,7 +71,7 @@ async fn a_name_says_who_has_it_and_where_that_user_is(database: TestDatabase) {
     assert_eq!((found[0].account, found[0].elsewhere, found[0].owned_elsewhere), (Some(there.id), true, true));
     assert!(tx.held_users(&[people[0].0.id]).await.unwrap()[0].owned_elsewhere);
     tx.rollback().await.unwrap();
-    // A directory that was deleted owns nothing.
+    // A deleted directory provides no profile.
     store.delete_directory(world.org(), corp, at(4)).await.unwrap();
     let mut tx = store.begin_intake(world.org(), lab, at(5)).await.unwrap();
     assert!(!tx.held_users(&[people[0].0.id]).await.unwrap()[0].owned_elsewhere);
@@ -201,7 +201,7 @@ async fn profiles_fall_to_the_next_directory(database: TestDatabase) {
     let heirs = store.heirs(world.org(), corp, job, nobody, 10).await.unwrap();
     assert_eq!(heirs.iter().map(|heir| (heir.user, heir.account)).collect::<Vec<_>>(), [(anna.0, of_anna.id)]);
     assert_eq!(store.heirs(world.org(), corp, job, heirs[0].left, 10).await.unwrap(), []);
-    // Where the later directory is left, the first one has the profile anyway.
+    // If the user leaves the later directory, the first one provides the profile anyway.
     let other = JobId::new();
     leave(&world, lab, other, &[of_bert.id]).await;
     assert_eq!(store.heirs(world.org(), lab, other, nobody, 10).await.unwrap(), []);

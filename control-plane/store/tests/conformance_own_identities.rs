@@ -1,4 +1,4 @@
-//! Users and groups of the organization itself, written without any directory.
+//! Users and groups of the organization itself, written without a directory.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -42,7 +42,7 @@ async fn users_and_groups_are_created_without_a_directory(database: TestDatabase
     assert_eq!(store.list_groups(organization, None, &all()).await.unwrap().items.len(), 1);
     let nobodys = store.begin_identities(OrganizationId::new(), at(1)).await.map(|_| ());
     assert!(matches!(nobodys, Err(Error::NotFound { .. })), "{nobodys:?}");
-    // Without any account, nothing says that she is inactive or missing.
+    // Without an account, she is neither inactive nor missing.
     let mut tx = store.begin_identities(organization, at(2)).await.unwrap();
     tx.settle_users(&[user.id]).await.unwrap();
     tx.commit().await.unwrap();
@@ -101,7 +101,7 @@ async fn a_directory_is_a_target(database: TestDatabase) {
     assert_eq!(store.targets(world.org()).await.unwrap(), [target(&world)]);
     assert_eq!(store.targets(other.org()).await.unwrap(), [target(&other)]);
     assert_eq!(target(&world).id.directory(), world.directory.id);
-    // Neither a second announcement nor the end of a directory makes another target.
+    // Neither a second announcement nor a deleted directory creates another target.
     let announced = [AnnouncedDirectory { name: "corp".to_owned(), flavour: Flavour::OpenLdap }];
     for _ in 0..2 {
         store.announce_directories(world.org(), world.agent.id, &announced, at(1)).await.unwrap();
@@ -134,13 +134,13 @@ async fn marks_stay_until_they_are_carried_out(database: TestDatabase) {
     let expected = [user, group].map(|identity| Mark { identity, times: 1, marked_at: at(1) });
     assert_eq!(found, expected);
     assert_eq!(store.marks(world.org(), target, Some(user), 10).await.unwrap(), expected[1..]);
-    // The user changes again while the first change is carried out.
+    // The user changes again while the first change is provisioned.
     let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
     tx.mark(target, &[user]).await.unwrap();
     assert_eq!(tx.clear_marks(target, &found).await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(marks().await, [Mark { identity: user, times: 2, marked_at: at(2) }]);
-    // Nobody marks for, sees or clears the targets of others.
+    // Nobody sets, sees or clears marks for targets of other organizations.
     let mut tx = store.begin_identities(other.org(), at(3)).await.unwrap();
     assert!(matches!(tx.mark(target, &[user]).await, Err(Error::NotFound { .. })));
     assert_eq!(tx.clear_marks(target, &marks().await).await.unwrap(), 0);

@@ -1,4 +1,4 @@
-//! Members that the organization has added itself, beside those that imports bring.
+//! Members that the organization has added, beside those that imports bring.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -29,7 +29,7 @@ async fn add(world: &World, members: &[(GroupId, IdentityId)]) -> u64 {
     added
 }
 
-/// Who is a member, by id, and whether the organization has added it itself.
+/// The members by id, and whether the organization has added them.
 async fn members(store: &Store, world: &World, group: GroupId) -> Vec<(IdentityId, bool)> {
     let found = store.list_group_members(world.org(), group, &all()).await.unwrap().items;
     assert_eq!(store.total_group_members(world.org(), group).await.unwrap().count, found.len() as u64);
@@ -88,12 +88,12 @@ async fn an_import_takes_no_own_member_away(database: TestDatabase) {
     assert_eq!(add(&world, &[(staff, anna)]).await, 1);
     assert_eq!(members(store, &world, staff).await, [(anna, false), (bert, false)], "nobody is a member twice");
     assert_eq!(groups_of(store, &world, anna).await, [staff]);
-    // The directory takes both away. One was added by the organization, too.
+    // The directory removes both. One was also added by the organization.
     replace(&world, staff, &[]).await;
     assert_eq!(members(store, &world, staff).await, [(anna, true)]);
     assert_eq!(groups_of(store, &world, anna).await, [staff]);
     assert_eq!(groups_of(store, &world, bert).await, []);
-    // The other way round, the import's membership stays.
+    // In reverse, the import's membership stays.
     replace(&world, staff, &[dn_key("anna")]).await;
     let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
     assert_eq!(tx.remove_members(&[(staff, anna)]).await.unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Proven imports, which need no agent any more: a process that dies with one is counted, other interruptions are not.
+//! Proven imports, which need no agent any more: only a process that dies with one is counted.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -42,7 +42,7 @@ async fn a_proven_import_that_nobody_survives_ends(database: TestDatabase) {
     assert_eq!(store.claim_proven(world.replica, at(now + 60), at(now + 30), 10).await.unwrap(), []);
 }
 
-/// An approval, an orderly stop and a database that was away are no deaths. A death counts as before.
+/// An approval, an orderly stop and an unreachable database do not count as deaths. A death still counts.
 async fn a_proven_import_whose_processes_live_goes_on(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let error = json!({ "code": "crashed" });
@@ -56,14 +56,14 @@ async fn a_proven_import_whose_processes_live_goes_on(database: TestDatabase) {
         assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id], "at {now}");
         claimed[0].lease().unwrap()
     };
-    // Held and approved again and again.
+    // Held and approved repeatedly.
     let mut lease = lease;
     for now in [100, 200, 300] {
         assert!(store.hold(&lease, &json!({}), at(now)).await.unwrap());
         store.approve_job(world.org(), job.id, "ada", at(now)).await.unwrap();
         lease = take_up(ReplicaId::new(), now).await;
     }
-    // Stopped in good order: the next one need not wait for the lease.
+    // Stopped in good order: the next claim need not wait for the lease.
     for now in [310, 320, 329] {
         assert!(store.let_go(&lease, Some(at(now))).await.unwrap());
         let running = store.get_job(world.org(), job.id).await.unwrap().unwrap();
@@ -71,15 +71,15 @@ async fn a_proven_import_whose_processes_live_goes_on(database: TestDatabase) {
         assert!(!store.let_go(&lease, Some(at(9_999))).await.unwrap(), "it is nobody's");
         lease = take_up(ReplicaId::new(), now).await;
     }
-    // Let go without a time: the lease is waited for.
+    // Given up without a time: the lease must end first.
     assert!(store.let_go(&lease, None).await.unwrap());
     assert_eq!(store.claim_proven(ReplicaId::new(), at(999), at(358), 10).await.unwrap(), []);
     lease = take_up(ReplicaId::new(), 359).await;
-    // The same process, which the database did not answer.
+    // The same process, after the database did not answer.
     for now in [400, 500, 600] {
         lease = take_up(lease.owner, now).await;
     }
-    // One that died.
+    // A process that died.
     take_up(ReplicaId::new(), 700).await;
     let ended = store.fail_resumed(world.replica, 1, &error, at(800)).await.unwrap();
     assert_eq!(ended.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id]);

@@ -1,4 +1,4 @@
-//! Jobs that ended long ago are deleted, and no others.
+//! Only jobs that ended long ago are deleted.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -19,7 +19,7 @@ fn days(days: i64) -> Timestamp {
     at(0) + SignedDuration::from_hours(24 * days)
 }
 
-/// A job that ended at this time, with a chunk that nobody has dropped.
+/// A job that ended at this time, with a chunk that was not dropped.
 async fn ended(world: &World, kind: &str, finished_at: Timestamp) -> JobId {
     let id = world.create(kind).await.id;
     let job = world.claim().await.into_iter().find(|job| job.id == id).unwrap();

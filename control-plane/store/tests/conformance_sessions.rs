@@ -1,4 +1,4 @@
-//! Which replica holds which agent's session, and where a job may go on whose agent is gone.
+//! Which replica holds each agent's session, and where a job may continue after its agent has gone.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -54,7 +54,7 @@ async fn a_session_is_known_to_all_until_it_is_closed_or_its_replica_dies(databa
     assert_eq!(known.last_seen_at, Some(at(10)));
     let directory = store.get_directory(world.org(), world.directory.id).await.unwrap().unwrap();
     assert_eq!(directory.connected(at(11)).collect::<Vec<_>>(), [agent.id]);
-    // Nobody has to write for an agent that only stays connected.
+    // An agent that only stays connected needs no writes.
     store.record_replica(replica, at(20)).await.unwrap();
     let listed = store.list_agents(world.org(), &PageRequest::first(10)).await.unwrap().items.remove(0);
     assert_eq!((listed.connected_since(at(21)), listed.last_seen_at), (Some(at(10)), Some(at(20))));
@@ -110,7 +110,7 @@ async fn the_newest_session_counts_and_the_replica_before_is_woken(database: Tes
     opened(&store, here, &again).await;
     opened(&store, there, &moved).await;
     assert_eq!(wakes.recv().await.unwrap(), Wake::SessionMoved(world.agent.id), "the only one");
-    // What is closed late does not take the newer one along.
+    // A late close does not remove the newer session.
     for older in [&first, &again] {
         store.close_sessions(closed(older, at(2))).await.unwrap();
     }
@@ -138,7 +138,7 @@ async fn processes_that_gave_way_are_remembered(database: TestDatabase) {
         opened(&store, replica, &session(&agent, instance, at(1))).await;
         assert_eq!(replaced().await, expected, "{instance}");
     }
-    // An older release does not say which process it is.
+    // An older release does not identify its process.
     let nameless = NewSession { instance: None, ..session(&agent, "", at(2)) };
     opened(&store, replica, &nameless).await;
     assert_eq!(replaced().await, ["f", "e", "d", "c"]);
@@ -177,7 +177,7 @@ async fn a_stranded_job_goes_where_an_agent_is(database: TestDatabase) {
     let expect = |agent_is_elsewhere, has_another| Some(Stranded { agent_is_elsewhere, has_another });
     assert_eq!(stranded(at(11)).await, expect(false, false));
 
-    // Another agent of another directory, then of this one, then with a problem.
+    // Another agent: first of another directory, then of this one, then with a problem.
     let spare = enroll(&store, world.org(), "spare").await;
     opened(&store, elsewhere, &session(&spare, "s", at(11))).await;
     assert_eq!(stranded(at(11)).await, expect(false, false));

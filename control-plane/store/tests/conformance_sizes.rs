@@ -1,4 +1,4 @@
-//! Values of any length: an index holds only so much of one, and the entry is stored all the same.
+//! Values of any length: an index holds only a part of a long one, and the entry is still stored.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -26,7 +26,7 @@ conformance! {
 /// Around the limit of a B-tree row in PostgreSQL, above a page, and above 64 KiB.
 const SIZES: [usize; 4] = [500, 3_000, 5_000, 70_000];
 
-/// Text that no compression makes short, so that its length is what an index sees.
+/// Text that does not compress, so that an index sees its full length.
 fn random(name: &str, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 2 * 16);
     for round in 0.. {
@@ -170,7 +170,7 @@ async fn a_page_of_large_accounts_is_short_and_none_is_skipped(database: TestDat
     assert_eq!(seen.len(), 7);
 }
 
-/// A list of which one item is large.
+/// A list with one large item.
 #[derive(Clone, Copy, Debug)]
 enum Large {
     Users,
@@ -199,7 +199,7 @@ async fn page_of(world: &World, list: Large, page: &PageRequest) -> (usize, Opti
     }
 }
 
-/// How many items each page of a list has, from the first to the last.
+/// How many items each page of a list has.
 async fn sizes_of_pages(world: &World, list: Large) -> Vec<usize> {
     let (mut page, mut sizes) = (PageRequest::first(1_000), Vec::new());
     loop {

@@ -1,4 +1,4 @@
-//! What stays with a directory when an import of it has ended.
+//! What stays with a directory after an import of it has ended.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -15,7 +15,7 @@ conformance! {
     an_import_that_waited_for_an_agent_says_what_it_waits_for_now,
 }
 
-/// A job of this kind that this world's replica works on.
+/// A job of this kind, claimed by this world's replica.
 async fn claimed(world: &World, kind: &str) -> (Job, Lease) {
     world.create(kind).await;
     let job = world.claim().await.remove(0);
@@ -83,7 +83,7 @@ async fn an_import_that_waited_for_an_agent_says_what_it_waits_for_now(database:
     let (first, second) = (world.create("import").await, world.create("import").await);
     let waiting = store.mark_waiting(&[], "no agent", at(9), at(9)).await.unwrap();
     assert!(waiting.len() == 2 && waiting.iter().all(|job| job.waits_for.is_none()), "{waiting:?}");
-    // The agent comes: the first import runs, and the second waits for it and for no agent.
+    // The agent connects: the first import runs, and the second waits for it, not for an agent.
     assert_eq!(world.claim().await[0].id, first.id);
     let waiting = store.get_job(world.org(), second.id).await.unwrap().unwrap();
     assert_eq!((waiting.state, waiting.waits_for), (JobState::Waiting, Some((first.id, JobState::Running))));

@@ -1,5 +1,5 @@
-//! What a small change writes to a large database, and that it is the right change. The bytes are measured on `SQLite`:
-//! the log of a fresh connection holds each page that a transaction has changed.
+//! What a small change writes to a large database, and that it is correct. The bytes are measured on `SQLite`: the log
+//! of a new connection contains each page that a transaction has changed.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -20,7 +20,7 @@ conformance! {
 const PEOPLE: usize = 10_000;
 /// Users that change.
 const CHANGED: usize = 100;
-/// Changed users that one transaction writes. An import that finds few changes among many entries has such chunks.
+/// Changed users in one transaction. An import with few changes among many entries has such chunks.
 const TOGETHER: usize = 10;
 
 /// A database with people.
@@ -47,7 +47,7 @@ impl Site {
         Self { path, url, world, people, _folder: folder }
     }
 
-    /// Opens the database, whose log is empty then.
+    /// Opens the database, with an empty log.
     async fn open(&self) -> Store {
         let store = Store::open(&self.url).await.unwrap();
         assert_eq!(logged(&self.path), 0, "nothing is written by opening it");
@@ -58,7 +58,7 @@ impl Site {
         store.begin_intake(self.world.org(), self.world.directory.id, at(1)).await.unwrap()
     }
 
-    /// Closes the database and returns the bytes that were written to its log.
+    /// Closes the database and returns the bytes in its log.
     async fn close(&self, store: Store) -> usize {
         let written = logged(&self.path);
         store.close().await;
@@ -66,7 +66,7 @@ impl Site {
     }
 }
 
-/// A person as a directory has them: the attributes take about half a kilobyte.
+/// A person of a directory: the attributes take about half a kilobyte.
 fn person(world: &World, number: usize) -> (UserRow, NewAccount) {
     let (mut user, mut account) = world.person(&format!("person{number:05}"));
     account.attributes = attributes(number, "Engineer");
@@ -87,9 +87,9 @@ fn logged(path: &Path) -> usize {
     std::fs::metadata(log).map_or(0, |log| usize::try_from(log.len()).unwrap())
 }
 
-/// At most so many bytes for a user whose title changes.
+/// Most bytes for a user whose title changes.
 const USER_BYTES: usize = 36 * 1024;
-/// At most so many bytes for a member that joins or leaves.
+/// Most bytes for a member that joins or leaves.
 const MEMBER_BYTES: usize = 36 * 1024;
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_member_that_joins_or_leaves_a_large_group_writes_little() {
     }
 }
 
-/// The names that pages of this size list.
+/// The names listed by pages of this size.
 async fn listed(world: &World, group: GroupId, limit: u32) -> Vec<String> {
     let (mut names, mut page) = (Vec::new(), PageRequest::first(limit));
     loop {
@@ -157,7 +157,7 @@ async fn listed(world: &World, group: GroupId, limit: u32) -> Vec<String> {
     }
 }
 
-/// Says whether a number is one of a share of all numbers, another one in each turn.
+/// Whether a number is in this turn's share of all numbers.
 fn drawn(turn: usize, number: usize, percent: u8) -> bool {
     u16::from(content(&format!("{turn} {number}"))[0]) * 100 < u16::from(percent) * 256
 }
@@ -169,7 +169,7 @@ async fn members_that_come_and_go_are_listed_exactly(database: TestDatabase) {
     world.import(&[], &[team, other]).await;
     let name = |number: usize| format!("uid={number:05},dc=corp");
     let mut wanted = BTreeSet::new();
-    // Of 1,000 names, so many percent join and then so many leave.
+    // Of 1,000 names, these percentages first join and then leave.
     let turns = [(40, 0), (1, 0), (0, 1), (60, 5), (0, 97), (3, 3), (100, 0), (0, 60), (30, 100), (10, 0)];
     for (turn, (join, leave)) in turns.into_iter().enumerate() {
         let before: BTreeSet<String> = wanted.clone();

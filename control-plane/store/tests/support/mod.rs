@@ -1,5 +1,5 @@
-//! Runs each story on both engines: on a fresh `SQLite` file, and on a fresh database of a `PostgreSQL` server that is
-//! started for the test binary and torn down with it.
+//! Runs each story on both engines: on a new `SQLite` file, and on a new database of a `PostgreSQL` server that is
+//! started for the test binary and stopped with it.
 
 #![expect(dead_code, reason = "every suite uses another part of it")]
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use postern_store::{DatabaseUrl, Store};
 
-/// No story takes longer than this.
+/// Longest time of a story.
 const STORY_LIMIT: Duration = Duration::from_mins(1);
 
 /// A fresh database.
@@ -44,22 +44,22 @@ pub(crate) type Story = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) type Named = (&'static str, fn(TestDatabase) -> Story);
 
 /// Runs one story on `SQLite`.
-pub(crate) async fn on_sqlite(tell: impl FnOnce(TestDatabase) -> Story) {
+pub(crate) async fn on_sqlite(story: impl FnOnce(TestDatabase) -> Story) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let database = TestDatabase::open(DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await;
     let store = database.store.clone();
-    tokio::time::timeout(STORY_LIMIT, tell(database)).await.expect("the story ends in time");
+    tokio::time::timeout(STORY_LIMIT, story(database)).await.expect("the story ends in time");
     store.close().await;
 }
 
-/// Runs all stories on `PostgreSQL`, each on a database of its own, and tells which of them failed.
+/// Runs all stories on `PostgreSQL`, each on a database of its own, and reports which of them failed.
 pub(crate) async fn on_postgres(stories: Vec<Named>) {
     let server = postgres::Server::start().await;
     let mut failed = Vec::new();
-    for (name, tell) in stories {
+    for (name, story) in stories {
         let database = TestDatabase::open(server.fresh_database().await).await;
         let store = database.store.clone();
-        let run = tokio::time::timeout(STORY_LIMIT, tokio::spawn(tell(database))).await;
+        let run = tokio::time::timeout(STORY_LIMIT, tokio::spawn(story(database))).await;
         if !matches!(run, Ok(Ok(()))) {
             failed.push(name);
         }
@@ -69,7 +69,7 @@ pub(crate) async fn on_postgres(stories: Vec<Named>) {
     assert!(failed.is_empty(), "these stories fail on PostgreSQL: {failed:?}");
 }
 
-/// Makes tests of stories: one each on `SQLite`, and one that runs all on `PostgreSQL`.
+/// Makes tests of stories: one for each on `SQLite`, and one for all on `PostgreSQL`.
 macro_rules! conformance {
     ($($story:ident,)+) => {
         mod sqlite {

@@ -1,4 +1,4 @@
-//! A `PostgreSQL` server of our own: in a temporary folder, on a free port of the loopback, gone with its owner.
+//! A `PostgreSQL` server for tests: in a temporary folder, on a free loopback port, stopped with its owner.
 
 use std::fs;
 use std::net::TcpListener;
@@ -49,7 +49,7 @@ impl Server {
         server
     }
 
-    /// A database that nobody has used.
+    /// A new database.
     pub(crate) async fn fresh_database(&self) -> DatabaseUrl {
         let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the server answers");
@@ -58,7 +58,7 @@ impl Server {
         DatabaseUrl::parse(&self.url(&name)).expect("a well-formed URL")
     }
 
-    /// A fresh database that writes the plan of every statement to the log, as it was carried out.
+    /// A new database that logs the plan of every statement it runs.
     pub(crate) async fn explaining_database(&self) -> DatabaseUrl {
         let url = self.fresh_database().await;
         let name = format!("story_{}", self.databases.load(Ordering::Relaxed) - 1);
@@ -82,7 +82,7 @@ impl Server {
         connection.execute(statement).await.expect("it is carried out");
     }
 
-    /// Has the newest database count what it holds, as it does by itself after a while.
+    /// Updates the statistics of the newest database, as it does by itself after a while.
     pub(crate) async fn analyze(&self) {
         self.run("ANALYZE").await;
     }
@@ -109,7 +109,7 @@ impl Server {
         tokio::time::timeout(START_LIMIT, connected).await.unwrap_or_else(|_| panic!("no server: {}", self.log()));
     }
 
-    /// "Immediate shutdown" (PostgreSQL 19.5): no goodbyes, recovery at the next start.
+    /// "Immediate shutdown" (PostgreSQL 19.5): disconnects at once, and recovers at the next start.
     fn quit(&mut self) {
         if let Some(process) = Pid::from_raw(self.process.id().cast_signed()) {
             let _ = kill_process(process, Signal::QUIT);

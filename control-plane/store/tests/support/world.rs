@@ -1,4 +1,4 @@
-//! Organizations with agents and directories, and entries for them, as the stories need them.
+//! Organizations with agents and directories, and entries for them, for the stories.
 
 use jiff::{SignedDuration, Timestamp};
 use postern_store::{
@@ -9,7 +9,7 @@ use postern_store::{
 use serde_json::json;
 use uuid::Uuid;
 
-/// So many seconds into the story.
+/// The time this many seconds into the story.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
 }
@@ -46,7 +46,7 @@ impl World {
         self.organization.id
     }
 
-    /// A job that waits for at most an hour.
+    /// A job that may wait for an hour.
     pub(crate) fn job(&self, kind: &str) -> NewJob {
         NewJob {
             organization: self.org(),
@@ -65,13 +65,13 @@ impl World {
         self.store.create_job(self.job(kind), at(0)).await.expect("a job")
     }
 
-    /// Claims whatever there is for the directory, for a minute.
+    /// Claims all jobs of the directory, for a minute.
     pub(crate) async fn claim(&self) -> Vec<Job> {
         let directories = [self.directory.id];
         self.store.claim(self.replica, &directories, at(60), at(0), 10).await.expect("a claim")
     }
 
-    /// A user of this name, as if it had come from the directory: the user and its account.
+    /// A user of this name as imported from the directory, with the account.
     pub(crate) fn person(&self, name: &str) -> (UserRow, NewAccount) {
         let id = UserId::new();
         let user = UserRow {
@@ -93,7 +93,7 @@ impl World {
         (user, account)
     }
 
-    /// A group of this name, as if it had come from the directory.
+    /// A group of this name as imported from the directory, with the account.
     pub(crate) fn team(&self, name: &str) -> (GroupRow, NewAccount) {
         let id = GroupId::new();
         let group = GroupRow {
@@ -136,7 +136,7 @@ pub(crate) fn account_of(kind: AccountKind, name: &str, identity: Option<Uuid>) 
     }
 }
 
-/// An agent that enrolls with a token of its own, which names no directory.
+/// An agent that enrolls with its own token, which names no directory.
 pub(crate) async fn enroll(store: &Store, organization: OrganizationId, name: &str) -> Agent {
     let secret = format!("{organization} {name}");
     let unbound = NewEnrollmentToken { directories: Vec::new(), ..enrollment(&secret) };
@@ -144,7 +144,7 @@ pub(crate) async fn enroll(store: &Store, organization: OrganizationId, name: &s
     store.enroll_agent(hash(&secret), agent(name), at(0)).await.expect("an agent")
 }
 
-/// An enrollment token that is good for an hour.
+/// An enrollment token that is valid for an hour.
 pub(crate) fn enrollment(secret: &str) -> NewEnrollmentToken {
     NewEnrollmentToken {
         hash: hash(secret),
@@ -182,7 +182,7 @@ pub(crate) fn dn_key(name: &str) -> String {
     format!("uid={},dc=corp", fold(name))
 }
 
-/// A page that takes everything.
+/// A page with all items.
 pub(crate) fn all() -> PageRequest {
     PageRequest::first(10_000)
 }
