@@ -1,5 +1,5 @@
-//! Applies decided chunks: accounts, users and groups are written in the same transaction that records the chunk,
-//! and only then is it acknowledged. What is new or changed is true whatever comes later.
+//! Applies decided chunks: accounts, users and groups are written in the transaction that records the chunk, and only
+//! then is it acknowledged. New and changed entries are right, however the import ends.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,18 +16,18 @@ use super::verdicts::Verdicts;
 use crate::identity::matching::{Claim, Names, Stage};
 use crate::identity::membership;
 
-/// Why chunks could not be written.
+/// Why chunks were not written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The job belongs to somebody else now.
+    /// Another replica or attempt has the job now.
     #[error("the job was taken over")]
     Fenced,
-    /// The transaction failed; nothing of it counts.
+    /// The transaction failed and was rolled back.
     #[error("the entries cannot be stored")]
     Store(#[from] postern_store::Error),
 }
 
-/// Writes chunks in one transaction, up to its end.
+/// Writes chunks in one transaction, without committing it.
 pub async fn prepare(
     store: &Store,
     place: Place,
@@ -65,7 +65,7 @@ pub async fn prepare(
     Ok(tx)
 }
 
-/// Writes entries that were kept aside, and forgets this part of them.
+/// Writes entries that were kept aside, and deletes this part of them.
 pub async fn apply_deferred(
     store: &Store,
     place: Place,
@@ -82,17 +82,17 @@ pub async fn apply_deferred(
     finish(tx, lease).await
 }
 
-/// What entries that wait take away.
+/// The removals of entries that wait.
 pub struct Taken<'a> {
     /// The entries.
     pub rows: Vec<Row>,
-    /// The names that members get meanwhile.
+    /// The names that members keep or get in the meantime.
     pub names: &'a FormerNames,
-    /// Who has left a group is no member any more. Otherwise members only get their new names.
+    /// Members who have left their groups are removed. Otherwise members only get their new names.
     pub members_leave: bool,
 }
 
-/// Writes what rows take away: users are switched off, and groups lose members. Nothing else of them is written.
+/// Writes only what rows take away: users are switched off, and groups lose members.
 pub async fn take_away(
     store: &Store,
     place: Place,
@@ -114,7 +114,7 @@ pub async fn take_away(
     if switches.is_empty() && groups.is_empty() {
         return Ok(());
     }
-    // Nobody else writes the members of this directory while the job has its lease.
+    // The lease makes this job the only writer of the directory's members.
     let ids: Vec<GroupId> = members.iter().map(|(group, _)| *group).collect();
     let known = if ids.is_empty() {
         HashMap::new()
@@ -132,8 +132,8 @@ pub async fn take_away(
     finish(tx, lease).await
 }
 
-/// Ends the transaction, if the job is still the caller's. When this returns, everything in it is durable. The job's row
-/// is locked only here, so that its progress and its lease can be written meanwhile.
+/// Commits the transaction if the caller still owns the job. The job's row is locked only here, so that its progress
+/// and lease can be written in the meantime.
 pub async fn finish(mut tx: Intake, lease: Lease) -> Result<(), Error> {
     if !tx.check_owner(&lease).await? {
         return Err(Error::Fenced);
@@ -141,7 +141,7 @@ pub async fn finish(mut tx: Intake, lease: Lease) -> Result<(), Error> {
     Ok(tx.commit().await?)
 }
 
-/// The rows of a transaction, sorted by what is done with them.
+/// The rows of a transaction, sorted by how they are written.
 #[derive(Default)]
 struct Sorted {
     new_accounts: Vec<NewAccount>,
@@ -170,7 +170,7 @@ async fn apply(tx: &mut Intake, place: Place, rows: Vec<Row>) -> Result<(), Erro
             Wanted::Group(row, keys) => {
                 let known = account.identity.replace(row.id.as_uuid()).is_some();
                 let name_key = postern_store::fold(&row.display_name);
-                // Perhaps made anew in place of one that is gone: the end of the import knows.
+                // It may replace a group that is gone: the end of the import decides.
                 if account.conflict.is_some() || (!known && namesakes.contains(&name_key)) {
                     account.conflict = Some(name_key);
                 }
@@ -192,14 +192,14 @@ async fn apply(tx: &mut Intake, place: Place, rows: Vec<Row>) -> Result<(), Erro
     Ok(())
 }
 
-/// Those who come back and whose user was taken over since they were decided about.
+/// Returning accounts whose user another account took over since the decision.
 async fn unlinked(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<AccountId>, Error> {
     let returning = rows.iter().filter(|row| row.returning && row.account.kind == AccountKind::User);
     let returning: Vec<AccountId> = returning.map(|row| row.account.id).collect();
     Ok(tx.unlinked(&returning).await?.into_iter().collect())
 }
 
-/// Names of new groups that other groups of this directory have.
+/// Names of new groups that other groups of this directory also have.
 async fn namesakes(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<String>, Error> {
     let wanted: HashSet<String> = rows
         .iter()

@@ -1,5 +1,5 @@
-//! What a proven import means: names that have become free, memberships, and who is missing. Each step may be repeated,
-//! because the control plane may be killed between any two of them.
+//! The end of a proven import: freed names, memberships, and missing accounts. Each step may be repeated, because the
+//! control plane may be killed between any two.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +27,14 @@ use super::{groups, heirs, shared, standing};
 use crate::jobs::failure::Failure;
 use crate::jobs::running::Running;
 
-/// How long the agent's own report is awaited; without it the import is as good, only less is told.
+/// How long to wait for the agent's report. Without it the import is still valid, and its result says less.
 const REPORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Accounts marked in one transaction.
 const BATCH: usize = 5_000;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Finishes a proven import, or holds it for an administrator to decide.
+/// Finishes a proven import, or holds it for a decision.
 pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()> {
     let Some((job, report)) = running.table.change(job, attempt, |entry| (entry.job.clone(), entry.report.subscribe()))
     else {
@@ -76,12 +76,12 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
     let Some(settled) = commit.conclude(&missing, &proven).await? else { return Ok(()) };
-    // Marking somebody missing leaves them a member; a name that became free makes somebody of a nobody.
+    // A missing account stays a member, but a settled conflict can give a member its user.
     let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
     let concluded = Concluded { missing: planned, spared, other_server, confirmed };
-    // An administrator may link an account while this ends: the next import reports that.
+    // An administrator may link an account during this step: the next import reports that.
     let until = running.clock.now();
     let mut result =
         describe::result(running, &commit.job, &commit.directory, &staged, concluded, members, &report).await?;
@@ -96,12 +96,12 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     running.store.joins_are_reported(commit.job.organization, commit.job.directory, until).await.map(|_| ())
 }
 
-/// The directory of the import. `None`: it is deleted or disabled, and the job has failed.
+/// The directory of the import. `None`: it was deleted or disabled, and the job has failed.
 async fn usable_directory(running: &Arc<Running>, job: &Job, fresh: bool) -> Result<Option<Directory>> {
     let failure = match running.store.get_directory(job.organization, job.directory).await? {
         None => Failure::new("deleted", "The directory was deleted.", "Announce it again by restarting its agent."),
-        // Nothing is concluded from a disabled directory, least of all that somebody is gone. Only a commit that had
-        // begun to mark people before it was interrupted goes on to its end.
+        // A disabled directory changes nothing, least of all marks accounts missing. Only an interrupted commit that
+        // had begun to mark accounts is completed.
         Some(directory) if directory.disabled && fresh => Failure::disabled(),
         Some(directory) => return Ok(Some(directory)),
     };
@@ -119,13 +119,13 @@ impl Commit<'_> {
         Lease { job: self.job.id, attempt: self.job.attempt, owner: self.running.owner }
     }
 
-    /// Whether somebody has canceled the job meanwhile.
+    /// Whether the job was canceled in the meantime.
     async fn is_unwanted(&self) -> Result<bool> {
         let job = self.running.store.job_by_id(self.job.id).await?;
         Ok(job.is_some_and(|job| job.cancel_requested))
     }
 
-    /// The external ids that came more than once. `None`: too many entries share theirs, and the job has failed.
+    /// The external ids that came more than once. `None`: too many are shared, and the job has failed.
     async fn repeats(&self, staged: &Staged) -> Result<Option<Repeats>> {
         let (store, now) = (&self.running.store, self.running.clock.now());
         let repeats = Repeats::find(store, &self.directory, self.lease(), staged, now).await?;
@@ -141,7 +141,7 @@ impl Commit<'_> {
         Proven { store, directory: &self.directory, lease: self.lease(), staged, repeats, listed, now }
     }
 
-    /// What an administrator has to decide, unless one has.
+    /// What needs a decision, unless the import was approved.
     async fn doubt(
         &self,
         missing: &Missing,
@@ -156,7 +156,7 @@ impl Commit<'_> {
         let emptied = Containers::of(&self.running.store, &self.directory, missing, false).await?.emptied();
         let configured = origin.and_then(|origin| hold::of_other_configuration(&origin.differing, missing));
         let usual = missing.doubt(&self.directory, staged);
-        // Of an import that marks nobody, there is nothing to decide.
+        // An import that marks no account missing needs no decision about that.
         let named = gone.doubt().filter(|_| !missing.accounts.is_empty());
         let missing = configured.into_iter().chain(named).chain(usual).chain(hold::of_emptied(&emptied)).collect();
         Ok(Doubt { missing, excesses: kept.excesses.clone() })
@@ -175,7 +175,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    /// Notes how far it came in the end, which a quick import never told.
+    /// Records the final progress, which a quick import may not have sent.
     fn note(&self, staged: &Staged, report: &ImportReport) {
         self.running.table.change(self.job.id, self.job.attempt, |entry| {
             let progress = &mut entry.progress;
@@ -186,7 +186,7 @@ impl Commit<'_> {
         });
     }
 
-    /// Notes where the import came from: the next one is compared with it.
+    /// Records the source of the import: the next one is compared with it.
     async fn note_source(&self, origin: Option<Origin>, result: &mut ImportResult) -> Result<()> {
         let Some(mut origin) = origin else { return Ok(()) };
         origin.source.at = Some(self.running.clock.now());
@@ -198,7 +198,7 @@ impl Commit<'_> {
         self.running.store.set_directory_source(&self.lease(), &source, &configuration).await.map(|_| ())
     }
 
-    /// Notes how many are about to be marked, before the first is: counted after a kill, it would be too few.
+    /// Records how many accounts will be marked, before the first is: counting after a kill would miss some.
     async fn plan(&self, missing: u64) -> Result<u64> {
         let noted = Notes::change(self.running, self.job.id, self.job.attempt, |notes| {
             notes.missing_planned = Some(notes.missing_planned.unwrap_or_default().max(missing));
@@ -211,7 +211,7 @@ impl Commit<'_> {
         self.running.store.count_members(self.job.organization, self.job.directory).await
     }
 
-    /// Marks who is missing, then settles groups, names and profiles. `None` when the job was taken over.
+    /// Marks missing accounts, then settles groups, names and profiles. `None` if the job was taken over.
     async fn conclude(&self, missing: &Missing, proven: &Proven<'_>) -> Result<Option<Settled>> {
         let now: Timestamp = self.running.clock.now();
         let store = &self.running.store;
@@ -244,8 +244,8 @@ impl Commit<'_> {
         told.and_then(|told| serde_json::from_value(told).ok()).unwrap_or_default()
     }
 
-    /// Who did not come, and how many members are known. Both read all that there is and change nothing: side by side,
-    /// but for one import after the other.
+    /// Finds missing accounts and counts known members. Both read everything and change nothing, so they run in
+    /// parallel, but for one import at a time.
     async fn read_all(&self, staged: &Staged) -> Result<(Missing, MemberStats)> {
         let _turn = self.running.reading_turn.lock().await;
         let store = &self.running.store;
@@ -256,7 +256,7 @@ impl Commit<'_> {
     }
 }
 
-/// Entries that came more than once, and those that are left out because others have their external ids.
+/// Adds entries that came more than once, and those left out because others have their external ids.
 fn note_repeats(job: JobId, again: u64, repeats: &Repeats, result: &mut ImportResult) {
     repeats.correct(again, result);
     if result.duplicates > 0 {
@@ -264,15 +264,15 @@ fn note_repeats(job: JobId, again: u64, repeats: &Repeats, result: &mut ImportRe
     }
 }
 
-/// Adds the containers that were said to be deleted and covered nobody. A commit that goes on after an interruption does
-/// not know whom they covered before.
+/// Adds the containers named as deleted that covered no account. A resumed commit does not know which accounts they
+/// covered before.
 fn note_gone(result: &mut ImportResult, gone: &Gone, goes_on: bool) {
     if !goes_on {
         result.gone_unused = gone.unused();
     }
 }
 
-/// Adds how many sensitive changes were applied to a result.
+/// Adds the numbers of applied sensitive changes to a result.
 fn note_counts(result: &mut ImportResult, counts: &Counts) {
     result.became_active = counts.activated;
     result.became_inactive = counts.deactivated;

@@ -1,11 +1,11 @@
-//! Whether the agents of a directory read it by one configuration. Only digests are known here: that two configurations
-//! differ, not in what.
+//! Compares the configurations that agents read a directory by. Only digests are known here: they show that
+//! configurations differ, not how.
 
 use std::fmt;
 
 use postern_store::{AgentId, Digests, Directory};
 
-/// An agent that reads a directory by another configuration than the last import or another agent.
+/// An agent whose configuration of a directory differs from that of the last import or another agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The agent.
@@ -16,7 +16,7 @@ pub struct Difference {
     pub from: Compared,
 }
 
-/// What an agent's configuration is compared with.
+/// What a configuration is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
     /// The configuration of the last import.
@@ -26,7 +26,7 @@ pub enum Compared {
 }
 
 impl Difference {
-    /// Whether it is about this agent.
+    /// Whether this agent is one of the two.
     pub fn concerns(&self, agent: AgentId) -> bool {
         self.agent == agent || self.from == Compared::Agent(agent)
     }
@@ -48,9 +48,9 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The sections in which two configurations differ. What is not known differs in nothing.
+/// The sections in which two configurations differ. Unknown sections do not differ.
 pub fn differing(one: &Digests, other: &Digests) -> Vec<&'static str> {
-    // Without a digest of the users there is none of the groups either, whatever is configured.
+    // Without a digest for users there is none for groups either, even if they are configured.
     if one.users.is_none() || other.users.is_none() {
         return Vec::new();
     }
@@ -58,8 +58,8 @@ pub fn differing(one: &Digests, other: &Digests) -> Vec<&'static str> {
     sections.into_iter().filter(|(_, one, other)| one != other).map(|(name, ..)| name).collect()
 }
 
-/// The agents of a directory that are configured otherwise than the last import was. Before the first import they are
-/// compared with the one of them that has been here longest.
+/// The agents of a directory whose configuration differs from that of the last import. Before the first import they are
+/// compared with the first-enrolled one.
 pub fn differences(directory: &Directory) -> Vec<Difference> {
     let known = || directory.configurations.iter().filter(|(_, digests)| digests.users.is_some());
     let (reference, from) = match known().next() {

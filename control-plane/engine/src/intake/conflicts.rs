@@ -1,4 +1,4 @@
-//! Accounts whose user name was another's: tried once more at the end of an import, when names may have become free.
+//! Accounts whose user name another user had: tried again at the end of an import, when names may be free.
 
 use std::collections::HashSet;
 
@@ -15,22 +15,22 @@ use crate::identity::stored::StoredAccount;
 
 /// Conflicts tried in one transaction.
 const BATCH: u32 = 500;
-/// So many renames that wait are looked at together; a directory with more settles the others with its next imports.
+/// Most waiting renames that are considered together; the rest is settled by later imports.
 const MOST_RENAMES: usize = 100_000;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// What came of the conflicts of a directory.
+/// The result of trying a directory's conflicts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Settled {
-    /// Conflicts that are none any more.
+    /// Conflicts that were resolved.
     pub(super) settled: u64,
-    /// Of them: users who passed from an account that is gone to another one.
+    /// Of these: users who passed from a missing account to another one.
     pub(super) taken_over: u64,
 }
 
-/// Tries every conflict of a directory once more; `None` when the job was taken over. First users return to their own
-/// accounts and to entries that were made anew for them. Then names pass on, until nothing moves any more.
+/// Tries every conflict of a directory again; `None` if the job was taken over. First users return to their own
+/// accounts and to recreated entries. Then names pass on, until nothing changes.
 pub(super) async fn settle(
     store: &Store,
     directory: &Directory,
@@ -45,7 +45,7 @@ pub(super) async fn settle(
         let Some(tried) = settling.one_by_one(Stage::Settling).await? else { return Ok(None) };
         let Some(renamed) = settling.together().await? else { return Ok(None) };
         all.settled += tried.settled + renamed;
-        // Names that were given up may be what others wait for.
+        // Other accounts may wait for names that were given up.
         if tried.settled + renamed == 0 {
             return Ok(Some(all));
         }
@@ -70,12 +70,12 @@ impl Settling<'_> {
         self.store.list_conflicts(self.directory.organization, self.directory.id, page).await
     }
 
-    /// What an account claims, by the mapping of today: the directory's flavour may have become known since.
+    /// What an account claims by the current mapping: the directory's flavour may have become known.
     fn claim(&self, account: &Account) -> Option<Claim> {
         claim(Place::of(self.directory, self.joins), account, self.now)
     }
 
-    /// Each for itself, in batches.
+    /// Tries conflicts one by one, in batches.
     async fn one_by_one(&self, stage: Stage) -> Result<Option<Settled>> {
         let (mut page, mut settled) = (PageRequest::first(BATCH), Settled::default());
         loop {
@@ -114,7 +114,7 @@ impl Settling<'_> {
             let identity = decision.identity().map(UserId::as_uuid);
             settled.taken_over += u64::from(matches!(decision, Decision::TakeOver { .. }));
             match (&decision, identity) {
-                // It waits on; the rest was written when it came.
+                // It still waits; everything else was written when it arrived.
                 (Decision::Conflict { .. } | Decision::Nameless { .. }, _) if had.is_some() => continue,
                 (Decision::Conflict { .. } | Decision::Nameless { .. }, Some(user)) => {
                     nameless.push((account.id, user));
@@ -137,7 +137,7 @@ impl Settling<'_> {
         Ok(settled)
     }
 
-    /// Renames that wait for each other.
+    /// Applies renames that wait for each other.
     async fn together(&self) -> Result<Option<u64>> {
         let mut renames = Renames::default();
         let mut page = PageRequest::first(BATCH);
@@ -165,7 +165,7 @@ impl Settling<'_> {
         Ok(Some(settled))
     }
 
-    /// Renames all of these at once, or nobody where a name is another's by now.
+    /// Renames all of these at once, or none if a name has been taken since.
     async fn rename(&self, batch: Vec<Waiting>) -> Result<Option<u64>> {
         let Some(mut tx) = self.begin().await? else { return Ok(None) };
         let users: HashSet<UserId> = batch.iter().map(|waiting| waiting.user).collect();
@@ -194,7 +194,7 @@ impl Settling<'_> {
     }
 }
 
-/// How many conflicts a directory has, and some of them.
+/// How many conflicts a directory has, with samples.
 pub(super) async fn describe(
     store: &Store,
     directory: &Directory,
@@ -217,7 +217,7 @@ pub(super) async fn describe(
     }
 }
 
-/// What a stored account claims, by the same mapping as when it came.
+/// What a stored account claims, by the mapping that its entry had.
 pub(super) fn claim(place: Place, account: &Account, now: Timestamp) -> Option<Claim> {
     let view = StoredAccount::of(account)?;
     let mapping = view.mapping(place.flavour);

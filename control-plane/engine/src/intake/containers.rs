@@ -1,5 +1,5 @@
-//! In which containers people went missing. A container of which everybody is gone at once is far more often one that
-//! cannot be read any more than one whose people left on the same day.
+//! Containers with missing accounts. A container that loses all accounts at once has more often become unreadable than
+//! really emptied.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,11 +9,11 @@ use postern_store::{AccountId, AccountKind, Directory, NamedAccount, Store};
 
 use super::missing::Missing;
 
-/// A container with fewer accounts than this is emptied every day.
+/// Smaller containers are emptied every day.
 const FEWEST: u64 = 3;
 /// Accounts read at a time.
 const PAGE: u32 = 5_000;
-/// As many are shown.
+/// Most containers shown.
 const SHOWN: usize = 20;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
@@ -34,7 +34,7 @@ struct Tally {
     dn: Dn,
     missing: u64,
     others: u64,
-    /// Some of the missing lie right in it.
+    /// Whether missing accounts are direct children.
     direct: bool,
 }
 
@@ -55,8 +55,8 @@ pub(super) struct Containers {
 }
 
 impl Containers {
-    /// Looks who else is in the containers of the missing. `whole`: counts to the end, for people to read; otherwise only
-    /// until it is clear which containers are emptied, which in most directories is one page.
+    /// Reads which other accounts are in the containers of the missing. `whole`: counts to the end, for display;
+    /// otherwise only until the emptied containers are certain, which usually takes one page.
     pub(super) async fn of(store: &Store, directory: &Directory, missing: &Missing, whole: bool) -> Result<Self> {
         let mut containers = Self::default();
         if missing.accounts.is_empty() || !whole && (missing.accounts.len() as u64) < FEWEST {
@@ -103,7 +103,7 @@ impl Containers {
         }
     }
 
-    /// The containers of which everybody is gone, without those within another one of them, by DN.
+    /// The emptied containers, by DN, without those inside another one.
     pub(super) fn emptied(&self) -> Vec<Container> {
         let within = |tally: &Tally| {
             let above = tally.dn.parent().and_then(|parent| self.tallies.get(&parent.normalized()));
@@ -115,7 +115,7 @@ impl Containers {
         emptied
     }
 
-    /// The containers right above missing accounts, those with most of them first, and how many more there are.
+    /// The parent containers of missing accounts, those with most of them first, and how many more there are.
     pub(super) fn most(&self) -> (Vec<Container>, u64) {
         let mut found: Vec<Container> =
             self.tallies.values().filter(|tally| tally.direct).map(Tally::container).collect();
@@ -126,10 +126,10 @@ impl Containers {
     }
 }
 
-/// Deeper entries are counted in the nearest containers only: an agent could invent names of thousands of levels.
+/// Deeper entries count only in their nearest containers: an agent could invent names with thousands of levels.
 const MOST_LEVELS: usize = 32;
 
-/// The containers above an entry, the nearest first, without the root of all.
+/// The containers above an entry, nearest first, without the root.
 fn ancestors(dn: &str) -> impl Iterator<Item = Dn> {
     let parent = Dn::parse(dn).ok().and_then(|dn| dn.parent());
     std::iter::successors(parent, Dn::parent).take_while(|dn| !dn.is_root()).take(MOST_LEVELS)

@@ -1,5 +1,5 @@
-//! What an entry means: nothing (unchanged), or a row to write. Decided outside of any transaction, while the one
-//! before is still being committed.
+//! Decides what an entry means: nothing (unchanged), or a row to write. Runs outside of a transaction, while the
+//! previous one is committed.
 
 mod rows;
 
@@ -24,26 +24,26 @@ use crate::identity::mapping::{self, Mapping};
 /// Why a chunk cannot be decided.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The agent sent what cannot be read.
+    /// The agent sent an invalid chunk.
     #[error("the chunk cannot be decoded")]
     Decode(#[from] DecodeError),
-    /// A chunk that would take more memory than any may.
+    /// The chunk would take more memory than allowed.
     #[error("the chunk would take {bytes} bytes of memory, and none may take more than {most}")]
     TooHeavy {
-        /// What it would take.
+        /// Its weight.
         bytes: usize,
-        /// What it may.
+        /// The limit.
         most: usize,
     },
     /// An entry has no external id.
     #[error("an entry has no external id")]
     NoExternalId,
-    /// What is known could not be read.
+    /// The known accounts could not be read.
     #[error("the known accounts cannot be read")]
     Store(#[from] postern_store::Error),
 }
 
-/// How much memory a chunk takes until it is written; told by its head, before anything is allocated for its entries.
+/// How much memory a chunk takes until it is written, computed from its head before anything is allocated for entries.
 pub fn weight(payload: &Bytes, most: usize) -> Result<usize, Error> {
     match ChunkReader::parse(payload)?.weight() {
         bytes if bytes > most => Err(Error::TooHeavy { bytes, most }),
@@ -51,7 +51,7 @@ pub fn weight(payload: &Bytes, most: usize) -> Result<usize, Error> {
     }
 }
 
-/// Decodes a chunk and compares it with what is known. Entries with sensitive changes are kept aside.
+/// Decodes a chunk and compares it with the known accounts. Entries with sensitive changes are kept aside.
 pub async fn decide(
     store: &Store,
     place: Place,
@@ -64,7 +64,7 @@ pub async fn decide(
     decide_with(store, place, sequence, payload, newcomers, now, (listed, true)).await
 }
 
-/// The same for entries that were kept aside: now they are to be applied.
+/// Like [`decide`], for entries that were kept aside and are now applied.
 pub async fn decide_finally(
     store: &Store,
     place: Place,
@@ -108,7 +108,7 @@ async fn decide_with(
     Ok(decided)
 }
 
-/// What is known of each entry, in their order.
+/// The comparison of each entry, in their order.
 async fn compare(
     store: &Store,
     place: Place,
@@ -133,7 +133,7 @@ async fn compare(
     Ok(answers)
 }
 
-/// The accounts that have changed, and those that come back.
+/// The accounts that have changed or returned.
 fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<Item = (Kind, &'c KnownAccount)> {
     entries.iter().zip(known).filter_map(|(entry, known)| match known {
         Comparison::Known(known) if known.missing => {
@@ -145,7 +145,7 @@ fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<
     })
 }
 
-/// What all entries of a chunk have in common.
+/// What the entries of a chunk share.
 struct Sorting {
     common: Common,
     before: Before,
@@ -172,7 +172,7 @@ fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Co
         decided.keys.extend_from_slice(&recorded.to_be_bytes());
         let known = match known {
             Comparison::Unchanged => continue,
-            // Nothing about the entry has changed; its conflict is tried again when the import completes.
+            // The entry is unchanged; its conflict is tried again at the end of the import.
             Comparison::Known(known) if !known.missing && known.hash == entry.state => continue,
             Comparison::Known(known) => Some(known),
             Comparison::New => None,
@@ -183,7 +183,7 @@ fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Co
             *if row.returning { &mut decided.returned } else { &mut decided.changed } += u64::from(first);
             continue;
         }
-        // Searches may overlap and find an entry twice; it is one account, and the later copy is the newer.
+        // Overlapping searches may find an entry twice; it is one account, and the later copy is newer.
         if let Some(earlier) = rows.get(&recorded).and_then(|place| decided.rows.get_mut(*place)) {
             if earlier.account.dn_key != row.account.dn_key {
                 // Two entries with one external id.
@@ -209,8 +209,8 @@ fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Co
     decided
 }
 
-/// By what an account is told to be unchanged: the content of its entry, how it is mapped, and what has changed by time
-/// alone.
+/// A hash that shows whether an account is unchanged: the content of its entry, its mapping, and whether it has
+/// expired.
 fn state(mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
     let mut state = [0; 16];
     state.copy_from_slice(&view.hash[..16]);

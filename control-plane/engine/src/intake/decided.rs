@@ -1,4 +1,4 @@
-//! What was decided about a chunk: what is written, and what is kept aside.
+//! A decided chunk: what is written, and what is kept aside.
 
 use postern_proto::chunk::MemberForm;
 use postern_proto::digest::Digest;
@@ -15,30 +15,30 @@ pub struct Decided {
     pub users: u64,
     /// Entries of groups.
     pub groups: u64,
-    /// Entries not known before.
+    /// New entries.
     pub created: u64,
     /// How many of those are groups.
     pub created_groups: u64,
-    /// Entries with another content than before.
+    /// Entries with changed content.
     pub changed: u64,
-    /// Entries that had been missing.
+    /// Entries whose accounts were missing.
     pub returned: u64,
-    /// Users of whom nobody can say whether the directory lets them in.
+    /// Users for whom it is unknown whether they are enabled.
     pub unknown_switches: u64,
     /// Sum over the content hashes.
     pub digest: Digest,
     /// Keys of all entries, 16 bytes each.
     pub keys: Vec<u8>,
-    /// What members of groups are.
+    /// How groups name their members.
     pub member_form: MemberForm,
     /// What is to be written.
     pub rows: Vec<Row>,
-    /// What waits for the proof.
+    /// What waits until the import is proven.
     pub deferred: Vec<Deferred>,
 }
 
 impl Decided {
-    /// A chunk of this many entries, before any of them is decided.
+    /// A chunk of this many entries, none decided yet.
     pub(super) fn empty(sequence: u64, member_form: MemberForm, entries: usize) -> Self {
         Self {
             sequence,
@@ -62,8 +62,7 @@ impl Decided {
         self.users + self.groups
     }
 
-    /// Whether everything to be written is surely new, users' names included: then it depends on nothing that another
-    /// chunk writes.
+    /// Whether everything to write is certainly new, including users' names: then it depends on no other chunk.
     pub fn brings_only_newcomers(&self) -> bool {
         let nobodys =
             |row: &Row| row.name_is_free || matches!(&row.identity, Wanted::User(user, _) if user.name_key.is_empty());
@@ -76,24 +75,24 @@ impl Decided {
     }
 }
 
-/// An account to write, and what it becomes.
+/// An account to write, with its user or group.
 #[derive(Debug)]
 pub struct Row {
-    /// The account; its identity and conflict are settled while writing.
+    /// The account; its identity and conflict are set while writing.
     pub account: NewAccount,
-    /// It was not known before.
+    /// Whether it is new.
     pub new: bool,
-    /// It was missing until now. Somebody else may have taken its user over meanwhile.
+    /// Whether it was missing until now. Another account may have taken its user over since.
     pub returning: bool,
-    /// The user that passed on to a newer account while it was missing.
+    /// The user that passed to a newer account while it was missing.
     pub former: Option<UserId>,
-    /// What it becomes.
+    /// The user or group that it claims.
     pub identity: Wanted,
-    /// Nobody in the organization has the name that it wants, for sure; of a group, nobody in this directory.
+    /// Whether the claimed name is certainly free: in the organization, or for a group in this directory.
     pub name_is_free: bool,
 }
 
-/// What an account becomes.
+/// The user or group that an account claims.
 #[derive(Debug)]
 pub enum Wanted {
     /// A user, without a name key where the entry has no login; and the other values of its login.

@@ -1,5 +1,5 @@
-//! What becomes of the entries that an import has kept aside: they are applied when their changes are few, or when an
-//! administrator has approved them. Otherwise they wait, and the import is held.
+//! Entries that an import has kept aside. They are applied if their changes are few or were approved. Otherwise they
+//! wait, and the import is held.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -18,16 +18,16 @@ use super::threshold::{SMALL, SMALL_MINIMUM, exceeds};
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Changes of one kind that are more than their threshold allows.
+/// Changes of one kind beyond their threshold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excess {
-    /// Of this kind.
+    /// The kind.
     pub kind: ChangeKind,
-    /// The attribute that is gone, and from which kind of account.
+    /// The lost attribute, and the kind of account.
     pub attribute: Option<(AccountKind, String)>,
-    /// How many.
+    /// The number of changes.
     pub count: u64,
-    /// Of how many.
+    /// The number that they are compared with.
     pub known: u64,
     /// The threshold.
     pub percent: u32,
@@ -40,9 +40,9 @@ pub struct Outcome {
     pub counts: Counts,
     /// What holds the import.
     pub excesses: Vec<Excess>,
-    /// What still waits.
+    /// The parts that still wait.
     pub left: Vec<DeferredPart>,
-    /// Of what waits, users who are switched off and members who are gone: that is written already.
+    /// Users who were switched off and members who were removed, although their entries wait.
     pub ahead: Ahead,
 }
 
@@ -58,24 +58,24 @@ pub struct Ahead {
 /// A proven import with its directory.
 #[derive(Clone, Copy)]
 pub struct Proven<'a> {
-    /// Where everything is.
+    /// The store.
     pub store: &'a Store,
     /// The directory.
     pub directory: &'a Directory,
-    /// The right to write.
+    /// The lease.
     pub lease: Lease,
-    /// What was recorded.
+    /// The sums over the recorded chunks.
     pub staged: &'a Staged,
-    /// Which external ids came more than once.
+    /// The external ids that came more than once.
     pub repeats: &'a Repeats,
-    /// Which attributes are bytes.
+    /// The attributes that the site delivers, and which are binary.
     pub listed: &'a Listed,
     /// Now.
     pub now: Timestamp,
 }
 
 impl Proven<'_> {
-    /// Applies what may be applied. `None`: the job was taken over. It may be repeated: what is applied is no longer kept.
+    /// Applies what may be applied. `None`: the job was taken over. May be repeated: applied parts are deleted.
     pub async fn settle_deferred(&self, approved: bool) -> Result<Option<Outcome>> {
         let Lease { job, attempt, .. } = self.lease;
         let parts = self.store.deferred(self.directory.organization, job, attempt).await?;
@@ -94,7 +94,7 @@ impl Proven<'_> {
         let held = outcome.excesses.iter().fold(0, |held, excess| held | bit(excess.kind));
         let names = self.former_names(place, &parts, held).await?;
         let (left, applied): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.kinds & held != 0);
-        // Those that wait come first: once a part is applied and forgotten, nobody knows the former names in it.
+        // The waiting parts first: once a part is applied and deleted, its former names are lost.
         for part in &left {
             if !self.write_ahead(place, part, part.kinds & held, &names, &mut outcome.ahead).await? {
                 return Ok(None);
@@ -109,13 +109,13 @@ impl Proven<'_> {
         Ok(Some(outcome))
     }
 
-    /// The names that members get in an import of which some parts wait.
+    /// The names that members get in an import if some parts wait.
     async fn former_names(&self, place: Place, parts: &[DeferredPart], held: u32) -> Result<FormerNames> {
         let mut names = FormerNames::default();
         if held == 0 {
             return Ok(names);
         }
-        // An entry that may be another person is not the account of the former name.
+        // An entry that may be another person does not stand for the account's former name.
         for part in parts.iter().filter(|part| part.kinds & bit(ChangeKind::Reassigned) == 0) {
             let Some(decided) = self.decided(place, part).await? else { continue };
             names.note(self.store, place, decided.member_form, &decided.rows, part.kinds & held != 0).await?;
@@ -123,18 +123,18 @@ impl Proven<'_> {
         Ok(names)
     }
 
-    /// `false`: the job was taken over.
+    /// Applies a part. `false`: the job was taken over.
     async fn apply(&self, place: Place, part: &DeferredPart, names: &FormerNames) -> Result<bool> {
         let mut rows = self.rows(place, part).await?;
         let again = names.keep_in(&mut rows);
-        // Whose entries are left out stays, so that they can be named once the import is approved. So do groups that get
-        // other members then.
+        // Parts with entries that are left out stay, to be named once the import is approved. So do groups whose
+        // members change then.
         let forgets = (!again && !self.repeats.touches(part)).then_some(part);
         is_written(apply::apply_deferred(self.store, place, self.lease, forgets, rows, self.now).await)
     }
 
-    /// Writes what takes rights away, of entries that wait because of these kinds of change: who is switched off is
-    /// inactive, and who has left a group is no member, whatever else is to be decided. `false`: the job was taken over.
+    /// Writes removals of entries that wait for these kinds of change: disabled users become inactive, and members who
+    /// left are removed, independent of the decision. `false`: the job was taken over.
     async fn write_ahead(
         &self,
         place: Place,
@@ -143,7 +143,7 @@ impl Proven<'_> {
         names: &FormerNames,
         ahead: &mut Ahead,
     ) -> Result<bool> {
-        // An entry that may be another person takes nothing from the account.
+        // An entry that may be another person removes nothing from the account.
         if part.kinds & bit(ChangeKind::Reassigned) != 0 {
             return Ok(true);
         }
@@ -214,13 +214,13 @@ impl Proven<'_> {
         Ok(excesses)
     }
 
-    /// Fewer than this hold nothing, whatever their share, in a directory of so many accounts.
+    /// Fewer changes than this do not hold an import of a directory with this many accounts.
     fn fewest(&self, kind: ChangeKind, accounts: u64) -> u64 {
         let minimum = u64::from(self.directory.thresholds.of(kind).minimum).max(1);
         if accounts < SMALL { minimum.min(SMALL_MINIMUM) } else { minimum }
     }
 
-    /// The attributes that are gone from too many accounts of a kind, those that most lack first.
+    /// The attributes that too many accounts of a kind have lost, those with most accounts first.
     async fn vanished(&self, kind: AccountKind, counts: &Counts, fewest: u64) -> Result<Vec<Excess>> {
         let of_kind = counts.vanished.iter().filter_map(|(name, count)| {
             let (of, name) = name.split_once(' ')?;
@@ -249,12 +249,12 @@ impl Proven<'_> {
     ) -> Option<Excess> {
         let threshold = self.directory.thresholds.of(kind);
         let percent = threshold.percent;
-        // Users who come back are not among those who were present.
+        // Returning users were not among the present ones.
         let known = known.max(count);
         exceeds(threshold, count, known).then_some(Excess { kind, attribute, count, known, percent })
     }
 
-    /// How many accounts of a kind there were before this import: who came today cannot outweigh who changed.
+    /// How many accounts of a kind there were before this import: new ones must not hide changes.
     async fn count_before(&self, kind: AccountKind) -> Result<u64> {
         let present = self.store.count_present(self.directory.organization, self.directory.id, kind).await?;
         Ok(present.saturating_sub(self.staged.created_of(kind)))

@@ -1,4 +1,4 @@
-//! Which delivery belongs to which job: asked when an agent opens one.
+//! Assigns deliveries to jobs when an agent opens one.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use super::source::{Origin, Source, Standing};
 use crate::jobs::failure::Failure;
 use crate::jobs::running::Running;
 
-/// An agent's right to deliver for a job. One at a time: a newer one takes over.
+/// An agent's right to deliver for a job. There is one at a time: a newer one takes over.
 #[derive(Debug)]
 pub struct Delivery {
     /// The import.
     pub job: JobId,
     /// Its generation.
     pub attempt: u32,
-    /// Whose it is.
+    /// The organization of the job.
     pub organization: OrganizationId,
-    /// What is read.
+    /// The directory that is read.
     pub directory: DirectoryId,
     /// Canceled when the job leaves this replica, or a newer delivery takes over.
     pub ended: CancellationToken,
@@ -32,14 +32,14 @@ pub struct Delivery {
 /// Why an agent may not deliver.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nobody wants it any more.
+    /// The job does not need it any more.
     NotWanted,
-    /// It may be wanted in a moment: the agent's session has not brought the job along yet.
+    /// The job may need it soon: the agent's session has not announced it yet.
     TryAgain,
 }
 
 impl Running {
-    /// Opens a delivery. Waits for an older one of the same job to let go.
+    /// Opens a delivery. Waits until an older one of the same job has ended.
     pub async fn delivery(
         &self,
         agent: AgentId,
@@ -48,7 +48,7 @@ impl Running {
     ) -> Result<Result<Delivery, Refusal>, postern_store::Error> {
         let known = self.table.change(job, attempt, |entry| {
             (entry.is(agent, attempt) && !entry.proven).then(|| {
-                // Ends with the job, and before it when the next one comes.
+                // Ends with the job, or earlier with the next delivery.
                 let newest = entry.ended.child_token();
                 std::mem::replace(&mut entry.newest_delivery, newest.clone()).cancel();
                 (newest, Arc::clone(&entry.delivery), entry.job.organization, entry.job.directory)
@@ -74,7 +74,7 @@ impl Running {
         Ok(if waits { Refusal::TryAgain } else { Refusal::NotWanted })
     }
 
-    /// Counts entries that are durable now.
+    /// Counts entries that became durable.
     pub fn stored(&self, job: JobId, attempt: u32, entries: u64) {
         let now = self.clock.now();
         self.table.change(job, attempt, |entry| {
@@ -83,9 +83,9 @@ impl Running {
         });
     }
 
-    /// Everything was delivered and proven: makes that durable. `false`: the job is not this replica's any more.
+    /// Records that everything was delivered and proven. `false`: this replica no longer owns the job.
     pub async fn proven(&self, job: JobId, attempt: u32, unusable: u64) -> Result<bool, postern_store::Error> {
-        // Before the proof: whoever finishes the job after a kill must know that some entries stayed nameless.
+        // Before the proof: after a kill, the replica that finishes the job must know about unusable entries.
         Notes::change(self, job, attempt, |notes| notes.unusable = unusable);
         self.write_progress_of(job, attempt).await?;
         if !self.store.mark_proven(&self.lease_of(job, attempt), self.clock.now()).await? {
@@ -99,7 +99,8 @@ impl Running {
         Ok(true)
     }
 
-    /// What was delivered is not what the agent says that it sent: nothing is concluded from it, and it starts again.
+    /// The delivery differs from what the agent says that it sent: it changes nothing further, and the import starts
+    /// again.
     pub async fn refused(&self, job: JobId, attempt: u32, mismatch: &Mismatch) -> Result<(), postern_store::Error> {
         let Some(job) = self.table.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
         let failure = Failure::new(
@@ -111,7 +112,8 @@ impl Running {
         self.follow(&job, next).await
     }
 
-    /// The directory ended a search early and called that a success: nothing is concluded from it, and it starts again.
+    /// The directory ended a search early and reported success: no account is marked missing, and the import starts
+    /// again.
     pub async fn cut(&self, job: JobId, attempt: u32, cut: &Cut) -> Result<(), postern_store::Error> {
         let Some(job) = self.table.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
         let failure = Failure::new(
@@ -126,13 +128,13 @@ impl Running {
         self.follow(&job, next).await
     }
 
-    /// Keeps which attributes are bytes, for the entries that are applied at the end of the import.
+    /// Keeps the names of binary attributes, for the entries that are applied at the end of the import.
     pub fn keep_binary(&self, job: JobId, attempt: u32, names: Vec<String>) {
         Notes::change(self, job, attempt, |notes| notes.binary = names);
     }
 
-    /// Compares where a delivery comes from with the import before. `false`: its server is behind that one, nothing of
-    /// it is taken, and the job is tried again later.
+    /// Compares the source of a delivery with the import before. `false`: its server is behind, the delivery is
+    /// refused, and the job is tried again later.
     pub async fn comes_from(
         &self,
         job: JobId,
@@ -144,7 +146,7 @@ impl Running {
         let before: Option<Source> = before.and_then(|stored| serde_json::from_value(stored).ok());
         let source = source.unwrap_or_default();
         let standing = match source.standing(before.as_ref()) {
-            // An administrator has accepted the server, and was promised that nobody would be marked missing.
+            // The administrator's approval of the server promised that no account is marked missing.
             _ if job.approvals.server_behind => Standing::Unproven,
             standing => standing,
         };
@@ -167,7 +169,7 @@ impl Running {
         Ok(true)
     }
 
-    /// Tries again later, or holds the job where that would be in vain.
+    /// Tries again later, or holds the job if that is hopeless.
     async fn is_behind(&self, job: &Job, before: Option<&Source>) -> Result<(), postern_store::Error> {
         if before.is_some_and(|before| before.is_long_ago(self.clock.now()))
             && self.hold(job, &hold::of_server_behind().to_json()).await?

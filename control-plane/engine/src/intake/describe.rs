@@ -1,4 +1,4 @@
-//! What an import brought, put together at its end from what was recorded and what the store knows.
+//! Builds the result of an import from what was recorded and stored.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use super::report::ImportReport;
 use super::result::{ImportResult, JoinedSample, NotVisible, UnresolvedMember, WithoutLogin};
 use crate::jobs::running::Running;
 
-/// Of each kind of entry that somebody should look at, as many are shown.
+/// Most samples of each kind.
 const SAMPLES: u32 = 20;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// What was concluded from who did not come.
+/// What the end of the import found about accounts that did not come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Concluded {
     pub(super) missing: u64,
@@ -25,7 +25,7 @@ pub(super) struct Concluded {
     pub(super) confirmed: Confirmed,
 }
 
-/// The result of an import, but for what only its end knows.
+/// The result of an import, without what only its end knows.
 pub(super) async fn result(
     running: &Arc<Running>,
     job: &Job,
@@ -86,7 +86,7 @@ pub(super) async fn result(
     })
 }
 
-/// Some of those of whom nobody could say whether they are there, and why.
+/// Samples of accounts whose presence is unknown, with the reason.
 async fn not_visible(running: &Running, job: &Job, confirmed: Confirmed) -> Result<Vec<NotVisible>> {
     if confirmed.not_visible == 0 {
         return Ok(Vec::new());
@@ -101,9 +101,9 @@ async fn not_visible(running: &Running, job: &Job, confirmed: Confirmed) -> Resu
     Ok(some.into_iter().map(shown).collect())
 }
 
-/// Some of the members that are none of the imported entries.
+/// Samples of members that are not imported entries.
 async fn unresolved(running: &Running, job: &Job, members: MemberStats) -> Result<Vec<UnresolvedMember>> {
-    // No more than there are, or the search for one more would go through them all.
+    // At most as many as there are, or the search for one more would read all members.
     let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
     if some == 0 {
         return Ok(Vec::new());
@@ -112,7 +112,7 @@ async fn unresolved(running: &Running, job: &Job, members: MemberStats) -> Resul
     Ok(unresolved.into_iter().map(|one| UnresolvedMember { group: one.group_name, member: one.key }).collect())
 }
 
-/// Accounts that were joined to a user of another directory: how many, and some of them.
+/// How many accounts joined a user of another directory, with samples.
 async fn joined(running: &Running, job: &Job) -> Result<(u64, Vec<JoinedSample>)> {
     let (count, some) = running.store.joined_accounts(job.organization, job.directory, SAMPLES).await?;
     let shown = some.into_iter();
@@ -120,7 +120,7 @@ async fn joined(running: &Running, job: &Job) -> Result<(u64, Vec<JoinedSample>)
     Ok((count, shown.collect()))
 }
 
-/// Accounts without a login: how many, and some of them.
+/// How many accounts have no login, with samples.
 async fn without_login(running: &Running, job: &Job) -> Result<(u64, Vec<WithoutLogin>)> {
     let (count, some) = running.store.accounts_without_login(job.organization, job.directory, SAMPLES).await?;
     Ok((count, some.into_iter().map(|one| WithoutLogin { dn: one.dn, keeps: one.user_name }).collect()))

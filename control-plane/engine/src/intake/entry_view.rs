@@ -1,4 +1,4 @@
-//! An entry of a chunk as a view of attributes, and the store's words for what the wire says.
+//! An entry of a chunk as a view of attributes, and conversions from the wire's types to the store's.
 
 use jiff::Timestamp;
 use postern_proto::chunk::{self, EntryView};
@@ -23,7 +23,7 @@ impl AttributeView for EntryView<'_> {
         self.unique_value
     }
 
-    /// A time beyond all calendars is no end.
+    /// A time beyond the calendar is no expiry.
     fn switch(&self) -> Switch {
         match self.switch {
             chunk::Switch::Unknown => Switch::Unknown,
@@ -37,7 +37,7 @@ impl AttributeView for EntryView<'_> {
     }
 }
 
-/// The store's word for what members are named by.
+/// Converts how members are named.
 pub(super) fn stored_form(form: chunk::MemberForm) -> MemberForm {
     match form {
         chunk::MemberForm::Dn => MemberForm::Dn,

@@ -1,7 +1,7 @@
-//! Who is surely new. Where nothing was before an import began, whatever comes up in it for the first time is new, and
-//! needs no look into the database: a first import would look up every entry and every name for nothing. Should another
-//! import of the organization bring somebody of the same name at the same time, the database refuses the later one, and
-//! its delivery is taken up again with look-ups.
+//! Tells what is certainly new. If the directory or organization was empty when an import began, the first occurrence
+//! of a key or name is new and needs no look-up, which saves a first import one for every entry. If another import
+//! brings the same name at the same time, the database refuses the later one, and its delivery is repeated with
+//! look-ups.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, Hash};
@@ -11,43 +11,43 @@ use postern_store::{Result, Store};
 
 use super::place::Place;
 
-/// As many are remembered, so that memory stays bounded: a few megabytes. Those after them are looked up.
+/// Most keys that are remembered, to bound memory to a few megabytes. Later ones are looked up.
 const MOST: usize = 400_000;
 
-/// Of one import.
+/// The index of one import.
 #[derive(Debug, Default)]
 pub struct FirstImportIndex {
-    /// Of the entries; nothing where the directory has accounts.
+    /// Keys of entries; absent if the directory has accounts.
     entries: Option<SeenHashes>,
-    /// Of the users' names; nothing where the organization has users.
+    /// Names of users; absent if the organization has users.
     names: Option<SeenHashes>,
 }
 
 impl FirstImportIndex {
-    /// Of an import that begins now.
+    /// The index of an import that begins now.
     pub async fn of(store: &Store, place: Place) -> Result<Self> {
         let entries = !store.has_accounts(place.organization, place.directory).await?;
         let names = !store.has_users(place.organization).await?;
         Ok(Self { entries: entries.then(SeenHashes::default), names: names.then(SeenHashes::default) })
     }
 
-    /// Whether nothing was known of the directory when the import began.
+    /// Whether the directory had no accounts when the import began.
     pub fn is_first_import(&self) -> bool {
         self.entries.is_some()
     }
 
-    /// Whether the entry of this key is surely new.
+    /// Whether the entry with this key is certainly new.
     pub fn is_new_entry(&mut self, key: u128) -> bool {
         self.entries.as_mut().is_some_and(|entries| entries.is_first(&key))
     }
 
-    /// Whether surely nobody has this folded name.
+    /// Whether this folded name is certainly free.
     pub fn is_new_name(&mut self, name_key: &str) -> bool {
         self.names.as_mut().is_some_and(|names| names.is_first(name_key))
     }
 }
 
-/// What has come up. Two of one hash are taken for one: the second is looked up.
+/// The hashes seen so far. Two values with one hash count as one: the second is looked up.
 #[derive(Debug, Default)]
 struct SeenHashes {
     hashes: HashSet<u64, RandomState>,

@@ -1,6 +1,6 @@
-//! Members who get another name in an import that is held. Groups name their members by DN or login. A member whose entry
-//! waits still has the former name, and a group that waits still holds the former name of a member who is renamed. Neither
-//! may cost the membership.
+//! Members who are renamed in an import that is held. Groups name members by DN or login. A member whose entry waits
+//! still has the former name, and a group that waits still has the former name of a renamed member. Neither may cost
+//! the membership.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,20 +12,20 @@ use super::decided::{Row, Wanted};
 use super::place::Place;
 use crate::identity::membership;
 
-/// The hash of no content: the next import reads such an entry again.
+/// A content hash that no entry has: the next import reads such an entry again.
 const NO_CONTENT: [u8; 16] = [0; 16];
 
-/// The names that change in an import, as groups write them.
+/// The names that change in an import, as groups use them.
 #[derive(Debug, Default)]
 pub struct FormerNames {
-    /// Of entries that wait: the former name by the new one.
+    /// For entries that wait: the former name by the new one.
     waiting: HashMap<String, String, RandomState>,
-    /// Of entries that are applied: the new name by the former one.
+    /// For entries that are applied: the new name by the former one.
     applied: HashMap<String, String, RandomState>,
 }
 
 impl FormerNames {
-    /// Notes the names that these rows change. Call it before they are written.
+    /// Records the names that these rows change. Call it before they are written.
     pub async fn note(
         &mut self,
         store: &Store,
@@ -60,8 +60,8 @@ impl FormerNames {
         Ok(())
     }
 
-    /// Gives members whose entries wait their former names in these groups, which do not wait. Such a group is read again
-    /// by the next import. Says whether there is one.
+    /// Gives members whose entries wait their former names in these groups, which do not wait. The next import reads
+    /// such a group again. Returns whether there is one.
     pub fn keep_in(&self, rows: &mut [Row]) -> bool {
         let mut any = false;
         for row in rows {
@@ -81,8 +81,8 @@ impl FormerNames {
         any
     }
 
-    /// The members of a group that waits, until the decision: those that it has, under the names that they have now.
-    /// Members leave it if `may_leave`; nobody comes.
+    /// The members of a waiting group until the decision: the current ones under their current names. Members leave it
+    /// if `may_leave`; none are added.
     pub fn until_decided(&self, known: &HashSet<String>, wanted: Vec<String>, may_leave: bool) -> Vec<String> {
         let wanted = wanted.into_iter().map(|name| self.former(&name).unwrap_or_else(|| stored(name)));
         let wanted: HashSet<String, RandomState> = wanted.collect();
@@ -99,7 +99,7 @@ impl FormerNames {
     }
 }
 
-/// A name as groups hold it.
+/// A name as groups store it.
 fn stored(name: String) -> String {
     bounded(name.into()).into_owned()
 }

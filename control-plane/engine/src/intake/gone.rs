@@ -1,20 +1,20 @@
-//! Containers of which an administrator says that they were deleted with everybody in them. On servers that do not tell a
-//! deleted container from a hidden one, nothing else can say so. The import is held all the same, with their names and
-//! counts: a word about a container is no word about so many people.
+//! Containers that an administrator reports as deleted with all their entries, for servers that do not distinguish
+//! deleted containers from hidden ones. The import is still held, and the hold lists them with their counts, because
+//! one name can cover many accounts.
 
 use postern_dn::Dn;
 use postern_proto::limits;
 use serde_json::{Value, json};
 
-/// An import can be asked to take so many containers for deleted.
+/// Most containers of an import.
 pub const MOST: usize = 20;
-/// Their names have at most so many bytes together: every list of jobs shows them.
+/// Most bytes of their names together, because every list of jobs shows them.
 pub const MOST_BYTES: usize = 8 << 10;
 
-/// The field of a job's input that names them.
+/// The field of a job's input with their names.
 pub const INPUT: &str = "gone_containers";
 
-/// What an import was asked for.
+/// The containers of an import's input.
 #[derive(Clone, Debug, Default)]
 pub struct Gone {
     containers: Vec<Container>,
@@ -27,14 +27,14 @@ struct Container {
 }
 
 impl Gone {
-    /// As a job keeps it.
+    /// Reads a job's input.
     pub fn of(input: &Value) -> Self {
         let names = input[INPUT].as_array().into_iter().flatten().filter_map(Value::as_str);
         let containers = names.filter_map(|name| Dn::parse(name).ok()).filter(|dn| !dn.is_root());
         Self { containers: containers.map(|dn| Container { dn, accounts: 0 }).collect() }
     }
 
-    /// The input of a job, for these containers. `None`: one of them is no DN, or there are too many, or they are too long.
+    /// The input of a job for these containers. `None`: one is not a DN, or they are too many or too long.
     pub fn input(names: &[String]) -> Option<Value> {
         let usable =
             |name: &String| name.len() <= limits::MAX_DN_BYTES && Dn::parse(name).is_ok_and(|dn| !dn.is_root());
@@ -42,25 +42,25 @@ impl Gone {
         (names.len() <= MOST && bytes <= MOST_BYTES && names.iter().all(usable)).then(|| json!({ INPUT: names }))
     }
 
-    /// No container was named.
+    /// Whether no container was named.
     pub fn is_empty(&self) -> bool {
         self.containers.is_empty()
     }
 
-    /// Counts an account that was in one of them, or below it. `false`: it was elsewhere.
+    /// Counts an account in one of them or below. `false`: it was elsewhere.
     pub fn take(&mut self, dn: &str) -> bool {
         let Ok(dn) = Dn::parse(dn) else { return false };
         let container = self.containers.iter_mut().find(|container| dn.is_within(&container.dn));
         container.map(|container| container.accounts += 1).is_some()
     }
 
-    /// The containers in which nobody was whose container is not found.
+    /// The containers without any account whose container is not found.
     pub fn unused(&self) -> Vec<String> {
         let unused = self.containers.iter().filter(|container| container.accounts == 0);
         unused.map(|container| container.dn.to_string()).collect()
     }
 
-    /// Why the import is held. `None`: nobody was in them.
+    /// Why the import is held. `None`: no account was in them.
     pub fn doubt(&self) -> Option<String> {
         let found = self.containers.iter().filter(|container| container.accounts > 0);
         let parts: Vec<String> =

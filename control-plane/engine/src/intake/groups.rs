@@ -1,5 +1,5 @@
-//! Groups that were deleted and made anew between two imports. A new entry of the same name gets the group of the one that
-//! left in this very import, so its id and what hangs on it stay.
+//! Groups that were deleted and created again between two imports. A new entry gets the group of the same name that
+//! this import marks missing, so the group's id stays.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ const BATCH: u32 = 500;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Settles all new groups that wait, and gives how many got the group of another; `None` when the job was taken over.
+/// Settles all new groups that wait, and returns how many got an older group; `None` if the job was taken over.
 pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, now: Timestamp) -> Result<Option<u64>> {
     let (organization, id) = (directory.organization, directory.id);
     let (mut after, mut taken_over) = (AccountId::from_uuid(uuid::Uuid::nil()), 0);
@@ -35,7 +35,8 @@ pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, n
     }
 }
 
-/// Who gets whose group: of several of one name, the one of the same DN. Where that does not tell them apart, nobody.
+/// The new accounts with the groups that they get: of several with one name, the one with the same DN; if that is
+/// ambiguous, none.
 fn successions(waiting: &[UnsettledGroup], left: Vec<UnsettledGroup>) -> Vec<GroupSuccession> {
     let mut by_name: HashMap<String, (Vec<&UnsettledGroup>, Vec<UnsettledGroup>)> = HashMap::new();
     for group in waiting {

@@ -1,4 +1,4 @@
-//! Profiles that fall back: when the account leaves that a user's profile came from, the next directory's account fills it.
+//! Profiles of users whose account in the providing directory has left: the account in the next directory fills them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,8 +14,8 @@ const BATCH: u32 = 500;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Fills the profiles of users whose accounts this import has marked missing from their accounts in other directories;
-/// `None` when the job was taken over. May be repeated.
+/// Fills the profiles of users whose accounts this import has marked missing, from their accounts in other directories;
+/// `None` if the job was taken over. May be repeated.
 pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, now: Timestamp) -> Result<Option<()>> {
     let (organization, id) = (directory.organization, directory.id);
     let (mut after, mut directories) = (AccountId::from_uuid(uuid::Uuid::nil()), HashMap::new());
@@ -33,7 +33,7 @@ pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, n
     }
 }
 
-/// The users as the accounts that are left describe them.
+/// The users as their remaining accounts describe them.
 async fn rows(
     store: &Store,
     directory: &Directory,
@@ -57,7 +57,7 @@ async fn rows(
     Ok(rows)
 }
 
-/// Writes them; whose name is another's, or who has none there, keeps the one that he has.
+/// Writes the users. One without a login there, or whose login another user has, keeps its name.
 async fn write(tx: &mut Intake, rows: Vec<UserRow>) -> Result<()> {
     let names: Vec<String> = rows.iter().map(|row| row.name_key.clone()).filter(|key| !key.is_empty()).collect();
     let found = tx.users_by_name(&names, None).await?;

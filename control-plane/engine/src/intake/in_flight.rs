@@ -1,5 +1,5 @@
-//! Accounts that are decided and not yet committed. An entry may come twice, when it moves while the directory is read; its
-//! second copy must see what the first one wrote, or the same would be written twice.
+//! Accounts that are decided but not committed. An entry that moves while the directory is read may come twice; its
+//! second copy must be compared with what the first one wrote, or it would be written twice.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,8 +17,8 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Enters a decided chunk. `false`, and nothing entered, when one of its accounts is under way already: wait
-    /// with [`InFlight::landed`] and decide the chunk again.
+    /// Enters a decided chunk. `false`, without entering anything, if one of its accounts is in flight: wait with
+    /// [`InFlight::landed`] and decide the chunk again.
     pub fn enter(&self, chunk: &Decided) -> bool {
         let mut keys = self.lock();
         if chunk.row_keys().any(|key| keys.contains(&key)) {
@@ -28,7 +28,7 @@ impl InFlight {
         true
     }
 
-    /// Takes out what has been committed.
+    /// Removes committed keys.
     pub fn leave(&self, keys: &[u128]) {
         let mut under_way = self.lock();
         for key in keys {
@@ -39,7 +39,7 @@ impl InFlight {
         }
     }
 
-    /// Ends when nothing is under way.
+    /// Waits until nothing is in flight.
     pub async fn landed(&self) {
         while !self.lock().is_empty() {
             self.landed.notified().await;

@@ -1,4 +1,4 @@
-//! The accounts of entries, by the external ids of the entries.
+//! Finds the accounts of entries by external id.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use postern_store::{AccountId, AccountKind, Comparison, Directory, ExternalKey, 
 
 use super::keys::recorded_key;
 
-/// An account that is known.
+/// A known account.
 #[derive(Debug)]
 pub(super) struct Known {
     /// Its id.
@@ -25,7 +25,7 @@ pub(super) async fn by_id(
     let mut known = HashMap::default();
     for kind in [AccountKind::User, AccountKind::Group] {
         let of_kind = ids.iter().filter(|(of, _)| *of == kind);
-        // No content has this hash, so the answer names every account that there is.
+        // No content has this hash, so every existing account is returned.
         let keys: Vec<_> = of_kind.map(|(_, id)| (id.clone(), [0; 16])).collect();
         if keys.is_empty() {
             continue;

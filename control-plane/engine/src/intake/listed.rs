@@ -1,11 +1,11 @@
-//! The attributes that a site delivers. One that it has taken off its list is gone by its own decision; one that is
-//! listed and gone may be hidden by the directory.
+//! The attributes that a site delivers. An attribute that the site no longer lists is gone on purpose; a listed one
+//! that is gone may be hidden by the directory.
 
 use std::collections::HashSet;
 
 use postern_proto::chunk::Kind;
 
-/// As an agent says it, once for each delivery.
+/// The list as an agent sends it, once for each delivery.
 #[derive(Clone, Debug, Default)]
 pub struct Listed(Option<Names>);
 
@@ -13,20 +13,20 @@ pub struct Listed(Option<Names>);
 struct Names {
     users: HashSet<String>,
     groups: HashSet<String>,
-    /// Whose values are bytes.
+    /// Names of binary attributes.
     binary: HashSet<String>,
-    /// Another one for another such set.
+    /// Differs for different sets of binary attributes.
     binary_stamp: u8,
 }
 
 impl Listed {
-    /// Of users and of groups.
+    /// The attributes of users and of groups.
     pub fn new(users: &[String], groups: &[String]) -> Self {
         let lower = |names: &[String]| names.iter().map(|name| name.to_ascii_lowercase()).collect();
         Self(Some(Names { users: lower(users), groups: lower(groups), binary: HashSet::new(), binary_stamp: 0 }))
     }
 
-    /// The same, with those whose values are bytes by the schema of the directory.
+    /// Adds the attributes that are binary by the directory's schema.
     #[must_use]
     pub fn with_binary(self, binary: &[String]) -> Self {
         let binary: HashSet<String> = binary.iter().map(|name| base(name).to_ascii_lowercase()).collect();
@@ -34,26 +34,26 @@ impl Listed {
         Self(self.0.map(|names| Names { binary, binary_stamp, ..names }))
     }
 
-    /// The attributes whose values are bytes, in lower case and sorted.
+    /// The binary attributes, in lower case and sorted.
     pub fn binary(&self) -> Vec<String> {
         let mut names: Vec<String> = self.0.iter().flat_map(|names| names.binary.iter().cloned()).collect();
         names.sort_unstable();
         names
     }
 
-    /// Another one where the site says of other attributes that their values are bytes.
+    /// A number that changes with the set of binary attributes.
     pub fn binary_stamp(&self) -> u8 {
         self.0.as_ref().map_or(0, |names| names.binary_stamp)
     }
 
-    /// Whether the values of this attribute are bytes, as far as the site has said so; options do not count.
+    /// Whether the site lists this attribute as binary; options are ignored.
     pub fn is_binary(&self, name: &str) -> bool {
         self.0
             .as_ref()
             .is_some_and(|names| !names.binary.is_empty() && names.binary.contains(&base(name).to_ascii_lowercase()))
     }
 
-    /// Whether the site delivers this attribute, as far as anybody can say.
+    /// Whether the site delivers this attribute, as far as known.
     pub fn may_deliver(&self, kind: Kind, name: &str) -> bool {
         self.0.as_ref().is_none_or(|names| {
             let names = if kind == Kind::User { &names.users } else { &names.groups };
@@ -62,7 +62,7 @@ impl Listed {
     }
 }
 
-/// Another number for another set of names, with few exceptions. The empty set has 0, and no other one has.
+/// A number for a set of names; different sets rarely have the same. Only the empty set has 0.
 fn stamp(names: &HashSet<String>) -> u8 {
     let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
     sorted.sort_unstable();

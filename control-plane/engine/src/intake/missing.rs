@@ -1,4 +1,4 @@
-//! Who would go missing: accounts that are present in the store and absent from a proven import.
+//! Accounts that would be marked missing: they are in the store but not in a proven import.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use super::keys::{GROUP_MARK, recorded_key};
 use super::sensitive::RETURNS;
 use super::threshold;
 
-/// Of those who would go missing, as many are shown.
+/// Most samples of missing accounts.
 const SAMPLES: usize = 20;
 
 /// Accounts read at a time.
@@ -26,24 +26,24 @@ pub struct Missing {
     pub accounts: Vec<AccountId>,
     /// Which of them are groups.
     group_accounts: HashSet<AccountId>,
-    /// Accounts that were there before the import: users.
+    /// Users' accounts that were present before the import.
     pub users: u64,
-    /// The same: groups.
+    /// Groups' accounts that were present before the import.
     pub groups: u64,
     /// External ids of some of the missing.
     pub samples: Vec<String>,
-    /// Entries whose external id came before in the same import.
+    /// Entries whose external id came earlier in the same import.
     pub twice: u64,
 }
 
 impl Missing {
-    /// Accounts that were there before the import, of both kinds.
+    /// Accounts that were present before the import, of both kinds.
     pub fn present(&self) -> u64 {
         self.users + self.groups
     }
 
-    /// Concludes nothing when some entries came whose external id nobody could read: those not found may be among
-    /// them. Gives how many were spared.
+    /// Marks nothing if entries came whose external id could not be read: missing accounts may be among them. Returns
+    /// how many were spared.
     pub fn spare(&mut self, unusable: u64) -> u64 {
         if unusable == 0 {
             return 0;
@@ -53,8 +53,8 @@ impl Missing {
         std::mem::take(&mut self.accounts).len() as u64
     }
 
-    /// Keeps those of whom a second, direct look said that they are gone or have left the scope, and those whose container
-    /// is not found and said to be deleted.
+    /// Keeps the accounts that a second, direct search found to be gone or out of scope, and those whose missing
+    /// container was reported as deleted.
     pub async fn keep_confirmed(&mut self, store: &Store, job: &Job, gone: &mut Gone) -> Result<Confirmed> {
         let seen = store.sights(job.organization, job.id, job.attempt).await?;
         let mut seen: HashMap<AccountId, Sight> = seen.into_iter().collect();
@@ -69,7 +69,7 @@ impl Missing {
                 }
             }
         }
-        // Counted from all of them: after a kill, some are marked already.
+        // Counted over all, because after a kill some are marked already.
         let left_scope = seen.values().filter(|sight| **sight == Sight::LeftScope).count() as u64;
         let mut confirmed = Confirmed { left_scope, ..Confirmed::default() };
         self.accounts.retain(|account| {
@@ -88,9 +88,9 @@ impl Missing {
         Ok(confirmed)
     }
 
-    /// Why an administrator has to decide. `None`: nothing speaks against marking them.
+    /// Why a decision is needed. `None`: they may be marked.
     pub fn doubt(&self, directory: &Directory, staged: &Staged) -> Option<String> {
-        // However few they are: no entry at all is far more often a fault than the truth.
+        // Regardless of number: an import without any entry is far more often a fault than the truth.
         if self.accounts.is_empty() {
             return None;
         }
@@ -105,7 +105,7 @@ impl Missing {
         }
         let groups = self.accounts.iter().filter(|account| self.group_accounts.contains(account)).count() as u64;
         let all = self.accounts.len() as u64;
-        // Both kinds together, and each by itself: many users would hide that most groups are gone.
+        // Both kinds together and each alone: many users would hide that most groups are gone.
         [
             ("accounts", all, self.present()),
             ("user accounts", all - groups, self.users),
@@ -127,7 +127,7 @@ fn exceeds(directory: &Directory, missing: u64, present: u64) -> bool {
     threshold::exceeds(Threshold { percent, minimum }, missing, present)
 }
 
-/// What a second look said of the accounts that an import did not bring.
+/// The results of the second look at accounts that an import did not bring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Confirmed {
     /// They are there, outside of base DN, scope or filter: missing all the same.
@@ -138,8 +138,8 @@ pub struct Confirmed {
     pub not_looked_for: u64,
 }
 
-/// Compares with an import of so many entries. Who came with this very import is not among the known, so that newcomers do
-/// not outweigh those who left. Memory: 16 bytes for each of them, and for each missing account.
+/// Compares with an import of this many entries. Accounts that came with this import do not count as known, so that new
+/// ones do not outweigh those who left. Memory: 16 bytes for each entry and each missing account.
 pub async fn find(
     store: &Store,
     directory: &Directory,
@@ -156,8 +156,8 @@ pub async fn find(
     let returns = kept.iter().any(|part| part.kinds & RETURNS != 0);
     let known = |present: u64, kind| present.saturating_sub(staged.created_of(kind));
     for (kind, came) in [(AccountKind::User, seen.len() - groups), (AccountKind::Group, groups)] {
-        // Each entry of the import has its account, and none of them is marked missing any more, unless it is kept aside.
-        // So when there are no more accounts than entries, they are those very ones.
+        // Each entry has an account, which is not marked missing unless it is kept aside. So if there are no more
+        // accounts than entries, they are the same.
         let present = store.count_present(directory.organization, directory.id, kind).await?;
         if present == came as u64 && !returns {
             match kind {
@@ -185,7 +185,7 @@ pub async fn find(
     Ok(missing)
 }
 
-/// The keys that came more than once, sorted, and how often each came.
+/// The keys that came more than once, sorted, with how often each came.
 pub async fn repeated(
     store: &Store,
     directory: &Directory,
@@ -207,7 +207,7 @@ pub(super) async fn seen(
     staged: &Staged,
 ) -> Result<Vec<u128>> {
     let entries = usize::try_from(staged.users + staged.groups).unwrap_or_default();
-    // As a vector grows by itself, there would be up to three times as much for a moment.
+    // Allocated at once: growing step by step would need up to three times as much for a moment.
     let mut seen = Vec::with_capacity(entries);
     let mut from = 0;
     loop {
@@ -294,7 +294,7 @@ pub(super) mod tests {
         assert!(doubt.contains("50 of 60 known group accounts"), "{doubt}");
         let users = Missing { users: 1_000, groups: 60, ..missing(50, 0) };
         assert_eq!(users.doubt(&directory(), &came(950, 60)), None);
-        // Nor do groups that came today make users that left fewer.
+        // New groups do not hide that users are missing, either.
         let users = Missing { users: 455, groups: 0, ..missing(55, 0) };
         assert!(users.doubt(&directory(), &came(400, 500)).is_some());
     }

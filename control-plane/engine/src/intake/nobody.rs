@@ -1,10 +1,10 @@
-//! An import that brought no user is no success: a filter, a base DN or the rights of the bind account are to blame.
+//! An import without users fails: the filter, the base DN or the bind account's rights must be wrong.
 
 use postern_store::Staged;
 
 use crate::jobs::failure::Failure;
 
-/// Why the job fails; `None`: some user came. `unusable` entries were read and could not be used.
+/// Why the job fails; `None`: there are users. `unusable` entries were read and could not be used.
 pub(super) fn failure(staged: &Staged, unusable: u64) -> Option<Failure> {
     if staged.users > 0 {
         return None;

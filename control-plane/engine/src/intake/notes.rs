@@ -1,4 +1,4 @@
-//! What an import notes beside how far it has come. Whoever finishes it after a kill goes by these.
+//! Notes that an import stores with its progress. After a kill, the replica that finishes it uses them.
 
 use postern_store::JobId;
 use serde::{Deserialize, Serialize};
@@ -11,16 +11,16 @@ use crate::jobs::running::Running;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Notes {
-    /// Accounts that the import is about to mark missing; counted once, whatever is repeated.
+    /// Accounts that the import will mark missing; counted once, even if steps are repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) missing_planned: Option<u64>,
     /// Entries that the directory returned and the agent could not use.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) unusable: u64,
-    /// Attributes whose values are bytes, as the site has said.
+    /// The attributes that the site lists as binary.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) binary: Vec<String>,
-    /// Where the entries come from.
+    /// The source of the entries.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_origin")]
     pub(crate) origin: Option<Origin>,
 }
@@ -30,19 +30,19 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// An origin that another release wrote otherwise is unknown; the rest counts all the same.
+/// Reads an origin; one that another release wrote differently is unknown, and the other notes still count.
 fn known_origin<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Origin>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).ok())
 }
 
 impl Notes {
-    /// The notes of an import that runs here. `None`: it does not.
+    /// The notes of an import that runs at this replica. `None`: it does not.
     pub(crate) fn of(running: &Running, job: JobId, attempt: u32) -> Option<Self> {
         let notes = running.table.change(job, attempt, |entry| entry.progress.notes.clone())?;
         Some(serde_json::from_value(Value::Object(notes)).unwrap_or_default())
     }
 
-    /// Changes the notes of an import, and gives what they are then. They are written with its progress.
+    /// Changes the notes of an import and returns them. They are written with its progress.
     pub(crate) fn change(running: &Running, job: JobId, attempt: u32, change: impl FnOnce(&mut Self)) -> Option<Self> {
         running.table.change(job, attempt, |entry| {
             let mut notes: Self =

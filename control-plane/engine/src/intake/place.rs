@@ -1,17 +1,17 @@
-//! Where the entries of an import belong.
+//! The organization and directory of an import.
 
 use postern_store::{Directory, DirectoryId, Flavour, OrganizationId};
 
-/// Where entries belong.
+/// The organization and directory that entries belong to.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The organization.
     pub organization: OrganizationId,
     /// The directory.
     pub directory: DirectoryId,
-    /// Its kind.
+    /// Its flavour.
     pub flavour: Flavour,
-    /// Its accounts may join users who are known from other directories.
+    /// Whether its accounts may join users of other directories.
     pub joins: bool,
 }
 

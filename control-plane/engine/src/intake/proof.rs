@@ -1,10 +1,10 @@
-//! The proof that an import is complete: what is recorded here equals what the agent says that it sent, in number
-//! and in content. Only then may anybody be concluded to be missing.
+//! The proof that an import is complete: the recorded entries equal what the agent sent, in number and content. Only
+//! then may accounts be marked missing.
 
 use postern_proto::digest::Digest;
 use postern_store::Staged;
 
-/// What an agent says that a whole generation consists of.
+/// What an agent says that it sent in a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Chunks.
@@ -17,11 +17,11 @@ pub struct Summary {
     pub digest: Digest,
     /// Entries that the directory returned and the agent could not use.
     pub unusable: u64,
-    /// The agent can be asked for what did not come.
+    /// Whether the agent can look for accounts that did not come.
     pub looks_again: bool,
 }
 
-/// What differs. The text goes to the agent's log and to those who watch the job.
+/// What differs. The text is shown in the agent's log and with the job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// The summary carries no digest of 32 bytes.
@@ -42,11 +42,11 @@ pub enum Mismatch {
     Digest,
 }
 
-/// A search that was cut: entries did not come that are there.
+/// A search that ended early: existing entries did not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{found} of the first {asked} of {missed} entries that did not come are there, so the search was cut")]
 pub struct Cut {
-    /// Entries that are there.
+    /// Entries that were found directly.
     pub found: u64,
     /// Entries that were looked for.
     pub asked: u64,

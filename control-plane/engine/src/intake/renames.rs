@@ -1,5 +1,5 @@
-//! Renames that wait for each other: two users who exchange their names, or a row of users each of whom takes the name
-//! that the next one gives up. One after the other, each finds its name taken; together they can be done.
+//! Renames that wait for each other: two users who swap names, or a chain in which each user takes the name that the
+//! next one gives up. One by one, each finds its name taken; together they succeed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,31 +7,31 @@ use std::collections::hash_map::Entry;
 use foldhash::quality::RandomState;
 use postern_store::{AccountId, UserId};
 
-/// A user whose account wants another name.
+/// A user whose account claims another name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
     /// The account.
     pub(super) account: AccountId,
     /// Its user.
     pub(super) user: UserId,
-    /// Who has the name; nobody when it is free.
+    /// The user that has the name; `None` if it is free.
     pub(super) holder: Option<UserId>,
     /// The name, folded.
     pub(super) name_key: String,
 }
 
-/// Who waits, as far as it was told.
+/// The waiting renames.
 #[derive(Debug, Default)]
 pub(super) struct Renames {
     by_user: HashMap<UserId, Waiting, RandomState>,
-    /// Who wants the name of a user.
+    /// The user that wants the name of this user.
     next: HashMap<UserId, UserId, RandomState>,
-    /// Who wants a name that is free.
+    /// The users that want free names, by name.
     heads: HashMap<String, UserId, RandomState>,
 }
 
 impl Renames {
-    /// Takes up one who waits. Of several who want one name, and of several accounts of one user, the first counts.
+    /// Adds a rename. Of several for one name, and of several accounts of one user, the first counts.
     pub(super) fn add(&mut self, waiting: Waiting) {
         let Entry::Vacant(place) = self.by_user.entry(waiting.user) else { return };
         let first = match waiting.holder {
@@ -43,31 +43,31 @@ impl Renames {
         }
     }
 
-    /// How many were taken up.
+    /// How many were added.
     pub(super) fn len(&self) -> usize {
         self.by_user.len()
     }
 
-    /// Those who can be renamed, in rows: each takes the name that the one before gives up, and the first one's is free
-    /// or the last one's. A row is renamed as a whole or not at all.
+    /// The possible renames, in chains: each user takes the name that the one before gives up, and the first one's is
+    /// free or the last one's. A chain is renamed as a whole or not at all.
     pub(super) fn rows(mut self) -> Vec<Vec<Waiting>> {
         let heads: Vec<UserId> = std::mem::take(&mut self.heads).into_values().collect();
         let mut rows: Vec<Vec<Waiting>> = heads.into_iter().map(|head| self.take_row(head)).collect();
-        // Who waits for somebody who stays has no chance, nor has anybody behind.
+        // A user that waits for one who keeps the name cannot be renamed, nor can those behind it.
         let stays = |waiting: &Waiting| waiting.holder.is_some_and(|holder| !self.by_user.contains_key(&holder));
         let hopeless: Vec<UserId> =
             self.by_user.values().filter(|waiting| stays(waiting)).map(|waiting| waiting.user).collect();
         for user in hopeless {
             self.take_row(user);
         }
-        // What is left waits in circles.
+        // The rest are circles.
         while let Some(user) = self.by_user.keys().next().copied() {
             rows.push(self.take_row(user));
         }
         rows
     }
 
-    /// Takes out a user and all who wait behind.
+    /// Takes out a user and all who wait behind it.
     fn take_row(&mut self, first: UserId) -> Vec<Waiting> {
         let mut row = Vec::new();
         let mut at = Some(first);
@@ -83,7 +83,7 @@ impl Renames {
 mod tests {
     use super::*;
 
-    /// The rows of users who wait for names, each user named by its own present name; sorted, circles from their least.
+    /// The chains of waiting users, each by its present name; sorted, with circles from their least.
     fn rows(wants: &[(&str, &str)], others: &[&str]) -> Vec<Vec<String>> {
         let mut ids: HashMap<&str, UserId> = HashMap::new();
         for name in wants.iter().map(|(has, _)| has).chain(others) {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_somebody_who_stays_keeps_waiting_with_all_behind() {
+    fn a_user_waiting_for_one_who_keeps_the_name_waits_on_with_all_behind() {
         assert!(rows(&[("a", "b"), ("b", "taken")], &["taken"]).is_empty());
     }
 
