@@ -1,5 +1,4 @@
-//! From accounts to the organization's own users and groups. Knows neither the wire nor imports: what it maps comes as a
-//! [`view`].
+//! From accounts to the organization's users and groups. Independent of the wire and of imports: it maps a [`view`].
 
 mod forms;
 mod json;

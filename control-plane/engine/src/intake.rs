@@ -1,7 +1,7 @@
-//! An import on its way in: `apply` applies chunks and records them, `proof` compares what was recorded with what
-//! the agent says that it sent, `commit` draws the conclusions; `first_import` knows who needs no look-up,
-//! `renames` who must be renamed together, `repeats` which external ids came more than once, and `shared` remembers the accounts of such ids. `groups` and `heirs` settle what the leaving of accounts means for others, and
-//! `resolve` is what an administrator decides.
+//! Imports: `apply` applies chunks and records them, `proof` compares the record with what the agent sent, and `commit`
+//! finishes the import. `first_import` saves look-ups, `renames` finds users to rename together, `repeats` finds
+//! external ids that came more than once, and `shared` records their accounts. `groups` and `heirs` settle what missing
+//! accounts mean for others, and `resolve` carries out administrators' decisions.
 
 pub mod apply;
 pub mod commit;

@@ -1,5 +1,5 @@
-//! Jobs: what administrators ask for, given to agents as commands, followed to their end. What a job does is the
-//! business of its kind (`kind` says what every kind has to answer); nothing here knows one of them.
+//! Jobs: requested by administrators, sent to agents as commands, followed to their end. What a job does is defined by
+//! its kind (see `kind`); nothing here knows a particular one.
 
 pub mod command;
 pub mod dispatch;

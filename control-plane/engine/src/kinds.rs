@@ -1,5 +1,5 @@
-//! The kinds of job, one file each. A new kind is its message in `command.proto`, its file here, its line in [`ALL`], and
-//! its file among the agent's commands.
+//! The kinds of job, one file each. A new kind needs a message in `command.proto`, a file here, a line in [`ALL`], and
+//! a file among the agent's commands.
 
 pub mod found;
 pub mod import;
@@ -18,7 +18,7 @@ use crate::jobs::kind::Kinds;
 /// All kinds that there are.
 pub const ALL: Kinds = &[&import::Import, &test_connection::TestConnection, &lookup_user::LookupUser];
 
-/// Reads an answer as its kind does, for the fuzz targets: whatever an agent sends, nothing may panic.
+/// Reads an answer as its kind does, for the fuzz targets: no input may panic.
 #[doc(hidden)]
 pub fn fuzzing(answer: v1::outcome::Result) {
     use v1::outcome::Result as Answer;

@@ -1,5 +1,5 @@
-//! The domain of the control plane: the jobs that administrators ask for (`jobs`), what each kind of
-//! them is (`kinds`), what an import leaves behind (`intake`), and the organization's own users and groups (`identity`). It knows neither HTTP nor the wire of the gateway.
+//! The domain of the control plane: jobs (`jobs`), their kinds (`kinds`), imports (`intake`), users and groups
+//! (`identity`), and the services for administrators (`services`). It knows neither HTTP nor the gateway's streams.
 
 pub mod identity;
 pub mod intake;

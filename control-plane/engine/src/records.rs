@@ -1,4 +1,4 @@
-//! The domain's records, as the store keeps them. Surfaces know them by these names, and not the store.
+//! The domain's records, re-exported from the store, so that surfaces do not name the store.
 
 pub use postern_store::{
     Account, AccountId, AccountKind, Agent, AgentId, AnswerClaim, ApiToken, ApiTokenId, ChangeKind, Conflict,

@@ -1,4 +1,4 @@
-//! Tokens: how they are drawn, and the form in which they are kept.
+//! Tokens: how they are generated and stored.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ pub fn draw() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
-/// What is stored of a secret. A plain hash is enough: what is drawn from 256 bits cannot be guessed.
+/// The stored form of a secret. A plain hash is enough, because 256 random bits cannot be guessed.
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }

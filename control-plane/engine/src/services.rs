@@ -1,9 +1,8 @@
-//! What administrators ask for and decide, whichever way they come: the API, the command line, later SCIM and the console
-//! only translate.
+//! What administrators can read, request and decide, through any surface: the API and the command line only translate.
 //!
-//! A service is opened by an [`Actor`] with a right, and what it does is a method of what that opened:
-//! `services.users(&actor)?.list(…)`. So a right is checked once, before anything is read, and no call can forget it.
-//! A resource is one file here: what opens it, and its calls.
+//! An [`Actor`] opens a service with a right, and the calls are methods of the result:
+//! `services.users(&actor)?.list(…)`. So the right is checked once, before anything is read, and no call can forget it.
+//! Each resource has a file here.
 
 mod access;
 pub mod accounts;

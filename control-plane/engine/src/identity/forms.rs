@@ -1,6 +1,6 @@
-//! The form of an attribute's values, by its name: a photo whose bytes happen to be text is no text.
+//! Which attributes are binary, by name: a photo whose bytes happen to be valid text is still binary.
 
-/// Attributes whose values are bytes, in the large servers' schemas; standard names in lower case.
+/// Binary attributes in the schemas of the large servers; standard names in lower case.
 const BINARY: &[&str] = &[
     "audio",
     "authorityrevocationlist",
@@ -28,7 +28,7 @@ const BINARY: &[&str] = &[
     "x500uniqueidentifier",
 ];
 
-/// Whether an attribute's values are bytes. `name` is its standard name without options, `description` the whole.
+/// Whether an attribute is binary. `name` is its standard name without options, `description` includes them.
 pub(super) fn is_binary(name: &str, description: &str) -> bool {
     let mut options = description.split(';').skip(1);
     options.any(|option| option.eq_ignore_ascii_case("binary"))

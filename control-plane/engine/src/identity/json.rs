@@ -1,10 +1,10 @@
-//! JSON put together as text, with no tree in between.
+//! JSON written directly as text, without a tree.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Writes a value of an attribute: text as a string, all else as `{"base64":"…"}`. Gives the text back. Of a `binary`
-/// attribute no value is text.
+/// Writes a value of an attribute: text as a string, anything else as `{"base64":"…"}`. Returns the text. A `binary`
+/// attribute has no text.
 pub(super) fn put_value<'v>(out: &mut String, value: &'v [u8], binary: bool) -> Option<&'v str> {
     let text = if binary { None } else { text(value) };
     if let Some(text) = text {
@@ -17,7 +17,7 @@ pub(super) fn put_value<'v>(out: &mut String, value: &'v [u8], binary: bool) -> 
     text
 }
 
-/// A value that JSON and every database can hold as text.
+/// A value as text, if JSON and every database can store it.
 pub(super) fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|text| !text.contains('\0'))
 }
@@ -25,7 +25,7 @@ pub(super) fn text(value: &[u8]) -> Option<&str> {
 /// Writes a string.
 pub(super) fn put_string(out: &mut String, text: &str) {
     let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    // Not stopping at the first lets many bytes be looked at at once; hardly any text has one.
+    // Checking all bytes without an early exit can be vectorized; hardly any text needs escapes.
     if text.bytes().fold(false, |any, byte| any | escaped(byte)) {
         out.push_str(&serde_json::Value::from(text).to_string());
     } else {

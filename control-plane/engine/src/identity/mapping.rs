@@ -1,5 +1,5 @@
-//! The default mapping: how the attributes of an account become those of a user or group, for each flavour of
-//! directory; and the account's own attributes as JSON. One pass, no tree in between. It reads any [`AttributeView`].
+//! The default mapping: from the attributes of an account to those of a user or group, for each flavour of directory,
+//! and to JSON. It makes one pass over any [`AttributeView`], without a tree.
 
 use std::borrow::Cow;
 
@@ -9,35 +9,35 @@ use postern_store::{Flavour, Switch};
 use super::view::AttributeView;
 use super::{forms, json};
 
-/// What a user becomes from one account.
+/// The user that an account maps to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct MappedUser<'e> {
-    /// The name that the organization knows the user by; `None` when the entry has no login.
+    /// The user name; `None` if the entry has no login.
     pub user_name: Option<Cow<'e, str>>,
     /// First name.
     pub given_name: Option<Cow<'e, str>>,
     /// Last name.
     pub family_name: Option<Cow<'e, str>>,
-    /// How people see the user.
+    /// The display name.
     pub display_name: Option<Cow<'e, str>>,
     /// Address of the first mailbox.
     pub email: Option<Cow<'e, str>>,
-    /// Whether the directory lets the user in.
+    /// Whether the account is enabled.
     pub active: bool,
     /// Further attributes, a JSON object of strings.
     pub attributes: String,
 }
 
-/// What a group becomes from one account.
+/// The group that an account maps to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct MappedGroup<'e> {
-    /// How people see the group.
+    /// The display name.
     pub display_name: Cow<'e, str>,
-    /// What it is for.
+    /// The description.
     pub description: Option<Cow<'e, str>>,
 }
 
-/// A field with the attributes that may fill it, best first.
+/// A field with the attributes that can fill it, best first.
 struct Rule {
     field: Field,
     attributes: &'static [&'static str],
@@ -53,7 +53,7 @@ enum Field {
 }
 
 const FIELDS: usize = 5;
-/// The place of the rule for names in each set of rules. These attributes are where logins usually are.
+/// The index of the user name in each set of rules. Its attributes are where logins usually are.
 const USER_NAME: usize = 0;
 
 const ACTIVE_DIRECTORY: [Rule; FIELDS] = [
@@ -72,11 +72,11 @@ const OTHERS: [Rule; FIELDS] = [
     Rule { field: Field::Email, attributes: &["mail"] },
 ];
 
-/// The attributes that may name a group, best first, and the one that says what it is for.
+/// The attributes for a group's name, best first, and for its description.
 const GROUP_NAME: &[&str] = &["displayname", "cn", "name", "samaccountname"];
 const DESCRIPTION: &str = "description";
 
-/// Attributes that a user keeps beside the fields, under the name that the organization uses.
+/// Further attributes of a user, with the organization's names for them.
 const FURTHER: [(&str, &str); 13] = [
     ("title", "title"),
     ("department", "department"),
@@ -93,11 +93,11 @@ const FURTHER: [(&str, &str); 13] = [
     ("preferredlanguage", "locale"),
 ];
 
-/// Room for what the attributes of most accounts take as JSON, and for what most users keep of them.
+/// Initial capacity for the JSON of most accounts, and for the further attributes of most users.
 const ATTRIBUTES_BYTES: usize = 512;
 const FURTHER_BYTES: usize = 192;
 
-/// Raised with each change of this mapping, so that the next import maps every account anew.
+/// Increased with each change of this mapping, so that the next import maps every account again.
 const VERSION: u8 = 3;
 
 fn rules(flavour: Flavour) -> &'static [Rule; FIELDS] {
@@ -107,25 +107,25 @@ fn rules(flavour: Flavour) -> &'static [Rule; FIELDS] {
     }
 }
 
-/// What one attribute means.
+/// The mapping of one attribute.
 struct Column {
-    /// How its values begin in the account's JSON.
+    /// The beginning of its values in the account's JSON.
     key: String,
-    /// How good it is for each field, 0 the best.
+    /// Its rank for each field, 0 the best.
     ranks: [Option<usize>; FIELDS],
-    /// Its place in [`FURTHER`].
+    /// Its index in [`FURTHER`].
     further: Option<usize>,
-    /// How good it is as the name of a group, 0 the best.
+    /// Its rank as a group's name, 0 the best.
     group_name: Option<usize>,
-    /// It says what a group is for.
+    /// Whether it is a group's description.
     description: bool,
-    /// Its name has options (RFC 4512 §2.5), as `sn;lang-de` has: it fills in where there is none without.
+    /// Whether its name has options (RFC 4512 §2.5), like `sn;lang-de`: it is used if there is none without.
     optional: bool,
-    /// Its values are bytes, whatever they look like.
+    /// Whether it is binary, even if its values look like text.
     binary: bool,
 }
 
-/// What attributes of these names mean. Each name is looked at once, however many entries have it.
+/// The mapping of attributes with these names. Each name is analyzed once, for all entries.
 pub struct Mapping {
     rules: &'static [Rule; FIELDS],
     columns: Vec<Column>,
@@ -133,7 +133,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The mapping of a flavour, for views whose attributes have these names.
+    /// The mapping of a flavour, for views with these attribute names.
     pub fn new(flavour: Flavour, names: &[&str]) -> Self {
         let rules = rules(flavour);
         let columns: Vec<Column> = names.iter().map(|name| Column::new(rules, name)).collect();
@@ -141,8 +141,8 @@ impl Mapping {
         Self { rules, columns, stamp }
     }
 
-    /// The same, where the directory says of further attributes that their values are bytes, whatever they look like.
-    /// `stamp` stands for all that it says: with another one, accounts are mapped anew.
+    /// Adds attributes that are binary by the directory's schema, even if their values look like text. `stamp` stands
+    /// for all of them: if it changes, accounts are mapped again.
     #[must_use]
     pub fn with_binary(mut self, names: &[&str], is_binary: impl Fn(&str) -> bool, stamp: u8) -> Self {
         for (column, name) in self.columns.iter_mut().zip(names) {
@@ -152,7 +152,7 @@ impl Mapping {
         self
     }
 
-    /// The same, where the values of further attributes, by their places, were bytes when they came.
+    /// Adds attributes, by index, whose values were binary when they came.
     #[must_use]
     pub(super) fn with_binary_places(mut self, is_binary: impl Fn(usize) -> bool) -> Self {
         for (place, column) in self.columns.iter_mut().enumerate() {
@@ -161,13 +161,13 @@ impl Mapping {
         self
     }
 
-    /// Tells this mapping from others: an account that another one has mapped is mapped anew.
+    /// Identifies this mapping: an account with another stamp is mapped again.
     pub fn stamp(&self) -> [u8; 2] {
         self.stamp
     }
 
-    /// Maps a user's account, and gives the account's own attributes as JSON. The name is the entry's login; nothing else
-    /// fills in for a missing one, or a user would be renamed without a word.
+    /// Maps a user's account, and returns the account's attributes as JSON. The name is the entry's login; nothing else
+    /// replaces a missing one, or a user would be renamed silently.
     pub fn user<'e>(&self, entry: &'e impl AttributeView, now: Timestamp) -> (MappedUser<'e>, String) {
         let mut found: [(usize, Option<&'e str>); FIELDS] = [(usize::MAX, None); FIELDS];
         let mut further: [Option<&'e str>; FURTHER.len()] = [None; FURTHER.len()];
@@ -197,8 +197,8 @@ impl Mapping {
         (user, attributes)
     }
 
-    /// Maps a group's account, and gives the account's own attributes as JSON. A group without a name of its own is shown
-    /// by its DN, or else by its id.
+    /// Maps a group's account, and returns the account's attributes as JSON. A group without a name is shown by its DN,
+    /// or else by its id.
     pub fn group<'e>(&self, entry: &'e impl AttributeView) -> (MappedGroup<'e>, String) {
         let mut name: (usize, Option<&'e str>) = (usize::MAX, None);
         let mut description = None;
@@ -214,7 +214,7 @@ impl Mapping {
         (MappedGroup { display_name: printable(name), description: description.map(printable) }, attributes)
     }
 
-    /// The other values of the attribute that holds the login, where that has several.
+    /// The other values of the login attribute, if it has several.
     pub fn other_logins(&self, entry: &impl AttributeView) -> Vec<String> {
         let Some(login) = login(entry) else { return Vec::new() };
         let place = |column: &Column| column.ranks.get(USER_NAME).copied().flatten();
@@ -233,7 +233,7 @@ impl Mapping {
         self.walk(entry, |_, _| ())
     }
 
-    /// Writes the attributes of an account, and hands out the first text of each.
+    /// Writes the attributes of an account, and passes on the first text of each.
     fn walk<'e>(&self, entry: &'e impl AttributeView, mut first: impl FnMut(&Column, &'e str)) -> String {
         let mut out = String::with_capacity(ATTRIBUTES_BYTES);
         out.push('{');
@@ -288,24 +288,23 @@ fn base(name: &str) -> &str {
     name.split_once(';').map_or(name, |(base, _)| base)
 }
 
-/// How good an attribute is among these, best first; without options it is better than with some.
+/// The rank of an attribute among these, best first; without options it ranks higher.
 fn rank(attributes: &[&str], base: &str, optional: bool) -> Option<usize> {
     let place = attributes.iter().position(|attribute| attribute.eq_ignore_ascii_case(base))?;
     Some(place * 2 + usize::from(optional))
 }
 
-/// Whether the time has come until which the directory lets the user in. Of all that is kept of an entry, only this
-/// changes with no change of the entry.
+/// Whether an account has expired. Only this changes what is stored of an entry without a change of the entry.
 pub fn expired(entry: &impl AttributeView, now: Timestamp) -> bool {
     matches!(entry.switch(), Switch::OnUntil(end) if end <= now)
 }
 
-/// The login of an entry; a blank one is none.
+/// The login of an entry; a blank one does not count.
 pub fn login(entry: &impl AttributeView) -> Option<&str> {
     entry.login().filter(|value| !value.trim().is_empty())
 }
 
-/// A text as databases take it: PostgreSQL has no place for NUL.
+/// A text as databases accept it: PostgreSQL cannot store NUL.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
@@ -315,7 +314,7 @@ fn further_json(further: &[Option<&str>; FURTHER.len()]) -> String {
     out.push('{');
     let filled = || FURTHER.iter().zip(further).filter_map(|((_, name), value)| Some((*name, (*value)?)));
     for (place, (name, value)) in filled().enumerate() {
-        // Several attributes may fill one place; the table lists the better first.
+        // Several attributes may fill one field; the table lists the better first.
         if filled().take(place).any(|(earlier, _)| earlier == name) {
             continue;
         }

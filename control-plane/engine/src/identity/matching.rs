@@ -1,90 +1,90 @@
-//! Which user an account belongs to: the one that it belonged to before, else the one that has its name, else a new
-//! one. A name belongs to one user. What waits for a name gets everything else meanwhile.
+//! Which user an account belongs to: the one that it had before, else the one with its name, else a new one. A name
+//! belongs to one user. A user that waits for a name gets all other changes.
 
 use std::collections::{HashMap, HashSet};
 
 use foldhash::quality::RandomState;
 use postern_store::{HeldUser, NamedUser, UserId, UserRow};
 
-/// When claims are decided.
+/// The stage at which claims are decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
-    /// Entries arrive. Nobody is known to be gone yet.
+    /// Entries arrive. It is not known yet who is missing.
     #[default]
     Arriving,
-    /// The import is proven, and who is gone is marked. Users return to their own accounts, or pass to the entries that
-    /// were made anew for them.
+    /// The import is proven, and missing accounts are marked. Users return to their own accounts, or pass to recreated
+    /// entries.
     Returning,
     /// After that: all the others.
     Settling,
 }
 
-/// What an account wants to be.
+/// What an account claims.
 #[derive(Debug)]
 pub struct Claim {
-    /// The user that the account belongs to already.
+    /// The user that the account has already.
     pub current: Option<UserId>,
-    /// The user that passed on to a newer account while this one was missing.
+    /// The user that passed to a newer account while this one was missing.
     pub former: Option<UserId>,
-    /// The user as the mapping makes it. Its name key is empty where the entry has no login.
+    /// The mapped user. Its name key is empty if the entry has no login.
     pub wanted: UserRow,
-    /// The other values of an attribute of several that holds the login.
+    /// The other values of a login attribute with several.
     pub other_names: Vec<String>,
 }
 
 /// The decision about one claim.
 #[derive(Debug, PartialEq)]
 pub enum Decision {
-    /// A new user comes into being.
+    /// A new user is created.
     Create(UserRow),
-    /// The account's own user is brought up to date.
+    /// The account's own user is updated.
     Update(UserRow),
-    /// The same, with a name that a user who is gone gives up.
+    /// The account's own user is updated, and takes the name of a user who is gone.
     Inherit {
         /// The account's own user.
         row: UserRow,
-        /// Who gives the name up.
+        /// The user that gives up the name.
         from: UserId,
     },
-    /// First sight of an account of a user who is known from another directory.
+    /// A new account of a user who is known from another directory.
     Join {
         /// The user.
         user: UserId,
-        /// The user as this directory has it; `None` where the profile is the other directory's.
+        /// The user as mapped here; `None` if the other directory provides the profile.
         row: Option<UserRow>,
     },
-    /// The user of an account that is gone, which passes to this one.
+    /// The user of a missing account passes to this one.
     TakeOver {
         /// The user.
         user: UserId,
-        /// The user as this directory has it; `None` where the profile is another directory's.
+        /// The user as mapped here; `None` if another directory provides the profile.
         row: Option<UserRow>,
     },
-    /// The account's own user, whose profile is another directory's.
+    /// The account's own user; another directory provides the profile.
     Keep(UserId),
-    /// Somebody else has the name.
+    /// Another user has the name.
     Conflict {
         /// The folded name.
         name_key: String,
-        /// The user that the account has. All but its name is brought up to date.
+        /// The account's user. All except its name is updated.
         keeps: Option<UserRow>,
     },
-    /// The entry has no login. The user that the account has keeps its name; all else is brought up to date.
+    /// The entry has no login. Its user keeps its name; all else is updated.
     Nameless {
         /// That user.
         keeps: Option<UserRow>,
     },
 }
 
-/// The names that are taken, as far as a batch of claims is concerned.
+/// The names that matter to a batch of claims, and their users.
 #[derive(Debug, Default)]
 pub struct Names {
     stage: Stage,
-    /// Accounts may join users of other directories.
+    /// Whether accounts may join users of other directories.
     joins: bool,
     taken: HashMap<String, Holder, RandomState>,
     held: HashMap<UserId, HeldUser, RandomState>,
-    /// Users who belong to an account of the batch by now, whatever name they are found under.
+    /// Users that have an account of the batch now, by any of their names.
     placed: HashSet<UserId, RandomState>,
 }
 
@@ -92,11 +92,11 @@ pub struct Names {
 #[expect(clippy::struct_excessive_bools, reason = "they are independent facts about one user")]
 struct Holder {
     user: UserId,
-    /// It has an account in this directory that is there.
+    /// Whether it has a present account in this directory.
     here: bool,
-    /// It has one that is missing.
+    /// Whether it has a missing one.
     missing_here: bool,
-    /// This import has marked it so.
+    /// Whether this import has marked it missing.
     left_now: bool,
     elsewhere: bool,
     missing_elsewhere: bool,
@@ -116,7 +116,7 @@ impl Holder {
         }
     }
 
-    /// No account of it is there any more.
+    /// Whether it has no present account.
     fn is_gone(self) -> bool {
         !self.here && !self.elsewhere
     }
@@ -137,14 +137,14 @@ impl From<&NamedUser> for Holder {
 }
 
 impl Names {
-    /// `found` are the users that have the wanted names, `held` those of the accounts.
+    /// `found` are the users with the claimed names, `held` those of the accounts.
     pub fn new(stage: Stage, joins: bool, found: &[NamedUser], held: Vec<HeldUser>) -> Self {
         let taken = found.iter().map(|named| (named.name_key.clone(), Holder::from(named))).collect();
         let held = held.into_iter().map(|held| (held.user, held)).collect();
         Self { stage, joins, taken, held, placed: HashSet::default() }
     }
 
-    /// Decides about one claim, and remembers the decision for the claims after it.
+    /// Decides one claim, and remembers the decision for later claims.
     pub fn assign(&mut self, claim: Claim) -> Decision {
         let decision = match claim.current {
             Some(user) => self.of_known(user, claim),
@@ -167,7 +167,7 @@ impl Names {
         if wanted.name_key.is_empty() {
             return Decision::Nameless { keeps: Some(wanted) };
         }
-        // The order of an attribute's values means nothing: the name that the user has stays, while it is among them.
+        // The order of an attribute's values means nothing: the user keeps its name while it is among them.
         if let Some(held) = held.filter(|held| held.name_key != wanted.name_key)
             && let Some(name) = other_names.into_iter().find(|name| postern_store::fold(name) == held.name_key)
         {
@@ -182,7 +182,7 @@ impl Names {
         }
     }
 
-    /// Whoever is gone gives the name up, once it is settled who returns.
+    /// A user who is gone gives up the name, once it is settled who returns.
     fn gives_up(&self, holder: Holder) -> bool {
         self.stage == Stage::Settling && holder.is_gone() && !self.placed.contains(&holder.user)
     }
@@ -194,7 +194,7 @@ impl Names {
         }
         let holder = self.taken.get(&wanted.name_key).copied();
         match (self.stage, former) {
-            // Whether its user is free again is known when the import is proven.
+            // Whether its user is free again is known only when the import is proven.
             (Stage::Arriving, Some(_)) => return waits(wanted),
             (Stage::Returning, Some(former)) => {
                 if let Some(decision) = self.returned(former, holder, &wanted) {
@@ -210,7 +210,7 @@ impl Names {
         }
     }
 
-    /// An account that comes back to the user that it once had, unless another account of the directory has it now.
+    /// A returning account gets its former user, unless another account of the directory has it now.
     fn returned(&self, former: UserId, holder: Option<Holder>, wanted: &UserRow) -> Option<Decision> {
         let held = self.held.get(&former).filter(|held| !held.here && !self.placed.contains(&former))?;
         let row = UserRow { id: former, ..wanted.clone() };
@@ -223,10 +223,10 @@ impl Names {
         })
     }
 
-    /// A new account of a name that somebody has.
+    /// A new account with the name of an existing user.
     fn of_namesake(&self, holder: Holder, mut wanted: UserRow) -> Decision {
         let Holder { user, here, missing_here, left_now, owned_elsewhere, .. } = holder;
-        // Every directory has lost this user: who comes by that name now would inherit the rights.
+        // Every directory has lost this user: a new account of that name would inherit the rights.
         let left = holder.missing_elsewhere && !holder.elsewhere;
         if here || self.placed.contains(&user) {
             return waits(wanted);
@@ -234,8 +234,8 @@ impl Names {
         wanted.id = user;
         let row = (!owned_elsewhere).then_some(wanted.clone());
         match (missing_here, self.stage) {
-            // Deleted and made anew between two imports. After a longer absence it may be somebody else of that name,
-            // who would inherit the rights: an administrator decides.
+            // Deleted and created again between two imports. After a longer absence it may be another person of that
+            // name, who would inherit the rights: an administrator decides.
             (true, Stage::Returning) if left_now => Decision::TakeOver { user, row },
             (false, _) if self.joins && !left => Decision::Join { user, row },
             _ => waits(wanted),
@@ -266,7 +266,7 @@ impl Decision {
         }
     }
 
-    /// The name that the account wants and does not get.
+    /// The name that the account claims and does not get.
     pub fn conflict(&self) -> Option<&str> {
         match self {
             Self::Conflict { name_key, .. } => Some(name_key),

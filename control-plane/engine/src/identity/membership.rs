@@ -1,16 +1,16 @@
-//! Who is a member: the form in which groups name their members, so that they can be matched with accounts.
+//! The form in which groups name their members, for matching with accounts.
 
 use postern_dn as dn;
 use postern_store::MemberForm;
 
-/// The normalized form of a DN: equal for equal names. What is no DN is at least compared without regard to case.
+/// The normalized form of a DN: equal for equal names. A text that is not a DN is compared without regard to case.
 pub fn dn_key(name: &str) -> String {
     dn::normalize(name).unwrap_or_else(|_| postern_store::fold(name))
 }
 
-/// The keys by which a group names its members, each once, sorted.
+/// The keys of a group's members, unique and sorted.
 pub fn member_keys<'m>(form: MemberForm, members: impl Iterator<Item = &'m [u8]>) -> Vec<String> {
-    // An empty name is nobody's: groups of classes that need a member have one where there is none.
+    // An empty name means no account: groups of classes that require a member use it if there is none.
     let mut keys: Vec<String> = members.map(|member| member_key(form, member)).filter(|key| !key.is_empty()).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_members_are_told_apart_by_case() {
+    fn names_of_members_differ_by_case() {
         assert_eq!(keys(MemberForm::UniqueValue, &["ada", "Ada"]), ["Ada", "ada"]);
     }
 

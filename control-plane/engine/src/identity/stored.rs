@@ -1,4 +1,4 @@
-//! A stored account as a view: it is mapped anew from what is known, without asking its directory.
+//! A stored account as a view, to map it again without asking its directory.
 
 use std::fmt;
 
@@ -20,13 +20,13 @@ pub struct StoredAccount<'a> {
 }
 
 impl<'a> StoredAccount<'a> {
-    /// Reads the attributes of an account. `None`: they are not what [`Mapping::attributes`] writes.
+    /// Reads the attributes of an account. `None`: they are not in the form of [`Mapping::attributes`].
     pub fn of(account: &'a Account) -> Option<Self> {
         let attributes = serde_json::from_str(&account.attributes).ok()?;
         Some(Self { account, external_id: account.external_key.to_text(), attributes })
     }
 
-    /// The mapping for this account. What was bytes when its entry came is bytes still, even if it looks like text.
+    /// The mapping for this account. Values that were binary when they came stay so, even if they look like text.
     pub fn mapping(&self, flavour: Flavour) -> Mapping {
         let names: Vec<&str> = self.attributes.0.iter().map(|(name, _)| name.as_str()).collect();
         let binary = |place: usize| {
@@ -60,7 +60,7 @@ impl AttributeView for StoredAccount<'_> {
     }
 }
 
-/// Names and values, in the order in which the entry had them: of two that are equally good the first counts.
+/// Names and values, in the entry's order: of two with equal rank the first counts.
 #[derive(Debug)]
 struct Attributes(Vec<(String, Vec<StoredValue>)>);
 
@@ -103,7 +103,7 @@ impl<'de> Visitor<'de> for InOrder {
     }
 }
 
-/// A value as `json` writes it.
+/// A value as written by `json`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {

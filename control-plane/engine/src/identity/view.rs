@@ -1,14 +1,14 @@
-//! What mapping reads: the attributes of an entry, whatever it comes from.
+//! The input of the mapping: attributes of an entry from any source.
 
 use postern_store::Switch;
 
-/// Something with attributes that can become a user or a group: an entry of a directory, a stored account, and later the
+/// Something with attributes that maps to a user or a group: an entry of a directory, a stored account, and later the
 /// resource of an application or a form.
 ///
-/// The names of attributes are given once for many views ([`super::mapping::Mapping::new`]). A view names an attribute
-/// by its place among them.
+/// Attribute names are given once for many views ([`super::mapping::Mapping::new`]). A view refers to a name by its
+/// index.
 pub trait AttributeView {
-    /// The attributes that it has, each by the place of its name, with the values.
+    /// Its attributes, each by the index of its name, with the values.
     fn columns(&self) -> impl Iterator<Item = (usize, impl Iterator<Item = &[u8]>)>;
 
     /// Its immutable id at its source.
@@ -17,9 +17,9 @@ pub trait AttributeView {
     /// Its distinguished name. `None`: its source has no DNs.
     fn dn(&self) -> Option<&str>;
 
-    /// The name by which it signs in, as its source says.
+    /// The login, by its source's configuration.
     fn login(&self) -> Option<&str>;
 
-    /// Whether its source lets it in. Unknown where the source does not say.
+    /// Whether its source enables it. Unknown if the source does not say.
     fn switch(&self) -> Switch;
 }

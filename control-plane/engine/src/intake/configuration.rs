@@ -21,7 +21,7 @@ pub struct Difference {
 pub enum Compared {
     /// The configuration of the last import.
     LastImport,
-    /// That of another agent, while there was no import.
+    /// The configuration of another agent, before the first import.
     Agent(AgentId),
 }
 

@@ -95,7 +95,7 @@ pub struct Row {
 /// The user or group that an account claims.
 #[derive(Debug)]
 pub enum Wanted {
-    /// A user, without a name key where the entry has no login; and the other values of its login.
+    /// A user, without a name key if the entry has no login; and the other values of its login.
     User(Box<UserRow>, Vec<String>),
     /// A group with its members' keys.
     Group(Box<GroupRow>, Vec<String>),

@@ -130,11 +130,11 @@ fn exceeds(directory: &Directory, missing: u64, present: u64) -> bool {
 /// The results of the second look at accounts that an import did not bring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Confirmed {
-    /// They are there, outside of base DN, scope or filter: missing all the same.
+    /// They exist outside of base DN, scope or filter: still missing.
     pub left_scope: u64,
-    /// Nobody could say whether they are there: not missing.
+    /// It is unknown whether they exist: not missing.
     pub not_visible: u64,
-    /// Nobody looked: not missing.
+    /// They were not looked for: not missing.
     pub not_looked_for: u64,
 }
 

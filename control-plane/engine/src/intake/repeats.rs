@@ -1,9 +1,9 @@
-//! Entries whose external id came more than once in one import. Base DNs that overlap bring the same entry again, and that is
-//! one entry. Two entries of one id are not: the attribute that is configured for the id is not unique, or an entry moved
-//! while it was read. Of those, the one that is known stays, the others are left out, and all are named.
+//! Entries whose external id came more than once in an import. Overlapping base DNs bring the same entry again, which
+//! counts as one. Two entries with one id do not: either the attribute configured as id is not unique, or an entry
+//! moved while it was read. Of those, the known one stays, the others are left out, and all are listed.
 //!
-//! Who comes with another DN than the known one is kept aside (see [`super::sensitive::MOVED`]), so that everything about
-//! it can be decided here, when all keys are known.
+//! An entry with another DN than the known one is kept aside (see [`super::sensitive::MOVED`]), and is judged here when
+//! all keys are known.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,46 +24,46 @@ use super::{known, missing};
 use crate::identity::{mapping, membership};
 use crate::jobs::failure::Failure;
 
-/// As many ids are named.
+/// Most ids that are listed.
 const SAMPLES: usize = 20;
-/// Of one id, as many DNs are named.
+/// Most DNs that are listed for an id.
 const MOST_DNS: usize = 5;
-/// Of a text that is named, as many bytes are shown.
+/// Most bytes of a listed text.
 const MOST_TEXT: usize = 1 << 10;
-/// If more ids than this have two entries or more, the import fails: the attribute is no id.
+/// If more ids than this have two or more entries, the import fails: the attribute is not an id.
 const MOST_SHARED: usize = 50_000;
-/// Keys that are looked up at a time, with the contents of their accounts.
+/// Keys that are looked up together, with the contents of their accounts.
 const KEYS: usize = 500;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// What was kept aside of entries that came more than once.
+/// The kept-aside entries that came more than once.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    /// The ids that two entries have.
+    /// The ids with two or more entries.
     twins: HashMap<u128, Twins, RandomState>,
     /// Their accounts.
     accounts: Vec<AccountId>,
-    /// More ids are shared than [`MOST_SHARED`]; nothing else is known then.
+    /// More ids than [`MOST_SHARED`] are shared; then nothing else is known.
     too_many: bool,
-    /// Counts of entries that count already, or not at all, by sequence and kinds of their part.
+    /// Counts to subtract, by sequence and kinds of the part: entries that were counted already or are left out.
     overcounted: BTreeMap<(u64, u32), Counts>,
-    /// Parts that hold entries which are left out.
+    /// Parts with entries that are left out.
     touched: BTreeSet<(u64, u32)>,
-    /// Entries that are left out.
+    /// How many entries are left out.
     left_out: u64,
-    /// How often an entry was counted as changed that is left out or counts already.
+    /// How often a changed entry was counted although it is left out or was counted already.
     updated_again: u64,
-    /// The same of entries that come back.
+    /// The same for returning entries.
     returned_again: u64,
     named: BTreeMap<u128, Named>,
     samples: Vec<DuplicateSample>,
 }
 
-/// The entries of one id.
+/// The entries with one id.
 #[derive(Debug)]
 struct Twins {
-    /// The DN of the entry that is known, see [`dn_hash`].
+    /// The DN of the known entry, see [`dn_hash`].
     known: u128,
     /// How many came.
     times: u32,
@@ -71,7 +71,7 @@ struct Twins {
     left_out: u32,
 }
 
-/// An id that is named in the report.
+/// An id that is listed in the report.
 #[derive(Debug, Default)]
 struct Named {
     external_id: String,
@@ -92,20 +92,20 @@ impl Named {
     }
 }
 
-/// An id that came more than once. There may be as many as entries, so it holds no text.
+/// An id that came more than once. There may be as many as entries, so it contains no text.
 struct Suspect {
     /// How often it was kept aside.
     kept: u32,
     /// The first DN.
     dn: u128,
-    /// Another DN came, too.
+    /// Whether another DN came as well.
     several: bool,
 }
 
 type Suspects = HashMap<u128, Suspect, RandomState>;
 
 impl Repeats {
-    /// Looks through what an import has kept aside. Reads nothing more where no id came twice.
+    /// Checks what an import has kept aside. Reads nothing further if no id came twice.
     pub async fn find(
         store: &Store,
         directory: &Directory,
@@ -155,7 +155,7 @@ impl Repeats {
         })
     }
 
-    /// Entries that are left out, because others have their external ids.
+    /// How many entries are left out because other entries have their external ids.
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
@@ -165,14 +165,14 @@ impl Repeats {
         self.twins.contains_key(&key)
     }
 
-    /// The accounts whose ids two entries have.
+    /// The accounts with ids that two entries have.
     pub fn accounts(&self) -> &[AccountId] {
         &self.accounts
     }
 
-    /// Mends the counts of a result, of which `again` entries had an id that had come before.
+    /// Corrects the counts of a result, in which `again` entries had an id that had come before.
     pub fn correct(&self, again: u64, result: &mut ImportResult) {
-        // Of some ids, no entry stays: one of them is left out, and came for the first time.
+        // Some ids keep no entry: one of those left out was counted as the first with its id.
         let nobody_stays = self.twins.values().filter(|twins| twins.left_out >= twins.times).count() as u64;
         result.came_again = (again + nobody_stays).saturating_sub(self.left_out);
         result.duplicates = self.left_out;
@@ -184,22 +184,22 @@ impl Repeats {
         result.unchanged = (result.users + result.groups).saturating_sub(others.iter().sum());
     }
 
-    /// Some of their ids, with the DNs of all entries.
+    /// Samples of these ids, with the DNs of all entries.
     pub fn samples(&self) -> &[DuplicateSample] {
         &self.samples
     }
 
-    /// Whether a part holds entries that are left out.
+    /// Whether a part has entries that are left out.
     pub fn touches(&self, part: &DeferredPart) -> bool {
         self.touched.contains(&(part.sequence, part.kinds))
     }
 
-    /// A part's entries, without those that are left out.
+    /// A part's entries, without those left out.
     pub fn without(&self, part: &DeferredPart, payload: Bytes) -> std::result::Result<Bytes, DecodeError> {
         if self.touches(part) { select(&payload, |entry| !self.leaves_out(entry)) } else { Ok(payload) }
     }
 
-    /// What a part's entries change, each entry once.
+    /// The changes of a part's entries, each entry counted once.
     pub fn counts(&self, part: &DeferredPart) -> Counts {
         let mut counts = Counts::default();
         counts.add_part(part);
@@ -213,7 +213,7 @@ impl Repeats {
         self.twins.get(&key(entry)).is_some_and(|twins| twins.known != dn_hash(&normalized(entry)))
     }
 
-    /// Finds out which ids of a part two entries have. Each id is looked at once.
+    /// Finds the ids of a part that two entries have. Each id is checked once.
     async fn judge(
         &mut self,
         store: &Store,
@@ -231,7 +231,7 @@ impl Repeats {
                 let known_dn = account.map_or("", |known| known.dn.as_str());
                 let known_hash = dn_hash(&membership::dn_key(known_dn));
                 let times = times(repeated, *key);
-                // Copies that were not kept aside have the DN that is known by now.
+                // Copies that were not kept aside have the DN that is known now.
                 let others = times > suspect.kept && suspect.dn != known_hash;
                 if !suspect.several && !others {
                     continue;
@@ -250,7 +250,7 @@ impl Repeats {
         Ok(())
     }
 
-    /// Counts what is left out, and what the parts count more than once.
+    /// Counts what is left out, and what the parts counted more than once.
     async fn recount(
         &mut self,
         store: &Store,
@@ -264,7 +264,7 @@ impl Repeats {
         for part in parts {
             let payload = store.deferred_payload(directory.organization, lease.job, lease.attempt, part).await?;
             let payload = Bytes::from(payload.unwrap_or_default());
-            // Whether each entry stays, by its key and DN, and the keys of those that do not.
+            // Whether each entry stays, by key and DN, and the keys of those that do not.
             let (mut here, mut left_out) = (BTreeMap::<(u128, u128), bool>::new(), Vec::new());
             let mut named = std::mem::take(&mut self.named);
             let again = select(&payload, |entry| {
@@ -304,7 +304,7 @@ impl Repeats {
     }
 }
 
-/// What these entries would change.
+/// The changes of these entries.
 async fn changes(store: &Store, directory: &Directory, payload: &Bytes, now: Timestamp) -> Result<Counts> {
     let (place, listed) = (Place::of(directory, false), Listed::default());
     let decided = decide::decide(store, place, 0, payload, &mut FirstImportIndex::default(), &listed, now).await;
@@ -317,7 +317,7 @@ async fn changes(store: &Store, directory: &Directory, payload: &Bytes, now: Tim
     Ok(counts)
 }
 
-/// Takes up the entries of a part whose ids came more than once. Gives how many ids turned out to have several DNs.
+/// Collects the entries of a part whose ids came more than once. Returns how many ids turned out to have several DNs.
 fn gather(
     suspects: &mut Suspects,
     payload: &[u8],
@@ -343,7 +343,7 @@ fn gather(
     Ok(shared)
 }
 
-/// An id of one part that is to be judged.
+/// An id of one part that must be judged.
 struct Taken {
     key: u128,
     kind: AccountKind,
@@ -351,7 +351,7 @@ struct Taken {
     suspect: Suspect,
 }
 
-/// Takes the suspects of a part out of all.
+/// Takes the suspects of a part out of the map.
 fn taken(suspects: &mut Suspects, payload: &[u8]) -> std::result::Result<Vec<Taken>, DecodeError> {
     let mut taken = Vec::new();
     if payload.is_empty() || suspects.is_empty() {
@@ -376,12 +376,12 @@ fn normalized(entry: &EntryView<'_>) -> String {
     membership::dn_key(&mapping::printable(entry.dn))
 }
 
-/// A text of bounded length, as reports have it.
+/// A text of bounded length, for reports.
 pub(super) fn shortened(text: &str) -> String {
     text.get(..text.floor_char_boundary(MOST_TEXT)).unwrap_or_default().to_owned()
 }
 
-/// How often a key came; 0: once at most.
+/// How often a key came; 0: at most once.
 fn times(repeated: &[(u128, u32)], key: u128) -> u32 {
     let place = repeated.binary_search_by_key(&key, |(key, _)| *key);
     place.ok().and_then(|place| repeated.get(place)).map_or(0, |(_, times)| *times)

@@ -1,5 +1,5 @@
-//! What an administrator decides about an account that waits for a name: it is an account of the user who has the name,
-//! or of somebody new, to whom one who is gone gives the name up.
+//! Decisions about an account that waits for a name: it belongs to the user who has the name, or to a new user, and a
+//! user who is gone gives the name up.
 
 use jiff::Timestamp;
 use postern_store::{Account, AccountId, Intake, NamedUser, OrganizationId, Store, UserId, UserRow};
@@ -7,22 +7,22 @@ use postern_store::{Account, AccountId, Intake, NamedUser, OrganizationId, Store
 use super::conflicts;
 use super::place::Place;
 
-/// What was decided.
+/// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// The account belongs to the user who has the name.
     Link,
-    /// The account belongs to a new user. The one who had the name gives it up.
+    /// The account gets a new user. The user who had the name gives it up.
     CreateUser,
 }
 
 /// Why a decision cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such conflict, or none any more.
+    /// There is no such conflict, or it was resolved.
     #[error("the account is in no conflict")]
     NoConflict,
-    /// The account has a user, who only waits for another name.
+    /// The account has a user and only waits for another name.
     #[error("the account has a user already, who waits for the name")]
     HasUser,
     /// The user who has the name has another account in the same directory.
@@ -31,7 +31,7 @@ pub enum Error {
         /// The DN of that account.
         dn: String,
     },
-    /// The user who has the name is there, in another directory.
+    /// The user who has the name is present in another directory.
     #[error("the user who has the name is there, in another directory")]
     PresentElsewhere,
     /// The store failed.
@@ -39,7 +39,7 @@ pub enum Error {
     Store(#[from] postern_store::Error),
 }
 
-/// Carries a decision out, and gives the user that the account belongs to from now on.
+/// Carries a decision out, and returns the account's user.
 pub async fn run(
     store: &Store,
     organization: OrganizationId,

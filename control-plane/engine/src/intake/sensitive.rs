@@ -1,6 +1,6 @@
-//! Changes that look harmless one by one and are a fault of the directory when they come in great number: users who
-//! become active or inactive or get another name, attributes that are gone, members that are gone. Entries that bring
-//! one are kept aside until the import is proven and the changes are counted.
+//! Changes that are harmless one by one but point to a fault of the directory in great number: users who become active
+//! or inactive or are renamed, lost attributes, removed members. Entries with such changes are kept aside until the
+//! import is proven and the changes are counted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -20,23 +20,23 @@ use super::listed::Listed;
 use super::place::Place;
 use crate::identity::membership;
 
-/// What stands for the login attribute among the names of attributes.
+/// Stands for the login attribute among attribute names.
 pub const LOGIN: &str = "(login)";
 
-/// The bit of a kind of change in the set that is stored.
+/// The bit of a kind of change in the stored set.
 pub const fn bit(kind: ChangeKind) -> u32 {
     1 << kind as u32
 }
 
-/// The bit of entries that come with another DN than the known one, and of groups whose members have left under one name
-/// and perhaps come under another. They never hold an import. But only the proof says whether two entries have one external
+/// The bit of entries with another DN than the known one, and of groups whose members leave under one name and may come
+/// under another. They never hold an import. But only the complete import shows whether two entries have one external
 /// id, and members are renamed together with their groups.
 pub const MOVED: u32 = 1 << 16;
 
-/// The bit of entries of users who were missing. It is set only beside others.
+/// The bit of entries of users who were missing. Only set together with others.
 pub const RETURNS: u32 = 1 << 17;
 
-/// What the accounts and groups of a chunk were before it.
+/// The accounts and groups of a chunk before it.
 #[derive(Debug, Default)]
 pub struct Before {
     accounts: HashMap<AccountId, KnownContent, RandomState>,
@@ -44,7 +44,7 @@ pub struct Before {
 }
 
 impl Changes {
-    /// Another entry of this chunk has the same external id.
+    /// The changes of an entry whose external id another entry of this chunk also has.
     pub fn moved() -> Self {
         Self { kinds: MOVED, ..Self::default() }
     }
@@ -53,11 +53,11 @@ impl Changes {
 /// What one entry changes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Of these kinds, see [`bit`].
+    /// The kinds of change, see [`bit`].
     pub kinds: u32,
-    /// The attributes that are gone.
+    /// The lost attributes.
     vanished: Vec<String>,
-    /// How many members are gone.
+    /// How many members are removed.
     removed: u64,
 }
 
@@ -73,20 +73,20 @@ pub struct Counts {
     pub renamed: u64,
     /// Members that groups lose.
     pub removed: u64,
-    /// Accounts whose external id was shared, and that become others.
+    /// Accounts with a shared external id that would pass to another entry.
     pub reassigned: u64,
     /// Accounts that lose an attribute, by `user` or `group` and the attribute's name.
     pub vanished: BTreeMap<String, u64>,
 }
 
-/// So many attributes are told apart, and those beyond count together: an agent could invent as many as it likes.
+/// Most attributes that are counted separately; the rest counts together, because an agent could invent any number.
 const MOST_NAMES: usize = 2 * postern_proto::limits::MAX_LISTED_ATTRIBUTES;
-/// An account that ends within this time is one that is about to be switched off.
+/// An account that expires within this time is about to be switched off.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 const OTHER_NAMES: &str = "user (others)";
 
 impl Before {
-    /// Of these accounts, all of which have changed or come back. No account, no query.
+    /// Reads these accounts, which have changed or returned. Without accounts there is no query.
     pub async fn of<'k>(
         store: &Store,
         place: Place,
@@ -109,7 +109,7 @@ impl Before {
         Ok(before)
     }
 
-    /// What a row changes that may be a fault of the directory.
+    /// The changes of a row that may be a fault of the directory.
     pub fn changes(&self, row: &Row, view: &EntryView<'_>, listed: &Listed, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let Some(old) = self.accounts.get(&row.account.id) else { return changes };
@@ -118,7 +118,7 @@ impl Before {
             changes.kinds |= bit(ChangeKind::Reassigned);
         }
         if old.missing && row.account.kind == AccountKind::Group {
-            // A group that comes back is whatever its entry says.
+            // A returning group takes whatever its entry says.
             changes.kinds |= if changes.kinds == 0 { 0 } else { RETURNS };
             return changes;
         }
@@ -132,16 +132,17 @@ impl Before {
         match &row.identity {
             Wanted::User(user, other_names) => {
                 let on = row.account.switch.is_on(now);
-                // Another directory may say off: a user who is inactive stays so, unless it was this one that changed.
+                // Another directory may say off: an inactive user stays so, unless this directory is the one that
+                // changed.
                 if on && (old.missing || !old.switch.is_on(now)) && old.active == Some(false) {
                     changes.kinds |= bit(ChangeKind::Activated);
                 }
-                // What is unknown keeps what was known.
+                // An unknown switch keeps the last known one.
                 let ends = !on && row.account.switch != Switch::Unknown;
                 if (ends || expires_sooner(old.switch, row.account.switch, now)) && old.active == Some(true) {
                     changes.kinds |= bit(ChangeKind::Deactivated);
                 }
-                // One of several logins stays the user's name, whatever their order; without any, the name stays.
+                // The user keeps its name while it is one of several logins, or if there is none.
                 let stays = |old: &String| {
                     *old == user.name_key || other_names.iter().any(|name| postern_store::fold(name) == *old)
                 };
@@ -167,7 +168,7 @@ impl Before {
     }
 }
 
-/// Whether an entry has the login that its account has. Without a login nobody can say, so it has not.
+/// Whether an entry has the login of its account. Without any login this is unknown, so it does not.
 fn has_its_login(old: &KnownContent, row: &Row) -> bool {
     let Some(login) = old.unique_value.as_deref().map(postern_store::fold) else { return false };
     let others: &[String] = match &row.identity {
@@ -177,15 +178,15 @@ fn has_its_login(old: &KnownContent, row: &Row) -> bool {
     row.account.unique_value.iter().chain(others).any(|value| postern_store::fold(value) == login)
 }
 
-/// Whether an account now ends within [`SOON`], and did not end as early before. The user becomes inactive on that day
-/// without another import, so it counts with those who become inactive now.
+/// Whether an account now expires within [`SOON`] and did not expire as early before. The user becomes inactive then
+/// without another import, so it counts as one who becomes inactive now.
 fn expires_sooner(old: Switch, new: Switch, now: Timestamp) -> bool {
     let Switch::OnUntil(end) = new else { return false };
     let known = matches!(old, Switch::OnUntil(before) if before <= end);
     end > now && !known && now.checked_add(SOON).is_ok_and(|soon| end <= soon)
 }
 
-/// The attributes that an account had and its entry has not, though the site delivers them.
+/// The attributes that an account had and its entry lacks, although the site delivers them.
 fn vanished(old: &KnownContent, row: &Row, view: &EntryView<'_>, listed: &Listed) -> Vec<String> {
     let had: BTreeMap<String, &RawValue> = serde_json::from_str(&old.attributes).unwrap_or_default();
     let has: Vec<&str> = view.attributes().map(|(name, _)| name).collect();
@@ -198,8 +199,8 @@ fn vanished(old: &KnownContent, row: &Row, view: &EntryView<'_>, listed: &Listed
     gone
 }
 
-/// How many names have left a group, and by how many it has fewer members. Members who are renamed or moved leave under one
-/// name and come under another, so those who come are taken off. `wanted` is sorted.
+/// How many names have left a group, and by how many its members have decreased. Renamed or moved members leave under
+/// one name and come under another, so new names are subtracted. `wanted` is sorted.
 fn lost(known: &HashSet<String>, wanted: &[String]) -> (u64, u64) {
     let left = known.iter().filter(|name| wanted.binary_search(name).is_err()).count();
     let came = wanted.iter().filter(|name| !known.contains(*name)).count();
@@ -223,12 +224,12 @@ impl Counts {
         }
     }
 
-    /// Adds what a part that was kept aside counts.
+    /// Adds the counts of a part that was kept aside.
     pub fn add_part(&mut self, part: &DeferredPart) {
         self.add_all(Self::deserialize(&part.counts).unwrap_or_default());
     }
 
-    /// Takes off what was counted too much.
+    /// Subtracts what was counted twice.
     pub fn take_off(&mut self, less: &Self) {
         self.activated = self.activated.saturating_sub(less.activated);
         self.deactivated = self.deactivated.saturating_sub(less.deactivated);
@@ -241,7 +242,7 @@ impl Counts {
         self.vanished.retain(|_, count| *count > 0);
     }
 
-    /// Adds what others count.
+    /// Adds other counts.
     pub fn add_all(&mut self, more: Self) {
         self.activated += more.activated;
         self.deactivated += more.deactivated;
@@ -260,11 +261,11 @@ impl Counts {
     }
 }
 
-/// The entries of a chunk that are kept aside, those of one set of kinds together.
+/// The entries of a chunk that are kept aside, in parts by their set of kinds.
 #[derive(Default)]
 pub struct KeptAside {
     parts: BTreeMap<u32, Part>,
-    /// Which entries, by their key and DN, and in which part. Two entries of one external id are counted each by itself.
+    /// Which entries, by key and DN, and in which part. Two entries with one external id count separately.
     kept: HashMap<(u128, u128), u32, RandomState>,
     /// Their keys.
     keys: HashSet<u128, RandomState>,
@@ -276,9 +277,9 @@ struct Part {
 }
 
 impl KeptAside {
-    /// Keeps an entry aside if it changes something sensitive, or if an earlier one of its external id was kept aside:
-    /// applied at once, the later one would be overwritten by the earlier one. `None`: it did not. Otherwise says whether
-    /// it is the first copy that is kept. An entry is known by its key and its normalized DN.
+    /// Keeps an entry aside if its change is sensitive, or if an earlier entry with its external id was kept aside:
+    /// applied at once, the earlier one would overwrite it later. `None`: it was not kept. Otherwise returns whether it
+    /// is the first copy. An entry is identified by its key and normalized DN.
     pub fn take(
         &mut self,
         form: MemberForm,
@@ -305,7 +306,7 @@ impl KeptAside {
         Some(earlier.is_none())
     }
 
-    /// As it is stored with the chunk of this number.
+    /// The stored form, for the chunk with this number.
     pub fn finish(self, sequence: u64) -> Vec<Deferred> {
         let parts = self.parts.into_iter().map(|(kinds, mut part)| {
             let entries = part.writer.entries() as u64;
@@ -317,7 +318,7 @@ impl KeptAside {
     }
 }
 
-/// A chunk of the entries that are wanted.
+/// A chunk with the selected entries.
 pub fn select(
     payload: &Bytes,
     mut wanted: impl FnMut(&EntryView<'_>) -> bool,
@@ -335,7 +336,7 @@ pub fn select(
     Ok(writer.finish())
 }
 
-/// Writes an entry into another chunk.
+/// Copies an entry into another chunk.
 fn copy(writer: &mut ChunkWriter, view: &EntryView<'_>) {
     let mut entry = writer.entry(view.kind, view.external_id, view.dn, view.unique_value);
     for (name, values) in view.attributes() {

@@ -1,5 +1,5 @@
-//! Accounts whose external id two entries had in an import. When one of the two entries is gone, the other one looks like
-//! a rename of the account. It may be another person, so an administrator decides, see
+//! Accounts with an external id that two entries had in an import. When one of the entries is gone, the other looks
+//! like a rename of the account but may be another person, so an administrator decides, see
 //! [`ChangeKind::Reassigned`](postern_store::ChangeKind::Reassigned).
 
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ const BATCH: usize = 5_000;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Remembers the accounts whose ids two entries of this import have, whatever becomes of the import. `None`: the job was
+/// Records the accounts with ids that two entries of this import have, however the import ends. `None`: the job was
 /// taken over.
 pub(super) async fn remember(
     store: &Store,
@@ -31,8 +31,8 @@ pub(super) async fn remember(
     Ok(Some(()))
 }
 
-/// Forgets the accounts whose ids this import has brought once. They are what they were, or an administrator has approved
-/// of the change. Those that did not come stay remembered. `None`: the job was taken over.
+/// Deletes the records of accounts whose ids this import brought once: they are unchanged, or an administrator approved
+/// the change. Records of accounts that did not come stay. `None`: the job was taken over.
 pub(super) async fn forget(
     store: &Store,
     directory: &Directory,

@@ -1,5 +1,5 @@
-//! Where an import comes from, compared with the one before: a server that is behind, or one that cannot be compared, or
-//! an agent that is configured otherwise proves nobody gone.
+//! The source of an import, compared with the one before. No account is marked missing if the server is behind or
+//! cannot be compared, or if the agent is configured differently.
 
 use std::collections::BTreeMap;
 
@@ -7,40 +7,40 @@ use jiff::{SignedDuration, Timestamp};
 use postern_store::Digests;
 use serde::{Deserialize, Serialize};
 
-/// Replication between sites takes up to three hours by default (Active Directory). A server that lacks more than that
-/// may have been restored from a backup, and would be behind for ever.
+/// Replication between sites takes up to three hours by default (Active Directory). A server that lags for longer may
+/// have been restored from a backup, and would never catch up.
 const MOST_LAG: SignedDuration = SignedDuration::from_hours(4);
 
-/// Where an import comes from. Opaque: ids, counters and digests that only the site can read.
+/// The source of an import. Opaque: ids, counters and digests that only the site can interpret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Source {
-    /// When an import from there finished last.
+    /// When the last import from this source finished.
     pub at: Option<Timestamp>,
-    /// The server; empty where it has no id, or where all servers share their marks.
+    /// The server; empty if it has no id, or if all servers share their marks.
     pub server: String,
-    /// How far it was in the changes of each server. Values are compared as text.
+    /// How far it had replicated the changes of each server. Values are compared as text.
     pub marks: BTreeMap<String, String>,
     /// Digest of the users' section of the agent's configuration.
     pub users_digest: Option<String>,
-    /// The same of the groups' section.
+    /// Digest of the groups' section.
     pub groups_digest: Option<String>,
 }
 
-/// How a server stands to the one that was read before.
+/// How a server compares with the one that was read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// It knows everything that the other one knew.
+    /// It has all changes that the other one had.
     Current,
-    /// It does not: what it says is older than what is known.
+    /// It lacks some: its data is older than what is stored.
     Behind,
-    /// It is another server, and nothing shows that it knows as much.
+    /// It is another server, and nothing shows that it has them.
     Unproven,
 }
 
 impl Source {
-    /// How this server stands to the one that was read before; `None`: there was none.
+    /// Compares this server with the one that was read before; `None`: there was none.
     pub fn standing(&self, before: Option<&Self>) -> Standing {
         let Some(before) = before else { return Standing::Current };
         let mut all = true;
@@ -53,38 +53,38 @@ impl Source {
         }
         let has_id = !self.server.is_empty();
         let same = self.server == before.server && (has_id || before.marks.is_empty());
-        // Without any mark to compare, another server has shown nothing.
+        // Without marks to compare, another server has shown nothing.
         if same || (all && !before.marks.is_empty()) { Standing::Current } else { Standing::Unproven }
     }
 
-    /// By which configuration it was read.
+    /// The configuration that it was read by.
     pub fn configuration(&self) -> Digests {
         Digests { users: self.users_digest.clone(), groups: self.groups_digest.clone() }
     }
 
-    /// Whether a server that is behind this one lags for longer than replication takes.
+    /// Whether a server behind this one lags for longer than replication takes.
     pub fn is_long_ago(&self, now: Timestamp) -> bool {
         self.at.is_none_or(|at| now.duration_since(at) >= MOST_LAG)
     }
 
-    /// The sections of the configuration that differ from those of the import before.
+    /// The sections of the configuration that differ from the import before.
     pub fn differing_sections(&self, before: Option<&Self>) -> Vec<&'static str> {
         let Some(before) = before else { return Vec::new() };
         let sections = [
             ("users", &self.users_digest, &before.users_digest),
             ("groups", &self.groups_digest, &before.groups_digest),
         ];
-        // An import before that had none can be compared with nothing, unless it had the other.
+        // An earlier import without digests cannot be compared; one without a groups' section can.
         let comparable = before.users_digest.is_some();
         sections.into_iter().filter(|(_, now, known)| comparable && now != known).map(|(name, ..)| name).collect()
     }
 }
 
-/// Where the entries of an import come from, and how that stands to the import before.
+/// The source of an import's entries, and how it compares with the import before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     pub(crate) source: Source,
-    /// It is another server, and nothing shows that it knows as much.
+    /// Whether it is another server, and nothing shows that it has the same changes.
     pub(crate) unproven: bool,
     /// Sections of the agent's configuration that differ.
     pub(crate) differing: Vec<String>,
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(openldap.standing(Some(&openldap)), Current);
         assert_eq!(source("", &[("001", "2026a")]).standing(Some(&openldap)), Unproven);
         assert_eq!(source("", &[("001", "2025z"), ("002", "2026b")]).standing(Some(&openldap)), Behind);
-        // Nothing but ids, or nothing at all.
+        // Only ids, or nothing at all.
         assert_eq!(source("a", &[]).standing(Some(&source("a", &[]))), Current);
         assert_eq!(source("b", &[]).standing(Some(&source("a", &[]))), Unproven);
         assert_eq!(source("", &[]).standing(Some(&source("", &[]))), Current);

@@ -1,14 +1,14 @@
-//! What an import finds to be wrong with its directory until somebody mends it. It is shown with the directory, not only
-//! in the report of the job.
+//! Problems of the directory that an import finds. They are shown with the directory until they are repaired, not only
+//! in the job's report.
 
 use super::repeats::Repeats;
 use super::report::ImportReport;
 use super::result::ImportResult;
 
-/// As much of an example is shown.
+/// Most characters of an example.
 const MAX_EXAMPLE_CHARS: usize = 300;
 
-/// What is wrong, and what to do. `None`: nothing. `result` is what the job is about to say.
+/// The problem and the remedy. `None`: there is none. `result` is the job's result.
 pub(super) fn problem(
     report: &ImportReport,
     unusable: u64,
@@ -21,7 +21,7 @@ pub(super) fn problem(
     (!found.is_empty()).then(|| found.join("; "))
 }
 
-/// Accounts that did not come, and of which nobody can say whether they are there.
+/// Accounts that did not come and whose presence is unknown.
 fn not_visible(result: &ImportResult) -> Option<String> {
     let count = Some(result.not_visible).filter(|count| *count > 0)?;
     let (accounts, stay) = if count == 1 { ("account", "It stays") } else { ("accounts", "They stay") };
@@ -34,7 +34,7 @@ fn not_visible(result: &ImportResult) -> Option<String> {
     ))
 }
 
-/// Users of whom nobody can say whether they are enabled.
+/// Users for whom it is unknown whether they are enabled.
 fn unknown_switches(result: &ImportResult) -> Option<String> {
     let count = Some(result.unknown_switches).filter(|count| *count > 0)?;
     let users = if count == 1 { "user" } else { "users" };
@@ -85,7 +85,7 @@ mod tests {
         };
         let said = problem(&report, 1, &Repeats::default(), &ImportResult::default()).unwrap();
         assert!(said.contains("1 entry of the directory (such as cn=x: no external id)"), "{said}");
-        // The report may not have come; the summary counted them.
+        // The report may be missing; the summary has the counts.
         assert!(
             problem(&ImportReport::default(), 2, &Repeats::default(), &ImportResult::default())
                 .is_some_and(|said| said.contains("2 entries"))

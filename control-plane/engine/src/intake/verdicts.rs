@@ -1,28 +1,28 @@
-//! What was decided about users, gathered and written in one transaction.
+//! Decisions about users, collected and written in one transaction.
 
 use postern_store::{AccountId, Intake, UserId, UserRow};
 
 use crate::identity::matching::Decision;
 
-/// Decisions, sorted by what is done with them.
+/// Decisions, by how they are written.
 #[derive(Default)]
 pub(super) struct Verdicts {
     created: Vec<UserRow>,
     updated: Vec<UserRow>,
-    /// Users who get everything but another name.
+    /// Users who get everything except another name.
     unnamed: Vec<UserRow>,
-    /// Users who pass from accounts that are gone to others.
+    /// Users who pass from missing accounts to others.
     taken_over: Vec<UserId>,
-    /// Users who are gone and give their names up.
+    /// Users who are gone and give up their names.
     giving_up: Vec<UserId>,
     /// Accounts that share a user with another directory from now on.
     joined: Vec<AccountId>,
-    /// Users who were there before and of whom an account is written.
+    /// Existing users of the written accounts.
     touched: Vec<UserId>,
 }
 
 impl Verdicts {
-    /// Takes up what was decided about an account.
+    /// Adds a decision about an account.
     pub(super) fn add(&mut self, account: AccountId, decision: Decision) {
         if !matches!(decision, Decision::Create(_)) {
             self.touched.extend(decision.identity());
@@ -47,12 +47,12 @@ impl Verdicts {
         }
     }
 
-    /// Accounts that share a user with another directory from now on. They are marked once they are written.
+    /// Accounts that share a user with another directory from now on. Mark them once they are written.
     pub(super) fn joined(&mut self) -> Vec<AccountId> {
         std::mem::take(&mut self.joined)
     }
 
-    /// Users who were there before and of whom an account is written: whether they are active is to be settled then.
+    /// Existing users of the written accounts: settle afterwards whether they are active.
     pub(super) fn touched(&mut self) -> Vec<UserId> {
         std::mem::take(&mut self.touched)
     }

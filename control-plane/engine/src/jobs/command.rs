@@ -1,4 +1,4 @@
-//! What is sent to an agent, and what comes back.
+//! Commands to agents, and their outcomes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use postern_store::JobId;
 
 use super::failure::Failure;
 
-/// What is sent to an agent.
+/// A command for an agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     /// The job, whose id is the command's.
@@ -16,7 +16,7 @@ pub struct Command {
     pub attempt: u32,
     /// Name of the directory at the agent.
     pub directory: String,
-    /// What to do, as the job's kind says it.
+    /// What to do, from the job's kind.
     pub work: v1::command::Kind,
     /// Give up after this long.
     pub timeout: Duration,
@@ -31,11 +31,11 @@ pub struct AgentOutcome {
     pub attempt: u32,
     /// How long the agent worked on it.
     pub elapsed: Duration,
-    /// What came of it.
+    /// The result.
     pub result: Result<v1::outcome::Result, Failure>,
 }
 
-/// How far a command has come.
+/// The progress of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentProgress {
     /// The command's job.

@@ -1,5 +1,5 @@
-//! Gives jobs to agents. It takes no input: each pass reads what is due, compares it with what runs here, and repairs
-//! the difference. Wake-ups only make it sooner.
+//! Sends jobs to agents. Each pass reads which jobs are due, compares them with those that run here, and repairs the
+//! difference. Wake-ups only start a pass earlier.
 
 mod answers;
 mod stranded;
@@ -22,18 +22,18 @@ use super::reach::{NotSent, Reach, Route, ToAgent};
 use super::running::Running;
 use super::running::table::Entry;
 
-/// Safety net beneath the wake-ups.
+/// How often to look without a wake-up, because wake-ups may be lost.
 const POLL: Duration = Duration::from_secs(2);
 /// Jobs claimed by one statement.
 const CLAIM: u32 = 64;
-/// A job that nobody claimed for this long has no agent at any replica.
+/// A job that was not claimed for this long has no agent at any replica.
 const UNCLAIMED: Duration = Duration::from_secs(1);
-/// An agent's own limit ends a little before ours, so that its answer is what people read.
+/// An agent's own timeout ends a little earlier than ours, so that people see its answer.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(2);
 
-/// A proven job that was taken up so often without an end is not taken up again.
+/// How often a proven job may be resumed after a crash.
 const RESUMPTIONS: u32 = 3;
-/// How long a job waits whose agent has as many as its connection takes at once.
+/// How long a job waits if its agent's connection has no room for it.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 const LOST: &str = "The agent's connection was lost before the job reached it.";
@@ -45,12 +45,12 @@ const START_AN_AGENT: &str = "Start an agent that serves this directory (postern
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Where something may be due.
+/// Where jobs may be due.
 #[derive(Debug)]
 pub(crate) enum Look {
-    /// Nowhere that concerns this room.
+    /// Nowhere: the wake-up is about something else.
     Nowhere,
-    /// With these directories.
+    /// In these directories.
     At(Vec<DirectoryId>),
     /// Anywhere.
     Everywhere,
@@ -64,17 +64,17 @@ pub struct Dispatcher {
     reach: Arc<Reach>,
     supervisor: Supervisor,
     kinds: Kinds,
-    /// The jobs that run here.
+    /// The jobs that run at this replica.
     pub running: Arc<Running>,
-    /// When the leases were prolonged last.
+    /// When the leases were last renewed.
     renewed_at: Mutex<Timestamp>,
     wake: Notify,
-    /// The agent of a job has left.
+    /// Signals that the agent of a job has left.
     absent: Notify,
 }
 
 impl Dispatcher {
-    /// A dispatcher for this process.
+    /// The dispatcher of this process.
     pub fn new(running: Running, kinds: Kinds, reach: Arc<Reach>, supervisor: Supervisor) -> Self {
         Self {
             store: running.store.clone(),
@@ -89,7 +89,7 @@ impl Dispatcher {
         }
     }
 
-    /// Makes the next pass come at once.
+    /// Starts the next pass at once.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
@@ -106,7 +106,7 @@ impl Dispatcher {
 
     async fn run(self: Arc<Self>) {
         while let Err(error) = self.follow_wakeups().await {
-            // The next look repairs what this one left.
+            // The next pass repairs what this one left.
             tracing::warn!(error = chain(&error), "jobs.look_failed");
             self.clock.sleep(POLL).await;
         }
@@ -142,7 +142,7 @@ impl Dispatcher {
     pub(crate) async fn look(self: &Arc<Self>, look: Look) -> Result<()> {
         let now = self.clock.now();
         if self.leases_may_be_over(now) {
-            // Or what is due would be taken for what nobody works on, and begun here a second time.
+            // Otherwise the pass would take a job with an expired lease for abandoned, and start it here a second time.
             self.renew(now).await?;
         }
         match look {
@@ -153,7 +153,7 @@ impl Dispatcher {
                 self.claim_proven(now).await
             }
             Look::Everywhere => {
-                // Most of the time there is nothing, which one read tells.
+                // Usually there is no open job, which one query shows.
                 if self.store.count_open_jobs().await?.is_empty() {
                     return Ok(());
                 }
@@ -192,7 +192,7 @@ impl Dispatcher {
         }
     }
 
-    /// A job whose entries are all here and proven is finished without its agent.
+    /// Claims proven jobs, which are finished without an agent.
     async fn claim_proven(self: &Arc<Self>, now: Timestamp) -> Result<()> {
         for job in self.store.fail_resumed(self.running.owner, RESUMPTIONS, &crashed().to_json(), now).await? {
             tracing::error!(job = %job.id, "jobs.crashed");
@@ -222,11 +222,11 @@ impl Dispatcher {
             return self.running.fail(id, attempt, Failure::disabled().to_json()).await;
         }
         let (Some(directory), Some(route)) = (directory, self.choose(job.directory, attempt)) else {
-            // The agent left between the look and the claim.
+            // The agent left between the pass and the claim.
             return self.running.hand_back(&job, NO_AGENT, now).await;
         };
         if attempt > 1 {
-            // Chunks of an older attempt count for nothing.
+            // Chunks of an older attempt do not count.
             self.store.drop_staged(job.organization, id).await?;
         }
         if !self.store.assign_agent(&self.running.lease_of(id, attempt), route.agent()).await? {
@@ -258,15 +258,15 @@ impl Dispatcher {
             .map_err(|error| Failure::new("invalid", format!("The job's input cannot be read: {error}."), again))
     }
 
-    /// Which of the sessions that serve a directory gets the job: another one with each attempt, so that one agent's
-    /// trouble does not use up all of them.
+    /// The session that gets the job: another one with each attempt, so that trouble at one agent does not use up all
+    /// attempts.
     fn choose(&self, directory: DirectoryId, attempt: u32) -> Option<Arc<Route>> {
         let routes = self.reach.routes(directory);
         let place = (attempt as usize).checked_sub(1)?.checked_rem(routes.len())?;
         routes.get(place).cloned()
     }
 
-    /// Whether no job runs here.
+    /// Whether no job runs at this replica.
     pub fn is_idle(&self) -> bool {
         self.running.table.lock().is_empty()
     }
@@ -285,7 +285,7 @@ impl Dispatcher {
                     if error.is_permanent() {
                         tracing::error!(error = chain(&error), job = %job, "jobs.finish_failed");
                     } else {
-                        // Such as a database that restarts. Whether the job has ended may not be known.
+                        // For example, the database restarts. The job may or may not have ended.
                         tracing::warn!(error = chain(&error), job = %job, "jobs.finish_interrupted");
                     }
                     (error.is_permanent() || this.is_overdue(job, attempt)).then(|| Failure::database(&error))
@@ -300,7 +300,7 @@ impl Dispatcher {
                 Some(failure) => this.running.fail(job, attempt, failure.to_json()).await,
                 None => Ok(()),
             };
-            // Unless it has ended, the lease runs out, and whoever takes it up goes on from what is durable.
+            // If it has not ended, its lease expires, and the next claim continues from what is durable.
             this.running.table.remove(job, attempt);
             if !failed || ended.is_err() {
                 this.let_go_once_possible(job, attempt).await;

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 /// Attempts that may end with an error before the job does.
 const ATTEMPTS: u32 = 3;
-/// First pause after an error that may pass, and the longest.
+/// First pause after a temporary error, and the longest.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_mins(1);
 
-/// A failure with everything that an administrator needs. This is the `error` of a job.
+/// A failure with all that an administrator needs. It is stored as the job's `error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Stable, for scripts.
@@ -21,7 +21,7 @@ pub struct Failure {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cure: Option<String>,
-    /// Worth trying again without a change by anybody.
+    /// Whether another try may succeed without a change.
     #[serde(default, skip_serializing)]
     pub retryable: bool,
     /// Result code of the directory's answer (RFC 4511, 4.1.9).
@@ -30,7 +30,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of our own making.
+    /// A failure found by the control plane.
     pub fn new(code: &str, message: impl Into<String>, cure: impl Into<String>) -> Self {
         Self {
             code: code.to_owned(),
@@ -50,7 +50,7 @@ impl Failure {
         )
     }
 
-    /// The database failed at the job, and would again.
+    /// The database failed, and would fail again.
     pub fn database(error: &postern_store::Error) -> Self {
         Self::new(
             "storage",
@@ -60,7 +60,7 @@ impl Failure {
         )
     }
 
-    /// The control plane itself failed at the job.
+    /// A fault of the control plane itself.
     pub fn fault() -> Self {
         Self::new(
             "internal",
@@ -69,7 +69,7 @@ impl Failure {
         )
     }
 
-    /// The agent answered with what another kind of job asks for.
+    /// The agent answered with the result of another kind of job.
     pub fn unexpected() -> Self {
         Self::new(
             "unsupported",
@@ -78,39 +78,39 @@ impl Failure {
         )
     }
 
-    /// The same, but worth another try.
+    /// The same failure, marked as retryable.
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.retryable = true;
         self
     }
 
-    /// As a job keeps it.
+    /// The form in which a job stores it.
     pub fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_else(|_| json!({ "code": "internal", "message": "unknown" }))
     }
 }
 
-/// What becomes of a job after an answer.
+/// What happens to a job after an answer.
 #[derive(Debug, PartialEq)]
 pub enum Next {
-    /// It is done.
+    /// It has succeeded.
     Succeed(Value),
     /// It has failed for good.
     Fail(Value),
-    /// It ends as it was asked to.
+    /// It is canceled, as requested.
     Cancel,
     /// It is tried again after a pause.
     Retry {
         /// How long to wait.
         after: Duration,
-        /// Why, for those who watch.
+        /// The reason, for people.
         message: String,
     },
 }
 
-/// Decides after a failure. `failures` counts those before this one, `left` is the time to the job's deadline, `jitter`
-/// is drawn from 0 to 1.
+/// Decides after a failure. `failures` counts the earlier ones, `left` is the time to the job's deadline, `jitter` is
+/// random from 0 to 1.
 pub fn after_failure(failure: &Failure, failures: u32, left: Duration, cancel_requested: bool, jitter: f64) -> Next {
     if cancel_requested || failure.code == "canceled" {
         return Next::Cancel;
@@ -119,10 +119,10 @@ pub fn after_failure(failure: &Failure, failures: u32, left: Duration, cancel_re
         return Next::Fail(failure.to_json());
     }
     let limit = RETRY_FIRST.saturating_mul(1 << failures.min(8)).min(RETRY_MAX);
-    // At least half of it, so that what failed has time to recover.
+    // At least half of the pause, to give the failed part time to recover.
     let after = limit.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
     if after >= left {
-        // It would end at its deadline while it waits, and say that nobody took it up.
+        // It would reach its deadline while waiting, and then report that no agent claimed it.
         return Next::Fail(failure.to_json());
     }
     Next::Retry { after, message: format!("Attempt {} of {ATTEMPTS} failed: {}", failures + 1, failure.message) }

@@ -1,4 +1,4 @@
-//! What a kind of job has to say about itself. A kind is one file in `kinds`, and one line in its list.
+//! What a kind of job defines. Each kind is one file in `kinds` and one line in its list.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::running::Running;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Why an input cannot be used: the field, and what it should be.
+/// An invalid input: the field, and what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the field {field:?} is wrong: {detail}")]
 pub struct InputError {
@@ -29,39 +29,39 @@ pub struct InputError {
 }
 
 impl InputError {
-    /// That a field is wrong.
+    /// Reports a field as invalid.
     pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { field: field.into(), detail: detail.into() }
     }
 }
 
-/// Something that may be asked for on the command line.
+/// An argument on the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
     /// The field of the input.
     pub field: &'static str,
-    /// Its name there.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// What its value is called.
+    /// The placeholder for its value.
     pub value_name: &'static str,
-    /// It is an option, which may be given several times. Otherwise it stands for itself, and must be given.
+    /// Whether it is an option, which may be given several times. Otherwise it is positional and required.
     pub is_option: bool,
-    /// What it is, in a sentence without its full stop.
+    /// Its help text, without a full stop.
     pub help: &'static str,
 }
 
-/// Types that the API describes.
+/// Types for the API's description.
 pub struct Schemas {
     /// Name of the type of the input.
     pub input: String,
     /// Name of the type of the result.
     pub result: String,
-    /// Both, and those that they consist of.
+    /// Both, and the types that they contain.
     pub all: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Schemas {
-    /// Of these types.
+    /// The schemas of these types.
     pub fn of<I: ToSchema, R: ToSchema>() -> Self {
         let (input, result) = (I::name().into_owned(), R::name().into_owned());
         let mut all = vec![(input.clone(), I::schema()), (result.clone(), R::schema())];
@@ -76,11 +76,11 @@ impl Schemas {
 pub struct Attempt<'a> {
     /// Where the job runs.
     pub running: &'a Arc<Running>,
-    /// The job as it was claimed.
+    /// The job as claimed.
     pub job: Job,
-    /// Everything was delivered and proven before; the rest is done without the agent.
+    /// Whether everything was delivered and proven; the rest is done without the agent.
     pub proven: bool,
-    /// Somebody wants it to end.
+    /// Whether it was asked to end.
     pub canceled: bool,
 }
 
@@ -93,48 +93,48 @@ pub trait Kind: Debug + Send + Sync {
     /// Its name on the command line.
     fn word(&self) -> &'static str;
 
-    /// What such a job does, as a command without its full stop.
+    /// What such a job does, as an imperative without a full stop.
     fn about(&self) -> &'static str;
 
     /// What such a job is called in a sentence.
     fn noun(&self) -> &'static str;
 
-    /// What it found, as the end of a sentence. `None`: nothing to count.
+    /// The number of results, as the end of a sentence. `None`: nothing to count.
     fn found(&self, _result: &Value) -> Option<String> {
         None
     }
 
-    /// How long a job may wait and run unless the request says otherwise.
+    /// How long a job may wait and run by default.
     fn deadline(&self) -> Duration;
 
-    /// Of a directory, one such job is under way at a time.
+    /// Whether a directory runs only one such job at a time.
     fn is_exclusive(&self) -> bool {
         false
     }
 
-    /// What may be asked for on the command line.
+    /// The arguments on the command line.
     fn arguments(&self) -> &'static [Argument] {
         &[]
     }
 
-    /// Counts the entries that a job with a result has read. `None`: such jobs are not measured by entries.
+    /// Counts the entries that a job read, from its result. `None`: such jobs do not count entries.
     fn counts(&self) -> Option<fn(&Value) -> Option<u64>> {
         None
     }
 
-    /// Tells people what came of a job.
+    /// Reports the result of a job for people.
     fn report(&self, ended: Ended<'_>, report: &mut Report);
 
-    /// What is asked for, and what comes of it, for the description of the API.
+    /// The input and the result, for the API's description.
     fn schemas(&self) -> Schemas;
 
-    /// Checks what was asked for, and gives it as it is stored.
+    /// Checks an input, and returns the form to store.
     fn input(&self, asked: &Value) -> std::result::Result<Value, InputError>;
 
     /// The command for the agent.
     fn command(&self, job: &Job) -> std::result::Result<v1::command::Kind, InputError>;
 
-    /// What the agent's answer makes of the job. `None`: it goes on here.
+    /// What the agent's answer means for the job. `None`: the job continues here.
     async fn answered(
         &self,
         attempt: Attempt<'_>,
@@ -142,17 +142,17 @@ pub trait Kind: Debug + Send + Sync {
         elapsed: Duration,
     ) -> Result<Option<Next>>;
 
-    /// Finishes a job whose results were delivered and proven, or holds it. May be interrupted anywhere, and is repeated
-    /// then.
+    /// Finishes a job whose results were delivered and proven, or holds it. May be interrupted anywhere, and is then
+    /// repeated.
     async fn finish(&self, running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()> {
         running.fail(job, attempt, Failure::unexpected().to_json()).await
     }
 }
 
-/// All kinds that there are.
+/// All kinds of job.
 pub type Kinds = &'static [&'static dyn Kind];
 
-/// The kind of this name.
+/// The kind with this name.
 pub fn find(kinds: Kinds, name: &str) -> Option<&'static dyn Kind> {
     kinds.iter().copied().find(|kind| kind.name() == name)
 }

@@ -1,5 +1,5 @@
-//! Which directories can be reached from this replica. The gateway registers its sessions here, so that jobs never
-//! look up at it.
+//! Which directories are reachable from this replica. The gateway registers its sessions here, so that jobs do not
+//! depend on the gateway.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::command::Command;
 
-/// What a session is told. Queued in a box, so that ten thousand idle queues stay small.
+/// A message to a session. Boxed in the queue, to keep ten thousand idle queues small.
 #[derive(Debug)]
 pub enum ToAgent {
     /// Start this command.
@@ -25,7 +25,7 @@ pub enum ToAgent {
     CertificateExpired,
     /// The agent has a newer certificate than that of its connection.
     CertificateRenewed,
-    /// The agent gave no sign of life.
+    /// The agent sent no heartbeat.
     Silent,
     /// An administrator has changed which directories the agent may serve.
     Changed,
@@ -33,19 +33,19 @@ pub enum ToAgent {
     Revoked,
 }
 
-/// How many messages wait for a session; commands beyond that stay in the database.
+/// How many messages may wait for a session; further commands stay in the database.
 const QUEUE: usize = 4;
 
-/// Why a session was not handed a message.
+/// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSent {
-    /// It is over, or was told to end.
+    /// The session is over, or is ending.
     Over,
-    /// It has too much to send already.
+    /// Its queue is full.
     Full,
 }
 
-/// The way to an agent: one live session.
+/// The route to an agent: one live session.
 #[derive(Debug)]
 pub struct Route {
     agent: AgentId,
@@ -55,7 +55,7 @@ pub struct Route {
     ended: CancellationToken,
 }
 
-/// What waits for a session. A tokio channel would do, and take a kilobyte for each idle agent.
+/// The messages that wait for a session. A tokio channel would take a kilobyte for each idle agent.
 #[derive(Debug, Default)]
 struct Queue {
     messages: VecDeque<Box<ToAgent>>,
@@ -63,12 +63,12 @@ struct Queue {
     closed: bool,
 }
 
-/// The session's end of a route; it takes nothing more once this is dropped.
+/// The session's end of a route; once this is dropped, the route takes no messages.
 #[derive(Debug)]
 pub struct Messages(Arc<Route>);
 
 impl Messages {
-    /// What the session is told next.
+    /// The next message for the session.
     pub async fn next(&self) -> ToAgent {
         loop {
             if let Some(message) = self.0.queue().messages.pop_front() {
@@ -78,7 +78,7 @@ impl Messages {
         }
     }
 
-    /// Waits until the session shall end; [`Route::reason`] says why, unless it is that the process stops.
+    /// Waits until the session must end; [`Route::reason`] says why, unless the process stops.
     pub async fn ended(&self) {
         self.0.ended.cancelled().await;
     }
@@ -93,14 +93,14 @@ impl Drop for Messages {
 }
 
 impl Route {
-    /// A route to a session that has just opened, and that ends with `ended`.
+    /// The route to a session that has just opened; it ends with `ended`.
     pub fn open(agent: AgentId, session: Uuid, ended: CancellationToken) -> (Arc<Self>, Messages) {
         let route = Self { agent, session, queue: Mutex::default(), queued: Notify::new(), ended };
         let route = Arc::new(route);
         (Arc::clone(&route), Messages(route))
     }
 
-    /// Whose session it is.
+    /// The session's agent.
     pub fn agent(&self) -> AgentId {
         self.agent
     }
@@ -110,7 +110,7 @@ impl Route {
         self.session
     }
 
-    /// Hands a message to the session.
+    /// Queues a message for the session.
     pub fn send(&self, message: ToAgent) -> Result<(), NotSent> {
         let mut queue = self.queue();
         if queue.closed || self.ended.is_cancelled() {
@@ -124,13 +124,13 @@ impl Route {
         Ok(())
     }
 
-    /// Ends the session, whatever is queued before.
+    /// Ends the session, ahead of queued messages.
     pub fn end(&self, why: ToAgent) {
         self.queue().end.get_or_insert(why);
         self.ended.cancel();
     }
 
-    /// Why the session was ended, if that was not with the process.
+    /// Why the session was ended; `None` if the process stops.
     pub fn reason(&self) -> Option<ToAgent> {
         self.queue().end.take()
     }
@@ -140,17 +140,17 @@ impl Route {
     }
 }
 
-/// The directories that can be reached from here, each with the sessions that serve it.
+/// The directories that are reachable from this replica, each with the sessions that serve it.
 #[derive(Debug, Default)]
 pub struct Reach {
     directories: DashMap<DirectoryId, Vec<Arc<Route>>>,
-    /// Directories that were added since the last look.
+    /// Directories added since the last call of `fresh`.
     fresh: Mutex<Vec<DirectoryId>>,
     changed: Notify,
 }
 
 impl Reach {
-    /// Enters the directories that a session serves, in place of those that it served `before`.
+    /// Enters the directories that a session serves, in place of those in `before`.
     pub fn serve(&self, route: &Arc<Route>, before: &[DirectoryId], directories: &[DirectoryId]) {
         let left: Vec<DirectoryId> = before.iter().filter(|known| !directories.contains(known)).copied().collect();
         self.gone(route, &left);
@@ -164,24 +164,24 @@ impl Reach {
         self.changed.notify_one();
     }
 
-    /// Takes a session out that served these directories.
+    /// Removes a session that served these directories.
     pub fn gone(&self, route: &Arc<Route>, directories: &[DirectoryId]) {
         for directory in directories {
             self.remove(*directory, route);
         }
     }
 
-    /// All directories that can be reached from here.
+    /// All directories that are reachable from this replica.
     pub fn directories(&self) -> Vec<DirectoryId> {
         self.directories.iter().map(|entry| *entry.key()).collect()
     }
 
-    /// Whether a directory can be reached from here.
+    /// Whether a directory is reachable from this replica.
     pub fn reaches(&self, directory: DirectoryId) -> bool {
         self.directories.contains_key(&directory)
     }
 
-    /// The sessions that serve a directory, the longest-standing first.
+    /// The sessions that serve a directory, oldest first.
     pub fn routes(&self, directory: DirectoryId) -> Vec<Arc<Route>> {
         self.directories.get(&directory).map(|routes| routes.clone()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What came of a job, as people read it: lines and tables that a surface prints or draws.
+//! Reports for people about the result of a job: lines and tables that a surface prints or draws.
 
 use postern_runtime::plain;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub enum Block {
     },
 }
 
-/// What came of a job.
+/// A report about a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The parts, from top to bottom.
@@ -41,18 +41,18 @@ impl Report {
 pub struct Ended<'a> {
     /// Name of the directory.
     pub directory: &'a str,
-    /// What came of it. `null`: it has not succeeded.
+    /// Its result. `null`: it has not succeeded.
     pub result: &'a Value,
-    /// Why it failed. `null`: it has not.
+    /// Its error. `null`: it has not failed.
     pub error: &'a Value,
 }
 
-/// Text of a directory or an agent, on one line and without characters that could drive a terminal.
+/// Text from a directory or an agent, on one line, without characters that could control a terminal.
 pub fn line(text: &str) -> String {
     plain::line(text).into_owned()
 }
 
-/// A row for each value of each attribute; the name stands at the first.
+/// A row for each value of each attribute; the name is in the first.
 pub fn attributes(attributes: &Value) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for (name, values) in attributes.as_object().into_iter().flatten() {

@@ -1,5 +1,5 @@
-//! The jobs that run from this replica: what is known of each, how far it has come, and how it leaves. Whatever works on a
-//! job has this, and not the dispatcher.
+//! The jobs that run at this replica: their state, their progress, and how they end. Code that works on a job gets this
+//! instead of the dispatcher.
 
 mod endings;
 pub(crate) mod table;
@@ -16,24 +16,24 @@ use super::failure::{self, Failure, Next};
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// The jobs that run from this replica, and what working on them needs.
+/// The jobs that run at this replica, and what working on them needs.
 #[derive(Debug)]
 pub struct Running {
-    /// Where everything that they do is written.
+    /// The database.
     pub store: Store,
     /// The time.
     pub clock: SharedClock,
-    /// This process, as holder of leases.
+    /// This process, as owner of leases.
     pub owner: ReplicaId,
     pub(crate) table: Table,
     lease: Duration,
     progress_turn: tokio::sync::Mutex<()>,
-    /// Held while the end of an import reads everything, so that many at once leave connections for others.
+    /// Held while the end of an import reads everything, to leave database connections for others.
     pub reading_turn: tokio::sync::Mutex<()>,
 }
 
 impl Running {
-    /// Of this process; none runs yet.
+    /// The jobs of this process; none runs yet.
     pub fn new(store: Store, clock: SharedClock, lease: Duration) -> Self {
         Self {
             store,
@@ -46,7 +46,7 @@ impl Running {
         }
     }
 
-    /// This replica's right to work on a job.
+    /// This replica's lease of a job.
     pub fn lease_of(&self, job: JobId, attempt: u32) -> Lease {
         Lease { job, attempt, owner: self.owner }
     }
@@ -56,25 +56,25 @@ impl Running {
         self.lease
     }
 
-    /// When a lease that is taken now ends.
+    /// When a lease that starts now expires.
     pub(crate) fn lease_until(&self, now: Timestamp) -> Timestamp {
         now.checked_add(self.lease).unwrap_or(Timestamp::MAX)
     }
 
-    /// What becomes of a job after a failure.
+    /// What happens to a job after a failure.
     pub(crate) fn after(&self, job: &Job, failure: &Failure, canceled: bool) -> Next {
         let left = Duration::try_from(job.deadline.duration_since(self.clock.now())).unwrap_or_default();
         failure::after_failure(failure, job.failures, left, canceled || job.cancel_requested, rand::random())
     }
 
-    /// Notes what the agent answered beside what it delivered, for whoever finishes the job.
+    /// Stores the agent's answer, which is separate from the entries, for the end of the job.
     pub(crate) async fn report(&self, job: JobId, attempt: u32, report: Value) -> Result<()> {
         self.store.set_agent_result(&self.lease_of(job, attempt), &report).await?;
         self.table.change(job, attempt, |entry| entry.report.send_replace(Some(report)));
         Ok(())
     }
 
-    /// Writes how far all have come.
+    /// Writes the progress of all jobs.
     pub(crate) async fn write_progress(&self) -> Result<()> {
         for (job, attempt) in self.table.find(|entry| entry.progress.dirty) {
             self.write_progress_of(job, attempt).await?;
@@ -82,8 +82,8 @@ impl Running {
         Ok(())
     }
 
-    /// What one job has not written yet. One write at a time, so that none is overtaken by an older one: what a commit
-    /// goes by after a kill stands in it.
+    /// Writes the unwritten progress of one job. One write at a time, so that an older one does not overwrite a newer
+    /// one: after a kill, a commit relies on it.
     pub(crate) async fn write_progress_of(&self, job: JobId, attempt: u32) -> Result<()> {
         let _turn = self.progress_turn.lock().await;
         let dirty = self

@@ -1,4 +1,4 @@
-//! What the kinds of job have in common in what they are asked for.
+//! What the inputs of jobs share.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::jobs::kind::InputError;
 
-/// A person waits for the answer.
+/// The deadline of jobs whose answer a person waits for.
 pub(super) const QUESTION_DEADLINE: Duration = Duration::from_mins(2);
 
 /// Refuses fields that a kind does not know.

@@ -128,7 +128,7 @@ impl Check {
             state: match row.state() {
                 v1::CheckState::Passed => CheckState::Passed,
                 v1::CheckState::Warned => CheckState::Warned,
-                // A state unknown to this release is not known to be good.
+                // A state that this release does not know does not count as passed.
                 v1::CheckState::Failed | v1::CheckState::Unspecified => CheckState::Failed,
                 v1::CheckState::Skipped => CheckState::Skipped,
             },
@@ -154,7 +154,7 @@ pub enum CheckState {
     Skipped,
 }
 
-/// A connection test is as good as its checks, and none is no test.
+/// The job's end by its checks. A test without checks fails.
 fn after_checks(checks: &[Check]) -> Next {
     if checks.is_empty() {
         let cure = "Look into the agent's log, and update the agent.";

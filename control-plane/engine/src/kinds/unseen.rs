@@ -1,4 +1,4 @@
-//! What a look-up does not show although imports have seen it: hidden from the agent's bind account, or gone since.
+//! What imports have seen and a look-up does not show: hidden from the agent's bind account, or gone since.
 
 use postern_store::{
     AccountKind, Comparison, DirectoryId, ExternalKey, GroupRow, OrganizationId, PageRequest, Result, Store,
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::found::{ClaimedName, LookupUserResult, Unseen};
 
-/// As many groups are named.
+/// Most groups that are listed.
 const GROUPS: u32 = 20;
 
 /// The user name that the entry claims and another account has. `None`: it is in no conflict.
@@ -24,14 +24,14 @@ pub(super) async fn conflict(
     Ok(conflict.map(|one| ClaimedName { user_name: one.name_key, held_by_dn: one.holder_dn }))
 }
 
-/// Compares the answer of a look-up with what is known of the account. `None`: nothing is lacking.
+/// Compares the answer of a look-up with what is known of the account. `None`: nothing is missing.
 pub(super) async fn compare(
     store: &Store,
     organization: OrganizationId,
     directory: DirectoryId,
     found: &LookupUserResult,
 ) -> Result<Option<Unseen>> {
-    // No content has this hash, so that the account is told with its id.
+    // No content has this hash, so the account is returned with its id.
     let entry = [(ExternalKey::from_text(&found.user.external_id), [0; 16])];
     let known = store.compare_accounts(organization, directory, AccountKind::User, &entry).await?.pop();
     let Some(Comparison::Known(known)) = known else { return Ok(None) };
@@ -42,7 +42,7 @@ pub(super) async fn compare(
     let shows = |name: &str| current.is_some_and(|current| current.keys().any(|has| has.eq_ignore_ascii_case(name)));
     let attributes: Vec<String> = stored.keys().filter(|name| !shows(name)).cloned().collect();
     let mut groups: Vec<GroupRow> = Vec::new();
-    // Of single groups it is not known which is which; none at all is what a hidden attribute of members looks like.
+    // Single groups cannot be compared; but no group at all is what a hidden attribute of members looks like.
     if let Some(user) = known.identity.filter(|_| found.groups.is_empty()) {
         groups = store.groups_of(organization, user, &PageRequest::first(GROUPS)).await?.items;
     }

@@ -1,4 +1,4 @@
-//! The services, and how an actor gets at one.
+//! The services, and how an actor opens one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::gate::Gate;
 use super::rights::Right;
 use crate::records::OrganizationId;
 
-/// The services of a control plane. Each file beside this one adds what opens one of them.
+/// The services of a control plane. Each file beside this one adds methods that open some of them.
 pub struct Services {
     pub(super) store: Store,
     pub(super) clock: SharedClock,
@@ -34,30 +34,30 @@ impl Services {
         Self { store, clock, gate, changes: Changes::default() }
     }
 
-    /// The time, to the millisecond, as the store keeps it: what is answered first is answered later.
+    /// The time, to the millisecond, as the store keeps it: an answer shows the same time now and when read later.
     pub fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
-    /// Says which jobs have changed, as far as [`Services::listen`] runs.
+    /// Notifies of changed jobs, while [`Services::listen`] runs.
     pub fn changes(&self) -> &Changes {
         &self.changes
     }
 
-    /// Listens at the store for what changes, for ever; to be kept running beside the surfaces.
+    /// Listens for changes in the store, for ever; run it beside the surfaces.
     pub async fn listen(&self) {
         self.changes.listen(&self.store, &self.clock).await;
     }
 
-    /// Lets an actor in who has the right.
+    /// Admits an actor who has the right.
     pub(super) fn open<'s>(&'s self, actor: &'s Actor, right: Right) -> Result<Access<'s>> {
         actor.may(right)?;
         Ok(Access { services: self, actor })
     }
 }
 
-/// An actor who was let in. The calls of a service need one, so that none of them can forget to check the right.
+/// An admitted actor. The calls of a service need one, so none can forget to check the right.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Access<'s> {
     services: &'s Services,
@@ -65,22 +65,22 @@ pub(super) struct Access<'s> {
 }
 
 impl<'s> Access<'s> {
-    /// The records.
+    /// The store.
     pub(super) fn store(self) -> &'s Store {
         &self.services.store
     }
 
-    /// The agents' side.
+    /// The gateway.
     pub(super) fn gate(self) -> &'s dyn Gate {
         self.services.gate.as_ref()
     }
 
-    /// Who acts.
+    /// The actor.
     pub(super) fn actor(self) -> &'s Actor {
         self.actor
     }
 
-    /// For which organization.
+    /// The actor's organization.
     pub(super) fn organization(self) -> OrganizationId {
         self.actor.organization
     }

@@ -8,11 +8,11 @@ use super::rights::Right;
 use super::{known_directories, resolve};
 use crate::records::{Account, AccountKind, DirectoryId, PageRequest};
 
-/// The accounts, for somebody who may see them.
+/// Read access to accounts.
 #[derive(Debug)]
 pub struct Accounts<'s>(Access<'s>);
 
-/// Which accounts of a list are wanted. Unset: all.
+/// Which accounts to list. Unset: all.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountFilter {
     directory: Option<DirectoryId>,
@@ -28,7 +28,7 @@ impl Services {
 }
 
 impl Accounts<'_> {
-    /// A filter by the name or id of a directory, the kind, and whether the last complete import found them.
+    /// A filter by directory (name or id), by kind, and by whether the last complete import found them.
     pub async fn filter(
         &self,
         directory: Option<&str>,
@@ -52,7 +52,7 @@ impl Accounts<'_> {
         listed(request, page.await?, store.total_accounts(organization, &lists, missing)).await
     }
 
-    /// The account of this id or external id, or that of the user of this user name.
+    /// The account with this id or external id, or of the user with this user name.
     pub async fn get(&self, named: &str) -> Result<Account> {
         let id = resolve::account(self.0, named).await?;
         let found = self.0.store().get_account(self.0.organization(), id).await?;

@@ -1,4 +1,4 @@
-//! Who acts: for which organization, as whom, in which role.
+//! The actor of a call: organization, identity and role.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,33 +7,33 @@ use super::error::{Error, Result};
 use super::rights::Right;
 use crate::records::{ApiTokenId, OrganizationId, Role};
 
-/// Who calls a service.
+/// The caller of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// For which organization. Nothing of another one is ever shown or changed.
+    /// The organization. Nothing of another one is ever shown or changed.
     pub organization: OrganizationId,
-    /// As whom.
+    /// The identity.
     pub who: Who,
     /// What they may do.
     pub role: Role,
 }
 
-/// Who somebody is. Displayed as the log names them.
+/// The identity of an actor, displayed as the log shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
     /// Somebody with an API token.
     Token {
         /// The token.
         id: ApiTokenId,
-        /// What people call it.
+        /// Its name.
         name: Arc<str>,
     },
-    /// An administrator of the machine, who has opened the database itself.
+    /// An administrator of the machine, who opens the database itself.
     Machine,
 }
 
 impl Actor {
-    /// The administrator of the machine, who may do everything for every organization.
+    /// The administrator of the machine, with all rights in every organization.
     pub const fn machine(organization: OrganizationId) -> Self {
         Self { organization, who: Who::Machine, role: Role::Owner }
     }
@@ -49,7 +49,7 @@ impl Actor {
 }
 
 impl Who {
-    /// The name that stands in what they have made or decided.
+    /// The name recorded with what they create or decide.
     pub fn name(&self) -> &str {
         match self {
             Self::Token { name, .. } => name,

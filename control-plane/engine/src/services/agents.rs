@@ -1,4 +1,4 @@
-//! Agents: seeing them, letting them serve directories, and revoking them.
+//! Agents: listing them, allowing them directories, and revoking them.
 
 use super::access::{Access, Services};
 use super::actor::Actor;
@@ -8,15 +8,15 @@ use super::rights::Right;
 use super::{known_directories, resolve};
 use crate::records::{Agent, AgentId, Directory, PageRequest};
 
-/// The agents, for somebody who may see them.
+/// Read access to agents.
 #[derive(Debug)]
 pub struct Agents<'s>(Access<'s>);
 
-/// The agents, for somebody who may say what they serve.
+/// Access to allow agents directories.
 #[derive(Debug)]
 pub struct AllowedDirectories<'s>(Access<'s>);
 
-/// The agents, for somebody who may revoke them.
+/// Access to revoke agents.
 #[derive(Debug)]
 pub struct AgentRevocation<'s>(Access<'s>);
 
@@ -26,19 +26,19 @@ impl Services {
         self.open(actor, Right::ReadAgents).map(Agents)
     }
 
-    /// Opens the agents to let them serve directories.
+    /// Opens the agents, to allow them directories.
     pub fn allow_directories<'s>(&'s self, actor: &'s Actor) -> Result<AllowedDirectories<'s>> {
         self.open(actor, Right::AllowDirectories).map(AllowedDirectories)
     }
 
-    /// Opens the agents to revoke them.
+    /// Opens the agents, to revoke them.
     pub fn revoke_agents<'s>(&'s self, actor: &'s Actor) -> Result<AgentRevocation<'s>> {
         self.open(actor, Right::RevokeAgents).map(AgentRevocation)
     }
 }
 
 impl Agents<'_> {
-    /// Agents, with all directories of the organization, which say what each of them serves.
+    /// Agents, with the organization's directories, which contain what each agent serves.
     pub async fn list(&self, request: &PageRequest) -> Result<(Listed<Agent>, Vec<Directory>)> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let page = store.list_agents(organization, request).await?;
@@ -54,10 +54,10 @@ impl Agents<'_> {
 }
 
 impl AllowedDirectories<'_> {
-    /// Lets an agent serve a directory, and gives the agent, with all directories of the organization.
+    /// Allows an agent to serve a directory, and returns it with all directories of the organization.
     pub async fn allow(&self, named: &str, directory: &str) -> Result<(Agent, Vec<Directory>)> {
         let id = resolve::agent(self.0, named).await?;
-        // Another organization's agent does not exist, whatever else is wrong.
+        // Checked first: another organization's agent does not exist.
         let agent = get(self.0, id).await?;
         if let Some(at) = agent.revoked_at {
             let message = Message::new(format!("The agent {:?} was revoked at {at}.", agent.name));
@@ -75,7 +75,7 @@ impl AllowedDirectories<'_> {
 }
 
 impl AgentRevocation<'_> {
-    /// Revokes an agent, and cuts its session.
+    /// Revokes an agent, and ends its session.
     pub async fn revoke(&self, named: &str) -> Result<()> {
         let id = resolve::agent(self.0, named).await?;
         self.0.store().revoke_agent(self.0.organization(), id, self.0.now()).await?;

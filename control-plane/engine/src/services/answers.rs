@@ -1,11 +1,11 @@
-//! The answers that are kept for requests with an idempotency key.
+//! The stored answers to requests with an idempotency key.
 
 use super::access::Services;
 use super::actor::Actor;
 use super::error::Result;
 use crate::records::AnswerClaim;
 
-/// The kept answers of an actor's organization. They need no right: each is sealed by whoever got it.
+/// The stored answers of an actor's organization. They need no right, because each is sealed for its caller.
 #[derive(Debug)]
 pub struct Answers<'s> {
     services: &'s Services,
@@ -26,13 +26,13 @@ impl Answers<'_> {
         Ok(self.services.store.claim_answer(self.actor.organization, key, request, now).await?)
     }
 
-    /// Keeps the answer to a request whose key was claimed.
+    /// Stores the answer to a request with a claimed key.
     pub async fn keep(&self, key: [u8; 32], request: [u8; 32], status: u16, sealed: &[u8]) -> Result<()> {
         let now = self.services.now();
         Ok(self.services.store.store_answer(self.actor.organization, (key, request), status, sealed, now).await?)
     }
 
-    /// Frees a key that was claimed.
+    /// Releases a claimed key.
     pub async fn free(&self, key: [u8; 32], request: [u8; 32]) -> Result<()> {
         Ok(self.services.store.drop_answer(self.actor.organization, key, request).await?)
     }

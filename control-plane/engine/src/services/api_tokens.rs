@@ -12,14 +12,14 @@ use super::{names, resolve};
 use crate::records::{ApiToken, ApiTokenId, Organization, PageRequest, Role};
 use crate::secrets;
 
-/// What API tokens begin with, so that scanners for leaked secrets find them.
+/// Prefix of API tokens, so that scanners for leaked secrets find them.
 const PREFIX: &str = "pst_";
 
-/// The API tokens, for somebody who may see them.
+/// Read access to API tokens.
 #[derive(Debug)]
 pub struct ApiTokens<'s>(Access<'s>);
 
-/// The API tokens, for somebody who may make and revoke them.
+/// Access to create and revoke API tokens.
 #[derive(Debug)]
 pub struct ApiTokenChanges<'s>(Access<'s>);
 
@@ -29,7 +29,7 @@ impl Services {
         self.open(actor, Right::ReadTokens).map(ApiTokens)
     }
 
-    /// Opens the API tokens to make and revoke them.
+    /// Opens the API tokens, to create and revoke them.
     pub fn change_api_tokens<'s>(&'s self, actor: &'s Actor) -> Result<ApiTokenChanges<'s>> {
         self.open(actor, Right::ChangeTokens).map(ApiTokenChanges)
     }
@@ -62,7 +62,7 @@ impl ApiTokens<'_> {
 }
 
 impl ApiTokenChanges<'_> {
-    /// Makes a token, and gives its text too, which nobody can read again.
+    /// Creates a token, and returns its text, which cannot be read again.
     pub async fn create(&self, name: &str, role: Role, expires_at: Option<Timestamp>) -> Result<(ApiToken, String)> {
         let now = self.0.now();
         if expires_at.is_some_and(|end| end <= now) {
@@ -76,7 +76,7 @@ impl ApiTokenChanges<'_> {
         Ok((made, text))
     }
 
-    /// Revokes a token, unless it is the last owner token that is good.
+    /// Revokes a token, unless it is the last valid owner token.
     pub async fn revoke(&self, named: &str) -> Result<()> {
         let id = resolve::api_token(self.0, named).await?;
         let revoked = self.0.store().revoke_api_token(self.0.organization(), id, self.0.now()).await;

@@ -1,5 +1,5 @@
-//! One ear for all who follow jobs: each listener at the store may hold a connection of the database, so event streams
-//! share one, and there are only so many streams at a time.
+//! One listener for all who follow jobs: each listener at the store may need a connection of its own, so event streams
+//! share one, and their number is limited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::records::{ApiTokenId, JobId};
 /// Event streams at a time on one replica.
 const MAX_FOLLOWERS: usize = 1_000;
 const BACKLOG: usize = 256;
-/// Before listening again when the database was lost.
+/// Pause before listening again after the database was lost.
 const RELISTEN_DELAY: Duration = Duration::from_secs(1);
 
-/// Passes on which jobs have changed. Clones share it.
+/// Notifies of changed jobs. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Changes {
     sender: broadcast::Sender<Wake>,
@@ -31,8 +31,8 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Listens at the store, for ever; to be kept running beside the server. Without it followers still see every
-    /// change, only later.
+    /// Listens at the store, for ever; run it beside the server. Without it followers still see every change, only
+    /// later.
     pub(super) async fn listen(&self, store: &Store, clock: &SharedClock) {
         loop {
             if let Ok(mut wakeups) = store.listen().await {
@@ -46,7 +46,7 @@ impl Changes {
     }
 
     fn send(&self, wake: Wake) {
-        // Fails only when nobody follows.
+        // Fails only if nobody follows.
         let _ = self.sender.send(wake);
     }
 
@@ -63,20 +63,20 @@ impl Changes {
         }
     }
 
-    /// A seat among those who follow jobs.
+    /// Follows a job.
     pub fn follow(&self, job: JobId) -> Result<Ear> {
         let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| too_many_streams())?;
         Ok(Ear { job, receiver: self.sender.subscribe(), _seat: seat })
     }
 }
 
-/// No further event stream can be opened.
+/// The error if too many event streams are open.
 pub fn too_many_streams() -> Error {
     let message = Message::new("Too many event streams are open.");
     Error::Busy(message.cure("Close some, or ask for the job itself every few seconds."))
 }
 
-/// Hears when one job has changed.
+/// Notifies of changes of one job.
 #[derive(Debug)]
 pub struct Ear {
     job: JobId,
@@ -92,7 +92,7 @@ impl Ear {
                 Ok(Wake::JobChanged(job) | Wake::CancelRequested(job)) if job == self.job => return,
                 Ok(Wake::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => return,
                 Ok(_) => {}
-                // Cannot be while the API lives; whoever waits has a timer beside this.
+                // Impossible while the API lives; callers also have a timer.
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
         }

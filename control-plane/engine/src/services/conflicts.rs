@@ -1,4 +1,4 @@
-//! Conflicts: accounts that claim a user name which somebody else has, and what an administrator decides about them.
+//! Conflicts: accounts that claim a user name which another user has, and decisions about them.
 
 use super::access::{Access, Services};
 use super::actor::Actor;
@@ -9,15 +9,15 @@ use super::{known_directories, resolve};
 use crate::intake::resolve::{self as decisions, Choice};
 use crate::records::{Conflict, DirectoryId, PageRequest, UserRow};
 
-/// The conflicts, for somebody who may see them.
+/// Read access to conflicts.
 #[derive(Debug)]
 pub struct Conflicts<'s>(Access<'s>);
 
-/// The conflicts, for somebody who may decide them.
+/// Access to decide conflicts.
 #[derive(Debug)]
 pub struct ConflictDecisions<'s>(Access<'s>);
 
-/// Which conflicts of a list are wanted. Unset: all.
+/// Which conflicts to list. Unset: all.
 #[derive(Clone, Copy, Debug)]
 pub struct ConflictFilter {
     directory: Option<DirectoryId>,
@@ -29,7 +29,7 @@ impl Services {
         self.open(actor, Right::ReadPeople).map(Conflicts)
     }
 
-    /// Opens the conflicts to decide them.
+    /// Opens the conflicts, to decide them.
     pub fn decide_conflicts<'s>(&'s self, actor: &'s Actor) -> Result<ConflictDecisions<'s>> {
         self.open(actor, Right::DecideConflicts).map(ConflictDecisions)
     }
@@ -62,7 +62,7 @@ impl Conflicts<'_> {
 }
 
 impl ConflictDecisions<'_> {
-    /// Settles a conflict, and gives the user that the account belongs to from now on.
+    /// Decides a conflict, and returns the account's user.
     pub async fn decide(&self, named: &str, choice: Choice) -> Result<UserRow> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let id = resolve::conflict(self.0, named).await?;

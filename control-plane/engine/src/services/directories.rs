@@ -1,4 +1,4 @@
-//! Directories: what agents have announced, and what administrators have decided about it.
+//! Directories: announced by agents, and changed by administrators.
 
 use super::access::{Access, Services};
 use super::actor::Actor;
@@ -9,11 +9,11 @@ use super::pages::{Listed, listed};
 use super::rights::Right;
 use crate::records::{Directory, DirectoryChange, PageRequest};
 
-/// The directories, for somebody who may see them.
+/// Read access to directories.
 #[derive(Debug)]
 pub struct Directories<'s>(Access<'s>);
 
-/// The directories, for somebody who may change them.
+/// Access to change directories.
 #[derive(Debug)]
 pub struct DirectoryChanges<'s>(Access<'s>);
 
@@ -23,7 +23,7 @@ impl Services {
         self.open(actor, Right::ReadDirectories).map(Directories)
     }
 
-    /// Opens the directories to change them.
+    /// Opens the directories, to change them.
     pub fn change_directories<'s>(&'s self, actor: &'s Actor) -> Result<DirectoryChanges<'s>> {
         self.open(actor, Right::ChangeDirectories).map(DirectoryChanges)
     }
@@ -44,7 +44,7 @@ impl Directories<'_> {
 }
 
 impl DirectoryChanges<'_> {
-    /// Changes a directory, and gives it as it is then.
+    /// Changes a directory, and returns it.
     pub async fn change(&self, named: &str, mut change: DirectoryChange) -> Result<Directory> {
         at_most_all("missing", change.missing_threshold_percent)?;
         for (kind, threshold) in &change.thresholds {
@@ -59,7 +59,7 @@ impl DirectoryChanges<'_> {
         Ok(changed)
     }
 
-    /// Deletes a directory, and gives it as it was. It comes back when an agent announces it again.
+    /// Deletes a directory, and returns it as it was. It is restored when an agent announces it again.
     pub async fn delete(&self, named: &str) -> Result<Directory> {
         let directory = find(self.0, named).await?;
         self.0.store().delete_directory(self.0.organization(), directory.id, self.0.now()).await?;

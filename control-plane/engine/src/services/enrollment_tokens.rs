@@ -13,17 +13,17 @@ use super::rights::Right;
 use crate::records::{EnrollmentToken, PageRequest};
 use crate::secrets;
 
-/// Life of a token unless the request says otherwise.
+/// Default lifetime of a token.
 const DEFAULT_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-/// Longest life of a token.
+/// Longest lifetime of a token.
 const MAX_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 const MAX_DIRECTORIES: usize = 100;
 
-/// The enrollment tokens, for somebody who may see them.
+/// Read access to enrollment tokens.
 #[derive(Debug)]
 pub struct EnrollmentTokens<'s>(Access<'s>);
 
-/// The enrollment tokens, for somebody who may make and revoke them.
+/// Access to create and revoke enrollment tokens.
 #[derive(Debug)]
 pub struct EnrollmentTokenChanges<'s>(Access<'s>);
 
@@ -33,7 +33,7 @@ impl Services {
         self.open(actor, Right::ReadEnrollmentTokens).map(EnrollmentTokens)
     }
 
-    /// Opens the enrollment tokens to make and revoke them.
+    /// Opens the enrollment tokens, to create and revoke them.
     pub fn change_enrollment_tokens<'s>(&'s self, actor: &'s Actor) -> Result<EnrollmentTokenChanges<'s>> {
         self.open(actor, Right::ChangeEnrollmentTokens).map(EnrollmentTokenChanges)
     }
@@ -47,7 +47,7 @@ impl EnrollmentTokens<'_> {
         listed(request, page, store.total_enrollment_tokens(organization)).await
     }
 
-    /// The token of this id, or whose id begins so.
+    /// The token with this id or this beginning of an id.
     pub async fn get(&self, named: &str) -> Result<EnrollmentToken> {
         let id = resolve::enrollment_token(self.0, named).await?;
         let found = self.0.store().get_enrollment_token(self.0.organization(), id).await?;
@@ -56,8 +56,8 @@ impl EnrollmentTokens<'_> {
 }
 
 impl EnrollmentTokenChanges<'_> {
-    /// Makes a token for an agent that may serve these directories; none: those that nobody has announced before. Gives
-    /// its text too, which nobody can read again.
+    /// Creates a token for an agent that may serve these directories, or only new ones if there are none. Returns its
+    /// text, which cannot be read again.
     pub async fn create(
         &self,
         directories: Vec<String>,
@@ -87,7 +87,7 @@ impl EnrollmentTokenChanges<'_> {
         Ok(revoked)
     }
 
-    /// Directory names as agents may announce them: others could never match, and would lock the agent out in silence.
+    /// Checks directory names: others could never match, and would lock the agent out silently.
     async fn directories(&self, wanted: Vec<String>) -> Result<Vec<String>> {
         if wanted.len() > MAX_DIRECTORIES {
             return Err(Error::field("directories", format!("at most {MAX_DIRECTORIES} names")));

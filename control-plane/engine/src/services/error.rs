@@ -1,4 +1,4 @@
-//! Why a call of a service failed. What people read is a whole sentence; surfaces only put it into their own form.
+//! Errors of services. The text for people is a whole sentence; surfaces only add their form.
 
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ pub enum Error {
         /// The role of the actor.
         has: Role,
     },
-    /// No such thing in this organization; things of other organizations do not exist either.
+    /// It does not exist in this organization; neither do things of other organizations.
     #[error(transparent)]
     NotFound(Message),
     /// A name means several things.
@@ -29,10 +29,10 @@ pub enum Error {
         /// What the name could mean.
         candidates: Vec<Candidate>,
     },
-    /// It does not fit the present state.
+    /// It contradicts the current state.
     #[error(transparent)]
     Conflict(Message),
-    /// A value makes no sense.
+    /// A value is invalid.
     #[error("the field {field:?} is wrong: {detail}")]
     Field {
         /// Its name.
@@ -40,7 +40,7 @@ pub enum Error {
         /// What it must be, as the end of a sentence.
         detail: String,
     },
-    /// What is asked of a list makes no sense.
+    /// A parameter of a list is invalid.
     #[error("the parameter {parameter:?} is wrong: {detail}")]
     Query {
         /// Its name.
@@ -50,10 +50,10 @@ pub enum Error {
         /// What to do about it.
         cure: Option<&'static str>,
     },
-    /// Too many at a time. Another try later may succeed.
+    /// Too many at a time. A later try may succeed.
     #[error(transparent)]
     Busy(Message),
-    /// The database is full or cannot be reached. Another try later may succeed.
+    /// The database is full or cannot be reached. A later try may succeed.
     #[error(transparent)]
     Unavailable(postern_store::Error),
     /// A fault of the control plane.
@@ -76,34 +76,34 @@ pub struct Message {
 pub struct Candidate {
     /// Its id.
     pub id: Uuid,
-    /// What people call it.
+    /// Its name.
     pub name: String,
 }
 
 impl Message {
-    /// A sentence without a cure.
+    /// A sentence without a remedy.
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), cure: None }
     }
 
-    /// The same with what to do.
+    /// Adds what to do.
     pub(super) fn cure(self, cure: impl Into<String>) -> Self {
         Self { cure: Some(cure.into()), ..self }
     }
 }
 
 impl Error {
-    /// Nothing of this kind has the id or the name.
+    /// No thing of this kind has the id or name.
     pub(super) fn no(what: &str) -> Self {
         Self::NotFound(Message::new(format!("There is no such {what}.")))
     }
 
-    /// A value that makes no sense.
+    /// An invalid value.
     pub(super) fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Field { field: field.into(), detail: detail.into() }
     }
 
-    /// A parameter of a list that makes no sense.
+    /// An invalid parameter of a list.
     pub(super) fn query(parameter: &'static str, detail: impl Into<String>) -> Self {
         Self::Query { parameter, detail: detail.into(), cure: None }
     }

@@ -1,17 +1,17 @@
-//! What the services ask of the agents' side of the control plane.
+//! What the services need from the gateway.
 
 use crate::records::AgentId;
 
-/// The agents' side door, as far as administrators have to do with it.
+/// The gateway, as administrators' requests use it.
 pub trait Gate: Send + Sync {
-    /// What a new agent must know to find the door and trust it.
+    /// What a new agent needs to find and trust the gateway.
     fn door(&self) -> Door;
-    /// Cuts the live session of an agent that was just revoked, if this replica holds it. Other replicas learn of the
-    /// revocation from the store.
+    /// Ends the session of an agent that was just revoked, if this replica holds it. Other replicas learn of it from
+    /// the store.
     fn cut(&self, agent: AgentId);
 }
 
-/// Where agents knock, and whose certificate they must find there.
+/// The gateway's address, and the authority of its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     /// `host:port`.

@@ -11,7 +11,7 @@ use super::rights::Right;
 use super::search::Search;
 use crate::records::{Account, GroupId, GroupRow, IdentityFilter, Member, PageRequest};
 
-/// The groups, for somebody who may see them.
+/// Read access to groups.
 #[derive(Debug)]
 pub struct Groups<'s>(Access<'s>);
 
@@ -32,7 +32,7 @@ impl Services {
 }
 
 impl Groups<'_> {
-    /// Groups by name, or those whose name begins so.
+    /// Groups by name, optionally those whose name starts with a text.
     pub async fn list(&self, search: &Search, filter: IdentityFilter, request: &PageRequest) -> Result<ListedGroups> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let page = store.list_groups_where(organization, search.text(), filter, request).await?;
@@ -49,7 +49,7 @@ impl Groups<'_> {
         Ok((group, accounts))
     }
 
-    /// The group of this id or name. A group of another organization does not exist, whatever is asked about it.
+    /// The group with this id or name. A group of another organization does not exist.
     pub async fn find(&self, named: &str) -> Result<GroupRow> {
         let id = resolve::group(self.0, named).await?;
         let found = self.0.store().get_group(self.0.organization(), id).await?;

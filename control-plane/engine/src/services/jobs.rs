@@ -1,5 +1,5 @@
-//! Jobs: asking for work, watching it, and deciding what a safeguard stopped. The services only write rows; whichever
-//! replica can reach the directory is woken by the store and does the work.
+//! Jobs: starting them, watching them, and deciding about held ones. The services only write rows; the store wakes a
+//! replica that can reach the directory.
 
 use jiff::{SignedDuration, Timestamp};
 use postern_proto::{limits, text};
@@ -19,15 +19,15 @@ use crate::records::{Directory, DirectoryId, Job, JobId, JobState, PageRequest};
 /// Longest a job may wait and run.
 const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 60 * 60;
 
-/// The jobs, for somebody who may see them.
+/// Read access to jobs.
 #[derive(Debug)]
 pub struct Jobs<'s>(Access<'s>);
 
-/// The jobs, for somebody who may start, cancel and decide them.
+/// Access to start, cancel and decide jobs.
 #[derive(Debug)]
 pub struct JobControl<'s>(Access<'s>);
 
-/// Which jobs of a list are wanted. Unset: all.
+/// Which jobs to list. Unset: all.
 #[derive(Clone, Debug)]
 pub struct JobFilter {
     directory: Option<DirectoryId>,
@@ -35,20 +35,20 @@ pub struct JobFilter {
     state: Option<JobState>,
 }
 
-/// A job to be.
+/// A request for a job.
 #[derive(Clone, Debug)]
 pub struct JobRequest {
     /// The name of its kind.
     pub kind: String,
     /// Name or id of the directory.
     pub directory: String,
-    /// What is asked for, as the kind wants it.
+    /// The input of the kind.
     pub input: Value,
-    /// Until when it must be over. `None`: as usual for its kind.
+    /// When it must have ended. `None`: the default of its kind.
     pub deadline: Option<Timestamp>,
-    /// The same in seconds from now; not together with `deadline`.
+    /// The same as seconds from now; not together with `deadline`.
     pub timeout_seconds: Option<u64>,
-    /// Under one key one job is made at most.
+    /// Requests with the same key create one job.
     pub idempotency_key: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Services {
         self.open(actor, Right::ReadJobs).map(Jobs)
     }
 
-    /// Opens the jobs to start, cancel and decide them.
+    /// Opens the jobs, to start, cancel and decide them.
     pub fn run_jobs<'s>(&'s self, actor: &'s Actor) -> Result<JobControl<'s>> {
         self.open(actor, Right::RunJobs).map(JobControl)
     }
@@ -86,13 +86,13 @@ impl Jobs<'_> {
         listed(request, page, store.total_jobs(organization, &filter)).await
     }
 
-    /// The job whose id is this or begins so.
+    /// The job with this id or this beginning of an id.
     pub async fn get(&self, named: &str) -> Result<Job> {
         let id = resolve::job(self.0, named).await?;
         self.of_id(id).await
     }
 
-    /// The job of this id.
+    /// The job with this id.
     pub async fn of_id(&self, id: JobId) -> Result<Job> {
         let found = self.0.store().get_job(self.0.organization(), id).await?;
         found.map(|job| explained(self.0, job)).ok_or_else(|| Error::no("job"))
@@ -100,7 +100,7 @@ impl Jobs<'_> {
 }
 
 impl JobControl<'_> {
-    /// Makes a job. An agent that serves the directory carries it out as soon as one is connected.
+    /// Creates a job. An agent that serves the directory runs it as soon as one is connected.
     pub async fn start(&self, request: JobRequest) -> Result<Job> {
         let now = self.0.now();
         let kind = kind::find(kinds::ALL, &request.kind).ok_or_else(|| Error::field("kind", known_kinds()))?;
@@ -116,7 +116,7 @@ impl JobControl<'_> {
             input,
             deadline,
             created_by: self.0.actor().who.name().to_owned(),
-            // Two actors' keys never meet.
+            // Keys of different actors never collide.
             idempotency_key: request.idempotency_key.map(|key| format!("{}/{key}", self.0.actor().who)),
         };
         let job = self.0.store().create_job(new, now).await?;
@@ -126,7 +126,7 @@ impl JobControl<'_> {
         Ok(job)
     }
 
-    /// Asks a job to end. One that runs goes on until its agent has stopped.
+    /// Asks a job to end. A running job continues until its agent has stopped.
     pub async fn cancel(&self, named: &str) -> Result<Job> {
         let id = resolve::job(self.0, named).await?;
         let job = self.0.store().request_cancel(self.0.organization(), id, self.0.now()).await?;
@@ -134,13 +134,13 @@ impl JobControl<'_> {
         Ok(job)
     }
 
-    /// Lets a held job go on.
+    /// Approves a held job.
     pub async fn approve(&self, named: &str) -> Result<Job> {
         let id = resolve::job(self.0, named).await?;
         let (store, organization) = (self.0.store(), self.0.organization());
         let held = store.get_job(organization, id).await?.ok_or_else(|| Error::no("job"))?;
         if let Some(directory) = store.get_directory(organization, held.directory).await? {
-            // It would end at once, and what it was held for would be lost.
+            // It would end at once, and the held changes would be lost.
             enabled(&directory)?;
         }
         let job = store.approve_job(organization, id, self.0.actor().who.name(), self.0.now()).await?;
@@ -148,7 +148,7 @@ impl JobControl<'_> {
         Ok(job)
     }
 
-    /// Ends a held job without what it was held for.
+    /// Rejects a held job; what it was held for is not applied.
     pub async fn reject(&self, named: &str, reason: &str) -> Result<Job> {
         if reason.len() > limits::MAX_TEXT_BYTES {
             return Err(Error::field("reason", format!("it is longer than {} bytes", limits::MAX_TEXT_BYTES)));
@@ -166,7 +166,7 @@ impl JobControl<'_> {
     }
 }
 
-/// A full disk keeps jobs from being written about, so it is said here.
+/// On a full disk nothing is written about the job, so this explains it.
 fn explained(access: Access<'_>, job: Job) -> Job {
     const FULL: &str =
         "The volume of the control plane's database is full or cannot be written. The job goes on when there is room.";

@@ -1,14 +1,14 @@
-//! The directories of an organization, of which there are few, as the services name them and go through them.
+//! Finds and reads the directories of an organization, of which there are few.
 
 use super::access::Access;
 use super::error::{Error, Message, Result};
 use super::resolve;
 use crate::records::{Directory, DirectoryId, PageRequest};
 
-/// Directories that are read at once.
+/// Directories that are read together.
 const PAGE: u32 = 1_000;
 
-/// The directory of this name, display name or id.
+/// The directory with this name, display name or id.
 pub(super) async fn find(access: Access<'_>, named: &str) -> Result<Directory> {
     let id = resolve::directory(access, named).await?;
     let found = access.store().get_directory(access.organization(), id).await?;
@@ -21,7 +21,7 @@ pub(super) async fn find(access: Access<'_>, named: &str) -> Result<Directory> {
     })
 }
 
-/// The same for a filter of a list.
+/// The same, for the filter of a list.
 pub(super) async fn wanted(access: Access<'_>, named: Option<&str>) -> Result<Option<DirectoryId>> {
     match named {
         Some(named) => Ok(Some(find(access, named).await?.id)),

@@ -2,10 +2,10 @@
 
 use super::error::{Error, Result};
 
-/// Longest name that people may give to a thing.
+/// Longest name of a thing.
 const MAX_CHARS: usize = 100;
 
-/// A name without the space around it. `field` of the input has it.
+/// The trimmed name. `field` is the input's field, for errors.
 pub(super) fn valid(field: &str, name: &str) -> Result<String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > MAX_CHARS || name.chars().any(char::is_control) {

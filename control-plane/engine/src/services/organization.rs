@@ -6,27 +6,27 @@ use super::error::{Error, Result};
 use super::rights::Right;
 use crate::records::Organization;
 
-/// Most days that a rule may wait.
+/// Most days in a rule.
 const MAX_DAYS: u32 = 3_650;
 
-/// The organization, for somebody who may see its rules.
+/// Read access to the organization's rules.
 #[derive(Debug)]
 pub struct Rules<'s>(Access<'s>);
 
-/// The organization, for somebody who may change its rules.
+/// Access to change the organization's rules.
 #[derive(Debug)]
 pub struct RuleChanges<'s>(Access<'s>);
 
-/// What to change. `None`: leave as it is.
+/// A change of rules. `None`: unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct RuleChange {
-    /// Users whom no directory has any more become inactive, or stay what they were.
+    /// Whether users that no directory has any more become inactive.
     pub deactivates_missing_users: Option<bool>,
-    /// After so many days; 0: at once.
+    /// After how many days; 0: at once.
     pub missing_user_days: Option<u32>,
-    /// Accounts of one directory may join users who are known from another one.
+    /// Whether accounts of one directory may join users of another one.
     pub joins_users: Option<bool>,
-    /// After so many days jobs that have ended are deleted; 0: never.
+    /// After how many days ended jobs are deleted; 0: never.
     pub job_retention_days: Option<u32>,
 }
 
@@ -36,7 +36,7 @@ impl Services {
         self.open(actor, Right::ReadOrganization).map(Rules)
     }
 
-    /// Opens the rules of the organization to change them.
+    /// Opens the rules of the organization, to change them.
     pub fn change_rules<'s>(&'s self, actor: &'s Actor) -> Result<RuleChanges<'s>> {
         self.open(actor, Right::ChangeOrganization).map(RuleChanges)
     }
@@ -50,7 +50,7 @@ impl Rules<'_> {
 }
 
 impl RuleChanges<'_> {
-    /// Changes the rules, and gives the organization as it is then.
+    /// Changes the rules, and returns the organization.
     pub async fn change(&self, change: RuleChange) -> Result<Organization> {
         at_most("missing_user_days", change.missing_user_days)?;
         at_most("job_retention_days", change.job_retention_days)?;

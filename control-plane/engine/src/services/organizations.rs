@@ -1,5 +1,5 @@
-//! The organizations of a control plane, for the administrator of its machine, who opens the database itself: a new control
-//! plane has no token yet.
+//! The organizations of a control plane, for the administrator of its machine, who opens the database itself: a new
+//! control plane has no token yet.
 
 use std::sync::Arc;
 
@@ -20,29 +20,29 @@ const FIRST_TOKEN: &str = "first owner";
 #[derive(Debug)]
 pub struct Organizations(Services);
 
-/// A name that an organization may have.
+/// A valid name of an organization.
 #[derive(Clone, Debug)]
 pub struct OrganizationName(String);
 
 impl OrganizationName {
-    /// The name without the space around it. [`Error::Field`]: no organization may be called so.
+    /// The trimmed name. [`Error::Field`]: it is invalid.
     pub fn new(name: &str) -> Result<Self> {
         names::valid("name", name).map(Self)
     }
 }
 
-/// An owner token that was just made.
+/// A new owner token.
 #[derive(Debug)]
 pub struct OwnerToken {
     /// Its organization.
     pub organization: Organization,
     /// The token.
     pub token: ApiToken,
-    /// Its text, which nobody can read again.
+    /// Its text, which cannot be read again.
     pub text: String,
 }
 
-/// There are no agents here: replicas that serve them learn from the store.
+/// A gate without agents: replicas that serve agents learn from the store.
 struct NoAgents;
 
 impl Gate for NoAgents {
@@ -54,7 +54,7 @@ impl Gate for NoAgents {
 }
 
 impl Organizations {
-    /// Opens a database, whether or not a server runs beside.
+    /// Opens a database, with or without a running server.
     pub async fn open(url: &DatabaseUrl, clock: SharedClock) -> Result<Self> {
         Ok(Self(Services::new(Store::open(url).await?, clock, Arc::new(NoAgents))))
     }
@@ -65,7 +65,7 @@ impl Organizations {
         self.owner_token(organization).await
     }
 
-    /// Another owner token of the organization of this name. [`Error::NotFound`]: there is none.
+    /// Creates another owner token for the organization with this name. [`Error::NotFound`]: there is none.
     pub async fn create_token(&self, name: &str) -> Result<OwnerToken> {
         let organization = self.0.store.find_organization(name).await?.ok_or_else(|| Error::no("organization"))?;
         self.owner_token(organization).await

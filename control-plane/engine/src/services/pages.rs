@@ -1,9 +1,9 @@
-//! Lists in pages, with how many items the whole list has.
+//! Lists in pages, with the total number of items.
 
 use super::error::{Error, Result};
 use crate::records::{Page, PageRequest, Total};
 
-/// Between the name of a list and the place in it; no name contains it.
+/// Separates the name of a list and the position in it; no name contains it.
 const SEPARATOR: char = '/';
 
 /// A page of a list.
@@ -11,13 +11,13 @@ const SEPARATOR: char = '/';
 pub struct Listed<T> {
     /// The page.
     pub page: Page<T>,
-    /// How many items the whole list has. Only the first page says.
+    /// How many items the whole list has. Only on the first page.
     pub total: Option<Total>,
 }
 
 type Read<T> = postern_store::Result<T>;
 
-/// A page with its total. Only a first page that is not the whole list has to be counted for.
+/// A page with its total, which is counted only if the first page is not the whole list.
 pub(super) async fn listed<T>(
     request: &PageRequest,
     page: Page<T>,
@@ -31,8 +31,8 @@ pub(super) async fn listed<T>(
     Ok(Listed { page, total })
 }
 
-/// A page of several lists, one after the other. Each has a name, which the cursor carries; `fetch` asks for a page of
-/// the list with a number.
+/// A page of several lists in a row. Each has a name, which is part of the cursor; `fetch` reads a page of the list
+/// with a number.
 pub(super) async fn chained<T, F>(
     names: &[String],
     request: &PageRequest,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_that_has_gone_is_told() {
+    async fn a_list_that_is_gone_is_reported() {
         let request = PageRequest { after: Some("gone/1".to_owned()), limit: 1 };
         let error = chained(&["here".to_owned()], &request, numbers).await.unwrap_err();
         assert!(matches!(error, Error::Query { parameter: "cursor", .. }), "{error}");

@@ -1,6 +1,6 @@
-//! Which thing a path or a request means. People name things by id, by the beginning of an id, or by name; programs by id.
-//! A name that means several things is refused with all of them, one that means none with those that are like it.
-//! Nothing of another organization is ever found.
+//! Finds the thing that a path or a request names. People use an id, the beginning of an id, or a name; programs use
+//! ids. A name with several matches is refused with all of them, one without a match with similar names. Nothing of
+//! another organization is ever found.
 
 use postern_proto::directory_name;
 use postern_runtime::nearest;
@@ -13,15 +13,15 @@ use crate::records::{
     Account, AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, Named, PageRequest, UserId,
 };
 
-/// The fewest letters that stand for an id.
+/// The shortest beginning of an id.
 const LEAST: usize = 4;
-/// Of what imports make by the thousand: the letters of an id that say the millisecond in which it was made. With fewer,
-/// more would have to be looked through than a request may.
+/// The same for things that imports create by the thousand: the digits of an id that contain the millisecond of its
+/// creation. A shorter beginning would match more than a request may read.
 const LEAST_OF_MANY: usize = 12;
 const ID_LETTERS: usize = 32;
-/// Longer names are no one's.
+/// No name is longer.
 const MAX_NAME_BYTES: usize = 4_096;
-/// Users or groups that are looked at for a name like the wanted one.
+/// Users or groups that are compared to find a similar name.
 const LIKE: u32 = 50;
 
 macro_rules! things {
@@ -34,26 +34,26 @@ macro_rules! things {
 }
 
 things! {
-    /// The agent of this name.
+    /// The agent with this name.
     agent: AgentId, Agent;
-    /// The directory of this name or display name.
+    /// The directory with this name or display name.
     directory: DirectoryId, Directory;
-    /// The API token of this name.
+    /// The API token with this name.
     api_token: ApiTokenId, ApiToken;
-    /// The enrollment token whose id begins so.
+    /// The enrollment token with this beginning of an id.
     enrollment_token: EnrollmentTokenId, EnrollmentToken;
-    /// The job whose id begins so.
+    /// The job with this beginning of an id.
     job: JobId, Job;
-    /// The user of this user name, display name or e-mail address.
+    /// The user with this user name, display name or e-mail address.
     user: UserId, User;
-    /// The group of this name.
+    /// The group with this name.
     group: GroupId, Group;
-    /// The account of this external id, or that of the user of this user name.
+    /// The account with this external id, or of the user with this user name.
     account: AccountId, Account;
 }
 
-/// The account of this very id, or the only one that has a conflict about this user name. Nothing else: a decision about
-/// a person is not taken back.
+/// The account with exactly this id, or the only one with a conflict about this user name. Nothing else, because a
+/// decision about a person cannot be undone.
 pub(super) async fn conflict(access: Access<'_>, text: &str) -> Result<AccountId> {
     if let Ok(id) = Uuid::try_parse(text.trim()) {
         return Ok(AccountId::from_uuid(id));
@@ -66,8 +66,8 @@ pub(super) async fn conflict(access: Access<'_>, text: &str) -> Result<AccountId
     Ok(AccountId::from_uuid(id))
 }
 
-/// The name of the directory that this text means, or the text itself: a directory that no agent has announced yet may be
-/// named, too. `field` of the request has it.
+/// The name of the directory that this text means, or the text itself, because a directory may be named before an agent
+/// announces it. `field` is the request's field, for errors.
 pub(super) async fn directory_name(access: Access<'_>, field: &str, text: &str) -> Result<String> {
     let by_id = match Uuid::try_parse(text.trim()) {
         Ok(id) => access.store().with_ids(access.organization(), Thing::Directory, (id, id)).await?,
@@ -94,7 +94,7 @@ async fn find(access: Access<'_>, thing: Thing, text: &str) -> Result<Uuid> {
     let what = word(thing);
     let id = Uuid::try_parse(text).ok();
     if let Some(id) = id {
-        // An external id may look like an id of ours.
+        // An external id may look like one of our ids.
         let known = thing != Thing::Account
             || !access.store().with_ids(access.organization(), thing, (id, id)).await?.is_empty();
         if known {
@@ -109,7 +109,7 @@ async fn find(access: Access<'_>, thing: Thing, text: &str) -> Result<Uuid> {
         Some(range) => access.store().with_ids(access.organization(), thing, range).await?,
         None => Vec::new(),
     };
-    // A directory's name is chosen by an agent, its display name by an administrator: neither wins.
+    // An agent chooses a directory's name, an administrator its display name: neither takes precedence.
     let exact = (thing != Thing::Directory).then_some(text);
     if let Some(id) = either(what, text, exact, by_name, by_id)? {
         return Ok(id);
@@ -130,8 +130,8 @@ async fn named(access: Access<'_>, thing: Thing, text: &str) -> Result<Vec<Named
     Ok(accounts.into_iter().map(named).collect())
 }
 
-/// The one that the name and the beginning of an id mean. Whoever chooses a name can choose the beginning of another's id:
-/// where the two differ, neither wins.
+/// The thing that matches by name or by the beginning of an id. Someone who chooses a name can choose the beginning of
+/// another thing's id: if the two differ, neither is taken.
 fn either(what: &str, text: &str, exact: Option<&str>, by_name: Vec<Named>, by_id: Vec<Named>) -> Result<Option<Uuid>> {
     if by_name.is_empty() {
         return one(what, text, by_id, None);
@@ -151,7 +151,7 @@ fn either(what: &str, text: &str, exact: Option<&str>, by_name: Vec<Named>, by_i
     Err(several(what, text, all))
 }
 
-/// The only one that is meant. Several are refused.
+/// The only match. Several are refused.
 fn one(what: &str, text: &str, found: Vec<Named>, exact: Option<&str>) -> Result<Option<Uuid>> {
     match only(&found, exact) {
         Some(id) => Ok(Some(id)),
@@ -160,7 +160,7 @@ fn one(what: &str, text: &str, found: Vec<Named>, exact: Option<&str>) -> Result
     }
 }
 
-/// Of several, the one that has exactly this name, where that counts, or the only one that is there and good.
+/// Of several, the one with exactly this name, where that counts, or the only one in use.
 fn only(found: &[Named], exact: Option<&str>) -> Option<Uuid> {
     let only = |fits: &dyn Fn(&Named) -> bool| {
         let mut fitting = found.iter().filter(|named| fits(named));
@@ -178,7 +178,7 @@ fn several(what: &str, text: &str, found: Vec<Named>) -> Error {
     }
 }
 
-/// `least`: the text looks like the beginning of an id, which needs so many letters.
+/// `least`: the text looks like the beginning of an id, which needs this many digits.
 fn nothing(what: &str, text: &str, like: &[String], least: Option<usize>) -> Error {
     let list = what.replace(' ', "-");
     let list = if list == "directory" { "directories".to_owned() } else { format!("{list}s") };
@@ -194,7 +194,7 @@ fn nothing(what: &str, text: &str, like: &[String], least: Option<usize>) -> Err
     Error::NotFound(Message::new(format!("There is no {what} {text:?}.")).cure(format!("{short}{cure}")))
 }
 
-/// As people and commands call it.
+/// What people and commands call it.
 const fn word(thing: Thing) -> &'static str {
     match thing {
         Thing::Agent => "agent",
@@ -208,7 +208,7 @@ const fn word(thing: Thing) -> &'static str {
     }
 }
 
-/// As many letters of an id stand for a thing.
+/// How many digits of an id are enough.
 const fn least(thing: Thing) -> usize {
     match thing {
         Thing::User | Thing::Group | Thing::Account => LEAST_OF_MANY,
@@ -216,14 +216,14 @@ const fn least(thing: Thing) -> usize {
     }
 }
 
-/// Whether this may be the beginning of an id of which there are too many.
+/// Whether this may be a beginning of an id that is too short for its kind.
 fn is_short_id(text: &str, thing: Thing) -> bool {
     let letters = text.bytes().filter(|letter| *letter != b'-').count();
     let hex = text.bytes().all(|letter| letter == b'-' || letter.is_ascii_hexdigit());
     hex && (LEAST..least(thing)).contains(&letters)
 }
 
-/// The first and the last id that begin so.
+/// The first and the last id with this beginning.
 fn range(text: &str, thing: Thing) -> Option<(Uuid, Uuid)> {
     let letters: String = text.chars().filter(|letter| *letter != '-').collect();
     if !(least(thing)..ID_LETTERS).contains(&letters.len()) || !letters.bytes().all(|letter| letter.is_ascii_hexdigit())
@@ -234,7 +234,7 @@ fn range(text: &str, thing: Thing) -> Option<(Uuid, Uuid)> {
     Some((filled("0")?, filled("f")?))
 }
 
-/// Names that are like one that nobody has.
+/// Names similar to one that does not exist.
 async fn like(access: Access<'_>, thing: Thing, text: &str) -> Result<Vec<String>> {
     let names = match thing {
         Thing::User | Thing::Group => begin_alike(access, thing, text).await?,
@@ -243,7 +243,7 @@ async fn like(access: Access<'_>, thing: Thing, text: &str) -> Result<Vec<String
     Ok(nearest::several(text, names.iter().map(String::as_str)).into_iter().map(str::to_owned).collect())
 }
 
-/// The first names that begin like this one, be it by three letters, two, or one.
+/// The first names with the same three, two or one letters at the beginning.
 async fn begin_alike(access: Access<'_>, thing: Thing, text: &str) -> Result<Vec<String>> {
     let (mut names, page) = (Vec::new(), PageRequest::first(LIKE));
     let letters = text.chars().count();
@@ -297,7 +297,7 @@ mod tests {
         let (site, other) = (|| named(1, "site", true), || named(2, "0193", true));
         assert_eq!(meant(vec![other()], vec![]).unwrap(), Some(Uuid::from_u128(2)));
         assert_eq!(meant(vec![other()], vec![other()]).unwrap(), Some(Uuid::from_u128(2)));
-        // The second case: the id of the one that is named so begins so as well.
+        // The second case: the id of the thing with this name also begins with it.
         for by_id in [vec![site()], vec![site(), other()], vec![named(1, "site", false)]] {
             assert_eq!(candidates(&meant(vec![other()], by_id).unwrap_err()), 2);
         }

@@ -1,4 +1,4 @@
-//! What somebody may do, and which roles may: the one table of it.
+//! The rights, and the roles that have them: the only such table.
 
 use crate::records::Role;
 
@@ -7,7 +7,7 @@ use crate::records::Role;
 pub enum Right {
     /// See users, groups, accounts and conflicts.
     ReadPeople,
-    /// Decide whose a name is.
+    /// Decide which account gets a user name.
     DecideConflicts,
     /// See directories.
     ReadDirectories,
@@ -15,13 +15,13 @@ pub enum Right {
     ChangeDirectories,
     /// See agents.
     ReadAgents,
-    /// Let an agent serve a directory.
+    /// Allow an agent to serve a directory.
     AllowDirectories,
     /// Revoke agents.
     RevokeAgents,
     /// See enrollment tokens, without their text.
     ReadEnrollmentTokens,
-    /// Make and revoke enrollment tokens.
+    /// Create and revoke enrollment tokens.
     ChangeEnrollmentTokens,
     /// See jobs.
     ReadJobs,
@@ -29,7 +29,7 @@ pub enum Right {
     RunJobs,
     /// See API tokens, without their text.
     ReadTokens,
-    /// Make and revoke API tokens.
+    /// Create and revoke API tokens.
     ChangeTokens,
     /// See the rules of the organization.
     ReadOrganization,
@@ -57,7 +57,7 @@ impl Right {
         Self::ChangeOrganization,
     ];
 
-    /// The roles that have it; the first is the one to ask for.
+    /// The roles that have it; the first is the one to suggest.
     pub const fn holders(self) -> &'static [Role] {
         use Role::{Auditor, Operator, Owner};
         match self {

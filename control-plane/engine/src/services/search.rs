@@ -1,8 +1,8 @@
-//! The beginning of a name by which users and groups are searched.
+//! The text of a search for users and groups.
 
 use super::error::{Error, Result};
 
-/// Longest text that is sought.
+/// Longest text of a search.
 const MAX_CHARS: usize = 200;
 
 /// What a list of users or groups is searched for.
@@ -10,7 +10,7 @@ const MAX_CHARS: usize = 200;
 pub struct Search(Option<String>);
 
 impl Search {
-    /// Those whose names begin so. `None`, or blank: all.
+    /// Names that start with this text. `None`, or blank: all.
     pub fn new(text: Option<&str>) -> Result<Self> {
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         if text.is_some_and(|text| text.chars().count() > MAX_CHARS) {

@@ -1,4 +1,4 @@
-//! Who somebody is, by the token that they show.
+//! Identifies a caller by token.
 
 use jiff::Timestamp;
 use postern_runtime::supervise::chain;
@@ -9,26 +9,26 @@ use super::error::Result;
 use crate::records::ApiTokenId;
 use crate::secrets;
 
-/// Somebody whose token is valid.
+/// A caller with a valid token.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
-    /// Who that is.
+    /// The actor.
     pub actor: Actor,
     /// The token.
     pub token: ApiTokenId,
-    /// When the token stops to be valid by itself.
+    /// When the token expires.
     pub expires_at: Option<Timestamp>,
 }
 
 impl Services {
-    /// Who has this API token. `None`: it is unknown, expired or revoked.
+    /// The holder of this API token. `None`: it is unknown, expired or revoked.
     pub async fn sign_in(&self, token: &str) -> Result<Option<SignedIn>> {
         let now = self.now();
         let found = self.store.find_api_token_by_hash(secrets::hash(token)).await?;
         let valid = found.filter(|token| token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end));
         let Some(token) = valid else { return Ok(None) };
         if let Err(error) = self.store.touch_api_token(&token, now).await {
-            // A database that takes no writes any more, as with a full disk, can still be looked at.
+            // A database that accepts no writes, as on a full disk, can still be read.
             tracing::warn!(error = chain(&error), "api.token_use_not_recorded");
         }
         let who = Who::Token { id: token.id, name: token.name.into() };

@@ -1,4 +1,4 @@
-//! How the control plane is, over all organizations.
+//! The state of the control plane, over all organizations.
 
 use super::access::Services;
 use super::error::Result;

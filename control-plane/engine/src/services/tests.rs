@@ -1,4 +1,4 @@
-//! Every call of every service, with every role: who may not do it changes nothing, cuts nobody and wakes nobody.
+//! Every call of every service with every role: a refused call changes nothing, ends no session and wakes nobody.
 
 use std::fmt::Write as _;
 use std::pin::Pin;
@@ -53,7 +53,7 @@ macro_rules! calls {
     };
 }
 
-/// What it is called, its right, the least role that has it, and the call.
+/// Name, right, least role, and call.
 const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadPeople Auditor "users.list" |s, a| s.users(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
     ReadPeople Auditor "users.get" |s, a| s.users(a)?.get("anna");
@@ -136,7 +136,7 @@ impl Site {
         Actor { organization: self.organization, who, role }
     }
 
-    /// All that a call could change.
+    /// All data that a call could change.
     async fn everything(&self) -> String {
         let (store, organization, mut all) = (&self.store, self.organization, String::new());
         let _ = write!(
@@ -176,7 +176,7 @@ async fn a_call_that_is_denied_changes_nothing_and_every_other_one_is_let_in() {
     }
     assert_ne!(site.everything().await, before, "the calls do what they say");
     assert_eq!(site.gate.0.lock().unwrap().len(), 1, "one session is cut, by the owner");
-    // The first wake-up is of what somebody might do.
+    // The first wake-up is that of an allowed call.
     assert!(matches!(wakes.recv().await.unwrap(), Wake::AgentChanged(_)));
 }
 

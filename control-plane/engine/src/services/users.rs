@@ -9,21 +9,21 @@ use super::rights::Right;
 use super::search::Search;
 use crate::records::{Account, GroupRow, IdentityFilter, PageRequest, UserRow};
 
-/// Most groups that are shown with a user.
+/// Most groups shown with a user.
 const MAX_GROUPS: u32 = 1_000;
 
-/// The users, for somebody who may see them.
+/// Read access to users.
 #[derive(Debug)]
 pub struct Users<'s>(Access<'s>);
 
-/// A user with all that belongs to them.
+/// A user with accounts and groups.
 #[derive(Clone, Debug)]
 pub struct WholeUser {
     /// The user.
     pub user: UserRow,
     /// Their accounts.
     pub accounts: Vec<Account>,
-    /// The groups that they are a direct member of; a thousand at most.
+    /// The groups that they are a direct member of; at most a thousand.
     pub groups: Vec<GroupRow>,
 }
 
@@ -35,7 +35,7 @@ impl Services {
 }
 
 impl Users<'_> {
-    /// Users by name, or those whose user name, display name or address begins so.
+    /// Users by name, optionally those whose user name, display name or address starts with a text.
     pub async fn list(
         &self,
         search: &Search,
@@ -47,7 +47,7 @@ impl Users<'_> {
         listed(request, page, store.total_users(organization, search.text(), filter)).await
     }
 
-    /// The user of this id, user name, display name or address.
+    /// The user with this id, user name, display name or address.
     pub async fn get(&self, named: &str) -> Result<WholeUser> {
         let id = resolve::user(self.0, named).await?;
         let (store, organization) = (self.0.store(), self.0.organization());

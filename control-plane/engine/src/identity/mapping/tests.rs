@@ -1,10 +1,10 @@
-//! What entries of each flavour become.
+//! What entries of each flavour map to.
 
 use postern_store::Switch;
 
 use super::*;
 
-/// An entry that stands nowhere but here.
+/// An entry of this test only.
 struct Entry {
     login: Option<String>,
     switch: Switch,
@@ -115,7 +115,7 @@ fn the_site_says_who_is_active_and_unknown_is_not() {
     let until = |second| Switch::OnUntil(Timestamp::from_second(second).unwrap());
     assert_eq!(of(Switch::On), (true, false));
     assert_eq!(of(Switch::Off), (false, false));
-    assert_eq!(of(Switch::Unknown), (false, false), "whatever the attributes seem to say");
+    assert_eq!(of(Switch::Unknown), (false, false), "independent of the attributes");
     assert_eq!(of(until(1_800_000_001)), (true, false));
     assert_eq!(of(until(1_800_000_000)), (false, true));
     assert_eq!(of(until(0)), (false, true));

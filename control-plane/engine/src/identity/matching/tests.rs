@@ -1,4 +1,4 @@
-//! Who gets which user, decided one claim at a time.
+//! Which account gets which user, one claim at a time.
 
 use jiff::Timestamp;
 use postern_store::{AccountId, OrganizationId};
@@ -27,7 +27,7 @@ fn claim(current: Option<UserId>, name: &str) -> Claim {
     Claim { current, former: None, wanted: row(name), other_names: Vec::new() }
 }
 
-/// A user who has a name and no account.
+/// A user with a name and no account.
 fn named(name: &str) -> NamedUser {
     NamedUser {
         name_key: name.to_owned(),

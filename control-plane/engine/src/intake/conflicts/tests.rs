@@ -1,4 +1,4 @@
-//! A stored account claims what its entry claimed when it came.
+//! A stored account claims the same as its entry did.
 
 use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm};
 use postern_store::{AccountId, AccountKind, DirectoryId, ExternalKey, Flavour, OrganizationId};
@@ -13,7 +13,7 @@ fn place(flavour: Flavour) -> Place {
     Place { organization: OrganizationId::new(), directory: DirectoryId::new(), flavour, joins: false }
 }
 
-/// The user that an entry describes when it comes, and the one that its stored account describes later.
+/// The user from an entry, and the user from its stored account later.
 fn both(place: Place, attributes: Attributes<'_>, listed: &Listed) -> [UserRow; 2] {
     let mut writer = ChunkWriter::new(MemberForm::Dn);
     let mut entry = writer.entry(Kind::User, "id", "uid=a,dc=x", Some("ada"));

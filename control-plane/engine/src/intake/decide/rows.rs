@@ -1,4 +1,4 @@
-//! The row that an entry becomes: its account, and the user or group that it describes.
+//! The row of an entry: its account, and its user or group.
 
 use jiff::Timestamp;
 use postern_proto::chunk::{EntryView, Kind, MemberForm};
@@ -12,7 +12,7 @@ use crate::intake::entry_view::stored_form;
 use crate::intake::keys::stored;
 use crate::intake::place::Place;
 
-/// What the entries of a chunk have in common.
+/// What the entries of a chunk share.
 pub(super) struct Common {
     pub(super) place: Place,
     pub(super) mapping: Mapping,
@@ -57,7 +57,7 @@ pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccoun
         attributes,
         hash: entry.state,
         identity: current,
-        // A mark that stays is told by any text: its group's name is put there while writing.
+        // Any text keeps the mark: for a group, writing replaces it by the group's name.
         conflict: known.filter(|known| known.conflict && known.identity.is_some()).map(|_| String::new()),
         switch: view.switch(),
     };
@@ -66,7 +66,7 @@ pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccoun
     Row { account, new: known.is_none(), returning, former, identity, name_is_free: false }
 }
 
-/// The user that an entry describes, without a name key where it has no login.
+/// The user of an entry, without a name key if the entry has no login.
 pub fn user(place: Place, mapping: &Mapping, view: &impl AttributeView, now: Timestamp) -> UserRow {
     wanted(place, mapping.user(view, now).0, now)
 }

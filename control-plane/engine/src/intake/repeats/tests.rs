@@ -1,4 +1,4 @@
-//! What is kept of entries that came more than once.
+//! Which entries stay when their id came more than once.
 
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
 

@@ -1,4 +1,4 @@
-//! What agents say: sessions that open and close, progress, outcomes.
+//! Events from agents: sessions that open and close, progress, outcomes.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::jobs::running::table::Entry;
 const LOST: &str = "The agent was restarted while it worked on the job. It starts again.";
 
 impl Dispatcher {
-    /// An agent has connected and says which commands it still holds. Those that it holds go on; those that were
-    /// lost with its process start again.
+    /// An agent has connected and lists the commands that it still holds. Their jobs continue; jobs that were lost with
+    /// its process start again.
     pub async fn session_opened(self: &Arc<Self>, route: &Arc<Route>, held: &[(JobId, u32)]) -> Result<()> {
         let agent = route.agent();
         for (job, attempt) in held {
@@ -32,7 +32,8 @@ impl Dispatcher {
         self.free_elsewhere(agent, held).await
     }
 
-    /// Puts back what other replicas gave to the agent and it does not have any more, so that they need not wait for it.
+    /// Releases jobs that other replicas sent to the agent and that it no longer has, so that they need not wait for
+    /// it.
     async fn free_elsewhere(&self, agent: AgentId, held: &[(JobId, u32)]) -> Result<()> {
         for job in self.store.running_of_agent(agent).await? {
             let Some(lease) = job.lease().filter(|lease| lease.owner != self.running.owner) else { continue };
@@ -47,7 +48,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Goes on with a command that an agent holds, wherever it was given to it.
+    /// Continues a command that an agent holds, from any replica.
     async fn take_up(self: &Arc<Self>, route: &Arc<Route>, job: JobId, attempt: u32) -> Result<()> {
         let agent = route.agent();
         let known = self.running.table.change(job, attempt, |entry| {
@@ -62,13 +63,13 @@ impl Dispatcher {
             None => self.adopt(route, job, attempt).await?,
         };
         if !wanted {
-            // An outcome that nobody waits for is acknowledged; work that nobody waits for is stopped.
+            // The job does not need it any more: the agent stops it.
             let _ = route.send(ToAgent::Cancel(job));
         }
         Ok(())
     }
 
-    /// Takes over the lease of a job that its agent has brought along from another replica, or from before a restart.
+    /// Takes over the lease of a job that its agent brings from another replica, or from before a restart.
     async fn adopt(&self, route: &Arc<Route>, job: JobId, attempt: u32) -> Result<bool> {
         let until = self.running.lease_until(self.clock.now());
         if self.store.adopt(job, attempt, route.agent(), self.running.owner, until).await?.is_none() {
@@ -81,7 +82,7 @@ impl Dispatcher {
         Ok(wanted)
     }
 
-    /// A session is over. Its jobs wait a little for the agent to come back.
+    /// A session has ended. Its jobs wait a little for the agent to return.
     pub fn session_closed(&self, route: &Arc<Route>) {
         let now = self.clock.now();
         for entry in self.running.table.lock().values_mut() {
@@ -93,33 +94,33 @@ impl Dispatcher {
         }
     }
 
-    /// An agent tells how far it has come.
-    pub fn progress(&self, agent: AgentId, told: &AgentProgress) {
+    /// Records the progress that an agent reports.
+    pub fn progress(&self, agent: AgentId, reported: &AgentProgress) {
         let now = self.clock.now();
-        self.running.table.change(told.job, told.attempt, |entry| {
+        self.running.table.change(reported.job, reported.attempt, |entry| {
             if entry.agent == Some(agent) && !entry.proven {
-                entry.progress.entries_read = told.entries_read;
-                entry.progress.pages_read = told.pages_read;
-                entry.progress.phase.clone_from(&told.phase);
+                entry.progress.entries_read = reported.entries_read;
+                entry.progress.pages_read = reported.pages_read;
+                entry.progress.phase.clone_from(&reported.phase);
                 entry.progress.measure(now);
             }
         });
     }
 
-    /// A command has ended. When this returns, what it means is durable and the outcome may be acknowledged.
+    /// A command has ended. When this returns, the result is durable and the outcome may be acknowledged.
     pub async fn outcome(&self, agent: AgentId, outcome: AgentOutcome) -> Result<()> {
         let (id, attempt) = (outcome.job, outcome.attempt);
         let known = self.running.table.change(id, attempt, |entry| {
             entry.is(agent, attempt).then(|| (entry.job.clone(), entry.proven, entry.canceled_at.is_some()))
         });
         let Some((job, proven, canceled)) = known.flatten() else {
-            // It was answered before, or given to somebody else since: there is nothing left to do with it.
+            // It was answered before, or the job has another attempt: nothing to do.
             tracing::debug!(job = %id, attempt, agent = %agent, "jobs.outcome_not_awaited");
             return Ok(());
         };
         tracing::debug!(job = %id, attempt, elapsed_ms = outcome.elapsed.as_millis(), "jobs.outcome");
         let answer = match outcome.result {
-            // Everything is here and proven; what went wrong at the agent after that changes nothing.
+            // Everything is stored and proven; a later failure at the agent changes nothing.
             Err(_) if proven => return Ok(()),
             Err(failure) => {
                 let next = self.running.after(&job, &failure, canceled);

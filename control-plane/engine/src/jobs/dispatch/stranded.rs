@@ -1,4 +1,4 @@
-//! Jobs whose agent has no session here any more: they wait for it, or go on where an agent is.
+//! Jobs whose agent has no session here any more: they wait for it, or continue where there is an agent.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use postern_store::{Job, JobId};
 
 use super::{Dispatcher, Result};
 
-/// How long a job waits for its agent to come back where another agent could do it …
+/// How long a job waits for its agent to return if another agent could run it …
 pub(super) const ABSENCE_REPLACEABLE: Duration = Duration::from_secs(1);
-/// … and where none could.
+/// … and if none could.
 const ABSENCE: Duration = Duration::from_mins(1);
 
 const ABSENT: &str = "The connection to the agent was lost and did not come back. The job starts again.";
@@ -18,7 +18,7 @@ const REPLACED: &str =
     "The connection to the agent was lost. Another agent that serves the directory takes the job up.";
 
 impl Dispatcher {
-    /// Hands back the jobs that need not wait for their agent, or have waited long enough.
+    /// Hands back jobs that need not wait for their agent, or have waited long enough.
     pub(super) async fn look_after_stranded(&self, now: Timestamp) -> Result<()> {
         let absent: Vec<(Job, Duration)> = self
             .running
@@ -53,13 +53,13 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// A job is not this replica's any more. Says why, as far as that is not known already.
+    /// A job no longer belongs to this replica. Logs why, unless that was logged.
     pub(super) async fn lost(&self, id: JobId, attempt: u32) -> Result<()> {
         let job = self.store.job_by_id(id).await?;
         let over = job.is_none_or(|job| job.state.is_final() && job.attempt == attempt);
         let Some(entry) = self.running.table.remove(id, attempt) else { return Ok(()) };
         if over {
-            // This attempt has ended, and that was logged.
+            // This attempt has ended, which was logged.
             tracing::debug!(job = %id, attempt, "jobs.over");
         } else if entry.orphaned_at.is_some() {
             tracing::info!(job = %id, attempt, "jobs.moved");

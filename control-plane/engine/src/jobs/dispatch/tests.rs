@@ -1,4 +1,4 @@
-//! The dispatcher alone, looking when it is told to, with a session that a test reads from.
+//! The dispatcher alone, with passes on demand and a session that the test reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Office {
         Self::with(crate::kinds::ALL).await
     }
 
-    /// One that knows these kinds.
+    /// An office with these kinds of job.
     async fn with(kinds: Kinds) -> Self {
         let clock = ManualClock::new("2026-11-22T22:00:00Z".parse().unwrap());
         let folder = tempfile::tempdir().unwrap();
@@ -79,7 +79,7 @@ impl Office {
         self.store.create_job(new, self.clock.now()).await.unwrap().id
     }
 
-    /// Waits, while its clock goes on, until the job is in this state.
+    /// Advances the clock until the job is in this state.
     async fn reached(&self, id: JobId, state: JobState) -> Job {
         let reached = async {
             loop {
@@ -87,7 +87,7 @@ impl Office {
                 if job.state == state {
                     return job;
                 }
-                // Small steps: a commit needs many turns, and its lease must not end meanwhile.
+                // Small steps: a commit needs many, and its lease must not expire in between.
                 self.clock.advance(Duration::from_millis(50));
                 tokio::task::yield_now().await;
             }
@@ -132,12 +132,12 @@ async fn a_job_that_runs_here_is_not_begun_again_because_its_lease_ran_out_unnot
     let job = office.start_job().await;
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     assert!(matches!(office.messages.next().await, ToAgent::Command(command) if command.attempt == 1));
-    // As after a night in which the machine slept, or the database did.
+    // As after a night in which the machine or the database was suspended.
     office.clock.advance(LEASE * 2);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     let running = office.job(job).await;
     assert_eq!((running.state, running.attempt), (JobState::Running, 1));
-    // Another one's jobs are taken up.
+    // A job of another owner is claimed.
     office.dispatcher.running.table.remove(job, 1);
     office.clock.advance(LEASE * 2);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
@@ -170,7 +170,7 @@ async fn what_a_killed_process_left_is_taken_up_at_once_by_the_only_process_and_
     let job = office.start_job().await;
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     assert!(matches!(office.messages.next().await, ToAgent::Command(_)));
-    // Another process on the same database, with the lease of the first still in force.
+    // Another process on the same database, while the first one's lease is still valid.
     let (reach, supervisor) = (Arc::clone(&office.dispatcher.reach), Supervisor::new(Shutdown::new()));
     let (store, clock) = (office.store.clone(), office.clock.shared());
     let next = Arc::new(Dispatcher::new(Running::new(store, clock, LEASE), crate::kinds::ALL, reach, supervisor));
@@ -185,12 +185,12 @@ async fn what_a_killed_process_left_is_taken_up_at_once_by_the_only_process_and_
     assert_eq!(office.job(job).await.attempt, 2);
 }
 
-/// An import that found nobody, which was approved, and whose replica was killed when it had marked one of two.
+/// An approved import without users, whose replica was killed after it had marked one of two accounts.
 async fn killed_while_it_marked(office: &Office) -> JobId {
     let (store, acme, now) = (&office.store, office.acme, office.clock.now());
     let job = office.start("import").await;
     office.dispatcher.look(Look::Everywhere).await.unwrap();
-    // Without a second look that confirms it, nobody counts as missing.
+    // Without a second look that confirms it, no account counts as missing.
     let mut tx = store.begin_intake(acme, office.directory, now).await.unwrap();
     for kind in [AccountKind::User, AccountKind::Group] {
         let unseen = store.unseen_accounts(acme, office.directory, kind, |_| false).await.unwrap();
@@ -216,7 +216,7 @@ async fn killed_while_it_marked(office: &Office) -> JobId {
 }
 
 #[tokio::test]
-async fn a_commit_killed_between_two_that_it_marked_is_taken_up_and_tells_of_both() {
+async fn a_commit_killed_between_two_marked_accounts_is_resumed_and_reports_both() {
     let office = Office::open().await;
     let job = killed_while_it_marked(&office).await;
     office.dispatcher.look(Look::Everywhere).await.unwrap();
@@ -242,7 +242,7 @@ async fn a_commit_that_had_begun_to_mark_goes_on_though_its_directory_is_disable
     assert_eq!(result["missing"], 2, "{result}");
 }
 
-/// A kind of job that is defined here and nowhere else.
+/// A kind of job that only this test defines.
 #[derive(Debug)]
 struct Greeting;
 
@@ -324,7 +324,7 @@ async fn a_commit_that_stops_every_process_is_not_taken_up_for_ever() {
     for _ in 0..RESUMPTIONS {
         office.clock.advance(LEASE * 2);
         let now = office.clock.now();
-        // Each of them is killed before it comes to an end.
+        // Each of them is killed before it has finished.
         let claimed = store.claim_proven(ReplicaId::new(), now + LEASE, now, 1).await.unwrap();
         assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
     }
@@ -360,7 +360,7 @@ async fn a_process_that_lives_on_or_stops_in_good_order_is_not_taken_for_dead() 
         };
         tokio::time::timeout(Duration::from_secs(30), let_go).await.expect("it keeps the job");
         let now = office.clock.now();
-        // Only what was left in good order can be taken up at once.
+        // Only a job that was given up in good order can be claimed at once.
         let claimed = office.store.claim_proven(ReplicaId::new(), now + LEASE, now, 1).await.unwrap();
         assert_eq!(claimed.len(), usize::from(stops));
     }

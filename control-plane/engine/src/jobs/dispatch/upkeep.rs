@@ -1,5 +1,5 @@
-//! Once a second, for the jobs that run here: progress, and agents that stay away or do not answer. Leases have a task of
-//! their own: behind the writes of many jobs their turn could come too late.
+//! Periodic upkeep of the jobs that run here: progress, and agents that are absent or do not answer. Leases are renewed
+//! by a task of their own, because the writes of many jobs could delay them too long.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::jobs::running::table::Entry;
 const TICK: Duration = Duration::from_secs(1);
 /// How long an agent may take to answer a cancel.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(20);
-/// What is granted beyond the deadline for the agent's own answer.
+/// Extra time after the deadline for the agent's own answer.
 const OVERTIME: Duration = Duration::from_secs(30);
 
-/// After a restart, how long a job waits for the agent that may still be working on it.
+/// After a restart, how long a job waits for an agent that may still be working on it.
 const HOLDER_PATIENCE: Duration = Duration::from_secs(1);
 
 enum Repair {
@@ -29,8 +29,8 @@ enum Repair {
 }
 
 impl Dispatcher {
-    /// For the only process on its database, before it takes its first job: leases that are still in force are those of
-    /// a process that has died. Their jobs go on at once, or within a second where an agent may come back with its work.
+    /// For the only process on its database, before its first claim: leases that are still valid belong to a process
+    /// that has died. Their jobs continue at once, or within a second if an agent may still be working on them.
     pub async fn resume_alone(self: &Arc<Self>) -> Result<()> {
         let now = self.clock.now();
         let patience = now.checked_add(HOLDER_PATIENCE).unwrap_or(now);
@@ -67,7 +67,7 @@ impl Dispatcher {
         }
     }
 
-    /// Prolongs the leases, three times in the life of one.
+    /// Renews the leases, three times per lease.
     pub(super) async fn keep_leases(self: Arc<Self>) {
         loop {
             self.clock.sleep(self.running.lease() / 3).await;
@@ -90,13 +90,13 @@ impl Dispatcher {
         self.look_after_stranded(now).await
     }
 
-    /// Whether leases may have run out, because the database or this process stood still.
+    /// Whether leases may have expired, because the database or this process stood still.
     pub(super) fn leases_may_be_over(&self, now: Timestamp) -> bool {
         let renewed = *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner);
         since(renewed, now) > self.running.lease() / 2
     }
 
-    /// Jobs whose lease was lost belong to another replica now.
+    /// Renews leases. Jobs whose lease was lost belong to another replica now.
     pub(super) async fn renew(&self, now: Timestamp) -> Result<()> {
         let held: Vec<Lease> = self
             .running
@@ -114,14 +114,14 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Cancels that were asked for, here or at another replica.
+    /// Passes on cancels that were requested here or at another replica.
     pub(super) async fn pass_cancels_on(&self, now: Timestamp) -> Result<()> {
         for job in self.store.canceled_running(self.running.owner).await? {
             let mut table = self.running.table.lock();
             if let Some(entry) = table.get_mut(&job).filter(|entry| entry.canceled_at.is_none()) {
                 entry.canceled_at = Some(now);
                 if let Some(route) = &entry.route {
-                    // One that does not arrive is made up for: the agent has only so long to answer.
+                    // A lost cancel does not matter: the agent has only limited time to answer.
                     let _ = route.send(ToAgent::Cancel(job));
                 }
             }
@@ -146,7 +146,7 @@ impl Dispatcher {
         }
     }
 
-    /// Ends a job without waiting for what its agent says to that.
+    /// Ends a job without waiting for the agent's answer.
     async fn stop(&self, job: JobId, attempt: u32, failure: &Failure) -> Result<()> {
         let route = self.running.table.change(job, attempt, |entry| entry.route.clone()).flatten();
         if let Some(route) = route {
@@ -155,8 +155,8 @@ impl Dispatcher {
         self.running.fail(job, attempt, failure.to_json()).await
     }
 
-    /// Jobs of directories that were disabled under them, here or at another replica. What is proven is finished by
-    /// the commit, which looks for itself.
+    /// Ends jobs of directories that were disabled here or at another replica. Proven jobs are left to the commit,
+    /// which checks by itself.
     async fn end_disabled(&self) -> Result<()> {
         for job in self.store.disabled_running(self.running.owner).await? {
             let attempt =
@@ -168,7 +168,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// This process lives, so its job was not left by one that died: says so as soon as the database answers again.
+    /// Gives a proven job up as soon as the database answers again, so that it does not count as left by a dead
+    /// process.
     pub(super) async fn let_go_once_possible(&self, job: JobId, attempt: u32) {
         let lease = self.running.lease_of(job, attempt);
         while let Err(error) = self.store.let_go(&lease, None).await {
@@ -177,14 +178,14 @@ impl Dispatcher {
             }
             self.clock.sleep(TICK).await;
             if !self.running.table.find(|entry| entry.job.id == job).is_empty() {
-                // It was taken up again here meanwhile.
+                // It was claimed here again in the meantime.
                 return;
             }
         }
     }
 
-    /// On the way out: agents keep what they work on, and the next replica that they find adopts it at once. What needs no
-    /// agent can be taken up at once.
+    /// At shutdown: agents keep what they work on, and the next replica that they connect to adopts it at once. Jobs
+    /// that need no agent can be claimed at once.
     pub(super) async fn release_leases(&self) {
         let now = self.clock.now();
         for (job, attempt) in self.running.table.find(|entry| entry.proven) {

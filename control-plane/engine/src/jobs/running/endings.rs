@@ -1,4 +1,4 @@
-//! How a job leaves this replica: done, failed, canceled, or handed back.
+//! How a job leaves this replica: succeeded, failed, canceled, held, or handed back.
 
 use jiff::Timestamp;
 use postern_runtime::supervise::chain;
@@ -13,7 +13,7 @@ impl Running {
         self.end(job, attempt, Finish::Succeeded(result)).await
     }
 
-    /// The job failed for good.
+    /// Fails a job permanently.
     pub async fn fail(&self, job: JobId, attempt: u32, error: Value) -> Result<()> {
         self.end(job, attempt, Finish::Failed(error)).await
     }
@@ -22,7 +22,7 @@ impl Running {
         self.end(job, attempt, Finish::Canceled).await
     }
 
-    /// Does what was decided after an agent's answer.
+    /// Carries out the decision after an agent's answer.
     pub(crate) async fn follow(&self, job: &Job, next: Next) -> Result<()> {
         let (id, attempt) = (job.id, job.attempt);
         match next {
@@ -38,13 +38,13 @@ impl Running {
         }
     }
 
-    /// Puts a job back for whoever can take it up.
+    /// Puts a job back into the queue.
     pub(crate) async fn hand_back(&self, job: &Job, message: &str, now: Timestamp) -> Result<()> {
         let release = Release { not_before: None, message: Some(message.to_owned()), count_failure: false };
         self.release(job, release, now).await
     }
 
-    /// The job is held until an administrator decides. `false`: it is not this replica's any more, or is to be canceled.
+    /// Holds the job for a decision. `false`: this replica no longer owns it, or it is to be canceled.
     pub(crate) async fn hold(&self, job: &Job, hold: &Value) -> Result<bool> {
         let waits = self.store.hold(&self.lease_of(job.id, job.attempt), hold, self.clock.now()).await?;
         if waits {
@@ -68,7 +68,7 @@ impl Running {
             if let Some(entry) = entry
                 && let Err(error) = self.store.drop_staged(entry.job.organization, job).await
             {
-                // The job has ended all the same. What is left is dropped later.
+                // The job has ended anyway. What is left is deleted later.
                 tracing::info!(error = chain(&error), job = %job, "jobs.leftovers_dropped_later");
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! The jobs that run from this replica, in memory. The database says the same, a little later.
+//! The jobs that run at this replica, in memory. The database has the same state a little later.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,43 +14,43 @@ use crate::jobs::reach::Route;
 /// One running job.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The job as it was claimed.
+    /// The job as claimed.
     pub(crate) job: Job,
-    /// Who works on it; nobody once all was delivered and proven.
+    /// The agent that works on it; `None` once everything was delivered and proven.
     pub(crate) agent: Option<AgentId>,
-    /// The way to the agent while it is connected.
+    /// The route to the agent while it is connected.
     pub(crate) route: Option<Arc<Route>>,
     /// Since when the agent is not connected.
     pub(crate) orphaned_at: Option<Timestamp>,
     /// When the agent was asked to stop.
     pub(crate) canceled_at: Option<Timestamp>,
-    /// Everything was delivered and proven; the rest is done here.
+    /// Whether everything was delivered and proven; the rest is done here.
     pub(crate) proven: bool,
     /// Canceled when the job leaves this replica.
     pub(crate) ended: CancellationToken,
-    /// What the agent answered beside what it delivered.
+    /// The agent's answer, which is separate from the entries.
     pub(crate) report: watch::Sender<Option<Value>>,
-    /// One delivery at a time.
+    /// Allows one delivery at a time.
     pub(crate) delivery: Arc<tokio::sync::Mutex<()>>,
-    /// Canceled when a newer delivery wants to take over.
+    /// Canceled when a newer delivery takes over.
     pub(crate) newest_delivery: CancellationToken,
-    /// How far it has come.
+    /// Its progress.
     pub(crate) progress: Progress,
 }
 
-/// How far a job has come.
+/// The progress of a job.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Progress {
     pub(crate) phase: Option<String>,
     pub(crate) entries_read: u64,
     pub(crate) pages_read: u64,
     pub(crate) entries_stored: u64,
-    /// What the job's kind keeps here, to go by it after a kill.
+    /// What the job's kind needs after a kill.
     pub(crate) notes: Map<String, Value>,
-    /// When the first entries came, and how many entries a second came since.
+    /// When the first entries came, to measure entries a second.
     pub(crate) since: Option<Timestamp>,
     pub(crate) rate: u64,
-    /// Not yet written to the database.
+    /// Whether it is not yet written to the database.
     pub(crate) dirty: bool,
 }
 
@@ -64,7 +64,7 @@ impl Progress {
             entries_stored: number("entries_stored"),
             ..Self::default()
         };
-        // These are measured anew.
+        // These are measured again.
         for name in ["rate_per_second", "phase"] {
             notes.remove(name);
         }
@@ -116,31 +116,31 @@ impl Entry {
         }
     }
 
-    /// Whether this is what an agent means by a command and a generation.
+    /// Whether this is the entry of an agent's command with this generation.
     pub(crate) fn is(&self, agent: AgentId, attempt: u32) -> bool {
         self.agent == Some(agent) && self.job.attempt == attempt
     }
 }
 
-/// All running jobs of this replica.
+/// All jobs that run at this replica.
 #[derive(Debug, Default)]
 pub(crate) struct Table(Mutex<HashMap<JobId, Entry>>);
 
 impl Table {
     /// The table, locked. Never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
-        // Nothing is ever left half done in the table, so that a panic elsewhere does not spoil it.
+        // No change is left half done, so a panic elsewhere does not corrupt the table.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a job; one that was there under an older attempt ends.
+    /// Enters a job and ends its older attempt.
     pub(crate) fn insert(&self, entry: Entry) {
         if let Some(older) = self.lock().insert(entry.job.id, entry) {
             older.ended.cancel();
         }
     }
 
-    /// Takes out a job, if it is still in this attempt.
+    /// Removes a job, if it is still in this attempt.
     pub(crate) fn remove(&self, job: JobId, attempt: u32) -> Option<Entry> {
         let mut table = self.lock();
         if table.get(&job)?.job.attempt != attempt {
@@ -157,7 +157,7 @@ impl Table {
         self.lock().get_mut(&job).filter(|entry| entry.job.attempt == attempt).map(change)
     }
 
-    /// Job and attempt of those that fit.
+    /// The jobs and attempts that match.
     pub(crate) fn find(&self, fits: impl Fn(&Entry) -> bool) -> Vec<(JobId, u32)> {
         self.lock().values().filter(|entry| fits(entry)).map(|entry| (entry.job.id, entry.job.attempt)).collect()
     }

@@ -1,10 +1,10 @@
-//! Telling people what came of an import: its figures, and some of those whom somebody should look at.
+//! Reports the result of an import for people: its figures, and samples of entries to look at.
 
 use serde_json::Value;
 
 use crate::jobs::report::{Ended, Report, line, value};
 
-/// An import's figures in the order in which they are shown: the key, and the words for one and for several.
+/// The figures of an import in their order: key, singular and plural.
 const FIGURES: &[(&str, &str, &str)] = &[
     ("users", "user in the directory", "users in the directory"),
     ("groups", "group in the directory", "groups in the directory"),
@@ -83,7 +83,7 @@ const FIGURES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Prints what an import of this directory brought.
+/// Reports the result of an import of this directory.
 pub(super) fn show(ended: Ended<'_>, report: &mut Report) {
     let Ended { directory, result, .. } = ended;
     for (key, one, many) in FIGURES.iter().copied() {
@@ -98,7 +98,7 @@ pub(super) fn show(ended: Ended<'_>, report: &mut Report) {
     entries(result, report);
 }
 
-/// Some entries of a result by its key; `total` counts all of them. Says how many are shown where there are more.
+/// Samples from a result by key; `total` counts all. Says how many are shown if there are more.
 fn some(result: &Value, key: &str, total: &str, report: &mut Report, words: impl Fn(&Value) -> String) {
     let shown = result[key].as_array().map(Vec::as_slice).unwrap_or_default();
     for sample in shown {
@@ -143,7 +143,7 @@ fn people(result: &Value, report: &mut Report) {
         let [name, dn, others] = ["user_name", "dn", "directories"].map(|key| text(sample, key));
         format!("shared: {dn} is an account of {name}, as in {others}")
     });
-    // One sample is an external id, of which several entries may be left out.
+    // A sample is an external id, for which several entries may be left out.
     some(result, "duplicate_samples", "shared_external_ids", report, |sample| {
         let dns: Vec<&str> = sample["dns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let (id, dns) = (text(sample, "external_id"), line(&dns.join(" and ")));
@@ -159,7 +159,7 @@ fn people(result: &Value, report: &mut Report) {
     });
 }
 
-/// Who could not be seen. Gives the containers that are not found.
+/// Accounts that could not be seen. Returns the containers that are not found.
 fn not_visible(result: &Value, report: &mut Report) -> Vec<String> {
     some(result, "not_visible_samples", "not_visible", report, |sample| {
         let reason = why_not_visible(sample["reason"].as_str().unwrap_or_default());
@@ -172,7 +172,7 @@ fn not_visible(result: &Value, report: &mut Report) -> Vec<String> {
     containers
 }
 
-/// What `--gone` did not do, and where it would help.
+/// Where `--gone` had no effect, and where it would help.
 fn gone(directory: &str, without: &[String], result: &Value, report: &mut Report) {
     let named = result["gone_unused"].as_array().map(Vec::as_slice).unwrap_or_default();
     for container in named {
@@ -191,7 +191,7 @@ fn gone(directory: &str, without: &[String], result: &Value, report: &mut Report
     report.line(format!("  postern jobs start import --directory {directory} {}", options.join(" ")));
 }
 
-/// A word as a shell takes it.
+/// A word quoted for a shell.
 fn quoted(word: &str) -> String {
     if word.chars().all(|char| char.is_ascii_alphanumeric() || "-_=,.".contains(char)) && !word.is_empty() {
         return word.to_owned();
@@ -205,7 +205,7 @@ fn entries(result: &Value, report: &mut Report) {
     some(result, "remark_samples", "remarks", report, |sample| format!("remark: {}", value(sample)));
 }
 
-/// Why nobody can say whether an entry is there, and what to do.
+/// Why an entry's presence is unknown, and what to do.
 fn why_not_visible(reason: &str) -> &'static str {
     match reason {
         "no_external_id" => "an entry of this name is there; let the agent's account read its external id",
@@ -253,7 +253,7 @@ mod tests {
         assert!(text.contains("(20 of 57 are shown)"), "{text}");
         let text = shown(&json!({ "without_login": 20, "without_login_samples": samples }));
         assert!(!text.contains("are shown"), "{text}");
-        // Of external ids, the ids are counted, not the entries that were left out.
+        // For external ids, the ids are counted, not the entries left out.
         let samples: Vec<Value> =
             (0..20).map(|id| json!({ "external_id": id.to_string(), "dns": ["uid=a"] })).collect();
         let text = shown(&json!({ "duplicates": 90, "shared_external_ids": 31, "duplicate_samples": samples }));

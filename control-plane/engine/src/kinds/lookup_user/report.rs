@@ -1,10 +1,10 @@
-//! What a look-up found, for people.
+//! Reports the result of a look-up for people.
 
 use serde_json::Value;
 
 use crate::jobs::report::{Report, attributes, line, value};
 
-/// Shows a user, what it becomes, and its groups.
+/// Shows a user, its mapping, and its groups.
 pub(super) fn show(result: &Value, report: &mut Report) {
     let user = &result["user"];
     let mut rows =
@@ -14,7 +14,7 @@ pub(super) fn show(result: &Value, report: &mut Report) {
     if let Some(mapped) = result["mapped"].as_object() {
         report.line("");
         let known = mapped.iter().filter(|(name, value)| *name != "attributes" && !value.is_null());
-        // Without its name it becomes nobody, or stays what it was.
+        // Without the name, the entry gets no user, or its user keeps the old name.
         let conflict = result["conflict"]["user_name"].as_str();
         if let Some(name) = conflict {
             let holder = result["conflict"]["held_by_dn"].as_str().unwrap_or("somebody else");
@@ -33,12 +33,12 @@ pub(super) fn show(result: &Value, report: &mut Report) {
     if !groups.is_empty() {
         report.table(&["group"], groups.iter().map(|group| vec![value(&group["dn"])]));
     } else if !unseen {
-        // Otherwise it was said already, with what is known.
+        // Otherwise it was said together with what is known.
         report.line("in no group");
     }
 }
 
-/// Says what imports have seen and the directory does not show now. Gives whether groups are among it.
+/// Says what imports have seen and the directory does not show now. Returns whether groups are among it.
 fn unseen(unseen: &Value, report: &mut Report) -> bool {
     const WHY: &str = "Either that is gone, or the agent's bind account may not read it any more.";
     let names = |what: &str| -> Vec<String> { unseen[what].as_array().into_iter().flatten().map(value).collect() };
