@@ -207,13 +207,13 @@ pub fn fuzzing(frame: v1::AgentFrame) {
             drop(text::optional(&hello.os));
             served(hello.directories);
         }
-        Some(Kind::Outcome(told)) => {
-            if let Some(Ok(answer)) = outcome(told).map(|outcome| outcome.result) {
+        Some(Kind::Outcome(sent)) => {
+            if let Some(Ok(answer)) = outcome(sent).map(|outcome| outcome.result) {
                 postern_engine::kinds::fuzzing(answer);
             }
         }
-        Some(Kind::Progress(told)) => {
-            progress(&told);
+        Some(Kind::Progress(sent)) => {
+            progress(&sent);
         }
         Some(Kind::DirectoriesChanged(changed)) => {
             served(changed.directories);

@@ -160,7 +160,7 @@ async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Res
     Ok(Json(view(found, api.now())))
 }
 
-/// A directory that an agent shall be allowed to serve.
+/// A directory to allow an agent.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AllowRequest {
@@ -172,8 +172,8 @@ pub struct AllowRequest {
 
 /// Lets an agent serve a directory
 ///
-/// Needed where the directory exists already and the agent's enrollment token did not name it: whoever serves a directory
-/// says who its people are. The agent takes it up at once.
+/// Needed if the directory exists already and the agent's enrollment token did not name it, because the agents of a
+/// directory decide who its users are. The agent serves it at once.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/directories", tag = "agents", operation_id = "allow_directory",
     params(("id" = String, Path, description = "Id of the agent, its beginning, or name of the agent")), request_body = AllowRequest,
     responses((status = 200, body = AgentView)))]

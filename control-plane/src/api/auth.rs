@@ -22,7 +22,7 @@ use crate::crowd::Standing;
 /// the right.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    /// For which organization, as whom, in which role.
+    /// The organization, the identity and the role.
     pub(super) actor: Actor,
     /// The token.
     pub(super) token: ApiTokenId,
@@ -56,7 +56,7 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
     }
 }
 
-/// The answer to a request without a valid token. Whoever guesses is told to wait; he learns nothing more by then.
+/// The answer to a request without a valid token. After many refusals the address must wait; the answer says no more.
 fn refused(api: &Api, request: &Request, problem: Problem) -> Response {
     metrics::counter!("postern_api_refused_total").increment(1);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());

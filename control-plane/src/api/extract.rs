@@ -184,18 +184,18 @@ mod tests {
             #[expect(dead_code, reason = "only read into")]
             limit: Option<u32>,
         }
-        let told = |query: &str| {
+        let refused = |query: &str| {
             let uri: axum::http::Uri = format!("/x?{query}").parse().unwrap();
             let mut parts = axum::http::Request::get(uri).body(()).unwrap().into_parts().0;
             let read = Params::<Query>::from_request_parts(&mut parts, &());
             let Some(Err(problem)) = futures_util::FutureExt::now_or_never(read) else { panic!("{query} was read") };
             problem.document().clone()
         };
-        let wrong = told("limit=x%20y");
+        let wrong = refused("limit=x%20y");
         assert_eq!(wrong.errors[0].field, "limit");
         assert_eq!(wrong.errors[0].detail, "a whole number from 0 is expected, and \"x y\" came");
-        assert_eq!(told("limti=3").detail, "The parameter \"limti\" is wrong: there is no limti; known: limit.");
-        assert!(told("limit=1&limit=2").detail.contains("limit is given more than once"));
+        assert_eq!(refused("limti=3").detail, "The parameter \"limti\" is wrong: there is no limti; known: limit.");
+        assert!(refused("limit=1&limit=2").detail.contains("limit is given more than once"));
     }
 
     #[test]

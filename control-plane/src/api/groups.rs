@@ -29,7 +29,7 @@ pub struct GroupView {
     pub display_name: String,
     /// What it is for. `null`: not known.
     pub description: Option<String>,
-    /// Names of the directories that it comes from. Groups of one name are told apart by them.
+    /// Names of the directories that it comes from. They distinguish groups with the same name.
     pub directories: Vec<String>,
     /// When it was created.
     pub created_at: Timestamp,

@@ -1,5 +1,5 @@
-//! What surrounds every request: an id, a log line, limits of size and time, and headers that tell browsers to keep
-//! their hands off.
+//! What surrounds every request: an id, a log line, limits of size and time, and headers that keep browsers
+//! from interpreting or storing answers.
 
 use std::any::Any;
 use std::time::Duration;

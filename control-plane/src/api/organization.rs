@@ -38,8 +38,8 @@ pub struct OrganizationView {
     pub missing_users: MissingUsers,
     /// After so many days; 0: at once. It says nothing where users are kept.
     pub missing_user_days: u32,
-    /// An account of one directory becomes an account of the user of that name whom another directory has. The first
-    /// directory has the profile. Where it is refused, such accounts are conflicts.
+    /// Whether an account joins the user with its name from another directory. The first directory provides the
+    /// profile. If not, such accounts are conflicts.
     pub joins_users: bool,
     /// After so many days jobs that have ended are deleted with their reports; 0: never.
     #[serde(default)]
@@ -75,8 +75,8 @@ pub struct OrganizationPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 3650)]
     pub missing_user_days: Option<u32>,
-    /// Whether an account becomes an account of the user of that name whom another directory has. It holds for accounts
-    /// that are new from now on, and for conflicts.
+    /// Whether an account joins the user with its name from another directory. Applies to accounts that are new from
+    /// now on, and to conflicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joins_users: Option<bool>,
     /// After how many days jobs that have ended are deleted with their reports, 0 to 3650; 0: never. It holds for those

@@ -13,7 +13,7 @@ use super::problem::Problem;
 pub const DEFAULT_LIMIT: u32 = 100;
 /// Most items of a page.
 pub const MAX_LIMIT: u32 = 1_000;
-/// Bytes of a cursor that tell which list it belongs to.
+/// Bytes of a cursor that identify its list.
 const TAG_BYTES: usize = 4;
 
 /// One page of a list.

@@ -173,7 +173,7 @@ impl Problem {
         self
     }
 
-    /// No `what` with this id or name in the caller's organization; other organizations' are not told apart.
+    /// No `what` with this id or name in the caller's organization. Things of other organizations have the same answer.
     pub fn not_found(what: &str) -> Self {
         Self::new(Kind::NotFound, format!("There is no such {what}."))
     }

@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 
 /// Requests of one token that are answered at a time; a further one waits.
 pub(super) const AT_ONCE: usize = 8;
-/// Requests of one organization that read at a time, whatever tokens they come with: half of the connections by which a
-/// `SQLite` file is read, so that parallel lists of one organization leave the others theirs.
+/// Requests of one organization that read at a time, with any tokens: half of the connections that read a `SQLite`
+/// file, so that parallel lists of one organization leave room for others.
 pub(super) const READING_AT_ONCE: usize = 4;
-/// Event streams of one organization at a time; those of one do not keep the others from theirs.
+/// Event streams of one organization at a time, to leave room for others.
 pub(super) const FOLLOWING_AT_ONCE: usize = 250;
 /// Shares that are kept before the unused ones are dropped.
 const KEPT: usize = 1_024;

@@ -105,7 +105,7 @@ struct UserQuery {
     query: Option<String>,
     /// Only users who may sign in, or who may not. Absent: both.
     active: Option<bool>,
-    /// Only users whom no directory has any more, or whom one has. Absent: both.
+    /// Only users that no directory has any more (`true`), or all others (`false`). Absent: both.
     missing: Option<bool>,
     /// Most items of the page, 1 to 1000. Absent: 100.
     #[param(minimum = 1, maximum = 1000)]

@@ -237,11 +237,11 @@ impl Commit<'_> {
     }
 
     async fn report(&self, mut report: tokio::sync::watch::Receiver<Option<Value>>) -> ImportReport {
-        let told = tokio::select! {
-            told = report.wait_for(Option::is_some) => told.ok().and_then(|told| told.clone()),
+        let sent = tokio::select! {
+            sent = report.wait_for(Option::is_some) => sent.ok().and_then(|sent| sent.clone()),
             () = self.running.clock.sleep(REPORT_PATIENCE) => None,
         };
-        told.and_then(|told| serde_json::from_value(told).ok()).unwrap_or_default()
+        sent.and_then(|sent| serde_json::from_value(sent).ok()).unwrap_or_default()
     }
 
     /// Finds missing accounts and counts known members. Both read everything and change nothing, so they run in

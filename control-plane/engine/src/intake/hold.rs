@@ -1,4 +1,5 @@
-//! Why an import is held, as people and programs read it: a sentence for each reason, who is concerned, and where.
+//! Why an import is held, for people and programs: a sentence for each reason, the users and groups, and their
+//! containers.
 
 use postern_proto::chunk::{ChunkReader, Kind};
 use postern_store::{AccountKind, ChangeKind, ExternalKey, NamedAccount};
@@ -15,7 +16,7 @@ use super::repeats::shortened;
 use super::sensitive::{LOGIN, bit};
 use crate::identity::mapping::{self, Mapping};
 
-/// As many people are shown for each reason.
+/// Most people shown for each reason.
 const SHOWN: usize = 20;
 
 const DECIDE: &str = "Approve if that is right. Reject if a filter, a base DN, a permission or the directory itself is \
@@ -23,11 +24,11 @@ const DECIDE: &str = "Approve if that is right. Reject if a filter, a base DN, a
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Why a job was held, and whom that concerns.
+/// Why a job was held, and which users and groups are concerned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Hold {
-    /// For people, with what to do.
+    /// The reason for people, with what to do.
     pub reason: String,
     /// Accounts that would be marked missing.
     pub missing: u64,
@@ -43,9 +44,9 @@ pub struct Hold {
     pub more_containers: u64,
     /// Further attributes that are gone from too many accounts, which are not among the reasons.
     pub more_vanished: u64,
-    /// Users who are inactive already, whatever is decided: the directory says that they are switched off.
+    /// Users who are inactive already, independent of the decision, because the directory says that they are disabled.
     pub already_inactive: u64,
-    /// Members who left their groups already, whatever is decided.
+    /// Members who were removed from their groups already, independent of the decision.
     pub already_removed: u64,
 }
 
@@ -54,8 +55,8 @@ pub struct Hold {
 #[serde(default)]
 #[schema(as = HoldReason)]
 pub struct Reason {
-    /// What there is too much of: `missing`, `activated`, `deactivated`, `renamed`, `vanished`, `removed`. Or
-    /// `reassigned`, of which one is too many.
+    /// The kind of change: `missing`, `activated`, `deactivated`, `renamed`, `vanished` or `removed`, above its
+    /// threshold. Or `reassigned`, which has no threshold.
     pub kind: String,
     /// The attribute that vanished. Absent: it is about something else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,14 +71,14 @@ pub struct Reason {
     pub people: Vec<Person>,
 }
 
-/// Somebody whom a hold is about.
+/// A user or group that a hold is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 #[schema(as = HeldPerson)]
 pub struct Person {
     /// The DN.
     pub dn: String,
-    /// The DN that the account has so far, where it may become another person's. Absent: it stays the same person's.
+    /// The current DN of the account, if it may pass to another person. Absent: it stays with the same person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub former_dn: Option<String>,
     /// The name. Absent: there is none.
@@ -98,29 +99,29 @@ pub struct HeldContainer {
 }
 
 impl Hold {
-    /// As a job keeps it.
+    /// The form in which a job stores it.
     pub fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 }
 
-/// What speaks against going on.
+/// What speaks against finishing the import.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
-    /// Why nobody should be marked missing before somebody has looked.
+    /// Why missing accounts need a decision before they are marked.
     pub(super) missing: Vec<String>,
-    /// What is kept aside.
+    /// Changes beyond their thresholds, whose entries are kept aside.
     pub(super) excesses: Vec<Excess>,
 }
 
 impl Doubt {
-    /// Nothing does.
+    /// Whether nothing speaks against it.
     pub(super) fn is_none(&self) -> bool {
         self.missing.is_empty() && self.excesses.is_empty()
     }
 }
 
-/// Why emptied containers are a reason.
+/// Why emptied containers hold the import.
 pub(super) fn of_emptied(emptied: &[Container]) -> Option<String> {
     let first = emptied.first()?;
     let more = match emptied.len() {
@@ -133,7 +134,7 @@ pub(super) fn of_emptied(emptied: &[Container]) -> Option<String> {
     ))
 }
 
-/// Why those whom an agent of another configuration did not find are a reason, however few they are.
+/// Why accounts that an agent with another configuration did not find hold the import, in any number.
 pub(super) fn of_other_configuration(differing: &[String], missing: &Missing) -> Option<String> {
     if differing.is_empty() || missing.accounts.is_empty() {
         return None;
@@ -148,7 +149,7 @@ pub(super) fn of_other_configuration(differing: &[String], missing: &Missing) ->
     ))
 }
 
-/// The hold of an import whose server has been behind for so long that it will hardly catch up. Nothing was read.
+/// The hold of an import whose server lags so far behind that it will hardly catch up. Nothing was read.
 pub(crate) fn of_server_behind() -> Hold {
     Hold {
         reason: "The directory server is behind the one of the last import, and that import was hours ago. It may have \
@@ -208,7 +209,7 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
     })
 }
 
-/// The excesses to show, and how many are not shown: a fault of permissions may hide hundreds of attributes.
+/// The excesses to show, and how many are left out: a fault of permissions may hide hundreds of attributes.
 fn shown(excesses: &[Excess]) -> (Vec<&Excess>, u64) {
     let (vanished, mut shown): (Vec<_>, Vec<_>) =
         excesses.iter().partition(|excess| excess.kind == ChangeKind::Vanished);
@@ -216,7 +217,7 @@ fn shown(excesses: &[Excess]) -> (Vec<&Excess>, u64) {
     (shown, vanished.len().saturating_sub(SHOWN) as u64)
 }
 
-/// What does not wait for the decision, though it concerns entries that do.
+/// What was applied already, although its entries wait for the decision.
 fn written_ahead(kept: &Outcome) -> Option<String> {
     let Ahead { deactivated, removed } = kept.ahead;
     let users = (deactivated > 0).then(|| format!("{deactivated} users are switched off in the directory"));
@@ -227,7 +228,7 @@ fn written_ahead(kept: &Outcome) -> Option<String> {
 }
 
 impl Person {
-    /// Of these names, which an entry may have of any length.
+    /// A person with these names, which may have any length in an entry.
     fn new(dn: &str, display_name: Option<&str>) -> Self {
         Self { dn: shortened(dn), former_dn: None, display_name: display_name.map(shortened) }
     }
@@ -272,7 +273,7 @@ fn sentence(excess: &Excess) -> String {
     }
 }
 
-/// Some of those whom an excess is about, as their new entries call them.
+/// Samples for an excess, named as in their new entries.
 async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<Vec<Person>> {
     let (mut people, mut ids) = (Vec::new(), Vec::new());
     for part in kept.left.iter().filter(|part| part.kinds & bit(excess.kind) != 0) {
@@ -284,7 +285,7 @@ async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<
         let mapping = Mapping::new(proven.directory.flavour, reader.names());
         while let Ok(Some(entry)) = reader.next_entry() {
             let kind = if entry.kind == Kind::User { AccountKind::User } else { AccountKind::Group };
-            // A part may hold entries that lack another attribute.
+            // A part may also have entries that lack another attribute.
             let lacks = |(of, name): &(AccountKind, String)| {
                 *of == kind && !entry.attributes().any(|(has, _)| has.eq_ignore_ascii_case(name))
             };

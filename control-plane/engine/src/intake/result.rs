@@ -31,17 +31,17 @@ pub struct ImportResult {
     pub missing_not_looked_for: u64,
     /// Of the missing, those that are still in the directory, outside of base DNs, scope or filter.
     pub missing_left_scope: u64,
-    /// Not found, not marked: nobody can say whether they are there.
+    /// Not found, not marked: it is unknown whether they exist.
     pub not_visible: u64,
     /// Some of them.
     pub not_visible_samples: Vec<NotVisible>,
     /// Users who left and became inactive.
     pub deactivated: u64,
-    /// Users of whom it is unknown whether they are enabled.
+    /// Users for whom it is unknown whether they are enabled.
     pub unknown_switches: u64,
     /// The attribute that says so, where it cannot be read. `null`: it can.
     pub unreadable_switch: Option<String>,
-    /// Accounts whose user name belongs to somebody else.
+    /// Accounts whose user name another user has.
     pub conflicts: u64,
     /// Some of them.
     pub conflict_samples: Vec<ConflictSample>,
@@ -77,7 +77,7 @@ pub struct ImportResult {
     pub remarks: u64,
     /// Some of them, with the reason.
     pub remark_samples: Vec<String>,
-    /// Containers that the import was asked to take for deleted, and that covered nobody.
+    /// Containers that were named as deleted but covered no account.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone_unused: Vec<String>,
     /// Users who became active.
@@ -106,7 +106,7 @@ pub struct ImportResult {
     pub other_configuration: Vec<String>,
 }
 
-/// An account that was not found, and of which nobody can say whether it is there.
+/// An account that was not found and may still exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct NotVisible {
@@ -121,7 +121,7 @@ pub struct NotVisible {
     pub container: Option<String>,
 }
 
-/// An account whose user name belongs to somebody else.
+/// An account whose user name another user has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ConflictSample {

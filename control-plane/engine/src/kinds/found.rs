@@ -22,7 +22,7 @@ pub struct LookupUserResult {
     pub conflict: Option<ClaimedName>,
 }
 
-/// A user name that somebody else has.
+/// A user name that another user has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ClaimedName {

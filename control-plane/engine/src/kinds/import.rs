@@ -29,8 +29,8 @@ const DEADLINE: Duration = Duration::from_hours(24);
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "it describes the input; `intake::gone` reads it")]
 pub struct ImportInput {
-    /// DNs of containers that were deleted with everybody in them, at most 20, with 8,192 bytes in all. Accounts whose
-    /// container is not found are marked missing where it is one of these or below one; the import is held for that first.
+    /// DNs of containers that were deleted with all their entries, at most 20, with 8,192 bytes in all. Accounts whose
+    /// container is not found are marked missing if it is one of these or below one; the import is held before that.
     #[schema(max_items = 20)]
     gone_containers: Option<Vec<String>>,
 }

@@ -21,7 +21,7 @@ pub struct Actor {
 /// The identity of an actor, displayed as the log shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Somebody with an API token.
+    /// The holder of an API token.
     Token {
         /// The token.
         id: ApiTokenId,

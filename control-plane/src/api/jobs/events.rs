@@ -19,19 +19,19 @@ use super::super::problem::Problem;
 use super::super::share::FOLLOWING_AT_ONCE;
 use super::JobView;
 
-/// Changes are heard of at once; this is the safety net.
+/// How often to look without a wake-up, because wake-ups may be lost.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// A burst of changes is told as one.
+/// Changes within this time are sent as one.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// A comment this often keeps proxies from cutting a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Before each event, when it is revoked and when it expires, the token is looked at; this is the safety net.
+/// How often the token is checked, besides before each event, when it is revoked and when it expires.
 const RECHECK: Duration = Duration::from_secs(15);
 
 /// Follows a job
 ///
-/// Server-sent events: the first tells the job as it is, each further one as it has become; the data is the job as
-/// `GET /api/v1/jobs/{id}` answers it. The stream ends after the job has.
+/// Server-sent events: the first has the current job, and each change sends a further one. The data is the job as
+/// `GET /api/v1/jobs/{id}` returns it. The stream ends after the job has ended.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
     params(("id" = String, Path, description = "Id of the job, or its beginning")),
     responses((status = 200, content_type = "text/event-stream", body = String)))]
@@ -41,7 +41,7 @@ pub(super) async fn follow(
     headers: HeaderMap,
     Id(id): Id<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    // Known to exist before the stream begins: afterwards there is no status to tell it with.
+    // Checked before the stream begins, because a stream has no status for errors.
     let id = api.services.jobs(&caller.actor)?.get(&id).await?.id;
     let share = api.shares.following.of(caller.actor.organization, FOLLOWING_AT_ONCE);
     let Ok(place) = share.try_acquire_owned() else { return Err(too_many_streams().into()) };
@@ -58,13 +58,13 @@ struct Follower {
     headers: HeaderMap,
     id: JobId,
     ear: Ear,
-    /// Of the streams that its organization may open.
+    /// Its place among the streams of its organization.
     _place: OwnedSemaphorePermit,
     last: Option<JobView>,
 }
 
 impl Follower {
-    /// Waits for the next change. `None`: the job has ended and that was told, or it can no longer be read.
+    /// Waits for the next change. `None`: the end of the job was sent, or it can no longer be read.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(last) = &self.last {

@@ -43,7 +43,7 @@ async fn an_agent_that_is_named_like_the_id_of_another_gets_nothing_of_it() {
     is_ambiguous(&refused, &[&id, &other]);
     let shown = site.get(&format!("/api/v1/agents/{other}"), &acme.auditor).await.body;
     assert_eq!(shown["allowed_directories"], json!([]));
-    // A whole id is that of one agent, whatever others are called. A name that no id begins with is a name.
+    // A whole id means its agent, even if another agent has that name. A text that no id begins with is a name.
     enroll(&site, acme.id, &id).await;
     let beef = enroll(&site, acme.id, "beef").await.to_string();
     for (name, meant) in [(id.as_str(), &id), ("beef", &beef)] {
