@@ -26,6 +26,7 @@ use postern_engine::jobs::dispatch::Dispatcher;
 use postern_engine::jobs::reach::Reach;
 use postern_engine::jobs::running::Running;
 use postern_engine::kinds;
+use postern_engine::schedules::runner::Runner;
 use postern_engine::services::{Door, Gate, Services};
 
 /// Why the control plane cannot start, or why it ended.
@@ -228,6 +229,7 @@ impl Server {
             app.dispatcher.resume_alone().await.map_err(Error::Store)?;
         }
         app.dispatcher.start();
+        Runner::new(app.store.clone(), Arc::clone(&app.clock), kinds::ALL).start(&app.supervisor);
         upkeep::start(
             Upkeep { store: app.store.clone(), clock: Arc::clone(&app.clock), dispatcher: Arc::clone(&app.dispatcher) },
             &app.supervisor,

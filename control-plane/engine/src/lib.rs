@@ -1,10 +1,11 @@
-//! The domain of the control plane: jobs (`jobs`), their kinds (`kinds`), imports (`intake`), users and groups
-//! (`identity`), and the services for administrators (`services`). It knows neither HTTP nor the gateway's streams.
+//! The domain of the control plane: jobs (`jobs`), their kinds (`kinds`), schedules (`schedules`), imports
+//! (`intake`), users and groups (`identity`), and the services for administrators (`services`). It knows neither HTTP nor the gateway's streams.
 
 pub mod identity;
 pub mod intake;
 pub mod jobs;
 pub mod kinds;
 pub mod records;
+pub mod schedules;
 pub mod secrets;
 pub mod services;

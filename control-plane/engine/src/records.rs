@@ -3,6 +3,7 @@
 pub use postern_store::{
     Account, AccountId, AccountKind, Agent, AgentId, AnswerClaim, ApiToken, ApiTokenId, ChangeKind, Conflict,
     Directory, DirectoryChange, DirectoryId, EnrollmentToken, EnrollmentTokenId, Flavour, GroupId, GroupRow,
-    IdentityFilter, Job, JobId, JobState, LastImport, Member, MemberIdentity, Named, Organization, OrganizationId,
-    Page, PageRequest, Role, StoredAnswer, Switch, ThresholdChange, Total, UserId, UserRow,
+    IdentityFilter, Job, JobId, JobState, LastImport, LastRun, Member, MemberIdentity, MissedRuns, Named, NextRun,
+    Organization, OrganizationId, Page, PageRequest, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer, Switch,
+    ThresholdChange, Total, UserId, UserRow,
 };

@@ -25,6 +25,7 @@ pub mod organizations;
 mod pages;
 mod resolve;
 mod rights;
+pub mod schedules;
 mod search;
 mod sign_in;
 mod status;

@@ -20,6 +20,7 @@ pub mod organization;
 pub mod page;
 pub mod problem;
 mod recorder;
+pub mod schedules;
 mod share;
 mod shares;
 mod state;

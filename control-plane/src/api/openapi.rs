@@ -33,6 +33,7 @@ const DESCRIPTION: &str = "Administers an organization of a Postern control plan
         (name = "agents", description = "The agents inside the sites"),
         (name = "directories", description = "LDAP servers and AD domains that agents serve"),
         (name = "jobs", description = "Imports, tests and look-ups"),
+        (name = "schedules", description = "Jobs that start by themselves"),
         (name = "accounts", description = "What directories returned, entry by entry"),
         (name = "users", description = "The organization's users"),
         (name = "groups", description = "The organization's groups"),
@@ -80,7 +81,8 @@ fn add_common(operation: &mut Operation, method: &HttpMethod, has_id: bool) {
         RefOr::T(parameter) => parameter.name == "directory",
         RefOr::Ref(_) => false,
     });
-    if has_id || takes_directory || operation.operation_id.as_deref() == Some("start_job") {
+    let names_directory = matches!(operation.operation_id.as_deref(), Some("start_job" | "create_schedule"));
+    if has_id || takes_directory || names_directory {
         problems.push(("404", "No such thing in this organization"));
     }
     if matches!(method, HttpMethod::Get) {

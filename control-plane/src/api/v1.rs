@@ -3,8 +3,8 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    Api, accounts, agents, conflicts, directories, enrollment_tokens, groups, jobs, openapi, organization, tokens,
-    users,
+    Api, accounts, agents, conflicts, directories, enrollment_tokens, groups, jobs, openapi, organization, schedules,
+    tokens, users,
 };
 
 /// The routes that need a token.
@@ -16,6 +16,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(agents::routes())
         .merge(directories::routes())
         .merge(jobs::routes())
+        .merge(schedules::routes())
         .merge(accounts::routes())
         .merge(users::routes())
         .merge(groups::routes())

@@ -21,6 +21,7 @@ mod login;
 mod name;
 mod organization;
 mod organizations;
+mod schedules;
 mod screen;
 pub mod serve;
 mod table;
@@ -92,6 +93,9 @@ enum Command {
     /// Imports, connection tests and look-ups
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// Jobs that start by themselves
+    #[command(subcommand)]
+    Schedules(schedules::Command),
     /// What directories returned, entry by entry
     #[command(subcommand)]
     Accounts(accounts::Command),
@@ -170,6 +174,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Agents(command) => agents::run(command, &client()?, &mut screen).await,
         Command::Directories(command) => directories::run(command, &client()?, &mut screen).await,
         Command::Jobs(command) => jobs::run(command, &client()?, &mut screen).await,
+        Command::Schedules(command) => schedules::run(command, &client()?, &mut screen).await,
         Command::Accounts(command) => accounts::run(command, &client()?, &mut screen).await,
         Command::Users(command) => users::run(command, &client()?, &mut screen).await,
         Command::Conflicts(command) => conflicts::run(command, &client()?, &mut screen).await,

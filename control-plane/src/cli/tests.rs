@@ -168,6 +168,37 @@ async fn directories_are_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn schedules_are_created_changed_paused_and_deleted() {
+    let served = Served::new().await;
+    let common = ["schedules", "create", "nightly", "--job", "import", "--directory", "corp"];
+    let weekly = ["--weekly", "monday,Friday", "--at", "02:30", "--time-zone", "Europe/Berlin", "--jitter", "10m"];
+    let shown = served.run(&[&common[..], &weekly, &["--missed", "run_once"]].concat()).await;
+    for part in ["weekly on Monday, Friday at 02:30 (Europe/Berlin)", "up to 600 s", "run_once", "never"] {
+        assert!(shown.contains(part), "no {part}: {shown}");
+    }
+    assert!(served.run(&["schedules", "list"]).await.contains("nightly"));
+    let changed = served.json(&["schedules", "change", "nightly", "--cron", "*/15 6-20 * * MON-FRI"]).await;
+    assert_eq!(
+        (&changed["timing_text"], &changed["time_zone"]),
+        (&"cron */15 6-20 * * MON-FRI".into(), &"Europe/Berlin".into())
+    );
+    assert!(served.run(&["schedules", "pause", "nightly"]).await.contains("none, it is paused"));
+    assert!(served.run(&["schedules", "list"]).await.contains("paused"));
+    assert_eq!(served.json(&["schedules", "resume", "nightly"]).await["next_runs"].as_array().unwrap().len(), 5);
+    let (_, wrong) = served.try_run(&["schedules", "change", "nightly", "--time-zone", "Mars"]).await;
+    let wrong = wrong.unwrap_err().explain();
+    assert!(wrong.contains("time_zone") && wrong.contains("IANA name"), "{wrong}");
+    let (_, unsaid) = served.try_run(&common).await;
+    assert!(unsaid.unwrap_err().explain().contains("--hourly, --daily, --weekly or --cron"));
+    let (_, asked) = served.try_run(&["schedules", "delete", "nightly"]).await;
+    assert!(asked.unwrap_err().explain().contains("--yes"));
+    served.run(&["schedules", "delete", "nightly", "--yes"]).await;
+    assert_eq!(served.run(&["schedules", "list"]).await, "(none)\n");
+    let (_, gone) = served.try_run(&["schedules", "show", "nightly"]).await;
+    assert!(gone.unwrap_err().explain().contains("postern schedules list"));
+}
+
+#[tokio::test]
 async fn a_watched_job_that_is_canceled_ends_with_exit_code_1() {
     let served = Served::new().await;
     let job = served.json(&["jobs", "start", "import", "--directory", "corp"]).await;

@@ -212,4 +212,6 @@ totals! {
     total_api_tokens: "api_tokens WHERE organization_id = $1",
     /// How many enrollment tokens the organization has, including used and revoked ones.
     total_enrollment_tokens: "enrollment_tokens WHERE organization_id = $1",
+    /// How many schedules the organization has.
+    total_schedules: "schedules WHERE organization_id = $1",
 }

@@ -96,6 +96,8 @@ ids! {
     DirectoryId,
     /// A unit of work.
     JobId,
+    /// What starts jobs by itself.
+    ScheduleId,
     /// The record of one entry of a directory.
     AccountId,
     /// A user of an organization.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::Store;
 use crate::error::{Error, Result};
-use crate::ids::{JobId, OrganizationId};
+use crate::ids::{DirectoryId, JobId, OrganizationId};
 use crate::open_jobs::{exclusive_under_way, open_jobs};
 use crate::records::{Approvals, Job, JobFilter, JobState, NewJob, Page, PageRequest, Room};
 use crate::sql::{Row, Statement, named, sql};
@@ -112,32 +112,12 @@ impl Store {
                 };
             }
         }
-        let query = sql("SELECT disabled FROM directories \
-             WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL")
-        .bind(new.organization)
-        .bind(new.directory);
-        match tx.row(query, |mut row| row.take::<bool>()).await? {
+        match standing(&mut tx, new.organization, new.directory).await? {
             None => return Err(Error::NotFound { what: "the directory" }),
-            Some(true) => return Err(Error::conflict("the directory is disabled")),
-            Some(false) => {}
+            Some(Standing::Disabled) => return Err(Error::conflict("the directory is disabled")),
+            Some(Standing::Enabled) => {}
         }
-        let id = JobId::new();
-        let insert = sql("INSERT INTO jobs (id, organization_id, kind, directory_id, state, input, created_by, \
-             deadline, created_at, updated_at, idempotency_key, exclusive) \
-             VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $8, $9, $10)")
-        .bind(id)
-        .bind(new.organization)
-        .bind(&new.kind)
-        .bind(new.directory)
-        .bind(&new.input)
-        .bind(&new.created_by)
-        .bind(new.deadline)
-        .bind(now)
-        .bind(new.idempotency_key.as_deref())
-        .bind(new.exclusive);
-        tx.execute(insert).await?;
-        let job = required(&mut tx, new.organization, id).await?;
-        tx.wake(Wake::JobReady(new.directory));
+        let job = insert(&mut tx, &new, now).await?;
         tx.commit().await?;
         Ok(job)
     }
@@ -289,6 +269,51 @@ impl Store {
         .bind(behind);
         changed(tx, update).await
     }
+}
+
+/// Whether jobs may use a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// They may.
+    Enabled,
+    /// An administrator has disabled it.
+    Disabled,
+}
+
+/// How a directory stands. `None`: there is none, or it was deleted.
+pub(crate) async fn standing(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    directory: DirectoryId,
+) -> Result<Option<Standing>> {
+    let query = sql("SELECT disabled FROM directories \
+         WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL")
+    .bind(organization)
+    .bind(directory);
+    let disabled = tx.row(query, |mut row| row.take::<bool>()).await?;
+    Ok(disabled.map(|disabled| if disabled { Standing::Disabled } else { Standing::Enabled }))
+}
+
+/// Adds a job. Those who can carry it out hear of it once the transaction is committed.
+pub(crate) async fn insert(tx: &mut Tx, new: &NewJob, now: Timestamp) -> Result<Job> {
+    let id = JobId::new();
+    let insert = sql("INSERT INTO jobs (id, organization_id, kind, directory_id, state, input, created_by, \
+         deadline, created_at, updated_at, idempotency_key, exclusive) \
+         VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $8, $9, $10)")
+    .bind(id)
+    .bind(new.organization)
+    .bind(&new.kind)
+    .bind(new.directory)
+    .bind(&new.input)
+    .bind(&new.created_by)
+    .bind(new.deadline)
+    .bind(now)
+    .bind(new.idempotency_key.as_deref())
+    .bind(new.exclusive);
+    tx.execute(insert).await?;
+    let job = required(tx, new.organization, id).await?;
+    tx.wake(Wake::JobReady(new.directory));
+    Ok(job)
 }
 
 async fn required(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {

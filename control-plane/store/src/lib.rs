@@ -49,6 +49,7 @@ mod plans;
 mod records;
 mod recreated;
 mod retention;
+mod schedules;
 mod sessions;
 mod shared_ids;
 mod sources;
@@ -72,7 +73,7 @@ pub use crate::fold::fold;
 pub use crate::identities::Identities;
 pub use crate::ids::{
     AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId,
-    TargetId, UserId,
+    ScheduleId, TargetId, UserId,
 };
 pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
@@ -83,9 +84,10 @@ pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
     ChangeKind, ClosedSession, Comparison, Conflict, Deferred, DeferredPart, Digests, Directory, DirectoryChange,
     EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent,
-    JobFilter, JobState, KnownAccount, KnownContent, Lease, Mark, Member, MemberForm, MemberIdentity, MemberStats,
-    NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSession, Organization,
-    Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, ServedDirectory, Session, Sight, SoughtAccount,
+    JobFilter, JobState, KnownAccount, KnownContent, LastRun, Lease, Mark, Member, MemberForm, MemberIdentity,
+    MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob,
+    NewSchedule, NewSession, NextRun, Organization, Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role,
+    RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
     Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Target, TargetKind, Threshold, ThresholdChange,
     Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
 };

@@ -27,6 +27,8 @@ pub enum Thing {
     EnrollmentToken,
     /// A job, which has no name.
     Job,
+    /// A schedule, by its name.
+    Schedule,
     /// A user, by user name, display name or e-mail address.
     User,
     /// A group, by its display name.
@@ -61,6 +63,9 @@ macro_rules! select {
     (ApiToken, $rest:literal) => {
         concat!("SELECT id, name, revoked_at IS NULL FROM api_tokens WHERE organization_id = $1 AND ", $rest)
     };
+    (Schedule, $rest:literal) => {
+        concat!("SELECT id, name, TRUE FROM schedules WHERE organization_id = $1 AND ", $rest)
+    };
     (User, $rest:literal) => {
         concat!(
             "SELECT id, user_name, missing_since IS NULL FROM users ",
@@ -91,6 +96,7 @@ impl Thing {
                 "SELECT id, kind || ', ' || state, TRUE FROM jobs \
                  WHERE organization_id = $1 AND id >= $2 AND id <= $3 ORDER BY id LIMIT $4"
             }
+            Self::Schedule => select!(Schedule, "id >= $2 AND id <= $3 ORDER BY id LIMIT $4"),
             Self::User => select!(User, "id >= $2 AND id <= $3 ORDER BY id LIMIT $4"),
             Self::Group => select!(Group, "id >= $2 AND id <= $3 ORDER BY id LIMIT $4"),
             Self::Account => select!(Account, "id >= $2 AND id <= $3 ORDER BY id LIMIT $4"),
@@ -103,6 +109,7 @@ impl Thing {
             Self::Agent => &[select!(Agent, "name = $2 ORDER BY revoked_at IS NOT NULL, id LIMIT $3")],
             Self::Directory => &[select!(Directory, "(name = $2 OR display_name = $2) ORDER BY id LIMIT $3")],
             Self::ApiToken => &[select!(ApiToken, "name = $2 ORDER BY revoked_at IS NOT NULL, id LIMIT $3")],
+            Self::Schedule => &[select!(Schedule, "name = $2 LIMIT $3")],
             Self::User => &[
                 select!(User, "name_key = $2 LIMIT $3"),
                 select!(User, "display_key = $2 ORDER BY seq LIMIT $3"),
@@ -119,6 +126,7 @@ impl Thing {
             Self::Agent => Some(select!(Agent, "revoked_at IS NULL ORDER BY id DESC LIMIT $2")),
             Self::Directory => Some(select!(Directory, "TRUE ORDER BY id LIMIT $2")),
             Self::ApiToken => Some(select!(ApiToken, "revoked_at IS NULL ORDER BY id DESC LIMIT $2")),
+            Self::Schedule => Some(select!(Schedule, "TRUE ORDER BY id LIMIT $2")),
             _ => None,
         }
     }
@@ -168,7 +176,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The names of agents, directories or API tokens in use; of other kinds there are too many.
+    /// The names of agents, directories, API tokens or schedules in use; of other kinds there are too many.
     pub async fn names(&self, organization: OrganizationId, thing: Thing) -> Result<Vec<String>> {
         let Some(query) = thing.names() else { return Ok(Vec::new()) };
         let named = self.database.rows(sql(query).bind(organization).bind(MOST_NAMES), read).await?;

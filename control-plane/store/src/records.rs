@@ -63,6 +63,7 @@ mod identities;
 mod jobs;
 mod marks;
 mod pages;
+mod schedules;
 mod sessions;
 mod switch;
 mod targets;
@@ -85,6 +86,9 @@ pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, New
 pub use marks::Mark;
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
+pub use schedules::{
+    LastRun, MissedRuns, NewSchedule, NextRun, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun,
+};
 pub(crate) use sessions::live_since;
 pub use sessions::{ClosedSession, NewSession, REPLICA_PATIENCE, Session, Stranded};
 pub use switch::Switch;

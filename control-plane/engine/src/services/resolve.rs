@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::access::Access;
 use super::error::{Candidate, Error, Message, Result};
 use crate::records::{
-    Account, AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, Named, PageRequest, UserId,
+    Account, AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, Named, PageRequest,
+    ScheduleId, UserId,
 };
 
 /// The shortest beginning of an id.
@@ -44,6 +45,8 @@ things! {
     enrollment_token: EnrollmentTokenId, EnrollmentToken;
     /// The job with this beginning of an id.
     job: JobId, Job;
+    /// The schedule with this name.
+    schedule: ScheduleId, Schedule;
     /// The user with this user name, display name or e-mail address.
     user: UserId, User;
     /// The group with this name.
@@ -202,6 +205,7 @@ const fn word(thing: Thing) -> &'static str {
         Thing::ApiToken => "token",
         Thing::EnrollmentToken => "enrollment token",
         Thing::Job => "job",
+        Thing::Schedule => "schedule",
         Thing::User => "user",
         Thing::Group => "group",
         Thing::Account => "account",

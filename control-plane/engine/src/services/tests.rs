@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::jobs::JobRequest;
 use super::organization::RuleChange;
+use super::schedules::{ScheduleChange, ScheduleRequest};
 use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};
 use crate::intake::resolve::Choice;
 use crate::records::{
@@ -88,6 +89,13 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     RunJobs Operator "jobs.cancel" |s, a| s.run_jobs(a)?.cancel("0000");
     RunJobs Operator "jobs.approve" |s, a| s.run_jobs(a)?.approve("0000");
     RunJobs Operator "jobs.reject" |s, a| s.run_jobs(a)?.reject("0000", "");
+    ReadJobs Auditor "schedules.list" |s, a| s.schedules(a)?.list(&PAGE);
+    ReadJobs Auditor "schedules.get" |s, a| s.schedules(a)?.get("nightly");
+    RunJobs Operator "schedules.create" |s, a| s.change_schedules(a)?.create(nightly());
+    RunJobs Operator "schedules.change" |s, a| s.change_schedules(a)?.change("nightly", ScheduleChange::default());
+    RunJobs Operator "schedules.pause" |s, a| s.change_schedules(a)?.pause("nightly");
+    RunJobs Operator "schedules.resume" |s, a| s.change_schedules(a)?.resume("nightly");
+    RunJobs Operator "schedules.delete" |s, a| s.change_schedules(a)?.delete("nightly");
     ReadTokens Auditor "api_tokens.list" |s, a| s.api_tokens(a)?.list(&PAGE);
     ReadTokens Auditor "api_tokens.get" |s, a| s.api_tokens(a)?.get("first");
     ReadTokens Auditor "api_tokens.current" |s, a| s.api_tokens(a)?.current(ApiTokenId::new());
@@ -105,6 +113,20 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangeDirectories Operator "directories.delete" |s, a| s.change_directories(a)?.delete("corp");
     RevokeAgents Owner "agents.revoke" |s, a| s.revoke_agents(a)?.revoke("site-1");
 };
+
+fn nightly() -> ScheduleRequest {
+    ScheduleRequest {
+        name: "nightly".to_owned(),
+        directory: "corp".to_owned(),
+        kind: "import".to_owned(),
+        input: json!({}),
+        timing: serde_json::from_value(json!({"repeat": "daily", "at": "02:30"})).unwrap(),
+        time_zone: None,
+        jitter_seconds: None,
+        missed_runs: None,
+        paused: false,
+    }
+}
 
 impl Site {
     async fn new() -> Self {
@@ -141,13 +163,14 @@ impl Site {
         let (store, organization, mut all) = (&self.store, self.organization, String::new());
         let _ = write!(
             all,
-            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             store.get_organization(organization).await.unwrap(),
             store.list_agents(organization, &PAGE).await.unwrap(),
             store.list_directories(organization, &PAGE).await.unwrap(),
             store.list_api_tokens(organization, &PAGE).await.unwrap(),
             store.list_enrollment_tokens(organization, &PAGE).await.unwrap(),
             store.list_jobs(organization, &postern_store::JobFilter::default(), &PAGE).await.unwrap(),
+            store.list_schedules(organization, &PAGE).await.unwrap(),
         );
         all
     }

@@ -22,7 +22,7 @@ use super::page::{List, Listing};
 use super::problem::Problem;
 use super::{Api, idempotency};
 pub use types::KindName;
-pub(super) use types::all as all_types;
+pub(super) use types::{all as all_types, input as input_type};
 pub use view::JobView;
 
 /// A job to be.

@@ -55,7 +55,7 @@ impl ToSchema for KindName {
 }
 
 /// What may be asked for.
-pub(super) fn input() -> RefOr<Schema> {
+pub(in super::super) fn input() -> RefOr<Schema> {
     one_of(|schemas| schemas.input, false)
 }
 

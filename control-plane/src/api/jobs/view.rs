@@ -42,7 +42,7 @@ pub struct JobView {
     pub cancel_requested: bool,
     /// How often it was taken up anew.
     pub attempt: u32,
-    /// The API token that started it, by name.
+    /// The API token that started it, by name, or `schedule NAME`.
     pub created_by: String,
     /// Who approved or rejected it after it was held. `null`: nobody.
     pub decided_by: Option<String>,

@@ -15,6 +15,9 @@ async fn ids(site: &Site, acme: &Organization, home: &Inhabited) -> BTreeMap<&'s
     let job = site.post("/api/v1/jobs", &acme.owner, json!({"kind": "import", "directory": "corp"})).await;
     let token = site.post("/api/v1/tokens", &acme.owner, json!({"name": "x", "role": "owner"})).await;
     let enrollment = site.post("/api/v1/enrollment-tokens", &acme.owner, json!({})).await;
+    let daily =
+        json!({"name": "nightly", "kind": "import", "directory": "corp", "timing": {"repeat": "daily", "at": "02:30"}});
+    let schedule = site.post("/api/v1/schedules", &acme.owner, daily).await;
     let id = |answer: &Value| answer["id"].as_str().unwrap().to_owned();
     BTreeMap::from([
         ("tokens", id(&token.body)),
@@ -22,6 +25,7 @@ async fn ids(site: &Site, acme: &Organization, home: &Inhabited) -> BTreeMap<&'s
         ("agents", home.agent.to_string()),
         ("directories", home.directory.to_string()),
         ("jobs", id(&job.body)),
+        ("schedules", id(&schedule.body)),
         ("accounts", home.account.to_string()),
         ("users", home.user.to_string()),
         ("conflicts", site.conflict(acme.id, home.directory, "uid=rival", "anna").await.to_string()),
@@ -70,7 +74,7 @@ async fn another_organizations_ids_do_not_exist() {
             }
         }
     }
-    assert!(tried >= 29, "only {tried} operations were tried");
+    assert!(tried >= 36, "only {tried} operations were tried");
     assert_eq!(everything(&site, &acme, &ids).await, before, "something of it has changed");
     assert_eq!(*site.gate.cut.lock().unwrap(), [], "somebody's session was cut");
     // No replica was woken either: the first wake-up is that of a job of its own.
@@ -105,6 +109,9 @@ async fn another_organizations_directory_cannot_be_named_either() {
     let (acme, other) = (site.organization("acme").await, site.organization("other").await);
     let home = site.inhabit(acme.id).await;
     for named in ["corp".to_owned(), home.directory.to_string()] {
+        let hourly = json!({"name": "x", "kind": "import", "directory": named, "timing": {"repeat": "hourly"}});
+        let schedule = site.post("/api/v1/schedules", &other.owner, hourly).await;
+        assert_eq!(schedule.status, StatusCode::NOT_FOUND);
         let job = site.post("/api/v1/jobs", &other.owner, json!({"kind": "import", "directory": named})).await;
         assert_eq!(job.status, StatusCode::NOT_FOUND);
         for list in ["accounts", "jobs", "conflicts"] {

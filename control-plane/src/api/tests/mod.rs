@@ -7,6 +7,7 @@ mod lists;
 mod names;
 mod problems;
 mod roles;
+mod schedules;
 mod schema;
 mod shares;
 

@@ -72,7 +72,7 @@ pub(super) enum Command {
 }
 
 /// Reads the name of a kind; it has hyphens on the command line.
-fn kind() -> impl TypedValueParser<Value = KindName> {
+pub(super) fn kind() -> impl TypedValueParser<Value = KindName> {
     let names = kinds::ALL.iter().map(|kind| PossibleValue::new(kind.word()).help(kind.about()));
     PossibleValuesParser::new(names).map(|word| {
         let kind = kinds::ALL.iter().find(|kind| kind.word() == word);

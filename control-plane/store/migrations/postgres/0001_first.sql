@@ -184,6 +184,40 @@ CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (organization_id, idempotenc
 CREATE UNIQUE INDEX jobs_one_exclusive ON jobs (directory_id)
     WHERE exclusive AND (state IN ('running', 'held') OR (state = 'queued' AND proven));
 
+-- Jobs that start by themselves. next_time is what the timing says; next_run_at is when a replica looks at it: jitter and the
+-- job of the run before may make it later. Each run and each change adds one to revision, so that of several writers one wins.
+CREATE TABLE schedules (
+    id UUID NOT NULL PRIMARY KEY,
+    organization_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    directory_id UUID NOT NULL,
+    kind TEXT NOT NULL,
+    input TEXT NOT NULL,
+    timing TEXT NOT NULL,
+    time_zone TEXT NOT NULL,
+    jitter_seconds BIGINT NOT NULL,
+    missed_runs TEXT NOT NULL,
+    paused BOOLEAN NOT NULL,
+    next_time BIGINT NOT NULL,
+    next_run_at BIGINT NOT NULL,
+    -- The last run: when, what came of it, why, and the job that it started or that was in its way.
+    last_run_at BIGINT,
+    last_outcome TEXT,
+    last_detail TEXT,
+    last_job_id UUID,
+    -- The last job that it started.
+    started_job_id UUID,
+    revision BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    updated_by TEXT NOT NULL,
+    UNIQUE (organization_id, name),
+    FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
+);
+CREATE INDEX schedules_of_organization ON schedules (organization_id, id);
+CREATE INDEX schedules_due ON schedules (next_run_at) WHERE NOT paused;
+
 CREATE TABLE staged_chunks (
     organization_id UUID NOT NULL,
     job_id UUID NOT NULL REFERENCES jobs (id),
