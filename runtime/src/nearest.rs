@@ -2,6 +2,8 @@
 
 /// How alike two names are at least, from 0 to 1.
 const NEAR: f64 = 0.75;
+/// Longer names are like none: to compare them would take long, and others choose how long they are.
+const LONGEST_BYTES: usize = 256;
 /// No more names than this are proposed.
 const MOST: usize = 3;
 
@@ -12,6 +14,9 @@ pub fn one<'n>(wanted: &str, names: impl IntoIterator<Item = &'n str>) -> Option
 
 /// Up to three names that are like the wanted one, the most like first. Case does not matter.
 pub fn several<'n>(wanted: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
+    if wanted.len() > LONGEST_BYTES {
+        return Vec::new();
+    }
     let wanted = wanted.to_lowercase();
     let rated = names.into_iter().map(|name| (strsim::jaro_winkler(&wanted, &name.to_lowercase()), name));
     let mut near: Vec<(f64, &str)> = rated.filter(|(likeness, _)| *likeness >= NEAR).collect();
@@ -31,5 +36,7 @@ mod tests {
         assert_eq!(one("headquarter", names), Some("headquarters"));
         assert_eq!(one("zzz", names), None);
         assert_eq!(several("", names), Vec::<&str>::new());
+        let long = "x".repeat(LONGEST_BYTES + 1);
+        assert_eq!(several(&long, [long.as_str()]), Vec::<&str>::new(), "it is not even looked at");
     }
 }

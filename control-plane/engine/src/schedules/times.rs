@@ -67,7 +67,7 @@ impl Times {
 }
 
 fn zone(name: &str) -> Result<TimeZone, InputError> {
-    let found = (name.len() <= MAX_ZONE_BYTES).then(|| TimeZone::get(name).ok()).flatten();
+    let found = Some(name).filter(|name| name.len() <= MAX_ZONE_BYTES).and_then(|name| TimeZone::get(name).ok());
     found.filter(|zone| !zone.is_unknown()).ok_or_else(|| {
         let known: Vec<String> = jiff::tz::db().available().map(|known| known.to_string()).collect();
         let meant = nearest::one(name, known.iter().map(String::as_str));
