@@ -10,6 +10,7 @@ mod imports;
 mod limits;
 mod matching;
 mod returns;
+mod schedules;
 mod second_look;
 mod shared_ids;
 mod sources;
