@@ -59,6 +59,20 @@ async fn forget_jobs(upkeep: &Upkeep) -> Result<(), postern_store::Error> {
     Ok(())
 }
 
+/// Deletes entries of the audit log that are older than their organization keeps them.
+async fn forget_audit(upkeep: &Upkeep) -> Result<(), postern_store::Error> {
+    let mut forgotten = 0;
+    loop {
+        match upkeep.store.forget_audit(upkeep.clock.now()).await? {
+            0 if forgotten == 0 => return Ok(()),
+            0 => break,
+            entries => forgotten += entries,
+        }
+    }
+    tracing::info!(entries = forgotten, "audit.forgotten");
+    Ok(())
+}
+
 /// Deletes the chunks of jobs that an administrator ended (a running job deletes its own when it ends), old jobs and
 /// old answers. Deactivates users whose time has come.
 async fn tidy(upkeep: Upkeep) {
@@ -74,6 +88,9 @@ async fn tidy(upkeep: Upkeep) {
         }
         if let Err(error) = forget_jobs(&upkeep).await {
             tracing::warn!(error = chain(&error), "jobs.not_forgotten");
+        }
+        if let Err(error) = forget_audit(&upkeep).await {
+            tracing::warn!(error = chain(&error), "audit.not_forgotten");
         }
         let Ok(older_than) = upkeep.clock.now().checked_sub(ANSWERS) else { continue };
         if let Err(error) = upkeep.store.expire_answers(older_than).await {

@@ -9,3 +9,4 @@ pub mod records;
 pub mod schedules;
 pub mod secrets;
 pub mod services;
+pub mod spreadsheet;

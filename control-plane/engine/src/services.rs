@@ -10,6 +10,8 @@ mod actor;
 pub mod agents;
 mod answers;
 pub mod api_tokens;
+pub mod audit;
+mod change;
 mod changes;
 pub mod conflicts;
 pub mod directories;

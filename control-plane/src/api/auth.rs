@@ -1,7 +1,7 @@
 //! Who calls: a bearer token, looked up by its hash, says the organization and the role. What the role may do, the
 //! services check.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
@@ -38,7 +38,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Lets only requests with a valid token pass, and remembers who calls.
 pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    match identify(&api, request.headers()).await {
+    match identify(&api, request.headers(), peer(&request)).await {
         Ok(caller) => {
             if let Some(standing) = request.extensions().get::<Arc<Standing>>() {
                 standing.is_known();
@@ -59,8 +59,7 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
 /// The answer to a request without a valid token. After many refusals the address must wait; the answer says no more.
 fn refused(api: &Api, request: &Request, problem: Problem) -> Response {
     metrics::counter!("postern_api_refused_total").increment(1);
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let Some(peer) = peer else { return problem.into_response() };
+    let Some(peer) = peer(request) else { return problem.into_response() };
     let Err(wait) = api.refusals.count(peer, api.now()) else {
         tracing::info!(%peer, "api.refused: no valid token");
         return problem.into_response();
@@ -74,13 +73,18 @@ fn refused(api: &Api, request: &Request, problem: Problem) -> Response {
     response
 }
 
-/// Who sent these headers.
-pub(super) async fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+/// Where a request comes from.
+fn peer(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+}
+
+/// Who sent these headers from this address.
+pub(super) async fn identify(api: &Api, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Caller, Problem> {
     let Some(token) = bearer(headers) else {
         return Err(Problem::new(Kind::Unauthenticated, "The request carries no token.")
             .cure("Send the header Authorization: Bearer pst_…; `postern tokens create` makes a token."));
     };
-    let Some(signed_in) = api.services.sign_in(token).await? else {
+    let Some(signed_in) = api.services.sign_in(token, address).await? else {
         return Err(Problem::new(Kind::Unauthenticated, "The token is unknown, expired or revoked.")
             .cure("Ask an owner of the organization for a new one: `postern tokens create`."));
     };

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod audit;
 pub mod auth;
 pub mod conflicts;
 pub mod directories;

@@ -44,6 +44,9 @@ pub struct OrganizationView {
     /// After so many days jobs that have ended are deleted with their reports; 0: never.
     #[serde(default)]
     pub job_retention_days: u32,
+    /// After so many days entries of the audit log are deleted; 0: never.
+    #[serde(default)]
+    pub audit_retention_days: u32,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -58,6 +61,7 @@ impl From<Organization> for OrganizationView {
             missing_user_days: row.missing_user_days.unwrap_or_default(),
             joins_users: row.joins_users,
             job_retention_days: row.job_retention_days,
+            audit_retention_days: row.audit_retention_days,
             created_at: row.created_at,
         }
     }
@@ -84,6 +88,11 @@ pub struct OrganizationPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 3650)]
     pub job_retention_days: Option<u32>,
+    /// After how many days entries of the audit log are deleted, 0 to 3650; 0: never. It holds for those that are there
+    /// already, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 3650)]
+    pub audit_retention_days: Option<u32>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -112,6 +121,7 @@ async fn change(
         missing_user_days: patch.missing_user_days,
         joins_users: patch.joins_users,
         job_retention_days: patch.job_retention_days,
+        audit_retention_days: patch.audit_retention_days,
     };
     Ok(Json(rules.change(change).await?.into()))
 }

@@ -3,8 +3,8 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    Api, accounts, agents, conflicts, directories, enrollment_tokens, groups, jobs, openapi, organization, schedules,
-    tokens, users,
+    Api, accounts, agents, audit, conflicts, directories, enrollment_tokens, groups, jobs, openapi, organization,
+    schedules, tokens, users,
 };
 
 /// The routes that need a token.
@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(users::routes())
         .merge(groups::routes())
         .merge(conflicts::routes())
+        .merge(audit::routes())
 }
 
 /// The finished description, as `/api/v1/openapi.json` answers it.

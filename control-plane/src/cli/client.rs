@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -137,6 +138,17 @@ impl Client {
     /// Deletes a resource, and reads the answer.
     pub(super) async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         read(self.send(self.request(Method::DELETE, path)?).await?).await
+    }
+
+    /// Opens a file that is too long for the usual time.
+    pub(super) async fn download(&self, path: &str, query: &[(&str, String)]) -> Result<Response, Error> {
+        self.send(self.request(Method::GET, path)?.query(query).timeout(Duration::from_hours(24))).await
+    }
+
+    /// The next part of an answer. `None`: that was all.
+    pub(super) async fn chunk(&self, answer: &mut Response) -> Result<Option<Bytes>, Error> {
+        let url = answer.url().to_string();
+        answer.chunk().await.map_err(|source| Error::Request { url, source: source.without_url() })
     }
 
     /// Opens a stream of server-sent events, without a timeout.

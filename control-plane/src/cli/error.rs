@@ -140,6 +140,9 @@ pub(super) enum Error {
         /// "failed: …", "was canceled", "is held".
         what: String,
     },
+    /// The audit log is not as it was written.
+    #[error("the audit log is not as it was written: {0}")]
+    AuditFault(String),
     /// Arguments that contradict each other.
     #[error("{0}")]
     Usage(String),

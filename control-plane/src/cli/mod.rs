@@ -3,6 +3,7 @@
 mod accounts;
 mod age;
 mod agents;
+mod audit;
 mod choice;
 mod client;
 mod completions;
@@ -108,6 +109,9 @@ enum Command {
     /// The organization's groups
     #[command(subcommand)]
     Groups(groups::Command),
+    /// Who changed what, verified
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Print the reference documents
@@ -179,6 +183,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Users(command) => users::run(command, &client()?, &mut screen).await,
         Command::Conflicts(command) => conflicts::run(command, &client()?, &mut screen).await,
         Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
+        Command::Audit(command) => audit::run(command, &client()?, &mut screen).await,
         Command::Completions(args) => completions::run(&args, self::command(), &mut screen),
         Command::Docs(command) => docs::run(&command, self::command(), &mut screen),
     }

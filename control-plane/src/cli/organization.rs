@@ -35,6 +35,12 @@ pub(super) enum Command {
         #[arg(value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
         days: u32,
     },
+    /// Set how long entries of the audit log are kept
+    KeepAudit {
+        /// Days until they are deleted; 0 keeps them for ever
+        #[arg(value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3650))]
+        days: u32,
+    },
 }
 
 /// What happens to an account whose login is that of a user of another directory.
@@ -69,6 +75,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let patch = OrganizationPatch { job_retention_days: Some(days), ..OrganizationPatch::default() };
             client.patch("organization", &patch).await?
         }
+        Command::KeepAudit { days } => {
+            let patch = OrganizationPatch { audit_retention_days: Some(days), ..OrganizationPatch::default() };
+            client.patch("organization", &patch).await?
+        }
     };
     screen.fields(
         &organization,
@@ -77,17 +87,18 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             ("id", organization.id.to_string()),
             ("missing users", rule(&organization)),
             ("one login in two directories", joins(&organization).to_owned()),
-            ("jobs", keeps(organization.job_retention_days)),
+            ("jobs", keeps("end", organization.job_retention_days)),
+            ("audit log entries", keeps("change", organization.audit_retention_days)),
             ("created", time(organization.created_at)),
         ],
     )
 }
 
-fn keeps(days: u32) -> String {
+fn keeps(since: &str, days: u32) -> String {
     match days {
         0 => "are kept for ever".to_owned(),
-        1 => "are deleted a day after their end".to_owned(),
-        days => format!("are deleted {days} days after their end"),
+        1 => format!("are deleted a day after their {since}"),
+        days => format!("are deleted {days} days after their {since}"),
     }
 }
 

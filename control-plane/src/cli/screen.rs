@@ -43,11 +43,20 @@ impl Screen {
 
     /// Prints text as it is.
     pub(super) fn raw(&mut self, text: &str) -> Result<(), Error> {
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.written(text.as_bytes())
+    }
+
+    fn written(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
         written.map_err(|source| match source.kind() {
             ErrorKind::BrokenPipe => Error::OutputClosed,
             _ => Error::Io { what: "writing the output", source },
         })
+    }
+
+    /// Prints part of a file as it is.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.written(bytes)
     }
 
     /// Prints JSON, for scripts.

@@ -1,5 +1,6 @@
 //! One interface to the two engines: opening, reading, and transactions that write.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -13,7 +14,7 @@ use crate::address::{Address, DatabaseUrl};
 use crate::backend::Backend;
 use crate::dialect::Bulk;
 use crate::error::{Error, Result};
-use crate::records::Room;
+use crate::records::{AuditNote, Room};
 use crate::sql::{Row, Statement};
 use crate::sqlite;
 use crate::transaction::{Inner, Tx};
@@ -29,9 +30,23 @@ const STATEMENTS: usize = 250;
 
 /// An open database.
 #[derive(Clone)]
-pub(crate) enum Database {
+pub(crate) struct Database {
+    pub(crate) engine: Engine,
+    /// What the audit log says of the transactions that begin here and change something.
+    pub(crate) note: Option<Arc<AuditNote>>,
+}
+
+/// The engine, with its connections.
+#[derive(Clone)]
+pub(crate) enum Engine {
     Sqlite { file: sqlite::File, wakes: Wakes },
     Postgres { pool: PgPool },
+}
+
+impl From<Engine> for Database {
+    fn from(engine: Engine) -> Self {
+        Self { engine, note: None }
+    }
 }
 
 impl Database {
@@ -39,27 +54,27 @@ impl Database {
     pub(crate) async fn open(url: &DatabaseUrl) -> Result<Self> {
         match url.address() {
             Address::Sqlite(path) => {
-                Ok(Self::Sqlite { file: sqlite::File::open(path).await?, wakes: Wakes::default() })
+                Ok(Engine::Sqlite { file: sqlite::File::open(path).await?, wakes: Wakes::default() }.into())
             }
-            Address::Postgres(options) => open_postgres(options.as_ref().clone()).await,
+            Address::Postgres(options) => Ok(open_postgres(options.as_ref().clone()).await?.into()),
         }
     }
 
     pub(crate) fn backend(&self) -> Backend {
-        match self {
-            Self::Sqlite { .. } => Backend::Sqlite,
-            Self::Postgres { .. } => Backend::Postgres,
+        match &self.engine {
+            Engine::Sqlite { .. } => Backend::Sqlite,
+            Engine::Postgres { .. } => Backend::Postgres,
         }
     }
 
     /// All rows of a read-only statement.
     pub(crate) async fn rows<T>(&self, statement: Statement, read: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
-        match self {
-            Self::Sqlite { file, .. } => {
+        match &self.engine {
+            Engine::Sqlite { file, .. } => {
                 let rows = file.read(move |connection| sqlite::rows(connection, &statement)).await?;
                 rows.into_iter().map(read).collect()
             }
-            Self::Postgres { pool } => {
+            Engine::Postgres { pool } => {
                 statement.for_postgres()?.fetch_all(pool).await?.into_iter().map(Row::from).map(read).collect()
             }
         }
@@ -72,15 +87,15 @@ impl Database {
         room: &mut Room,
         read: impl FnMut(Row) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let rows = match self {
-            Self::Sqlite { file, .. } => {
+        let rows = match &self.engine {
+            Engine::Sqlite { file, .. } => {
                 let given = std::mem::take(room);
                 let work = move |connection: &Connection| sqlite::rows_within(connection, &statement, given);
                 let (rows, left) = file.read(work).await?;
                 *room = left;
                 rows
             }
-            Self::Postgres { pool } => {
+            Engine::Postgres { pool } => {
                 let mut rows = Vec::new();
                 let mut coming = statement.for_postgres()?.fetch(pool);
                 while let Some(row) = coming.try_next().await? {
@@ -105,12 +120,12 @@ impl Database {
         if bulk.is_empty() {
             return Ok(Vec::new());
         }
-        match self {
-            Self::Sqlite { file, .. } => {
+        match &self.engine {
+            Engine::Sqlite { file, .. } => {
                 let outcome = file.read(move |connection| sqlite::bulk(connection, &bulk)).await?;
                 outcome.rows.into_iter().map(read).collect()
             }
-            Self::Postgres { pool } => {
+            Engine::Postgres { pool } => {
                 bulk.for_postgres()?.fetch_all(pool).await?.into_iter().map(Row::from).map(read).collect()
             }
         }
@@ -118,17 +133,18 @@ impl Database {
 
     /// Starts a transaction that writes.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        Ok(match self {
-            Self::Sqlite { file, wakes } => {
-                Tx::new(Inner::Sqlite { writing: Some(file.begin().await?), wakes: wakes.clone() })
+        let inner = match &self.engine {
+            Engine::Sqlite { file, wakes } => {
+                Inner::Sqlite { writing: Some(file.begin().await?), wakes: wakes.clone() }
             }
-            Self::Postgres { pool } => Tx::new(Inner::Postgres(Box::new(pool.begin().await?))),
-        })
+            Engine::Postgres { pool } => Inner::Postgres(Box::new(pool.begin().await?)),
+        };
+        Ok(Tx::new(inner, self.note.clone()))
     }
 
     /// One statement in a transaction of its own. Returns the number of rows it changed.
     pub(crate) async fn execute(&self, statement: Statement) -> Result<u64> {
-        if let Self::Postgres { pool } = self {
+        if let (Engine::Postgres { pool }, None) = (&self.engine, &self.note) {
             return Ok(statement.for_postgres()?.execute(pool).await?.rows_affected());
         }
         let mut tx = self.begin().await?;
@@ -139,17 +155,17 @@ impl Database {
 
     /// Releases memory that the engine uses only as a cache.
     pub(crate) async fn release_memory(&self) -> Result<()> {
-        match self {
-            Self::Sqlite { file, .. } => file.release_memory().await,
-            Self::Postgres { .. } => Ok(()),
+        match &self.engine {
+            Engine::Sqlite { file, .. } => file.release_memory().await,
+            Engine::Postgres { .. } => Ok(()),
         }
     }
 
     /// Closes all connections, after which the file may be removed.
     pub(crate) async fn close(&self) {
-        match self {
-            Self::Sqlite { file, .. } => file.close().await,
-            Self::Postgres { pool } => pool.close().await,
+        match &self.engine {
+            Engine::Sqlite { file, .. } => file.close().await,
+            Engine::Postgres { pool } => pool.close().await,
         }
     }
 }
@@ -158,7 +174,7 @@ impl Database {
 /// statement is planned anew. No statement is worth compiling.
 const POSTGRES_PLANS: [(&str, &str); 2] = [("plan_cache_mode", "force_custom_plan"), ("jit", "off")];
 
-async fn open_postgres(options: PgConnectOptions) -> Result<Database> {
+async fn open_postgres(options: PgConnectOptions) -> Result<Engine> {
     let pool = PoolOptions::<Postgres>::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -166,7 +182,7 @@ async fn open_postgres(options: PgConnectOptions) -> Result<Database> {
         .await?;
     // The migrator takes an advisory lock.
     POSTGRES_MIGRATIONS.run(&pool).await.map_err(Error::Migrate)?;
-    Ok(Database::Postgres { pool })
+    Ok(Engine::Postgres { pool })
 }
 
 #[cfg(test)]

@@ -41,7 +41,10 @@ impl Store {
         .bind(now)
         .bind(&new.created_by)
         .bind(new.expires_at);
-        self.database.execute(insert).await?;
+        let mut tx = self.database.begin().await?;
+        tx.execute(insert).await?;
+        tx.made(id.as_uuid());
+        tx.commit().await?;
         Ok(EnrollmentToken {
             id,
             organization,

@@ -10,6 +10,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, OrganizationId};
+use crate::records::AuditNote;
 use crate::sql::sql;
 use crate::transaction::Tx;
 
@@ -41,6 +42,11 @@ impl Store {
 }
 
 impl Identities {
+    /// Writes this into the audit log, with all that the transaction changes.
+    pub fn note(&mut self, note: AuditNote) {
+        self.tx.note(note);
+    }
+
     /// Makes everything durable.
     pub async fn commit(self) -> Result<()> {
         self.tx.commit().await

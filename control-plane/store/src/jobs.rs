@@ -311,6 +311,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewJob, now: Timestamp) -> Result<
     .bind(new.idempotency_key.as_deref())
     .bind(new.exclusive);
     tx.execute(insert).await?;
+    tx.made(id.as_uuid());
     let job = required(tx, new.organization, id).await?;
     tx.wake(Wake::JobReady(new.directory));
     Ok(job)

@@ -10,6 +10,8 @@ mod active;
 mod address;
 mod agents;
 mod answers;
+mod audit;
+mod audit_chain;
 mod authority;
 mod backend;
 mod chunks;
@@ -64,8 +66,10 @@ mod users;
 mod wake;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use crate::address::DatabaseUrl;
+pub use crate::audit::{AuditFault, AuditHead, AuditVerdict};
 pub use crate::authority::AuthorityPin;
 pub use crate::backend::Backend;
 pub use crate::error::{ConsumeError, EngineError, Error, Result};
@@ -82,20 +86,21 @@ pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
-    ChangeKind, ClosedSession, Comparison, Conflict, Deferred, DeferredPart, Digests, Directory, DirectoryChange,
-    EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent,
-    JobFilter, JobState, KnownAccount, KnownContent, LastRun, Lease, Mark, Member, MemberForm, MemberIdentity,
-    MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob,
-    NewSchedule, NewSession, NextRun, Organization, Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role,
-    RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
-    Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Switch, Target, TargetKind, Threshold, ThresholdChange,
-    Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
+    AuditEntry, AuditFilter, AuditNote, ChangeKind, ClosedSession, Comparison, Conflict, Deferred, DeferredPart,
+    Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser,
+    IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState, KnownAccount, KnownContent, LastRun, Lease, Mark,
+    Member, MemberForm, MemberIdentity, MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent,
+    NewApiToken, NewEnrollmentToken, NewJob, NewSchedule, NewSession, NextRun, Organization, OrganizationChange, Page,
+    PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, RunOutcome, Schedule, ScheduleSettings, ScheduledJob,
+    ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer,
+    Stranded, Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, UnresolvedMember, Unseen,
+    Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;
 pub use crate::wake::{Wake, Wakeups};
 
-use crate::database::Database;
+use crate::database::{Database, Engine};
 use crate::sql::sql;
 
 /// An open store. Clones share its connections.
@@ -119,6 +124,14 @@ impl Store {
         }
     }
 
+    /// The same store, whose transactions that change something write this into the audit log. What they change and the
+    /// note are durable together, or neither.
+    #[must_use]
+    pub fn noting(&self, note: AuditNote) -> Self {
+        let note = Some(Arc::new(note));
+        Self { database: Database { note, engine: self.database.engine.clone() } }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.database.rows(sql("SELECT 1"), |_| Ok(())).await.map(|_| ())
@@ -131,9 +144,9 @@ impl Store {
 
     /// Whether the last write to a `SQLite` file failed because its volume is full or cannot be written.
     pub fn is_full(&self) -> bool {
-        match &self.database {
-            Database::Sqlite { file, .. } => file.is_full(),
-            Database::Postgres { .. } => false,
+        match &self.database.engine {
+            Engine::Sqlite { file, .. } => file.is_full(),
+            Engine::Postgres { .. } => false,
         }
     }
 

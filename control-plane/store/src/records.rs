@@ -58,6 +58,7 @@ macro_rules! named {
 mod absences;
 mod accounts;
 mod administration;
+mod audit;
 mod holds;
 mod identities;
 mod jobs;
@@ -75,9 +76,10 @@ pub use accounts::{
 };
 pub use administration::{
     Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Digests, Directory, DirectoryChange,
-    EnrollmentToken, Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, Role, ServedDirectory,
-    StoredAnswer,
+    EnrollmentToken, Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, OrganizationChange, Role,
+    ServedDirectory, StoredAnswer,
 };
+pub use audit::{AuditEntry, AuditFilter, AuditNote};
 pub use holds::{
     ChangeKind, Deferred, DeferredPart, KnownContent, NamedAccount, Threshold, ThresholdChange, Thresholds,
 };

@@ -31,7 +31,7 @@ const LASTING: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether this owner token is valid and no other one lasts. Locks, so that two callers check one after the other.
 async fn is_last_owner(tx: &mut Tx, organization: OrganizationId, id: ApiTokenId, now: Timestamp) -> Result<bool> {
-    tx.execute(sql("UPDATE organizations SET name = name WHERE id = $1").bind(organization)).await?;
+    tx.lock(sql("UPDATE organizations SET name = name WHERE id = $1").bind(organization)).await?;
     let query = sql("SELECT id FROM api_tokens WHERE organization_id = $1 AND role = $2 AND revoked_at IS NULL \
          AND (expires_at IS NULL OR expires_at > $3) AND (id = $4 OR expires_at IS NULL OR expires_at >= $5) LIMIT 2")
     .bind(organization)
@@ -61,7 +61,10 @@ impl Store {
         .bind(new.role.as_str())
         .bind(now)
         .bind(new.expires_at);
-        self.database.execute(insert).await?;
+        let mut tx = self.database.begin().await?;
+        tx.execute(insert).await?;
+        tx.made(id.as_uuid());
+        tx.commit().await?;
         Ok(ApiToken {
             id,
             organization,

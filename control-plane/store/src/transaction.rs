@@ -1,9 +1,14 @@
 //! A write transaction on either engine.
 
-use sqlx::Postgres;
+use std::sync::Arc;
 
+use sqlx::Postgres;
+use uuid::Uuid;
+
+use crate::audit_chain;
 use crate::dialect::Bulk;
 use crate::error::{EngineError, Error, Result};
+use crate::records::AuditNote;
 use crate::sql::{Row, Statement, sql};
 use crate::sqlite::{self, Outcome, Writing};
 use crate::wake::{Wake, Wakes};
@@ -14,6 +19,14 @@ pub(crate) struct Tx {
     /// A statement over many rows failed halfway, so the transaction cannot continue.
     failed: bool,
     pending: Vec<Wake>,
+    /// Rows that it has changed.
+    changed: u64,
+    /// Goes into the audit log if it changes something.
+    note: Option<Arc<AuditNote>>,
+    /// The object of the note, where the transaction has made it.
+    made: Option<Uuid>,
+    /// Goes into the audit log as well.
+    noted: Vec<AuditNote>,
 }
 
 /// The connection of a transaction.
@@ -27,23 +40,43 @@ pub(crate) enum Inner {
 }
 
 impl Tx {
-    /// A transaction that has just begun.
-    pub(crate) fn new(inner: Inner) -> Self {
-        Self { inner, failed: false, pending: Vec::new() }
+    /// One that has just begun.
+    pub(crate) fn new(inner: Inner, note: Option<Arc<AuditNote>>) -> Self {
+        Self { inner, failed: false, pending: Vec::new(), changed: 0, note, made: None, noted: Vec::new() }
+    }
+
+    /// The object that the note of this transaction is about: it was just made.
+    pub(crate) fn made(&mut self, object: Uuid) {
+        self.made = Some(object);
+    }
+
+    /// Writes this into the audit log, too.
+    pub(crate) fn note(&mut self, note: AuditNote) {
+        self.noted.push(note);
     }
 
     fn open(&mut self) -> Result<&mut Inner> {
         if self.failed { Err(Error::Other(EngineError::Over)) } else { Ok(&mut self.inner) }
     }
 
-    /// Runs a statement and returns the number of rows it changed.
+    /// Locks the rows that an update names, which changes nothing of them.
+    pub(crate) async fn lock(&mut self, update: Statement) -> Result<()> {
+        let changed = self.changed;
+        self.execute(update).await?;
+        self.changed = changed;
+        Ok(())
+    }
+
+    /// Carries a statement out and returns the number of rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
-        Ok(match self.open()? {
+        let changed = match self.open()? {
             Inner::Sqlite { writing, .. } => {
                 Writing::work(writing, move |connection| sqlite::execute(connection, &statement)).await?
             }
             Inner::Postgres(tx) => statement.for_postgres()?.execute(&mut ***tx).await?.rows_affected(),
-        })
+        };
+        self.changed += changed;
+        Ok(changed)
     }
 
     /// All rows of a statement.
@@ -74,10 +107,12 @@ impl Tx {
         if bulk.is_empty() {
             return Ok(0);
         }
-        match self.open()? {
-            Inner::Sqlite { .. } => Ok(self.on_sqlite(bulk).await?.changed),
-            Inner::Postgres(tx) => Ok(bulk.for_postgres()?.execute(&mut ***tx).await?.rows_affected()),
-        }
+        let changed = match self.open()? {
+            Inner::Sqlite { .. } => self.on_sqlite(bulk).await?.changed,
+            Inner::Postgres(tx) => bulk.for_postgres()?.execute(&mut ***tx).await?.rows_affected(),
+        };
+        self.changed += changed;
+        Ok(changed)
     }
 
     /// All rows of a statement over many rows.
@@ -122,6 +157,13 @@ impl Tx {
     /// Makes everything durable.
     pub(crate) async fn commit(mut self) -> Result<()> {
         self.open()?;
+        if let Some(note) = self.note.take().filter(|_| self.changed > 0) {
+            let mut note = AuditNote::clone(&note);
+            note.object_id = self.made.or(note.object_id);
+            self.noted.insert(0, note);
+        }
+        let noted = std::mem::take(&mut self.noted);
+        audit_chain::append(&mut self, noted).await?;
         let pending = std::mem::take(&mut self.pending);
         if let Inner::Postgres(_) = self.inner {
             for wake in &pending {

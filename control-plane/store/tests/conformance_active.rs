@@ -5,8 +5,8 @@
 mod support;
 
 use postern_store::{
-    AccountKind, AnnouncedDirectory, Comparison, Flavour, IdentityFilter, JobId, NewAccount, PageRequest, Store,
-    Switch, UserId, UserRow,
+    AccountKind, AnnouncedDirectory, Comparison, Flavour, IdentityFilter, JobId, NewAccount, OrganizationChange,
+    PageRequest, Store, Switch, UserId, UserRow,
 };
 use support::world::{World, account_of, all, at, content, dn_key};
 use support::{TestDatabase, conformance};
@@ -126,9 +126,11 @@ async fn a_missing_user_becomes_inactive_by_the_rule_of_the_organization(databas
     mark(&world, directory, &people[0].1, 10).await;
     let gone = user(store, &world, people[0].0.id).await;
     assert_eq!((gone.active, gone.missing_since), (false, Some(at(10))));
-    store.set_missing_user_days(world.org(), Some(2)).await.unwrap();
+    let change = OrganizationChange { missing_user_days: Some(Some(2)), ..OrganizationChange::default() };
+    store.change_organization(world.org(), change).await.unwrap();
     mark(&world, directory, &people[1].1, 20).await;
-    store.set_missing_user_days(world.org(), None).await.unwrap();
+    let change = OrganizationChange { missing_user_days: Some(None), ..OrganizationChange::default() };
+    store.change_organization(world.org(), change).await.unwrap();
     mark(&world, directory, &people[2].1, 30).await;
     for person in &people[1..] {
         let gone = user(store, &world, person.0.id).await;
@@ -137,7 +139,8 @@ async fn a_missing_user_becomes_inactive_by_the_rule_of_the_organization(databas
     assert_eq!(store.count_deactivated(world.org(), directory, at(5)).await.unwrap(), 1);
     assert_eq!(store.count_deactivated(world.org(), directory, at(11)).await.unwrap(), 0);
     assert_eq!(store.deactivate_due(at(9 * DAY)).await.unwrap(), 0, "the rule is to keep them");
-    store.set_missing_user_days(world.org(), Some(2)).await.unwrap();
+    let change = OrganizationChange { missing_user_days: Some(Some(2)), ..OrganizationChange::default() };
+    store.change_organization(world.org(), change).await.unwrap();
     assert_eq!(store.deactivate_due(at(2 * DAY + 19)).await.unwrap(), 0);
     assert_eq!(store.deactivate_due(at(2 * DAY + 20)).await.unwrap(), 1);
     assert!(!user(store, &world, people[1].0.id).await.active);

@@ -6,7 +6,7 @@ mod support;
 
 use postern_store::{
     AccountId, AccountKind, AnnouncedDirectory, DirectoryId, Error, Flavour, GroupSuccession, JobId, MemberForm,
-    NewAccount, UserRow,
+    NewAccount, OrganizationChange, UserRow,
 };
 use support::world::{World, account_of, all, at, dn_key};
 use support::{TestDatabase, conformance};
@@ -242,6 +242,7 @@ async fn accounts_without_a_login_are_counted(database: TestDatabase) {
 async fn an_organization_says_whether_directories_join(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     assert!(world.organization.joins_users);
-    assert!(!store.set_joins_users(world.org(), false).await.unwrap().joins_users);
+    let change = OrganizationChange { joins_users: Some(false), ..OrganizationChange::default() };
+    assert!(!store.change_organization(world.org(), change).await.unwrap().joins_users);
     assert!(!store.get_organization(world.org()).await.unwrap().unwrap().joins_users);
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use jiff::{SignedDuration, Timestamp};
-use postern_store::{Error, Finish, JobId, OrganizationId, StagedChunk};
+use postern_store::{Error, Finish, JobId, OrganizationChange, OrganizationId, StagedChunk, Store};
 use serde_json::json;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
@@ -17,6 +17,11 @@ conformance! {
 
 fn days(days: i64) -> Timestamp {
     at(0) + SignedDuration::from_hours(24 * days)
+}
+
+async fn keep(store: &Store, organization: OrganizationId, days: u32) -> Result<(), Error> {
+    let change = OrganizationChange { job_retention_days: Some(days), ..OrganizationChange::default() };
+    store.change_organization(organization, change).await.map(drop)
 }
 
 /// A job that ended at this time, with a chunk that was not dropped.
@@ -42,17 +47,17 @@ async fn jobs_are_deleted_when_they_ended_long_ago(database: TestDatabase) {
     let exists = async |job| store.job_by_id(job).await.unwrap().is_some();
 
     assert_eq!(store.forget_jobs(days(91)).await.unwrap(), 0, "90 days are the default");
-    store.set_job_retention_days(other.org(), 0).await.unwrap();
+    keep(&store, other.org(), 0).await.unwrap();
     assert_eq!(store.forget_jobs(days(92)).await.unwrap(), 1);
     assert!(!exists(old).await);
     assert_eq!(store.forget_jobs(days(92)).await.unwrap(), 0);
-    store.set_job_retention_days(world.org(), 7).await.unwrap();
+    keep(&store, world.org(), 7).await.unwrap();
     assert_eq!(store.get_organization(world.org()).await.unwrap().unwrap().job_retention_days, 7);
     assert_eq!(store.forget_jobs(days(9_000)).await.unwrap(), 1);
     assert!(!exists(young).await);
     assert!(exists(theirs).await, "theirs are kept for ever");
     assert!(exists(open).await, "it has not ended, however old it is");
-    let nobody = store.set_job_retention_days(OrganizationId::new(), 7).await;
+    let nobody = keep(&store, OrganizationId::new(), 7).await;
     assert!(matches!(nobody, Err(Error::NotFound { .. })), "{nobody:?}");
 }
 

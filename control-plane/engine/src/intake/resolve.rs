@@ -16,6 +16,16 @@ pub enum Choice {
     CreateUser,
 }
 
+impl Choice {
+    /// Its name in the audit log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::CreateUser => "create_user",
+        }
+    }
+}
+
 /// Why a decision cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_runtime::clock::SharedClock;
-use postern_store::Store;
+use postern_store::{AuditNote, Store};
 
 use super::actor::Actor;
+use super::change::Change;
 use super::changes::Changes;
 use super::error::Result;
 use super::gate::Gate;
@@ -68,6 +69,16 @@ impl<'s> Access<'s> {
     /// The store.
     pub(super) fn store(self) -> &'s Store {
         &self.services.store
+    }
+
+    /// The records, whose next transaction writes this change into the audit log if it changes something.
+    pub(super) fn recording(self, change: Change) -> Store {
+        self.services.store.noting(self.note(change))
+    }
+
+    /// The change, made by the actor now.
+    pub(super) fn note(self, change: Change) -> AuditNote {
+        change.by(self.actor, self.now())
     }
 
     /// The gateway.

@@ -1,6 +1,7 @@
 //! The actor of a call: organization, identity and role.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::error::{Error, Result};
@@ -16,6 +17,8 @@ pub struct Actor {
     pub who: Who,
     /// What they may do.
     pub role: Role,
+    /// The network address that they call from. `None`: from this machine, or from within the control plane.
+    pub address: Option<IpAddr>,
 }
 
 /// The identity of an actor, displayed as the log shows it.
@@ -35,7 +38,7 @@ pub enum Who {
 impl Actor {
     /// The administrator of the machine, with all rights in every organization.
     pub const fn machine(organization: OrganizationId) -> Self {
-        Self { organization, who: Who::Machine, role: Role::Owner }
+        Self { organization, who: Who::Machine, role: Role::Owner, address: None }
     }
 
     /// Checks a right. [`Error::Denied`]: the role does not have it.

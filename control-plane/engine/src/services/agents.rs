@@ -1,7 +1,10 @@
 //! Agents: listing them, allowing them directories, and revoking them.
 
+use serde_json::json;
+
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::pages::{Listed, listed};
 use super::rights::Right;
@@ -67,7 +70,9 @@ impl AllowedDirectories<'_> {
             )));
         }
         let directory = resolve::directory_name(self.0, "directory", directory).await?;
-        self.0.store().allow_directory(self.0.organization(), id, &directory).await?;
+        let change = Change::new("agent.directory_allowed", id.as_uuid(), &agent.name);
+        let change = change.after(&json!({ "directory": directory }));
+        self.0.recording(change).allow_directory(self.0.organization(), id, &directory).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, agent = %id, directory,
             "agent.directory_allowed");
         Ok((get(self.0, id).await?, known_directories::all(self.0).await?))
@@ -78,7 +83,9 @@ impl AgentRevocation<'_> {
     /// Revokes an agent, and ends its session.
     pub async fn revoke(&self, named: &str) -> Result<()> {
         let id = resolve::agent(self.0, named).await?;
-        self.0.store().revoke_agent(self.0.organization(), id, self.0.now()).await?;
+        let agent = get(self.0, id).await?;
+        let change = Change::new("agent.revoked", id.as_uuid(), agent.name);
+        self.0.recording(change).revoke_agent(self.0.organization(), id, self.0.now()).await?;
         self.0.gate().cut(id);
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, agent = %id, "agent.revoked");
         Ok(())

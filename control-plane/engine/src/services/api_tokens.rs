@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use postern_store::NewApiToken;
+use serde_json::json;
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::change::Change;
 use super::error::{Error, Result};
 use super::pages::{Listed, listed};
 use super::rights::Right;
@@ -70,7 +72,9 @@ impl ApiTokenChanges<'_> {
         }
         let text = format!("{PREFIX}{}", secrets::draw());
         let new = NewApiToken { name: names::valid("name", name)?, hash: secrets::hash(&text), role, expires_at };
-        let made = self.0.store().create_api_token(self.0.organization(), new, now).await?;
+        let change = Change::new("token.created", None, &new.name);
+        let change = change.after(&json!({ "role": role, "expires_at": expires_at }));
+        let made = self.0.recording(change).create_api_token(self.0.organization(), new, now).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, token = %made.id,
             "token.created");
         Ok((made, text))
@@ -79,7 +83,9 @@ impl ApiTokenChanges<'_> {
     /// Revokes a token, unless it is the last valid owner token.
     pub async fn revoke(&self, named: &str) -> Result<()> {
         let id = resolve::api_token(self.0, named).await?;
-        let revoked = self.0.store().revoke_api_token(self.0.organization(), id, self.0.now()).await;
+        let token = self.0.store().get_api_token(self.0.organization(), id).await?.ok_or_else(|| Error::no("token"))?;
+        let change = Change::new("token.revoked", id.as_uuid(), token.name);
+        let revoked = self.0.recording(change).revoke_api_token(self.0.organization(), id, self.0.now()).await;
         revoked.map_err(|error| match error.into() {
             Error::Conflict(message) => Error::Conflict(message.cure(
                 "Make another one first: `postern tokens create NAME --role owner`. Where all owner tokens are lost, \

@@ -1,7 +1,10 @@
 //! Conflicts: accounts that claim a user name which another user has, and decisions about them.
 
+use serde_json::json;
+
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::pages::{Listed, chained, listed};
 use super::rights::Right;
@@ -66,7 +69,11 @@ impl ConflictDecisions<'_> {
     pub async fn decide(&self, named: &str, choice: Choice) -> Result<UserRow> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let id = resolve::conflict(self.0, named).await?;
-        let user = decisions::run(store, organization, id, choice, self.0.now()).await.map_err(refused)?;
+        let account = store.get_account(organization, id).await?;
+        let change =
+            Change::new("conflict.decided", id.as_uuid(), account.map(|account| account.dn).unwrap_or_default());
+        let recording = self.0.recording(change.after(&json!({ "choice": choice.as_str() })));
+        let user = decisions::run(&recording, organization, id, choice, self.0.now()).await.map_err(refused)?;
         tracing::info!(%organization, by = %self.0.actor().who, account = %id, user = %user, ?choice,
             "conflict.decided");
         store.get_user(organization, user).await?.ok_or_else(|| Error::no("user"))

@@ -1,13 +1,16 @@
 //! Directories: announced by agents, and changed by administrators.
 
+use serde_json::{Value, json};
+
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::change::Change;
 use super::error::{Error, Result};
 use super::known_directories::find;
 use super::names;
 use super::pages::{Listed, listed};
 use super::rights::Right;
-use crate::records::{Directory, DirectoryChange, PageRequest};
+use crate::records::{Directory, DirectoryChange, PageRequest, ThresholdChange};
 
 /// Read access to directories.
 #[derive(Debug)]
@@ -53,7 +56,9 @@ impl DirectoryChanges<'_> {
         change.display_name =
             change.display_name.as_deref().map(|name| names::valid("display_name", name)).transpose()?;
         let directory = find(self.0, named).await?;
-        let changed = self.0.store().update_directory(self.0.organization(), directory.id, change).await?;
+        let note = Change::new("directory.changed", directory.id.as_uuid(), &directory.name);
+        let note = note.before(&facts(&directory)).after(&asked(&change));
+        let changed = self.0.recording(note).update_directory(self.0.organization(), directory.id, change).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, directory = %directory.id,
             "directory.changed");
         Ok(changed)
@@ -62,11 +67,41 @@ impl DirectoryChanges<'_> {
     /// Deletes a directory, and returns it as it was. It is restored when an agent announces it again.
     pub async fn delete(&self, named: &str) -> Result<Directory> {
         let directory = find(self.0, named).await?;
-        self.0.store().delete_directory(self.0.organization(), directory.id, self.0.now()).await?;
+        let note = Change::new("directory.deleted", directory.id.as_uuid(), &directory.name);
+        let note = note.before(&facts(&directory));
+        self.0.recording(note).delete_directory(self.0.organization(), directory.id, self.0.now()).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, directory = %directory.id,
             "directory.deleted");
         Ok(directory)
     }
+}
+
+/// What an administrator can change of a directory, as the audit log keeps it.
+fn facts(directory: &Directory) -> Value {
+    json!({
+        "display_name": directory.display_name,
+        "disabled": directory.disabled,
+        "missing_threshold_percent": directory.missing_threshold_percent,
+        "missing_threshold_minimum": directory.missing_threshold_minimum,
+        "thresholds": directory.thresholds,
+    })
+}
+
+/// The same, where a change was asked for.
+fn asked(change: &DirectoryChange) -> Value {
+    let threshold = |wanted: &ThresholdChange| json!({ "percent": wanted.percent, "minimum": wanted.minimum });
+    let thresholds = change.thresholds.iter().map(|(kind, wanted)| (kind.as_str().to_owned(), threshold(wanted)));
+    let mut asked = json!({
+        "display_name": change.display_name,
+        "disabled": change.disabled,
+        "missing_threshold_percent": change.missing_threshold_percent,
+        "missing_threshold_minimum": change.missing_threshold_minimum,
+        "thresholds": thresholds.collect::<serde_json::Map<_, _>>(),
+    });
+    if let Some(fields) = asked.as_object_mut() {
+        fields.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|object| !object.is_empty()));
+    }
+    asked
 }
 
 fn at_most_all(kind: &str, percent: Option<u32>) -> Result<()> {

@@ -4,8 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 use postern_proto::enrollment_token::EnrollmentToken as TokenText;
 use postern_store::NewEnrollmentToken;
 
+use serde_json::json;
+
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::change::Change;
 use super::error::{Error, Result};
 use super::pages::{Listed, listed};
 use super::resolve;
@@ -70,7 +73,9 @@ impl EnrollmentTokenChanges<'_> {
             expires_at: expiry(expires_at, now)?,
             created_by: self.0.actor().who.name().to_owned(),
         };
-        let made = self.0.store().create_enrollment_token(self.0.organization(), new, now).await?;
+        let change = Change::new("enrollment_token.created", None, "");
+        let change = change.after(&json!({ "directories": new.directories, "expires_at": new.expires_at }));
+        let made = self.0.recording(change).create_enrollment_token(self.0.organization(), new, now).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, token = %made.id,
             "enrollment_token.created");
         let door = self.0.gate().door();
@@ -81,7 +86,9 @@ impl EnrollmentTokenChanges<'_> {
     /// Revokes a token. An agent that has used it stays enrolled.
     pub async fn revoke(&self, named: &str) -> Result<EnrollmentToken> {
         let id = resolve::enrollment_token(self.0, named).await?;
-        let revoked = self.0.store().revoke_enrollment_token(self.0.organization(), id, self.0.now()).await?;
+        let change = Change::new("enrollment_token.revoked", id.as_uuid(), "");
+        let recording = self.0.recording(change);
+        let revoked = recording.revoke_enrollment_token(self.0.organization(), id, self.0.now()).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, token = %id,
             "enrollment_token.revoked");
         Ok(revoked)

@@ -3,11 +3,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use postern_proto::{limits, text};
-use postern_store::{JobFilter as StoredFilter, NewJob};
-use serde_json::Value;
+use postern_store::{JobFilter as StoredFilter, NewJob, Store};
+use serde_json::{Value, json};
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::pages::{Listed, listed};
 use super::rights::Right;
@@ -119,7 +120,8 @@ impl JobControl<'_> {
             // Keys of different actors never collide.
             idempotency_key: request.idempotency_key.map(|key| format!("{}/{key}", self.0.actor().who)),
         };
-        let job = self.0.store().create_job(new, now).await?;
+        let change = Change::new("job.created", None, format!("{} of {}", new.kind, directory.name));
+        let job = self.0.recording(change.after(&new.input)).create_job(new, now).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, job = %job.id,
             kind = %job.kind, "job.created");
         metrics::counter!("postern_jobs_created_total", "kind" => kind.name()).increment(1);
@@ -129,7 +131,8 @@ impl JobControl<'_> {
     /// Asks a job to end. A running job continues until its agent has stopped.
     pub async fn cancel(&self, named: &str) -> Result<Job> {
         let id = resolve::job(self.0, named).await?;
-        let job = self.0.store().request_cancel(self.0.organization(), id, self.0.now()).await?;
+        let store = self.recording(id, "job.cancel_requested", None).await?;
+        let job = store.request_cancel(self.0.organization(), id, self.0.now()).await?;
         self.log(id, "job.cancel_requested");
         Ok(job)
     }
@@ -143,7 +146,9 @@ impl JobControl<'_> {
             // It would end at once, and the held changes would be lost.
             enabled(&directory)?;
         }
-        let job = store.approve_job(organization, id, self.0.actor().who.name(), self.0.now()).await?;
+        let held = held.hold.unwrap_or_default();
+        let recording = self.recording(id, "job.approved", Some(&held)).await?;
+        let job = recording.approve_job(organization, id, self.0.actor().who.name(), self.0.now()).await?;
         self.log(id, "job.approved");
         Ok(job)
     }
@@ -156,9 +161,20 @@ impl JobControl<'_> {
         let reason = text::optional(reason);
         let id = resolve::job(self.0, named).await?;
         let by = self.0.actor().who.name();
-        let job = self.0.store().reject_job(self.0.organization(), id, by, reason.as_deref(), self.0.now()).await?;
+        let store = self.recording(id, "job.rejected", Some(&json!({ "reason": reason }))).await?;
+        let job = store.reject_job(self.0.organization(), id, by, reason.as_deref(), self.0.now()).await?;
         self.log(id, "job.rejected");
         Ok(job)
+    }
+
+    /// The records, whose next transaction notes what was done to a job.
+    async fn recording(&self, job: JobId, action: &'static str, with: Option<&Value>) -> Result<Store> {
+        let found = self.0.store().get_job(self.0.organization(), job).await?.ok_or_else(|| Error::no("job"))?;
+        let change = Change::new(action, job.as_uuid(), found.kind);
+        Ok(self.0.recording(match with {
+            Some(with) => change.after(with),
+            None => change,
+        }))
     }
 
     fn log(&self, job: JobId, event: &'static str) {

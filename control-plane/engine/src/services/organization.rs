@@ -1,7 +1,11 @@
 //! The rules of an organization.
 
+use postern_store::OrganizationChange;
+use serde_json::{Value, json};
+
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::change::Change;
 use super::error::{Error, Result};
 use super::rights::Right;
 use crate::records::Organization;
@@ -28,6 +32,8 @@ pub struct RuleChange {
     pub joins_users: Option<bool>,
     /// After how many days ended jobs are deleted; 0: never.
     pub job_retention_days: Option<u32>,
+    /// After so many days entries of the audit log are deleted; 0: never.
+    pub audit_retention_days: Option<u32>,
 }
 
 impl Services {
@@ -54,6 +60,7 @@ impl RuleChanges<'_> {
     pub async fn change(&self, change: RuleChange) -> Result<Organization> {
         at_most("missing_user_days", change.missing_user_days)?;
         at_most("job_retention_days", change.job_retention_days)?;
+        at_most("audit_retention_days", change.audit_retention_days)?;
         let known = get(self.0).await?;
         let days = change.missing_user_days.or(known.missing_user_days).unwrap_or_default();
         let days = match change.deactivates_missing_users {
@@ -61,18 +68,39 @@ impl RuleChanges<'_> {
             None if known.missing_user_days.is_none() && change.missing_user_days.is_none() => None,
             Some(true) | None => Some(days),
         };
-        let (store, organization) = (self.0.store(), self.0.organization());
-        if change.deactivates_missing_users.is_some() || change.missing_user_days.is_some() {
-            store.set_missing_user_days(organization, days).await?;
-        }
-        if let Some(joins) = change.joins_users {
-            store.set_joins_users(organization, joins).await?;
-        }
-        if let Some(days) = change.job_retention_days {
-            store.set_job_retention_days(organization, days).await?;
-        }
+        let touches_missing = change.deactivates_missing_users.is_some() || change.missing_user_days.is_some();
+        let changes = OrganizationChange {
+            missing_user_days: touches_missing.then_some(days),
+            joins_users: change.joins_users,
+            job_retention_days: change.job_retention_days,
+            audit_retention_days: change.audit_retention_days,
+        };
+        let organization = self.0.organization();
+        let change = Change::new("organization.changed", None, &known.name);
+        let change = change.before(&facts(&known)).after(&facts(&changed(known.clone(), changes)));
+        let changed = self.0.recording(change).change_organization(organization, changes).await?;
         tracing::info!(%organization, by = %self.0.actor().who, ?days, "organization.changed");
-        get(self.0).await
+        Ok(changed)
+    }
+}
+
+/// The rules, as the audit log keeps them.
+fn facts(organization: &Organization) -> Value {
+    json!({
+        "missing_user_days": organization.missing_user_days,
+        "joins_users": organization.joins_users,
+        "job_retention_days": organization.job_retention_days,
+        "audit_retention_days": organization.audit_retention_days,
+    })
+}
+
+fn changed(known: Organization, change: OrganizationChange) -> Organization {
+    Organization {
+        missing_user_days: change.missing_user_days.unwrap_or(known.missing_user_days),
+        joins_users: change.joins_users.unwrap_or(known.joins_users),
+        job_retention_days: change.job_retention_days.unwrap_or(known.job_retention_days),
+        audit_retention_days: change.audit_retention_days.unwrap_or(known.audit_retention_days),
+        ..known
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Right {
     ReadOrganization,
     /// Change the rules of the organization.
     ChangeOrganization,
+    /// Read the audit log.
+    ReadAudit,
 }
 
 impl Right {
@@ -55,19 +57,21 @@ impl Right {
         Self::ChangeTokens,
         Self::ReadOrganization,
         Self::ChangeOrganization,
+        Self::ReadAudit,
     ];
 
     /// The roles that have it; the first is the one to suggest.
     pub const fn holders(self) -> &'static [Role] {
-        use Role::{Auditor, Operator, Owner};
+        use Role::{Auditor, Helpdesk, Operator, Owner};
         match self {
-            Self::ReadPeople
-            | Self::ReadDirectories
+            Self::ReadPeople => &[Helpdesk, Auditor, Operator, Owner],
+            Self::ReadDirectories
             | Self::ReadAgents
             | Self::ReadEnrollmentTokens
             | Self::ReadJobs
             | Self::ReadTokens
-            | Self::ReadOrganization => &[Auditor, Operator, Owner],
+            | Self::ReadOrganization
+            | Self::ReadAudit => &[Auditor, Operator, Owner],
             Self::DecideConflicts
             | Self::ChangeDirectories
             | Self::AllowDirectories

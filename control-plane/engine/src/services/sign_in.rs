@@ -1,5 +1,7 @@
 //! Identifies a caller by token.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use postern_runtime::supervise::chain;
 
@@ -21,8 +23,8 @@ pub struct SignedIn {
 }
 
 impl Services {
-    /// The holder of this API token. `None`: it is unknown, expired or revoked.
-    pub async fn sign_in(&self, token: &str) -> Result<Option<SignedIn>> {
+    /// Who has this API token, and calls from this address. `None`: it is unknown, expired or revoked.
+    pub async fn sign_in(&self, token: &str, address: Option<IpAddr>) -> Result<Option<SignedIn>> {
         let now = self.now();
         let found = self.store.find_api_token_by_hash(secrets::hash(token)).await?;
         let valid = found.filter(|token| token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end));
@@ -32,7 +34,7 @@ impl Services {
             tracing::warn!(error = chain(&error), "api.token_use_not_recorded");
         }
         let who = Who::Token { id: token.id, name: token.name.into() };
-        let actor = Actor { organization: token.organization, who, role: token.role };
+        let actor = Actor { organization: token.organization, who, role: token.role, address };
         Ok(Some(SignedIn { actor, token: token.id, expires_at: token.expires_at }))
     }
 }

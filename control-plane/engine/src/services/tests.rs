@@ -9,6 +9,7 @@ use postern_runtime::clock::SystemClock;
 use postern_store::{AnnouncedDirectory, DatabaseUrl, NewAgent, NewEnrollmentToken, Store, Wake};
 use serde_json::json;
 
+use super::audit::AuditFilter;
 use super::jobs::JobRequest;
 use super::organization::RuleChange;
 use super::schedules::{ScheduleChange, ScheduleRequest};
@@ -56,15 +57,15 @@ macro_rules! calls {
 
 /// Name, right, least role, and call.
 const TABLE: &[(&str, Right, Role, Call)] = calls! {
-    ReadPeople Auditor "users.list" |s, a| s.users(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
-    ReadPeople Auditor "users.get" |s, a| s.users(a)?.get("anna");
-    ReadPeople Auditor "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
-    ReadPeople Auditor "groups.get" |s, a| s.groups(a)?.get("staff");
-    ReadPeople Auditor "groups.find" |s, a| s.groups(a)?.find("staff");
-    ReadPeople Auditor "accounts.filter" |s, a| s.accounts(a)?.filter(Some("corp"), None, None);
-    ReadPeople Auditor "accounts.get" |s, a| s.accounts(a)?.get("anna");
-    ReadPeople Auditor "conflicts.filter" |s, a| s.conflicts(a)?.filter(Some("corp"));
-    ReadPeople Auditor "conflicts.get" |s, a| s.conflicts(a)?.get("anna");
+    ReadPeople Helpdesk "users.list" |s, a| s.users(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
+    ReadPeople Helpdesk "users.get" |s, a| s.users(a)?.get("anna");
+    ReadPeople Helpdesk "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
+    ReadPeople Helpdesk "groups.get" |s, a| s.groups(a)?.get("staff");
+    ReadPeople Helpdesk "groups.find" |s, a| s.groups(a)?.find("staff");
+    ReadPeople Helpdesk "accounts.filter" |s, a| s.accounts(a)?.filter(Some("corp"), None, None);
+    ReadPeople Helpdesk "accounts.get" |s, a| s.accounts(a)?.get("anna");
+    ReadPeople Helpdesk "conflicts.filter" |s, a| s.conflicts(a)?.filter(Some("corp"));
+    ReadPeople Helpdesk "conflicts.get" |s, a| s.conflicts(a)?.get("anna");
     DecideConflicts Operator "conflicts.decide" |s, a| s.decide_conflicts(a)?.decide("anna", Choice::Link);
     ReadDirectories Auditor "directories.list" |s, a| s.directories(a)?.list(&PAGE);
     ReadDirectories Auditor "directories.get" |s, a| s.directories(a)?.get("corp");
@@ -101,6 +102,8 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadTokens Auditor "api_tokens.current" |s, a| s.api_tokens(a)?.current(ApiTokenId::new());
     ChangeTokens Owner "api_tokens.create" |s, a| s.change_api_tokens(a)?.create("ci", Role::Owner, None);
     ChangeTokens Owner "api_tokens.revoke" |s, a| s.change_api_tokens(a)?.revoke("ci");
+    ReadAudit Auditor "audit.list" |s, a| s.audit(a)?.list(&AuditFilter::default(), &PAGE);
+    ReadAudit Auditor "audit.verify" |s, a| s.audit(a)?.verify(None);
     ReadOrganization Auditor "rules.get" |s, a| s.rules(a)?.get();
     ChangeOrganization Owner "rules.change" |s, a| s.change_rules(a)?.change(RuleChange {
         job_retention_days: Some(1),
@@ -127,6 +130,18 @@ fn nightly() -> ScheduleRequest {
         paused: false,
     }
 }
+
+/// What the calls of the table do that changes something.
+const LOGGED: &[&str] = &[
+    "agent.directory_allowed",
+    "agent.revoked",
+    "directory.changed",
+    "directory.deleted",
+    "enrollment_token.created",
+    "job.created",
+    "organization.changed",
+    "token.created",
+];
 
 impl Site {
     async fn new() -> Self {
@@ -155,7 +170,7 @@ impl Site {
 
     fn actor(&self, role: Role) -> Actor {
         let who = Who::Token { id: ApiTokenId::new(), name: role.as_str().into() };
-        Actor { organization: self.organization, who, role }
+        Actor { organization: self.organization, who, role, address: None }
     }
 
     /// All data that a call could change.
@@ -163,7 +178,7 @@ impl Site {
         let (store, organization, mut all) = (&self.store, self.organization, String::new());
         let _ = write!(
             all,
-            "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             store.get_organization(organization).await.unwrap(),
             store.list_agents(organization, &PAGE).await.unwrap(),
             store.list_directories(organization, &PAGE).await.unwrap(),
@@ -171,8 +186,15 @@ impl Site {
             store.list_enrollment_tokens(organization, &PAGE).await.unwrap(),
             store.list_jobs(organization, &postern_store::JobFilter::default(), &PAGE).await.unwrap(),
             store.list_schedules(organization, &PAGE).await.unwrap(),
+            self.logged().await,
         );
         all
+    }
+
+    /// What the audit log says: the role of the actor, and the action.
+    async fn logged(&self) -> Vec<(String, String)> {
+        let page = self.store.list_audit(self.organization, &postern_store::AuditFilter::default(), &PAGE).await;
+        page.unwrap().items.into_iter().map(|entry| (entry.note.actor_name, entry.note.action)).collect()
     }
 }
 
@@ -199,6 +221,15 @@ async fn a_call_that_is_denied_changes_nothing_and_every_other_one_is_let_in() {
     }
     assert_ne!(site.everything().await, before, "the calls do what they say");
     assert_eq!(site.gate.0.lock().unwrap().len(), 1, "one session is cut, by the owner");
+    let logged = site.logged().await;
+    let mut actions: Vec<&str> = logged.iter().map(|(_, action)| action.as_str()).collect();
+    actions.sort_unstable();
+    actions.dedup();
+    assert_eq!(actions, LOGGED, "every change is in the audit log");
+    for owners in ["token.created", "agent.revoked", "organization.changed"] {
+        assert!(logged.iter().all(|(role, action)| action != owners || role == "owner"), "{logged:?}");
+    }
+    assert_eq!(site.store.verify_audit(site.organization, None).await.unwrap().fault, None);
     // The first wake-up is that of an allowed call.
     assert!(matches!(wakes.recv().await.unwrap(), Wake::AgentChanged(_)));
 }

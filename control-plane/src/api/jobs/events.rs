@@ -130,5 +130,5 @@ async fn over(api: Api, caller: Caller, headers: HeaderMap) {
 
 /// Whether the token is no longer valid. A database that is away for a while is no reason to cut.
 async fn refused(api: &Api, headers: &HeaderMap) -> bool {
-    identify(api, headers).await.is_err_and(|problem| problem.document().status < 500)
+    identify(api, headers, None).await.is_err_and(|problem| problem.document().status < 500)
 }

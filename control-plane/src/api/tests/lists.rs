@@ -135,7 +135,7 @@ async fn the_first_page_of_every_list_says_how_many_there_are() {
         site.post("/api/v1/enrollment-tokens", &acme.operator, json!({})).await;
     }
     for (list, count) in [
-        ("tokens", 3),
+        ("tokens", 4),
         ("enrollment-tokens", 3),
         ("agents", 1),
         ("directories", 1),
@@ -150,6 +150,7 @@ async fn the_first_page_of_every_list_says_how_many_there_are() {
         ("users?active=false", 0),
         ("groups?query=st", 1),
         ("conflicts", 0),
+        ("audit", 4),
     ] {
         let more = if list.contains('?') { '&' } else { '?' };
         for limit in [1, 100] {

@@ -1,5 +1,6 @@
 //! The API as its callers see it, in process over a store in a temporary folder.
 
+mod audit;
 mod events;
 mod idempotency;
 mod isolation;
@@ -64,6 +65,7 @@ pub(crate) struct Organization {
     pub(crate) owner: String,
     operator: String,
     auditor: String,
+    helpdesk: String,
 }
 
 /// Things that an organization has.
@@ -122,6 +124,7 @@ impl Site {
             owner: self.token(id, Role::Owner, None).await,
             operator: self.token(id, Role::Operator, None).await,
             auditor: self.token(id, Role::Auditor, None).await,
+            helpdesk: self.token(id, Role::Helpdesk, None).await,
         }
     }
 

@@ -44,7 +44,12 @@ fn slow(site: &Site, organization: OrganizationId, may_end: &Arc<Semaphore>) -> 
     let token = ApiTokenId::new();
     let caller = Caller {
         token,
-        actor: Actor { organization, who: Who::Token { id: token, name: "auditor".into() }, role: Role::Auditor },
+        actor: Actor {
+            organization,
+            who: Who::Token { id: token, name: "auditor".into() },
+            role: Role::Auditor,
+            address: None,
+        },
         expires_at: None,
     };
     let answer = move || async move { drop(may_end.acquire().await.unwrap()) };

@@ -1,6 +1,8 @@
 //! Which user an account belongs to: names that wait, people who leave and return, recreated entries, two directories.
 
-use postern_store::{AccountId, DirectoryId, JobState, Member, MemberIdentity, PageRequest, UserRow};
+use postern_store::{
+    AccountId, DirectoryId, JobState, Member, MemberIdentity, OrganizationChange, PageRequest, UserRow,
+};
 use serde_json::Value;
 
 use super::agent::{Session, Site, TestAgent, hello};
@@ -250,11 +252,16 @@ async fn the_first_directory_has_the_profile_and_it_falls_back_when_that_account
     assert_eq!((given(&world).await.as_str(), world.user("jo").await.id), ("JoA", jo.id));
 }
 
+async fn join_users(world: &World, joins: bool) {
+    let change = OrganizationChange { joins_users: Some(joins), ..OrganizationChange::default() };
+    world.site.store().change_organization(world.site.organization, change).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn joining_can_be_refused() {
     let mut world = World::new().await;
     world.import("corp", &[user("cn=a", "jo", A)]).await;
-    world.site.store().set_joins_users(world.site.organization, false).await.unwrap();
+    join_users(&world, false).await;
     let entries = [user("cn=b", "jo", B), named("cn=c", "bo")];
     let result = world.import("lab", &entries).await;
     assert_eq!((&result["joined"], &result["conflicts"]), (&0.into(), &1.into()), "{result}");
@@ -271,7 +278,7 @@ async fn joining_can_be_refused() {
 async fn nobody_takes_over_a_user_who_has_left_another_directory() {
     for joins in [true, false] {
         let mut world = World::new().await;
-        world.site.store().set_joins_users(world.site.organization, joins).await.unwrap();
+        join_users(&world, joins).await;
         world.import("corp", &[user("cn=a", "jo", A), named("cn=z", "zoe")]).await;
         let before = world.user("jo").await;
         world.import("corp", &[named("cn=z", "zoe")]).await;

@@ -9,7 +9,9 @@ CREATE TABLE organizations (
     created_at BIGINT NOT NULL,
     missing_user_days BIGINT DEFAULT 0,
     -- After how many days ended jobs are deleted with their reports; 0: never.
-    job_retention_days BIGINT NOT NULL DEFAULT 90
+    job_retention_days BIGINT NOT NULL DEFAULT 90,
+    -- After so many days entries of the audit log are deleted; 0: never.
+    audit_retention_days BIGINT NOT NULL DEFAULT 730
 );
 
 CREATE TABLE api_tokens (
@@ -415,3 +417,30 @@ CREATE TABLE answers (
     PRIMARY KEY (organization_id, key)
 );
 CREATE INDEX answers_by_age ON answers (claimed_at);
+
+-- Who changed what. Each entry has a hash over itself and the hash of the entry before it.
+CREATE TABLE audit (
+    organization_id UUID NOT NULL,
+    seq BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    actor_name TEXT NOT NULL,
+    address TEXT,
+    action TEXT NOT NULL,
+    object_id UUID,
+    object TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    hash BYTEA NOT NULL,
+    PRIMARY KEY (organization_id, seq)
+);
+CREATE INDEX audit_of_object ON audit (organization_id, object_id, seq) WHERE object_id IS NOT NULL;
+
+-- Where each log ends, and its last entry that is no longer kept.
+CREATE TABLE audit_heads (
+    organization_id UUID NOT NULL PRIMARY KEY REFERENCES organizations (id),
+    seq BIGINT NOT NULL,
+    hash BYTEA NOT NULL,
+    anchor_seq BIGINT NOT NULL,
+    anchor_hash BYTEA NOT NULL
+);

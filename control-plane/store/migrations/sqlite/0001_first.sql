@@ -12,7 +12,9 @@ CREATE TABLE organizations (
     created_at INTEGER NOT NULL,
     missing_user_days INTEGER DEFAULT 0,
     -- After how many days ended jobs are deleted with their reports; 0: never.
-    job_retention_days INTEGER NOT NULL DEFAULT 90
+    job_retention_days INTEGER NOT NULL DEFAULT 90,
+    -- After so many days entries of the audit log are deleted; 0: never.
+    audit_retention_days INTEGER NOT NULL DEFAULT 730
 ) STRICT;
 
 CREATE TABLE api_tokens (
@@ -417,3 +419,30 @@ CREATE TABLE answers (
     PRIMARY KEY (organization_id, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX answers_by_age ON answers (claimed_at);
+
+-- Who changed what. Each entry has a hash over itself and the hash of the entry before it.
+CREATE TABLE audit (
+    organization_id BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    actor_name TEXT NOT NULL,
+    address TEXT,
+    action TEXT NOT NULL,
+    object_id BLOB,
+    object TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (organization_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_of_object ON audit (organization_id, object_id, seq) WHERE object_id IS NOT NULL;
+
+-- Where each log ends, and its last entry that is no longer kept.
+CREATE TABLE audit_heads (
+    organization_id BLOB NOT NULL PRIMARY KEY REFERENCES organizations (id),
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    anchor_seq INTEGER NOT NULL,
+    anchor_hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -9,6 +9,8 @@ use crate::records::{ChangeKind, ThresholdChange, Thresholds};
 named! {
     /// What a token may do.
     Role {
+        /// Reads users, groups and accounts, changes nothing.
+        Helpdesk = "helpdesk",
         /// Reads everything, changes nothing.
         Auditor = "auditor",
         /// Besides: jobs, enrollment tokens and directories.
@@ -49,6 +51,21 @@ pub struct Organization {
     pub missing_user_days: Option<u32>,
     /// After how many days ended jobs are deleted with their reports; 0: never.
     pub job_retention_days: u32,
+    /// After so many days entries of the audit log are deleted; 0: never.
+    pub audit_retention_days: u32,
+}
+
+/// What to change about the rules of an organization. `None`: leave as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OrganizationChange {
+    /// After so many days a user whom no directory has any more becomes inactive; `Some(None)`: never.
+    pub missing_user_days: Option<Option<u32>>,
+    /// Accounts of one directory may join users who are known from another one.
+    pub joins_users: Option<bool>,
+    /// After so many days jobs that have ended are deleted with their reports; 0: never.
+    pub job_retention_days: Option<u32>,
+    /// After so many days entries of the audit log are deleted; 0: never.
+    pub audit_retention_days: Option<u32>,
 }
 
 /// An API token, without its secret, of which only a hash is stored.

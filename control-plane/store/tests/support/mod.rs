@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use postern_store::{DatabaseUrl, Store};
+use sqlx::{Connection as _, Executor as _};
 
 /// Longest time of a story.
 const STORY_LIMIT: Duration = Duration::from_mins(1);
@@ -22,18 +23,34 @@ pub(crate) struct TestDatabase {
     pub(crate) url: DatabaseUrl,
     /// Opened once.
     pub(crate) store: Store,
+    /// Where tests find it without the store: a path or a URL.
+    raw: Option<String>,
 }
 
 impl TestDatabase {
     /// Opens it.
     pub(crate) async fn open(url: DatabaseUrl) -> Self {
         let store = Store::open(&url).await.expect("the database opens");
-        Self { url, store }
+        Self { url, store, raw: None }
     }
 
     /// Opens it once more, as another replica does.
     pub(crate) async fn again(&self) -> Store {
         Store::open(&self.url).await.expect("the database opens twice")
+    }
+}
+
+impl TestDatabase {
+    /// Carries a statement out behind the store's back, as somebody with the database could.
+    pub(crate) async fn execute(&self, statement: &str) {
+        let raw = self.raw.as_deref().expect("a story's database");
+        if raw.starts_with('/') {
+            let connection = rusqlite::Connection::open(raw).expect("the file opens");
+            connection.execute_batch(statement).expect("it is carried out");
+        } else {
+            let mut connection = sqlx::PgConnection::connect(raw).await.expect("the server answers");
+            connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await.expect("it is carried out");
+        }
     }
 }
 
@@ -46,7 +63,9 @@ pub(crate) type Named = (&'static str, fn(TestDatabase) -> Story);
 /// Runs one story on `SQLite`.
 pub(crate) async fn on_sqlite(story: impl FnOnce(TestDatabase) -> Story) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let database = TestDatabase::open(DatabaseUrl::sqlite(&folder.path().join("postern.db"))).await;
+    let path = folder.path().join("postern.db");
+    let database = TestDatabase::open(DatabaseUrl::sqlite(&path)).await;
+    let database = TestDatabase { raw: path.to_str().map(str::to_owned), ..database };
     let store = database.store.clone();
     tokio::time::timeout(STORY_LIMIT, story(database)).await.expect("the story ends in time");
     store.close().await;
@@ -58,6 +77,7 @@ pub(crate) async fn on_postgres(stories: Vec<Named>) {
     let mut failed = Vec::new();
     for (name, story) in stories {
         let database = TestDatabase::open(server.fresh_database().await).await;
+        let database = TestDatabase { raw: Some(server.newest_url()), ..database };
         let store = database.store.clone();
         let run = tokio::time::timeout(STORY_LIMIT, tokio::spawn(story(database))).await;
         if !matches!(run, Ok(Ok(()))) {

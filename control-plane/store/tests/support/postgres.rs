@@ -58,6 +58,11 @@ impl Server {
         DatabaseUrl::parse(&self.url(&name)).expect("a well-formed URL")
     }
 
+    /// The URL of the newest database.
+    pub(crate) fn newest_url(&self) -> String {
+        self.url(&format!("story_{}", self.databases.load(Ordering::Relaxed) - 1))
+    }
+
     /// A new database that logs the plan of every statement it runs.
     pub(crate) async fn explaining_database(&self) -> DatabaseUrl {
         let url = self.fresh_database().await;

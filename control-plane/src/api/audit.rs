@@ -1,0 +1,306 @@
+//! `/api/v1/audit`: who changed what. Each entry's hash covers the entry before it, so the log can be verified.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use jiff::Timestamp;
+use postern_engine::records::{AuditEntry, AuditFault, AuditVerdict, PageRequest};
+use postern_engine::services::audit::{AuditFilter, head_text};
+use postern_engine::spreadsheet;
+use postern_runtime::supervise::chain;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::Api;
+use super::auth::Caller;
+use super::extract::Params;
+use super::page::{List, Listing};
+use super::problem::Problem;
+
+/// Entries that an export reads at a time.
+const EXPORT_PAGE: u32 = 1_000;
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct AuditEntryView {
+    /// Its place in the log, from 1.
+    pub seq: u64,
+    /// When the change was made.
+    pub at: Timestamp,
+    /// Who made it: the id of an API token or of a schedule, or `machine`.
+    pub actor: String,
+    /// What people call them.
+    pub actor_name: String,
+    /// The network address that the request came from. `null`: from the control plane's machine or a schedule.
+    pub address: Option<String>,
+    /// What was done, such as `token.revoked`.
+    pub action: String,
+    /// Id of the object that was changed. `null`: it has none.
+    pub object_id: Option<Uuid>,
+    /// What people call the object.
+    pub object: String,
+    /// What the object was before, secrets masked. `null`: it did not exist, or nothing of it is kept.
+    pub before: Option<Value>,
+    /// What it is after the change. `null`: it does not exist any more, or the action says it all.
+    pub after: Option<Value>,
+    /// SHA-256 over this entry and the hash of the one before it, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl From<AuditEntry> for AuditEntryView {
+    fn from(AuditEntry { seq, note, hash }: AuditEntry) -> Self {
+        let hash = head_text(seq, hash);
+        Self {
+            seq,
+            at: note.at,
+            actor: note.actor,
+            actor_name: note.actor_name,
+            address: note.address,
+            action: note.action,
+            object_id: note.object_id,
+            object: note.object,
+            before: note.before,
+            after: note.after,
+            hash: hash.split_once(':').map_or_else(String::new, |(_, hex)| hex.to_owned()),
+        }
+    }
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditVerdict)]
+pub struct AuditVerdictView {
+    /// The log is as it was written.
+    pub whole: bool,
+    /// So many entries were read.
+    pub entries: u64,
+    /// The last entry that is no longer kept, as `SEQ:HASH`. `null`: all entries are kept.
+    pub anchor: Option<String>,
+    /// The end of the log, as `SEQ:HASH`. Note it outside of the control plane, and pass it as `known` later. `null`: the log
+    /// is empty.
+    pub head: Option<String>,
+    /// The place of the first entry that is wrong. `null`: none is.
+    pub wrong_seq: Option<u64>,
+    /// What is wrong with it: `changed` or `missing`. `null`: nothing.
+    pub fault: Option<String>,
+}
+
+impl From<AuditVerdict> for AuditVerdictView {
+    fn from(verdict: AuditVerdict) -> Self {
+        let text = |head: postern_engine::records::AuditHead| (head.seq > 0).then(|| head_text(head.seq, head.hash));
+        let (wrong_seq, fault) = match verdict.fault {
+            Some(AuditFault::Changed(seq)) => (Some(seq), Some("changed")),
+            Some(AuditFault::Missing(seq)) => (Some(seq), Some("missing")),
+            None => (None, None),
+        };
+        Self {
+            whole: fault.is_none(),
+            entries: verdict.entries,
+            anchor: text(verdict.anchor),
+            head: text(verdict.head),
+            wrong_seq,
+            fault: fault.map(str::to_owned),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AuditQuery {
+    /// Id or name of the one who made the change. Absent: everybody.
+    actor: Option<String>,
+    /// An action, such as `token.revoked`; with a dot at its end all that start so, such as `token.`. Absent: all.
+    action: Option<String>,
+    /// Id or name of the object that was changed. Absent: all.
+    object: Option<String>,
+    /// Only changes made at this time or later. Absent: from the beginning.
+    since: Option<Timestamp>,
+    /// Only changes made before this time. Absent: until now.
+    until: Option<Timestamp>,
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+/// The form of an exported log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    /// Comma-separated values, with a first line of names.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ExportQuery {
+    /// The form of the answer.
+    format: ExportFormat,
+    /// As for the list. Absent: everybody.
+    actor: Option<String>,
+    /// As for the list. Absent: all.
+    action: Option<String>,
+    /// As for the list. Absent: all.
+    object: Option<String>,
+    /// As for the list. Absent: from the beginning.
+    since: Option<Timestamp>,
+    /// As for the list. Absent: until now.
+    until: Option<Timestamp>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct VerifyQuery {
+    /// An end of the log that was noted earlier, as `SEQ:HASH`: the log must still contain it. Absent: only the log itself
+    /// is looked at.
+    known: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(export)).routes(routes!(verify))
+}
+
+/// Lists changes, the latest first
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit", params(AuditQuery),
+    responses((status = 200, body = Listing<AuditEntryView>)))]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(query): Params<AuditQuery>,
+) -> Result<Json<Listing<AuditEntryView>>, Problem> {
+    let audit = api.services.audit(&caller.actor)?;
+    let AuditQuery { actor, action, object, since, until, limit, cursor } = query;
+    let filter = AuditFilter { actor, action, object, since, until };
+    let list = List::new("audit", &[&filter]);
+    let found = audit.list(&filter, &list.request(limit, cursor.as_deref())?).await?;
+    Ok(Json(list.answer(found, AuditEntryView::from)))
+}
+
+/// Verifies the log
+///
+/// Reads all entries that are kept and computes their hashes anew. It finds entries that were edited, removed, added or
+/// moved.
+#[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit", operation_id = "verify_audit", params(VerifyQuery),
+    responses((status = 200, body = AuditVerdictView)))]
+async fn verify(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(query): Params<VerifyQuery>,
+) -> Result<Json<AuditVerdictView>, Problem> {
+    Ok(Json(api.services.audit(&caller.actor)?.verify(query.known.as_deref()).await?.into()))
+}
+
+/// Exports the log as a file, the latest entries first
+///
+/// An export that ends early ends in the middle of a line or with the connection: compare `seq` of the last entry with 1,
+/// or with the entry after the anchor.
+#[utoipa::path(get, path = "/api/v1/audit/export", tag = "audit", operation_id = "export_audit", params(ExportQuery),
+    responses((status = 200, content_type = "application/x-ndjson", body = String)))]
+async fn export(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(query): Params<ExportQuery>,
+) -> Result<Response, Problem> {
+    api.services.audit(&caller.actor)?;
+    let ExportQuery { format, actor, action, object, since, until } = query;
+    let filter = AuditFilter { actor, action, object, since, until };
+    let export = Export { api, caller, filter, format, next: Some(None) };
+    let body = Body::from_stream(stream::unfold(export, Export::next));
+    let (kind, name) = match format {
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "audit.csv"),
+        ExportFormat::Ndjson => ("application/x-ndjson", "audit.ndjson"),
+    };
+    let disposition = format!("attachment; filename=\"{name}\"");
+    Ok(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, disposition)], body).into_response())
+}
+
+/// An export under way: a page of the log at a time.
+struct Export {
+    api: Api,
+    caller: Caller,
+    filter: AuditFilter,
+    format: ExportFormat,
+    /// Where the next page starts. `None`: that was all.
+    next: Option<Option<String>>,
+}
+
+impl Export {
+    async fn next(mut self) -> Option<(Result<Bytes, std::io::Error>, Self)> {
+        let after = self.next.take()?;
+        let first = after.is_none();
+        let page = match self.api.services.audit(&self.caller.actor) {
+            Ok(audit) => audit.list(&self.filter, &PageRequest { after, limit: EXPORT_PAGE }).await,
+            Err(error) => Err(error),
+        };
+        let chunk = match page {
+            Ok(found) => {
+                self.next = found.page.next.map(Some);
+                written(self.format, first, found.page.items).map_err(std::io::Error::other)
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "audit.export_failed");
+                Err(std::io::Error::other(error))
+            }
+        };
+        Some((chunk, self))
+    }
+}
+
+fn written(format: ExportFormat, first: bool, entries: Vec<AuditEntry>) -> Result<Bytes, serde_json::Error> {
+    let entries = entries.into_iter().map(AuditEntryView::from);
+    match format {
+        ExportFormat::Ndjson => {
+            let mut lines = Vec::new();
+            for entry in entries {
+                serde_json::to_writer(&mut lines, &entry)?;
+                lines.push(b'\n');
+            }
+            Ok(lines.into())
+        }
+        ExportFormat::Csv => {
+            let mut text = String::new();
+            if first {
+                text.push_str(&spreadsheet::line(COLUMNS));
+            }
+            for entry in entries {
+                text.push_str(&spreadsheet::line(cells(entry)));
+            }
+            Ok(text.into())
+        }
+    }
+}
+
+const COLUMNS: [&str; 11] =
+    ["seq", "at", "actor", "actor_name", "address", "action", "object_id", "object", "before", "after", "hash"];
+
+fn cells(entry: AuditEntryView) -> [String; 11] {
+    let json = |value: Option<Value>| value.map(|value| value.to_string()).unwrap_or_default();
+    [
+        entry.seq.to_string(),
+        entry.at.to_string(),
+        entry.actor,
+        entry.actor_name,
+        entry.address.unwrap_or_default(),
+        entry.action,
+        entry.object_id.map(|id| id.to_string()).unwrap_or_default(),
+        entry.object,
+        json(entry.before),
+        json(entry.after),
+        entry.hash,
+    ]
+}

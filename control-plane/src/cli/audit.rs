@@ -1,0 +1,142 @@
+//! `postern audit`: who changed what.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::super::api::audit::{AuditEntryView, AuditVerdictView, ExportFormat};
+use super::client::Client;
+use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::screen::{Screen, text_or, time};
+
+/// Commands of `postern audit`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List changes, the latest first
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        args: ListArgs,
+    },
+    /// Verify that nobody has edited, removed or moved an entry
+    #[command(
+        after_help = "The command prints the end of the log. Note it outside of the control plane, for example in a \
+        ticket, and give it with --known the next time: then a log that was rewritten as a whole is found, too."
+    )]
+    Verify {
+        /// An end of the log that you noted earlier
+        #[arg(long, value_name = "SEQ:HASH")]
+        known: Option<String>,
+    },
+    /// Write the log to a file or to standard output
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        /// Form of the file
+        #[arg(long, default_value = "ndjson")]
+        format: ExportFormat,
+        /// File to write; it must not exist [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Which changes are wanted.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Filter {
+    /// Only changes by this token or schedule, by id or name
+    #[arg(long, value_name = "WHO")]
+    by: Option<String>,
+    /// Only this action, like token.revoked, or all that start so, like token.
+    #[arg(long)]
+    action: Option<String>,
+    /// Only changes of this object, by id or name
+    #[arg(long)]
+    object: Option<String>,
+    /// Only changes at this time or later, like 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only changes before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+}
+
+impl Filter {
+    fn query(self) -> Vec<(&'static str, String)> {
+        let times = [("since", self.since), ("until", self.until)];
+        let texts = [("actor", self.by), ("action", self.action), ("object", self.object)];
+        let times = times.into_iter().filter_map(|(name, at)| Some((name, at?.to_string())));
+        texts.into_iter().filter_map(|(name, text)| Some((name, text?))).chain(times).collect()
+    }
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    match command {
+        Command::List { filter, args } => {
+            let entries: Found<AuditEntryView> = client.list("audit", &filter.query(), args.most()).await?;
+            let head = ["seq", "time", "by", "from", "action", "object", "before", "after", "object id"];
+            screen.list(&entries, &args, &head, row)
+        }
+        Command::Verify { known } => {
+            let query: Vec<_> = known.map(|known| ("known", known)).into_iter().collect();
+            let verdict: AuditVerdictView = client.get("audit/verify", &query).await?;
+            verified(&verdict, screen)
+        }
+        Command::Export { filter, format, output } => {
+            let mut query = filter.query();
+            query.push(("format", if format == ExportFormat::Csv { "csv" } else { "ndjson" }.to_owned()));
+            let mut answer = client.download("audit/export", &query).await?;
+            let failed = |source| Error::Io { what: "writing the file", source };
+            let mut file = match &output {
+                Some(path) => {
+                    Some(std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?)
+                }
+                None => None,
+            };
+            while let Some(chunk) = client.chunk(&mut answer).await? {
+                match &mut file {
+                    Some(file) => file.write_all(&chunk).map_err(failed)?,
+                    None => screen.bytes(&chunk)?,
+                }
+            }
+            file.map_or(Ok(()), |file| file.sync_all().map_err(failed))
+        }
+    }
+}
+
+fn row(entry: &AuditEntryView) -> Vec<String> {
+    let json = |value: &Option<serde_json::Value>| value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    vec![
+        entry.seq.to_string(),
+        time(entry.at),
+        entry.actor_name.clone(),
+        text_or(entry.address.as_deref(), "-"),
+        entry.action.clone(),
+        entry.object.clone(),
+        json(&entry.before),
+        json(&entry.after),
+        entry.object_id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+    ]
+}
+
+fn verified(verdict: &AuditVerdictView, screen: &mut Screen) -> Result<(), Error> {
+    if screen.is_json() {
+        screen.json(verdict)?;
+    } else if verdict.whole {
+        screen.line(format!("The log is whole: {} entries.", verdict.entries))?;
+        for (name, text) in [("no longer kept, until", &verdict.anchor), ("end", &verdict.head)] {
+            if let Some(text) = text {
+                screen.line(format!("{name}: {text}"))?;
+            }
+        }
+    }
+    match (verdict.wrong_seq, verdict.fault.as_deref()) {
+        (Some(seq), Some("missing")) => Err(Error::AuditFault(format!("entry {seq} is missing"))),
+        (Some(seq), _) => Err(Error::AuditFault(format!("entry {seq} was changed, or the one before it"))),
+        _ => Ok(()),
+    }
+}

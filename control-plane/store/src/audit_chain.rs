@@ -1,0 +1,81 @@
+//! The chain of the audit log: each entry has a hash over itself and over the hash of the entry before it. So no entry can
+//! be edited, removed or moved without changing all hashes after it.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::records::{AuditEntry, AuditNote};
+use crate::sql::sql;
+use crate::transaction::Tx;
+
+/// The hash before the first entry.
+pub(crate) const START: [u8; 32] = [0; 32];
+
+/// The hash of an entry. Each part stands behind its length in bytes (8 bytes, the most significant first); what is absent
+/// is empty. Numbers are decimal text, ids as people write them, times milliseconds since 1970.
+pub(crate) fn hash(before: &[u8; 32], seq: u64, note: &AuditNote) -> [u8; 32] {
+    let text = |value: Option<&serde_json::Value>| value.map(serde_json::Value::to_string).unwrap_or_default();
+    let parts = [
+        note.organization.to_string(),
+        seq.to_string(),
+        note.at.as_millisecond().to_string(),
+        note.actor.clone(),
+        note.actor_name.clone(),
+        note.address.clone().unwrap_or_default(),
+        note.action.clone(),
+        note.object_id.map(|id| id.to_string()).unwrap_or_default(),
+        note.object.clone(),
+        text(note.before.as_ref()),
+        text(note.after.as_ref()),
+    ];
+    let mut hasher = Sha256::new_with_prefix(before);
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// Appends notes of one organization to its log. The last write of a transaction: the next one on this log waits for it.
+pub(crate) async fn append(tx: &mut Tx, notes: Vec<AuditNote>) -> Result<()> {
+    let Some(organization) = notes.first().map(|note| note.organization) else { return Ok(()) };
+    // A conflict locks the row, so that two transactions never take one place.
+    let head = sql("INSERT INTO audit_heads (organization_id, seq, hash, anchor_seq, anchor_hash) \
+         VALUES ($1, 0, $2, 0, $2) ON CONFLICT (organization_id) DO UPDATE SET seq = audit_heads.seq RETURNING seq, hash");
+    let read = |mut row: crate::sql::Row| Ok((row.take::<u64>()?, row.take::<[u8; 32]>()?));
+    let (mut seq, mut last) = tx
+        .row(head.bind(organization).bind(START), read)
+        .await?
+        .ok_or_else(|| crate::Error::corrupt("the audit log"))?;
+    let mut entries = Vec::with_capacity(notes.len());
+    for note in notes {
+        seq += 1;
+        last = hash(&last, seq, &note);
+        entries.push(AuditEntry { seq, note, hash: last });
+    }
+    tx.bulk(rows(entries).shared(organization)).await?;
+    let update = sql("UPDATE audit_heads SET seq = $1, hash = $2 WHERE organization_id = $3");
+    tx.execute(update.bind(crate::sql::signed(seq)).bind(last).bind(organization)).await.map(|_| ())
+}
+
+fn rows(entries: Vec<AuditEntry>) -> Bulk {
+    let text = |value: Option<&serde_json::Value>| value.map(serde_json::Value::to_string);
+    Bulk::new(
+        "WITH v(seq, at, actor, actor_name, address, action, object_id, object, before, after, hash) AS ({rows}) \
+         {insert} audit (organization_id, seq, at, actor, actor_name, address, action, object_id, object, before, after, \
+         hash) SELECT :1, v.seq, v.at, v.actor, v.actor_name, v.address, v.action, v.object_id, v.object, v.before, \
+         v.after, v.hash FROM v",
+    )
+    .column(Cells::Ints(entries.iter().map(|entry| crate::sql::signed(entry.seq)).collect()))
+    .column(Cells::Ints(entries.iter().map(|entry| entry.note.at.as_millisecond()).collect()))
+    .column(Cells::Texts(entries.iter().map(|entry| entry.note.actor.clone()).collect()))
+    .column(Cells::Texts(entries.iter().map(|entry| entry.note.actor_name.clone()).collect()))
+    .column(Cells::MaybeTexts(entries.iter().map(|entry| entry.note.address.clone()).collect()))
+    .column(Cells::Texts(entries.iter().map(|entry| entry.note.action.clone()).collect()))
+    .column(Cells::MaybeUuids(entries.iter().map(|entry| entry.note.object_id).collect()))
+    .column(Cells::Texts(entries.iter().map(|entry| entry.note.object.clone()).collect()))
+    .column(Cells::MaybeTexts(entries.iter().map(|entry| text(entry.note.before.as_ref())).collect()))
+    .column(Cells::MaybeTexts(entries.iter().map(|entry| text(entry.note.after.as_ref())).collect()))
+    .column(Cells::Blobs(entries.iter().map(|entry| entry.hash.to_vec()).collect()))
+}
