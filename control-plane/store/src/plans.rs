@@ -85,6 +85,16 @@ async fn what_looks_for_open_jobs_never_reads_the_ended_ones() {
     assert_eq!(found, []);
 }
 
+#[tokio::test]
+async fn due_schedules_are_found_by_their_index() {
+    let site = Site::new().await;
+    site.steps();
+    site.store.due_schedules(NOW, 10).await.unwrap();
+    let steps = site.steps();
+    assert!(steps.iter().any(|(_, step)| step.starts_with("SEARCH s USING INDEX schedules_due")), "{steps:#?}");
+    assert!(!steps.iter().any(|(_, step)| step.contains("TEMP B-TREE")), "they are read in their order: {steps:#?}");
+}
+
 const INACTIVE: IdentityFilter = IdentityFilter { active: Some(false), missing: None };
 const MISSING: IdentityFilter = IdentityFilter { active: None, missing: Some(true) };
 

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::task::Poll;
+
 use jiff::Timestamp;
 use postern_store::{
     DirectoryChange, Error, Finish, JobFilter, JobState, MissedRuns, NewSchedule, NextRun, RunOutcome, Schedule,
@@ -20,6 +22,7 @@ conformance! {
     a_run_makes_one_job_and_moves_the_schedule_on,
     of_two_replicas_one_runs_it,
     what_was_read_before_a_run_or_a_change_writes_nothing,
+    a_run_that_is_cut_anywhere_is_whole_or_did_not_take_place,
     a_run_does_not_overlap_the_job_before,
     an_exclusive_kind_waits_for_a_job_that_somebody_else_started,
     a_directory_that_may_not_be_used_starts_nothing,
@@ -209,6 +212,61 @@ async fn what_was_read_before_a_run_or_a_change_writes_nothing(database: TestDat
     store.delete_schedule(world.org(), old.id).await.unwrap();
     assert_eq!(store.run_schedule(&after, job(None), next(300), at(210)).await.unwrap(), ScheduledRun::Taken);
     assert_eq!(jobs(&world).await, 1);
+}
+
+/// Drives a future so many steps, and drops it then. True: it has ended before.
+async fn cut_after<T>(steps: usize, future: impl Future<Output = T>) -> bool {
+    let (mut future, mut taken) = (std::pin::pin!(future), 0);
+    std::future::poll_fn(|context| {
+        if taken == steps {
+            return Poll::Ready(false);
+        }
+        taken += 1;
+        future.as_mut().poll(context).map(|_| true)
+    })
+    .await
+}
+
+/// The jobs of a schedule and the schedule, read at a time at which nothing changes.
+async fn standing(world: &World, schedule: &Schedule) -> (usize, Schedule) {
+    loop {
+        let (before, read) = (jobs(world).await, again(world, schedule).await);
+        if jobs(world).await == before && again(world, schedule).await == read {
+            return (before, read);
+        }
+    }
+}
+
+async fn a_run_that_is_cut_anywhere_is_whole_or_did_not_take_place(database: TestDatabase) {
+    let store = &database.store;
+    let world = World::new(store, "one").await;
+    let mut known = create(&world, "nightly").await;
+    let (mut made, mut whole, mut cut) = (0, 0, 0);
+    for steps in 0..200 {
+        let ended = cut_after(steps, store.run_schedule(&known, job(None), next(200), at(105))).await;
+        // The connection of a cut transaction is gone before the next write gets through.
+        let probe = ScheduleSettings { jitter_seconds: u32::try_from(steps).unwrap(), ..known.settings.clone() };
+        let changed = store.change_schedule(&known, &probe, known.next, "ada", at(106)).await.unwrap();
+        let (jobs, now) = standing(&world, &known).await;
+        if jobs > made {
+            assert_eq!((jobs, changed), (made + 1, None), "a run and a change of one revision");
+            assert_eq!((now.next, now.revision), (next(200), known.revision + 1));
+            let job = now.started_job.unwrap();
+            assert_ne!(Some(job), known.started_job);
+            (made, whole) = (jobs, whole + 1);
+            store.request_cancel(world.org(), job, at(107)).await.unwrap();
+        } else {
+            assert!(!ended, "it said that it had run");
+            assert_eq!((now.started_job, now.next), (known.started_job, known.next));
+            assert_eq!(now.last_run.map(|run| run.at), known.last_run.as_ref().map(|run| run.at));
+            cut += 1;
+        }
+        known = again(&world, &known).await;
+        if whole > 3 {
+            break;
+        }
+    }
+    assert!(whole > 3 && cut > 3, "{whole} whole, {cut} cut");
 }
 
 async fn a_run_does_not_overlap_the_job_before(database: TestDatabase) {
