@@ -4,17 +4,17 @@ use super::accounts::{AccountKind, ExternalKey};
 use crate::ids::AccountId;
 
 named! {
-    /// What a second, direct look said of an account that an import did not bring.
+    /// The result of a second, direct search for an account that an import did not bring.
     Sight {
-        /// It is not there, and its last place can be read.
+        /// It does not exist, and its last place is readable.
         Absent = "absent",
-        /// It is there, outside of base DN, scope or filter.
+        /// It exists, outside of base DN, scope or filter.
         LeftScope = "left_scope",
-        /// An entry has its name, and which one it is cannot be read.
+        /// An entry has its DN, but the external id of that entry is not readable.
         NoExternalId = "no_external_id",
         /// A referral stands in its place.
         Referral = "referral",
-        /// Its container is there and cannot be read.
+        /// Its container exists but is not readable.
         ContainerUnreadable = "container_unreadable",
         /// Its container is not found, and may be hidden or deleted.
         ContainerNotFound = "container_not_found",
@@ -22,7 +22,7 @@ named! {
         HiddenChildren = "hidden_children",
         /// This part of the directory does not answer.
         Unavailable = "unavailable",
-        /// Nobody can say.
+        /// Unknown.
         NotVisible = "not_visible",
     }
 }

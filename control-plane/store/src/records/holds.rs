@@ -18,7 +18,8 @@ named! {
         Vanished = "vanished",
         /// A group loses members.
         Removed = "removed",
-        /// An account whose external id two entries had becomes another one. There is no threshold: one of them holds.
+        /// An account whose external id two entries had would pass to the other entry. One such change holds, without a
+        /// threshold.
         Reassigned = "reassigned",
     }
 }

@@ -26,29 +26,29 @@ named! {
 }
 
 named! {
-    /// What can happen to a job.
+    /// An event of a job.
     JobEvent {
-        /// A replica takes it up (also from a replica whose lease is over).
+        /// A replica claims it (also from a replica whose lease has expired).
         Claim = "claim",
         /// No agent serves its directory.
         MarkWaiting = "mark_waiting",
         /// Its replica hands it back.
         Release = "release",
-        /// Its replica stops it for an administrator to decide.
+        /// Its replica holds it for a decision.
         Hold = "hold",
-        /// An administrator lets it go on.
+        /// An administrator approves it.
         Approve = "approve",
-        /// An administrator does not.
+        /// An administrator rejects it.
         Reject = "reject",
-        /// Somebody wants it to end.
+        /// It is asked to end.
         RequestCancel = "request_cancel",
         /// Its deadline has passed.
         Expire = "expire",
-        /// It is done.
+        /// It succeeds.
         Succeed = "succeed",
-        /// It ended with an error.
+        /// It fails.
         Fail = "fail",
-        /// It ended because it was asked to.
+        /// Its replica has ended it, as asked.
         Cancel = "cancel",
     }
 }
