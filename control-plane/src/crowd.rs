@@ -1,6 +1,6 @@
-//! Places of connections whose peer has not proved who it is. A new one always gets a place: when there are too many,
-//! the address with the most loses its oldest. So a peer that proves itself within moments gets in, however many others
-//! only occupy places.
+//! Places of connections whose peer has not proved who it is. A new one always gets a place: an address with too many
+//! loses its oldest, and when there are too many in all, the address with the most does. So a peer that proves itself
+//! within moments gets in, however many others only occupy places.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
