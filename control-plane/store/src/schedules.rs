@@ -9,8 +9,8 @@ use crate::ids::{JobId, OrganizationId, ScheduleId};
 use crate::jobs::{Standing, insert, standing};
 use crate::open_jobs::open_jobs;
 use crate::records::{
-    LastRun, NewJob, NewSchedule, NextRun, Page, PageRequest, Room, RunOutcome, Schedule, ScheduleSettings,
-    ScheduledJob, ScheduledRun,
+    AuditNote, Job, LastRun, NewJob, NewSchedule, NextRun, Page, PageRequest, Room, RunOutcome, Schedule,
+    ScheduleSettings, ScheduledJob, ScheduledRun,
 };
 use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
@@ -219,6 +219,7 @@ impl Store {
             },
             (Some(Standing::Enabled), None) => {
                 let job = insert(&mut tx, &new_job(known, job), now).await?;
+                tx.note(audit_note(known, &job));
                 note(&mut tx, known.id, RunOutcome::Started, None, Some(job.id), next, now).await?;
                 let started = sql("UPDATE schedules SET started_job_id = $1 WHERE id = $2").bind(job.id).bind(known.id);
                 tx.execute(started).await?;
@@ -277,6 +278,22 @@ async fn under_way(tx: &mut Tx, known: &Schedule, exclusive: bool) -> Result<Opt
     .bind(known.settings.directory)
     .bind(&known.settings.kind);
     tx.row(query, |mut row| row.take()).await
+}
+
+/// What the audit log says of a job that a schedule has started.
+fn audit_note(known: &Schedule, job: &Job) -> AuditNote {
+    AuditNote {
+        organization: job.organization,
+        at: job.created_at,
+        actor: known.id.to_string(),
+        actor_name: job.created_by.clone(),
+        address: None,
+        action: "job.created".to_owned(),
+        object_id: Some(job.id.as_uuid()),
+        object: format!("{} of {}", job.kind, job.directory_name),
+        before: None,
+        after: Some(job.input.clone()),
+    }
 }
 
 fn new_job(known: &Schedule, job: ScheduledJob) -> NewJob {

@@ -8,8 +8,8 @@ use std::task::Poll;
 
 use jiff::Timestamp;
 use postern_store::{
-    DirectoryChange, Error, Finish, JobFilter, JobState, MissedRuns, NewSchedule, NextRun, RunOutcome, Schedule,
-    ScheduleId, ScheduleSettings, ScheduledJob, ScheduledRun, Store, Thing,
+    AuditFilter, DirectoryChange, Error, Finish, JobFilter, JobState, MissedRuns, NewSchedule, NextRun, RunOutcome,
+    Schedule, ScheduleId, ScheduleSettings, ScheduledJob, ScheduledRun, Store, Thing,
 };
 use serde_json::json;
 use support::world::{World, all, at};
@@ -67,6 +67,12 @@ async fn jobs(world: &World) -> usize {
 
 async fn again(world: &World, schedule: &Schedule) -> Schedule {
     world.store.get_schedule(world.org(), schedule.id).await.unwrap().unwrap()
+}
+
+/// Who did what, as the audit log says, the first one first.
+async fn logged(world: &World) -> Vec<(String, String, Option<uuid::Uuid>)> {
+    let log = world.store.list_audit(world.org(), &AuditFilter::default(), &all()).await.unwrap().items;
+    log.into_iter().rev().map(|entry| (entry.note.actor, entry.note.action, entry.note.object_id)).collect()
 }
 
 async fn started(store: &Store, schedule: &Schedule, seconds: i64) -> postern_store::Job {
@@ -156,6 +162,8 @@ async fn a_run_makes_one_job_and_moves_the_schedule_on(database: TestDatabase) {
     let job = started(store, &made, 105).await;
     assert_eq!((job.kind.as_str(), job.created_by.as_str()), ("import", "schedule nightly"));
     assert_eq!((job.state, job.created_at, job.directory), (JobState::Queued, at(105), world.directory.id));
+    let entry = (made.id.to_string(), "job.created".to_owned(), Some(job.id.as_uuid()));
+    assert_eq!(logged(&world).await, [entry]);
     let after = again(&world, &made).await;
     let last = after.last_run.clone().unwrap();
     assert_eq!((last.at, last.outcome, last.job), (at(105), RunOutcome::Started, Some(job.id)));
@@ -267,6 +275,8 @@ async fn a_run_that_is_cut_anywhere_is_whole_or_did_not_take_place(database: Tes
         }
     }
     assert!(whole > 3 && cut > 3, "{whole} whole, {cut} cut");
+    assert_eq!(logged(&world).await.len(), made);
+    assert_eq!(store.verify_audit(world.org(), None).await.unwrap().fault, None);
 }
 
 async fn a_run_does_not_overlap_the_job_before(database: TestDatabase) {
@@ -286,6 +296,7 @@ async fn a_run_does_not_overlap_the_job_before(database: TestDatabase) {
         (RunOutcome::UnderWay, Some(before.id), Some(JobState::Queued))
     );
     assert_eq!(known.started_job, Some(before.id));
+    assert_eq!(logged(&world).await.len(), 1, "a run that starts nothing changes nothing");
     // Or it waits: the time of the run stays, and it is looked at again.
     let waits = store.run_schedule(&known, not_exclusive(Some(at(365))), next(400), at(305)).await.unwrap();
     assert_eq!(waits, ScheduledRun::NotStarted(RunOutcome::Waiting));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::pages::{Listed, listed};
 use super::rights::Right;
@@ -136,13 +137,18 @@ impl ScheduleChanges<'_> {
         };
         let (settings, next) = checked(id, settings, now)?;
         let new = NewSchedule { id, settings, next, created_by: self.0.actor().who.name().to_owned() };
-        let made = self.0.store().create_schedule(self.0.organization(), new, MOST, now).await?;
+        let note = Change::new("schedule.created", id.as_uuid(), &new.settings.name).after(&facts(&new.settings));
+        let made = self.0.recording(note).create_schedule(self.0.organization(), new, MOST, now).await?;
         self.log(id, "schedule.created");
         Ok(Shown::new(made, now))
     }
 
     /// Changes a schedule. Where its times change, or it is resumed, it goes on from now.
     pub async fn change(&self, named: &str, change: ScheduleChange) -> Result<Shown> {
+        self.carry_out(named, change, "schedule.changed").await
+    }
+
+    async fn carry_out(&self, named: &str, change: ScheduleChange, action: &'static str) -> Result<Shown> {
         let id = resolve::schedule(self.0, named).await?;
         let directory = match &change.directory {
             Some(directory) => Some(known_directories::find(self.0, directory).await?.id),
@@ -154,9 +160,14 @@ impl ScheduleChanges<'_> {
             wanted.directory = directory.unwrap_or(wanted.directory);
             let (settings, fresh) = checked(id, wanted, now)?;
             let next = if keeps_its_times(&known.settings, &settings) { known.next } else { fresh };
+            if settings == known.settings {
+                return Ok(Shown::new(known, now));
+            }
+            let note = Change::new(action, id.as_uuid(), &known.settings.name);
+            let recording = self.0.recording(note.before(&facts(&known.settings)).after(&facts(&settings)));
             let by = self.0.actor().who.name();
-            if let Some(changed) = self.0.store().change_schedule(&known, &settings, next, by, now).await? {
-                self.log(id, "schedule.changed");
+            if let Some(changed) = recording.change_schedule(&known, &settings, next, by, now).await? {
+                self.log(id, action);
                 return Ok(Shown::new(changed, now));
             }
         }
@@ -168,19 +179,22 @@ impl ScheduleChanges<'_> {
     pub async fn delete(&self, named: &str) -> Result<Shown> {
         let id = resolve::schedule(self.0, named).await?;
         let known = get(self.0, id).await?;
-        self.0.store().delete_schedule(self.0.organization(), id).await?;
+        let note = Change::new("schedule.deleted", id.as_uuid(), &known.settings.name).before(&facts(&known.settings));
+        self.0.recording(note).delete_schedule(self.0.organization(), id).await?;
         self.log(id, "schedule.deleted");
         Ok(Shown::new(known, self.0.now()))
     }
 
     /// Stops a schedule until it is resumed; once more changes nothing.
     pub async fn pause(&self, named: &str) -> Result<Shown> {
-        self.change(named, ScheduleChange { paused: Some(true), ..ScheduleChange::default() }).await
+        let change = ScheduleChange { paused: Some(true), ..ScheduleChange::default() };
+        self.carry_out(named, change, "schedule.paused").await
     }
 
     /// Lets a schedule run again. What it missed while it was paused is not made up for.
     pub async fn resume(&self, named: &str) -> Result<Shown> {
-        self.change(named, ScheduleChange { paused: Some(false), ..ScheduleChange::default() }).await
+        let change = ScheduleChange { paused: Some(false), ..ScheduleChange::default() };
+        self.carry_out(named, change, "schedule.resumed").await
     }
 
     fn log(&self, schedule: ScheduleId, event: &'static str) {
@@ -201,6 +215,11 @@ impl Shown {
 async fn get(access: Access<'_>, id: ScheduleId) -> Result<Schedule> {
     let found = access.store().get_schedule(access.organization(), id).await?;
     found.ok_or_else(|| Error::no("schedule"))
+}
+
+/// A schedule as the audit log keeps it.
+fn facts(settings: &ScheduleSettings) -> Value {
+    serde_json::to_value(settings).unwrap_or_default()
 }
 
 fn stored(timing: &Timing) -> Result<Value> {

@@ -93,7 +93,10 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadJobs Auditor "schedules.list" |s, a| s.schedules(a)?.list(&PAGE);
     ReadJobs Auditor "schedules.get" |s, a| s.schedules(a)?.get("nightly");
     RunJobs Operator "schedules.create" |s, a| s.change_schedules(a)?.create(nightly());
-    RunJobs Operator "schedules.change" |s, a| s.change_schedules(a)?.change("nightly", ScheduleChange::default());
+    RunJobs Operator "schedules.change" |s, a| s.change_schedules(a)?.change("nightly", ScheduleChange {
+        jitter_seconds: Some(60),
+        ..ScheduleChange::default()
+    });
     RunJobs Operator "schedules.pause" |s, a| s.change_schedules(a)?.pause("nightly");
     RunJobs Operator "schedules.resume" |s, a| s.change_schedules(a)?.resume("nightly");
     RunJobs Operator "schedules.delete" |s, a| s.change_schedules(a)?.delete("nightly");
@@ -140,6 +143,11 @@ const LOGGED: &[&str] = &[
     "enrollment_token.created",
     "job.created",
     "organization.changed",
+    "schedule.changed",
+    "schedule.created",
+    "schedule.deleted",
+    "schedule.paused",
+    "schedule.resumed",
     "token.created",
 ];
 

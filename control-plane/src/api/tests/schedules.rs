@@ -122,6 +122,7 @@ async fn a_paused_schedule_has_no_next_run_and_a_resumed_one_goes_on_from_now() 
     site.post(PATH, &acme.operator, with("missed_runs", json!("run_once"))).await;
     let runner = Runner::new(site.store.clone(), site.api.clock.clone(), kinds::ALL);
     for _ in 0..2 {
+        // Once more changes nothing.
         let paused = site.post(&format!("{PATH}/nightly/pause"), &acme.operator, json!({})).await.body;
         assert_eq!((&paused["paused"], &paused["next_runs"]), (&json!(true), &json!([])));
     }
@@ -132,6 +133,12 @@ async fn a_paused_schedule_has_no_next_run_and_a_resumed_one_goes_on_from_now() 
     runner.pass().await.unwrap();
     let listed = site.get("/api/v1/jobs", &acme.auditor).await.body;
     assert_eq!(listed["items"], json!([]), "what was paused is not made up for");
+    let log = site.get("/api/v1/audit", &acme.auditor).await.body;
+    let actions: Vec<&str> =
+        log["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["schedule.resumed", "schedule.paused", "schedule.created"]);
+    assert_eq!(log["items"][0]["before"]["paused"], json!(true));
+    assert_eq!(log["items"][0]["after"]["paused"], json!(false));
 }
 
 #[tokio::test]
@@ -151,6 +158,9 @@ async fn the_last_run_says_what_came_of_it() {
         "at": "2026-11-23T01:30:00Z", "outcome": "started", "problem": null, "job": job["id"], "job_state": "queued"
     });
     assert_eq!(started, wanted);
+    let entry = site.get("/api/v1/audit", &acme.auditor).await.body["items"][0].clone();
+    assert_eq!((&entry["actor_name"], &entry["action"]), (&json!("schedule nightly"), &json!("job.created")));
+    assert_eq!((&entry["object_id"], &entry["object"]), (&job["id"], &json!("import of corp")));
     let overlaps = next_night(24).await;
     assert_eq!((&overlaps["outcome"], &overlaps["job"]), (&json!("under_way"), &job["id"]));
     assert!(overlaps["problem"].as_str().unwrap().contains("was still under way"), "{overlaps}");

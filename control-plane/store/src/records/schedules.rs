@@ -61,7 +61,7 @@ pub struct LastRun {
 }
 
 /// What an administrator decides about a schedule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ScheduleSettings {
     /// What people call it; unique in the organization.
     pub name: String,
