@@ -91,7 +91,7 @@ async fn a_schedule_is_created_read_changed_and_deleted(database: TestDatabase) 
     assert_eq!((made.last_run.clone(), made.directory_name.as_str()), (None, "corp"));
     assert_eq!(again(&world, &made).await, made);
     let listed = store.list_schedules(world.org(), &all()).await.unwrap().items;
-    assert_eq!(listed, [made.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&made));
     assert_eq!(store.total_schedules(world.org()).await.unwrap().count, 1);
     let named = store.with_name(world.org(), Thing::Schedule, "nightly").await.unwrap();
     assert_eq!(named[0].id, made.id.as_uuid());

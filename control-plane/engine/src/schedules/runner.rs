@@ -90,14 +90,15 @@ impl Runner {
         let waits = schedule.settings.missed_runs == MissedRuns::RunOnce;
         if late && !waits {
             let written = self.store.skip_run(schedule, RunOutcome::Missed, None, next, now).await?;
-            return log(schedule, RunOutcome::Missed, written);
+            log(schedule, RunOutcome::Missed, written);
+            return Ok(());
         }
         let job = match self.job(schedule, now) {
             Ok(job) => ScheduledJob { retry_at: waits.then(|| later(now, WAITING).run_at), ..job },
             Err(reason) => return self.refuse(schedule, &reason, next, now).await,
         };
         match self.store.run_schedule(schedule, job, next, now).await? {
-            ScheduledRun::Taken => Ok(()),
+            ScheduledRun::Taken => {}
             ScheduledRun::NotStarted(outcome) => log(schedule, outcome, true),
             ScheduledRun::Started(job) => {
                 tracing::info!(organization = %schedule.organization, schedule = %schedule.id, job = %job.id,
@@ -105,9 +106,9 @@ impl Runner {
                 if let Some(kind) = kind::find(self.kinds, &job.kind) {
                     metrics::counter!("postern_jobs_created_total", "kind" => kind.name()).increment(1);
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
     /// The job that is to be made. The error says why it cannot be.
@@ -122,7 +123,8 @@ impl Runner {
 
     async fn refuse(&self, schedule: &Schedule, reason: &str, next: NextRun, now: Timestamp) -> Result<()> {
         let written = self.store.skip_run(schedule, RunOutcome::Refused, Some(reason), next, now).await?;
-        log(schedule, RunOutcome::Refused, written)
+        log(schedule, RunOutcome::Refused, written);
+        Ok(())
     }
 }
 
@@ -131,13 +133,12 @@ fn later(now: Timestamp, by: SignedDuration) -> NextRun {
     NextRun { time, run_at: time }
 }
 
-fn log(schedule: &Schedule, outcome: RunOutcome, written: bool) -> Result<()> {
+fn log(schedule: &Schedule, outcome: RunOutcome, written: bool) {
     // A run that waits is looked at each minute.
     let again = schedule.last_run.as_ref().is_some_and(|last| last.outcome == outcome);
     if written && !(again && outcome == RunOutcome::Waiting) {
         tracing::info!(organization = %schedule.organization, schedule = %schedule.id, %outcome, "schedule.not_started");
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ fn the_times_are_those_that_a_walk_through_all_minutes_finds() {
             let mut walked = Vec::new();
             let mut local = times.zone.to_datetime(start) - jiff::SignedDuration::from_hours(2);
             while local < times.zone.to_datetime(end) {
-                local = local + jiff::SignedDuration::from_mins(5);
+                local += jiff::SignedDuration::from_mins(5);
                 if times.cron.is_time_matching(&local).unwrap() {
                     let found = times.place(local).unwrap();
                     if found > start && found < end && walked.last() != Some(&found) {
