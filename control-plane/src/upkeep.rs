@@ -21,6 +21,8 @@ pub(crate) struct Upkeep {
 
 /// How often chunks of jobs that were rejected or canceled while held are deleted.
 const TIDY: Duration = Duration::from_mins(10);
+/// How long a deleted user can be restored.
+const DELETED_USERS: Duration = Duration::from_hours(30 * 24);
 /// How long the answer to a request with an Idempotency-Key is kept.
 const ANSWERS: Duration = Duration::from_hours(24);
 /// How often memory is released.
@@ -59,6 +61,16 @@ async fn forget_jobs(upkeep: &Upkeep) -> Result<(), postern_store::Error> {
     Ok(())
 }
 
+/// Ends decisions to disable users whose time is over.
+async fn end_suspensions(upkeep: &Upkeep) -> Result<(), postern_store::Error> {
+    loop {
+        match upkeep.store.end_suspensions(upkeep.clock.now()).await? {
+            0 => return Ok(()),
+            users => tracing::info!(users, "users.enabled"),
+        }
+    }
+}
+
 /// Deletes entries of the audit log that are older than their organization keeps them.
 async fn forget_audit(upkeep: &Upkeep) -> Result<(), postern_store::Error> {
     let mut forgotten = 0;
@@ -88,6 +100,18 @@ async fn tidy(upkeep: Upkeep) {
         }
         if let Err(error) = forget_jobs(&upkeep).await {
             tracing::warn!(error = chain(&error), "jobs.not_forgotten");
+        }
+        if let Err(error) = end_suspensions(&upkeep).await {
+            tracing::warn!(error = chain(&error), "users.not_enabled");
+        }
+        let purged = match upkeep.clock.now().checked_sub(DELETED_USERS) {
+            Ok(before) => upkeep.store.purge_users(before).await,
+            Err(_) => Ok(0),
+        };
+        match purged {
+            Ok(0) => {}
+            Ok(users) => tracing::info!(users, "users.purged"),
+            Err(error) => tracing::warn!(error = chain(&error), "users.not_purged"),
         }
         if let Err(error) = forget_audit(&upkeep).await {
             tracing::warn!(error = chain(&error), "audit.not_forgotten");

@@ -5,5 +5,6 @@ mod json;
 pub mod mapping;
 pub mod matching;
 pub mod membership;
+pub mod profile;
 pub mod stored;
 pub mod view;

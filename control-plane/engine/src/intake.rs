@@ -6,7 +6,7 @@
 pub mod apply;
 pub mod commit;
 pub mod configuration;
-mod conflicts;
+pub mod conflicts;
 mod containers;
 pub mod decide;
 pub mod decided;

@@ -2,8 +2,9 @@
 
 pub use postern_store::{
     Account, AccountId, AccountKind, Agent, AgentId, AnswerClaim, ApiToken, ApiTokenId, AuditEntry, AuditFault,
-    AuditHead, AuditVerdict, ChangeKind, Conflict, Directory, DirectoryChange, DirectoryId, EnrollmentToken,
-    EnrollmentTokenId, Flavour, GroupId, GroupRow, IdentityFilter, Job, JobId, JobState, LastImport, LastRun, Member,
-    MemberIdentity, MissedRuns, Named, NextRun, Organization, OrganizationId, Page, PageRequest, Role, RunOutcome,
-    Schedule, ScheduleId, StoredAnswer, Switch, ThresholdChange, Total, UserId, UserRow,
+    AuditHead, AuditVerdict, ChangeKind, Conflict, DeletedUser, Directory, DirectoryChange, DirectoryId,
+    EnrollmentToken, EnrollmentTokenId, Flavour, GroupId, GroupRow, IdentityFilter, Job, JobId, JobState, LastImport,
+    LastRun, Member, MemberIdentity, MissedRuns, Named, NextRun, Organization, OrganizationId, OwnedUser, Page,
+    PageRequest, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer, Suspension, Switch, ThresholdChange, Total,
+    UserId, UserRow,
 };

@@ -12,6 +12,7 @@ mod answers;
 pub mod api_tokens;
 pub mod audit;
 mod change;
+pub mod change_users;
 mod changes;
 pub mod conflicts;
 pub mod directories;
@@ -30,8 +31,10 @@ mod rights;
 pub mod schedules;
 mod search;
 mod sign_in;
+pub mod sources;
 mod status;
 pub mod users;
+pub mod versions;
 
 pub use access::Services;
 pub use actor::{Actor, Who};

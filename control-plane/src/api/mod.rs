@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod agents;
 pub mod audit;
 pub mod auth;
+pub mod change_users;
 pub mod conflicts;
 pub mod directories;
 pub mod enrollment_tokens;
@@ -28,6 +29,7 @@ mod state;
 pub mod tokens;
 pub mod users;
 pub mod v1;
+mod versions;
 mod words;
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// What is asked for does not fit the present state.
     Conflict,
+    /// The object has changed since the version that the request names.
+    Outdated,
     /// A name means several things.
     Ambiguous,
     /// The body is too long.
@@ -59,6 +61,7 @@ impl Kind {
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::Conflict => ("conflict", "Not possible now", StatusCode::CONFLICT),
             Self::Ambiguous => ("ambiguous", "The name means several things", StatusCode::CONFLICT),
+            Self::Outdated => ("outdated", "It has changed meanwhile", StatusCode::PRECONDITION_FAILED),
             Self::TooLarge => ("too-large", "The body is too long", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedMediaType => {
                 ("unsupported-media-type", "The body is not JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE)
@@ -233,6 +236,7 @@ impl From<services::Error> for Problem {
                 Self::saying(Kind::Ambiguous, message).candidates(candidates.collect())
             }
             E::Conflict(message) => Self::saying(Kind::Conflict, message),
+            E::Outdated(message) => Self::saying(Kind::Outdated, message),
             E::Busy(message) => Self::saying(Kind::Unavailable, message),
             E::Field { field, detail } => Self::body_field(&field, detail),
             E::Query { parameter, detail, cure } => match cure {

@@ -1,9 +1,11 @@
 //! `/api/v1/users`: the organization's users, with the accounts and groups of each.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_engine::records::{GroupId, GroupRow, IdentityFilter, UserId, UserRow};
+use postern_engine::records::{GroupId, GroupRow, IdentityFilter, OwnedUser, Suspension, UserId, UserRow};
 use postern_engine::services::Search;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -17,6 +19,7 @@ use super::auth::Caller;
 use super::extract::{Id, Params};
 use super::page::{List, Listing};
 use super::problem::Problem;
+use super::versions::etag;
 
 /// A user.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -55,6 +58,11 @@ pub struct UserDetail {
     /// The user.
     #[serde(flatten)]
     pub user: UserView,
+    /// Set while an administrator has disabled the user.
+    pub suspension: Option<SuspensionView>,
+    /// The fields whose values come from a directory, with its name. They are changed there; all others are the
+    /// organization's. Further attributes are named `attributes.NAME`.
+    pub sources: BTreeMap<String, String>,
     /// Its accounts.
     pub accounts: Vec<AccountView>,
     /// The groups that it is a direct member of; a thousand at most.
@@ -91,11 +99,52 @@ impl TryFrom<UserRow> for UserView {
     }
 }
 
+/// A user that was just made or changed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ChangedUser {
+    /// The user.
+    #[serde(flatten)]
+    pub user: UserView,
+    /// Set while an administrator has disabled the user.
+    pub suspension: Option<SuspensionView>,
+}
+
+/// An administrator's decision that a user may not sign in. No import lifts it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Suspension)]
+pub struct SuspensionView {
+    /// Since when.
+    pub since: Timestamp,
+    /// Who decided it.
+    pub by: String,
+    /// Why. `null`: not said.
+    pub reason: Option<String>,
+    /// Until when. `null`: until an administrator enables the user.
+    pub until: Option<Timestamp>,
+}
+
+impl From<Suspension> for SuspensionView {
+    fn from(row: Suspension) -> Self {
+        Self { since: row.at, by: row.by, reason: row.reason, until: row.until }
+    }
+}
+
+impl TryFrom<OwnedUser> for ChangedUser {
+    type Error = Problem;
+
+    fn try_from(user: OwnedUser) -> Result<Self, Problem> {
+        Ok(Self { user: user.row.try_into()?, suspension: user.suspension.map(SuspensionView::from) })
+    }
+}
+
 impl From<GroupRow> for GroupRef {
     fn from(row: GroupRow) -> Self {
         Self { id: row.id, display_name: row.display_name }
     }
 }
+
+/// The header with a user's version.
+pub(super) type Tag = [(axum::http::HeaderName, String); 1];
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -136,12 +185,17 @@ async fn list(
 
 /// Shows a user with its accounts and groups
 #[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", operation_id = "get_user",
-    params(("id" = String, Path, description = "Id of the user, or user name, display name or e-mail address")), responses((status = 200, body = UserDetail)))]
-async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<UserDetail>, Problem> {
+    params(("id" = String, Path, description = "Id of the user, or user name, display name or e-mail address")),
+    responses((status = 200, body = UserDetail, headers(("ETag" = String, description = "Its version")))))]
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<(Tag, Json<UserDetail>), Problem> {
     let found = api.services.users(&caller.actor)?.get(&id).await?;
-    Ok(Json(UserDetail {
-        user: found.user.try_into()?,
+    let tag = etag(&found.user);
+    let detail = UserDetail {
+        user: found.user.row.try_into()?,
+        suspension: found.user.suspension.map(SuspensionView::from),
+        sources: found.sources.fields().clone(),
         accounts: found.accounts.into_iter().map(AccountView::try_from).collect::<Result<_, _>>()?,
         groups: found.groups.into_iter().map(GroupRef::from).collect(),
-    }))
+    };
+    Ok((tag, Json(detail)))
 }

@@ -3,8 +3,8 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    Api, accounts, agents, audit, conflicts, directories, enrollment_tokens, groups, jobs, openapi, organization,
-    schedules, tokens, users,
+    Api, accounts, agents, audit, change_users, conflicts, directories, enrollment_tokens, groups, jobs, openapi,
+    organization, schedules, tokens, users,
 };
 
 /// The routes that need a token.
@@ -19,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(schedules::routes())
         .merge(accounts::routes())
         .merge(users::routes())
+        .merge(change_users::routes())
         .merge(groups::routes())
         .merge(conflicts::routes())
         .merge(audit::routes())

@@ -52,12 +52,13 @@ macro_rules! settle_users {
             missing_since!("users"),
             ", active = ",
             $only,
+            "CASE WHEN users.suspended_at IS NOT NULL AND COALESCE(users.suspended_until > :1, TRUE) THEN FALSE ELSE ",
             "(SELECT CASE WHEN count(*) = 0 THEN users.active ",
             "WHEN count(a.missing_since) = count(*) THEN users.active AND max(a.missing_since) > :2 ",
             "ELSE COALESCE(min(CASE WHEN a.missing_since IS NULL THEN a.on_until END) > :1, FALSE) END ",
             "FROM ",
             living!(),
-            " WHERE a.identity = users.id) WHERE id ",
+            " WHERE a.identity = users.id) END WHERE id ",
             $which,
             " AND (organization = (SELECT seq FROM organizations WHERE id = :3)) IS TRUE"
         )

@@ -130,7 +130,8 @@ impl Error {
         Self::Conflict { what: what.into(), source: None }
     }
 
-    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+    /// Stored data that cannot be read.
+    pub fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into(), source: None }
     }
 }

@@ -20,6 +20,7 @@ mod compare;
 mod counts;
 mod database;
 mod deferred;
+mod deleted_users;
 mod dialect;
 mod directories;
 mod disabled;
@@ -87,14 +88,14 @@ pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
     AuditEntry, AuditFilter, AuditNote, ChangeKind, ClosedSession, Comparison, Conflict, Deferred, DeferredPart,
-    Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser,
-    IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState, KnownAccount, KnownContent, LastRun, Lease, Mark,
-    Member, MemberForm, MemberIdentity, MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent,
-    NewApiToken, NewEnrollmentToken, NewJob, NewSchedule, NewSession, NextRun, Organization, OrganizationChange, Page,
-    PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, RunOutcome, Schedule, ScheduleSettings, ScheduledJob,
-    ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer,
-    Stranded, Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, UnresolvedMember, Unseen,
-    Unsettled, UserRow,
+    DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow,
+    HeldUser, IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState, KnownAccount, KnownContent, LastRun,
+    Lease, Mark, Member, MemberForm, MemberIdentity, MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount,
+    NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSchedule, NewSession, NextRun, Organization,
+    OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, RunOutcome,
+    Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged,
+    StagedChunk, StagedKeys, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold,
+    ThresholdChange, Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

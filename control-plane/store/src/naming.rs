@@ -58,7 +58,7 @@ impl Intake {
             ", EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
              AND (h.target <> :2) IS TRUE AND h.missing_since IS NOT NULL AND d.deleted_at IS NULL), ",
             elsewhere!("<"),
-            " FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) \
+            ", a.is_own FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) \
              AND a.name_key = v.name_key{end}",
         ))
         .column(Cells::Texts(name_keys.to_vec()))
@@ -79,6 +79,7 @@ impl Intake {
                     elsewhere: row.take()?,
                     missing_elsewhere: row.take()?,
                     owned_elsewhere: row.take()?,
+                    is_own: row.take()?,
                 })
             })
             .await?;

@@ -63,6 +63,7 @@ mod holds;
 mod identities;
 mod jobs;
 mod marks;
+mod own_users;
 mod pages;
 mod schedules;
 mod sessions;
@@ -86,6 +87,7 @@ pub use holds::{
 pub use identities::{GroupRow, IdentityFilter, IdentityId, Member, MemberIdentity, UserRow};
 pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, NewJob, Release};
 pub use marks::Mark;
+pub use own_users::{DeletedUser, OwnedUser, Suspension};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
 pub use schedules::{

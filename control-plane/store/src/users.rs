@@ -1,5 +1,6 @@
 //! Reads of an organization's users: lists and searches. `writes` has the writes.
 
+mod own;
 mod writes;
 
 use uuid::Uuid;
@@ -37,6 +38,7 @@ macro_rules! select_users {
         concat!("SELECT ", columns!(), " FROM users WHERE ", in_organization!("$1"), " ", $rest)
     };
 }
+use {columns, in_organization};
 
 fn read(row: &mut Row, organization: OrganizationId) -> Result<UserRow> {
     Ok(UserRow {
@@ -268,7 +270,8 @@ impl Store {
 
     /// The accounts of a user or group, oldest first.
     pub async fn accounts_of(&self, organization: OrganizationId, identity: Uuid) -> Result<Vec<Account>> {
-        let query = sql(select_accounts!("", "WHERE a.organization_id = $1 AND a.identity = $2 ORDER BY a.id"));
+        let query =
+            sql(select_accounts!("", "WHERE a.organization_id = $1 AND a.identity = $2 ORDER BY a.target, a.id"));
         self.database.rows(query.bind(organization).bind(identity), |mut row| accounts::read(&mut row)).await
     }
 

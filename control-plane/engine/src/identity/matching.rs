@@ -101,6 +101,7 @@ struct Holder {
     elsewhere: bool,
     missing_elsewhere: bool,
     owned_elsewhere: bool,
+    is_own: bool,
 }
 
 impl Holder {
@@ -113,12 +114,14 @@ impl Holder {
             elsewhere: false,
             missing_elsewhere: false,
             owned_elsewhere: false,
+            is_own: false,
         }
     }
 
-    /// Whether it has no present account.
+    /// Whether it has no present account. A user whom the organization made and no directory has had is not gone.
     fn is_gone(self) -> bool {
-        !self.here && !self.elsewhere
+        let never_had_one = self.is_own && !self.missing_here && !self.missing_elsewhere;
+        !self.here && !self.elsewhere && !never_had_one
     }
 }
 
@@ -132,6 +135,7 @@ impl From<&NamedUser> for Holder {
             elsewhere: named.elsewhere,
             missing_elsewhere: named.missing_elsewhere,
             owned_elsewhere: named.owned_elsewhere,
+            is_own: named.is_own,
         }
     }
 }

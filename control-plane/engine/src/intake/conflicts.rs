@@ -218,7 +218,7 @@ pub(super) async fn describe(
 }
 
 /// What a stored account claims, by the mapping that its entry had.
-pub(super) fn claim(place: Place, account: &Account, now: Timestamp) -> Option<Claim> {
+pub fn claim(place: Place, account: &Account, now: Timestamp) -> Option<Claim> {
     let view = StoredAccount::of(account)?;
     let mapping = view.mapping(place.flavour);
     Some(Claim {

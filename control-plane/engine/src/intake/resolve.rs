@@ -44,6 +44,9 @@ pub enum Error {
     /// The user who has the name is present in another directory.
     #[error("the user who has the name is there, in another directory")]
     PresentElsewhere,
+    /// The organization made the user who has the name, and the user is in no directory.
+    #[error("the organization made the user who has the name")]
+    Own,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] postern_store::Error),
@@ -96,6 +99,9 @@ async fn place(
             }
             if holder.elsewhere {
                 return Err(Error::PresentElsewhere);
+            }
+            if holder.is_own && !holder.missing_here && !holder.missing_elsewhere {
+                return Err(Error::Own);
             }
             tx.identities().give_up_names(&[holder.user]).await?;
             create(tx, wanted).await?

@@ -95,6 +95,10 @@ fn refused(error: decisions::Error) -> Error {
             Message::new(format!("The user who has the name is there: {dn}."))
                 .cure("Change the login of one of the two in the directory, then import."),
         ),
+        decisions::Error::Own => Error::Conflict(
+            Message::new("The organization made the user who has the name.")
+                .cure("Link the account to that user, or rename or delete the user first."),
+        ),
         decisions::Error::PresentElsewhere => Error::Conflict(
             Message::new("Another directory has the user who has the name.")
                 .cure("Link the account to that user, or change the login of one of the two, then import."),

@@ -32,6 +32,9 @@ pub enum Error {
     /// It contradicts the current state.
     #[error(transparent)]
     Conflict(Message),
+    /// The object has changed since the version that the change is based on.
+    #[error(transparent)]
+    Outdated(Message),
     /// A value is invalid.
     #[error("the field {field:?} is wrong: {detail}")]
     Field {

@@ -9,6 +9,8 @@ pub enum Right {
     ReadPeople,
     /// Decide which account gets a user name.
     DecideConflicts,
+    /// Make, change, disable and delete users and groups.
+    ChangePeople,
     /// See directories.
     ReadDirectories,
     /// Rename, disable and delete directories, and set when imports are held.
@@ -43,6 +45,7 @@ impl Right {
     /// Every right.
     pub const ALL: &'static [Self] = &[
         Self::ReadPeople,
+        Self::ChangePeople,
         Self::DecideConflicts,
         Self::ReadDirectories,
         Self::ChangeDirectories,
@@ -72,7 +75,8 @@ impl Right {
             | Self::ReadTokens
             | Self::ReadOrganization
             | Self::ReadAudit => &[Auditor, Operator, Owner],
-            Self::DecideConflicts
+            Self::ChangePeople
+            | Self::DecideConflicts
             | Self::ChangeDirectories
             | Self::AllowDirectories
             | Self::ChangeEnrollmentTokens

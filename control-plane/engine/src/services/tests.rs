@@ -10,10 +10,12 @@ use postern_store::{AnnouncedDirectory, DatabaseUrl, NewAgent, NewEnrollmentToke
 use serde_json::json;
 
 use super::audit::AuditFilter;
+use super::change_users::Disabling;
 use super::jobs::JobRequest;
 use super::organization::RuleChange;
 use super::schedules::{ScheduleChange, ScheduleRequest};
 use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};
+use crate::identity::profile::ProfileChange;
 use crate::intake::resolve::Choice;
 use crate::records::{
     AgentId, ApiTokenId, DirectoryChange, Flavour, IdentityFilter, OrganizationId, PageRequest, Role,
@@ -59,6 +61,14 @@ macro_rules! calls {
 const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadPeople Helpdesk "users.list" |s, a| s.users(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
     ReadPeople Helpdesk "users.get" |s, a| s.users(a)?.get("anna");
+    ReadPeople Helpdesk "users.deleted" |s, a| s.users(a)?.deleted(&PAGE);
+    ChangePeople Operator "users.create" |s, a| s.change_users(a)?.create(named(a.role.as_str()));
+    ChangePeople Operator "users.change" |s, a| s.change_users(a)?.change(a.role.as_str(), titled(), None);
+    ChangePeople Operator "users.disable" |s, a|
+        s.change_users(a)?.disable(a.role.as_str(), Disabling::default(), None);
+    ChangePeople Operator "users.enable" |s, a| s.change_users(a)?.enable(a.role.as_str(), None);
+    ChangePeople Operator "users.delete" |s, a| s.change_users(a)?.delete(a.role.as_str(), None);
+    ChangePeople Operator "users.restore" |s, a| s.change_users(a)?.restore(&ApiTokenId::new().to_string());
     ReadPeople Helpdesk "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
     ReadPeople Helpdesk "groups.get" |s, a| s.groups(a)?.get("staff");
     ReadPeople Helpdesk "groups.find" |s, a| s.groups(a)?.find("staff");
@@ -134,6 +144,14 @@ fn nightly() -> ScheduleRequest {
     }
 }
 
+fn named(name: &str) -> ProfileChange {
+    ProfileChange { user_name: Some(name.to_owned()), ..ProfileChange::default() }
+}
+
+fn titled() -> ProfileChange {
+    ProfileChange { display_name: Some(Some("x".to_owned())), ..ProfileChange::default() }
+}
+
 /// What the calls of the table do that changes something.
 const LOGGED: &[&str] = &[
     "agent.directory_allowed",
@@ -149,6 +167,11 @@ const LOGGED: &[&str] = &[
     "schedule.paused",
     "schedule.resumed",
     "token.created",
+    "user.changed",
+    "user.created",
+    "user.deleted",
+    "user.disabled",
+    "user.enabled",
 ];
 
 impl Site {
@@ -196,6 +219,8 @@ impl Site {
             store.list_schedules(organization, &PAGE).await.unwrap(),
             self.logged().await,
         );
+        let users = store.list_users(organization, None, &PAGE).await.unwrap();
+        let _ = write!(all, " {users:?} {:?}", store.list_deleted_users(organization, &PAGE).await.unwrap());
         all
     }
 

@@ -7,7 +7,8 @@ use super::pages::{Listed, listed};
 use super::resolve;
 use super::rights::Right;
 use super::search::Search;
-use crate::records::{Account, GroupRow, IdentityFilter, PageRequest, UserRow};
+use super::sources::{self, Sources};
+use crate::records::{Account, DeletedUser, GroupRow, IdentityFilter, OwnedUser, Page, PageRequest, UserRow};
 
 /// Most groups shown with a user.
 const MAX_GROUPS: u32 = 1_000;
@@ -20,7 +21,9 @@ pub struct Users<'s>(Access<'s>);
 #[derive(Clone, Debug)]
 pub struct WholeUser {
     /// The user.
-    pub user: UserRow,
+    pub user: OwnedUser,
+    /// Which of its values come from a directory.
+    pub sources: Sources,
     /// Their accounts.
     pub accounts: Vec<Account>,
     /// The groups that they are a direct member of; at most a thousand.
@@ -47,13 +50,19 @@ impl Users<'_> {
         listed(request, page, store.total_users(organization, search.text(), filter)).await
     }
 
+    /// Deleted users that can be restored.
+    pub async fn deleted(&self, request: &PageRequest) -> Result<Page<DeletedUser>> {
+        Ok(self.0.store().list_deleted_users(self.0.organization(), request).await?)
+    }
+
     /// The user with this id, user name, display name or address.
     pub async fn get(&self, named: &str) -> Result<WholeUser> {
         let id = resolve::user(self.0, named).await?;
         let (store, organization) = (self.0.store(), self.0.organization());
-        let user = store.get_user(organization, id).await?.ok_or_else(|| Error::no("user"))?;
+        let user = store.get_owned_user(organization, id).await?.ok_or_else(|| Error::no("user"))?;
+        let sources = sources::of(self.0, id).await?;
         let groups = store.groups_of(organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
         let accounts = store.accounts_of(organization, id.as_uuid()).await?;
-        Ok(WholeUser { user, accounts, groups: groups.items })
+        Ok(WholeUser { user, sources, accounts, groups: groups.items })
     }
 }

@@ -66,6 +66,8 @@ async fn another_organizations_ids_do_not_exist() {
                 assert_eq!(answer.body["name"], "other", "{}", answer.body);
             } else if path.ends_with("/verify") {
                 assert_eq!(site.get(&path, &other.owner).await.body["entries"], 0, "{path}");
+            } else if path.ends_with("/deleted-users") {
+                assert_eq!(site.get(&path, &other.owner).await.body["items"], json!([]), "{path}");
             } else if path.ends_with("/export") {
                 let export = site.get(&format!("{path}?format=ndjson"), &other.owner).await;
                 assert_eq!((export.status, &export.body), (StatusCode::OK, &json!("")), "{path}");

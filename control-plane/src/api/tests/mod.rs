@@ -6,6 +6,7 @@ mod idempotency;
 mod isolation;
 mod lists;
 mod names;
+mod own_users;
 mod problems;
 mod roles;
 mod schedules;
@@ -188,6 +189,21 @@ impl Site {
 
     async fn call(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> Answer {
         self.send(request(method, path, token, body)).await
+    }
+
+    async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        headers: &[(&'static str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = request(method, path, token, body);
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        self.send(request).await
     }
 
     async fn get(&self, path: &str, token: &str) -> Answer {

@@ -330,9 +330,20 @@ CREATE TABLE users (
     updated_at INTEGER NOT NULL,
     missing_since INTEGER,
     attributes TEXT NOT NULL,
+    -- The organization has made the user itself.
+    is_own INTEGER NOT NULL DEFAULT 0,
+    -- What the organization says of the user, a JSON object: it holds where no directory says something. NULL: nothing.
+    own TEXT,
+    -- An administrator has disabled the user, until when, and what the user was before.
+    suspended_at INTEGER,
+    suspended_by TEXT,
+    suspended_reason TEXT,
+    suspended_until INTEGER,
+    active_before INTEGER,
     UNIQUE (organization, name_key)
 ) STRICT;
 -- missing_since: since when no directory has the user any more.
+CREATE INDEX users_suspended_until ON users (suspended_until) WHERE suspended_until IS NOT NULL;
 CREATE INDEX users_missing ON users (organization, missing_since) WHERE missing_since IS NOT NULL;
 -- Few users are inactive or missing. These indexes list only them.
 CREATE INDEX users_inactive_by_name ON users (organization, name_key, seq) WHERE NOT active;
@@ -407,6 +418,7 @@ CREATE TABLE marks (
     marked_at INTEGER NOT NULL,
     PRIMARY KEY (target, identity)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX marks_of_identity ON marks (identity);
 
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (
@@ -419,6 +431,19 @@ CREATE TABLE answers (
     PRIMARY KEY (organization_id, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX answers_by_age ON answers (claimed_at);
+
+-- Users that were deleted, with what is needed to restore them. They are kept for a while.
+CREATE TABLE deleted_users (
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    id BLOB NOT NULL,
+    user_name TEXT NOT NULL,
+    -- The user and the groups that the organization had put the user into, as JSON.
+    content TEXT NOT NULL,
+    deleted_at INTEGER NOT NULL,
+    deleted_by TEXT NOT NULL,
+    PRIMARY KEY (organization_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deleted_users_by_age ON deleted_users (deleted_at);
 
 -- Who changed what. Each entry has a hash over itself and the hash of the entry before it.
 CREATE TABLE audit (

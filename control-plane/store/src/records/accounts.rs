@@ -282,6 +282,8 @@ pub struct NamedUser {
     pub missing_elsewhere: bool,
     /// Whether one of those is in an earlier directory, which then provides the profile.
     pub owned_elsewhere: bool,
+    /// Whether the organization has made the user itself.
+    pub is_own: bool,
 }
 
 /// A user that an account has or had.

@@ -27,7 +27,8 @@ impl Identities {
 
     /// Writes changed users, as updated now; [`Self::settle_users`] sets whether they are active.
     /// [`crate::Error::Conflict`]: a name is taken.
-    pub async fn update_users(&mut self, users: Vec<UserRow>) -> Result<()> {
+    pub async fn update_users(&mut self, mut users: Vec<UserRow>) -> Result<()> {
+        self.fill_from_own(&mut users).await?;
         let keys = Bulk::new(
             "WITH v(id, name_key, display_key, email_key) AS ({rows}) {update} users SET name_key = v.name_key, \
              display_key = v.display_key, email_key = v.email_key FROM v WHERE users.id = v.id \
@@ -52,7 +53,8 @@ impl Identities {
     }
 
     /// Writes all columns of users except names, as updated now; [`Self::settle_users`] sets whether they are active.
-    pub async fn update_profiles(&mut self, users: Vec<UserRow>) -> Result<()> {
+    pub async fn update_profiles(&mut self, mut users: Vec<UserRow>) -> Result<()> {
+        self.fill_from_own(&mut users).await?;
         // The stored name is not read: an address may then be found twice, and is listed once.
         let keys = Bulk::new(
             "WITH v(id, display_key, email_key) AS ({rows}) {update} users SET display_key = v.display_key, \

@@ -39,6 +39,7 @@ fn named(name: &str) -> NamedUser {
         left_now: false,
         elsewhere: false,
         owned_elsewhere: false,
+        is_own: false,
     }
 }
 
@@ -175,4 +176,17 @@ fn an_entry_without_a_login_makes_no_user_and_takes_no_name_away() {
     let user = UserId::new();
     let kept = Names::default().assign(claim(Some(user), ""));
     assert!(matches!(kept, Decision::Nameless { keeps: Some(row) } if row.id == user));
+}
+
+#[test]
+fn a_user_that_the_organization_made_is_not_gone_because_no_directory_has_it() {
+    let own = NamedUser { is_own: true, ..named("ada") };
+    let user = UserId::new();
+    let mut settling = Names::new(Stage::Settling, true, std::slice::from_ref(&own), vec![held(user, "anna")]);
+    let renamed = settling.assign(claim(Some(user), "ada"));
+    assert!(renamed.conflict().is_some(), "it keeps its name: {renamed:?}");
+    let joined = names(Stage::Arriving, std::slice::from_ref(&own)).assign(claim(None, "ada"));
+    assert!(matches!(joined, Decision::Join { user, row: Some(_) } if user == own.user), "{joined:?}");
+    let refused = Names::new(Stage::Arriving, false, &[own], Vec::new()).assign(claim(None, "ada"));
+    assert!(refused.conflict().is_some(), "{refused:?}");
 }

@@ -1,0 +1,186 @@
+//! A user's profile as administrators write it: what a value may be, and what a change makes of it.
+
+use std::collections::BTreeMap;
+
+use postern_store::{OwnedUser, UserRow, fold};
+use serde_json::{Map, Value};
+
+/// Longest user name and longest name of a person, in characters.
+const MAX_NAME_CHARS: usize = 256;
+/// Longest value of a further attribute, in bytes.
+const MAX_VALUE_BYTES: usize = 4 << 10;
+/// Most further attributes.
+const MAX_ATTRIBUTES: usize = 100;
+
+/// What to change about a profile. The outer `None`: leave it as it is; the inner one: take it away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProfileChange {
+    /// The name by which the user is known.
+    pub user_name: Option<String>,
+    /// First name.
+    pub given_name: Option<Option<String>>,
+    /// Last name.
+    pub family_name: Option<Option<String>>,
+    /// How people see the user.
+    pub display_name: Option<Option<String>>,
+    /// Address of the first mailbox.
+    pub email: Option<Option<String>>,
+    /// Further attributes, by name.
+    pub attributes: BTreeMap<String, Option<Value>>,
+}
+
+/// A value that no profile can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The field.
+    pub field: String,
+    /// What it must be, as the end of a sentence.
+    pub detail: String,
+}
+
+fn wrong(field: &str, detail: impl Into<String>) -> Wrong {
+    Wrong { field: field.to_owned(), detail: detail.into() }
+}
+
+impl ProfileChange {
+    /// The same with trimmed texts. An error names the field.
+    pub fn checked(mut self) -> Result<Self, Wrong> {
+        if let Some(name) = &mut self.user_name {
+            *name = text("user_name", name)?;
+            if fold(name).is_empty() {
+                return Err(wrong("user_name", "it has no visible character"));
+            }
+        }
+        for (field, value) in [
+            ("given_name", &mut self.given_name),
+            ("family_name", &mut self.family_name),
+            ("display_name", &mut self.display_name),
+            ("email", &mut self.email),
+        ] {
+            if let Some(Some(given)) = value {
+                *given = text(field, given)?;
+            }
+        }
+        if let Some(Some(address)) = &self.email
+            && !email_address::EmailAddress::is_valid(address)
+        {
+            return Err(wrong("email", "it is not an e-mail address"));
+        }
+        if self.attributes.len() > MAX_ATTRIBUTES {
+            return Err(wrong("attributes", format!("there are more than {MAX_ATTRIBUTES}")));
+        }
+        for (name, value) in &self.attributes {
+            attribute(name, value.as_ref())?;
+        }
+        Ok(self)
+    }
+
+    /// The names of the fields that it changes; further attributes as `attributes.NAME`.
+    pub fn fields(&self) -> Vec<String> {
+        let fixed = [
+            ("user_name", self.user_name.is_some()),
+            ("given_name", self.given_name.is_some()),
+            ("family_name", self.family_name.is_some()),
+            ("display_name", self.display_name.is_some()),
+            ("email", self.email.is_some()),
+        ];
+        let fixed = fixed.into_iter().filter(|(_, changes)| *changes).map(|(name, _)| name.to_owned());
+        fixed.chain(self.attributes.keys().map(|name| further(name))).collect()
+    }
+
+    /// Changes a user and what the organization says of them.
+    pub fn apply(&self, user: &mut OwnedUser) -> Result<(), serde_json::Error> {
+        let mut own: Map<String, Value> = match user.own.as_deref() {
+            Some(own) => serde_json::from_str(own)?,
+            None => Map::new(),
+        };
+        let row = &mut user.row;
+        if let Some(name) = &self.user_name {
+            row.user_name.clone_from(name);
+            row.name_key = fold(name);
+        }
+        for (name, field, change) in [
+            ("given_name", &mut row.given_name, &self.given_name),
+            ("family_name", &mut row.family_name, &self.family_name),
+            ("display_name", &mut row.display_name, &self.display_name),
+            ("email", &mut row.email, &self.email),
+        ] {
+            if let Some(value) = change {
+                field.clone_from(value);
+                put(&mut own, name, value.clone().map(Value::String));
+            }
+        }
+        let mut all: Map<String, Value> = serde_json::from_str(&row.attributes)?;
+        let mut further = match own.remove("attributes") {
+            Some(Value::Object(further)) => further,
+            _ => Map::new(),
+        };
+        for (name, value) in &self.attributes {
+            put(&mut all, name, value.clone());
+            put(&mut further, name, value.clone());
+        }
+        row.attributes = Value::Object(all).to_string();
+        put(&mut own, "attributes", (!further.is_empty()).then_some(Value::Object(further)));
+        user.own = (!own.is_empty() || user.is_own).then(|| Value::Object(own).to_string());
+        Ok(())
+    }
+}
+
+/// The name of a further attribute among the fields.
+pub fn further(name: &str) -> String {
+    format!("attributes.{name}")
+}
+
+/// The fields of a user, with their values.
+pub fn values(row: &UserRow) -> BTreeMap<String, Value> {
+    let text = |value: &Option<String>| value.clone().map(Value::String);
+    let fixed = [
+        ("user_name", Some(Value::String(row.user_name.clone()))),
+        ("given_name", text(&row.given_name)),
+        ("family_name", text(&row.family_name)),
+        ("display_name", text(&row.display_name)),
+        ("email", text(&row.email)),
+    ];
+    let more: Map<String, Value> = serde_json::from_str(&row.attributes).unwrap_or_default();
+    let fixed = fixed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    fixed.chain(more.into_iter().map(|(name, value)| (further(&name), value))).collect()
+}
+
+fn put(object: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    match value {
+        Some(value) => drop(object.insert(name.to_owned(), value)),
+        None => drop(object.remove(name)),
+    }
+}
+
+fn text(field: &str, given: &str) -> Result<String, Wrong> {
+    let text = given.trim();
+    let fits = !text.is_empty() && text.chars().count() <= MAX_NAME_CHARS && !text.chars().any(char::is_control);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(wrong(field, format!("it must be 1 to {MAX_NAME_CHARS} characters on one line")))
+    }
+}
+
+fn attribute(name: &str, value: Option<&Value>) -> Result<(), Wrong> {
+    let mut letters = name.chars();
+    let named = letters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && name.len() <= 64
+        && letters.all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+    if !named {
+        let rule = "a name is 1 to 64 of the characters a to z, 0 to 9 and _, the first a letter";
+        return Err(wrong(&further(name), rule));
+    }
+    match value {
+        None => Ok(()),
+        Some(Value::String(text)) if !text.contains('\0') && (1..=MAX_VALUE_BYTES).contains(&text.len()) => Ok(()),
+        Some(Value::String(_)) => {
+            Err(wrong(&further(name), format!("it must be 1 to {MAX_VALUE_BYTES} bytes without NUL")))
+        }
+        Some(_) => Err(wrong(&further(name), "it must be a text")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Users that administrators make and change: values, versions, names, decisions, deletion.
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Answer, Organization, Site};
+
+async fn create(site: &Site, acme: &Organization, name: &str) -> Value {
+    let made = site.post("/api/v1/users", &acme.operator, json!({"user_name": name})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    made.body
+}
+
+async fn patch(site: &Site, acme: &Organization, path: &str, body: Value) -> Answer {
+    site.call(Method::PATCH, &format!("/api/v1/{path}"), &acme.operator, Some(body)).await
+}
+
+#[tokio::test]
+async fn a_user_is_made_changed_and_shown_with_its_sources() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let body = json!({"user_name": " Ada ", "given_name": "Ada", "attributes": {"title": "Dr."}});
+    let made = site.post("/api/v1/users", &acme.operator, body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!((&made.body["user_name"], &made.body["active"]), (&json!("Ada"), &json!(true)));
+    let path = format!("users/{}", made.body["id"].as_str().unwrap());
+    let shown = site.get(&format!("/api/v1/{path}"), &acme.auditor).await;
+    assert_eq!((&shown.body["sources"], &shown.body["attributes"]), (&json!({}), &json!({"title": "Dr."})));
+
+    // A merge patch: absent fields stay, null takes away.
+    let body = json!({"given_name": null, "email": "ada@example.org", "attributes": {"title": null, "floor": "3"}});
+    let changed = patch(&site, &acme, &path, body).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
+    assert_eq!((&changed.body["given_name"], &changed.body["email"]), (&json!(null), &json!("ada@example.org")));
+    assert_eq!(changed.body["attributes"], json!({"floor": "3"}));
+    let found = site.get("/api/v1/users?query=ada@", &acme.auditor).await.body;
+    assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+    let log = site.get("/api/v1/audit?action=user.changed", &acme.auditor).await.body;
+    assert_eq!(log["items"][0]["before"], json!({"given_name": "Ada", "attributes.title": "Dr."}));
+    assert_eq!(log["items"][0]["after"], json!({"email": "ada@example.org", "attributes.floor": "3"}));
+
+    // The same once more changes nothing, and is not logged.
+    let again = patch(&site, &acme, &path, json!({"email": "ada@example.org"})).await;
+    assert_eq!((again.status, &again.body["updated_at"]), (StatusCode::OK, &changed.body["updated_at"]));
+    let log = site.get("/api/v1/audit?action=user.changed", &acme.auditor).await.body;
+    assert_eq!(log["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_one_user() {
+    let site = Site::new().await;
+    let (acme, other) = (site.organization("acme").await, site.organization("other").await);
+    create(&site, &acme, "straße").await;
+    let bo = create(&site, &acme, "bo").await;
+    for taken in ["STRASSE", "Straße", " strasse"] {
+        let refused = site.post("/api/v1/users", &acme.operator, json!({"user_name": taken})).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{taken}: {}", refused.body);
+    }
+    let path = format!("users/{}", bo["id"].as_str().unwrap());
+    let refused = patch(&site, &acme, &path, json!({"user_name": "Strasse", "given_name": "Bo"})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    let shown = site.get(&format!("/api/v1/{path}"), &acme.auditor).await.body;
+    assert_eq!((&shown["user_name"], &shown["given_name"]), (&json!("bo"), &json!(null)), "nothing is written");
+    assert_eq!(patch(&site, &acme, &path, json!({"user_name": "BO"})).await.status, StatusCode::OK, "its own name");
+    create(&site, &other, "strasse").await;
+    let wrong = site.post("/api/v1/users", &acme.operator, json!({"user_name": "x", "email": "nobody"})).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(wrong.body["errors"][0]["field"], "email");
+}
+
+#[tokio::test]
+async fn a_change_that_is_based_on_an_older_version_is_refused_with_who_was_first() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let ada = create(&site, &acme, "ada").await;
+    let path = format!("/api/v1/users/{}", ada["id"].as_str().unwrap());
+    let tag = site.get(&path, &acme.operator).await.headers["etag"].to_str().unwrap().to_owned();
+    let with = async |method: Method, path: &str, tag: &str, body: Value| {
+        site.call_with(method, path, &acme.operator, &[("if-match", tag)], Some(body)).await
+    };
+    let first = with(Method::PATCH, &path, &tag, json!({"display_name": "Ada"})).await;
+    assert_eq!(first.status, StatusCode::OK);
+    let newer = first.headers["etag"].to_str().unwrap().to_owned();
+    assert_ne!(newer, tag);
+    for (method, path, body) in [
+        (Method::PATCH, path.clone(), json!({"display_name": "Eve"})),
+        (Method::POST, format!("{path}/disable"), json!({})),
+        (Method::POST, format!("{path}/enable"), json!({})),
+        (Method::DELETE, path.clone(), json!({})),
+    ] {
+        let refused = with(method.clone(), &path, &tag, body).await;
+        assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{method} {path}: {}", refused.body);
+        assert!(refused.body["detail"].as_str().unwrap().contains("operator changed it at"), "{}", refused.body);
+    }
+    let shown = site.get(&path, &acme.operator).await;
+    assert_eq!((&shown.body["display_name"], &shown.body["active"]), (&json!("Ada"), &json!(true)));
+    assert_eq!(shown.headers["etag"].to_str().unwrap(), newer);
+    for good in [newer.as_str(), "*", "\"x\", *"] {
+        assert_eq!(with(Method::POST, &format!("{path}/enable"), good, json!({})).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn an_administrators_decision_holds_until_it_is_ended() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let ada = create(&site, &acme, "ada").await;
+    let path = format!("/api/v1/users/{}", ada["id"].as_str().unwrap());
+    let body = json!({"reason": "lost laptop", "until": "2026-11-23T00:00:00Z"});
+    let disabled = site.post(&format!("{path}/disable"), &acme.operator, body).await;
+    assert_eq!((disabled.status, &disabled.body["active"]), (StatusCode::OK, &json!(false)), "{}", disabled.body);
+    assert_eq!(disabled.body["suspension"]["by"], "operator");
+    let past = json!({"until": "2026-11-22T00:00:00Z"});
+    assert_eq!(site.post(&format!("{path}/disable"), &acme.operator, past).await.status.as_u16(), 422);
+    assert_eq!(site.store.end_suspensions("2026-11-22T23:59:59Z".parse().unwrap()).await.unwrap(), 0);
+    assert_eq!(site.store.end_suspensions("2026-11-23T00:00:00Z".parse().unwrap()).await.unwrap(), 1);
+    let shown = site.get(&path, &acme.auditor).await.body;
+    assert_eq!((&shown["active"], &shown["suspension"]), (&json!(true), &json!(null)));
+    for (action, active) in [("disable", false), ("disable", false), ("enable", true), ("enable", true)] {
+        let answer = site.post(&format!("{path}/{action}"), &acme.operator, json!({})).await;
+        assert_eq!((answer.status, answer.body["active"].as_bool()), (StatusCode::OK, Some(active)), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_user_can_be_restored_until_it_is_purged() {
+    let site = Site::new().await;
+    let (acme, other) = (site.organization("acme").await, site.organization("other").await);
+    let ada = create(&site, &acme, "ada").await;
+    let id = ada["id"].as_str().unwrap();
+    let path = format!("/api/v1/users/{id}");
+    site.post(&format!("{path}/disable"), &acme.operator, json!({"reason": "left"})).await;
+    assert_eq!(site.call(Method::DELETE, &path, &acme.operator, None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.get(&path, &acme.auditor).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(site.get("/api/v1/users", &acme.auditor).await.body["items"], json!([]));
+    let listed = site.get("/api/v1/deleted-users", &acme.auditor).await.body;
+    assert_eq!((&listed["items"][0]["id"], &listed["items"][0]["deleted_by"]), (&json!(id), &json!("operator")));
+    assert_eq!(site.get("/api/v1/deleted-users", &other.owner).await.body["items"], json!([]));
+    let restore = format!("{path}/restore");
+    assert_eq!(site.post(&restore, &other.owner, json!({})).await.status, StatusCode::NOT_FOUND);
+    // Its name is free meanwhile; who has it keeps it.
+    let heir = create(&site, &acme, "Ada").await;
+    assert_eq!(site.post(&restore, &acme.operator, json!({})).await.status, StatusCode::CONFLICT);
+    let heir = format!("/api/v1/users/{}", heir["id"].as_str().unwrap());
+    assert_eq!(site.call(Method::DELETE, &heir, &acme.operator, None).await.status, StatusCode::NO_CONTENT);
+    let restored = site.post(&restore, &acme.operator, json!({})).await;
+    assert_eq!((restored.status, &restored.body["active"]), (StatusCode::OK, &json!(false)), "{}", restored.body);
+    assert_eq!(restored.body["suspension"]["reason"], "left");
+    assert_eq!(site.post(&restore, &acme.operator, json!({})).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(site.post(&format!("{path}/enable"), &acme.operator, json!({})).await.body["active"], true);
+    assert_eq!(site.store.purge_users(site.now()).await.unwrap(), 0);
+    site.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(site.store.purge_users(site.now()).await.unwrap(), 1, "the heir");
+}
+
+#[tokio::test]
+async fn what_a_directory_says_is_changed_there() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let path = format!("users/{}", home.user);
+    let shown = site.get(&format!("/api/v1/{path}"), &acme.auditor).await.body;
+    assert_eq!(shown["sources"]["user_name"], "corp", "{shown}");
+    let refused = patch(&site, &acme, &path, json!({"user_name": "eve", "attributes": {"floor": "3"}})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.body["detail"].as_str().unwrap().contains("corp"), "{}", refused.body);
+    let after = site.get(&format!("/api/v1/{path}"), &acme.auditor).await.body;
+    assert_eq!(after["attributes"], shown["attributes"], "nothing is written");
+    let refused = site.call(Method::DELETE, &format!("/api/v1/{path}"), &acme.operator, None).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.body["detail"].as_str().unwrap().contains("corp"), "{}", refused.body);
+    let own = patch(&site, &acme, &path, json!({"attributes": {"floor": "3"}})).await;
+    assert_eq!((own.status, &own.body["attributes"]["floor"]), (StatusCode::OK, &json!("3")), "{}", own.body);
+}

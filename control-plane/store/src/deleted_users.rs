@@ -1,0 +1,172 @@
+//! Users that were deleted: kept for a while, so that an administrator can restore them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::{Error, Result};
+use crate::identities::Identities;
+use crate::ids::{GroupId, OrganizationId, UserId};
+use crate::records::{DeletedUser, IdentityId, OwnedUser, Page, PageRequest, Suspension, UserRow};
+use crate::sql::{Row, sql};
+
+/// What is kept of a deleted user.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    user_name: String,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    display_name: Option<String>,
+    email: Option<String>,
+    /// Without an administrator's decision to disable it.
+    active: bool,
+    attributes: String,
+    created_at: Timestamp,
+    own: Option<String>,
+    suspension: Option<(Timestamp, String, Option<String>, Option<Timestamp>)>,
+    groups: Vec<Uuid>,
+}
+
+fn read(mut row: Row) -> Result<DeletedUser> {
+    Ok(DeletedUser { id: row.take()?, user_name: row.take()?, deleted_at: row.take()?, deleted_by: row.take()? })
+}
+
+impl Store {
+    /// Deleted users that can be restored, by id.
+    pub async fn list_deleted_users(
+        &self,
+        organization: OrganizationId,
+        page: &PageRequest,
+    ) -> Result<Page<DeletedUser>> {
+        let after: Option<UserId> = page.cursor()?;
+        let query = sql("SELECT id, user_name, deleted_at, deleted_by FROM deleted_users \
+             WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3")
+        .bind(organization)
+        .bind(after.unwrap_or(UserId::from_uuid(Uuid::nil())))
+        .bind(page.probe());
+        Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
+    }
+
+    /// One of them.
+    pub async fn get_deleted_user(&self, organization: OrganizationId, id: UserId) -> Result<Option<DeletedUser>> {
+        let query = sql("SELECT id, user_name, deleted_at, deleted_by FROM deleted_users \
+             WHERE organization_id = $1 AND id = $2");
+        self.database.row(query.bind(organization).bind(id), read).await
+    }
+
+    /// Forgets users, of all organizations, that were deleted before this time. Returns how many.
+    pub async fn purge_users(&self, deleted_before: Timestamp) -> Result<u64> {
+        let delete = sql("DELETE FROM deleted_users WHERE deleted_at < $1");
+        self.database.execute(delete.bind(deleted_before)).await
+    }
+}
+
+impl Identities {
+    /// The directories, by name, that still have an account of this user.
+    pub async fn directories_with(&mut self, user: UserId) -> Result<Vec<String>> {
+        let query = sql("SELECT DISTINCT d.name FROM accounts a JOIN directories d ON d.seq = a.target \
+             WHERE a.identity = $1 AND a.organization_id = $2 AND a.missing_since IS NULL AND d.deleted_at IS NULL \
+             ORDER BY d.name");
+        self.tx.rows(query.bind(user).bind(self.organization), |mut row| row.take()).await
+    }
+
+    /// Deletes a user, with its accounts that directories do not have any more and the memberships that the organization
+    /// has added. It can be restored, without the accounts. [`Error::Conflict`]: a directory still has an account of it.
+    pub async fn delete_user(&mut self, user: OwnedUser, by: &str) -> Result<()> {
+        let id = user.row.id;
+        if !self.directories_with(id).await?.is_empty() {
+            return Err(Error::conflict("a directory has an account of this user"));
+        }
+        let query = sql("SELECT group_id FROM own_members WHERE member_id = $1 AND organization_id = $2");
+        let groups: Vec<Uuid> = self.tx.rows(query.bind(id).bind(self.organization), |mut row| row.take()).await?;
+        let query = sql("SELECT COALESCE(active_before, active) FROM users WHERE id = $1");
+        let active = self.tx.row(query.bind(id), |mut row| row.take()).await?.unwrap_or_default();
+        let OwnedUser { row, own, suspension, .. } = user;
+        let kept = Kept {
+            user_name: row.user_name.clone(),
+            given_name: row.given_name,
+            family_name: row.family_name,
+            display_name: row.display_name,
+            email: row.email,
+            active,
+            attributes: row.attributes,
+            created_at: row.created_at,
+            own,
+            suspension: suspension.map(|it| (it.at, it.by, it.reason, it.until)),
+            groups,
+        };
+        let content = serde_json::to_value(&kept).map_err(|error| Error::corrupt(error.to_string()))?;
+        let insert =
+            sql("INSERT INTO deleted_users (organization_id, id, user_name, content, deleted_at, deleted_by) \
+             VALUES ($1, $2, $3, $4, $5, $6)")
+            .bind(self.organization)
+            .bind(id)
+            .bind(row.user_name)
+            .bind(&content)
+            .bind(self.now)
+            .bind(by);
+        self.tx.execute(insert).await?;
+        for delete in [
+            "DELETE FROM shared_ids WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",
+            "DELETE FROM accounts WHERE identity = $1",
+            "DELETE FROM own_members WHERE member_id = $1",
+            "DELETE FROM marks WHERE identity = $1",
+            "DELETE FROM users WHERE id = $1",
+        ] {
+            self.tx.execute(sql(delete).bind(id)).await?;
+        }
+        Ok(())
+    }
+
+    /// Restores a deleted user as one of the organization's own. Groups that are gone since are left out.
+    /// [`Error::NotFound`]: it is not there any more. [`Error::Conflict`]: somebody has its name.
+    pub async fn restore_user(&mut self, id: UserId) -> Result<UserRow> {
+        let query = sql("DELETE FROM deleted_users WHERE organization_id = $1 AND id = $2 RETURNING content");
+        let content: Option<serde_json::Value> =
+            self.tx.row(query.bind(self.organization).bind(id), |mut row| row.take()).await?;
+        let kept: Kept = serde_json::from_value(content.ok_or(Error::NotFound { what: "the deleted user" })?)
+            .map_err(|error| Error::corrupt(error.to_string()))?;
+        let row = UserRow {
+            id,
+            organization: self.organization,
+            name_key: crate::fold(&kept.user_name),
+            user_name: kept.user_name,
+            given_name: kept.given_name,
+            family_name: kept.family_name,
+            display_name: kept.display_name,
+            email: kept.email,
+            active: kept.active,
+            attributes: kept.attributes,
+            created_at: kept.created_at,
+            updated_at: self.now,
+            missing_since: None,
+        };
+        let own = kept.own.unwrap_or_else(|| own_of(&row));
+        self.insert_own_users(vec![(row.clone(), own)]).await?;
+        if let Some((at, by, reason, until)) = kept.suspension {
+            self.suspend(id, &Suspension { at, by, reason, until }).await?;
+        }
+        let groups = Bulk::new("SELECT id FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE")
+            .column(Cells::Uuids(kept.groups))
+            .shared(self.organization);
+        let groups: Vec<GroupId> = self.tx.bulk_rows(groups, |mut row| row.take()).await?;
+        let members: Vec<_> = groups.into_iter().map(|group| (group, IdentityId::User(id))).collect();
+        self.add_members(&members).await?;
+        Ok(row)
+    }
+}
+
+/// The profile of a user as the organization's own values: no directory says them any more.
+fn own_of(row: &UserRow) -> String {
+    let attributes: serde_json::Value = serde_json::from_str(&row.attributes).unwrap_or_default();
+    serde_json::json!({
+        "given_name": row.given_name,
+        "family_name": row.family_name,
+        "display_name": row.display_name,
+        "email": row.email,
+        "attributes": attributes,
+    })
+    .to_string()
+}

@@ -1,0 +1,46 @@
+//! What the organization itself says of its users.
+
+use jiff::Timestamp;
+
+use super::UserRow;
+use crate::ids::UserId;
+
+/// A user with what only the organization says of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedUser {
+    /// The user.
+    pub row: UserRow,
+    /// Whether the organization has made the user itself.
+    pub is_own: bool,
+    /// What the organization says: a JSON object of the profile's fields and, under `attributes`, further ones. It holds
+    /// where no directory says something. `None`: nothing.
+    pub own: Option<String>,
+    /// Set while an administrator has disabled the user.
+    pub suspension: Option<Suspension>,
+}
+
+/// An administrator's decision that a user may not sign in. No directory lifts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension {
+    /// Since when.
+    pub at: Timestamp,
+    /// Who decided it, for people.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Until when. `None`: until an administrator enables the user.
+    pub until: Option<Timestamp>,
+}
+
+/// A deleted user that can still be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedUser {
+    /// Its id.
+    pub id: UserId,
+    /// Its name when it was deleted.
+    pub user_name: String,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// Who deleted it, for people.
+    pub deleted_by: String,
+}

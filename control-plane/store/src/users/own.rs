@@ -1,0 +1,185 @@
+//! Users as the organization itself makes and changes them, and an administrator's decision to disable one.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{columns, in_organization, read};
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::{Error, Result};
+use crate::fold;
+use crate::identities::Identities;
+use crate::ids::{OrganizationId, UserId};
+use crate::records::{OwnedUser, Suspension, UserRow};
+use crate::sql::{Row, sql};
+
+macro_rules! select_owned {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", is_own, own, suspended_at, suspended_by, suspended_reason, suspended_until FROM users WHERE ",
+            in_organization!("$1"),
+            " AND id = $2"
+        )
+    };
+}
+
+fn read_owned(row: &mut Row, organization: OrganizationId) -> Result<OwnedUser> {
+    let user = read(row, organization)?;
+    let _: i64 = row.take()?;
+    let (is_own, own) = (row.take()?, row.take()?);
+    let (at, by, reason, until): (Option<Timestamp>, Option<String>, _, _) =
+        (row.take()?, row.take()?, row.take()?, row.take()?);
+    let suspension = at.map(|at| Suspension { at, by: by.unwrap_or_default(), reason, until });
+    Ok(OwnedUser { row: user, is_own, own, suspension })
+}
+
+impl Store {
+    /// One user, with what the organization says of them.
+    pub async fn get_owned_user(&self, organization: OrganizationId, id: UserId) -> Result<Option<OwnedUser>> {
+        let query = sql(select_owned!()).bind(organization).bind(id);
+        self.database.row(query, |mut row| read_owned(&mut row, organization)).await
+    }
+
+    /// Ends decisions to disable users whose time is over, of all organizations, some at a time. Returns how many ended; the
+    /// caller goes on until there are none.
+    pub async fn end_suspensions(&self, now: Timestamp) -> Result<u64> {
+        let query = sql("SELECT u.id, o.id FROM users u JOIN organizations o ON o.seq = u.organization \
+             WHERE u.suspended_until <= $1 ORDER BY u.suspended_until LIMIT 100");
+        let due: Vec<(UserId, OrganizationId)> =
+            self.database.rows(query.bind(now), |mut row| Ok((row.take()?, row.take()?))).await?;
+        let mut ended = 0;
+        for (user, organization) in due {
+            let mut tx = self.begin_identities(organization, now).await?;
+            // An administrator may have decided anew since.
+            let still = tx.owned_user(user).await?.and_then(|user| user.suspension?.until);
+            if still.is_some_and(|until| until <= now) {
+                tx.resume(user).await?;
+                tx.commit().await?;
+                ended += 1;
+            } else {
+                tx.rollback().await?;
+            }
+        }
+        Ok(ended)
+    }
+}
+
+impl Identities {
+    /// One user of the organization, who cannot change until the transaction ends.
+    pub async fn owned_user(&mut self, id: UserId) -> Result<Option<OwnedUser>> {
+        let lock = sql("UPDATE users SET updated_at = updated_at WHERE id = $1 \
+             AND organization = (SELECT seq FROM organizations WHERE id = $2)");
+        self.tx.lock(lock.bind(id).bind(self.organization)).await?;
+        let organization = self.organization;
+        let query = sql(select_owned!()).bind(organization).bind(id);
+        self.tx.row(query, |mut row| read_owned(&mut row, organization)).await
+    }
+
+    /// Which of these folded user names somebody has.
+    pub async fn taken_names(&mut self, name_keys: Vec<String>) -> Result<Vec<String>> {
+        let query = Bulk::new(
+            "SELECT name_key FROM users WHERE name_key {in} \
+             AND organization = (SELECT seq FROM organizations WHERE id = :1)",
+        );
+        let query = query.column(Cells::Texts(name_keys)).shared(self.organization);
+        self.tx.bulk_rows(query, |mut row| row.take()).await
+    }
+
+    /// Writes new users that the organization makes itself, each with its own values. [`Error::Conflict`]: a name is taken.
+    pub async fn insert_own_users(&mut self, users: Vec<(UserRow, String)>) -> Result<()> {
+        let ids = users.iter().map(|(user, _)| user.id.as_uuid()).collect();
+        let (rows, own): (Vec<UserRow>, Vec<String>) = users.into_iter().unzip();
+        self.insert_users(rows).await?;
+        let update = Bulk::new(
+            "WITH v(id, own) AS ({rows}) {update} users SET is_own = TRUE, own = v.own FROM v WHERE users.id = v.id \
+             AND (users.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        );
+        let update = update.column(Cells::Uuids(ids)).column(Cells::Texts(own)).shared(self.organization);
+        self.tx.bulk(update).await.map(|_| ())
+    }
+
+    /// Writes a changed user with its own values. [`Error::Conflict`]: the name is taken.
+    pub async fn write_owned(&mut self, row: UserRow, own: Option<String>) -> Result<()> {
+        let update = sql("UPDATE users SET own = $1 WHERE id = $2 \
+             AND organization = (SELECT seq FROM organizations WHERE id = $3)");
+        let changed = self.tx.execute(update.bind(own).bind(row.id).bind(self.organization)).await?;
+        if changed == 0 {
+            return Err(Error::NotFound { what: "the user" });
+        }
+        self.update_users(vec![row]).await
+    }
+
+    /// Disables a user until an administrator enables it, or until a time.
+    pub async fn suspend(&mut self, user: UserId, suspension: &Suspension) -> Result<()> {
+        let update = sql("UPDATE users SET active_before = COALESCE(active_before, active), active = FALSE, \
+             suspended_at = $1, suspended_by = $2, suspended_reason = $3, suspended_until = $4, updated_at = $5 \
+             WHERE id = $6 AND organization = (SELECT seq FROM organizations WHERE id = $7)")
+        .bind(suspension.at)
+        .bind(&suspension.by)
+        .bind(suspension.reason.as_deref())
+        .bind(suspension.until)
+        .bind(self.now)
+        .bind(user)
+        .bind(self.organization);
+        self.tx.execute(update).await.map(|_| ())
+    }
+
+    /// Ends the decision to disable a user. The user is active again if the directories say so, or if it was active before
+    /// and no directory has it.
+    pub async fn resume(&mut self, user: UserId) -> Result<()> {
+        let update = sql("UPDATE users SET active = COALESCE(active_before, active), active_before = NULL, \
+             suspended_at = NULL, suspended_by = NULL, suspended_reason = NULL, suspended_until = NULL, updated_at = $1 \
+             WHERE id = $2 AND suspended_at IS NOT NULL \
+             AND organization = (SELECT seq FROM organizations WHERE id = $3)");
+        if self.tx.execute(update.bind(self.now).bind(user).bind(self.organization)).await? == 0 {
+            return Ok(());
+        }
+        self.settle_users(&[user]).await
+    }
+
+    /// Adds what the organization says of these users where their directory says nothing.
+    pub(super) async fn fill_from_own(&mut self, users: &mut [UserRow]) -> Result<()> {
+        let query = Bulk::new(
+            "SELECT id, own FROM users WHERE id {in} AND own IS NOT NULL \
+             AND (organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        );
+        let query =
+            query.column(Cells::Uuids(users.iter().map(|user| user.id.as_uuid()).collect())).shared(self.organization);
+        let found: Vec<(UserId, String)> = self.tx.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?))).await?;
+        for (id, own) in found {
+            if let Some(user) = users.iter_mut().find(|user| user.id == id) {
+                fill(user, &own)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds own values to a profile where it has none.
+fn fill(user: &mut UserRow, own: &str) -> Result<()> {
+    let corrupt = || Error::corrupt("a user's own values");
+    let mut own: Map<String, Value> = serde_json::from_str(own).map_err(|_| corrupt())?;
+    let mut text = |name: &str| own.remove(name).and_then(|value| value.as_str().map(str::to_owned));
+    for (field, name) in [
+        (&mut user.given_name, "given_name"),
+        (&mut user.family_name, "family_name"),
+        (&mut user.display_name, "display_name"),
+        (&mut user.email, "email"),
+    ] {
+        let value = text(name);
+        if field.is_none() {
+            *field = value;
+        }
+    }
+    if let Some(Value::Object(further)) = own.remove("attributes") {
+        let mut known: Map<String, Value> = serde_json::from_str(&user.attributes).map_err(|_| corrupt())?;
+        for (name, value) in further {
+            known.entry(name).or_insert(value);
+        }
+        user.attributes = Value::Object(known).to_string();
+    }
+    user.name_key = fold(&user.user_name);
+    Ok(())
+}

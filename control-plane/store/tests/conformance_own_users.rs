@@ -1,0 +1,165 @@
+//! Users that the organization makes and changes itself, beside what directories say of them.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use postern_store::{Error, Identities, OwnedUser, Store, Suspension, UserId, UserRow};
+use serde_json::json;
+use support::world::{World, all, at};
+use support::{TestDatabase, conformance};
+
+conformance! {
+    own_values_fill_what_a_directory_leaves_open,
+    no_import_lifts_an_administrators_decision,
+    a_directory_has_its_say_when_a_decision_ends,
+    a_user_whom_a_directory_has_is_not_deleted,
+    a_deleted_leaver_comes_back_without_accounts,
+    foreign_users_are_not_touched,
+}
+
+async fn identities(store: &Store, world: &World, now: i64) -> Identities {
+    store.begin_identities(world.org(), at(now)).await.unwrap()
+}
+
+async fn owned(store: &Store, world: &World, user: UserId) -> OwnedUser {
+    store.get_owned_user(world.org(), user).await.unwrap().unwrap()
+}
+
+fn suspension(until: Option<i64>) -> Suspension {
+    Suspension { at: at(5), by: "ada".to_owned(), reason: None, until: until.map(at) }
+}
+
+async fn own_values_fill_what_a_directory_leaves_open(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (user, account) = world.person("anna");
+    let user = UserRow { display_name: None, attributes: json!({"title": "Dr."}).to_string(), ..user };
+    world.import(&[(user.clone(), account)], &[]).await;
+    let own = json!({"display_name": "Anna L.", "attributes": {"title": "Prof.", "floor": "3"}}).to_string();
+    let mut tx = identities(store, &world, 2).await;
+    let row = UserRow { display_name: Some("Anna L.".to_owned()), ..user.clone() };
+    tx.write_owned(row, Some(own.clone())).await.unwrap();
+    tx.commit().await.unwrap();
+    // An import brings the same entry once more, and then one with a display name.
+    let mut tx = identities(store, &world, 3).await;
+    tx.update_profiles(vec![user.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    let found = owned(store, &world, user.id).await;
+    assert_eq!((found.row.display_name.as_deref(), found.own.as_deref()), (Some("Anna L."), Some(own.as_str())));
+    assert_eq!(found.row.attributes, json!({"floor": "3", "title": "Dr."}).to_string());
+    let page = store.list_users(world.org(), Some("anna l"), &all()).await.unwrap();
+    assert_eq!(page.items.len(), 1, "it is found by it");
+    let mut tx = identities(store, &world, 4).await;
+    let row = UserRow { display_name: Some("Anna of corp".to_owned()), ..user.clone() };
+    tx.update_users(vec![row]).await.unwrap();
+    tx.commit().await.unwrap();
+    let found = owned(store, &world, user.id).await;
+    assert_eq!((found.row.display_name.as_deref(), found.is_own), (Some("Anna of corp"), false));
+}
+
+async fn no_import_lifts_an_administrators_decision(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (user, account) = world.person("anna");
+    world.import(&[(user.clone(), account)], &[]).await;
+    for (until, now, active) in [(None, 9_000, false), (Some(10), 9, false), (Some(10), 10, true)] {
+        let mut tx = identities(store, &world, 5).await;
+        tx.suspend(user.id, &suspension(until)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!owned(store, &world, user.id).await.row.active);
+        let mut tx = identities(store, &world, now).await;
+        tx.update_users(vec![user.clone()]).await.unwrap();
+        tx.settle_users(&[user.id]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(owned(store, &world, user.id).await.row.active, active, "until {until:?}, at {now}");
+    }
+}
+
+async fn a_directory_has_its_say_when_a_decision_ends(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (on, on_account) = world.person("on");
+    let (off, off_account) = world.person("off");
+    let off_account = postern_store::NewAccount { switch: postern_store::Switch::Off, ..off_account };
+    world.import(&[(on.clone(), on_account), (off.clone(), off_account)], &[]).await;
+    let alone = UserRow { active: true, ..world.person("alone").0 };
+    let mut tx = identities(store, &world, 2).await;
+    tx.insert_own_users(vec![(alone.clone(), "{}".to_owned())]).await.unwrap();
+    tx.settle_users(&[on.id, off.id, alone.id]).await.unwrap();
+    // Twice: the second decision must not forget what the user was before the first.
+    for _ in 0..2 {
+        for user in [on.id, off.id, alone.id] {
+            tx.suspend(user, &suspension(None)).await.unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+    for (user, active) in [(on.id, true), (off.id, false), (alone.id, true)] {
+        let mut tx = identities(store, &world, 6).await;
+        tx.resume(user).await.unwrap();
+        tx.commit().await.unwrap();
+        let found = owned(store, &world, user).await;
+        assert_eq!((found.row.active, found.suspension), (active, None), "{}", found.row.user_name);
+    }
+}
+
+async fn a_user_whom_a_directory_has_is_not_deleted(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (user, account) = world.person("anna");
+    world.import(&[(user.clone(), account)], &[]).await;
+    let mut tx = identities(store, &world, 2).await;
+    assert_eq!(tx.directories_with(user.id).await.unwrap(), ["corp"]);
+    let found = tx.owned_user(user.id).await.unwrap().unwrap();
+    assert!(matches!(tx.delete_user(found, "ada").await, Err(Error::Conflict { .. })));
+    tx.rollback().await.unwrap();
+    assert_eq!(store.list_deleted_users(world.org(), &all()).await.unwrap().items, []);
+}
+
+async fn a_deleted_leaver_comes_back_without_accounts(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (user, account) = world.person("anna");
+    let (staff, gone) = (world.team("staff").0, world.team("gone").0);
+    world.import(&[(user.clone(), account.clone())], &[]).await;
+    let mut intake = store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
+    intake.mark_missing(postern_store::JobId::new(), &[account.id]).await.unwrap();
+    let tx = intake.identities();
+    tx.insert_groups(vec![staff.clone(), gone.clone()]).await.unwrap();
+    let member = postern_store::IdentityId::User(user.id);
+    tx.add_members(&[(staff.id, member), (gone.id, member)]).await.unwrap();
+    intake.commit().await.unwrap();
+    let mut tx = identities(store, &world, 3).await;
+    let found = tx.owned_user(user.id).await.unwrap().unwrap();
+    tx.delete_user(found, "ada").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.get_account(world.org(), account.id).await.unwrap(), None);
+    assert_eq!(store.list_group_members(world.org(), staff.id, &all()).await.unwrap().items, []);
+    database.execute(&format!("DELETE FROM groups WHERE display_name = '{}'", gone.display_name)).await;
+    let mut tx = identities(store, &world, 4).await;
+    assert_eq!(tx.restore_user(user.id).await.unwrap().user_name, "anna");
+    tx.commit().await.unwrap();
+    let found = owned(store, &world, user.id).await;
+    assert_eq!((found.is_own, found.row.active, found.row.missing_since), (true, false, None), "{found:?}");
+    assert_eq!(found.row.created_at, owned(store, &world, user.id).await.row.created_at);
+    let groups = store.groups_of(world.org(), user.id.as_uuid(), &all()).await.unwrap().items;
+    assert_eq!(groups.iter().map(|group| group.id).collect::<Vec<_>>(), [staff.id]);
+    let mut tx = identities(store, &world, 5).await;
+    assert!(matches!(tx.restore_user(user.id).await, Err(Error::NotFound { .. })));
+}
+
+async fn foreign_users_are_not_touched(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "other").await);
+    let user = UserRow { active: true, ..world.person("anna").0 };
+    let mut tx = identities(store, &world, 2).await;
+    tx.insert_own_users(vec![(user.clone(), "{}".to_owned())]).await.unwrap();
+    assert_eq!(tx.taken_names(vec!["anna".to_owned(), "bo".to_owned()]).await.unwrap(), ["anna"]);
+    tx.commit().await.unwrap();
+    let before = owned(store, &world, user.id).await;
+    let mut tx = identities(store, &other, 3).await;
+    assert_eq!(tx.owned_user(user.id).await.unwrap(), None);
+    assert_eq!(tx.taken_names(vec!["anna".to_owned()]).await.unwrap(), [""; 0]);
+    tx.suspend(user.id, &suspension(None)).await.unwrap();
+    tx.resume(user.id).await.unwrap();
+    let written = tx.write_owned(UserRow { user_name: "eve".to_owned(), ..user.clone() }, None).await;
+    assert!(matches!(written, Err(Error::NotFound { .. })));
+    assert!(matches!(tx.restore_user(user.id).await, Err(Error::NotFound { .. })));
+    tx.commit().await.unwrap();
+    assert_eq!(owned(store, &world, user.id).await, before);
+}
