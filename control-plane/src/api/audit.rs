@@ -219,7 +219,7 @@ async fn export(
     api.services.audit(&caller.actor)?;
     let ExportQuery { format, actor, action, object, since, until } = query;
     let filter = AuditFilter { actor, action, object, since, until };
-    let export = Export { api, caller, filter, format, next: Some(None) };
+    let export = Export { api, caller, filter, format, next: Next::Start };
     let body = Body::from_stream(stream::unfold(export, Export::next));
     let (kind, name) = match format {
         ExportFormat::Csv => ("text/csv; charset=utf-8", "audit.csv"),
@@ -235,13 +235,24 @@ struct Export {
     caller: Caller,
     filter: AuditFilter,
     format: ExportFormat,
-    /// Where the next page starts. `None`: that was all.
-    next: Option<Option<String>>,
+    next: Next,
+}
+
+/// Where the next page starts.
+enum Next {
+    Start,
+    After(String),
+    /// That was all.
+    Nowhere,
 }
 
 impl Export {
     async fn next(mut self) -> Option<(Result<Bytes, std::io::Error>, Self)> {
-        let after = self.next.take()?;
+        let after = match std::mem::replace(&mut self.next, Next::Nowhere) {
+            Next::Start => None,
+            Next::After(cursor) => Some(cursor),
+            Next::Nowhere => return None,
+        };
         let first = after.is_none();
         let page = match self.api.services.audit(&self.caller.actor) {
             Ok(audit) => audit.list(&self.filter, &PageRequest { after, limit: EXPORT_PAGE }).await,
@@ -249,7 +260,7 @@ impl Export {
         };
         let chunk = match page {
             Ok(found) => {
-                self.next = found.page.next.map(Some);
+                self.next = found.page.next.map_or(Next::Nowhere, Next::After);
                 written(self.format, first, found.page.items).map_err(std::io::Error::other)
             }
             Err(error) => {

@@ -4,10 +4,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::dialect::{Bulk, Cells};
-use crate::error::Result;
 use crate::records::{AuditEntry, AuditNote};
-use crate::sql::sql;
-use crate::transaction::Tx;
 
 /// The hash before the first entry.
 pub(crate) const START: [u8; 32] = [0; 32];
@@ -37,29 +34,19 @@ pub(crate) fn hash(before: &[u8; 32], seq: u64, note: &AuditNote) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// Appends notes of one organization to its log. The last write of a transaction: the next one on this log waits for it.
-pub(crate) async fn append(tx: &mut Tx, notes: Vec<AuditNote>) -> Result<()> {
-    let Some(organization) = notes.first().map(|note| note.organization) else { return Ok(()) };
-    // A conflict locks the row, so that two transactions never take one place.
-    let head = sql("INSERT INTO audit_heads (organization_id, seq, hash, anchor_seq, anchor_hash) \
-         VALUES ($1, 0, $2, 0, $2) ON CONFLICT (organization_id) DO UPDATE SET seq = audit_heads.seq RETURNING seq, hash");
-    let read = |mut row: crate::sql::Row| Ok((row.take::<u64>()?, row.take::<[u8; 32]>()?));
-    let (mut seq, mut last) = tx
-        .row(head.bind(organization).bind(START), read)
-        .await?
-        .ok_or_else(|| crate::Error::corrupt("the audit log"))?;
+/// The entries of notes that follow an end of a log, and the new end.
+pub(crate) fn entries(notes: Vec<AuditNote>, mut seq: u64, mut last: [u8; 32]) -> (Vec<AuditEntry>, u64, [u8; 32]) {
     let mut entries = Vec::with_capacity(notes.len());
     for note in notes {
         seq += 1;
         last = hash(&last, seq, &note);
         entries.push(AuditEntry { seq, note, hash: last });
     }
-    tx.bulk(rows(entries).shared(organization)).await?;
-    let update = sql("UPDATE audit_heads SET seq = $1, hash = $2 WHERE organization_id = $3");
-    tx.execute(update.bind(crate::sql::signed(seq)).bind(last).bind(organization)).await.map(|_| ())
+    (entries, seq, last)
 }
 
-fn rows(entries: Vec<AuditEntry>) -> Bulk {
+/// The statement that writes entries; `:1` is the organization.
+pub(crate) fn rows(entries: &[AuditEntry]) -> Bulk {
     let text = |value: Option<&serde_json::Value>| value.map(serde_json::Value::to_string);
     Bulk::new(
         "WITH v(seq, at, actor, actor_name, address, action, object_id, object, before, after, hash) AS ({rows}) \

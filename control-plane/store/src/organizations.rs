@@ -27,7 +27,7 @@ fn read(mut row: Row) -> Result<Organization> {
     let (id, name, created_at) = (row.take()?, row.take()?, row.take()?);
     let (missing_user_days, joins_users) = (row.take()?, row.take()?);
     let (job_retention_days, audit_retention_days) = (row.take()?, row.take()?);
-    Ok(Organization { id, name, created_at, missing_user_days, joins_users, job_retention_days, audit_retention_days })
+    Ok(Organization { id, name, joins_users, created_at, missing_user_days, job_retention_days, audit_retention_days })
 }
 
 impl Store {

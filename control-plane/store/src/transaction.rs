@@ -9,7 +9,7 @@ use crate::audit_chain;
 use crate::dialect::Bulk;
 use crate::error::{EngineError, Error, Result};
 use crate::records::AuditNote;
-use crate::sql::{Row, Statement, sql};
+use crate::sql::{Row, Statement, signed, sql};
 use crate::sqlite::{self, Outcome, Writing};
 use crate::wake::{Wake, Wakes};
 
@@ -154,6 +154,23 @@ impl Tx {
         Ok(())
     }
 
+    /// Appends notes of one organization to its audit log. The last write of a transaction: the next one on this log
+    /// waits for it.
+    async fn append(&mut self, notes: Vec<AuditNote>) -> Result<()> {
+        let Some(organization) = notes.first().map(|note| note.organization) else { return Ok(()) };
+        // The conflict locks the row, so two transactions never take one place.
+        let head = sql("INSERT INTO audit_heads (organization_id, seq, hash, anchor_seq, anchor_hash) \
+             VALUES ($1, 0, $2, 0, $2) ON CONFLICT (organization_id) DO UPDATE SET seq = audit_heads.seq \
+             RETURNING seq, hash");
+        let read = |mut row: Row| Ok((row.take::<u64>()?, row.take::<[u8; 32]>()?));
+        let head = self.row(head.bind(organization).bind(audit_chain::START), read).await?;
+        let (seq, last) = head.ok_or_else(|| Error::corrupt("the end of the audit log"))?;
+        let (entries, seq, last) = audit_chain::entries(notes, seq, last);
+        self.bulk(audit_chain::rows(&entries).shared(organization)).await?;
+        let update = sql("UPDATE audit_heads SET seq = $1, hash = $2 WHERE organization_id = $3");
+        self.execute(update.bind(signed(seq)).bind(last).bind(organization)).await.map(|_| ())
+    }
+
     /// Makes everything durable.
     pub(crate) async fn commit(mut self) -> Result<()> {
         self.open()?;
@@ -163,7 +180,7 @@ impl Tx {
             self.noted.insert(0, note);
         }
         let noted = std::mem::take(&mut self.noted);
-        audit_chain::append(&mut self, noted).await?;
+        self.append(noted).await?;
         let pending = std::mem::take(&mut self.pending);
         if let Inner::Postgres(_) = self.inner {
             for wake in &pending {

@@ -47,7 +47,7 @@ impl UserChanges<'_> {
         };
         let now = self.0.now();
         let mut user = OwnedUser { row: empty(self.0, now), is_own: true, own: None, suspension: None };
-        profile.apply(&mut user).map_err(unreadable)?;
+        profile.apply(&mut user).map_err(|error| unreadable(&error))?;
         let mut tx = self.begin().await?;
         free(&mut tx, &user.row).await?;
         let own = user.own.clone().unwrap_or_else(|| "{}".to_owned());
@@ -71,7 +71,7 @@ impl UserChanges<'_> {
         let mut user = self.locked(&mut tx, id, known).await?;
         let before = profile::values(&user.row);
         let name_key = user.row.name_key.clone();
-        profile.apply(&mut user).map_err(unreadable)?;
+        profile.apply(&mut user).map_err(|error| unreadable(&error))?;
         let after = profile::values(&user.row);
         if before == after {
             tx.rollback().await?;
@@ -245,12 +245,12 @@ fn suspended(suspension: Option<&Suspension>) -> Value {
     json!(suspension.map(|it| json!({ "by": it.by, "reason": it.reason, "until": it.until })))
 }
 
-/// The values of `these` that are not in `those`.
-fn apart(these: &BTreeMap<String, Value>, those: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    let other = |(name, value): &(&String, &Value)| those.get(*name) != Some(*value);
+/// The values of `these` that are not in `others`.
+fn apart(these: &BTreeMap<String, Value>, others: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let other = |(name, value): &(&String, &Value)| others.get(*name) != Some(*value);
     these.iter().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-fn unreadable(error: serde_json::Error) -> Error {
+fn unreadable(error: &serde_json::Error) -> Error {
     Error::Internal(postern_store::Error::corrupt(error.to_string()))
 }

@@ -78,9 +78,9 @@ impl RuleChanges<'_> {
         let organization = self.0.organization();
         let change = Change::new("organization.changed", None, &known.name);
         let change = change.before(&facts(&known)).after(&facts(&changed(known.clone(), changes)));
-        let changed = self.0.recording(change).change_organization(organization, changes).await?;
+        let known = self.0.recording(change).change_organization(organization, changes).await?;
         tracing::info!(%organization, by = %self.0.actor().who, ?days, "organization.changed");
-        Ok(changed)
+        Ok(known)
     }
 }
 

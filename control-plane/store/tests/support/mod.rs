@@ -66,9 +66,9 @@ pub(crate) async fn on_sqlite(story: impl FnOnce(TestDatabase) -> Story) {
     let path = folder.path().join("postern.db");
     let database = TestDatabase::open(DatabaseUrl::sqlite(&path)).await;
     let database = TestDatabase { raw: path.to_str().map(str::to_owned), ..database };
-    let store = database.store.clone();
+    let opened = database.store.clone();
     tokio::time::timeout(STORY_LIMIT, story(database)).await.expect("the story ends in time");
-    store.close().await;
+    opened.close().await;
 }
 
 /// Runs all stories on `PostgreSQL`, each on a database of its own, and reports which of them failed.
