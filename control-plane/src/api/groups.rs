@@ -61,7 +61,7 @@ pub struct MemberView {
     pub user_name: Option<String>,
     /// How people see it. `null`: not known.
     pub display_name: Option<String>,
-    /// How the directory names it: its normalized DN, or its unique value. `null`: the organization has added it itself.
+    /// How the directory names it: its DN without regard to case, or its unique value. `null`: the organization has added it itself.
     pub key: Option<String>,
 }
 
@@ -73,7 +73,7 @@ pub enum MemberKind {
     User,
     /// A nested group.
     Group,
-    /// Outside of the imported scope.
+    /// No imported entry has this name, the entry has no user, or several entries have it.
     Unknown,
 }
 
@@ -170,7 +170,7 @@ async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Res
 
 /// Lists the direct members of a group
 ///
-/// A nested group is one member; members outside of the imported scope are listed as `unknown`.
+/// A nested group is one member. Members without an imported user or group are listed as `unknown`.
 #[utoipa::path(get, path = "/api/v1/groups/{id}/members", tag = "groups", operation_id = "list_group_members",
     params(("id" = String, Path, description = "Id or name of the group"), MemberQuery),
     responses((status = 200, body = Listing<MemberView>)))]

@@ -9,6 +9,7 @@ mod identities;
 mod imports;
 mod limits;
 mod matching;
+mod members;
 mod returns;
 mod schedules;
 mod second_look;

@@ -20,6 +20,7 @@ use crate::open_jobs::{exclusive_under_way, open_jobs};
 use crate::sql::{Statement, Value, built, encoding};
 
 /// The values of one column.
+#[derive(Clone)]
 pub(crate) enum Cells {
     Ints(Vec<i64>),
     MaybeInts(Vec<Option<i64>>),

@@ -39,6 +39,7 @@ mod keys;
 mod leases;
 mod listen;
 mod marks;
+mod member_counts;
 mod member_lists;
 mod member_names;
 mod member_rows;

@@ -10,15 +10,12 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::groups;
-use crate::ids::{DirectoryId, GroupId, OrganizationId, UserId};
+use crate::ids::{GroupId, OrganizationId, UserId};
 use crate::member_names::{name_hash, read_names};
 use crate::member_rows::FEWEST_NAMES;
-use crate::records::{AccountKind, GroupRow, Member, MemberIdentity, MemberStats, Page, PageRequest, UnresolvedMember};
+use crate::records::{AccountKind, GroupRow, Member, MemberIdentity, Page, PageRequest};
 use crate::sql::sql;
-use crate::twins::{self, Candidate, names_of_nobody, other_of_the_name};
-
-/// Sorts after every hash of a name.
-const AFTER_ALL_HASHES: &[u8] = &[0xFF; 17];
+use crate::twins::{Candidate, Meaning, other_of_the_name};
 
 /// Where a list of members continues: first the members that a directory names, by name, then the own ones, by id.
 enum Cursor {
@@ -110,42 +107,63 @@ impl Store {
         directory: i64,
         names: &[String],
     ) -> Result<HashMap<[u8; 16], MemberIdentity>> {
-        let query = Bulk::new(
-            "WITH v(name_hash) AS ({rows}) SELECT a.member_hash, a.kind, a.identity, a.missing_since IS NOT NULL, a.dn \
-             FROM v {each}accounts a{where}a.target = :1 AND a.member_hash = v.name_hash \
-             AND a.identity IS NOT NULL ORDER BY a.id DESC{every}",
-        );
-        let hashes = names.iter().map(|name| name_hash(name).to_vec()).collect();
-        let accounts: Vec<(AccountKind, Candidate)> = self
-            .database
-            .bulk_rows(query.column(Cells::Blobs(hashes)).shared(directory), |mut row| {
-                let (hash, kind) = (row.take()?, AccountKind::from_code(row.take()?)?);
-                let (identity, missing, dn) = (row.take()?, row.take()?, row.take()?);
-                Ok((kind, Candidate { hash, identity, missing, dn }))
-            })
-            .await?;
+        let hashes = Cells::Blobs(names.iter().map(|name| name_hash(name).to_vec()).collect());
+        let (accounts, by_login) = self.accounts_of_names(directory, hashes).await?;
         let ids = |kind| {
             let of_kind = accounts.iter().filter(move |(found, _)| *found == kind);
-            Cells::Uuids(of_kind.map(|(_, account)| account.identity).collect())
+            Cells::Uuids(of_kind.filter_map(|(_, account)| account.identity).collect())
         };
         let query = Bulk::new(
-            "SELECT id, user_name, display_name FROM users WHERE id {in} \
+            "SELECT id, name_key, user_name, display_name FROM users WHERE id {in} \
              AND (organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
         );
         let users = self.database.bulk_rows(query.column(ids(AccountKind::User)).shared(organization), |mut row| {
-            let id: Uuid = row.take()?;
+            let (id, name_key): (Uuid, String) = (row.take()?, row.take()?);
             let (user_name, display_name) = (row.take()?, row.take()?);
-            Ok((id, MemberIdentity::User { id: UserId::from_uuid(id), user_name, display_name }))
+            Ok((id, name_key, MemberIdentity::User { id: UserId::from_uuid(id), user_name, display_name }))
         });
-        let mut known: HashMap<Uuid, MemberIdentity> = users.await?.into_iter().collect();
+        let (mut known, mut user_names) = (HashMap::new(), HashMap::new());
+        for (id, name_key, user) in users.await? {
+            known.insert(id, user);
+            user_names.insert(id, name_key);
+        }
         let query = Bulk::new("SELECT id, display_name FROM groups WHERE id {in} AND (organization_id = :1) IS TRUE");
         let groups = self.database.bulk_rows(query.column(ids(AccountKind::Group)).shared(organization), |mut row| {
             let id: Uuid = row.take()?;
             Ok((id, MemberIdentity::Group { id: GroupId::from_uuid(id), display_name: row.take()? }))
         });
         known.extend(groups.await?);
-        let meant = twins::meant(accounts.into_iter().map(|(_, account)| account).collect());
+        let meaning = Meaning { user_names: &user_names, by_login };
+        let meant = meaning.of(accounts.into_iter().map(|(_, account)| account).collect());
         Ok(meant.into_iter().filter_map(|(hash, id)| Some((hash, known.get(&id)?.clone()))).collect())
+    }
+
+    /// The accounts that have names with these hashes, newest first, without those that are missing and have no user.
+    /// Also whether groups name members by login.
+    pub(crate) async fn accounts_of_names(
+        &self,
+        directory: i64,
+        hashes: Cells,
+    ) -> Result<(Vec<(AccountKind, Candidate)>, bool)> {
+        let with_user = Bulk::new(
+            "WITH v(name_hash) AS ({rows}) SELECT a.member_hash, a.kind, a.id, a.identity, \
+             a.missing_since IS NOT NULL, a.dn, a.conflict FROM v {each}accounts a{where}a.target = :1 AND a.member_hash = v.name_hash \
+             AND a.identity IS NOT NULL ORDER BY a.id DESC{every}",
+        );
+        let without = Bulk::new(
+            "WITH v(name_hash) AS ({rows}) SELECT a.member_hash, a.kind, a.id, a.identity, \
+             a.missing_since IS NOT NULL, a.dn, a.conflict FROM v {each}accounts a{where}a.target = :1 AND a.member_hash = v.name_hash \
+             AND a.identity IS NULL AND (a.missing_since IS NULL) IS TRUE{every}",
+        );
+        let read = |mut row: crate::sql::Row| {
+            let (hash, kind) = (row.take()?, AccountKind::from_code(row.take()?)?);
+            let (id, identity, missing) = (row.take()?, row.take()?, row.take()?);
+            Ok((kind, Candidate { hash, id, identity, missing, dn: row.take()?, waits_for: row.take()? }))
+        };
+        let mut accounts = self.database.bulk_rows(with_user.column(hashes.clone()).shared(directory), read).await?;
+        accounts.extend(self.database.bulk_rows(without.column(hashes).shared(directory), read).await?);
+        let query = sql("SELECT member_form <> 'dn' FROM directories WHERE seq = $1").bind(directory);
+        Ok((accounts, self.database.row(query, |mut row| row.take()).await?.unwrap_or_default()))
     }
 
     /// The groups that a user or group is a direct member of, oldest first.
@@ -173,95 +191,5 @@ impl Store {
         .bind(page.probe());
         let found = self.database.rows(query, |mut row| groups::read(&mut row)).await?;
         Ok(Page::cut(found, page, |last| last.id.to_string()))
-    }
-
-    /// Counts the members of a directory's groups: those that are users or groups of the organization, those whose name
-    /// is unknown, and those without a user.
-    pub async fn count_members(&self, organization: OrganizationId, directory: DirectoryId) -> Result<MemberStats> {
-        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(MemberStats::default()) };
-        // Every member is looked up at the end of every import, when nothing else is left to do: so two queries run in
-        // parallel.
-        let middle = [0x80];
-        let (lower, upper) =
-            tokio::try_join!(self.count_named(seq, &[], &middle), self.count_named(seq, &middle, AFTER_ALL_HASHES))?;
-        let without_user = self.count_without_user(seq).await?;
-        let unresolved = (lower.unresolved + upper.unresolved).saturating_sub(without_user);
-        Ok(MemberStats { resolved: lower.resolved + upper.resolved, unresolved, without_user })
-    }
-
-    /// The members that are accounts without a user. Few accounts have none, so these are looked up among the members.
-    async fn count_without_user(&self, directory: i64) -> Result<u64> {
-        let query = sql("SELECT count(*) FROM (SELECT DISTINCT a.member_hash FROM accounts a WHERE a.target = $1 \
-             AND a.identity IS NULL AND a.member_hash IS NOT NULL AND a.missing_since IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM accounts b WHERE b.target = $1 AND b.member_hash = a.member_hash \
-             AND b.identity IS NOT NULL)) t JOIN member_names m ON m.target = $1 AND m.name_hash = t.member_hash");
-        Ok(self.database.row(query.bind(directory), |mut row| row.take()).await?.unwrap_or_default())
-    }
-
-    /// Counts the members whose hash of the name is in this range, without its end.
-    async fn count_named(&self, directory: i64, from: &[u8], to: &[u8]) -> Result<MemberStats> {
-        let query = sql(concat!(
-            "SELECT count(*), COALESCE(sum(CASE WHEN EXISTS (SELECT 1 FROM accounts a \
-             WHERE a.target = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) \
-             AND m.name_hash NOT IN (",
-            names_of_nobody!(),
-            ") THEN 1 ELSE 0 END), 0) \
-             FROM member_names m WHERE m.target = $1 AND m.name_hash >= $2 AND m.name_hash < $3"
-        ))
-        .bind(directory)
-        .bind(from)
-        .bind(to);
-        let counted = self.database.row(query, |mut row| {
-            let (all, resolved): (u64, u64) = (row.take()?, row.take()?);
-            Ok(MemberStats { resolved, unresolved: all.saturating_sub(resolved), without_user: 0 })
-        });
-        Ok(counted.await?.unwrap_or_default())
-    }
-
-    /// Up to `limit` members of a directory's groups whose name is unknown.
-    pub async fn unresolved_members(
-        &self,
-        organization: OrganizationId,
-        directory: DirectoryId,
-        limit: u32,
-    ) -> Result<Vec<UnresolvedMember>> {
-        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
-        let query = sql(concat!(
-            // An account without a user is still within the imported scope.
-            "SELECT m.name_hash, m.group_id, g.display_name \
-             FROM member_names m JOIN groups g ON g.id = m.group_id \
-             WHERE m.target = $1 AND m.name_hash >= $2 AND m.name_hash < $3 AND m.organization_id = $4 \
-             AND ((NOT EXISTS (SELECT 1 FROM accounts a \
-             WHERE a.target = $1 AND a.member_hash = m.name_hash AND a.identity IS NOT NULL) \
-             AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.target = $1 AND a.member_hash = m.name_hash \
-             AND a.identity IS NULL AND a.missing_since IS NULL)) OR m.name_hash IN (",
-            names_of_nobody!(),
-            ")) ORDER BY m.name_hash, m.group_id LIMIT $5"
-        ))
-        .bind(seq)
-        .bind(&[][..])
-        .bind(AFTER_ALL_HASHES)
-        .bind(organization)
-        .bind(limit);
-        let found: Vec<([u8; 16], GroupId, String)> =
-            self.database.rows(query, |mut row| Ok((row.take()?, row.take()?, row.take()?))).await?;
-        let mut unresolved = Vec::with_capacity(found.len());
-        let mut names: HashMap<GroupId, HashMap<[u8; 16], String>> = HashMap::new();
-        for (hash, group, group_name) in found {
-            if let std::collections::hash_map::Entry::Vacant(place) = names.entry(group) {
-                place.insert(self.names_by_hash(group).await?);
-            }
-            let name = names.get(&group).and_then(|names| names.get(&hash));
-            if let Some(key) = name.cloned() {
-                unresolved.push(UnresolvedMember { group, group_name, key });
-            }
-        }
-        Ok(unresolved)
-    }
-
-    async fn names_by_hash(&self, group: GroupId) -> Result<HashMap<[u8; 16], String>> {
-        let query = sql("SELECT names FROM group_members WHERE group_id = $1").bind(group);
-        let rows = self.database.rows(query, |mut row| read_names(&mut row)).await?;
-        Ok(rows.into_iter().flatten().map(|name| (name_hash(&name), name)).collect())
     }
 }

@@ -3,13 +3,15 @@
 
 pub mod attribute_names;
 pub mod ber;
+mod case;
 mod name;
 mod normalize;
 mod parse;
 mod prepare;
 
+pub use case::fold as fold_case;
 pub use name::{Ava, Dn, Rdn, Value};
-pub use normalize::normalize;
+pub use normalize::{case_folded, normalize};
 pub use parse::ParseError;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 
+use crate::case;
 use crate::prepare;
 
 /// A distinguished name: relative names from the leaf to the root. `==` compares as a directory does.
@@ -52,15 +53,37 @@ impl Dn {
         Some(Self { rdns: rest.to_vec() })
     }
 
+    /// The name this many levels up; `None`: there are not as many.
+    pub fn above(&self, levels: usize) -> Option<Self> {
+        self.rdns.get(levels..).map(|rest| Self { rdns: rest.to_vec() })
+    }
+
+    /// The name with the first `levels` relative names of this one, below another.
+    #[must_use]
+    pub fn moved_below(&self, levels: usize, container: &Self) -> Self {
+        Self { rdns: self.rdns.iter().take(levels).chain(&container.rdns).cloned().collect() }
+    }
+
     /// The form in which equal names are equal texts: attribute types lower-cased and by their short names, values
     /// prepared as `caseIgnoreMatch` does, the parts of a multi-valued RDN sorted. It parses back to the same name.
     pub fn normalized(&self) -> String {
+        self.compared(prepare::prepare)
+    }
+
+    /// The form in which names are equal texts if only case, escapes, the spaces around separators or the names of
+    /// attribute types differ. `ß` and `ss`, zero-width characters, composed letters and spaces within a value make a
+    /// difference, because servers keep such entries apart. It parses back to an equal name.
+    pub fn case_folded(&self) -> String {
+        self.compared(case::fold)
+    }
+
+    fn compared(&self, value: fn(&str) -> String) -> String {
         let mut out = String::new();
         for (position, rdn) in self.rdns.iter().enumerate() {
             if position > 0 {
                 out.push(',');
             }
-            rdn.write_normalized(&mut out);
+            rdn.write(value, &mut out);
         }
         out
     }
@@ -78,15 +101,21 @@ impl Rdn {
         &self.avas
     }
 
+    /// Whether a directory compares them as equal.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.normalized() == other.normalized()
+    }
+
     fn normalized(&self) -> String {
         let mut out = String::new();
-        self.write_normalized(&mut out);
+        self.write(prepare::prepare, &mut out);
         out
     }
 
-    fn write_normalized(&self, out: &mut String) {
+    /// Writes texts in the form that `value` makes of them.
+    fn write(&self, value: fn(&str) -> String, out: &mut String) {
         if let [only] = self.avas.as_slice() {
-            only.write_normalized(out);
+            only.write(value, out);
             return;
         }
         let mut parts: Vec<String> = self
@@ -94,7 +123,7 @@ impl Rdn {
             .iter()
             .map(|ava| {
                 let mut part = String::new();
-                ava.write_normalized(&mut part);
+                ava.write(value, &mut part);
                 part
             })
             .collect();
@@ -114,11 +143,11 @@ impl Ava {
         &self.value
     }
 
-    fn write_normalized(&self, out: &mut String) {
+    fn write(&self, value: fn(&str) -> String, out: &mut String) {
         prepare::write_attribute(&self.attribute, out);
         out.push('=');
         match &self.value {
-            Value::Text(text) => write_escaped(&prepare::prepare(text), out),
+            Value::Text(text) => write_escaped(&value(text), out),
             other => other.write(out),
         }
     }

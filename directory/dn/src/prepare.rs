@@ -92,6 +92,6 @@ fn prepare_once(text: &str) -> String {
     out
 }
 
-fn is_printable_ascii(text: &str) -> bool {
+pub(super) fn is_printable_ascii(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }

@@ -42,6 +42,37 @@ fn texts_of_one_name_are_equal() {
 }
 
 #[test]
+fn only_case_and_writing_make_no_difference_to_the_case_folded_form() {
+    let one = "cn=doe\\, jörg  ß,ou=people,dc=corp";
+    for other in [
+        "CN=Doe\\2C JÖRG  ß,OU=People,DC=corp",
+        " cn = doe\\2c j\\C3\\B6rg  ß , ou = people;dc=CORP",
+        "commonName=\"Doe, Jörg  ß\",2.5.4.11=people,OID.0.9.2342.19200300.100.1.25=corp",
+    ] {
+        assert_eq!(case_folded(one), case_folded(other), "{other}");
+    }
+    assert_eq!(case_folded("ou=a+cn=B,dc=x"), case_folded("CN=b + OU=a,dc=x"));
+    assert_eq!(case_folded("cn=ΩΜΕΓΑ"), case_folded("cn=ωμεγα"));
+    // Equal for RFC 4518, and two entries on some servers.
+    for (one, other) in [
+        ("cn=weiß karl", "cn=weiss karl"),
+        ("cn=ka\u{200b}rl", "cn=karl"),
+        ("cn=karl\u{ad}", "cn=karl"),
+        ("cn=\u{fb01}nn", "cn=finn"),
+        ("cn=\u{ff4b}arl", "cn=karl"),
+        ("cn=\u{212a}arl", "cn=karl"),
+        ("cn=jo\u{308}rg", "cn=jörg"),
+        ("cn=karl\u{a0}weiss", "cn=karl weiss"),
+        ("cn=karl  weiss", "cn=karl weiss"),
+        ("cn=karl\\ ", "cn=karl"),
+        ("ou=a,cn=karl", "ou=a\u{200b},cn=karl"),
+    ] {
+        assert_eq!(normalize(one), normalize(other), "{other}");
+        assert_ne!(case_folded(one), case_folded(other), "{other}");
+    }
+}
+
+#[test]
 fn an_invalid_dn_has_the_position_of_its_error() {
     for (text, position) in [
         ("cn", 2),
@@ -118,6 +149,13 @@ proptest! {
     }
 
     #[test]
+    fn the_case_folded_form_is_a_name_of_the_same_shape(name in names()) {
+        let again = Dn::parse(&name.case_folded()).expect("a case-folded name");
+        prop_assert_eq!(again.rdns().len(), name.rdns().len());
+        prop_assert_eq!(again.case_folded(), name.case_folded());
+    }
+
+    #[test]
     fn case_and_spaces_of_ascii_names_do_not_matter(value in "[a-z][a-z0-9=.@ -]{0,20}", other in "[a-z]{1,5}") {
         let plain = format!("cn={value},dc={other}");
         let shouted = format!("  CN = {}   , DC={}", value.to_uppercase().replace(' ', "  "), other.to_uppercase());
@@ -128,5 +166,6 @@ proptest! {
     #[test]
     fn the_short_way_and_the_long_way_agree(text in "([a-zA-Z0-9. -]{1,6}=[ -~]{0,10},){0,3}[a-z]{1,10}=[ -~]{0,10}") {
         prop_assert_eq!(normalize(&text), Dn::parse(&text).map(|name| name.normalized()));
+        prop_assert_eq!(case_folded(&text), Dn::parse(&text).map(|name| name.case_folded()));
     }
 }

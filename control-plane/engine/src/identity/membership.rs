@@ -3,9 +3,11 @@
 use postern_dn as dn;
 use postern_store::MemberForm;
 
-/// The normalized form of a DN: equal for equal names. A text that is not a DN is compared without regard to case.
+/// The form of a DN that finds the account of a member: equal if only case and the way of writing differ. Servers keep
+/// entries apart that differ in more than that and are equal for RFC 4518, as by `ß` and `ss`. So a member of one name
+/// must never mean the other entry, imported or not. A text that is not a DN is compared without regard to case.
 pub fn dn_key(name: &str) -> String {
-    dn::normalize(name).unwrap_or_else(|_| postern_store::fold(name))
+    dn::case_folded(name).unwrap_or_else(|_| dn::fold_case(name))
 }
 
 /// The keys of a group's members, unique and sorted.

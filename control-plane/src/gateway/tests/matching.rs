@@ -11,14 +11,14 @@ use super::soon;
 use postern_engine::intake::resolve::{self, Choice};
 
 /// An agent that serves two directories, with queries for the tests.
-struct World {
+pub(super) struct World {
     site: Site,
     agent: TestAgent,
     session: Session,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let site = Site::start().await;
         let agent = site.enroll(&site.token(&[]).await).await.unwrap();
         let mut session = agent.connect(hello(&["corp", "lab"])).await.unwrap();
@@ -27,7 +27,7 @@ impl World {
     }
 
     /// Imports these entries and approves what is held.
-    async fn import(&mut self, directory: &str, entries: &[Written<'_>]) -> Value {
+    pub(super) async fn import(&mut self, directory: &str, entries: &[Written<'_>]) -> Value {
         self.import_chunks(directory, &written(entries)).await
     }
 
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// The names of a group's members.
-    async fn members(&self, name: &str) -> Vec<String> {
+    pub(super) async fn members(&self, name: &str) -> Vec<String> {
         let (store, organization, page) = (self.site.store(), self.site.organization, PageRequest::first(100));
         let groups = store.list_groups(organization, None, &page).await.unwrap().items;
         let group = groups.iter().find(|group| group.display_name == name).unwrap();
@@ -69,7 +69,7 @@ impl World {
         members.into_iter().filter_map(name).collect()
     }
 
-    async fn user(&self, name: &str) -> UserRow {
+    pub(super) async fn user(&self, name: &str) -> UserRow {
         let found = self.site.store().find_user(self.site.organization, name).await.unwrap();
         found.unwrap_or_else(|| panic!("there is no user {name}"))
     }
@@ -93,15 +93,20 @@ impl World {
     }
 }
 
-fn user<'w>(id: &'w str, login: &'w str, attributes: &'w [(&'w str, &'w str)]) -> Written<'w> {
+pub(super) fn user<'w>(id: &'w str, login: &'w str, attributes: &'w [(&'w str, &'w str)]) -> Written<'w> {
     Written { id, dn: id, login: Some(login), enabled: true, attributes, members: None }
 }
 
-fn named<'w>(id: &'w str, login: &'w str) -> Written<'w> {
+pub(super) fn named<'w>(id: &'w str, login: &'w str) -> Written<'w> {
     user(id, login, &[])
 }
 
-fn group<'w>(id: &'w str, dn: &'w str, name: &'w [(&'w str, &'w str)], members: &'w [&'w str]) -> Written<'w> {
+pub(super) fn group<'w>(
+    id: &'w str,
+    dn: &'w str,
+    name: &'w [(&'w str, &'w str)],
+    members: &'w [&'w str],
+) -> Written<'w> {
     Written { id, dn, login: None, enabled: true, attributes: name, members: Some(members) }
 }
 

@@ -185,7 +185,7 @@ pub struct NewAccount {
     pub external_key: ExternalKey,
     /// The entry's DN as the directory writes it.
     pub dn: String,
-    /// The normalized DN: equal for equal DNs.
+    /// The DN in the form in which groups name members: equal if only case and the way of writing differ.
     pub dn_key: String,
     /// The value of the unique attribute.
     pub unique_value: Option<String>,
@@ -373,21 +373,25 @@ pub struct StagedKeys {
 pub struct MemberStats {
     /// Users or groups of the organization.
     pub resolved: u64,
-    /// Members without a known account: outside of the imported scope.
+    /// Members that are none: their names belong to no imported entry, or to several.
     pub unresolved: u64,
+    /// Of these, those whose names several entries have.
+    pub shared: u64,
     /// Accounts of the directory without a user, because they have no login or are in a conflict.
     pub without_user: u64,
 }
 
-/// A member of a group without a known account.
+/// A member of a group whose name belongs to no imported entry, or to several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnresolvedMember {
     /// The group.
     pub group: crate::ids::GroupId,
     /// The group's name.
     pub group_name: String,
-    /// The member's normalized DN or unique value.
+    /// The member's DN, without regard to case, or unique value.
     pub key: String,
+    /// The DNs of entries that all have this name; at most five. Empty: no imported entry has it.
+    pub shared_by: Vec<String>,
 }
 
 #[cfg(test)]

@@ -110,9 +110,9 @@ impl IdentityId {
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The member's normalized DN or unique value in its directory. `None`: the organization has added it.
+    /// The member's DN, without regard to case, or unique value in its directory. `None`: the organization has added it.
     pub key: Option<String>,
-    /// The user or group. `None`: unknown, outside of the imported scope.
+    /// The user or group. `None`: unknown; no imported entry has the name, or several have it.
     pub identity: Option<MemberIdentity>,
 }
 
