@@ -25,6 +25,7 @@ pub mod keys;
 mod known;
 pub mod listed;
 pub mod missing;
+pub mod moved_containers;
 mod nobody;
 pub(crate) mod notes;
 pub mod place;

@@ -10,6 +10,7 @@ mod imports;
 mod limits;
 mod matching;
 mod members;
+mod renamed_container;
 mod returns;
 mod schedules;
 mod second_look;

@@ -80,7 +80,8 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
     commit.note(&staged, &report);
-    let concluded = Concluded { missing: planned, spared, other_server, confirmed };
+    let renamings = &notes.renamings;
+    let concluded = Concluded { missing: planned, spared, other_server, confirmed, renamings };
     // An administrator may link an account during this step: the next import reports that.
     let until = running.clock.now();
     let mut result =

@@ -7,6 +7,7 @@ use postern_store::{Directory, Job, MemberStats, Sight, Staged, Unsettled};
 
 use super::conflicts;
 use super::missing::Confirmed;
+use super::moved_containers::{self, Renaming};
 use super::report::ImportReport;
 use super::result::{ImportResult, JoinedSample, NotVisible, UnresolvedMember, WithoutLogin};
 use crate::jobs::running::Running;
@@ -18,11 +19,13 @@ type Result<T> = std::result::Result<T, postern_store::Error>;
 
 /// What the end of the import found about accounts that did not come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Concluded {
+pub(super) struct Concluded<'c> {
     pub(super) missing: u64,
     pub(super) spared: u64,
     pub(super) other_server: u64,
     pub(super) confirmed: Confirmed,
+    /// Containers that are not found and seem to be renamed.
+    pub(super) renamings: &'c [Renaming],
 }
 
 /// The result of an import, without what only its end knows.
@@ -31,12 +34,12 @@ pub(super) async fn result(
     job: &Job,
     directory: &Directory,
     staged: &Staged,
-    concluded: Concluded,
+    concluded: Concluded<'_>,
     members: MemberStats,
     report: &ImportReport,
 ) -> Result<ImportResult> {
     let store = &running.store;
-    let Concluded { missing, spared, other_server, confirmed } = concluded;
+    let Concluded { missing, spared, other_server, confirmed, renamings } = concluded;
     let (conflicts, conflict_samples) = conflicts::describe(store, directory, SAMPLES as usize).await?;
     let since = job.started_at.unwrap_or(job.created_at);
     let deactivated = match missing {
@@ -60,7 +63,7 @@ pub(super) async fn result(
         missing_not_looked_for: confirmed.not_looked_for,
         missing_left_scope: confirmed.left_scope,
         not_visible: confirmed.not_visible,
-        not_visible_samples: not_visible(running, job, confirmed).await?,
+        not_visible_samples: not_visible(running, job, confirmed, renamings).await?,
         deactivated,
         unknown_switches: staged.unknown_switches,
         unreadable_switch: report.unreadable_switch.clone(),
@@ -73,6 +76,7 @@ pub(super) async fn result(
         members_resolved: members.resolved,
         members_without_user: members.without_user,
         members_unresolved: members.unresolved,
+        members_ambiguous: members.shared,
         members_unresolved_samples: unresolved(running, job, members).await?,
         pages: report.pages,
         referrals: report.referrals,
@@ -87,21 +91,28 @@ pub(super) async fn result(
 }
 
 /// Samples of accounts whose presence is unknown, with the reason.
-async fn not_visible(running: &Running, job: &Job, confirmed: Confirmed) -> Result<Vec<NotVisible>> {
+async fn not_visible(
+    running: &Running,
+    job: &Job,
+    confirmed: Confirmed,
+    renamings: &[Renaming],
+) -> Result<Vec<NotVisible>> {
     if confirmed.not_visible == 0 {
         return Ok(Vec::new());
     }
     let some = running.store.unsettled(job.organization, job.id, job.attempt, SAMPLES).await?;
     let shown = |one: Unsettled| {
         let without = Some(&one).filter(|one| one.sight == Sight::ContainerNotFound);
-        let container = without.and_then(|one| Dn::parse(&one.dn).ok()?.parent()).map(|dn| dn.to_string());
+        let container = without.and_then(|one| Dn::parse(&one.dn).ok()?.parent());
+        let renamed_to = container.as_ref().and_then(|container| moved_containers::now(renamings, container));
+        let container = container.map(|dn| dn.to_string());
         let (external_id, reason) = (one.external_key.to_text(), one.sight.as_str().to_owned());
-        NotVisible { dn: one.dn, external_id, reason, container }
+        NotVisible { dn: one.dn, external_id, reason, container, renamed_to }
     };
     Ok(some.into_iter().map(shown).collect())
 }
 
-/// Samples of members that are not imported entries.
+/// Samples of members that point to no imported entry, or to several.
 async fn unresolved(running: &Running, job: &Job, members: MemberStats) -> Result<Vec<UnresolvedMember>> {
     // At most as many as there are, or the search for one more would read all members.
     let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
@@ -109,7 +120,9 @@ async fn unresolved(running: &Running, job: &Job, members: MemberStats) -> Resul
         return Ok(Vec::new());
     }
     let unresolved = running.store.unresolved_members(job.organization, job.directory, some).await?;
-    Ok(unresolved.into_iter().map(|one| UnresolvedMember { group: one.group_name, member: one.key }).collect())
+    let shown = unresolved.into_iter();
+    let shown = shown.map(|one| UnresolvedMember { group: one.group_name, member: one.key, shared_by: one.shared_by });
+    Ok(shown.collect())
 }
 
 /// How many accounts joined a user of another directory, with samples.

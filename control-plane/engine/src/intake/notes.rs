@@ -4,6 +4,7 @@ use postern_store::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::moved_containers::Renaming;
 use super::source::Origin;
 use crate::jobs::running::Running;
 
@@ -20,6 +21,9 @@ pub(crate) struct Notes {
     /// The attributes that the site lists as binary.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) binary: Vec<String>,
+    /// Containers that are not found and seem to be renamed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) renamings: Vec<Renaming>,
     /// The source of the entries.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_origin")]
     pub(crate) origin: Option<Origin>,
@@ -36,6 +40,11 @@ fn known_origin<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Orig
 }
 
 impl Notes {
+    /// Notes which containers seem to be renamed.
+    pub(crate) fn seem_renamed(running: &Running, job: JobId, attempt: u32, renamings: Vec<Renaming>) {
+        let _ = Self::change(running, job, attempt, |notes| notes.renamings = renamings);
+    }
+
     /// The notes of an import that runs at this replica. `None`: it does not.
     pub(crate) fn of(running: &Running, job: JobId, attempt: u32) -> Option<Self> {
         let notes = running.table.change(job, attempt, |entry| entry.progress.notes.clone())?;

@@ -57,8 +57,10 @@ pub struct ImportResult {
     pub members_resolved: u64,
     /// Members whose entries have no user, as without a login or in a conflict.
     pub members_without_user: u64,
-    /// Members outside of the imported scope.
+    /// Members that point to no imported entry, or whose DN or login several entries have.
     pub members_unresolved: u64,
+    /// Of these, those whose DN or login several entries have. They are none of them.
+    pub members_ambiguous: u64,
     /// Some of them.
     pub members_unresolved_samples: Vec<UnresolvedMember>,
     /// Pages that the agent read.
@@ -119,6 +121,8 @@ pub struct NotVisible {
     pub reason: String,
     /// Its container, where that is not found. `null`: it is.
     pub container: Option<String>,
+    /// The DN that this container seems to have now, because its other entries came under it. `null`: not known.
+    pub renamed_to: Option<String>,
 }
 
 /// An account whose user name another user has.
@@ -165,6 +169,8 @@ pub struct UnresolvedMember {
     pub group: String,
     /// The member, as the group names it.
     pub member: String,
+    /// The DNs of entries that all have this DN or login, as names are compared. Empty: no imported entry has it.
+    pub shared_by: Vec<String>,
 }
 
 /// Entries that share an external id.

@@ -3,7 +3,7 @@
 
 use super::repeats::Repeats;
 use super::report::ImportReport;
-use super::result::ImportResult;
+use super::result::{ImportResult, NotVisible};
 
 /// Most characters of an example.
 const MAX_EXAMPLE_CHARS: usize = 300;
@@ -30,7 +30,20 @@ fn not_visible(result: &ImportResult) -> Option<String> {
     });
     Some(format!(
         "the last import did not find {count} known {accounts}{example}, and could not see whether somebody has left. {stay} \
-         as before. Let the agent's account read the containers of these entries. The job says for each why it cannot be seen"
+         as before. Let the agent's account read the containers of these entries. The job says for each why it cannot be \
+         seen{}",
+        renamed(result).unwrap_or_default()
+    ))
+}
+
+/// A container that seems to be renamed, and what to do then.
+fn renamed(result: &ImportResult) -> Option<String> {
+    let names = |one: &NotVisible| one.container.clone().zip(one.renamed_to.clone());
+    let (container, now) = result.not_visible_samples.iter().find_map(names)?;
+    let [container, now] = [container, now].map(|dn| dn.chars().take(MAX_EXAMPLE_CHARS).collect::<String>());
+    Some(format!(
+        ". The container {container} seems to be renamed to {now}. If the entries that are not found there were deleted, import \
+         with --gone {container}"
     ))
 }
 

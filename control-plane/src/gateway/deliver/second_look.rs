@@ -1,7 +1,7 @@
 //! Between the summary and its acceptance, the agent looks for each account that did not come directly, because a
 //! server may have ended a search early. What it finds is durable before the import counts as proven.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use postern_proto::v1::chunk_ack;
 use postern_store::{AccountId, Lease, Sight, SoughtAccount, Staged};
@@ -13,10 +13,13 @@ use crate::gateway::parts::{Parts, unavailable};
 use crate::wire;
 use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::missing;
+use postern_engine::intake::moved_containers::MovedContainers;
 use postern_engine::intake::proof::{Cut, Summary};
 
 /// Accounts in one request.
 const BATCH: usize = 100;
+/// Most accounts that are looked for in renamed containers. With more, an import is held anyway.
+const MOST_WITHOUT_CONTAINER: usize = 10_000;
 
 pub(super) struct SecondLook<'a> {
     pub(super) parts: &'a Parts,
@@ -33,7 +36,8 @@ impl SecondLook<'_> {
             return Ok(None);
         }
         let candidates = self.candidates(recorded).await?;
-        let mut asked = 0;
+        let (mut asked, missed) = (0, candidates.len() as u64);
+        let mut without_container = Vec::new();
         for batch in candidates.chunks(BATCH) {
             let &Delivery { organization, .. } = self.delivery;
             let sought =
@@ -42,16 +46,64 @@ impl SecondLook<'_> {
             asked += sought.len() as u64;
             let found = sights.iter().filter(|sight| sight.is_none()).count() as u64;
             if found > 0 {
-                return Ok(Some(Cut { found, asked, missed: candidates.len() as u64 }));
+                return Ok(Some(Cut { found, asked, missed }));
             }
-            let seen: Vec<(AccountId, Sight)> =
-                sought.iter().zip(sights).filter_map(|(account, sight)| Some((account.id, sight?))).collect();
+            let mut seen = Vec::with_capacity(sought.len());
+            for (account, sight) in sought.into_iter().zip(sights) {
+                match sight {
+                    Some(Sight::ContainerNotFound) if without_container.len() < MOST_WITHOUT_CONTAINER => {
+                        without_container.push(account);
+                    }
+                    sight => seen.extend(sight.map(|sight| (account.id, sight))),
+                }
+            }
             self.record(&seen).await?;
+        }
+        let found = self.in_renamed_containers(without_container).await?;
+        if found > 0 {
+            return Ok(Some(Cut { found, asked, missed }));
         }
         if asked > 0 {
             tracing::info!(job = %self.delivery.job, asked, "intake.looked_again");
         }
         Ok(None)
+    }
+
+    /// Looks for accounts whose containers are not found where they would be now, if their containers were renamed.
+    /// Returns how many are there.
+    async fn in_renamed_containers(&mut self, accounts: Vec<SoughtAccount>) -> Result<u64, Status> {
+        if accounts.is_empty() {
+            return Ok(0);
+        }
+        let &Delivery { organization, directory, job, attempt, .. } = self.delivery;
+        let running = &self.parts.dispatcher.running;
+        let moved = async {
+            let Some(directory) = self.parts.store.get_directory(organization, directory).await? else {
+                return Ok(MovedContainers::default());
+            };
+            MovedContainers::find(running, &directory, (job, attempt), &accounts).await
+        };
+        let moved: Result<MovedContainers, postern_store::Error> = moved.await;
+        let moved = moved.map_err(|error| unavailable(&error))?;
+        for batch in accounts.chunks(BATCH) {
+            let there =
+                |account: &SoughtAccount| moved.new_dn(&account.dn).map(|dn| SoughtAccount { dn, ..account.clone() });
+            let there: Vec<SoughtAccount> = batch.iter().filter_map(there).collect();
+            let sights = if there.is_empty() { Vec::new() } else { self.ask(&there).await? };
+            let found = sights.iter().filter(|sight| sight.is_none()).count() as u64;
+            if found > 0 {
+                return Ok(found);
+            }
+            let gone = there.iter().zip(sights).filter_map(|(account, sight)| Some((account.id, sight?)));
+            let gone: HashMap<AccountId, Sight> = gone.filter(|(_, sight)| sight.is_missing()).collect();
+            // What the new container does not answer is still about the old one: it may be hidden.
+            let seen = |account: &SoughtAccount| {
+                (account.id, gone.get(&account.id).copied().unwrap_or(Sight::ContainerNotFound))
+            };
+            let seen: Vec<(AccountId, Sight)> = batch.iter().map(seen).collect();
+            self.record(&seen).await?;
+        }
+        Ok(0)
     }
 
     /// The accounts that did not come, without those that were looked for before the connection broke.

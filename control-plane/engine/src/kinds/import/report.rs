@@ -47,7 +47,12 @@ const FIGURES: &[(&str, &str, &str)] = &[
     ("conflicts", "conflict of user names", "conflicts of user names"),
     ("members_resolved", "member of a group", "members of groups"),
     ("members_without_user", "member whose entry has no user", "members whose entries have no user"),
-    ("members_unresolved", "member outside of the imported scope", "members outside of the imported scope"),
+    ("members_unresolved", "member that points to no imported entry", "members that point to no imported entry"),
+    (
+        "members_ambiguous",
+        "member that is nobody, because several entries have its name",
+        "members that are nobody, because several entries have their name",
+    ),
     ("referrals", "referral not followed", "referrals not followed"),
     ("unusable", "entry that could not be used", "entries that could not be used"),
     (
@@ -87,7 +92,7 @@ const FIGURES: &[(&str, &str, &str)] = &[
 pub(super) fn show(ended: Ended<'_>, report: &mut Report) {
     let Ended { directory, result, .. } = ended;
     for (key, one, many) in FIGURES.iter().copied() {
-        if let Some(figure) = result[key].as_u64().filter(|figure| *figure > 0 || matches!(key, "users" | "groups")) {
+        if let Some(figure) = figure(result, key).filter(|figure| *figure > 0 || matches!(key, "users" | "groups")) {
             report.line(format!("{figure:>9}  {}", if figure == 1 { one } else { many }));
         }
     }
@@ -96,6 +101,13 @@ pub(super) fn show(ended: Ended<'_>, report: &mut Report) {
     let without = not_visible(result, report);
     gone(directory, &without, result, report);
     entries(result, report);
+}
+
+fn figure(result: &Value, key: &str) -> Option<u64> {
+    let figure = result[key].as_u64()?;
+    // All unresolved members; those with a name that several entries have get a line of their own.
+    let others = if key == "members_unresolved" { result["members_ambiguous"].as_u64() } else { None };
+    Some(figure.saturating_sub(others.unwrap_or_default()))
 }
 
 /// Samples from a result by key; `total` counts all. Says how many are shown if there are more.
@@ -155,15 +167,25 @@ fn people(result: &Value, report: &mut Report) {
         format!("without a login: {} ({keeps})", text(sample, "dn"))
     });
     some(result, "members_unresolved_samples", "members_unresolved", report, |sample| {
-        format!("outside of the scope: {} in {}", text(sample, "member"), text(sample, "group"))
+        let (member, group) = (text(sample, "member"), text(sample, "group"));
+        let dns: Vec<&str> = sample["shared_by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if dns.is_empty() {
+            return format!("points to no imported entry: {member} in {group}");
+        }
+        let dns = line(&dns.join(" and "));
+        format!("member of {group} is nobody: {member} could be {dns}, whose names are compared as equal; rename one")
     });
 }
 
 /// Accounts that could not be seen. Returns the containers that are not found.
 fn not_visible(result: &Value, report: &mut Report) -> Vec<String> {
     some(result, "not_visible_samples", "not_visible", report, |sample| {
-        let reason = why_not_visible(sample["reason"].as_str().unwrap_or_default());
-        format!("not visible: {}: {reason}", text(sample, "dn"))
+        let dn = text(sample, "dn");
+        if sample["renamed_to"].is_string() {
+            let (container, now) = (text(sample, "container"), text(sample, "renamed_to"));
+            return format!("not visible: {dn}: the container {container} seems to be renamed to {now}");
+        }
+        format!("not visible: {dn}: {}", why_not_visible(sample["reason"].as_str().unwrap_or_default()))
     });
     let samples = result["not_visible_samples"].as_array().into_iter().flatten();
     let mut containers: Vec<String> = samples.filter_map(|sample| Some(line(sample["container"].as_str()?))).collect();
@@ -187,7 +209,7 @@ fn gone(directory: &str, without: &[String], result: &Value, report: &mut Report
     }
     let options: Vec<String> = without.iter().map(|container| format!("--gone {}", quoted(container))).collect();
     let directory = quoted(&line(directory));
-    report.line("If such a container was deleted with everybody in it, say so:");
+    report.line("If such a container was deleted, or the entries that are not found in it were, say so:");
     report.line(format!("  postern jobs start import --directory {directory} {}", options.join(" ")));
 }
 
@@ -258,6 +280,30 @@ mod tests {
             (0..20).map(|id| json!({ "external_id": id.to_string(), "dns": ["uid=a"] })).collect();
         let text = shown(&json!({ "duplicates": 90, "shared_external_ids": 31, "duplicate_samples": samples }));
         assert!(text.contains("(20 of 31 are shown)"), "{text}");
+    }
+
+    #[test]
+    fn a_member_whose_name_two_entries_have_names_both_and_says_what_to_do() {
+        let samples = [
+            json!({ "group": "g1", "member": "cn=a", "shared_by": ["cn=a,dc=x", "CN=A,dc=x"] }),
+            json!({ "group": "g2", "member": "cn=b", "shared_by": [] }),
+        ];
+        let text =
+            shown(&json!({ "members_unresolved": 3, "members_ambiguous": 1, "members_unresolved_samples": samples }));
+        assert!(text.contains("2  members that point to no imported entry"), "{text}");
+        assert!(text.contains("1  member that is nobody"), "{text}");
+        assert!(text.contains("cn=a,dc=x and CN=A,dc=x, whose names are compared as equal; rename one"), "{text}");
+        assert!(text.contains("points to no imported entry: cn=b in g2") && !text.contains("scope"), "{text}");
+        assert!(text.contains("(2 of 3 are shown)"), "{text}");
+    }
+
+    #[test]
+    fn a_container_that_seems_to_be_renamed_is_named_with_what_to_do() {
+        let sample = json!({ "dn": "cn=a,ou=b,dc=x", "reason": "container_not_found", "container": "ou=b,dc=x",
+            "renamed_to": "ou=c,dc=x" });
+        let text = shown(&json!({ "not_visible": 1, "not_visible_samples": [sample] }));
+        assert!(text.contains("cn=a,ou=b,dc=x: the container ou=b,dc=x seems to be renamed to ou=c,dc=x"), "{text}");
+        assert!(text.contains("--gone ou=b,dc=x") && !text.contains("account read it"), "{text}");
     }
 
     #[test]
