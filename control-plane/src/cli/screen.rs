@@ -119,6 +119,11 @@ impl Screen {
     }
 }
 
+/// A yes or no for people.
+pub(super) fn yes_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
 /// Text from a directory or another machine, on one line, without characters that could control the terminal.
 pub(super) fn plain(text: &str) -> String {
     plain::line(text).into_owned()

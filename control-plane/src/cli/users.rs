@@ -1,18 +1,20 @@
 //! `postern users`: the organization's users.
 
 mod changes;
+mod fields;
 
 use clap::Subcommand;
 use postern_engine::jobs::report::attributes;
 
+use self::fields::{disabled, profile};
 use super::super::api::accounts::AccountView;
 use super::super::api::change_users::DeletedUserView;
-use super::super::api::users::{SuspensionView, UserDetail, UserView};
+use super::super::api::users::{UserDetail, UserView};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::name::Name;
-use super::screen::{Screen, text_or, time, time_or};
+use super::screen::{Screen, text_or, time, time_or, yes_no};
 
 /// Commands of `postern users`.
 #[derive(Debug, Subcommand)]
@@ -75,26 +77,6 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     }
 }
 
-fn profile(user: &UserView) -> Vec<(&'static str, String)> {
-    vec![
-        ("user name", user.user_name.clone()),
-        ("id", user.id.to_string()),
-        ("display name", text_or(user.display_name.as_deref(), "-")),
-        ("given name", text_or(user.given_name.as_deref(), "-")),
-        ("family name", text_or(user.family_name.as_deref(), "-")),
-        ("e-mail", text_or(user.email.as_deref(), "-")),
-        ("active", yes_no(user.active).to_owned()),
-    ]
-}
-
-/// Who has disabled a user, why, and until when.
-fn disabled(suspension: Option<&SuspensionView>) -> Option<(&'static str, String)> {
-    let it = suspension?;
-    let until = it.until.map_or_else(String::new, |until| format!(", until {}", time(until)));
-    let reason = it.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    Some(("disabled", format!("by {} at {}{until}{reason}", it.by, time(it.since))))
-}
-
 fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
     let user = &detail.user;
     let groups: Vec<&str> = detail.groups.iter().map(|group| group.display_name.as_str()).collect();
@@ -145,9 +127,4 @@ fn enabled(account: &AccountView) -> String {
         (Some(enabled), None) => yes_no(enabled).to_owned(),
         (Some(_), Some(end)) => format!("until {}", time(end)),
     }
-}
-
-/// A yes or no for people.
-pub(super) fn yes_no(value: bool) -> &'static str {
-    if value { "yes" } else { "no" }
 }

@@ -11,7 +11,7 @@ use super::super::confirm::Yes;
 use super::super::error::Error;
 use super::super::name::Name;
 use super::super::screen::{Screen, note};
-use super::{disabled, profile};
+use super::fields::{disabled, profile};
 
 /// Commands that change a user.
 #[derive(Debug, Subcommand)]

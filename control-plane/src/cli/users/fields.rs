@@ -1,0 +1,25 @@
+//! How a user is shown, line by line.
+
+use super::super::super::api::users::{SuspensionView, UserView};
+use super::super::screen::{text_or, time, yes_no};
+
+/// The values of a user.
+pub(super) fn profile(user: &UserView) -> Vec<(&'static str, String)> {
+    vec![
+        ("user name", user.user_name.clone()),
+        ("id", user.id.to_string()),
+        ("display name", text_or(user.display_name.as_deref(), "-")),
+        ("given name", text_or(user.given_name.as_deref(), "-")),
+        ("family name", text_or(user.family_name.as_deref(), "-")),
+        ("e-mail", text_or(user.email.as_deref(), "-")),
+        ("active", yes_no(user.active).to_owned()),
+    ]
+}
+
+/// Who has disabled a user, why, and until when.
+pub(super) fn disabled(suspension: Option<&SuspensionView>) -> Option<(&'static str, String)> {
+    let it = suspension?;
+    let until = it.until.map_or_else(String::new, |until| format!(", until {}", time(until)));
+    let reason = it.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    Some(("disabled", format!("by {} at {}{until}{reason}", it.by, time(it.since))))
+}
