@@ -1,5 +1,6 @@
 //! From accounts to the organization's users and groups. Independent of the wire and of imports: it maps a [`view`].
 
+pub mod attributes;
 mod forms;
 mod json;
 pub mod mapping;

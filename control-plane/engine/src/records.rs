@@ -1,10 +1,10 @@
 //! The domain's records, re-exported from the store, so that surfaces do not name the store.
 
 pub use postern_store::{
-    Account, AccountId, AccountKind, Agent, AgentId, AnswerClaim, ApiToken, ApiTokenId, AuditEntry, AuditFault,
-    AuditHead, AuditVerdict, ChangeKind, Conflict, DeletedUser, Directory, DirectoryChange, DirectoryId,
-    EnrollmentToken, EnrollmentTokenId, Flavour, GroupId, GroupRow, IdentityFilter, Job, JobId, JobState, LastImport,
-    LastRun, Member, MemberIdentity, MissedRuns, Named, NextRun, Organization, OrganizationId, OwnedUser, Page,
-    PageRequest, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer, Suspension, Switch, ThresholdChange, Total,
-    UserId, UserRow,
+    Account, AccountId, AccountKind, Agent, AgentId, AnswerClaim, ApiToken, ApiTokenId, AttributeDefinition,
+    AttributeType, AuditEntry, AuditFault, AuditHead, AuditVerdict, ChangeKind, Conflict, DeletedUser, Directory,
+    DirectoryChange, DirectoryId, EnrollmentToken, EnrollmentTokenId, Flavour, GroupId, GroupRow, IdentityFilter, Job,
+    JobId, JobState, LastImport, LastRun, Member, MemberIdentity, MissedRuns, Named, NextRun, Organization,
+    OrganizationId, OwnedUser, Page, PageRequest, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer, Suspension,
+    Switch, ThresholdChange, Total, UserId, UserRow,
 };

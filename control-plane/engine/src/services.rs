@@ -10,6 +10,7 @@ mod actor;
 pub mod agents;
 mod answers;
 pub mod api_tokens;
+pub mod attributes;
 pub mod audit;
 mod change;
 pub mod change_users;

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod attributes;
 pub mod audit;
 pub mod auth;
 pub mod change_users;

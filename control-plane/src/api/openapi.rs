@@ -37,6 +37,7 @@ const DESCRIPTION: &str = "Administers an organization of a Postern control plan
         (name = "accounts", description = "What directories returned, entry by entry"),
         (name = "users", description = "The organization's users"),
         (name = "groups", description = "The organization's groups"),
+        (name = "attributes", description = "Attributes that the organization defines for its users"),
         (name = "audit", description = "Who changed what"),
         (name = "conflicts", description = "Accounts that claim what another one has"),
     ),

@@ -3,8 +3,8 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    Api, accounts, agents, audit, change_users, conflicts, directories, enrollment_tokens, groups, jobs, openapi,
-    organization, schedules, tokens, users,
+    Api, accounts, agents, attributes, audit, change_users, conflicts, directories, enrollment_tokens, groups, jobs,
+    openapi, organization, schedules, tokens, users,
 };
 
 /// The routes that need a token.
@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(groups::routes())
         .merge(conflicts::routes())
         .merge(audit::routes())
+        .merge(attributes::routes())
 }
 
 /// The finished description, as `/api/v1/openapi.json` answers it.

@@ -3,6 +3,7 @@
 mod accounts;
 mod age;
 mod agents;
+mod attributes;
 mod audit;
 mod choice;
 mod client;
@@ -109,6 +110,9 @@ enum Command {
     /// The organization's groups
     #[command(subcommand)]
     Groups(groups::Command),
+    /// Attributes that your organization defines for its users
+    #[command(subcommand)]
+    Attributes(attributes::Command),
     /// Who changed what, verified
     #[command(subcommand)]
     Audit(audit::Command),
@@ -183,6 +187,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Users(command) => users::run(command, &client()?, &mut screen).await,
         Command::Conflicts(command) => conflicts::run(command, &client()?, &mut screen).await,
         Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
+        Command::Attributes(command) => attributes::run(command, &client()?, &mut screen).await,
         Command::Audit(command) => audit::run(command, &client()?, &mut screen).await,
         Command::Completions(args) => completions::run(&args, self::command(), &mut screen),
         Command::Docs(command) => docs::run(&command, self::command(), &mut screen),

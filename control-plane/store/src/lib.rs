@@ -10,6 +10,7 @@ mod active;
 mod address;
 mod agents;
 mod answers;
+mod attributes;
 mod audit;
 mod audit_chain;
 mod authority;
@@ -88,14 +89,14 @@ pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
-    AuditEntry, AuditFilter, AuditNote, ChangeKind, ClosedSession, Comparison, Conflict, Deferred, DeferredPart,
-    DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow,
-    HeldUser, IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState, KnownAccount, KnownContent, LastRun,
-    Lease, Mark, Member, MemberForm, MemberIdentity, MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount,
-    NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSchedule, NewSession, NextRun, Organization,
-    OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role, RunOutcome,
-    Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged,
-    StagedChunk, StagedKeys, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold,
+    AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ClosedSession, Comparison,
+    Conflict, Deferred, DeferredPart, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey,
+    Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState, KnownAccount,
+    KnownContent, LastRun, Lease, Mark, Member, MemberForm, MemberIdentity, MemberStats, MissedRuns, NamedAccount,
+    NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSchedule, NewSession, NextRun,
+    Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role,
+    RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
+    Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold,
     ThresholdChange, Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};

@@ -58,6 +58,7 @@ macro_rules! named {
 mod absences;
 mod accounts;
 mod administration;
+mod attributes;
 mod audit;
 mod holds;
 mod identities;
@@ -80,6 +81,7 @@ pub use administration::{
     EnrollmentToken, Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, OrganizationChange, Role,
     ServedDirectory, StoredAnswer,
 };
+pub use attributes::{AttributeDefinition, AttributeType};
 pub use audit::{AuditEntry, AuditFilter, AuditNote};
 pub use holds::{
     ChangeKind, Deferred, DeferredPart, KnownContent, NamedAccount, Threshold, ThresholdChange, Thresholds,

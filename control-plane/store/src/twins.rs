@@ -80,12 +80,12 @@ impl Meaning<'_> {
         let left = || of_name.iter().filter(|candidate| candidate.missing != any_is_there);
         let first = left().find(|candidate| candidate.identity.is_some())?;
         let meant = first.identity?;
-        let gives_way = |other: &Candidate| match other.identity {
-            Some(identity) => identity == meant || other.dn == first.dn,
-            None => {
-                let waits_for_it = other.waits_for.is_some() && other.waits_for.as_ref() == self.user_names.get(&meant);
-                waits_for_it && (self.by_login || other.dn == first.dn)
+        let gives_way = |other: &Candidate| {
+            if let Some(identity) = other.identity {
+                return identity == meant || other.dn == first.dn;
             }
+            let waits_for_it = other.waits_for.is_some() && other.waits_for.as_ref() == self.user_names.get(&meant);
+            waits_for_it && (self.by_login || other.dn == first.dn)
         };
         left().all(gives_way).then_some(meant)
     }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use postern_store::{OwnedUser, UserRow, fold};
+use postern_store::{AttributeDefinition, OwnedUser, UserRow, fold};
 use serde_json::{Map, Value};
+
+use super::attributes;
 
 /// Longest user name and longest name of a person, in characters.
 const MAX_NAME_CHARS: usize = 256;
-/// Longest value of a further attribute, in bytes.
-const MAX_VALUE_BYTES: usize = 4 << 10;
 /// Most further attributes.
 const MAX_ATTRIBUTES: usize = 100;
 
@@ -43,8 +43,8 @@ fn wrong(field: &str, detail: impl Into<String>) -> Wrong {
 }
 
 impl ProfileChange {
-    /// The same with trimmed texts. An error names the field.
-    pub fn checked(mut self) -> Result<Self, Wrong> {
+    /// The same with trimmed texts, and with values of defined attributes in their one form. An error names the field.
+    pub fn checked(mut self, defined: &[AttributeDefinition]) -> Result<Self, Wrong> {
         if let Some(name) = &mut self.user_name {
             *name = text("user_name", name)?;
             if fold(name).is_empty() {
@@ -69,10 +69,27 @@ impl ProfileChange {
         if self.attributes.len() > MAX_ATTRIBUTES {
             return Err(wrong("attributes", format!("there are more than {MAX_ATTRIBUTES}")));
         }
-        for (name, value) in &self.attributes {
-            attribute(name, value.as_ref())?;
+        for (name, value) in &mut self.attributes {
+            named(name)?;
+            let defined = defined.iter().find(|defined| defined.name == *name);
+            match value {
+                None if defined.is_some_and(|defined| defined.required) => {
+                    return Err(wrong(&further(name), "every user must have it"));
+                }
+                None => {}
+                Some(given) => {
+                    let taken = attributes::checked(defined, given);
+                    *given = taken.map_err(|rule| wrong(&further(name), rule))?;
+                }
+            }
         }
         Ok(self)
+    }
+
+    /// The required attribute that a new user with this profile would lack.
+    pub fn lacks<'d>(&self, defined: &'d [AttributeDefinition]) -> Option<&'d str> {
+        let has = |name: &str| self.attributes.get(name).is_some_and(Option::is_some);
+        defined.iter().find(|defined| defined.required && !has(&defined.name)).map(|defined| defined.name.as_str())
     }
 
     /// The names of the fields that it changes; further attributes as `attributes.NAME`.
@@ -126,9 +143,12 @@ impl ProfileChange {
     }
 }
 
+/// What the names of further attributes start with among the fields.
+pub const FURTHER: &str = "attributes.";
+
 /// The name of a further attribute among the fields.
 pub fn further(name: &str) -> String {
-    format!("attributes.{name}")
+    format!("{FURTHER}{name}")
 }
 
 /// The fields of a user, with their values.
@@ -163,23 +183,14 @@ fn text(field: &str, given: &str) -> Result<String, Wrong> {
     }
 }
 
-fn attribute(name: &str, value: Option<&Value>) -> Result<(), Wrong> {
+/// Fails unless a further attribute may have this name.
+pub fn named(name: &str) -> Result<(), Wrong> {
     let mut letters = name.chars();
-    let named = letters.next().is_some_and(|first| first.is_ascii_lowercase())
+    let fits = letters.next().is_some_and(|first| first.is_ascii_lowercase())
         && name.len() <= 64
         && letters.all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
-    if !named {
-        let rule = "a name is 1 to 64 of the characters a to z, 0 to 9 and _, the first a letter";
-        return Err(wrong(&further(name), rule));
-    }
-    match value {
-        None => Ok(()),
-        Some(Value::String(text)) if !text.contains('\0') && (1..=MAX_VALUE_BYTES).contains(&text.len()) => Ok(()),
-        Some(Value::String(_)) => {
-            Err(wrong(&further(name), format!("it must be 1 to {MAX_VALUE_BYTES} bytes without NUL")))
-        }
-        Some(_) => Err(wrong(&further(name), "it must be a text")),
-    }
+    let rule = "a name is 1 to 64 of the characters a to z, 0 to 9 and _, the first a letter";
+    if fits { Ok(()) } else { Err(wrong(&further(name), rule)) }
 }
 
 #[cfg(test)]

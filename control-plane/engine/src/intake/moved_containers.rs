@@ -277,7 +277,9 @@ mod tests {
         }
         found.all_read();
         let later = Timestamp::now() + jiff::SignedDuration::from_hours(1);
-        stayed.iter().for_each(|dn| found.compare(AccountId::new(), dn, later));
+        for dn in stayed {
+            found.compare(AccountId::new(), dn, later);
+        }
         (found.new_dn(gone), found.renamings())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use postern_proto::{limits, text};
-use postern_store::{DeletedUser, Identities, OwnedUser, Suspension};
+use postern_store::{AttributeDefinition, DeletedUser, Identities, OwnedUser, Suspension};
 use serde_json::{Value, json};
 
 use super::access::{Access, Services};
@@ -15,6 +15,7 @@ use super::resolve;
 use super::rights::Right;
 use super::sources::{self, Sources};
 use super::versions;
+use crate::identity::attributes;
 use crate::identity::profile::{self, ProfileChange};
 use crate::records::{UserId, UserRow};
 
@@ -41,7 +42,11 @@ impl Services {
 impl UserChanges<'_> {
     /// Makes a user of the organization's own.
     pub async fn create(&self, profile: ProfileChange) -> Result<OwnedUser> {
-        let profile = profile.checked().map_err(|wrong| Error::field(wrong.field, wrong.detail))?;
+        let defined = self.defined().await?;
+        let profile = checked(profile, &defined)?;
+        if let Some(name) = profile.lacks(&defined) {
+            return Err(Error::field(profile::further(name), "it is missing; every user must have it"));
+        }
         let Some(name) = profile.user_name.clone() else {
             return Err(Error::field("user_name", "it is missing"));
         };
@@ -52,8 +57,9 @@ impl UserChanges<'_> {
         free(&mut tx, &user.row).await?;
         let own = user.own.clone().unwrap_or_else(|| "{}".to_owned());
         tx.insert_own_users(vec![(user.row.clone(), own)]).await?;
+        claim(&mut tx, &defined, &profile, user.row.id).await?;
         let change = Change::new("user.created", user.row.id.as_uuid(), name);
-        tx.note(self.0.note(change.after(&json!(profile::values(&user.row)))));
+        tx.note(self.0.note(change.after(&masked(profile::values(&user.row), &defined))));
         tx.commit().await?;
         self.log(user.row.id, "user.created");
         self.get(user.row.id).await
@@ -61,7 +67,8 @@ impl UserChanges<'_> {
 
     /// Changes a user. What a directory says is changed there. `known` is the version that the change is based on.
     pub async fn change(&self, named: &str, profile: ProfileChange, known: Option<&str>) -> Result<OwnedUser> {
-        let profile = profile.checked().map_err(|wrong| Error::field(wrong.field, wrong.detail))?;
+        let defined = self.defined().await?;
+        let profile = checked(profile, &defined)?;
         let id = resolve::user(self.0, named).await?;
         let sources = sources::of(self.0, id).await?;
         if let Some(field) = profile.fields().into_iter().find(|field| sources.directory_of(field).is_some()) {
@@ -81,7 +88,9 @@ impl UserChanges<'_> {
             free(&mut tx, &user.row).await?;
         }
         let change = Change::new("user.changed", id.as_uuid(), &user.row.user_name);
-        let change = change.before(&json!(apart(&before, &after))).after(&json!(apart(&after, &before)));
+        let change = change.before(&masked(apart(&before, &after), &defined));
+        let change = change.after(&masked(apart(&after, &before), &defined));
+        claim(&mut tx, &defined, &profile, id).await?;
         tx.write_owned(user.row, user.own).await?;
         tx.note(self.0.note(change));
         tx.commit().await?;
@@ -140,6 +149,7 @@ impl UserChanges<'_> {
         let id = resolve::user(self.0, named).await?;
         let mut tx = self.begin().await?;
         let user = self.locked(&mut tx, id, known).await?;
+        let defined = self.defined().await?;
         let directories = tx.directories_with(id).await?;
         if !directories.is_empty() {
             tx.rollback().await?;
@@ -149,7 +159,7 @@ impl UserChanges<'_> {
             ));
         }
         let change = Change::new("user.deleted", id.as_uuid(), &user.row.user_name);
-        let change = change.before(&json!(profile::values(&user.row)));
+        let change = change.before(&masked(profile::values(&user.row), &defined));
         tx.delete_user(user, self.0.actor().who.name()).await?;
         tx.note(self.0.note(change));
         tx.commit().await?;
@@ -162,17 +172,28 @@ impl UserChanges<'_> {
         let id: UserId = named.parse().map_err(|_| gone())?;
         let deleted: DeletedUser =
             self.0.store().get_deleted_user(self.0.organization(), id).await?.ok_or_else(gone)?;
+        let defined = self.defined().await?;
         let mut tx = self.begin().await?;
         if !tx.taken_names(vec![postern_store::fold(&deleted.user_name)]).await?.is_empty() {
             tx.rollback().await?;
             return Err(taken(&deleted.user_name));
         }
         let row = tx.restore_user(id).await?;
+        let values = profile::values(&row);
+        let attributes = values
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix(profile::FURTHER)?.to_owned(), Some(value.clone()))));
+        let profile = ProfileChange { attributes: attributes.collect(), ..ProfileChange::default() };
+        claim(&mut tx, &defined, &profile, id).await?;
         let change = Change::new("user.restored", id.as_uuid(), row.user_name.clone());
-        tx.note(self.0.note(change.after(&json!(profile::values(&row)))));
+        tx.note(self.0.note(change.after(&masked(values, &defined))));
         tx.commit().await?;
         self.log(id, "user.restored");
         self.get(id).await
+    }
+
+    async fn defined(&self) -> Result<Vec<AttributeDefinition>> {
+        Ok(self.0.store().attribute_definitions(self.0.organization()).await?)
     }
 
     async fn begin(&self) -> Result<Identities> {
@@ -215,6 +236,38 @@ fn empty(access: Access<'_>, now: Timestamp) -> UserRow {
         updated_at: now,
         missing_since: None,
     }
+}
+
+fn checked(profile: ProfileChange, defined: &[AttributeDefinition]) -> Result<ProfileChange> {
+    profile.checked(defined).map_err(|wrong| Error::field(wrong.field, wrong.detail))
+}
+
+/// Takes the values of unique attributes that a profile changes. Fails if somebody else has one of them.
+async fn claim(
+    tx: &mut Identities,
+    defined: &[AttributeDefinition],
+    profile: &ProfileChange,
+    user: UserId,
+) -> Result<()> {
+    for defined in defined.iter().filter(|defined| defined.unique) {
+        let Some(value) = profile.attributes.get(&defined.name) else { continue };
+        let compared = value.as_ref().map(attributes::compared);
+        if !tx.claim_value(&defined.name, user, compared.as_deref()).await? {
+            let text = format!("Another user has this {}, and no two users have the same.", defined.name);
+            return Err(Error::Conflict(Message::new(text)));
+        }
+    }
+    Ok(())
+}
+
+/// Values as the audit log keeps them.
+fn masked(mut values: BTreeMap<String, Value>, defined: &[AttributeDefinition]) -> Value {
+    for defined in defined.iter().filter(|defined| defined.sensitive) {
+        if let Some(value) = values.get_mut(&profile::further(&defined.name)) {
+            *value = Value::from(attributes::MASK);
+        }
+    }
+    json!(values)
 }
 
 /// Fails if somebody has the user's name.

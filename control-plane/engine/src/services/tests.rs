@@ -18,7 +18,8 @@ use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};
 use crate::identity::profile::ProfileChange;
 use crate::intake::resolve::Choice;
 use crate::records::{
-    AgentId, ApiTokenId, DirectoryChange, Flavour, IdentityFilter, OrganizationId, PageRequest, Role,
+    AgentId, ApiTokenId, AttributeDefinition, AttributeType, DirectoryChange, Flavour, IdentityFilter, OrganizationId,
+    PageRequest, Role,
 };
 
 const PAGE: PageRequest = PageRequest::first(100);
@@ -115,6 +116,15 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadTokens Auditor "api_tokens.current" |s, a| s.api_tokens(a)?.current(ApiTokenId::new());
     ChangeTokens Owner "api_tokens.create" |s, a| s.change_api_tokens(a)?.create("ci", Role::Owner, None);
     ChangeTokens Owner "api_tokens.revoke" |s, a| s.change_api_tokens(a)?.revoke("ci");
+    ReadPeople Helpdesk "attributes.list" |s, a| s.attributes(a)?.list();
+    ChangeOrganization Owner "attributes.define" |s, a| s.change_attributes(a)?.define(AttributeDefinition {
+        name: "badge".to_owned(),
+        kind: AttributeType::String,
+        required: false,
+        unique: true,
+        sensitive: false,
+    });
+    ChangeOrganization Owner "attributes.forget" |s, a| s.change_attributes(a)?.forget("badge");
     ReadAudit Auditor "audit.list" |s, a| s.audit(a)?.list(&AuditFilter::default(), &PAGE);
     ReadAudit Auditor "audit.verify" |s, a| s.audit(a)?.verify(None);
     ReadOrganization Auditor "rules.get" |s, a| s.rules(a)?.get();
@@ -156,6 +166,8 @@ fn titled() -> ProfileChange {
 const LOGGED: &[&str] = &[
     "agent.directory_allowed",
     "agent.revoked",
+    "attribute.defined",
+    "attribute.removed",
     "directory.changed",
     "directory.deleted",
     "enrollment_token.created",

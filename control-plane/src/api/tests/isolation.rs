@@ -30,7 +30,14 @@ async fn ids(site: &Site, acme: &Organization, home: &Inhabited) -> BTreeMap<&'s
         ("users", home.user.to_string()),
         ("conflicts", site.conflict(acme.id, home.directory, "uid=rival", "anna").await.to_string()),
         ("groups", home.group.to_string()),
+        ("attributes", attribute(site, acme).await),
     ])
+}
+
+async fn attribute(site: &Site, acme: &Organization) -> String {
+    let made = site.post("/api/v1/attributes", &acme.owner, json!({"name": "badge", "type": "string"})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    "badge".to_owned()
 }
 
 #[tokio::test]

@@ -172,3 +172,52 @@ async fn what_a_directory_says_is_changed_there() {
     let own = patch(&site, &acme, &path, json!({"attributes": {"floor": "3"}})).await;
     assert_eq!((own.status, &own.body["attributes"]["floor"]), (StatusCode::OK, &json!("3")), "{}", own.body);
 }
+
+#[tokio::test]
+async fn values_of_defined_attributes_are_checked_kept_apart_and_masked() {
+    let site = Site::new().await;
+    let (acme, other) = (site.organization("acme").await, site.organization("other").await);
+    for definition in [
+        json!({"name": "badge", "type": "integer", "required": true, "unique": true}),
+        json!({"name": "salary", "type": "integer", "sensitive": true}),
+        json!({"name": "start", "type": "date_time"}),
+    ] {
+        assert_eq!(site.post("/api/v1/attributes", &acme.owner, definition).await.status, StatusCode::CREATED);
+    }
+    let make = async |name: &str, attributes: Value| {
+        site.post("/api/v1/users", &acme.operator, json!({"user_name": name, "attributes": attributes})).await
+    };
+    for (attributes, field) in [
+        (json!({}), "attributes.badge"),
+        (json!({"badge": "7"}), "attributes.badge"),
+        (json!({"badge": 7, "start": "soon"}), "attributes.start"),
+    ] {
+        let refused = make("ada", attributes).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["errors"][0]["field"]), (422, &json!(field)));
+    }
+    let ada = make("ada", json!({"badge": 7, "salary": 5_000, "start": "2026-01-31T10:00:00+02:00"})).await;
+    assert_eq!(ada.status, StatusCode::CREATED, "{}", ada.body);
+    assert_eq!(ada.body["attributes"]["start"], "2026-01-31T08:00:00Z");
+    let log = site.get("/api/v1/audit?action=user.", &acme.auditor).await.body;
+    assert_eq!(log["items"][0]["after"]["attributes.salary"], "***");
+    assert!(!log.to_string().contains("5000"), "{log}");
+    // A unique value belongs to one user, until the user gives it up.
+    let refused = make("bo", json!({"badge": 7})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
+    assert_eq!(site.get("/api/v1/users?query=bo", &acme.auditor).await.body["items"], json!([]), "nothing is written");
+    let path = format!("users/{}", ada.body["id"].as_str().unwrap());
+    assert_eq!(patch(&site, &acme, &path, json!({"attributes": {"badge": null}})).await.status.as_u16(), 422);
+    assert_eq!(patch(&site, &acme, &path, json!({"attributes": {"badge": 8}})).await.status, StatusCode::OK);
+    assert_eq!(make("bo", json!({"badge": 7})).await.status, StatusCode::CREATED);
+    let ada_path = format!("/api/v1/{path}");
+    assert_eq!(site.call(Method::DELETE, &ada_path, &acme.operator, None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(make("cy", json!({"badge": 8})).await.status, StatusCode::CREATED, "a deleted user gives it up");
+    let restored = site.post(&format!("{ada_path}/restore"), &acme.operator, json!({})).await;
+    assert_eq!(restored.status, StatusCode::CONFLICT, "{}", restored.body);
+    assert_eq!(site.get("/api/v1/deleted-users", &acme.auditor).await.body["items"].as_array().unwrap().len(), 1);
+    // Another organization has attributes of its own; a used name cannot be defined any more.
+    let free = json!({"user_name": "x", "attributes": {"badge": "7"}});
+    assert_eq!(site.post("/api/v1/users", &other.owner, free).await.status, StatusCode::CREATED);
+    let late = site.post("/api/v1/attributes", &other.owner, json!({"name": "badge", "type": "integer"})).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.body);
+}

@@ -443,6 +443,28 @@ CREATE TABLE deleted_users (
 );
 CREATE INDEX deleted_users_by_age ON deleted_users (deleted_at);
 
+-- Attributes that the organization has defined for its users.
+CREATE TABLE attribute_definitions (
+    organization_id UUID NOT NULL REFERENCES organizations (id),
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    required BOOLEAN NOT NULL,
+    is_unique BOOLEAN NOT NULL,
+    sensitive BOOLEAN NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (organization_id, name)
+);
+
+-- The values of unique attributes, folded, each with the user that has it.
+CREATE TABLE unique_values (
+    organization_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    value_key TEXT NOT NULL,
+    user_id UUID NOT NULL,
+    PRIMARY KEY (organization_id, name, value_key)
+);
+CREATE INDEX unique_values_of_user ON unique_values (user_id);
+
 -- Who changed what. Each entry has a hash over itself and the hash of the entry before it.
 CREATE TABLE audit (
     organization_id UUID NOT NULL,

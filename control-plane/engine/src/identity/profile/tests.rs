@@ -33,7 +33,7 @@ fn a_change_changes_the_user_and_what_the_organization_says() {
         attributes: [("title".to_owned(), None), ("floor".to_owned(), Some(json!("3")))].into(),
         ..ProfileChange::default()
     };
-    change.checked().unwrap().apply(&mut user).unwrap();
+    change.checked(&[]).unwrap().apply(&mut user).unwrap();
     assert_eq!((user.row.user_name.as_str(), user.row.name_key.as_str()), ("Ada", "ada"));
     assert_eq!((user.row.given_name.as_deref(), user.row.email.as_deref()), (None, Some("ada@example.org")));
     assert_eq!(user.row.attributes, json!({"floor": "3"}).to_string());
@@ -54,13 +54,13 @@ fn nothing_of_its_own_is_left_when_all_is_taken_away() {
 
 #[test]
 fn wrong_values_are_named_with_their_field() {
-    let named = |change: ProfileChange| change.checked().unwrap_err().field;
+    let named = |change: ProfileChange| change.checked(&[]).unwrap_err().field;
     let name = |name: &str| ProfileChange { user_name: Some(name.to_owned()), ..ProfileChange::default() };
     let long = "x".repeat(257);
     for wrong in ["", " ", "a\nb", "a\0b", "\u{200b}", long.as_str()] {
         assert_eq!(named(name(wrong)), "user_name", "{wrong:?}");
     }
-    assert_eq!(name(" anna ").checked().unwrap().user_name.as_deref(), Some("anna"));
+    assert_eq!(name(" anna ").checked(&[]).unwrap().user_name.as_deref(), Some("anna"));
     for wrong in ["anna", "anna@", "@example.org", "a b@example.org", "a@b@c"] {
         let change = ProfileChange { email: Some(Some(wrong.to_owned())), ..ProfileChange::default() };
         assert_eq!(named(change), "email", "{wrong}");

@@ -1,0 +1,66 @@
+//! `postern attributes`: attributes that the organization defines for its users.
+
+use clap::Subcommand;
+use postern_engine::records::AttributeType;
+
+use super::super::api::attributes::AttributeView;
+use super::choice::choice;
+use super::client::Client;
+use super::confirm::Yes;
+use super::error::Error;
+use super::list::{Found, ListArgs};
+use super::name::Name;
+use super::screen::{Screen, word, yes_no};
+
+/// Commands of `postern attributes`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the defined attributes
+    List(ListArgs),
+    /// Define an attribute, before users have values of this name
+    Define {
+        /// Name: a to z, 0 to 9 and _, the first a letter
+        name: String,
+        /// What values it takes
+        #[arg(long = "type", value_parser = choice::<AttributeType>(), default_value = "string")]
+        kind: AttributeType,
+        /// Every user that you make must have it
+        #[arg(long)]
+        required: bool,
+        /// No two users have the same value
+        #[arg(long)]
+        unique: bool,
+        /// Mask its values in the audit log and in reports
+        #[arg(long)]
+        sensitive: bool,
+    },
+    /// Take a definition away; values that users have stay
+    Remove {
+        /// Name of the attribute
+        name: Name,
+        #[command(flatten)]
+        yes: Yes,
+    },
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    match command {
+        Command::List(args) => {
+            let found: Found<AttributeView> = client.list("attributes", &[], args.most()).await?;
+            screen.list(&found, &args, &["name", "type", "required", "unique", "sensitive"], |attribute| {
+                let flags = [attribute.required, attribute.unique, attribute.sensitive].map(yes_no).map(str::to_owned);
+                [attribute.name.clone(), word(&attribute.kind)].into_iter().chain(flags).collect()
+            })
+        }
+        Command::Define { name, kind, required, unique, sensitive } => {
+            let request = AttributeView { name, kind, required, unique, sensitive };
+            let made: AttributeView = client.post("attributes", &request).await?;
+            screen.done(&made.name, "defined", &format!("The attribute {} is defined.", made.name))
+        }
+        Command::Remove { name, yes } => {
+            yes.or_ask(&format!("The values of {name} that users have stay, and are checked no more."))?;
+            client.delete(&format!("attributes/{name}")).await?;
+            screen.done(&name, "removed", "The definition is removed.")
+        }
+    }
+}
