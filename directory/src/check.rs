@@ -1,5 +1,6 @@
 //! The diagnosis of one directory, step by step, as an administrator would do it by hand; a cure for each failure.
 
+mod administrators;
 mod bind;
 mod rights;
 mod sample;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::error::Phase;
+use crate::filter;
 use crate::flavour::Flavour;
 use crate::raw_entry::RawEntry;
 
@@ -108,11 +109,21 @@ pub(crate) fn is_conflict(dn: &str) -> bool {
 }
 
 /// Whether a SID is one of the server's own, and its last part (MS-DTYP §2.4.2.2).
-fn sid(value: &[u8]) -> (bool, Option<u32>) {
+pub(crate) fn sid(value: &[u8]) -> (bool, Option<u32>) {
     let Some((_, rest)) = value.split_first_chunk::<8>() else { return (false, None) };
     let (parts, _) = rest.as_chunks::<4>();
     let part = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
     (parts.len() > 1 && parts.first().map(part) == Some(BUILTIN), parts.last().map(part))
+}
+
+/// The condition that finds the primary group of a user by its SID: that of the user with another last part.
+pub(crate) fn primary_group_of(user: &RawEntry<'_>) -> Option<String> {
+    let first = |attribute| user.values_of(attribute).ok()?.into_iter().next();
+    let rid: u32 = std::str::from_utf8(&first("primaryGroupID")?).ok()?.parse().ok()?;
+    let sid = first("objectSid")?;
+    let (of_the_server, Some(_)) = self::sid(&sid) else { return None };
+    let domain = sid.get(..sid.len().checked_sub(4)?).filter(|_| !of_the_server)?;
+    Some(filter::equals("objectSid", &[domain, &rid.to_le_bytes()].concat()))
 }
 
 /// The primary groups of the users that came.

@@ -9,6 +9,7 @@ use crate::connection::{Connection, Servers};
 use crate::entry::{Entry, Naming, Selected, Unusable};
 use crate::error::{Error, Phase, Step};
 use crate::filter;
+use crate::flavour::Flavour;
 use crate::guard::is_reference;
 use crate::judge::Judge;
 use crate::kinds;
@@ -64,7 +65,11 @@ async fn ask(connection: &mut Connection, servers: &Servers, typed: &str) -> Res
     let groups = match Section::groups(config, flavour, &names, false) {
         Some(section) => {
             let listing = sections::member_attributes(config, flavour, &names);
-            match listed(connection, &listing, &user, config.member_form()).await? {
+            let listed = listed(connection, &listing, &user, config.member_form()).await?;
+            let primary = primary_group(connection, flavour, &user).await?;
+            let conditions: String = listed.into_iter().chain(primary).collect();
+            let either = Some(format!("(|{conditions})")).filter(|_| !conditions.is_empty());
+            match either {
                 Some(listed) => search(connection, &mut judge, &section, &listed, MAX_GROUPS).await?,
                 None => Found::default(),
             }
@@ -131,7 +136,7 @@ fn one(mut found: Found) -> Result<Entry, Error> {
     }
 }
 
-/// The condition that a group lists the user, as an import matches them: `memberUid` is compared exactly (RFC 2307
+/// The conditions that a group lists the user, one of which must hold, as an import matches them: `memberUid` is compared exactly (RFC 2307
 /// §2.3), so that it takes the entry's own value and not what somebody typed.
 async fn listed(
     connection: &mut Connection,
@@ -157,7 +162,17 @@ async fn listed(
             }
         }
     }
-    Ok((!conditions.is_empty()).then(|| format!("(|{conditions})")))
+    Ok((!conditions.is_empty()).then_some(conditions))
+}
+
+/// The condition that a group is the user's primary one, which lists its members nowhere.
+async fn primary_group(connection: &mut Connection, flavour: Flavour, user: &Entry) -> Result<Option<String>, Error> {
+    if flavour != Flavour::ActiveDirectory {
+        return Ok(None);
+    }
+    let attributes = ["objectSid".to_owned(), "primaryGroupID".to_owned()];
+    let entry = connection.read_entry(&user.dn, "(objectClass=*)", &attributes, Step::Search).await?;
+    Ok(entry.and_then(|message| kinds::primary_group_of(&RawEntry::parse(&message).ok()?)))
 }
 
 async fn search(

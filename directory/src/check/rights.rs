@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postern_dn::Dn;
 use tokio_util::sync::CancellationToken;
 
-use super::{CheckState, Diagnosis, Finding};
+use super::{CheckState, Diagnosis, Finding, administrators};
 use crate::config::Scope;
 use crate::connection::{Connection, Servers};
 use crate::error::{Error, Step};
@@ -19,6 +19,8 @@ use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
 
 const NO_SUCH_OBJECT: u32 = 32;
+/// Accounts of one name that are looked at: more than one only where two have the name in different attributes.
+const MOST_ACCOUNTS: usize = 10;
 const CURE: &str = "bind with a separate account that may only read users and groups";
 
 impl Diagnosis<'_> {
@@ -70,27 +72,36 @@ impl Diagnosis<'_> {
         Ok(None)
     }
 
-    /// Members of protected groups are marked by `adminCount` ([MS-ADTS] 3.1.1.6.1.2); 500 is the built-in one.
+    /// Members of protected groups are marked by `adminCount` (MS-ADTS §3.1.1.6.1.2), but not by every server and not at
+    /// once. So the groups count too.
     async fn is_domain_administrator(
         &self,
         connection: &mut Connection,
         root: &RootDse,
     ) -> Result<Option<&'static str>, Error> {
         let (Some(name), Some(domain)) = (&self.config.bind_dn, &root.default_naming_context) else { return Ok(None) };
-        let (base, scope, filter) = if name.contains('=') {
-            (name.as_str(), Scope::Base, "(adminCount=1)".to_owned())
-        } else {
-            let plain = name.rsplit('\\').next().unwrap_or(name);
-            let account = plain.split('@').next().unwrap_or(plain);
-            let names = [
-                filter::equals("userPrincipalName", plain.as_bytes()),
-                filter::equals("sAMAccountName", account.as_bytes()),
-            ];
-            (domain.as_str(), Scope::Subtree, format!("(&(adminCount=1)(|{}{}))", names[0], names[1]))
-        };
-        let found = is_found(connection, base, scope, &filter).await?;
-        Ok(found.then_some("the bind account is, or was, a member of an administrators' group of the domain"))
+        for dn in accounts(connection, name, domain).await? {
+            if is_found(connection, &dn, Scope::Base, "(adminCount=1)").await? {
+                return Ok(Some("the bind account is, or was, a member of an administrators' group of the domain"));
+            }
+            if administrators::is_one(connection, &dn).await? {
+                return Ok(Some("the bind account is a member of an administrators' group of the domain"));
+            }
+        }
+        Ok(None)
     }
+}
+
+/// The DNs of the accounts that a bind name means. It may be a DN, `DOMAIN\account` or `account@domain`.
+async fn accounts(connection: &mut Connection, name: &str, domain: &str) -> Result<Vec<String>, Error> {
+    if name.contains('=') {
+        return Ok(vec![name.to_owned()]);
+    }
+    let plain = name.rsplit('\\').next().unwrap_or(name);
+    let account = plain.split('@').next().unwrap_or(plain);
+    let names =
+        [filter::equals("userPrincipalName", plain.as_bytes()), filter::equals("sAMAccountName", account.as_bytes())];
+    find(connection, (domain, Scope::Subtree), &format!("(|{}{})", names[0], names[1]), MOST_ACCOUNTS).await
 }
 
 /// Whether nothing stands at the DN, by a server that lets its parent be read. A server that hides an entry names nothing
@@ -104,14 +115,27 @@ async fn is_missing(connection: &mut Connection, base_dn: &str, dn: &Dn) -> Resu
 }
 
 async fn is_found(connection: &mut Connection, base_dn: &str, scope: Scope, filter: &str) -> Result<bool, Error> {
+    Ok(!find(connection, (base_dn, scope), filter, 1).await?.is_empty())
+}
+
+/// The DNs of the first entries that match.
+async fn find(
+    connection: &mut Connection,
+    (base_dn, scope): (&str, Scope),
+    filter: &str,
+    most: usize,
+) -> Result<Vec<String>, Error> {
     let never = CancellationToken::new();
     let attributes = ["1.1".to_owned()];
     let query = Query { base_dn, scope, filter, attributes: &attributes, page_size: 1 };
     let mut search = PagedSearch::new(connection, query, &never);
+    let mut found = Vec::new();
     while let Some(batch) = search.next().await? {
-        if batch.iter().any(|message| !is_reference(message) && RawEntry::parse(message).is_ok()) {
-            return Ok(true);
+        let entries = batch.iter().filter(|message| !is_reference(message));
+        found.extend(entries.filter_map(|message| Some(RawEntry::parse(message).ok()?.dn().to_owned())));
+        if found.len() >= most {
+            break;
         }
     }
-    Ok(false)
+    Ok(found)
 }

@@ -10,7 +10,7 @@ use crate::entry::Selected;
 use crate::error::Error;
 use crate::flavour::{Flavour, Switch};
 use crate::guard::is_reference;
-use crate::judge::Judge;
+use crate::judge::{self, Judge};
 use crate::names::Names;
 use crate::search::{PagedSearch, Query};
 use crate::sections::Section;
@@ -58,16 +58,19 @@ async fn see(
     if !connection.is_fresh() {
         connection = servers.open().await?;
     }
+    let now = judge::now();
     for mut user in users {
         judge.decide(&mut connection, &mut user).await?;
-        seen.count(&user);
+        seen.count(&user, now);
     }
     Ok(seen)
 }
 
 impl Seen {
-    fn count(&mut self, user: &Selected) {
+    /// `now` in seconds since 1970.
+    fn count(&mut self, user: &Selected, now: i64) {
         match user.entry.switch {
+            Switch::OnUntil(end) if end <= now => self.off += 1,
             Switch::On | Switch::OnUntil(_) => self.on += 1,
             Switch::Off => self.off += 1,
             Switch::Unknown => {

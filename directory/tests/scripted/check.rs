@@ -111,3 +111,84 @@ async fn users_without_id_or_login_are_reported() {
     assert!(state == CheckState::Failed && detail.contains("matches users.filter"), "{detail}");
     assert!(cure.contains("users.filter"), "{cure}");
 }
+
+#[tokio::test]
+async fn an_account_that_has_expired_counts_as_disabled() {
+    let expired = |id| {
+        let uuid: &[&[u8]] = &[b"00000000-0000-0000-0000-000000000001"];
+        let day: &[&[u8]] = &[b"1"];
+        let user = [("uid", &[&b"ada"[..]][..]), ("entryUUID", uuid), ("shadowExpire", day)];
+        vec![entry(id, b"uid=ada,ou=people,dc=x", &user), done_paged(id, 0, b"")]
+    };
+    let (state, detail, _) = step_with("switches", expired).await;
+    assert_eq!((state, detail.as_str()), (CheckState::Passed, "of 1 user, 0 enabled and 1 disabled"));
+}
+
+/// A SID of these parts (MS-DTYP §2.4.2.2).
+pub(crate) fn sid(parts: &[u32]) -> Vec<u8> {
+    let head = [1, u8::try_from(parts.len()).expect("few"), 0, 0, 0, 0, 0, 5];
+    head.into_iter().chain(parts.iter().flat_map(|part| part.to_le_bytes())).collect()
+}
+
+/// How the bind account of an Active Directory shows its groups.
+#[derive(Clone)]
+enum Shown {
+    /// As `tokenGroups`.
+    Token(Vec<u8>),
+    /// As `memberOf`, of a group with this SID.
+    MemberOf(Vec<u8>),
+    /// As its primary group only.
+    Primary(&'static str),
+}
+
+/// What `rights` says of a bind account in this group, which has no `adminCount`.
+async fn rights_in(shown: Shown) -> (CheckState, String, String) {
+    step("rights", move |request| {
+        let id = request.id;
+        let end = || message(id, 0x65, &done(0, b""));
+        if request.base.is_empty() && !request.is_bind() {
+            let root: &[(&str, &[&[u8]])] =
+                &[("supportedCapabilities", &[b"1.2.840.113556.1.4.800"]), ("defaultNamingContext", &[b"dc=x"])];
+            return Answer::Send(vec![entry(id, b"", root), end()]);
+        }
+        if request.filter.contains("adminCount") {
+            return Answer::Send(vec![if request.page.is_some() { done_paged(id, 0, b"") } else { end() }]);
+        }
+        let asked = |name: &str| request.attributes.iter().any(|asked| asked == name);
+        let answer =
+            |attributes: &[(&str, &[&[u8]])]| Answer::Send(vec![entry(id, request.base.as_bytes(), attributes), end()]);
+        match (request.base.as_str(), &shown) {
+            ("cn=reader,dc=x", Shown::Token(sid)) if asked("tokenGroups") => answer(&[("tokenGroups", &[sid])]),
+            ("cn=reader,dc=x", Shown::MemberOf(_)) if asked("memberOf") => answer(&[("memberOf", &[b"cn=one,dc=x"])]),
+            ("cn=reader,dc=x", Shown::Primary(rid)) if asked("primaryGroupID") => {
+                answer(&[("primaryGroupID", &[rid.as_bytes()])])
+            }
+            ("cn=reader,dc=x", _) => answer(&[]),
+            ("cn=one,dc=x", Shown::MemberOf(sid)) if asked("objectSid") => answer(&[("objectSid", &[sid])]),
+            _ => honest(request, 3),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_bind_account_in_an_administrators_group_is_found_by_its_groups() {
+    let (domain, builtin) = ([21, 1, 2, 3, 0], [32, 544]);
+    let in_domain = |rid: u32| sid(&[&domain[..4], &[rid]].concat());
+    let mut shown = vec![Shown::Token(sid(&builtin)), Shown::MemberOf(sid(&builtin)), Shown::Primary("512")];
+    for rid in [512, 518, 519] {
+        shown.extend([Shown::Token(in_domain(rid)), Shown::MemberOf(in_domain(rid))]);
+    }
+    for shown in shown {
+        let (state, detail, cure) = rights_in(shown).await;
+        assert!(state == CheckState::Warned && detail.contains("administrators' group"), "{detail}");
+        assert!(cure.contains("a separate account"), "{cure}");
+    }
+    let mut harmless = vec![Shown::Primary("513"), Shown::Token(sid(&[32, 545])), Shown::Token(sid(&[32, 512]))];
+    harmless.extend([513, 544, 1512].map(|rid| Shown::Token(in_domain(rid))));
+    harmless.push(Shown::MemberOf(in_domain(1104)));
+    for shown in harmless {
+        let (state, detail, _) = rights_in(shown).await;
+        assert_eq!((state, detail.as_str()), (CheckState::Passed, "no excessive rights found"));
+    }
+}

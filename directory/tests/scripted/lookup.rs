@@ -2,6 +2,7 @@
 
 use postern_directory::LookedUp;
 
+use crate::check::sid;
 use crate::play::*;
 
 /// A server with the user `u1`, however it is typed, and these groups of it.
@@ -128,4 +129,45 @@ async fn a_user_is_found_by_any_login_and_by_its_dn() {
         assert!(matches!(error, Error::NotFound), "{typed}: {error:?}");
     }
     assert_eq!(server.count(|request| request.base.contains("elsewhere")), 0, "outside of the configured bases");
+}
+
+/// Active Directory lists the members of a primary group nowhere; the user names it by the last part of its SID.
+#[tokio::test]
+async fn the_primary_group_is_among_the_groups_of_a_user() {
+    const ID: &[u8] = &[7; 16];
+    let server = Server::start(|request| {
+        let id = request.id;
+        if request.base.is_empty() && !request.is_bind() {
+            let root = entry(id, b"", &[("supportedCapabilities", &[b"1.2.840.113556.1.4.800"])]);
+            return Answer::Send(vec![root, message(id, 0x65, &done(0, b""))]);
+        }
+        let of_user = sid(&[21, 1, 2, 3, 1104]);
+        let person: &[(&str, &[&[u8]])] = &[
+            ("uid", &[b"u1"]),
+            ("objectGUID", &[ID]),
+            ("userAccountControl", &[b"512"]),
+            ("objectSid", &[&of_user]),
+            ("primaryGroupID", &[b"513"]),
+        ];
+        let end = if request.page.is_some() { done_paged(id, 0, b"") } else { message(id, 0x65, &done(0, b"")) };
+        if request.base.contains("ou=people") {
+            return Answer::Send(vec![entry(id, b"uid=u1,ou=people,dc=x", person), end]);
+        }
+        if request.base != "ou=groups,dc=x" {
+            return well_behaved(request, 0);
+        }
+        let domain_users = String::from_utf8_lossy(&sid(&[21, 1, 2, 3, 513])).into_owned();
+        let asked = request.filter.contains("objectSid") && request.filter.contains(&domain_users);
+        let of_group = sid(&[21, 1, 2, 3, 513]);
+        let group = entry(
+            id,
+            b"cn=Domain Users,ou=groups,dc=x",
+            &[("objectGUID", &[ID]), ("objectSid", &[&of_group]), ("isCriticalSystemObject", &[b"TRUE"])],
+        );
+        Answer::Send(if asked { vec![group, end] } else { vec![end] })
+    })
+    .await;
+    let found = look_up(&directory(&server), "u1").await;
+    let names: Vec<&str> = found.groups.iter().map(|group| group.dn.as_str()).collect();
+    assert_eq!(names, ["cn=Domain Users,ou=groups,dc=x"]);
 }
