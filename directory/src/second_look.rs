@@ -104,7 +104,8 @@ impl SecondLook {
                     (Phase::Users, _) => config.users.filter.as_deref().unwrap_or(flavour.user_filter()),
                 };
                 let attributes = &external_id_attributes(config, flavour, one.phase);
-                let asked = place::Asked { one, attributes, filter };
+                let base_dns = base_dns(config, one.phase);
+                let asked = place::Asked { one, attributes, filter, base_dns };
                 match place::look(&mut session.connection, &asked, &mut self.containers).await? {
                     place::Found::Sight(sight) => sight,
                     // The search for its external id did not show it, but it stands where it stood.
@@ -150,11 +151,7 @@ impl SecondLook {
         };
         let conditions: String = places.iter().map(one).collect();
         let filter = format!("(|{conditions})");
-        let base_dns = match phase {
-            Phase::Users => &config.users.base_dns,
-            // Groups are not read any more: those that are known have left the configuration.
-            Phase::Groups => config.groups.as_ref().map_or(&config.users.base_dns, |groups| &groups.base_dns),
-        };
+        let base_dns = base_dns(config, phase);
         let found = match everywhere(&mut session.connection, &session.root, base_dns, &filter, &attributes).await {
             Err(error) if is_refused_as_costly(&error) => {
                 let attribute = *attributes.first().unwrap_or(&flavour.external_id_attribute());
@@ -190,6 +187,14 @@ impl SecondLook {
                 sights[*at] = Some(Sight::NotVisible(NotVisible::Unavailable));
             }
         }
+    }
+}
+
+fn base_dns(config: &DirectoryConfig, phase: Phase) -> &[String] {
+    match phase {
+        Phase::Users => &config.users.base_dns,
+        // Groups are not read any more: those that are known have left the configuration.
+        Phase::Groups => config.groups.as_ref().map_or(&config.users.base_dns, |groups| &groups.base_dns),
     }
 }
 

@@ -105,6 +105,8 @@ pub(crate) struct Delivery {
     pub(super) complete: bool,
     pub(super) source: Source,
     pub(super) second_look: Option<Box<dyn SecondLook>>,
+    /// Entries that were looked for so far.
+    pub(super) looked_for: usize,
     pub(super) compress: bool,
     pub(super) backoff: Backoff,
 }
@@ -122,6 +124,7 @@ impl Delivery {
             complete: false,
             source: Source::default(),
             second_look: None,
+            looked_for: 0,
             compress: true,
             backoff: Backoff::new(options.retry_initial, options.retry_max),
         }

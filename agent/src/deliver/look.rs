@@ -11,6 +11,8 @@ use crate::served::{NotVisible, Phase, Sight, Sought};
 
 /// More entries than this are not looked for at once.
 const MOST: usize = 100;
+/// The most entries that are looked for in one job: a control plane that makes up names does not go through many.
+const MOST_OF_A_JOB: usize = 1_000_000;
 
 impl Delivery {
     /// Looks for these entries, wherever they may be now.
@@ -18,6 +20,11 @@ impl Delivery {
         let over = |failure: Failure| Break::over(End::Failed(failure));
         if asked.entries.len() > MOST {
             let message = format!("asked for {} entries at once, more than {MOST}", asked.entries.len());
+            return Err(over(Failure::new(Code::Invalid, message)));
+        }
+        self.looked_for = self.looked_for.saturating_add(asked.entries.len());
+        if self.looked_for > MOST_OF_A_JOB {
+            let message = format!("asked for more than {MOST_OF_A_JOB} entries in one job");
             return Err(over(Failure::new(Code::Invalid, message)));
         }
         let Some(second_look) = &mut self.second_look else {

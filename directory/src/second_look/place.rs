@@ -1,5 +1,6 @@
 //! The last place of an entry that is found nowhere by its external id: what stands there now, and whether the
-//! container can be read well enough to say that the entry is gone.
+//! container can be read well enough to say that the entry is gone. Nothing is asked about DNs outside of the base DNs: the
+//! answers would show a control plane what exists there.
 
 use std::collections::HashMap;
 
@@ -16,6 +17,8 @@ use postern_dn::Dn;
 const ANY: &str = "(objectClass=*)";
 /// 389 Directory Server counts these among the children and returns them only where the filter names them.
 const ANY_CHILD: &str = "(|(objectClass=*)(objectClass=ldapsubentry))";
+/// The answer for a place outside of the base DNs, the same as for one that does not exist.
+const OUTSIDE: Sight = Sight::NotVisible(NotVisible::ContainerNotFound);
 /// Containers whose state is remembered; with more, all are looked at again.
 const MOST_CONTAINERS: usize = 10_000;
 /// No name is deeper than this.
@@ -27,6 +30,14 @@ pub(super) struct Asked<'a> {
     pub(super) attributes: &'a [&'a str],
     /// By which an import finds entries of its kind.
     pub(super) filter: &'a str,
+    /// Where an import looks for its kind.
+    pub(super) base_dns: &'a [String],
+}
+
+impl Asked<'_> {
+    fn is_outside(&self, dn: &Dn) -> bool {
+        !self.base_dns.iter().any(|base| Dn::parse(base).is_ok_and(|base| dn.is_within(&base)))
+    }
 }
 
 /// What was found at the last DN.
@@ -60,6 +71,9 @@ pub(super) async fn look(
         // There is no last place to look at, so the search for its external id is all there is.
         return Ok(Found::Sight(Sight::NotVisible(NotVisible::ContainerUnreadable)));
     }
+    if asked.is_outside(&parsed) {
+        return Ok(Found::Sight(OUTSIDE));
+    }
     let attributes: Vec<String> = asked.attributes.iter().map(|name| (*name).to_owned()).collect();
     let unseen = |reason| Ok(Found::Sight(Sight::NotVisible(reason)));
     match connection.read_object(dn, ANY, &attributes, Step::Search).await {
@@ -91,7 +105,7 @@ impl Containers {
         if let Some(known) = self.0.get(&key) {
             return Ok(*known);
         }
-        let sight = judge(connection, container, asked.filter).await?;
+        let sight = judge(connection, container, asked).await?;
         if self.0.len() >= MOST_CONTAINERS {
             self.0.clear();
         }
@@ -100,10 +114,10 @@ impl Containers {
     }
 }
 
-async fn judge(connection: &mut Connection, container: &Dn, filter: &str) -> Result<Sight, Error> {
-    let mut at = container.clone();
+async fn judge(connection: &mut Connection, container: &Dn, asked: &Asked<'_>) -> Result<Sight, Error> {
+    let (mut at, filter) = (container.clone(), asked.filter);
     for level in 0..MOST_LEVELS {
-        if at.is_root() {
+        if at.is_root() || asked.is_outside(&at) {
             break;
         }
         let name = at.to_string();
@@ -124,7 +138,7 @@ async fn judge(connection: &mut Connection, container: &Dn, filter: &str) -> Res
         let Some(parent) = at.parent() else { break };
         at = parent;
     }
-    Ok(Sight::NotVisible(NotVisible::ContainerNotFound))
+    Ok(OUTSIDE)
 }
 
 async fn read(connection: &mut Connection, name: &str, filter: &str) -> Result<Container, Error> {

@@ -135,8 +135,8 @@ async fn an_entry_that_cannot_be_seen_is_not_absent() {
             ("uid=away,ou=people,dc=x", At::Referral),
             ("uid=refused,ou=people,dc=x", At::Code(50)),
             ("uid=offline,ou=people,dc=x", At::Code(1)),
-            ("ou=closed,dc=x", At::Code(50)),
-            ("ou=disabled,dc=x", At::Code(1)),
+            ("ou=closed,ou=people,dc=x", At::Code(50)),
+            ("ou=disabled,ou=people,dc=x", At::Code(1)),
         ],
         &[],
     )
@@ -146,9 +146,9 @@ async fn an_entry_that_cannot_be_seen_is_not_absent() {
         ("2", "uid=away,ou=people,dc=x"),
         ("3", "uid=refused,ou=people,dc=x"),
         ("4", "uid=offline,ou=people,dc=x"),
-        ("5", "uid=a,ou=closed,dc=x"),
-        ("6", "uid=a,ou=disabled,dc=x"),
-        ("7", "uid=a,ou=nowhere,dc=x"),
+        ("5", "uid=a,ou=closed,ou=people,dc=x"),
+        ("6", "uid=a,ou=disabled,ou=people,dc=x"),
+        ("7", "uid=a,ou=nowhere,ou=people,dc=x"),
     ];
     let expected = [
         NotVisible::NoExternalId,
@@ -160,6 +160,50 @@ async fn an_entry_that_cannot_be_seen_is_not_absent() {
         NotVisible::ContainerNotFound,
     ];
     assert_eq!(sights(&server, &sought).await, expected.map(Sight::NotVisible));
+}
+
+/// Otherwise a control plane that asks for DNs that it makes up would learn which of them exist.
+#[tokio::test]
+async fn nothing_is_looked_for_by_name_outside_of_the_base_dns() {
+    let server = server(
+        &[
+            ("uid=taken,ou=secret,dc=x", At::Entry("id-of-another")),
+            ("uid=there,ou=secret,dc=x", At::Hidden),
+            ("uid=away,ou=secret,dc=x", At::Referral),
+            ("uid=refused,ou=secret,dc=x", At::Code(50)),
+            ("ou=closed,dc=x", At::Code(50)),
+            ("uid=moved,ou=leavers,dc=x", At::Entry("id-moved")),
+        ],
+        &[],
+    )
+    .await;
+    let names = [
+        "uid=taken,ou=secret,dc=x",
+        "uid=there,ou=secret,dc=x",
+        "uid=away,ou=secret,dc=x",
+        "uid=refused,ou=secret,dc=x",
+        "uid=a,ou=closed,dc=x",
+        "uid=nobody,ou=secret,dc=x",
+        "uid=a,ou=nowhere,dc=x",
+        "ou=secret,dc=x",
+        "dc=x",
+        "uid=a,dc=y",
+    ];
+    let sought: Vec<(&str, &str)> = names.iter().map(|name| ("made-up", *name)).collect();
+    let nowhere = Sight::NotVisible(NotVisible::ContainerNotFound);
+    assert_eq!(sights(&server, &sought).await, vec![nowhere; names.len()]);
+    let requests = server.requests.lock().unwrap().clone();
+    let by_name: Vec<&Request> = requests
+        .iter()
+        .filter(|request| request.page.is_none() && !request.is_bind() && request.base.contains("dc="))
+        .filter(|request| !["ou=people,dc=x", "ou=groups,dc=x"].iter().any(|base| request.base.ends_with(base)))
+        // What the server says of its own state.
+        .filter(|request| !request.attributes.iter().any(|name| name == "contextCSN"))
+        .collect();
+    assert!(by_name.is_empty(), "the server was asked: {by_name:?}");
+    // An entry is still found by its external id, wherever it is now.
+    let moved = [("id-moved", "uid=moved,ou=people,dc=x"), ("id-moved", "uid=moved,ou=leavers,dc=x")];
+    assert_eq!(sights(&server, &moved).await, [Sight::LeftScope; 2]);
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ async fn server(code: u8, users: usize, again: usize) -> Server {
             _ if request.page.is_some() && sought => Answer::Send(vec![end(code)]),
             "ou=people,dc=x" if request.attributes == ["entryUUID"] => well_behaved(request, again),
             dn if dn.starts_with("uid=gone") || dn.starts_with("uid=moved,ou=people") => Answer::Send(vec![end(32)]),
+            // It stands where it stood, and does not meet the filter.
+            dn if dn.starts_with("uid=left") && is_filter(request) => Answer::Send(vec![end(0)]),
             dn if dn.starts_with("uid=left") => {
                 let found = entry(request.id, dn.as_bytes(), &[("entryUUID", &[b"id-left"])]);
                 Answer::Send(vec![found, end(0)])
@@ -33,6 +35,11 @@ async fn server(code: u8, users: usize, again: usize) -> Server {
         }
     })
     .await
+}
+
+/// Whether it asks by the filter of the users, and not by its opposite, which has a tag that is no text.
+fn is_filter(request: &Request) -> bool {
+    request.filter.contains("inetOrgPerson") && !request.filter.contains('\u{fffd}')
 }
 
 /// What the second look says of these, asked twice, and its remark.
@@ -53,18 +60,21 @@ async fn sights(server: &Server, sought: &[(&str, &str)]) -> (Vec<Sight>, Option
     (first, look.remark())
 }
 
-const SOUGHT: [(&str, &str); 3] = [
+const SOUGHT: [(&str, &str); 4] = [
     ("id-gone", "uid=gone,ou=people,dc=x"),
     (FIRST, "uid=moved,ou=people,dc=x"),
-    ("id-left", "uid=left,ou=leavers,dc=x"),
+    ("id-left", "uid=left,ou=people,dc=x"),
+    // The base DNs have changed: names outside of them are not asked for.
+    ("id-away", "uid=left,ou=leavers,dc=x"),
 ];
 
 #[tokio::test]
 async fn the_bases_are_read_again_and_the_last_place_is_looked_at() {
+    let nowhere = Sight::NotVisible(NotVisible::ContainerNotFound);
     for code in [3, 4, 11, 53] {
         let server = server(code, 3, 3).await;
         let (sights, remark) = sights(&server, &SOUGHT).await;
-        assert_eq!(sights, [Sight::Absent, Sight::InScope, Sight::LeftScope], "{code}");
+        assert_eq!(sights, [Sight::Absent, Sight::InScope, Sight::LeftScope, nowhere], "{code}");
         let remark = remark.expect("what to do about it");
         assert!(remark.contains("add an equality index for entryUUID"), "{remark}");
         let of_ids = |request: &Request| request.page.is_some() && request.attributes == ["entryUUID"];
@@ -77,7 +87,7 @@ async fn the_bases_are_read_again_and_the_last_place_is_looked_at() {
 async fn a_second_reading_that_brings_less_than_the_import_says_nothing_of_those_who_are_not_in_it() {
     let server = server(11, 5, 3).await;
     let hidden = Sight::NotVisible(NotVisible::Unavailable);
-    assert_eq!(sights(&server, &SOUGHT).await.0, [hidden, Sight::InScope, hidden]);
+    assert_eq!(sights(&server, &SOUGHT).await.0, [hidden, Sight::InScope, hidden, hidden]);
 }
 
 #[tokio::test]
