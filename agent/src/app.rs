@@ -45,11 +45,12 @@ pub(crate) enum Error {
 /// Runs until a signal stops the process.
 pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -> Result<(), Error> {
     let clock = SystemClock::shared();
+    let store = IdentityStore::new(state_dir);
+    store.check_ownership().map_err(Error::Identity)?;
     let memory = Config::bind_memory(state_dir);
     let directories = open(&config, &[], &memory)?;
     let fixed = config.fixed();
     let proxy = config.proxy_rule().map_err(Error::Config)?;
-    let store = IdentityStore::new(state_dir);
     let identity = IdentitySource::stored(store.load().map_err(Error::Identity)?, store);
     let shutdown = Shutdown::on_signals(GRACE, clock.clone()).map_err(Error::Signals)?;
     let supervisor = Supervisor::new(shutdown);

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_runtime::ownership;
 use postern_runtime::tls;
 use postern_store::{AgentId, OrganizationId};
 use rcgen::{
@@ -78,6 +79,10 @@ impl Pki {
         home::make_folder(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
         modes::secure_folder(folder, |name| FILES.contains(&name)).map_err(Error::Modes)?;
         let [key_path, certificate_path] = FILES.map(|file| folder.join(file));
+        for path in [&key_path, &certificate_path] {
+            // They may be links that root made: a mounted secret is one.
+            ownership::check_readable(path).map_err(|error| Error::Modes(error.into()))?;
+        }
         let key = authority::key(&key_path, &certificate_path)?;
         if !certificate_path.exists() {
             authority::make(&key, &certificate_path, now)?;

@@ -176,11 +176,15 @@ fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // A check that root makes must not follow a link that the agent's user put here.
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
     let is_new = !path.exists();
     let file = options.open(path)?;
     if is_new {
-        same_owner(path)?;
+        same_owner(path, &file)?;
     }
     file.lock()?;
     Ok(file)
@@ -188,12 +192,12 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// A check that root makes must leave no file that the agent cannot read.
 #[cfg(unix)]
-fn same_owner(path: &Path) -> io::Result<()> {
+fn same_owner(path: &Path, file: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let Some(folder) = path.parent() else { return Ok(()) };
-    let (folder, file) = (std::fs::metadata(folder)?, std::fs::metadata(path)?);
-    if (folder.uid(), folder.gid()) != (file.uid(), file.gid()) {
-        std::os::unix::fs::chown(path, Some(folder.uid()), Some(folder.gid())).ok();
+    let (folder, found) = (std::fs::metadata(folder)?, file.metadata()?);
+    if (folder.uid(), folder.gid()) != (found.uid(), found.gid()) {
+        std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid())).ok();
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod exit;
 pub mod lifecycle;
 pub mod nearest;
+pub mod ownership;
 pub mod plain;
 pub mod reference;
 pub mod retry;

@@ -89,6 +89,59 @@ fn a_folder_shared_with_others_is_refused_with_the_command_that_mends_it() -> Re
     })
 }
 
+/// What the folder contains, with the contents of files.
+fn contents(folder: &Path) -> Result<Vec<(String, Option<String>)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        found.push((entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path()).ok()));
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[test]
+fn a_folder_of_another_user_or_with_links_in_it_is_refused_and_nothing_is_written() -> Result<()> {
+    scenario(async |stage| {
+        let outside = stage.folder("outside")?;
+        fs::write(outside.join("victim"), "kept")?;
+        let links = ["postern.db.lock", "postern.db", "postern.db-wal", "postern.db-shm", "postern.db-journal", "pki"];
+        for (number, link) in links.into_iter().enumerate() {
+            for target in ["victim", "new"] {
+                let folder = stage.folder(&format!("linked-{number}-{target}"))?;
+                // A link of the authority's folder that root made is a mount; only another user's is refused.
+                if link == "pki" && !rustix::process::geteuid().is_root() {
+                    continue;
+                }
+                std::os::unix::fs::symlink(outside.join(target), folder.join(link))?;
+                if link == "pki" {
+                    std::os::unix::fs::lchown(folder.join(link), Some(65_534), None)?;
+                }
+                let words = not_served(stage, &folder).await.context(link)?;
+                let cure = if link == "pki" { "chown -R 0 " } else { "is a link" };
+                ensure!(words.contains("exit status: 64") && words.contains(cure), "{link}: {words}");
+                let kept = vec![("victim".to_owned(), Some("kept".to_owned()))];
+                ensure!(contents(&outside)? == kept, "{link}: {:?}", contents(&outside)?);
+            }
+        }
+        if rustix::process::geteuid().is_root() {
+            let folder = stage.folder("foreign")?;
+            std::os::unix::fs::chown(&folder, Some(65_534), None)?;
+            let words = not_served(stage, &folder).await?;
+            ensure!(words.contains("exit status: 64") && words.contains("chown -R 0 "), "{words}");
+            ensure!(contents(&folder)?.is_empty(), "something was made in it");
+        }
+        Ok(())
+    })
+}
+
+/// Why a control plane does not start with this data folder.
+async fn not_served(stage: &Stage, folder: &Path) -> Result<String> {
+    let options = Options { data_dir: Some(folder.to_owned()), ..Options::for_tests()? };
+    let refused = ControlPlane::start(stage, options).await.map(drop).map_err(|error| format!("{error:#}"));
+    refused.err().context("it was used")
+}
+
 fn create(name: &str, url: &str, further: &[&str]) -> Result<Launch> {
     let program = Binaries::beside_this_program()?.postern;
     let launch = Launch::new("postern", program).args(["organizations", "create", name, "--database-url", url]);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use postern_runtime::secret;
+use postern_runtime::{ownership, secret};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -52,6 +52,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The state directory or the file belongs to another user, or leads elsewhere.
+    #[error("the state directory is not safe to use")]
+    Ownership(#[source] ownership::Error),
     /// The file cannot be written.
     #[error("cannot store this agent's identity; run this as the user that the agent runs as")]
     Write(#[source] secret::Error),
@@ -100,6 +103,12 @@ impl IdentityStore {
     /// Whether there is an identity, usable or not.
     pub fn exists(&self) -> bool {
         !matches!(self.path().try_exists(), Ok(false))
+    }
+
+    /// Refuses a state directory, or an identity in it, that belongs to another user. Call it before writing there.
+    pub fn check_ownership(&self) -> Result<(), Error> {
+        ownership::check_folder(&self.folder).map_err(Error::Ownership)?;
+        ownership::check_file(&self.path()).map_err(Error::Ownership)
     }
 
     /// Reads the identity, and refuses a file that others can read.
@@ -152,6 +161,7 @@ impl IdentityStore {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.folder).map_err(|source| Error::Folder { path: self.folder.clone(), source })
+        builder.create(&self.folder).map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
+        self.check_ownership()
     }
 }

@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use postern_runtime::ownership;
+
 /// Longest text that is read from the lock file of another process.
 const MAX_PID_BYTES: u64 = 20;
 
@@ -50,6 +52,7 @@ impl ServeLock {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        ownership::no_follow(&mut options);
         let mut file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -100,6 +103,19 @@ mod tests {
         }
         drop(first);
         ServeLock::take(&database).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_the_lock_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, victim) = (folder.path().join("postern.db"), folder.path().join("victim"));
+        for file in [&database, &victim] {
+            std::fs::write(file, "kept").unwrap();
+        }
+        std::os::unix::fs::symlink(&victim, beside(&database)).unwrap();
+        assert!(matches!(ServeLock::take(&database), Err(Error::Failed { .. })));
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "kept");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use postern_runtime::ownership;
+
 /// Why the data would not be safe.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,6 +21,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// It belongs to another user, or leads elsewhere.
+    #[error(transparent)]
+    Ownership(#[from] ownership::Error),
     /// Others may write into a folder that also contains files of others, so its mode is not ours to change.
     #[error(
         "other users can write into {path} (mode {mode:04o}) and could replace what is in it; give Postern a folder of \
@@ -32,16 +37,19 @@ pub enum Error {
     },
 }
 
-/// Makes a file readable and writable by its owner only. A missing file is ignored.
+/// Makes a file readable and writable by its owner only. A missing file is ignored; a link, or a file of another user, is
+/// refused.
 #[cfg(unix)]
 pub(crate) fn secure_file(path: &Path) -> Result<(), Error> {
+    ownership::check_file(path)?;
     make_private(path, 0o600)
 }
 
 /// Does the same for a folder. `ours` says which names in it are ours: a folder with other names keeps its mode, and is
-/// refused if others could write into it.
+/// refused if others could write into it. A folder of another user than root is refused.
 #[cfg(unix)]
 pub(crate) fn secure_folder(path: &Path, ours: impl Fn(&str) -> bool) -> Result<(), Error> {
+    ownership::check_folder(path)?;
     let Some(mode) = mode(path).filter(|mode| mode & 0o077 != 0) else { return Ok(()) };
     let writable_by_others = mode & 0o022 != 0;
     // A folder that cannot be listed counts as shared.
