@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 use postern_agent::identity::TlsDial;
 use postern_agent::identity::{Identity, IdentitySource};
 use postern_agent::link::proxy::ProxyRule;
@@ -20,10 +24,14 @@ use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN};
 use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::Shutdown;
 use postern_runtime::supervise::Supervisor;
+use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service as _;
+use tonic::codegen::http;
+use tonic::{Status, Streaming};
 
 /// How long the control plane may take to say what it is expected to say.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -100,12 +108,22 @@ impl RawAgent {
         Self::connect_holding(identity, directory, &[]).await
     }
 
+    /// The same, with several directories.
+    pub async fn connect_serving(identity: Identity, directories: &[String]) -> Result<Self> {
+        Self::connect_with(identity, directories, &[]).await
+    }
+
     /// The same, with commands that it still works on.
     pub async fn connect_holding(identity: Identity, directory: &str, held: &[&Command]) -> Result<Self> {
+        Self::connect_with(identity, &[directory.to_owned()], held).await
+    }
+
+    async fn connect_with(identity: Identity, directories: &[String], held: &[&Command]) -> Result<Self> {
         let held = held
             .iter()
             .map(|command| HeldCommand { command_id: command.command_id.clone(), generation: command.generation });
-        let directories = vec![ServedDirectory { name: directory.to_owned(), flavour: 1, ..Default::default() }];
+        let served = |name: &String| ServedDirectory { name: name.clone(), flavour: 1, ..Default::default() };
+        let directories = directories.iter().map(served).collect();
         let hello = Hello {
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
@@ -168,6 +186,39 @@ impl RawAgent {
         Self::open(client.send_compressed(CompressionEncoding::Zstd), command).await
     }
 
+    /// Opens a delivery, and then sends only the header of a message of `bytes` bytes. The stream stays open until the
+    /// agent is dropped, or the control plane ends it: then the task returns the reason.
+    pub async fn announce(&self, command: &Command, bytes: u32) -> Result<JoinHandle<Option<Status>>> {
+        let open = Open { command_id: command.command_id.clone(), generation: command.generation, ..Open::default() };
+        let open = Chunk { kind: Some(ChunkKind::Open(open)) }.encode_to_vec();
+        let mut body = vec![0];
+        body.extend(u32::try_from(open.len())?.to_be_bytes());
+        body.extend(open);
+        body.push(0);
+        body.extend(bytes.to_be_bytes());
+        let frames = futures_util::stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(body)))]);
+        let frames = frames.chain(futures_util::stream::pending());
+        let request = http::Request::post(format!("{}postern.gateway.v1.Gateway/Deliver", self.connection.origin()))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(tonic::body::Body::new(StreamBody::new(frames)))?;
+        let mut connection = self.connection.clone();
+        std::future::poll_fn(|context| connection.poll_ready(context)).await.map_err(|error| anyhow!(error))?;
+        let answer = tokio::time::timeout(PATIENCE, connection.call(request)).await.context("no answer to Deliver")?;
+        let mut body = answer.map_err(|error| anyhow!(error))?.into_body();
+        let first = tokio::time::timeout(PATIENCE, body.frame()).await.context("no answer to Open")?;
+        let first = first.context("the delivery ended")??;
+        ensure!(first.is_data(), "the delivery was refused: {first:?}");
+        Ok(tokio::spawn(async move {
+            while let Some(Ok(frame)) = body.frame().await {
+                if let Some(trailers) = frame.trailers_ref() {
+                    return Status::from_header_map(trailers);
+                }
+            }
+            None
+        }))
+    }
+
     async fn open(mut client: GatewayClient<Connection>, command: &Command) -> Result<(Delivery, u64)> {
         let (chunks, outgoing) = mpsc::channel(16);
         let open = Open { command_id: command.command_id.clone(), generation: command.generation, ..Open::default() };
@@ -182,7 +233,7 @@ impl RawAgent {
 }
 
 /// What a call failed with, and why its connection ended where it did.
-async fn why(status: tonic::Status, connection: &Connection) -> anyhow::Error {
+async fn why(status: Status, connection: &Connection) -> anyhow::Error {
     // A connection that stands has not failed, and is not waited for long.
     tokio::time::timeout(Duration::from_secs(1), connection.ended()).await.ok();
     match connection.failure() {

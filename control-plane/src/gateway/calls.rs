@@ -35,7 +35,7 @@ impl gateway_server::Gateway for Gateway {
     async fn deliver(&self, request: Request<Streaming<v1::Chunk>>) -> Result<Response<Self::DeliverStream>, Status> {
         let peer = peer(&request)?;
         let agent = self.admit(&peer).await?;
-        let share = self.0.registry.share(agent.id);
+        let share = self.0.registry.share(agent.organization, agent.id);
         Ok(Response::new(deliver::open(self, agent.id, share, request.into_inner())))
     }
 }

@@ -198,13 +198,8 @@ impl Reader {
                 Some(Kind::Entries(entries)) if entries.sequence < self.next => Item::Duplicate,
                 Some(Kind::Entries(entries)) if entries.sequence == self.next => {
                     self.next += 1;
-                    match self.decide(&entries).await {
-                        Ok((decided, taken)) => Item::Chunk(Box::new(decided), taken),
-                        Err(decide::Error::Store(error)) => {
-                            return Err(not_stored(&self.parts, &self.delivery, &error).await);
-                        }
-                        Err(error) => return Err(undecided(&error)),
-                    }
+                    let (decided, taken) = self.decide(&entries).await?;
+                    Item::Chunk(Box::new(decided), taken)
                 }
                 Some(Kind::Entries(_)) => return Err(Status::invalid_argument("a chunk is missing before this one")),
                 Some(Kind::Summary(summary)) => Item::Summary(read_summary(&summary)?),
@@ -219,14 +214,20 @@ impl Reader {
         Ok(())
     }
 
-    async fn decide(&mut self, entries: &v1::chunk::Entries) -> Result<(Decided, Taken), decide::Error> {
-        let weight = decide::weight(&entries.payload, Stage::Decided.most())?;
-        let taken = self.share.take(Stage::Decided, weight).await;
+    async fn decide(&mut self, entries: &v1::chunk::Entries) -> Result<(Decided, Taken), Status> {
+        let weight = decide::weight(&entries.payload, Stage::Decided.most()).map_err(|error| undecided(&error))?;
+        let taken = self.share.take(Stage::Decided, weight).await?;
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         loop {
             let (place, newcomers, listed) = (self.place, &mut self.newcomers, &self.listed);
             let decided = decide::decide(store, place, entries.sequence, &entries.payload, newcomers, listed, now);
-            let decided = decided.await?;
+            let decided = match decided.await {
+                Ok(decided) => decided,
+                Err(decide::Error::Store(error)) => {
+                    return Err(not_stored(&self.parts, &self.delivery, &error).await);
+                }
+                Err(error) => return Err(undecided(&error)),
+            };
             if self.in_flight.enter(&decided) {
                 return Ok((decided, taken));
             }

@@ -1,17 +1,25 @@
-//! How much memory deliveries may use, in total and for each agent. A delivery that needs more waits for room; only the
-//! agent that uses much waits for it.
+//! How much memory deliveries may use: all together, those of one organization, and those of one agent. A delivery that
+//! needs more waits for room for a limited time. An agent waits for its own deliveries first, then for those of its
+//! organization; so one organization always leaves room for the others.
 //!
 //! A chunk passes four pools in this order and never asks an earlier pool while it holds a later one. This excludes
 //! deadlocks: what was decided is written, and then freed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use dashmap::DashMap;
 use postern_proto::limits::{CHUNK_TARGET_BYTES, MAX_CHUNK_BYTES, MAX_ENTRY_VALUE_BYTES};
+use postern_store::OrganizationId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
 
 const MIB: usize = 1 << 20;
 /// Pools count kibibytes, to fit a semaphore.
 const UNIT: usize = 1 << 10;
+
+/// How long a chunk may wait for room.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An ordinary chunk is closed at its target size: at most one entry more, and some framing.
 pub(super) const ORDINARY_BYTES: usize = CHUNK_TARGET_BYTES + MAX_ENTRY_VALUE_BYTES + (256 << 10);
@@ -32,6 +40,7 @@ pub(super) enum Stage {
 /// The sizes of a pool, in bytes.
 struct Sizes {
     all: usize,
+    organization: usize,
     agent: usize,
 }
 
@@ -40,10 +49,10 @@ impl Stage {
 
     const fn sizes(self) -> Sizes {
         match self {
-            Self::Arriving => Sizes { all: 256 * MIB, agent: 8 * MIB },
-            Self::ArrivingLarge => Sizes { all: 192 * MIB, agent: MAX_CHUNK_BYTES },
-            Self::Unpacked => Sizes { all: 256 * MIB, agent: MAX_CHUNK_BYTES },
-            Self::Decided => Sizes { all: 512 * MIB, agent: 192 * MIB },
+            Self::Arriving => Sizes { all: 256 * MIB, organization: 32 * MIB, agent: 8 * MIB },
+            Self::ArrivingLarge => Sizes { all: 192 * MIB, organization: MAX_CHUNK_BYTES, agent: MAX_CHUNK_BYTES },
+            Self::Unpacked => Sizes { all: 256 * MIB, organization: MAX_CHUNK_BYTES, agent: MAX_CHUNK_BYTES },
+            Self::Decided => Sizes { all: 512 * MIB, organization: 192 * MIB, agent: 192 * MIB },
         }
     }
 
@@ -62,7 +71,7 @@ impl Stage {
     }
 }
 
-/// The pools, of all agents or of one.
+/// The pools of all agents, of an organization, or of one agent.
 #[derive(Debug)]
 struct Pools([Arc<Semaphore>; 4]);
 
@@ -78,18 +87,29 @@ impl Pools {
 
 /// The memory of all deliveries.
 #[derive(Debug)]
-pub(super) struct Memory(Arc<Pools>);
+pub(super) struct Memory {
+    all: Arc<Pools>,
+    /// The shares that are in use.
+    organizations: DashMap<OrganizationId, Weak<Pools>>,
+}
 
 impl Default for Memory {
     fn default() -> Self {
-        Self(Arc::new(Pools::new(|sizes| sizes.all)))
+        Self { all: Arc::new(Pools::new(|sizes| sizes.all)), organizations: DashMap::new() }
     }
 }
 
 impl Memory {
-    /// The share of one agent.
-    pub(super) fn share(&self) -> Share {
-        Share { own: Pools::new(|sizes| sizes.agent), all: Arc::clone(&self.0) }
+    /// The share of one agent of an organization.
+    pub(super) fn share(&self, organization: OrganizationId) -> Share {
+        self.organizations.retain(|_, pools| pools.strong_count() > 0);
+        let mut entry = self.organizations.entry(organization).or_default();
+        let organization = entry.upgrade().unwrap_or_else(|| {
+            let pools = Arc::new(Pools::new(|sizes| sizes.organization));
+            *entry = Arc::downgrade(&pools);
+            pools
+        });
+        Share { own: Pools::new(|sizes| sizes.agent), organization, all: Arc::clone(&self.all) }
     }
 }
 
@@ -97,52 +117,127 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Share {
     own: Pools,
+    organization: Arc<Pools>,
     all: Arc<Pools>,
 }
 
 /// Memory in use until this is dropped.
 #[derive(Debug)]
 pub(super) struct Taken {
-    _own: Option<OwnedSemaphorePermit>,
-    _all: Option<OwnedSemaphorePermit>,
+    _permits: [Option<OwnedSemaphorePermit>; 3],
+    /// Keeps the share while something of it is in use: an agent that reconnects gets no second one.
+    _organization: Arc<Pools>,
+}
+
+/// There was no room in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no room for a chunk within {} s: the chunks of {of} use all of it; deliver it again", PATIENCE.as_secs())]
+pub(super) struct Full {
+    of: &'static str,
+}
+
+impl From<Full> for Status {
+    fn from(full: Full) -> Self {
+        Self::unavailable(full.to_string())
+    }
 }
 
 impl Share {
     /// Takes this many bytes of a pool, as soon as there is room. More than the limit of a single chunk counts as that
     /// limit.
-    pub(super) async fn take(&self, stage: Stage, bytes: usize) -> Taken {
+    pub(super) async fn take(&self, stage: Stage, bytes: usize) -> Result<Taken, Full> {
         let units = u32::try_from(bytes.min(stage.most()).div_ceil(UNIT)).unwrap_or(u32::MAX);
-        // The agent's own share first: its excess waits here without holding memory of the others.
-        let own = self.own.take(stage, units).await;
-        Taken { _own: own, _all: self.all.take(stage, units).await }
+        let mut of = "this agent";
+        let taking = async {
+            // The narrowest share first: what waits there holds nothing of the others.
+            let own = self.own.take(stage, units).await;
+            of = "this organization";
+            let organization = self.organization.take(stage, units).await;
+            of = "all organizations";
+            [own, organization, self.all.take(stage, units).await]
+        };
+        let taken = tokio::time::timeout(PATIENCE, taking).await;
+        let permits = taken.map_err(|_| Full { of })?;
+        Ok(Taken { _permits: permits, _organization: Arc::clone(&self.organization) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use uuid::Uuid;
 
     use super::*;
 
+    fn organization(number: u128) -> OrganizationId {
+        OrganizationId::from_uuid(Uuid::from_u128(number))
+    }
+
+    /// Takes again and again until there is no room.
+    fn take_all(share: &Share, stage: Stage, bytes: usize) -> Vec<Taken> {
+        std::iter::from_fn(|| share.take(stage, bytes).now_or_never()?.ok()).collect()
+    }
+
     #[tokio::test]
-    async fn one_agents_excess_waits_for_itself_and_keeps_nobody_else_waiting() {
+    async fn an_agent_that_uses_its_share_waits_for_itself_and_for_no_other() {
         let memory = Memory::default();
-        let (greedy, modest) = (memory.share(), memory.share());
-        let first = greedy.take(Stage::Decided, Stage::Decided.most()).await;
-        let mut second = Box::pin(greedy.take(Stage::Decided, MIB));
+        let (greedy, modest) = (memory.share(organization(1)), memory.share(organization(1)));
+        let first = take_all(&greedy, Stage::Arriving, MIB);
+        assert_eq!(first.len(), 8);
+        let mut second = Box::pin(greedy.take(Stage::Arriving, MIB));
         assert!((&mut second).now_or_never().is_none(), "it has taken all that it may");
-        assert!(modest.take(Stage::Decided, 4 * MIB).now_or_never().is_some());
+        assert!(modest.take(Stage::Arriving, 4 * MIB).now_or_never().is_some());
         drop(first);
         assert!(second.now_or_never().is_some());
     }
 
     #[tokio::test]
+    async fn an_organization_with_many_agents_leaves_room_for_another_in_every_pool() {
+        let memory = Memory::default();
+        for stage in Stage::ALL {
+            let agents: Vec<Share> = (0..50).map(|_| memory.share(organization(1))).collect();
+            let taken: Vec<Taken> = agents.iter().flat_map(|agent| take_all(agent, stage, MIB)).collect();
+            assert!(!taken.is_empty());
+            let other = memory.share(organization(2));
+            assert!(other.take(stage, stage.most()).now_or_never().is_some(), "{stage:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_organization_gets_no_second_share_by_reconnecting() {
+        let memory = Memory::default();
+        let stage = Stage::ArrivingLarge;
+        let taken = memory.share(organization(1)).take(stage, stage.most()).await;
+        let again = memory.share(organization(1));
+        assert!(again.take(stage, MIB).now_or_never().is_none());
+        drop(taken);
+        assert!(again.take(stage, MIB).now_or_never().is_some());
+        drop(again);
+        drop(memory.share(organization(2)));
+        assert_eq!(memory.organizations.len(), 1, "shares that nobody uses are forgotten");
+    }
+
+    #[tokio::test]
     async fn all_together_are_bounded() {
         let memory = Memory::default();
-        let shares: Vec<Share> = (0..4).map(|_| memory.share()).collect();
-        let taken: Vec<Taken> =
-            shares.iter().map_while(|share| share.take(Stage::Decided, usize::MAX).now_or_never()).collect();
+        let shares: Vec<Share> = (0..4).map(|number| memory.share(organization(number))).collect();
+        let taken: Vec<Taken> = shares
+            .iter()
+            .map_while(|share| share.take(Stage::Decided, usize::MAX).now_or_never())
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(taken.len(), 2);
         assert!(shares[3].take(Stage::Arriving, ORDINARY_BYTES).now_or_never().is_some(), "the pools are apart");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_room_ends_and_says_whose_chunks_use_it() {
+        let memory = Memory::default();
+        let (first, second) = (memory.share(organization(1)), memory.share(organization(1)));
+        let _taken = first.take(Stage::Decided, usize::MAX).await.unwrap();
+        let own = first.take(Stage::Decided, MIB).await.unwrap_err().to_string();
+        assert!(own.contains("the chunks of this agent use all of it"), "{own}");
+        let shared = second.take(Stage::Decided, MIB).await.unwrap_err().to_string();
+        assert!(shared.contains("the chunks of this organization use all of it"), "{shared}");
     }
 }

@@ -1,6 +1,6 @@
 //! The bytes of a delivery as they arrive. Memory for a message is taken from the agent's share before the message is
-//! read. It is decompressed here, because the gRPC library would stop only at its limit for one message, however much
-//! memory others use.
+//! read, and given back when the message arrives too slowly. It is decompressed here, because the gRPC library would
+//! stop only at its limit for one message, however much memory others use.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::Request;
 use hyper::body::Incoming;
 use postern_proto::MAX_CHUNK_BYTES;
-use postern_runtime::clock::SharedClock;
+use tokio::time::Instant;
 use tonic::Status;
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
@@ -27,25 +27,25 @@ const FREE_BYTES: usize = 16 << 10;
 const MOST_UNPACKED: usize = 32;
 /// Bytes decompressed in one step.
 const STEP_BYTES: usize = 256 << 10;
-/// Time for a message to arrive: this long, plus a second for each so many bytes. A slower one only holds memory.
-const PATIENCE: Duration = Duration::from_mins(1);
-const SLOWEST_BYTES_PER_SECOND: usize = 4 << 10;
+/// Time for a message to arrive: this long, plus a second for each so many bytes that have arrived. A message that was
+/// only announced holds memory no longer than that.
+const PATIENCE: Duration = Duration::from_secs(30);
+const SLOWEST_BYTES_PER_SECOND: usize = 2 << 10;
 const SLOWEST_LARGE_BYTES_PER_SECOND: usize = 128 << 10;
 
 /// A request whose body is counted and decompressed.
-pub(super) fn counted(request: Request<Incoming>, share: Arc<Share>, clock: SharedClock) -> Request<Body> {
+pub(super) fn counted(request: Request<Incoming>, share: Arc<Share>) -> Request<Body> {
     let packed = request.headers().get("grpc-encoding").is_some_and(|encoding| encoding == "zstd");
     let (head, body) = request.into_parts();
     let receiving = Receiving {
         body: Body::new(body).into_data_stream(),
         share,
-        clock,
         packed,
         message: Message::Header(BytesMut::with_capacity(HEADER_BYTES)),
         ready: VecDeque::new(),
         arriving: None,
         unpacked: None,
-        deadline: None,
+        begun: None,
     };
     let frames = stream::unfold(receiving, async |mut receiving| Some((receiving.next().await?, receiving)));
     Request::from_parts(head, Body::from_stream(frames))
@@ -64,14 +64,14 @@ enum Message {
 struct Receiving {
     body: axum::body::BodyDataStream,
     share: Arc<Share>,
-    clock: SharedClock,
     /// The stream may contain compressed messages.
     packed: bool,
     message: Message,
     ready: VecDeque<Bytes>,
     arriving: Option<Taken>,
     unpacked: Option<Taken>,
-    deadline: Option<futures_util::future::BoxFuture<'static, ()>>,
+    /// Since when there is room for the current message.
+    begun: Option<Instant>,
 }
 
 impl Receiving {
@@ -85,12 +85,9 @@ impl Receiving {
             if let Err(status) = self.make_room().await {
                 return Some(Err(status));
             }
-            let frame = match &mut self.deadline {
-                None => self.next_frame().await,
-                Some(_) => match self.next_frame_in_time().await {
-                    Ok(frame) => frame,
-                    Err(status) => return Some(Err(status)),
-                },
+            let frame = match self.next_frame().await {
+                Ok(frame) => frame,
+                Err(status) => return Some(Err(status)),
             };
             match frame? {
                 Ok(frame) => {
@@ -103,41 +100,41 @@ impl Receiving {
         }
     }
 
-    async fn next_frame(&mut self) -> Option<Result<Bytes, axum::Error>> {
-        use futures_util::StreamExt as _;
-        self.body.next().await
+    async fn next_frame(&mut self) -> Result<Option<Result<Bytes, axum::Error>>, Status> {
+        let Some(deadline) = self.deadline() else { return Ok(self.body.next().await) };
+        let frame = tokio::time::timeout_at(deadline, self.body.next()).await;
+        frame.map_err(|_| Status::unavailable("a chunk arrived too slowly; deliver it again"))
     }
 
-    async fn next_frame_in_time(&mut self) -> Result<Option<Result<Bytes, axum::Error>>, Status> {
-        use futures_util::StreamExt as _;
-        let Some(deadline) = &mut self.deadline else { return Ok(self.body.next().await) };
-        tokio::select! {
-            frame = self.body.next() => Ok(frame),
-            () = deadline => Err(Status::unavailable("a chunk was not complete in time; deliver it again")),
-        }
+    /// When more of the current message must have arrived.
+    fn deadline(&self) -> Option<Instant> {
+        let (size, arrived) = match &self.message {
+            Message::Header(_) => return None,
+            Message::Plain { size, left } => (*size, size - left),
+            Message::Packed { size, bytes } => (*size, bytes.len()),
+        };
+        let slowest = if size > ORDINARY_BYTES { SLOWEST_LARGE_BYTES_PER_SECOND } else { SLOWEST_BYTES_PER_SECOND };
+        Some(self.begun? + PATIENCE + Duration::from_secs((arrived / slowest) as u64))
     }
 
-    /// Takes memory for a message that has begun, and sets its deadline; releases both if none has.
+    /// Takes memory for a message that has begun, from which moment its time counts; releases it if none has.
     async fn make_room(&mut self) -> Result<(), Status> {
         let size = match &self.message {
-            Message::Header(begun) => {
+            Message::Header(_) => {
                 self.arriving = None;
-                if begun.is_empty() {
-                    self.deadline = None;
-                }
+                self.begun = None;
                 return Ok(());
             }
             Message::Plain { size, .. } | Message::Packed { size, .. } => *size,
         };
-        if self.deadline.is_none() {
-            let large = size > ORDINARY_BYTES;
-            let slowest = if large { SLOWEST_LARGE_BYTES_PER_SECOND } else { SLOWEST_BYTES_PER_SECOND };
-            let patience = PATIENCE + Duration::from_secs((size / slowest) as u64);
+        if self.begun.is_none() {
             if size > FREE_BYTES {
-                let stage = if large { Stage::ArrivingLarge } else { Stage::Arriving };
-                self.arriving = Some(self.share.take(stage, size).await);
+                let stage = if size > ORDINARY_BYTES { Stage::ArrivingLarge } else { Stage::Arriving };
+                // What an earlier message had goes first: two of one stream could wait for each other.
+                self.arriving = None;
+                self.arriving = Some(self.share.take(stage, size).await?);
             }
-            self.deadline = Some(self.clock.sleep(patience));
+            self.begun = Some(Instant::now());
         }
         Ok(())
     }
@@ -195,16 +192,15 @@ impl Receiving {
 
     fn end(&mut self) {
         self.message = Message::Header(BytesMut::with_capacity(HEADER_BYTES));
-        self.deadline = None;
+        self.begun = None;
     }
 
     /// Decompresses a message and passes it on as an uncompressed one.
     async fn unpack(&mut self, packed: &[u8]) -> Result<(), Status> {
         let most = packed.len().saturating_mul(MOST_UNPACKED).clamp(ORDINARY_BYTES, MAX_CHUNK_BYTES);
         // Held until more is asked for. Further messages of this frame count with it.
-        let taken = self.share.take(Stage::Unpacked, most);
         if self.unpacked.is_none() {
-            self.unpacked = Some(taken.await);
+            self.unpacked = Some(self.share.take(Stage::Unpacked, most).await?);
         }
         let message = unpack(packed, most)?;
         let mut header = BytesMut::with_capacity(HEADER_BYTES);

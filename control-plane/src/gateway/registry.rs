@@ -86,13 +86,13 @@ impl Registry {
     }
 
     /// The memory share of all deliveries of an agent.
-    pub(super) fn share(&self, agent: AgentId) -> Arc<Share> {
+    pub(super) fn share(&self, organization: OrganizationId, agent: AgentId) -> Arc<Share> {
         // Its connection has entered the agent; a closing connection gets a share for its last moments.
         let mut entry = self.agents.get_mut(&agent);
         let share = entry.as_mut().map(|entry| &mut entry.share);
         match share {
-            Some(share) => Arc::clone(share.get_or_insert_with(|| Arc::new(self.memory.share()))),
-            None => Arc::new(self.memory.share()),
+            Some(share) => Arc::clone(share.get_or_insert_with(|| Arc::new(self.memory.share(organization)))),
+            None => Arc::new(self.memory.share(organization)),
         }
     }
 

@@ -110,8 +110,8 @@ impl Service {
         }
         let path = request.uri().path();
         if let Some(peer) = peer.filter(|_| path == DELIVER) {
-            let share = self.registry.share(peer.agent);
-            self.deliver.clone().call(receiving::counted(request, share, self.clock.clone()))
+            let share = self.registry.share(peer.organization, peer.agent);
+            self.deliver.clone().call(receiving::counted(request, share))
         } else if path.starts_with(GATEWAY) {
             self.connect.clone().call(request)
         } else {
