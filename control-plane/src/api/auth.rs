@@ -4,17 +4,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
 use postern_engine::records::ApiTokenId;
 use postern_engine::services::Actor;
 
 use super::Api;
+use super::extract::unreadable;
+use super::layers::MAX_BODY_BYTES;
 use super::problem::{Kind, Problem};
 use crate::crowd::Standing;
 
@@ -53,6 +57,21 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
                 problem.into_response()
             }
         }
+    }
+}
+
+/// Looks at the token again when the request has its place and its body is here. Both may take long, and the token may
+/// have been revoked or expired in the meantime.
+pub(super) async fn still_valid(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    if let Err(problem) = identify(&api, &parts.headers, None).await {
+        return problem.into_response();
+    }
+    match body {
+        Ok(body) => next.run(Request::from_parts(parts, Body::from(body.to_bytes()))).await,
+        Err(error) if error.is::<LengthLimitError>() => unreadable(StatusCode::PAYLOAD_TOO_LARGE).into_response(),
+        Err(_) => unreadable(StatusCode::BAD_REQUEST).into_response(),
     }
 }
 

@@ -21,6 +21,7 @@ use super::auth::{Caller, bearer};
 use super::extract::unreadable;
 use super::layers::MAX_BODY_BYTES;
 use super::problem::{Kind, Problem};
+use super::shares::Place;
 
 /// The header.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -63,8 +64,11 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
         AnswerClaim::Busy { request } => return claim.under_way(request),
     }
     let (answered, answer) = oneshot::channel();
+    let place = parts.extensions.get::<Place>().cloned();
     let (api, request) = (api.clone(), Request::from_parts(parts, Body::from(body)));
     api.supervisor.clone().spawn("api.once", OnCancel::Finish, async move {
+        // The request counts in its token's share until it is carried out, also if nobody waits for it.
+        let _until_it_is_done = place;
         let kept = keep(&api, &caller, claim, next.run(request).await).await;
         // Nobody may wait for it any more.
         let _ = answered.send(kept);

@@ -49,6 +49,7 @@ pub fn router(api: Api) -> Router {
     let documents = openapi::routes(&openapi::complete(document));
     let guarded = routes
         .route_layer(axum::middleware::from_fn_with_state(api.clone(), idempotency::replay))
+        .route_layer(axum::middleware::from_fn_with_state(api.clone(), auth::still_valid))
         .route_layer(axum::middleware::from_fn_with_state(api.clone(), shares::wait))
         .route_layer(axum::middleware::from_fn_with_state(api.clone(), auth::authenticate));
     let all = guarded.merge(documents).merge(health::routes());

@@ -12,6 +12,7 @@ mod roles;
 mod schedules;
 mod schema;
 mod shares;
+mod slow_requests;
 
 use std::sync::{Arc, Mutex};
 
