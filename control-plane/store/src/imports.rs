@@ -11,7 +11,7 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::identities::Identities;
 use crate::ids::{AccountId, DirectoryId, JobId, OrganizationId};
-use crate::leases::fenced;
+use crate::leases::{fenced, may_write};
 use crate::member_names::member_hash;
 use crate::records::{Lease, MemberForm, NewAccount};
 use crate::sql::{named, sql};
@@ -72,11 +72,14 @@ impl Intake {
         self.identities.rollback().await
     }
 
-    /// Whether the caller still owns the job; it does so until this transaction ends.
+    /// Whether the caller still owns the job, and the job may still write; both hold until this transaction ends.
     pub async fn check_owner(&mut self, lease: &Lease) -> Result<bool> {
         // An update that changes nothing locks the row on PostgreSQL; SQLite has one writer anyway.
-        let lock = sql("UPDATE jobs SET attempt = attempt \
-             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' AND organization_id = $4");
+        let lock = sql(concat!(
+            "UPDATE jobs SET attempt = attempt WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' \
+             AND organization_id = $4 AND ",
+            may_write!()
+        ));
         Ok(self.identities.tx.execute(fenced(lock, lease).bind(self.identities.organization)).await? > 0)
     }
 

@@ -13,6 +13,18 @@ use crate::records::{Finish, Lease, Release};
 use crate::sql::{Statement, sql};
 use crate::wake::Wake;
 
+/// A running job may write entries: its directory is not deleted. Until the import is proven, the directory is not
+/// disabled, the job was not asked to end, and its agent is not revoked. A deletion and a request to end lock the job's
+/// row too, so that nothing is written after they are answered.
+macro_rules! may_write {
+    () => {
+        "EXISTS (SELECT 1 FROM directories d WHERE d.id = jobs.directory_id AND d.deleted_at IS NULL \
+         AND (jobs.proven OR NOT d.disabled)) AND (jobs.proven OR (NOT jobs.cancel_requested \
+         AND NOT EXISTS (SELECT 1 FROM agents a WHERE a.id = jobs.agent_id AND a.revoked_at IS NOT NULL)))"
+    };
+}
+pub(crate) use may_write;
+
 impl Store {
     /// Renews leases, all in one statement. Returns the jobs that the caller no longer owns, or that have ended.
     pub async fn renew_leases(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<JobId>> {
@@ -98,10 +110,14 @@ impl Store {
         Ok(self.database.execute(fenced(update, lease).bind(result)).await? > 0)
     }
 
-    /// Records that all entries are stored and proven complete. `false`: the caller no longer owns the job.
+    /// Records that all entries are stored and proven complete. `false`: the caller no longer owns the job, or the job
+    /// may not write any more.
     pub async fn mark_proven(&self, lease: &Lease, now: Timestamp) -> Result<bool> {
-        let update = sql("UPDATE jobs SET proven = TRUE, updated_at = $4 \
-             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running'");
+        let update = sql(concat!(
+            "UPDATE jobs SET proven = TRUE, updated_at = $4 \
+             WHERE id = $1 AND attempt = $2 AND owner = $3 AND state = 'running' AND ",
+            may_write!()
+        ));
         self.changed(lease, fenced(update, lease).bind(now)).await
     }
 

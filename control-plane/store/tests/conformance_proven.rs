@@ -4,7 +4,7 @@
 
 mod support;
 
-use postern_store::{JobState, ReplicaId};
+use postern_store::{DirectoryChange, JobState, ReplicaId};
 use serde_json::json;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
@@ -12,6 +12,7 @@ use support::{TestDatabase, conformance};
 conformance! {
     a_proven_import_that_nobody_survives_ends,
     a_proven_import_whose_processes_live_goes_on,
+    a_job_that_must_end_writes_no_more,
 }
 
 async fn a_proven_import_that_nobody_survives_ends(database: TestDatabase) {
@@ -83,4 +84,37 @@ async fn a_proven_import_whose_processes_live_goes_on(database: TestDatabase) {
     take_up(ReplicaId::new(), 700).await;
     let ended = store.fail_resumed(world.replica, 1, &error, at(800)).await.unwrap();
     assert_eq!(ended.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id]);
+}
+
+/// A proven import is carried out to its end, unless its directory is deleted.
+async fn a_job_that_must_end_writes_no_more(database: TestDatabase) {
+    let store = &database.store;
+    for (end, proven) in
+        ["canceled", "disabled", "deleted", "revoked"].into_iter().flat_map(|end| [(end, false), (end, true)])
+    {
+        let world = World::new(store, &format!("{end} {proven}")).await;
+        let job = world.create("import").await;
+        let lease = world.claim().await[0].lease().unwrap();
+        assert!(store.assign_agent(&lease, world.agent.id).await.unwrap());
+        assert!(!proven || store.mark_proven(&lease, at(1)).await.unwrap());
+        let writes = async || {
+            let mut tx = store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
+            let writes = tx.check_owner(&lease).await.unwrap();
+            tx.rollback().await.unwrap();
+            writes
+        };
+        assert!(writes().await, "{end} {proven}");
+        match end {
+            "canceled" => store.request_cancel(world.org(), job.id, at(3)).await.map(|_| ()).unwrap(),
+            "disabled" => {
+                let change = DirectoryChange { disabled: Some(true), ..DirectoryChange::default() };
+                store.update_directory(world.org(), world.directory.id, change).await.map(|_| ()).unwrap();
+            }
+            "deleted" => store.delete_directory(world.org(), world.directory.id, at(3)).await.unwrap(),
+            _ => store.revoke_agent(world.org(), world.agent.id, at(3)).await.map(|_| ()).unwrap(),
+        }
+        let goes_on = proven && end != "deleted";
+        assert_eq!(writes().await, goes_on, "{end} {proven}");
+        assert_eq!(store.mark_proven(&lease, at(4)).await.unwrap(), goes_on, "{end} {proven}");
+    }
 }

@@ -48,10 +48,10 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     if fresh && commit.is_unwanted().await? {
         return running.cancel_now(commit.job.id, attempt).await;
     }
-    let Some(repeats) = commit.repeats(&staged).await? else { return Ok(()) };
+    let Some(repeats) = commit.repeats(&staged).await? else { return commit.stopped().await };
     let listed = Listed::new(&[], &[]).with_binary(&notes.binary);
     let proven = commit.proven(&staged, &repeats, &listed);
-    let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return Ok(()) };
+    let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return commit.stopped().await };
     let (mut missing, counted) = commit.read_all(&staged).await?;
     if fresh && commit.is_unwanted().await? {
         return running.cancel_now(commit.job.id, attempt).await;
@@ -75,7 +75,7 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
         return running.fail(commit.job.id, attempt, failure.to_json()).await;
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
-    let Some(settled) = commit.conclude(&missing, &proven).await? else { return Ok(()) };
+    let Some(settled) = commit.conclude(&missing, &proven).await? else { return commit.stopped().await };
     // A missing account stays a member, but a settled conflict can give a member its user.
     let members = if settled.settled == 0 { counted } else { commit.count_members().await? };
     let report = commit.report(report).await;
@@ -97,7 +97,7 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     running.store.joins_are_reported(commit.job.organization, commit.job.directory, until).await.map(|_| ())
 }
 
-/// The directory of the import. `None`: it was deleted or disabled, and the job has failed.
+/// The directory of the import. `None`: it was deleted, or disabled before anything was marked, and the job has failed.
 async fn usable_directory(running: &Arc<Running>, job: &Job, fresh: bool) -> Result<Option<Directory>> {
     let failure = match running.store.get_directory(job.organization, job.directory).await? {
         None => Failure::new("deleted", "The directory was deleted.", "Announce it again by restarting its agent."),
@@ -118,6 +118,11 @@ struct Commit<'a> {
 impl Commit<'_> {
     fn lease(&self) -> Lease {
         Lease { job: self.job.id, attempt: self.job.attempt, owner: self.running.owner }
+    }
+
+    /// After a step that may not write: the job was taken over, or its directory was deleted, which ends it.
+    async fn stopped(&self) -> Result<()> {
+        usable_directory(self.running, &self.job, false).await.map(|_| ())
     }
 
     /// Whether the job was canceled in the meantime.

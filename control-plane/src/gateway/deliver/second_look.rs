@@ -12,9 +12,9 @@ use super::answers::{Answers, Item, answer};
 use crate::gateway::parts::{Parts, unavailable};
 use crate::wire;
 use postern_engine::intake::deliveries::Delivery;
-use postern_engine::intake::missing;
 use postern_engine::intake::moved_containers::MovedContainers;
 use postern_engine::intake::proof::{Cut, Summary};
+use postern_engine::intake::{apply, missing};
 
 /// Accounts in one request.
 const BATCH: usize = 100;
@@ -152,6 +152,6 @@ impl SecondLook<'_> {
         };
         let written: Result<bool, postern_store::Error> = write.await;
         let written = written.map_err(|error| unavailable(&error))?;
-        if written { Ok(()) } else { Err(Status::aborted("the job was taken over")) }
+        if written { Ok(()) } else { Err(Status::aborted(apply::Error::Fenced.to_string())) }
     }
 }

@@ -211,7 +211,7 @@ impl<'a> Writer<'a> {
             Err(Unwritten::Failed(apply::Error::Store(error))) => {
                 return Err(not_stored(self.parts, self.delivery, &error).await);
             }
-            Err(Unwritten::Failed(apply::Error::Fenced)) => return Err(Status::aborted("the job was taken over")),
+            Err(Unwritten::Failed(error @ apply::Error::Fenced)) => return Err(Status::aborted(error.to_string())),
             Err(Unwritten::Behind) => {
                 tracing::warn!(job = %self.delivery.job, "gateway.behind: a transaction waited long for the one before it");
                 return Err(Status::unavailable("the database is slow; delivering again goes on from what is stored"));
@@ -255,7 +255,7 @@ impl<'a> Writer<'a> {
                 parts.dispatcher.finish(job, attempt);
                 answer(self.answers, chunk_ack::Kind::SummaryAccepted(chunk_ack::SummaryAccepted {})).await
             }
-            Ok(false) => Err(Status::aborted("the job was taken over")),
+            Ok(false) => Err(Status::aborted(apply::Error::Fenced.to_string())),
             Err(error) => Err(unavailable(&error)),
         }
     }

@@ -9,8 +9,9 @@ use postern_proto::v1;
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_store::{ChangeKind, DirectoryChange, JobState, PageRequest, ThresholdChange};
+use tonic::Code;
 
-use super::agent::{Session, Site, TestAgent, hello};
+use super::agent::{Session, Site, TestAgent, hello, raw_outcome};
 use super::chunks::{entries, people, people_switched};
 use super::soon;
 
@@ -219,8 +220,12 @@ async fn a_cancel_that_comes_while_entries_come_ends_the_import_before_anybody_i
     let command = soon(session.command()).await;
     site.store().request_cancel(site.organization, job, site.now()).await.unwrap();
     assert!(matches!(soon(session.next()).await, Some(FromControl::Cancel(_))));
-    agent.deliver(&command, &entries(0..29), |_| {}).await.unwrap();
+    let refused = agent.deliver(&command, &entries(0..29), |_| {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted, "{refused}");
+    let error = v1::CommandError { code: v1::ErrorCode::Canceled.into(), ..Default::default() };
+    session.send(raw_outcome(&command, v1::outcome::Result::Error(error))).await;
     site.wait_for(job, JobState::Canceled).await;
+    assert!(matches!(soon(session.next()).await, Some(FromControl::OutcomeAck(_))));
     let again = site.import(&agent, &mut session, &entries(0..30)).await;
     let result = site.wait_for(again, JobState::Succeeded).await.result.unwrap();
     assert_eq!(result["returned"], 0, "somebody was marked missing: {result}");
