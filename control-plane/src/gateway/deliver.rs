@@ -110,8 +110,7 @@ async fn begin(
 ) -> Result<Option<(Place, FirstImportIndex, Staged)>, postern_store::Error> {
     let &Delivery { organization, directory, job, attempt, .. } = delivery;
     let Some(found) = parts.store.get_directory(organization, directory).await? else { return Ok(None) };
-    let joins = parts.store.get_organization(organization).await?.is_some_and(|organization| organization.joins_users);
-    let place = Place::of(&found, joins);
+    let place = Place::of(&found);
     let staged = parts.store.staged(organization, job, attempt).await?;
     Ok(Some((place, FirstImportIndex::of(&parts.store, place).await?, staged)))
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod chunks;
 mod company;
+mod deleted_directories;
 mod held_apart;
 mod holds;
 mod identities;
@@ -10,6 +11,7 @@ mod imports;
 mod limits;
 mod matching;
 mod members;
+mod open_deliveries;
 mod renamed_container;
 mod returns;
 mod schedules;

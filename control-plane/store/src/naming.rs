@@ -22,6 +22,16 @@ macro_rules! elsewhere {
     };
 }
 
+/// The user `a` is missing or inactive, or an account of a deleted directory has expired at the time `:4`. A deletion
+/// changes no user that only that directory has, so the user shows what was true then.
+macro_rules! has_left {
+    () => {
+        "(NOT a.active OR a.missing_since IS NOT NULL OR EXISTS (SELECT 1 FROM accounts h \
+         JOIN directories d ON d.seq = h.target WHERE h.identity = a.id AND d.deleted_at IS NOT NULL \
+         AND h.on_until > 0 AND h.on_until <= :4))"
+    };
+}
+
 /// An account of the user `a` in this directory.
 macro_rules! here {
     ($column:literal, $rest:literal) => {
@@ -57,14 +67,18 @@ impl Intake {
             elsewhere!("<>"),
             ", EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
              AND (h.target <> :2) IS TRUE AND h.missing_since IS NOT NULL AND d.deleted_at IS NULL), ",
+            has_left!(),
+            ", ",
             elsewhere!("<"),
-            ", a.is_own FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) \
+            ", a.is_own, (SELECT o.joins_users FROM organizations o WHERE o.id = :1) \
+             FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) \
              AND a.name_key = v.name_key{end}",
         ))
         .column(Cells::Texts(name_keys.to_vec()))
         .shared(self.identities.organization)
         .shared(self.directory)
-        .shared(job.map(JobId::as_uuid));
+        .shared(job.map(JobId::as_uuid))
+        .shared(self.identities.now);
         let mut found: Vec<NamedUser> = self
             .identities
             .tx
@@ -78,8 +92,10 @@ impl Intake {
                     left_now: row.take()?,
                     elsewhere: row.take()?,
                     missing_elsewhere: row.take()?,
+                    has_left: row.take()?,
                     owned_elsewhere: row.take()?,
                     is_own: row.take()?,
+                    may_be_joined: row.take()?,
                 })
             })
             .await?;

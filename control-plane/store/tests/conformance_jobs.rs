@@ -123,8 +123,11 @@ async fn a_disabled_directory_ends_what_is_not_proven(database: TestDatabase) {
     let (queued, elsewhere) = (world.create("import").await, other.create("import").await);
     assert_eq!(store.disabled_running(lease.owner).await.unwrap(), []);
     assert_eq!(store.fail_disabled(&error, at(5)).await.unwrap(), []);
-    let change = postern_store::DirectoryChange { disabled: Some(true), ..Default::default() };
-    store.update_directory(world.org(), world.directory.id, change).await.unwrap();
+    let disable = async |disabled: bool| {
+        let change = postern_store::DirectoryChange { disabled: Some(disabled), ..Default::default() };
+        store.update_directory(world.org(), world.directory.id, change).await.unwrap();
+    };
+    disable(true).await;
     let ended = store.fail_disabled(&error, at(5)).await.unwrap();
     assert_eq!(ended.iter().map(|job| job.id).collect::<Vec<_>>(), [queued.id]);
     assert_eq!((ended[0].state, ended[0].finished_at), (JobState::Failed, Some(at(5))));
@@ -132,7 +135,10 @@ async fn a_disabled_directory_ends_what_is_not_proven(database: TestDatabase) {
     assert_eq!(store.get_job(other.org(), elsewhere.id).await.unwrap().unwrap().state, JobState::Queued);
     assert_eq!(store.disabled_running(lease.owner).await.unwrap(), [running.id]);
     assert_eq!(store.disabled_running(postern_store::ReplicaId::new()).await.unwrap(), []);
+    assert!(!store.mark_proven(&lease, at(6)).await.unwrap(), "it is not proven while the directory is disabled");
+    disable(false).await;
     assert!(store.mark_proven(&lease, at(6)).await.unwrap());
+    disable(true).await;
     assert_eq!(store.disabled_running(lease.owner).await.unwrap(), []);
 }
 

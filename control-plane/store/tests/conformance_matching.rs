@@ -6,13 +6,14 @@ mod support;
 
 use postern_store::{
     AccountId, AccountKind, AnnouncedDirectory, DirectoryId, Error, Flavour, GroupSuccession, JobId, MemberForm,
-    NewAccount, OrganizationChange, UserRow,
+    NewAccount, OrganizationChange, Switch, UserRow,
 };
 use support::world::{World, account_of, all, at, dn_key};
 use support::{TestDatabase, conformance};
 
 conformance! {
     a_name_says_who_has_it_and_where_that_user_is,
+    who_had_left_has_left_after_the_directory_is_deleted,
     a_name_that_is_given_up_is_free_and_the_user_is_found_all_the_same,
     a_profile_is_written_and_its_name_stays,
     a_user_passes_on_and_the_former_account_remembers_it,
@@ -76,6 +77,47 @@ async fn a_name_says_who_has_it_and_where_that_user_is(database: TestDatabase) {
     let mut tx = store.begin_intake(world.org(), lab, at(5)).await.unwrap();
     assert!(!tx.held_users(&[people[0].0.id]).await.unwrap()[0].owned_elsewhere);
     tx.rollback().await.unwrap();
+}
+
+async fn who_had_left_has_left_after_the_directory_is_deleted(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let names = ["elsewhere", "expires", "left", "locked", "there", "twice"];
+    let people = names.map(|name| world.person(name));
+    world.import(&people, &[]).await;
+    let (corp, lab) = (world.directory.id, lab(&world).await);
+    let [elsewhere, expires, left, locked, _, twice] = &people;
+    let in_lab = |person: &(UserRow, NewAccount)| {
+        account_of(AccountKind::User, &person.0.user_name, Some(person.0.id.as_uuid()))
+    };
+    let (still, gone) = (in_lab(elsewhere), in_lab(twice));
+    add(&world, lab, vec![still, gone.clone()]).await;
+    leave(&world, corp, JobId::new(), &[left.1.id]).await;
+    let mut tx = store.begin_intake(world.org(), corp, at(2)).await.unwrap();
+    tx.lower_switches(&[(locked.1.id, Switch::Off), (expires.1.id, Switch::OnUntil(at(8)))]).await.unwrap();
+    tx.commit().await.unwrap();
+    // A third directory asks, before and after each deletion.
+    let served = [AnnouncedDirectory { name: "hq".to_owned(), flavour: Flavour::OpenLdap }];
+    let hq = store.announce_directories(world.org(), world.agent.id, &served, at(2)).await.unwrap().remove(0).id;
+    let who_has_left = async |now: i64| {
+        let mut tx = store.begin_intake(world.org(), hq, at(now)).await.unwrap();
+        let found = tx.users_by_name(&names.map(str::to_owned), None).await.unwrap();
+        tx.rollback().await.unwrap();
+        let left = found.into_iter().filter(|named| named.has_left && !named.elsewhere);
+        left.map(|named| named.name_key).collect::<Vec<_>>()
+    };
+    assert_eq!(who_has_left(3).await, ["left"], "the others are there, some of them switched off");
+    store.delete_directory(world.org(), corp, at(4)).await.unwrap();
+    assert_eq!(who_has_left(5).await, ["left", "locked"]);
+    // One was there when corp was deleted, and leaves the other directory afterwards.
+    leave(&world, lab, JobId::new(), &[gone.id]).await;
+    assert_eq!(who_has_left(6).await, ["left", "locked", "twice"]);
+    store.delete_directory(world.org(), lab, at(7)).await.unwrap();
+    assert_eq!(who_has_left(7).await, ["left", "locked", "twice"]);
+    assert_eq!(who_has_left(8).await, ["expires", "left", "locked", "twice"], "an account expires all the same");
+    // It comes back, and nobody returns by that.
+    let served = [AnnouncedDirectory { name: "corp".to_owned(), flavour: Flavour::OpenLdap }];
+    store.announce_directories(world.org(), world.agent.id, &served, at(9)).await.unwrap();
+    assert_eq!(who_has_left(9).await, ["left"], "the others have accounts that are not missing");
 }
 
 async fn a_name_that_is_given_up_is_free_and_the_user_is_found_all_the_same(database: TestDatabase) {

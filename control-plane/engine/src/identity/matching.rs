@@ -80,8 +80,6 @@ pub enum Decision {
 #[derive(Debug, Default)]
 pub struct Names {
     stage: Stage,
-    /// Whether accounts may join users of other directories.
-    joins: bool,
     taken: HashMap<String, Holder, RandomState>,
     held: HashMap<UserId, HeldUser, RandomState>,
     /// Users that have an account of the batch now, by any of their names.
@@ -100,8 +98,11 @@ struct Holder {
     left_now: bool,
     elsewhere: bool,
     missing_elsewhere: bool,
+    /// Whether it is missing or inactive.
+    has_left: bool,
     owned_elsewhere: bool,
     is_own: bool,
+    may_be_joined: bool,
 }
 
 impl Holder {
@@ -113,8 +114,10 @@ impl Holder {
             left_now: false,
             elsewhere: false,
             missing_elsewhere: false,
+            has_left: false,
             owned_elsewhere: false,
             is_own: false,
+            may_be_joined: false,
         }
     }
 
@@ -134,18 +137,20 @@ impl From<&NamedUser> for Holder {
             left_now: named.left_now,
             elsewhere: named.elsewhere,
             missing_elsewhere: named.missing_elsewhere,
+            has_left: named.has_left,
             owned_elsewhere: named.owned_elsewhere,
             is_own: named.is_own,
+            may_be_joined: named.may_be_joined,
         }
     }
 }
 
 impl Names {
     /// `found` are the users with the claimed names, `held` those of the accounts.
-    pub fn new(stage: Stage, joins: bool, found: &[NamedUser], held: Vec<HeldUser>) -> Self {
+    pub fn new(stage: Stage, found: &[NamedUser], held: Vec<HeldUser>) -> Self {
         let taken = found.iter().map(|named| (named.name_key.clone(), Holder::from(named))).collect();
         let held = held.into_iter().map(|held| (held.user, held)).collect();
-        Self { stage, joins, taken, held, placed: HashSet::default() }
+        Self { stage, taken, held, placed: HashSet::default() }
     }
 
     /// Decides one claim, and remembers the decision for later claims.
@@ -230,8 +235,9 @@ impl Names {
     /// A new account with the name of an existing user.
     fn of_namesake(&self, holder: Holder, mut wanted: UserRow) -> Decision {
         let Holder { user, here, missing_here, left_now, owned_elsewhere, .. } = holder;
-        // Every directory has lost this user: a new account of that name would inherit the rights.
-        let left = holder.missing_elsewhere && !holder.elsewhere;
+        // No directory that is still there has this user, who had left the last one: a new account of that name would
+        // inherit the rights.
+        let left = (holder.has_left || holder.missing_elsewhere) && !holder.elsewhere;
         if here || self.placed.contains(&user) {
             return waits(wanted);
         }
@@ -241,7 +247,7 @@ impl Names {
             // Deleted and created again between two imports. After a longer absence it may be another person of that
             // name, who would inherit the rights: an administrator decides.
             (true, Stage::Returning) if left_now => Decision::TakeOver { user, row },
-            (false, _) if self.joins && !left => Decision::Join { user, row },
+            (false, _) if holder.may_be_joined && !left => Decision::Join { user, row },
             _ => waits(wanted),
         }
     }

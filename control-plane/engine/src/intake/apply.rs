@@ -19,8 +19,8 @@ use crate::identity::membership;
 /// Why chunks were not written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another replica or attempt has the job now.
-    #[error("the job was taken over")]
+    /// Another replica or attempt has the job now, or the job must end.
+    #[error("the job must end or was taken over")]
     Fenced,
     /// The transaction failed and was rolled back.
     #[error("the entries cannot be stored")]
@@ -58,7 +58,7 @@ pub async fn prepare(
         });
     }
     if !rows.is_empty() {
-        apply(&mut tx, place, rows).await?;
+        apply(&mut tx, rows).await?;
     }
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
     tx.defer(lease.job, lease.attempt, deferred).await?;
@@ -75,7 +75,7 @@ pub async fn apply_deferred(
     now: Timestamp,
 ) -> Result<(), Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
-    apply(&mut tx, place, rows).await?;
+    apply(&mut tx, rows).await?;
     if let Some(part) = forgets {
         tx.drop_deferred(lease.job, lease.attempt, part).await?;
     }
@@ -132,7 +132,7 @@ pub async fn take_away(
     finish(tx, lease).await
 }
 
-/// Commits the transaction if the caller still owns the job. The job's row is locked only here, so that its progress
+/// Commits the transaction if the caller still owns the job and the job may still write. The job's row is locked only here, so that its progress
 /// and lease can be written in the meantime.
 pub async fn finish(mut tx: Intake, lease: Lease) -> Result<(), Error> {
     if !tx.check_owner(&lease).await? {
@@ -151,9 +151,9 @@ struct Sorted {
     members: Vec<(GroupId, Vec<String>)>,
 }
 
-async fn apply(tx: &mut Intake, place: Place, rows: Vec<Row>) -> Result<(), Error> {
+async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
     let (mut sorted, mut verdicts) = (Sorted::default(), Verdicts::default());
-    let mut names = names(tx, place, &rows).await?;
+    let mut names = names(tx, &rows).await?;
     let unlinked = unlinked(tx, &rows).await?;
     let namesakes = namesakes(tx, &rows).await?;
     for Row { mut account, new, identity, former, .. } in rows {
@@ -212,7 +212,7 @@ async fn namesakes(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<String>, Err
     Ok(tx.group_names_here(wanted.into_iter().collect()).await?.into_iter().collect())
 }
 
-async fn names(tx: &mut Intake, place: Place, rows: &[Row]) -> Result<Names, Error> {
+async fn names(tx: &mut Intake, rows: &[Row]) -> Result<Names, Error> {
     let user = |row: &'_ Row| match &row.identity {
         Wanted::User(user, _) => Some(user.name_key.clone()).filter(|key| !key.is_empty()),
         Wanted::Group(..) => None,
@@ -221,5 +221,5 @@ async fn names(tx: &mut Intake, place: Place, rows: &[Row]) -> Result<Names, Err
     let found = tx.users_by_name(&wanted.into_iter().collect::<Vec<_>>(), None).await?;
     let users = rows.iter().filter(|row| row.account.kind == AccountKind::User);
     let held: Vec<UserId> = users.filter_map(|row| row.account.identity.map(UserId::from_uuid)).collect();
-    Ok(Names::new(Stage::Arriving, place.joins, &found, tx.held_users(&held).await?))
+    Ok(Names::new(Stage::Arriving, &found, tx.held_users(&held).await?))
 }

@@ -37,9 +37,7 @@ pub(super) async fn settle(
     lease: Lease,
     now: Timestamp,
 ) -> Result<Option<Settled>> {
-    let organization = store.get_organization(directory.organization).await?;
-    let joins = organization.is_some_and(|organization| organization.joins_users);
-    let settling = Settling { store, directory, lease, now, joins };
+    let settling = Settling { store, directory, lease, now };
     let Some(mut all) = settling.one_by_one(Stage::Returning).await? else { return Ok(None) };
     loop {
         let Some(tried) = settling.one_by_one(Stage::Settling).await? else { return Ok(None) };
@@ -57,7 +55,6 @@ struct Settling<'a> {
     directory: &'a Directory,
     lease: Lease,
     now: Timestamp,
-    joins: bool,
 }
 
 impl Settling<'_> {
@@ -72,7 +69,7 @@ impl Settling<'_> {
 
     /// What an account claims by the current mapping: the directory's flavour may have become known.
     fn claim(&self, account: &Account) -> Option<Claim> {
-        claim(Place::of(self.directory, self.joins), account, self.now)
+        claim(Place::of(self.directory), account, self.now)
     }
 
     /// Tries conflicts one by one, in batches.
@@ -105,7 +102,7 @@ impl Settling<'_> {
         let wanted: Vec<String> = claims.iter().map(|(_, claim)| claim.wanted.name_key.clone()).collect();
         let found = tx.users_by_name(&wanted, Some(self.lease.job)).await?;
         let users: Vec<UserId> = claims.iter().filter_map(|(_, claim)| claim.current.or(claim.former)).collect();
-        let mut names = Names::new(stage, self.joins, &found, tx.held_users(&users).await?);
+        let mut names = Names::new(stage, &found, tx.held_users(&users).await?);
         let (mut verdicts, mut settled) = (Verdicts::default(), Settled::default());
         let (mut links, mut nameless) = (Vec::new(), Vec::new());
         for (account, claim) in claims {

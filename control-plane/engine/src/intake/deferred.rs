@@ -89,8 +89,7 @@ impl Proven<'_> {
         if parts.is_empty() {
             return Ok(Some(outcome));
         }
-        let organization = self.store.get_organization(self.directory.organization).await?;
-        let place = Place::of(self.directory, organization.is_some_and(|organization| organization.joins_users));
+        let place = Place::of(self.directory);
         let held = outcome.excesses.iter().fold(0, |held, excess| held | bit(excess.kind));
         let names = self.former_names(place, &parts, held).await?;
         let (left, applied): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.kinds & held != 0);

@@ -51,7 +51,7 @@ async fn rows(
             }
         };
         let Some(its) = its else { continue };
-        let claim = conflicts::claim(Place::of(its, true), &account, now);
+        let claim = conflicts::claim(Place::of(its), &account, now);
         rows.extend(claim.map(|claim| UserRow { id: heir.user, ..claim.wanted }));
     }
     Ok(rows)

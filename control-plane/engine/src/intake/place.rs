@@ -11,13 +11,11 @@ pub struct Place {
     pub directory: DirectoryId,
     /// Its flavour.
     pub flavour: Flavour,
-    /// Whether its accounts may join users of other directories.
-    pub joins: bool,
 }
 
 impl Place {
     /// The place of a directory.
-    pub fn of(directory: &Directory, joins: bool) -> Self {
-        Self { organization: directory.organization, directory: directory.id, flavour: directory.flavour, joins }
+    pub fn of(directory: &Directory) -> Self {
+        Self { organization: directory.organization, directory: directory.id, flavour: directory.flavour }
     }
 }

@@ -306,7 +306,7 @@ impl Repeats {
 
 /// The changes of these entries.
 async fn changes(store: &Store, directory: &Directory, payload: &Bytes, now: Timestamp) -> Result<Counts> {
-    let (place, listed) = (Place::of(directory, false), Listed::default());
+    let (place, listed) = (Place::of(directory), Listed::default());
     let decided = decide::decide(store, place, 0, payload, &mut FirstImportIndex::default(), &listed, now).await;
     let decided = decided.map_err(|error| match error {
         decide::Error::Store(error) => error,

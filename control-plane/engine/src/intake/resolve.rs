@@ -67,7 +67,7 @@ pub async fn run(
         return Err(Error::HasUser);
     }
     let directory = store.get_directory(organization, account.target.directory()).await?.ok_or(Error::NoConflict)?;
-    let claim = conflicts::claim(Place::of(&directory, true), &account, now).ok_or(Error::NoConflict)?;
+    let claim = conflicts::claim(Place::of(&directory), &account, now).ok_or(Error::NoConflict)?;
     let mut tx = store.begin_intake(organization, directory.id, now).await?;
     match place(&mut tx, &account, &name_key, choice, claim.wanted).await {
         Ok(user) => {

@@ -37,7 +37,7 @@ pub(super) async fn of(access: Access<'_>, user: UserId) -> Result<Sources> {
         // Accounts come in the order in which their directories have precedence.
         let of_account = directories.iter().find(|directory| directory.id == account.target.directory());
         let Some(directory) = of_account.filter(|directory| directory.deleted_at.is_none()) else { continue };
-        let Some(claim) = conflicts::claim(Place::of(directory, true), &account, access.now()) else { continue };
+        let Some(claim) = conflicts::claim(Place::of(directory), &account, access.now()) else { continue };
         let mut fields: BTreeMap<String, String> =
             profile::values(&claim.wanted).into_keys().map(|field| (field, directory.name.clone())).collect();
         // The name stays the directory's, even while its entry has none.

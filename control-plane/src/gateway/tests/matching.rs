@@ -12,9 +12,9 @@ use postern_engine::intake::resolve::{self, Choice};
 
 /// An agent that serves two directories, with queries for the tests.
 pub(super) struct World {
-    site: Site,
-    agent: TestAgent,
-    session: Session,
+    pub(super) site: Site,
+    pub(super) agent: TestAgent,
+    pub(super) session: Session,
 }
 
 impl World {
@@ -74,26 +74,26 @@ impl World {
         found.unwrap_or_else(|| panic!("there is no user {name}"))
     }
 
-    async fn directory(&self, name: &str) -> DirectoryId {
+    pub(super) async fn directory(&self, name: &str) -> DirectoryId {
         self.site.store().find_directory(self.site.organization, name).await.unwrap().unwrap().id
     }
 
     /// The accounts that wait for a name.
-    async fn waiting(&self, directory: &str) -> Vec<AccountId> {
+    pub(super) async fn waiting(&self, directory: &str) -> Vec<AccountId> {
         let directory = self.directory(directory).await;
         let page = PageRequest::first(100);
         let found = self.site.store().list_conflicts(self.site.organization, directory, &page).await.unwrap();
         found.items.into_iter().map(|conflict| conflict.account.id).collect()
     }
 
-    async fn decide(&self, account: AccountId, choice: Choice) -> Result<UserRow, resolve::Error> {
+    pub(super) async fn decide(&self, account: AccountId, choice: Choice) -> Result<UserRow, resolve::Error> {
         let (store, organization) = (self.site.store(), self.site.organization);
         let user = resolve::run(store, organization, account, choice, self.site.now()).await?;
         Ok(store.get_user(organization, user).await.unwrap().unwrap())
     }
 }
 
-pub(super) fn user<'w>(id: &'w str, login: &'w str, attributes: &'w [(&'w str, &'w str)]) -> Written<'w> {
+pub(super) const fn user<'w>(id: &'w str, login: &'w str, attributes: &'w [(&'w str, &'w str)]) -> Written<'w> {
     Written { id, dn: id, login: Some(login), enabled: true, attributes, members: None }
 }
 
@@ -257,7 +257,7 @@ async fn the_first_directory_has_the_profile_and_it_falls_back_when_that_account
     assert_eq!((given(&world).await.as_str(), world.user("jo").await.id), ("JoA", jo.id));
 }
 
-async fn join_users(world: &World, joins: bool) {
+pub(super) async fn join_users(world: &World, joins: bool) {
     let change = OrganizationChange { joins_users: Some(joins), ..OrganizationChange::default() };
     world.site.store().change_organization(world.site.organization, change).await.unwrap();
 }

@@ -280,10 +280,14 @@ pub struct NamedUser {
     pub elsewhere: bool,
     /// Whether it has a missing account in another directory that is not deleted.
     pub missing_elsewhere: bool,
+    /// Whether it is missing or inactive, also if that was so when its directory was deleted.
+    pub has_left: bool,
     /// Whether one of those is in an earlier directory, which then provides the profile.
     pub owned_elsewhere: bool,
     /// Whether the organization has made the user itself.
     pub is_own: bool,
+    /// Whether the organization lets accounts join users of other directories.
+    pub may_be_joined: bool,
 }
 
 /// A user that an account has or had.

@@ -36,10 +36,12 @@ fn named(name: &str) -> NamedUser {
         dn: None,
         missing_here: false,
         missing_elsewhere: false,
+        has_left: false,
         left_now: false,
         elsewhere: false,
         owned_elsewhere: false,
         is_own: false,
+        may_be_joined: true,
     }
 }
 
@@ -56,7 +58,7 @@ fn gone(name: &str, left_now: bool) -> NamedUser {
 }
 
 fn names(stage: Stage, found: &[NamedUser]) -> Names {
-    Names::new(stage, true, found, Vec::new())
+    Names::new(stage, found, Vec::new())
 }
 
 fn held(user: UserId, name: &str) -> HeldUser {
@@ -79,7 +81,8 @@ fn an_account_joins_the_user_of_another_directory_once_and_leaves_its_profile_al
     let later = NamedUser { owned_elsewhere: false, ..holder.clone() };
     let decision = names(Stage::Arriving, &[later]).assign(claim(None, "ada"));
     assert!(matches!(decision, Decision::Join { row: Some(_), .. }), "this directory comes first: {decision:?}");
-    let mut refused = Names::new(Stage::Arriving, false, &[holder], Vec::new());
+    let refused = NamedUser { may_be_joined: false, ..holder };
+    let mut refused = names(Stage::Arriving, &[refused]);
     assert!(matches!(refused.assign(claim(None, "ada")), Decision::Conflict { keeps: None, .. }));
 }
 
@@ -136,7 +139,7 @@ fn an_entry_that_comes_back_returns_to_the_user_that_it_had() {
     let user = UserId::new();
     let back = |held: HeldUser, found: &[NamedUser]| {
         let claim = Claim { former: Some(user), ..claim(None, "ada") };
-        Names::new(Stage::Returning, true, found, vec![held]).assign(claim)
+        Names::new(Stage::Returning, found, vec![held]).assign(claim)
     };
     let free = HeldUser { here: false, ..held(user, "ada") };
     assert!(matches!(back(free.clone(), &[]), Decision::TakeOver { user: taken, row: Some(_) } if taken == user));
@@ -150,7 +153,7 @@ fn an_entry_that_comes_back_returns_to_the_user_that_it_had() {
 fn the_profile_of_a_user_is_the_first_directorys() {
     let user = UserId::new();
     let first = HeldUser { owned_elsewhere: true, ..held(user, "ada") };
-    let mut names = Names::new(Stage::Arriving, true, &[here("other")], vec![first]);
+    let mut names = Names::new(Stage::Arriving, &[here("other")], vec![first]);
     assert_eq!(names.assign(claim(Some(user), "other")), Decision::Keep(user));
 }
 
@@ -159,7 +162,7 @@ fn the_order_of_several_logins_changes_no_name() {
     let user = UserId::new();
     let decide = |others: &[&str]| {
         let other_names = others.iter().map(|&name| name.to_owned()).collect();
-        let mut names = Names::new(Stage::Arriving, true, &[], vec![held(user, "ada")]);
+        let mut names = Names::new(Stage::Arriving, &[], vec![held(user, "ada")]);
         match names.assign(Claim { other_names, ..claim(Some(user), "alias") }) {
             Decision::Update(row) => (row.user_name, row.name_key),
             other => panic!("{other:?}"),
@@ -182,11 +185,15 @@ fn an_entry_without_a_login_makes_no_user_and_takes_no_name_away() {
 fn a_user_that_the_organization_made_is_not_gone_because_no_directory_has_it() {
     let own = NamedUser { is_own: true, ..named("ada") };
     let user = UserId::new();
-    let mut settling = Names::new(Stage::Settling, true, std::slice::from_ref(&own), vec![held(user, "anna")]);
+    let mut settling = Names::new(Stage::Settling, std::slice::from_ref(&own), vec![held(user, "anna")]);
     let renamed = settling.assign(claim(Some(user), "ada"));
     assert!(renamed.conflict().is_some(), "it keeps its name: {renamed:?}");
     let joined = names(Stage::Arriving, std::slice::from_ref(&own)).assign(claim(None, "ada"));
     assert!(matches!(joined, Decision::Join { user, row: Some(_) } if user == own.user), "{joined:?}");
-    let refused = Names::new(Stage::Arriving, false, &[own], Vec::new()).assign(claim(None, "ada"));
-    assert!(refused.conflict().is_some(), "{refused:?}");
+    let refused = NamedUser { may_be_joined: false, ..own.clone() };
+    let suspended = NamedUser { has_left: true, ..own };
+    for waits in [refused, suspended] {
+        let decision = names(Stage::Arriving, &[waits]).assign(claim(None, "ada"));
+        assert!(decision.conflict().is_some(), "{decision:?}");
+    }
 }

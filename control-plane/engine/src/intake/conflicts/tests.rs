@@ -10,7 +10,7 @@ use crate::intake::listed::Listed;
 type Attributes<'a> = &'a [(&'a str, &'a [&'a [u8]])];
 
 fn place(flavour: Flavour) -> Place {
-    Place { organization: OrganizationId::new(), directory: DirectoryId::new(), flavour, joins: false }
+    Place { organization: OrganizationId::new(), directory: DirectoryId::new(), flavour }
 }
 
 /// The user from an entry, and the user from its stored account later.
