@@ -244,8 +244,10 @@ fn same(one: &[Rdn], other: &[Rdn]) -> bool {
 
 /// Whether an account was created by this import. Its id says when it was made.
 fn is_new(account: AccountId, since: Timestamp) -> bool {
-    let made = account.as_uuid().get_timestamp().map(|made| made.to_unix().0);
-    made.is_some_and(|made| i64::try_from(made).is_ok_and(|made| made >= since.as_second()))
+    let Some(made) = account.as_uuid().get_timestamp() else { return false };
+    let (seconds, nanoseconds) = made.to_unix();
+    let milliseconds = u128::from(seconds) * 1_000 + u128::from(nanoseconds / 1_000_000);
+    u128::try_from(since.as_millisecond()).is_ok_and(|since| milliseconds > since)
 }
 
 /// The containers above an entry, nearest first, without the root.
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn people_who_are_new_in_a_renamed_container_do_not_make_it_an_old_one() {
         let now = Timestamp::now();
-        assert!(is_new(AccountId::new(), now - jiff::SignedDuration::from_secs(5)));
+        assert!(is_new(AccountId::new(), now - jiff::SignedDuration::from_millis(5)));
         assert!(!is_new(AccountId::new(), now + jiff::SignedDuration::from_secs(5)));
     }
 }
