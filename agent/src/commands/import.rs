@@ -1,6 +1,7 @@
 //! Reads all users and groups of a directory and delivers them. Reading, encoding and sending overlap: the directory
 //! reads ahead by a page or two, the encoder by a chunk or two, the delivery by its window; more is never in memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -80,9 +81,11 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     work.context.roster.read_by(&work.directory, Digests::of(&source));
     send(&chunks, Item::Begin(source)).await;
     let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
-    let mut result = v1::ImportResult::default();
+    let (mut result, mut hidden) = (v1::ImportResult::default(), BTreeSet::new());
     while let Some(page) = pages.next().await {
-        let Page { phase, entries, mut unusable, referrals, unknown_switches, unreadable, remarks } = page?;
+        let mut page = page?;
+        note_unknown_switches(&mut result, &mut hidden, &mut page);
+        let Page { phase, entries, mut unusable, referrals, remarks, .. } = page;
         for entry in entries {
             match encoder.add(phase, entry, &work.policy) {
                 Ok(full) => {
@@ -96,10 +99,6 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
         }
         result.pages += 1;
         result.referrals += referrals;
-        result.unknown_switches += unknown_switches;
-        if let Some(attribute) = unreadable.filter(|_| result.unreadable_switch.is_empty()) {
-            attribute.clone_into(&mut result.unreadable_switch);
-        }
         note(&mut result, unusable);
         remark(&mut result, remarks);
         (work.report)(Progress { entries: result.users + result.groups, pages: result.pages, phase });
@@ -107,6 +106,7 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     if let Some(chunk) = encoder.finish() {
         send(&chunks, Item::Chunk(chunk)).await;
     }
+    result.unreadable_switch = Vec::from_iter(hidden).join(" and ");
     let left_out = encoder.left_out();
     (result.values_left_out, result.left_out_samples) = (left_out.values, left_out.samples.clone());
     send(&chunks, Item::Complete { unusable: result.unusable, second_look: pages.second_look() }).await;
@@ -127,6 +127,14 @@ fn count(result: &mut v1::ImportResult, phase: Phase) {
     }
 }
 
+/// Counts the users of a page whose switch is unknown, names some of them, and adds the attributes that are hidden.
+fn note_unknown_switches(result: &mut v1::ImportResult, hidden: &mut BTreeSet<&'static str>, page: &mut Page) {
+    result.unknown_switches += page.unknown_switches;
+    hidden.append(&mut page.unreadable);
+    let room = MAX_SAMPLES.saturating_sub(result.unknown_switch_samples.len());
+    result.unknown_switch_samples.extend(page.unknown_samples.drain(..).take(room));
+}
+
 fn remark(result: &mut v1::ImportResult, remarks: Vec<Unusable>) {
     result.remarks += u64::try_from(remarks.len()).unwrap_or(u64::MAX);
     let room = MAX_SAMPLES.saturating_sub(result.remark_samples.len());
@@ -143,6 +151,19 @@ fn note(result: &mut v1::ImportResult, unusable: Vec<Unusable>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_hidden_attribute_is_named_with_some_of_the_users() {
+        let (mut result, mut hidden) = (v1::ImportResult::default(), BTreeSet::new());
+        for attribute in ["userAccountControl", "accountExpires", "userAccountControl"] {
+            let mut page = Page::new(Phase::Users);
+            (0..15).for_each(|number| page.note_unknown_switch(&format!("cn={number}"), attribute));
+            note_unknown_switches(&mut result, &mut hidden, &mut page);
+        }
+        assert_eq!((result.unknown_switches, result.unknown_switch_samples.len()), (45, MAX_SAMPLES));
+        assert_eq!(result.unknown_switch_samples[0], "cn=0: userAccountControl");
+        assert_eq!(Vec::from_iter(hidden), ["accountExpires", "userAccountControl"]);
+    }
 
     #[test]
     fn the_size_of_chunks_has_a_default_and_a_limit() {

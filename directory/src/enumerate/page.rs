@@ -1,10 +1,15 @@
 //! Pages of entries, and when one is full.
 
+use std::collections::BTreeSet;
+
 use crate::entry::{Entry, Unusable};
 use crate::error::Phase;
 
 /// A page ends early at this size, so that groups with very many members do not pile up.
 const PAGE_BYTES: usize = 1024 * 1024;
+
+/// Most users of a page that are named because their switch is unknown.
+const MOST_SAMPLES: usize = 20;
 
 /// Some entries, in the server's order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,8 +24,10 @@ pub struct Page {
     pub referrals: u64,
     /// Users whose switch is unknown.
     pub unknown_switches: u64,
-    /// The attribute for whose sake the first of them is unknown.
-    pub unreadable: Option<&'static str>,
+    /// The attributes that cannot be read for them.
+    pub unreadable: BTreeSet<&'static str>,
+    /// DNs of some of them, each with its attribute.
+    pub unknown_samples: Vec<String>,
     /// Entries that were left out, or whose members were not read, and why.
     pub remarks: Vec<Unusable>,
 }
@@ -29,7 +36,17 @@ impl Page {
     /// An empty one.
     pub fn new(phase: Phase) -> Self {
         let (entries, unusable, remarks) = (Vec::new(), Vec::new(), Vec::new());
-        Self { phase, entries, unusable, referrals: 0, unknown_switches: 0, unreadable: None, remarks }
+        let (unreadable, unknown_samples) = (BTreeSet::new(), Vec::new());
+        Self { phase, entries, unusable, referrals: 0, unknown_switches: 0, unreadable, unknown_samples, remarks }
+    }
+
+    /// Counts a user whose switch is unknown, because this attribute cannot be read.
+    pub fn note_unknown_switch(&mut self, dn: &str, attribute: &'static str) {
+        self.unknown_switches += 1;
+        self.unreadable.insert(attribute);
+        if self.unknown_samples.len() < MOST_SAMPLES {
+            self.unknown_samples.push(format!("{dn}: {attribute}"));
+        }
     }
 }
 

@@ -254,8 +254,7 @@ impl Reading {
             Phase::Groups => self.primary.filter(&kind, include_builtin),
         };
         if let Some(attribute) = selected.unreadable {
-            page.page.unknown_switches += 1;
-            page.page.unreadable = page.page.unreadable.or(Some(attribute));
+            page.page.note_unknown_switch(&selected.entry.dn, attribute);
         }
         if !selected.partial.is_empty() || !selected.member_uids.is_empty() || primary.is_some() {
             page.bytes += self.complete(&mut selected, task.users, primary.as_deref()).await?;

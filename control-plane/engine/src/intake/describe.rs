@@ -67,6 +67,7 @@ pub(super) async fn result(
         deactivated,
         unknown_switches: staged.unknown_switches,
         unreadable_switch: report.unreadable_switch.clone(),
+        unknown_switch_samples: report.unknown_switch_samples.iter().take(SAMPLES as usize).cloned().collect(),
         conflicts,
         conflict_samples,
         joined,

@@ -25,9 +25,12 @@ pub struct ImportReport {
     /// Some of them, with the reason.
     #[serde(default)]
     pub remark_samples: Vec<String>,
-    /// The attribute that cannot be read, where it is unknown who is let in.
+    /// The attributes that cannot be read, where it is unknown who is let in.
     #[serde(default)]
     pub unreadable_switch: Option<String>,
+    /// Some of the users of whom it is unknown, each with its attribute.
+    #[serde(default)]
+    pub unknown_switch_samples: Vec<String>,
     /// Values that were too large to be delivered; their entries came without them.
     #[serde(default)]
     pub values_left_out: u64,
@@ -52,6 +55,7 @@ impl ImportReport {
             remark_samples: texts(&import.remark_samples),
             unusable_samples: texts(&import.unusable_samples),
             unreadable_switch: text::optional(&import.unreadable_switch),
+            unknown_switch_samples: texts(&import.unknown_switch_samples),
             values_left_out: import.values_left_out,
             left_out_samples: texts(&import.left_out_samples),
             elapsed_ms,

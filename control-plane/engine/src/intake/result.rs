@@ -39,8 +39,10 @@ pub struct ImportResult {
     pub deactivated: u64,
     /// Users for whom it is unknown whether they are enabled.
     pub unknown_switches: u64,
-    /// The attribute that says so, where it cannot be read. `null`: it can.
+    /// The attributes that say so, where they cannot be read. `null`: they can.
     pub unreadable_switch: Option<String>,
+    /// Some of these users by DN, each with the attribute that cannot be read.
+    pub unknown_switch_samples: Vec<String>,
     /// Accounts whose user name another user has.
     pub conflicts: u64,
     /// Some of them.

@@ -52,8 +52,11 @@ fn unknown_switches(result: &ImportResult) -> Option<String> {
     let count = Some(result.unknown_switches).filter(|count| *count > 0)?;
     let users = if count == 1 { "user" } else { "users" };
     let attribute = result.unreadable_switch.as_deref().unwrap_or("the attribute that says so");
+    let example = result.unknown_switch_samples.first().map_or_else(String::new, |sample| {
+        format!(" (such as {})", sample.chars().take(MAX_EXAMPLE_CHARS).collect::<String>())
+    });
     Some(format!(
-        "the last import could not see of {count} {users} whether they are enabled. Such users keep their last known state, \
+        "the last import could not see of {count} {users}{example} whether they are enabled. Such users keep their last known state, \
          and new ones are inactive. Let the agent's account read {attribute}"
     ))
 }

@@ -1,5 +1,7 @@
 //! Conflicts: accounts that claim a user name which another user has, and decisions about them.
 
+use postern_store::JobFilter;
+use serde::Deserialize as _;
 use serde_json::json;
 
 use super::access::{Access, Services};
@@ -10,7 +12,11 @@ use super::pages::{Listed, chained, listed};
 use super::rights::Right;
 use super::{known_directories, resolve};
 use crate::intake::resolve::{self as decisions, Choice};
-use crate::records::{Conflict, DirectoryId, PageRequest, UserRow};
+use crate::intake::result::ImportResult;
+use crate::records::{AccountId, Conflict, DirectoryId, JobState, PageRequest, UserRow};
+
+/// Jobs among which the last import of a directory is sought.
+const MOST_JOBS: u32 = 20;
 
 /// Read access to conflicts.
 #[derive(Debug)]
@@ -73,11 +79,56 @@ impl ConflictDecisions<'_> {
         let change =
             Change::new("conflict.decided", id.as_uuid(), account.map(|account| account.dn).unwrap_or_default());
         let recording = self.0.recording(change.after(&json!({ "choice": choice.as_str() })));
-        let user = decisions::run(&recording, organization, id, choice, self.0.now()).await.map_err(refused)?;
+        let user = match decisions::run(&recording, organization, id, choice, self.0.now()).await {
+            Err(decisions::Error::Present { dn }) => return Err(self.present(id, dn).await?),
+            decided => decided.map_err(refused)?,
+        };
         tracing::info!(%organization, by = %self.0.actor().who, account = %id, user = %user, ?choice,
             "conflict.decided");
         store.get_user(organization, user).await?.ok_or_else(|| Error::no("user"))
     }
+
+    /// Why the decision about an account is refused: the user who has the name has the account of this DN, which is not
+    /// marked missing. The last import may not have seen it.
+    async fn present(&self, account: AccountId, dn: String) -> Result<Error> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        if let Some(conflict) = store.get_conflict(organization, account).await? {
+            let directory = Some(conflict.account.target.directory());
+            let filter = JobFilter { state: Some(JobState::Succeeded), directory, ..JobFilter::default() };
+            let jobs = store.list_jobs(organization, &filter, &PageRequest::first(MOST_JOBS)).await?.items;
+            // Only an import says so.
+            let mut results = jobs.into_iter().filter_map(|job| job.result);
+            let last = results.find(|result| result["not_visible"].is_u64());
+            let last = last.and_then(|result| ImportResult::deserialize(result).ok());
+            if let Some(error) = last.and_then(|last| not_seen(&dn, &last)) {
+                return Ok(error);
+            }
+        }
+        Ok(refused(decisions::Error::Present { dn }))
+    }
+}
+
+/// Says that the last import did not see an account, or may not have. `None`: it saw it.
+fn not_seen(dn: &str, last: &ImportResult) -> Option<Error> {
+    let sample = last.not_visible_samples.iter().find(|one| one.dn == dn);
+    let all_listed = last.not_visible <= last.not_visible_samples.len() as u64;
+    if sample.is_none() && all_listed {
+        return None;
+    }
+    let seen = match sample {
+        Some(_) => "The last import did not see that account and could not tell whether it is gone".to_owned(),
+        None => format!("It may be one of {} accounts that the last import did not see", last.not_visible),
+    };
+    let cure = match sample.and_then(|sample| sample.container.as_ref()) {
+        Some(container) => format!("If its entry was deleted, import with `--gone {container}`, then decide again."),
+        None => {
+            "The report of the last import says why. Let the agent's account read its entry or container, or, if the \
+                 container was deleted, import with `--gone DN`. Then decide again."
+                .to_owned()
+        }
+    };
+    let message = format!("The user who has the name has the account {dn}. {seen}.");
+    Some(Error::Conflict(Message::new(message).cure(cure)))
 }
 
 fn refused(error: decisions::Error) -> Error {
@@ -103,5 +154,29 @@ fn refused(error: decisions::Error) -> Error {
             Message::new("Another directory has the user who has the name.")
                 .cure("Link the account to that user, or change the login of one of the two, then import."),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::result::NotVisible;
+
+    #[test]
+    fn who_was_not_seen_in_the_last_import_is_not_called_present() {
+        let anna = NotVisible {
+            dn: "cn=anna,ou=a,dc=x".to_owned(),
+            container: Some("ou=a,dc=x".to_owned()),
+            ..NotVisible::default()
+        };
+        let mut last =
+            ImportResult { not_visible: 1, not_visible_samples: vec![anna.clone()], ..ImportResult::default() };
+        let said = format!("{:?}", not_seen(&anna.dn, &last).unwrap());
+        assert!(said.contains("did not see that account") && said.contains("--gone ou=a,dc=x"), "{said}");
+        assert!(not_seen("cn=bert,dc=x", &last).is_none(), "all are listed");
+        last.not_visible = 30;
+        let said = format!("{:?}", not_seen("cn=bert,dc=x", &last).unwrap());
+        assert!(said.contains("may be one of 30 accounts"), "{said}");
+        assert!(not_seen(&anna.dn, &ImportResult::default()).is_none());
     }
 }

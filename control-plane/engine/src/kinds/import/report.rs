@@ -133,6 +133,9 @@ fn notes(result: &Value, report: &mut Report) {
             "note: the agent's base DNs, scope, filter or attributes for {section} differ from those of the import before"
         ));
     }
+    some(result, "unknown_switch_samples", "unknown_switches", report, |sample| {
+        format!("unknown whether enabled: {} cannot be read", value(sample))
+    });
     let Some(attribute) = result["unreadable_switch"].as_str() else { return };
     report.line(format!(
         "unknown: {} cannot be read; such users keep their last known state, and new ones are inactive. Let the bind \
@@ -304,6 +307,16 @@ mod tests {
         let text = shown(&json!({ "not_visible": 1, "not_visible_samples": [sample] }));
         assert!(text.contains("cn=a,ou=b,dc=x: the container ou=b,dc=x seems to be renamed to ou=c,dc=x"), "{text}");
         assert!(text.contains("--gone ou=b,dc=x") && !text.contains("account read it"), "{text}");
+    }
+
+    #[test]
+    fn users_of_whom_it_is_unknown_whether_they_are_enabled_are_named() {
+        let text =
+            shown(&json!({ "unknown_switches": 30, "unreadable_switch": "accountExpires and userAccountControl",
+            "unknown_switch_samples": ["cn=a,dc=x: userAccountControl"] }));
+        assert!(text.contains("unknown whether enabled: cn=a,dc=x: userAccountControl cannot be read"), "{text}");
+        assert!(text.contains("(1 of 30 are shown)"), "{text}");
+        assert!(text.contains("unknown: accountExpires and userAccountControl cannot be read"), "{text}");
     }
 
     #[test]
