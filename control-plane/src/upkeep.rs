@@ -21,8 +21,8 @@ pub(crate) struct Upkeep {
 
 /// How often chunks of jobs that were rejected or canceled while held are deleted.
 const TIDY: Duration = Duration::from_mins(10);
-/// How long a deleted user can be restored.
-const DELETED_USERS: Duration = Duration::from_hours(30 * 24);
+/// How long a deleted user or group can be restored.
+const DELETED: Duration = Duration::from_hours(30 * 24);
 /// How long the answer to a request with an Idempotency-Key is kept.
 const ANSWERS: Duration = Duration::from_hours(24);
 /// How often memory is released.
@@ -33,6 +33,21 @@ pub(crate) fn start(upkeep: Upkeep, supervisor: &Supervisor) {
     let releasing = upkeep.clone();
     supervisor.spawn_restarting("store.memory", OnCancel::Abort, move || release(releasing.clone()));
     supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(upkeep.clone()));
+}
+
+/// Forgets users and groups that were deleted long ago.
+async fn purge(upkeep: &Upkeep) {
+    let Ok(before) = upkeep.clock.now().checked_sub(DELETED) else { return };
+    match upkeep.store.purge_users(before).await {
+        Ok(0) => {}
+        Ok(users) => tracing::info!(users, "users.purged"),
+        Err(error) => tracing::warn!(error = chain(&error), "users.not_purged"),
+    }
+    match upkeep.store.purge_groups(before).await {
+        Ok(0) => {}
+        Ok(groups) => tracing::info!(groups, "groups.purged"),
+        Err(error) => tracing::warn!(error = chain(&error), "groups.not_purged"),
+    }
 }
 
 /// Releases memory while no job runs.
@@ -104,15 +119,7 @@ async fn tidy(upkeep: Upkeep) {
         if let Err(error) = end_suspensions(&upkeep).await {
             tracing::warn!(error = chain(&error), "users.not_enabled");
         }
-        let purged = match upkeep.clock.now().checked_sub(DELETED_USERS) {
-            Ok(before) => upkeep.store.purge_users(before).await,
-            Err(_) => Ok(0),
-        };
-        match purged {
-            Ok(0) => {}
-            Ok(users) => tracing::info!(users, "users.purged"),
-            Err(error) => tracing::warn!(error = chain(&error), "users.not_purged"),
-        }
+        purge(&upkeep).await;
         if let Err(error) = forget_audit(&upkeep).await {
             tracing::warn!(error = chain(&error), "audit.not_forgotten");
         }

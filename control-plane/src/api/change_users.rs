@@ -73,7 +73,7 @@ pub struct UserPatch {
 
 /// Tells `null` from absent.
 #[expect(clippy::option_option, reason = "absent, null and a value are three things in a merge patch")]
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -133,12 +133,12 @@ impl From<UserPatch> for ProfileChange {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct DeletedQuery {
+pub(super) struct DeletedQuery {
     /// Most items of the page, 1 to 1000. Absent: 100.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
     /// `next_cursor` of the page before. Absent: the first page.
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {

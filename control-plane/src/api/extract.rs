@@ -134,6 +134,19 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
     }
 }
 
+/// The ids of a thing and of one of its parts, at the end of the path.
+pub(super) struct Ids(pub(super) String, pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Ids {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ids = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((whole, part)) = ids.map_err(|_| Problem::not_found("id"))?;
+        Ok(Self(whole, part))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;

@@ -17,6 +17,8 @@ use super::auth::Caller;
 use super::extract::{Id, Params};
 use super::page::{List, Listing};
 use super::problem::Problem;
+use super::users::Tag;
+use super::versions::etag;
 
 /// A group.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -29,7 +31,8 @@ pub struct GroupView {
     pub display_name: String,
     /// What it is for. `null`: not known.
     pub description: Option<String>,
-    /// Names of the directories that it comes from. They distinguish groups with the same name.
+    /// Names of the directories that it comes from, none for a group of the organization's own. They distinguish groups
+    /// with the same name.
     pub directories: Vec<String>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -78,7 +81,7 @@ pub enum MemberKind {
 }
 
 impl GroupView {
-    fn new(row: GroupRow, directories: Vec<String>) -> Self {
+    pub(super) fn new(row: GroupRow, directories: Vec<String>) -> Self {
         Self {
             id: row.id,
             display_name: row.display_name,
@@ -158,14 +161,16 @@ async fn list(
 
 /// Shows a group with its accounts
 #[utoipa::path(get, path = "/api/v1/groups/{id}", tag = "groups", operation_id = "get_group",
-    params(("id" = String, Path, description = "Id or name of the group")), responses((status = 200, body = GroupDetail)))]
-async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<GroupDetail>, Problem> {
+    params(("id" = String, Path, description = "Id or name of the group")),
+    responses((status = 200, body = GroupDetail, headers(("ETag" = String, description = "Its version")))))]
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<(Tag, Json<GroupDetail>), Problem> {
     let (group, accounts) = api.services.groups(&caller.actor)?.get(&id).await?;
+    let tag = etag(&group);
     let accounts = accounts.into_iter().map(AccountView::try_from).collect::<Result<Vec<_>, _>>()?;
     let mut directories: Vec<String> = accounts.iter().map(|account| account.directory.name.clone()).collect();
     directories.sort_unstable();
     directories.dedup();
-    Ok(Json(GroupDetail { group: GroupView::new(group, directories), accounts }))
+    Ok((tag, Json(GroupDetail { group: GroupView::new(group, directories), accounts })))
 }
 
 /// Lists the direct members of a group

@@ -3,8 +3,8 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    Api, accounts, agents, attributes, audit, change_users, conflicts, directories, enrollment_tokens, groups, jobs,
-    openapi, organization, schedules, tokens, users,
+    Api, accounts, agents, attributes, audit, change_groups, change_users, conflicts, directories, enrollment_tokens,
+    groups, jobs, openapi, organization, schedules, tokens, users,
 };
 
 /// The routes that need a token.
@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(users::routes())
         .merge(change_users::routes())
         .merge(groups::routes())
+        .merge(change_groups::routes())
         .merge(conflicts::routes())
         .merge(audit::routes())
         .merge(attributes::routes())

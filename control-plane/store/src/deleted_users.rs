@@ -66,10 +66,15 @@ impl Store {
 impl Identities {
     /// The directories, by name, that still have an account of this user.
     pub async fn directories_with(&mut self, user: UserId) -> Result<Vec<String>> {
+        self.directories_of(user.as_uuid()).await
+    }
+
+    /// The directories, by name, that still have an account of this user or group.
+    pub(crate) async fn directories_of(&mut self, identity: Uuid) -> Result<Vec<String>> {
         let query = sql("SELECT DISTINCT d.name FROM accounts a JOIN directories d ON d.seq = a.target \
              WHERE a.identity = $1 AND a.organization_id = $2 AND a.missing_since IS NULL AND d.deleted_at IS NULL \
              ORDER BY d.name");
-        self.tx.rows(query.bind(user).bind(self.organization), |mut row| row.take()).await
+        self.tx.rows(query.bind(identity).bind(self.organization), |mut row| row.take()).await
     }
 
     /// Deletes a user, with its accounts that directories do not have any more and the memberships that the organization

@@ -37,6 +37,7 @@ mod imports;
 mod jobs;
 mod joins;
 mod keys;
+mod known_members;
 mod leases;
 mod listen;
 mod marks;
@@ -48,6 +49,7 @@ mod names;
 mod naming;
 mod open_jobs;
 mod organizations;
+mod own_groups;
 mod own_members;
 #[cfg(test)]
 mod plans;
@@ -85,19 +87,20 @@ pub use crate::ids::{
 pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
 pub use crate::keys::bounded;
+pub use crate::known_members::KnownMembers;
 pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
     AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ClosedSession, Comparison,
-    Conflict, Deferred, DeferredPart, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey,
-    Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState, KnownAccount,
-    KnownContent, LastRun, Lease, Mark, Member, MemberForm, MemberIdentity, MemberStats, MissedRuns, NamedAccount,
-    NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSchedule, NewSession, NextRun,
-    Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release, Role,
-    RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
-    Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold,
-    ThresholdChange, Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
+    Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken,
+    ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState,
+    KnownAccount, KnownContent, LastRun, Lease, Mark, Member, MemberForm, MemberIdentity, MemberStats, MissedRuns,
+    NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSchedule, NewSession,
+    NextRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release,
+    Role, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight,
+    SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind,
+    Threshold, ThresholdChange, Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

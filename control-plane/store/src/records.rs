@@ -89,7 +89,7 @@ pub use holds::{
 pub use identities::{GroupRow, IdentityFilter, IdentityId, Member, MemberIdentity, UserRow};
 pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, NewJob, Release};
 pub use marks::Mark;
-pub use own_users::{DeletedUser, OwnedUser, Suspension};
+pub use own_users::{DeletedGroup, DeletedUser, OwnedUser, Suspension};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
 pub use schedules::{

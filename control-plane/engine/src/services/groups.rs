@@ -9,7 +9,7 @@ use super::pages::{Listed, listed};
 use super::resolve;
 use super::rights::Right;
 use super::search::Search;
-use crate::records::{Account, GroupId, GroupRow, IdentityFilter, Member, PageRequest};
+use crate::records::{Account, DeletedGroup, GroupId, GroupRow, IdentityFilter, Member, Page, PageRequest};
 
 /// Read access to groups.
 #[derive(Debug)]
@@ -54,6 +54,11 @@ impl Groups<'_> {
         let id = resolve::group(self.0, named).await?;
         let found = self.0.store().get_group(self.0.organization(), id).await?;
         found.ok_or_else(|| Error::no("group"))
+    }
+
+    /// Deleted groups that can be restored.
+    pub async fn deleted(&self, request: &PageRequest) -> Result<Page<DeletedGroup>> {
+        Ok(self.0.store().list_deleted_groups(self.0.organization(), request).await?)
     }
 
     /// The direct members of a group that [`Groups::find`] has found.

@@ -8,10 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use postern_runtime::clock::SystemClock;
 use postern_store::{AnnouncedDirectory, DatabaseUrl, NewAgent, NewEnrollmentToken, Store, Wake};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::audit::AuditFilter;
+use super::change_groups::GroupChange;
 use super::change_users::Disabling;
 use super::jobs::JobRequest;
+use super::members::MemberChanges;
 use super::organization::RuleChange;
 use super::schedules::{ScheduleChange, ScheduleRequest};
 use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};
@@ -73,6 +76,16 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadPeople Helpdesk "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
     ReadPeople Helpdesk "groups.get" |s, a| s.groups(a)?.get("staff");
     ReadPeople Helpdesk "groups.find" |s, a| s.groups(a)?.find("staff");
+    ReadPeople Helpdesk "groups.deleted" |s, a| s.groups(a)?.deleted(&PAGE);
+    ChangePeople Operator "groups.create" |s, a| s.change_groups(a)?.create(called(a.role.as_str()));
+    ChangePeople Operator "groups.change" |s, a| s.change_groups(a)?.change(a.role.as_str(), described(), None);
+    ChangePeople Operator "groups.add_member" |s, a|
+        s.change_groups(a)?.add_member(a.role.as_str(), &Uuid::nil().to_string());
+    ChangePeople Operator "groups.remove_member" |s, a|
+        s.change_groups(a)?.remove_member(a.role.as_str(), &Uuid::nil().to_string());
+    ChangePeople Operator "groups.change_members" |s, a| s.change_groups(a)?.change_members(a.role.as_str(), nobody());
+    ChangePeople Operator "groups.delete" |s, a| s.change_groups(a)?.delete(a.role.as_str(), None);
+    ChangePeople Operator "groups.restore" |s, a| s.change_groups(a)?.restore(&ApiTokenId::new().to_string());
     ReadPeople Helpdesk "accounts.filter" |s, a| s.accounts(a)?.filter(Some("corp"), None, None);
     ReadPeople Helpdesk "accounts.get" |s, a| s.accounts(a)?.get("anna");
     ReadPeople Helpdesk "conflicts.filter" |s, a| s.conflicts(a)?.filter(Some("corp"));
@@ -162,6 +175,18 @@ fn titled() -> ProfileChange {
     ProfileChange { display_name: Some(Some("x".to_owned())), ..ProfileChange::default() }
 }
 
+fn called(name: &str) -> GroupChange {
+    GroupChange { display_name: Some(name.to_owned()), description: None }
+}
+
+fn described() -> GroupChange {
+    GroupChange { display_name: None, description: Some(Some("x".to_owned())) }
+}
+
+fn nobody() -> MemberChanges {
+    MemberChanges { add: vec![Uuid::nil()], remove: Vec::new() }
+}
+
 /// What the calls of the table do that changes something.
 const LOGGED: &[&str] = &[
     "agent.directory_allowed",
@@ -171,6 +196,9 @@ const LOGGED: &[&str] = &[
     "directory.changed",
     "directory.deleted",
     "enrollment_token.created",
+    "group.changed",
+    "group.created",
+    "group.deleted",
     "job.created",
     "organization.changed",
     "schedule.changed",
@@ -233,6 +261,8 @@ impl Site {
         );
         let users = store.list_users(organization, None, &PAGE).await.unwrap();
         let _ = write!(all, " {users:?} {:?}", store.list_deleted_users(organization, &PAGE).await.unwrap());
+        let groups = store.list_groups(organization, None, &PAGE).await.unwrap();
+        let _ = write!(all, " {groups:?} {:?}", store.list_deleted_groups(organization, &PAGE).await.unwrap());
         all
     }
 

@@ -55,13 +55,14 @@ async fn another_organizations_ids_do_not_exist() {
             (Method::POST, item.post),
             (Method::PATCH, item.patch),
             (Method::DELETE, item.delete),
+            (Method::PUT, item.put),
         ];
         for (method, _) in operations.into_iter().filter(|(_, found)| found.is_some()) {
             tried += 1;
             let resource = path.split('/').nth(3).unwrap();
             if path.contains("{id}") {
-                let path = path.replace("{id}", &ids[resource]);
-                let body = (method != Method::GET).then(|| json!({}));
+                let path = path.replace("{id}", &ids[resource]).replace("{member}", &ids["users"]);
+                let body = body_of(&method, &path);
                 let answer = site.call(method.clone(), &path, &other.owner, body.clone()).await;
                 assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}: {}", answer.body);
                 // The same path exists for its own organization, or the test above shows nothing.
@@ -73,7 +74,7 @@ async fn another_organizations_ids_do_not_exist() {
                 assert_eq!(answer.body["name"], "other", "{}", answer.body);
             } else if path.ends_with("/verify") {
                 assert_eq!(site.get(&path, &other.owner).await.body["entries"], 0, "{path}");
-            } else if path.ends_with("/deleted-users") {
+            } else if path.contains("/deleted-") {
                 assert_eq!(site.get(&path, &other.owner).await.body["items"], json!([]), "{path}");
             } else if path.ends_with("/export") {
                 let export = site.get(&format!("{path}?format=ndjson"), &other.owner).await;
@@ -110,6 +111,13 @@ async fn everything(site: &Site, acme: &Organization, ids: &BTreeMap<&'static st
         seen.push(answer.body);
     }
     seen
+}
+
+/// A body that a request needs to get as far as its path.
+fn body_of(method: &Method, path: &str) -> Option<Value> {
+    let members = path.ends_with("/members") && *method == Method::POST;
+    let body = if members { json!({"add": [postern_store::UserId::new()]}) } else { json!({}) };
+    (*method != Method::GET).then_some(body)
 }
 
 /// Accounts are listed by directory.

@@ -6,6 +6,7 @@ mod idempotency;
 mod isolation;
 mod lists;
 mod names;
+mod own_groups;
 mod own_users;
 mod problems;
 mod roles;

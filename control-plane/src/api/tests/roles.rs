@@ -49,6 +49,14 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/groups", "helpdesk"),
     ("GET", "/api/v1/groups/{id}", "helpdesk"),
     ("GET", "/api/v1/groups/{id}/members", "helpdesk"),
+    ("POST", "/api/v1/groups", "operator"),
+    ("PATCH", "/api/v1/groups/{id}", "operator"),
+    ("DELETE", "/api/v1/groups/{id}", "operator"),
+    ("POST", "/api/v1/groups/{id}/restore", "operator"),
+    ("POST", "/api/v1/groups/{id}/members", "operator"),
+    ("PUT", "/api/v1/groups/{id}/members/{member}", "operator"),
+    ("DELETE", "/api/v1/groups/{id}/members/{member}", "operator"),
+    ("GET", "/api/v1/deleted-groups", "helpdesk"),
     ("POST", "/api/v1/users", "operator"),
     ("PATCH", "/api/v1/users/{id}", "operator"),
     ("DELETE", "/api/v1/users/{id}", "operator"),
@@ -78,7 +86,7 @@ async fn every_endpoint_keeps_to_the_table_of_roles() {
     let acme = site.organization("acme").await;
     for (method, path, least) in TABLE {
         let method: Method = method.parse().unwrap();
-        let path = path.replace("{id}", &Uuid::now_v7().to_string());
+        let path = path.replace("{id}", &Uuid::now_v7().to_string()).replace("{member}", &Uuid::now_v7().to_string());
         for (role, token) in [
             ("helpdesk", &acme.helpdesk),
             ("auditor", &acme.auditor),

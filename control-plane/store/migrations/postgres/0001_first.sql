@@ -403,6 +403,7 @@ CREATE TABLE own_members (
     PRIMARY KEY (group_id, member_id)
 );
 CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
+CREATE INDEX own_members_nested ON own_members (group_id, member_id) WHERE kind = 2;
 
 -- Users and groups whose accounts in a target may have to change. Every change of them sets a mark in its transaction.
 CREATE TABLE marks (
@@ -464,6 +465,30 @@ CREATE TABLE unique_values (
     PRIMARY KEY (organization_id, name, value_key)
 );
 CREATE INDEX unique_values_of_user ON unique_values (user_id);
+
+-- Groups that were deleted, and the memberships that the organization had added, for a while.
+CREATE TABLE deleted_groups (
+    organization_id UUID NOT NULL REFERENCES organizations (id),
+    id UUID NOT NULL,
+    display_name TEXT NOT NULL,
+    description TEXT,
+    created_at BIGINT NOT NULL,
+    deleted_at BIGINT NOT NULL,
+    deleted_by TEXT NOT NULL,
+    PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX deleted_groups_by_age ON deleted_groups (deleted_at);
+
+-- Memberships of deleted groups: their members, and the groups that they were members of.
+CREATE TABLE deleted_members (
+    organization_id UUID NOT NULL,
+    deleted_id UUID NOT NULL,
+    group_id UUID NOT NULL,
+    member_id UUID NOT NULL,
+    kind BIGINT NOT NULL,
+    added_at BIGINT NOT NULL,
+    PRIMARY KEY (deleted_id, group_id, member_id)
+);
 
 -- Who changed what. Each entry has a hash over itself and the hash of the entry before it.
 CREATE TABLE audit (

@@ -1,9 +1,9 @@
-//! What the organization itself says of its users.
+//! What the organization itself says of its users, and the users and groups that it has deleted.
 
 use jiff::Timestamp;
 
 use super::UserRow;
-use crate::ids::UserId;
+use crate::ids::{GroupId, UserId};
 
 /// A user with what only the organization says of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,19 @@ pub struct DeletedUser {
     pub id: UserId,
     /// Its name when it was deleted.
     pub user_name: String,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// Who deleted it, for people.
+    pub deleted_by: String,
+}
+
+/// A deleted group that can still be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedGroup {
+    /// Its id.
+    pub id: GroupId,
+    /// Its name when it was deleted.
+    pub display_name: String,
     /// When it was deleted.
     pub deleted_at: Timestamp,
     /// Who deleted it, for people.

@@ -1,0 +1,213 @@
+//! Members that administrators add to groups and remove from them: one, or many in one transaction.
+
+use std::collections::{BTreeSet, HashMap};
+
+use postern_store::KnownMembers;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::change::Change;
+use super::change_groups::{self, GroupChanges};
+use super::error::{Candidate, Error, Message, Result};
+use super::resolve;
+use crate::records::{GroupId, IdentityId};
+
+/// Most members in one request.
+pub const MAX_CHANGES: usize = 1_000;
+
+/// Users and groups, by id, that become members of a group or cease to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberChanges {
+    /// Those to add.
+    pub add: Vec<Uuid>,
+    /// Those to remove.
+    pub remove: Vec<Uuid>,
+}
+
+/// What came of one of the changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberChanged {
+    /// The user or group.
+    pub member: Uuid,
+    /// What came of it.
+    pub outcome: MemberOutcome,
+}
+
+/// What came of a change of members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberOutcome {
+    /// It is a member now.
+    Added,
+    /// It was a member already.
+    WasMember,
+    /// It is no member any more.
+    Removed,
+    /// It was no member.
+    WasNoMember,
+    /// The organization has no such user or group.
+    NotFound,
+    /// It cannot be done.
+    Refused(Message),
+}
+
+impl GroupChanges<'_> {
+    /// Adds a user or group to a group. Doing it again changes nothing.
+    pub async fn add_member(&self, group: &str, member: &str) -> Result<()> {
+        let member = self.member(member).await?;
+        self.one(group, MemberChanges { add: vec![member], remove: Vec::new() }).await
+    }
+
+    /// Removes a user or group from a group. Doing it again changes nothing.
+    pub async fn remove_member(&self, group: &str, member: &str) -> Result<()> {
+        let member = self.member(member).await?;
+        self.one(group, MemberChanges { add: Vec::new(), remove: vec![member] }).await
+    }
+
+    async fn one(&self, group: &str, changes: MemberChanges) -> Result<()> {
+        let changed = self.change_members(group, changes).await?;
+        match changed.into_iter().next().map(|changed| changed.outcome) {
+            Some(MemberOutcome::NotFound) => Err(nobody()),
+            Some(MemberOutcome::Refused(message)) => Err(Error::Conflict(message)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds members and removes some, in one transaction. A change that cannot be done does not stop the others. The
+    /// outcomes come in the order of the request, added ones first.
+    pub async fn change_members(&self, named: &str, changes: MemberChanges) -> Result<Vec<MemberChanged>> {
+        let changes = checked(changes)?;
+        let id = resolve::group(self.0, named).await?;
+        let mut tx = self.begin().await?;
+        let group = self.locked(&mut tx, id, None).await?;
+        let holders = change_groups::holders(&mut tx, id).await?;
+        let ids: Vec<Uuid> = changes.add.iter().chain(&changes.remove).copied().collect();
+        let known = tx.known_members(id, &ids).await?;
+        let verdicts = Verdicts { group: id, holders, known };
+        let added = changes.add.iter().map(|member| (*member, verdicts.add(*member)));
+        let removed = changes.remove.iter().map(|member| (*member, verdicts.remove(*member)));
+        let all: Vec<MemberChanged> =
+            added.chain(removed).map(|(member, outcome)| MemberChanged { member, outcome }).collect();
+        let (added, removed) = (verdicts.of(&all, &MemberOutcome::Added), verdicts.of(&all, &MemberOutcome::Removed));
+        if added.is_empty() && removed.is_empty() {
+            tx.rollback().await?;
+            return Ok(all);
+        }
+        tx.add_members(&added).await?;
+        tx.remove_members(&removed).await?;
+        let change = Change::new("group.members_changed", id.as_uuid(), &group.display_name);
+        tx.note(self.0.note(change.after(&json!({ "added": ids_of(&added), "removed": ids_of(&removed) }))));
+        tx.commit().await?;
+        self.log(id, "group.members_changed");
+        Ok(all)
+    }
+
+    /// The user or group with this id, or the only one with this name.
+    async fn member(&self, text: &str) -> Result<Uuid> {
+        if let Ok(id) = Uuid::try_parse(text.trim()) {
+            return Ok(id);
+        }
+        let user = none_if_missing(resolve::user(self.0, text).await)?;
+        let group = none_if_missing(resolve::group(self.0, text).await)?;
+        match (user, group) {
+            (Some(user), None) => Ok(user.as_uuid()),
+            (None, Some(group)) => Ok(group.as_uuid()),
+            (None, None) => Err(nobody()),
+            (Some(user), Some(group)) => Err(Error::Ambiguous {
+                message: Message::new(format!("{text:?} means a user and a group.")).cure("Name one by its id."),
+                candidates: [user.as_uuid(), group.as_uuid()].map(|id| Candidate { id, name: text.to_owned() }).into(),
+            }),
+        }
+    }
+}
+
+/// Decides what may become of each member of a group.
+struct Verdicts {
+    group: GroupId,
+    /// The directories that have the group.
+    holders: Option<String>,
+    known: KnownMembers,
+}
+
+impl Verdicts {
+    fn exists(&self, member: Uuid) -> bool {
+        self.known.identities.iter().any(|identity| identity.as_uuid() == member)
+    }
+
+    fn add(&self, member: Uuid) -> MemberOutcome {
+        if !self.exists(member) {
+            return MemberOutcome::NotFound;
+        }
+        if member == self.group.as_uuid() {
+            let message = Message::new("A group cannot be a member of itself.");
+            return MemberOutcome::Refused(message.cure("Add another group, or a user."));
+        }
+        if self.known.own.contains(&member) || self.known.named.contains(&member) {
+            return MemberOutcome::WasMember;
+        }
+        match &self.holders {
+            Some(directories) => MemberOutcome::Refused(at_the_source(directories)),
+            None => MemberOutcome::Added,
+        }
+    }
+
+    fn remove(&self, member: Uuid) -> MemberOutcome {
+        if !self.exists(member) {
+            return MemberOutcome::NotFound;
+        }
+        if self.known.named.contains(&member) {
+            return MemberOutcome::Refused(match &self.holders {
+                Some(directories) => at_the_source(directories),
+                None => Message::new("The directory that named this member is deleted.")
+                    .cure("Delete the group, and make a new one."),
+            });
+        }
+        if self.known.own.contains(&member) { MemberOutcome::Removed } else { MemberOutcome::WasNoMember }
+    }
+
+    /// The memberships with this outcome.
+    fn of(&self, all: &[MemberChanged], outcome: &MemberOutcome) -> Vec<(GroupId, IdentityId)> {
+        let known: HashMap<Uuid, IdentityId> =
+            self.known.identities.iter().map(|identity| (identity.as_uuid(), *identity)).collect();
+        let with = all.iter().filter(|changed| changed.outcome == *outcome);
+        with.filter_map(|changed| Some((self.group, *known.get(&changed.member)?))).collect()
+    }
+}
+
+/// The same without repetitions.
+fn checked(changes: MemberChanges) -> Result<MemberChanges> {
+    let MemberChanges { mut add, mut remove } = changes;
+    if add.len() + remove.len() > MAX_CHANGES {
+        return Err(Error::field("add", format!("at most {MAX_CHANGES} members can be added and removed at a time")));
+    }
+    if add.is_empty() && remove.is_empty() {
+        return Err(Error::field("add", "name members to add or to remove"));
+    }
+    let mut seen = BTreeSet::new();
+    add.retain(|member| seen.insert(*member));
+    if let Some(both) = remove.iter().find(|member| seen.contains(member)) {
+        return Err(Error::field("remove", format!("{both} is also to be added")));
+    }
+    remove.retain(|member| seen.insert(*member));
+    Ok(MemberChanges { add, remove })
+}
+
+fn ids_of(members: &[(GroupId, IdentityId)]) -> Vec<Uuid> {
+    members.iter().map(|(_, member)| member.as_uuid()).collect()
+}
+
+fn at_the_source(directories: &str) -> Message {
+    Message::new(format!("{directories} says who the members of this group are."))
+        .cure(format!("Change them in {directories}, then import; or make a group of your own."))
+}
+
+fn nobody() -> Error {
+    Error::NotFound(Message::new("There is no such user or group."))
+}
+
+fn none_if_missing<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
