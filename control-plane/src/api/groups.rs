@@ -128,6 +128,22 @@ struct GroupQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct MemberQuery {
+    /// With `true` the list goes through nested groups: each user and group once, without unknown members. Such a page may
+    /// be shorter than its limit and not be the last. Absent: direct members.
+    effective: Option<bool>,
+    /// Most items of the page, 1 to 1000. Absent: 100.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before. Absent: the first page.
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UserGroupsQuery {
+    /// With `true` also groups that the user is a member of through nested groups. Absent: direct membership.
+    effective: Option<bool>,
     /// Most items of the page, 1 to 1000. Absent: 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -136,7 +152,7 @@ struct MemberQuery {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(members))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(members)).routes(routes!(of_user))
 }
 
 /// Lists groups
@@ -173,7 +189,7 @@ async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Res
     Ok((tag, Json(GroupDetail { group: GroupView::new(group, directories), accounts })))
 }
 
-/// Lists the direct members of a group
+/// Lists the members of a group
 ///
 /// A nested group is one member. Members without an imported user or group are listed as `unknown`.
 #[utoipa::path(get, path = "/api/v1/groups/{id}/members", tag = "groups", operation_id = "list_group_members",
@@ -187,7 +203,34 @@ async fn members(
 ) -> Result<Json<Listing<MemberView>>, Problem> {
     let groups = api.services.groups(&caller.actor)?;
     let group = groups.find(&id).await?.id;
-    let list = List::new("members", &[&group]);
+    let effective = query.effective.unwrap_or_default();
+    let list = List::new("members", &[&group, &effective]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    Ok(Json(list.answer(groups.members(group, &request).await?, MemberView::from)))
+    let found = if effective {
+        groups.effective_members(group, &request).await?
+    } else {
+        groups.members(group, &request).await?
+    };
+    Ok(Json(list.answer(found, MemberView::from)))
+}
+
+/// Lists the groups of a user
+#[utoipa::path(get, path = "/api/v1/users/{id}/groups", tag = "users", operation_id = "list_user_groups",
+    params(("id" = String, Path, description = "Id of the user, or user name, display name or e-mail address"), UserGroupsQuery),
+    responses((status = 200, body = Listing<GroupView>)))]
+async fn of_user(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<String>,
+    Params(query): Params<UserGroupsQuery>,
+) -> Result<Json<Listing<GroupView>>, Problem> {
+    let groups = api.services.groups(&caller.actor)?;
+    let effective = query.effective.unwrap_or_default();
+    let list = List::new("user-groups", &[&id, &effective]);
+    let request = list.request(query.limit, query.cursor.as_deref())?;
+    let mut found = groups.of_user(&id, effective, &request).await?;
+    Ok(Json(list.answer(found.listed, |row| {
+        let names = found.directories.remove(&row.id).unwrap_or_default();
+        GroupView::new(row, names)
+    })))
 }

@@ -1,7 +1,10 @@
 //! `postern groups`: the organization's groups and their members.
 
+mod changes;
+
 use clap::Subcommand;
 
+use super::super::api::change_groups::DeletedGroupView;
 use super::super::api::groups::{GroupDetail, GroupView, MemberView};
 use super::client::Client;
 use super::error::Error;
@@ -23,15 +26,22 @@ pub(super) enum Command {
         #[command(flatten)]
         args: ListArgs,
     },
+    #[command(flatten)]
+    Change(changes::Command),
+    /// List deleted groups that can be restored
+    Deleted(ListArgs),
     /// Show a group with its accounts
     Show {
         /// Id or name of the group
         group: Name,
     },
-    /// List the direct members of a group
+    /// List the members of a group
     Members {
         /// Id or name of the group
         group: Name,
+        /// Also members of nested groups
+        #[arg(long)]
+        effective: bool,
         #[command(flatten)]
         args: ListArgs,
     },
@@ -43,19 +53,20 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let mut wanted: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
             wanted.extend(missing.map(|missing| ("missing", missing.to_string())));
             let groups: Found<GroupView> = client.list("groups", &wanted, args.most()).await?;
-            screen.list(&groups, &args, &["name", "directory", "description", "missing since", "id"], |group| {
-                vec![
-                    group.display_name.clone(),
-                    group.directories.join(", "),
-                    text_or(group.description.as_deref(), "-"),
-                    time_or(group.missing_since, "-"),
-                    group.id.to_string(),
-                ]
+            table(&groups, &args, screen)
+        }
+        Command::Change(command) => changes::run(command, client, screen).await,
+        Command::Deleted(args) => {
+            let groups: Found<DeletedGroupView> = client.list("deleted-groups", &[], args.most()).await?;
+            screen.list(&groups, &args, &["name", "deleted", "by", "id"], |group| {
+                vec![group.display_name.clone(), time(group.deleted_at), group.deleted_by.clone(), group.id.to_string()]
             })
         }
         Command::Show { group } => show(&client.get(&format!("groups/{group}"), &[]).await?, screen),
-        Command::Members { group, args } => {
-            let members: Found<MemberView> = client.list(&format!("groups/{group}/members"), &[], args.most()).await?;
+        Command::Members { group, effective, args } => {
+            let wanted = [("effective", effective.to_string())];
+            let members: Found<MemberView> =
+                client.list(&format!("groups/{group}/members"), &wanted, args.most()).await?;
             screen.list(&members, &args, &["kind", "name", "display name", "id", "key"], |member| {
                 vec![
                     word(&member.kind),
@@ -69,20 +80,34 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     }
 }
 
+/// Prints groups.
+pub(super) fn table(groups: &Found<GroupView>, args: &ListArgs, screen: &mut Screen) -> Result<(), Error> {
+    screen.list(groups, args, &["name", "directory", "description", "missing since", "id"], |group| {
+        vec![
+            group.display_name.clone(),
+            group.directories.join(", "),
+            text_or(group.description.as_deref(), "-"),
+            time_or(group.missing_since, "-"),
+            group.id.to_string(),
+        ]
+    })
+}
+
+fn fields(group: &GroupView) -> Vec<(&'static str, String)> {
+    vec![
+        ("name", group.display_name.clone()),
+        ("id", group.id.to_string()),
+        ("directory", if group.directories.is_empty() { "none".to_owned() } else { group.directories.join(", ") }),
+        ("description", text_or(group.description.as_deref(), "-")),
+        ("created", time(group.created_at)),
+        ("changed", time(group.updated_at)),
+        ("missing since", time_or(group.missing_since, "-")),
+    ]
+}
+
 fn show(detail: &GroupDetail, screen: &mut Screen) -> Result<(), Error> {
     let group = &detail.group;
-    screen.fields(
-        detail,
-        &[
-            ("name", group.display_name.clone()),
-            ("id", group.id.to_string()),
-            ("directory", group.directories.join(", ")),
-            ("description", text_or(group.description.as_deref(), "-")),
-            ("created", time(group.created_at)),
-            ("changed", time(group.updated_at)),
-            ("missing since", time_or(group.missing_since, "-")),
-        ],
-    )?;
+    screen.fields(detail, &fields(group))?;
     if !screen.is_json() {
         for account in &detail.accounts {
             screen.line("")?;

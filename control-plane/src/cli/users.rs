@@ -36,6 +36,16 @@ pub(super) enum Command {
     Change(changes::Command),
     /// List deleted users that can be restored
     Deleted(ListArgs),
+    /// List the groups of a user
+    Groups {
+        /// Id, user name, display name or e-mail address of the user
+        user: Name,
+        /// Also groups that the user is a member of through nested groups
+        #[arg(long)]
+        effective: bool,
+        #[command(flatten)]
+        args: ListArgs,
+    },
     /// Show a user with its accounts and groups
     Show {
         /// Id, user name, display name or e-mail address of the user
@@ -72,6 +82,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             screen.list(&users, &args, &["user name", "deleted", "by", "id"], |user| {
                 vec![user.user_name.clone(), time(user.deleted_at), user.deleted_by.clone(), user.id.to_string()]
             })
+        }
+        Command::Groups { user, effective, args } => {
+            let wanted = [("effective", effective.to_string())];
+            let groups = client.list(&format!("users/{user}/groups"), &wanted, args.most()).await?;
+            super::groups::table(&groups, &args, screen)
         }
         Command::Show { user } => show(&client.get(&format!("users/{user}"), &[]).await?, screen),
     }

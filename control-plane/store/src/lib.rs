@@ -25,6 +25,7 @@ mod deleted_users;
 mod dialect;
 mod directories;
 mod disabled;
+mod effective;
 mod enrollment_tokens;
 mod error;
 mod filters;

@@ -29,6 +29,11 @@ impl Default for Cursor {
     }
 }
 
+/// Where the list of a group's members continues after this one.
+pub(crate) fn cursor_after(last: &Member) -> String {
+    Cursor::text(last)
+}
+
 impl Cursor {
     fn text(last: &Member) -> String {
         match (&last.key, &last.identity) {

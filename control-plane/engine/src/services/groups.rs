@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::access::{Access, Services};
 use super::actor::Actor;
 use super::error::{Error, Result};
-use super::pages::{Listed, listed};
+use super::pages::{Listed, listed, uncounted};
 use super::resolve;
 use super::rights::Right;
 use super::search::Search;
@@ -36,10 +36,8 @@ impl Groups<'_> {
     pub async fn list(&self, search: &Search, filter: IdentityFilter, request: &PageRequest) -> Result<ListedGroups> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let page = store.list_groups_where(organization, search.text(), filter, request).await?;
-        let ids: Vec<GroupId> = page.items.iter().map(|group| group.id).collect();
-        let directories = store.directories_of_groups(organization, &ids).await?;
         let listed = listed(request, page, store.total_groups(organization, search.text(), filter)).await?;
-        Ok(ListedGroups { listed, directories: directories.into_iter().collect() })
+        self.with_directories(listed).await
     }
 
     /// The group of this id or name, with its accounts.
@@ -54,6 +52,32 @@ impl Groups<'_> {
         let id = resolve::group(self.0, named).await?;
         let found = self.0.store().get_group(self.0.organization(), id).await?;
         found.ok_or_else(|| Error::no("group"))
+    }
+
+    /// The members of a group that [`Groups::find`] has found, directly or through nested groups. A page may be short and
+    /// not be the last.
+    pub async fn effective_members(&self, group: GroupId, request: &PageRequest) -> Result<Listed<Member>> {
+        let page = self.0.store().list_effective_members(self.0.organization(), group, request).await?;
+        Ok(uncounted(request, page))
+    }
+
+    /// The groups that a user is a member of; with `effective`, also through nested groups.
+    pub async fn of_user(&self, user: &str, effective: bool, request: &PageRequest) -> Result<ListedGroups> {
+        let id = resolve::user(self.0, user).await?;
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let user = store.get_owned_user(organization, id).await?.ok_or_else(|| Error::no("user"))?.row;
+        let page = if effective {
+            store.list_effective_groups(organization, user.id.as_uuid(), request).await?
+        } else {
+            store.groups_of(organization, user.id.as_uuid(), request).await?
+        };
+        self.with_directories(uncounted(request, page)).await
+    }
+
+    async fn with_directories(&self, listed: Listed<GroupRow>) -> Result<ListedGroups> {
+        let ids: Vec<GroupId> = listed.page.items.iter().map(|group| group.id).collect();
+        let directories = self.0.store().directories_of_groups(self.0.organization(), &ids).await?;
+        Ok(ListedGroups { listed, directories: directories.into_iter().collect() })
     }
 
     /// Deleted groups that can be restored.

@@ -31,6 +31,13 @@ pub(super) async fn listed<T>(
     Ok(Listed { page, total })
 }
 
+/// A page of a list that is too expensive to count: it has a total only if the first page is the whole list.
+pub(super) fn uncounted<T>(request: &PageRequest, page: Page<T>) -> Listed<T> {
+    let whole = request.after.is_none() && page.next.is_none();
+    let total = whole.then_some(Total { count: page.items.len() as u64, more: false });
+    Listed { page, total }
+}
+
 /// A page of several lists in a row. Each has a name, which is part of the cursor; `fetch` reads a page of the list
 /// with a number.
 pub(super) async fn chained<T, F>(

@@ -76,6 +76,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadPeople Helpdesk "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
     ReadPeople Helpdesk "groups.get" |s, a| s.groups(a)?.get("staff");
     ReadPeople Helpdesk "groups.find" |s, a| s.groups(a)?.find("staff");
+    ReadPeople Helpdesk "groups.of_user" |s, a| s.groups(a)?.of_user("anna", true, &PAGE);
     ReadPeople Helpdesk "groups.deleted" |s, a| s.groups(a)?.deleted(&PAGE);
     ChangePeople Operator "groups.create" |s, a| s.change_groups(a)?.create(called(a.role.as_str()));
     ChangePeople Operator "groups.change" |s, a| s.change_groups(a)?.change(a.role.as_str(), described(), None);

@@ -56,6 +56,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/groups/{id}/members", "operator"),
     ("PUT", "/api/v1/groups/{id}/members/{member}", "operator"),
     ("DELETE", "/api/v1/groups/{id}/members/{member}", "operator"),
+    ("GET", "/api/v1/users/{id}/groups", "helpdesk"),
     ("GET", "/api/v1/deleted-groups", "helpdesk"),
     ("POST", "/api/v1/users", "operator"),
     ("PATCH", "/api/v1/users/{id}", "operator"),

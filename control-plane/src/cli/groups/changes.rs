@@ -1,0 +1,112 @@
+//! `postern groups create`, `change`, `delete`, `restore`, `add` and `remove`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::super::super::api::change_groups::{GroupPatch, GroupRequest};
+use super::super::super::api::groups::{GroupDetail, GroupView};
+use super::super::client::Client;
+use super::super::confirm::Yes;
+use super::super::error::Error;
+use super::super::name::Name;
+use super::super::screen::Screen;
+use super::fields;
+
+/// Commands that change groups.
+#[derive(Debug, Subcommand)]
+pub(in super::super) enum Command {
+    /// Create a group
+    Create {
+        /// Name of the group; several groups may have the same
+        name: String,
+        /// What it is for
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Change a group that no directory has
+    Change {
+        /// Id or name of the group
+        group: Name,
+        /// New name
+        #[arg(long)]
+        name: Option<String>,
+        /// What it is for; an empty text takes it away
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Delete a group that no directory has
+    #[command(after_help = "The group can be restored for 30 days, with its memberships.")]
+    Delete {
+        /// Id or name of the group
+        group: Name,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Restore a deleted group
+    Restore {
+        /// Id of the deleted group
+        group: Name,
+    },
+    /// Add users or groups to a group that no directory has
+    Add {
+        /// Id or name of the group
+        group: Name,
+        /// Ids or names of users or groups
+        #[arg(required = true)]
+        members: Vec<Name>,
+    },
+    /// Remove users or groups from a group
+    Remove {
+        /// Id or name of the group
+        group: Name,
+        /// Ids or names of users or groups
+        #[arg(required = true)]
+        members: Vec<Name>,
+    },
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    match command {
+        Command::Create { name, description } => {
+            let request = GroupRequest { display_name: name, description };
+            changed(&client.post("groups", &request).await?, screen)
+        }
+        Command::Change { group, name, description } => {
+            let description = description.map(|text| Some(text).filter(|text| !text.is_empty()));
+            let patch = GroupPatch { display_name: name, description };
+            changed(&client.patch(&format!("groups/{group}"), &patch).await?, screen)
+        }
+        Command::Delete { group, yes } => {
+            let detail: GroupDetail = client.get(&format!("groups/{group}"), &[]).await?;
+            yes.or_ask(&format!("{} will be deleted, with its memberships.", detail.group.display_name))?;
+            client.delete(&format!("groups/{}", detail.group.id)).await?;
+            screen.done(
+                &detail.group.id,
+                "deleted",
+                "The group is deleted. `postern groups restore` brings it back for 30 days.",
+            )
+        }
+        Command::Restore { group } => {
+            changed(&client.post(&format!("groups/{group}/restore"), &json!({})).await?, screen)
+        }
+        Command::Add { group, members } => {
+            let detail: GroupDetail = client.get(&format!("groups/{group}"), &[]).await?;
+            for member in members {
+                client.put(&format!("groups/{}/members/{member}", detail.group.id)).await?;
+            }
+            screen.done(&detail.group.id, "changed", "They are members now.")
+        }
+        Command::Remove { group, members } => {
+            let detail: GroupDetail = client.get(&format!("groups/{group}"), &[]).await?;
+            for member in members {
+                client.delete(&format!("groups/{}/members/{member}", detail.group.id)).await?;
+            }
+            screen.done(&detail.group.id, "changed", "They are no members any more.")
+        }
+    }
+}
+
+/// Prints a group that was just made or changed.
+fn changed(group: &GroupView, screen: &mut Screen) -> Result<(), Error> {
+    screen.fields(group, &fields(group))
+}
