@@ -12,6 +12,7 @@ mod limits;
 mod matching;
 mod members;
 mod open_deliveries;
+mod own_groups;
 mod renamed_container;
 mod returns;
 mod schedules;

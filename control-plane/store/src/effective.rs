@@ -21,9 +21,9 @@ use crate::records::{GroupRow, Member, MemberIdentity, Page, PageRequest};
 use crate::twins::other_of_the_name;
 
 /// Most groups that are followed.
-pub const MOST_NESTED_GROUPS: usize = 10_000;
+const MOST_NESTED_GROUPS: usize = 10_000;
 /// Most levels of nested groups that are followed.
-pub const MOST_LEVELS: usize = 100;
+const MOST_LEVELS: usize = 100;
 /// Members that are read at a time. A page may read ten times as many as it shows, and ends early then.
 const READ_AT_A_TIME: u32 = 100;
 /// Groups whose members are read for one page.

@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use postern_store::{DatabaseUrl, GroupId, Intake, NewAccount, PageRequest, Store, UserRow};
+use postern_store::{DatabaseUrl, GroupId, IdentityId, Intake, NewAccount, PageRequest, Store, UserRow};
 use support::world::{World, at, content, dn_key};
 use support::{TestDatabase, conformance};
 
@@ -194,5 +194,37 @@ async fn members_that_come_and_go_are_listed_exactly(database: TestDatabase) {
         assert_eq!((total.count, total.more), (wanted.len() as u64, false), "turn {turn}");
         let stats = world.store.count_members(world.org(), world.directory.id).await.unwrap();
         assert_eq!(stats.unresolved, (wanted.len() + first.len()) as u64, "turn {turn}");
+    }
+}
+
+#[tokio::test]
+async fn an_own_member_of_a_large_group_that_joins_or_leaves_writes_little() {
+    let site = Site::new().await;
+    let team = site.world.team("everybody").0;
+    let store = site.open().await;
+    let member = |user: &UserRow| (team.id, IdentityId::User(user.id));
+    let begin = async |store: &Store| store.begin_identities(site.world.org(), at(1)).await.unwrap();
+    let mut tx = begin(&store).await;
+    tx.insert_groups(vec![team.clone()]).await.unwrap();
+    let all: Vec<_> = site.people.iter().skip(1).map(|(user, _)| member(user)).collect();
+    assert_eq!(tx.add_members(&all).await.unwrap(), all.len() as u64);
+    tx.commit().await.unwrap();
+    store.close().await;
+    for turn in ["joins", "leaves"] {
+        let store = site.open().await;
+        let mut tx = begin(&store).await;
+        assert!(tx.locked_group(team.id).await.unwrap().is_some());
+        let user = &site.people[if turn == "joins" { 0 } else { PEOPLE / 2 }].0;
+        let known = tx.known_members(team.id, &[user.id.as_uuid()]).await.unwrap();
+        assert_eq!((known.identities.len(), known.own.len()), (1, usize::from(turn == "leaves")));
+        let changed = match turn {
+            "joins" => tx.add_members(&[member(user)]).await.unwrap(),
+            _ => tx.remove_members(&[member(user)]).await.unwrap(),
+        };
+        assert_eq!(changed, 1);
+        tx.commit().await.unwrap();
+        let written = site.close(store).await;
+        println!("{written} bytes for an own member that {turn}");
+        assert!(written <= MEMBER_BYTES, "{written} bytes for an own member that {turn}");
     }
 }
