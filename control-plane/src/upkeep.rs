@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_engine::intake::remap;
 use postern_engine::jobs::dispatch::Dispatcher;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor, chain};
@@ -28,10 +29,15 @@ const ANSWERS: Duration = Duration::from_hours(24);
 /// How often memory is released.
 const RELEASE: Duration = Duration::from_mins(1);
 
+/// How often new rules of directories are looked for.
+const MAPPING: Duration = Duration::from_secs(1);
+
 /// Starts the tasks.
 pub(crate) fn start(upkeep: Upkeep, supervisor: &Supervisor) {
     let releasing = upkeep.clone();
     supervisor.spawn_restarting("store.memory", OnCancel::Abort, move || release(releasing.clone()));
+    let mapping = upkeep.clone();
+    supervisor.spawn_restarting("mapping.anew", OnCancel::Abort, move || map_anew(mapping.clone()));
     supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(upkeep.clone()));
 }
 
@@ -47,6 +53,20 @@ async fn purge(upkeep: &Upkeep) {
         Ok(0) => {}
         Ok(groups) => tracing::info!(groups, "groups.purged"),
         Err(error) => tracing::warn!(error = chain(&error), "groups.not_purged"),
+    }
+}
+
+/// Maps accounts anew whose directory has other rules than before.
+async fn map_anew(upkeep: Upkeep) {
+    loop {
+        match remap::run(&upkeep.store, &upkeep.clock).await {
+            Ok(true) => {}
+            Ok(false) => upkeep.clock.sleep(MAPPING).await,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "mapping.not_mapped_anew");
+                upkeep.clock.sleep(MAPPING).await;
+            }
+        }
     }
 }
 

@@ -8,4 +8,5 @@ pub mod matching;
 pub mod membership;
 pub mod profile;
 pub mod stored;
+pub mod values;
 pub mod view;

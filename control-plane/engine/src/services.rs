@@ -24,6 +24,7 @@ mod gate;
 pub mod groups;
 pub mod jobs;
 mod known_directories;
+pub mod mapping;
 pub mod members;
 mod names;
 pub mod organization;

@@ -18,6 +18,7 @@ mod health;
 mod idempotency;
 pub mod jobs;
 mod layers;
+pub mod mapping;
 mod metrics;
 pub mod openapi;
 pub mod organization;

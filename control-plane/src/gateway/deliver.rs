@@ -32,6 +32,7 @@ use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::listed::Listed;
 use postern_engine::intake::place::Place;
 use postern_engine::intake::proof::{self, Summary};
+use postern_engine::intake::reading::Reading;
 
 /// The answers of a delivery.
 pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;
@@ -71,7 +72,7 @@ async fn run(
         Err(error) => return Err(unavailable(&error)),
     }
     parts.dispatcher.running.keep_binary(job, attempt, listed.binary());
-    let (place, newcomers, staged) = match begin(parts, &delivery).await {
+    let (place, newcomers, staged, reading) = match begin(parts, &delivery, listed).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Err(Status::aborted("the directory was deleted")),
         Err(error) => return Err(not_stored(parts, &delivery, &error).await),
@@ -89,7 +90,7 @@ async fn run(
         delivery: Arc::clone(&delivery),
         in_flight: Arc::clone(&in_flight),
         newcomers,
-        listed,
+        reading,
         next,
         share,
     };
@@ -107,12 +108,14 @@ async fn run(
 async fn begin(
     parts: &Parts,
     delivery: &Delivery,
-) -> Result<Option<(Place, FirstImportIndex, Staged)>, postern_store::Error> {
+    listed: Listed,
+) -> Result<Option<(Place, FirstImportIndex, Staged, Reading)>, postern_store::Error> {
     let &Delivery { organization, directory, job, attempt, .. } = delivery;
     let Some(found) = parts.store.get_directory(organization, directory).await? else { return Ok(None) };
     let place = Place::of(&found);
     let staged = parts.store.staged(organization, job, attempt).await?;
-    Ok(Some((place, FirstImportIndex::of(&parts.store, place).await?, staged)))
+    let reading = Reading::of(&parts.store, organization, directory, listed).await?;
+    Ok(Some((place, FirstImportIndex::of(&parts.store, place).await?, staged, reading)))
 }
 
 /// Waits until the delivery must end, and gives the reason.
@@ -161,7 +164,7 @@ struct Reader {
     delivery: Arc<Delivery>,
     in_flight: Arc<InFlight>,
     newcomers: FirstImportIndex,
-    listed: Listed,
+    reading: Reading,
     /// The next sequence number to receive.
     next: u64,
     share: Arc<Share>,
@@ -218,8 +221,8 @@ impl Reader {
         let taken = self.share.take(Stage::Decided, weight).await?;
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         loop {
-            let (place, newcomers, listed) = (self.place, &mut self.newcomers, &self.listed);
-            let decided = decide::decide(store, place, entries.sequence, &entries.payload, newcomers, listed, now);
+            let (place, newcomers, reading) = (self.place, &mut self.newcomers, &self.reading);
+            let decided = decide::decide(store, place, entries.sequence, &entries.payload, newcomers, reading, now);
             let decided = match decided.await {
                 Ok(decided) => decided,
                 Err(decide::Error::Store(error)) => {

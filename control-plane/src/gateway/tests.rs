@@ -9,6 +9,7 @@ mod holds;
 mod identities;
 mod imports;
 mod limits;
+mod mapping;
 mod matching;
 mod members;
 mod open_deliveries;

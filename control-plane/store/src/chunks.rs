@@ -109,6 +109,8 @@ impl Store {
         self.database.execute(delete.bind(organization).bind(job)).await?;
         let delete = sql("DELETE FROM absences WHERE organization_id = $1 AND job_id = $2");
         self.database.execute(delete.bind(organization).bind(job)).await?;
+        let delete = sql("DELETE FROM rule_failures WHERE organization_id = $1 AND job_id = $2");
+        self.database.execute(delete.bind(organization).bind(job)).await?;
         let delete = sql("DELETE FROM staged_chunks WHERE organization_id = $1 AND job_id = $2");
         self.database.execute(delete.bind(organization).bind(job)).await.map(|_| ())
     }
@@ -121,6 +123,10 @@ impl Store {
         self.database.execute(delete).await?;
         let delete = sql("DELETE FROM absences WHERE job_id IN (SELECT j.id FROM jobs j \
              WHERE j.id IN (SELECT s.job_id FROM absences s) \
+             AND j.state IN ('succeeded', 'failed', 'canceled'))");
+        self.database.execute(delete).await?;
+        let delete = sql("DELETE FROM rule_failures WHERE job_id IN (SELECT j.id FROM jobs j \
+             WHERE j.id IN (SELECT r.job_id FROM rule_failures r) \
              AND j.state IN ('succeeded', 'failed', 'canceled'))");
         self.database.execute(delete).await?;
         let delete = sql("DELETE FROM staged_chunks WHERE job_id IN (SELECT j.id FROM jobs j \

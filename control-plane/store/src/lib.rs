@@ -41,6 +41,8 @@ mod keys;
 mod known_members;
 mod leases;
 mod listen;
+mod mapping_runs;
+mod mappings;
 mod marks;
 mod member_counts;
 mod member_lists;
@@ -54,9 +56,11 @@ mod own_groups;
 mod own_members;
 #[cfg(test)]
 mod plans;
+mod profiles;
 mod records;
 mod recreated;
 mod retention;
+mod rule_failures;
 mod schedules;
 mod sessions;
 mod shared_ids;
@@ -96,11 +100,12 @@ pub use crate::records::{
     AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ClosedSession, Comparison,
     Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken,
     ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState,
-    KnownAccount, KnownContent, LastRun, Lease, Mark, Member, MemberForm, MemberIdentity, MemberStats, MissedRuns,
-    NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewSchedule, NewSession,
-    NextRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, REPLICA_PATIENCE, Release,
-    Role, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight,
-    SoughtAccount, Staged, StagedChunk, StagedKeys, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind,
+    KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun, MappingVersion, Mark, Member, MemberForm,
+    MemberIdentity, MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken,
+    NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, Organization, OrganizationChange,
+    OwnedUser, Page, PageRequest, PresentAccount, Profile, REPLICA_PATIENCE, Release, Restamp, Role, RuleFailures,
+    RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
+    Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind,
     Threshold, ThresholdChange, Thresholds, Total, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};

@@ -63,6 +63,7 @@ mod audit;
 mod holds;
 mod identities;
 mod jobs;
+mod mappings;
 mod marks;
 mod own_users;
 mod pages;
@@ -88,6 +89,9 @@ pub use holds::{
 };
 pub use identities::{GroupRow, IdentityFilter, IdentityId, Member, MemberIdentity, UserRow};
 pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, NewJob, Release};
+pub use mappings::{
+    MappingProgress, MappingRun, MappingVersion, NewMapping, Profile, Restamp, RuleFailures, StaleAccount,
+};
 pub use marks::Mark;
 pub use own_users::{DeletedGroup, DeletedUser, OwnedUser, Suspension};
 pub(crate) use pages::Room;

@@ -1,11 +1,18 @@
 //! The default mapping: from the attributes of an account to those of a user or group, for each flavour of directory,
 //! and to JSON. It makes one pass over any [`AttributeView`], without a tree.
 
+pub mod expression;
+mod ruled;
+pub mod rules;
+
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_store::{Flavour, Switch};
 
+use self::ruled::Reads;
+use self::rules::{Failed, Rules};
 use super::view::AttributeView;
 use super::{forms, json};
 
@@ -26,6 +33,8 @@ pub struct MappedUser<'e> {
     pub active: bool,
     /// Further attributes, a JSON object of strings.
     pub attributes: String,
+    /// The rules that failed. Their targets have what the default mapping gives.
+    pub failed: Vec<Failed>,
 }
 
 /// The group that an account maps to.
@@ -35,6 +44,8 @@ pub struct MappedGroup<'e> {
     pub display_name: Cow<'e, str>,
     /// The description.
     pub description: Option<Cow<'e, str>>,
+    /// The rules that failed. Their targets have what the default mapping gives.
+    pub failed: Vec<Failed>,
 }
 
 /// A field with the attributes that can fill it, best first.
@@ -129,7 +140,19 @@ struct Column {
 pub struct Mapping {
     rules: &'static [Rule; FIELDS],
     columns: Vec<Column>,
-    stamp: [u8; 2],
+    ruled: Option<Reads>,
+    stamp: Stamp,
+}
+
+/// Tells mappings apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The default mapping.
+    pub defaults: u8,
+    /// The attributes that the directory says are bytes.
+    pub binary: u8,
+    /// The version of the directory's rules; 0 where it has none.
+    pub version: u32,
 }
 
 impl Mapping {
@@ -137,8 +160,8 @@ impl Mapping {
     pub fn new(flavour: Flavour, names: &[&str]) -> Self {
         let rules = rules(flavour);
         let columns: Vec<Column> = names.iter().map(|name| Column::new(rules, name)).collect();
-        let stamp = [VERSION << 1 | u8::from(flavour == Flavour::ActiveDirectory), 0];
-        Self { rules, columns, stamp }
+        let defaults = VERSION << 1 | u8::from(flavour == Flavour::ActiveDirectory);
+        Self { rules, columns, ruled: None, stamp: Stamp { defaults, ..Stamp::default() } }
     }
 
     /// Adds attributes that are binary by the directory's schema, even if their values look like text. `stamp` stands
@@ -148,7 +171,17 @@ impl Mapping {
         for (column, name) in self.columns.iter_mut().zip(names) {
             column.binary |= is_binary(name);
         }
-        self.stamp[1] = stamp;
+        self.stamp.binary = stamp;
+        self
+    }
+
+    /// The same, with the rules of the directory. `names` are those of the views.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Option<&Arc<Rules>>, names: &[&str]) -> Self {
+        if let Some(rules) = rules {
+            self.stamp.version = rules.version();
+            self.ruled = Some(Reads::new(Arc::clone(rules), names));
+        }
         self
     }
 
@@ -162,7 +195,7 @@ impl Mapping {
     }
 
     /// Identifies this mapping: an account with another stamp is mapped again.
-    pub fn stamp(&self) -> [u8; 2] {
+    pub fn stamp(&self) -> Stamp {
         self.stamp
     }
 
@@ -185,15 +218,20 @@ impl Mapping {
             let place = self.rules.iter().position(|rule| rule.field == field)?;
             found[place].1.map(printable)
         };
-        let user = MappedUser {
+        let mut user = MappedUser {
             user_name: login(entry).map(printable),
             given_name: field(Field::GivenName),
             family_name: field(Field::FamilyName),
             display_name: field(Field::DisplayName),
             email: field(Field::Email),
             active: entry.switch().is_on(now),
-            attributes: further_json(&further),
+            ..MappedUser::default()
         };
+        let mut overridden = Vec::new();
+        if let Some(ruled) = &self.ruled {
+            user.failed = ruled.user(entry, |place| self.is_binary(place), &mut user, &mut overridden);
+        }
+        user.attributes = further_json(&further, &overridden);
         (user, attributes)
     }
 
@@ -211,7 +249,16 @@ impl Mapping {
             }
         });
         let name = name.1.or(entry.dn()).unwrap_or_else(|| entry.external_id());
-        (MappedGroup { display_name: printable(name), description: description.map(printable) }, attributes)
+        let (display_name, description) = (printable(name), description.map(printable));
+        let mut group = MappedGroup { display_name, description, failed: Vec::new() };
+        if let Some(ruled) = &self.ruled {
+            group.failed = ruled.group(entry, |place| self.is_binary(place), &mut group);
+        }
+        (group, attributes)
+    }
+
+    fn is_binary(&self, place: usize) -> bool {
+        self.columns.get(place).is_some_and(|column| column.binary)
     }
 
     /// The other values of the login attribute, if it has several.
@@ -309,24 +356,38 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
-fn further_json(further: &[Option<&str>; FURTHER.len()]) -> String {
+/// Further attributes as JSON. What rules have filled or emptied comes from them alone.
+fn further_json(further: &[Option<&str>; FURTHER.len()], overridden: &[(String, Option<String>)]) -> String {
     let mut out = String::with_capacity(FURTHER_BYTES);
     out.push('{');
-    let filled = || FURTHER.iter().zip(further).filter_map(|((_, name), value)| Some((*name, (*value)?)));
+    let by_rule = |name: &str| overridden.iter().any(|(overridden, _)| overridden == name);
+    let filled = || {
+        let all = FURTHER.iter().zip(further).filter_map(|((_, name), value)| Some((*name, (*value)?)));
+        all.filter(|(name, _)| !by_rule(name))
+    };
     for (place, (name, value)) in filled().enumerate() {
         // Several attributes may fill one field; the table lists the better first.
         if filled().take(place).any(|(earlier, _)| earlier == name) {
             continue;
         }
-        if out.len() > 1 {
-            out.push(',');
+        put_member(&mut out, name, value);
+    }
+    for (name, value) in overridden {
+        if let Some(value) = value {
+            put_member(&mut out, name, value);
         }
-        json::put_string(&mut out, name);
-        out.push(':');
-        json::put_string(&mut out, value);
     }
     out.push('}');
     out
+}
+
+fn put_member(out: &mut String, name: &str, value: &str) {
+    if out.len() > 1 {
+        out.push(',');
+    }
+    json::put_string(out, name);
+    out.push(':');
+    json::put_string(out, value);
 }
 
 #[cfg(test)]

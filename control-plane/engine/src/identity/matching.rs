@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet};
 use foldhash::quality::RandomState;
 use postern_store::{HeldUser, NamedUser, UserId, UserRow};
 
+use super::mapping::rules::Failed;
+
 /// The stage at which claims are decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
@@ -30,6 +32,8 @@ pub struct Claim {
     pub wanted: UserRow,
     /// The other values of a login attribute with several.
     pub other_names: Vec<String>,
+    /// The rules that failed on it. What they fill is not good, and does not replace what the user has.
+    pub failed: Vec<Failed>,
 }
 
 /// The decision about one claim.

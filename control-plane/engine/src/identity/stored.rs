@@ -1,6 +1,7 @@
 //! A stored account as a view, to map it again without asking its directory.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::mapping::Mapping;
+use super::mapping::rules::Rules;
 use super::view::AttributeView;
 
 /// An account with its attributes.
@@ -27,14 +29,14 @@ impl<'a> StoredAccount<'a> {
     }
 
     /// The mapping for this account. Values that were binary when they came stay so, even if they look like text.
-    pub fn mapping(&self, flavour: Flavour) -> Mapping {
+    pub fn mapping(&self, flavour: Flavour, rules: Option<&Arc<Rules>>) -> Mapping {
         let names: Vec<&str> = self.attributes.0.iter().map(|(name, _)| name.as_str()).collect();
         let binary = |place: usize| {
             let values = self.attributes.0.get(place).map_or(&[][..], |(_, values)| values);
             values.iter().any(|value| matches!(value, StoredValue::Bytes(_)))
                 && !values.iter().any(|value| matches!(value, StoredValue::Text(_)))
         };
-        Mapping::new(flavour, &names).with_binary_places(binary)
+        Mapping::new(flavour, &names).with_binary_places(binary).with_rules(rules, &names)
     }
 }
 

@@ -40,8 +40,11 @@ pub async fn prepare(
         tx.set_member_form(stored_form(chunk.member_form), membership::dn_key).await?;
     }
     let mut recorded = Vec::with_capacity(chunks.len());
-    let (mut rows, mut deferred) = (Vec::new(), Vec::new());
+    let (mut rows, mut deferred, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for mut chunk in chunks {
+        if chunk.failures.count > 0 {
+            failures.push((chunk.sequence, 0, std::mem::take(&mut chunk.failures)));
+        }
         rows.append(&mut chunk.rows);
         deferred.append(&mut chunk.deferred);
         recorded.push(StagedChunk {
@@ -61,22 +64,28 @@ pub async fn prepare(
         apply(&mut tx, rows).await?;
     }
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
+    tx.record_rule_failures(lease.job, lease.attempt, failures).await?;
     tx.defer(lease.job, lease.attempt, deferred).await?;
     Ok(tx)
 }
 
-/// Writes entries that were kept aside, and deletes this part of them.
+/// Writes entries that were kept aside, and deletes this part of them if it is not needed any more (`forgets`).
 pub async fn apply_deferred(
     store: &Store,
     place: Place,
     lease: Lease,
-    forgets: Option<&DeferredPart>,
-    rows: Vec<Row>,
+    (part, forgets): (&DeferredPart, bool),
+    decided: Decided,
     now: Timestamp,
 ) -> Result<(), Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
+    let Decided { rows, failures, .. } = decided;
     apply(&mut tx, rows).await?;
-    if let Some(part) = forgets {
+    if failures.count > 0 {
+        let failures = vec![(part.sequence, part.kinds, failures)];
+        tx.record_rule_failures(lease.job, lease.attempt, failures).await?;
+    }
+    if forgets {
         tx.drop_deferred(lease.job, lease.attempt, part).await?;
     }
     finish(tx, lease).await
@@ -162,7 +171,8 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
                 let known = account.identity.map(UserId::from_uuid);
                 let current = known.filter(|_| !unlinked.contains(&account.id));
                 let former = former.or(known.filter(|_| current.is_none()));
-                let decision = names.assign(Claim { current, former, wanted: *wanted, other_names });
+                let decision =
+                    names.assign(Claim { current, former, wanted: *wanted, other_names, failed: Vec::new() });
                 account.identity = decision.identity().map(UserId::as_uuid);
                 account.conflict = decision.conflict().map(str::to_owned);
                 verdicts.add(account.id, decision);

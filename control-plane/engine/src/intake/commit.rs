@@ -18,6 +18,7 @@ use super::listed::Listed;
 use super::missing::{self, Missing};
 use super::nobody;
 use super::notes::Notes;
+use super::reading::Reading;
 use super::repeats::Repeats;
 use super::report::ImportReport;
 use super::result::ImportResult;
@@ -50,7 +51,8 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     }
     let Some(repeats) = commit.repeats(&staged).await? else { return commit.stopped().await };
     let listed = Listed::new(&[], &[]).with_binary(&notes.binary);
-    let proven = commit.proven(&staged, &repeats, &listed);
+    let reading = Reading::of(&running.store, commit.job.organization, commit.job.directory, listed).await?;
+    let proven = commit.proven(&staged, &repeats, &reading);
     let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return commit.stopped().await };
     let (mut missing, counted) = commit.read_all(&staged).await?;
     if fresh && commit.is_unwanted().await? {
@@ -142,9 +144,9 @@ impl Commit<'_> {
         self.running.fail(self.job.id, self.job.attempt, failure.to_json()).await.map(|()| None)
     }
 
-    fn proven<'p>(&'p self, staged: &'p Staged, repeats: &'p Repeats, listed: &'p Listed) -> Proven<'p> {
+    fn proven<'p>(&'p self, staged: &'p Staged, repeats: &'p Repeats, reading: &'p Reading) -> Proven<'p> {
         let (store, now) = (&self.running.store, self.running.clock.now());
-        Proven { store, directory: &self.directory, lease: self.lease(), staged, repeats, listed, now }
+        Proven { store, directory: &self.directory, lease: self.lease(), staged, repeats, reading, now }
     }
 
     /// What needs a decision, unless the import was approved.

@@ -1,15 +1,18 @@
 //! Accounts whose user name another user had: tried again at the end of an import, when names may be free.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_store::{Account, Conflict, Directory, Intake, Lease, Page, PageRequest, Store, UserId, UserRow};
 
-use super::decide;
 use super::place::Place;
+use super::reading::rules_of;
 use super::renames::{Renames, Waiting};
 use super::result::ConflictSample;
 use super::verdicts::Verdicts;
+use super::{decide, last_good};
+use crate::identity::mapping::rules::Rules;
 use crate::identity::matching::{Claim, Decision, Names, Stage};
 use crate::identity::stored::StoredAccount;
 
@@ -37,7 +40,8 @@ pub(super) async fn settle(
     lease: Lease,
     now: Timestamp,
 ) -> Result<Option<Settled>> {
-    let settling = Settling { store, directory, lease, now };
+    let rules = rules_of(store, directory).await?;
+    let settling = Settling { store, directory, lease, now, rules };
     let Some(mut all) = settling.one_by_one(Stage::Returning).await? else { return Ok(None) };
     loop {
         let Some(tried) = settling.one_by_one(Stage::Settling).await? else { return Ok(None) };
@@ -55,6 +59,7 @@ struct Settling<'a> {
     directory: &'a Directory,
     lease: Lease,
     now: Timestamp,
+    rules: Option<Arc<Rules>>,
 }
 
 impl Settling<'_> {
@@ -69,7 +74,7 @@ impl Settling<'_> {
 
     /// What an account claims by the current mapping: the directory's flavour may have become known.
     fn claim(&self, account: &Account) -> Option<Claim> {
-        claim(Place::of(self.directory), account, self.now)
+        claim(Place::of(self.directory), self.rules.as_ref(), account, self.now)
     }
 
     /// Tries conflicts one by one, in batches.
@@ -92,13 +97,15 @@ impl Settling<'_> {
     }
 
     async fn batch(&self, tx: &mut Intake, stage: Stage, conflicts: Vec<Conflict>) -> Result<Settled> {
-        let claims: Vec<(Account, Claim)> = conflicts
+        let mut claims: Vec<(Account, Claim)> = conflicts
             .into_iter()
             .filter_map(|conflict| {
                 let claim = self.claim(&conflict.account)?;
                 Some((conflict.account, claim))
             })
             .collect();
+        let known = claims.iter_mut().filter_map(|(_, claim)| Some((claim.current.or(claim.former)?, claim)));
+        last_good::keep_of_claims(self.store, self.directory.organization, known).await?;
         let wanted: Vec<String> = claims.iter().map(|(_, claim)| claim.wanted.name_key.clone()).collect();
         let found = tx.users_by_name(&wanted, Some(self.lease.job)).await?;
         let users: Vec<UserId> = claims.iter().filter_map(|(_, claim)| claim.current.or(claim.former)).collect();
@@ -171,7 +178,10 @@ impl Settling<'_> {
         let mut rows = Vec::with_capacity(batch.len());
         for waiting in &batch {
             let account = self.store.get_account(self.directory.organization, waiting.account).await?;
-            let wanted = account.and_then(|account| self.claim(&account)).map(|claim| claim.wanted);
+            let mut claim = account.and_then(|account| self.claim(&account));
+            let known = claim.iter_mut().map(|claim| (waiting.user, claim));
+            last_good::keep_of_claims(self.store, self.directory.organization, known).await?;
+            let wanted = claim.map(|claim| claim.wanted);
             rows.extend(
                 wanted.filter(|row| row.name_key == waiting.name_key).map(|row| UserRow { id: waiting.user, ..row }),
             );
@@ -214,14 +224,16 @@ pub(super) async fn describe(
     }
 }
 
-/// What a stored account claims, by the mapping that its entry had.
-pub fn claim(place: Place, account: &Account, now: Timestamp) -> Option<Claim> {
+/// What a stored account claims, by the current mapping.
+pub fn claim(place: Place, rules: Option<&Arc<Rules>>, account: &Account, now: Timestamp) -> Option<Claim> {
     let view = StoredAccount::of(account)?;
-    let mapping = view.mapping(place.flavour);
+    let mapping = view.mapping(place.flavour, rules);
+    let (wanted, failed) = decide::user(place, &mapping, &view, now);
     Some(Claim {
         current: account.identity.map(UserId::from_uuid),
         former: account.former_user,
-        wanted: decide::user(place, &mapping, &view, now),
+        wanted,
+        failed,
         other_names: mapping.other_logins(&view),
     })
 }

@@ -11,15 +11,17 @@ use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, Switch};
 use postern_store::{Comparison, ExternalKey, KnownAccount, NewAccount, Store};
 
-pub use self::rows::user;
 use self::rows::{Common, Entry, row};
+pub use self::rows::{group, user};
 use super::decided::{Decided, Row, Wanted};
 use super::first_import::FirstImportIndex;
 use super::keys::{recorded_key, stored};
+use super::last_good;
 use super::listed::Listed;
 use super::place::Place;
+use super::reading::Reading;
 use super::sensitive::{Before, Changes, KeptAside};
-use crate::identity::mapping::{self, Mapping};
+use crate::identity::mapping::{self, Mapping, Stamp};
 
 /// Why a chunk cannot be decided.
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +60,10 @@ pub async fn decide(
     sequence: u64,
     payload: &Bytes,
     newcomers: &mut FirstImportIndex,
-    listed: &Listed,
+    reading: &Reading,
     now: Timestamp,
 ) -> Result<Decided, Error> {
-    decide_with(store, place, sequence, payload, newcomers, now, (listed, true)).await
+    decide_with(store, place, sequence, payload, newcomers, now, (reading, true)).await
 }
 
 /// Like [`decide`], for entries that were kept aside and are now applied.
@@ -69,10 +71,10 @@ pub async fn decide_finally(
     store: &Store,
     place: Place,
     payload: &Bytes,
-    listed: &Listed,
+    reading: &Reading,
     now: Timestamp,
 ) -> Result<Decided, Error> {
-    decide_with(store, place, 0, payload, &mut FirstImportIndex::default(), now, (listed, false)).await
+    decide_with(store, place, 0, payload, &mut FirstImportIndex::default(), now, (reading, false)).await
 }
 
 async fn decide_with(
@@ -82,11 +84,12 @@ async fn decide_with(
     payload: &Bytes,
     newcomers: &mut FirstImportIndex,
     now: Timestamp,
-    (listed, deferring): (&Listed, bool),
+    (how, deferring): (&Reading, bool),
 ) -> Result<Decided, Error> {
     let mut reader = ChunkReader::parse(payload)?;
     let member_form = reader.member_form();
-    let mapping = Mapping::new(place.flavour, reader.names());
+    let listed = &how.listed;
+    let mapping = Mapping::new(place.flavour, reader.names()).with_rules(how.rules.as_ref(), reader.names());
     let mapping = mapping.with_binary(reader.names(), |name| listed.is_binary(name), listed.binary_stamp());
     let mut entries = Vec::with_capacity(reader.len());
     while let Some(view) = reader.next_entry()? {
@@ -98,13 +101,14 @@ async fn decide_with(
     let known = compare(store, place, newcomers, &entries).await?;
     let before = if deferring { Before::of(store, place, changed(&entries, &known)).await? } else { Before::default() };
     let common = Common { place, mapping, member_form, now };
-    let mut decided = sort(&Sorting { common, before, listed: listed.clone() }, sequence, entries, known);
+    let mut decided = sort(&Sorting { common, before, listed }, sequence, entries, known);
     for row in &mut decided.rows {
         row.name_is_free = match &row.identity {
             Wanted::User(user, _) => !user.name_key.is_empty() && newcomers.is_new_name(&user.name_key),
             Wanted::Group(..) => newcomers.is_first_import(),
         };
     }
+    decided.failures = last_good::keep(store, place.organization, &mut decided.rows).await?;
     Ok(decided)
 }
 
@@ -146,13 +150,13 @@ fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<
 }
 
 /// What the entries of a chunk share.
-struct Sorting {
+struct Sorting<'a> {
     common: Common,
     before: Before,
-    listed: Listed,
+    listed: &'a Listed,
 }
 
-fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
+fn sort(sorting: &Sorting<'_>, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
     let Sorting { common, before, listed } = sorting;
     let mut decided = Decided::empty(sequence, common.member_form, entries.len());
     let mut aside = KeptAside::default();
@@ -209,14 +213,25 @@ fn sort(sorting: &Sorting, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Co
     decided
 }
 
+/// Where the version of the rules is in the state of an account.
+pub(super) const VERSION_AT: usize = 10;
+
+/// The bytes of a version of rules in the state.
+pub(super) fn version_bytes(version: u32) -> [u8; 3] {
+    let [_, high, middle, low] = version.to_be_bytes();
+    [high, middle, low]
+}
+
 /// A hash that shows whether an account is unchanged: the content of its entry, its mapping, and whether it has
 /// expired.
 fn state(mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
     let mut state = [0; 16];
     state.copy_from_slice(&view.hash[..16]);
-    let [rules, binary] = mapping.stamp();
+    let Stamp { defaults, binary, version } = mapping.stamp();
+    // Written as it is: so a stored account says by which rules it was mapped.
+    state[VERSION_AT..VERSION_AT + 3].copy_from_slice(&version_bytes(version));
     state[13] ^= binary;
-    state[14] ^= rules;
+    state[14] ^= defaults;
     state[15] ^= u8::from(mapping::expired(view, now));
     state
 }

@@ -2,9 +2,10 @@
 
 use postern_proto::chunk::MemberForm;
 use postern_proto::digest::Digest;
-use postern_store::{Deferred, GroupRow, NewAccount, UserId, UserRow};
+use postern_store::{Deferred, GroupRow, NewAccount, RuleFailures, UserId, UserRow};
 
 use super::keys::recorded_key;
+use crate::identity::mapping::rules::Failed;
 
 /// A chunk, decided.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Decided {
     pub rows: Vec<Row>,
     /// What waits until the import is proven.
     pub deferred: Vec<Deferred>,
+    /// How often a rule failed on what is written, and some of the entries.
+    pub failures: RuleFailures,
 }
 
 impl Decided {
@@ -54,6 +57,7 @@ impl Decided {
             member_form,
             rows: Vec::new(),
             deferred: Vec::new(),
+            failures: RuleFailures::default(),
         }
     }
 
@@ -90,6 +94,8 @@ pub struct Row {
     pub identity: Wanted,
     /// Whether the claimed name is certainly free: in the organization, or for a group in this directory.
     pub name_is_free: bool,
+    /// The rules that failed on the entry.
+    pub failed: Vec<Failed>,
 }
 
 /// The user or group that an account claims.

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use postern_proto::chunk::MemberForm;
 use postern_store::{AccountKind, ChangeKind, DeferredPart, Directory, Lease, Staged, Store};
 
 use super::apply;
@@ -10,8 +11,8 @@ use super::decide;
 use super::decided::Decided;
 use super::decided::Row;
 use super::former_names::FormerNames;
-use super::listed::Listed;
 use super::place::Place;
+use super::reading::Reading;
 use super::repeats::Repeats;
 use super::sensitive::{Counts, LOGIN, MOVED, bit};
 use super::threshold::{SMALL, SMALL_MINIMUM, exceeds};
@@ -68,8 +69,8 @@ pub struct Proven<'a> {
     pub staged: &'a Staged,
     /// The external ids that came more than once.
     pub repeats: &'a Repeats,
-    /// The attributes that the site delivers, and which are binary.
-    pub listed: &'a Listed,
+    /// The attributes that the site delivers, which of them are binary, and the rules of the directory.
+    pub reading: &'a Reading,
     /// Now.
     pub now: Timestamp,
 }
@@ -124,12 +125,13 @@ impl Proven<'_> {
 
     /// Applies a part. `false`: the job was taken over.
     async fn apply(&self, place: Place, part: &DeferredPart, names: &FormerNames) -> Result<bool> {
-        let mut rows = self.rows(place, part).await?;
-        let again = names.keep_in(&mut rows);
+        let decided = self.decided(place, part).await?;
+        let mut decided = decided.unwrap_or_else(|| Decided::empty(part.sequence, MemberForm::Dn, 0));
+        let again = names.keep_in(&mut decided.rows);
         // Parts with entries that are left out stay, to be named once the import is approved. So do groups whose
         // members change then.
-        let forgets = (!again && !self.repeats.touches(part)).then_some(part);
-        is_written(apply::apply_deferred(self.store, place, self.lease, forgets, rows, self.now).await)
+        let part = (part, !again && !self.repeats.touches(part));
+        is_written(apply::apply_deferred(self.store, place, self.lease, part, decided, self.now).await)
     }
 
     /// Writes removals of entries that wait for these kinds of change: disabled users become inactive, and members who
@@ -167,7 +169,7 @@ impl Proven<'_> {
 
     async fn decided(&self, place: Place, part: &DeferredPart) -> Result<Option<Decided>> {
         let Some(payload) = self.payload(part).await? else { return Ok(None) };
-        match decide::decide_finally(self.store, place, &payload, self.listed, self.now).await {
+        match decide::decide_finally(self.store, place, &payload, self.reading, self.now).await {
             Ok(decided) => Ok(Some(decided)),
             Err(decide::Error::Store(error)) => Err(error),
             Err(error) => Err(postern_store::Error::Corrupt {

@@ -9,7 +9,7 @@ use super::conflicts;
 use super::missing::Confirmed;
 use super::moved_containers::{self, Renaming};
 use super::report::ImportReport;
-use super::result::{ImportResult, JoinedSample, NotVisible, UnresolvedMember, WithoutLogin};
+use super::result::{ImportResult, JoinedSample, NotVisible, RuleFailureSample, UnresolvedMember, WithoutLogin};
 use crate::jobs::running::Running;
 
 /// Most samples of each kind.
@@ -48,6 +48,7 @@ pub(super) async fn result(
     };
     let (joined, joined_samples) = joined(running, job).await?;
     let (without_login, without_login_samples) = without_login(running, job).await?;
+    let (rule_failures, rule_failure_samples) = rule_failures(running, job).await?;
     let entries = staged.users + staged.groups;
     let written = staged.created + staged.changed + staged.returned;
     Ok(ImportResult {
@@ -87,8 +88,19 @@ pub(super) async fn result(
         left_out_samples: report.left_out_samples.clone(),
         remarks: report.remarks,
         remark_samples: report.remark_samples.clone(),
+        rule_failures,
+        rule_failure_samples,
         ..ImportResult::default()
     })
+}
+
+/// How often mapping rules failed, with samples.
+async fn rule_failures(running: &Running, job: &Job) -> Result<(u64, Vec<RuleFailureSample>)> {
+    let (count, some) = running.store.rule_failures(job.organization, job.id, job.attempt, SAMPLES).await?;
+    let samples = some
+        .into_iter()
+        .flat_map(|one| -> Vec<RuleFailureSample> { serde_json::from_value(one.samples).unwrap_or_default() });
+    Ok((count, samples.take(SAMPLES as usize).collect()))
 }
 
 /// Samples of accounts whose presence is unknown, with the reason.

@@ -2,17 +2,34 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use postern_store::{AccountId, Directory, DirectoryId, Heir, Intake, Lease, Store, UserId, UserRow};
+use postern_store::{AccountId, Directory, DirectoryId, Heir, Intake, Lease, OrganizationId, Store, UserId, UserRow};
 
-use super::conflicts;
 use super::place::Place;
+use super::reading::rules_of;
+use super::{conflicts, last_good};
+use crate::identity::mapping::rules::Rules;
 
 /// Users in one transaction.
 const BATCH: u32 = 500;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// Another directory, with its rules.
+struct Other {
+    directory: Directory,
+    rules: Option<Arc<Rules>>,
+}
+
+impl Other {
+    async fn of(store: &Store, organization: OrganizationId, id: DirectoryId) -> Result<Option<Self>> {
+        let Some(directory) = store.get_directory(organization, id).await? else { return Ok(None) };
+        let rules = rules_of(store, &directory).await?;
+        Ok(Some(Self { directory, rules }))
+    }
+}
 
 /// Fills the profiles of users whose accounts this import has marked missing, from their accounts in other directories;
 /// `None` if the job was taken over. May be repeated.
@@ -38,7 +55,7 @@ async fn rows(
     store: &Store,
     directory: &Directory,
     heirs: &[Heir],
-    directories: &mut HashMap<DirectoryId, Option<Directory>>,
+    directories: &mut HashMap<DirectoryId, Option<Other>>,
     now: Timestamp,
 ) -> Result<Vec<UserRow>> {
     let mut rows = Vec::with_capacity(heirs.len());
@@ -47,11 +64,13 @@ async fn rows(
         let its = match directories.entry(account.target.directory()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                place.insert(store.get_directory(directory.organization, account.target.directory()).await?)
+                place.insert(Other::of(store, directory.organization, account.target.directory()).await?)
             }
         };
         let Some(its) = its else { continue };
-        let claim = conflicts::claim(Place::of(its), &account, now);
+        let mut claim = conflicts::claim(Place::of(&its.directory), its.rules.as_ref(), &account, now);
+        let known = claim.iter_mut().map(|claim| (heir.user, claim));
+        last_good::keep_of_claims(store, directory.organization, known).await?;
         rows.extend(claim.map(|claim| UserRow { id: heir.user, ..claim.wanted }));
     }
     Ok(rows)

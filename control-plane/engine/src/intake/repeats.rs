@@ -16,8 +16,8 @@ use postern_store::{AccountId, AccountKind, DeferredPart, Directory, ExternalKey
 use super::decide;
 use super::first_import::FirstImportIndex;
 use super::keys::{dn_hash, recorded_key, stored};
-use super::listed::Listed;
 use super::place::Place;
+use super::reading::Reading;
 use super::result::{DuplicateSample, ImportResult};
 use super::sensitive::{self, Counts, select};
 use super::{known, missing};
@@ -306,8 +306,8 @@ impl Repeats {
 
 /// The changes of these entries.
 async fn changes(store: &Store, directory: &Directory, payload: &Bytes, now: Timestamp) -> Result<Counts> {
-    let (place, listed) = (Place::of(directory), Listed::default());
-    let decided = decide::decide(store, place, 0, payload, &mut FirstImportIndex::default(), &listed, now).await;
+    let (place, reading) = (Place::of(directory), Reading::default());
+    let decided = decide::decide(store, place, 0, payload, &mut FirstImportIndex::default(), &reading, now).await;
     let decided = decided.map_err(|error| match error {
         decide::Error::Store(error) => error,
         error => corrupt(error),

@@ -6,6 +6,7 @@ use postern_store::{Account, AccountId, Intake, NamedUser, OrganizationId, Store
 
 use super::conflicts;
 use super::place::Place;
+use super::reading::rules_of;
 
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,8 @@ pub async fn run(
         return Err(Error::HasUser);
     }
     let directory = store.get_directory(organization, account.target.directory()).await?.ok_or(Error::NoConflict)?;
-    let claim = conflicts::claim(Place::of(&directory), &account, now).ok_or(Error::NoConflict)?;
+    let rules = rules_of(store, &directory).await?;
+    let claim = conflicts::claim(Place::of(&directory), rules.as_ref(), &account, now).ok_or(Error::NoConflict)?;
     let mut tx = store.begin_intake(organization, directory.id, now).await?;
     match place(&mut tx, &account, &name_key, choice, claim.wanted).await {
         Ok(user) => {

@@ -84,6 +84,11 @@ pub struct ImportResult {
     /// Containers that were named as deleted but covered no account.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone_unused: Vec<String>,
+    /// How often a mapping rule failed. What it fills keeps the last good value.
+    pub rule_failures: u64,
+    /// Some of the failures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rule_failure_samples: Vec<RuleFailureSample>,
     /// Users who became active.
     pub became_active: u64,
     /// Users who became inactive.
@@ -173,6 +178,20 @@ pub struct UnresolvedMember {
     pub member: String,
     /// The DNs of entries that all have this DN or login, as names are compared. Empty: no imported entry has it.
     pub shared_by: Vec<String>,
+}
+
+/// A mapping rule that failed on an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct RuleFailureSample {
+    /// The target of the rule.
+    pub rule: String,
+    /// The DN of the entry.
+    pub dn: String,
+    /// What is wrong.
+    pub error: String,
+    /// What the rule read, cut.
+    pub value: String,
 }
 
 /// Entries that share an external id.

@@ -8,6 +8,7 @@ use super::known_directories;
 use crate::identity::profile;
 use crate::intake::conflicts;
 use crate::intake::place::Place;
+use crate::intake::reading::rules_of;
 use crate::records::UserId;
 
 /// The directory that provides a user's profile, and the fields that it says. All others are the organization's.
@@ -37,7 +38,8 @@ pub(super) async fn of(access: Access<'_>, user: UserId) -> Result<Sources> {
         // Accounts come in the order in which their directories have precedence.
         let of_account = directories.iter().find(|directory| directory.id == account.target.directory());
         let Some(directory) = of_account.filter(|directory| directory.deleted_at.is_none()) else { continue };
-        let Some(claim) = conflicts::claim(Place::of(directory), &account, access.now()) else { continue };
+        let (place, rules) = (Place::of(directory), rules_of(access.store(), directory).await?);
+        let Some(claim) = conflicts::claim(place, rules.as_ref(), &account, access.now()) else { continue };
         let mut fields: BTreeMap<String, String> =
             profile::values(&claim.wanted).into_keys().map(|field| (field, directory.name.clone())).collect();
         // The name stays the directory's, even while its entry has none.

@@ -94,6 +94,10 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     DecideConflicts Operator "conflicts.decide" |s, a| s.decide_conflicts(a)?.decide("anna", Choice::Link);
     ReadDirectories Auditor "directories.list" |s, a| s.directories(a)?.list(&PAGE);
     ReadDirectories Auditor "directories.get" |s, a| s.directories(a)?.get("corp");
+    ReadDirectories Auditor "mapping.get" |s, a| s.mappings(a)?.get("corp");
+    ReadDirectories Auditor "mapping.versions" |s, a| s.mappings(a)?.versions("corp");
+    ChangeDirectories Operator "mapping.save" |s, a| s.change_mappings(a)?.save("corp", None, &[]);
+    ChangeDirectories Operator "mapping.restore" |s, a| s.change_mappings(a)?.restore("corp", 1);
     ReadAgents Auditor "agents.list" |s, a| s.agents(a)?.list(&PAGE);
     ReadAgents Auditor "agents.get" |s, a| s.agents(a)?.get("site-1");
     AllowDirectories Operator "agents.allow" |s, a| s.allow_directories(a)?.allow("site-1", "lab");

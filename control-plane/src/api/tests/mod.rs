@@ -5,6 +5,7 @@ mod events;
 mod idempotency;
 mod isolation;
 mod lists;
+mod mapping;
 mod names;
 mod own_groups;
 mod own_users;

@@ -69,6 +69,10 @@ impl Site {
         Self { server, organization, shutdown, _folder: folder }
     }
 
+    pub(super) fn clock(&self) -> SharedClock {
+        std::sync::Arc::clone(&self.server.app.clock)
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.server.app.store
     }

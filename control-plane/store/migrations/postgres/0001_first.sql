@@ -116,6 +116,35 @@ CREATE TABLE agent_directories (
 );
 CREATE INDEX agent_directories_of_directory ON agent_directories (directory_id);
 
+-- The rules by which a directory's accounts become users and groups, version by version. The newest is the current one.
+CREATE TABLE mapping_versions (
+    organization_id UUID NOT NULL,
+    directory_id UUID NOT NULL,
+    version BIGINT NOT NULL,
+    rules TEXT NOT NULL,
+    -- The version whose rules it brought back.
+    restored_from BIGINT,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (directory_id, version),
+    FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
+);
+
+-- Mapping the accounts of a directory anew, after its rules have changed: how far it has come.
+CREATE TABLE mapping_runs (
+    organization_id UUID NOT NULL,
+    directory_id UUID NOT NULL PRIMARY KEY,
+    version BIGINT NOT NULL,
+    -- As that of accounts: 1 a user, 2 a group.
+    kind BIGINT NOT NULL,
+    after_key BYTEA NOT NULL,
+    claimed_until BIGINT NOT NULL,
+    done BOOLEAN NOT NULL,
+    failures BIGINT NOT NULL,
+    FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
+);
+CREATE INDEX mapping_runs_open ON mapping_runs (claimed_until) WHERE NOT done;
+
 -- The processes that serve this database, each with its last sign of life.
 CREATE TABLE replicas (
     id UUID NOT NULL PRIMARY KEY,
@@ -238,6 +267,18 @@ CREATE TABLE staged_chunks (
 );
 -- Keys look random: trying to compress them took longer than writing them.
 ALTER TABLE staged_chunks ALTER COLUMN keys SET STORAGE EXTERNAL;
+
+-- Rules that failed on the entries of a chunk, or of a part of it that was kept aside (kinds).
+CREATE TABLE rule_failures (
+    organization_id UUID NOT NULL,
+    job_id UUID NOT NULL REFERENCES jobs (id),
+    generation BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    kinds BIGINT NOT NULL,
+    failures BIGINT NOT NULL,
+    samples TEXT NOT NULL,
+    PRIMARY KEY (job_id, generation, sequence, kinds)
+);
 
 -- The result of a second, direct search for each account that an import did not bring.
 CREATE TABLE absences (

@@ -119,6 +119,35 @@ CREATE TABLE agent_directories (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX agent_directories_of_directory ON agent_directories (directory_id);
 
+-- The rules by which a directory's accounts become users and groups, version by version. The newest is the current one.
+CREATE TABLE mapping_versions (
+    organization_id BLOB NOT NULL,
+    directory_id BLOB NOT NULL,
+    version INTEGER NOT NULL,
+    rules TEXT NOT NULL,
+    -- The version whose rules it brought back.
+    restored_from INTEGER,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (directory_id, version),
+    FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
+) STRICT;
+
+-- Mapping the accounts of a directory anew, after its rules have changed: how far it has come.
+CREATE TABLE mapping_runs (
+    organization_id BLOB NOT NULL,
+    directory_id BLOB NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    -- As that of accounts: 1 a user, 2 a group.
+    kind INTEGER NOT NULL,
+    after_key BLOB NOT NULL,
+    claimed_until INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
+) STRICT;
+CREATE INDEX mapping_runs_open ON mapping_runs (claimed_until) WHERE NOT done;
+
 -- The processes that serve this database, each with its last sign of life.
 CREATE TABLE replicas (
     id BLOB NOT NULL PRIMARY KEY,
@@ -238,6 +267,18 @@ CREATE TABLE staged_chunks (
     digest BLOB NOT NULL,
     keys BLOB NOT NULL,
     PRIMARY KEY (job_id, generation, sequence)
+) STRICT;
+
+-- Rules that failed on the entries of a chunk, or of a part of it that was kept aside (kinds).
+CREATE TABLE rule_failures (
+    organization_id BLOB NOT NULL,
+    job_id BLOB NOT NULL REFERENCES jobs (id),
+    generation INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    kinds INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    samples TEXT NOT NULL,
+    PRIMARY KEY (job_id, generation, sequence, kinds)
 ) STRICT;
 
 -- The result of a second, direct search for each account that an import did not bring.

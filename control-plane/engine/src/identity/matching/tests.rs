@@ -24,7 +24,7 @@ fn row(name: &str) -> UserRow {
 }
 
 fn claim(current: Option<UserId>, name: &str) -> Claim {
-    Claim { current, former: None, wanted: row(name), other_names: Vec::new() }
+    Claim { current, former: None, wanted: row(name), other_names: Vec::new(), failed: Vec::new() }
 }
 
 /// A user with a name and no account.

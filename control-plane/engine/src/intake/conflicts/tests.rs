@@ -45,8 +45,8 @@ fn both(place: Place, attributes: Attributes<'_>, listed: &Listed) -> [UserRow; 
         updated_at: now,
         switch: postern_store::Switch::Unknown,
     };
-    let stored = claim(place, &account, now).unwrap().wanted;
-    let came = decide::user(place, &mapping, &view, now);
+    let stored = claim(place, None, &account, now).unwrap().wanted;
+    let (came, _) = decide::user(place, &mapping, &view, now);
     [UserRow { id: stored.id, ..came }, stored]
 }
 

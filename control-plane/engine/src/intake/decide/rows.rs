@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use postern_proto::chunk::{EntryView, Kind, MemberForm};
 use postern_store::{AccountId, ExternalKey, GroupId, GroupRow, KnownAccount, NewAccount, UserId, UserRow};
 
+use crate::identity::mapping::rules::Failed;
 use crate::identity::mapping::{self, MappedGroup, MappedUser, Mapping};
 use crate::identity::membership;
 use crate::identity::view::AttributeView;
@@ -33,17 +34,19 @@ pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccoun
     let &Common { place, ref mapping, member_form, now } = common;
     let view = &entry.view;
     let current = known.and_then(|known| known.identity);
-    let (identity, attributes) = match view.kind {
+    let (identity, attributes, failed) = match view.kind {
         Kind::User => {
-            let (user, attributes) = mapping.user(view, now);
+            let (mut user, attributes) = mapping.user(view, now);
+            let failed = std::mem::take(&mut user.failed);
             let other_names = known.map_or_else(Vec::new, |_| mapping.other_logins(view));
-            (Wanted::User(Box::new(wanted(place, user, now)), other_names), attributes)
+            (Wanted::User(Box::new(wanted(place, user, now)), other_names), attributes, failed)
         }
         Kind::Group => {
             let id = current.map_or_else(GroupId::new, GroupId::from_uuid);
-            let (mapped, attributes) = mapping.group(view);
+            let (mut mapped, attributes) = mapping.group(view);
+            let failed = std::mem::take(&mut mapped.failed);
             let members = membership::member_keys(stored_form(member_form), view.members());
-            (Wanted::Group(Box::new(group(place, id, mapped, now)), members), attributes)
+            (Wanted::Group(Box::new(group_row(place, id, mapped, now)), members), attributes, failed)
         }
     };
     let dn = mapping::printable(view.dn);
@@ -63,12 +66,28 @@ pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccoun
     };
     let returning = known.is_some_and(|known| known.missing);
     let former = known.and_then(|known| known.former_user);
-    Row { account, new: known.is_none(), returning, former, identity, name_is_free: false }
+    Row { account, new: known.is_none(), returning, former, identity, name_is_free: false, failed }
 }
 
-/// The user of an entry, without a name key if the entry has no login.
-pub fn user(place: Place, mapping: &Mapping, view: &impl AttributeView, now: Timestamp) -> UserRow {
-    wanted(place, mapping.user(view, now).0, now)
+/// The user of an entry, without a name key if the entry has no login, and the rules that failed. These leave their
+/// targets to the default mapping.
+pub fn user(place: Place, mapping: &Mapping, view: &impl AttributeView, now: Timestamp) -> (UserRow, Vec<Failed>) {
+    let (mut mapped, _) = mapping.user(view, now);
+    let failed = std::mem::take(&mut mapped.failed);
+    (wanted(place, mapped, now), failed)
+}
+
+/// The group of an entry, and the rules that failed.
+pub fn group(
+    place: Place,
+    id: GroupId,
+    mapping: &Mapping,
+    view: &impl AttributeView,
+    now: Timestamp,
+) -> (GroupRow, Vec<Failed>) {
+    let (mut mapped, _) = mapping.group(view);
+    let failed = std::mem::take(&mut mapped.failed);
+    (group_row(place, id, mapped, now), failed)
 }
 
 fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> UserRow {
@@ -91,7 +110,7 @@ fn wanted(place: Place, mapped: MappedUser<'_>, now: Timestamp) -> UserRow {
     }
 }
 
-fn group(place: Place, id: GroupId, mapped: MappedGroup<'_>, now: Timestamp) -> GroupRow {
+fn group_row(place: Place, id: GroupId, mapped: MappedGroup<'_>, now: Timestamp) -> GroupRow {
     GroupRow {
         id,
         organization: place.organization,

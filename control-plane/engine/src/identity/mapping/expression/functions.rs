@@ -1,0 +1,227 @@
+//! The functions and operators of expressions. A function that gets null gives null; one that asks something of null says no.
+
+use std::sync::Arc;
+
+use super::arithmetic::{calculate, compare, index};
+use super::evaluate::{Evaluation, Result};
+use super::{Fault, texts};
+use crate::identity::values::{self, Value};
+
+/// Functions that are not there yet or never will be, with the reason.
+pub(super) const NOT_YET: &[(&str, &str)] = &[
+    ("unique", "names that must be unique are made where accounts are created, not in the rules of an import"),
+    ("matches", "regular expressions are not supported; use startsWith, endsWith, contains, or split"),
+];
+
+macro_rules! functions {
+    ($($name:literal $variant:ident $least:literal..=$most:expr;)+) => {
+        /// A function or an operator.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Function {
+            $($variant,)+
+        }
+
+        impl Function {
+            /// The function of this name. The value in front of a dot is its first argument.
+            pub(super) fn named(name: &str) -> Option<Self> {
+                Some(match name {
+                    $($name => Self::$variant,)+
+                    _ => return None,
+                })
+            }
+
+            /// How many arguments it takes.
+            pub(super) const fn arguments(self) -> (usize, usize) {
+                match self {
+                    $(Self::$variant => ($least, $most),)+
+                }
+            }
+
+            #[cfg(test)]
+            pub(super) const NAMES: &'static [&'static str] = &[$($name),+];
+        }
+    };
+}
+
+functions! {
+    "_+_" Add 2..=2;
+    "_-_" Subtract 2..=2;
+    "_*_" Multiply 2..=2;
+    "_/_" Divide 2..=2;
+    "_%_" Remainder 2..=2;
+    "-_" Negate 1..=1;
+    "_==_" Equal 2..=2;
+    "_!=_" Unequal 2..=2;
+    "_<_" Less 2..=2;
+    "_<=_" LessOrEqual 2..=2;
+    "_>_" Greater 2..=2;
+    "_>=_" GreaterOrEqual 2..=2;
+    "@in" In 2..=2;
+    "_[_]" Index 2..=2;
+    "size" Size 1..=1;
+    "string" String 1..=1;
+    "int" Int 1..=1;
+    "lower" Lower 1..=1;
+    "upper" Upper 1..=1;
+    "trim" Trim 1..=1;
+    "ascii" Ascii 1..=1;
+    "keep" Keep 2..=2;
+    "replace" Replace 3..=3;
+    "split" Split 2..=2;
+    "join" Join 1..=2;
+    "substring" Substring 2..=3;
+    "contains" Contains 2..=2;
+    "startsWith" StartsWith 2..=2;
+    "endsWith" EndsWith 2..=2;
+    "first" First 1..=1;
+    "any_of" AnyOf 1..=16;
+    "has_bit" HasBit 2..=2;
+    "rdn" Rdn 1..=1;
+    "domain" Domain 1..=1;
+    "local_part" LocalPart 1..=1;
+    "timestamp" Timestamp 1..=1;
+    "date" Date 1..=1;
+    "generalized_time" GeneralizedTime 1..=1;
+    "filetime" FileTime 1..=1;
+}
+
+impl Evaluation<'_> {
+    /// Applies a function to its arguments, which are as many as it takes.
+    pub(super) fn apply(&mut self, function: Function, mut arguments: Vec<Value>) -> Result {
+        use Function as F;
+        match (function, arguments.as_mut_slice()) {
+            (F::AnyOf, values) => {
+                let found = values.iter().position(|value| !value.is_empty());
+                Ok(found.and_then(|place| values.get_mut(place)).map(std::mem::take).unwrap_or_default())
+            }
+            (F::Add, [one, other]) => self.add(one, other),
+            (F::Subtract | F::Multiply | F::Divide | F::Remainder, [one, other]) => calculate(function, one, other),
+            (F::Negate, [one]) => calculate(F::Subtract, &Value::Number(0), one),
+            (F::Equal, [one, other]) => self.equal(one, other).map(Value::Bool),
+            (F::Unequal, [one, other]) => self.equal(one, other).map(|equal| Value::Bool(!equal)),
+            (F::Less | F::LessOrEqual | F::Greater | F::GreaterOrEqual, [one, other]) => compare(function, one, other),
+            (F::In, [one, other]) => self.contained(one, other),
+            (F::Index, [one, other]) => index(one, other),
+            (F::Size, [value]) => size(value),
+            (F::Join, [list, rest @ ..]) => self.join(list, rest.first()),
+            (F::First, [value]) => Ok(match value {
+                Value::List(list) => list.iter().find(|value| !value.is_empty()).cloned().unwrap_or_default(),
+                single => std::mem::take(single),
+            }),
+            (F::HasBit, [number, bits]) => has_bit(number, bits),
+            (F::Contains | F::StartsWith | F::EndsWith, [text, part]) => self.asks(function, text, part),
+            (F::Timestamp | F::Date | F::GeneralizedTime | F::FileTime, [value]) => self.time(function, value),
+            (_, [Value::Null, ..]) => Ok(Value::Null),
+            (F::String, [value]) => match value.to_text() {
+                Some(text) => self.text(text),
+                None => Err(Fault::new(0, format!("{} is no single value; use first or join", value.kind()))),
+            },
+            (F::Int, [value]) => int(value),
+            (_, [Value::Text(text), rest @ ..]) => {
+                let text = Arc::clone(text);
+                self.of_text(function, &text, rest)
+            }
+            (_, [other, ..]) => Err(Fault::new(0, format!("text is needed here, and this is {}", other.kind()))),
+            (_, []) => Err(Fault::new(0, "an argument is missing")),
+        }
+    }
+
+    /// Functions of a text.
+    fn of_text(&mut self, function: Function, text: &str, rest: &[Value]) -> Result {
+        use Function as F;
+        self.room(text.len())?;
+        match (function, rest) {
+            (F::Lower, _) => self.text(text.to_lowercase()),
+            (F::Upper, _) => self.text(text.to_uppercase()),
+            (F::Trim, _) => self.text(text.trim()),
+            (F::Ascii, _) => self.ascii(text),
+            (F::Rdn, _) => Ok(texts::rdn(text).map_or(Value::Null, Value::text)),
+            (F::Domain, _) => Ok(text.rsplit_once('@').map_or(Value::Null, |(_, domain)| Value::text(domain))),
+            (F::LocalPart, _) => Ok(Value::text(text.rsplit_once('@').map_or(text, |(local, _)| local))),
+            (F::Keep, [Value::Text(kept)]) => {
+                self.spend(text.len() / 64 * kept.len() + kept.len())?;
+                Ok(Value::text(text.chars().filter(|letter| kept.contains(*letter)).collect::<String>()))
+            }
+            (F::Replace, [Value::Text(from), Value::Text(to)]) => self.replace(text, from, to),
+            (F::Split, [Value::Text(separator)]) => self.split(text, separator),
+            (F::Substring, [Value::Number(from)]) => self.substring(text, *from, None),
+            (F::Substring, [Value::Number(from), Value::Number(to)]) => self.substring(text, *from, Some(*to)),
+            (_, rest) => {
+                let kinds: Vec<&str> = rest.iter().map(Value::kind).collect();
+                Err(Fault::new(0, format!("these arguments do not fit: text, {}", kinds.join(", "))))
+            }
+        }
+    }
+
+    fn asks(&mut self, function: Function, text: &Value, part: &Value) -> Result {
+        let (text, part) = match (text, part) {
+            (Value::Text(text), Value::Text(part)) => (text, part),
+            (Value::Null, _) | (_, Value::Null) => return Ok(Value::Bool(false)),
+            (one, other) => {
+                return Err(Fault::new(
+                    0,
+                    format!("text is needed here, and this is {} and {}", one.kind(), other.kind()),
+                ));
+            }
+        };
+        self.room(text.len())?;
+        Ok(Value::Bool(match function {
+            Function::Contains => text.contains(&**part),
+            Function::StartsWith => text.starts_with(&**part),
+            _ => text.ends_with(&**part),
+        }))
+    }
+
+    /// Times, and what they become.
+    fn time(&mut self, function: Function, value: &Value) -> Result {
+        let time = match value {
+            Value::Null => return Ok(Value::Null),
+            Value::Time(time) => Some(*time),
+            Value::Number(ticks) => values::from_filetime(*ticks),
+            Value::Text(text) => text.trim().parse().ok().or_else(|| values::parse_generalized_time(text)),
+            _ => None,
+        };
+        let time = time.ok_or_else(|| {
+            Fault::new(0, format!("this is no time: {}", value.to_text().map_or(value.kind().into(), |text| text)))
+        })?;
+        match function {
+            Function::Date => self.text(time.strftime("%Y-%m-%d").to_string()),
+            Function::GeneralizedTime => self.text(values::generalized_time(time)),
+            Function::FileTime => values::filetime(time)
+                .map(Value::Number)
+                .ok_or_else(|| Fault::new(0, "the time is beyond all FILETIMEs")),
+            _ => Ok(Value::Time(time)),
+        }
+    }
+}
+
+fn size(value: &Value) -> Result {
+    let size = match value {
+        Value::Null => 0,
+        Value::Text(text) => text.chars().count(),
+        Value::List(list) => list.len(),
+        Value::Map(map) => map.len(),
+        other => return Err(Fault::new(0, format!("{} has no size", other.kind()))),
+    };
+    Ok(Value::Number(i64::try_from(size).unwrap_or(i64::MAX)))
+}
+
+fn int(value: &Value) -> Result {
+    let number = match value {
+        Value::Number(number) => Some(*number),
+        Value::Text(text) => text.trim().parse().ok(),
+        Value::Time(time) => Some(time.as_second()),
+        _ => None,
+    };
+    number.map(Value::Number).ok_or_else(|| Fault::new(0, format!("{} is no whole number", value.kind())))
+}
+
+fn has_bit(number: &Value, bits: &Value) -> Result {
+    match (number, bits) {
+        (Value::Number(number), Value::Number(bits)) => Ok(Value::Bool(number & bits == *bits && *bits != 0)),
+        (Value::Null, _) => Ok(Value::Bool(false)),
+        (one, other) => {
+            Err(Fault::new(0, format!("has_bit takes two numbers, and these are {} and {}", one.kind(), other.kind())))
+        }
+    }
+}

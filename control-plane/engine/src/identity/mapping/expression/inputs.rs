@@ -1,0 +1,126 @@
+//! What expressions read: the attributes of an entry, each by its place.
+
+use std::borrow::Cow;
+
+use super::{Fault, MAX_VALUES};
+use crate::identity::values::{self, Syntax, Value};
+
+/// An attribute that expressions read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its standard name in lower case, with its options if the expression names some.
+    pub name: String,
+    /// How its values are read.
+    pub syntax: Syntax,
+}
+
+/// The attributes that a set of expressions reads.
+#[derive(Clone, Debug, Default)]
+pub struct Slots {
+    all: Vec<Slot>,
+    /// Those that were asked for since [`Slots::take_read`].
+    read: Vec<usize>,
+}
+
+impl Slots {
+    /// The place of an attribute; it gets one if it has none.
+    pub(super) fn place(&mut self, name: &str) -> usize {
+        let (base, options) = name.split_once(';').map_or((name, None), |(base, options)| (base, Some(options)));
+        let base = postern_dn::attribute_names::standard_name(base).unwrap_or(base).to_ascii_lowercase();
+        let syntax = Syntax::of(&base);
+        let name = options.map_or_else(|| base.clone(), |options| format!("{base};{}", options.to_ascii_lowercase()));
+        let place = self.all.iter().position(|slot| slot.name == name).unwrap_or_else(|| {
+            self.all.push(Slot { name, syntax });
+            self.all.len() - 1
+        });
+        if !self.read.contains(&place) {
+            self.read.push(place);
+        }
+        place
+    }
+
+    /// The places that were asked for since the last time.
+    pub(super) fn take_read(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.read)
+    }
+
+    /// The attributes, by their places.
+    pub fn all(&self) -> &[Slot] {
+        &self.all
+    }
+}
+
+/// The values of an entry that expressions read.
+#[derive(Debug)]
+pub struct Inputs<'e> {
+    /// The attributes.
+    pub slots: &'e Slots,
+    /// The values of each, by its place.
+    pub values: Vec<Vec<&'e [u8]>>,
+    /// Whether the values of each are bytes.
+    pub binary: Cow<'e, [bool]>,
+    /// The DN.
+    pub dn: Option<&'e str>,
+    /// The external id.
+    pub external_id: &'e str,
+    /// The login.
+    pub login: Option<&'e str>,
+}
+
+impl<'e> Inputs<'e> {
+    fn of(&self, place: usize) -> (&'e str, Syntax, &[&'e [u8]]) {
+        let Some(slot) = self.slots.all.get(place) else { return ("", Syntax::Text, &[]) };
+        let binary = self.binary.get(place).copied().unwrap_or_default();
+        let syntax = if binary && slot.syntax == Syntax::Text { Syntax::Bytes } else { slot.syntax };
+        (&slot.name, syntax, self.values.get(place).map_or(&[], Vec::as_slice))
+    }
+
+    /// The first value of an attribute that is not blank.
+    pub fn first(&self, place: usize) -> Result<Value, Fault> {
+        let (name, syntax, values) = self.of(place);
+        let found = values.iter().find(|value| !is_blank(syntax, value));
+        found.map_or(Ok(Value::Null), |value| typed(name, syntax, value))
+    }
+
+    /// All values of an attribute that are not blank.
+    pub fn all(&self, place: usize) -> Result<Vec<Value>, Fault> {
+        let (name, syntax, values) = self.of(place);
+        if values.len() > MAX_VALUES {
+            let count = values.len();
+            return Err(Fault::new(0, format!("{name} has {count} values, and a rule can read {MAX_VALUES} of them")));
+        }
+        values.iter().filter(|value| !is_blank(syntax, value)).map(|value| typed(name, syntax, value)).collect()
+    }
+
+    /// The first value of an attribute as it is: text, or base64.
+    pub fn raw(&self, place: usize) -> Value {
+        let (_, syntax, values) = self.of(place);
+        let as_is = if matches!(syntax, Syntax::Guid | Syntax::Sid) { Syntax::Bytes } else { Syntax::Text };
+        let as_is = if syntax == Syntax::Bytes { syntax } else { as_is };
+        values.first().and_then(|value| as_is.read(value)).unwrap_or_default()
+    }
+
+    /// The primary address among the values of an attribute.
+    pub fn primary_mail(&self, place: usize) -> Value {
+        let (.., values) = self.of(place);
+        values::primary_mail(values.iter().copied()).map_or(Value::Null, Value::text)
+    }
+
+    /// A flag by its name.
+    pub fn flag(&self, name: &str) -> Value {
+        values::flag(name, |wanted| {
+            let place = self.slots.all.iter().position(|slot| slot.name == wanted)?;
+            let (.., values) = self.of(place);
+            values.first().and_then(|value| std::str::from_utf8(value).ok())
+        })
+    }
+}
+
+fn is_blank(syntax: Syntax, value: &[u8]) -> bool {
+    !matches!(syntax, Syntax::Bytes | Syntax::Guid | Syntax::Sid)
+        && std::str::from_utf8(value).is_ok_and(|text| text.trim().is_empty())
+}
+
+fn typed(name: &str, syntax: Syntax, value: &[u8]) -> Result<Value, Fault> {
+    syntax.read(value).ok_or_else(|| Fault::new(0, format!("a value of {name} is not {}", syntax.name())))
+}

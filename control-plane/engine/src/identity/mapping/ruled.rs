@@ -1,0 +1,107 @@
+//! The rules of a directory, applied to views whose attributes have certain names.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::expression::Inputs;
+use super::rules::{Failed, RuleOf, Rules, Target};
+use super::{MappedGroup, MappedUser, base};
+use crate::identity::view::AttributeView;
+
+/// Rules, and where they find what they read.
+pub(super) struct Reads {
+    rules: Arc<Rules>,
+    /// For each attribute of the views, the attributes of the rules that it fills. `true`: only where no better one does.
+    columns: Vec<Vec<(usize, bool)>>,
+    users: bool,
+    groups: bool,
+}
+
+impl Reads {
+    /// Finds the attributes of the rules among these names.
+    pub(super) fn new(rules: Arc<Rules>, names: &[&str]) -> Self {
+        let columns = names.iter().map(|name| columns(&rules, name)).collect();
+        let (users, groups) = (rules.concern(RuleOf::Users), rules.concern(RuleOf::Groups));
+        Self { rules, columns, users, groups }
+    }
+
+    /// Applies the rules about users. What they say of further attributes is put into `further`.
+    pub(super) fn user<'e>(
+        &self,
+        entry: &'e impl AttributeView,
+        is_binary: impl Fn(usize) -> bool,
+        user: &mut MappedUser<'e>,
+        further: &mut Vec<(String, Option<String>)>,
+    ) -> Vec<Failed> {
+        if !self.users {
+            return Vec::new();
+        }
+        self.rules.apply(RuleOf::Users, &self.inputs(entry, is_binary), |target, result| match target {
+            Target::GivenName => user.given_name = result.map(Cow::Owned),
+            Target::FamilyName => user.family_name = result.map(Cow::Owned),
+            Target::DisplayName => user.display_name = result.map(Cow::Owned),
+            Target::Email => user.email = result.map(Cow::Owned),
+            Target::Further(name) => further.push((name.clone(), result)),
+            Target::Description => {}
+        })
+    }
+
+    /// Applies the rules about groups.
+    pub(super) fn group<'e>(
+        &self,
+        entry: &'e impl AttributeView,
+        is_binary: impl Fn(usize) -> bool,
+        group: &mut MappedGroup<'e>,
+    ) -> Vec<Failed> {
+        if !self.groups {
+            return Vec::new();
+        }
+        self.rules.apply(RuleOf::Groups, &self.inputs(entry, is_binary), |target, result| match target {
+            Target::DisplayName => {
+                if let Some(name) = result {
+                    group.display_name = Cow::Owned(name);
+                }
+            }
+            Target::Description => group.description = result.map(Cow::Owned),
+            _ => {}
+        })
+    }
+
+    /// What the rules read of an entry.
+    pub(super) fn inputs<'e>(&'e self, entry: &'e impl AttributeView, is_binary: impl Fn(usize) -> bool) -> Inputs<'e> {
+        let slots = self.rules.slots();
+        let mut values: Vec<Vec<&[u8]>> = vec![Vec::new(); slots.all().len()];
+        let mut filled = vec![false; values.len()];
+        let mut binary = vec![false; values.len()];
+        for (place, found) in entry.columns() {
+            let Some(wanted) = self.columns.get(place).filter(|wanted| !wanted.is_empty()) else { continue };
+            let found: Vec<&[u8]> = found.collect();
+            for &(slot, optional) in wanted {
+                let (Some(values), Some(filled), Some(binary)) =
+                    (values.get_mut(slot), filled.get_mut(slot), binary.get_mut(slot))
+                else {
+                    continue;
+                };
+                if !optional || (!*filled && values.is_empty()) {
+                    values.clone_from(&found);
+                    *filled |= !optional;
+                    *binary = is_binary(place);
+                }
+            }
+        }
+        let (dn, external_id, login) = (entry.dn(), entry.external_id(), entry.login());
+        Inputs { slots, values, binary: Cow::Owned(binary), dn, external_id, login }
+    }
+}
+
+/// The attributes of the rules that an attribute of this name fills.
+fn columns(rules: &Rules, name: &str) -> Vec<(usize, bool)> {
+    let plain = base(name);
+    let standard = postern_dn::attribute_names::standard_name(plain).unwrap_or(plain);
+    let whole = format!("{standard}{}", name.get(plain.len()..).unwrap_or_default());
+    let wanted = rules.slots().all().iter().enumerate().filter_map(|(slot, wanted)| {
+        let exact = wanted.name.eq_ignore_ascii_case(&whole);
+        (exact || wanted.name.eq_ignore_ascii_case(standard)).then_some((slot, !exact))
+    });
+    wanted.collect()
+}

@@ -1,0 +1,180 @@
+//! Maps the accounts of a directory anew when its rules have changed, from what is stored of them. Only what rules and the
+//! default mapping fill is written: names of users, links, switches and members stay as the imports have left them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_runtime::clock::SharedClock;
+use postern_store::{
+    AccountKind, Directory, GroupId, GroupRow, MappingRun, Profile, Restamp, StaleAccount, Store, UserId, UserRow,
+};
+
+use super::decide::{self, VERSION_AT, version_bytes};
+use super::last_good;
+use super::place::Place;
+use super::reading::rules_of;
+use crate::identity::mapping::rules::{Failed, Rules, Target};
+use crate::identity::stored::StoredAccount;
+
+/// Accounts in one transaction.
+const BATCH: u32 = 2_000;
+/// How long a claim lasts without a sign of life.
+const CLAIM: Duration = Duration::from_mins(2);
+/// Before looking again while an import is under way that began with older rules.
+const AGAIN: Duration = Duration::from_secs(15);
+/// How often a batch is tried that an import keeps changing.
+const TRIES: u32 = 3;
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// Maps all accounts of one directory anew, if there is one with other rules than before. `false`: there is none.
+pub async fn run(store: &Store, clock: &SharedClock) -> Result<bool> {
+    let later = |by: Duration| clock.now().checked_add(by).unwrap_or_else(|_| clock.now());
+    let Some(mut run) = store.claim_mapping(later(CLAIM), clock.now()).await? else { return Ok(false) };
+    let Some(directory) = store.get_directory(run.organization, run.directory).await? else { return Ok(true) };
+    let Some(rules) = rules_of(store, &directory).await?.filter(|rules| rules.version() == run.version) else {
+        // A newer version was saved meanwhile: it has a run of its own.
+        return Ok(true);
+    };
+    let place = Place::of(&directory);
+    let anew = Anew { store, place, rules };
+    anew.all(&directory, &mut run, clock, later).await
+}
+
+struct Anew<'a> {
+    store: &'a Store,
+    place: Place,
+    rules: Arc<Rules>,
+}
+
+/// What becomes of a batch.
+#[derive(Default)]
+struct Batch {
+    users: Vec<UserRow>,
+    groups: Vec<GroupRow>,
+    restamps: Vec<Restamp>,
+    failures: u64,
+}
+
+impl Anew<'_> {
+    async fn all(
+        self,
+        directory: &Directory,
+        run: &mut MappingRun,
+        clock: &SharedClock,
+        later: impl Fn(Duration) -> Timestamp,
+    ) -> Result<bool> {
+        let version = version_bytes(run.version);
+        let (mut accounts, mut tries) = (0, 0);
+        loop {
+            let stale = self.store.stale_accounts(run, version, BATCH).await?;
+            let Some(last) = stale.last() else {
+                if run.kind == AccountKind::User {
+                    (run.kind, run.after) = (AccountKind::Group, Vec::new());
+                    continue;
+                }
+                break;
+            };
+            let (key, count) = (last.account.external_key.clone(), stale.len());
+            let batch = self.batch(stale, clock.now()).await?;
+            let failures = batch.failures;
+            tries += 1;
+            if !self.write(batch, clock.now()).await? && tries < TRIES {
+                continue;
+            }
+            tries = 0;
+            accounts += count;
+            run.pass(&key);
+            if !self.store.advance_mapping(run, failures, later(CLAIM)).await? {
+                return Ok(true);
+            }
+        }
+        let done = self.store.finish_mapping(run, later(AGAIN)).await?;
+        tracing::info!(directory = %directory.id, version = run.version, accounts, done, "mapping.mapped_anew");
+        Ok(true)
+    }
+
+    /// What changes for these accounts.
+    async fn batch(&self, stale: Vec<StaleAccount>, now: Timestamp) -> Result<Batch> {
+        let of = |kind: AccountKind| {
+            let of_kind = stale.iter().filter(move |stale| stale.account.kind == kind);
+            of_kind.filter_map(|stale| stale.account.identity).collect::<Vec<_>>()
+        };
+        let (users, groups) = (of(AccountKind::User), of(AccountKind::Group));
+        let known = last_good::profiles(self.store, self.place.organization, users, groups).await?;
+        let mut batch = Batch::default();
+        for StaleAccount { account, hash } in stale {
+            let mut after = hash;
+            if let Some(version) = after.get_mut(VERSION_AT..VERSION_AT + 3) {
+                version.copy_from_slice(&version_bytes(self.rules.version()));
+            }
+            batch.restamps.push(Restamp { account: account.id, before: hash, after });
+            let Some((id, profile)) = account.identity.and_then(|id| Some((id, known.get(&id)?))) else { continue };
+            let Some(view) = StoredAccount::of(&account) else { continue };
+            let mapping = view.mapping(self.place.flavour, Some(&self.rules));
+            if account.kind == AccountKind::User {
+                let (wanted, failed) = decide::user(self.place, &mapping, &view, now);
+                batch.failures += failed.len() as u64;
+                let wanted = UserRow { id: UserId::from_uuid(id), ..kept(wanted, &failed, profile) };
+                batch.users.extend(differs(&wanted, profile).then_some(wanted));
+            } else {
+                let (wanted, failed) = decide::group(self.place, GroupId::from_uuid(id), &mapping, &view, now);
+                batch.failures += failed.len() as u64;
+                batch.groups.extend(group(wanted, &failed, profile));
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Writes a batch. `false`: an import has changed some of the accounts meanwhile, and nothing is written.
+    async fn write(&self, batch: Batch, now: Timestamp) -> Result<bool> {
+        let Batch { users, groups, restamps, .. } = batch;
+        let mut tx = self.store.begin_intake(self.place.organization, self.place.directory, now).await?;
+        let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
+        let held = tx.held_users(&ids).await?;
+        // Their profiles are those of another directory.
+        let others: HashSet<UserId> =
+            held.into_iter().filter(|held| held.owned_elsewhere).map(|held| held.user).collect();
+        let users: Vec<UserRow> = users.into_iter().filter(|user| !others.contains(&user.id)).collect();
+        // In the order in which imports write, so that neither waits for the other for ever.
+        tx.identities().update_profiles(users).await?;
+        tx.identities().update_groups(groups).await?;
+        if tx.restamp(&restamps).await? < restamps.len() as u64 {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// The user with the last good value of what failed.
+fn kept(mut wanted: UserRow, failed: &[Failed], profile: &Profile) -> UserRow {
+    for failed in failed {
+        last_good::restore(&mut wanted, &failed.target, profile);
+    }
+    wanted
+}
+
+fn differs(wanted: &UserRow, profile: &Profile) -> bool {
+    wanted.given_name != profile.given_name
+        || wanted.family_name != profile.family_name
+        || wanted.display_name != profile.display_name
+        || wanted.email != profile.email
+        || wanted.attributes != profile.attributes
+}
+
+/// The group, if it changes, with the last good value of what failed.
+fn group(mut wanted: GroupRow, failed: &[Failed], profile: &Profile) -> Option<GroupRow> {
+    for failed in failed {
+        match (&failed.target, &profile.display_name) {
+            (Target::DisplayName, Some(name)) => wanted.display_name.clone_from(name),
+            (Target::Description, _) => wanted.description.clone_from(&profile.description),
+            _ => {}
+        }
+    }
+    let same = Some(&wanted.display_name) == profile.display_name.as_ref() && wanted.description == profile.description;
+    (!same).then_some(wanted)
+}

@@ -1,0 +1,130 @@
+//! The rules of a directory: how its accounts become users and groups.
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::change::Change;
+use super::error::{Error, Message, Result};
+use super::known_directories::find;
+use super::rights::Right;
+use crate::identity::mapping::rules::{self, Rule, Rules};
+use crate::records::{Directory, Flavour, MappingVersion, NewMapping};
+
+/// The rules of directories, for somebody who may see them.
+#[derive(Debug)]
+pub struct Mappings<'s>(Access<'s>);
+
+/// The rules of directories, for somebody who may change them.
+#[derive(Debug)]
+pub struct MappingChanges<'s>(Access<'s>);
+
+/// The rules of a directory as they stand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// The directory.
+    pub directory: Directory,
+    /// The current version. `None`: none were ever saved.
+    pub saved: Option<MappingVersion>,
+    /// The current rules. Where none were ever saved, the default mapping as rules.
+    pub rules: Vec<Rule>,
+}
+
+impl Services {
+    /// Opens the rules of directories.
+    pub fn mappings<'s>(&'s self, actor: &'s Actor) -> Result<Mappings<'s>> {
+        self.open(actor, Right::ReadDirectories).map(Mappings)
+    }
+
+    /// Opens the rules of directories to change them.
+    pub fn change_mappings<'s>(&'s self, actor: &'s Actor) -> Result<MappingChanges<'s>> {
+        self.open(actor, Right::ChangeDirectories).map(MappingChanges)
+    }
+}
+
+impl Mappings<'_> {
+    /// The rules of the directory of this name, display name or id.
+    pub async fn get(&self, directory: &str) -> Result<Standing> {
+        let directory = find(self.0, directory).await?;
+        let saved = self.0.store().current_mapping(self.0.organization(), directory.id).await?;
+        let rules = saved.as_ref().map_or_else(|| defaults(&directory), rules_of);
+        Ok(Standing { directory, saved, rules })
+    }
+
+    /// The versions of its rules that are kept, the newest first.
+    pub async fn versions(&self, directory: &str) -> Result<Vec<MappingVersion>> {
+        let directory = find(self.0, directory).await?;
+        Ok(self.0.store().mapping_versions(self.0.organization(), directory.id).await?)
+    }
+}
+
+impl MappingChanges<'_> {
+    /// Saves rules as the next version. `expected` is the version that they change, 0 for the first.
+    pub async fn save(&self, directory: &str, expected: Option<u32>, rules: &[Rule]) -> Result<Standing> {
+        let directory = find(self.0, directory).await?;
+        compiled(rules)?;
+        self.put(directory, expected, rules, None).await
+    }
+
+    /// Saves the rules of an earlier version as the next version.
+    pub async fn restore(&self, directory: &str, version: u32) -> Result<Standing> {
+        let directory = find(self.0, directory).await?;
+        let found = self.0.store().mapping_version(self.0.organization(), directory.id, version).await?;
+        let found = found.ok_or_else(|| {
+            let message = Message::new(format!("The rules of {} have no version {version}.", directory.name));
+            Error::NotFound(
+                message.cure(format!("`postern mapping versions {}` shows those that are kept.", directory.name)),
+            )
+        })?;
+        self.put(directory, None, &rules_of(&found), Some(version)).await
+    }
+
+    async fn put(
+        &self,
+        directory: Directory,
+        expected: Option<u32>,
+        rules: &[Rule],
+        restored_from: Option<u32>,
+    ) -> Result<Standing> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let current = store.current_mapping(organization, directory.id).await?;
+        let expected = expected.unwrap_or_else(|| current.as_ref().map_or(0, |current| current.version));
+        let note = Change::new("mapping.saved", directory.id.as_uuid(), &directory.name)
+            .before(&facts(current.as_ref().map_or(0, |current| rules_of(current).len()), expected))
+            .after(&facts(rules.len(), expected.saturating_add(1)));
+        let new = NewMapping {
+            rules: serde_json::to_value(rules).unwrap_or_default(),
+            restored_from,
+            created_by: self.0.actor().who.name().to_owned(),
+        };
+        let saved =
+            self.0.recording(note).save_mapping(organization, directory.id, expected, new, self.0.now()).await?;
+        tracing::info!(%organization, by = %self.0.actor().who, directory = %directory.id, version = saved.version,
+            "mapping.saved");
+        let rules = rules_of(&saved);
+        Ok(Standing { directory, saved: Some(saved), rules })
+    }
+}
+
+/// The rules of a saved version.
+pub fn rules_of(saved: &MappingVersion) -> Vec<Rule> {
+    serde_json::from_value(saved.rules.clone()).unwrap_or_default()
+}
+
+/// Rules, as the audit log keeps them. The versions have the rules themselves.
+fn facts(rules: usize, version: u32) -> serde_json::Value {
+    serde_json::json!({"version": version, "rules": rules})
+}
+
+fn defaults(directory: &Directory) -> Vec<Rule> {
+    rules::defaults(directory.flavour == Flavour::ActiveDirectory)
+}
+
+/// Compiles rules to see what is wrong with them.
+fn compiled(rules: &[Rule]) -> Result<Rules> {
+    Rules::compile(0, rules).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().take(MOST_FAULTS).map(ToString::to_string).collect();
+        Error::field("rules", faults.join("; "))
+    })
+}
+
+/// So many faults are told at once.
+const MOST_FAULTS: usize = 10;

@@ -1,0 +1,173 @@
+//! `/api/v1/directories/{id}/mapping`: the rules by which the accounts of a directory become users and groups.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
+use jiff::Timestamp;
+use postern_engine::identity::mapping::rules::Rule;
+use postern_engine::records::MappingVersion;
+use postern_engine::services::mapping::{Standing, rules_of};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::auth::Caller;
+use super::extract::{Body, Id};
+use super::problem::{Kind, Problem};
+
+/// The rules of a directory as they stand.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Mapping)]
+pub struct MappingView {
+    /// The directory's name.
+    pub directory: String,
+    /// The current version. 0: no rules were ever saved, and the default mapping is all.
+    pub version: u32,
+    /// The current rules. Version 0: the default mapping as rules, to begin with.
+    pub rules: Vec<Rule>,
+    /// Who saved the current version. `null`: nobody.
+    pub saved_by: Option<String>,
+    /// When. `null`: never.
+    pub saved_at: Option<Timestamp>,
+    /// The version whose rules it brought back. `null`: none.
+    pub restored_from: Option<u32>,
+}
+
+impl From<Standing> for MappingView {
+    fn from(standing: Standing) -> Self {
+        let Standing { directory, saved, rules } = standing;
+        Self {
+            directory: directory.name,
+            version: saved.as_ref().map_or(0, |saved| saved.version),
+            rules,
+            saved_by: saved.as_ref().map(|saved| saved.created_by.clone()),
+            saved_at: saved.as_ref().map(|saved| saved.created_at),
+            restored_from: saved.and_then(|saved| saved.restored_from),
+        }
+    }
+}
+
+/// Rules to be saved.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MappingBody {
+    /// All rules of the directory, 100 at most. What no rule names is left to the default mapping.
+    pub rules: Vec<Rule>,
+}
+
+/// A version of the rules of a directory.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = MappingVersion)]
+pub struct MappingVersionView {
+    /// Its number.
+    pub version: u32,
+    /// Its rules.
+    pub rules: Vec<Rule>,
+    /// Who saved it.
+    pub saved_by: String,
+    /// When.
+    pub saved_at: Timestamp,
+    /// The version whose rules it brought back. `null`: none.
+    pub restored_from: Option<u32>,
+}
+
+impl From<MappingVersion> for MappingVersionView {
+    fn from(saved: MappingVersion) -> Self {
+        Self {
+            rules: rules_of(&saved),
+            version: saved.version,
+            saved_by: saved.created_by,
+            saved_at: saved.created_at,
+            restored_from: saved.restored_from,
+        }
+    }
+}
+
+/// The versions of the rules of a directory.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MappingVersions {
+    /// The newest first. The first one is current. The last 100 are kept.
+    pub items: Vec<MappingVersionView>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(show, save)).routes(routes!(versions)).routes(routes!(restore))
+}
+
+/// Shows the rules of a directory
+#[utoipa::path(get, path = "/api/v1/directories/{id}/mapping", tag = "mapping", operation_id = "get_mapping",
+    params(("id" = String, Path, description = "Name or id of the directory")),
+    responses((status = 200, body = MappingView)))]
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<MappingView>, Problem> {
+    Ok(Json(api.services.mappings(&caller.actor)?.get(&id).await?.into()))
+}
+
+/// Saves the rules of a directory
+///
+/// They become the next version, and the accounts of the directory are mapped anew. Rules that do not compile are refused,
+/// with the rule, the position and what is wrong.
+#[utoipa::path(put, path = "/api/v1/directories/{id}/mapping", tag = "mapping", operation_id = "save_mapping",
+    params(("id" = String, Path, description = "Name or id of the directory"),
+        ("If-Match" = Option<String>, Header, description = "The version that the rules change, 0 for the first; refused \
+            with 409 if another one is current. Absent: any")),
+    request_body = MappingBody, responses((status = 200, body = MappingView)))]
+async fn save(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<String>,
+    headers: HeaderMap,
+    body: Body<MappingBody>,
+) -> Result<Json<MappingView>, Problem> {
+    let changes = api.services.change_mappings(&caller.actor)?;
+    let expected = expected(&headers)?;
+    Ok(Json(changes.save(&id, expected, &body.read()?.rules).await?.into()))
+}
+
+/// Lists the versions of the rules of a directory
+#[utoipa::path(get, path = "/api/v1/directories/{id}/mapping/versions", tag = "mapping",
+    operation_id = "list_mapping_versions",
+    params(("id" = String, Path, description = "Name or id of the directory")),
+    responses((status = 200, body = MappingVersions)))]
+async fn versions(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<String>,
+) -> Result<Json<MappingVersions>, Problem> {
+    let versions = api.services.mappings(&caller.actor)?.versions(&id).await?;
+    Ok(Json(MappingVersions { items: versions.into_iter().map(Into::into).collect() }))
+}
+
+/// Brings back the rules of an earlier version
+///
+/// They become the next version.
+#[utoipa::path(post, path = "/api/v1/directories/{id}/mapping/versions/{version}/restore", tag = "mapping",
+    operation_id = "restore_mapping",
+    params(("id" = String, Path, description = "Name or id of the directory"),
+        ("version" = u32, Path, description = "Number of the version")),
+    responses((status = 200, body = MappingView)))]
+async fn restore(
+    State(api): State<Api>,
+    caller: Caller,
+    Path((id, version)): Path<(String, String)>,
+) -> Result<Json<MappingView>, Problem> {
+    let changes = api.services.change_mappings(&caller.actor)?;
+    let version = version.parse().map_err(|_| Problem::new(Kind::NotFound, "A version is a number."))?;
+    Ok(Json(changes.restore(&id, version).await?.into()))
+}
+
+/// The version that a change is about.
+fn expected(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
+    let Some(header) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = header.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let number = text.trim_matches('"').parse();
+    number.map(Some).map_err(|_| {
+        Problem::new(Kind::InvalidRequest, "The header If-Match must be the number of a version.")
+            .cure("`GET` the rules: `version` is the current one.")
+    })
+}

@@ -1,0 +1,160 @@
+//! The rules of a directory, from saving them to the user of an import.
+
+use std::sync::Arc;
+
+use postern_engine::identity::mapping::rules::Rule;
+use postern_engine::services::mapping::Standing;
+use postern_engine::services::{self, Actor, Services};
+use postern_store::{MappingProgress, UserRow};
+use serde_json::{Value, json};
+
+use super::company::{Line, changed, company};
+use super::soon;
+use crate::api::tests::ClosedGate;
+
+impl Line {
+    /// Saves rules as the machine's administrator.
+    async fn save(&self, rules: Value) -> services::Result<Standing> {
+        let rules: Vec<Rule> = serde_json::from_value(rules).unwrap();
+        let services = Services::new(self.site.store().clone(), self.site.clock(), Arc::<ClosedGate>::default());
+        let actor = Actor::machine(self.site.organization);
+        services.change_mappings(&actor)?.save("corp", None, &rules).await
+    }
+
+    /// Waits until the stored accounts are mapped by the rules of today.
+    async fn mapped(&self) -> MappingProgress {
+        let (store, organization) = (self.site.store(), self.site.organization);
+        let directory = store.find_directory(organization, "corp").await.unwrap().unwrap().id;
+        soon(async {
+            loop {
+                let progress = store.mapping_progress(organization, directory).await.unwrap().unwrap();
+                if progress.done {
+                    return progress;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
+    async fn user(&self, name: &str) -> UserRow {
+        self.site.store().find_user(self.site.organization, name).await.unwrap().unwrap()
+    }
+}
+
+fn further(user: &UserRow) -> Value {
+    serde_json::from_str(&user.attributes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_fill_what_they_name_and_the_default_mapping_fills_the_rest() {
+    let mut line = Line::start().await;
+    line.save(json!([
+        {"target": "family_name", "expression": "upper(cn)"},
+        {"target": "email", "expression": "null"},
+        {"target": "attributes.cost_center", "expression": "join([title, login], '-')"},
+        {"of": "groups", "target": "description", "expression": "'Group ' + cn"},
+    ]))
+    .await
+    .unwrap();
+    line.done(&company(4), 4).await;
+    let user = line.user("user01").await;
+    assert_eq!(user.family_name.as_deref(), Some("USER01X"));
+    assert_eq!((user.email.as_deref(), user.display_name.as_deref()), (None, Some("Person 1")));
+    assert_eq!(further(&user), json!({"title": "Clerk", "cost_center": "Clerk-user01"}));
+    let page = postern_store::PageRequest::first(10);
+    let groups = line.site.store().list_groups(line.site.organization, None, &page).await.unwrap().items;
+    assert_eq!(groups[0].description.as_deref(), Some("Group staff"));
+    let again = line.done(&company(4), 4).await;
+    assert_eq!((&again["updated"], &again["unchanged"]), (&0.into(), &5.into()), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_rules_map_every_stored_account_anew_without_an_import() {
+    let mut line = Line::start().await;
+    line.done(&company(4), 4).await;
+    for (title, wanted) in [("upper(title)", "CLERK"), ("lower(title)", "clerk")] {
+        line.save(json!([
+            {"target": "attributes.title", "expression": title},
+            {"of": "groups", "target": "display_name", "expression": "cn + ' of ' + '4'"},
+        ]))
+        .await
+        .unwrap();
+        line.mapped().await;
+        assert_eq!(further(&line.user("user03").await)["title"], wanted);
+        let page = postern_store::PageRequest::first(10);
+        let groups = line.site.store().list_groups(line.site.organization, None, &page).await.unwrap().items;
+        assert_eq!(groups[0].display_name, "staff of 4");
+        let import = line.done(&company(4), 4).await;
+        assert_eq!((&import["updated"], &import["unchanged"]), (&0.into(), &5.into()), "{import}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_fails_on_one_user_keeps_the_last_good_value_and_stops_nobody() {
+    let mut line = Line::start().await;
+    line.save(json!([
+        {"target": "attributes.title", "expression": "title == 'Boss' ? title + 1 : upper(title)"},
+        {"target": "given_name", "expression": "lower(title)"},
+    ]))
+    .await
+    .unwrap();
+    let first = line.done(&company(30), 4).await;
+    assert_eq!(first["rule_failures"], 0, "{first}");
+    let promoted = changed(&company(30), 25, |person| person.title = "Boss");
+    let result = line.done(&promoted, 4).await;
+    assert_eq!((&result["rule_failures"], &result["updated"]), (&25.into(), &25.into()), "{result}");
+    let samples = result["rule_failure_samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 20);
+    assert_eq!(samples[0]["rule"], "attributes.title");
+    assert_eq!((&samples[0]["dn"], &samples[0]["value"]), (&"uid=user00,ou=people,dc=x".into(), &"title=Boss".into()));
+    for (name, given) in [("user00", "boss"), ("user29", "clerk")] {
+        let user = line.user(name).await;
+        assert_eq!(further(&user)["title"], "CLERK", "the last good value");
+        assert_eq!(user.given_name.as_deref(), Some(given), "the other rule");
+    }
+    let newcomers = changed(&company(32), 32, |person| person.title = "Boss");
+    let result = line.done(&newcomers, 4).await;
+    assert_eq!(result["rule_failures"], 7, "{result}");
+    assert_eq!(further(&line.user("user31").await)["title"], "Boss", "a newcomer has what the default mapping gives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mapping_anew_keeps_last_good_values_and_what_imports_have_decided() {
+    let mut line = Line::start().await;
+    let people = changed(&company(4), 1, |person| person.locked = true);
+    line.done(&people, 4).await;
+    line.save(json!([
+        {"target": "family_name", "expression": "login == 'user01' ? title.x : cn"},
+        {"target": "email", "expression": "upper(mail)"},
+    ]))
+    .await
+    .unwrap();
+    assert_eq!(line.mapped().await.failures, 1);
+    let users = line.users().await;
+    assert_eq!(users.iter().filter(|user| user.active).count(), 3);
+    let names: Vec<_> = users.iter().map(|user| user.family_name.as_deref()).collect();
+    assert_eq!(names, [Some("user00x"), None, Some("user02x"), Some("user03x")]);
+    assert!(users.iter().all(|user| user.email.as_ref().is_some_and(|mail| mail.ends_with("@X.EXAMPLE"))));
+    assert_eq!(line.members().await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_do_not_compile_are_refused_with_rule_and_position_and_change_nothing() {
+    let mut line = Line::start().await;
+    let refused = line
+        .save(json!([
+            {"target": "email", "expression": "mail"},
+            {"target": "family_name", "expression": "lower(sn"},
+            {"target": "user_name", "expression": "mail"},
+            {"target": "email", "expression": "sn"},
+        ]))
+        .await
+        .unwrap_err()
+        .to_string();
+    for part in ["rule 2 (family_name): at character 9", "rule 3 (user_name)", "rule 4 (email): another rule"] {
+        assert!(refused.contains(part), "{part} is not in {refused}");
+    }
+    line.done(&changed(&company(4), 1, |person| person.title = "Boss"), 4).await;
+    assert_eq!(further(&line.user("user00").await)["title"], "Boss");
+}
