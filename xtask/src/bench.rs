@@ -2,6 +2,7 @@
 
 mod command;
 mod figures;
+mod identities;
 mod import;
 mod lists;
 mod sessions;
@@ -27,6 +28,8 @@ enum What {
     Sessions(sessions::Arguments),
     /// The round trip of an empty command, from REST to the agent and back.
     Command(command::Arguments),
+    /// Pages of effective members of a large group with nested groups.
+    Identities(identities::Arguments),
 }
 
 /// Runs one benchmark and prints what it saw.
@@ -36,6 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         What::Import(import) => runtime.block_on(import::run(import))?,
         What::Sessions(sessions) => runtime.block_on(sessions::run(sessions))?,
         What::Command(command) => runtime.block_on(command::run(command))?,
+        What::Identities(identities) => runtime.block_on(identities::run(identities))?,
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);

@@ -198,3 +198,38 @@ async fn a_group_that_a_directory_has_is_changed_there() {
     assert_eq!(site.get(&path, &acme.auditor).await.body, before);
     assert_eq!(logged(&site, &acme, "group.members_changed").await, [Value::Null; 0]);
 }
+
+#[tokio::test]
+async fn members_and_groups_are_listed_through_nested_groups() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let (ada, bo) = (create(&site, &acme, "users", "ada").await, create(&site, &acme, "users", "bo").await);
+    let (outer, inner) = (create(&site, &acme, "groups", "outer").await, create(&site, &acme, "groups", "inner").await);
+    for (group, one) in [(&outer, &inner), (&inner, &ada), (&inner, &outer), (&outer, &bo), (&inner, &bo)] {
+        assert_eq!(member(&site, &acme, Method::PUT, group, one).await.status, StatusCode::NO_CONTENT);
+    }
+    let ids = async |path: &str| {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = site.get(&format!("/api/v1/{path}&limit=1{cursor}"), &acme.auditor).await;
+            assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+            let items = page.body["items"].as_array().unwrap();
+            ids.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+            let Some(next) = page.body["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        ids.sort();
+        ids
+    };
+    let sorted = |some: &[&String]| {
+        let mut some: Vec<String> = some.iter().map(|id| (*id).clone()).collect();
+        some.sort();
+        some
+    };
+    assert_eq!(ids(&format!("groups/{outer}/members?effective=true")).await, sorted(&[&ada, &bo, &inner]));
+    assert_eq!(ids(&format!("groups/{outer}/members?effective=false")).await, sorted(&[&bo, &inner]));
+    assert_eq!(ids("users/ada/groups?effective=true").await, sorted(&[&outer, &inner]));
+    assert_eq!(ids("users/ada/groups?effective=false").await, sorted(&[&inner]));
+    let missing = site.get("/api/v1/users/00000000-0000-0000-0000-000000000000/groups", &acme.auditor).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+}
