@@ -231,12 +231,13 @@ impl Store {
 
     /// The groups of a directory that are among many members.
     async fn nested_by_account(&self, target: i64, groups: Cells) -> Result<Vec<GroupId>> {
+        // The CASE makes SQLite look for other accounts of the name only after it has found a membership.
         let query = Bulk::new(concat!(
             "SELECT a.identity FROM accounts a CROSS JOIN member_names m WHERE a.target = :1 AND a.kind = 2 \
              AND a.identity IS NOT NULL AND m.target = a.target AND m.name_hash = a.member_hash AND m.group_id {in} \
-             AND NOT EXISTS (",
+             AND CASE WHEN m.group_id IS NULL THEN FALSE ELSE NOT EXISTS (",
             other_of_the_name!(),
-            ")"
+            ") END"
         ));
         self.database.bulk_rows(query.column(groups).shared(target), |mut row| row.take()).await
     }

@@ -38,16 +38,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     let root = fill(&api, arguments).await?;
     let path = format!("/api/v1/groups/{root}/members?effective=true&limit=100");
     figures.row("first page", &measured(&api, &path, arguments.reads).await?);
-    let (mut cursor, mut pages) = (None::<String>, Vec::new());
-    let mut last = path.clone();
+    let (mut last, mut pages) = (path.clone(), Vec::new());
     loop {
-        let page = cursor.as_ref().map_or_else(|| path.clone(), |cursor| format!("{path}&cursor={cursor}"));
         let began = Instant::now();
-        let found = api.get(&page).await?;
+        let found = api.get(&last).await?;
         pages.push(began.elapsed());
-        last = page;
         match found["next_cursor"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
+            Some(next) => last = format!("{path}&cursor={next}"),
             None => break,
         }
     }

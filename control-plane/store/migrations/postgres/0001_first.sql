@@ -444,7 +444,7 @@ CREATE TABLE own_members (
     PRIMARY KEY (group_id, member_id)
 );
 CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
-CREATE INDEX own_members_nested ON own_members (group_id, member_id) WHERE kind = 2;
+CREATE INDEX own_members_nested ON own_members (kind, group_id, member_id) WHERE kind = 2;
 
 -- Users and groups whose accounts in a target may have to change. Every change of them sets a mark in its transaction.
 CREATE TABLE marks (
