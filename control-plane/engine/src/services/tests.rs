@@ -205,6 +205,7 @@ const LOGGED: &[&str] = &[
     "group.created",
     "group.deleted",
     "job.created",
+    "mapping.saved",
     "organization.changed",
     "schedule.changed",
     "schedule.created",
