@@ -12,6 +12,7 @@ mod answers;
 pub mod api_tokens;
 pub mod attributes;
 pub mod audit;
+pub mod bulk_users;
 mod change;
 pub mod change_groups;
 pub mod change_users;

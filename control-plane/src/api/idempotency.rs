@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::Api;
 use super::auth::{Caller, bearer};
 use super::extract::unreadable;
-use super::layers::MAX_BODY_BYTES;
+use super::layers;
 use super::problem::{Kind, Problem};
 use super::shares::Place;
 
@@ -56,7 +56,9 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
         return Err(Problem::new(Kind::Unauthenticated, "The request carries no token."));
     };
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| unreadable(StatusCode::PAYLOAD_TOO_LARGE))?;
+    let body = to_bytes(body, layers::longest_body(parts.uri.path()))
+        .await
+        .map_err(|_| unreadable(StatusCode::PAYLOAD_TOO_LARGE))?;
     let claim = Claim::new(&parts.headers, parts.uri.path(), &body, &caller)?;
     match api.services.answers(&caller.actor).claim(claim.key, claim.request).await? {
         AnswerClaim::Claimed => {}

@@ -22,6 +22,13 @@ use super::problem::{Kind, Problem, unknown_method, unknown_path};
 
 /// Longest body that is read.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Longest body of a request over many objects.
+pub(super) const MAX_BULK_BYTES: usize = 1 << 20;
+
+/// The longest body of a request to this path.
+pub(super) fn longest_body(path: &str) -> usize {
+    if path.ends_with("/bulk") { MAX_BULK_BYTES } else { MAX_BODY_BYTES }
+}
 /// A request that takes longer is given up. The head of an event stream comes at once, so streams are not concerned.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

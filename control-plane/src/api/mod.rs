@@ -7,6 +7,7 @@ pub mod agents;
 pub mod attributes;
 pub mod audit;
 pub mod auth;
+pub mod bulk_users;
 pub mod change_groups;
 pub mod change_users;
 pub mod conflicts;

@@ -3,7 +3,7 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    Api, accounts, agents, attributes, audit, change_groups, change_users, conflicts, directories, enrollment_tokens,
+    Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, directories, enrollment_tokens,
     groups, jobs, mapping, openapi, organization, schedules, tokens, users,
 };
 
@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(accounts::routes())
         .merge(users::routes())
         .merge(change_users::routes())
+        .merge(bulk_users::routes())
         .merge(groups::routes())
         .merge(change_groups::routes())
         .merge(conflicts::routes())

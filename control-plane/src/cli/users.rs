@@ -2,6 +2,7 @@
 
 mod changes;
 mod fields;
+mod files;
 
 use clap::Subcommand;
 use postern_engine::jobs::report::attributes;
@@ -34,6 +35,15 @@ pub(super) enum Command {
     },
     #[command(flatten)]
     Change(changes::Command),
+    /// Create and change users as a CSV file lists them
+    #[command(
+        after_help = "Columns: user_name, given_name, family_name, display_name, email; every other column is a \
+        further attribute. A user with the name of a line is changed; an empty cell leaves a value as it is. Lists are \
+        separated by |. Without --apply nothing is written."
+    )]
+    Import(files::Import),
+    /// Write all users to a CSV file
+    Export(files::Export),
     /// List deleted users that can be restored
     Deleted(ListArgs),
     /// List the groups of a user
@@ -76,6 +86,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 },
             )
         }
+        Command::Import(args) => files::import(&args, client, screen).await,
+        Command::Export(args) => files::export(&args, client, screen).await,
         Command::Change(command) => changes::run(command, client, screen).await,
         Command::Deleted(args) => {
             let users: Found<DeletedUserView> = client.list("deleted-users", &[], args.most()).await?;

@@ -220,7 +220,7 @@ impl UserChanges<'_> {
     }
 }
 
-fn empty(access: Access<'_>, now: Timestamp) -> UserRow {
+pub(super) fn empty(access: Access<'_>, now: Timestamp) -> UserRow {
     UserRow {
         id: UserId::new(),
         organization: access.organization(),
@@ -238,12 +238,12 @@ fn empty(access: Access<'_>, now: Timestamp) -> UserRow {
     }
 }
 
-fn checked(profile: ProfileChange, defined: &[AttributeDefinition]) -> Result<ProfileChange> {
+pub(super) fn checked(profile: ProfileChange, defined: &[AttributeDefinition]) -> Result<ProfileChange> {
     profile.checked(defined).map_err(|wrong| Error::field(wrong.field, wrong.detail))
 }
 
 /// Takes the values of unique attributes that a profile changes. Fails if somebody else has one of them.
-async fn claim(
+pub(super) async fn claim(
     tx: &mut Identities,
     defined: &[AttributeDefinition],
     profile: &ProfileChange,
@@ -261,7 +261,7 @@ async fn claim(
 }
 
 /// Values as the audit log keeps them.
-fn masked(mut values: BTreeMap<String, Value>, defined: &[AttributeDefinition]) -> Value {
+pub(super) fn masked(mut values: BTreeMap<String, Value>, defined: &[AttributeDefinition]) -> Value {
     for defined in defined.iter().filter(|defined| defined.sensitive) {
         if let Some(value) = values.get_mut(&profile::further(&defined.name)) {
             *value = Value::from(attributes::MASK);
@@ -271,12 +271,12 @@ fn masked(mut values: BTreeMap<String, Value>, defined: &[AttributeDefinition]) 
 }
 
 /// Fails if somebody has the user's name.
-async fn free(tx: &mut Identities, user: &UserRow) -> Result<()> {
+pub(super) async fn free(tx: &mut Identities, user: &UserRow) -> Result<()> {
     let found = tx.taken_names(vec![user.name_key.clone()]).await?;
     if found.is_empty() { Ok(()) } else { Err(taken(&user.user_name)) }
 }
 
-fn taken(name: &str) -> Error {
+pub(super) fn taken(name: &str) -> Error {
     let message = Message::new(format!("Another user has the name {name:?}; letter case does not matter."));
     Error::Conflict(message.cure("Choose another name, or rename the other user first."))
 }
@@ -288,7 +288,7 @@ fn gone() -> Error {
     )
 }
 
-fn owned_by(sources: &Sources, field: &str) -> Error {
+pub(super) fn owned_by(sources: &Sources, field: &str) -> Error {
     let directory = sources.directory_of(field).unwrap_or_default();
     let message = Message::new(format!("The directory {directory} says the {field} of this user."));
     Error::Conflict(message.cure(format!("Change it in {directory}, then import.")))
@@ -299,11 +299,11 @@ fn suspended(suspension: Option<&Suspension>) -> Value {
 }
 
 /// The values of `these` that are not in `others`.
-fn apart(these: &BTreeMap<String, Value>, others: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+pub(super) fn apart(these: &BTreeMap<String, Value>, others: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let other = |(name, value): &(&String, &Value)| others.get(*name) != Some(*value);
     these.iter().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-fn unreadable(error: &serde_json::Error) -> Error {
+pub(super) fn unreadable(error: &serde_json::Error) -> Error {
     Error::Internal(postern_store::Error::corrupt(error.to_string()))
 }

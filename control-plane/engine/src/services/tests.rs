@@ -73,6 +73,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangePeople Operator "users.enable" |s, a| s.change_users(a)?.enable(a.role.as_str(), None);
     ChangePeople Operator "users.delete" |s, a| s.change_users(a)?.delete(a.role.as_str(), None);
     ChangePeople Operator "users.restore" |s, a| s.change_users(a)?.restore(&ApiTokenId::new().to_string());
+    ChangePeople Operator "users.bulk" |s, a| s.bulk_users(a)?.write(vec![named("bulk")], false);
     ReadPeople Helpdesk "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
     ReadPeople Helpdesk "groups.get" |s, a| s.groups(a)?.get("staff");
     ReadPeople Helpdesk "groups.find" |s, a| s.groups(a)?.find("staff");

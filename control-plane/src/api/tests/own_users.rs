@@ -221,3 +221,45 @@ async fn values_of_defined_attributes_are_checked_kept_apart_and_masked() {
     let late = site.post("/api/v1/attributes", &other.owner, json!({"name": "badge", "type": "integer"})).await;
     assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.body);
 }
+
+#[tokio::test]
+async fn many_users_are_made_changed_or_refused_one_by_one() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    let badge = json!({"name": "badge", "type": "string", "unique": true});
+    assert_eq!(site.post("/api/v1/attributes", &acme.owner, badge).await.status, StatusCode::CREATED);
+    create(&site, &acme, "bo").await;
+    let anna = site.get(&format!("/api/v1/users/{}", home.user), &acme.auditor).await.body;
+    let users = json!([
+        {"user_name": "ada", "attributes": {"badge": "A1"}},
+        {"user_name": "BO", "email": "bo@example.org"},
+        {"user_name": "Ada"},
+        {"user_name": "cy", "attributes": {"badge": "a1"}},
+        {"user_name": ""},
+        {"user_name": "dee", "email": "nobody"},
+        {"user_name": anna["user_name"]},
+    ]);
+    let outcomes = async |dry_run: bool| {
+        let body = json!({"dry_run": dry_run, "users": users});
+        let answer = site.post("/api/v1/users/bulk", &acme.operator, body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let results = answer.body["results"].as_array().unwrap().clone();
+        results.iter().map(|result| result["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let expected = ["created", "changed", "refused", "refused", "refused", "refused", "unchanged"];
+    assert_eq!(outcomes(true).await, expected);
+    let log = site.get("/api/v1/audit?action=user.", &acme.auditor).await.body;
+    assert_eq!(log["items"].as_array().unwrap().len(), 1, "a dry run writes nothing");
+    assert_eq!(outcomes(false).await, expected);
+    let log = site.get("/api/v1/audit?action=user.", &acme.auditor).await.body;
+    let actions: Vec<_> = log["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str()).collect();
+    assert_eq!(actions, [Some("user.changed"), Some("user.created"), Some("user.created")]);
+    assert_eq!(site.get("/api/v1/audit/verify", &acme.auditor).await.body["whole"], true);
+    let again = ["unchanged", "unchanged", "refused", "refused", "refused", "refused", "unchanged"];
+    assert_eq!(outcomes(false).await, again, "once more changes nothing");
+    assert_eq!(site.get("/api/v1/users?query=cy", &acme.auditor).await.body["items"], json!([]));
+    let many: Vec<Value> = (0..1_001).map(|number| json!({"user_name": format!("u{number}")})).collect();
+    let refused = site.post("/api/v1/users/bulk", &acme.operator, json!({"users": many})).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+}

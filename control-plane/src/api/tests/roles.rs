@@ -63,6 +63,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/users/{id}/groups", "helpdesk"),
     ("GET", "/api/v1/deleted-groups", "helpdesk"),
     ("POST", "/api/v1/users", "operator"),
+    ("POST", "/api/v1/users/bulk", "operator"),
     ("PATCH", "/api/v1/users/{id}", "operator"),
     ("DELETE", "/api/v1/users/{id}", "operator"),
     ("POST", "/api/v1/users/{id}/disable", "operator"),

@@ -87,6 +87,17 @@ impl Identities {
         self.tx.bulk_rows(query, |mut row| row.take()).await
     }
 
+    /// The user with this folded name, who cannot change until the transaction ends.
+    pub async fn owned_user_of_name(&mut self, name_key: &str) -> Result<Option<OwnedUser>> {
+        let query = sql("SELECT id FROM users WHERE name_key = $1 \
+             AND organization = (SELECT seq FROM organizations WHERE id = $2)");
+        let found = self.tx.row(query.bind(name_key).bind(self.organization), |mut row| row.take()).await?;
+        match found {
+            Some(id) => self.owned_user(id).await,
+            None => Ok(None),
+        }
+    }
+
     /// Writes new users that the organization makes itself, each with its own values. [`Error::Conflict`]: a name is taken.
     pub async fn insert_own_users(&mut self, users: Vec<(UserRow, String)>) -> Result<()> {
         let ids = users.iter().map(|(user, _)| user.id.as_uuid()).collect();
