@@ -7,7 +7,8 @@ use postern_store::{Directory, Job, MemberStats, Sight, Staged, Unsettled};
 
 use super::conflicts;
 use super::missing::Confirmed;
-use super::moved_containers::{self, Renaming};
+use super::moved_containers;
+use super::notes::Renaming;
 use super::report::ImportReport;
 use super::result::{ImportResult, JoinedSample, NotVisible, RuleFailureSample, UnresolvedMember, WithoutLogin};
 use crate::jobs::running::Running;

@@ -12,11 +12,10 @@ use jiff::Timestamp;
 use postern_dn::{Dn, Rdn};
 use postern_proto::chunk::ChunkReader;
 use postern_store::{AccountId, AccountKind, Directory, ExternalKey, JobId, SoughtAccount, Store};
-use serde::{Deserialize, Serialize};
 
 use super::keys::{recorded_key, stored};
 use super::known;
-use super::notes::Notes;
+use super::notes::{Notes, Renaming};
 use super::sensitive::MOVED;
 use crate::identity::mapping;
 use crate::jobs::running::Running;
@@ -35,16 +34,6 @@ const MOST_CONTAINERS: usize = 10_000;
 const LISTED: usize = 20;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
-
-/// A container that is not found, and where its entries came from in this import.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Renaming {
-    /// The DN that is not found.
-    pub from: String,
-    /// The DN under which its entries came.
-    pub to: String,
-}
 
 /// The containers of accounts that are not found, with what became of their other entries.
 #[derive(Debug, Default)]

@@ -4,9 +4,18 @@ use postern_store::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::moved_containers::Renaming;
 use super::source::Origin;
 use crate::jobs::running::Running;
+
+/// A container that is not found, and where its entries came from in this import.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Renaming {
+    /// The DN that is not found.
+    pub from: String,
+    /// The DN under which its entries came.
+    pub to: String,
+}
 
 /// The notes of one import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
