@@ -3,8 +3,8 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, directories, enrollment_tokens,
-    groups, jobs, mapping, openapi, organization, schedules, tokens, users,
+    Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, directories,
+    enrollment_tokens, groups, jobs, mapping, openapi, organization, schedules, tokens, users,
 };
 
 /// The routes that need a token.

@@ -173,9 +173,15 @@ mod tests {
         OrganizationId::from_uuid(Uuid::from_u128(number))
     }
 
+    /// What a future gives at once. Tokio makes a task that has taken much wait for its next turn, which says nothing about
+    /// room.
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        tokio::task::unconstrained(future).now_or_never()
+    }
+
     /// Takes again and again until there is no room.
     fn take_all(share: &Share, stage: Stage, bytes: usize) -> Vec<Taken> {
-        std::iter::from_fn(|| share.take(stage, bytes).now_or_never()?.ok()).collect()
+        std::iter::from_fn(|| now(share.take(stage, bytes))?.ok()).collect()
     }
 
     #[tokio::test]
@@ -185,10 +191,10 @@ mod tests {
         let first = take_all(&greedy, Stage::Arriving, MIB);
         assert_eq!(first.len(), 8);
         let mut second = Box::pin(greedy.take(Stage::Arriving, MIB));
-        assert!((&mut second).now_or_never().is_none(), "it has taken all that it may");
-        assert!(modest.take(Stage::Arriving, 4 * MIB).now_or_never().is_some());
+        assert!(now(&mut second).is_none(), "it has taken all that it may");
+        assert!(now(modest.take(Stage::Arriving, 4 * MIB)).is_some());
         drop(first);
-        assert!(second.now_or_never().is_some());
+        assert!(now(second).is_some());
     }
 
     #[tokio::test]
@@ -199,7 +205,7 @@ mod tests {
             let taken: Vec<Taken> = agents.iter().flat_map(|agent| take_all(agent, stage, MIB)).collect();
             assert!(!taken.is_empty());
             let other = memory.share(organization(2));
-            assert!(other.take(stage, stage.most()).now_or_never().is_some(), "{stage:?}");
+            assert!(now(other.take(stage, stage.most())).is_some(), "{stage:?}");
         }
     }
 
@@ -209,9 +215,9 @@ mod tests {
         let stage = Stage::ArrivingLarge;
         let taken = memory.share(organization(1)).take(stage, stage.most()).await;
         let again = memory.share(organization(1));
-        assert!(again.take(stage, MIB).now_or_never().is_none());
+        assert!(now(again.take(stage, MIB)).is_none());
         drop(taken);
-        assert!(again.take(stage, MIB).now_or_never().is_some());
+        assert!(now(again.take(stage, MIB)).is_some());
         drop(again);
         drop(memory.share(organization(2)));
         assert_eq!(memory.organizations.len(), 1, "shares that nobody uses are forgotten");
@@ -221,13 +227,10 @@ mod tests {
     async fn all_together_are_bounded() {
         let memory = Memory::default();
         let shares: Vec<Share> = (0..4).map(|number| memory.share(organization(number))).collect();
-        let taken: Vec<Taken> = shares
-            .iter()
-            .map_while(|share| share.take(Stage::Decided, usize::MAX).now_or_never())
-            .map(Result::unwrap)
-            .collect();
+        let taken: Vec<Taken> =
+            shares.iter().map_while(|share| now(share.take(Stage::Decided, usize::MAX))).map(Result::unwrap).collect();
         assert_eq!(taken.len(), 2);
-        assert!(shares[3].take(Stage::Arriving, ORDINARY_BYTES).now_or_never().is_some(), "the pools are apart");
+        assert!(now(shares[3].take(Stage::Arriving, ORDINARY_BYTES)).is_some(), "the pools are apart");
     }
 
     #[tokio::test(start_paused = true)]

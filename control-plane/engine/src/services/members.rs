@@ -64,8 +64,8 @@ impl GroupChanges<'_> {
     }
 
     async fn one(&self, group: &str, changes: MemberChanges) -> Result<()> {
-        let changed = self.change_members(group, changes).await?;
-        match changed.into_iter().next().map(|changed| changed.outcome) {
+        let outcomes = self.change_members(group, changes).await?;
+        match outcomes.into_iter().next().map(|member| member.outcome) {
             Some(MemberOutcome::NotFound) => Err(nobody()),
             Some(MemberOutcome::Refused(message)) => Err(Error::Conflict(message)),
             _ => Ok(()),

@@ -160,7 +160,7 @@ async fn many_members_change_in_one_request_with_a_result_for_each() {
         ids.into_iter().zip(results).map(|(id, result)| (id.clone(), result.to_owned())).collect()
     };
     assert_eq!(results().await, wanted(["added", "refused", "not_found", "removed"]));
-    assert_eq!(members(&site, &acme, &staff).await, [ada.clone()]);
+    assert_eq!(members(&site, &acme, &staff).await, std::slice::from_ref(&ada));
     assert_eq!(results().await, wanted(["was_member", "refused", "not_found", "was_no_member"]));
     for wrong in [
         json!({}),

@@ -71,7 +71,7 @@ async fn a_token_that_is_revoked_or_expires_before_the_body_has_arrived_writes_n
                 }
                 let meanwhile = async || {
                     if expires {
-                        site.clock.advance(std::time::Duration::from_secs(3_600));
+                        site.clock.advance(std::time::Duration::from_hours(1));
                     } else {
                         let tokens = site.store.list_api_tokens(acme.id, &PageRequest::first(100)).await.unwrap();
                         let id = tokens.items.last().unwrap().id;

@@ -15,7 +15,7 @@ async fn an_import_leaves_a_group_of_the_organization_alone_whatever_its_name_is
     let entries = |id: &'static str, name: &'static [(&'static str, &'static str)]| {
         [named("cn=1", "anna"), group(id, "cn=staff", name, members)]
     };
-    let (staff, renamed): (&[(&str, &str)], &[(&str, &str)]) = (&[("cn", "staff")], &[("cn", "team")]);
+    let (staff, renamed) = (&[("cn", "staff")], &[("cn", "team")]);
     world.import("corp", &[named("cn=1", "anna")]).await;
     let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
     let organization = world.site.organization;

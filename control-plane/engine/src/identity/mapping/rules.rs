@@ -88,7 +88,7 @@ pub struct RuleFault {
 pub struct Rules {
     version: u32,
     slots: Slots,
-    rules: Vec<Compiled>,
+    compiled: Vec<Compiled>,
 }
 
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Rules {
     /// Compiles rules. What is wrong with them is told all at once.
     pub fn compile(version: u32, rules: &[Rule]) -> Result<Self, Vec<RuleFault>> {
         let (compiled, mut faults) = Self::compile_all(version, rules);
-        faults.extend(compiled.rules.iter().enumerate().filter_map(|(rule, compiled)| {
+        faults.extend(compiled.compiled.iter().enumerate().filter_map(|(rule, compiled)| {
             let fault = compiled.expression.as_ref().err()?.clone();
             Some(RuleFault { rule, target: compiled.name.clone(), fault })
         }));
@@ -145,12 +145,12 @@ impl Rules {
                     continue;
                 }
             };
-            if all.rules.iter().any(|earlier| earlier.of == source.of && earlier.target == target) {
+            if all.compiled.iter().any(|earlier| earlier.of == source.of && earlier.target == target) {
                 faults.push(wrong("another rule before it fills the same target".to_owned()));
                 continue;
             }
             let expression = Expression::compile(&source.expression, &mut all.slots);
-            all.rules.push(Compiled { of: source.of, target, name: source.target.clone(), expression });
+            all.compiled.push(Compiled { of: source.of, target, name: source.target.clone(), expression });
         }
         (all, faults)
     }
@@ -167,14 +167,14 @@ impl Rules {
 
     /// Whether any of them is about accounts of this kind.
     pub fn concern(&self, of: RuleOf) -> bool {
-        self.rules.iter().any(|rule| rule.of == of)
+        self.compiled.iter().any(|rule| rule.of == of)
     }
 
     /// Applies those about users or groups. What a rule gives is handed to `fill`; `None` empties the target. A rule that
     /// fails does not stop the others.
     pub fn apply(&self, of: RuleOf, inputs: &Inputs<'_>, mut fill: impl FnMut(&Target, Option<String>)) -> Vec<Failed> {
         let mut failed = Vec::new();
-        for rule in self.rules.iter().filter(|rule| rule.of == of) {
+        for rule in self.compiled.iter().filter(|rule| rule.of == of) {
             match rule.result(inputs) {
                 // A group is never without a name: a rule that gives none leaves the usual one.
                 Ok(None) if of == RuleOf::Groups && rule.target == Target::DisplayName => {}

@@ -144,8 +144,8 @@ impl Evaluation<'_> {
             }
             (F::Replace, [Value::Text(from), Value::Text(to)]) => self.replace(text, from, to),
             (F::Split, [Value::Text(separator)]) => self.split(text, separator),
-            (F::Substring, [Value::Number(from)]) => self.substring(text, *from, None),
-            (F::Substring, [Value::Number(from), Value::Number(to)]) => self.substring(text, *from, Some(*to)),
+            (F::Substring, [Value::Number(from)]) => Self::substring(text, *from, None),
+            (F::Substring, [Value::Number(from), Value::Number(to)]) => Self::substring(text, *from, Some(*to)),
             (_, rest) => {
                 let kinds: Vec<&str> = rest.iter().map(Value::kind).collect();
                 Err(Fault::new(0, format!("these arguments do not fit: text, {}", kinds.join(", "))))

@@ -53,7 +53,7 @@ impl Evaluation<'_> {
     }
 
     /// By characters: from the first to before the second, the first character is 0. What is beyond the end is left out.
-    pub(super) fn substring(&mut self, text: &str, from: i64, to: Option<i64>) -> Result {
+    pub(super) fn substring(text: &str, from: i64, to: Option<i64>) -> Result {
         let place = |place: i64| usize::try_from(place).map_err(|_| Fault::new(0, "a place in a text is below 0"));
         let from = place(from)?;
         let length = to.map(place).transpose()?.map_or(usize::MAX, |to| to.saturating_sub(from));
