@@ -17,7 +17,7 @@ use crate::roster::{Announced, Directories, Roster};
 use crate::session::State;
 use crate::session::parts::Session;
 use crate::session::run::SessionOptions;
-use crate::status::{DirectoryReport, IdentityReport, Observed, Status};
+use crate::status::{DirectoryReport, IdentityReport, Observed, Occurrence, Status};
 
 /// Limits of an agent; the defaults are those of the field.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,6 +103,12 @@ impl Agent {
         self.commands.policy().store(Arc::new(policy));
         self.roster.replace(directories);
         self.roster.probe(&self.supervisor, &self.clock);
+        self.observed.reloaded(None);
+    }
+
+    /// Notes that the changed file was not taken up.
+    pub fn reload_refused(&self, error: String) {
+        self.observed.reloaded(Some(Occurrence { at: self.clock.now(), error }));
     }
 
     /// How it does.
@@ -128,6 +134,7 @@ impl Agent {
             session: self.observed.session(),
             directories: self.roster.announced().into_iter().map(directory).collect(),
             commands: self.commands.report(),
+            reload_refused: self.observed.reload_refused(),
         }
     }
 }

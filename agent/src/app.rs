@@ -150,11 +150,11 @@ async fn reload_on_hangup(
                     tracing::warn!(keys, "config.reload_ignored: these changes need a restart");
                 }
             }
-            Err(error) => tracing::error!(
-                error = chain(&error),
-                "config.reload_refused: the old configuration stays \
-            in use"
-            ),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(error, "config.reload_refused: the old configuration stays in use");
+                agent.reload_refused(error);
+            }
         }
     }
 }

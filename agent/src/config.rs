@@ -132,6 +132,18 @@ impl Config {
         Ok(config)
     }
 
+    /// The state directory that a file names, whatever else is in the file: a running agent may use an older one.
+    pub fn state_dir_in(file: Option<&Path>) -> Result<PathBuf, Error> {
+        #[derive(Deserialize)]
+        struct Place {
+            state_dir: Option<PathBuf>,
+        }
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.or_else(|| default.exists().then_some(default));
+        let place: Place = settings::load(file, ENV_PREFIX).map_err(Error::Settings)?;
+        Ok(place.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()))
+    }
+
     fn verify(&self) -> Result<(), Error> {
         self.proxy_rule()?;
         if let Some(health) = self.health.as_ref().filter(|health| !health.listen.ip().is_loopback()) {

@@ -29,6 +29,9 @@ pub struct Status {
     pub directories: Vec<DirectoryReport>,
     /// What it works on, or waits to have acknowledged.
     pub commands: Vec<HeldCommand>,
+    /// Why the file was not taken up when it was last read again, and when. `None`: it was, or was not read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_refused: Option<Occurrence>,
 }
 
 /// Identity and certificate.
@@ -112,6 +115,7 @@ pub(crate) struct Welcomed {
 pub struct Observed {
     noted: Mutex<SessionReport>,
     refusals: Mutex<Refusals>,
+    reload_refused: Mutex<Option<Occurrence>>,
     clock_ahead_ms: AtomicI64,
     clock_learned: Notify,
     unknown_frame_logged: AtomicBool,
@@ -131,6 +135,7 @@ impl Observed {
         Self {
             noted: Mutex::new(noted),
             refusals: Mutex::default(),
+            reload_refused: Mutex::default(),
             clock_ahead_ms: AtomicI64::new(0),
             clock_learned: Notify::new(),
             unknown_frame_logged: AtomicBool::new(false),
@@ -191,6 +196,16 @@ impl Observed {
         for directory in known.keys().filter(|directory| !refusals.contains_key(*directory)) {
             tracing::info!(directory, "directory.no_longer_refused");
         }
+    }
+
+    /// How the last reading of the changed file went: `None` if it was taken up.
+    pub(crate) fn reloaded(&self, refused: Option<Occurrence>) {
+        *self.reload_refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+    }
+
+    /// Why the changed file was not taken up.
+    pub(crate) fn reload_refused(&self) -> Option<Occurrence> {
+        self.reload_refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The directories that the control plane does not take, with the reason.

@@ -51,6 +51,24 @@ fn an_administrator_gets_from_a_token_to_users_by_the_command_line_alone() -> Re
         ]);
         let failed = failed.output().await?;
         ensure!(failed.status.code() == Some(1), "exit code {:?} for a failed job", failed.status.code());
+        let shown =
+            site.control_plane.command_line(&site.api).args(["directories", "show", DIRECTORY]).success().await?;
+        ensure!(shown.contains("the last import failed: "), "{shown}");
+        let listed = site.control_plane.command_line(&site.api).args(["directories", "list"]).output().await?;
+        let warned = String::from_utf8_lossy(&listed.stderr);
+        ensure!(warned.contains("the last import failed: "), "{warned}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_check_of_a_file_that_is_not_there_says_that_and_not_to_correct_it() -> Result<()> {
+    scenario(async |stage| {
+        let program = postern_tests::binaries::Binaries::beside_this_program()?.agent;
+        let missing = stage.path().join("missing.toml");
+        let check = Launch::new("check", program).args(["check", "--config"]).arg(&missing).output().await?;
+        let report = said(&check);
+        ensure!(report.contains("the file is not there") && !report.contains("correct the configuration"), "{report}");
         Ok(())
     })
 }

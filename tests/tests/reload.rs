@@ -13,6 +13,20 @@ async fn with_telephone(site: &Site) -> Result<usize> {
     Ok(accounts.iter().filter(|account| account.attributes.contains_key("telephoneNumber")).count())
 }
 
+/// Waits until `postern-agent status` says all of this.
+async fn status_says(site: &Site, words: &[&str]) -> Result<()> {
+    let last = std::sync::Mutex::new(String::new());
+    let said = wait::until_true("the status says it", wait::SOON, || async {
+        let status = site.agent.status().await?;
+        let all = words.iter().all(|word| status.contains(word));
+        if let Ok(mut last) = last.lock() {
+            *last = status;
+        }
+        Ok(all)
+    });
+    said.await.with_context(|| format!("{words:?} are not in {last:?}"))
+}
+
 #[test]
 fn an_attribute_that_the_policy_excludes_after_a_reload_is_gone_with_the_next_import() -> Result<()> {
     scenario(async |stage| {
@@ -56,6 +70,7 @@ fn a_policy_that_cannot_be_kept_is_refused_and_the_old_one_stays_in_force() -> R
         for word in ["ERROR", "\\\"uid\\\"", "users.unique_attribute", DIRECTORY, "the old configuration stays"] {
             ensure!(said.contains(word), "does not say {word}: {said}");
         }
+        status_says(&site, &["the old one is in use", "\"uid\"", "users.unique_attribute"]).await?;
         let misspelt = toml::to_string(&site.settings)?.replace("excluded_attributes", "exclude_attributes");
         std::fs::write(site.agent.config_file(), misspelt)?;
         let said = site.agent.reload_refused().await?;
@@ -63,11 +78,19 @@ fn a_policy_that_cannot_be_kept_is_refused_and_the_old_one_stays_in_force() -> R
             ensure!(said.contains(word), "does not say {word}: {said}");
         }
 
+        // The file names a key that does not exist, and the agent runs all the same.
+        status_says(&site, &["session        connected", "the old one is in use", "exclude_attributes"]).await?;
+
         // Neither the new exclusion nor none at all: the user names are there, the telephone numbers are not.
         site.slapd.replace(&Person::nth(4).dn(SUFFIX), "title", &["Nurse, Ward"]).await?;
         let job = site.api.import(DIRECTORY).await?;
         ensure!(job.count("updated") == 1 && job.count("unchanged") > 29, "{job:?}");
         ensure!(with_telephone(&site).await? == 0, "a refused file lifted the exclusion");
+
+        site.agent.configure(&site.settings)?;
+        site.agent.reloaded().await?;
+        let status = site.agent.status().await?;
+        ensure!(!status.contains("the old one is in use"), "it was taken up: {status}");
         Ok(())
     })
 }

@@ -9,12 +9,13 @@ use clap::Args;
 use postern_runtime::clock::SystemClock;
 use postern_runtime::exit;
 use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::settings;
 use postern_runtime::supervise::{Supervisor, chain};
 use serde::Serialize;
 
 use super::output;
 use super::place::{Place, log_quietly, one_thread};
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{self, Config, DEFAULT_FILE};
 use crate::diagnose::{self, Diagnosis, Finding};
 use crate::identity::store::{self, IdentityStore};
 use crate::served::{Check, CheckState, ServedDirectory};
@@ -57,7 +58,18 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
     let config = match Config::load(args.place.config.as_deref()) {
         Ok(config) => config,
         Err(error) => {
-            let finding = Finding::failed(chain(&error), "correct the configuration");
+            let cure = match &error {
+                config::Error::Settings(settings::Error::Read { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound =>
+                {
+                    "the file is not there: write it (docs/operations.md shows one), or name another with --config"
+                }
+                config::Error::Settings(settings::Error::Read { .. }) => {
+                    "let this user read the file, or run this as the agent's user"
+                }
+                _ => "correct the configuration",
+            };
+            let finding = Finding::failed(chain(&error), cure);
             return report.add(None, finding.named("configuration", Duration::ZERO));
         }
     };

@@ -27,7 +27,7 @@ pub(super) fn execute(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     // The agent may run on an older configuration than the file has by now, and this is how one looks.
     let state_dir = match &args.place.state_dir {
         Some(state_dir) => state_dir.clone(),
-        None => Config::load(args.place.config.as_deref())?.state_dir(None),
+        None => Config::state_dir_in(args.place.config.as_deref())?,
     };
     let runtime = one_thread().context("the runtime cannot be started")?;
     let status = runtime.block_on(socket::ask(&state_dir))?;
@@ -56,6 +56,13 @@ fn lines(status: &Status) -> Vec<String> {
     }
     if let Some(error) = &status.session.last_error {
         lines.push(format!("last error     {} ({})", error.error, second(error.at)));
+    }
+    if let Some(refused) = &status.reload_refused {
+        lines.push(format!(
+            "configuration  the old one is in use: the file could not be taken up at {}: {}",
+            second(refused.at),
+            refused.error
+        ));
     }
     for directory in &status.directories {
         let flavour = directory.flavour.map_or("not reached yet", |flavour| flavour.name());
@@ -102,6 +109,7 @@ mod tests {
             session,
             directories: Vec::new(),
             commands: Vec::new(),
+            reload_refused: None,
         };
         let text = lines(&status).join("\n");
         assert_eq!((text.matches("2026-11-28T04:05:06Z").count(), text.contains(".123")), (3, false), "{text}");
