@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_engine::records::{AgentId, ChangeKind, Directory, DirectoryChange, DirectoryId, Flavour, ThresholdChange};
+use postern_engine::records::{
+    AgentId, ChangeKind, Directory, DirectoryChange, DirectoryId, Flavour, ThresholdChange, TroubledJob,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -93,6 +95,10 @@ pub enum ProblemKind {
     Configuration,
     /// The last import found something to be mended: entries that cannot be used, or something that cannot be read.
     Import,
+    /// An import is held until somebody decides. Further imports wait for it.
+    Held,
+    /// The last import failed.
+    Failed,
 }
 
 /// Everything that is wrong with a directory.
@@ -102,8 +108,23 @@ fn problems(directory: &Directory) -> Vec<DirectoryProblem> {
     let configurations = differences(directory)
         .into_iter()
         .map(|difference| (ProblemKind::Configuration, Some(difference.agent), difference.to_string()));
-    let all = import.chain(unusable).chain(configurations);
+    let troubled = directory.troubled.as_ref().map(|job| {
+        let kind = if job.held { ProblemKind::Held } else { ProblemKind::Failed };
+        (kind, None, trouble(job))
+    });
+    let all = troubled.into_iter().chain(import).chain(unusable).chain(configurations);
     all.map(|(kind, agent, text)| DirectoryProblem { kind, agent, text }).collect()
+}
+
+/// Why an import is held or failed, in a sentence.
+fn trouble(job: &TroubledJob) -> String {
+    let said = |key: &str| job.reason.as_ref().and_then(|reason| reason[key].as_str()).unwrap_or_default().to_owned();
+    let id = job.id;
+    if job.held {
+        format!("the import {id} is held: {} (postern jobs show {id})", said("reason"))
+    } else {
+        format!("the last import failed: {} (postern jobs show {id})", said("message"))
+    }
 }
 
 impl DirectoryView {

@@ -11,8 +11,8 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
 use crate::records::{
-    Agent, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryChange, Page, PageRequest, Room, Session,
-    TargetKind, Thresholds,
+    Agent, AgentStanding, AnnouncedDirectory, Digests, Directory, DirectoryChange, JobState, Page, PageRequest, Room,
+    Session, TargetKind, Thresholds, TroubledJob,
 };
 use crate::sessions::{self, session_columns};
 use crate::sql::{Row, named, sql};
@@ -49,6 +49,7 @@ fn read(mut row: Row) -> Result<Directory> {
         configuration: Digests { users: row.take()?, groups: row.take()? },
         last_import_at: row.take()?,
         import_problem: row.take()?,
+        troubled: None,
         created_at: row.take()?,
         deleted_at: row.take()?,
         agents: Vec::new(),
@@ -324,6 +325,36 @@ impl Store {
             directory.problems.extend(problem.map(|problem| (agent, problem)));
             directory.configurations.push((agent, configuration));
             directory.sessions.extend(session.map(|session| (agent, session)));
+        }
+        self.with_troubled(organization, directories).await
+    }
+
+    /// Fills in the imports that are held or have failed. A held one comes first: others wait for it, and may fail.
+    async fn with_troubled(
+        &self,
+        organization: OrganizationId,
+        mut directories: Vec<Directory>,
+    ) -> Result<Vec<Directory>> {
+        let query = Bulk::new(
+            "WITH v(id) AS ({rows}) SELECT j.directory_id, j.id, j.state, j.hold, j.error FROM v JOIN jobs j ON j.id = COALESCE(\
+             (SELECT h.id FROM jobs h WHERE h.directory_id = v.id AND h.exclusive AND h.state = 'held' LIMIT 1), \
+             (SELECT l.id FROM jobs l WHERE l.directory_id = v.id AND l.exclusive AND l.state IN ('succeeded', 'failed') \
+             ORDER BY l.id DESC LIMIT 1)) WHERE j.organization_id = :1 AND j.state IN ('held', 'failed')",
+        );
+        let ids = directories.iter().map(|directory| directory.id.as_uuid()).collect();
+        let mut troubled: HashMap<DirectoryId, TroubledJob> = self
+            .database
+            .bulk_rows(query.column(Cells::Uuids(ids)).shared(organization), |mut row| {
+                let (directory, id, state) = (row.take()?, row.take()?, named::<JobState>(&mut row)?);
+                let (hold, error) = (row.take()?, row.take()?);
+                let held = state == JobState::Held;
+                Ok((directory, TroubledJob { id, held, reason: if held { hold } else { error } }))
+            })
+            .await?
+            .into_iter()
+            .collect();
+        for directory in &mut directories {
+            directory.troubled = troubled.remove(&directory.id);
         }
         Ok(directories)
     }

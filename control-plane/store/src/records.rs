@@ -80,7 +80,7 @@ pub use accounts::{
 pub use administration::{
     Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Digests, Directory, DirectoryChange,
     EnrollmentToken, Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, OrganizationChange, Role,
-    ServedDirectory, StoredAnswer,
+    ServedDirectory, StoredAnswer, TroubledJob,
 };
 pub use attributes::{AttributeDefinition, AttributeType};
 pub use audit::{AuditEntry, AuditFilter, AuditNote};

@@ -5,8 +5,8 @@
 mod support;
 
 use postern_store::{
-    AccountKind, ChangeKind, Deferred, DeferredPart, DirectoryChange, MemberForm, NewAccount, Threshold,
-    ThresholdChange, Thresholds,
+    AccountKind, ChangeKind, Deferred, DeferredPart, DirectoryChange, Finish, JobState, MemberForm, NewAccount,
+    PageRequest, Threshold, ThresholdChange, Thresholds, TroubledJob,
 };
 use serde_json::json;
 use support::world::{World, at, dn_key};
@@ -20,6 +20,52 @@ conformance! {
     names_of_members_are_read_by_group,
     each_threshold_is_changed_by_itself,
     accounts_of_shared_ids_are_remembered_until_they_are_forgotten,
+    a_directory_names_its_held_import_or_its_last_one_that_failed,
+}
+
+async fn a_directory_names_its_held_import_or_its_last_one_that_failed(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let other = World::new(store, "other").await;
+    let troubled = async || {
+        let one = store.get_directory(world.org(), world.directory.id).await.unwrap().unwrap();
+        let listed = store.list_directories(world.org(), &PageRequest::first(10)).await.unwrap();
+        assert_eq!(listed.items[0].troubled, one.troubled, "the list says the same");
+        one.troubled
+    };
+    let run = async |kind: &str, finish: Finish| {
+        let job = world.create(kind).await;
+        let lease = world.claim().await[0].lease().unwrap();
+        assert!(store.finish(&lease, &finish, at(2)).await.unwrap());
+        job.id
+    };
+    assert_eq!(troubled().await, None);
+    let error = json!({ "message": "no answer" });
+    let failed = run("import", Finish::Failed(error.clone())).await;
+    let expected = TroubledJob { id: failed, held: false, reason: Some(error.clone()) };
+    // A job of another kind is no import.
+    run("test_connection", Finish::Succeeded(json!({}))).await;
+    assert_eq!(troubled().await, Some(expected));
+    run("import", Finish::Succeeded(json!({}))).await;
+    assert_eq!(troubled().await, None);
+    run("test_connection", Finish::Failed(error.clone())).await;
+    assert_eq!(troubled().await, None);
+
+    let held = world.create("import").await.id;
+    let waiting = world.create("import").await.id;
+    let lease = world.claim().await[0].lease().unwrap();
+    let reason = json!({ "reason": "many are missing" });
+    assert!(store.mark_proven(&lease, at(3)).await.unwrap());
+    assert!(store.hold(&lease, &reason, at(3)).await.unwrap());
+    let expected = Some(TroubledJob { id: held, held: true, reason: Some(reason) });
+    assert_eq!(troubled().await, expected);
+    // The one that waits for it fails: the held one is the reason.
+    store.expire_overdue(&error, &error, at(9_999)).await.unwrap();
+    assert_eq!(store.get_job(world.org(), waiting).await.unwrap().unwrap().state, JobState::Failed);
+    assert_eq!(troubled().await, expected);
+    store.reject_job(world.org(), held, "ada", None, at(4)).await.unwrap();
+    assert_eq!(troubled().await.map(|job| (job.id, job.held)), Some((waiting, false)));
+    let of_other = store.get_directory(other.org(), other.directory.id).await.unwrap().unwrap();
+    assert_eq!(of_other.troubled, None);
 }
 
 fn kept(sequence: u64, kinds: u32) -> Deferred {

@@ -147,12 +147,25 @@ async fn decide(
     screen.line(format!("Job {} is now {}{more}.", job.id, word(&job.state)))
 }
 
+/// What somebody should know of a job in a list: why it failed, is held or was rejected, or what needs a decision.
+fn note_of(job: &JobView) -> String {
+    if let Some(error) = &job.error {
+        return error.message.clone();
+    }
+    if let Some(hold) = job.hold.as_ref().filter(|_| job.state == JobState::Held) {
+        return hold["reason"].as_str().unwrap_or("a safeguard stopped it").to_owned();
+    }
+    let conflicts = job.result.as_ref().and_then(|result| result["conflicts"].as_u64()).filter(|count| *count > 0);
+    let conflicts = conflicts.map(|count| match count {
+        1 => "1 conflict of user names: postern conflicts list".to_owned(),
+        count => format!("{count} conflicts of user names: postern conflicts list"),
+    });
+    let message = job.message.clone().or_else(|| report::was_held(job));
+    message.or(conflicts).unwrap_or_else(|| "-".to_owned())
+}
+
 fn row(job: &JobView) -> Vec<String> {
-    let note = match (&job.error, &job.message) {
-        (Some(error), _) => error.message.clone(),
-        (None, Some(message)) => message.clone(),
-        (None, None) => "-".to_owned(),
-    };
+    let note = note_of(job);
     vec![
         job.id.to_string(),
         word(&job.kind),
@@ -166,4 +179,25 @@ fn row(job: &JobView) -> Vec<String> {
         },
         note,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_list_says_what_a_job_is_held_for_and_that_an_import_has_conflicts() {
+        let mut job = super::super::tests::sample_job();
+        job.state = JobState::Succeeded;
+        assert_eq!(note_of(&job), "-");
+        job.result = Some(json!({ "users": 3, "conflicts": 2 }));
+        assert!(note_of(&job).starts_with("2 conflicts of user names"), "{}", note_of(&job));
+        job.state = JobState::Held;
+        job.hold = Some(json!({ "reason": "9 of 10 users would be marked missing." }));
+        assert_eq!(note_of(&job), "9 of 10 users would be marked missing.");
+        (job.state, job.decided_by, job.result) = (JobState::Canceled, Some("olga".to_owned()), None);
+        assert!(note_of(&job).starts_with("was rejected by olga"), "{}", note_of(&job));
+    }
 }

@@ -38,7 +38,25 @@ pub(super) fn show(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
     if let Some(hold) = job.hold.as_ref().filter(|_| job.state == JobState::Held) {
         held(hold, screen)?;
     }
+    if let Some((hold, was_held)) = job.hold.as_ref().zip(was_held(job)) {
+        screen.line(format!("The job {was_held}"))?;
+        held(hold, screen)?;
+    }
     result(job, screen)
+}
+
+/// How a job that was held ended without being approved: what for, by whom, and why.
+pub(super) fn was_held(job: &JobView) -> Option<String> {
+    let hold = job.hold.as_ref().filter(|_| job.state == JobState::Canceled)?;
+    let reason = hold["reason"].as_str().unwrap_or("a safeguard stopped it").trim_end_matches('.');
+    // One that was approved may have been canceled later.
+    Some(match (job.decided_by.as_ref().filter(|_| !job.cancel_requested), &job.decision_reason) {
+        (Some(by), Some(why)) => {
+            format!("was rejected by {} ({}). It was held: {}.", plain(by), plain(why), plain(reason))
+        }
+        (Some(by), None) => format!("was rejected by {}. It was held: {}.", plain(by), plain(reason)),
+        (None, _) => format!("was canceled while it was held: {}.", plain(reason)),
+    })
 }
 
 /// Prints the result of a job.
@@ -90,6 +108,27 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_rejected_job_shows_what_it_was_held_for_and_who_rejected_it_and_why() {
+        let mut job = super::super::super::tests::sample_job();
+        job.state = JobState::Canceled;
+        job.decided_by = Some("olga".to_owned());
+        job.decision_reason = Some("the filter was wrong".to_owned());
+        job.hold = Some(json!({
+            "reason": "9 of 10 users would be marked missing.",
+            "reasons": [{"kind": "missing", "count": 9, "known": 10,
+                         "people": [{"dn": "uid=anna,ou=people", "display_name": "Anna"}]}],
+        }));
+        let paper = Paper::default();
+        show(&job, &mut Screen::new(Box::new(paper.clone()), false)).unwrap();
+        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        for words in ["rejected by olga (the filter was wrong)", "It was held: 9 of 10 users", "uid=anna,ou=people"] {
+            assert!(text.contains(words), "no {words}: {text}");
+        }
+        job.decided_by = None;
+        assert!(was_held(&job).unwrap().contains("canceled while it was held"));
+    }
 
     #[derive(Clone, Default)]
     pub(in super::super) struct Paper(pub(in super::super) Arc<Mutex<Vec<u8>>>);

@@ -1,9 +1,10 @@
 //! Organizations, their tokens and agents, and their directories.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::sessions::Session;
-use crate::ids::{AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, OrganizationId};
+use crate::ids::{AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, JobId, OrganizationId};
 use crate::records::{ChangeKind, ThresholdChange, Thresholds};
 
 named! {
@@ -293,6 +294,19 @@ pub struct Directory {
     pub last_import_at: Option<Timestamp>,
     /// The problem that the last import found, and what to do.
     pub import_problem: Option<String>,
+    /// The import that somebody should look at: the held one, or else the last one that ended, if it failed.
+    pub troubled: Option<TroubledJob>,
+}
+
+/// A job that is held or has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TroubledJob {
+    /// Its id.
+    pub id: JobId,
+    /// Whether it is held. Otherwise it has failed.
+    pub held: bool,
+    /// What it is held for, or why it failed.
+    pub reason: Option<Value>,
 }
 
 impl Directory {
