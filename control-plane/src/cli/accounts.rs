@@ -4,13 +4,13 @@ use clap::Subcommand;
 use postern_engine::records::AccountKind;
 
 use super::super::api::accounts::AccountView;
+use super::account_lines;
 use super::choice::choice;
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::name::Name;
 use super::screen::{Screen, time_or, word};
-use super::users;
 
 /// Commands of `postern accounts`.
 #[derive(Debug, Subcommand)]
@@ -61,7 +61,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             if screen.is_json() {
                 return screen.json(&account);
             }
-            users::account(&account, screen)
+            account_lines::account(&account, screen)
         }
     }
 }

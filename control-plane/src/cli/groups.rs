@@ -1,17 +1,18 @@
 //! `postern groups`: the organization's groups and their members.
 
 mod changes;
+pub(super) mod fields;
 
 use clap::Subcommand;
 
+use self::fields::{fields, table};
 use super::super::api::change_groups::DeletedGroupView;
 use super::super::api::groups::{GroupDetail, GroupView, MemberView};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::name::Name;
-use super::screen::{Screen, text_or, time, time_or, word};
-use super::users;
+use super::screen::{Screen, text_or, time, word};
 
 /// Commands of `postern groups`.
 #[derive(Debug, Subcommand)]
@@ -80,38 +81,13 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     }
 }
 
-/// Prints groups.
-pub(super) fn table(groups: &Found<GroupView>, args: &ListArgs, screen: &mut Screen) -> Result<(), Error> {
-    screen.list(groups, args, &["name", "directory", "description", "missing since", "id"], |group| {
-        vec![
-            group.display_name.clone(),
-            group.directories.join(", "),
-            text_or(group.description.as_deref(), "-"),
-            time_or(group.missing_since, "-"),
-            group.id.to_string(),
-        ]
-    })
-}
-
-fn fields(group: &GroupView) -> Vec<(&'static str, String)> {
-    vec![
-        ("name", group.display_name.clone()),
-        ("id", group.id.to_string()),
-        ("directory", if group.directories.is_empty() { "none".to_owned() } else { group.directories.join(", ") }),
-        ("description", text_or(group.description.as_deref(), "-")),
-        ("created", time(group.created_at)),
-        ("changed", time(group.updated_at)),
-        ("missing since", time_or(group.missing_since, "-")),
-    ]
-}
-
 fn show(detail: &GroupDetail, screen: &mut Screen) -> Result<(), Error> {
     let group = &detail.group;
     screen.fields(detail, &fields(group))?;
     if !screen.is_json() {
         for account in &detail.accounts {
             screen.line("")?;
-            users::account(account, screen)?;
+            super::account_lines::account(account, screen)?;
         }
     }
     Ok(())

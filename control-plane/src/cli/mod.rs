@@ -1,5 +1,6 @@
 //! The command line `postern`: the server, and all that administrators do through its API. One file for each resource.
 
+mod account_lines;
 mod accounts;
 mod age;
 mod agents;

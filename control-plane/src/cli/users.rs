@@ -5,10 +5,8 @@ mod fields;
 mod files;
 
 use clap::Subcommand;
-use postern_engine::jobs::report::attributes;
 
 use self::fields::{disabled, profile};
-use super::super::api::accounts::AccountView;
 use super::super::api::change_users::DeletedUserView;
 use super::super::api::users::{UserDetail, UserView};
 use super::client::Client;
@@ -98,7 +96,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Groups { user, effective, args } => {
             let wanted = [("effective", effective.to_string())];
             let groups = client.list(&format!("users/{user}/groups"), &wanted, args.most()).await?;
-            super::groups::table(&groups, &args, screen)
+            super::groups::fields::table(&groups, &args, screen)
         }
         Command::Show { user } => show(&client.get(&format!("users/{user}"), &[]).await?, screen),
     }
@@ -120,7 +118,7 @@ fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
     if !screen.is_json() {
         for shown in &detail.accounts {
             screen.line("")?;
-            account(shown, screen)?;
+            super::account_lines::account(shown, screen)?;
         }
     }
     Ok(())
@@ -131,27 +129,4 @@ fn provided_by(detail: &UserDetail) -> String {
     let Some(directory) = detail.sources.values().next() else { return "the organization".to_owned() };
     let fields: Vec<&str> = detail.sources.keys().map(String::as_str).collect();
     format!("{directory} ({})", fields.join(", "))
-}
-
-/// Prints an account with its attributes.
-pub(super) fn account(account: &AccountView, screen: &mut Screen) -> Result<(), Error> {
-    screen.line(format!("account {} in {}", account.id, super::screen::plain(&account.directory.name)))?;
-    let mut rows = vec![
-        vec!["dn".to_owned(), account.dn.clone()],
-        vec!["external id".to_owned(), account.external_id.clone()],
-        vec!["missing since".to_owned(), time_or(account.missing_since, "-")],
-        vec!["enabled".to_owned(), enabled(account)],
-    ];
-    rows.extend(account.conflict.iter().map(|name| vec!["conflict".to_owned(), format!("{name} is taken")]));
-    rows.extend(attributes(&serde_json::from_str(account.attributes.0.get())?));
-    screen.table(&["attribute", "value"], rows)
-}
-
-/// Whether the account is enabled in the directory.
-fn enabled(account: &AccountView) -> String {
-    match (account.enabled, account.enabled_until) {
-        (None, _) => "unknown".to_owned(),
-        (Some(enabled), None) => yes_no(enabled).to_owned(),
-        (Some(_), Some(end)) => format!("until {}", time(end)),
-    }
 }

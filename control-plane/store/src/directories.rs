@@ -346,9 +346,9 @@ impl Store {
             .database
             .bulk_rows(query.column(Cells::Uuids(ids)).shared(organization), |mut row| {
                 let (directory, id, state) = (row.take()?, row.take()?, named::<JobState>(&mut row)?);
-                let (hold, error) = (row.take()?, row.take()?);
+                let (cause, error) = (row.take()?, row.take()?);
                 let held = state == JobState::Held;
-                Ok((directory, TroubledJob { id, held, reason: if held { hold } else { error } }))
+                Ok((directory, TroubledJob { id, held, reason: if held { cause } else { error } }))
             })
             .await?
             .into_iter()

@@ -105,7 +105,8 @@ pub use crate::records::{
     NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, Organization, OrganizationChange,
     OwnedUser, Page, PageRequest, PresentAccount, Profile, REPLICA_PATIENCE, Release, Restamp, Role, RuleFailures,
     RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
-    Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
+    Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind,
+    Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

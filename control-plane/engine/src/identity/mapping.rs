@@ -2,51 +2,24 @@
 //! and to JSON. It makes one pass over any [`AttributeView`], without a tree.
 
 pub mod expression;
+mod mapped;
+mod printable;
 mod ruled;
 pub mod rules;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_store::{Flavour, Switch};
 
+pub use self::mapped::{MappedGroup, MappedUser};
+pub use self::printable::printable;
+
+use self::mapped::base;
 use self::ruled::Reads;
-use self::rules::{Failed, Rules};
+use self::rules::Rules;
 use super::view::AttributeView;
 use super::{forms, json};
-
-/// The user that an account maps to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct MappedUser<'e> {
-    /// The user name; `None` if the entry has no login.
-    pub user_name: Option<Cow<'e, str>>,
-    /// First name.
-    pub given_name: Option<Cow<'e, str>>,
-    /// Last name.
-    pub family_name: Option<Cow<'e, str>>,
-    /// The display name.
-    pub display_name: Option<Cow<'e, str>>,
-    /// Address of the first mailbox.
-    pub email: Option<Cow<'e, str>>,
-    /// Whether the account is enabled.
-    pub active: bool,
-    /// Further attributes, a JSON object of strings.
-    pub attributes: String,
-    /// The rules that failed. Their targets have what the default mapping gives.
-    pub failed: Vec<Failed>,
-}
-
-/// The group that an account maps to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct MappedGroup<'e> {
-    /// The display name.
-    pub display_name: Cow<'e, str>,
-    /// The description.
-    pub description: Option<Cow<'e, str>>,
-    /// The rules that failed. Their targets have what the default mapping gives.
-    pub failed: Vec<Failed>,
-}
 
 /// A field with the attributes that can fill it, best first.
 struct Rule {
@@ -330,11 +303,6 @@ impl Column {
     }
 }
 
-/// The name of an attribute without its options.
-fn base(name: &str) -> &str {
-    name.split_once(';').map_or(name, |(base, _)| base)
-}
-
 /// The rank of an attribute among these, best first; without options it ranks higher.
 fn rank(attributes: &[&str], base: &str, optional: bool) -> Option<usize> {
     let place = attributes.iter().position(|attribute| attribute.eq_ignore_ascii_case(base))?;
@@ -349,11 +317,6 @@ pub fn expired(entry: &impl AttributeView, now: Timestamp) -> bool {
 /// The login of an entry; a blank one does not count.
 pub fn login(entry: &impl AttributeView) -> Option<&str> {
     entry.login().filter(|value| !value.trim().is_empty())
-}
-
-/// A text as databases accept it: PostgreSQL cannot store NUL.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 /// Further attributes as JSON. What rules have filled or emptied comes from them alone.

@@ -10,7 +10,7 @@ use super::super::confirm::Yes;
 use super::super::error::Error;
 use super::super::name::Name;
 use super::super::screen::Screen;
-use super::fields;
+use super::fields::fields;
 
 /// Commands that change groups.
 #[derive(Debug, Subcommand)]

@@ -5,37 +5,24 @@
 //! has so many steps and so much text to make, and ends with an error when these are used up.
 
 mod arithmetic;
+mod bounds;
 mod compile;
 mod evaluate;
+mod fault;
 mod functions;
 mod inputs;
 mod loops;
+mod names;
 mod texts;
 
-use std::fmt;
-
+pub use self::bounds::MAX_CHARACTERS;
 pub use self::evaluate::Evaluation;
+pub use self::fault::Fault;
 pub use self::inputs::{Inputs, Slot, Slots};
 
+use self::bounds::PARSER_STACK;
 use self::compile::Node;
 use crate::identity::values::Value;
-
-/// The longest expression, in characters.
-pub const MAX_CHARACTERS: usize = 2_000;
-/// The most brackets, dots and operators. The parser calls itself for each, so they bound its stack.
-const MAX_PUNCTUATION: usize = 400;
-/// The deepest nesting.
-const MAX_DEPTH: u32 = 64;
-/// The deepest nesting of brackets and calls that is parsed.
-const MAX_PARSED_DEPTH: u16 = 48;
-/// The stack of the parser.
-const PARSER_STACK: usize = 32 * 1024 * 1024;
-/// The most steps of one evaluation: each part of the expression is one, each time that it is evaluated.
-const MAX_STEPS: u32 = 20_000;
-/// The most text that one evaluation reads or makes, in bytes.
-const MAX_BYTES: usize = 256 * 1024;
-/// The most values of an attribute that an expression reads.
-const MAX_VALUES: usize = 1_000;
 
 /// Attributes that are shown with an error, and the most characters of them.
 const SHOWN: usize = 3;
@@ -48,46 +35,6 @@ pub struct Expression {
     /// The attributes that it reads.
     reads: Vec<usize>,
 }
-
-/// What is wrong with an expression, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Where: character of the source, the first is 1. 0: nowhere in particular.
-    pub position: u32,
-    /// What is wrong, as a clause.
-    pub what: String,
-    /// Nothing makes up for it: the bounds of the evaluation are reached.
-    is_final: bool,
-}
-
-impl Fault {
-    pub(crate) fn new(position: u32, what: impl Into<String>) -> Self {
-        Self { position, what: what.into(), is_final: false }
-    }
-
-    fn beyond_bounds(what: &str) -> Self {
-        Self { position: 0, what: what.to_owned(), is_final: true }
-    }
-
-    /// The same, at a position, unless it has one.
-    fn at(mut self, position: u32) -> Self {
-        if self.position == 0 {
-            self.position = position;
-        }
-        self
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            0 => f.write_str(&self.what),
-            position => write!(f, "at character {position}: {}", self.what),
-        }
-    }
-}
-
-impl std::error::Error for Fault {}
 
 impl Expression {
     /// Compiles an expression. The attributes that it reads get places among `slots`.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::expression::Inputs;
+use super::mapped::{MappedGroup, MappedUser, base};
 use super::rules::{Failed, RuleOf, Rules, Target};
-use super::{MappedGroup, MappedUser, base};
 use crate::identity::view::AttributeView;
 
 /// Rules, and where they find what they read.

@@ -210,7 +210,7 @@ pub(super) fn text(value: &Value) -> Result<Option<String>, Fault> {
         let what = format!("the result has {} bytes, and at most {MAX_RESULT} are allowed", text.len());
         return Err(Fault::new(0, what));
     }
-    Ok(Some(super::printable(&text).into_owned()))
+    Ok(Some(super::printable::printable(&text).into_owned()))
 }
 
 impl Target {

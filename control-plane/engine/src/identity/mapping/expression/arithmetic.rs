@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::Fault;
 use super::evaluate::{Evaluation, Result};
-use super::functions::Function;
+use super::fault::Fault;
+use super::names::Function;
 use crate::identity::values::Value;
 
 impl Evaluation<'_> {

@@ -5,8 +5,10 @@ use cel::common::ast::{
 };
 use cel::parser::Parser;
 
-use super::functions::{Function, NOT_YET};
-use super::{Fault, MAX_CHARACTERS, MAX_DEPTH, MAX_PARSED_DEPTH, MAX_PUNCTUATION, Slots};
+use super::bounds::{MAX_CHARACTERS, MAX_DEPTH, MAX_PARSED_DEPTH, MAX_PUNCTUATION};
+use super::fault::Fault;
+use super::inputs::Slots;
+use super::names::{Function, NOT_YET};
 use crate::identity::values::{FLAG_SOURCES, FLAGS, Value};
 
 /// A part of a compiled expression.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::bounds::{MAX_BYTES, MAX_STEPS};
 use super::compile::Node;
-use super::{Fault, Inputs, MAX_BYTES, MAX_STEPS};
+use super::fault::Fault;
+use super::inputs::Inputs;
 use crate::identity::values::Value;
 
 /// One evaluation, with what is left of its bounds.

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Fault, MAX_VALUES};
+use super::bounds::MAX_VALUES;
+use super::fault::Fault;
 use crate::identity::values::{self, Syntax, Value};
 
 /// An attribute that expressions read.

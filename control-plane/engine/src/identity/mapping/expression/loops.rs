@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Fault;
 use super::compile::{Loop, Node};
 use super::evaluate::{Evaluation, Result};
+use super::fault::Fault;
 use crate::identity::values::Value;
 
 impl Evaluation<'_> {

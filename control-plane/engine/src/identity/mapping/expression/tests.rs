@@ -242,7 +242,7 @@ proptest::proptest! {
 #[test]
 fn every_function_is_tried_or_is_an_operator() {
     let tried = include_str!("tests.rs");
-    for name in functions::Function::NAMES.iter().filter(|name| !name.contains('_') || name.len() > 5) {
+    for name in names::Function::NAMES.iter().filter(|name| !name.contains('_') || name.len() > 5) {
         assert!(name.starts_with(['_', '@', '-']) || tried.contains(&format!("{name}(")), "{name}");
     }
 }

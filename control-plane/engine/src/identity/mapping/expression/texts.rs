@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Fault;
 use super::evaluate::{Evaluation, Result};
+use super::fault::Fault;
 use crate::identity::values::Value;
 
 impl Evaluation<'_> {

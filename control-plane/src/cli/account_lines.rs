@@ -1,0 +1,30 @@
+//! How an account is shown, with its attributes.
+
+use postern_engine::jobs::report::attributes;
+
+use super::super::api::accounts::AccountView;
+use super::error::Error;
+use super::screen::{Screen, time, time_or, yes_no};
+
+/// Prints an account with its attributes.
+pub(super) fn account(account: &AccountView, screen: &mut Screen) -> Result<(), Error> {
+    screen.line(format!("account {} in {}", account.id, super::screen::plain(&account.directory.name)))?;
+    let mut rows = vec![
+        vec!["dn".to_owned(), account.dn.clone()],
+        vec!["external id".to_owned(), account.external_id.clone()],
+        vec!["missing since".to_owned(), time_or(account.missing_since, "-")],
+        vec!["enabled".to_owned(), enabled(account)],
+    ];
+    rows.extend(account.conflict.iter().map(|name| vec!["conflict".to_owned(), format!("{name} is taken")]));
+    rows.extend(attributes(&serde_json::from_str(account.attributes.0.get())?));
+    screen.table(&["attribute", "value"], rows)
+}
+
+/// Whether the account is enabled in the directory.
+fn enabled(account: &AccountView) -> String {
+    match (account.enabled, account.enabled_until) {
+        (None, _) => "unknown".to_owned(),
+        (Some(enabled), None) => yes_no(enabled).to_owned(),
+        (Some(_), Some(end)) => format!("until {}", time(end)),
+    }
+}
