@@ -1,5 +1,7 @@
 //! What entries of each flavour map to.
 
+use std::borrow::Cow;
+
 use postern_store::Switch;
 
 use super::*;
