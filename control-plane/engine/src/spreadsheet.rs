@@ -12,7 +12,7 @@ pub fn line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
-/// A cell as it was before [`line`] wrote it.
+/// A cell as it was before [`line()`] wrote it.
 pub fn original(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(rest) if is_formula(rest) => rest,
