@@ -148,6 +148,41 @@ fn a_user_account_control_that_is_hidden_later_makes_nobody_active() -> Result<(
     })
 }
 
+#[test]
+fn who_is_deleted_before_the_container_is_renamed_is_missing() -> Result<()> {
+    scenario(async |stage| {
+        let samba = Samba::start(stage).await?;
+        let staff = Samba::staff_dn();
+        let person = |name: &str| {
+            let account = format!("objectClass: user\nsAMAccountName: {name}\nuserAccountControl: 544\n");
+            format!("dn: CN={name},OU=Berlin,{staff}\n{account}\n")
+        };
+        let berlin = format!("dn: OU=Berlin,{staff}\nobjectClass: organizationalUnit\n\n");
+        let people: String = ["b-anna", "b-bert", "b-cleo"].into_iter().map(person).collect();
+        samba.apply(berlin + &people).await?;
+        let options = Options::for_tests()?;
+        let binaries = options.binaries.clone();
+        let control_plane = ControlPlane::start(stage, options).await?;
+        let api = control_plane.organization("Corp").await?;
+        let directories = vec![DirectorySettings::samba("ad", &samba, stage.path())?];
+        let mut agent = Agent::configured(stage, &binaries, &Settings { directories, ..Settings::default() })?;
+        agent.enroll(&api.enrollment_token().await?).await?;
+        agent.start(stage)?;
+        api.directory("ad").await?;
+        api.import("ad").await?;
+
+        let delete = format!("dn: CN=b-anna,OU=Berlin,{staff}\nchangetype: delete\n\n");
+        let rename = "changetype: modrdn\nnewrdn: OU=Berlin-Mitte\ndeleteoldrdn: 1\n";
+        samba.apply(format!("{delete}dn: OU=Berlin,{staff}\n{rename}")).await?;
+        let job = api.import("ad").await?;
+        ensure!(job.count("missing") == 1 && job.count("not_visible") == 0, "{job:?}");
+        let users = api.users().await?;
+        let active = |name: &str| users.iter().find(|user| user.user_name == name).map(|user| user.active);
+        ensure!(["b-anna", "b-bert", "b-cleo"].map(active) == [Some(false), Some(true), Some(true)], "{job:?}");
+        Ok(())
+    })
+}
+
 /// [MS-DTYP] 2.3.4: the first three fields are little-endian, the rest is as it stands.
 fn microsoft_text(guid: &[u8]) -> Result<String> {
     let bytes: [u8; 16] = guid.try_into().context("objectGUID is not 16 bytes")?;

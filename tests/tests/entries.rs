@@ -282,3 +282,28 @@ fn groups_without_the_configured_id_have_the_servers_own() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_member_is_the_entry_whose_dn_it_writes_where_two_compare_as_equal() -> Result<()> {
+    scenario(async |stage| {
+        let entry = |cn: &str, further: &str| {
+            format!("dn: cn={cn},ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\ncn: {cn}\nsn: x\n{further}\n")
+        };
+        let member = |cn: &str| format!("member: CN={cn}, OU=people,{SUFFIX}\n");
+        // The second of each pair has no login, or is in no search of the agent.
+        let entries = entry("Weiß Karl", "uid: karl\n")
+            + &entry("Weiss Karl", "")
+            + &entry("Groß Eva", "uid: eva\n")
+            + &group("weiss", "groupOfNames", &member("Weiss Karl"))
+            + &group("weiß", "groupOfNames", &member("WEIß KARL"))
+            + &group("gross", "groupOfNames", &member("Gross Eva"))
+            + &group("groß", "groupOfNames", &member("groß eva"));
+        let site = Site::start_with(stage, slapd_with(&entries), control_plane::Options::for_tests()?).await?;
+        let job = site.api.import(DIRECTORY).await?;
+        ensure!(members(&site, "weiß").await? == ["karl"] && members(&site, "groß").await? == ["eva"], "{job:?}");
+        ensure!(members(&site, "weiss").await?.is_empty() && members(&site, "gross").await?.is_empty(), "{job:?}");
+        let counts = ["members_unresolved", "members_ambiguous", "members_without_user"].map(|key| job.count(key));
+        ensure!(counts == [1, 0, 1], "{job:?}");
+        Ok(())
+    })
+}
