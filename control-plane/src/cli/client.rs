@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{IF_MATCH, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -123,6 +123,20 @@ impl Client {
                 answer => return read(answer?).await,
             }
         }
+    }
+
+    /// Replaces a resource, if it is still this version. `None`: any.
+    pub(super) async fn replace<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        version: Option<u32>,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        let mut request = self.request(Method::PUT, path)?.json(body);
+        if let Some(version) = version {
+            request = request.header(IF_MATCH, format!("\"{version}\""));
+        }
+        read(self.send(request).await?).await
     }
 
     /// Changes a resource.

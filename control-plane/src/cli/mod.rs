@@ -21,6 +21,7 @@ mod groups;
 mod jobs;
 mod list;
 mod login;
+mod mapping;
 mod name;
 mod organization;
 mod organizations;
@@ -111,6 +112,9 @@ enum Command {
     /// The organization's groups
     #[command(subcommand)]
     Groups(groups::Command),
+    /// Rules by which accounts of a directory become users and groups
+    #[command(subcommand)]
+    Mapping(mapping::Command),
     /// Attributes that your organization defines for its users
     #[command(subcommand)]
     Attributes(attributes::Command),
@@ -188,6 +192,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Users(command) => users::run(command, &client()?, &mut screen).await,
         Command::Conflicts(command) => conflicts::run(command, &client()?, &mut screen).await,
         Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
+        Command::Mapping(command) => mapping::run(command, &client()?, &mut screen).await,
         Command::Attributes(command) => attributes::run(command, &client()?, &mut screen).await,
         Command::Audit(command) => audit::run(command, &client()?, &mut screen).await,
         Command::Completions(args) => completions::run(&args, self::command(), &mut screen),

@@ -199,6 +199,33 @@ async fn schedules_are_created_changed_paused_and_deleted() {
 }
 
 #[tokio::test]
+async fn mapping_rules_are_saved_from_a_file_and_brought_back() {
+    let served = Served::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.json");
+    let path = file.to_str().unwrap();
+    assert!(served.run(&["mapping", "show", "corp"]).await.contains("no rules are saved"));
+    let save = async |rules: &str| {
+        std::fs::write(&file, rules).unwrap();
+        served.try_run(&["mapping", "set", "corp", path]).await
+    };
+    let (shown, saved) = save(r#"{"version": 0, "rules": [{"target": "email", "expression": "lower(mail)"}]}"#).await;
+    saved.unwrap();
+    assert!(shown.contains("version 1") && shown.contains("lower(mail)"), "{shown}");
+    for (wrong, says) in [
+        (r#"{"version": 0, "rules": []}"#, "version"),
+        (r#"{"rules": [{"target": "email", "expression": "lower("}]}"#, "rules"),
+        ("{", "rules.json"),
+    ] {
+        let refused = save(wrong).await.1.unwrap_err().explain();
+        assert!(refused.contains(says), "{wrong}: {refused}");
+    }
+    save(r#"{"rules": []}"#).await.1.unwrap();
+    assert!(served.run(&["mapping", "restore", "corp", "1"]).await.contains("lower(mail)"));
+    assert_eq!(served.json(&["mapping", "versions", "corp"]).await["items"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_watched_job_that_is_canceled_ends_with_exit_code_1() {
     let served = Served::new().await;
     let job = served.json(&["jobs", "start", "import", "--directory", "corp"]).await;

@@ -1,0 +1,115 @@
+//! `postern mapping`: the rules by which the accounts of a directory become users and groups.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use postern_engine::identity::mapping::rules::Rule;
+use serde::Deserialize;
+
+use super::super::api::mapping::{MappingBody, MappingVersionView, MappingVersions, MappingView};
+use super::client::Client;
+use super::error::Error;
+use super::name::Name;
+use super::screen::{Screen, text_or, time, time_or, word};
+
+const AFTER_SET: &str = "\
+The file is JSON, as `postern --json mapping show` prints it: {\"version\": 3, \"rules\": [{\"target\": \"email\", \
+\"expression\": \"lower(mail)\"}]}. If it names a version that is not the current one, nothing is saved.";
+
+/// Commands of `postern mapping`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the rules of a directory; the default mapping as rules while none are saved
+    Show {
+        /// Name or id of the directory
+        directory: Name,
+    },
+    /// Save the rules of a directory from a file
+    #[command(after_help = AFTER_SET)]
+    Set {
+        /// Name or id of the directory
+        directory: Name,
+        /// The file, in JSON
+        file: PathBuf,
+    },
+    /// List the versions of the rules of a directory, the newest first
+    Versions {
+        /// Name or id of the directory
+        directory: Name,
+    },
+    /// Bring back the rules of an earlier version, as a new version
+    Restore {
+        /// Name or id of the directory
+        directory: Name,
+        /// Number of the version
+        version: u32,
+    },
+}
+
+/// A file of rules.
+#[derive(Debug, Deserialize)]
+struct File {
+    #[serde(default)]
+    version: Option<u32>,
+    rules: Vec<Rule>,
+}
+
+pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let mapping: MappingView = match command {
+        Command::Show { directory } => client.get(&format!("directories/{directory}/mapping"), &[]).await?,
+        Command::Set { directory, file } => {
+            let File { version, rules } = read(&file)?;
+            let path = format!("directories/{directory}/mapping");
+            client.replace(&path, version, &MappingBody { rules }).await?
+        }
+        Command::Versions { directory } => {
+            let versions: MappingVersions =
+                client.get(&format!("directories/{directory}/mapping/versions"), &[]).await?;
+            return show_versions(&versions, screen);
+        }
+        Command::Restore { directory, version } => {
+            let path = format!("directories/{directory}/mapping/versions/{version}/restore");
+            client.post(&path, &serde_json::json!({})).await?
+        }
+    };
+    show(&mapping, screen)
+}
+
+fn read(path: &Path) -> Result<File, Error> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| Error::Usage(format!("cannot read {shown}: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| Error::Usage(format!("{shown} is not a file of rules: {error}")))
+}
+
+fn show(mapping: &MappingView, screen: &mut Screen) -> Result<(), Error> {
+    if screen.is_json() {
+        return screen.json(mapping);
+    }
+    screen.line(match mapping.version {
+        0 => format!("{}: no rules are saved. This is the default mapping:", mapping.directory),
+        version => format!(
+            "{}: version {version}, saved by {} at {}",
+            mapping.directory,
+            text_or(mapping.saved_by.as_deref(), "-"),
+            time_or(mapping.saved_at, "-")
+        ),
+    })?;
+    let rows = mapping.rules.iter().map(|rule| vec![word(&rule.of), rule.target.clone(), rule.expression.clone()]);
+    screen.table(&["of", "target", "expression"], rows)
+}
+
+fn show_versions(versions: &MappingVersions, screen: &mut Screen) -> Result<(), Error> {
+    if screen.is_json() {
+        return screen.json(versions);
+    }
+    let row = |version: &MappingVersionView| {
+        vec![
+            version.version.to_string(),
+            version.rules.len().to_string(),
+            version.saved_by.clone(),
+            time(version.saved_at),
+            version.restored_from.map_or_else(|| "-".to_owned(), |from| from.to_string()),
+        ]
+    };
+    screen.table(&["version", "rules", "saved by", "saved at", "restored from"], versions.items.iter().map(row))
+}
