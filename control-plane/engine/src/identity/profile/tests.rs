@@ -1,3 +1,5 @@
+//! What values a profile takes, and what a change makes of it.
+
 use jiff::Timestamp;
 use postern_store::{OrganizationId, UserId};
 use serde_json::json;
