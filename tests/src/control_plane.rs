@@ -161,7 +161,17 @@ impl ControlPlane {
 
     /// The command line of the same program, with the server and a token in its environment.
     pub fn command_line(&self, api: &Api) -> Launch {
-        let program = Launch::new("postern", &self.options.binaries.postern);
+        self.environment(Launch::new("postern", &self.options.binaries.postern), api)
+    }
+
+    /// A shell that knows the command line as `postern`, with the server and a token in its environment.
+    pub fn shell(&self, shell: Launch, api: &Api) -> Launch {
+        let folder = self.options.binaries.postern.parent().unwrap_or(Path::new("/"));
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+        self.environment(shell, api).env("PATH", path)
+    }
+
+    fn environment(&self, program: Launch, api: &Api) -> Launch {
         let program = match &self.options.api_tls {
             Some(tls) => program.env("POSTERN_CA_FILE", &tls.ca_file),
             None => program,

@@ -13,6 +13,8 @@ pub mod compare;
 pub mod control_plane;
 pub mod ds389;
 pub mod failures;
+pub mod fleet;
+#[cfg(feature = "agents")]
 pub mod in_process_agent;
 pub mod install;
 pub mod ldap_client;
@@ -23,18 +25,22 @@ pub mod ports;
 pub mod postgres;
 pub mod postgres_programs;
 pub mod process;
+#[cfg(feature = "agents")]
 pub mod raw_agent;
 pub mod relay;
 pub mod running;
 pub mod samba;
 pub mod seeded;
+#[cfg(feature = "agents")]
 pub mod simulated_agent;
 pub mod site;
+#[cfg(feature = "agents")]
 pub mod skewed_gateway;
 pub mod slapd;
 pub mod small_disk;
 pub mod squid;
 pub mod stage;
+pub mod tutorial;
 pub mod wait;
 
 pub use stage::{Stage, scenario};

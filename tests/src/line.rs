@@ -23,7 +23,15 @@ pub struct Line {
 impl Line {
     /// Starts both and waits until the control plane knows the directories.
     pub async fn start(stage: &Stage, directories: Vec<DirectorySettings>) -> Result<Self> {
-        let options = control_plane::Options::for_tests()?;
+        Self::start_with(stage, directories, control_plane::Options::for_tests()?).await
+    }
+
+    /// The same, with a control plane of these options.
+    pub async fn start_with(
+        stage: &Stage,
+        directories: Vec<DirectorySettings>,
+        options: control_plane::Options,
+    ) -> Result<Self> {
         let binaries = options.binaries.clone();
         let control_plane = ControlPlane::start(stage, options).await?;
         let api = control_plane.organization("Corp").await?;

@@ -1,6 +1,7 @@
 //! The line between agent and control plane is cut and held at random points of an import, two hundred seeds: every
 //! import ends, and the end state is the directory.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,7 +10,7 @@ use postern_tests::people::Person;
 use postern_tests::seeded::Seeded;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::{self, SUFFIX};
-use postern_tests::{control_plane, scenario};
+use postern_tests::{Stage, control_plane, scenario};
 use serde_json::Value;
 
 /// Two chunks, and one of groups: an import can be resumed between them.
@@ -20,27 +21,34 @@ const HELD: Duration = Duration::from_millis(4_500);
 /// Long enough for a lease of a job to expire and be taken up again, whatever else these two cores do.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-fn seeds(range: std::ops::Range<u64>) -> Result<()> {
+/// Two sites at once: an import waits most of the time until both ends notice that the line is cut.
+fn seeds(range: Range<u64>) -> Result<()> {
+    let middle = u64::midpoint(range.start, range.end);
     scenario(async |stage| {
-        let (directory_options, options) = (slapd::Options::people(USERS), control_plane::Options::for_tests()?);
-        let options = options.set("heartbeat_interval_secs", HEARTBEAT_SECS);
-        let site = Site::without_agent(stage, directory_options, options).await?;
-        let circumstances = Circumstances::impatient();
-        let identity = enroll(&site.api.enrollment_token().await?, &circumstances).await?;
-        let served = vec![directory(&site.settings.directories[0])?];
-        let _agent = InProcessAgent::start(identity, served, &circumstances);
-        site.api.directory(DIRECTORY).await?;
-        let before = site.line.bytes();
-        site.api.import(DIRECTORY).await?;
-        let usual = site.line.bytes() - before;
-        let (seeds, mut struck) = (range.end - range.start, 0);
-        let mut last = Some(USERS - 1);
-        for seed in range {
-            struck += one_seed(&site, seed, usual, &mut last).await.with_context(|| format!("seed {seed}"))?;
-        }
-        ensure!(struck as u64 >= seeds / 2, "only {struck} faults struck in {seeds} imports");
+        tokio::try_join!(seeds_of_a_site(stage, range.start..middle), seeds_of_a_site(stage, middle..range.end))?;
         Ok(())
     })
+}
+
+async fn seeds_of_a_site(stage: &Stage, range: Range<u64>) -> Result<()> {
+    let (directory_options, options) = (slapd::Options::people(USERS), control_plane::Options::for_tests()?);
+    let options = options.set("heartbeat_interval_secs", HEARTBEAT_SECS);
+    let site = Site::without_agent(stage, directory_options, options).await?;
+    let circumstances = Circumstances::impatient();
+    let identity = enroll(&site.api.enrollment_token().await?, &circumstances).await?;
+    let served = vec![directory(&site.settings.directories[0])?];
+    let _agent = InProcessAgent::start(identity, served, &circumstances);
+    site.api.directory(DIRECTORY).await?;
+    let before = site.line.bytes();
+    site.api.import(DIRECTORY).await?;
+    let usual = site.line.bytes() - before;
+    let (seeds, mut struck) = (range.end - range.start, 0);
+    let mut last = Some(USERS - 1);
+    for seed in range {
+        struck += one_seed(&site, seed, usual, &mut last).await.with_context(|| format!("seed {seed}"))?;
+    }
+    ensure!(struck as u64 >= seeds / 2, "only {struck} faults struck in {seeds} imports");
+    Ok(())
 }
 
 /// Gives how many faults struck.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use postern_tests::Stage;
 use postern_tests::control_plane::ControlPlane;
-use postern_tests::simulated_agent::Fleet;
+use postern_tests::fleet::Fleet;
 use serde_json::json;
 
 use super::figures::{Figures, percentile_ms};

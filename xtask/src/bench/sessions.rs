@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use postern_tests::control_plane::ControlPlane;
+use postern_tests::fleet::Fleet;
 use postern_tests::process::Usage;
-use postern_tests::simulated_agent::Fleet;
 use postern_tests::{Stage, wait};
 
 use super::figures::{Figures, cpu_between};
