@@ -94,6 +94,7 @@ impl Line {
 
 /// Builds the program that runs many simulated agents.
 pub(crate) fn build_fleet() -> Result<std::path::PathBuf> {
-    steps::run("building the fleet", steps::cargo().args(["build", "--profile", MEASURED, "--bin", "postern-fleet"]))?;
+    let arguments = ["build", "--profile", MEASURED, "--bin", "postern-fleet", "--features", "postern-tests/agents"];
+    steps::run("building the fleet", steps::cargo().args(arguments))?;
     Ok(steps::built(MEASURED).join("postern-fleet"))
 }

@@ -31,7 +31,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     steps::run("building", build.args(["build", "--workspace", "--bins"]))?;
 
     let mut nextest = tools::command("cargo-nextest")?;
-    nextest.args(["run", "--workspace"]);
+    // Many scenarios wait for a time-out to pass: one more than there are cores keeps the cores at work.
+    let at_once = std::thread::available_parallelism().map_or(2, |cores| cores.get() + 1);
+    nextest.args(["run", "--workspace", "--test-threads", &at_once.to_string()]);
     if std::env::var_os("CI").is_some() {
         nextest.args(["--profile", "ci"]);
     }
