@@ -13,4 +13,3 @@ mod http;
 pub mod pki;
 mod refusals;
 mod upkeep;
-pub mod wire;

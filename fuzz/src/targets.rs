@@ -60,7 +60,7 @@ pub fn chunk(bytes: &[u8]) {
 /// Frames of either end are converted or refused.
 pub fn wire(bytes: &[u8]) {
     if let Ok(frame) = postern_proto::v1::AgentFrame::decode(bytes) {
-        postern_control_plane::wire::fuzzing(frame);
+        postern_engine::wire::fuzzing(frame);
     }
     if let Ok(frame) = postern_proto::v1::ControlFrame::decode(bytes) {
         postern_agent::wire::fuzzing(frame);

@@ -1,7 +1,9 @@
 //! `cargo xtask fuzz`: every fuzz target for a while. It needs a nightly compiler; without one it says so and
-//! the corpora are still replayed by the ordinary tests.
+//! the corpora are still replayed by the ordinary tests. What was fuzzed and has not changed since is not fuzzed again.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,7 +15,20 @@ pub(crate) struct Arguments {
     /// How long each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
+    /// Also where the fuzzed code is the same as at the last time.
+    #[arg(long)]
+    again: bool,
 }
+
+/// What the fuzz targets run, beside the crates of others that the lock names.
+const FUZZED: [&str; 6] = [
+    "fuzz",
+    "proto",
+    "directory",
+    "agent/src/wire.rs",
+    "control-plane/engine/src/wire.rs",
+    "control-plane/engine/src/kinds",
+];
 
 /// Runs all targets of `fuzz/fuzz_targets`, each from its corpus in `fuzz/corpus`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -21,6 +36,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::new("rustc").args(["+nightly", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !nightly.is_ok_and(|status| status.success()) {
         println!("no nightly compiler here: fuzzing is left out; `cargo xtask test` has replayed the corpora");
+        return Ok(());
+    }
+    let fuzzed = fuzzed()?;
+    if let Some(mark) = fuzzed.as_ref().filter(|mark| mark.exists() && !arguments.again) {
+        println!("the fuzzed code has not changed since it was fuzzed here ({}): nothing to do", mark.display());
         return Ok(());
     }
     let mut deny = tools::command("cargo-deny")?;
@@ -48,7 +68,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             println!("  {target}: {}", runs.unwrap_or("nothing found"));
         }
     }
+    if let Some(mark) = fuzzed {
+        fs::create_dir_all(mark.parent().unwrap_or(&mark))?;
+        fs::write(&mark, "").with_context(|| format!("cannot write {}", mark.display()))?;
+    }
     Ok(())
+}
+
+/// The file that says that this code was fuzzed, named by the content of the code; none outside of a checkout, and where
+/// changes are not committed.
+fn fuzzed() -> Result<Option<PathBuf>> {
+    let git = |words: &[&str]| {
+        let output = Command::new("git").args(words).arg("--").args(FUZZED).current_dir(steps::workspace()).output();
+        output.ok().filter(|output| output.status.success()).map(|output| output.stdout)
+    };
+    let (Some(changed), Some(files)) = (git(&["status", "--porcelain"]), git(&["ls-files", "--stage"])) else {
+        return Ok(None);
+    };
+    if !changed.is_empty() || files.is_empty() {
+        return Ok(None);
+    }
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    Ok(Some(tools::cache()?.join("fuzzed").join(format!("{:016x}", hasher.finish()))))
 }
 
 fn cargo_fuzz() -> Result<Command> {

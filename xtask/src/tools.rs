@@ -60,7 +60,8 @@ fn is_installed(name: &str, subcommand: &str) -> bool {
     version.status().is_ok_and(|status| status.success())
 }
 
-fn cache() -> anyhow::Result<PathBuf> {
+/// Where tools are kept, outside of the checkout.
+pub(crate) fn cache() -> anyhow::Result<PathBuf> {
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let base = base.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
     Ok(base.context("neither XDG_CACHE_HOME nor HOME is set: there is no place for tools")?.join("postern-tools"))

@@ -1,5 +1,5 @@
 //! The domain of the control plane: jobs (`jobs`), their kinds (`kinds`), schedules (`schedules`), imports
-//! (`intake`), users and groups (`identity`), and the services for administrators (`services`). It knows neither HTTP nor the gateway's streams.
+//! (`intake`), users and groups (`identity`), the services for administrators (`services`), and what agents say (`wire`). It knows neither HTTP nor the gateway's streams.
 
 pub mod identity;
 pub mod intake;
@@ -10,3 +10,4 @@ pub mod schedules;
 pub mod secrets;
 pub mod services;
 pub mod spreadsheet;
+pub mod wire;

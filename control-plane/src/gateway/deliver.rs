@@ -23,7 +23,6 @@ use self::answers::{Answers, Item, answer, not_stored};
 use self::writing::Writer;
 use super::memory::{Share, Stage, Taken};
 use super::parts::{Gateway, Parts, unavailable};
-use crate::wire;
 use postern_engine::intake::decide;
 use postern_engine::intake::decided::Decided;
 use postern_engine::intake::deliveries::{Delivery, Refusal};
@@ -33,6 +32,7 @@ use postern_engine::intake::listed::Listed;
 use postern_engine::intake::place::Place;
 use postern_engine::intake::proof::{self, Summary};
 use postern_engine::intake::reading::Reading;
+use postern_engine::wire;
 
 /// The answers of a delivery.
 pub(super) type ChunkAcks = ReceiverStream<Result<v1::ChunkAck, Status>>;

@@ -22,8 +22,8 @@ use self::seat::Seat;
 use super::parts::{Gateway, unavailable};
 use super::pulse::Pulse;
 use crate::pki::PeerAgent;
-use crate::wire;
 use postern_engine::jobs::reach::{Messages, Route, ToAgent};
+use postern_engine::wire;
 
 /// Time for the first frame.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);

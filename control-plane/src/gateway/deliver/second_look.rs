@@ -10,11 +10,11 @@ use tonic::Status;
 
 use super::answers::{Answers, Item, answer};
 use crate::gateway::parts::{Parts, unavailable};
-use crate::wire;
 use postern_engine::intake::deliveries::Delivery;
 use postern_engine::intake::moved_containers::MovedContainers;
 use postern_engine::intake::proof::{Cut, Summary};
 use postern_engine::intake::{apply, missing};
+use postern_engine::wire;
 
 /// Accounts in one request.
 const BATCH: usize = 100;

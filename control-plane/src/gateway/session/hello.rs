@@ -15,8 +15,8 @@ use super::super::parts::unavailable;
 use super::super::pulse::Pulse;
 use super::super::{certificates, held};
 use super::seat::Seat;
-use crate::wire::{self, Served};
 use postern_engine::intake::configuration::differences;
+use postern_engine::wire::{self, Served};
 use postern_proto::v1::control_frame::Kind as ToWire;
 
 /// Refused directories beyond this number get no answer each.

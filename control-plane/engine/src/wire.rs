@@ -8,10 +8,9 @@ use postern_proto::limits::{MAX_DN_BYTES, MAX_HELD_COMMANDS, MAX_ROWS};
 use postern_proto::{directory_name, text, v1};
 use postern_store::{AccountKind, Digests, Flavour, JobId, Sight, SoughtAccount};
 
-use crate::pki::hex;
-use postern_engine::intake::source::Source;
-use postern_engine::jobs::command::{AgentOutcome, AgentProgress, Command};
-use postern_engine::jobs::failure::Failure;
+use crate::intake::source::Source;
+use crate::jobs::command::{AgentOutcome, AgentProgress, Command};
+use crate::jobs::failure::Failure;
 
 /// Limits of an import's source: marks of servers, and bytes of each id and value.
 const MAX_MARKS: usize = 1_000;
@@ -114,7 +113,7 @@ pub fn source(from: v1::Source) -> Source {
 
 /// A digest of a part of an agent's configuration. One of another length counts as unknown.
 fn digest(bytes: &[u8]) -> Option<String> {
-    (bytes.len() == 32).then(|| hex(bytes))
+    Some(blake3::Hash::from_bytes(bytes.try_into().ok()?).to_hex().to_string())
 }
 
 /// What an agent found of an account; `None` if the account is there and should have come.
@@ -209,7 +208,7 @@ pub fn fuzzing(frame: v1::AgentFrame) {
         }
         Some(Kind::Outcome(sent)) => {
             if let Some(Ok(answer)) = outcome(sent).map(|outcome| outcome.result) {
-                postern_engine::kinds::fuzzing(answer);
+                crate::kinds::fuzzing(answer);
             }
         }
         Some(Kind::Progress(sent)) => {
