@@ -1,5 +1,7 @@
 //! Why something failed, in words that may travel to the control plane.
 
+pub use postern_directory::Class;
+
 /// What kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -9,22 +11,14 @@ pub enum Code {
     Invalid,
     /// The site's policy forbids it.
     Forbidden,
-    /// The directory cannot be reached.
-    Unreachable,
-    /// The directory refuses the agent's credentials.
-    Credentials,
-    /// The directory answered with an error, or stopped before the end.
-    Directory,
-    /// It took longer than allowed.
-    Timeout,
-    /// Canceled on request.
-    Canceled,
-    /// A fault in the agent.
-    Internal,
-    /// What was sought does not exist.
-    NotFound,
-    /// More than one fits.
-    Ambiguous,
+    /// It was begun, and failed as work on a directory fails.
+    Failed(Class),
+}
+
+impl From<Class> for Code {
+    fn from(class: Class) -> Self {
+        Self::Failed(class)
+    }
 }
 
 /// Why a command failed, in words that may travel: nothing of the site's configuration.
@@ -47,8 +41,15 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that says no more than this.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), cure: None, retryable: false, ldap_result_code: None, local: None }
+    pub fn new(code: impl Into<Code>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            cure: None,
+            retryable: false,
+            ldap_result_code: None,
+            local: None,
+        }
     }
 
     /// What the local log is to hold.
@@ -71,11 +72,11 @@ impl Failure {
     }
 
     pub(crate) fn canceled() -> Self {
-        Self::new(Code::Canceled, "canceled on request")
+        Self::new(Class::Canceled, "canceled on request")
     }
 
     pub(crate) fn panicked() -> Self {
-        Self::new(Code::Internal, "a fault in the agent ended the command; the agent's log has the details")
+        Self::new(Class::Internal, "a fault in the agent ended the command; the agent's log has the details")
             .cured_by("report the fault with the agent's log")
             .retryable()
     }

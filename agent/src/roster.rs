@@ -10,7 +10,7 @@ use postern_runtime::retry::Backoff;
 use postern_runtime::supervise::{OnCancel, Supervisor};
 use tokio::sync::watch;
 
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Code, Failure};
 use crate::served::{Digests, Flavour, Identified, ServedDirectory};
 
 const PROBE_INITIAL: Duration = Duration::from_secs(5);
@@ -98,7 +98,8 @@ impl Roster {
     /// differ in numbers only, such as seconds to wait, are not announced anew.
     pub fn noted(&self, name: &str, failure: Option<&Failure>) {
         let about_it = |failure: &&Failure| {
-            matches!(failure.code, Code::Unreachable | Code::Credentials | Code::Directory | Code::Timeout)
+            use Class::{Credentials, Directory, Timeout, Unreachable};
+            matches!(failure.code, Code::Failed(Unreachable | Credentials | Directory | Timeout))
         };
         let changed = match failure {
             None => self.problems().remove(name).is_some(),
@@ -282,11 +283,11 @@ mod tests {
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
         let failures = [
-            Failure::new(Code::Unreachable, "connection refused"),
-            Failure::new(Code::Unreachable, "connection refused"),
-            Failure::new(Code::Unreachable, "connection refused"),
-            Failure::new(Code::Credentials, "tries again in 60 s"),
-            Failure::new(Code::Credentials, "tries again in 7 s"),
+            Failure::new(Class::Unreachable, "connection refused"),
+            Failure::new(Class::Unreachable, "connection refused"),
+            Failure::new(Class::Unreachable, "connection refused"),
+            Failure::new(Class::Credentials, "tries again in 60 s"),
+            Failure::new(Class::Credentials, "tries again in 7 s"),
         ];
         let ailing = Ailing(Mutex::new(failures.into()), ScriptedDirectory::populated("corp", 1, 1));
         let directory: Arc<dyn ServedDirectory> = Arc::new(ailing);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::command::{CommandId, Event, Key, Outcome, Progress};
 use crate::commands;
 use crate::commands::kind::{Asked, Kinds, Request};
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Code, Failure};
 use crate::roster::Announced;
 use crate::served::{Flavour, Phase};
 use crate::status::Refusals;
@@ -162,19 +162,25 @@ fn outcome(ended: &Outcome) -> v1::Outcome {
     }
 }
 
+fn of_class(class: Class) -> v1::ErrorCode {
+    match class {
+        Class::Unreachable => v1::ErrorCode::Unreachable,
+        Class::Credentials => v1::ErrorCode::Credentials,
+        Class::Directory => v1::ErrorCode::Directory,
+        Class::Timeout => v1::ErrorCode::Timeout,
+        Class::Canceled => v1::ErrorCode::Canceled,
+        Class::Internal => v1::ErrorCode::Internal,
+        Class::NotFound => v1::ErrorCode::NotFound,
+        Class::Ambiguous => v1::ErrorCode::Ambiguous,
+    }
+}
+
 fn error(failure: &Failure) -> v1::CommandError {
     let code = match failure.code {
         Code::Unsupported => v1::ErrorCode::Unsupported,
         Code::Invalid => v1::ErrorCode::Invalid,
         Code::Forbidden => v1::ErrorCode::Forbidden,
-        Code::Unreachable => v1::ErrorCode::Unreachable,
-        Code::Credentials => v1::ErrorCode::Credentials,
-        Code::Directory => v1::ErrorCode::Directory,
-        Code::Timeout => v1::ErrorCode::Timeout,
-        Code::Canceled => v1::ErrorCode::Canceled,
-        Code::Internal => v1::ErrorCode::Internal,
-        Code::NotFound => v1::ErrorCode::NotFound,
-        Code::Ambiguous => v1::ErrorCode::Ambiguous,
+        Code::Failed(class) => of_class(class),
     };
     v1::CommandError {
         code: code.into(),

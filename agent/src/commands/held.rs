@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::kind::{Context, Kinds, Request, Work};
 use super::turns::Turns;
 use crate::command::{CommandId, End, Event, HeldCommand, Key, Outcome, Progress};
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Code, Failure};
 use crate::policy::Policy;
 
 /// More commands at once than this are refused: nobody needs them, and memory stays bounded whatever is asked.
@@ -110,7 +110,7 @@ impl Commands {
 
     /// Why a command is not started now, and whether a retry could succeed.
     fn busy(&self, request: &Request) -> Failure {
-        let too_many = || Failure::new(Code::Internal, "the agent is busy with too many commands").retryable();
+        let too_many = || Failure::new(Class::Internal, "the agent is busy with too many commands").retryable();
         request.permitted(&self.policy().load()).err().unwrap_or_else(too_many)
     }
 
@@ -240,7 +240,7 @@ impl Commands {
             end = run.run(&work) => end,
             () = expiry(&context.clock, request.timeout) => {
                 let message = format!("not done within {} s", request.timeout.unwrap_or_default().as_secs());
-                End::Failed(Failure::new(Code::Timeout, message).retryable())
+                End::Failed(Failure::new(Class::Timeout, message).retryable())
             }
         }
     }

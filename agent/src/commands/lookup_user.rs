@@ -8,7 +8,7 @@ use postern_proto::{MAX_FRAME_BYTES, limits, v1};
 use super::kind::{Kind, Run, Work};
 use crate::command::End;
 use crate::encode::chunk;
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Code, Failure};
 use crate::served::Phase;
 
 /// What an answer may hold, so that its frame is not too large.
@@ -56,7 +56,7 @@ async fn look_up(work: &Work, unique_value: &str) -> Result<v1::outcome::Result,
     if bytes > MAX_ANSWER_BYTES {
         // Sent, it would end the session, and again with the next one.
         let message = format!("user and groups have {bytes} bytes, but an answer may have {MAX_ANSWER_BYTES}");
-        return Err(Failure::new(Code::Directory, message).cured_by("configure fewer or smaller attributes"));
+        return Err(Failure::new(Class::Directory, message).cured_by("configure fewer or smaller attributes"));
     }
     Ok(v1::outcome::Result::LookupUser(v1::LookupUserResult { user, groups }))
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::window::{Gap, Window};
 use crate::command::{End, Key};
 use crate::encode::Encoded;
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Failure};
 use crate::link::Line;
 use crate::served::{SecondLook, Source};
 
@@ -215,5 +215,5 @@ impl Break {
 /// The control plane has lost or invented chunks: no going on with this generation.
 pub(super) fn confused(error: &Gap) -> Break {
     tracing::error!(%error, "delivery.confused");
-    Break::over(End::Failed(Failure::new(Code::Internal, error.to_string()).retryable()))
+    Break::over(End::Failed(Failure::new(Class::Internal, error.to_string()).retryable()))
 }

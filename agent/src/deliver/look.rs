@@ -6,7 +6,7 @@ use postern_proto::v1::chunk_ack::{self, LookAgain};
 
 use super::delivery::{Break, Delivery};
 use crate::command::End;
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Code, Failure};
 use crate::served::{NotVisible, Phase, Sight, Sought};
 
 /// More entries than this are not looked for at once.
@@ -28,7 +28,7 @@ impl Delivery {
             return Err(over(Failure::new(Code::Invalid, message)));
         }
         let Some(second_look) = &mut self.second_look else {
-            return Err(over(Failure::new(Code::Internal, "asked for entries before the summary was sent")));
+            return Err(over(Failure::new(Class::Internal, "asked for entries before the summary was sent")));
         };
         let sought: Vec<Option<Sought>> = asked.entries.into_iter().map(sought).collect();
         let known: Vec<Sought> = sought.iter().flatten().cloned().collect();

@@ -14,7 +14,7 @@ use tonic::{Code as GrpcCode, Status, Streaming};
 
 use super::delivery::{Break, Compression, Delivery, Item, confused};
 use crate::command::End;
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Failure};
 use crate::link::Connection;
 use crate::served::{Mark, Source};
 
@@ -173,7 +173,7 @@ fn refused(status: &Status, compressing: bool) -> Break {
         GrpcCode::Unimplemented if compressing => Break::NoCompression,
         GrpcCode::InvalidArgument | GrpcCode::Unimplemented => {
             let message = format!("the control plane could not read what was delivered: {}", status.message());
-            Break::over(End::Failed(Failure::new(Code::Internal, message)))
+            Break::over(End::Failed(Failure::new(Class::Internal, message)))
         }
         code => Break::Cut(format!("{code:?}: {}", status.message())),
     }

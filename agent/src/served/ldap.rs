@@ -1,7 +1,7 @@
 //! A real directory: everything that is asked of it goes to the crate that speaks LDAP.
 
 use futures_util::future::BoxFuture;
-use postern_directory::{Class, Directory, Enumeration};
+use postern_directory::{Directory, Enumeration};
 use postern_runtime::supervise::chain;
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +9,7 @@ use super::{
     Check, Digests, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, ServedDirectory, Sight, Sought,
     Source,
 };
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 
 impl ServedDirectory for Directory {
     fn name(&self) -> &str {
@@ -80,18 +80,8 @@ impl SecondLook for postern_directory::SecondLook {
 
 /// The public half of an error; the whole of it goes to the local log only, with what it made fail.
 fn failure(error: &postern_directory::Error) -> Failure {
-    let code = match error.class() {
-        Class::Unreachable => Code::Unreachable,
-        Class::Credentials => Code::Credentials,
-        Class::Directory => Code::Directory,
-        Class::Timeout => Code::Timeout,
-        Class::Canceled => Code::Canceled,
-        Class::Internal => Code::Internal,
-        Class::NotFound => Code::NotFound,
-        Class::Ambiguous => Code::Ambiguous,
-    };
     Failure {
-        code,
+        code: error.class().into(),
         message: error.public_message(),
         cure: error.cure(),
         retryable: error.retryable(),

@@ -11,7 +11,7 @@ use super::{
     Check, CheckState, Digests, Entry, Flavour, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook,
     ServedDirectory, Sight, Sought, Source, Switch,
 };
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Failure};
 
 /// What happens next in an enumeration.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl ServedDirectory for ScriptedDirectory {
     fn lookup_user<'a>(&'a self, unique_value: &'a str) -> BoxFuture<'a, Result<LookedUp, Failure>> {
         Box::pin(async move {
             let found = self.users().find(|user| user.unique_value.as_deref() == Some(unique_value));
-            let user = found.cloned().ok_or_else(|| Failure::new(Code::NotFound, "there is no such user"))?;
+            let user = found.cloned().ok_or_else(|| Failure::new(Class::NotFound, "there is no such user"))?;
             Ok(LookedUp { user, groups: Vec::new(), unusable_groups: Vec::new(), more_groups: false })
         })
     }

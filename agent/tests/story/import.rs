@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use postern_agent::failure::{Code, Failure};
+use postern_agent::failure::{Class, Code, Failure};
 use postern_agent::served::scripted::{ScriptedDirectory, Step, user};
 use postern_agent::served::{Entry, Page, Phase};
 use postern_proto::chunk::Kind;
@@ -114,7 +114,7 @@ async fn an_import_that_cannot_be_read_to_the_end_has_no_summary() {
     let mut gateway = FakeGateway::start().await;
     let identity = gateway.shared.authority.identity(&gateway.address.to_string(), WEEK);
     let whole = ScriptedDirectory::populated("corp", 100, 50);
-    let failure = Failure::new(Code::Directory, "stopped after 100 entries").retryable();
+    let failure = Failure::new(Class::Directory, "stopped after 100 entries").retryable();
     let _running = start(identity, whole.then(Step::Fail(failure)));
     let mut session = gateway.session().await;
     let id = session.command(1, 1, IMPORT).await;

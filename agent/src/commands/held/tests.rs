@@ -139,7 +139,7 @@ async fn a_newer_generation_takes_the_place_of_an_older_one() {
 #[tokio::test]
 async fn a_panic_is_the_failure_of_its_command() {
     let failure = failure(&commands(Policy::default()), request("panics", IMPORT)).await;
-    assert_eq!(failure.code, Code::Internal);
+    assert_eq!(failure.code, Code::Failed(Class::Internal));
     assert!(failure.retryable && !failure.message.contains("scripted"), "{failure:?}");
 }
 
@@ -149,13 +149,13 @@ async fn a_canceled_command_says_so() {
     let request = request("hangs", IMPORT);
     commands.accept(request.clone()).unwrap();
     commands.cancel(request.key.id);
-    assert_eq!(outcome(&commands, 1).await.result.clone().unwrap_err().code, Code::Canceled);
+    assert_eq!(outcome(&commands, 1).await.result.clone().unwrap_err().code, Code::Failed(Class::Canceled));
 }
 
 #[tokio::test]
 async fn a_command_that_takes_too_long_ends() {
     let limited = Request { timeout: Some(Duration::from_millis(1)), ..request("hangs", IMPORT) };
-    assert_eq!(failure(&commands(Policy::default()), limited).await.code, Code::Timeout);
+    assert_eq!(failure(&commands(Policy::default()), limited).await.code, Code::Failed(Class::Timeout));
 }
 
 #[tokio::test]
@@ -167,8 +167,8 @@ async fn what_cannot_be_done_is_answered() {
     assert_eq!(of("nowhere", IMPORT).await, Code::Invalid);
     assert_eq!(of("", IMPORT).await, Code::Invalid);
     assert_eq!(of("good", Some(lookup(""))).await, Code::Invalid);
-    assert_eq!(of("good", Some(lookup("nobody"))).await, Code::NotFound);
-    assert_eq!(of("large", Some(lookup("user1"))).await, Code::Directory);
+    assert_eq!(of("good", Some(lookup("nobody"))).await, Code::Failed(Class::NotFound));
+    assert_eq!(of("large", Some(lookup("user1"))).await, Code::Failed(Class::Directory));
 }
 
 #[tokio::test]
