@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::config::{DirectoryConfig, SecretError, read_file};
 pub use verifier::CertificateSummary;
-use verifier::Verifier;
+use verifier::DirectoryVerifier;
 
 /// The configured certificates or keys cannot be used.
 #[derive(Debug, Error)]
@@ -143,7 +143,7 @@ impl fmt::Display for TlsFailure {
 /// The TLS settings of one connection, and what the server showed.
 pub(crate) struct Tls {
     pub(crate) config: Arc<ClientConfig>,
-    verifier: Arc<Verifier>,
+    verifier: Arc<DirectoryVerifier>,
 }
 
 impl Tls {
@@ -161,7 +161,7 @@ impl Tls {
             return Err(if own { unusable_ca(config) } else { TlsConfigError::NoSystemRoots });
         }
         let pinned = if own { authorities } else { Vec::new() };
-        let verifier = Arc::new(Verifier::new(roots, pinned, Arc::clone(&provider)).map_err(rejected)?);
+        let verifier = Arc::new(DirectoryVerifier::new(roots, pinned, Arc::clone(&provider)).map_err(rejected)?);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(rejected)?

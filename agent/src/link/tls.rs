@@ -68,7 +68,7 @@ pub fn enrolled(
     seen: Option<SeenChain>,
 ) -> Result<ClientConfig, Error> {
     let roots = roots_of(credentials.authorities, "the CA bundle").map_err(Error::Roots)?;
-    let verifier = Recording { rule: Rule::Known(known(roots)?), provider: provider(), seen };
+    let verifier = ControlPlaneVerifier { rule: Rule::Known(known(roots)?), provider: provider(), seen };
     builder(clock)?
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_auth_cert(credentials.presented.clone(), credentials.key.clone_key())
@@ -78,7 +78,7 @@ pub fn enrolled(
 
 /// TLS 1.3 without a certificate of our own, to a server whose authority has the SHA-256 `pin`.
 pub fn pinned(pin: [u8; 32], clock: &SharedClock, seen: Option<SeenChain>) -> Result<ClientConfig, Error> {
-    let verifier = Recording { rule: Rule::Pinned(pin), provider: provider(), seen };
+    let verifier = ControlPlaneVerifier { rule: Rule::Pinned(pin), provider: provider(), seen };
     Ok(finish(builder(clock)?.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
 }
 
@@ -121,8 +121,8 @@ fn finish(mut config: ClientConfig) -> ClientConfig {
     config
 }
 
-/// Verifies by `rule`, and keeps what it has seen.
-struct Recording {
+/// Verifies the control plane's certificate by `rule`, and keeps the chain that was presented.
+struct ControlPlaneVerifier {
     rule: Rule,
     provider: Arc<CryptoProvider>,
     seen: Option<SeenChain>,
@@ -133,7 +133,7 @@ enum Rule {
     Pinned([u8; 32]),
 }
 
-impl Recording {
+impl ControlPlaneVerifier {
     fn record(&self, leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) {
         if let Some(seen) = &self.seen {
             let chain = std::iter::once(leaf).chain(rest).map(|certificate| certificate.clone().into_owned());
@@ -197,7 +197,7 @@ struct NotOurs(&'static str);
 const INTERCEPTED: &str =
     "this certificate is not the control plane's: a proxy may be inspecting TLS (exempt this address there)";
 
-impl ServerCertVerifier for Recording {
+impl ServerCertVerifier for ControlPlaneVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -237,11 +237,11 @@ impl ServerCertVerifier for Recording {
     }
 }
 
-impl fmt::Debug for Recording {
+impl fmt::Debug for ControlPlaneVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.rule {
-            Rule::Known(_) => "Recording(known)",
-            Rule::Pinned(_) => "Recording(pinned)",
+            Rule::Known(_) => "ControlPlaneVerifier(known)",
+            Rule::Pinned(_) => "ControlPlaneVerifier(pinned)",
         })
     }
 }

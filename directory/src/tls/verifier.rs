@@ -31,13 +31,13 @@ pub struct CertificateSummary {
 }
 
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct DirectoryVerifier {
     inner: Arc<WebPkiServerVerifier>,
     pinned: Vec<CertificateDer<'static>>,
     presented: Mutex<Vec<CertificateDer<'static>>>,
 }
 
-impl Verifier {
+impl DirectoryVerifier {
     pub(super) fn new(
         roots: RootCertStore,
         pinned: Vec<CertificateDer<'static>>,
@@ -78,7 +78,7 @@ impl Verifier {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for DirectoryVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -212,7 +212,7 @@ mod tests {
         roots.add(trusted.clone()).expect("a root");
         let pinned = if own { vec![trusted] } else { Vec::new() };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Verifier::new(roots, pinned, provider).expect("a verifier");
+        let verifier = DirectoryVerifier::new(roots, pinned, provider).expect("a verifier");
         let host = ServerName::try_from(host.to_owned()).expect("a host");
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
         let verdict = verifier.verify_server_cert(&certificate(shown), &[], &host, &[], now);
