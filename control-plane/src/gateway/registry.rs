@@ -24,14 +24,14 @@ const REMEMBERED: usize = 4;
 /// All agents that are connected to this replica.
 #[derive(Debug, Default)]
 pub struct Registry {
-    agents: DashMap<AgentId, Entry>,
+    agents: DashMap<AgentId, ConnectedAgent>,
     next: AtomicU64,
     memory: Memory,
     unwritten: Unwritten,
 }
 
 #[derive(Debug, Default)]
-struct Entry {
+struct ConnectedAgent {
     connections: Vec<(u64, CancellationToken)>,
     session: Option<Open>,
     /// The memory share of its deliveries; absent before the first.
@@ -51,7 +51,7 @@ struct Open {
     connected_at: Timestamp,
 }
 
-impl Entry {
+impl ConnectedAgent {
     fn is_empty(&self) -> bool {
         self.connections.is_empty() && self.session.is_none()
     }
@@ -179,7 +179,7 @@ impl Registry {
 
     /// The sessions that are open here.
     pub(super) fn sessions_here(&self) -> Vec<NewSession> {
-        let open = |entry: &Entry| {
+        let open = |entry: &ConnectedAgent| {
             let Open { route, organization, connected_at, .. } = entry.session.as_ref()?;
             let (agent, id, instance) = (route.agent(), route.session(), entry.instance.clone());
             Some(NewSession { organization: *organization, agent, id, instance, connected_at: *connected_at })
@@ -216,7 +216,7 @@ impl Registry {
         }
     }
 
-    fn change(&self, agent: AgentId, change: impl FnOnce(&mut Entry)) {
+    fn change(&self, agent: AgentId, change: impl FnOnce(&mut ConnectedAgent)) {
         if let Some(mut entry) = self.agents.get_mut(&agent) {
             change(&mut entry);
         }

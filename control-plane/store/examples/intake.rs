@@ -38,7 +38,7 @@ async fn main() -> Outcome {
 async fn measure(url: &DatabaseUrl, users: u32) -> Outcome {
     let store = Store::open(url).await?;
     let (organization, directory) = prepare(&store).await?;
-    let entries: Vec<Entry> = (0..users).map(|number| Entry::new(number, organization)).collect();
+    let entries: Vec<Sample> = (0..users).map(|number| Sample::new(number, organization)).collect();
 
     let start = Meter::start();
     for batch in entries.chunks(BATCH) {
@@ -101,12 +101,12 @@ async fn prepare(store: &Store) -> Outcome<(OrganizationId, DirectoryId)> {
     Ok((organization, directories[0].id))
 }
 
-struct Entry {
+struct Sample {
     account: NewAccount,
     user: UserRow,
 }
 
-impl Entry {
+impl Sample {
     /// A user as an `OpenLDAP` server would give it, with a random external id.
     fn new(number: u32, organization: OrganizationId) -> Self {
         const GIVEN: [&str; 8] = ["Anna", "Jürgen", "Émile", "Zoë", "Mark", "Sofia", "Łukasz", "Ingrid"];

@@ -20,7 +20,7 @@ use super::failure::Failure;
 use super::kind::{self, Kinds};
 use super::reach::{NotSent, Reach, Route, ToAgent};
 use super::running::Running;
-use super::running::table::Entry;
+use super::running::table::RunningJob;
 
 /// How often to look without a wake-up, because wake-ups may be lost.
 const POLL: Duration = Duration::from_secs(2);
@@ -199,7 +199,7 @@ impl Dispatcher {
         }
         for job in self.store.claim_proven(self.running.owner, self.running.lease_until(now), now, CLAIM).await? {
             let (id, attempt) = (job.id, job.attempt);
-            self.running.table.insert(Entry::new(job, None, None));
+            self.running.table.insert(RunningJob::new(job, None, None));
             self.finish(id, attempt);
         }
         Ok(())
@@ -212,13 +212,13 @@ impl Dispatcher {
             Ok(work) => work,
             Err(failure) => {
                 tracing::error!(job = %id, kind = %job.kind, reason = failure.message, "jobs.unreadable_input");
-                self.running.table.insert(Entry::new(job, None, None));
+                self.running.table.insert(RunningJob::new(job, None, None));
                 return self.running.fail(id, attempt, failure.to_json()).await;
             }
         };
         let directory = self.store.get_directory(job.organization, job.directory).await?;
         if directory.as_ref().is_some_and(|directory| directory.disabled) {
-            self.running.table.insert(Entry::new(job, None, None));
+            self.running.table.insert(RunningJob::new(job, None, None));
             return self.running.fail(id, attempt, Failure::disabled().to_json()).await;
         }
         let (Some(directory), Some(route)) = (directory, self.choose(job.directory, attempt)) else {
@@ -236,7 +236,7 @@ impl Dispatcher {
         let timeout = Duration::try_from(left).unwrap_or_default().saturating_sub(TIMEOUT_MARGIN).max(TIMEOUT_MARGIN);
         let command = Command { job: id, attempt, directory: directory.name, work, timeout };
         tracing::info!(job = %id, attempt, agent = %route.agent(), kind = %job.kind, "jobs.sent");
-        self.running.table.insert(Entry::new(job.clone(), Some(route.agent()), Some(Arc::clone(&route))));
+        self.running.table.insert(RunningJob::new(job.clone(), Some(route.agent()), Some(Arc::clone(&route))));
         let Err(reason) = route.send(ToAgent::Command(command)) else { return Ok(()) };
         self.running.table.remove(id, attempt);
         match reason {

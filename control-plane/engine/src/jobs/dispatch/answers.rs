@@ -9,7 +9,7 @@ use crate::jobs::command::{AgentOutcome, AgentProgress};
 use crate::jobs::failure::Failure;
 use crate::jobs::kind::{self, Attempt};
 use crate::jobs::reach::{Route, ToAgent};
-use crate::jobs::running::table::Entry;
+use crate::jobs::running::table::RunningJob;
 
 const LOST: &str = "The agent was restarted while it worked on the job. It starts again.";
 
@@ -78,7 +78,7 @@ impl Dispatcher {
         let Some(job) = self.store.job_by_id(job).await? else { return Ok(false) };
         tracing::info!(job = %job.id, attempt, agent = %route.agent(), "jobs.adopted");
         let wanted = !job.cancel_requested;
-        self.running.table.insert(Entry::new(job, Some(route.agent()), Some(Arc::clone(route))));
+        self.running.table.insert(RunningJob::new(job, Some(route.agent()), Some(Arc::clone(route))));
         Ok(wanted)
     }
 

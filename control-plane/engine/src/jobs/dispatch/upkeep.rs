@@ -12,7 +12,7 @@ use super::stranded::{ABSENCE_REPLACEABLE, since};
 use super::{Dispatcher, Result};
 use crate::jobs::failure::Failure;
 use crate::jobs::reach::ToAgent;
-use crate::jobs::running::table::Entry;
+use crate::jobs::running::table::RunningJob;
 
 const TICK: Duration = Duration::from_secs(1);
 /// How long an agent may take to answer a cancel.
@@ -199,7 +199,7 @@ impl Dispatcher {
     }
 }
 
-fn needed(entry: &Entry, now: Timestamp) -> Option<Repair> {
+fn needed(entry: &RunningJob, now: Timestamp) -> Option<Repair> {
     let (id, attempt) = (entry.job.id, entry.job.attempt);
     if let Some(canceled) = entry.canceled_at
         && (entry.route.is_none() || since(canceled, now) > CANCEL_PATIENCE)

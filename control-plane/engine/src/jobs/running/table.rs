@@ -13,7 +13,7 @@ use crate::jobs::reach::Route;
 
 /// One running job.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct RunningJob {
     /// The job as claimed.
     pub(crate) job: Job,
     /// The agent that works on it; `None` once everything was delivered and proven.
@@ -98,7 +98,7 @@ impl Progress {
     }
 }
 
-impl Entry {
+impl RunningJob {
     pub(crate) fn new(job: Job, agent: Option<AgentId>, route: Option<Arc<Route>>) -> Self {
         let report = job.agent_result.clone();
         Self {
@@ -124,24 +124,24 @@ impl Entry {
 
 /// All jobs that run at this replica.
 #[derive(Debug, Default)]
-pub(crate) struct Table(Mutex<HashMap<JobId, Entry>>);
+pub(crate) struct Table(Mutex<HashMap<JobId, RunningJob>>);
 
 impl Table {
     /// The table, locked. Never held across an await.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<JobId, RunningJob>> {
         // No change is left half done, so a panic elsewhere does not corrupt the table.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters a job and ends its older attempt.
-    pub(crate) fn insert(&self, entry: Entry) {
+    pub(crate) fn insert(&self, entry: RunningJob) {
         if let Some(older) = self.lock().insert(entry.job.id, entry) {
             older.ended.cancel();
         }
     }
 
     /// Removes a job, if it is still in this attempt.
-    pub(crate) fn remove(&self, job: JobId, attempt: u32) -> Option<Entry> {
+    pub(crate) fn remove(&self, job: JobId, attempt: u32) -> Option<RunningJob> {
         let mut table = self.lock();
         if table.get(&job)?.job.attempt != attempt {
             return None;
@@ -153,12 +153,12 @@ impl Table {
     }
 
     /// Changes an entry, if the job is still in this attempt.
-    pub(crate) fn change<T>(&self, job: JobId, attempt: u32, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+    pub(crate) fn change<T>(&self, job: JobId, attempt: u32, change: impl FnOnce(&mut RunningJob) -> T) -> Option<T> {
         self.lock().get_mut(&job).filter(|entry| entry.job.attempt == attempt).map(change)
     }
 
     /// The jobs and attempts that match.
-    pub(crate) fn find(&self, fits: impl Fn(&Entry) -> bool) -> Vec<(JobId, u32)> {
+    pub(crate) fn find(&self, fits: impl Fn(&RunningJob) -> bool) -> Vec<(JobId, u32)> {
         self.lock().values().filter(|entry| fits(entry)).map(|entry| (entry.job.id, entry.job.attempt)).collect()
     }
 }
