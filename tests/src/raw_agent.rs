@@ -47,7 +47,7 @@ pub struct RawAgent {
 }
 
 /// One open delivery.
-pub struct Delivery {
+pub struct RawDelivery {
     chunks: mpsc::Sender<Chunk>,
     acks: Streaming<ChunkAck>,
 }
@@ -175,13 +175,13 @@ impl RawAgent {
     }
 
     /// Opens a delivery for a command and returns the sequence number to begin with.
-    pub async fn deliver(&self, command: &Command) -> Result<(Delivery, u64)> {
+    pub async fn deliver(&self, command: &Command) -> Result<(RawDelivery, u64)> {
         let client = GatewayClient::with_origin(self.connection.clone(), self.connection.origin());
         Self::open(client, command).await
     }
 
     /// The same, with messages that are compressed.
-    pub async fn deliver_compressed(&self, command: &Command) -> Result<(Delivery, u64)> {
+    pub async fn deliver_compressed(&self, command: &Command) -> Result<(RawDelivery, u64)> {
         let client = GatewayClient::with_origin(self.connection.clone(), self.connection.origin());
         Self::open(client.send_compressed(CompressionEncoding::Zstd), command).await
     }
@@ -219,12 +219,12 @@ impl RawAgent {
         }))
     }
 
-    async fn open(mut client: GatewayClient<Connection>, command: &Command) -> Result<(Delivery, u64)> {
+    async fn open(mut client: GatewayClient<Connection>, command: &Command) -> Result<(RawDelivery, u64)> {
         let (chunks, outgoing) = mpsc::channel(16);
         let open = Open { command_id: command.command_id.clone(), generation: command.generation, ..Open::default() };
         chunks.send(Chunk { kind: Some(ChunkKind::Open(open)) }).await.ok();
         let acks = client.deliver(ReceiverStream::new(outgoing)).await.context("delivery refused")?.into_inner();
-        let mut delivery = Delivery { chunks, acks };
+        let mut delivery = RawDelivery { chunks, acks };
         match delivery.ack().await? {
             postern_proto::v1::chunk_ack::Kind::Opened(opened) => Ok((delivery, opened.next_sequence)),
             other => bail!("{other:?} instead of an answer to Open"),
@@ -248,7 +248,7 @@ impl Drop for RawAgent {
     }
 }
 
-impl Delivery {
+impl RawDelivery {
     /// Sends a chunk under this sequence number.
     pub async fn chunk(&self, sequence: u64, batch: &Batch) -> Result<()> {
         let entries = Entries { sequence, payload: batch.payload.clone() };

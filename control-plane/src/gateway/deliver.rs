@@ -25,7 +25,7 @@ use super::memory::{Share, Stage, Taken};
 use super::parts::{Gateway, Parts, unavailable};
 use postern_engine::intake::decide;
 use postern_engine::intake::decided::Decided;
-use postern_engine::intake::deliveries::{Delivery, Refusal};
+use postern_engine::intake::deliveries::{AdmittedDelivery, Refusal};
 use postern_engine::intake::first_import::FirstImportIndex;
 use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::listed::Listed;
@@ -107,10 +107,10 @@ async fn run(
 /// deleted.
 async fn begin(
     parts: &Parts,
-    delivery: &Delivery,
+    delivery: &AdmittedDelivery,
     listed: Listed,
 ) -> Result<Option<(Place, FirstImportIndex, Staged, Reading)>, postern_store::Error> {
-    let &Delivery { organization, directory, job, attempt, .. } = delivery;
+    let &AdmittedDelivery { organization, directory, job, attempt, .. } = delivery;
     let Some(found) = parts.store.get_directory(organization, directory).await? else { return Ok(None) };
     let place = Place::of(&found);
     let staged = parts.store.staged(organization, job, attempt).await?;
@@ -119,7 +119,7 @@ async fn begin(
 }
 
 /// Waits until the delivery must end, and gives the reason.
-async fn quit(parts: &Parts, delivery: &Delivery) -> Status {
+async fn quit(parts: &Parts, delivery: &AdmittedDelivery) -> Status {
     tokio::select! {
         () = delivery.ended.cancelled() => Status::aborted("the job has ended, or a newer delivery has taken over"),
         () = parts.supervisor.shutdown().stopping().cancelled() => {
@@ -148,7 +148,7 @@ fn listed(said: Option<v1::chunk::Listed>) -> Result<Listed, Status> {
     Ok(Listed::new(&users, &groups).with_binary(&binary))
 }
 
-async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Result<Delivery, Status> {
+async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Result<AdmittedDelivery, Status> {
     match parts.dispatcher.running.delivery(agent, job, attempt).await {
         Ok(Ok(delivery)) => Ok(delivery),
         Ok(Err(Refusal::NotWanted)) => Err(Status::not_found("the control plane no longer waits for this command")),
@@ -161,7 +161,7 @@ async fn admit(parts: &Parts, agent: AgentId, job: JobId, attempt: u32) -> Resul
 struct Reader {
     parts: Arc<Parts>,
     place: Place,
-    delivery: Arc<Delivery>,
+    delivery: Arc<AdmittedDelivery>,
     in_flight: Arc<InFlight>,
     newcomers: FirstImportIndex,
     reading: Reading,

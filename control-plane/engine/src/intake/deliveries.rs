@@ -15,7 +15,7 @@ use crate::jobs::running::Running;
 
 /// An agent's right to deliver for a job. There is one at a time: a newer one takes over.
 #[derive(Debug)]
-pub struct Delivery {
+pub struct AdmittedDelivery {
     /// The import.
     pub job: JobId,
     /// Its generation.
@@ -45,7 +45,7 @@ impl Running {
         agent: AgentId,
         job: JobId,
         attempt: u32,
-    ) -> Result<Result<Delivery, Refusal>, postern_store::Error> {
+    ) -> Result<Result<AdmittedDelivery, Refusal>, postern_store::Error> {
         let known = self.table.change(job, attempt, |entry| {
             (entry.is(agent, attempt) && !entry.proven).then(|| {
                 // Ends with the job, or earlier with the next delivery.
@@ -63,7 +63,7 @@ impl Running {
             turn = turn.lock_owned() => turn,
             () = ended.cancelled() => return Ok(Err(Refusal::TryAgain)),
         };
-        Ok(Ok(Delivery { job, attempt, organization, directory, ended, _turn: turn }))
+        Ok(Ok(AdmittedDelivery { job, attempt, organization, directory, ended, _turn: turn }))
     }
 
     async fn why_unknown(&self, agent: AgentId, job: JobId, attempt: u32) -> Result<Refusal, postern_store::Error> {

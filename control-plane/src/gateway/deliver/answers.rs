@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postern_engine::intake::decided::Decided;
-use postern_engine::intake::deliveries::Delivery;
+use postern_engine::intake::deliveries::AdmittedDelivery;
 use postern_engine::intake::proof::Summary;
 use postern_engine::jobs::failure::Failure;
 use postern_proto::v1;
@@ -46,7 +46,7 @@ pub(super) async fn answer(answers: &Answers, kind: chunk_ack::Kind) -> Result<(
 
 /// The answer after the store failed. If the failure is temporary, the agent tries again; a permanent one ends the job
 /// with its reason.
-pub(super) async fn not_stored(parts: &Parts, delivery: &Delivery, error: &postern_store::Error) -> Status {
+pub(super) async fn not_stored(parts: &Parts, delivery: &AdmittedDelivery, error: &postern_store::Error) -> Status {
     if let postern_store::Error::Conflict { .. } = error {
         // Two first imports of an organization bring the same names: the later one repeats and reads what is stored
         // now.

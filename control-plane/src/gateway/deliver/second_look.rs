@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::answers::{Answers, Item, answer};
 use crate::gateway::parts::{Parts, unavailable};
-use postern_engine::intake::deliveries::Delivery;
+use postern_engine::intake::deliveries::AdmittedDelivery;
 use postern_engine::intake::moved_containers::MovedContainers;
 use postern_engine::intake::proof::{Cut, Summary};
 use postern_engine::intake::{apply, missing};
@@ -23,7 +23,7 @@ const MOST_WITHOUT_CONTAINER: usize = 10_000;
 
 pub(super) struct SecondLook<'a> {
     pub(super) parts: &'a Parts,
-    pub(super) delivery: &'a Delivery,
+    pub(super) delivery: &'a AdmittedDelivery,
     pub(super) answers: &'a Answers,
     pub(super) queue: mpsc::Receiver<Item>,
 }
@@ -39,7 +39,7 @@ impl SecondLook<'_> {
         let (mut asked, missed) = (0, candidates.len() as u64);
         let mut without_container = Vec::new();
         for batch in candidates.chunks(BATCH) {
-            let &Delivery { organization, .. } = self.delivery;
+            let &AdmittedDelivery { organization, .. } = self.delivery;
             let sought =
                 self.parts.store.sought_accounts(organization, batch).await.map_err(|error| unavailable(&error))?;
             let sights = self.ask(&sought).await?;
@@ -75,7 +75,7 @@ impl SecondLook<'_> {
         if accounts.is_empty() {
             return Ok(0);
         }
-        let &Delivery { organization, directory, job, attempt, .. } = self.delivery;
+        let &AdmittedDelivery { organization, directory, job, attempt, .. } = self.delivery;
         let running = &self.parts.dispatcher.running;
         let moved = async {
             let Some(directory) = self.parts.store.get_directory(organization, directory).await? else {
@@ -108,7 +108,7 @@ impl SecondLook<'_> {
 
     /// The accounts that did not come, without those that were looked for before the connection broke.
     async fn candidates(&self, recorded: &Staged) -> Result<Vec<AccountId>, Status> {
-        let &Delivery { organization, directory, job, attempt, .. } = self.delivery;
+        let &AdmittedDelivery { organization, directory, job, attempt, .. } = self.delivery;
         let store = &self.parts.store;
         let found = async {
             let Some(directory) = store.get_directory(organization, directory).await? else { return Ok(None) };
@@ -138,7 +138,7 @@ impl SecondLook<'_> {
     }
 
     async fn record(&self, seen: &[(AccountId, Sight)]) -> Result<(), Status> {
-        let &Delivery { organization, directory, job, attempt, .. } = self.delivery;
+        let &AdmittedDelivery { organization, directory, job, attempt, .. } = self.delivery;
         let lease = Lease { job, attempt, owner: self.parts.dispatcher.running.owner };
         let write = async {
             let now = self.parts.clock.now();

@@ -20,7 +20,7 @@ use crate::gateway::memory::Taken;
 use crate::gateway::parts::{Parts, unavailable};
 use postern_engine::intake::apply;
 use postern_engine::intake::decided::Decided;
-use postern_engine::intake::deliveries::Delivery;
+use postern_engine::intake::deliveries::AdmittedDelivery;
 use postern_engine::intake::in_flight::InFlight;
 use postern_engine::intake::place::Place;
 use postern_engine::intake::proof::{self, Summary};
@@ -55,7 +55,7 @@ impl Limits {
 pub(super) struct Writer<'a> {
     parts: &'a Parts,
     place: Place,
-    delivery: &'a Delivery,
+    delivery: &'a AdmittedDelivery,
     answers: &'a Answers,
     in_flight: &'a InFlight,
     limits: Limits,
@@ -122,7 +122,7 @@ impl<'a> Writer<'a> {
     pub(super) fn new(
         parts: &'a Parts,
         place: Place,
-        delivery: &'a Delivery,
+        delivery: &'a AdmittedDelivery,
         answers: &'a Answers,
         in_flight: &'a InFlight,
         next: u64,
@@ -184,7 +184,7 @@ impl<'a> Writer<'a> {
         let (done, durable) = oneshot::channel();
         let before = self.last.replace(durable);
         let (store, place, now) = (&self.parts.store, self.place, self.parts.clock.now());
-        let Delivery { job, attempt, .. } = *self.delivery;
+        let AdmittedDelivery { job, attempt, .. } = *self.delivery;
         let lease = Lease { job, attempt, owner: self.parts.dispatcher.running.owner };
         let keys: Vec<u128> = batch.chunks.iter().flat_map(Decided::row_keys).collect();
         let written = Written { chunks: batch.chunks.len() as u64, entries: batch.entries, keys };
@@ -233,7 +233,7 @@ impl<'a> Writer<'a> {
 
     /// The agent has sent everything and it is written: compares the summary with what is durable.
     async fn conclude(&self, summary: &Summary, queue: mpsc::Receiver<Item>) -> Result<(), Status> {
-        let Delivery { job, attempt, .. } = *self.delivery;
+        let AdmittedDelivery { job, attempt, .. } = *self.delivery;
         let parts = self.parts;
         let recorded =
             parts.store.staged(self.delivery.organization, job, attempt).await.map_err(|error| unavailable(&error))?;
