@@ -71,7 +71,7 @@ pub struct UserPatch {
     pub attributes: BTreeMap<String, Option<Value>>,
 }
 
-/// Tells `null` from absent.
+/// Keeps `null` apart from an absent field.
 #[expect(clippy::option_option, reason = "absent, null and a value are three things in a merge patch")]
 pub(super) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)

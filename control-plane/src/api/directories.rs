@@ -128,7 +128,7 @@ fn trouble(job: &TroubledJob) -> String {
 }
 
 impl DirectoryView {
-    /// As it stands now.
+    /// The directory as it is now.
     pub(crate) fn new(directory: Directory, now: Timestamp) -> Self {
         let connected_agents = directory.connected(now).collect();
         let thresholds = directory.thresholds;

@@ -1,5 +1,5 @@
 //! What handlers take from a request, with problems instead of axum's plain-text rejections: the body, the query, an id
-//! of the path. Fields that nobody knows are refused, never ignored.
+//! of the path. Unknown fields are refused, never ignored.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -112,7 +112,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// The path of the parameter stands before what is wrong with it, where one is to blame.
+/// Names the parameter that is wrong, where the error is about one.
 fn wrong_query(query: &str, detail: &str) -> Problem {
     let given = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
     match detail.split_once(": ").and_then(|(name, detail)| Some((given(name)?, detail))) {

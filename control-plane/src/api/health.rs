@@ -73,8 +73,8 @@ async fn scrape(State((metrics, services)): State<(Metrics, Arc<Services>)>, req
 #[derive(Clone, Copy, Debug)]
 struct Local(SocketAddr);
 
-/// On loopback only who means loopback is answered: a name that somebody made to lead here stands in `Host`, and a proxy
-/// says so in its headers.
+/// On a loopback address, only requests for a loopback name are answered, and none that a proxy passed on. So a web page
+/// whose host name leads to this machine cannot read the metrics.
 fn is_direct(own: SocketAddr, headers: &HeaderMap) -> bool {
     if !own.ip().to_canonical().is_loopback() {
         return true;

@@ -25,15 +25,15 @@ use super::shares::Place;
 
 /// The header.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// Tells that an answer is a repeated one.
+/// Marks an answer that is repeated.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const MAX_KEY_CHARS: usize = 255;
-/// When somebody who comes while the first request is under way is to come again.
+/// After how long a request may be repeated whose first attempt is still under way.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// Answers of POSTs are single objects.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// The key of a request in the organization, and what it stands for.
+/// The key of a request in the organization, and the request.
 struct Claim {
     key: [u8; 32],
     request: [u8; 32],
@@ -69,10 +69,10 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
     let place = parts.extensions.get::<Place>().cloned();
     let (api, request) = (api.clone(), Request::from_parts(parts, Body::from(body)));
     api.supervisor.clone().spawn("api.once", OnCancel::Finish, async move {
-        // The request counts in its token's share until it is carried out, also if nobody waits for it.
+        // The request counts in its token's share until it is carried out, even if its caller has gone.
         let _until_it_is_done = place;
         let kept = keep(&api, &caller, claim, next.run(request).await).await;
-        // Nobody may wait for it any more.
+        // The caller may have gone.
         let _ = answered.send(kept);
     });
     answer.await.unwrap_or_else(|_| Err(stopped()))

@@ -203,7 +203,7 @@ impl Problem {
         })
     }
 
-    /// A fault of ours: logged here, once, with its whole chain; the caller learns only that it happened.
+    /// A fault of the control plane. It is logged here, with its causes; the caller sees only that it happened.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = chain(error), "api.internal_error");
         Self::new(Kind::Internal, "The control plane could not carry out the request; its log says why.")

@@ -42,7 +42,7 @@ pub(super) async fn admit(gateway: &Gateway, peer: &PeerAgent, agent: &Agent) ->
         Standing::Unrecorded => {
             let adopted = parts.store.adopt_certificate(agent.id, &peer.serial, peer.not_after).await;
             if adopted.map_err(|error| unavailable(&error))? {
-                tracing::warn!(agent = %agent.id, serial = peer.serial, "gateway.certificate_of_later_than_this_database");
+                tracing::warn!(agent = %agent.id, serial = peer.serial, "gateway.certificate_newer_than_database");
                 return Ok(());
             }
         }

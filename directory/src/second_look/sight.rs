@@ -24,11 +24,11 @@ pub enum Sight {
     LeftScope,
     /// It is not there, and its last place can be read.
     Absent,
-    /// Nobody can say whether it is there.
+    /// Unknown: it cannot be seen whether it is there.
     NotVisible(NotVisible),
 }
 
-/// Why nobody can say whether an entry is there.
+/// Why it cannot be seen whether an entry is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotVisible {
     /// An entry has its name, and which one it is cannot be read.

@@ -92,7 +92,7 @@ impl Follower {
         }
     }
 
-    /// The job as it stands.
+    /// The job as it is now.
     async fn look(&self) -> services::Result<Job> {
         self.api.services.jobs(&self.caller.actor)?.of_id(self.id).await
     }

@@ -21,7 +21,7 @@ pub struct JobView {
     pub kind: KindName,
     /// On which directory.
     pub directory: DirectoryRef,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
     /// What was asked for beside the directory.
     #[schema(schema_with = types::input)]
@@ -38,7 +38,7 @@ pub struct JobView {
     pub hold: Option<Value>,
     /// What it waits for, for people. `null`: nothing to say.
     pub message: Option<String>,
-    /// Somebody wants it to end.
+    /// Whether its end was requested.
     pub cancel_requested: bool,
     /// How often it was taken up anew.
     pub attempt: u32,
@@ -142,7 +142,7 @@ fn waits_for(job: &Job) -> Option<String> {
     })
 }
 
-/// Progress is best effort: what cannot be read is none.
+/// Progress that cannot be read is left out.
 fn read_progress(stored: Value) -> Progress {
     serde_json::from_value(stored).unwrap_or_default()
 }
