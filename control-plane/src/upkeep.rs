@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_engine::intake::remap;
+use postern_engine::intake::{remap, reorder};
 use postern_engine::jobs::dispatch::Dispatcher;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor, chain};
@@ -38,6 +38,8 @@ pub(crate) fn start(upkeep: Upkeep, supervisor: &Supervisor) {
     supervisor.spawn_restarting("store.memory", OnCancel::Abort, move || release(releasing.clone()));
     let mapping = upkeep.clone();
     supervisor.spawn_restarting("mapping.anew", OnCancel::Abort, move || map_anew(mapping.clone()));
+    let order = upkeep.clone();
+    supervisor.spawn_restarting("directories.order", OnCancel::Abort, move || apply_order(order.clone()));
     supervisor.spawn_restarting("intake.tidy", OnCancel::Abort, move || tidy(upkeep.clone()));
 }
 
@@ -64,6 +66,20 @@ async fn map_anew(upkeep: Upkeep) {
             Ok(false) => upkeep.clock.sleep(MAPPING).await,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "mapping.not_mapped_anew");
+                upkeep.clock.sleep(MAPPING).await;
+            }
+        }
+    }
+}
+
+/// Maps users of several directories anew after the order of the directories has changed.
+async fn apply_order(upkeep: Upkeep) {
+    loop {
+        match reorder::run(&upkeep.store, &upkeep.clock).await {
+            Ok(true) => {}
+            Ok(false) => upkeep.clock.sleep(MAPPING).await,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "directories.order_not_applied");
                 upkeep.clock.sleep(MAPPING).await;
             }
         }

@@ -4,6 +4,7 @@
 //! accounts mean for others, and `resolve` carries out administrators' decisions.
 
 pub mod apply;
+pub mod claims;
 pub mod commit;
 pub mod configuration;
 pub mod conflicts;
@@ -21,6 +22,7 @@ mod groups;
 mod heirs;
 pub mod hold;
 pub mod in_flight;
+pub mod joined_profiles;
 pub mod keys;
 mod known;
 mod last_good;
@@ -34,6 +36,7 @@ pub mod proof;
 pub mod reading;
 pub mod remap;
 mod renames;
+pub mod reorder;
 mod repeats;
 pub mod report;
 pub mod resolve;

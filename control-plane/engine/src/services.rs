@@ -19,6 +19,7 @@ pub mod change_users;
 mod changes;
 pub mod conflicts;
 pub mod directories;
+pub mod directory_order;
 pub mod enrollment_tokens;
 mod error;
 mod gate;

@@ -12,6 +12,7 @@ pub mod change_groups;
 pub mod change_users;
 pub mod conflicts;
 pub mod directories;
+pub mod directory_order;
 pub mod enrollment_tokens;
 mod extract;
 pub mod groups;

@@ -4,7 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, directories,
-    enrollment_tokens, groups, jobs, mapping, openapi, organization, schedules, tokens, users,
+    directory_order, enrollment_tokens, groups, jobs, mapping, openapi, organization, schedules, tokens, users,
 };
 
 /// The routes that need a token.
@@ -15,6 +15,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(enrollment_tokens::routes())
         .merge(agents::routes())
         .merge(directories::routes())
+        .merge(directory_order::routes())
         .merge(mapping::routes())
         .merge(jobs::routes())
         .merge(schedules::routes())

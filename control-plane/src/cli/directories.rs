@@ -6,6 +6,7 @@ use postern_runtime::clock::{Clock as _, SystemClock};
 
 use super::super::api::accounts::AccountView;
 use super::super::api::directories::{DirectoryPatch, DirectoryProblem, DirectoryView};
+use super::super::api::directory_order::{OrderRequest, OrderView, OrderedDirectory};
 use super::age::ago;
 use super::client::Client;
 use super::confirm::Yes;
@@ -48,6 +49,15 @@ pub(super) enum Command {
         /// Never hold below this number of changes
         #[arg(long)]
         minimum: Option<u32>,
+    },
+    /// Show or set the order of the directories
+    #[command(
+        after_help = "Of a user that several directories have, each value comes from the first directory that has \
+        one. Directories that you do not name follow in their present order. A new directory comes last."
+    )]
+    Order {
+        /// Names or ids of the directories that come first [default: shows the order]
+        directories: Vec<String>,
     },
     /// Start no new jobs on a directory, and end running ones
     Disable {
@@ -125,6 +135,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             }
             return screen.done(&directory.name, "deleted", "The directory is deleted.");
         }
+        Command::Order { directories } => return order(directories, client, screen).await,
         Command::Rename { directory, display_name } => {
             (directory, DirectoryPatch { display_name: Some(display_name), ..DirectoryPatch::default() })
         }
@@ -143,6 +154,26 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     };
     let changed: DirectoryView = client.patch(&format!("directories/{directory}"), &patch).await?;
     show(&changed, screen)
+}
+
+/// Shows the order of the directories; changes it first if some are named.
+async fn order(directories: Vec<String>, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let order: OrderView = if directories.is_empty() {
+        client.get("directory-order", &[]).await?
+    } else {
+        client.replace("directory-order", None, &OrderRequest { directories }).await?
+    };
+    if !order.applied {
+        note("users that several directories have are being mapped anew by this order");
+    }
+    if screen.is_json() {
+        return screen.json(&order);
+    }
+    let row = |(place, directory): (usize, &OrderedDirectory)| {
+        vec![(place + 1).to_string(), directory.name.clone(), directory.display_name.clone(), directory.id.to_string()]
+    };
+    let rows = order.directories.iter().enumerate().map(row);
+    screen.table(&["place", "name", "display name", "id"], rows)
 }
 
 /// What deleting a directory means.

@@ -4,6 +4,7 @@ mod agent;
 mod chunks;
 mod company;
 mod deleted_directories;
+mod directory_order;
 mod held_apart;
 mod holds;
 mod identities;

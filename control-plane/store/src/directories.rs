@@ -8,6 +8,7 @@ use crate::Store;
 use crate::active::settle_shared;
 use crate::agents::{agent_in, allow};
 use crate::dialect::{Bulk, Cells};
+use crate::directory_order;
 use crate::error::{Error, Result};
 use crate::ids::{AgentId, DirectoryId, JobId, OrganizationId};
 use crate::records::{
@@ -77,6 +78,7 @@ async fn admit(tx: &mut Tx, agent: &mut Agent, directory: &AnnouncedDirectory, n
         tx.execute(update.bind(directory.flavour.as_str()).bind(agent.organization).bind(&directory.name)).await?;
         if let Some(back) = deleted {
             settle_shared(tx, agent.organization, back, now).await?;
+            directory_order::begin(tx, agent.organization, now).await?;
         }
     } else if !agent.takes_new_directories || agent.allowed_directories.len() >= MAX_TAKEN {
         return Ok(false);
@@ -103,8 +105,8 @@ async fn create(
     let id = DirectoryId::new();
     targets::insert(tx, organization, id.into(), TargetKind::Directory).await?;
     let insert = sql("INSERT INTO directories \
-         (seq, id, organization_id, name, display_name, flavour, created_at) \
-         SELECT t.seq, $1, $2, $3, $3, $4, $5 FROM targets t WHERE t.id = $1 \
+         (seq, id, organization_id, name, display_name, flavour, created_at, rank) \
+         SELECT t.seq, $1, $2, $3, $3, $4, $5, t.seq FROM targets t WHERE t.id = $1 \
          ON CONFLICT (organization_id, name) DO NOTHING")
     .bind(id)
     .bind(organization)
@@ -272,6 +274,7 @@ impl Store {
             return Err(Error::NotFound { what: "the directory" });
         }
         settle_shared(&mut tx, organization, id, now).await?;
+        directory_order::begin(&mut tx, organization, now).await?;
         let forget = sql("DELETE FROM agent_directories WHERE organization_id = $1 AND directory_id = $2");
         tx.execute(forget.bind(organization).bind(id)).await?;
         let end = sql("UPDATE jobs SET state = 'canceled', finished_at = $1, updated_at = $1 \

@@ -14,13 +14,15 @@ use crate::ids::{AccountId, DirectoryId, JobId, OrganizationId};
 use crate::leases::{fenced, may_write};
 use crate::member_names::member_hash;
 use crate::records::{Lease, MemberForm, NewAccount};
-use crate::sql::{named, sql};
+use crate::sql::{Row, named, sql};
 
 /// A write transaction on one directory's accounts and on the users and groups that they belong to.
 pub struct Intake {
     pub(crate) identities: Identities,
     /// The directory's internal number.
     pub(crate) directory: i64,
+    /// Its place in the order of directories.
+    pub(crate) rank: i64,
     pub(crate) form: MemberForm,
 }
 
@@ -40,14 +42,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Intake> {
         let mut tx = self.database.begin().await?;
-        let query = sql("SELECT seq, member_form FROM directories WHERE organization_id = $1 AND id = $2");
-        let found =
-            tx.row(query.bind(organization).bind(directory), |mut row| Ok((row.take()?, named(&mut row)?))).await?;
-        let Some((directory, form)) = found else {
+        let query = sql("SELECT seq, rank, member_form FROM directories WHERE organization_id = $1 AND id = $2");
+        let read = |mut row: Row| Ok((row.take()?, row.take()?, named(&mut row)?));
+        let found = tx.row(query.bind(organization).bind(directory), read).await?;
+        let Some((directory, rank, form)) = found else {
             tx.rollback().await?;
             return Err(Error::NotFound { what: "the directory" });
         };
-        Ok(Intake { identities: Identities { tx, organization, now }, directory, form })
+        Ok(Intake { identities: Identities { tx, organization, now }, directory, rank, form })
     }
 }
 
@@ -133,7 +135,7 @@ impl Intake {
     }
 
     async fn write_accounts(&mut self, template: &'static str, accounts: Vec<NewAccount>) -> Result<()> {
-        let Self { identities: Identities { organization, now, .. }, directory, form } = *self;
+        let Self { identities: Identities { organization, now, .. }, directory, form, .. } = *self;
         let make = |accounts: Vec<NewAccount>| {
             let mut columns = AccountColumns::with_capacity(accounts.len());
             for account in accounts {

@@ -24,6 +24,7 @@ mod deferred;
 mod deleted_users;
 mod dialect;
 mod directories;
+mod directory_order;
 mod disabled;
 mod effective;
 mod enrollment_tokens;
@@ -102,11 +103,12 @@ pub use crate::records::{
     ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState,
     KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun, MappingVersion, Mark, Member, MemberForm,
     MemberIdentity, MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken,
-    NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, Organization, OrganizationChange,
-    OwnedUser, Page, PageRequest, PresentAccount, Profile, REPLICA_PATIENCE, Release, Restamp, Role, RuleFailures,
-    RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
-    Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind,
-    Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
+    NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, OrderRun, Organization,
+    OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, Profile, REPLICA_PATIENCE, Release, Restamp,
+    Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session,
+    Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch,
+    Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen,
+    Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

@@ -10,15 +10,12 @@ use crate::imports::{Intake, ids};
 use crate::records::{HeldUser, NamedUser};
 use crate::sql::sql;
 
-/// The user `a` has an account in another directory that is neither deleted nor missing there; `:2` is this directory.
+/// The place of the first other directory that is not deleted and has a present account of the user `a`; `:2` is this
+/// directory. NULL: there is none.
 macro_rules! elsewhere {
-    ($compare:literal) => {
-        concat!(
-            "EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
-             AND (h.target ",
-            $compare,
-            " :2) IS TRUE AND h.missing_since IS NULL AND d.deleted_at IS NULL)"
-        )
+    () => {
+        "(SELECT min(d.rank) FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
+         AND (h.target <> :2) IS TRUE AND h.missing_since IS NULL AND d.deleted_at IS NULL)"
     };
 }
 
@@ -39,15 +36,13 @@ macro_rules! here {
     };
 }
 
-/// An heir: a user whose account in one directory has left, with the remaining account in another one.
+/// A user whose account in one directory has left, and who has an account in another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heir {
     /// The user.
     pub user: UserId,
     /// The account that has left.
     pub left: AccountId,
-    /// The account whose directory provides the profile from now on.
-    pub account: AccountId,
 }
 
 impl Intake {
@@ -64,12 +59,10 @@ impl Intake {
             "), EXISTS (",
             here!("1", "(h.missing_job = :3) IS TRUE"),
             "), ",
-            elsewhere!("<>"),
+            elsewhere!(),
             ", EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
              AND (h.target <> :2) IS TRUE AND h.missing_since IS NOT NULL AND d.deleted_at IS NULL), ",
             has_left!(),
-            ", ",
-            elsewhere!("<"),
             ", a.is_own, (SELECT o.joins_users FROM organizations o WHERE o.id = :1) \
              FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) \
              AND a.name_key = v.name_key{end}",
@@ -79,21 +72,24 @@ impl Intake {
         .shared(self.directory)
         .shared(job.map(JobId::as_uuid))
         .shared(self.identities.now);
+        let rank = self.rank;
         let mut found: Vec<NamedUser> = self
             .identities
             .tx
             .bulk_rows(query, |mut row| {
+                let (name_key, user, account, dn) = (row.take()?, row.take()?, row.take()?, row.take()?);
+                let (missing_here, left_now, first_other) = (row.take()?, row.take()?, row.take::<Option<i64>>()?);
                 Ok(NamedUser {
-                    name_key: row.take()?,
-                    user: row.take()?,
-                    account: row.take()?,
-                    dn: row.take()?,
-                    missing_here: row.take()?,
-                    left_now: row.take()?,
-                    elsewhere: row.take()?,
+                    name_key,
+                    user,
+                    account,
+                    dn,
+                    missing_here,
+                    left_now,
+                    elsewhere: first_other.is_some(),
+                    owned_elsewhere: first_other.is_some_and(|other| other < rank),
                     missing_elsewhere: row.take()?,
                     has_left: row.take()?,
-                    owned_elsewhere: row.take()?,
                     is_own: row.take()?,
                     may_be_joined: row.take()?,
                 })
@@ -110,15 +106,19 @@ impl Intake {
             "WITH v(id) AS ({rows}) SELECT a.id, a.name_key, EXISTS (",
             here!("1", "h.missing_since IS NULL"),
             "), ",
-            elsewhere!("<"),
+            elsewhere!(),
             " FROM v {each}users a{where}a.id = v.id \
              AND (a.organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE{end}",
         ))
         .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
         .shared(self.identities.organization)
         .shared(self.directory);
+        let rank = self.rank;
         let read = |mut row: crate::sql::Row| {
-            Ok(HeldUser { user: row.take()?, name_key: row.take()?, here: row.take()?, owned_elsewhere: row.take()? })
+            let (user, name_key, here) = (row.take()?, row.take()?, row.take()?);
+            let first_other: Option<i64> = row.take()?;
+            let owned_elsewhere = first_other.is_some_and(|other| other < rank);
+            Ok(HeldUser { user, name_key, here, elsewhere: first_other.is_some(), owned_elsewhere })
         };
         self.identities.tx.bulk_rows(query, read).await
     }
@@ -185,9 +185,8 @@ impl Intake {
 }
 
 impl Store {
-    /// Users whose accounts this import of the directory has marked missing, and who have an account in another
-    /// directory: up to `limit` after this account, ordered by the accounts that left. Without users who also have an
-    /// account in an earlier directory.
+    /// Users whose accounts this import of the directory has marked missing, and who have a present account in another
+    /// directory: up to `limit` after this account, ordered by the accounts that left.
     pub async fn heirs(
         &self,
         organization: OrganizationId,
@@ -197,20 +196,16 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Heir>> {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
-        let query = sql("SELECT l.identity, l.id, (SELECT h.id FROM accounts h \
-             JOIN directories d ON d.seq = h.target WHERE h.identity = l.identity AND h.missing_since IS NULL \
-             AND d.deleted_at IS NULL ORDER BY h.target, h.id LIMIT 1) AS heir FROM accounts l \
+        let query = sql("SELECT l.identity, l.id FROM accounts l \
              WHERE l.missing_job = $1 AND l.id > $2 AND l.target = $3 AND l.kind = 1 AND l.identity IS NOT NULL \
              AND EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target \
              WHERE h.identity = l.identity AND h.missing_since IS NULL AND d.deleted_at IS NULL) \
-             AND NOT EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target \
-             WHERE h.identity = l.identity AND h.missing_since IS NULL AND d.deleted_at IS NULL \
-             AND h.target <= l.target) ORDER BY l.id LIMIT $4")
+             ORDER BY l.id LIMIT $4")
         .bind(job)
         .bind(after)
         .bind(seq)
         .bind(limit);
-        let read = |mut row: crate::sql::Row| Ok(Heir { user: row.take()?, left: row.take()?, account: row.take()? });
+        let read = |mut row: crate::sql::Row| Ok(Heir { user: row.take()?, left: row.take()? });
         self.database.rows(query, read).await
     }
 }

@@ -1,5 +1,6 @@
 //! Reads of an organization's users: lists and searches. `writes` has the writes.
 
+mod joined;
 mod own;
 mod writes;
 
@@ -268,10 +269,12 @@ impl Store {
         self.database.row(query.bind(organization).bind(fold(user_name)), |mut row| read(&mut row, organization)).await
     }
 
-    /// The accounts of a user or group, oldest first.
+    /// The accounts of a user or group, in the order of their directories.
     pub async fn accounts_of(&self, organization: OrganizationId, identity: Uuid) -> Result<Vec<Account>> {
-        let query =
-            sql(select_accounts!("", "WHERE a.organization_id = $1 AND a.identity = $2 ORDER BY a.target, a.id"));
+        let query = sql(select_accounts!(
+            "",
+            "WHERE a.organization_id = $1 AND a.identity = $2 ORDER BY d.rank, a.target, a.id"
+        ));
         self.database.rows(query.bind(organization).bind(identity), |mut row| accounts::read(&mut row)).await
     }
 

@@ -236,17 +236,18 @@ async fn profiles_fall_to_the_next_directory(database: TestDatabase) {
     let (corp, lab, job) = (world.directory.id, lab(&world).await, JobId::new());
     let [anna, bert, cleo] = people.map(|(user, account)| (user.id, account.id));
     let there = |name: &str, user: postern_store::UserId| account_of(AccountKind::User, name, Some(user.as_uuid()));
-    let (of_anna, of_bert) = (there("anna", anna.0), there("bert", bert.0));
-    add(&world, lab, vec![of_anna.clone(), of_bert.clone()]).await;
+    let of_bert = there("bert", bert.0);
+    add(&world, lab, vec![there("anna", anna.0), of_bert.clone()]).await;
     leave(&world, corp, job, &[anna.1, cleo.1]).await;
     let nobody = AccountId::from_uuid(uuid::Uuid::nil());
     let heirs = store.heirs(world.org(), corp, job, nobody, 10).await.unwrap();
-    assert_eq!(heirs.iter().map(|heir| (heir.user, heir.account)).collect::<Vec<_>>(), [(anna.0, of_anna.id)]);
+    assert_eq!(heirs.iter().map(|heir| (heir.user, heir.left)).collect::<Vec<_>>(), [(anna.0, anna.1)]);
     assert_eq!(store.heirs(world.org(), corp, job, heirs[0].left, 10).await.unwrap(), []);
-    // If the user leaves the later directory, the first one provides the profile anyway.
+    // Values of the later directory go with its account, too.
     let other = JobId::new();
     leave(&world, lab, other, &[of_bert.id]).await;
-    assert_eq!(store.heirs(world.org(), lab, other, nobody, 10).await.unwrap(), []);
+    let heirs = store.heirs(world.org(), lab, other, nobody, 10).await.unwrap();
+    assert_eq!(heirs.iter().map(|heir| (heir.user, heir.left)).collect::<Vec<_>>(), [(bert.0, of_bert.id)]);
 }
 
 async fn joins_are_reported_once(database: TestDatabase) {

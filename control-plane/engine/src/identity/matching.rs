@@ -88,6 +88,8 @@ pub struct Names {
     held: HashMap<UserId, HeldUser, RandomState>,
     /// Users that have an account of the batch now, by any of their names.
     placed: HashSet<UserId, RandomState>,
+    /// Those of them that other directories have, too.
+    joined: Vec<UserId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +156,7 @@ impl Names {
     pub fn new(stage: Stage, found: &[NamedUser], held: Vec<HeldUser>) -> Self {
         let taken = found.iter().map(|named| (named.name_key.clone(), Holder::from(named))).collect();
         let held = held.into_iter().map(|held| (held.user, held)).collect();
-        Self { stage, taken, held, placed: HashSet::default() }
+        Self { stage, taken, held, placed: HashSet::default(), joined: Vec::new() }
     }
 
     /// Decides one claim, and remembers the decision for later claims.
@@ -163,11 +165,21 @@ impl Names {
             Some(user) => self.of_known(user, claim),
             None => self.of_newcomer(claim),
         };
+        let is_elsewhere = |user: &UserId| {
+            self.held.get(user).is_some_and(|held| held.elsewhere)
+                || matches!(decision, Decision::Join { .. } | Decision::TakeOver { .. })
+        };
+        self.joined.extend(decision.identity().filter(is_elsewhere));
         if let Some(row) = decision.named() {
             self.taken.insert(row.name_key.clone(), Holder::here(row.id));
         }
         self.placed.extend(decision.identity());
         decision
+    }
+
+    /// Users of the batch that other directories may have, too: their values come from several accounts.
+    pub fn joined(&self) -> &[UserId] {
+        &self.joined
     }
 
     fn of_known(&self, user: UserId, claim: Claim) -> Decision {

@@ -11,6 +11,7 @@ use postern_store::{
 use super::decided::{Decided, Row, Wanted};
 use super::entry_view::stored_form;
 use super::former_names::FormerNames;
+use super::joined_profiles::JoinedProfiles;
 use super::place::Place;
 use super::verdicts::Verdicts;
 use crate::identity::matching::{Claim, Names, Stage};
@@ -61,7 +62,7 @@ pub async fn prepare(
         });
     }
     if !rows.is_empty() {
-        apply(&mut tx, rows).await?;
+        apply(&mut tx, rows, (store, place), now).await?;
     }
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
     tx.record_rule_failures(lease.job, lease.attempt, failures).await?;
@@ -80,7 +81,7 @@ pub async fn apply_deferred(
 ) -> Result<(), Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
     let Decided { rows, failures, .. } = decided;
-    apply(&mut tx, rows).await?;
+    apply(&mut tx, rows, (store, place), now).await?;
     if failures.count > 0 {
         let failures = vec![(part.sequence, part.kinds, failures)];
         tx.record_rule_failures(lease.job, lease.attempt, failures).await?;
@@ -160,7 +161,7 @@ struct Sorted {
     members: Vec<(GroupId, Vec<String>)>,
 }
 
-async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
+async fn apply(tx: &mut Intake, rows: Vec<Row>, (store, place): (&Store, Place), now: Timestamp) -> Result<(), Error> {
     let (mut sorted, mut verdicts) = (Sorted::default(), Verdicts::default());
     let mut names = names(tx, &rows).await?;
     let unlinked = unlinked(tx, &rows).await?;
@@ -197,6 +198,7 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>) -> Result<(), Error> {
     tx.insert_accounts(sorted.new_accounts).await?;
     tx.update_accounts(sorted.known_accounts).await?;
     tx.identities().settle_users(&touched).await?;
+    JoinedProfiles::new(store, place.organization).write(tx.identities(), names.joined(), now).await?;
     tx.mark_joined(&joined).await?;
     tx.replace_members(sorted.members).await?;
     Ok(())

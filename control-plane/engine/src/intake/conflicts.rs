@@ -6,15 +6,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use postern_store::{Account, Conflict, Directory, Intake, Lease, Page, PageRequest, Store, UserId, UserRow};
 
+use super::claims::claim;
+use super::joined_profiles::JoinedProfiles;
+use super::last_good;
 use super::place::Place;
 use super::reading::rules_of;
 use super::renames::{Renames, Waiting};
 use super::result::ConflictSample;
 use super::verdicts::Verdicts;
-use super::{decide, last_good};
 use crate::identity::mapping::rules::Rules;
 use crate::identity::matching::{Claim, Decision, Names, Stage};
-use crate::identity::stored::StoredAccount;
 
 /// Conflicts tried in one transaction.
 const BATCH: u32 = 500;
@@ -138,7 +139,13 @@ impl Settling<'_> {
         tx.mark_joined(&joined).await?;
         let users: Vec<UserId> = links.iter().chain(&nameless).map(|(_, user)| UserId::from_uuid(*user)).collect();
         tx.identities().settle_users(&users).await?;
+        self.join(tx, names.joined()).await?;
         Ok(settled)
+    }
+
+    /// Adds the values of other directories to these users.
+    async fn join(&self, tx: &mut Intake, users: &[UserId]) -> Result<()> {
+        JoinedProfiles::new(self.store, self.directory.organization).write(tx.identities(), users, self.now).await
     }
 
     /// Applies renames that wait for each other.
@@ -196,6 +203,7 @@ impl Settling<'_> {
         tx.identities().link_accounts(&links).await?;
         let users: Vec<UserId> = batch.iter().map(|waiting| waiting.user).collect();
         tx.identities().settle_users(&users).await?;
+        self.join(&mut tx, &users).await?;
         tx.commit().await?;
         Ok(Some(batch.len() as u64))
     }
@@ -223,20 +231,3 @@ pub(super) async fn describe(
         }
     }
 }
-
-/// What a stored account claims, by the current mapping.
-pub fn claim(place: Place, rules: Option<&Arc<Rules>>, account: &Account, now: Timestamp) -> Option<Claim> {
-    let view = StoredAccount::of(account)?;
-    let mapping = view.mapping(place.flavour, rules);
-    let (wanted, failed) = decide::user(place, &mapping, &view, now);
-    Some(Claim {
-        current: account.identity.map(UserId::from_uuid),
-        former: account.former_user,
-        wanted,
-        failed,
-        other_names: mapping.other_logins(&view),
-    })
-}
-
-#[cfg(test)]
-mod tests;

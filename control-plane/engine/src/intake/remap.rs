@@ -1,7 +1,6 @@
 //! Maps the accounts of a directory anew when its rules have changed, from what is stored of them. Only what rules and the
 //! default mapping fill is written: names of users, links, switches and members stay as the imports have left them.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use postern_store::{
 };
 
 use super::decide::{self, VERSION_AT, version_bytes};
+use super::joined_profiles::JoinedProfiles;
 use super::last_good;
 use super::place::Place;
 use super::reading::rules_of;
@@ -134,13 +134,16 @@ impl Anew<'_> {
         let mut tx = self.store.begin_intake(self.place.organization, self.place.directory, now).await?;
         let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
         let held = tx.held_users(&ids).await?;
-        // Their profiles are those of another directory.
-        let others: HashSet<UserId> =
-            held.into_iter().filter(|held| held.owned_elsewhere).map(|held| held.user).collect();
-        let users: Vec<UserRow> = users.into_iter().filter(|user| !others.contains(&user.id)).collect();
+        // Their values come from several directories.
+        let joined: Vec<UserId> = held.into_iter().filter(|held| held.elsewhere).map(|held| held.user).collect();
+        let (others, users): (Vec<UserRow>, Vec<UserRow>) =
+            users.into_iter().partition(|user| joined.contains(&user.id));
         // In the order in which imports write, so that neither waits for the other for ever.
         tx.identities().update_profiles(users).await?;
         tx.identities().update_groups(groups).await?;
+        let others: Vec<UserId> = others.into_iter().map(|user| user.id).collect();
+        tx.identities().settle_users(&others).await?;
+        JoinedProfiles::new(self.store, self.place.organization).write(tx.identities(), &others, now).await?;
         if tx.restamp(&restamps).await? < restamps.len() as u64 {
             tx.rollback().await?;
             return Ok(false);

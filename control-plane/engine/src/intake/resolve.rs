@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 use postern_store::{Account, AccountId, Intake, NamedUser, OrganizationId, Store, UserId, UserRow};
 
-use super::conflicts;
+use super::claims::claim;
+use super::joined_profiles::JoinedProfiles;
 use super::place::Place;
 use super::reading::rules_of;
 
@@ -69,10 +70,11 @@ pub async fn run(
     }
     let directory = store.get_directory(organization, account.target.directory()).await?.ok_or(Error::NoConflict)?;
     let rules = rules_of(store, &directory).await?;
-    let claim = conflicts::claim(Place::of(&directory), rules.as_ref(), &account, now).ok_or(Error::NoConflict)?;
+    let claim = claim(Place::of(&directory), rules.as_ref(), &account, now).ok_or(Error::NoConflict)?;
     let mut tx = store.begin_intake(organization, directory.id, now).await?;
     match place(&mut tx, &account, &name_key, choice, claim.wanted).await {
         Ok(user) => {
+            JoinedProfiles::new(store, organization).write(tx.identities(), &[user], now).await?;
             tx.commit().await?;
             Ok(user)
         }

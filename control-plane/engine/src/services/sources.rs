@@ -1,4 +1,4 @@
-//! Where the values of a user come from: from the directory that provides the profile, or from the organization.
+//! Where the values of a user come from: each from the first directory that has one, or from the organization.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use super::access::Access;
 use super::error::Result;
 use super::known_directories;
 use crate::identity::profile;
-use crate::intake::conflicts;
+use crate::intake::claims::claim;
 use crate::intake::place::Place;
 use crate::intake::reading::rules_of;
 use crate::records::UserId;
 
-/// The directory that provides a user's profile, and the fields that it says. All others are the organization's.
+/// The fields of a user that directories say, each with the first that does. All others are the organization's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     fields: BTreeMap<String, String>,
@@ -34,17 +34,18 @@ pub(super) async fn of(access: Access<'_>, user: UserId) -> Result<Sources> {
     let accounts = access.store().accounts_of(access.organization(), user.as_uuid()).await?;
     let present = accounts.into_iter().filter(|account| account.missing_since.is_none());
     let directories = known_directories::all(access).await?;
+    let mut fields = BTreeMap::new();
+    // They come in the order of their directories.
     for account in present {
-        // Accounts come in the order in which their directories have precedence.
         let of_account = directories.iter().find(|directory| directory.id == account.target.directory());
         let Some(directory) = of_account.filter(|directory| directory.deleted_at.is_none()) else { continue };
         let (place, rules) = (Place::of(directory), rules_of(access.store(), directory).await?);
-        let Some(claim) = conflicts::claim(place, rules.as_ref(), &account, access.now()) else { continue };
-        let mut fields: BTreeMap<String, String> =
-            profile::values(&claim.wanted).into_keys().map(|field| (field, directory.name.clone())).collect();
-        // The name stays the directory's, even while its entry has none.
-        fields.insert("user_name".to_owned(), directory.name.clone());
-        return Ok(Sources { fields });
+        let Some(claim) = claim(place, rules.as_ref(), &account, access.now()) else { continue };
+        // The name stays the first directory's, even while its entry has none.
+        fields.entry("user_name".to_owned()).or_insert_with(|| directory.name.clone());
+        for field in profile::values(&claim.wanted).into_keys() {
+            fields.entry(field).or_insert_with(|| directory.name.clone());
+        }
     }
-    Ok(Sources::default())
+    Ok(Sources { fields })
 }

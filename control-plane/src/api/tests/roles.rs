@@ -28,6 +28,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/directories/{id}", "auditor"),
     ("PATCH", "/api/v1/directories/{id}", "operator"),
     ("DELETE", "/api/v1/directories/{id}", "operator"),
+    ("GET", "/api/v1/directory-order", "auditor"),
+    ("PUT", "/api/v1/directory-order", "owner"),
     ("GET", "/api/v1/directories/{id}/mapping", "auditor"),
     ("PUT", "/api/v1/directories/{id}/mapping", "operator"),
     ("GET", "/api/v1/directories/{id}/mapping/versions", "auditor"),

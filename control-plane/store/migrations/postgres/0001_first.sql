@@ -95,6 +95,8 @@ CREATE TABLE directories (
     last_import_at BIGINT,
     -- The problem that the last import found.
     import_problem TEXT,
+    -- Its place in the order of directories; the first has the smallest number.
+    rank BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     deleted_at BIGINT,
     UNIQUE (organization_id, name),
@@ -144,6 +146,21 @@ CREATE TABLE mapping_runs (
     FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
 );
 CREATE INDEX mapping_runs_open ON mapping_runs (claimed_until) WHERE NOT done;
+
+-- Mapping the users of several directories anew, after the order of the directories has changed: how far it has come.
+-- settled: no import was under way, when it began, that had begun before the change. waits: for such imports to end.
+CREATE TABLE order_runs (
+    organization_id UUID NOT NULL PRIMARY KEY REFERENCES organizations (id),
+    revision BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    settled BOOLEAN NOT NULL,
+    target BIGINT NOT NULL,
+    after_key BYTEA NOT NULL,
+    claimed_until BIGINT NOT NULL,
+    waits BOOLEAN NOT NULL,
+    done BOOLEAN NOT NULL
+);
+CREATE INDEX order_runs_open ON order_runs (claimed_until) WHERE NOT done;
 
 -- The processes that serve this database, each with its last sign of life.
 CREATE TABLE replicas (

@@ -98,6 +98,8 @@ CREATE TABLE directories (
     last_import_at INTEGER,
     -- The problem that the last import found.
     import_problem TEXT,
+    -- Its place in the order of directories; the first has the smallest number.
+    rank INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     deleted_at INTEGER,
     UNIQUE (organization_id, name),
@@ -147,6 +149,21 @@ CREATE TABLE mapping_runs (
     FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
 ) STRICT;
 CREATE INDEX mapping_runs_open ON mapping_runs (claimed_until) WHERE NOT done;
+
+-- Mapping the users of several directories anew, after the order of the directories has changed: how far it has come.
+-- settled: no import was under way, when it began, that had begun before the change. waits: for such imports to end.
+CREATE TABLE order_runs (
+    organization_id BLOB NOT NULL PRIMARY KEY REFERENCES organizations (id),
+    revision INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
+    settled INTEGER NOT NULL,
+    target INTEGER NOT NULL,
+    after_key BLOB NOT NULL,
+    claimed_until INTEGER NOT NULL,
+    waits INTEGER NOT NULL,
+    done INTEGER NOT NULL
+) STRICT;
+CREATE INDEX order_runs_open ON order_runs (claimed_until) WHERE NOT done;
 
 -- The processes that serve this database, each with its last sign of life.
 CREATE TABLE replicas (

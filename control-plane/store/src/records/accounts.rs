@@ -299,7 +299,9 @@ pub struct HeldUser {
     pub name_key: String,
     /// Whether it has an account in this directory that is not missing.
     pub here: bool,
-    /// Whether it has a present account in an earlier directory, which then provides the profile.
+    /// Whether it has a present account in another directory.
+    pub elsewhere: bool,
+    /// Whether one of those is in an earlier directory, whose values come before.
     pub owned_elsewhere: bool,
 }
 

@@ -75,6 +75,23 @@ pub struct MappingRun {
     pub claimed_until: Timestamp,
 }
 
+/// Mapping the users of several directories anew, after the order of the directories has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRun {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// Each change of the order has another one.
+    pub revision: i64,
+    /// When it began, no import was under way that may write by the former order.
+    pub settled: bool,
+    /// The internal number of the directory whose accounts it reads. 0: none yet.
+    pub target: i64,
+    /// The external key of the last account.
+    pub after: Vec<u8>,
+    /// The claim ends then.
+    pub claimed_until: Timestamp,
+}
+
 /// How far the accounts of a directory are mapped by the current rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MappingProgress {

@@ -62,7 +62,7 @@ fn names(stage: Stage, found: &[NamedUser]) -> Names {
 }
 
 fn held(user: UserId, name: &str) -> HeldUser {
-    HeldUser { user, name_key: name.to_owned(), here: true, owned_elsewhere: false }
+    HeldUser { user, name_key: name.to_owned(), here: true, elsewhere: false, owned_elsewhere: false }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A stored account claims the same as its entry did.
 
 use postern_proto::chunk::{ChunkReader, ChunkWriter, Kind, MemberForm};
-use postern_store::{AccountId, AccountKind, DirectoryId, ExternalKey, Flavour, OrganizationId};
+use postern_store::{AccountId, AccountKind, DirectoryId, ExternalKey, Flavour, OrganizationId, UserRow};
 
 use super::*;
 use crate::identity::mapping::Mapping;

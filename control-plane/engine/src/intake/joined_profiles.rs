@@ -1,0 +1,192 @@
+//! Profiles of users that several directories have. Each value comes from the first directory, in the order of the
+//! organization, that has one. An account that is gone gives way to the next.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_store::{Account, AccountId, DirectoryId, Identities, OrganizationId, Profile, Store, UserId, UserRow};
+use serde_json::{Map, Value};
+
+use super::claims::claim;
+use super::last_good;
+use super::place::Place;
+use super::reading::rules_of;
+use crate::identity::mapping::rules::Rules;
+use crate::identity::matching::Claim;
+
+/// Users that are read together.
+const BATCH: usize = 500;
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// The directories of an organization, as far as they were needed.
+pub struct JoinedProfiles<'s> {
+    store: &'s Store,
+    organization: OrganizationId,
+    directories: HashMap<DirectoryId, Option<Source>>,
+}
+
+#[derive(Clone)]
+struct Source {
+    place: Place,
+    rules: Option<Arc<Rules>>,
+}
+
+/// A user as the accounts describe it.
+struct Merged {
+    row: UserRow,
+    /// The account whose login is the name.
+    named_by: AccountId,
+}
+
+impl<'s> JoinedProfiles<'s> {
+    /// None is known yet.
+    pub fn new(store: &'s Store, organization: OrganizationId) -> Self {
+        Self { store, organization, directories: HashMap::new() }
+    }
+
+    /// Writes the profiles of these users as their present accounts describe them; without any, a user stays as it is.
+    /// Settle the users first: that locks them, so that another import adds what it has written.
+    pub async fn write(&mut self, tx: &mut Identities, users: &[UserId], now: Timestamp) -> Result<()> {
+        for users in users.chunks(BATCH) {
+            let mut accounts: HashMap<UserId, Vec<Account>> = HashMap::new();
+            for account in tx.accounts_of_users(users).await? {
+                let Some(user) = account.identity.map(UserId::from_uuid) else { continue };
+                accounts.entry(user).or_default().push(account);
+            }
+            let known = tx.users_as_they_are(users).await?;
+            let mut merged = Vec::with_capacity(known.len());
+            for user in &known {
+                let Some(accounts) = accounts.get(&user.id) else { continue };
+                merged.extend(self.merged(user, accounts, now).await?);
+            }
+            put(tx, &known, merged).await?;
+        }
+        Ok(())
+    }
+
+    /// A user as these accounts describe it, which come in the order of their directories.
+    async fn merged(&mut self, known: &UserRow, accounts: &[Account], now: Timestamp) -> Result<Option<Merged>> {
+        let mut merged: Option<Merged> = None;
+        for account in accounts {
+            let Some(source) = self.source(account.target.directory()).await? else { continue };
+            let Some(mut claim) = claim(source.place, source.rules.as_ref(), account, now) else { continue };
+            for failed in std::mem::take(&mut claim.failed) {
+                last_good::restore(&mut claim.wanted, &failed.target, &profile(known));
+            }
+            match &mut merged {
+                Some(merged) => fill(&mut merged.row, claim.wanted),
+                None => merged = Some(Merged { row: named(known, account, claim), named_by: account.id }),
+            }
+        }
+        Ok(merged)
+    }
+
+    async fn source(&mut self, id: DirectoryId) -> Result<Option<Source>> {
+        let place = match self.directories.entry(id) {
+            Entry::Occupied(known) => return Ok(known.get().clone()),
+            Entry::Vacant(place) => place,
+        };
+        let source = match self.store.get_directory(self.organization, id).await? {
+            Some(directory) => {
+                Some(Source { place: Place::of(&directory), rules: rules_of(self.store, &directory).await? })
+            }
+            None => None,
+        };
+        Ok(place.insert(source).clone())
+    }
+}
+
+/// The user with the values of one account. Its name is the login, unless the account waits for that name.
+fn named(known: &UserRow, account: &Account, claim: Claim) -> UserRow {
+    let Claim { wanted, other_names, .. } = claim;
+    let is_other = || other_names.iter().any(|name| postern_store::fold(name) == known.name_key);
+    let mut row = UserRow { id: known.id, ..wanted };
+    let same = row.name_key == known.name_key;
+    if row.name_key.is_empty() || (!same && (account.conflict.is_some() || is_other())) {
+        keep_name(&mut row, known);
+    }
+    row
+}
+
+fn keep_name(row: &mut UserRow, known: &UserRow) {
+    row.user_name.clone_from(&known.user_name);
+    row.name_key.clone_from(&known.name_key);
+}
+
+/// Adds the values of a later directory where the user has none.
+fn fill(row: &mut UserRow, later: UserRow) {
+    for (field, value) in [
+        (&mut row.given_name, later.given_name),
+        (&mut row.family_name, later.family_name),
+        (&mut row.display_name, later.display_name),
+        (&mut row.email, later.email),
+    ] {
+        if field.is_none() {
+            *field = value;
+        }
+    }
+    let mut all = further(&row.attributes);
+    let before = all.len();
+    for (name, value) in further(&later.attributes) {
+        all.entry(name).or_insert(value);
+    }
+    if all.len() > before {
+        row.attributes = Value::Object(all).to_string();
+    }
+}
+
+fn further(attributes: &str) -> Map<String, Value> {
+    serde_json::from_str(attributes).unwrap_or_default()
+}
+
+fn profile(user: &UserRow) -> Profile {
+    Profile {
+        given_name: user.given_name.clone(),
+        family_name: user.family_name.clone(),
+        display_name: user.display_name.clone(),
+        email: user.email.clone(),
+        attributes: user.attributes.clone(),
+        description: None,
+    }
+}
+
+fn differs(row: &UserRow, known: &UserRow) -> bool {
+    row.user_name != known.user_name
+        || row.given_name != known.given_name
+        || row.family_name != known.family_name
+        || row.display_name != known.display_name
+        || row.email != known.email
+        || further(&row.attributes) != further(&known.attributes)
+}
+
+/// Writes users that differ. A name that another user has stays with that user, and the account waits for it.
+async fn put(tx: &mut Identities, known: &[UserRow], merged: Vec<Merged>) -> Result<()> {
+    let known: HashMap<UserId, &UserRow> = known.iter().map(|user| (user.id, user)).collect();
+    let (mut rows, named_by): (Vec<UserRow>, Vec<AccountId>) =
+        merged.into_iter().map(|merged| (merged.row, merged.named_by)).unzip();
+    tx.add_own_values(&mut rows).await?;
+    let is_renamed = |row: &UserRow| known.get(&row.id).is_some_and(|known| known.name_key != row.name_key);
+    let wanted = rows.iter().filter(|row| is_renamed(row)).map(|row| row.name_key.clone()).collect();
+    let mut taken: HashSet<String> = tx.taken_names(wanted).await?.into_iter().collect();
+    let (mut renamed, mut unnamed, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+    for (mut row, account) in rows.into_iter().zip(named_by) {
+        let Some(known) = known.get(&row.id) else { continue };
+        let renames = is_renamed(&row);
+        if renames && !taken.insert(row.name_key.clone()) {
+            waiting.push((account, row.name_key.clone()));
+            keep_name(&mut row, known);
+        }
+        if differs(&row, known) {
+            if row.user_name == known.user_name { unnamed.push(row) } else { renamed.push(row) }
+        }
+    }
+    tx.update_users(renamed).await?;
+    tx.update_profiles(unnamed).await?;
+    tx.await_names(&waiting).await
+}
+
+#[cfg(test)]
+mod tests;
