@@ -96,7 +96,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadDirectories Auditor "directories.list" |s, a| s.directories(a)?.list(&PAGE);
     ReadDirectories Auditor "directories.get" |s, a| s.directories(a)?.get("corp");
     ReadDirectories Auditor "directory_order.get" |s, a| s.directory_order(a)?.get();
-    ChangeOrganization Owner "directory_order.set" |s, a| s.change_directory_order(a)?.set(&["lab".to_owned()], None);
+    ChangeOrganization Owner "directory_order.set" |s, a| s.change_directory_order(a)?.set(&["hq".to_owned()], None);
     ReadDirectories Auditor "mapping.get" |s, a| s.mappings(a)?.get("corp");
     ReadDirectories Auditor "mapping.versions" |s, a| s.mappings(a)?.versions("corp");
     ChangeDirectories Operator "mapping.save" |s, a| s.change_mappings(a)?.save("corp", None, &[]);
@@ -243,7 +243,7 @@ impl Site {
         let id = agent.id;
         store.enroll_agent(hash, agent, now).await.unwrap();
         let served =
-            ["corp", "lab"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
+            ["corp", "hq"].map(|name| AnnouncedDirectory { name: name.to_owned(), flavour: Flavour::OpenLdap });
         store.announce_directories(organization, id, &served, now).await.unwrap();
         let gate = Arc::<ClosedGate>::default();
         let services = Services::new(store.clone(), SystemClock::shared(), Arc::clone(&gate) as Arc<dyn Gate>);
