@@ -5,31 +5,25 @@
 //! is listed with the first of these groups that it is a direct member of. So no member comes twice, and a page needs to
 //! know only where the page before ended.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::str::FromStr;
 
 use uuid::Uuid;
 
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::groups;
 use crate::ids::{GroupId, OrganizationId};
 use crate::member_lists::cursor_after;
-use crate::member_names::{name_hash, read_names};
+use crate::nested_groups::bounded;
 use crate::records::{GroupRow, Member, MemberIdentity, Page, PageRequest};
 use crate::twins::other_of_the_name;
 
-/// Most groups that are followed.
-const MOST_NESTED_GROUPS: usize = 10_000;
-/// Most levels of nested groups that are followed.
-const MOST_LEVELS: usize = 100;
 /// Members that are read at a time. A page may read ten times as many as it shows, and ends early then.
 const READ_AT_A_TIME: u32 = 100;
 /// Groups whose members are read for one page.
 const GROUPS_OF_A_PAGE: usize = 500;
-/// Rows of names up to which each name is looked up. With more, the groups of the directory are looked up among them.
-const FEW_ROWS: u64 = 32;
 
 /// Where a list of effective members continues: in a group, after a member of it.
 struct Cursor {
@@ -173,75 +167,6 @@ impl Store {
         Ok(Page::cut(rows, page, |last| last.id.to_string()))
     }
 
-    /// A group with all groups within it.
-    async fn nested_groups(&self, organization: OrganizationId, group: GroupId) -> Result<BTreeSet<GroupId>> {
-        let (mut found, mut frontier) = (BTreeSet::from([group]), vec![group]);
-        for level in 0.. {
-            let below = self.directly_nested(organization, &frontier).await?;
-            frontier = below.into_iter().filter(|group| found.insert(*group)).collect();
-            if frontier.is_empty() {
-                break;
-            }
-            bounded(found.len(), level)?;
-        }
-        Ok(found)
-    }
-
-    /// The groups that are direct members of one of these groups.
-    async fn directly_nested(&self, organization: OrganizationId, groups: &[GroupId]) -> Result<Vec<GroupId>> {
-        let cells = || Cells::Uuids(groups.iter().map(|group| group.as_uuid()).collect());
-        let query = Bulk::new(
-            "SELECT member_id FROM own_members WHERE group_id {in} AND kind = 2 AND (organization_id = :1) IS TRUE",
-        );
-        let mut nested: Vec<GroupId> =
-            self.database.bulk_rows(query.column(cells()).shared(organization), |mut row| row.take()).await?;
-        let query = Bulk::new(
-            "SELECT target, count(*) FROM group_members WHERE group_id {in} AND (organization_id = :1) IS TRUE GROUP BY target",
-        );
-        let query = query.column(cells()).shared(organization);
-        let counted: Vec<(i64, u64)> = self.database.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?))).await?;
-        let mut rows: HashMap<i64, u64> = HashMap::new();
-        for (target, count) in counted {
-            *rows.entry(target).or_default() += count;
-        }
-        for (target, count) in rows {
-            nested.extend(if count <= FEW_ROWS {
-                self.nested_by_name(target, cells()).await?
-            } else {
-                self.nested_by_account(target, cells()).await?
-            });
-        }
-        Ok(nested)
-    }
-
-    /// The groups that the names of few members mean.
-    async fn nested_by_name(&self, target: i64, groups: Cells) -> Result<Vec<GroupId>> {
-        let query = Bulk::new("SELECT names FROM group_members WHERE group_id {in} AND (target = :1) IS TRUE");
-        let names =
-            self.database.bulk_rows(query.column(groups).shared(target), |mut row| read_names(&mut row)).await?;
-        let hashes = names.iter().flatten().map(|name| name_hash(name).to_vec()).collect();
-        let query = Bulk::new(concat!(
-            "WITH v(name_hash) AS ({rows}) SELECT a.identity FROM v {each}accounts a{where}a.target = :1 \
-             AND a.member_hash = v.name_hash AND a.identity IS NOT NULL AND a.kind = 2 AND NOT EXISTS (",
-            other_of_the_name!(),
-            "){every}"
-        ));
-        self.database.bulk_rows(query.column(Cells::Blobs(hashes)).shared(target), |mut row| row.take()).await
-    }
-
-    /// The groups of a directory that are among many members.
-    async fn nested_by_account(&self, target: i64, groups: Cells) -> Result<Vec<GroupId>> {
-        // The CASE makes SQLite look for other accounts of the name only after it has found a membership.
-        let query = Bulk::new(concat!(
-            "SELECT a.identity FROM accounts a CROSS JOIN member_names m WHERE a.target = :1 AND a.kind = 2 \
-             AND a.identity IS NOT NULL AND m.target = a.target AND m.name_hash = a.member_hash AND m.group_id {in} \
-             AND CASE WHEN m.group_id IS NULL THEN FALSE ELSE NOT EXISTS (",
-            other_of_the_name!(),
-            ") END"
-        ));
-        self.database.bulk_rows(query.column(groups).shared(target), |mut row| row.take()).await
-    }
-
     /// The groups with smaller ids than this one that these users and groups are direct members of.
     async fn groups_with(
         &self,
@@ -260,24 +185,13 @@ impl Store {
         let mut found: Vec<(Uuid, GroupId)> =
             self.database.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?))).await?;
         let query = Bulk::new(
-            "WITH v(id) AS ({rows}) SELECT o.member_id, o.group_id FROM v CROSS JOIN own_members o \
-             WHERE o.member_id = v.id AND (o.organization_id = :1) IS TRUE AND o.group_id < :2",
+            "WITH v(id) AS ({rows}) SELECT a.member_id, a.group_id FROM v {each}own_members a{where}a.member_id = v.id \
+             AND (a.organization_id = :1) IS TRUE AND a.group_id < :2{every}",
         );
         let query = query.column(Cells::Uuids(members.to_vec())).shared(organization).shared(below);
         found.extend(self.database.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?))).await?);
         Ok(found)
     }
-}
-
-/// [`Error::Conflict`]: more groups or levels than are followed.
-fn bounded(groups: usize, level: usize) -> Result<()> {
-    if groups > MOST_NESTED_GROUPS {
-        return Err(Error::conflict(format!("more than {MOST_NESTED_GROUPS} groups are nested")));
-    }
-    if level >= MOST_LEVELS {
-        return Err(Error::conflict(format!("the groups are nested more than {MOST_LEVELS} levels deep")));
-    }
-    Ok(())
 }
 
 fn id_of(member: &Member) -> Option<Uuid> {

@@ -51,6 +51,7 @@ mod member_names;
 mod member_rows;
 mod names;
 mod naming;
+mod nested_groups;
 mod open_jobs;
 mod organizations;
 mod own_groups;

@@ -16,11 +16,12 @@ use crate::sql::{Row, sql};
 macro_rules! from_own_members {
     () => {
         concat!(
-            "own_members o WHERE o.organization_id = $1 AND o.group_id = $2 AND NOT EXISTS (SELECT 1 FROM accounts a \
+            "own_members o WHERE o.organization_id = $1 AND o.group_id = $2 \
+             AND (NOT EXISTS (SELECT 1 FROM group_members n WHERE n.group_id = $2) OR NOT EXISTS (SELECT 1 FROM accounts a \
              JOIN member_names m ON m.target = a.target AND m.name_hash = a.member_hash AND m.group_id = o.group_id \
              WHERE a.identity = o.member_id AND NOT EXISTS (",
             $crate::twins::other_of_the_name!(),
-            "))"
+            ")))"
         )
     };
 }
@@ -49,11 +50,13 @@ impl Store {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Member>> {
+        // Not joins: without statistics, PostgreSQL would read all users for each member.
         let query = sql(concat!(
-            "SELECT o.member_id, o.kind, u.user_name, u.display_name, g.display_name FROM (SELECT o.member_id, o.kind FROM ",
+            "SELECT o.member_id, o.kind, (SELECT user_name FROM users WHERE id = o.member_id), \
+             (SELECT display_name FROM users WHERE id = o.member_id), \
+             (SELECT display_name FROM groups WHERE id = o.member_id) FROM (SELECT o.member_id, o.kind FROM ",
             from_own_members!(),
-            " AND o.member_id > $3 ORDER BY o.member_id LIMIT $4) o LEFT JOIN users u ON u.id = o.member_id \
-             LEFT JOIN groups g ON g.id = o.member_id ORDER BY o.member_id"
+            " AND o.member_id > $3 ORDER BY o.member_id LIMIT $4) o ORDER BY o.member_id"
         ));
         self.database.rows(query.bind(organization).bind(group).bind(after).bind(limit), read).await
     }

@@ -5,10 +5,10 @@
 
 mod support;
 
-use postern_store::{DatabaseUrl, Error, IdentityFilter, Store, Wake};
+use postern_store::{DatabaseUrl, Error, IdentityFilter, IdentityId, PageRequest, Store, Wake};
 use serde_json::json;
 use support::postgres::Server;
-use support::world::{World, at};
+use support::world::{World, at, dn_key};
 use support::{TestDatabase, conformance};
 
 conformance! {
@@ -196,5 +196,58 @@ async fn on_postgres_the_directories_of_groups_are_found_by_index_right_after_an
     assert!(found.len() == 1_000 && found.values().all(|names| names == &["corp"]), "{}", found.len());
     assert_eq!(whole_reads(&server, before, &["accounts"]), [""; 0]);
     assert!(server.log()[before..].contains("accounts_of_identity"), "plans are logged");
+    database.store.close().await;
+}
+
+/// Right after an import, too, whatever is read of a user, or of a group's members.
+#[tokio::test]
+async fn on_postgres_users_and_members_are_found_by_index_right_after_an_import() {
+    let server = Server::start().await;
+    let database = TestDatabase::open(server.explaining_database().await).await;
+    server.run("ALTER SYSTEM SET autovacuum = off").await;
+    server.run("SELECT pg_reload_conf()").await;
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let people: Vec<_> = (0..5_000).map(|number| world.person(&format!("{number:06}"))).collect();
+    let teams: Vec<_> = (0..1_000).map(|number| world.team(&format!("team {number:06}"))).collect();
+    world.import(&people, &teams).await;
+    let [imported, nested, own, own_nested] = [0, 1, 2, 3].map(|team: usize| teams[team].0.id);
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
+    let everybody = (0..5_000).map(|number| dn_key(&format!("{number:06}"))).collect::<Vec<_>>();
+    let with_nested = everybody.iter().cloned().chain([dn_key("team 000001")]).collect();
+    tx.replace_members(vec![(imported, with_nested), (nested, everybody)]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
+    let everybody = || people.iter().map(|(user, _)| IdentityId::User(user.id));
+    let mut members: Vec<_> = everybody().map(|user| (own, user)).collect();
+    members.extend(everybody().map(|user| (own_nested, user)));
+    members.extend([(own, IdentityId::Group(own_nested)), (imported, IdentityId::Group(own))]);
+    tx.add_members(&members).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let (before, page) = (server.log().len(), PageRequest::first(20));
+    let user = people[7].0.id;
+    for group in [imported, own] {
+        assert_eq!(store.list_group_members(world.org(), group, &page).await.unwrap().items.len(), 20);
+        assert_eq!(store.list_effective_members(world.org(), group, &page).await.unwrap().items.len(), 20);
+        store.total_group_members(world.org(), group).await.unwrap();
+    }
+    assert_eq!(store.list_effective_groups(world.org(), user.as_uuid(), &page).await.unwrap().items.len(), 4);
+    assert_eq!(store.groups_of(world.org(), user.as_uuid(), &page).await.unwrap().items.len(), 4);
+    assert_eq!(store.accounts_of(world.org(), user.as_uuid()).await.unwrap().len(), 1);
+    store.list_users_where(world.org(), Some("0000"), ALL, &page).await.unwrap();
+    store.list_groups_where(world.org(), Some("team"), ALL, &page).await.unwrap();
+    let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
+    let mut changed = tx.owned_user(user).await.unwrap().unwrap();
+    changed.row.display_name = Some("Changed".to_owned());
+    tx.write_owned(changed.row, changed.own).await.unwrap();
+    tx.remove_members(&members[..1]).await.unwrap();
+    tx.commit().await.unwrap();
+    let log = server.log();
+    assert!(log[before..].contains("own_members_of_member"), "plans are logged");
+    assert_eq!(whole_reads(&server, before, &["accounts", "own_members", "member_names", "group_members"]), [""; 0]);
+    // Once, for the users of a whole page, is not much in a table of this size; for each of them it is.
+    let again_and_again = |plan: &String| plan.contains("Nested Loop") || plan.contains("SubPlan");
+    let whole = whole_reads(&server, before, &["users", "groups"]).into_iter().filter(again_and_again);
+    assert_eq!(whole.collect::<Vec<_>>(), [""; 0]);
     database.store.close().await;
 }
