@@ -10,7 +10,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, OrganizationId};
-use crate::records::AuditNote;
+use crate::records::{AuditNote, RefusedValue};
 use crate::sql::sql;
 use crate::transaction::Tx;
 
@@ -19,6 +19,16 @@ pub struct Identities {
     pub(crate) tx: Tx,
     pub(crate) organization: OrganizationId,
     pub(crate) now: Timestamp,
+    /// The unique attributes that are checked when users are written.
+    pub(crate) unique: Vec<String>,
+    pub(crate) refused: Vec<RefusedValue>,
+}
+
+impl Identities {
+    /// Over a transaction, without checks.
+    pub(crate) fn over(tx: Tx, organization: OrganizationId, now: Timestamp) -> Self {
+        Self { tx, organization, now, unique: Vec::new(), refused: Vec::new() }
+    }
 }
 
 impl fmt::Debug for Identities {
@@ -37,7 +47,7 @@ impl Store {
             tx.rollback().await?;
             return Err(Error::NotFound { what: "the organization" });
         }
-        Ok(Identities { tx, organization, now })
+        Ok(Identities::over(tx, organization, now))
     }
 }
 

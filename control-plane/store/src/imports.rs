@@ -49,7 +49,9 @@ impl Store {
             tx.rollback().await?;
             return Err(Error::NotFound { what: "the directory" });
         };
-        Ok(Intake { identities: Identities { tx, organization, now }, directory, rank, form })
+        let mut identities = Identities::over(tx, organization, now);
+        identities.check_unique().await?;
+        Ok(Intake { identities, directory, rank, form })
     }
 }
 

@@ -73,6 +73,7 @@ mod targets;
 mod tokens;
 mod transaction;
 mod twins;
+mod unique;
 mod unreachable;
 mod users;
 mod wake;
@@ -105,10 +106,10 @@ pub use crate::records::{
     KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun, MappingVersion, Mark, Member, MemberForm,
     MemberIdentity, MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken,
     NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, OrderRun, Organization,
-    OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, Profile, REPLICA_PATIENCE, Release, Restamp,
-    Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session,
-    Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch,
-    Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen,
+    OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, Profile, REPLICA_PATIENCE, RefusedValue, Release,
+    Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory,
+    Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension,
+    Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen,
     Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};

@@ -82,7 +82,7 @@ pub use administration::{
     EnrollmentToken, Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, OrganizationChange, Role,
     ServedDirectory, StoredAnswer, TroubledJob,
 };
-pub use attributes::{AttributeDefinition, AttributeType};
+pub use attributes::{AttributeDefinition, AttributeType, RefusedValue};
 pub use audit::{AuditEntry, AuditFilter, AuditNote};
 pub use holds::{
     ChangeKind, Deferred, DeferredPart, KnownContent, NamedAccount, Threshold, ThresholdChange, Thresholds,

@@ -1,5 +1,9 @@
 //! Attributes that an organization has defined for its users.
 
+use serde_json::Value;
+
+use crate::ids::UserId;
+
 named! {
     /// What values an attribute takes.
     AttributeType {
@@ -29,4 +33,15 @@ pub struct AttributeDefinition {
     pub unique: bool,
     /// Its values are masked in the audit log and in reports.
     pub sensitive: bool,
+}
+
+/// A value of a unique attribute that was not written, because another user has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedValue {
+    /// The user who keeps what they had.
+    pub user: UserId,
+    /// The attribute.
+    pub name: String,
+    /// The value.
+    pub value: Value,
 }
