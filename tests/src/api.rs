@@ -237,6 +237,11 @@ impl Api {
         self.demand(Method::PATCH, path, Some(&body)).await
     }
 
+    /// PUT; anything but success is an error.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.demand(Method::PUT, path, Some(body)).await
+    }
+
     /// DELETE; anything but success is an error.
     pub async fn delete(&self, path: &str) -> Result<()> {
         self.demand(Method::DELETE, path, None).await.map(drop)

@@ -1,7 +1,8 @@
-//! `bench identities`: changes of users by many writers, and pages of effective members of a large group whose users are
-//! spread over levels of nested groups.
+//! `bench identities`: changes of users by many writers, pages of effective members of a large group whose users are
+//! spread over levels of nested groups, and what mapping rules cost.
 
 mod changes;
+mod mapping;
 mod members;
 
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub(crate) struct Arguments {
     changes: changes::Arguments,
     #[command(flatten)]
     members: members::Arguments,
+    #[command(flatten)]
+    mapping: mapping::Arguments,
 }
 
 /// A part of the benchmark.
@@ -37,6 +40,8 @@ enum Part {
     Changes,
     /// Effective members of large groups.
     Members,
+    /// Imports with rules, and mapping anew.
+    Mapping,
 }
 
 /// A database to measure with.
@@ -63,6 +68,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     if wants(Part::Changes) {
         for database in databases(postgres.as_ref()).await? {
             changes::measure(&stage, &binaries, database, &arguments.changes, &mut figures).await?;
+        }
+    }
+    if wants(Part::Mapping) {
+        let directory = mapping::directory(&stage, &arguments.mapping).await?;
+        for rules in [false, true] {
+            for database in databases(postgres.as_ref()).await? {
+                mapping::measure(&stage, &directory, &binaries, (database, rules), &mut figures).await?;
+            }
         }
     }
     Ok(figures)
