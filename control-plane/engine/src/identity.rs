@@ -8,5 +8,6 @@ pub mod matching;
 pub mod membership;
 pub mod profile;
 pub mod stored;
+pub mod trial;
 pub mod values;
 pub mod view;

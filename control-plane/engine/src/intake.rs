@@ -46,4 +46,5 @@ mod shared;
 pub mod source;
 mod standing;
 mod threshold;
+pub mod tried;
 mod verdicts;

@@ -26,7 +26,7 @@ pub fn fuzzing(answer: v1::outcome::Result) {
         Answer::Import(import) => drop(ImportReport::of(&import, 0)),
         Answer::TestConnection(test) => drop(test_connection::checks(&test)),
         Answer::LookupUser(found) => {
-            drop(lookup_user::describe(Flavour::Generic, &found.user, &found.groups, Timestamp::UNIX_EPOCH));
+            drop(lookup_user::describe((Flavour::Generic, None), &found.user, &found.groups, Timestamp::UNIX_EPOCH));
         }
         Answer::Error(_) => {}
     }

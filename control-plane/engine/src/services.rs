@@ -27,6 +27,7 @@ pub mod groups;
 pub mod jobs;
 mod known_directories;
 pub mod mapping;
+pub mod mapping_preview;
 pub mod members;
 mod names;
 pub mod organization;

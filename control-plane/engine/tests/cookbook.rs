@@ -55,7 +55,8 @@ fn given(rules: &Rules, of: RuleOf, entry: &Map<String, Value>) -> Result<Value,
         login: text("login"),
     };
     let mut result = Value::Null;
-    let failed = rules.apply(of, &inputs, |_, text| result = text.map_or(Value::Null, Value::from));
+    let failed =
+        rules.apply(of, &inputs, |_, given| result = given.map_or(Value::Null, |given| given.into_text().into()));
     failed.into_iter().next().map_or(Ok(result), |failed| Err(failed.what))
 }
 

@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
-use axum::http::header::IF_MATCH;
+use axum::http::header::{ETAG, HeaderName};
 use jiff::Timestamp;
 use postern_engine::identity::mapping::rules::Rule;
 use postern_engine::records::MappingVersion;
@@ -17,6 +16,7 @@ use super::Api;
 use super::auth::Caller;
 use super::extract::{Body, Id};
 use super::problem::{Kind, Problem};
+use super::versions::IfMatch;
 
 /// The rules of a directory as they stand.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -34,11 +34,15 @@ pub struct MappingView {
     pub saved_at: Option<Timestamp>,
     /// The version whose rules it brought back. `null`: none.
     pub restored_from: Option<u32>,
+    /// Whether all stored accounts are mapped by these rules. That takes seconds after they are saved.
+    pub mapped: bool,
+    /// How often a rule has failed while stored accounts were mapped by this version.
+    pub rule_failures: u64,
 }
 
 impl From<Standing> for MappingView {
     fn from(standing: Standing) -> Self {
-        let Standing { directory, saved, rules } = standing;
+        let Standing { directory, saved, rules, progress } = standing;
         Self {
             directory: directory.name,
             version: saved.as_ref().map_or(0, |saved| saved.version),
@@ -46,6 +50,8 @@ impl From<Standing> for MappingView {
             saved_by: saved.as_ref().map(|saved| saved.created_by.clone()),
             saved_at: saved.as_ref().map(|saved| saved.created_at),
             restored_from: saved.and_then(|saved| saved.restored_from),
+            mapped: progress.is_none_or(|progress| progress.done),
+            rule_failures: progress.map_or(0, |progress| progress.failures),
         }
     }
 }
@@ -101,8 +107,16 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[utoipa::path(get, path = "/api/v1/directories/{id}/mapping", tag = "mapping", operation_id = "get_mapping",
     params(("id" = String, Path, description = "Name or id of the directory")),
     responses((status = 200, body = MappingView)))]
-async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<MappingView>, Problem> {
-    Ok(Json(api.services.mappings(&caller.actor)?.get(&id).await?.into()))
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Answer, Problem> {
+    Ok(answer(api.services.mappings(&caller.actor)?.get(&id).await?))
+}
+
+/// The rules, and their version as the header `ETag`.
+type Answer = ([(HeaderName, String); 1], Json<MappingView>);
+
+fn answer(standing: Standing) -> Answer {
+    let view = MappingView::from(standing);
+    ([(ETAG, format!("\"{}\"", view.version))], Json(view))
 }
 
 /// Saves the rules of a directory
@@ -111,19 +125,18 @@ async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Res
 /// with the rule, the position and what is wrong.
 #[utoipa::path(put, path = "/api/v1/directories/{id}/mapping", tag = "mapping", operation_id = "save_mapping",
     params(("id" = String, Path, description = "Name or id of the directory"),
-        ("If-Match" = Option<String>, Header, description = "The version that the rules change, 0 for the first; refused \
-            with 409 if another one is current. Absent: any")),
+        ("If-Match" = Option<String>, Header, description = "The version (ETag) that the change is based on; \
+            412 if another one is current. Absent: any")),
     request_body = MappingBody, responses((status = 200, body = MappingView)))]
 async fn save(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<String>,
-    headers: HeaderMap,
+    known: IfMatch,
     body: Body<MappingBody>,
-) -> Result<Json<MappingView>, Problem> {
+) -> Result<Answer, Problem> {
     let changes = api.services.change_mappings(&caller.actor)?;
-    let expected = expected(&headers)?;
-    Ok(Json(changes.save(&id, expected, &body.read()?.rules).await?.into()))
+    Ok(answer(changes.save(&id, known.known(), &body.read()?.rules).await?))
 }
 
 /// Lists the versions of the rules of a directory
@@ -146,28 +159,17 @@ async fn versions(
 #[utoipa::path(post, path = "/api/v1/directories/{id}/mapping/versions/{version}/restore", tag = "mapping",
     operation_id = "restore_mapping",
     params(("id" = String, Path, description = "Name or id of the directory"),
-        ("version" = u32, Path, description = "Number of the version")),
+        ("version" = u32, Path, description = "Number of the version"),
+        ("If-Match" = Option<String>, Header, description = "The version (ETag) that the change is based on; \
+            412 if another one is current. Absent: any")),
     responses((status = 200, body = MappingView)))]
 async fn restore(
     State(api): State<Api>,
     caller: Caller,
     Path((id, version)): Path<(String, String)>,
-) -> Result<Json<MappingView>, Problem> {
+    known: IfMatch,
+) -> Result<Answer, Problem> {
     let changes = api.services.change_mappings(&caller.actor)?;
     let version = version.parse().map_err(|_| Problem::new(Kind::NotFound, "A version is a number."))?;
-    Ok(Json(changes.restore(&id, version).await?.into()))
-}
-
-/// The version that a change is about.
-fn expected(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
-    let Some(header) = headers.get(IF_MATCH) else { return Ok(None) };
-    let text = header.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
-    }
-    let number = text.trim_matches('"').parse();
-    number.map(Some).map_err(|_| {
-        Problem::new(Kind::InvalidRequest, "The header If-Match must be the number of a version.")
-            .cure("`GET` the rules: `version` is the current one.")
-    })
+    Ok(answer(changes.restore(&id, version, known.known()).await?))
 }

@@ -21,6 +21,7 @@ mod idempotency;
 pub mod jobs;
 mod layers;
 pub mod mapping;
+pub mod mapping_preview;
 mod metrics;
 pub mod openapi;
 pub mod organization;

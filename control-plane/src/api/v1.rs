@@ -4,7 +4,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, directories,
-    directory_order, enrollment_tokens, groups, jobs, mapping, openapi, organization, schedules, tokens, users,
+    directory_order, enrollment_tokens, groups, jobs, mapping, mapping_preview, openapi, organization, schedules,
+    tokens, users,
 };
 
 /// The routes that need a token.
@@ -17,6 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(directories::routes())
         .merge(directory_order::routes())
         .merge(mapping::routes())
+        .merge(mapping_preview::routes())
         .merge(jobs::routes())
         .merge(schedules::routes())
         .merge(accounts::routes())

@@ -1,5 +1,7 @@
 //! `postern mapping`: the rules by which the accounts of a directory become users and groups.
 
+mod preview;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -7,6 +9,7 @@ use postern_engine::identity::mapping::rules::Rule;
 use serde::Deserialize;
 
 use super::super::api::mapping::{MappingBody, MappingVersionView, MappingVersions, MappingView};
+use super::super::api::mapping_preview::{MappingPreview, MappingPreviewRequest};
 use super::client::Client;
 use super::error::Error;
 use super::name::Name;
@@ -15,6 +18,10 @@ use super::screen::{Screen, text_or, time, time_or, word};
 const AFTER_SET: &str = "\
 The file is JSON, as `postern --json mapping show` prints it: {\"version\": 3, \"rules\": [{\"target\": \"email\", \
 \"expression\": \"lower(mail)\"}]}. If it names a version that is not the current one, nothing is saved.";
+
+const AFTER_PREVIEW: &str = "\
+Shows what each rule reads and gives, and the user before and after. With --live an agent reads the entry by a look-up, which \
+stays among the jobs.";
 
 /// Commands of `postern mapping`.
 #[derive(Debug, Subcommand)]
@@ -31,6 +38,27 @@ pub(super) enum Command {
         directory: Name,
         /// The file, in JSON
         file: PathBuf,
+    },
+    /// Try rules on one user or group, without saving anything
+    #[command(after_help = AFTER_PREVIEW)]
+    Preview {
+        /// Name or id of the directory
+        directory: Name,
+        /// The user: name or id, or the DN or external id of the account
+        #[arg(long, required_unless_present = "group")]
+        user: Option<String>,
+        /// The group, instead of a user
+        #[arg(long, conflicts_with_all = ["user", "live"])]
+        group: Option<String>,
+        /// A file with the rules to try, in JSON [default: the rules that are saved]
+        #[arg(long, value_name = "RULES")]
+        file: Option<PathBuf>,
+        /// Let an agent read the user now, instead of using the stored account
+        #[arg(long)]
+        live: bool,
+        /// Show all that rules could read
+        #[arg(long)]
+        all: bool,
     },
     /// List the versions of the rules of a directory, the newest first
     Versions {
@@ -61,6 +89,13 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let File { version, rules } = read(&file)?;
             let path = format!("directories/{directory}/mapping");
             client.replace(&path, version, &MappingBody { rules }).await?
+        }
+        Command::Preview { directory, user, group, file, live, all } => {
+            let rules = file.as_deref().map(read).transpose()?.map(|file| file.rules);
+            let path = format!("directories/{directory}/mapping/preview");
+            let request = MappingPreviewRequest { user, group, rules, live };
+            let found: MappingPreview = client.post(&path, &request).await?;
+            return preview::show(&found, all, screen);
         }
         Command::Versions { directory } => {
             let versions: MappingVersions =
@@ -95,7 +130,15 @@ fn show(mapping: &MappingView, screen: &mut Screen) -> Result<(), Error> {
         ),
     })?;
     let rows = mapping.rules.iter().map(|rule| vec![word(&rule.of), rule.target.clone(), rule.expression.clone()]);
-    screen.table(&["of", "target", "expression"], rows)
+    screen.table(&["of", "target", "expression"], rows)?;
+    if !mapping.mapped {
+        screen.line("The stored accounts are being mapped anew.")?;
+    }
+    match mapping.rule_failures {
+        0 => Ok(()),
+        failures => screen
+            .line(format!("Rules have failed {failures} times on stored accounts; see `postern mapping preview`.")),
+    }
 }
 
 fn show_versions(versions: &MappingVersions, screen: &mut Screen) -> Result<(), Error> {

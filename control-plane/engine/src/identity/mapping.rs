@@ -1,11 +1,13 @@
 //! The default mapping: from the attributes of an account to those of a user or group, for each flavour of directory,
 //! and to JSON. It makes one pass over any [`AttributeView`], without a tree.
 
+pub mod definitions;
 pub mod expression;
 mod mapped;
 mod printable;
 mod ruled;
 pub mod rules;
+pub mod target;
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ pub use self::printable::printable;
 
 use self::mapped::base;
 use self::ruled::Reads;
-use self::rules::Rules;
+use self::rules::{Given, Outcome, RuleOf, Rules};
 use super::view::AttributeView;
 use super::{forms, json};
 
@@ -205,6 +207,9 @@ impl Mapping {
             user.failed = ruled.user(entry, |place| self.is_binary(place), &mut user, &mut overridden);
         }
         user.attributes = further_json(&further, &overridden);
+        if let Some(defined) = self.ruled.as_ref().and_then(Reads::defined) {
+            defined.check(&mut user.attributes, &mut user.failed);
+        }
         (user, attributes)
     }
 
@@ -230,7 +235,14 @@ impl Mapping {
         (group, attributes)
     }
 
-    fn is_binary(&self, place: usize) -> bool {
+    /// What each of the rules about users or groups gives on an entry.
+    pub fn outcomes(&self, of: RuleOf, entry: &impl AttributeView) -> Vec<Outcome> {
+        let ruled = self.ruled.as_ref();
+        ruled.map_or_else(Vec::new, |ruled| ruled.outcomes(of, entry, |place| self.is_binary(place)))
+    }
+
+    /// Whether the attribute at this place is binary.
+    pub(super) fn is_binary(&self, place: usize) -> bool {
         self.columns.get(place).is_some_and(|column| column.binary)
     }
 
@@ -320,7 +332,7 @@ pub fn login(entry: &impl AttributeView) -> Option<&str> {
 }
 
 /// Further attributes as JSON. What rules have filled or emptied comes from them alone.
-fn further_json(further: &[Option<&str>; FURTHER.len()], overridden: &[(String, Option<String>)]) -> String {
+fn further_json(further: &[Option<&str>; FURTHER.len()], overridden: &[(String, Option<Given>)]) -> String {
     let mut out = String::with_capacity(FURTHER_BYTES);
     out.push('{');
     let by_rule = |name: &str| overridden.iter().any(|(overridden, _)| overridden == name);
@@ -336,12 +348,23 @@ fn further_json(further: &[Option<&str>; FURTHER.len()], overridden: &[(String, 
         put_member(&mut out, name, value);
     }
     for (name, value) in overridden {
-        if let Some(value) = value {
-            put_member(&mut out, name, value);
+        match value {
+            Some(Given::Text(text)) => put_member(&mut out, name, text),
+            Some(Given::List(texts)) => put_list(&mut out, name, texts),
+            None => {}
         }
     }
     out.push('}');
     out
+}
+
+fn put_list(out: &mut String, name: &str, texts: &[String]) {
+    if out.len() > 1 {
+        out.push(',');
+    }
+    json::put_string(out, name);
+    out.push(':');
+    out.push_str(&serde_json::Value::from(texts).to_string());
 }
 
 fn put_member(out: &mut String, name: &str, value: &str) {

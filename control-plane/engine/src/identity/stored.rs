@@ -1,24 +1,30 @@
 //! A stored account as a view, to map it again without asking its directory.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use foldhash::quality::RandomState;
 use postern_store::{Account, Flavour, Switch};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::mapping::Mapping;
 use super::mapping::rules::Rules;
 use super::view::AttributeView;
+
+/// The initial room for the names of an account's attributes.
+const SHAPE_BYTES: usize = 256;
 
 /// An account with its attributes.
 #[derive(Debug)]
 pub struct StoredAccount<'a> {
     account: &'a Account,
     external_id: String,
-    attributes: Attributes,
+    attributes: Attributes<'a>,
 }
 
 impl<'a> StoredAccount<'a> {
@@ -28,15 +34,32 @@ impl<'a> StoredAccount<'a> {
         Some(Self { account, external_id: account.external_key.to_text(), attributes })
     }
 
+    /// The names of its attributes.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.attributes.0.iter().map(|(name, _)| &**name).collect()
+    }
+
+    /// What its mapping depends on: the names of its attributes, and which of them are binary.
+    fn shape(&self) -> String {
+        let mut shape = String::with_capacity(SHAPE_BYTES);
+        for (place, (name, _)) in self.attributes.0.iter().enumerate() {
+            shape.push_str(name);
+            shape.push(if self.is_binary(place) { '\u{1}' } else { '\n' });
+        }
+        shape
+    }
+
+    /// Whether the values at this place were binary when they came.
+    fn is_binary(&self, place: usize) -> bool {
+        let values = self.attributes.0.get(place).map_or(&[][..], |(_, values)| values);
+        values.iter().any(|value| matches!(value, StoredValue::Bytes(_)))
+            && !values.iter().any(|value| matches!(value, StoredValue::Text(_)))
+    }
+
     /// The mapping for this account. Values that were binary when they came stay so, even if they look like text.
     pub fn mapping(&self, flavour: Flavour, rules: Option<&Arc<Rules>>) -> Mapping {
-        let names: Vec<&str> = self.attributes.0.iter().map(|(name, _)| name.as_str()).collect();
-        let binary = |place: usize| {
-            let values = self.attributes.0.get(place).map_or(&[][..], |(_, values)| values);
-            values.iter().any(|value| matches!(value, StoredValue::Bytes(_)))
-                && !values.iter().any(|value| matches!(value, StoredValue::Text(_)))
-        };
-        Mapping::new(flavour, &names).with_binary_places(binary).with_rules(rules, &names)
+        let names = self.names();
+        Mapping::new(flavour, &names).with_binary_places(|place| self.is_binary(place)).with_rules(rules, &names)
     }
 }
 
@@ -62,17 +85,43 @@ impl AttributeView for StoredAccount<'_> {
     }
 }
 
+/// The mappings for stored accounts, each made once: most accounts of a directory have the same attributes.
+pub struct Mappings<'r> {
+    flavour: Flavour,
+    rules: Option<&'r Arc<Rules>>,
+    known: HashMap<String, Mapping, RandomState>,
+}
+
+/// The most mappings that are kept.
+const MAPPINGS: usize = 1_000;
+
+impl<'r> Mappings<'r> {
+    /// None yet.
+    pub fn new(flavour: Flavour, rules: Option<&'r Arc<Rules>>) -> Self {
+        Self { flavour, rules, known: HashMap::default() }
+    }
+
+    /// The mapping for an account.
+    pub fn of(&mut self, account: &StoredAccount<'_>) -> &Mapping {
+        let shape = account.shape();
+        if self.known.len() >= MAPPINGS && !self.known.contains_key(&shape) {
+            self.known.clear();
+        }
+        self.known.entry(shape).or_insert_with(|| account.mapping(self.flavour, self.rules))
+    }
+}
+
 /// Names and values, in the entry's order: of two with equal rank the first counts.
 #[derive(Debug)]
-struct Attributes(Vec<(String, Vec<StoredValue>)>);
+struct Attributes<'a>(Vec<(Cow<'a, str>, Vec<StoredValue<'a>>)>);
 
 #[derive(Debug)]
-enum StoredValue {
-    Text(String),
+enum StoredValue<'a> {
+    Text(Cow<'a, str>),
     Bytes(Vec<u8>),
 }
 
-impl StoredValue {
+impl StoredValue<'_> {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -81,7 +130,7 @@ impl StoredValue {
     }
 }
 
-impl<'de> Deserialize<'de> for Attributes {
+impl<'de> Deserialize<'de> for Attributes<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(InOrder)
     }
@@ -90,34 +139,54 @@ impl<'de> Deserialize<'de> for Attributes {
 struct InOrder;
 
 impl<'de> Visitor<'de> for InOrder {
-    type Value = Attributes;
+    type Value = Attributes<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the attributes of an account")
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Attributes, M::Error> {
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Attributes<'de>, M::Error> {
         let mut attributes = Vec::new();
-        while let Some(attribute) = map.next_entry()? {
-            attributes.push(attribute);
+        while let Some((Name(name), values)) = map.next_entry()? {
+            attributes.push((name, values));
         }
         Ok(Attributes(attributes))
     }
 }
 
-/// A value as written by `json`.
+/// A text that is not copied where it has no escapes.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Text(String),
-    Bytes { base64: String },
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A value as written by `json`.
+struct Written;
+
+impl<'de> Visitor<'de> for Written {
+    type Value = StoredValue<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a text, or bytes in base64")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<StoredValue<'de>, E> {
+        Ok(StoredValue::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<StoredValue<'de>, E> {
+        Ok(StoredValue::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<StoredValue<'de>, M::Error> {
+        let Some((Name(key), Name(base64))) = map.next_entry()? else { return Err(M::Error::missing_field("base64")) };
+        if key != "base64" || map.next_key::<Name<'_>>()?.is_some() {
+            return Err(M::Error::missing_field("base64"));
+        }
+        STANDARD.decode(base64.as_bytes()).map(StoredValue::Bytes).map_err(M::Error::custom)
+    }
 }
 
-impl<'de> Deserialize<'de> for StoredValue {
+impl<'de> Deserialize<'de> for StoredValue<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Written::deserialize(deserializer)? {
-            Written::Text(text) => Ok(Self::Text(text)),
-            Written::Bytes { base64 } => STANDARD.decode(base64).map(Self::Bytes).map_err(D::Error::custom),
-        }
+        deserializer.deserialize_any(Written)
     }
 }

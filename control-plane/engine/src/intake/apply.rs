@@ -5,17 +5,23 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use postern_store::{
-    AccountId, AccountKind, DeferredPart, GroupId, GroupRow, Intake, Lease, NewAccount, StagedChunk, Store, UserId,
+    AccountId, AccountKind, DeferredPart, GroupId, GroupRow, Intake, Lease, NewAccount, RuleFailures, StagedChunk,
+    Store, UserId,
 };
 
 use super::decided::{Decided, Row, Wanted};
 use super::entry_view::stored_form;
 use super::former_names::FormerNames;
 use super::joined_profiles::JoinedProfiles;
+use super::last_good;
 use super::place::Place;
 use super::verdicts::Verdicts;
+use crate::identity::mapping::rules::Rules;
 use crate::identity::matching::{Claim, Names, Stage};
 use crate::identity::membership;
+
+/// Marks failures that only the transaction found, beside those of the same part.
+const REFUSED: u32 = 1 << 30;
 
 /// Why chunks were not written.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +48,7 @@ pub async fn prepare(
     }
     let mut recorded = Vec::with_capacity(chunks.len());
     let (mut rows, mut deferred, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    let (first, rules) = chunks.first().map_or((0, None), |chunk| (chunk.sequence, chunk.rules.clone()));
     for mut chunk in chunks {
         if chunk.failures.count > 0 {
             failures.push((chunk.sequence, 0, std::mem::take(&mut chunk.failures)));
@@ -62,7 +69,8 @@ pub async fn prepare(
         });
     }
     if !rows.is_empty() {
-        apply(&mut tx, rows, (store, place), now).await?;
+        let refused = apply((store, place), &mut tx, rules.as_deref(), rows, now).await?;
+        failures.extend((refused.count > 0).then_some((first, REFUSED, refused)));
     }
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
     tx.record_rule_failures(lease.job, lease.attempt, failures).await?;
@@ -80,12 +88,12 @@ pub async fn apply_deferred(
     now: Timestamp,
 ) -> Result<(), Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
-    let Decided { rows, failures, .. } = decided;
-    apply(&mut tx, rows, (store, place), now).await?;
-    if failures.count > 0 {
-        let failures = vec![(part.sequence, part.kinds, failures)];
-        tx.record_rule_failures(lease.job, lease.attempt, failures).await?;
-    }
+    let Decided { rows, rules, failures, .. } = decided;
+    let refused = apply((store, place), &mut tx, rules.as_deref(), rows, now).await?;
+    let failures = [(part.kinds, failures), (part.kinds | REFUSED, refused)].into_iter();
+    let failures = failures.filter(|(_, failures)| failures.count > 0);
+    let failures = failures.map(|(kinds, failures)| (part.sequence, kinds, failures)).collect();
+    tx.record_rule_failures(lease.job, lease.attempt, failures).await?;
     if forgets {
         tx.drop_deferred(lease.job, lease.attempt, part).await?;
     }
@@ -161,12 +169,18 @@ struct Sorted {
     members: Vec<(GroupId, Vec<String>)>,
 }
 
-async fn apply(tx: &mut Intake, rows: Vec<Row>, (store, place): (&Store, Place), now: Timestamp) -> Result<(), Error> {
-    let (mut sorted, mut verdicts) = (Sorted::default(), Verdicts::default());
+async fn apply(
+    (store, place): (&Store, Place),
+    tx: &mut Intake,
+    rules: Option<&Rules>,
+    rows: Vec<Row>,
+    now: Timestamp,
+) -> Result<RuleFailures, Error> {
+    let (mut sorted, mut verdicts, mut all_failed) = (Sorted::default(), Verdicts::default(), HashMap::new());
     let mut names = names(tx, &rows).await?;
     let unlinked = unlinked(tx, &rows).await?;
     let namesakes = namesakes(tx, &rows).await?;
-    for Row { mut account, new, identity, former, .. } in rows {
+    for Row { mut account, new, identity, former, failed, .. } in rows {
         match identity {
             Wanted::User(wanted, other_names) => {
                 let known = account.identity.map(UserId::from_uuid);
@@ -176,6 +190,9 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>, (store, place): (&Store, Place),
                     names.assign(Claim { current, former, wanted: *wanted, other_names, failed: Vec::new() });
                 account.identity = decision.identity().map(UserId::as_uuid);
                 account.conflict = decision.conflict().map(str::to_owned);
+                if let Some(user) = decision.identity().filter(|_| !failed.is_empty() && known.is_none()) {
+                    all_failed.insert(user, failed);
+                }
                 verdicts.add(account.id, decision);
             }
             Wanted::Group(row, keys) => {
@@ -191,8 +208,10 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>, (store, place): (&Store, Place),
         }
         if new { sorted.new_accounts.push(account) } else { sorted.known_accounts.push(account) }
     }
+    verdicts.keep_last_good(store, place.organization, &all_failed).await?;
     let (joined, touched) = (verdicts.joined(), verdicts.touched());
     verdicts.write(tx).await?;
+    let refused = refused(tx, rules, &mut sorted);
     tx.identities().insert_groups(sorted.new_groups).await?;
     tx.identities().update_groups(sorted.known_groups).await?;
     tx.insert_accounts(sorted.new_accounts).await?;
@@ -201,7 +220,23 @@ async fn apply(tx: &mut Intake, rows: Vec<Row>, (store, place): (&Store, Place),
     JoinedProfiles::new(store, place.organization).write(tx.identities(), names.joined(), now).await?;
     tx.mark_joined(&joined).await?;
     tx.replace_members(sorted.members).await?;
-    Ok(())
+    Ok(refused)
+}
+
+/// The unique values that other users have. The next import tries them again: their accounts count as changed.
+fn refused(tx: &mut Intake, rules: Option<&Rules>, sorted: &mut Sorted) -> RuleFailures {
+    let refused = tx.identities().take_refused();
+    let (Some(defined), false) = (rules.and_then(Rules::defined), refused.is_empty()) else {
+        return RuleFailures::default();
+    };
+    let mut failed = Vec::new();
+    for account in sorted.new_accounts.iter_mut().chain(&mut sorted.known_accounts) {
+        for refused in refused.iter().filter(|refused| account.identity == Some(refused.user.as_uuid())) {
+            account.hash = [0; 16];
+            failed.push((account.dn.clone(), defined.taken(&refused.name, &refused.value)));
+        }
+    }
+    last_good::failures(failed.len(), failed.iter().map(|(dn, failed)| (dn.as_str(), failed)))
 }
 
 /// Returning accounts whose user another account took over since the decision.

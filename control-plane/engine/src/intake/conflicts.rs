@@ -1,6 +1,6 @@
 //! Accounts whose user name another user had: tried again at the end of an import, when names may be free.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -112,10 +112,15 @@ impl Settling<'_> {
         let users: Vec<UserId> = claims.iter().filter_map(|(_, claim)| claim.current.or(claim.former)).collect();
         let mut names = Names::new(stage, &found, tx.held_users(&users).await?);
         let (mut verdicts, mut settled) = (Verdicts::default(), Settled::default());
-        let (mut links, mut nameless) = (Vec::new(), Vec::new());
-        for (account, claim) in claims {
+        let (mut links, mut nameless, mut all_failed) = (Vec::new(), Vec::new(), HashMap::new());
+        for (account, mut claim) in claims {
             let had = claim.current;
+            let failed = std::mem::take(&mut claim.failed);
+            let is_new = claim.current.or(claim.former).is_none();
             let decision = names.assign(claim);
+            if let Some(user) = decision.identity().filter(|_| is_new && !failed.is_empty()) {
+                all_failed.insert(user, failed);
+            }
             let identity = decision.identity().map(UserId::as_uuid);
             settled.taken_over += u64::from(matches!(decision, Decision::TakeOver { .. }));
             match (&decision, identity) {
@@ -132,6 +137,7 @@ impl Settling<'_> {
             }
             verdicts.add(account.id, decision);
         }
+        verdicts.keep_last_good(self.store, self.directory.organization, &all_failed).await?;
         let joined = verdicts.joined();
         verdicts.write(tx).await?;
         tx.identities().link_accounts(&links).await?;

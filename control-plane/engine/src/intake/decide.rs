@@ -108,6 +108,7 @@ async fn decide_with(
             Wanted::Group(..) => newcomers.is_first_import(),
         };
     }
+    decided.rules.clone_from(&how.rules);
     decided.failures = last_good::keep(store, place.organization, &mut decided.rows).await?;
     Ok(decided)
 }

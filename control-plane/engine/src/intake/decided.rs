@@ -1,11 +1,13 @@
 //! A decided chunk: what is written, and what is kept aside.
 
+use std::sync::Arc;
+
 use postern_proto::chunk::MemberForm;
 use postern_proto::digest::Digest;
 use postern_store::{Deferred, GroupRow, NewAccount, RuleFailures, UserId, UserRow};
 
 use super::keys::recorded_key;
-use crate::identity::mapping::rules::Failed;
+use crate::identity::mapping::rules::{Failed, Rules};
 
 /// A chunk, decided.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Decided {
     pub rows: Vec<Row>,
     /// What waits until the import is proven.
     pub deferred: Vec<Deferred>,
+    /// The rules by which it was mapped.
+    pub rules: Option<Arc<Rules>>,
     /// How often a rule failed on what is written, and some of the entries.
     pub failures: RuleFailures,
 }
@@ -57,6 +61,7 @@ impl Decided {
             member_form,
             rows: Vec::new(),
             deferred: Vec::new(),
+            rules: None,
             failures: RuleFailures::default(),
         }
     }
@@ -68,6 +73,11 @@ impl Decided {
 
     /// Whether everything to write is certainly new, including users' names: then it depends on no other chunk.
     pub fn brings_only_newcomers(&self) -> bool {
+        let defined = self.rules.as_deref().and_then(Rules::defined);
+        if defined.is_some_and(|defined| defined.unique().next().is_some()) {
+            // Another chunk may have the same unique value.
+            return false;
+        }
         let nobodys =
             |row: &Row| row.name_is_free || matches!(&row.identity, Wanted::User(user, _) if user.name_key.is_empty());
         self.rows.iter().all(|row| row.new && nobodys(row))

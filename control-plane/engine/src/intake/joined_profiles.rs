@@ -73,9 +73,7 @@ impl<'s> JoinedProfiles<'s> {
         for account in accounts {
             let Some(source) = self.source(account.target.directory()).await? else { continue };
             let Some(mut claim) = claim(source.place, source.rules.as_ref(), account, now) else { continue };
-            for failed in std::mem::take(&mut claim.failed) {
-                last_good::restore(&mut claim.wanted, &failed.target, &profile(known));
-            }
+            last_good::restore(&mut claim.wanted, &claim.failed, &profile(known));
             match &mut merged {
                 Some(merged) => fill(&mut merged.row, claim.wanted),
                 None => merged = Some(Merged { row: named(known, account, claim), named_by: account.id }),

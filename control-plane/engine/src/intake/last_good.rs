@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use postern_store::{AccountKind, OrganizationId, Profile, RuleFailures, Store, UserId, UserRow};
+use postern_store::{AccountKind, GroupRow, OrganizationId, Profile, RuleFailures, Store, UserId, UserRow};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -24,10 +24,8 @@ pub(super) async fn keep(store: &Store, organization: OrganizationId, rows: &mut
     if failed().next().is_none() {
         return Ok(RuleFailures::default());
     }
-    let failures = RuleFailures {
-        count: failed().map(|row| row.failed.len() as u64).sum(),
-        samples: samples(failed().flat_map(|row| row.failed.iter().map(|failed| (row.account.dn.as_str(), failed)))),
-    };
+    let all = || failed().flat_map(|row| row.failed.iter().map(|failed| (row.account.dn.as_str(), failed)));
+    let failures = failures(all().count(), all());
     let of = |kind: AccountKind| {
         let rows = failed().filter(move |row| row.account.kind == kind);
         rows.filter_map(|row| row.account.identity).collect::<Vec<Uuid>>()
@@ -35,19 +33,9 @@ pub(super) async fn keep(store: &Store, organization: OrganizationId, rows: &mut
     let known = profiles(store, organization, of(AccountKind::User), of(AccountKind::Group)).await?;
     for row in rows.iter_mut().filter(|row| !row.failed.is_empty()) {
         let Some(profile) = row.account.identity.and_then(|identity| known.get(&identity)) else { continue };
-        for failed in &row.failed {
-            match &mut row.identity {
-                Wanted::User(user, _) => restore(user, &failed.target, profile),
-                Wanted::Group(group, _) => match failed.target {
-                    Target::DisplayName => {
-                        if let Some(name) = &profile.display_name {
-                            group.display_name.clone_from(name);
-                        }
-                    }
-                    Target::Description => group.description.clone_from(&profile.description),
-                    _ => {}
-                },
-            }
+        match &mut row.identity {
+            Wanted::User(user, _) => restore(user, &row.failed, profile),
+            Wanted::Group(group, _) => restore_group(group, &row.failed, profile),
         }
     }
     Ok(failures)
@@ -64,9 +52,7 @@ pub(super) async fn keep_of_claims<'c>(
     let known = profiles(store, organization, users, Vec::new()).await?;
     for (user, claim) in failed {
         let Some(profile) = known.get(&user.as_uuid()) else { continue };
-        for failed in &claim.failed {
-            restore(&mut claim.wanted, &failed.target, profile);
-        }
+        restore(&mut claim.wanted, &claim.failed, profile);
     }
     Ok(())
 }
@@ -88,8 +74,25 @@ pub(super) async fn profiles(
     Ok(known)
 }
 
-/// Gives a user the last good value of one target.
-pub(super) fn restore(user: &mut UserRow, target: &Target, good: &Profile) {
+/// Gives a user the last good values of what failed.
+pub(super) fn restore(user: &mut UserRow, failed: &[Failed], good: &Profile) {
+    for failed in failed {
+        restore_one(user, &failed.target, good);
+    }
+}
+
+/// Gives a group the last good values of what failed.
+pub(super) fn restore_group(group: &mut GroupRow, failed: &[Failed], good: &Profile) {
+    for failed in failed {
+        match (&failed.target, &good.display_name) {
+            (Target::DisplayName, Some(name)) => group.display_name.clone_from(name),
+            (Target::Description, _) => group.description.clone_from(&good.description),
+            _ => {}
+        }
+    }
+}
+
+fn restore_one(user: &mut UserRow, target: &Target, good: &Profile) {
     match target {
         Target::GivenName => user.given_name.clone_from(&good.given_name),
         Target::FamilyName => user.family_name.clone_from(&good.family_name),
@@ -106,6 +109,11 @@ pub(super) fn restore(user: &mut UserRow, target: &Target, good: &Profile) {
             user.attributes = serde_json::to_string(&wanted).unwrap_or_default();
         }
     }
+}
+
+/// Failures with some samples.
+pub(super) fn failures<'f>(count: usize, failed: impl Iterator<Item = (&'f str, &'f Failed)>) -> RuleFailures {
+    RuleFailures { count: count as u64, samples: samples(failed) }
 }
 
 fn samples<'f>(failed: impl Iterator<Item = (&'f str, &'f Failed)>) -> Value {

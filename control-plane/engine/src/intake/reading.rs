@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use postern_store::{Directory, DirectoryId, OrganizationId, Store};
+use postern_store::{Directory, DirectoryId, MappingVersion, OrganizationId, Store};
 
 use super::listed::Listed;
+use crate::identity::mapping::definitions::Definitions;
 use crate::identity::mapping::rules::{Rule, Rules};
 
 /// What all entries of a delivery have in common beside their place.
@@ -12,7 +13,7 @@ use crate::identity::mapping::rules::{Rule, Rules};
 pub struct Reading {
     /// The attributes that the site delivers.
     pub listed: Listed,
-    /// The rules of the directory. `None`: it has none, and the default mapping is all.
+    /// The rules of the directory, with what the organization has defined. `None`: neither, and the default mapping is all.
     pub rules: Option<Arc<Rules>>,
 }
 
@@ -28,9 +29,20 @@ impl Reading {
     }
 }
 
-/// The rules of a directory as they are today.
+/// The rules of a directory as they are today, with what its organization has defined. `None`: neither.
 pub async fn rules_of(store: &Store, directory: &Directory) -> Result<Option<Arc<Rules>>, postern_store::Error> {
     rules_in(store, directory.organization, directory.id).await
+}
+
+/// The saved rules alone, for somebody who only asks what they fill.
+pub async fn saved_rules_of(store: &Store, directory: &Directory) -> Result<Option<Arc<Rules>>, postern_store::Error> {
+    let saved = store.current_mapping(directory.organization, directory.id).await?;
+    Ok(saved.map(|saved| Arc::new(compiled(saved))))
+}
+
+fn compiled(saved: MappingVersion) -> Rules {
+    let rules: Vec<Rule> = serde_json::from_value(saved.rules).unwrap_or_default();
+    Rules::compile_saved(saved.version, &rules)
 }
 
 async fn rules_in(
@@ -38,7 +50,12 @@ async fn rules_in(
     organization: OrganizationId,
     directory: DirectoryId,
 ) -> Result<Option<Arc<Rules>>, postern_store::Error> {
-    let Some(saved) = store.current_mapping(organization, directory).await? else { return Ok(None) };
-    let rules: Vec<Rule> = serde_json::from_value(saved.rules).unwrap_or_default();
-    Ok(Some(Arc::new(Rules::compile_saved(saved.version, &rules))))
+    let saved = store.current_mapping(organization, directory).await?;
+    let defined = Definitions::of(store.attribute_definitions(organization).await?);
+    let rules = match saved {
+        Some(saved) => compiled(saved),
+        None if defined.is_some() => Rules::default(),
+        None => return Ok(None),
+    };
+    Ok(Some(Arc::new(rules.with_definitions(defined))))
 }

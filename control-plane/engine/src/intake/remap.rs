@@ -1,6 +1,7 @@
 //! Maps the accounts of a directory anew when its rules have changed, from what is stored of them. Only what rules and the
 //! default mapping fill is written: names of users, links, switches and members stay as the imports have left them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use super::joined_profiles::JoinedProfiles;
 use super::last_good;
 use super::place::Place;
 use super::reading::rules_of;
-use crate::identity::mapping::rules::{Failed, Rules, Target};
-use crate::identity::stored::StoredAccount;
+use crate::identity::mapping::rules::{Failed, Rules};
+use crate::identity::stored::{Mappings, StoredAccount};
 
 /// Accounts in one transaction.
 const BATCH: u32 = 2_000;
@@ -24,8 +25,8 @@ const BATCH: u32 = 2_000;
 const CLAIM: Duration = Duration::from_mins(2);
 /// Before looking again while an import is under way that began with older rules.
 const AGAIN: Duration = Duration::from_secs(15);
-/// How often a batch is tried that an import keeps changing.
-const TRIES: u32 = 3;
+/// How often in a row an import may change accounts while they are mapped, before the run is left for later.
+const TRIES: u32 = 50;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
@@ -55,21 +56,24 @@ struct Batch {
     users: Vec<UserRow>,
     groups: Vec<GroupRow>,
     restamps: Vec<Restamp>,
+    /// The restamps of the users' accounts.
+    accounts: HashMap<UserId, usize>,
     failures: u64,
 }
 
 impl Anew<'_> {
     async fn all(
-        self,
+        &self,
         directory: &Directory,
         run: &mut MappingRun,
         clock: &SharedClock,
         later: impl Fn(Duration) -> Timestamp,
     ) -> Result<bool> {
         let version = version_bytes(run.version);
-        let (mut accounts, mut tries) = (0, 0);
+        let (mut accounts, mut tries, mut limit) = (0, 0, BATCH);
+        let mut mappings = Mappings::new(self.place.flavour, Some(&self.rules));
         loop {
-            let stale = self.store.stale_accounts(run, version, BATCH).await?;
+            let stale = self.store.stale_accounts(run, version, limit).await?;
             let Some(last) = stale.last() else {
                 if run.kind == AccountKind::User {
                     (run.kind, run.after) = (AccountKind::Group, Vec::new());
@@ -78,16 +82,20 @@ impl Anew<'_> {
                 break;
             };
             let (key, count) = (last.account.external_key.clone(), stale.len());
-            let batch = self.batch(stale, clock.now()).await?;
+            let batch = self.batch(stale, &mut mappings, clock.now()).await?;
             let failures = batch.failures;
-            tries += 1;
-            if !self.write(batch, clock.now()).await? && tries < TRIES {
-                continue;
-            }
-            tries = 0;
+            let Some(refused) = self.write(batch, clock.now()).await? else {
+                // An import has changed one of them. Fewer are less likely to be changed; those are read again.
+                (tries, limit) = (tries + 1, (limit / 4).max(1));
+                if tries < TRIES {
+                    continue;
+                }
+                return Ok(true);
+            };
+            (tries, limit) = (0, BATCH);
             accounts += count;
             run.pass(&key);
-            if !self.store.advance_mapping(run, failures, later(CLAIM)).await? {
+            if !self.store.advance_mapping(run, failures + refused, later(CLAIM)).await? {
                 return Ok(true);
             }
         }
@@ -97,7 +105,7 @@ impl Anew<'_> {
     }
 
     /// What changes for these accounts.
-    async fn batch(&self, stale: Vec<StaleAccount>, now: Timestamp) -> Result<Batch> {
+    async fn batch(&self, stale: Vec<StaleAccount>, mappings: &mut Mappings<'_>, now: Timestamp) -> Result<Batch> {
         let of = |kind: AccountKind| {
             let of_kind = stale.iter().filter(move |stale| stale.account.kind == kind);
             of_kind.filter_map(|stale| stale.account.identity).collect::<Vec<_>>()
@@ -113,14 +121,16 @@ impl Anew<'_> {
             batch.restamps.push(Restamp { account: account.id, before: hash, after });
             let Some((id, profile)) = account.identity.and_then(|id| Some((id, known.get(&id)?))) else { continue };
             let Some(view) = StoredAccount::of(&account) else { continue };
-            let mapping = view.mapping(self.place.flavour, Some(&self.rules));
+            let mapping = mappings.of(&view);
             if account.kind == AccountKind::User {
-                let (wanted, failed) = decide::user(self.place, &mapping, &view, now);
+                let (wanted, failed) = decide::user(self.place, mapping, &view, now);
                 batch.failures += failed.len() as u64;
-                let wanted = UserRow { id: UserId::from_uuid(id), ..kept(wanted, &failed, profile) };
+                let mut wanted = UserRow { id: UserId::from_uuid(id), ..wanted };
+                last_good::restore(&mut wanted, &failed, profile);
+                batch.accounts.insert(wanted.id, batch.restamps.len() - 1);
                 batch.users.extend(differs(&wanted, profile).then_some(wanted));
             } else {
-                let (wanted, failed) = decide::group(self.place, GroupId::from_uuid(id), &mapping, &view, now);
+                let (wanted, failed) = decide::group(self.place, GroupId::from_uuid(id), mapping, &view, now);
                 batch.failures += failed.len() as u64;
                 batch.groups.extend(group(wanted, &failed, profile));
             }
@@ -128,9 +138,10 @@ impl Anew<'_> {
         Ok(batch)
     }
 
-    /// Writes a batch. `false`: an import has changed some of the accounts meanwhile, and nothing is written.
-    async fn write(&self, batch: Batch, now: Timestamp) -> Result<bool> {
-        let Batch { users, groups, restamps, .. } = batch;
+    /// Writes a batch. Returns how many unique values other users have. `None`: an import has changed some of the accounts
+    /// meanwhile, and nothing is written.
+    async fn write(&self, batch: Batch, now: Timestamp) -> Result<Option<u64>> {
+        let Batch { users, groups, mut restamps, accounts, .. } = batch;
         let mut tx = self.store.begin_intake(self.place.organization, self.place.directory, now).await?;
         let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
         let held = tx.held_users(&ids).await?;
@@ -144,21 +155,20 @@ impl Anew<'_> {
         let others: Vec<UserId> = others.into_iter().map(|user| user.id).collect();
         tx.identities().settle_users(&others).await?;
         JoinedProfiles::new(self.store, self.place.organization).write(tx.identities(), &others, now).await?;
+        let refused = tx.identities().take_refused();
+        for account in refused.iter().filter_map(|refused| accounts.get(&refused.user)) {
+            // The next import tries again.
+            if let Some(restamp) = restamps.get_mut(*account) {
+                restamp.after = [0; 16];
+            }
+        }
         if tx.restamp(&restamps).await? < restamps.len() as u64 {
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(None);
         }
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(refused.len() as u64))
     }
-}
-
-/// The user with the last good value of what failed.
-fn kept(mut wanted: UserRow, failed: &[Failed], profile: &Profile) -> UserRow {
-    for failed in failed {
-        last_good::restore(&mut wanted, &failed.target, profile);
-    }
-    wanted
 }
 
 fn differs(wanted: &UserRow, profile: &Profile) -> bool {
@@ -171,13 +181,7 @@ fn differs(wanted: &UserRow, profile: &Profile) -> bool {
 
 /// The group, if it changes, with the last good value of what failed.
 fn group(mut wanted: GroupRow, failed: &[Failed], profile: &Profile) -> Option<GroupRow> {
-    for failed in failed {
-        match (&failed.target, &profile.display_name) {
-            (Target::DisplayName, Some(name)) => wanted.display_name.clone_from(name),
-            (Target::Description, _) => wanted.description.clone_from(&profile.description),
-            _ => {}
-        }
-    }
+    last_good::restore_group(&mut wanted, failed, profile);
     let same = Some(&wanted.display_name) == profile.display_name.as_ref() && wanted.description == profile.description;
     (!same).then_some(wanted)
 }

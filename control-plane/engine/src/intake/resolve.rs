@@ -6,8 +6,10 @@ use postern_store::{Account, AccountId, Intake, NamedUser, OrganizationId, Store
 
 use super::claims::claim;
 use super::joined_profiles::JoinedProfiles;
+use super::last_good;
 use super::place::Place;
 use super::reading::rules_of;
+use crate::identity::matching::Claim;
 
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub async fn run(
     let rules = rules_of(store, &directory).await?;
     let claim = claim(Place::of(&directory), rules.as_ref(), &account, now).ok_or(Error::NoConflict)?;
     let mut tx = store.begin_intake(organization, directory.id, now).await?;
-    match place(&mut tx, &account, &name_key, choice, claim.wanted).await {
+    match place((store, &mut tx), &account, &name_key, choice, claim).await {
         Ok(user) => {
             JoinedProfiles::new(store, organization).write(tx.identities(), &[user], now).await?;
             tx.commit().await?;
@@ -87,16 +89,20 @@ pub async fn run(
 
 /// Gives the account its user.
 async fn place(
-    tx: &mut Intake,
+    (store, tx): (&Store, &mut Intake),
     account: &Account,
     name_key: &str,
     choice: Choice,
-    wanted: UserRow,
+    mut claim: Claim,
 ) -> Result<UserId, Error> {
     let holder = tx.users_by_name(&[name_key.to_owned()], None).await?.pop();
     let user = match (choice, holder) {
-        (_, None) => create(tx, wanted).await?,
-        (Choice::Link, Some(holder)) => link(tx, account, &holder, wanted).await?,
+        (_, None) => create(tx, claim.wanted).await?,
+        (Choice::Link, Some(holder)) => {
+            let of_holder = std::iter::once((holder.user, &mut claim));
+            last_good::keep_of_claims(store, account.organization, of_holder).await?;
+            link(tx, account, &holder, claim.wanted).await?
+        }
         (Choice::CreateUser, Some(holder)) => {
             if let Some(dn) = holder.dn {
                 return Err(Error::Present { dn });
@@ -108,7 +114,7 @@ async fn place(
                 return Err(Error::Own);
             }
             tx.identities().give_up_names(&[holder.user]).await?;
-            create(tx, wanted).await?
+            create(tx, claim.wanted).await?
         }
     };
     match tx.decide_conflict(account.id, name_key, user).await {

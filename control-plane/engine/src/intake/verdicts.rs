@@ -1,7 +1,12 @@
 //! Decisions about users, collected and written in one transaction.
 
-use postern_store::{AccountId, Intake, UserId, UserRow};
+use std::collections::HashMap;
 
+use postern_store::{AccountId, Intake, OrganizationId, Store, UserId, UserRow};
+use uuid::Uuid;
+
+use super::last_good;
+use crate::identity::mapping::rules::Failed;
 use crate::identity::matching::Decision;
 
 /// Decisions, by how they are written.
@@ -45,6 +50,27 @@ impl Verdicts {
             Decision::Conflict { keeps, .. } | Decision::Nameless { keeps } => self.unnamed.extend(keeps),
             Decision::Keep(_) => {}
         }
+    }
+
+    /// Gives users who existed before their accounts the last good values of what failed. No failure, no query.
+    pub(super) async fn keep_last_good(
+        &mut self,
+        store: &Store,
+        organization: OrganizationId,
+        failed: &HashMap<UserId, Vec<Failed>>,
+    ) -> Result<(), postern_store::Error> {
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let users = || self.updated.iter().chain(&self.unnamed).filter(|row| failed.contains_key(&row.id));
+        let ids: Vec<Uuid> = users().map(|row| row.id.as_uuid()).collect();
+        let known = last_good::profiles(store, organization, ids, Vec::new()).await?;
+        for row in self.updated.iter_mut().chain(&mut self.unnamed) {
+            if let (Some(failed), Some(good)) = (failed.get(&row.id), known.get(&row.id.as_uuid())) {
+                last_good::restore(row, failed, good);
+            }
+        }
+        Ok(())
     }
 
     /// Accounts that share a user with another directory from now on. Mark them once they are written.

@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ use super::found::{FoundEntry, LookupUserResult, MappedUser};
 use super::input::{QUESTION_DEADLINE, only};
 use super::unseen;
 use crate::identity::mapping::Mapping;
+use crate::identity::mapping::rules::Rules;
+use crate::intake::reading::rules_of;
 use crate::jobs::failure::{Failure, Next};
 use crate::jobs::kind::{Argument, Attempt, InputError, Kind, Schemas};
 use crate::jobs::report::{Ended, Report};
@@ -109,6 +112,11 @@ impl Kind for LookupUser {
     }
 }
 
+/// The kind and the input of a look-up of this user.
+pub fn asked(user: &str) -> (&'static str, Value) {
+    (LookupUser.name(), json!({ UNIQUE_VALUE: user }))
+}
+
 /// Describes what was found, and what imports have seen beside that.
 async fn describe_known(
     running: &Running,
@@ -116,8 +124,12 @@ async fn describe_known(
     found: &v1::LookupUserResult,
 ) -> Result<Next, postern_store::Error> {
     let directory = running.store.get_directory(job.organization, job.directory).await?;
-    let flavour = directory.map_or(Flavour::Unknown, |directory| directory.flavour);
-    let mut found = match describe(flavour, &found.user, &found.groups, running.clock.now()) {
+    let flavour = directory.as_ref().map_or(Flavour::Unknown, |directory| directory.flavour);
+    let rules = match &directory {
+        Some(directory) => rules_of(&running.store, directory).await?,
+        None => None,
+    };
+    let mut found = match describe((flavour, rules.as_ref()), &found.user, &found.groups, running.clock.now()) {
         Ok(found) => found,
         Err(error) => {
             let failure = Failure::new(
@@ -134,9 +146,14 @@ async fn describe_known(
 }
 
 /// Reads the entries of an answer and maps the user.
-pub fn describe(flavour: Flavour, user: &[u8], groups: &[u8], now: Timestamp) -> Result<LookupUserResult, DecodeError> {
+pub fn describe(
+    (flavour, rules): (Flavour, Option<&Arc<Rules>>),
+    user: &[u8],
+    groups: &[u8],
+    now: Timestamp,
+) -> Result<LookupUserResult, DecodeError> {
     let mut reader = ChunkReader::parse(user)?;
-    let mapping = Mapping::new(flavour, reader.names());
+    let mapping = Mapping::new(flavour, reader.names()).with_rules(rules, reader.names());
     let Some(view) = reader.next_entry()? else { return Err(DecodeError::Malformed("user")) };
     let (mapped, attributes) = mapping.user(&view, now);
     let mut found = Vec::new();
@@ -182,6 +199,7 @@ mod tests {
     use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
 
     use super::*;
+    use crate::identity::mapping::rules::{Rule, RuleOf};
 
     #[test]
     fn a_user_is_shown_with_all_its_attributes_its_mapping_and_its_groups() {
@@ -192,10 +210,16 @@ mod tests {
         let user = writer.finish();
         writer.entry(Kind::Group, "g", "cn=staff,dc=x", None).finish();
         let groups = writer.finish();
-        let found = describe(Flavour::OpenLdap, &user, &groups, Timestamp::UNIX_EPOCH).unwrap();
+        let plain = (Flavour::OpenLdap, None);
+        let found = describe(plain, &user, &groups, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(found.user.attributes["sn"][0], "Lovelace");
         assert_eq!(found.mapped.family_name.as_deref(), Some("Lovelace"));
         assert_eq!(found.groups[0].dn, "cn=staff,dc=x");
-        assert!(describe(Flavour::OpenLdap, b"", b"", Timestamp::UNIX_EPOCH).is_err());
+        assert!(describe(plain, b"", b"", Timestamp::UNIX_EPOCH).is_err());
+        // The rules of the directory apply here, too.
+        let rule = Rule { of: RuleOf::Users, target: "family_name".to_owned(), expression: "upper(sn)".to_owned() };
+        let rules = Arc::new(Rules::compile(1, &[rule]).unwrap());
+        let ruled = describe((Flavour::OpenLdap, Some(&rules)), &user, &groups, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(ruled.mapped.family_name.as_deref(), Some("LOVELACE"));
     }
 }

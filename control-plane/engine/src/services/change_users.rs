@@ -291,7 +291,10 @@ fn gone() -> Error {
 pub(super) fn owned_by(sources: &Sources, field: &str) -> Error {
     let directory = sources.directory_of(field).unwrap_or_default();
     let message = Message::new(format!("The directory {directory} says the {field} of this user."));
-    Error::Conflict(message.cure(format!("Change it in {directory}, then import.")))
+    // With write-through, which comes with provisioning, the change would be written to that directory instead.
+    Error::Conflict(message.cure(format!(
+        "Change it in {directory}, then import. Postern does not write changes through to directories yet."
+    )))
 }
 
 fn suspended(suspension: Option<&Suspension>) -> Value {

@@ -6,8 +6,9 @@ use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::known_directories::find;
 use super::rights::Right;
+use super::versions;
 use crate::identity::mapping::rules::{self, Rule, Rules};
-use crate::records::{Directory, Flavour, MappingVersion, NewMapping};
+use crate::records::{Directory, Flavour, MappingProgress, MappingVersion, NewMapping};
 
 /// The rules of directories, for somebody who may see them.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Standing {
     pub saved: Option<MappingVersion>,
     /// The current rules. Where none were ever saved, the default mapping as rules.
     pub rules: Vec<Rule>,
+    /// How far the stored accounts are mapped by them. `None`: none were ever saved.
+    pub progress: Option<MappingProgress>,
 }
 
 impl Services {
@@ -46,7 +49,8 @@ impl Mappings<'_> {
         let directory = find(self.0, directory).await?;
         let saved = self.0.store().current_mapping(self.0.organization(), directory.id).await?;
         let rules = saved.as_ref().map_or_else(|| defaults(&directory), rules_of);
-        Ok(Standing { directory, saved, rules })
+        let progress = self.0.store().mapping_progress(self.0.organization(), directory.id).await?;
+        Ok(Standing { directory, saved, rules, progress })
     }
 
     /// The versions of its rules that are kept, the newest first.
@@ -57,15 +61,15 @@ impl Mappings<'_> {
 }
 
 impl MappingChanges<'_> {
-    /// Saves rules as the next version. `expected` is the version that they change, 0 for the first.
-    pub async fn save(&self, directory: &str, expected: Option<u32>, rules: &[Rule]) -> Result<Standing> {
+    /// Saves rules as the next version. `known` is the version that the change is based on; the first is based on 0.
+    pub async fn save(&self, directory: &str, known: Option<&str>, rules: &[Rule]) -> Result<Standing> {
         let directory = find(self.0, directory).await?;
         compiled(rules)?;
-        self.put(directory, expected, rules, None).await
+        self.put(directory, known, rules, None).await
     }
 
     /// Saves the rules of an earlier version as the next version.
-    pub async fn restore(&self, directory: &str, version: u32) -> Result<Standing> {
+    pub async fn restore(&self, directory: &str, version: u32, known: Option<&str>) -> Result<Standing> {
         let directory = find(self.0, directory).await?;
         let found = self.0.store().mapping_version(self.0.organization(), directory.id, version).await?;
         let found = found.ok_or_else(|| {
@@ -74,19 +78,22 @@ impl MappingChanges<'_> {
                 message.cure(format!("`postern mapping versions {}` shows those that are kept.", directory.name)),
             )
         })?;
-        self.put(directory, None, &rules_of(&found), Some(version)).await
+        self.put(directory, known, &rules_of(&found), Some(version)).await
     }
 
     async fn put(
         &self,
         directory: Directory,
-        expected: Option<u32>,
+        known: Option<&str>,
         rules: &[Rule],
         restored_from: Option<u32>,
     ) -> Result<Standing> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let current = store.current_mapping(organization, directory.id).await?;
-        let expected = expected.unwrap_or_else(|| current.as_ref().map_or(0, |current| current.version));
+        let expected = current.as_ref().map_or(0, |current| current.version);
+        if known.is_some_and(|known| !versions::fits(known, &expected.to_string())) {
+            return Err(outdated(&directory, current.as_ref()));
+        }
         let note = Change::new("mapping.saved", directory.id.as_uuid(), &directory.name)
             .before(&facts(current.as_ref().map_or(0, |current| rules_of(current).len()), expected))
             .after(&facts(rules.len(), expected.saturating_add(1)));
@@ -95,13 +102,33 @@ impl MappingChanges<'_> {
             restored_from,
             created_by: self.0.actor().who.name().to_owned(),
         };
-        let saved =
-            self.0.recording(note).save_mapping(organization, directory.id, expected, new, self.0.now()).await?;
+        let saved = self.0.recording(note).save_mapping(organization, directory.id, expected, new, self.0.now()).await;
+        let saved = match saved {
+            // Somebody saved rules since they were read above.
+            Err(postern_store::Error::Conflict { .. }) => {
+                let current = store.current_mapping(organization, directory.id).await?;
+                return Err(outdated(&directory, current.as_ref()));
+            }
+            saved => saved?,
+        };
         tracing::info!(%organization, by = %self.0.actor().who, directory = %directory.id, version = saved.version,
             "mapping.saved");
         let rules = rules_of(&saved);
-        Ok(Standing { directory, saved: Some(saved), rules })
+        let progress = store.mapping_progress(organization, directory.id).await?;
+        Ok(Standing { directory, saved: Some(saved), rules, progress })
     }
+}
+
+/// The refusal to replace rules that the caller has not seen, with who saved them and when.
+fn outdated(directory: &Directory, current: Option<&MappingVersion>) -> Error {
+    let name = &directory.name;
+    let state = current.map_or_else(
+        || "none were ever saved".to_owned(),
+        |current| format!("{} saved version {} at {}", current.created_by, current.version, current.created_at),
+    );
+    let message =
+        Message::new(format!("The rules of {name} are not the version that the change is based on: {state}."));
+    Error::Outdated(message.cure(format!("Read the rules again (`postern mapping show {name}`), and change those.")))
 }
 
 /// The rules of a saved version.
@@ -114,12 +141,12 @@ fn facts(rules: usize, version: u32) -> serde_json::Value {
     serde_json::json!({"version": version, "rules": rules})
 }
 
-fn defaults(directory: &Directory) -> Vec<Rule> {
+pub(super) fn defaults(directory: &Directory) -> Vec<Rule> {
     rules::defaults(directory.flavour == Flavour::ActiveDirectory)
 }
 
 /// Compiles rules to see what is wrong with them.
-fn compiled(rules: &[Rule]) -> Result<Rules> {
+pub(super) fn compiled(rules: &[Rule]) -> Result<Rules> {
     Rules::compile(0, rules).map_err(|faults| {
         let faults: Vec<String> = faults.iter().take(MOST_FAULTS).map(ToString::to_string).collect();
         Error::field("rules", faults.join("; "))

@@ -8,7 +8,7 @@ use super::known_directories;
 use crate::identity::profile;
 use crate::intake::claims::claim;
 use crate::intake::place::Place;
-use crate::intake::reading::rules_of;
+use crate::intake::reading::saved_rules_of;
 use crate::records::UserId;
 
 /// The fields of a user that directories say, each with the first that does. All others are the organization's.
@@ -39,7 +39,7 @@ pub(super) async fn of(access: Access<'_>, user: UserId) -> Result<Sources> {
     for account in present {
         let of_account = directories.iter().find(|directory| directory.id == account.target.directory());
         let Some(directory) = of_account.filter(|directory| directory.deleted_at.is_none()) else { continue };
-        let (place, rules) = (Place::of(directory), rules_of(access.store(), directory).await?);
+        let (place, rules) = (Place::of(directory), saved_rules_of(access.store(), directory).await?);
         let Some(claim) = claim(place, rules.as_ref(), &account, access.now()) else { continue };
         // The name stays the first directory's, even while its entry has none.
         fields.entry("user_name".to_owned()).or_insert_with(|| directory.name.clone());

@@ -14,10 +14,12 @@ use super::audit::AuditFilter;
 use super::change_groups::GroupChange;
 use super::change_users::Disabling;
 use super::jobs::JobRequest;
+use super::mapping_preview::PreviewRequest;
 use super::members::MemberChanges;
 use super::organization::RuleChange;
 use super::schedules::{ScheduleChange, ScheduleRequest};
 use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};
+use crate::identity::mapping::rules::RuleOf;
 use crate::identity::profile::ProfileChange;
 use crate::intake::resolve::Choice;
 use crate::records::{
@@ -99,8 +101,9 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangeOrganization Owner "directory_order.set" |s, a| s.change_directory_order(a)?.set(&["hq".to_owned()], None);
     ReadDirectories Auditor "mapping.get" |s, a| s.mappings(a)?.get("corp");
     ReadDirectories Auditor "mapping.versions" |s, a| s.mappings(a)?.versions("corp");
+    ChangeDirectories Operator "mapping.preview" |s, a| s.preview_mappings(a)?.preview("corp", preview("nobody"));
     ChangeDirectories Operator "mapping.save" |s, a| s.change_mappings(a)?.save("corp", None, &[]);
-    ChangeDirectories Operator "mapping.restore" |s, a| s.change_mappings(a)?.restore("corp", 1);
+    ChangeDirectories Operator "mapping.restore" |s, a| s.change_mappings(a)?.restore("corp", 1, None);
     ReadAgents Auditor "agents.list" |s, a| s.agents(a)?.list(&PAGE);
     ReadAgents Auditor "agents.get" |s, a| s.agents(a)?.get("site-1");
     AllowDirectories Operator "agents.allow" |s, a| s.allow_directories(a)?.allow("site-1", "lab");
@@ -223,6 +226,10 @@ const LOGGED: &[&str] = &[
     "user.disabled",
     "user.enabled",
 ];
+
+fn preview(named: &str) -> PreviewRequest {
+    PreviewRequest { of: RuleOf::Users, named: named.to_owned(), rules: None, live: false }
+}
 
 impl Site {
     async fn new() -> Self {

@@ -120,6 +120,9 @@ fn body_of(method: &Method, path: &str) -> Option<Value> {
     if path.ends_with("/mapping") && *method != Method::GET {
         return Some(json!({"rules": []}));
     }
+    if path.ends_with("/mapping/preview") {
+        return Some(json!({"user": "anna"}));
+    }
     let members = path.ends_with("/members") && *method == Method::POST;
     let body = if members { json!({"add": [postern_store::UserId::new()]}) } else { json!({}) };
     (*method != Method::GET).then_some(body)

@@ -165,6 +165,27 @@ impl Site {
         Inhabited { agent, directory, account, user, group }
     }
 
+    /// Gives the account of `anna` other attributes.
+    async fn give_attributes(
+        &self,
+        acme: OrganizationId,
+        directory: DirectoryId,
+        account: AccountId,
+        attributes: &str,
+    ) {
+        let found = self.store.get_account(acme, account).await.unwrap().unwrap();
+        let mut row = account_row(account, AccountKind::User, &found.dn, found.identity.unwrap());
+        attributes.clone_into(&mut row.attributes);
+        let mut intake = self.store.begin_intake(acme, directory, self.now()).await.unwrap();
+        intake.update_accounts(vec![row]).await.unwrap();
+        intake.commit().await.unwrap();
+    }
+
+    /// How many changes the audit log has.
+    async fn audit_count(&self, acme: OrganizationId) -> u64 {
+        self.store.verify_audit(acme, None).await.unwrap().entries
+    }
+
     /// An account that claims a user name which somebody else may have.
     pub(crate) async fn conflict(
         &self,

@@ -32,6 +32,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("PUT", "/api/v1/directory-order", "owner"),
     ("GET", "/api/v1/directories/{id}/mapping", "auditor"),
     ("PUT", "/api/v1/directories/{id}/mapping", "operator"),
+    ("POST", "/api/v1/directories/{id}/mapping/preview", "operator"),
     ("GET", "/api/v1/directories/{id}/mapping/versions", "auditor"),
     ("POST", "/api/v1/directories/{id}/mapping/versions/{version}/restore", "operator"),
     ("GET", "/api/v1/jobs", "auditor"),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use postern_engine::identity::mapping::rules::Rule;
+use postern_engine::identity::profile::ProfileChange;
 use postern_engine::services::mapping::Standing;
 use postern_engine::services::{self, Actor, Services};
-use postern_store::{MappingProgress, UserRow};
+use postern_store::{AttributeDefinition, AttributeType, MappingProgress, UserRow};
 use serde_json::{Value, json};
 
 use super::company::{Line, changed, company};
@@ -157,4 +158,95 @@ async fn rules_that_do_not_compile_are_refused_with_rule_and_position_and_change
     }
     line.done(&changed(&company(4), 1, |person| person.title = "Boss"), 4).await;
     assert_eq!(further(&line.user("user00").await)["title"], "Boss");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_whom_an_account_joins_keeps_what_a_failing_rule_would_fill() {
+    let mut line = Line::start().await;
+    let services = Services::new(line.site.store().clone(), line.site.clock(), Arc::<ClosedGate>::default());
+    let actor = Actor::machine(line.site.organization);
+    let attributes = [("title".to_owned(), Some(json!("Manager")))].into();
+    let profile = ProfileChange { user_name: Some("user02".to_owned()), attributes, ..ProfileChange::default() };
+    services.change_users(&actor).unwrap().create(profile).await.unwrap();
+    line.save(json!([{"target": "attributes.title", "expression": "title + 1"}])).await.unwrap();
+    let result = line.done(&company(4), 4).await;
+    assert_eq!(result["rule_failures"], 4, "{result}");
+    let titles: Vec<Value> = line.users().await.iter().map(|user| further(user)["title"].clone()).collect();
+    assert_eq!(titles, ["Clerk", "Clerk", "Manager", "Clerk"], "newcomers have what the default mapping gives");
+}
+
+impl Line {
+    async fn define(&self, name: &str, kind: AttributeType, change: impl FnOnce(&mut AttributeDefinition)) {
+        let mut defined =
+            AttributeDefinition { name: name.to_owned(), kind, required: false, unique: false, sensitive: false };
+        change(&mut defined);
+        self.site.store().define_attribute(self.site.organization, &defined, self.site.now()).await.unwrap();
+    }
+
+    /// A further attribute of all users, by name.
+    async fn all(&self, attribute: &str) -> Vec<Value> {
+        self.users().await.iter().map(|user| further(user)[attribute].clone()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_from_a_directory_are_checked_against_what_the_organization_has_defined() {
+    let mut line = Line::start().await;
+    line.define("level", AttributeType::Integer, |defined| defined.sensitive = true).await;
+    line.define("tags", AttributeType::StringList, |_| ()).await;
+    line.define("title", AttributeType::String, |defined| defined.required = true).await;
+    line.save(json!([
+        {"target": "attributes.level", "expression": "title == 'Boss' ? 'seven' : '7'"},
+        {"target": "attributes.tags", "expression": "[title, login]"},
+    ]))
+    .await
+    .unwrap();
+    let first = line.done(&company(3), 3).await;
+    assert_eq!(first["rule_failures"], 0, "{first}");
+    assert_eq!(line.all("level").await, [json!(7), json!(7), json!(7)]);
+    assert_eq!(line.all("tags").await[1], json!(["Clerk", "user01"]));
+    let promoted = changed(&company(3), 1, |person| person.title = "Boss");
+    let result = line.done(&promoted, 3).await;
+    assert_eq!((&result["rule_failures"], &result["updated"]), (&1.into(), &1.into()), "{result}");
+    let sample = &result["rule_failure_samples"][0];
+    assert_eq!((&sample["rule"], &sample["value"]), (&"attributes.level".into(), &"***".into()), "{sample}");
+    assert!(sample["error"].as_str().unwrap().contains("whole number"), "{sample}");
+    assert_eq!(line.all("level").await[0], 7, "the last good value");
+    assert_eq!(line.all("tags").await[0], json!(["Boss", "user00"]), "the other values are taken");
+    // The default mapping is checked as well: a title is required.
+    let untitled = changed(&company(3), 2, |person| person.title = " ");
+    let result = line.done(&untitled, 3).await;
+    assert_eq!(result["rule_failures"], 2, "{result}");
+    assert_eq!(line.all("title").await, ["Boss", "Clerk", "Clerk"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unique_value_goes_to_one_user_and_the_others_keep_theirs_until_it_is_free() {
+    let mut line = Line::start().await;
+    line.define("badge", AttributeType::String, |defined| defined.unique = true).await;
+    let rule = |expression: &str| json!([{"target": "attributes.badge", "expression": expression}]);
+    line.save(rule("title == 'Boss' ? 'b1' : cn")).await.unwrap();
+    line.done(&company(3), 3).await;
+    assert_eq!(line.all("badge").await, ["user00x", "user01x", "user02x"]);
+    let two = changed(&company(3), 2, |person| person.title = "Boss");
+    let result = line.done(&two, 3).await;
+    assert_eq!(result["rule_failures"], 1, "{result}");
+    assert!(result["rule_failure_samples"][0]["error"].as_str().unwrap().contains("another user"), "{result}");
+    let badges = line.all("badge").await;
+    let (got, kept) = if badges[0] == "b1" { (0, 1) } else { (1, 0) };
+    assert_eq!((&badges[got], &badges[kept]), (&"b1".into(), &format!("user0{kept}x").into()));
+    // It is tried and counted again, although the entry is the same.
+    let again = line.done(&two, 3).await;
+    assert_eq!((&again["rule_failures"], &again["updated"]), (&1.into(), &1.into()), "{again}");
+    let mut one = two.clone();
+    one[got].title = "Clerk";
+    line.done(&one, 3).await;
+    let last = line.done(&one, 3).await;
+    assert_eq!(last["rule_failures"], 0, "{last}");
+    assert_eq!(line.all("badge").await[kept], "b1", "it is free by now");
+    // Mapping anew is no way around.
+    line.save(rule("'b1'")).await.unwrap();
+    assert_eq!(line.mapped().await.failures, 2);
+    let badges = line.all("badge").await;
+    assert_eq!(badges.iter().filter(|badge| **badge == "b1").count(), 1, "{badges:?}");
 }

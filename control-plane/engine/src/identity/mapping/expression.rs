@@ -18,7 +18,7 @@ mod texts;
 pub use self::bounds::MAX_CHARACTERS;
 pub use self::evaluate::Evaluation;
 pub use self::fault::Fault;
-pub use self::inputs::{Inputs, Slot, Slots};
+pub use self::inputs::{Inputs, Slot, Slots, says_something};
 
 use self::bounds::PARSER_STACK;
 use self::compile::Node;
@@ -49,6 +49,11 @@ impl Expression {
             }
         })?;
         Ok(Self { node, reads: slots.take_read() })
+    }
+
+    /// The names of the attributes that it reads.
+    pub fn reads<'s>(&self, slots: &'s Slots) -> impl Iterator<Item = &'s str> {
+        self.reads.iter().filter_map(|place| Some(slots.all().get(*place)?.name.as_str()))
     }
 
     /// What it reads of an entry, for people: `name=value`, cut.

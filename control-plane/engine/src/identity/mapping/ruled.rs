@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::expression::Inputs;
+use super::definitions::Definitions;
+use super::expression::{Inputs, says_something};
 use super::mapped::{MappedGroup, MappedUser, base};
-use super::rules::{Failed, RuleOf, Rules, Target};
+use super::rules::{Failed, Given, Outcome, RuleOf, Rules, Target};
+use crate::identity::values::Syntax;
 use crate::identity::view::AttributeView;
 
 /// Rules, and where they find what they read.
@@ -25,22 +27,27 @@ impl Reads {
         Self { rules, columns, users, groups }
     }
 
+    /// The attributes that the organization has defined.
+    pub(super) fn defined(&self) -> Option<&Definitions> {
+        self.rules.defined()
+    }
+
     /// Applies the rules about users. What they say of further attributes is put into `further`.
     pub(super) fn user<'e>(
         &self,
         entry: &'e impl AttributeView,
         is_binary: impl Fn(usize) -> bool,
         user: &mut MappedUser<'e>,
-        further: &mut Vec<(String, Option<String>)>,
+        further: &mut Vec<(String, Option<Given>)>,
     ) -> Vec<Failed> {
         if !self.users {
             return Vec::new();
         }
         self.rules.apply(RuleOf::Users, &self.inputs(entry, is_binary), |target, result| match target {
-            Target::GivenName => user.given_name = result.map(Cow::Owned),
-            Target::FamilyName => user.family_name = result.map(Cow::Owned),
-            Target::DisplayName => user.display_name = result.map(Cow::Owned),
-            Target::Email => user.email = result.map(Cow::Owned),
+            Target::GivenName => user.given_name = text(result),
+            Target::FamilyName => user.family_name = text(result),
+            Target::DisplayName => user.display_name = text(result),
+            Target::Email => user.email = text(result),
             Target::Further(name) => further.push((name.clone(), result)),
             Target::Description => {}
         })
@@ -58,40 +65,58 @@ impl Reads {
         }
         self.rules.apply(RuleOf::Groups, &self.inputs(entry, is_binary), |target, result| match target {
             Target::DisplayName => {
-                if let Some(name) = result {
-                    group.display_name = Cow::Owned(name);
+                if let Some(name) = text(result) {
+                    group.display_name = name;
                 }
             }
-            Target::Description => group.description = result.map(Cow::Owned),
+            Target::Description => group.description = text(result),
             _ => {}
         })
+    }
+
+    /// What each of the rules about users or groups gives.
+    pub(super) fn outcomes(
+        &self,
+        of: RuleOf,
+        entry: &impl AttributeView,
+        is_binary: impl Fn(usize) -> bool,
+    ) -> Vec<Outcome> {
+        self.rules.outcomes(of, &self.inputs(entry, is_binary))
     }
 
     /// What the rules read of an entry.
     pub(super) fn inputs<'e>(&'e self, entry: &'e impl AttributeView, is_binary: impl Fn(usize) -> bool) -> Inputs<'e> {
         let slots = self.rules.slots();
         let mut values: Vec<Vec<&[u8]>> = vec![Vec::new(); slots.all().len()];
-        let mut filled = vec![false; values.len()];
+        let mut ranks = vec![u8::MAX; values.len()];
         let mut binary = vec![false; values.len()];
         for (place, found) in entry.columns() {
             let Some(wanted) = self.columns.get(place).filter(|wanted| !wanted.is_empty()) else { continue };
             let found: Vec<&[u8]> = found.collect();
             for &(slot, optional) in wanted {
-                let (Some(values), Some(filled), Some(binary)) =
-                    (values.get_mut(slot), filled.get_mut(slot), binary.get_mut(slot))
+                let (Some(values), Some(best), Some(binary), Some(wanted)) =
+                    (values.get_mut(slot), ranks.get_mut(slot), binary.get_mut(slot), slots.all().get(slot))
                 else {
                     continue;
                 };
-                if !optional || (!*filled && values.is_empty()) {
+                let bytes = wanted.syntax == Syntax::Text && is_binary(place);
+                let syntax = if bytes { Syntax::Bytes } else { wanted.syntax };
+                let says_nothing = !found.iter().any(|value| says_something(syntax, value));
+                // As in the default mapping: one with options counts only where the plain one says nothing.
+                let rank = u8::from(says_nothing) * 2 + u8::from(optional);
+                if rank < *best {
                     values.clone_from(&found);
-                    *filled |= !optional;
-                    *binary = is_binary(place);
+                    (*best, *binary) = (rank, is_binary(place));
                 }
             }
         }
         let (dn, external_id, login) = (entry.dn(), entry.external_id(), entry.login());
         Inputs { slots, values, binary: Cow::Owned(binary), dn, external_id, login }
     }
+}
+
+fn text<'e>(given: Option<Given>) -> Option<Cow<'e, str>> {
+    given.map(|given| Cow::Owned(given.into_text()))
 }
 
 /// The attributes of the rules that an attribute of this name fills.

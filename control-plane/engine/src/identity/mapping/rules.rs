@@ -1,21 +1,17 @@
 //! The rules of a directory: `target ← expression`. What they name they override; all else stays with the default mapping.
 
-use postern_store::AccountKind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::definitions::Definitions;
 use super::expression::{Expression, Fault, Inputs, Slots};
+pub use super::target::{Failed, RuleOf, Target};
 use crate::identity::values::Value;
 
 /// The most rules of a directory.
 pub const MAX_RULES: usize = 100;
 /// The longest result of a rule, in bytes.
 const MAX_RESULT: usize = 1_024;
-/// The longest name of a further attribute.
-const MAX_NAME: usize = 64;
-/// Targets beside the fields begin like this.
-const FURTHER: &str = "attributes.";
-
 /// A rule, as administrators write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,45 +26,8 @@ pub struct Rule {
     pub expression: String,
 }
 
-/// What a rule is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleOf {
-    /// Users.
-    Users,
-    /// Groups.
-    Groups,
-}
-
 const fn of_users() -> RuleOf {
     RuleOf::Users
-}
-
-impl RuleOf {
-    /// The kind of account that it maps.
-    pub const fn kind(self) -> AccountKind {
-        match self {
-            Self::Users => AccountKind::User,
-            Self::Groups => AccountKind::Group,
-        }
-    }
-}
-
-/// What a rule fills.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// First name.
-    GivenName,
-    /// Last name.
-    FamilyName,
-    /// How people see the user or group.
-    DisplayName,
-    /// Address of the first mailbox.
-    Email,
-    /// What a group is for.
-    Description,
-    /// A further attribute of this name.
-    Further(String),
 }
 
 /// What is wrong with a rule.
@@ -89,6 +48,7 @@ pub struct Rules {
     version: u32,
     slots: Slots,
     compiled: Vec<Compiled>,
+    defined: Option<Definitions>,
 }
 
 #[derive(Debug)]
@@ -100,15 +60,15 @@ struct Compiled {
     expression: Result<Expression, Fault>,
 }
 
-/// A rule that failed on an entry.
+/// What a rule gives on an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
-    /// The target of the rule.
-    pub target: Target,
-    /// Its name.
+pub struct Outcome {
+    /// Its target.
     pub name: String,
-    /// What is wrong.
-    pub what: String,
+    /// The attributes that it reads.
+    pub reads: Vec<String>,
+    /// What it gives; `None` empties the target. Or why it fails.
+    pub result: Result<Option<String>, String>,
     /// What it read, cut.
     pub value: String,
 }
@@ -155,6 +115,22 @@ impl Rules {
         (all, faults)
     }
 
+    /// The same, for an organization that has defined attributes.
+    #[must_use]
+    pub fn with_definitions(self, defined: Option<Definitions>) -> Self {
+        Self { defined, ..self }
+    }
+
+    /// The attributes that the organization has defined.
+    pub fn defined(&self) -> Option<&Definitions> {
+        self.defined.as_ref()
+    }
+
+    /// Whether a target takes several texts.
+    fn takes_list(&self, target: &Target) -> bool {
+        matches!((&self.defined, target), (Some(defined), Target::Further(name)) if defined.is_list(name))
+    }
+
     /// The version of the rules. Accounts that another one has mapped are mapped anew.
     pub fn version(&self) -> u32 {
         self.version
@@ -172,10 +148,10 @@ impl Rules {
 
     /// Applies those about users or groups. What a rule gives is handed to `fill`; `None` empties the target. A rule that
     /// fails does not stop the others.
-    pub fn apply(&self, of: RuleOf, inputs: &Inputs<'_>, mut fill: impl FnMut(&Target, Option<String>)) -> Vec<Failed> {
+    pub fn apply(&self, of: RuleOf, inputs: &Inputs<'_>, mut fill: impl FnMut(&Target, Option<Given>)) -> Vec<Failed> {
         let mut failed = Vec::new();
         for rule in self.compiled.iter().filter(|rule| rule.of == of) {
-            match rule.result(inputs) {
+            match rule.result(inputs, self.takes_list(&rule.target)) {
                 // A group is never without a name: a rule that gives none leaves the usual one.
                 Ok(None) if of == RuleOf::Groups && rule.target == Target::DisplayName => {}
                 Ok(result) => fill(&rule.target, result),
@@ -191,15 +167,59 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// What each of the rules about users or groups gives.
+    pub fn outcomes(&self, of: RuleOf, inputs: &Inputs<'_>) -> Vec<Outcome> {
+        let of_kind = self.compiled.iter().filter(|rule| rule.of == of);
+        let outcome = |rule: &Compiled| {
+            let read = rule.expression.as_ref();
+            Outcome {
+                name: rule.name.clone(),
+                reads: read.map_or_else(|_| Vec::new(), |read| read.reads(&self.slots).map(str::to_owned).collect()),
+                result: rule
+                    .result(inputs, self.takes_list(&rule.target))
+                    .map(|given| given.map(Given::into_text))
+                    .map_err(|fault| fault.to_string()),
+                value: read.map_or_else(|_| String::new(), |read| read.shown(inputs)),
+            }
+        };
+        of_kind.map(outcome).collect()
+    }
+}
+
 impl Compiled {
-    fn result(&self, inputs: &Inputs<'_>) -> Result<Option<String>, Fault> {
+    fn result(&self, inputs: &Inputs<'_>, takes_list: bool) -> Result<Option<Given>, Fault> {
         let value = self.expression.as_ref().map_err(Clone::clone)?.evaluate(inputs)?;
-        text(&value)
+        if let (Value::List(values), true) = (&value, takes_list) {
+            let texts: Result<Vec<Option<String>>, Fault> = values.iter().map(text).collect();
+            let texts: Vec<String> = texts?.into_iter().flatten().collect();
+            return Ok((!texts.is_empty()).then_some(Given::List(texts)));
+        }
+        Ok(text(&value)?.map(Given::Text))
+    }
+}
+
+/// What a rule gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// One text.
+    Text(String),
+    /// Several texts, of an attribute that is defined as a list.
+    List(Vec<String>),
+}
+
+impl Given {
+    /// One text of it.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::List(texts) => texts.join(" | "),
+        }
     }
 }
 
 /// What a target becomes.
-pub(super) fn text(value: &Value) -> Result<Option<String>, Fault> {
+fn text(value: &Value) -> Result<Option<String>, Fault> {
     if value.is_empty() {
         return Ok(None);
     }
@@ -211,42 +231,6 @@ pub(super) fn text(value: &Value) -> Result<Option<String>, Fault> {
         return Err(Fault::new(0, what));
     }
     Ok(Some(super::printable::printable(&text).into_owned()))
-}
-
-impl Target {
-    fn named(of: RuleOf, name: &str) -> Result<Self, String> {
-        Ok(match (of, name) {
-            (RuleOf::Users, "given_name") => Self::GivenName,
-            (RuleOf::Users, "family_name") => Self::FamilyName,
-            (_, "display_name") => Self::DisplayName,
-            (RuleOf::Users, "email") => Self::Email,
-            (RuleOf::Groups, "description") => Self::Description,
-            (RuleOf::Users, "user_name") => {
-                return Err(
-                    "the user name is always the login that the agent reads; set it in the agent's configuration"
-                        .into(),
-                );
-            }
-            (RuleOf::Users, name) if name.strip_prefix(FURTHER).is_some_and(is_name) => {
-                Self::Further(name.trim_start_matches(FURTHER).to_owned())
-            }
-            (RuleOf::Users, _) => {
-                return Err(
-                    "users have the targets given_name, family_name, display_name, email, and attributes.NAME, \
-                            where NAME is of lower case letters, digits and _"
-                        .into(),
-                );
-            }
-            (RuleOf::Groups, _) => return Err("groups have the targets display_name and description".into()),
-        })
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    (1..=MAX_NAME).contains(&name.len())
-        && name.bytes().all(letter)
-        && name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
 }
 
 /// The default mapping as rules, to begin with.

@@ -76,21 +76,21 @@ impl<'e> Inputs<'e> {
         (&slot.name, syntax, self.values.get(place).map_or(&[], Vec::as_slice))
     }
 
-    /// The first value of an attribute that is not blank.
+    /// The first value of an attribute that says something.
     pub fn first(&self, place: usize) -> Result<Value, Fault> {
         let (name, syntax, values) = self.of(place);
-        let found = values.iter().find(|value| !is_blank(syntax, value));
+        let found = values.iter().find(|value| says_something(syntax, value));
         found.map_or(Ok(Value::Null), |value| typed(name, syntax, value))
     }
 
-    /// All values of an attribute that are not blank.
+    /// All values of an attribute that say something.
     pub fn all(&self, place: usize) -> Result<Vec<Value>, Fault> {
         let (name, syntax, values) = self.of(place);
         if values.len() > MAX_VALUES {
             let count = values.len();
             return Err(Fault::new(0, format!("{name} has {count} values, and a rule can read {MAX_VALUES} of them")));
         }
-        values.iter().filter(|value| !is_blank(syntax, value)).map(|value| typed(name, syntax, value)).collect()
+        values.iter().filter(|value| says_something(syntax, value)).map(|value| typed(name, syntax, value)).collect()
     }
 
     /// The first value of an attribute as it is: text, or base64.
@@ -117,9 +117,13 @@ impl<'e> Inputs<'e> {
     }
 }
 
-fn is_blank(syntax: Syntax, value: &[u8]) -> bool {
-    !matches!(syntax, Syntax::Bytes | Syntax::Guid | Syntax::Sid)
-        && std::str::from_utf8(value).is_ok_and(|text| text.trim().is_empty())
+/// Whether a value is more than blanks. Bytes have no meaning, only their raw form: so the default mapping sees it, too.
+pub fn says_something(syntax: Syntax, value: &[u8]) -> bool {
+    match syntax {
+        Syntax::Bytes => false,
+        Syntax::Guid | Syntax::Sid => true,
+        _ => std::str::from_utf8(value).is_ok_and(|text| !text.trim().is_empty() && !text.contains('\0')),
+    }
 }
 
 fn typed(name: &str, syntax: Syntax, value: &[u8]) -> Result<Value, Fault> {
