@@ -92,13 +92,13 @@ impl Store {
     /// The names of all groups of a directory, read once.
     async fn compared<'c>(&self, target: i64, known: &'c mut Compared) -> Result<Option<&'c HashSet<[u8; 16]>>> {
         if !known.contains_key(&target) {
-            let query =
-                sql("SELECT member_hash FROM accounts WHERE target = $1 AND kind = 2 AND identity IS NOT NULL \
-                 AND member_hash IS NOT NULL LIMIT $2");
+            let query = sql(
+                "SELECT member_hash FROM accounts WHERE kind = 2 AND target = $1 AND identity IS NOT NULL LIMIT $2",
+            );
             let query = query.bind(target).bind(MOST_COMPARED + 1);
-            let names: Vec<[u8; 16]> = self.database.rows(query, |mut row| row.take()).await?;
+            let names: Vec<Option<[u8; 16]>> = self.database.rows(query, |mut row| row.take()).await?;
             let few = i64::try_from(names.len()).is_ok_and(|names| names <= MOST_COMPARED);
-            known.insert(target, few.then(|| names.into_iter().collect()));
+            known.insert(target, few.then(|| names.into_iter().flatten().collect()));
         }
         Ok(known.get(&target).and_then(Option::as_ref))
     }

@@ -361,6 +361,8 @@ CREATE TABLE accounts (
 CREATE INDEX accounts_by_member_hash ON accounts (target, member_hash) WHERE identity IS NOT NULL;
 CREATE INDEX accounts_without_identity ON accounts (target, member_hash) WHERE identity IS NULL;
 CREATE INDEX accounts_of_identity ON accounts (identity) WHERE identity IS NOT NULL;
+-- The names of a directory's groups, to find them among the members of others.
+CREATE INDEX accounts_of_groups ON accounts (kind, target, member_hash) WHERE kind = 2 AND identity IS NOT NULL;
 CREATE INDEX accounts_missing ON accounts (target, kind, external_key) WHERE missing_since IS NOT NULL;
 CREATE INDEX accounts_expiring ON accounts (on_until)
     WHERE on_until > 0 AND on_until < 9223372036854775807 AND identity IS NOT NULL;
