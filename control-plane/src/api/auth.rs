@@ -18,7 +18,7 @@ use postern_engine::services::Actor;
 
 use super::Api;
 use super::extract::unreadable;
-use super::layers::MAX_BODY_BYTES;
+use super::layers::longest_body;
 use super::problem::{Kind, Problem};
 use crate::crowd::Standing;
 
@@ -64,14 +64,17 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
 /// have been revoked or expired in the meantime.
 pub(super) async fn still_valid(State(api): State<Api>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    let path = parts.uri.path().to_owned();
+    let body = Limited::new(body, longest_body(&path)).collect().await;
     if let Err(problem) = identify(&api, &parts.headers, None).await {
         return problem.into_response();
     }
     match body {
         Ok(body) => next.run(Request::from_parts(parts, Body::from(body.to_bytes()))).await,
-        Err(error) if error.is::<LengthLimitError>() => unreadable(StatusCode::PAYLOAD_TOO_LARGE).into_response(),
-        Err(_) => unreadable(StatusCode::BAD_REQUEST).into_response(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            unreadable(StatusCode::PAYLOAD_TOO_LARGE, &path).into_response()
+        }
+        Err(_) => unreadable(StatusCode::BAD_REQUEST, &path).into_response(),
     }
 }
 

@@ -32,8 +32,9 @@ impl<S: Send + Sync, T> FromRequest<S> for Body<T> {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
+        let path = request.uri().path().to_owned();
         let bytes = if may_be_json(&request) {
-            Bytes::from_request(request, state).await.map_err(|rejection| unreadable(rejection.status()))
+            Bytes::from_request(request, state).await.map_err(|rejection| unreadable(rejection.status(), &path))
         } else {
             Err(Problem::new(Kind::UnsupportedMediaType, "The body must be JSON.")
                 .cure("Send the header Content-Type: application/json."))
@@ -42,10 +43,10 @@ impl<S: Send + Sync, T> FromRequest<S> for Body<T> {
     }
 }
 
-/// Why a body could not be taken from the connection.
-pub(super) fn unreadable(status: axum::http::StatusCode) -> Problem {
+/// Why the body of a request to this path could not be taken from the connection.
+pub(super) fn unreadable(status: axum::http::StatusCode, path: &str) -> Problem {
     if status == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(Kind::TooLarge, format!("The body is longer than {} bytes.", super::layers::MAX_BODY_BYTES))
+        Problem::new(Kind::TooLarge, format!("The body is longer than {} bytes.", super::layers::longest_body(path)))
     } else {
         Problem::new(Kind::InvalidRequest, "The body ended before its time.")
     }

@@ -58,7 +58,7 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, layers::longest_body(parts.uri.path()))
         .await
-        .map_err(|_| unreadable(StatusCode::PAYLOAD_TOO_LARGE))?;
+        .map_err(|_| unreadable(StatusCode::PAYLOAD_TOO_LARGE, parts.uri.path()))?;
     let claim = Claim::new(&parts.headers, parts.uri.path(), &body, &caller)?;
     match api.services.answers(&caller.actor).claim(claim.key, claim.request).await? {
         AnswerClaim::Claimed => {}

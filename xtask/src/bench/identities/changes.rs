@@ -18,7 +18,7 @@ use crate::bench::figures::{Figures, cpu_between};
 use crate::line;
 
 /// Users that are made in one request.
-const TOGETHER: u32 = 1_000;
+const TOGETHER: u32 = 300;
 /// How often the disk is asked to keep some bytes, to know what a commit costs at least.
 const SYNCS: usize = 100;
 
