@@ -4,6 +4,7 @@ pub mod attributes;
 mod forms;
 mod json;
 pub mod mapping;
+pub mod match_rules;
 pub mod matching;
 pub mod membership;
 pub mod profile;

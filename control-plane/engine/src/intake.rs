@@ -4,6 +4,7 @@
 //! accounts mean for others, and `resolve` carries out administrators' decisions.
 
 pub mod apply;
+pub mod candidates;
 pub mod claims;
 pub mod commit;
 pub mod configuration;
@@ -27,6 +28,7 @@ pub mod keys;
 mod known;
 mod last_good;
 pub mod listed;
+mod matches;
 pub mod missing;
 pub mod moved_containers;
 mod nobody;

@@ -22,6 +22,8 @@ pub mod jobs;
 mod layers;
 pub mod mapping;
 pub mod mapping_preview;
+pub mod matching;
+pub mod merge_users;
 mod metrics;
 pub mod openapi;
 pub mod organization;

@@ -33,6 +33,8 @@ pub enum Kind {
     Conflict,
     /// The object has changed since the version that the request names.
     Outdated,
+    /// The user was merged into another.
+    Merged,
     /// A name means several things.
     Ambiguous,
     /// The body is too long.
@@ -61,6 +63,7 @@ impl Kind {
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::Conflict => ("conflict", "Not possible now", StatusCode::CONFLICT),
             Self::Ambiguous => ("ambiguous", "The name means several things", StatusCode::CONFLICT),
+            Self::Merged => ("merged", "The user was merged into another", StatusCode::GONE),
             Self::Outdated => ("outdated", "It has changed meanwhile", StatusCode::PRECONDITION_FAILED),
             Self::TooLarge => ("too-large", "The body is too long", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedMediaType => {
@@ -101,6 +104,9 @@ pub struct Document {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub candidates: Vec<Candidate>,
+    /// The user that has what a merged user had. Absent: not a matter of merged users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<Uuid>,
 }
 
 /// A thing that a name could mean.
@@ -143,6 +149,7 @@ impl Problem {
             cure: None,
             errors: Vec::new(),
             candidates: Vec::new(),
+            merged_into: None,
         }))
     }
 
@@ -236,6 +243,11 @@ impl From<services::Error> for Problem {
                 Self::saying(Kind::Ambiguous, message).candidates(candidates.collect())
             }
             E::Conflict(message) => Self::saying(Kind::Conflict, message),
+            E::Merged { message, into } => {
+                let mut problem = Self::saying(Kind::Merged, message);
+                problem.0.merged_into = Some(into.as_uuid());
+                problem
+            }
             E::Outdated(message) => Self::saying(Kind::Outdated, message),
             E::Busy(message) => Self::saying(Kind::Unavailable, message),
             E::Field { field, detail } => Self::body_field(&field, detail),

@@ -4,8 +4,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, directories,
-    directory_order, enrollment_tokens, groups, jobs, mapping, mapping_preview, openapi, organization, schedules,
-    tokens, users,
+    directory_order, enrollment_tokens, groups, jobs, mapping, mapping_preview, matching, merge_users, openapi,
+    organization, schedules, tokens, users,
 };
 
 /// The routes that need a token.
@@ -19,12 +19,14 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(directory_order::routes())
         .merge(mapping::routes())
         .merge(mapping_preview::routes())
+        .merge(matching::routes())
         .merge(jobs::routes())
         .merge(schedules::routes())
         .merge(accounts::routes())
         .merge(users::routes())
         .merge(change_users::routes())
         .merge(bulk_users::routes())
+        .merge(merge_users::routes())
         .merge(groups::routes())
         .merge(change_groups::routes())
         .merge(conflicts::routes())

@@ -22,6 +22,7 @@ mod jobs;
 mod list;
 mod login;
 mod mapping;
+mod matching;
 mod name;
 mod organization;
 mod organizations;
@@ -115,6 +116,9 @@ enum Command {
     /// Rules by which accounts of a directory become users and groups
     #[command(subcommand)]
     Mapping(mapping::Command),
+    /// How new accounts of a directory find their users
+    #[command(subcommand)]
+    Matching(matching::Command),
     /// Attributes that your organization defines for its users
     #[command(subcommand)]
     Attributes(attributes::Command),
@@ -193,6 +197,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Conflicts(command) => conflicts::run(command, &client()?, &mut screen).await,
         Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
         Command::Mapping(command) => mapping::run(command, &client()?, &mut screen).await,
+        Command::Matching(command) => matching::run(command, &client()?, &mut screen).await,
         Command::Attributes(command) => attributes::run(command, &client()?, &mut screen).await,
         Command::Audit(command) => audit::run(command, &client()?, &mut screen).await,
         Command::Completions(args) => completions::run(&args, self::command(), &mut screen),

@@ -3,6 +3,7 @@
 mod changes;
 mod fields;
 mod files;
+mod merges;
 
 use clap::Subcommand;
 
@@ -33,6 +34,8 @@ pub(super) enum Command {
     },
     #[command(flatten)]
     Change(changes::Command),
+    #[command(flatten)]
+    Merges(merges::Command),
     /// Create and change users as a CSV file lists them
     #[command(
         after_help = "Columns: user_name, given_name, family_name, display_name, email; every other column is a \
@@ -87,6 +90,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Import(args) => files::import(&args, client, screen).await,
         Command::Export(args) => files::export(&args, client, screen).await,
         Command::Change(command) => changes::run(command, client, screen).await,
+        Command::Merges(command) => merges::run(command, client, screen).await,
         Command::Deleted(args) => {
             let users: Found<DeletedUserView> = client.list("deleted-users", &[], args.most()).await?;
             screen.list(&users, &args, &["user name", "deleted", "by", "id"], |user| {

@@ -28,7 +28,8 @@ macro_rules! wanted {
     () => {
         "seq < $2 AND ($3 IS NULL OR actor = $3 OR actor_name = $3) AND ($4 IS NULL OR action = $4) \
          AND ($5 IS NULL OR action LIKE $5 ESCAPE '!') AND ($6 IS NULL OR object = $6) \
-         AND ($7 IS NULL OR object_id = $7) AND ($8 IS NULL OR at >= $8) AND ($9 IS NULL OR at < $9)"
+         AND ($7 IS NULL OR object_id = $7 OR object_id IN (SELECT m.id FROM merged_users m WHERE m.organization_id = $1 \
+         AND m.into_id = $7)) AND ($8 IS NULL OR at >= $8) AND ($9 IS NULL OR at < $9)"
     };
 }
 

@@ -115,9 +115,12 @@ impl Identities {
         self.tx.execute(insert).await?;
         for delete in [
             "DELETE FROM shared_ids WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",
+            "DELETE FROM ignored_accounts WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",
+            "DELETE FROM account_matches WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",
             "DELETE FROM accounts WHERE identity = $1",
             "DELETE FROM own_members WHERE member_id = $1",
             "DELETE FROM unique_values WHERE user_id = $1",
+            "DELETE FROM match_keys WHERE user_id = $1",
             "DELETE FROM marks WHERE identity = $1",
             "DELETE FROM users WHERE id = $1",
         ] {

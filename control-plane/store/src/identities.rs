@@ -22,12 +22,14 @@ pub struct Identities {
     /// The unique attributes that are checked when users are written.
     pub(crate) unique: Vec<String>,
     pub(crate) refused: Vec<RefusedValue>,
+    /// The fields that matching rules compare, once they were needed.
+    pub(crate) match_fields: Option<Vec<String>>,
 }
 
 impl Identities {
     /// Over a transaction, without checks.
     pub(crate) fn over(tx: Tx, organization: OrganizationId, now: Timestamp) -> Self {
-        Self { tx, organization, now, unique: Vec::new(), refused: Vec::new() }
+        Self { tx, organization, now, unique: Vec::new(), refused: Vec::new(), match_fields: None }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Intake {
     pub(crate) directory: i64,
     /// Its place in the order of directories.
     pub(crate) rank: i64,
+    /// Its matching rules, in the caller's form.
+    pub(crate) matching: Option<serde_json::Value>,
     pub(crate) form: MemberForm,
 }
 
@@ -42,16 +44,17 @@ impl Store {
         now: Timestamp,
     ) -> Result<Intake> {
         let mut tx = self.database.begin().await?;
-        let query = sql("SELECT seq, rank, member_form FROM directories WHERE organization_id = $1 AND id = $2");
-        let read = |mut row: Row| Ok((row.take()?, row.take()?, named(&mut row)?));
+        let query =
+            sql("SELECT seq, rank, matching, member_form FROM directories WHERE organization_id = $1 AND id = $2");
+        let read = |mut row: Row| Ok((row.take()?, row.take()?, row.take()?, named(&mut row)?));
         let found = tx.row(query.bind(organization).bind(directory), read).await?;
-        let Some((directory, rank, form)) = found else {
+        let Some((directory, rank, matching, form)) = found else {
             tx.rollback().await?;
             return Err(Error::NotFound { what: "the directory" });
         };
         let mut identities = Identities::over(tx, organization, now);
         identities.check_unique().await?;
-        Ok(Intake { identities, directory, rank, form })
+        Ok(Intake { identities, directory, rank, matching, form })
     }
 }
 

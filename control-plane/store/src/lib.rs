@@ -34,6 +34,7 @@ mod fold;
 mod groups;
 mod identities;
 mod ids;
+mod ignored;
 mod imported_members;
 mod imports;
 mod jobs;
@@ -45,10 +46,12 @@ mod listen;
 mod mapping_runs;
 mod mappings;
 mod marks;
+mod match_keys;
 mod member_counts;
 mod member_lists;
 mod member_names;
 mod member_rows;
+mod merges;
 mod names;
 mod naming;
 mod nested_groups;
@@ -96,21 +99,22 @@ pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
 pub use crate::keys::bounded;
 pub use crate::known_members::KnownMembers;
+pub use crate::match_keys::match_key;
 pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
     AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ClosedSession, Comparison,
     Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken,
-    ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, Job, JobEvent, JobFilter, JobState,
-    KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun, MappingVersion, Mark, Member, MemberForm,
-    MemberIdentity, MemberStats, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken,
-    NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, OrderRun, Organization,
-    OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, Profile, REPLICA_PATIENCE, RefusedValue, Release,
-    Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory,
-    Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension,
-    Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen,
-    Unsettled, UserRow,
+    ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, IgnoredAccount, Job, JobEvent,
+    JobFilter, JobState, KeyedUser, KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun,
+    MappingVersion, Mark, Member, MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns, NamedAccount,
+    NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession,
+    NextRun, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, Profile,
+    REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings,
+    ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys,
+    StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold, ThresholdChange,
+    Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

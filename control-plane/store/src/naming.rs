@@ -63,7 +63,8 @@ impl Intake {
             ", EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
              AND (h.target <> :2) IS TRUE AND h.missing_since IS NOT NULL AND d.deleted_at IS NULL), ",
             has_left!(),
-            ", a.is_own, (SELECT o.joins_users FROM organizations o WHERE o.id = :1) \
+            ", a.is_own, a.suspended_at IS NOT NULL AND COALESCE(a.active_before, FALSE) AND a.missing_since IS NULL, \
+             (SELECT o.joins_users FROM organizations o WHERE o.id = :1) \
              FROM v {each}users a{where}a.organization = (SELECT seq FROM organizations WHERE id = :1) \
              AND a.name_key = v.name_key{end}",
         ))
@@ -91,6 +92,7 @@ impl Intake {
                     missing_elsewhere: row.take()?,
                     has_left: row.take()?,
                     is_own: row.take()?,
+                    only_suspended: row.take()?,
                     may_be_joined: row.take()?,
                 })
             })

@@ -65,6 +65,7 @@ mod identities;
 mod jobs;
 mod mappings;
 mod marks;
+mod matches;
 mod own_users;
 mod pages;
 mod schedules;
@@ -74,8 +75,8 @@ mod targets;
 
 pub use absences::{Sight, SoughtAccount, Unsettled};
 pub use accounts::{
-    Account, AccountKind, Comparison, Conflict, ExternalKey, HeldUser, KnownAccount, MemberForm, MemberStats,
-    NamedUser, NewAccount, PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
+    Account, AccountKind, Comparison, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NewAccount,
+    PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
 };
 pub use administration::{
     Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Digests, Directory, DirectoryChange,
@@ -93,7 +94,8 @@ pub use mappings::{
     MappingProgress, MappingRun, MappingVersion, NewMapping, OrderRun, Profile, Restamp, RuleFailures, StaleAccount,
 };
 pub use marks::Mark;
-pub use own_users::{DeletedGroup, DeletedUser, OwnedUser, Suspension};
+pub use matches::{HeldUser, IgnoredAccount, KeyedUser, NamedUser};
+pub use own_users::{DeletedGroup, DeletedUser, MergedUser, OwnedUser, Suspension};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
 pub use schedules::{

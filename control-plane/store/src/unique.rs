@@ -14,7 +14,7 @@ use crate::sql::sql;
 
 impl Identities {
     /// From now on, users are written with values of unique attributes only if nobody else has these.
-    pub(crate) async fn check_unique(&mut self) -> Result<()> {
+    pub async fn check_unique(&mut self) -> Result<()> {
         let query =
             sql("SELECT name FROM attribute_definitions WHERE organization_id = $1 AND is_unique ORDER BY name");
         self.unique = self.tx.rows(query.bind(self.organization), |mut row| row.take()).await?;

@@ -34,6 +34,19 @@ pub struct Claim {
     pub other_names: Vec<String>,
     /// The rules that failed on it. What they fill is not good, and does not replace what the user has.
     pub failed: Vec<Failed>,
+    /// What the matching rules of the directory find for a new account. `None`: it has no rules, and the login counts.
+    pub found: Option<Found>,
+}
+
+/// What matching rules find for a new account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nobody.
+    Nobody,
+    /// One user.
+    One(UserId),
+    /// Several users, or one whom several accounts of the directory match.
+    Several,
 }
 
 /// The decision about one claim.
@@ -85,6 +98,7 @@ pub enum Decision {
 pub struct Names {
     stage: Stage,
     taken: HashMap<String, Holder, RandomState>,
+    by_user: HashMap<UserId, Holder, RandomState>,
     held: HashMap<UserId, HeldUser, RandomState>,
     /// Users that have an account of the batch now, by any of their names.
     placed: HashSet<UserId, RandomState>,
@@ -108,6 +122,7 @@ struct Holder {
     has_left: bool,
     owned_elsewhere: bool,
     is_own: bool,
+    only_suspended: bool,
     may_be_joined: bool,
 }
 
@@ -123,8 +138,16 @@ impl Holder {
             has_left: false,
             owned_elsewhere: false,
             is_own: false,
+            only_suspended: false,
             may_be_joined: false,
         }
+    }
+
+    /// A user of the organization's own whom an administrator has disabled has not left: rules may link an account to the
+    /// user, who stays disabled.
+    fn without_suspension(self) -> Self {
+        let never_had_one = !self.missing_here && !self.missing_elsewhere;
+        Self { has_left: self.has_left && !(self.is_own && self.only_suspended && never_had_one), ..self }
     }
 
     /// Whether it has no present account. A user whom the organization made and no directory has had is not gone.
@@ -146,6 +169,7 @@ impl From<&NamedUser> for Holder {
             has_left: named.has_left,
             owned_elsewhere: named.owned_elsewhere,
             is_own: named.is_own,
+            only_suspended: named.only_suspended,
             may_be_joined: named.may_be_joined,
         }
     }
@@ -155,8 +179,9 @@ impl Names {
     /// `found` are the users with the claimed names, `held` those of the accounts.
     pub fn new(stage: Stage, found: &[NamedUser], held: Vec<HeldUser>) -> Self {
         let taken = found.iter().map(|named| (named.name_key.clone(), Holder::from(named))).collect();
+        let by_user = found.iter().map(|named| (named.user, Holder::from(named))).collect();
         let held = held.into_iter().map(|held| (held.user, held)).collect();
-        Self { stage, taken, held, placed: HashSet::default(), joined: Vec::new() }
+        Self { stage, taken, by_user, held, placed: HashSet::default(), joined: Vec::new() }
     }
 
     /// Decides one claim, and remembers the decision for later claims.
@@ -167,7 +192,8 @@ impl Names {
         };
         let is_elsewhere = |user: &UserId| {
             self.held.get(user).is_some_and(|held| held.elsewhere)
-                || matches!(decision, Decision::Join { .. } | Decision::TakeOver { .. })
+                || self.by_user.get(user).is_some_and(|holder| holder.elsewhere)
+                || matches!(decision, Decision::TakeOver { .. })
         };
         self.joined.extend(decision.identity().filter(is_elsewhere));
         if let Some(row) = decision.named() {
@@ -213,7 +239,7 @@ impl Names {
     }
 
     fn of_newcomer(&self, claim: Claim) -> Decision {
-        let Claim { former, wanted, .. } = claim;
+        let Claim { former, wanted, found, .. } = claim;
         if wanted.name_key.is_empty() {
             return Decision::Nameless { keeps: None };
         }
@@ -228,11 +254,38 @@ impl Names {
             }
             _ => {}
         }
-        match holder {
-            None if self.stage == Stage::Returning => waits(wanted),
-            None => Decision::Create(wanted),
-            Some(holder) => self.of_namesake(holder, wanted),
+        if let Some(found) = found {
+            return self.by_rules(found, holder, wanted);
         }
+        match holder {
+            Some(holder) => self.of_namesake(holder, wanted),
+            None => self.unmatched(None, wanted),
+        }
+    }
+
+    /// A new account of a directory with matching rules.
+    fn by_rules(&self, found: Found, holder: Option<Holder>, wanted: UserRow) -> Decision {
+        let holder = holder.map(Holder::without_suspension);
+        // An entry that was created again has its login from before, whatever the rules say.
+        if let Some(holder) = holder.filter(|holder| holder.missing_here || Found::One(holder.user) == found) {
+            return self.of_namesake(holder, wanted);
+        }
+        let matched = match found {
+            Found::Nobody => return self.unmatched(holder, wanted),
+            Found::Several => return waits(wanted),
+            Found::One(user) => user,
+        };
+        match self.by_user.get(&matched).copied().map(Holder::without_suspension) {
+            // The directory has this user already, so the value says nothing.
+            Some(matched) if matched.here || self.placed.contains(&matched.user) => self.unmatched(holder, wanted),
+            // Only when all accounts of the directory are known it is certain that no other one matches.
+            Some(matched) if self.stage == Stage::Settling && may_join(matched) => linked(matched, holder, wanted),
+            _ => waits(wanted),
+        }
+    }
+
+    fn unmatched(&self, holder: Option<Holder>, wanted: UserRow) -> Decision {
+        if holder.is_some() || self.stage == Stage::Returning { waits(wanted) } else { Decision::Create(wanted) }
     }
 
     /// A returning account gets its former user, unless another account of the directory has it now.
@@ -251,9 +304,6 @@ impl Names {
     /// A new account with the name of an existing user.
     fn of_namesake(&self, holder: Holder, mut wanted: UserRow) -> Decision {
         let Holder { user, here, missing_here, left_now, owned_elsewhere, .. } = holder;
-        // No directory that is still there has this user, who had left the last one: a new account of that name would
-        // inherit the rights.
-        let left = (holder.has_left || holder.missing_elsewhere) && !holder.elsewhere;
         if here || self.placed.contains(&user) {
             return waits(wanted);
         }
@@ -263,9 +313,29 @@ impl Names {
             // Deleted and created again between two imports. After a longer absence it may be another person of that
             // name, who would inherit the rights: an administrator decides.
             (true, Stage::Returning) if left_now => Decision::TakeOver { user, row },
-            (false, _) if holder.may_be_joined && !left => Decision::Join { user, row },
+            (false, _) if may_join(holder) => Decision::Join { user, row },
             _ => waits(wanted),
         }
+    }
+}
+
+/// Whether an account of another directory may join this user, who has none in this directory.
+fn may_join(holder: Holder) -> bool {
+    // No directory that is still there has this user, who had left the last one: a new account of that name would
+    // inherit the rights.
+    let left = (holder.has_left || holder.missing_elsewhere) && !holder.elsewhere;
+    holder.may_be_joined && !holder.missing_here && !left
+}
+
+/// A user that the rules have found becomes that of the account. It gets the login as its name if nobody has it.
+fn linked(matched: Holder, holder: Option<Holder>, wanted: UserRow) -> Decision {
+    let row = UserRow { id: matched.user, ..wanted };
+    if matched.owned_elsewhere {
+        Decision::Join { user: matched.user, row: None }
+    } else if holder.is_some() {
+        Decision::Conflict { name_key: row.name_key.clone(), keeps: Some(row) }
+    } else {
+        Decision::Join { user: matched.user, row: Some(row) }
     }
 }
 

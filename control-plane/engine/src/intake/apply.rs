@@ -14,6 +14,7 @@ use super::entry_view::stored_form;
 use super::former_names::FormerNames;
 use super::joined_profiles::JoinedProfiles;
 use super::last_good;
+use super::matches::Matches;
 use super::place::Place;
 use super::verdicts::Verdicts;
 use crate::identity::mapping::rules::Rules;
@@ -177,17 +178,21 @@ async fn apply(
     now: Timestamp,
 ) -> Result<RuleFailures, Error> {
     let (mut sorted, mut verdicts, mut all_failed) = (Sorted::default(), Verdicts::default(), HashMap::new());
-    let mut names = names(tx, &rows).await?;
+    let matches = Matches::of_rows(tx, &rows, place, now).await?;
+    let mut names = names(tx, &rows, &matches).await?;
+    let ignored = ignored(tx, &rows).await?;
     let unlinked = unlinked(tx, &rows).await?;
     let namesakes = namesakes(tx, &rows).await?;
     for Row { mut account, new, identity, former, failed, .. } in rows {
         match identity {
+            Wanted::User(..) if ignored.contains(&account.id) => {}
             Wanted::User(wanted, other_names) => {
                 let known = account.identity.map(UserId::from_uuid);
                 let current = known.filter(|_| !unlinked.contains(&account.id));
                 let former = former.or(known.filter(|_| current.is_none()));
+                let found = matches.of(account.id);
                 let decision =
-                    names.assign(Claim { current, former, wanted: *wanted, other_names, failed: Vec::new() });
+                    names.assign(Claim { current, former, wanted: *wanted, other_names, failed: Vec::new(), found });
                 account.identity = decision.identity().map(UserId::as_uuid);
                 account.conflict = decision.conflict().map(str::to_owned);
                 if let Some(user) = decision.identity().filter(|_| !failed.is_empty() && known.is_none()) {
@@ -246,6 +251,13 @@ async fn unlinked(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<AccountId>, E
     Ok(tx.unlinked(&returning).await?.into_iter().collect())
 }
 
+/// Known accounts that stay without a user because an administrator wants it so.
+async fn ignored(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<AccountId>, Error> {
+    let stays = |row: &&Row| !row.new && row.account.identity.is_none() && row.account.kind == AccountKind::User;
+    let known: Vec<AccountId> = rows.iter().filter(stays).map(|row| row.account.id).collect();
+    Ok(tx.ignored(&known).await?.into_iter().collect())
+}
+
 /// Names of new groups that other groups of this directory also have.
 async fn namesakes(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<String>, Error> {
     let wanted: HashSet<String> = rows
@@ -259,12 +271,13 @@ async fn namesakes(tx: &mut Intake, rows: &[Row]) -> Result<HashSet<String>, Err
     Ok(tx.group_names_here(wanted.into_iter().collect()).await?.into_iter().collect())
 }
 
-async fn names(tx: &mut Intake, rows: &[Row]) -> Result<Names, Error> {
+async fn names(tx: &mut Intake, rows: &[Row], matches: &Matches) -> Result<Names, Error> {
     let user = |row: &'_ Row| match &row.identity {
         Wanted::User(user, _) => Some(user.name_key.clone()).filter(|key| !key.is_empty()),
         Wanted::Group(..) => None,
     };
-    let wanted: HashSet<String> = rows.iter().filter(|row| !row.name_is_free).filter_map(user).collect();
+    let mut wanted: HashSet<String> = rows.iter().filter(|row| !row.name_is_free).filter_map(user).collect();
+    wanted.extend(matches.name_keys().cloned());
     let found = tx.users_by_name(&wanted.into_iter().collect::<Vec<_>>(), None).await?;
     let users = rows.iter().filter(|row| row.account.kind == AccountKind::User);
     let held: Vec<UserId> = users.filter_map(|row| row.account.identity.map(UserId::from_uuid)).collect();

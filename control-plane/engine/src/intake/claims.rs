@@ -21,6 +21,7 @@ pub fn claim(place: Place, rules: Option<&Arc<Rules>>, account: &Account, now: T
         former: account.former_user,
         wanted,
         failed,
+        found: None,
         other_names: mapping.other_logins(&view),
     })
 }

@@ -9,6 +9,7 @@ use postern_store::{Account, Conflict, Directory, Intake, Lease, Page, PageReque
 use super::claims::claim;
 use super::joined_profiles::JoinedProfiles;
 use super::last_good;
+use super::matches::Matches;
 use super::place::Place;
 use super::reading::rules_of;
 use super::renames::{Renames, Waiting};
@@ -107,13 +108,16 @@ impl Settling<'_> {
             .collect();
         let known = claims.iter_mut().filter_map(|(_, claim)| Some((claim.current.or(claim.former)?, claim)));
         last_good::keep_of_claims(self.store, self.directory.organization, known).await?;
-        let wanted: Vec<String> = claims.iter().map(|(_, claim)| claim.wanted.name_key.clone()).collect();
+        let matches = self.matches(tx, stage, &claims).await?;
+        let mut wanted: Vec<String> = claims.iter().map(|(_, claim)| claim.wanted.name_key.clone()).collect();
+        wanted.extend(matches.name_keys().cloned());
         let found = tx.users_by_name(&wanted, Some(self.lease.job)).await?;
         let users: Vec<UserId> = claims.iter().filter_map(|(_, claim)| claim.current.or(claim.former)).collect();
         let mut names = Names::new(stage, &found, tx.held_users(&users).await?);
         let (mut verdicts, mut settled) = (Verdicts::default(), Settled::default());
         let (mut links, mut nameless, mut all_failed) = (Vec::new(), Vec::new(), HashMap::new());
         for (account, mut claim) in claims {
+            claim.found = matches.of(account.id);
             let had = claim.current;
             let failed = std::mem::take(&mut claim.failed);
             let is_new = claim.current.or(claim.former).is_none();
@@ -147,6 +151,16 @@ impl Settling<'_> {
         tx.identities().settle_users(&users).await?;
         self.join(tx, names.joined()).await?;
         Ok(settled)
+    }
+
+    /// The users that waiting accounts match. First all of them are recorded; then one whom several match counts for none.
+    async fn matches(&self, tx: &mut Intake, stage: Stage, claims: &[(Account, Claim)]) -> Result<Matches> {
+        let matches = Matches::of_claims(tx, claims, Place::of(self.directory), self.now).await?;
+        if stage == Stage::Settling {
+            return matches.without_rivals(tx).await;
+        }
+        tx.note_matches(&matches.singles()).await?;
+        Ok(matches)
     }
 
     /// Adds the values of other directories to these users.

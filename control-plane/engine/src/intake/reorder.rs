@@ -50,6 +50,7 @@ pub async fn run(store: &Store, clock: &SharedClock) -> Result<bool> {
 
 async fn write(store: &Store, run: &OrderRun, users: &[UserId], now: Timestamp) -> Result<()> {
     let mut tx = store.begin_identities(run.organization, now).await?;
+    tx.check_unique().await?;
     // This locks the users.
     tx.settle_users(users).await?;
     JoinedProfiles::new(store, run.organization).write(&mut tx, users, now).await?;

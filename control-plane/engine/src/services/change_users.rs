@@ -14,7 +14,7 @@ use super::error::{Error, Message, Result};
 use super::resolve;
 use super::rights::Right;
 use super::sources::{self, Sources};
-use super::versions;
+use super::{users, versions};
 use crate::identity::attributes;
 use crate::identity::profile::{self, ProfileChange};
 use crate::records::{UserId, UserRow};
@@ -202,7 +202,7 @@ impl UserChanges<'_> {
 
     /// The user, who cannot change until the transaction ends, if it is still the version that is known.
     async fn locked(&self, tx: &mut Identities, id: UserId, known: Option<&str>) -> Result<OwnedUser> {
-        let user = tx.owned_user(id).await?.ok_or_else(|| Error::no("user"))?;
+        let Some(user) = tx.owned_user(id).await? else { return Err(users::no_user(self.0, id).await?) };
         match known {
             Some(known) if !versions::fits(known, &versions::of(&user)) => {
                 Err(versions::changed(self.0, "user", id.as_uuid(), user.row.updated_at).await?)

@@ -1,4 +1,4 @@
-//! Conflicts: accounts that claim a user name which another user has, and decisions about them.
+//! Conflicts: accounts that wait for a user or a user name, the users that they may belong to, and decisions about them.
 
 use postern_store::JobFilter;
 use serde::Deserialize as _;
@@ -11,9 +11,10 @@ use super::error::{Error, Message, Result};
 use super::pages::{Listed, chained, listed};
 use super::rights::Right;
 use super::{known_directories, resolve};
+use crate::intake::candidates;
 use crate::intake::resolve::{self as decisions, Choice};
 use crate::intake::result::ImportResult;
-use crate::records::{AccountId, Conflict, DirectoryId, JobState, PageRequest, UserRow};
+use crate::records::{AccountId, Conflict, DirectoryId, IgnoredAccount, JobState, Page, PageRequest, UserRow};
 
 /// Jobs among which the last import of a directory is sought.
 const MOST_JOBS: u32 = 20;
@@ -44,6 +45,26 @@ impl Services {
     }
 }
 
+/// A conflict, with the users that the account may belong to.
+#[derive(Clone, Debug)]
+pub struct ConflictDetail {
+    /// The conflict.
+    pub conflict: Conflict,
+    /// The user as the account describes it. `None`: the account cannot be read.
+    pub wanted: Option<UserRow>,
+    /// The users, each with the field that led to it: `user_name`, or that of a matching rule.
+    pub candidates: Vec<(UserRow, String)>,
+}
+
+/// What came of a decision.
+#[derive(Clone, Debug)]
+pub enum Decided {
+    /// The account belongs to this user.
+    User(Box<UserRow>),
+    /// The account has no user.
+    NoUser,
+}
+
 impl Conflicts<'_> {
     /// A filter by the name or id of a directory.
     pub async fn filter(&self, directory: Option<&str>) -> Result<ConflictFilter> {
@@ -51,7 +72,28 @@ impl Conflicts<'_> {
     }
 
     /// Conflicts, directory by directory.
-    pub async fn list(&self, filter: ConflictFilter, request: &PageRequest) -> Result<Listed<Conflict>> {
+    pub async fn list(&self, filter: ConflictFilter, request: &PageRequest) -> Result<Listed<ConflictDetail>> {
+        let Listed { page, total } = self.plain(filter, request).await?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for conflict in page.items {
+            items.push(self.detail(conflict).await?);
+        }
+        Ok(Listed { page: Page { items, next: page.next }, total })
+    }
+
+    /// Accounts that stay without a user because an administrator wants it so.
+    pub async fn ignored(&self, filter: ConflictFilter, request: &PageRequest) -> Result<Page<IgnoredAccount>> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let directories = known_directories::one_or_all(self.0, filter.directory).await?;
+        let names: Vec<_> = directories.iter().map(ToString::to_string).collect();
+        let page = chained(&names, request, |number, request| {
+            let directory = directories[number];
+            async move { store.list_ignored(organization, directory, &request).await }
+        });
+        page.await
+    }
+
+    async fn plain(&self, filter: ConflictFilter, request: &PageRequest) -> Result<Listed<Conflict>> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let directories = known_directories::one_or_all(self.0, filter.directory).await?;
         let names: Vec<_> = directories.iter().map(ToString::to_string).collect();
@@ -63,29 +105,49 @@ impl Conflicts<'_> {
     }
 
     /// The conflict of the account of this id, or the only one about this user name.
-    pub async fn get(&self, named: &str) -> Result<Conflict> {
+    pub async fn get(&self, named: &str) -> Result<ConflictDetail> {
         let id = resolve::conflict(self.0, named).await?;
         let found = self.0.store().get_conflict(self.0.organization(), id).await?;
-        found.ok_or_else(|| refused(decisions::Error::NoConflict))
+        self.detail(found.ok_or_else(|| refused(decisions::Error::NoConflict))?).await
+    }
+
+    async fn detail(&self, conflict: Conflict) -> Result<ConflictDetail> {
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let id = conflict.account.target.directory();
+        let mut detail = ConflictDetail { conflict, wanted: None, candidates: Vec::new() };
+        let Some(directory) = store.get_directory(organization, id).await? else { return Ok(detail) };
+        let Conflict { account, name_key, .. } = &detail.conflict;
+        let found = candidates::of(store, &directory, account, name_key, self.0.now()).await?;
+        detail.wanted = found.wanted;
+        for (user, field) in found.users {
+            if let Some(user) = store.get_user(organization, user).await? {
+                detail.candidates.push((user, field));
+            }
+        }
+        Ok(detail)
     }
 }
 
 impl ConflictDecisions<'_> {
-    /// Decides a conflict, and returns the account's user.
-    pub async fn decide(&self, named: &str, choice: Choice) -> Result<UserRow> {
+    /// Decides a conflict.
+    pub async fn decide(&self, named: &str, choice: Choice) -> Result<Decided> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let id = resolve::conflict(self.0, named).await?;
         let account = store.get_account(organization, id).await?;
         let change =
             Change::new("conflict.decided", id.as_uuid(), account.map(|account| account.dn).unwrap_or_default());
-        let recording = self.0.recording(change.after(&json!({ "choice": choice.as_str() })));
-        let user = match decisions::run(&recording, organization, id, choice, self.0.now()).await {
+        let to = if let Choice::LinkTo(user) = choice { Some(user) } else { None };
+        let recording = self.0.recording(change.after(&json!({ "choice": choice.as_str(), "user": to })));
+        let by = self.0.actor().who.name();
+        let user = match decisions::run(&recording, organization, id, (choice, by), self.0.now()).await {
             Err(decisions::Error::Present { dn }) => return Err(self.present(id, dn).await?),
             decided => decided.map_err(refused)?,
         };
-        tracing::info!(%organization, by = %self.0.actor().who, account = %id, user = %user, ?choice,
+        tracing::info!(%organization, by = %self.0.actor().who, account = %id, ?user, ?choice,
             "conflict.decided");
-        store.get_user(organization, user).await?.ok_or_else(|| Error::no("user"))
+        let Some(user) = user else { return Ok(Decided::NoUser) };
+        let user = store.get_user(organization, user).await?.ok_or_else(|| Error::no("user"))?;
+        Ok(Decided::User(Box::new(user)))
     }
 
     /// Why the decision about an account is refused: the user who has the name has the account of this DN, which is not
@@ -149,6 +211,13 @@ fn refused(error: decisions::Error) -> Error {
         decisions::Error::Own => Error::Conflict(
             Message::new("The organization made the user who has the name.")
                 .cure("Link the account to that user, or rename or delete the user first."),
+        ),
+        decisions::Error::Several => Error::Conflict(Message::new("The account may belong to several users.").cure(
+            "Name the one: `postern conflicts link ACCOUNT --user USER`; `postern conflicts show ACCOUNT` lists them.",
+        )),
+        decisions::Error::NoCandidate => Error::Conflict(
+            Message::new("Nothing says that the account belongs to this user.")
+                .cure("`postern conflicts show ACCOUNT` lists the users that it may belong to."),
         ),
         decisions::Error::PresentElsewhere => Error::Conflict(
             Message::new("Another directory has the user who has the name.")

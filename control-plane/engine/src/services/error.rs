@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::records::Role;
+use crate::records::{Role, UserId};
 
 /// The result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -35,6 +35,14 @@ pub enum Error {
     /// The object has changed since the version that the change is based on.
     #[error(transparent)]
     Outdated(Message),
+    /// The user was merged into another.
+    #[error("{message}")]
+    Merged {
+        /// What became of it.
+        message: Message,
+        /// The other one.
+        into: UserId,
+    },
     /// A value is invalid.
     #[error("the field {field:?} is wrong: {detail}")]
     Field {

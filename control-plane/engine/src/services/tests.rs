@@ -20,6 +20,7 @@ use super::organization::RuleChange;
 use super::schedules::{ScheduleChange, ScheduleRequest};
 use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};
 use crate::identity::mapping::rules::RuleOf;
+use crate::identity::match_rules::MatchRule;
 use crate::identity::profile::ProfileChange;
 use crate::intake::resolve::Choice;
 use crate::records::{
@@ -76,6 +77,8 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangePeople Operator "users.delete" |s, a| s.change_users(a)?.delete(a.role.as_str(), None);
     ChangePeople Operator "users.restore" |s, a| s.change_users(a)?.restore(&ApiTokenId::new().to_string());
     ChangePeople Operator "users.bulk" |s, a| s.bulk_users(a)?.write(vec![named("bulk")], false);
+    ChangePeople Operator "users.merge" |s, a| s.merge_users(a)?.merge("bulk", a.role.as_str(), None, true);
+    ChangePeople Operator "users.split" |s, a| s.merge_users(a)?.split("bulk", (&[], "x"), None, true);
     ReadPeople Helpdesk "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
     ReadPeople Helpdesk "groups.get" |s, a| s.groups(a)?.get("staff");
     ReadPeople Helpdesk "groups.find" |s, a| s.groups(a)?.find("staff");
@@ -99,6 +102,8 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadDirectories Auditor "directories.get" |s, a| s.directories(a)?.get("corp");
     ReadDirectories Auditor "directory_order.get" |s, a| s.directory_order(a)?.get();
     ChangeOrganization Owner "directory_order.set" |s, a| s.change_directory_order(a)?.set(&["hq".to_owned()], None);
+    ReadDirectories Auditor "matching.get" |s, a| s.matchings(a)?.get("corp");
+    ChangeOrganization Owner "matching.save" |s, a| s.change_matchings(a)?.save("corp", Some(vec![by_email()]), None);
     ReadDirectories Auditor "mapping.get" |s, a| s.mappings(a)?.get("corp");
     ReadDirectories Auditor "mapping.versions" |s, a| s.mappings(a)?.versions("corp");
     ChangeDirectories Operator "mapping.preview" |s, a| s.preview_mappings(a)?.preview("corp", preview("nobody"));
@@ -178,6 +183,10 @@ fn nightly() -> ScheduleRequest {
     }
 }
 
+fn by_email() -> MatchRule {
+    MatchRule { field: "email".to_owned(), expression: None }
+}
+
 fn named(name: &str) -> ProfileChange {
     ProfileChange { user_name: Some(name.to_owned()), ..ProfileChange::default() }
 }
@@ -213,6 +222,7 @@ const LOGGED: &[&str] = &[
     "group.deleted",
     "job.created",
     "mapping.saved",
+    "matching.saved",
     "organization.changed",
     "schedule.changed",
     "schedule.created",

@@ -2,13 +2,13 @@
 
 use super::access::{Access, Services};
 use super::actor::Actor;
-use super::error::{Error, Result};
+use super::error::{Error, Message, Result};
 use super::pages::{Listed, listed};
 use super::resolve;
 use super::rights::Right;
 use super::search::Search;
 use super::sources::{self, Sources};
-use crate::records::{Account, DeletedUser, GroupRow, IdentityFilter, OwnedUser, Page, PageRequest, UserRow};
+use crate::records::{Account, DeletedUser, GroupRow, IdentityFilter, OwnedUser, Page, PageRequest, UserId, UserRow};
 
 /// Most groups shown with a user.
 const MAX_GROUPS: u32 = 1_000;
@@ -59,10 +59,21 @@ impl Users<'_> {
     pub async fn get(&self, named: &str) -> Result<WholeUser> {
         let id = resolve::user(self.0, named).await?;
         let (store, organization) = (self.0.store(), self.0.organization());
-        let user = store.get_owned_user(organization, id).await?.ok_or_else(|| Error::no("user"))?;
+        let Some(user) = store.get_owned_user(organization, id).await? else { return Err(no_user(self.0, id).await?) };
         let sources = sources::of(self.0, id).await?;
         let groups = store.groups_of(organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
         let accounts = store.accounts_of(organization, id.as_uuid()).await?;
         Ok(WholeUser { user, sources, accounts, groups: groups.items })
     }
+}
+
+/// There is no such user; says so if it was merged into another.
+pub(super) async fn no_user(access: Access<'_>, id: UserId) -> Result<Error> {
+    let Some(merged) = access.store().merged_user(access.organization(), id).await? else {
+        return Ok(Error::no("user"));
+    };
+    let text =
+        format!("The user {} was merged into {} at {}, by {}.", merged.user_name, merged.into, merged.at, merged.by);
+    let message = Message::new(text).cure(format!("Use the id {} instead.", merged.into));
+    Ok(Error::Merged { message, into: merged.into })
 }

@@ -76,7 +76,7 @@ async fn another_organizations_ids_do_not_exist() {
                 assert_eq!(site.get(&path, &other.owner).await.body["directories"], json!([]), "{path}");
             } else if path.ends_with("/verify") {
                 assert_eq!(site.get(&path, &other.owner).await.body["entries"], 0, "{path}");
-            } else if path.contains("/deleted-") {
+            } else if path.contains("/deleted-") || path.contains("/ignored-") {
                 assert_eq!(site.get(&path, &other.owner).await.body["items"], json!([]), "{path}");
             } else if path.ends_with("/export") {
                 let export = site.get(&format!("{path}?format=ndjson"), &other.owner).await;
@@ -117,11 +117,20 @@ async fn everything(site: &Site, acme: &Organization, ids: &BTreeMap<&'static st
 
 /// A body that a request needs to get as far as its path.
 fn body_of(method: &Method, path: &str) -> Option<Value> {
-    if path.ends_with("/mapping") && *method != Method::GET {
+    if (path.ends_with("/mapping") || path.ends_with("/matching")) && *method != Method::GET {
         return Some(json!({"rules": []}));
     }
     if path.ends_with("/mapping/preview") {
         return Some(json!({"user": "anna"}));
+    }
+    if path.ends_with("/merge") {
+        return Some(json!({"user": postern_store::UserId::new()}));
+    }
+    if path.ends_with("/split") {
+        return Some(json!({"accounts": [postern_store::AccountId::new()], "user_name": "x"}));
+    }
+    if path.contains("/conflicts/") && *method == Method::POST {
+        return Some(json!({"choice": "create"}));
     }
     let members = path.ends_with("/members") && *method == Method::POST;
     let body = if members { json!({"add": [postern_store::UserId::new()]}) } else { json!({}) };

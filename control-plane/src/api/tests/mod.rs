@@ -7,6 +7,7 @@ mod idempotency;
 mod isolation;
 mod lists;
 mod mapping;
+mod merged_users;
 mod names;
 mod own_groups;
 mod own_users;

@@ -95,7 +95,9 @@ async fn a_conflict_is_named_by_id_or_by_the_claimed_name_and_by_nothing_else() 
     let acme = site.organization("acme").await;
     let home = site.inhabit(acme.id).await;
     let one = site.conflict(acme.id, home.directory, "uid=one", "anna").await.to_string();
-    let link = async |name: &str| site.post(&format!("/api/v1/conflicts/{name}/link"), &acme.operator, json!({})).await;
+    let link = async |name: &str| {
+        site.post(&format!("/api/v1/conflicts/{name}"), &acme.operator, json!({"choice": "link"})).await
+    };
     // No external id, and not the user name of an account without a conflict.
     for name in ["external%20uid=one", "bert"] {
         let nothing = link(name).await;

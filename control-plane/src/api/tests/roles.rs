@@ -30,6 +30,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("DELETE", "/api/v1/directories/{id}", "operator"),
     ("GET", "/api/v1/directory-order", "auditor"),
     ("PUT", "/api/v1/directory-order", "owner"),
+    ("GET", "/api/v1/directories/{id}/matching", "auditor"),
+    ("PUT", "/api/v1/directories/{id}/matching", "owner"),
     ("GET", "/api/v1/directories/{id}/mapping", "auditor"),
     ("PUT", "/api/v1/directories/{id}/mapping", "operator"),
     ("POST", "/api/v1/directories/{id}/mapping/preview", "operator"),
@@ -72,6 +74,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/users/{id}/disable", "operator"),
     ("POST", "/api/v1/users/{id}/enable", "operator"),
     ("POST", "/api/v1/users/{id}/restore", "operator"),
+    ("POST", "/api/v1/users/{id}/merge", "operator"),
+    ("POST", "/api/v1/users/{id}/split", "operator"),
     ("GET", "/api/v1/deleted-users", "helpdesk"),
     ("GET", "/api/v1/attributes", "helpdesk"),
     ("POST", "/api/v1/attributes", "owner"),
@@ -81,8 +85,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/audit/export?format=csv", "auditor"),
     ("GET", "/api/v1/conflicts", "helpdesk"),
     ("GET", "/api/v1/conflicts/{id}", "helpdesk"),
-    ("POST", "/api/v1/conflicts/{id}/link", "operator"),
-    ("POST", "/api/v1/conflicts/{id}/create-user", "operator"),
+    ("POST", "/api/v1/conflicts/{id}", "operator"),
+    ("GET", "/api/v1/ignored-conflicts", "helpdesk"),
 ];
 
 fn rank(role: &str) -> usize {

@@ -1,8 +1,6 @@
 //! Users that several directories have: whose values they get, and what a change of the order of directories does.
 
-use std::sync::Arc;
-
-use postern_engine::services::{Actor, Services};
+use postern_engine::services::Actor;
 use postern_store::UserRow;
 use serde_json::Value;
 
@@ -10,17 +8,12 @@ use super::agent::hello;
 use super::chunks::Written;
 use super::matching::{World, named, user};
 use super::soon;
-use crate::api::tests::ClosedGate;
 
 const CORP: &[(&str, &str)] = &[("mail", "anna@corp.example"), ("title", "Clerk")];
 const LATER: &[(&str, &str)] = &[("mail", "other@lab.example"), ("mobile", "6"), ("sn", "Berg")];
 const LAB: &[(&str, &str)] = &[("mail", "anna@lab.example"), ("mobile", "5"), ("sn", "Berg")];
 
 impl World {
-    fn services(&self) -> Services {
-        Services::new(self.site.store().clone(), self.site.clock(), Arc::<ClosedGate>::default())
-    }
-
     /// Puts a directory first, and waits until the users follow.
     async fn order(&self, first: &str) {
         let (services, actor) = (self.services(), Actor::machine(self.site.organization));

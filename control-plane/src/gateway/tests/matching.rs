@@ -88,8 +88,8 @@ impl World {
 
     pub(super) async fn decide(&self, account: AccountId, choice: Choice) -> Result<UserRow, resolve::Error> {
         let (store, organization) = (self.site.store(), self.site.organization);
-        let user = resolve::run(store, organization, account, choice, self.site.now()).await?;
-        Ok(store.get_user(organization, user).await.unwrap().unwrap())
+        let user = resolve::run(store, organization, account, (choice, "test"), self.site.now()).await?;
+        Ok(store.get_user(organization, user.unwrap()).await.unwrap().unwrap())
     }
 }
 

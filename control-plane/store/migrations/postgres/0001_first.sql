@@ -97,6 +97,8 @@ CREATE TABLE directories (
     import_problem TEXT,
     -- Its place in the order of directories; the first has the smallest number.
     rank BIGINT NOT NULL,
+    -- How a new account finds its user, as JSON. NULL: by its login.
+    matching TEXT,
     created_at BIGINT NOT NULL,
     deleted_at BIGINT,
     UNIQUE (organization_id, name),
@@ -525,6 +527,57 @@ CREATE TABLE unique_values (
     PRIMARY KEY (organization_id, name, value_key)
 );
 CREATE INDEX unique_values_of_user ON unique_values (user_id);
+
+-- Fields whose values matching rules compare. kept_to: the values of users up to this seq are kept; NULL: of all.
+CREATE TABLE match_fields (
+    organization_id UUID NOT NULL REFERENCES organizations (id),
+    field TEXT NOT NULL,
+    kept_to BIGINT,
+    PRIMARY KEY (organization_id, field)
+);
+
+-- These values, folded, with the users that have them.
+CREATE TABLE match_keys (
+    organization_id UUID NOT NULL,
+    field TEXT NOT NULL,
+    value_key TEXT NOT NULL,
+    user_id UUID NOT NULL,
+    PRIMARY KEY (organization_id, field, value_key, user_id)
+);
+CREATE INDEX match_keys_of_user ON match_keys (user_id);
+
+-- Waiting accounts with the one user that they match: two accounts of a directory that match one user wait for an
+-- administrator.
+CREATE TABLE account_matches (
+    target BIGINT NOT NULL,
+    account_id UUID NOT NULL,
+    user_id UUID NOT NULL,
+    PRIMARY KEY (account_id)
+);
+CREATE INDEX account_matches_of_user ON account_matches (user_id);
+
+-- Accounts that an administrator wants to stay without a user, with the folded user name that they claimed.
+CREATE TABLE ignored_accounts (
+    organization_id UUID NOT NULL,
+    target BIGINT NOT NULL,
+    account_id UUID NOT NULL,
+    name_key TEXT NOT NULL,
+    ignored_at BIGINT NOT NULL,
+    ignored_by TEXT NOT NULL,
+    PRIMARY KEY (account_id)
+);
+
+-- Users that were merged into others. Their ids stay known.
+CREATE TABLE merged_users (
+    organization_id UUID NOT NULL REFERENCES organizations (id),
+    id UUID NOT NULL,
+    user_name TEXT NOT NULL,
+    into_id UUID NOT NULL,
+    merged_at BIGINT NOT NULL,
+    merged_by TEXT NOT NULL,
+    PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX merged_users_of_user ON merged_users (into_id);
 
 -- Groups that were deleted, and the memberships that the organization had added, for a while.
 CREATE TABLE deleted_groups (

@@ -260,51 +260,6 @@ pub struct Conflict {
     pub holder_missing: bool,
 }
 
-/// A user found by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a column of the answer, and they are independent")]
-pub struct NamedUser {
-    /// The folded user name.
-    pub name_key: String,
-    /// The user.
-    pub user: UserId,
-    /// Its account in the directory that is being imported, unless that is missing.
-    pub account: Option<AccountId>,
-    /// That account's DN.
-    pub dn: Option<String>,
-    /// Whether it has a missing account in this directory.
-    pub missing_here: bool,
-    /// Whether the given import has marked such an account missing.
-    pub left_now: bool,
-    /// Whether it has an account in another directory that is not missing.
-    pub elsewhere: bool,
-    /// Whether it has a missing account in another directory that is not deleted.
-    pub missing_elsewhere: bool,
-    /// Whether it is missing or inactive, also if that was so when its directory was deleted.
-    pub has_left: bool,
-    /// Whether one of those is in an earlier directory, which then provides the profile.
-    pub owned_elsewhere: bool,
-    /// Whether the organization has made the user itself.
-    pub is_own: bool,
-    /// Whether the organization lets accounts join users of other directories.
-    pub may_be_joined: bool,
-}
-
-/// A user that an account has or had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldUser {
-    /// The user.
-    pub user: UserId,
-    /// Its folded name.
-    pub name_key: String,
-    /// Whether it has an account in this directory that is not missing.
-    pub here: bool,
-    /// Whether it has a present account in another directory.
-    pub elsewhere: bool,
-    /// Whether one of those is in an earlier directory, whose values come before.
-    pub owned_elsewhere: bool,
-}
-
 /// A chunk whose entries were applied; it is recorded in the same transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StagedChunk {

@@ -45,6 +45,21 @@ pub struct DeletedUser {
     pub deleted_by: String,
 }
 
+/// A user that was merged into another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergedUser {
+    /// Its id.
+    pub id: UserId,
+    /// Its name when it was merged.
+    pub user_name: String,
+    /// The user that has its accounts now.
+    pub into: UserId,
+    /// When it was merged.
+    pub at: Timestamp,
+    /// Who merged it, for people.
+    pub by: String,
+}
+
 /// A deleted group that can still be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletedGroup {

@@ -37,6 +37,20 @@ impl Identities {
         self.tx.bulk_rows(query, |mut row| read(&mut row, organization)).await
     }
 
+    /// Users of the organization after this seq, each with its own.
+    pub(crate) async fn users_after(&mut self, seq: i64, limit: u32) -> Result<Vec<(UserRow, i64)>> {
+        let query = crate::sql::sql(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE seq > $2 AND ",
+            in_organization!("$1"),
+            " ORDER BY seq LIMIT $3"
+        ));
+        let organization = self.organization;
+        let query = query.bind(organization).bind(seq).bind(limit);
+        self.tx.rows(query, |mut row| Ok((read(&mut row, organization)?, row.take()?))).await
+    }
+
     /// Adds what the organization says of these users where no directory says something.
     pub async fn add_own_values(&mut self, users: &mut [UserRow]) -> Result<()> {
         self.fill_from_own(users).await

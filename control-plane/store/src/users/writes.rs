@@ -14,6 +14,7 @@ impl Identities {
     /// Writes new users, as created now. [`crate::Error::Conflict`]: a name is taken.
     pub async fn insert_users(&mut self, mut users: Vec<UserRow>) -> Result<()> {
         self.claim_unique(&mut users).await?;
+        self.keep_match_keys(&users, true).await?;
         self.write_users(
             "WITH v(id, name_key, display_key, email_key, user_name, given_name, family_name, display_name, email, \
              active, attributes) AS ({rows}) \
@@ -31,6 +32,7 @@ impl Identities {
     pub async fn update_users(&mut self, mut users: Vec<UserRow>) -> Result<()> {
         self.fill_from_own(&mut users).await?;
         self.claim_unique(&mut users).await?;
+        self.keep_match_keys(&users, false).await?;
         let keys = Bulk::new(
             "WITH v(id, name_key, display_key, email_key) AS ({rows}) {update} users SET name_key = v.name_key, \
              display_key = v.display_key, email_key = v.email_key FROM v WHERE users.id = v.id \
@@ -58,6 +60,7 @@ impl Identities {
     pub async fn update_profiles(&mut self, mut users: Vec<UserRow>) -> Result<()> {
         self.fill_from_own(&mut users).await?;
         self.claim_unique(&mut users).await?;
+        self.keep_match_keys(&users, false).await?;
         // The stored name is not read: an address may then be found twice, and is listed once.
         let keys = Bulk::new(
             "WITH v(id, display_key, email_key) AS ({rows}) {update} users SET display_key = v.display_key, \

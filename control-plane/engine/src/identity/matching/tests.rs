@@ -24,7 +24,7 @@ fn row(name: &str) -> UserRow {
 }
 
 fn claim(current: Option<UserId>, name: &str) -> Claim {
-    Claim { current, former: None, wanted: row(name), other_names: Vec::new(), failed: Vec::new() }
+    Claim { current, former: None, wanted: row(name), other_names: Vec::new(), failed: Vec::new(), found: None }
 }
 
 /// A user with a name and no account.
@@ -41,6 +41,7 @@ fn named(name: &str) -> NamedUser {
         elsewhere: false,
         owned_elsewhere: false,
         is_own: false,
+        only_suspended: false,
         may_be_joined: true,
     }
 }

@@ -45,7 +45,7 @@ fn account(conflict: Option<&str>) -> Account {
 
 fn claimed(wanted: UserRow, other: &[&str]) -> Claim {
     let other_names = other.iter().map(|name| (*name).to_owned()).collect();
-    Claim { current: None, former: None, wanted, other_names, failed: Vec::new() }
+    Claim { current: None, former: None, wanted, other_names, failed: Vec::new(), found: None }
 }
 
 #[test]
