@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use postern_engine::records::{AuditEntry, AuditFault, AuditVerdict, PageRequest};
 use postern_engine::services::audit::{AuditFilter, head_text};
@@ -90,7 +90,9 @@ pub struct AuditVerdictView {
     pub head: Option<String>,
     /// The place of the first entry that is wrong. `null`: none is.
     pub wrong_seq: Option<u64>,
-    /// What is wrong with it: `changed` or `missing`. `null`: nothing.
+    /// What is wrong with it: `changed`, `missing`, `foreign` (it is outside of the log), `removed` (it and those before it
+    /// are gone, but not because they were too old), or `not_kept` (`known` is an entry that became too old: nothing can be
+    /// compared with it). `null`: nothing.
     pub fault: Option<String>,
 }
 
@@ -100,6 +102,9 @@ impl From<AuditVerdict> for AuditVerdictView {
         let (wrong_seq, fault) = match verdict.fault {
             Some(AuditFault::Changed(seq)) => (Some(seq), Some("changed")),
             Some(AuditFault::Missing(seq)) => (Some(seq), Some("missing")),
+            Some(AuditFault::Foreign(seq)) => (Some(seq), Some("foreign")),
+            Some(AuditFault::Anchor(seq)) => (Some(seq), Some("removed")),
+            Some(AuditFault::NotKept(seq)) => (Some(seq), Some("not_kept")),
             None => (None, None),
         };
         Self {
@@ -117,9 +122,9 @@ impl From<AuditVerdict> for AuditVerdictView {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AuditQuery {
-    /// Id or name of the one who made the change. Absent: everybody.
+    /// Id or name of the token or schedule that made the change. Absent: all.
     actor: Option<String>,
-    /// An action, such as `token.revoked`; with a dot at its end all that start so, such as `token.`. Absent: all.
+    /// An action, such as `token.revoked`, or all of a kind of object, such as `token`. Absent: all.
     action: Option<String>,
     /// Id or name of the object that was changed. Absent: all.
     object: Option<String>,
@@ -220,7 +225,8 @@ async fn export(
     let ExportQuery { format, actor, action, object, since, until } = query;
     let filter = AuditFilter { actor, action, object, since, until };
     let export = Export { api, caller, filter, format, next: Next::Start };
-    let body = Body::from_stream(stream::unfold(export, Export::next));
+    // A server may ask once more after the end.
+    let body = Body::from_stream(stream::unfold(export, Export::next).fuse());
     let (kind, name) = match format {
         ExportFormat::Csv => ("text/csv; charset=utf-8", "audit.csv"),
         ExportFormat::Ndjson => ("application/x-ndjson", "audit.ndjson"),

@@ -133,7 +133,7 @@ async fn create(
 #[utoipa::path(get, path = "/api/v1/tokens/current", tag = "tokens", operation_id = "current_token",
     responses((status = 200, body = CurrentToken)))]
 async fn current(State(api): State<Api>, caller: Caller) -> Result<Json<CurrentToken>, Problem> {
-    let (token, organization) = api.services.api_tokens(&caller.actor)?.current(caller.token).await?;
+    let (token, organization) = api.services.own_token(&caller.actor)?.get(caller.token).await?;
     Ok(Json(CurrentToken { organization_id: organization.id, organization: organization.name, view: token.into() }))
 }
 

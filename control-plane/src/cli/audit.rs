@@ -1,6 +1,5 @@
 //! `postern audit`: who changed what.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -10,6 +9,7 @@ use super::super::api::audit::{AuditEntryView, AuditVerdictView, ExportFormat};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
+use super::output_file::OutputFile;
 use super::screen::{Screen, text_or, time};
 
 /// Commands of `postern audit`.
@@ -24,11 +24,11 @@ pub(super) enum Command {
     },
     /// Verify that nobody has edited, removed or moved an entry
     #[command(
-        after_help = "The command prints the end of the log. Note it outside of the control plane, for example in a \
-        ticket, and give it with --known the next time: then a log that was rewritten as a whole is found, too."
+        after_help = "The command prints the end of the log. Keep it outside of the control plane, for example in a \
+        ticket, and give it with --known the next time. Then a log that was rewritten as a whole is found, too."
     )]
     Verify {
-        /// An end of the log that you noted earlier
+        /// The `end:` line of an earlier `verify`
         #[arg(long, value_name = "SEQ:HASH")]
         known: Option<String>,
     },
@@ -51,7 +51,7 @@ pub(super) struct Filter {
     /// Only changes by this token or schedule, by id or name
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
-    /// Only this action, like token.revoked, or all that start so, like token.
+    /// Only this action, like token.revoked, or a group of actions, like token
     #[arg(long)]
     action: Option<String>,
     /// Only changes of this object, by id or name
@@ -90,20 +90,14 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let mut query = filter.query();
             query.push(("format", if format == ExportFormat::Csv { "csv" } else { "ndjson" }.to_owned()));
             let mut answer = client.download("audit/export", &query).await?;
-            let failed = |source| Error::Io { what: "writing the file", source };
-            let mut file = match &output {
-                Some(path) => {
-                    Some(std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?)
-                }
-                None => None,
-            };
+            let mut file = output.as_deref().map(OutputFile::create).transpose()?;
             while let Some(chunk) = client.chunk(&mut answer).await? {
                 match &mut file {
-                    Some(file) => file.write_all(&chunk).map_err(failed)?,
+                    Some(file) => file.write(&chunk)?,
                     None => screen.bytes(&chunk)?,
                 }
             }
-            file.map_or(Ok(()), |file| file.sync_all().map_err(failed))
+            file.map_or(Ok(()), OutputFile::finish)
         }
     }
 }
@@ -134,9 +128,18 @@ fn verified(verdict: &AuditVerdictView, screen: &mut Screen) -> Result<(), Error
             }
         }
     }
-    match (verdict.wrong_seq, verdict.fault.as_deref()) {
-        (Some(seq), Some("missing")) => Err(Error::AuditFault(format!("entry {seq} is missing"))),
-        (Some(seq), _) => Err(Error::AuditFault(format!("entry {seq} was changed, or the one before it"))),
-        _ => Ok(()),
-    }
+    let next = "Compare it with an export or a backup from before: somebody has written to the database directly";
+    let Some(seq) = verdict.wrong_seq else { return Ok(()) };
+    let fault = match verdict.fault.as_deref() {
+        Some("missing") => format!("entry {seq} is missing. {next}"),
+        Some("foreign") => format!("entry {seq} is not part of it. {next}"),
+        Some("removed") => format!("the entries up to {seq} are gone, but not because they were too old. {next}"),
+        Some("not_kept") => {
+            return Err(Error::Usage(format!(
+                "entry {seq} became too old and is no longer kept, so the log cannot be compared with it. Give a later end"
+            )));
+        }
+        _ => format!("entry {seq} was changed, or the one before it. {next}"),
+    };
+    Err(Error::AuditFault(fault))
 }

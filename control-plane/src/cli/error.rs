@@ -155,6 +155,15 @@ pub(super) enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {path}")]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The reader of the output has closed it.
     #[error("the output was closed")]
     OutputClosed,

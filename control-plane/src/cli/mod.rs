@@ -26,6 +26,7 @@ mod matching;
 mod name;
 mod organization;
 mod organizations;
+mod output_file;
 mod schedules;
 mod screen;
 pub mod serve;

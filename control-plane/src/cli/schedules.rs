@@ -106,7 +106,7 @@ pub(super) struct Times {
     /// The time of day for --weekly
     #[arg(long, value_name = "HH:MM", requires = "weekly")]
     at: Option<String>,
-    /// Run as these five fields say: minute, hour, day of the month, month, day of the week
+    /// Cron expression with five fields: minute, hour, day of the month, month, day of the week
     #[arg(long, value_name = "FIELDS", group = "when")]
     cron: Option<String>,
 }
@@ -120,10 +120,10 @@ pub(super) struct Options {
     /// Make each run later by up to this time, like 10m, so that not all start at once [default: 0s]
     #[arg(long, value_name = "TIME", value_parser = jitter)]
     jitter: Option<u32>,
-    /// What becomes of runs that cannot start in time [default: skip]
+    /// What to do with runs that cannot start in time [default: skip]
     #[arg(long, value_name = "HOW", value_parser = choice::<MissedRuns>())]
     missed: Option<MissedRuns>,
-    /// What its jobs are asked for, a JSON object [default: {}]
+    /// Input of its jobs as a JSON object, like {"unique_value":"anna"} for lookup-user [default: {}]
     #[arg(long, value_name = "JSON", value_parser = object)]
     input: Option<Object>,
 }
@@ -148,8 +148,11 @@ impl Times {
 }
 
 fn day(text: &str) -> Result<Day, String> {
-    let name = Value::String(text.trim().to_lowercase());
-    serde_json::from_value(name).map_err(|_| "name a day, like monday".to_owned())
+    const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let name = text.trim().to_lowercase();
+    let day = DAYS.into_iter().find(|day| name.len() >= 3 && day.starts_with(&name));
+    day.and_then(|day| serde_json::from_value(day.into()).ok())
+        .ok_or_else(|| "name a day, like monday or mon".to_owned())
 }
 
 fn jitter(text: &str) -> Result<u32, String> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::Store;
-use crate::audit_chain;
+use crate::audit_chain::{self, AuditHead};
 use crate::counts::MOST_COUNTED;
 use crate::error::{Error, Result};
 use crate::ids::OrganizationId;
@@ -11,7 +11,7 @@ use crate::records::{AuditEntry, AuditFilter, AuditNote, Page, PageRequest, Room
 use crate::sql::{Row, Statement, signed, sql};
 
 /// Entries read or deleted at a time.
-const AT_ONCE: u32 = 1_000;
+pub(crate) const AT_ONCE: u32 = 1_000;
 
 macro_rules! select_entries {
     ($rest:literal) => {
@@ -22,65 +22,16 @@ macro_rules! select_entries {
         )
     };
 }
+pub(crate) use select_entries;
 
 /// The entries that a filter wants: `$1` is the organization, `$2` ends the range, `$3` to `$9` are the filter.
 macro_rules! wanted {
     () => {
-        "seq < $2 AND ($3 IS NULL OR actor = $3 OR actor_name = $3) AND ($4 IS NULL OR action = $4) \
+        "seq < $2 AND ($3 IS NULL OR actor = $3 OR actor_name = $3 OR actor_name = 'schedule ' || $3) AND ($4 IS NULL OR action = $4) \
          AND ($5 IS NULL OR action LIKE $5 ESCAPE '!') AND ($6 IS NULL OR object = $6) \
          AND ($7 IS NULL OR object_id = $7 OR object_id IN (SELECT m.id FROM merged_users m WHERE m.organization_id = $1 \
          AND m.into_id = $7)) AND ($8 IS NULL OR at >= $8) AND ($9 IS NULL OR at < $9)"
     };
-}
-
-/// Where a log ends, or from where on its entries are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AuditHead {
-    /// Place of the last entry.
-    pub seq: u64,
-    /// Hash of the last entry.
-    pub hash: [u8; 32],
-}
-
-/// What a verification found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditVerdict {
-    /// So many entries were read.
-    pub entries: u64,
-    /// The last entry that is no longer kept; its place is 0 while all are.
-    pub anchor: AuditHead,
-    /// Where the log ended when the verification began.
-    pub head: AuditHead,
-    /// The first fault. `None`: the log is whole.
-    pub fault: Option<AuditFault>,
-}
-
-/// What is wrong with a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuditFault {
-    /// The entry of this place does not fit its hash, or the one before it: one of them was edited or replaced.
-    Changed(u64),
-    /// The entry of this place is not there.
-    Missing(u64),
-}
-
-fn read(organization: OrganizationId) -> impl FnMut(Row) -> Result<AuditEntry> {
-    move |mut row| {
-        let seq = row.take()?;
-        let note = AuditNote {
-            organization,
-            at: row.take()?,
-            actor: row.take()?,
-            actor_name: row.take()?,
-            address: row.take()?,
-            action: row.take()?,
-            object_id: row.take()?,
-            object: row.take()?,
-            before: row.take()?,
-            after: row.take()?,
-        };
-        Ok(AuditEntry { seq, note, hash: row.take()? })
-    }
 }
 
 impl Store {
@@ -111,71 +62,14 @@ impl Store {
         Ok(Total { count: count.min(MOST_COUNTED), more: count > MOST_COUNTED })
     }
 
-    /// Reads the whole log and says whether it is as it was written. `known` is an end that was noted earlier: the log
-    /// must still contain it, unless it is no longer kept.
-    pub async fn verify_audit(&self, organization: OrganizationId, known: Option<AuditHead>) -> Result<AuditVerdict> {
-        loop {
-            let verdict = self.walk_audit(organization, known).await?;
-            // Entries that became too old meanwhile are no fault.
-            if verdict.fault.is_none() || self.audit_ends(organization).await?.0 == verdict.anchor {
-                return Ok(verdict);
-            }
-        }
-    }
-
-    async fn walk_audit(&self, organization: OrganizationId, known: Option<AuditHead>) -> Result<AuditVerdict> {
-        let (anchor, head) = self.audit_ends(organization).await?;
-        let mut verdict = AuditVerdict { entries: 0, anchor, head, fault: None };
-        let mut last = anchor;
-        loop {
-            let query = sql(select_entries!("seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"))
-                .bind(organization)
-                .bind(signed(last.seq))
-                .bind(signed(head.seq))
-                .bind(AT_ONCE);
-            let found = self.database.rows_within(query, &mut Room::default(), read(organization)).await?;
-            if found.is_empty() {
-                break;
-            }
-            for entry in found {
-                let seq = last.seq + 1;
-                if entry.seq != seq {
-                    return Ok(AuditVerdict { fault: Some(AuditFault::Missing(seq)), ..verdict });
-                }
-                let hash = audit_chain::hash(&last.hash, seq, &entry.note);
-                if hash != entry.hash || known.is_some_and(|known| known.seq == seq && known.hash != hash) {
-                    return Ok(AuditVerdict { fault: Some(AuditFault::Changed(seq)), ..verdict });
-                }
-                last = AuditHead { seq, hash };
-                verdict.entries += 1;
-            }
-        }
-        if last.seq < head.seq || known.is_some_and(|known| known.seq > head.seq) {
-            verdict.fault = Some(AuditFault::Missing(last.seq + 1));
-        } else if last != head {
-            verdict.fault = Some(AuditFault::Changed(last.seq));
-        }
-        Ok(verdict)
-    }
-
-    /// The anchor and the head of a log.
-    async fn audit_ends(&self, organization: OrganizationId) -> Result<(AuditHead, AuditHead)> {
-        let query = sql("SELECT anchor_seq, anchor_hash, seq, hash FROM audit_heads WHERE organization_id = $1");
-        let read = |mut row: Row| {
-            let anchor = AuditHead { seq: row.take()?, hash: row.take()? };
-            Ok((anchor, AuditHead { seq: row.take()?, hash: row.take()? }))
-        };
-        let none = AuditHead { seq: 0, hash: audit_chain::START };
-        Ok(self.database.row(query.bind(organization), read).await?.unwrap_or((none, none)))
-    }
-
     /// Deletes entries, of all organizations, that are older than their organization keeps them: some of one organization at
-    /// a time, so the caller goes on until nothing is left. The hash of the last one stays as the anchor of the rest.
+    /// a time, so the caller goes on until nothing is left. The hash of the last one stays as the anchor of the rest, and an
+    /// entry says so. An organization's turn comes once a day, so that these entries stay few.
     pub async fn forget_audit(&self, now: Timestamp) -> Result<u64> {
         let query = sql("SELECT h.organization_id, $1 - o.audit_retention_days * 86400000 FROM audit_heads h \
              JOIN organizations o ON o.id = h.organization_id JOIN audit a ON a.organization_id = h.organization_id \
              AND a.seq = h.anchor_seq + 1 WHERE o.audit_retention_days > 0 \
-             AND a.at < $1 - o.audit_retention_days * 86400000 LIMIT 1");
+             AND a.at < $1 - (o.audit_retention_days + 1) * 86400000 LIMIT 1");
         let due = self.database.row(query.bind(now), |mut row| Ok((row.take::<OrganizationId>()?, row.take::<i64>()?)));
         let Some((organization, before)) = due.await? else { return Ok(0) };
         let mut tx = self.database.begin().await?;
@@ -196,8 +90,28 @@ impl Store {
         let deleted = tx.execute(delete.bind(organization).bind(signed(last.seq))).await?;
         let update = sql("UPDATE audit_heads SET anchor_seq = $1, anchor_hash = $2 WHERE organization_id = $3");
         tx.execute(update.bind(signed(last.seq)).bind(last.hash).bind(organization)).await?;
+        tx.note(audit_chain::forgotten(organization, last, now));
         tx.commit().await?;
         Ok(deleted)
+    }
+}
+
+pub(crate) fn read(organization: OrganizationId) -> impl FnMut(Row) -> Result<AuditEntry> {
+    move |mut row| {
+        let seq = row.take()?;
+        let note = AuditNote {
+            organization,
+            at: row.take()?,
+            actor: row.take()?,
+            actor_name: row.take()?,
+            address: row.take()?,
+            action: row.take()?,
+            object_id: row.take()?,
+            object: row.take()?,
+            before: row.take()?,
+            after: row.take()?,
+        };
+        Ok(AuditEntry { seq, note, hash: row.take()? })
     }
 }
 

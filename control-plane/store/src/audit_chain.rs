@@ -1,10 +1,25 @@
 //! The chain of the audit log: each entry has a hash over itself and over the hash of the entry before it. So no entry can
 //! be edited, removed or moved without changing all hashes after it.
 
+use jiff::Timestamp;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::dialect::{Bulk, Cells};
+use crate::ids::OrganizationId;
 use crate::records::{AuditEntry, AuditNote};
+
+/// Where a log ends, or from where on its entries are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditHead {
+    /// Place of the last entry.
+    pub seq: u64,
+    /// Hash of the last entry.
+    pub hash: [u8; 32],
+}
+
+/// The action of an entry that says up to where older ones are no longer kept.
+const FORGOTTEN: &str = "audit.forgotten";
 
 /// The hash before the first entry.
 pub(crate) const START: [u8; 32] = [0; 32];
@@ -32,6 +47,32 @@ pub(crate) fn hash(before: &[u8; 32], seq: u64, note: &AuditNote) -> [u8; 32] {
         hasher.update(part);
     }
     hasher.finalize().into()
+}
+
+/// The note that entries up to this one became too old to be kept.
+pub(crate) fn forgotten(organization: OrganizationId, through: AuditHead, at: Timestamp) -> AuditNote {
+    AuditNote {
+        organization,
+        at,
+        actor: "machine".to_owned(),
+        actor_name: "retention".to_owned(),
+        address: None,
+        action: FORGOTTEN.to_owned(),
+        object_id: None,
+        object: through.seq.to_string(),
+        before: None,
+        after: Some(through_as_json(through)),
+    }
+}
+
+/// Whether a note says that entries up to this one became too old.
+pub(crate) fn explains(note: &AuditNote, anchor: AuditHead) -> bool {
+    note.action == FORGOTTEN && note.after == Some(through_as_json(anchor))
+}
+
+fn through_as_json(AuditHead { seq, hash }: AuditHead) -> serde_json::Value {
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({ "through": seq, "hash": hash })
 }
 
 /// The entries of notes that follow an end of a log, and the new end.

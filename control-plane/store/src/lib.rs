@@ -13,6 +13,7 @@ mod answers;
 mod attributes;
 mod audit;
 mod audit_chain;
+mod audit_verdict;
 mod authority;
 mod backend;
 mod chunks;
@@ -85,7 +86,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use crate::address::DatabaseUrl;
-pub use crate::audit::{AuditFault, AuditHead, AuditVerdict};
+pub use crate::audit_chain::AuditHead;
+pub use crate::audit_verdict::{AuditFault, AuditVerdict};
 pub use crate::authority::AuthorityPin;
 pub use crate::backend::Backend;
 pub use crate::error::{ConsumeError, EngineError, Error, Result};

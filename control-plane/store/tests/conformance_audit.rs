@@ -18,6 +18,7 @@ conformance! {
     what_changes_nothing_is_not_noted,
     an_edited_log_is_found,
     a_removed_or_moved_entry_is_found,
+    a_log_with_other_ends_is_found,
     changes_at_once_take_a_place_each,
     old_entries_go_and_the_rest_stays_verifiable,
 }
@@ -174,6 +175,44 @@ async fn a_removed_or_moved_entry_is_found(database: TestDatabase) {
     assert_eq!(fault(store, organization).await, Some(AuditFault::Changed(2)));
 }
 
+/// What somebody tries who can write to the database: the log ends, or begins, where it suits them.
+async fn a_log_with_other_ends_is_found(database: TestDatabase) {
+    let store = &database.store;
+    let (organization, known) = five(store).await;
+    database.execute("CREATE TABLE kept AS SELECT * FROM audit").await;
+    database.execute("CREATE TABLE ends AS SELECT * FROM audit_heads").await;
+    let later = "INSERT INTO audit SELECT organization_id, 6, at, actor, actor_name, address, action, object_id, object, \
+         before, after, hash FROM audit WHERE seq = 5";
+    let earlier = "INSERT INTO audit SELECT organization_id, 0, at, actor, actor_name, address, action, object_id, object, \
+         before, after, hash FROM audit WHERE seq = 1";
+    let moved = "UPDATE audit_heads SET anchor_seq = 3, anchor_hash = (SELECT hash FROM kept WHERE seq = 3)";
+    let emptied = "UPDATE audit_heads SET anchor_seq = 5, anchor_hash = (SELECT hash FROM kept WHERE seq = 1), \
+         hash = (SELECT hash FROM kept WHERE seq = 1)";
+    for (edits, known, expected) in [
+        (vec![later], None, AuditFault::Foreign(6)),
+        (vec![earlier], None, AuditFault::Foreign(0)),
+        (vec!["DELETE FROM audit WHERE seq <= 3", moved], None, AuditFault::Anchor(3)),
+        (vec!["DELETE FROM audit", emptied], None, AuditFault::Anchor(5)),
+        (vec!["DELETE FROM audit", emptied], Some(known), AuditFault::Changed(5)),
+        (vec!["DELETE FROM audit", "DELETE FROM audit_heads"], Some(known), AuditFault::Missing(1)),
+    ] {
+        for edit in &edits {
+            database.execute(edit).await;
+        }
+        let verdict = store.verify_audit(organization, known).await.unwrap();
+        assert_eq!(verdict.fault, Some(expected), "{edits:?}");
+        for restore in [
+            "DELETE FROM audit",
+            "INSERT INTO audit SELECT * FROM kept",
+            "DELETE FROM audit_heads",
+            "INSERT INTO audit_heads SELECT * FROM ends",
+        ] {
+            database.execute(restore).await;
+        }
+    }
+    assert_eq!(fault(store, organization).await, None);
+}
+
 async fn changes_at_once_take_a_place_each(database: TestDatabase) {
     let store = &database.store;
     let organization = World::new(store, "one").await.org();
@@ -201,13 +240,25 @@ async fn old_entries_go_and_the_rest_stays_verifiable(database: TestDatabase) {
     assert_eq!(store.forget_audit(days(730)).await.unwrap(), 0, "two years are the default");
     keep(other, 0).await;
     keep(organization, 30).await;
-    assert_eq!(store.forget_audit(days(31)).await.unwrap(), 5);
-    assert_eq!(store.forget_audit(days(31)).await.unwrap(), 0);
+    assert_eq!(store.forget_audit(days(31)).await.unwrap(), 0, "an organization's turn comes once a day");
+    assert_eq!(store.forget_audit(days(32)).await.unwrap(), 5);
+    assert_eq!(store.forget_audit(days(32)).await.unwrap(), 0);
     let verdict = store.verify_audit(organization, Some(end)).await.unwrap();
-    assert_eq!((verdict.entries, verdict.anchor, verdict.fault), (1, end, None));
+    assert_eq!((verdict.entries, verdict.anchor, verdict.fault), (2, end, None));
+    let told = &entries(store, organization).await[0].note;
+    assert_eq!(
+        (told.action.as_str(), told.actor_name.as_str(), told.object.as_str()),
+        ("audit.forgotten", "retention", "5")
+    );
     token(store, organization, "f").await;
     let verdict = store.verify_audit(organization, None).await.unwrap();
-    assert_eq!((verdict.entries, verdict.head.seq, verdict.fault), (2, 7, None));
+    assert_eq!((verdict.entries, verdict.head.seq, verdict.fault), (3, 8, None));
+    for (known, fault) in [
+        (AuditHead { hash: [7; 32], ..end }, AuditFault::Changed(5)),
+        (AuditHead { seq: 4, hash: [7; 32] }, AuditFault::NotKept(4)),
+    ] {
+        assert_eq!(store.verify_audit(organization, Some(known)).await.unwrap().fault, Some(fault));
+    }
     assert_eq!(entries(store, other).await.len(), 2, "theirs are kept for ever");
     database.execute("DELETE FROM audit WHERE seq = 6").await;
     assert_eq!(fault(store, organization).await, Some(AuditFault::Missing(6)));

@@ -117,7 +117,7 @@ mod tests {
             assert_eq!(error.field, "jitter_seconds", "{error}");
         }
         let never = checked(cron("0 0 30 2 *"), 0).unwrap_err();
-        assert!(never.field == "timing" && never.detail.contains("never comes"), "{never}");
+        assert!(never.field == "timing.cron" && never.detail.contains("never comes"), "{never}");
     }
 
     #[test]

@@ -70,9 +70,11 @@ fn zone(name: &str) -> Result<TimeZone, InputError> {
     let found = Some(name).filter(|name| name.len() <= MAX_ZONE_BYTES).and_then(|name| TimeZone::get(name).ok());
     found.filter(|zone| !zone.is_unknown()).ok_or_else(|| {
         let known: Vec<String> = jiff::tz::db().available().map(|known| known.to_string()).collect();
-        let meant = nearest::one(name, known.iter().map(String::as_str));
-        let meant = meant.map_or_else(String::new, |meant| format!(" Did you mean {meant}?"));
-        let detail = format!("there is no such time zone; give an IANA name like UTC or Europe/Berlin.{meant}");
+        let is_city = |zone: &&str| zone.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(name));
+        let known = known.iter().map(String::as_str);
+        let meant = known.clone().find(is_city).or_else(|| nearest::one(name, known));
+        let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+        let detail = format!("there is no such time zone; give an IANA name like UTC or Europe/Berlin{meant}");
         InputError::new("time_zone", detail)
     })
 }

@@ -160,8 +160,10 @@ fn cron(text: &str) -> Result<Cron, InputError> {
         let detail = format!("it must have five fields, {}; it has {}{seconds}", FIELDS.join(", "), fields.len());
         return Err(wrong("cron", detail));
     }
-    parse(text).map_err(|error| {
-        let place = fields.iter().position(|field| parse(&alone(&fields, field)).is_err());
+    let read = if fields.iter().any(|field| has_gap(field)) { None } else { Some(parse(text)) };
+    let cron = read.unwrap_or_else(|| Err(croner::errors::CronError::InvalidPattern("a list has a gap".to_owned())));
+    let cron = cron.map_err(|error| {
+        let place = fields.iter().position(|field| has_gap(field) || parse(&alone(&fields, field)).is_err());
         let place = place.and_then(|place| Some((place, *fields.get(place)?, *FIELDS.get(place)?)));
         match place {
             Some((place, field, name)) => {
@@ -171,7 +173,34 @@ fn cron(text: &str) -> Result<Cron, InputError> {
             }
             None => wrong("cron", format!("it cannot be read: {error}")),
         }
-    })
+    })?;
+    if comes(&fields, &cron) {
+        Ok(cron)
+    } else {
+        Err(wrong("cron", "it names a day that never comes, like 30 February"))
+    }
+}
+
+/// Whether a list has an element of nothing. The parser passes it over, and a field of nothing never matches.
+fn has_gap(field: &str) -> bool {
+    field.split(',').any(|element| element.trim_matches(['-', '/']).is_empty())
+}
+
+/// Whether there is such a day in such a month. A search for it would go through all seconds of years.
+fn comes(fields: &[&str], cron: &Cron) -> bool {
+    if !fields.last().is_some_and(|day_of_week| matches!(*day_of_week, "*" | "?")) {
+        return true;
+    }
+    let longest = |month: u16| match month {
+        2 => 29,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let nearest_weekday = |day: &str| day.strip_suffix(['W', 'w'])?.parse::<u16>().ok();
+    let mut days = cron.pattern.days.values();
+    days.extend(fields.get(2).into_iter().flat_map(|days| days.split(',')).filter_map(nearest_weekday));
+    let last = fields.get(2).is_some_and(|days| days.contains(['L', 'l']));
+    last || cron.pattern.months.values().into_iter().any(|month| days.iter().any(|day| *day <= longest(month)))
 }
 
 /// What each field may be.
@@ -238,6 +267,9 @@ mod tests {
                 "cron */15 6-20 * JAN-MAR,12 MON-FRI",
             ),
             (json!({"repeat": "cron", "cron": " 0\t2  L * * "}), "cron  0\t2  L * * "),
+            (json!({"repeat": "cron", "cron": "0 0 29 2 *"}), "cron 0 0 29 2 *"),
+            (json!({"repeat": "cron", "cron": "0 0 30 2 FRI"}), "cron 0 0 30 2 FRI"),
+            (json!({"repeat": "cron", "cron": "0 0 31,15W 2 *"}), "cron 0 0 31,15W 2 *"),
         ] {
             let timing = timing(json.clone());
             timing.read().unwrap();
@@ -269,6 +301,12 @@ mod tests {
             (json!({"repeat": "cron", "cron": "0 2 * * ünf"}), "cron", "the day of the week, \"ünf\" at character 9"),
             (json!({"repeat": "cron", "cron": "0 2 * * */0"}), "cron", "the day of the week, \"*/0\""),
             (json!({"repeat": "cron", "cron": long}), "cron", "longer than 200 bytes"),
+            (json!({"repeat": "cron", "cron": ", * * * *"}), "cron", "the minute, \",\" at character 1"),
+            (json!({"repeat": "cron", "cron": "0 1,,2 * * *"}), "cron", "the hour, \"1,,2\" at character 3"),
+            (json!({"repeat": "cron", "cron": "0 0 * * MON,"}), "cron", "the day of the week, \"MON,\""),
+            (json!({"repeat": "cron", "cron": "0 0 30 2 *"}), "cron", "never comes, like 30 February"),
+            (json!({"repeat": "cron", "cron": "* * 31 4,6,9,11 *"}), "cron", "never comes"),
+            (json!({"repeat": "cron", "cron": "0 0 31W 2,4 *"}), "cron", "never comes"),
         ] {
             let error = timing(json.clone()).read().unwrap_err();
             assert_eq!(error.field, format!("timing.{field}"), "{json}: {error}");

@@ -21,6 +21,10 @@ const PREFIX: &str = "pst_";
 #[derive(Debug)]
 pub struct ApiTokens<'s>(Access<'s>);
 
+/// Read access to the token of the request.
+#[derive(Debug)]
+pub struct OwnToken<'s>(Access<'s>);
+
 /// Access to create and revoke API tokens.
 #[derive(Debug)]
 pub struct ApiTokenChanges<'s>(Access<'s>);
@@ -29,6 +33,11 @@ impl Services {
     /// Opens the API tokens.
     pub fn api_tokens<'s>(&'s self, actor: &'s Actor) -> Result<ApiTokens<'s>> {
         self.open(actor, Right::ReadTokens).map(ApiTokens)
+    }
+
+    /// Opens the token of the request, whatever its role.
+    pub fn own_token<'s>(&'s self, actor: &'s Actor) -> Result<OwnToken<'s>> {
+        self.open(actor, Right::ReadOwnToken).map(OwnToken)
     }
 
     /// Opens the API tokens, to create and revoke them.
@@ -48,18 +57,17 @@ impl ApiTokens<'_> {
     /// The token of this id or name.
     pub async fn get(&self, named: &str) -> Result<ApiToken> {
         let id = resolve::api_token(self.0, named).await?;
-        self.of_id(id).await
-    }
-
-    /// A token with its organization.
-    pub async fn current(&self, id: ApiTokenId) -> Result<(ApiToken, Organization)> {
-        let organization = self.0.store().get_organization(self.0.organization()).await?;
-        Ok((self.of_id(id).await?, organization.ok_or_else(|| Error::no("token"))?))
-    }
-
-    async fn of_id(&self, id: ApiTokenId) -> Result<ApiToken> {
         let found = self.0.store().get_api_token(self.0.organization(), id).await?;
         found.ok_or_else(|| Error::no("token"))
+    }
+}
+
+impl OwnToken<'_> {
+    /// The token with its organization.
+    pub async fn get(&self, id: ApiTokenId) -> Result<(ApiToken, Organization)> {
+        let token = self.0.store().get_api_token(self.0.organization(), id).await?;
+        let organization = self.0.store().get_organization(self.0.organization()).await?;
+        token.zip(organization).ok_or_else(|| Error::no("token"))
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Audit<'s>(Access<'s>);
 pub struct AuditFilter {
     /// Id or name of the one who made the change.
     pub actor: Option<String>,
-    /// An action; with a dot at its end, all that start so.
+    /// An action, like `token.revoked`, or all of an object, like `token`.
     pub action: Option<String>,
     /// Id or name of the object.
     pub object: Option<String>,
@@ -43,7 +43,7 @@ impl Audit<'_> {
         let object_id = filter.object.as_deref().and_then(|object| object.parse::<Uuid>().ok());
         let filter = StoredFilter {
             actor: filter.actor.clone(),
-            action: filter.action.clone(),
+            action: filter.action.as_deref().map(whole_or_prefix),
             object: filter.object.clone().filter(|_| object_id.is_none()),
             object_id,
             since: filter.since,
@@ -61,6 +61,11 @@ impl Audit<'_> {
             known.map(|text| head(text).ok_or_else(|| Error::query("known", "it must be SEQ:HASH"))).transpose()?;
         Ok(self.0.store().verify_audit(self.0.organization(), known).await?)
     }
+}
+
+/// A part of an action, like `token`, means all actions that start so.
+fn whole_or_prefix(action: &str) -> String {
+    if action.contains('.') { action.to_owned() } else { format!("{action}.") }
 }
 
 /// The end of a log as people note it: place and hash.

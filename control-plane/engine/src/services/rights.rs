@@ -29,6 +29,8 @@ pub enum Right {
     ReadJobs,
     /// Start and cancel jobs, and decide about held ones.
     RunJobs,
+    /// See the API token of the request.
+    ReadOwnToken,
     /// See API tokens, without their text.
     ReadTokens,
     /// Create and revoke API tokens.
@@ -56,6 +58,7 @@ impl Right {
         Self::ChangeEnrollmentTokens,
         Self::ReadJobs,
         Self::RunJobs,
+        Self::ReadOwnToken,
         Self::ReadTokens,
         Self::ChangeTokens,
         Self::ReadOrganization,
@@ -67,7 +70,7 @@ impl Right {
     pub const fn holders(self) -> &'static [Role] {
         use Role::{Auditor, Helpdesk, Operator, Owner};
         match self {
-            Self::ReadPeople => &[Helpdesk, Auditor, Operator, Owner],
+            Self::ReadPeople | Self::ReadOwnToken => &[Helpdesk, Auditor, Operator, Owner],
             Self::ReadDirectories
             | Self::ReadAgents
             | Self::ReadEnrollmentTokens

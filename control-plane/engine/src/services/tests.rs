@@ -142,7 +142,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     RunJobs Operator "schedules.delete" |s, a| s.change_schedules(a)?.delete("nightly");
     ReadTokens Auditor "api_tokens.list" |s, a| s.api_tokens(a)?.list(&PAGE);
     ReadTokens Auditor "api_tokens.get" |s, a| s.api_tokens(a)?.get("first");
-    ReadTokens Auditor "api_tokens.current" |s, a| s.api_tokens(a)?.current(ApiTokenId::new());
+    ReadOwnToken Helpdesk "own_token.get" |s, a| s.own_token(a)?.get(ApiTokenId::new());
     ChangeTokens Owner "api_tokens.create" |s, a| s.change_api_tokens(a)?.create("ci", Role::Owner, None);
     ChangeTokens Owner "api_tokens.revoke" |s, a| s.change_api_tokens(a)?.revoke("ci");
     ReadPeople Helpdesk "attributes.list" |s, a| s.attributes(a)?.list();

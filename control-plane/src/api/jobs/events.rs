@@ -49,7 +49,7 @@ pub(super) async fn follow(
     let ended = over(api.clone(), caller.clone(), headers.clone());
     let follower = Follower { api, caller, headers, id, ear, _place: place, last: None };
     let events = stream::unfold(follower, async |mut follower| Some((follower.next().await?, follower)));
-    Ok(Sse::new(events.take_until(ended).map(Ok)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Ok(Sse::new(events.take_until(ended).fuse().map(Ok)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 struct Follower {

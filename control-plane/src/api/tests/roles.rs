@@ -10,7 +10,7 @@ use super::Site;
 /// Method, path, least role.
 const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/tokens", "auditor"),
-    ("GET", "/api/v1/tokens/current", "auditor"),
+    ("GET", "/api/v1/tokens/current", "helpdesk"),
     ("POST", "/api/v1/tokens", "owner"),
     ("GET", "/api/v1/tokens/{id}", "auditor"),
     ("DELETE", "/api/v1/tokens/{id}", "owner"),

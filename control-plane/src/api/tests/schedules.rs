@@ -66,7 +66,7 @@ async fn what_makes_no_sense_is_refused_with_the_field_and_what_it_may_be() {
         (with("name", json!(" ")), "name", "1 to 100 characters"),
         (with("kind", json!("sing")), "kind", "one of import"),
         (with("input", json!({"unique_value": "anna"})), "input.unique_value", "does not belong"),
-        (with("time_zone", json!("Europe/Berln")), "time_zone", "Did you mean Europe/Berlin?"),
+        (with("time_zone", json!("Europe/Berln")), "time_zone", "did you mean Europe/Berlin?"),
         (with("jitter_seconds", json!(21_601)), "jitter_seconds", "from 0 to 21600"),
         (jitter, "jitter_seconds", "shorter than the 600 seconds"),
         (with("missed_runs", json!("twice")), "missed_runs", "run_once"),
@@ -75,7 +75,8 @@ async fn what_makes_no_sense_is_refused_with_the_field_and_what_it_may_be() {
         (timing(json!({"repeat": "weekly", "at": "02:30", "days": ["mo"]})), "timing.days[0]", "monday"),
         (cron("0 25 * * *"), "timing.cron", "the hour, \"25\" at character 3, cannot be read: 0 to 23"),
         (cron("*/30 * * * * *"), "timing.cron", "once a minute is the most"),
-        (cron("0 0 30 2 *"), "timing", "a day that never comes"),
+        (cron("0 0 30 2 *"), "timing.cron", "a day that never comes"),
+        (cron(", * * * *"), "timing.cron", "the minute, \",\" at character 1"),
     ] {
         let refused = site.post(PATH, &acme.operator, body.clone()).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", refused.body);

@@ -18,6 +18,7 @@ use super::super::super::api::page::Listing;
 use super::super::super::api::users::UserView;
 use super::super::client::Client;
 use super::super::error::Error;
+use super::super::output_file::OutputFile;
 use super::super::screen::Screen;
 
 /// Users of one request, and the bytes after which one is sent.
@@ -224,15 +225,11 @@ fn progress(done: u64, size: u64) {
 
 /// Writes all users to a file, a page at a time.
 pub(super) async fn export(args: &Export, client: &Client, screen: &mut Screen) -> Result<(), Error> {
-    let failed = |source| Error::Io { what: "writing the file", source };
     let mut further: Vec<String> = definitions(client).await?.into_iter().map(|defined| defined.name).collect();
     further.extend(args.attributes.iter().filter(|name| !further.contains(name)).cloned().collect::<Vec<_>>());
-    let mut file = match &args.output {
-        Some(path) => Some(File::options().write(true).create_new(true).open(path).map_err(failed)?),
-        None => None,
-    };
+    let mut file = args.output.as_deref().map(OutputFile::create).transpose()?;
     let mut put = |line: String| match &mut file {
-        Some(file) => file.write_all(line.as_bytes()).map_err(failed),
+        Some(file) => file.write(line.as_bytes()),
         None => screen.bytes(line.as_bytes()),
     };
     let head = FIELDS.iter().chain(&KNOWN).map(|name| (*name).to_owned()).chain(further.iter().cloned());
@@ -248,7 +245,7 @@ pub(super) async fn export(args: &Export, client: &Client, screen: &mut Screen) 
             None => break,
         }
     }
-    file.map_or(Ok(()), |file| file.sync_all().map_err(failed))
+    file.map_or(Ok(()), OutputFile::finish)
 }
 
 fn cells(user: &UserView, further: &[String]) -> Result<Vec<String>, Error> {

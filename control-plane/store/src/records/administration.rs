@@ -14,7 +14,7 @@ named! {
         Helpdesk = "helpdesk",
         /// Reads everything, changes nothing.
         Auditor = "auditor",
-        /// Besides: jobs, enrollment tokens and directories.
+        /// Also changes users, groups, mapping rules, directories, schedules and enrollment tokens, and starts jobs.
         Operator = "operator",
         /// Everything, API tokens and agents included.
         Owner = "owner",

@@ -128,11 +128,7 @@ fn the_times_are_those_that_a_walk_through_all_minutes_finds() {
 }
 
 #[test]
-fn a_day_that_never_comes_has_no_time() {
-    for text in ["0 0 30 2 *", "* * 31 4,6,9,11 *"] {
-        let next = cron(text, "Europe/Berlin").after("2027-01-01T00:00:00Z".parse().unwrap());
-        assert_eq!(next, None, "{text}");
-    }
+fn a_day_that_comes_in_some_years_has_a_time() {
     assert!(cron("0 0 29 2 *", "UTC").after("2027-03-01T00:00:00Z".parse().unwrap()).is_some());
 }
 
@@ -142,7 +138,8 @@ fn an_unknown_time_zone_is_refused_with_one_that_is_like_it() {
     let refused = |zone: &str| Times::new(&timing, zone).unwrap_err();
     let error = refused("Europe/Berln");
     assert_eq!(error.field, "time_zone");
-    assert!(error.detail.contains("Did you mean Europe/Berlin?"), "{error}");
+    assert!(error.detail.ends_with("did you mean Europe/Berlin?"), "{error}");
+    assert!(refused("berlin").detail.ends_with("did you mean Europe/Berlin?"), "{}", refused("berlin"));
     for zone in ["", "Etc/Unknown", "../../etc/passwd", "/usr/share/zoneinfo/UTC", "CEST-1", &"x".repeat(1 << 20)] {
         assert!(refused(zone).detail.contains("IANA name"), "{zone:.40}");
     }
