@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use postern_agent::failure::{Class, Code, Failure};
+use postern_agent::failure::{Class, Failure};
 use postern_agent::served::scripted::{ScriptedDirectory, Step, user};
 use postern_agent::served::{Entry, Page, Phase};
 use postern_proto::chunk::Kind;
