@@ -33,6 +33,7 @@ pub mod missing;
 pub mod moved_containers;
 mod nobody;
 pub(crate) mod notes;
+mod pace;
 pub mod place;
 pub mod proof;
 pub mod reading;

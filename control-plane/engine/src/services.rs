@@ -27,6 +27,7 @@ pub mod groups;
 pub mod jobs;
 mod known_directories;
 pub mod mapping;
+mod mapping_facts;
 pub mod mapping_preview;
 pub mod matching;
 pub mod members;

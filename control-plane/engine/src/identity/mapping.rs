@@ -84,7 +84,7 @@ const ATTRIBUTES_BYTES: usize = 512;
 const FURTHER_BYTES: usize = 192;
 
 /// Increased with each change of this mapping, so that the next import maps every account again.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 fn rules(flavour: Flavour) -> &'static [Rule; FIELDS] {
     match flavour {
@@ -206,6 +206,7 @@ impl Mapping {
         if let Some(ruled) = &self.ruled {
             user.failed = ruled.user(entry, |place| self.is_binary(place), &mut user, &mut overridden);
         }
+        printable::clean(&mut user);
         user.attributes = further_json(&further, &overridden);
         if let Some(defined) = self.ruled.as_ref().and_then(Reads::defined) {
             defined.check(&mut user.attributes, &mut user.failed);
@@ -232,6 +233,8 @@ impl Mapping {
         if let Some(ruled) = &self.ruled {
             group.failed = ruled.group(entry, |place| self.is_binary(place), &mut group);
         }
+        let shown = printable::name(std::mem::take(&mut group.display_name));
+        group.display_name = shown.unwrap_or_else(|| printable(entry.external_id()));
         (group, attributes)
     }
 
@@ -239,6 +242,11 @@ impl Mapping {
     pub fn outcomes(&self, of: RuleOf, entry: &impl AttributeView) -> Vec<Outcome> {
         let ruled = self.ruled.as_ref();
         ruled.map_or_else(Vec::new, |ruled| ruled.outcomes(of, entry, |place| self.is_binary(place)))
+    }
+
+    /// The steps that rules took since this was last called.
+    pub fn take_steps(&self) -> u64 {
+        self.ruled.as_ref().map_or(0, Reads::take_steps)
     }
 
     /// Whether the attribute at this place is binary.

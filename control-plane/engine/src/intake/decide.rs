@@ -18,6 +18,7 @@ use super::first_import::FirstImportIndex;
 use super::keys::{recorded_key, stored};
 use super::last_good;
 use super::listed::Listed;
+use super::pace::Pace;
 use super::place::Place;
 use super::reading::Reading;
 use super::sensitive::{Before, Changes, KeptAside};
@@ -101,7 +102,7 @@ async fn decide_with(
     let known = compare(store, place, newcomers, &entries).await?;
     let before = if deferring { Before::of(store, place, changed(&entries, &known)).await? } else { Before::default() };
     let common = Common { place, mapping, member_form, now };
-    let mut decided = sort(&Sorting { common, before, listed }, sequence, entries, known);
+    let mut decided = sort(&Sorting { common, before, listed }, sequence, entries, known).await;
     for row in &mut decided.rows {
         row.name_is_free = match &row.identity {
             Wanted::User(user, _) => !user.name_key.is_empty() && newcomers.is_new_name(&user.name_key),
@@ -157,12 +158,13 @@ struct Sorting<'a> {
     listed: &'a Listed,
 }
 
-fn sort(sorting: &Sorting<'_>, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
+async fn sort(sorting: &Sorting<'_>, sequence: u64, entries: Vec<Entry<'_>>, known: Vec<Comparison>) -> Decided {
     let Sorting { common, before, listed } = sorting;
     let mut decided = Decided::empty(sequence, common.member_form, entries.len());
     let mut aside = KeptAside::default();
     let mut rows: HashMap<u128, usize, RandomState> =
         HashMap::with_capacity_and_hasher(entries.len(), RandomState::default());
+    let mut pace = Pace::default();
     for (entry, known) in entries.into_iter().zip(known) {
         let view = &entry.view;
         decided.digest.add_entry(&view.hash);
@@ -183,6 +185,7 @@ fn sort(sorting: &Sorting<'_>, sequence: u64, entries: Vec<Entry<'_>>, known: Ve
             Comparison::New => None,
         };
         let row = row(common, &entry, known.as_ref());
+        pace.after(common.mapping.take_steps()).await;
         let changes = before.changes(&row, view, listed, common.now);
         if let Some(first) = aside.take(common.member_form, (recorded, &row.account.dn_key), &changes, view) {
             *if row.returning { &mut decided.returned } else { &mut decided.changed } += u64::from(first);

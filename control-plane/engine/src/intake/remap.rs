@@ -8,12 +8,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_runtime::clock::SharedClock;
 use postern_store::{
-    AccountKind, Directory, GroupId, GroupRow, MappingRun, Profile, Restamp, StaleAccount, Store, UserId, UserRow,
+    AccountKind, Directory, ExternalKey, GroupId, GroupRow, MappingRun, Profile, Restamp, StaleAccount, Store, UserId,
+    UserRow,
 };
 
 use super::decide::{self, VERSION_AT, version_bytes};
 use super::joined_profiles::JoinedProfiles;
 use super::last_good;
+use super::pace::Pace;
 use super::place::Place;
 use super::reading::rules_of;
 use crate::identity::mapping::rules::{Failed, Rules};
@@ -21,6 +23,9 @@ use crate::identity::stored::{Mappings, StoredAccount};
 
 /// Accounts in one transaction.
 const BATCH: u32 = 2_000;
+/// The steps that rules take for the accounts of one transaction: about a second. After each it is asked whether newer
+/// rules were saved meanwhile.
+const BATCH_STEPS: u64 = 5_000_000;
 /// How long a claim lasts without a sign of life.
 const CLAIM: Duration = Duration::from_mins(2);
 /// Before looking again while an import is under way that began with older rules.
@@ -59,6 +64,8 @@ struct Batch {
     /// The restamps of the users' accounts.
     accounts: HashMap<UserId, usize>,
     failures: u64,
+    /// The last account, if there are more that were not mapped.
+    stopped_at: Option<ExternalKey>,
 }
 
 impl Anew<'_> {
@@ -81,9 +88,10 @@ impl Anew<'_> {
                 }
                 break;
             };
-            let (key, count) = (last.account.external_key.clone(), stale.len());
+            let last = last.account.external_key.clone();
             let batch = self.batch(stale, &mut mappings, clock.now()).await?;
-            let failures = batch.failures;
+            let (failures, count) = (batch.failures, batch.restamps.len());
+            let key = batch.stopped_at.clone().unwrap_or(last);
             let Some(refused) = self.write(batch, clock.now()).await? else {
                 // An import has changed one of them. Fewer are less likely to be changed; those are read again.
                 (tries, limit) = (tries + 1, (limit / 4).max(1));
@@ -104,7 +112,7 @@ impl Anew<'_> {
         Ok(true)
     }
 
-    /// What changes for these accounts.
+    /// What changes for these accounts, or for the first of them if the rules take many steps.
     async fn batch(&self, stale: Vec<StaleAccount>, mappings: &mut Mappings<'_>, now: Timestamp) -> Result<Batch> {
         let of = |kind: AccountKind| {
             let of_kind = stale.iter().filter(move |stale| stale.account.kind == kind);
@@ -112,7 +120,7 @@ impl Anew<'_> {
         };
         let (users, groups) = (of(AccountKind::User), of(AccountKind::Group));
         let known = last_good::profiles(self.store, self.place.organization, users, groups).await?;
-        let mut batch = Batch::default();
+        let (mut batch, mut pace, mut steps) = (Batch::default(), Pace::default(), 0);
         for StaleAccount { account, hash } in stale {
             let mut after = hash;
             if let Some(version) = after.get_mut(VERSION_AT..VERSION_AT + 3) {
@@ -133,6 +141,13 @@ impl Anew<'_> {
                 let (wanted, failed) = decide::group(self.place, GroupId::from_uuid(id), mapping, &view, now);
                 batch.failures += failed.len() as u64;
                 batch.groups.extend(group(wanted, &failed, profile));
+            }
+            let taken = mapping.take_steps();
+            steps += taken;
+            pace.after(taken).await;
+            if steps >= BATCH_STEPS {
+                batch.stopped_at = Some(account.external_key);
+                break;
             }
         }
         Ok(batch)

@@ -5,6 +5,7 @@ use super::actor::Actor;
 use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::known_directories::find;
+use super::mapping_facts::facts;
 use super::rights::Right;
 use super::versions;
 use crate::identity::mapping::rules::{self, Rule, Rules};
@@ -94,9 +95,10 @@ impl MappingChanges<'_> {
         if known.is_some_and(|known| !versions::fits(known, &expected.to_string())) {
             return Err(outdated(&directory, current.as_ref()));
         }
+        let before = current.as_ref().map_or_else(Vec::new, rules_of);
         let note = Change::new("mapping.saved", directory.id.as_uuid(), &directory.name)
-            .before(&facts(current.as_ref().map_or(0, |current| rules_of(current).len()), expected))
-            .after(&facts(rules.len(), expected.saturating_add(1)));
+            .before(&facts(expected, &before, rules))
+            .after(&facts(expected.saturating_add(1), rules, &before));
         let new = NewMapping {
             rules: serde_json::to_value(rules).unwrap_or_default(),
             restored_from,
@@ -127,18 +129,13 @@ fn outdated(directory: &Directory, current: Option<&MappingVersion>) -> Error {
         |current| format!("{} saved version {} at {}", current.created_by, current.version, current.created_at),
     );
     let message =
-        Message::new(format!("The rules of {name} are not the version that the change is based on: {state}."));
-    Error::Outdated(message.cure(format!("Read the rules again (`postern mapping show {name}`), and change those.")))
+        Message::new(format!("The rules of {name} have changed since the version that yours are based on: {state}."));
+    Error::Outdated(message.cure(format!("Run `postern --json mapping show {name}`, and change those rules.")))
 }
 
 /// The rules of a saved version.
 pub fn rules_of(saved: &MappingVersion) -> Vec<Rule> {
     serde_json::from_value(saved.rules.clone()).unwrap_or_default()
-}
-
-/// Rules, as the audit log keeps them. The versions have the rules themselves.
-fn facts(rules: usize, version: u32) -> serde_json::Value {
-    serde_json::json!({"version": version, "rules": rules})
 }
 
 pub(super) fn defaults(directory: &Directory) -> Vec<Rule> {
@@ -153,5 +150,5 @@ pub(super) fn compiled(rules: &[Rule]) -> Result<Rules> {
     })
 }
 
-/// So many faults are told at once.
+/// The most faults of one refusal.
 const MOST_FAULTS: usize = 10;

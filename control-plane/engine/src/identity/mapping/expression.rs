@@ -13,9 +13,10 @@ mod functions;
 mod inputs;
 mod loops;
 mod names;
+mod syntax;
 mod texts;
 
-pub use self::bounds::MAX_CHARACTERS;
+pub use self::bounds::{MAX_CHARACTERS, MAX_READ, MAX_STEPS_OF_ALL};
 pub use self::evaluate::Evaluation;
 pub use self::fault::Fault;
 pub use self::inputs::{Inputs, Slot, Slots, says_something};
@@ -70,6 +71,14 @@ impl Expression {
     /// Evaluates it.
     pub fn evaluate(&self, inputs: &Inputs<'_>) -> Result<Value, Fault> {
         Evaluation::new(inputs).value(&self.node)
+    }
+
+    /// Evaluates it with at most `left` steps, and takes those that it needs from them.
+    pub fn evaluate_within(&self, inputs: &Inputs<'_>, left: &mut u32) -> Result<Value, Fault> {
+        let mut evaluation = Evaluation::within(inputs, *left);
+        let value = evaluation.value(&self.node);
+        *left = left.saturating_sub(evaluation.spent());
+        value
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::definitions::Definitions;
 use super::expression::{Inputs, says_something};
@@ -17,6 +18,8 @@ pub(super) struct Reads {
     columns: Vec<Vec<(usize, bool)>>,
     users: bool,
     groups: bool,
+    /// The steps that evaluations took since the last time somebody asked.
+    steps: AtomicU64,
 }
 
 impl Reads {
@@ -24,7 +27,17 @@ impl Reads {
     pub(super) fn new(rules: Arc<Rules>, names: &[&str]) -> Self {
         let columns = names.iter().map(|name| columns(&rules, name)).collect();
         let (users, groups) = (rules.concern(RuleOf::Users), rules.concern(RuleOf::Groups));
-        Self { rules, columns, users, groups }
+        Self { rules, columns, users, groups, steps: AtomicU64::new(0) }
+    }
+
+    /// The steps that evaluations took since this was last called.
+    pub(super) fn take_steps(&self) -> u64 {
+        self.steps.swap(0, Ordering::Relaxed)
+    }
+
+    fn counted(&self, (failed, steps): (Vec<Failed>, u32)) -> Vec<Failed> {
+        self.steps.fetch_add(steps.into(), Ordering::Relaxed);
+        failed
     }
 
     /// The attributes that the organization has defined.
@@ -43,14 +56,15 @@ impl Reads {
         if !self.users {
             return Vec::new();
         }
-        self.rules.apply(RuleOf::Users, &self.inputs(entry, is_binary), |target, result| match target {
+        let inputs = self.inputs(entry, is_binary);
+        self.counted(self.rules.apply(RuleOf::Users, &inputs, |target, result| match target {
             Target::GivenName => user.given_name = text(result),
             Target::FamilyName => user.family_name = text(result),
             Target::DisplayName => user.display_name = text(result),
             Target::Email => user.email = text(result),
             Target::Further(name) => further.push((name.clone(), result)),
             Target::Description => {}
-        })
+        }))
     }
 
     /// Applies the rules about groups.
@@ -63,7 +77,8 @@ impl Reads {
         if !self.groups {
             return Vec::new();
         }
-        self.rules.apply(RuleOf::Groups, &self.inputs(entry, is_binary), |target, result| match target {
+        let inputs = self.inputs(entry, is_binary);
+        self.counted(self.rules.apply(RuleOf::Groups, &inputs, |target, result| match target {
             Target::DisplayName => {
                 if let Some(name) = text(result) {
                     group.display_name = name;
@@ -71,7 +86,7 @@ impl Reads {
             }
             Target::Description => group.description = text(result),
             _ => {}
-        })
+        }))
     }
 
     /// What each of the rules about users or groups gives.

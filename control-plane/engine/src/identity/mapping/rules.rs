@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::definitions::Definitions;
-use super::expression::{Expression, Fault, Inputs, Slots};
+use super::expression::{Expression, Fault, Inputs, MAX_READ, MAX_STEPS_OF_ALL, Slots};
 pub use super::target::{Failed, RuleOf, Target};
 use crate::identity::values::Value;
 
@@ -12,12 +12,19 @@ use crate::identity::values::Value;
 pub const MAX_RULES: usize = 100;
 /// The longest result of a rule, in bytes.
 const MAX_RESULT: usize = 1_024;
+/// The most values of a list that a rule gives, and their bytes.
+const MAX_LIST: usize = 1_000;
+const MAX_LIST_BYTES: usize = 64 * 1_024;
+
+/// The most characters of a wrong word that an error shows.
+const MAX_SHOWN: usize = 40;
+
 /// A rule, as administrators write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Whether it is about users or groups.
-    #[serde(default = "of_users")]
+    #[serde(default = "of_users", deserialize_with = "users_or_groups")]
     pub of: RuleOf,
     /// What it fills. Of users: `given_name`, `family_name`, `display_name`, `email`, or `attributes.` and a name of lower
     /// case letters, digits and `_`. Of groups: `display_name` or `description`.
@@ -28,6 +35,18 @@ pub struct Rule {
 
 const fn of_users() -> RuleOf {
     RuleOf::Users
+}
+
+/// Reads `of`, with an error that names the field.
+fn users_or_groups<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RuleOf, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "users" => Ok(RuleOf::Users),
+        "groups" => Ok(RuleOf::Groups),
+        other => {
+            let other: String = other.chars().take(MAX_SHOWN).collect();
+            Err(serde::de::Error::custom(format!("`of` is {other:?}, and must be \"users\" or \"groups\"")))
+        }
+    }
 }
 
 /// What is wrong with a rule.
@@ -110,6 +129,12 @@ impl Rules {
                 continue;
             }
             let expression = Expression::compile(&source.expression, &mut all.slots);
+            let expression = match all.slots.all().len() {
+                read if read > MAX_READ => {
+                    Err(Fault::new(0, format!("all rules together read more than {MAX_READ} attributes")))
+                }
+                _ => expression,
+            };
             all.compiled.push(Compiled { of: source.of, target, name: source.target.clone(), expression });
         }
         (all, faults)
@@ -147,11 +172,16 @@ impl Rules {
     }
 
     /// Applies those about users or groups. What a rule gives is handed to `fill`; `None` empties the target. A rule that
-    /// fails does not stop the others.
-    pub fn apply(&self, of: RuleOf, inputs: &Inputs<'_>, mut fill: impl FnMut(&Target, Option<Given>)) -> Vec<Failed> {
-        let mut failed = Vec::new();
+    /// fails does not stop the others. Returns those that failed, and how many steps all took.
+    pub fn apply(
+        &self,
+        of: RuleOf,
+        inputs: &Inputs<'_>,
+        mut fill: impl FnMut(&Target, Option<Given>),
+    ) -> (Vec<Failed>, u32) {
+        let (mut failed, mut left) = (Vec::new(), MAX_STEPS_OF_ALL);
         for rule in self.compiled.iter().filter(|rule| rule.of == of) {
-            match rule.result(inputs, self.takes_list(&rule.target)) {
+            match rule.result(inputs, &mut left, self.takes_list(&rule.target)) {
                 // A group is never without a name: a rule that gives none leaves the usual one.
                 Ok(None) if of == RuleOf::Groups && rule.target == Target::DisplayName => {}
                 Ok(result) => fill(&rule.target, result),
@@ -163,7 +193,7 @@ impl Rules {
                 }),
             }
         }
-        failed
+        (failed, MAX_STEPS_OF_ALL - left)
     }
 }
 
@@ -171,13 +201,14 @@ impl Rules {
     /// What each of the rules about users or groups gives.
     pub fn outcomes(&self, of: RuleOf, inputs: &Inputs<'_>) -> Vec<Outcome> {
         let of_kind = self.compiled.iter().filter(|rule| rule.of == of);
+        let mut left = MAX_STEPS_OF_ALL;
         let outcome = |rule: &Compiled| {
             let read = rule.expression.as_ref();
             Outcome {
                 name: rule.name.clone(),
                 reads: read.map_or_else(|_| Vec::new(), |read| read.reads(&self.slots).map(str::to_owned).collect()),
                 result: rule
-                    .result(inputs, self.takes_list(&rule.target))
+                    .result(inputs, &mut left, self.takes_list(&rule.target))
                     .map(|given| given.map(Given::into_text))
                     .map_err(|fault| fault.to_string()),
                 value: read.map_or_else(|_| String::new(), |read| read.shown(inputs)),
@@ -188,9 +219,13 @@ impl Rules {
 }
 
 impl Compiled {
-    fn result(&self, inputs: &Inputs<'_>, takes_list: bool) -> Result<Option<Given>, Fault> {
-        let value = self.expression.as_ref().map_err(Clone::clone)?.evaluate(inputs)?;
+    fn result(&self, inputs: &Inputs<'_>, left: &mut u32, takes_list: bool) -> Result<Option<Given>, Fault> {
+        let value = self.expression.as_ref().map_err(Clone::clone)?.evaluate_within(inputs, left)?;
         if let (Value::List(values), true) = (&value, takes_list) {
+            if values.len() > MAX_LIST || bytes(values) > MAX_LIST_BYTES {
+                let what = format!("the result has more than {MAX_LIST} values or {MAX_LIST_BYTES} bytes");
+                return Err(Fault::new(0, what));
+            }
             let texts: Result<Vec<Option<String>>, Fault> = values.iter().map(text).collect();
             let texts: Vec<String> = texts?.into_iter().flatten().collect();
             return Ok((!texts.is_empty()).then_some(Given::List(texts)));
@@ -216,6 +251,11 @@ impl Given {
             Self::List(texts) => texts.join(" | "),
         }
     }
+}
+
+/// The bytes of the texts in a list.
+fn bytes(values: &[Value]) -> usize {
+    values.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum()
 }
 
 /// What a target becomes.

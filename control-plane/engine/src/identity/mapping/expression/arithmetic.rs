@@ -37,7 +37,7 @@ impl Evaluation<'_> {
                 Ok(decimal(one).total_cmp(&decimal(other)) == Ordering::Equal)
             }
             (Value::Text(one), Value::Text(other)) if one.len() == other.len() => {
-                self.spend(one.len() / 64)?;
+                self.read(one.len())?;
                 Ok(one == other)
             }
             (Value::List(one), Value::List(other)) if one.len() == other.len() => {
@@ -50,6 +50,7 @@ impl Evaluation<'_> {
             }
             (Value::Map(one), Value::Map(other)) if one.len() == other.len() => {
                 for ((key, one), (other_key, other)) in one.iter().zip(other.iter()) {
+                    self.read(key.len())?;
                     if key != other_key || !self.equal(one, other)? {
                         return Ok(false);
                     }
@@ -72,9 +73,24 @@ impl Evaluation<'_> {
                 }
                 Ok(Value::Bool(false))
             }
-            (Value::Text(key), Value::Map(map)) => Ok(Value::Bool(map.contains_key(key))),
+            (Value::Text(key), Value::Map(map)) => {
+                self.look_up(key, map.len())?;
+                Ok(Value::Bool(map.contains_key(key)))
+            }
             (_, Value::Null | Value::Map(_)) => Ok(Value::Bool(false)),
             (_, other) => Err(Fault::new(0, format!("`in` needs a list, and this is {}", other.kind()))),
+        }
+    }
+
+    /// `[]`
+    pub(super) fn index(&mut self, one: &Value, place: &Value) -> Result {
+        match (one, place) {
+            (Value::List(list), Value::Number(place)) => {
+                let found = usize::try_from(*place).ok().and_then(|place| list.get(place));
+                found.cloned().ok_or_else(|| Fault::new(0, format!("the list has no element {place}")))
+            }
+            (Value::Map(_), Value::Text(key)) => self.field(one, key),
+            (one, place) => Err(Fault::new(0, format!("{} has no element by {}", one.kind(), place.kind()))),
         }
     }
 }
@@ -92,13 +108,15 @@ pub(super) fn calculate(function: Function, one: &Value, other: &Value) -> Resul
         .map(Value::Number),
         (Value::Decimal(_) | Value::Number(_), Value::Decimal(_) | Value::Number(_)) => {
             let (one, other) = (decimal(one), decimal(other));
-            Some(Value::Decimal(match function {
+            let result = match function {
                 Function::Add => one + other,
                 Function::Subtract => one - other,
                 Function::Multiply => one * other,
                 Function::Divide => one / other,
                 _ => one % other,
-            }))
+            };
+            // Neither infinity nor NaN: nobody wants them as the value of a user.
+            result.is_finite().then_some(Value::Decimal(result))
         }
         _ => {
             let what = format!("{} and {} cannot be calculated with", one.kind(), other.kind());
@@ -138,16 +156,4 @@ pub(super) fn compare(function: Function, one: &Value, other: &Value) -> Result 
         Function::Greater => order.is_gt(),
         _ => order.is_ge(),
     }))
-}
-
-/// `[]`
-pub(super) fn index(one: &Value, place: &Value) -> Result {
-    match (one, place) {
-        (Value::List(list), Value::Number(place)) => {
-            let found = usize::try_from(*place).ok().and_then(|place| list.get(place));
-            found.cloned().ok_or_else(|| Fault::new(0, format!("the list has no element {place}")))
-        }
-        (Value::Map(_), Value::Text(key)) => Evaluation::field(one, key),
-        (one, place) => Err(Fault::new(0, format!("{} has no element by {}", one.kind(), place.kind()))),
-    }
 }

@@ -9,6 +9,7 @@ use super::bounds::{MAX_CHARACTERS, MAX_DEPTH, MAX_PARSED_DEPTH, MAX_PUNCTUATION
 use super::fault::Fault;
 use super::inputs::Slots;
 use super::names::{Function, NOT_YET};
+use super::syntax;
 use crate::identity::values::{FLAG_SOURCES, FLAGS, Value};
 
 /// A part of a compiled expression.
@@ -75,21 +76,9 @@ pub(super) fn compile(source: &str, slots: &mut Slots) -> Result {
     let parser = Parser::new().max_recursion_depth(MAX_PARSED_DEPTH).error_recovery_limit(4);
     let (tree, places) = parser.parse_with_source_info(source).map_err(|errors| {
         let first = errors.errors.into_iter().next();
-        first.map_or_else(|| Fault::new(0, "it cannot be read"), |error| syntax_error(source, error.pos, &error.msg))
+        first.map_or_else(|| Fault::new(0, "it cannot be read"), |error| syntax::error(source, error.pos, &error.msg))
     })?;
     Compiler { slots, places: &places, locals: Vec::new(), depth: 0 }.node(&tree)
-}
-
-/// The error of the parser, at the character of the source.
-fn syntax_error(source: &str, (line, column): (isize, isize), what: &str) -> Fault {
-    let before = usize::try_from(line - 1).unwrap_or_default();
-    let before: usize = source.split_inclusive('\n').take(before).map(|line| line.chars().count()).sum();
-    let column = usize::try_from(column).unwrap_or_default().max(1);
-    if what.contains("Recursion limit") {
-        return Fault::new(0, "its brackets and calls are nested too deep");
-    }
-    let what = what.strip_prefix("Syntax error: ").unwrap_or(what);
-    Fault::new(u32::try_from(before + column).unwrap_or_default(), format!("the syntax is wrong: {what}"))
 }
 
 struct Compiler<'a> {
@@ -149,6 +138,9 @@ impl Compiler<'_> {
     fn literal(&self, of: &IdedExpr, literal: &LiteralValue) -> Result<Value> {
         Ok(match literal {
             LiteralValue::Boolean(value) => Value::Bool(*value.inner()),
+            LiteralValue::Double(value) if !value.inner().is_finite() => {
+                return Err(self.fault(of, "the number is too large"));
+            }
             LiteralValue::Double(value) => Value::Decimal(*value.inner()),
             LiteralValue::Int(value) => Value::Number(*value.inner()),
             LiteralValue::UInt(value) => {
@@ -247,8 +239,16 @@ impl Compiler<'_> {
         arguments.extend(self.nodes(&call.args)?);
         let (least, most) = function.arguments();
         if !(least..=most).contains(&arguments.len()) {
-            let wanted = if least == most { least.to_string() } else { format!("at least {least}") };
-            let what = format!("the function {name} takes {wanted} arguments, and here are {}", arguments.len());
+            let wanted = match (least, most) {
+                (1, 1) => "1 argument".to_owned(),
+                (least, most) if least == most => format!("{least} arguments"),
+                (least, most) => format!("{least} to {most} arguments"),
+            };
+            let given = match arguments.len() {
+                1 => "1 was given".to_owned(),
+                given => format!("{given} were given"),
+            };
+            let what = format!("{name} takes {wanted}; {given}");
             return Err(self.fault(of, what));
         }
         Ok(Node::Call(function, arguments, position))

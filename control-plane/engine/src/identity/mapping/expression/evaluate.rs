@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::bounds::{MAX_BYTES, MAX_STEPS};
+use super::bounds::{BYTES_A_STEP, MAX_BYTES, MAX_STEPS};
 use super::compile::Node;
 use super::fault::Fault;
 use super::inputs::Inputs;
 use crate::identity::values::Value;
 
+/// The most characters of a key that an error shows.
+const MAX_SHOWN_KEY: usize = 40;
+
 /// One evaluation, with what is left of its bounds.
 pub struct Evaluation<'e> {
     pub(super) inputs: &'e Inputs<'e>,
+    /// The steps that it got, and what is left of them.
+    given: u32,
     steps: u32,
     bytes: usize,
     pub(super) locals: Vec<Value>,
@@ -28,21 +33,59 @@ impl std::fmt::Debug for Evaluation<'_> {
 impl<'e> Evaluation<'e> {
     /// With full bounds.
     pub fn new(inputs: &'e Inputs<'e>) -> Self {
-        Self { inputs, steps: MAX_STEPS, bytes: MAX_BYTES, locals: Vec::new() }
+        Self::within(inputs, MAX_STEPS)
     }
 
-    /// Takes steps.
+    /// With at most so many steps, and never more than one evaluation may take.
+    pub(super) fn within(inputs: &'e Inputs<'e>, steps: u32) -> Self {
+        let given = steps.min(MAX_STEPS);
+        Self { inputs, given, steps: given, bytes: MAX_BYTES, locals: Vec::new() }
+    }
+
+    /// The steps that it has taken.
+    pub(super) fn spent(&self) -> u32 {
+        self.given - self.steps
+    }
+
+    /// Takes steps. When they are used up, none are left for what may still try.
     pub(super) fn spend(&mut self, steps: usize) -> Result<()> {
         let left = u32::try_from(steps).ok().and_then(|steps| self.steps.checked_sub(steps));
-        self.steps = left.ok_or_else(|| Fault::beyond_bounds("the expression takes too many steps"))?;
-        Ok(())
+        self.steps = left.unwrap_or_default();
+        left.map(drop).ok_or_else(|| {
+            Fault::beyond_bounds(if self.given < MAX_STEPS {
+                "all rules together take too many steps on this account"
+            } else {
+                "the expression takes too many steps"
+            })
+        })
+    }
+
+    /// Takes steps for reading so much text.
+    pub(super) fn read(&mut self, bytes: usize) -> Result<()> {
+        self.spend(bytes / BYTES_A_STEP)
+    }
+
+    /// Whether there is nothing in a value. A blank text is read to its end.
+    pub(super) fn is_empty(&mut self, value: &Value) -> Result<bool> {
+        self.spend(1)?;
+        if let Value::Text(text) = value {
+            self.read(text.len())?;
+        }
+        Ok(value.is_empty())
+    }
+
+    /// Takes steps for looking up a key among so many.
+    pub(super) fn look_up(&mut self, key: &str, among: usize) -> Result<()> {
+        let comparisons = among.checked_ilog2().map_or(1, |rounds| rounds as usize + 1);
+        self.spend(comparisons)?;
+        self.read(key.len().saturating_mul(comparisons))
     }
 
     /// Takes room for text, before it is made. Long texts also take steps, for somebody reads them.
     pub(super) fn room(&mut self, bytes: usize) -> Result<()> {
         let left = self.bytes.checked_sub(bytes);
         self.bytes = left.ok_or_else(|| Fault::beyond_bounds("the expression makes too much text"))?;
-        self.spend(bytes / 64)
+        self.read(bytes)
     }
 
     /// Text that has been made, for which there was room.
@@ -55,18 +98,37 @@ impl<'e> Evaluation<'e> {
         self.spend(1)?;
         match node {
             Node::Literal(value) => Ok(value.clone()),
-            Node::First(place) => self.of_input(|inputs| inputs.first(*place)),
+            Node::First(place) => {
+                let (looked_at, value) = self.inputs.first(*place);
+                self.read(looked_at)?;
+                self.of_input(|_| value)
+            }
             Node::All(place) => {
+                let (count, bytes) = self.inputs.weight(*place)?;
+                self.spend(count)?;
+                self.read(bytes)?;
                 let values = self.inputs.all(*place)?;
-                self.spend(values.len())?;
                 for value in &values {
                     self.room_of(value)?;
                 }
                 Ok(Value::List(Arc::new(values)))
             }
-            Node::Raw(place) => self.of_input(|inputs| Ok(inputs.raw(*place))),
-            Node::PrimaryMail(place) => self.of_input(|inputs| Ok(inputs.primary_mail(*place))),
-            Node::Flag(name) => self.of_input(|inputs| Ok(inputs.flag(name))),
+            Node::Raw(place) => {
+                self.read(self.inputs.first_len(*place))?;
+                self.of_input(|inputs| Ok(inputs.raw(*place)))
+            }
+            Node::PrimaryMail(place) => {
+                let (count, bytes) = self.inputs.weight(*place)?;
+                self.spend(count)?;
+                self.read(bytes)?;
+                self.of_input(|inputs| Ok(inputs.primary_mail(*place)))
+            }
+            Node::Flag(name) => {
+                let (looked_at, value) = self.inputs.flag(name);
+                self.spend(self.inputs.slots.all().len() / 4)?;
+                self.read(looked_at)?;
+                self.of_input(|_| Ok(value))
+            }
             Node::Dn => self.of_input(|inputs| Ok(inputs.dn.map_or(Value::Null, Value::text))),
             Node::ExternalId => self.of_input(|inputs| Ok(Value::text(inputs.external_id))),
             Node::Login => self.of_input(|inputs| Ok(inputs.login.map_or(Value::Null, Value::text))),
@@ -91,14 +153,17 @@ impl<'e> Evaluation<'e> {
             Node::Map(entries, position) => self.map(entries, *position),
             Node::Field(map, field, position) => {
                 let map = self.value(map)?;
-                Self::field(&map, field).map_err(|fault| fault.at(*position))
+                self.field(&map, field).map_err(|fault| fault.at(*position))
             }
             Node::Has(node, field) => {
                 let value = self.value(node)?;
                 let has = match (&value, field) {
-                    (Value::Map(map), Some(field)) => map.contains_key(field.as_str()),
+                    (Value::Map(map), Some(field)) => {
+                        self.look_up(field, map.len())?;
+                        map.contains_key(field.as_str())
+                    }
                     (_, Some(_)) => false,
-                    (value, None) => !value.is_empty(),
+                    (value, None) => !self.is_empty(value)?,
                 };
                 Ok(Value::Bool(has))
             }
@@ -153,6 +218,7 @@ impl<'e> Evaluation<'e> {
                 return Err(Fault::new(position, "the keys of a map must be text"));
             };
             let value = self.value(value)?;
+            self.look_up(&key, map.len())?;
             if map.insert(key, value).is_some() {
                 return Err(Fault::new(position, "a key comes twice in the map"));
             }
@@ -160,10 +226,15 @@ impl<'e> Evaluation<'e> {
         Ok(Value::Map(Arc::new(map)))
     }
 
-    pub(super) fn field(map: &Value, field: &str) -> Result {
+    pub(super) fn field(&mut self, map: &Value, field: &str) -> Result {
         match map {
             Value::Map(map) => {
-                map.get(field).cloned().ok_or_else(|| Fault::new(0, format!("the map has no {field:?}")))
+                self.look_up(field, map.len())?;
+                let missing = || {
+                    let shown: String = field.chars().take(MAX_SHOWN_KEY).collect();
+                    Fault::new(0, format!("the map has no {shown:?}"))
+                };
+                map.get(field).cloned().ok_or_else(missing)
             }
             other => Err(Fault::new(0, format!("{} has no fields", other.kind()))),
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::arithmetic::{calculate, compare, index};
+use super::arithmetic::{calculate, compare};
 use super::evaluate::{Evaluation, Result};
 use super::fault::Fault;
 use super::names::Function;
@@ -13,6 +13,12 @@ impl Evaluation<'_> {
     /// Applies a function to its arguments, which are as many as it takes.
     pub(super) fn apply(&mut self, function: Function, mut arguments: Vec<Value>) -> Result {
         use Function as F;
+        // Whatever a function does with a text, it has paid for reading it.
+        for argument in &arguments {
+            if let Value::Text(text) = argument {
+                self.read(text.len())?;
+            }
+        }
         match (function, arguments.as_mut_slice()) {
             (F::AnyOf, values) => {
                 let found = values.iter().position(|value| !value.is_empty());
@@ -25,13 +31,18 @@ impl Evaluation<'_> {
             (F::Unequal, [one, other]) => self.equal(one, other).map(|equal| Value::Bool(!equal)),
             (F::Less | F::LessOrEqual | F::Greater | F::GreaterOrEqual, [one, other]) => compare(function, one, other),
             (F::In, [one, other]) => self.contained(one, other),
-            (F::Index, [one, other]) => index(one, other),
+            (F::Index, [one, other]) => self.index(one, other),
             (F::Size, [value]) => size(value),
             (F::Join, [list, rest @ ..]) => self.join(list, rest.first()),
-            (F::First, [value]) => Ok(match value {
-                Value::List(list) => list.iter().find(|value| !value.is_empty()).cloned().unwrap_or_default(),
-                single => std::mem::take(single),
-            }),
+            (F::First, [Value::List(list)]) => {
+                for value in list.iter() {
+                    if !self.is_empty(value)? {
+                        return Ok(value.clone());
+                    }
+                }
+                Ok(Value::Null)
+            }
+            (F::First, [single]) => Ok(std::mem::take(single)),
             (F::HasBit, [number, bits]) => has_bit(number, bits),
             (F::Contains | F::StartsWith | F::EndsWith, [text, part]) => self.asks(function, text, part),
             (F::Timestamp | F::Date | F::GeneralizedTime | F::FileTime, [value]) => self.time(function, value),
@@ -63,7 +74,7 @@ impl Evaluation<'_> {
             (F::Domain, _) => Ok(text.rsplit_once('@').map_or(Value::Null, |(_, domain)| Value::text(domain))),
             (F::LocalPart, _) => Ok(Value::text(text.rsplit_once('@').map_or(text, |(local, _)| local))),
             (F::Keep, [Value::Text(kept)]) => {
-                self.spend(text.len() / 64 * kept.len() + kept.len())?;
+                self.read(text.len().saturating_mul(kept.len()))?;
                 Ok(Value::text(text.chars().filter(|letter| kept.contains(*letter)).collect::<String>()))
             }
             (F::Replace, [Value::Text(from), Value::Text(to)]) => self.replace(text, from, to),
@@ -105,8 +116,16 @@ impl Evaluation<'_> {
             Value::Text(text) => text.trim().parse().ok().or_else(|| values::parse_generalized_time(text)),
             _ => None,
         };
+        // Without the value: it is shown beside the error, or hidden.
         let time = time.ok_or_else(|| {
-            Fault::new(0, format!("this is no time: {}", value.to_text().map_or(value.kind().into(), |text| text)))
+            Fault::new(
+                0,
+                match value {
+                    Value::Text(_) => "this text is no time".to_owned(),
+                    Value::Number(_) => "this number is no time".to_owned(),
+                    other => format!("a time is needed here, and this is {}", other.kind()),
+                },
+            )
         })?;
         match function {
             Function::Date => self.text(time.strftime("%Y-%m-%d").to_string()),

@@ -1,10 +1,14 @@
 //! What expressions read: the attributes of an entry, each by its place.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use super::bounds::MAX_VALUES;
 use super::fault::Fault;
 use crate::identity::values::{self, Syntax, Value};
+
+/// Looking at a value costs as much as so many bytes, if it is shorter.
+const LEAST: usize = 16;
 
 /// An attribute that expressions read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,20 +80,36 @@ impl<'e> Inputs<'e> {
         (&slot.name, syntax, self.values.get(place).map_or(&[], Vec::as_slice))
     }
 
-    /// The first value of an attribute that says something.
-    pub fn first(&self, place: usize) -> Result<Value, Fault> {
+    /// The first value of an attribute that says something, and how many bytes were read to find it.
+    pub fn first(&self, place: usize) -> (usize, Result<Value, Fault>) {
         let (name, syntax, values) = self.of(place);
-        let found = values.iter().find(|value| says_something(syntax, value));
-        found.map_or(Ok(Value::Null), |value| typed(name, syntax, value))
+        let mut read = 0;
+        let found = values.iter().find(|value| {
+            read += value.len().max(LEAST);
+            says_something(syntax, value)
+        });
+        (read, found.map_or(Ok(Value::Null), |value| typed(name, syntax, value)))
     }
 
-    /// All values of an attribute that say something.
-    pub fn all(&self, place: usize) -> Result<Vec<Value>, Fault> {
-        let (name, syntax, values) = self.of(place);
+    /// How many values an attribute has, and their bytes. Only so many can be read.
+    pub fn weight(&self, place: usize) -> Result<(usize, usize), Fault> {
+        let (name, _, values) = self.of(place);
         if values.len() > MAX_VALUES {
             let count = values.len();
             return Err(Fault::new(0, format!("{name} has {count} values, and a rule can read {MAX_VALUES} of them")));
         }
+        Ok((values.len(), values.iter().map(|value| value.len()).sum()))
+    }
+
+    /// The bytes of the first value of an attribute.
+    pub fn first_len(&self, place: usize) -> usize {
+        self.of(place).2.first().map_or(0, |value| value.len())
+    }
+
+    /// All values of an attribute that say something.
+    pub fn all(&self, place: usize) -> Result<Vec<Value>, Fault> {
+        self.weight(place)?;
+        let (name, syntax, values) = self.of(place);
         values.iter().filter(|value| says_something(syntax, value)).map(|value| typed(name, syntax, value)).collect()
     }
 
@@ -107,13 +127,16 @@ impl<'e> Inputs<'e> {
         values::primary_mail(values.iter().copied()).map_or(Value::Null, Value::text)
     }
 
-    /// A flag by its name.
-    pub fn flag(&self, name: &str) -> Value {
-        values::flag(name, |wanted| {
+    /// A flag by its name, and how many bytes were read for it.
+    pub fn flag(&self, name: &str) -> (usize, Value) {
+        let read = Cell::new(0);
+        let value = values::flag(name, |wanted| {
             let place = self.slots.all.iter().position(|slot| slot.name == wanted)?;
+            read.set(read.get() + self.first_len(place));
             let (.., values) = self.of(place);
             values.first().and_then(|value| std::str::from_utf8(value).ok())
-        })
+        });
+        (read.get(), value)
     }
 }
 

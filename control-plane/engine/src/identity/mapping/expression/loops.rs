@@ -11,7 +11,10 @@ impl Evaluation<'_> {
     pub(super) fn run(&mut self, parts: &Loop) -> Result {
         let elements = match self.value(&parts.range)? {
             Value::List(list) => list,
-            Value::Map(map) => Arc::new(map.keys().map(|key| Value::Text(Arc::clone(key))).collect()),
+            Value::Map(map) => {
+                self.spend(map.len())?;
+                Arc::new(map.keys().map(|key| Value::Text(Arc::clone(key))).collect())
+            }
             // What is not there has no elements.
             Value::Null => Arc::default(),
             other => {

@@ -31,6 +31,8 @@ macro_rules! functions {
             }
 
             #[cfg(test)]
+            pub(super) const ALL: &'static [Self] = &[$(Self::$variant),+];
+            #[cfg(test)]
             pub(super) const NAMES: &'static [&'static str] = &[$($name),+];
         }
     };

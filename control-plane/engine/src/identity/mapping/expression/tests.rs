@@ -1,5 +1,7 @@
 //! Expressions: what they give, what is refused when they are compiled, and that hostile ones end.
 
+mod costs;
+
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -26,16 +28,19 @@ fn evaluate_with(source: &str, attributes: Attributes<'_>) -> Result<Value, Faul
         let found = attributes.iter().find(|(name, _)| *name == slot.name);
         found.map_or_else(Vec::new, |(_, values)| values.iter().map(|value| value.as_bytes()).collect())
     });
-    let values = values.collect();
-    let inputs = Inputs {
-        slots: &slots,
-        values,
+    let values: Vec<Vec<&[u8]>> = values.collect();
+    expression.evaluate(&inputs(&slots, &values))
+}
+
+fn inputs<'e>(slots: &'e Slots, values: &[Vec<&'e [u8]>]) -> Inputs<'e> {
+    Inputs {
+        slots,
+        values: values.to_vec(),
         binary: Cow::Borrowed(&[]),
         dn: Some("cn=Ada\\, Countess,ou=People,dc=x"),
         external_id: "42",
         login: Some("ada"),
-    };
-    expression.evaluate(&inputs)
+    }
 }
 
 fn evaluate(source: &str) -> Result<Value, Fault> {
@@ -146,7 +151,10 @@ fn what_cannot_be_evaluated_says_why_and_where() {
         ("all.mail[7]", 9, "no element 7"),
         ("{'a': 1}.b", 9, "no \"b\""),
         ("string(all.mail)", 7, "first or join"),
-        ("timestamp('soon')", 10, "no time: soon"),
+        ("timestamp('soon')", 10, "this text is no time"),
+        ("0.0 / 0.0", 5, "no number"),
+        ("string(1.0 / 0.0)", 12, "no number"),
+        ("1e308 * 10.0", 7, "no number"),
     ] {
         let fault = evaluate(source).unwrap_err();
         assert!(fault.what.contains(what), "{source}: {fault}");
@@ -166,11 +174,14 @@ fn what_does_not_compile_says_why_and_where() {
     let choices = format!("{}1", "true ? 1 : ".repeat(150));
     for (source, position, what) in [
         ("", 0, "empty"),
-        ("givenName +", 12, "syntax"),
-        ("lower(", 7, "syntax"),
+        ("givenName +", 12, "it ends too early"),
+        ("email ← lower(mail)", 7, "leave out the target and the arrow"),
+        ("lower(mail))", 12, "')' is not expected here"),
+        ("1e999", 1, "too large"),
+        ("lower(", 7, "it ends too early"),
         ("nonsense(1)", 9, "no function \"nonsense\""),
         ("1 + nonsense(1)", 13, "no function \"nonsense\""),
-        ("lower(a, b)", 6, "takes 1 arguments"),
+        ("lower(a, b)", 6, "lower takes 1 argument; 2 were given"),
         ("unique(login, 1)", 7, "where accounts are created"),
         ("matches(a, b)", 8, "regular expressions"),
         ("flags.rich", 6, "no flag \"rich\""),

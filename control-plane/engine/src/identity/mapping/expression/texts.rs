@@ -41,7 +41,10 @@ impl Evaluation<'_> {
             Some(other) => return Err(Fault::new(0, format!("the separator of join is {}", other.kind()))),
         };
         let mut joined = String::new();
-        for value in list.iter().filter(|value| !value.is_empty()) {
+        for value in list {
+            if self.is_empty(value)? {
+                continue;
+            }
             let text = value.to_text().ok_or_else(|| Fault::new(0, format!("join cannot join {}", value.kind())))?;
             self.room(text.len() + separator.len())?;
             if !joined.is_empty() {
