@@ -95,6 +95,8 @@ pub enum ProblemKind {
     Configuration,
     /// The last import found something to be mended: entries that cannot be used, or something that cannot be read.
     Import,
+    /// Mapping rules failed when the stored accounts were mapped anew.
+    Mapping,
     /// An import is held until somebody decides. Further imports wait for it.
     Held,
     /// The last import failed.
@@ -112,8 +114,15 @@ fn problems(directory: &Directory) -> Vec<DirectoryProblem> {
         let kind = if job.held { ProblemKind::Held } else { ProblemKind::Failed };
         (kind, None, trouble(job))
     });
-    let all = troubled.into_iter().chain(import).chain(unusable).chain(configurations);
+    let mapping = (directory.mapping_failures > 0).then(|| (ProblemKind::Mapping, None, mapping_problem(directory)));
+    let all = troubled.into_iter().chain(import).chain(mapping).chain(unusable).chain(configurations);
     all.map(|(kind, agent, text)| DirectoryProblem { kind, agent, text }).collect()
+}
+
+/// That rules failed on stored accounts, in a sentence.
+fn mapping_problem(directory: &Directory) -> String {
+    let (name, times) = (&directory.name, directory.mapping_failures);
+    format!("mapping rules failed {times} times on stored accounts (postern mapping show {name})")
 }
 
 /// Why an import is held or failed, in a sentence.

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{ETAG, HeaderName};
 use jiff::Timestamp;
 use postern_engine::identity::mapping::rules::Rule;
+use postern_engine::intake::result::RuleFailureSample;
 use postern_engine::records::MappingVersion;
 use postern_engine::services::mapping::{Standing, rules_of};
 use serde::{Deserialize, Serialize};
@@ -36,8 +37,14 @@ pub struct MappingView {
     pub restored_from: Option<u32>,
     /// Whether all stored accounts are mapped by these rules. That takes seconds after they are saved.
     pub mapped: bool,
+    /// When the last of them was. `null`: not yet, or no rules were ever saved.
+    pub mapped_at: Option<Timestamp>,
+    /// How many users and groups that has changed.
+    pub changed: u64,
     /// How often a rule has failed while stored accounts were mapped by this version.
     pub rule_failures: u64,
+    /// Some of these failures.
+    pub rule_failure_samples: Vec<RuleFailureSample>,
 }
 
 impl From<Standing> for MappingView {
@@ -50,8 +57,13 @@ impl From<Standing> for MappingView {
             saved_by: saved.as_ref().map(|saved| saved.created_by.clone()),
             saved_at: saved.as_ref().map(|saved| saved.created_at),
             restored_from: saved.and_then(|saved| saved.restored_from),
-            mapped: progress.is_none_or(|progress| progress.done),
-            rule_failures: progress.map_or(0, |progress| progress.failures),
+            mapped: progress.as_ref().is_none_or(|progress| progress.done),
+            mapped_at: progress.as_ref().and_then(|progress| progress.finished_at),
+            changed: progress.as_ref().map_or(0, |progress| progress.changed),
+            rule_failures: progress.as_ref().map_or(0, |progress| progress.failures),
+            rule_failure_samples: progress
+                .and_then(|progress| serde_json::from_value(progress.samples).ok())
+                .unwrap_or_default(),
         }
     }
 }

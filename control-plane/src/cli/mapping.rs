@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use postern_engine::identity::mapping::rules::Rule;
+use postern_engine::intake::result::RuleFailureSample;
 use serde::Deserialize;
 
 use super::super::api::mapping::{MappingBody, MappingVersionView, MappingVersions, MappingView};
@@ -131,14 +132,23 @@ fn show(mapping: &MappingView, screen: &mut Screen) -> Result<(), Error> {
     })?;
     let rows = mapping.rules.iter().map(|rule| vec![word(&rule.of), rule.target.clone(), rule.expression.clone()]);
     screen.table(&["of", "target", "expression"], rows)?;
+    let changed = mapping.changed;
     if !mapping.mapped {
-        screen.line("The stored accounts are being mapped anew.")?;
+        screen.line(format!(
+            "The stored accounts are being mapped anew; {changed} users and groups have changed so far."
+        ))?;
+    } else if mapping.mapped_at.is_some() {
+        let at = time_or(mapping.mapped_at, "-");
+        screen.line(format!("All stored accounts were mapped anew by {at}; {changed} users and groups changed."))?;
     }
-    match mapping.rule_failures {
-        0 => Ok(()),
-        failures => screen
-            .line(format!("Rules have failed {failures} times on stored accounts; see `postern mapping preview`.")),
+    if mapping.rule_failures > 0 {
+        screen.line(format!("Rules failed {} times on stored accounts:", mapping.rule_failures))?;
+        let row = |sample: &RuleFailureSample| {
+            vec![sample.rule.clone(), sample.dn.clone(), sample.error.clone(), sample.value.clone()]
+        };
+        screen.table(&["rule", "account", "error", "it read"], mapping.rule_failure_samples.iter().map(row))?;
     }
+    Ok(())
 }
 
 fn show_versions(versions: &MappingVersions, screen: &mut Screen) -> Result<(), Error> {

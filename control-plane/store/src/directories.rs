@@ -30,7 +30,8 @@ macro_rules! select_directories {
         concat!(
             "SELECT d.id, d.organization_id, d.name, d.display_name, d.flavour, d.disabled, ",
             "d.missing_threshold_percent, d.missing_threshold_minimum, d.thresholds, d.users_digest, d.groups_digest, ",
-            "d.last_import_at, d.import_problem, d.created_at, d.deleted_at FROM directories d ",
+            "d.last_import_at, d.import_problem, (SELECT r.failures FROM mapping_runs r WHERE r.directory_id = d.id), ",
+            "d.created_at, d.deleted_at FROM directories d ",
             $rest
         )
     };
@@ -50,6 +51,7 @@ fn read(mut row: Row) -> Result<Directory> {
         configuration: Digests { users: row.take()?, groups: row.take()? },
         last_import_at: row.take()?,
         import_problem: row.take()?,
+        mapping_failures: row.take::<Option<u64>>()?.unwrap_or_default(),
         troubled: None,
         created_at: row.take()?,
         deleted_at: row.take()?,

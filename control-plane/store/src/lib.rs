@@ -110,13 +110,13 @@ pub use crate::records::{
     Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken,
     ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, IgnoredAccount, Job, JobEvent,
     JobFilter, JobState, KeyedUser, KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun,
-    MappingVersion, Mark, Member, MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns, NamedAccount,
-    NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession,
-    NextRun, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, Profile,
-    REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings,
-    ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys,
-    StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold, ThresholdChange,
-    Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
+    MappingStep, MappingVersion, Mark, Member, MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns,
+    NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule,
+    NewSession, NextRun, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount,
+    Profile, REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule,
+    ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk,
+    StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold,
+    ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

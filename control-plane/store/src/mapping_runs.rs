@@ -10,7 +10,7 @@ use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::ids::{AccountId, DirectoryId, OrganizationId};
 use crate::imports::Intake;
-use crate::records::{AccountKind, ExternalKey, MappingProgress, MappingRun, Restamp, Room, StaleAccount};
+use crate::records::{AccountKind, ExternalKey, MappingProgress, MappingRun, MappingStep, Restamp, Room, StaleAccount};
 use crate::sql::sql;
 use crate::transaction::Tx;
 
@@ -33,9 +33,9 @@ pub(crate) async fn begin(
     version: u32,
 ) -> Result<()> {
     let note = sql("INSERT INTO mapping_runs (organization_id, directory_id, version, kind, after_key, claimed_until, \
-         done, failures) VALUES ($1, $2, $3, 1, $4, 0, FALSE, 0) \
+         done, failures, changed, samples) VALUES ($1, $2, $3, 1, $4, 0, FALSE, 0, 0, '[]') \
          ON CONFLICT (directory_id) DO UPDATE SET version = excluded.version, kind = 1, after_key = excluded.after_key, \
-         claimed_until = 0, done = FALSE, failures = 0")
+         claimed_until = 0, done = FALSE, failures = 0, changed = 0, samples = '[]', finished_at = NULL")
     .bind(organization)
     .bind(directory)
     .bind(version)
@@ -72,36 +72,42 @@ impl Store {
         Ok((self.database.execute(claim).await? > 0).then_some(run))
     }
 
-    /// Notes how far a run has come, with the rules that failed since, and keeps the claim until then. `false`: another
-    /// version is to be mapped by now, or somebody else has the claim.
-    pub async fn advance_mapping(&self, run: &mut MappingRun, failures: u64, until: Timestamp) -> Result<bool> {
-        let update =
-            sql("UPDATE mapping_runs SET kind = $1, after_key = $2, claimed_until = $3, failures = failures + $4 \
+    /// Notes how far a run has come, and what was done since, and keeps the claim until then. The samples of the first
+    /// failures stay. `false`: another version is to be mapped by now, or somebody else has the claim.
+    pub async fn advance_mapping(&self, run: &mut MappingRun, step: &MappingStep, until: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE mapping_runs SET kind = $1, after_key = $2, claimed_until = $3, \
+             failures = failures + $4, changed = changed + $9, \
+             samples = CASE WHEN failures = 0 AND $4 > 0 THEN $10 ELSE samples END \
              WHERE directory_id = $5 AND organization_id = $6 AND version = $7 AND claimed_until = $8 AND NOT done")
-            .bind(run.kind.code())
-            .bind(run.after.clone())
-            .bind(until)
-            .bind(crate::sql::signed(failures))
-            .bind(run.directory)
-            .bind(run.organization)
-            .bind(run.version)
-            .bind(run.claimed_until);
+        .bind(run.kind.code())
+        .bind(run.after.clone())
+        .bind(until)
+        .bind(crate::sql::signed(step.failures.count))
+        .bind(run.directory)
+        .bind(run.organization)
+        .bind(run.version)
+        .bind(run.claimed_until)
+        .bind(crate::sql::signed(step.changed))
+        .bind(step.failures.samples.to_string());
         run.claimed_until = until;
         Ok(self.database.execute(update).await? > 0)
     }
 
     /// Ends a run that has come to the last account. Where an import is under way that may have begun with an older version,
     /// the run begins once more at `again`, until that import has ended. Returns whether the run has ended.
-    pub async fn finish_mapping(&self, run: &MappingRun, again: Timestamp) -> Result<bool> {
-        let finish = sql("UPDATE mapping_runs SET done = TRUE WHERE directory_id = $1 AND organization_id = $2 \
+    pub async fn finish_mapping(&self, run: &MappingRun, again: Timestamp, now: Timestamp) -> Result<bool> {
+        let finish = sql(
+            "UPDATE mapping_runs SET done = TRUE, finished_at = $5 WHERE directory_id = $1 AND organization_id = $2 \
              AND version = $3 AND claimed_until = $4 AND NOT EXISTS (SELECT 1 FROM jobs j \
              WHERE j.directory_id = $1 AND j.exclusive AND (j.state = 'running' OR (j.state = 'queued' AND j.proven)) \
              AND j.started_at <= (SELECT v.created_at FROM mapping_versions v \
-             WHERE v.directory_id = $1 AND v.version = $3))")
+             WHERE v.directory_id = $1 AND v.version = $3))",
+        )
         .bind(run.directory)
         .bind(run.organization)
         .bind(run.version)
-        .bind(run.claimed_until);
+        .bind(run.claimed_until)
+        .bind(now);
         if self.database.execute(finish).await? > 0 {
             return Ok(true);
         }
@@ -122,10 +128,17 @@ impl Store {
         organization: OrganizationId,
         directory: DirectoryId,
     ) -> Result<Option<MappingProgress>> {
-        let query =
-            sql("SELECT version, done, failures FROM mapping_runs WHERE organization_id = $1 AND directory_id = $2");
+        let query = sql("SELECT version, done, failures, changed, samples, finished_at FROM mapping_runs \
+             WHERE organization_id = $1 AND directory_id = $2");
         let read = |mut row: crate::sql::Row| {
-            Ok(MappingProgress { version: row.take()?, done: row.take()?, failures: row.take()? })
+            Ok(MappingProgress {
+                version: row.take()?,
+                done: row.take()?,
+                failures: row.take()?,
+                changed: row.take()?,
+                samples: row.take()?,
+                finished_at: row.take()?,
+            })
         };
         self.database.row(query.bind(organization).bind(directory), read).await
     }

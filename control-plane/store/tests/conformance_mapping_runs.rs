@@ -4,7 +4,7 @@
 
 mod support;
 
-use postern_store::{AccountKind, Finish, JobId, NewMapping, Restamp, RuleFailures, Store};
+use postern_store::{AccountKind, Finish, JobId, MappingStep, NewMapping, Restamp, RuleFailures, Store};
 use serde_json::json;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
@@ -23,6 +23,11 @@ async fn save(store: &Store, world: &World, version: u32, seconds: i64) {
     store.save_mapping(world.org(), world.directory.id, version, rules, at(seconds)).await.unwrap();
 }
 
+/// A step in which two users changed and so many rules failed.
+fn failed(count: u64) -> MappingStep {
+    MappingStep { changed: 2, failures: RuleFailures { count, samples: json!([{ "failures": count }]) } }
+}
+
 async fn a_run_is_claimed_by_one_and_goes_on_where_it_was(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let (org, directory) = (world.org(), world.directory.id);
@@ -34,16 +39,20 @@ async fn a_run_is_claimed_by_one_and_goes_on_where_it_was(database: TestDatabase
     assert_eq!((run.kind, run.after.is_empty()), (AccountKind::User, true));
     assert_eq!(store.claim_mapping(at(60), at(59)).await.unwrap(), None, "somebody has it");
     run.after = vec![7];
-    assert!(store.advance_mapping(&mut run, 3, at(90)).await.unwrap());
+    assert!(store.advance_mapping(&mut run, &failed(3), at(90)).await.unwrap());
     // Its owner has died.
     let mut other = store.claim_mapping(at(200), at(91)).await.unwrap().unwrap();
     assert_eq!(other.after, [7]);
-    assert!(!store.advance_mapping(&mut run, 5, at(300)).await.unwrap(), "somebody else has it now");
-    assert!(store.advance_mapping(&mut other, 4, at(300)).await.unwrap());
+    assert!(!store.advance_mapping(&mut run, &failed(5), at(300)).await.unwrap(), "somebody else has it now");
+    assert!(store.advance_mapping(&mut other, &failed(4), at(300)).await.unwrap());
     let progress = store.mapping_progress(org, directory).await.unwrap().unwrap();
     assert_eq!((progress.version, progress.done, progress.failures), (1, false, 7));
-    assert!(store.finish_mapping(&other, at(400)).await.unwrap());
-    assert!(store.mapping_progress(org, directory).await.unwrap().unwrap().done);
+    assert_eq!((progress.changed, progress.samples, progress.finished_at), (4, json!([{ "failures": 3 }]), None));
+    let read = store.get_directory(org, directory).await.unwrap().unwrap();
+    assert_eq!(read.mapping_failures, 7);
+    assert!(store.finish_mapping(&other, at(400), at(500)).await.unwrap());
+    let progress = store.mapping_progress(org, directory).await.unwrap().unwrap();
+    assert_eq!((progress.done, progress.finished_at), (true, Some(at(500))));
     assert_eq!(store.claim_mapping(at(900), at(800)).await.unwrap(), None);
 }
 
@@ -52,14 +61,15 @@ async fn a_new_version_begins_the_run_anew(database: TestDatabase) {
     save(store, &world, 0, 1).await;
     let mut run = store.claim_mapping(at(60), at(0)).await.unwrap().unwrap();
     run.after = vec![9];
-    assert!(store.advance_mapping(&mut run, 2, at(90)).await.unwrap());
+    assert!(store.advance_mapping(&mut run, &failed(2), at(90)).await.unwrap());
     save(store, &world, 1, 2).await;
-    assert!(!store.advance_mapping(&mut run, 0, at(90)).await.unwrap(), "it is of an older version");
-    assert!(!store.finish_mapping(&run, at(90)).await.unwrap());
+    assert!(!store.advance_mapping(&mut run, &failed(0), at(90)).await.unwrap(), "it is of an older version");
+    assert!(!store.finish_mapping(&run, at(90), at(500)).await.unwrap());
     let next = store.claim_mapping(at(60), at(3)).await.unwrap().unwrap();
     assert_eq!((next.version, next.after.is_empty()), (2, true));
     let progress = store.mapping_progress(world.org(), world.directory.id).await.unwrap().unwrap();
     assert_eq!((progress.version, progress.done, progress.failures), (2, false, 0));
+    assert_eq!((progress.changed, progress.samples), (0, json!([])));
 }
 
 async fn a_run_waits_for_an_import_that_began_before_the_rules(database: TestDatabase) {
@@ -69,13 +79,13 @@ async fn a_run_waits_for_an_import_that_began_before_the_rules(database: TestDat
     save(store, &world, 0, 1).await;
     let mut run = store.claim_mapping(at(60), at(0)).await.unwrap().unwrap();
     run.after = vec![9];
-    assert!(store.advance_mapping(&mut run, 0, at(60)).await.unwrap());
-    assert!(!store.finish_mapping(&run, at(30)).await.unwrap(), "the import maps by older rules");
+    assert!(store.advance_mapping(&mut run, &failed(0), at(60)).await.unwrap());
+    assert!(!store.finish_mapping(&run, at(30), at(500)).await.unwrap(), "the import maps by older rules");
     assert_eq!(store.claim_mapping(at(90), at(29)).await.unwrap(), None);
     let again = store.claim_mapping(at(90), at(30)).await.unwrap().unwrap();
     assert!(again.after.is_empty(), "from the beginning");
     assert!(store.finish(&import.lease().unwrap(), &Finish::Succeeded(json!({})), at(40)).await.unwrap());
-    assert!(store.finish_mapping(&again, at(60)).await.unwrap());
+    assert!(store.finish_mapping(&again, at(60), at(500)).await.unwrap());
 }
 
 async fn stale_accounts_come_by_key_and_are_stamped_only_if_nobody_changed_them(database: TestDatabase) {

@@ -12,7 +12,7 @@ use crate::identity::mapping::rules::{Failed, Target};
 use crate::identity::matching::Claim;
 
 /// Failures of a chunk that are kept with their entries.
-const SAMPLES: usize = 20;
+pub(super) const SAMPLES: usize = 20;
 /// The most characters of a DN in a sample.
 const MAX_DN: usize = 200;
 
@@ -116,7 +116,8 @@ pub(super) fn failures<'f>(count: usize, failed: impl Iterator<Item = (&'f str, 
     RuleFailures { count: count as u64, samples: samples(failed) }
 }
 
-fn samples<'f>(failed: impl Iterator<Item = (&'f str, &'f Failed)>) -> Value {
+/// Some failures, each with the DN of its account, as results show them.
+pub(super) fn samples<'f>(failed: impl Iterator<Item = (&'f str, &'f Failed)>) -> Value {
     let sample = |(dn, failed): (&str, &Failed)| RuleFailureSample {
         rule: failed.name.clone(),
         dn: dn.chars().take(MAX_DN).collect(),

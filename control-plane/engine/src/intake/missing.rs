@@ -254,6 +254,7 @@ pub(super) mod tests {
             configuration: postern_store::Digests::default(),
             last_import_at: None,
             import_problem: None,
+            mapping_failures: 0,
             troubled: None,
         }
     }

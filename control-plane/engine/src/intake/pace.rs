@@ -5,13 +5,13 @@ const STRETCH: u64 = 50_000;
 
 /// How many steps were taken since the last pause.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub(super) struct Pace {
     since: u64,
 }
 
 impl Pace {
     /// Notes these steps, and pauses if they have become many.
-    pub async fn after(&mut self, steps: u64) {
+    pub(super) async fn after(&mut self, steps: u64) {
         self.since = self.since.saturating_add(steps);
         if self.since >= STRETCH {
             self.since = 0;

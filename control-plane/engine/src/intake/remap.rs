@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_runtime::clock::SharedClock;
 use postern_store::{
-    AccountKind, Directory, ExternalKey, GroupId, GroupRow, MappingRun, Profile, Restamp, StaleAccount, Store, UserId,
-    UserRow,
+    AccountKind, Directory, ExternalKey, GroupId, GroupRow, MappingRun, MappingStep, Profile, Restamp, RuleFailures,
+    StaleAccount, Store, UserId, UserRow,
 };
 
 use super::decide::{self, VERSION_AT, version_bytes};
@@ -64,8 +64,25 @@ struct Batch {
     /// The restamps of the users' accounts.
     accounts: HashMap<UserId, usize>,
     failures: u64,
+    /// The first of these failures, each with the DN of its account.
+    samples: Vec<(String, Failed)>,
     /// The last account, if there are more that were not mapped.
     stopped_at: Option<ExternalKey>,
+}
+
+impl Batch {
+    fn failed(&mut self, dn: &str, failed: &[Failed]) {
+        self.failures += failed.len() as u64;
+        let room = last_good::SAMPLES.saturating_sub(self.samples.len());
+        self.samples.extend(failed.iter().take(room).map(|failed| (dn.to_owned(), failed.clone())));
+    }
+
+    /// What it does, for the record of the run.
+    fn step(&self) -> MappingStep {
+        let samples = last_good::samples(self.samples.iter().map(|(dn, failed)| (dn.as_str(), failed)));
+        let failures = RuleFailures { count: self.failures, samples };
+        MappingStep { changed: (self.users.len() + self.groups.len()) as u64, failures }
+    }
 }
 
 impl Anew<'_> {
@@ -90,7 +107,8 @@ impl Anew<'_> {
             };
             let last = last.account.external_key.clone();
             let batch = self.batch(stale, &mut mappings, clock.now()).await?;
-            let (failures, count) = (batch.failures, batch.restamps.len());
+            let count = batch.restamps.len();
+            let mut step = batch.step();
             let key = batch.stopped_at.clone().unwrap_or(last);
             let Some(refused) = self.write(batch, clock.now()).await? else {
                 // An import has changed one of them. Fewer are less likely to be changed; those are read again.
@@ -103,11 +121,12 @@ impl Anew<'_> {
             (tries, limit) = (0, BATCH);
             accounts += count;
             run.pass(&key);
-            if !self.store.advance_mapping(run, failures + refused, later(CLAIM)).await? {
+            step.failures.count += refused;
+            if !self.store.advance_mapping(run, &step, later(CLAIM)).await? {
                 return Ok(true);
             }
         }
-        let done = self.store.finish_mapping(run, later(AGAIN)).await?;
+        let done = self.store.finish_mapping(run, later(AGAIN), clock.now()).await?;
         tracing::info!(directory = %directory.id, version = run.version, accounts, done, "mapping.mapped_anew");
         Ok(true)
     }
@@ -132,14 +151,14 @@ impl Anew<'_> {
             let mapping = mappings.of(&view);
             if account.kind == AccountKind::User {
                 let (wanted, failed) = decide::user(self.place, mapping, &view, now);
-                batch.failures += failed.len() as u64;
+                batch.failed(&account.dn, &failed);
                 let mut wanted = UserRow { id: UserId::from_uuid(id), ..wanted };
                 last_good::restore(&mut wanted, &failed, profile);
                 batch.accounts.insert(wanted.id, batch.restamps.len() - 1);
                 batch.users.extend(differs(&wanted, profile).then_some(wanted));
             } else {
                 let (wanted, failed) = decide::group(self.place, GroupId::from_uuid(id), mapping, &view, now);
-                batch.failures += failed.len() as u64;
+                batch.failed(&account.dn, &failed);
                 batch.groups.extend(group(wanted, &failed, profile));
             }
             let taken = mapping.take_steps();

@@ -131,7 +131,10 @@ async fn mapping_anew_keeps_last_good_values_and_what_imports_have_decided() {
     ]))
     .await
     .unwrap();
-    assert_eq!(line.mapped().await.failures, 1);
+    let progress = line.mapped().await;
+    assert_eq!((progress.failures, progress.changed, progress.finished_at.is_some()), (1, 4, true));
+    let sample = &progress.samples[0];
+    assert_eq!((&sample["rule"], &sample["dn"]), (&"family_name".into(), &"uid=user01,ou=people,dc=x".into()));
     let users = line.users().await;
     assert_eq!(users.iter().filter(|user| user.active).count(), 3);
     let names: Vec<_> = users.iter().map(|user| user.family_name.as_deref()).collect();

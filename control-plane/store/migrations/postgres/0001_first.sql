@@ -145,6 +145,12 @@ CREATE TABLE mapping_runs (
     claimed_until BIGINT NOT NULL,
     done BOOLEAN NOT NULL,
     failures BIGINT NOT NULL,
+    -- Users and groups that were changed.
+    changed BIGINT NOT NULL,
+    -- Some of the failures.
+    samples TEXT NOT NULL,
+    -- When all accounts were mapped.
+    finished_at BIGINT,
     FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
 );
 CREATE INDEX mapping_runs_open ON mapping_runs (claimed_until) WHERE NOT done;

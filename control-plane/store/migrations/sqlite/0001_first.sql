@@ -148,6 +148,12 @@ CREATE TABLE mapping_runs (
     claimed_until INTEGER NOT NULL,
     done INTEGER NOT NULL,
     failures INTEGER NOT NULL,
+    -- Users and groups that were changed.
+    changed INTEGER NOT NULL,
+    -- Some of the failures.
+    samples TEXT NOT NULL,
+    -- When all accounts were mapped.
+    finished_at INTEGER,
     FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
 ) STRICT;
 CREATE INDEX mapping_runs_open ON mapping_runs (claimed_until) WHERE NOT done;

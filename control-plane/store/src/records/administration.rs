@@ -294,6 +294,8 @@ pub struct Directory {
     pub last_import_at: Option<Timestamp>,
     /// The problem that the last import found, and what to do.
     pub import_problem: Option<String>,
+    /// How often rules failed when its accounts were last mapped anew.
+    pub mapping_failures: u64,
     /// The import that somebody should look at: the held one, or else the last one that ended, if it failed.
     pub troubled: Option<TroubledJob>,
 }

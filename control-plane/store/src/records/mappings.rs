@@ -92,8 +92,17 @@ pub struct OrderRun {
     pub claimed_until: Timestamp,
 }
 
+/// What was done of a mapping anew.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MappingStep {
+    /// Users and groups that were changed.
+    pub changed: u64,
+    /// Rules that failed.
+    pub failures: RuleFailures,
+}
+
 /// How far the accounts of a directory are mapped by the current rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MappingProgress {
     /// The version.
     pub version: u32,
@@ -101,6 +110,12 @@ pub struct MappingProgress {
     pub done: bool,
     /// How often a rule failed meanwhile.
     pub failures: u64,
+    /// Users and groups that were changed meanwhile.
+    pub changed: u64,
+    /// Some of the failures, in the caller's form.
+    pub samples: Value,
+    /// When the last account was mapped. `None`: not yet.
+    pub finished_at: Option<Timestamp>,
 }
 
 /// An account that another version of the rules has mapped.

@@ -80,6 +80,11 @@ const FIGURES: &[(&str, &str, &str)] = &[
         "not found, not marked: the agent is too old to look for it directly; update the agent",
         "not found, not marked: the agent is too old to look for them directly; update the agent",
     ),
+    (
+        "rule_failures",
+        "mapping rule that failed on an entry: what it fills keeps the last good value",
+        "failures of mapping rules: what they fill keeps the last good value",
+    ),
     ("values_left_out", "value left out: too large to be kept", "values left out: too large to be kept"),
     (
         "missing_spared",
@@ -226,6 +231,10 @@ fn quoted(word: &str) -> String {
 
 fn entries(result: &Value, report: &mut Report) {
     some(result, "unusable_samples", "unusable", report, |sample| format!("not usable: {}", value(sample)));
+    some(result, "rule_failure_samples", "rule_failures", report, |sample| {
+        let [rule, dn, error, value] = ["rule", "dn", "error", "value"].map(|key| text(sample, key));
+        format!("rule {rule} failed on {dn}: {error} (it read {value})")
+    });
     some(result, "left_out_samples", "values_left_out", report, |sample| format!("left out: {}", value(sample)));
     some(result, "remark_samples", "remarks", report, |sample| format!("remark: {}", value(sample)));
 }
@@ -283,6 +292,15 @@ mod tests {
             (0..20).map(|id| json!({ "external_id": id.to_string(), "dns": ["uid=a"] })).collect();
         let text = shown(&json!({ "duplicates": 90, "shared_external_ids": 31, "duplicate_samples": samples }));
         assert!(text.contains("(20 of 31 are shown)"), "{text}");
+    }
+
+    #[test]
+    fn rules_that_failed_are_shown_with_entry_and_value() {
+        let sample = json!({ "rule": "email", "dn": "uid=ada", "error": "this is no e-mail address", "value": "none" });
+        let text = shown(&json!({ "rule_failures": 7, "rule_failure_samples": [sample] }));
+        assert!(text.contains("7  failures of mapping rules"), "{text}");
+        assert!(text.contains("rule email failed on uid=ada: this is no e-mail address (it read none)"), "{text}");
+        assert!(text.contains("(1 of 7 are shown)"), "{text}");
     }
 
     #[test]

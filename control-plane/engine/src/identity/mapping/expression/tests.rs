@@ -177,7 +177,7 @@ fn what_does_not_compile_says_why_and_where() {
         ("givenName +", 12, "it ends too early"),
         ("email ← lower(mail)", 7, "leave out the target and the arrow"),
         ("lower(mail))", 12, "')' is not expected here"),
-        ("1e999", 1, "too large"),
+        ("1e999", 1, "syntax"),
         ("lower(", 7, "it ends too early"),
         ("nonsense(1)", 9, "no function \"nonsense\""),
         ("1 + nonsense(1)", 13, "no function \"nonsense\""),
