@@ -57,7 +57,7 @@ fn given(rules: &Rules, of: RuleOf, entry: &Map<String, Value>) -> Result<Value,
     let mut result = Value::Null;
     let failed =
         rules.apply(of, &inputs, |_, given| result = given.map_or(Value::Null, |given| given.into_text().into()));
-    failed.into_iter().next().map_or(Ok(result), |failed| Err(failed.what))
+    failed.0.into_iter().next().map_or(Ok(result), |failed| Err(failed.what))
 }
 
 #[test]
