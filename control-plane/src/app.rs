@@ -25,6 +25,7 @@ use crate::{home, http};
 use postern_engine::jobs::dispatch::Dispatcher;
 use postern_engine::jobs::reach::Reach;
 use postern_engine::jobs::running::Running;
+use postern_engine::jobs::running::copies::Copies;
 use postern_engine::kinds;
 use postern_engine::schedules::runner::Runner;
 use postern_engine::services::{Door, Gate, Services};
@@ -207,7 +208,8 @@ impl Server {
             public.port = gateway.port();
         }
         let reach = Arc::<Reach>::default();
-        let running = Running::new(store.clone(), Arc::clone(&clock), config.lease);
+        let copies = Copies::below(&config.data_dir.join(home::COPIES));
+        let running = Running::new(store.clone(), Arc::clone(&clock), config.lease, copies);
         let dispatcher = Dispatcher::new(running, kinds::ALL, Arc::clone(&reach), supervisor.clone());
         let dispatcher = Arc::new(dispatcher);
         let app = Arc::new(App {

@@ -13,6 +13,9 @@ pub(crate) const DATABASE_FILE: &str = "postern.db";
 /// The folder of the certificate authority, unless another is configured.
 pub(crate) const PKI: &str = "pki";
 
+/// The folder of data that a process works on and throws away.
+pub(crate) const COPIES: &str = "copies";
+
 /// Creates a folder, and missing parents, readable by the owner only. An existing folder is not changed.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
@@ -37,7 +40,7 @@ pub(crate) fn make_database(path: &Path) -> io::Result<bool> {
 
 /// Makes the data folder readable and writable by its owner only.
 pub(crate) fn secure_data_folder(path: &Path) -> Result<(), modes::Error> {
-    modes::secure_folder(path, |name| name == PKI || name.starts_with(DATABASE_FILE))
+    modes::secure_folder(path, |name| name == PKI || name == COPIES || name.starts_with(DATABASE_FILE))
 }
 
 /// Does the same for a database file, the files next to it and its folder. Call it before opening: `SQLite` copies the
@@ -45,7 +48,9 @@ pub(crate) fn secure_data_folder(path: &Path) -> Result<(), modes::Error> {
 pub(crate) fn secure_database(file: &Path) -> Result<(), modes::Error> {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    modes::secure_folder(folder, |found| found == PKI || !name.is_empty() && found.starts_with(&name))?;
+    modes::secure_folder(folder, |found| {
+        found == PKI || found == COPIES || !name.is_empty() && found.starts_with(&name)
+    })?;
     BESIDE_DATABASE.iter().try_for_each(|suffix| {
         let mut path = file.as_os_str().to_owned();
         path.push(suffix);

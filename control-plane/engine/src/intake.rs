@@ -35,6 +35,7 @@ mod nobody;
 pub(crate) mod notes;
 mod pace;
 pub mod place;
+pub mod preview;
 pub mod proof;
 pub mod reading;
 pub mod remap;

@@ -3,6 +3,7 @@
 
 pub mod found;
 pub mod import;
+pub mod import_preview;
 mod input;
 pub mod lookup_user;
 pub mod test_connection;
@@ -16,7 +17,8 @@ use crate::intake::report::ImportReport;
 use crate::jobs::kind::Kinds;
 
 /// All kinds that there are.
-pub const ALL: Kinds = &[&import::Import, &test_connection::TestConnection, &lookup_user::LookupUser];
+pub const ALL: Kinds =
+    &[&import::Import, &import_preview::ImportPreview, &test_connection::TestConnection, &lookup_user::LookupUser];
 
 /// Reads an answer as its kind does, for the fuzz targets: no input may panic.
 #[doc(hidden)]

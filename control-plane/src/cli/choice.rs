@@ -1,6 +1,7 @@
 //! Options whose values are named by the engine: a role, a state, a kind of account.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use postern_engine::intake::preview::row::Action;
 use postern_engine::records::{AccountKind, AttributeType, JobState, MissedRuns, Role};
 
 /// A value that has a name.
@@ -29,7 +30,7 @@ macro_rules! choices {
     )+};
 }
 
-choices!(AccountKind, AttributeType, JobState, MissedRuns, Role);
+choices!(AccountKind, Action, AttributeType, JobState, MissedRuns, Role);
 
 /// Reads one of the values by its name.
 pub(super) fn choice<T: Choice>() -> impl TypedValueParser<Value = T> {

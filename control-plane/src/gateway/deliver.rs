@@ -110,12 +110,12 @@ async fn begin(
     delivery: &AdmittedDelivery,
     listed: Listed,
 ) -> Result<Option<(Place, FirstImportIndex, Staged, Reading)>, postern_store::Error> {
-    let &AdmittedDelivery { organization, directory, job, attempt, .. } = delivery;
+    let &AdmittedDelivery { organization, directory, job, attempt, ref data, .. } = delivery;
     let Some(found) = parts.store.get_directory(organization, directory).await? else { return Ok(None) };
     let place = Place::of(&found);
-    let staged = parts.store.staged(organization, job, attempt).await?;
-    let reading = Reading::of(&parts.store, organization, directory, listed).await?;
-    Ok(Some((place, FirstImportIndex::of(&parts.store, place).await?, staged, reading)))
+    let staged = data.staged(organization, job, attempt).await?;
+    let reading = Reading::of(data, organization, directory, listed).await?;
+    Ok(Some((place, FirstImportIndex::of(data, place).await?, staged, reading)))
 }
 
 /// Waits until the delivery must end, and gives the reason.
@@ -219,7 +219,7 @@ impl Reader {
     async fn decide(&mut self, entries: &v1::chunk::Entries) -> Result<(Decided, Taken), Status> {
         let weight = decide::weight(&entries.payload, Stage::Decided.most()).map_err(|error| undecided(&error))?;
         let taken = self.share.take(Stage::Decided, weight).await?;
-        let (store, now) = (&self.parts.store, self.parts.clock.now());
+        let (store, now) = (&self.delivery.data, self.parts.clock.now());
         loop {
             let (place, newcomers, reading) = (self.place, &mut self.newcomers, &self.reading);
             let decided = decide::decide(store, place, entries.sequence, &entries.payload, newcomers, reading, now);

@@ -17,6 +17,9 @@ pub enum EngineError {
     /// `PostgreSQL`, or the connection to it.
     #[error(transparent)]
     Postgres(#[from] sqlx::Error),
+    /// A file could not be made.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
     /// All connections to the file were in use for too long.
     #[error("no connection became free in time")]
     NoConnection,
@@ -124,6 +127,11 @@ impl Error {
     /// Whether the next try may succeed without a change.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::StorageFull(_) | Self::Connect { .. })
+    }
+
+    /// A file beside the database cannot be made.
+    pub fn unwritable(error: std::io::Error) -> Self {
+        Self::StorageFull(error.into())
     }
 
     pub(crate) fn conflict(what: impl Into<String>) -> Self {

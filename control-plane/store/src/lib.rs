@@ -24,6 +24,7 @@ mod database;
 mod deferred;
 mod deleted_users;
 mod dialect;
+mod differences;
 mod directories;
 mod directory_order;
 mod disabled;
@@ -62,6 +63,7 @@ mod own_groups;
 mod own_members;
 #[cfg(test)]
 mod plans;
+mod preview_rows;
 mod profiles;
 mod records;
 mod recreated;
@@ -81,6 +83,7 @@ mod unique;
 mod unreachable;
 mod users;
 mod wake;
+mod working_copy;
 
 use std::fmt;
 use std::sync::Arc;
@@ -106,21 +109,12 @@ pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
-    AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ClosedSession, Comparison,
-    Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken,
-    ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, IgnoredAccount, Job, JobEvent,
-    JobFilter, JobState, KeyedUser, KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun,
-    MappingStep, MappingVersion, Mark, Member, MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns,
-    NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule,
-    NewSession, NextRun, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount,
-    Profile, REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule,
-    ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk,
-    StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold,
-    ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
+    AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ChangedAccount, ClosedSession, Comparison, Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, IdentityState, IgnoredAccount, Job, JobEvent, JobFilter, JobState, KeyedUser, KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun, MappingStep, MappingVersion, Mark, Member, MemberChanges, MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, PreviewRow, Profile, REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;
 pub use crate::wake::{Wake, Wakeups};
+pub use crate::working_copy::WorkingCopy;
 
 use crate::database::{Database, Engine};
 use crate::sql::sql;

@@ -68,6 +68,7 @@ mod marks;
 mod matches;
 mod own_users;
 mod pages;
+mod previews;
 mod schedules;
 mod sessions;
 mod switch;
@@ -99,6 +100,7 @@ pub use matches::{HeldUser, IgnoredAccount, KeyedUser, NamedUser};
 pub use own_users::{DeletedGroup, DeletedUser, MergedUser, OwnedUser, Suspension};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
+pub use previews::{ChangedAccount, IdentityState, MemberChanges, PreviewRow};
 pub use schedules::{
     LastRun, MissedRuns, NewSchedule, NextRun, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun,
 };

@@ -28,6 +28,7 @@ impl Store {
         let mut tx = self.database.begin().await?;
         for delete in [
             "DELETE FROM deferred_entries WHERE job_id {in}",
+            "DELETE FROM preview_rows WHERE job_id {in}",
             "DELETE FROM absences WHERE job_id {in}",
             "DELETE FROM staged_chunks WHERE job_id {in}",
         ] {

@@ -4,6 +4,7 @@
 //! On a full volume `SQLite` may roll a transaction back by itself, and only a new connection is certainly outside of
 //! one. So a transaction that does not end well drops its connection, which rolls it back.
 
+mod fill;
 mod migrate;
 mod run;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
+pub(crate) use self::fill::Filling;
 pub(crate) use self::run::{Outcome, bulk, execute, rows, rows_within};
 use crate::error::{EngineError, Error, Result};
 
@@ -39,6 +41,10 @@ const STATEMENTS: usize = 250;
 const WRITING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
      PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -49152";
+/// Settings of the connection that writes to a file that nobody needs after a crash.
+const PASSING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; \
+     PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
+     PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384";
 /// Settings of connections that read.
 const READING: &str = "PRAGMA query_only = ON; PRAGMA temp_store = memory; PRAGMA cache_size = -2048";
 
@@ -46,6 +52,8 @@ const READING: &str = "PRAGMA query_only = ON; PRAGMA temp_store = memory; PRAGM
 #[derive(Clone)]
 pub(crate) struct File {
     path: Arc<Path>,
+    /// Settings of the connection that writes.
+    settings: &'static str,
     /// The connection that writes. Empty after a transaction that did not end well.
     writer: Arc<tokio::sync::Mutex<Option<Connection>>>,
     /// Free connections that read.
@@ -66,19 +74,34 @@ pub(crate) struct Writing {
 impl File {
     /// Opens the file, creates it if it does not exist, and updates its schema; several processes may do so at once.
     pub(crate) async fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, WRITING).await
+    }
+
+    /// Does the same with a file that nobody needs after a crash. It takes less memory, and may be damaged by a crash.
+    pub(crate) async fn open_passing(path: &Path) -> Result<Self> {
+        Self::open_with(path, PASSING).await
+    }
+
+    async fn open_with(path: &Path, settings: &'static str) -> Result<Self> {
         let own = path.to_owned();
         let connection = blocking(move || {
-            let mut connection = first_connection(&own)?;
+            let mut connection = first_connection(&own, settings)?;
             migrate::up(&mut connection)?;
             Ok(connection)
         });
         Ok(Self {
             path: path.into(),
+            settings,
             writer: Arc::new(tokio::sync::Mutex::new(Some(connection.await?))),
             readers: Arc::default(),
             reading: Arc::new(Semaphore::new(READERS as usize)),
             full: Arc::default(),
         })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Runs a read.
@@ -112,10 +135,11 @@ impl File {
         let turn = tokio::time::timeout(WRITE_TIMEOUT, Arc::clone(&self.writer).lock_owned()).await;
         let mut turn = turn.map_err(|_| Error::Unavailable(EngineError::NoConnection))?;
         let (free, path, full) = (turn.take(), Arc::clone(&self.path), Arc::clone(&self.full));
+        let settings = self.settings;
         let begun = blocking(move || {
             let connection = match free {
                 Some(connection) => connection,
-                None => connect(&path, WRITING)?,
+                None => connect(&path, settings)?,
             };
             connection.execute_batch("BEGIN IMMEDIATE")?;
             Ok(Writing { connection, turn, full })
@@ -217,7 +241,7 @@ fn notice<T>(full: &AtomicBool, done: &Result<T>) {
 }
 
 /// Runs work on a thread that may wait for a disk.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
@@ -239,12 +263,12 @@ fn connect(path: &Path, pragmas: &str) -> Result<Connection> {
 
 /// Opens the first connection. Switching a new file to write-ahead logging does not wait for another process that does
 /// the same, so this repeats.
-fn first_connection(path: &Path) -> Result<Connection> {
+fn first_connection(path: &Path, settings: &str) -> Result<Connection> {
     for _ in 1..BUSY_TIMEOUT.as_millis() / OPEN_PAUSE.as_millis() {
-        match connect(path, WRITING) {
+        match connect(path, settings) {
             Err(Error::Unavailable(error)) if error.is_busy() => std::thread::sleep(OPEN_PAUSE),
             other => return other,
         }
     }
-    connect(path, WRITING)
+    connect(path, settings)
 }

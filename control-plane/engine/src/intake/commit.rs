@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged};
+use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged, Store};
 use serde_json::Value;
 
 use super::conflicts::{self, Settled};
@@ -35,32 +35,83 @@ const BATCH: usize = 5_000;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
+/// How far the end of an import came.
+pub(super) enum End {
+    /// It needs a decision first.
+    Held(Box<Hold>),
+    /// Everything is written, and this is what the import brought. Joined users until this time are reported with it.
+    Done(Box<ImportResult>, Timestamp),
+    /// The job has ended, or left this replica.
+    Over,
+}
+
 /// Finishes a proven import, or holds it for a decision.
 pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()> {
-    let Some((job, report)) = running.table.change(job, attempt, |entry| (entry.job.clone(), entry.report.subscribe()))
-    else {
+    let Some(claimed) = running.table.change(job, attempt, |entry| entry.job.clone()) else { return Ok(()) };
+    let data = Data { store: &running.store, is_copy: false };
+    match Box::pin(conclude(running, data, &claimed)).await? {
+        End::Held(hold) => hold_job(running, &claimed, &hold).await,
+        End::Over => Ok(()),
+        End::Done(result, until) => {
+            running.succeed(job, attempt, serde_json::to_value(*result).unwrap_or_default()).await?;
+            running.store.joins_are_reported(claimed.organization, claimed.directory, until).await.map(|_| ())
+        }
+    }
+}
+
+async fn hold_job(running: &Arc<Running>, job: &Job, hold: &Hold) -> Result<()> {
+    tracing::warn!(job = %job.id, missing = hold.missing, known = hold.known, "intake.held");
+    running.write_progress_of(job.id, job.attempt).await?;
+    if running.hold(job, &hold.to_json()).await? {
         return Ok(());
-    };
-    let Some(notes) = Notes::of(running, job.id, attempt) else { return Ok(()) };
+    }
+    if is_unwanted(running, job).await? {
+        return running.cancel_now(job.id, job.attempt).await;
+    }
+    running.table.remove(job.id, job.attempt);
+    Ok(())
+}
+
+/// Whether the job was canceled in the meantime.
+async fn is_unwanted(running: &Running, job: &Job) -> Result<bool> {
+    let job = running.store.job_by_id(job.id).await?;
+    Ok(job.is_some_and(|job| job.cancel_requested))
+}
+
+/// Where the entries of an import are, and where its end writes.
+#[derive(Clone, Copy)]
+pub(super) struct Data<'d> {
+    /// The database, or a copy.
+    pub(super) store: &'d Store,
+    /// It is a copy, which is thrown away.
+    pub(super) is_copy: bool,
+}
+
+/// Finishes an import as far as it may: everything but the end of its job.
+pub(super) async fn conclude(running: &Arc<Running>, data: Data<'_>, job: &Job) -> Result<End> {
+    let attempt = job.attempt;
+    let report = running.table.change(job.id, attempt, |entry| entry.report.subscribe());
+    let Some(report) = report else { return Ok(End::Over) };
+    let Some(notes) = Notes::of(running, job.id, attempt) else { return Ok(End::Over) };
     let fresh = notes.missing_planned.is_none();
-    let Some(directory) = usable_directory(running, &job, fresh).await? else { return Ok(()) };
-    let commit = Commit { running, job, directory };
-    let staged = commit.running.store.staged(commit.job.organization, commit.job.id, attempt).await?;
-    if fresh && commit.is_unwanted().await? {
-        return running.cancel_now(commit.job.id, attempt).await;
+    let Some(directory) = usable_directory(running, job, fresh).await? else { return Ok(End::Over) };
+    let commit = Commit { running, data, job, directory };
+    let staged = data.store.staged(job.organization, job.id, attempt).await?;
+    if fresh && is_unwanted(running, job).await? {
+        return commit.canceled().await;
     }
     let Some(repeats) = commit.repeats(&staged).await? else { return commit.stopped().await };
     let listed = Listed::new(&[], &[]).with_binary(&notes.binary);
-    let reading = Reading::of(&running.store, commit.job.organization, commit.job.directory, listed).await?;
+    let reading = Reading::of(data.store, job.organization, job.directory, listed).await?;
     let proven = commit.proven(&staged, &repeats, &reading);
-    let Some(kept) = proven.settle_deferred(commit.job.approvals.changes).await? else { return commit.stopped().await };
+    let Some(kept) = proven.settle_deferred(job.approvals.changes).await? else { return commit.stopped().await };
     let (mut missing, counted) = commit.read_all(&staged).await?;
-    if fresh && commit.is_unwanted().await? {
-        return running.cancel_now(commit.job.id, attempt).await;
+    if fresh && is_unwanted(running, job).await? {
+        return commit.canceled().await;
     }
     let spared = missing.spare(notes.unusable);
-    let mut gone = Gone::of(&commit.job.input);
-    let confirmed = missing.keep_confirmed(&running.store, &commit.job, &mut gone).await?;
+    let mut gone = Gone::of(&job.input);
+    let confirmed = missing.keep_confirmed(data.store, job, &mut gone).await?;
     let origin = notes.origin;
     let unproven = origin.as_ref().is_some_and(|origin| origin.unproven);
     let other_server = if unproven { missing.spare(u64::MAX) } else { 0 };
@@ -68,13 +119,14 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     if !doubt.is_none() {
         let report = commit.report(report).await;
         commit.note(&staged, &report);
-        return commit.hold(hold::describe(&proven, &missing, &kept, &doubt).await?).await;
+        return Ok(End::Held(Box::new(hold::describe(&proven, &missing, &kept, &doubt).await?)));
     }
-    if !commit.job.approvals.changes
+    if !job.approvals.changes
         && fresh
         && let Some(failure) = nobody::failure(&staged, notes.unusable)
     {
-        return running.fail(commit.job.id, attempt, failure.to_json()).await;
+        running.fail(job.id, attempt, failure.to_json()).await?;
+        return Ok(End::Over);
     }
     let planned = commit.plan(missing.accounts.len() as u64).await?;
     let Some(settled) = commit.conclude(&missing, &proven).await? else { return commit.stopped().await };
@@ -86,17 +138,15 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
     let concluded = Concluded { missing: planned, spared, other_server, confirmed, renamings };
     // An administrator may link an account during this step: the next import reports that.
     let until = running.clock.now();
-    let mut result =
-        describe::result(running, &commit.job, &commit.directory, &staged, concluded, members, &report).await?;
+    let mut result = describe::result(data.store, job, &commit.directory, &staged, concluded, members, &report).await?;
     let problem = standing::problem(&report, notes.unusable, &repeats, &result);
-    running.store.note_import(&commit.lease(), problem.as_deref(), until).await?;
+    data.store.note_import(&commit.lease(), problem.as_deref(), until).await?;
     note_gone(&mut result, &gone, !fresh);
     note_counts(&mut result, &kept.counts);
     result.taken_over = settled.taken_over;
-    note_repeats(commit.job.id, missing.twice, &repeats, &mut result);
+    note_repeats(job.id, missing.twice, &repeats, &mut result);
     commit.note_source(origin, &mut result).await?;
-    running.succeed(commit.job.id, attempt, serde_json::to_value(result).unwrap_or_default()).await?;
-    running.store.joins_are_reported(commit.job.organization, commit.job.directory, until).await.map(|_| ())
+    Ok(End::Done(Box::new(result), until))
 }
 
 /// The directory of the import. `None`: it was deleted, or disabled before anything was marked, and the job has failed.
@@ -113,7 +163,8 @@ async fn usable_directory(running: &Arc<Running>, job: &Job, fresh: bool) -> Res
 
 struct Commit<'a> {
     running: &'a Arc<Running>,
-    job: Job,
+    data: Data<'a>,
+    job: &'a Job,
     directory: Directory,
 }
 
@@ -123,19 +174,17 @@ impl Commit<'_> {
     }
 
     /// After a step that may not write: the job was taken over, or its directory was deleted, which ends it.
-    async fn stopped(&self) -> Result<()> {
-        usable_directory(self.running, &self.job, false).await.map(|_| ())
+    async fn stopped(&self) -> Result<End> {
+        usable_directory(self.running, self.job, false).await.map(|_| End::Over)
     }
 
-    /// Whether the job was canceled in the meantime.
-    async fn is_unwanted(&self) -> Result<bool> {
-        let job = self.running.store.job_by_id(self.job.id).await?;
-        Ok(job.is_some_and(|job| job.cancel_requested))
+    async fn canceled(&self) -> Result<End> {
+        self.running.cancel_now(self.job.id, self.job.attempt).await.map(|()| End::Over)
     }
 
     /// The external ids that came more than once. `None`: too many are shared, and the job has failed.
     async fn repeats(&self, staged: &Staged) -> Result<Option<Repeats>> {
-        let (store, now) = (&self.running.store, self.running.clock.now());
+        let (store, now) = (self.data.store, self.running.clock.now());
         let repeats = Repeats::find(store, &self.directory, self.lease(), staged, now).await?;
         let Some(failure) = repeats.failure() else {
             let remembered = shared::remember(store, &self.directory, self.lease(), &repeats, now).await?;
@@ -145,7 +194,7 @@ impl Commit<'_> {
     }
 
     fn proven<'p>(&'p self, staged: &'p Staged, repeats: &'p Repeats, reading: &'p Reading) -> Proven<'p> {
-        let (store, now) = (&self.running.store, self.running.clock.now());
+        let (store, now) = (self.data.store, self.running.clock.now());
         Proven { store, directory: &self.directory, lease: self.lease(), staged, repeats, reading, now }
     }
 
@@ -161,26 +210,13 @@ impl Commit<'_> {
         if self.job.approvals.changes {
             return Ok(Doubt::default());
         }
-        let emptied = Containers::of(&self.running.store, &self.directory, missing, false).await?.emptied();
+        let emptied = Containers::of(self.data.store, &self.directory, missing, false).await?.emptied();
         let configured = origin.and_then(|origin| hold::of_other_configuration(&origin.differing, missing));
         let usual = missing.doubt(&self.directory, staged);
         // An import that marks no account missing needs no decision about that.
         let named = gone.doubt().filter(|_| !missing.accounts.is_empty());
         let missing = configured.into_iter().chain(named).chain(usual).chain(hold::of_emptied(&emptied)).collect();
         Ok(Doubt { missing, excesses: kept.excesses.clone() })
-    }
-
-    async fn hold(&self, hold: Hold) -> Result<()> {
-        tracing::warn!(job = %self.job.id, missing = hold.missing, known = hold.known, "intake.held");
-        self.running.write_progress_of(self.job.id, self.job.attempt).await?;
-        if self.running.hold(&self.job, &hold.to_json()).await? {
-            return Ok(());
-        }
-        if self.is_unwanted().await? {
-            return self.running.cancel_now(self.job.id, self.job.attempt).await;
-        }
-        self.running.table.remove(self.job.id, self.job.attempt);
-        Ok(())
     }
 
     /// Records the final progress, which a quick import may not have sent.
@@ -203,11 +239,14 @@ impl Commit<'_> {
         }
         let configuration = origin.source.configuration();
         let source = serde_json::to_value(&origin.source).unwrap_or_default();
-        self.running.store.set_directory_source(&self.lease(), &source, &configuration).await.map(|_| ())
+        self.data.store.set_directory_source(&self.lease(), &source, &configuration).await.map(|_| ())
     }
 
     /// Records how many accounts will be marked, before the first is: counting after a kill would miss some.
     async fn plan(&self, missing: u64) -> Result<u64> {
+        if self.data.is_copy {
+            return Ok(missing);
+        }
         let noted = Notes::change(self.running, self.job.id, self.job.attempt, |notes| {
             notes.missing_planned = Some(notes.missing_planned.unwrap_or_default().max(missing));
         });
@@ -216,13 +255,13 @@ impl Commit<'_> {
     }
 
     async fn count_members(&self) -> Result<MemberStats> {
-        self.running.store.count_members(self.job.organization, self.job.directory).await
+        self.data.store.count_members(self.job.organization, self.job.directory).await
     }
 
     /// Marks missing accounts, then settles groups, names and profiles. `None` if the job was taken over.
     async fn conclude(&self, missing: &Missing, proven: &Proven<'_>) -> Result<Option<Settled>> {
         let now: Timestamp = self.running.clock.now();
-        let store = &self.running.store;
+        let store = self.data.store;
         let (organization, directory) = (self.job.organization, self.job.directory);
         for batch in missing.accounts.chunks(BATCH) {
             let mut tx = store.begin_intake(organization, directory, now).await?;
@@ -256,7 +295,7 @@ impl Commit<'_> {
     /// parallel, but for one import at a time.
     async fn read_all(&self, staged: &Staged) -> Result<(Missing, MemberStats)> {
         let _turn = self.running.reading_turn.lock().await;
-        let store = &self.running.store;
+        let store = self.data.store;
         tokio::try_join!(
             missing::find(store, &self.directory, self.job.id, self.job.attempt, staged),
             self.count_members(),

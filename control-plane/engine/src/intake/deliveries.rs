@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postern_store::{AgentId, DirectoryId, Job, JobId, JobState, OrganizationId};
+use postern_store::{AgentId, DirectoryId, Job, JobId, JobState, OrganizationId, Store};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ pub struct AdmittedDelivery {
     pub organization: OrganizationId,
     /// The directory that is read.
     pub directory: DirectoryId,
+    /// Where the entries are written: the database, or a copy that is thrown away.
+    pub data: Store,
     /// Canceled when the job leaves this replica, or a newer delivery takes over.
     pub ended: CancellationToken,
     _turn: OwnedMutexGuard<()>,
@@ -63,7 +65,8 @@ impl Running {
             turn = turn.lock_owned() => turn,
             () = ended.cancelled() => return Ok(Err(Refusal::TryAgain)),
         };
-        Ok(Ok(AdmittedDelivery { job, attempt, organization, directory, ended, _turn: turn }))
+        let Some(data) = self.data_of(job, attempt).await? else { return Ok(Err(Refusal::TryAgain)) };
+        Ok(Ok(AdmittedDelivery { job, attempt, organization, directory, data, ended, _turn: turn }))
     }
 
     async fn why_unknown(&self, agent: AgentId, job: JobId, attempt: u32) -> Result<Refusal, postern_store::Error> {
@@ -88,7 +91,9 @@ impl Running {
         // Before the proof: after a kill, the replica that finishes the job must know about unusable entries.
         Notes::change(self, job, attempt, |notes| notes.unusable = unusable);
         self.write_progress_of(job, attempt).await?;
-        if !self.store.mark_proven(&self.lease_of(job, attempt), self.clock.now()).await? {
+        // Without the copy nobody else could finish it, so the database does not count it as proven.
+        let on_copy = self.table.change(job, attempt, |entry| entry.uses_copy) == Some(true);
+        if !on_copy && !self.store.mark_proven(&self.lease_of(job, attempt), self.clock.now()).await? {
             return Ok(false);
         }
         self.table.change(job, attempt, |entry| {
@@ -171,7 +176,9 @@ impl Running {
 
     /// Tries again later, or holds the job if that is hopeless.
     async fn is_behind(&self, job: &Job, before: Option<&Source>) -> Result<(), postern_store::Error> {
-        if before.is_some_and(|before| before.is_long_ago(self.clock.now()))
+        let on_copy = self.table.change(job.id, job.attempt, |entry| entry.uses_copy) == Some(true);
+        if !on_copy
+            && before.is_some_and(|before| before.is_long_ago(self.clock.now()))
             && self.hold(job, &hold::of_server_behind().to_json()).await?
         {
             return Ok(());

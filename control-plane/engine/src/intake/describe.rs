@@ -1,9 +1,7 @@
 //! Builds the result of an import from what was recorded and stored.
 
-use std::sync::Arc;
-
 use postern_dn::Dn;
-use postern_store::{Directory, Job, MemberStats, Sight, Staged, Unsettled};
+use postern_store::{Directory, Job, MemberStats, Sight, Staged, Store, Unsettled};
 
 use super::conflicts;
 use super::missing::Confirmed;
@@ -11,7 +9,6 @@ use super::moved_containers;
 use super::notes::Renaming;
 use super::report::ImportReport;
 use super::result::{ImportResult, JoinedSample, NotVisible, RuleFailureSample, UnresolvedMember, WithoutLogin};
-use crate::jobs::running::Running;
 
 /// Most samples of each kind.
 const SAMPLES: u32 = 20;
@@ -31,7 +28,7 @@ pub(super) struct Concluded<'c> {
 
 /// The result of an import, without what only its end knows.
 pub(super) async fn result(
-    running: &Arc<Running>,
+    store: &Store,
     job: &Job,
     directory: &Directory,
     staged: &Staged,
@@ -39,7 +36,6 @@ pub(super) async fn result(
     members: MemberStats,
     report: &ImportReport,
 ) -> Result<ImportResult> {
-    let store = &running.store;
     let Concluded { missing, spared, other_server, confirmed, renamings } = concluded;
     let (conflicts, conflict_samples) = conflicts::describe(store, directory, SAMPLES as usize).await?;
     let since = job.started_at.unwrap_or(job.created_at);
@@ -47,9 +43,9 @@ pub(super) async fn result(
         0 => 0,
         _ => store.count_deactivated(job.organization, job.directory, since).await?,
     };
-    let (joined, joined_samples) = joined(running, job).await?;
-    let (without_login, without_login_samples) = without_login(running, job).await?;
-    let (rule_failures, rule_failure_samples) = rule_failures(running, job).await?;
+    let (joined, joined_samples) = joined(store, job).await?;
+    let (without_login, without_login_samples) = without_login(store, job).await?;
+    let (rule_failures, rule_failure_samples) = rule_failures(store, job).await?;
     let entries = staged.users + staged.groups;
     let written = staged.created + staged.changed + staged.returned;
     Ok(ImportResult {
@@ -65,7 +61,7 @@ pub(super) async fn result(
         missing_not_looked_for: confirmed.not_looked_for,
         missing_left_scope: confirmed.left_scope,
         not_visible: confirmed.not_visible,
-        not_visible_samples: not_visible(running, job, confirmed, renamings).await?,
+        not_visible_samples: not_visible(store, job, confirmed, renamings).await?,
         deactivated,
         unknown_switches: staged.unknown_switches,
         unreadable_switch: report.unreadable_switch.clone(),
@@ -80,7 +76,7 @@ pub(super) async fn result(
         members_without_user: members.without_user,
         members_unresolved: members.unresolved,
         members_ambiguous: members.shared,
-        members_unresolved_samples: unresolved(running, job, members).await?,
+        members_unresolved_samples: unresolved(store, job, members).await?,
         pages: report.pages,
         referrals: report.referrals,
         unusable: report.unusable,
@@ -96,8 +92,8 @@ pub(super) async fn result(
 }
 
 /// How often mapping rules failed, with samples.
-async fn rule_failures(running: &Running, job: &Job) -> Result<(u64, Vec<RuleFailureSample>)> {
-    let (count, some) = running.store.rule_failures(job.organization, job.id, job.attempt, SAMPLES).await?;
+async fn rule_failures(store: &Store, job: &Job) -> Result<(u64, Vec<RuleFailureSample>)> {
+    let (count, some) = store.rule_failures(job.organization, job.id, job.attempt, SAMPLES).await?;
     let samples = some
         .into_iter()
         .flat_map(|one| -> Vec<RuleFailureSample> { serde_json::from_value(one.samples).unwrap_or_default() });
@@ -106,7 +102,7 @@ async fn rule_failures(running: &Running, job: &Job) -> Result<(u64, Vec<RuleFai
 
 /// Samples of accounts whose presence is unknown, with the reason.
 async fn not_visible(
-    running: &Running,
+    store: &Store,
     job: &Job,
     confirmed: Confirmed,
     renamings: &[Renaming],
@@ -114,7 +110,7 @@ async fn not_visible(
     if confirmed.not_visible == 0 {
         return Ok(Vec::new());
     }
-    let some = running.store.unsettled(job.organization, job.id, job.attempt, SAMPLES).await?;
+    let some = store.unsettled(job.organization, job.id, job.attempt, SAMPLES).await?;
     let shown = |one: Unsettled| {
         let without = Some(&one).filter(|one| one.sight == Sight::ContainerNotFound);
         let container = without.and_then(|one| Dn::parse(&one.dn).ok()?.parent());
@@ -127,28 +123,28 @@ async fn not_visible(
 }
 
 /// Samples of members that point to no imported entry, or to several.
-async fn unresolved(running: &Running, job: &Job, members: MemberStats) -> Result<Vec<UnresolvedMember>> {
+async fn unresolved(store: &Store, job: &Job, members: MemberStats) -> Result<Vec<UnresolvedMember>> {
     // At most as many as there are, or the search for one more would read all members.
     let some = u32::try_from(members.unresolved).unwrap_or(u32::MAX).min(SAMPLES);
     if some == 0 {
         return Ok(Vec::new());
     }
-    let unresolved = running.store.unresolved_members(job.organization, job.directory, some).await?;
+    let unresolved = store.unresolved_members(job.organization, job.directory, some).await?;
     let shown = unresolved.into_iter();
     let shown = shown.map(|one| UnresolvedMember { group: one.group_name, member: one.key, shared_by: one.shared_by });
     Ok(shown.collect())
 }
 
 /// How many accounts joined a user of another directory, with samples.
-async fn joined(running: &Running, job: &Job) -> Result<(u64, Vec<JoinedSample>)> {
-    let (count, some) = running.store.joined_accounts(job.organization, job.directory, SAMPLES).await?;
+async fn joined(store: &Store, job: &Job) -> Result<(u64, Vec<JoinedSample>)> {
+    let (count, some) = store.joined_accounts(job.organization, job.directory, SAMPLES).await?;
     let shown = some.into_iter();
     let shown = shown.map(|one| JoinedSample { user_name: one.user_name, dn: one.dn, directories: one.directories });
     Ok((count, shown.collect()))
 }
 
 /// How many accounts have no login, with samples.
-async fn without_login(running: &Running, job: &Job) -> Result<(u64, Vec<WithoutLogin>)> {
-    let (count, some) = running.store.accounts_without_login(job.organization, job.directory, SAMPLES).await?;
+async fn without_login(store: &Store, job: &Job) -> Result<(u64, Vec<WithoutLogin>)> {
+    let (count, some) = store.accounts_without_login(job.organization, job.directory, SAMPLES).await?;
     Ok((count, some.into_iter().map(|one| WithoutLogin { dn: one.dn, keeps: one.user_name }).collect()))
 }

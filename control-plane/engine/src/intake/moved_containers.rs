@@ -58,16 +58,17 @@ struct Evidence {
 
 impl MovedContainers {
     /// Judges the containers of these accounts, which did not come and whose containers are not found. The import notes
-    /// which containers seem to be renamed.
+    /// which containers seem to be renamed. `store` has the entries of the import.
     pub async fn find(
         running: &Running,
+        store: &Store,
         directory: &Directory,
         (job, attempt): (JobId, u32),
         accounts: &[SoughtAccount],
     ) -> Result<Self> {
         let since = running.table.change(job, attempt, |entry| entry.job.created_at);
         let since = since.unwrap_or_else(|| running.clock.now());
-        let found = Self::read_all(&running.store, directory, (job, attempt), since, accounts).await?;
+        let found = Self::read_all(store, directory, (job, attempt), since, accounts).await?;
         Notes::seem_renamed(running, job, attempt, found.renamings());
         Ok(found)
     }

@@ -236,7 +236,8 @@ impl Dispatcher {
         let timeout = Duration::try_from(left).unwrap_or_default().saturating_sub(TIMEOUT_MARGIN).max(TIMEOUT_MARGIN);
         let command = Command { job: id, attempt, directory: directory.name, work, timeout };
         tracing::info!(job = %id, attempt, agent = %route.agent(), kind = %job.kind, "jobs.sent");
-        self.running.table.insert(RunningJob::new(job.clone(), Some(route.agent()), Some(Arc::clone(&route))));
+        let entry = RunningJob::new(job.clone(), Some(route.agent()), Some(Arc::clone(&route)));
+        self.running.table.insert(entry.on_copy(self.uses_copy(&job)));
         let Err(reason) = route.send(ToAgent::Command(command)) else { return Ok(()) };
         self.running.table.remove(id, attempt);
         match reason {
@@ -256,6 +257,11 @@ impl Dispatcher {
             .ok_or_else(|| Failure::new("invalid", format!("There is no job of the kind {}.", job.kind), again))?;
         kind.command(job)
             .map_err(|error| Failure::new("invalid", format!("The job's input cannot be read: {error}."), again))
+    }
+
+    /// Whether a job works on a copy of the data.
+    fn uses_copy(&self, job: &Job) -> bool {
+        kind::find(self.kinds, &job.kind).is_some_and(kind::Kind::uses_copy)
     }
 
     /// The session that gets the job: another one with each attempt, so that trouble at one agent does not use up all

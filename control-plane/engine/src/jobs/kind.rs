@@ -50,6 +50,17 @@ pub struct Argument {
     pub help: &'static str,
 }
 
+/// A flag that turns the command of another kind into this one.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// The word of the other kind.
+    pub word: &'static str,
+    /// The flag, without hyphens.
+    pub name: &'static str,
+    /// Its help text, without a full stop.
+    pub help: &'static str,
+}
+
 /// Types for the API's description.
 pub struct Schemas {
     /// Name of the type of the input.
@@ -110,6 +121,21 @@ pub trait Kind: Debug + Send + Sync {
     /// Whether a directory runs only one such job at a time.
     fn is_exclusive(&self) -> bool {
         false
+    }
+
+    /// Whether such a job works on a copy of the organization's data, which is thrown away.
+    fn uses_copy(&self) -> bool {
+        false
+    }
+
+    /// Whether a schedule may start it.
+    fn is_scheduled(&self) -> bool {
+        true
+    }
+
+    /// If another kind's command with a flag starts it: the word of that kind, and the flag.
+    fn flag(&self) -> Option<Flag> {
+        None
     }
 
     /// The arguments on the command line.

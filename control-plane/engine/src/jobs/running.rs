@@ -1,9 +1,11 @@
 //! The jobs that run at this replica: their state, their progress, and how they end. Code that works on a job gets this
 //! instead of the dispatcher.
 
+pub mod copies;
 mod endings;
 pub(crate) mod table;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +13,7 @@ use postern_runtime::clock::SharedClock;
 use postern_store::{Job, JobId, Lease, ReplicaId, Store};
 use serde_json::Value;
 
+use self::copies::Copies;
 use self::table::Table;
 use super::failure::{self, Failure, Next};
 
@@ -26,6 +29,7 @@ pub struct Running {
     /// This process, as owner of leases.
     pub owner: ReplicaId,
     pub(crate) table: Table,
+    copies: Copies,
     lease: Duration,
     progress_turn: tokio::sync::Mutex<()>,
     /// Held while the end of an import reads everything, to leave database connections for others.
@@ -34,12 +38,13 @@ pub struct Running {
 
 impl Running {
     /// The jobs of this process; none runs yet.
-    pub fn new(store: Store, clock: SharedClock, lease: Duration) -> Self {
+    pub fn new(store: Store, clock: SharedClock, lease: Duration, copies: Copies) -> Self {
         Self {
             store,
             clock,
             owner: ReplicaId::new(),
             table: Table::default(),
+            copies,
             lease,
             progress_turn: tokio::sync::Mutex::default(),
             reading_turn: tokio::sync::Mutex::default(),
@@ -49,6 +54,22 @@ impl Running {
     /// This replica's lease of a job.
     pub fn lease_of(&self, job: JobId, attempt: u32) -> Lease {
         Lease { job, attempt, owner: self.owner }
+    }
+
+    /// Where the entries of a job are written: into the database, or into a copy, which is made if there is none yet.
+    /// `None`: the job is not here, or there are too many copies now.
+    pub(crate) async fn data_of(&self, job: JobId, attempt: u32) -> Result<Option<Store>> {
+        let known = self.table.change(job, attempt, |entry| {
+            (entry.job.clone(), entry.uses_copy, entry.copy.as_ref().map(|copy| copy.data.store().clone()))
+        });
+        let Some((job, uses_copy, data)) = known else { return Ok(None) };
+        if data.is_some() || !uses_copy {
+            return Ok(Some(data.unwrap_or_else(|| self.store.clone())));
+        }
+        let Some(copy) = self.copies.make(&self.store, &job).await? else { return Ok(None) };
+        let data = copy.data.store().clone();
+        let kept = self.table.change(job.id, job.attempt, |entry| entry.copy = Some(Arc::new(copy)));
+        Ok(kept.map(|()| data))
     }
 
     /// How long a lease lasts.

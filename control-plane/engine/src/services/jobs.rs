@@ -10,12 +10,13 @@ use super::access::{Access, Services};
 use super::actor::Actor;
 use super::change::Change;
 use super::error::{Error, Message, Result};
-use super::pages::{Listed, listed};
+use super::pages::{Listed, listed, uncounted};
 use super::rights::Right;
 use super::{known_directories, resolve};
+use crate::intake::preview::row::{Action, Row};
 use crate::jobs::kind::{self, Kind};
 use crate::kinds;
-use crate::records::{Directory, DirectoryId, Job, JobId, JobState, PageRequest};
+use crate::records::{Directory, DirectoryId, Job, JobId, JobState, Page, PageRequest};
 
 /// Longest a job may wait and run.
 const MAX_TIMEOUT_SECONDS: u64 = 30 * 24 * 60 * 60;
@@ -91,6 +92,26 @@ impl Jobs<'_> {
     pub async fn get(&self, named: &str) -> Result<Job> {
         let id = resolve::job(self.0, named).await?;
         self.of_id(id).await
+    }
+
+    /// What a preview found, user by user and group by group: those with this action, or all.
+    pub async fn preview(&self, named: &str, action: Option<Action>, request: &PageRequest) -> Result<Listed<Row>> {
+        let job = self.get(named).await?;
+        if !kind::find(kinds::ALL, &job.kind).is_some_and(Kind::uses_copy) {
+            let message = Message::new("This job is not a preview.");
+            return Err(Error::Conflict(message.cure("Start one: `postern jobs start import --preview`.")));
+        }
+        if job.state != JobState::Succeeded {
+            let message = Message::new("The preview has not succeeded, so it has found nothing yet.");
+            return Err(Error::Conflict(message.cure(format!("Watch it: `postern jobs watch {}`.", job.id))));
+        }
+        let actions = action.map_or(u32::MAX >> 1, Action::bit);
+        let page = self.0.store().preview_rows(self.0.organization(), job.id, actions, request).await?;
+        let rows = page.items.into_iter().map(|row| {
+            Row::of(row).ok_or_else(|| Error::Internal(postern_store::Error::corrupt("a row of a preview")))
+        });
+        let page = Page { items: rows.collect::<Result<_>>()?, next: page.next };
+        Ok(uncounted(request, page))
     }
 
     /// The job with this id.

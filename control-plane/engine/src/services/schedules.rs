@@ -253,8 +253,8 @@ fn keeps_its_times(known: &ScheduleSettings, wanted: &ScheduleSettings) -> bool 
 /// Settings that can be run, with their next run.
 fn checked(id: ScheduleId, settings: ScheduleSettings, now: Timestamp) -> Result<(ScheduleSettings, NextRun)> {
     let wrong = |error: InputError| Error::field(error.field, error.detail);
-    let kind = kind::find(kinds::ALL, &settings.kind).ok_or_else(|| {
-        let known: Vec<&str> = kinds::ALL.iter().map(|kind| kind.name()).collect();
+    let kind = kind::find(kinds::ALL, &settings.kind).filter(|kind| kind.is_scheduled()).ok_or_else(|| {
+        let known: Vec<&str> = kinds::ALL.iter().filter(|kind| kind.is_scheduled()).map(|kind| kind.name()).collect();
         Error::field("kind", format!("it must be one of {}", known.join(", ")))
     })?;
     let input = kind.input(&settings.input);

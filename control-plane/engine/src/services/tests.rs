@@ -119,6 +119,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangeEnrollmentTokens Operator "enrollment_tokens.revoke" |s, a| s.change_enrollment_tokens(a)?.revoke("0000");
     ReadJobs Auditor "jobs.filter" |s, a| s.jobs(a)?.filter(Some("corp"), None, None);
     ReadJobs Auditor "jobs.get" |s, a| s.jobs(a)?.get("0000");
+    ReadJobs Auditor "jobs.preview" |s, a| s.jobs(a)?.preview("0000", None, &PAGE);
     RunJobs Operator "jobs.start" |s, a| s.run_jobs(a)?.start(JobRequest {
         kind: "import".to_owned(),
         directory: "corp".to_owned(),

@@ -1,6 +1,7 @@
 //! `/api/v1/jobs`: asking for work, watching it, and deciding what a safeguard stopped.
 
 mod events;
+mod preview;
 mod types;
 pub mod view;
 
@@ -67,6 +68,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list, create))
         .routes(routes!(show))
         .routes(routes!(events::follow))
+        .routes(routes!(preview::rows))
         .routes(routes!(cancel))
         .routes(routes!(approve))
         .routes(routes!(reject))

@@ -41,6 +41,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/jobs", "operator"),
     ("GET", "/api/v1/jobs/{id}", "auditor"),
     ("GET", "/api/v1/jobs/{id}/events", "auditor"),
+    ("GET", "/api/v1/jobs/{id}/preview", "auditor"),
     ("POST", "/api/v1/jobs/{id}/cancel", "operator"),
     ("POST", "/api/v1/jobs/{id}/approve", "operator"),
     ("POST", "/api/v1/jobs/{id}/reject", "operator"),

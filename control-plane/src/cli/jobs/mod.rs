@@ -2,6 +2,7 @@
 
 mod ended;
 mod hold;
+mod preview;
 mod report;
 mod start;
 mod watch;
@@ -51,6 +52,8 @@ pub(super) enum Command {
         /// Id of the job, or its beginning
         id: Name,
     },
+    /// Show what a preview of an import found, user by user and group by group
+    Preview(preview::Preview),
     /// Cancel a job
     Cancel {
         /// Id of the job, or its beginning
@@ -96,6 +99,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let job: JobView = client.get(&format!("jobs/{id}"), &[]).await?;
             watch_to_end(client, job.id, None, screen).await
         }
+        Command::Preview(preview) => preview::show(preview, client, screen).await,
         Command::Cancel { id } => decide(client, &id, "cancel", &serde_json::json!({}), screen).await,
         Command::Approve { id } => decide(client, &id, "approve", &serde_json::json!({}), screen).await,
         Command::Reject { id, reason } => decide(client, &id, "reject", &Rejection { reason }, screen).await,

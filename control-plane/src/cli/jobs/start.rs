@@ -3,7 +3,7 @@
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use jiff::SignedDuration;
-use postern_engine::jobs::kind::{Argument, Kind};
+use postern_engine::jobs::kind::{Argument, Flag, Kind};
 use postern_engine::kinds;
 use serde_json::{Map, Value, json};
 
@@ -45,9 +45,8 @@ struct Measured {
 
 impl Subcommand for Start {
     fn augment_subcommands(command: Command) -> Command {
-        kinds::ALL.iter().fold(command.subcommand_required(true).arg_required_else_help(true), |command, kind| {
-            command.subcommand(subcommand(*kind))
-        })
+        let command = command.subcommand_required(true).arg_required_else_help(true);
+        with_commands().fold(command, |command, kind| command.subcommand(subcommand(kind)))
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
@@ -55,15 +54,16 @@ impl Subcommand for Start {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        kinds::ALL.iter().any(|kind| kind.word() == name)
+        with_commands().any(|kind| kind.word() == name)
     }
 }
 
 impl FromArgMatches for Start {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let chosen = matches.subcommand().and_then(|(name, rest)| {
-            let kind = kinds::ALL.iter().find(|kind| kind.word() == name)?;
-            Some((*kind, rest))
+            let kind = with_commands().find(|kind| kind.word() == name)?;
+            let other = flags(kind).find(|(flag, _)| rest.get_flag(flag.name));
+            Some((other.map_or(kind, |(_, other)| other), rest))
         });
         let (kind, rest) = chosen.ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
         let common = Common::from_arg_matches(rest)?;
@@ -84,8 +84,23 @@ impl FromArgMatches for Start {
     }
 }
 
+/// The kinds that have a command of their own.
+fn with_commands() -> impl Iterator<Item = &'static dyn Kind> {
+    kinds::ALL.iter().copied().filter(|kind| kind.flag().is_none())
+}
+
+/// The flags that turn the command of a kind into another one.
+fn flags(kind: &dyn Kind) -> impl Iterator<Item = (Flag, &'static dyn Kind)> {
+    let word = kind.word();
+    let flags = kinds::ALL.iter().filter_map(|other| Some((other.flag()?, *other)));
+    flags.filter(move |(flag, _)| flag.word == word)
+}
+
 fn subcommand(kind: &'static dyn Kind) -> Command {
     let mut command = Command::new(kind.word());
+    for (flag, _) in flags(kind) {
+        command = command.arg(Arg::new(flag.name).long(flag.name).help(flag.help).action(ArgAction::SetTrue));
+    }
     if kind.counts().is_some() {
         command = Measured::augment_args(command);
     }

@@ -41,7 +41,7 @@ impl SecondLook<'_> {
         for batch in candidates.chunks(BATCH) {
             let &AdmittedDelivery { organization, .. } = self.delivery;
             let sought =
-                self.parts.store.sought_accounts(organization, batch).await.map_err(|error| unavailable(&error))?;
+                self.delivery.data.sought_accounts(organization, batch).await.map_err(|error| unavailable(&error))?;
             let sights = self.ask(&sought).await?;
             asked += sought.len() as u64;
             let found = sights.iter().filter(|sight| sight.is_none()).count() as u64;
@@ -81,7 +81,7 @@ impl SecondLook<'_> {
             let Some(directory) = self.parts.store.get_directory(organization, directory).await? else {
                 return Ok(MovedContainers::default());
             };
-            MovedContainers::find(running, &directory, (job, attempt), &accounts).await
+            MovedContainers::find(running, &self.delivery.data, &directory, (job, attempt), &accounts).await
         };
         let moved: Result<MovedContainers, postern_store::Error> = moved.await;
         let moved = moved.map_err(|error| unavailable(&error))?;
@@ -109,7 +109,7 @@ impl SecondLook<'_> {
     /// The accounts that did not come, without those that were looked for before the connection broke.
     async fn candidates(&self, recorded: &Staged) -> Result<Vec<AccountId>, Status> {
         let &AdmittedDelivery { organization, directory, job, attempt, .. } = self.delivery;
-        let store = &self.parts.store;
+        let store = &self.delivery.data;
         let found = async {
             let Some(directory) = store.get_directory(organization, directory).await? else { return Ok(None) };
             let _turn = self.parts.dispatcher.running.reading_turn.lock().await;
@@ -142,7 +142,7 @@ impl SecondLook<'_> {
         let lease = Lease { job, attempt, owner: self.parts.dispatcher.running.owner };
         let write = async {
             let now = self.parts.clock.now();
-            let mut tx = self.parts.store.begin_intake(organization, directory, now).await?;
+            let mut tx = self.delivery.data.begin_intake(organization, directory, now).await?;
             if !tx.check_owner(&lease).await? {
                 return Ok(false);
             }

@@ -127,7 +127,7 @@ impl<'a> Writer<'a> {
         in_flight: &'a InFlight,
         next: u64,
     ) -> Self {
-        let limits = Limits::of(parts.store.backend());
+        let limits = Limits::of(delivery.data.backend());
         Self { parts, place, delivery, answers, in_flight, limits, next, last: None }
     }
 
@@ -183,7 +183,7 @@ impl<'a> Writer<'a> {
     fn begin(&mut self, batch: Batch) -> BoxFuture<'a, Result<Written, Unwritten>> {
         let (done, durable) = oneshot::channel();
         let before = self.last.replace(durable);
-        let (store, place, now) = (&self.parts.store, self.place, self.parts.clock.now());
+        let (store, place, now) = (&self.delivery.data, self.place, self.parts.clock.now());
         let AdmittedDelivery { job, attempt, .. } = *self.delivery;
         let lease = Lease { job, attempt, owner: self.parts.dispatcher.running.owner };
         let keys: Vec<u128> = batch.chunks.iter().flat_map(Decided::row_keys).collect();
@@ -235,8 +235,12 @@ impl<'a> Writer<'a> {
     async fn conclude(&self, summary: &Summary, queue: mpsc::Receiver<Item>) -> Result<(), Status> {
         let AdmittedDelivery { job, attempt, .. } = *self.delivery;
         let parts = self.parts;
-        let recorded =
-            parts.store.staged(self.delivery.organization, job, attempt).await.map_err(|error| unavailable(&error))?;
+        let recorded = self
+            .delivery
+            .data
+            .staged(self.delivery.organization, job, attempt)
+            .await
+            .map_err(|error| unavailable(&error))?;
         if let Err(mismatch) = proof::compare(summary, &recorded) {
             tracing::warn!(job = %job, attempt, error = %mismatch, "intake.not_proven");
             let refused = chunk_ack::SummaryRefused { reason: mismatch.to_string() };

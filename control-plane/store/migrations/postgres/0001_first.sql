@@ -329,6 +329,17 @@ CREATE TABLE deferred_entries (
     PRIMARY KEY (job_id, generation, sequence, kinds)
 );
 
+-- What the preview of an import found: a row for each user and group that the import would touch.
+CREATE TABLE preview_rows (
+    organization_id UUID NOT NULL,
+    job_id UUID NOT NULL REFERENCES jobs (id),
+    seq BIGINT NOT NULL,
+    -- What would happen, a set of bits.
+    actions BIGINT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (job_id, seq)
+);
+
 -- Accounts with an external id that two entries had in an import. They stay here until a later import brings the id
 -- once, with the account's DN or login, or until an administrator approves the new entry.
 CREATE TABLE shared_ids (

@@ -330,6 +330,17 @@ CREATE TABLE deferred_entries (
     PRIMARY KEY (job_id, generation, sequence, kinds)
 ) STRICT;
 
+-- What the preview of an import found: a row for each user and group that the import would touch.
+CREATE TABLE preview_rows (
+    organization_id BLOB NOT NULL,
+    job_id BLOB NOT NULL REFERENCES jobs (id),
+    seq INTEGER NOT NULL,
+    -- What would happen, a set of bits.
+    actions INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (job_id, seq)
+) STRICT, WITHOUT ROWID;
+
 -- Accounts with an external id that two entries had in an import. They stay here until a later import brings the id
 -- once, with the account's DN or login, or until an administrator approves the new entry.
 CREATE TABLE shared_ids (

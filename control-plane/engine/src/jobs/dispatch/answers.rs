@@ -11,6 +11,7 @@ use crate::jobs::kind::{self, Attempt};
 use crate::jobs::reach::{Route, ToAgent};
 use crate::jobs::running::table::RunningJob;
 
+const MOVED: &str = "The control plane that prepared it has stopped or lost the agent. It starts again.";
 const LOST: &str = "The agent was restarted while it worked on the job. It starts again.";
 
 impl Dispatcher {
@@ -76,6 +77,11 @@ impl Dispatcher {
             return Ok(false);
         }
         let Some(job) = self.store.job_by_id(job).await? else { return Ok(false) };
+        if self.uses_copy(&job) {
+            // The copy that the first entries went into is not here.
+            self.running.hand_back(&job, MOVED, self.clock.now()).await?;
+            return Ok(false);
+        }
         tracing::info!(job = %job.id, attempt, agent = %route.agent(), "jobs.adopted");
         let wanted = !job.cancel_requested;
         self.running.table.insert(RunningJob::new(job, Some(route.agent()), Some(Arc::clone(route))));

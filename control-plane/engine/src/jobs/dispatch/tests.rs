@@ -1,5 +1,6 @@
 //! The dispatcher alone, with passes on demand and a session that the test reads.
 
+use crate::jobs::running::copies::Copies;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ struct Office {
     messages: Messages,
 }
 
+fn copies() -> Copies {
+    Copies::below(&std::env::temp_dir().join("postern-copies"))
+}
+
 impl Office {
     async fn open() -> Self {
         Self::with(crate::kinds::ALL).await
@@ -56,8 +61,12 @@ impl Office {
         let (reach, supervisor) = (Arc::new(Reach::default()), Supervisor::new(Shutdown::new()));
         let (route, messages) = Route::open(agent, Uuid::now_v7(), CancellationToken::new());
         reach.serve(&route, &[], &[directory]);
-        let dispatcher =
-            Arc::new(Dispatcher::new(Running::new(store.clone(), clock.shared(), LEASE), kinds, reach, supervisor));
+        let dispatcher = Arc::new(Dispatcher::new(
+            Running::new(store.clone(), clock.shared(), LEASE, copies()),
+            kinds,
+            reach,
+            supervisor,
+        ));
         Self { store, clock, acme, directory, user: user_id, _folder: folder, dispatcher, messages }
     }
 
@@ -173,7 +182,8 @@ async fn what_a_killed_process_left_is_taken_up_at_once_by_the_only_process_and_
     // Another process on the same database, while the first one's lease is still valid.
     let (reach, supervisor) = (Arc::clone(&office.dispatcher.reach), Supervisor::new(Shutdown::new()));
     let (store, clock) = (office.store.clone(), office.clock.shared());
-    let next = Arc::new(Dispatcher::new(Running::new(store, clock, LEASE), crate::kinds::ALL, reach, supervisor));
+    let next =
+        Arc::new(Dispatcher::new(Running::new(store, clock, LEASE, copies()), crate::kinds::ALL, reach, supervisor));
     office.clock.advance(Duration::from_secs(2));
     next.look(Look::Everywhere).await.unwrap();
     assert_eq!(office.job(job).await.attempt, 1, "the first may still work on it");

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::copies::Copy;
 use crate::jobs::reach::Route;
 
 /// One running job.
@@ -36,6 +37,10 @@ pub(crate) struct RunningJob {
     pub(crate) newest_delivery: CancellationToken,
     /// Its progress.
     pub(crate) progress: Progress,
+    /// Whether it works on a copy of the data.
+    pub(crate) uses_copy: bool,
+    /// The copy, once there is one.
+    pub(crate) copy: Option<Arc<Copy>>,
 }
 
 /// The progress of a job.
@@ -112,8 +117,15 @@ impl RunningJob {
             delivery: Arc::default(),
             newest_delivery: CancellationToken::new(),
             progress: Progress::of(job.progress.as_ref()),
+            uses_copy: false,
+            copy: None,
             job,
         }
+    }
+
+    /// The same job, working on a copy of the data if its kind says so.
+    pub(crate) fn on_copy(self, uses_copy: bool) -> Self {
+        Self { uses_copy, ..self }
     }
 
     /// Whether this is the entry of an agent's command with this generation.
