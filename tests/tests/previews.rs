@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use postern_tests::api::{Api, Job};
+use postern_tests::people::Person;
 use postern_tests::postgres::Postgres;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::{self, SUFFIX};
@@ -251,5 +252,32 @@ fn a_preview_on_postgres_says_what_the_import_then_does_and_changes_nothing() ->
         let after = dump_server(&postgres, &database).await?;
         ensure!(after == before, "the preview changed something");
         import_and_compare(&site, &job, &rows).await
+    })
+}
+
+#[test]
+fn a_preview_shows_what_an_import_would_be_held_for_and_what_would_wait() -> Result<()> {
+    scenario(async |stage| {
+        let site = Site::start_with(stage, directory(), control_plane::Options::for_tests()?).await?;
+        site.api.import(DIRECTORY).await?;
+        for number in (0..13).filter(|number| number % 97 != 13) {
+            site.slapd.rename(&Person::nth(number).dn(SUFFIX), &format!("uid=renamed{number}"), None).await?;
+        }
+        site.slapd.replace(&person_dn("anna"), "mail", &["anna@example.org"]).await?;
+        site.slapd.delete(&person_dn("bert")).await?;
+        let (previewed, rows) = preview(&site.api).await?;
+        let before = known(&site.api, "users").await?;
+        let held = site.api.try_import(DIRECTORY).await?.expect("held")?;
+        ensure!(previewed.result["hold"]["reason"] == held.hold["reason"], "{previewed:#?} but {:#}", held.hold);
+        let meanwhile = known(&site.api, "users").await?;
+        let waits = |row: &&Value| row["waits"] == true;
+        ensure!(previewed.result["waiting"] == rows.iter().filter(waits).count(), "{previewed:#?}");
+        // What does not wait is there already; the rest is not.
+        let at_once: Vec<Value> = rows.iter().filter(|row| row["waits"] == false).cloned().collect();
+        compare_users(&at_once, &before, &meanwhile)?;
+        ensure!(names(&at_once, "user", "changed") == BTreeSet::from(["anna".to_owned()]), "{at_once:#?}");
+        site.api.decide(&held.id, "approve").await?;
+        site.api.finished(&held.id, wait::SOON).await?.expect("succeeded")?;
+        compare_users(&rows, &before, &known(&site.api, "users").await?)
     })
 }
