@@ -109,7 +109,18 @@ pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
-    AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ChangedAccount, ClosedSession, Comparison, Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, IdentityState, IgnoredAccount, Job, JobEvent, JobFilter, JobState, KeyedUser, KnownAccount, KnownContent, LastRun, Lease, MappingProgress, MappingRun, MappingStep, MappingVersion, Mark, Member, MemberChanges, MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, PreviewRow, Profile, REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
+    AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ChangedAccount, ClosedSession,
+    Comparison, Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange,
+    EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, IdentityFilter, IdentityId, IdentityState,
+    IgnoredAccount, Job, JobEvent, JobFilter, JobState, KeyedUser, KnownAccount, KnownContent, LastRun, Lease,
+    MappingProgress, MappingRun, MappingStep, MappingVersion, Mark, Member, MemberChanges, MemberForm, MemberIdentity,
+    MemberStats, MergedUser, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent, NewApiToken,
+    NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, OrderRun, Organization,
+    OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, PreviewRow, Profile, REPLICA_PATIENCE,
+    RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob,
+    ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount,
+    StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total,
+    TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;
