@@ -24,7 +24,7 @@ pub(super) enum Command {
         /// What values it takes
         #[arg(long = "type", value_parser = choice::<AttributeType>(), default_value = "string")]
         kind: AttributeType,
-        /// Every user that you make must have it
+        /// Required when you create a user
         #[arg(long)]
         required: bool,
         /// No two users have the same value
@@ -34,7 +34,7 @@ pub(super) enum Command {
         #[arg(long)]
         sensitive: bool,
     },
-    /// Take a definition away; values that users have stay
+    /// Remove a definition; users keep their values
     Remove {
         /// Name of the attribute
         name: Name,
@@ -58,7 +58,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             screen.done(&made.name, "defined", &format!("The attribute {} is defined.", made.name))
         }
         Command::Remove { name, yes } => {
-            yes.or_ask(&format!("The values of {name} that users have stay, and are checked no more."))?;
+            yes.or_ask(&format!("Users keep their values of {name}; they are no longer checked."))?;
             client.delete(&format!("attributes/{name}")).await?;
             screen.done(&name, "removed", "The definition is removed.")
         }

@@ -26,7 +26,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a POST is sent if the connection breaks; its Idempotency-Key ensures that it is carried out once.
 const POST_ATTEMPTS: u32 = 3;
-
+/// How long a patient request is sent again.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// Pause before asking again for the result of an earlier attempt.
 const UNDER_WAY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -111,6 +112,25 @@ impl Client {
 
     /// Creates or does something, once, even if the connection breaks before the answer.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        self.post_once(path, body, TIMEOUT, false).await
+    }
+
+    /// The same for a request that may take the control plane long: if it cannot answer now, it is asked again.
+    pub(super) async fn post_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.post_once(path, body, PATIENCE, true).await
+    }
+
+    async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        patience: Duration,
+        again: bool,
+    ) -> Result<T, Error> {
         let key = Uuid::now_v7().to_string();
         let (mut attempt, began) = (1, Instant::now());
         loop {
@@ -118,7 +138,10 @@ impl Client {
             match self.answer(request).await {
                 Err(Error::Request { .. }) if attempt < POST_ATTEMPTS => attempt += 1,
                 // The earlier attempt is still being carried out.
-                Ok(answer) if is_under_way(&answer) && began.elapsed() < TIMEOUT => sleep(UNDER_WAY_PAUSE).await,
+                Ok(answer) if is_under_way(&answer) && began.elapsed() < patience => sleep(UNDER_WAY_PAUSE).await,
+                Ok(answer) if again && is_unavailable(&answer) && began.elapsed() < patience => {
+                    sleep(UNDER_WAY_PAUSE).await;
+                }
                 Ok(answer) if !answer.status().is_success() => return Err(refused(answer).await),
                 answer => return read(answer?).await,
             }
@@ -198,6 +221,11 @@ impl Client {
 /// Whether an earlier request with the same key is still being carried out.
 fn is_under_way(answer: &Response) -> bool {
     answer.status() == StatusCode::CONFLICT && answer.headers().contains_key(RETRY_AFTER)
+}
+
+/// Whether a later attempt may succeed.
+fn is_unavailable(answer: &Response) -> bool {
+    answer.status() == StatusCode::SERVICE_UNAVAILABLE
 }
 
 /// The address of a control plane.

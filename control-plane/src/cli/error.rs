@@ -143,6 +143,15 @@ pub(super) enum Error {
     /// The audit log is not as it was written.
     #[error("the audit log is not as it was written: {0}")]
     AuditFault(String),
+    /// An import stopped before its end.
+    #[error("{what}")]
+    Stopped {
+        /// What is done, and what is not.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// Arguments that contradict each other.
     #[error("{0}")]
     Usage(String),
@@ -177,6 +186,7 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
+            Self::Stopped { source, .. } => source.exit_code(),
             Self::Url { .. }
             | Self::Plain { .. }
             | Self::CaFile { .. }
@@ -184,6 +194,16 @@ impl Error {
             | Self::Configuration(_)
             | Self::NoDatabase { .. } => exit::CONFIG,
             _ => exit::FAILURE,
+        }
+    }
+
+    /// Whether the request has certainly changed nothing.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            // 409 may mean that an earlier attempt is still being carried out.
+            Self::Refused(document) => document.status < 500 && document.status != 409,
+            Self::Usage(_) => true,
+            _ => false,
         }
     }
 

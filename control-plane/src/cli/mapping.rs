@@ -13,6 +13,7 @@ use super::super::api::mapping::{MappingBody, MappingVersionView, MappingVersion
 use super::super::api::mapping_preview::{MappingPreview, MappingPreviewRequest};
 use super::client::Client;
 use super::error::Error;
+use super::files;
 use super::name::Name;
 use super::screen::{Screen, text_or, time, time_or, word};
 
@@ -113,7 +114,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 
 fn read(path: &Path) -> Result<File, Error> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| Error::Usage(format!("cannot read {shown}: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| files::unreadable(path, error))?;
     serde_json::from_str(&text).map_err(|error| Error::Usage(format!("{shown} is not a file of rules: {error}")))
 }
 

@@ -16,6 +16,7 @@ mod directories;
 mod docs;
 mod enrollment_tokens;
 mod error;
+mod files;
 mod global;
 mod groups;
 mod jobs;

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use super::files;
 
 /// A file that is being written beside its place, with `.part` behind its name. It is removed unless it is finished.
 #[derive(Debug)]
@@ -17,9 +18,9 @@ pub(super) struct OutputFile {
 impl OutputFile {
     /// Begins a file that must not exist yet.
     pub(super) fn create(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Output { path: path.to_owned(), source };
+        let failed = |source| Error::Output { path: path.to_owned(), source: files::plain(source) };
         if path.exists() {
-            return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "it exists already; name another file")));
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
@@ -29,13 +30,13 @@ impl OutputFile {
 
     /// Appends bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(|source| Error::Output { path: self.path.clone(), source })
+        self.file.write_all(bytes).map_err(|source| Error::Output { path: self.path.clone(), source: files::plain(source) })
     }
 
     /// Gives the file its name, now that it is whole.
     pub(super) fn finish(self) -> Result<(), Error> {
         let named = self.file.sync_all().and_then(|()| fs::hard_link(&self.part, &self.path));
-        named.map_err(|source| Error::Output { path: self.path.clone(), source })
+        named.map_err(|source| Error::Output { path: self.path.clone(), source: files::plain(source) })
     }
 }
 

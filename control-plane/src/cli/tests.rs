@@ -1,5 +1,7 @@
 //! The command line as a whole: its reference, and commands against a served API.
 
+mod users;
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 

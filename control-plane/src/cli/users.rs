@@ -1,8 +1,14 @@
 //! `postern users`: the organization's users.
 
 mod changes;
+mod columns;
+mod csv_file;
+mod definitions;
+mod export;
 mod fields;
-mod files;
+mod import;
+mod import_report;
+mod line_numbers;
 mod merges;
 
 use clap::Subcommand;
@@ -36,15 +42,15 @@ pub(super) enum Command {
     Change(changes::Command),
     #[command(flatten)]
     Merges(merges::Command),
-    /// Create and change users as a CSV file lists them
+    /// Create and change users from a CSV file
     #[command(
         after_help = "Columns: user_name, given_name, family_name, display_name, email; every other column is a \
         further attribute. A user with the name of a line is changed; an empty cell leaves a value as it is. Lists are \
-        separated by |. Without --apply nothing is written."
+        separated by |. Without --apply nothing is written. Good lines are written even if others are refused."
     )]
-    Import(files::Import),
+    Import(import::Import),
     /// Write all users to a CSV file
-    Export(files::Export),
+    Export(export::Export),
     /// List deleted users that can be restored
     Deleted(ListArgs),
     /// List the groups of a user
@@ -87,8 +93,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 },
             )
         }
-        Command::Import(args) => files::import(&args, client, screen).await,
-        Command::Export(args) => files::export(&args, client, screen).await,
+        Command::Import(args) => import::import(&args, client, screen).await,
+        Command::Export(args) => export::export(&args, client, screen).await,
         Command::Change(command) => changes::run(command, client, screen).await,
         Command::Merges(command) => merges::run(command, client, screen).await,
         Command::Deleted(args) => {

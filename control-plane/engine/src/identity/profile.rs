@@ -12,6 +12,22 @@ const MAX_NAME_CHARS: usize = 256;
 /// Most further attributes.
 const MAX_ATTRIBUTES: usize = 100;
 
+/// Names that an attribute would share with a fact about every user.
+const RESERVED: [&str; 12] = [
+    "user_name",
+    "given_name",
+    "family_name",
+    "display_name",
+    "email",
+    "id",
+    "active",
+    "disabled",
+    "missing_since",
+    "created_at",
+    "updated_at",
+    "attributes",
+];
+
 /// What to change about a profile. The outer `None`: leave it as it is; the inner one: take it away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfileChange {
@@ -183,8 +199,16 @@ fn text(field: &str, given: &str) -> Result<String, Wrong> {
     }
 }
 
+/// A user name as it is compared: without regard to letter case, and prepared as RFC 8265 does.
+pub fn name_key(user_name: &str) -> String {
+    fold(user_name)
+}
+
 /// Fails unless a further attribute may have this name.
 pub fn named(name: &str) -> Result<(), Wrong> {
+    if RESERVED.contains(&name) {
+        return Err(wrong(&further(name), format!("{name} is not a further attribute, but a fact about every user")));
+    }
     let mut letters = name.chars();
     let fits = letters.next().is_some_and(|first| first.is_ascii_lowercase())
         && name.len() <= 64

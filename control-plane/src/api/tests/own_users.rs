@@ -279,3 +279,16 @@ async fn a_request_with_many_users_may_be_longer_than_others() {
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(refused.body["detail"].as_str().unwrap().contains("1048576 bytes"), "{}", refused.body);
 }
+
+#[tokio::test]
+async fn no_attribute_has_the_name_of_a_fact_about_every_user() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    for name in ["email", "disabled", "active", "id"] {
+        let made = json!({"user_name": "ada", "attributes": {name: "x"}});
+        let made = site.post("/api/v1/users", &acme.operator, made).await;
+        let defined = site.post("/api/v1/attributes", &acme.owner, json!({"name": name, "type": "string"})).await;
+        assert_eq!((made.status.as_u16(), defined.status.as_u16()), (422, 422), "{name}");
+    }
+    assert_eq!(site.get("/api/v1/users", &acme.auditor).await.body["items"], json!([]), "nothing is written");
+}

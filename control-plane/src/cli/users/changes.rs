@@ -1,7 +1,10 @@
 //! Commands of `postern users` that change something.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use postern_engine::identity::attributes;
 use serde_json::{Value, json};
 
 use super::super::super::api::change_users::{DisableRequest, UserPatch, UserRequest};
@@ -11,6 +14,7 @@ use super::super::confirm::Yes;
 use super::super::error::Error;
 use super::super::name::Name;
 use super::super::screen::{Screen, note};
+use super::definitions::definitions;
 use super::fields::{disabled, profile};
 
 /// Commands that change a user.
@@ -23,7 +27,7 @@ pub(in super::super) enum Command {
         #[command(flatten)]
         profile: Profile,
     },
-    /// Change a user; values that a directory says are changed there
+    /// Change a user; change values that come from a directory in that directory
     Change {
         /// Id, user name, display name or e-mail address of the user
         user: Name,
@@ -32,11 +36,11 @@ pub(in super::super) enum Command {
         user_name: Option<String>,
         #[command(flatten)]
         profile: Profile,
-        /// Take this value away, like email or attributes.title; may be repeated
+        /// Remove this value, like email or attributes.title; may be repeated
         #[arg(long, value_name = "FIELD")]
         remove: Vec<String>,
     },
-    /// Disable a user, whatever directories say
+    /// Disable a user, even if a directory says active
     #[command(after_help = "The user stays inactive until `postern users enable`, or until the given time. No import \
         lifts it.")]
     Disable {
@@ -49,7 +53,7 @@ pub(in super::super) enum Command {
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
     },
-    /// End your decision to disable a user
+    /// Enable a user that you have disabled
     #[command(after_help = "The user becomes active if no directory says otherwise.")]
     Enable {
         /// Id, user name, display name or e-mail address of the user
@@ -79,20 +83,40 @@ pub(in super::super) struct Profile {
     /// Last name
     #[arg(long, value_name = "NAME")]
     family_name: Option<String>,
-    /// How people see the user
+    /// Name shown to people
     #[arg(long, value_name = "NAME")]
     display_name: Option<String>,
     /// E-mail address
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
-    /// Further attribute, like title=Engineer; may be repeated
+    /// Further attribute, like title=Engineer or langs=de|en for a list; may be repeated
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = pair)]
     attributes: Vec<(String, String)>,
+}
+
+impl Profile {
+    fn is_empty(&self) -> bool {
+        let texts = [&self.given_name, &self.family_name, &self.display_name, &self.email];
+        texts.into_iter().all(Option::is_none) && self.attributes.is_empty()
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("give NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The values of further attributes, each of its defined type. Texts of a list are separated by `|`, as in a file.
+async fn typed(pairs: Vec<(String, String)>, client: &Client) -> Result<BTreeMap<String, Value>, Error> {
+    let defined = if pairs.is_empty() { Vec::new() } else { definitions(client).await? };
+    let mut values = BTreeMap::new();
+    for (name, text) in pairs {
+        let definition = defined.iter().find(|defined| defined.name == name);
+        if values.insert(name.clone(), attributes::from_text(definition, &text)).is_some() {
+            return Err(Error::Usage(format!("--attribute {name} is given twice")));
+        }
+    }
+    Ok(values)
 }
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
@@ -104,12 +128,13 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 family_name: profile.family_name,
                 display_name: profile.display_name,
                 email: profile.email,
-                attributes: profile.attributes.into_iter().map(|(name, value)| (name, Value::String(value))).collect(),
+                attributes: typed(profile.attributes, client).await?,
             };
             changed(&client.post("users", &request).await?, screen)
         }
         Command::Change { user, user_name, profile, remove } => {
-            let patch = patch(user_name, profile, &remove)?;
+            let attributes = typed(profile.attributes.clone(), client).await?;
+            let patch = patch(user_name, profile, attributes, &remove)?;
             changed(&client.patch(&format!("users/{user}"), &patch).await?, screen)
         }
         Command::Disable { user, reason, until } => {
@@ -129,39 +154,47 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 "{} will be deleted, with the memberships that the organization has added.",
                 detail.user.user_name
             ))?;
-            client.delete(&format!("users/{}", detail.user.id)).await?;
-            screen.done(
-                &detail.user.id,
-                "deleted",
-                "The user is deleted. `postern users restore` brings it back for 30 days.",
-            )
+            let id = detail.user.id;
+            client.delete(&format!("users/{id}")).await?;
+            let cure = format!("The user is deleted. For 30 days `postern users restore {id}` brings it back.");
+            screen.done(&id, "deleted", &cure)
         }
         Command::Restore { user } => changed(&client.post(&format!("users/{user}/restore"), &json!({})).await?, screen),
     }
 }
 
-/// What to change: values that are given, and values that are taken away.
-fn patch(user_name: Option<String>, profile: Profile, remove: &[String]) -> Result<UserPatch, Error> {
-    let attributes = profile.attributes.into_iter().map(|(name, value)| (name, Some(Value::String(value))));
+/// What to change: values that are given, and values that are removed.
+fn patch(
+    user_name: Option<String>,
+    profile: Profile,
+    attributes: BTreeMap<String, Value>,
+    remove: &[String],
+) -> Result<UserPatch, Error> {
+    if user_name.is_none() && profile.is_empty() && remove.is_empty() {
+        return Err(Error::Usage("there is nothing to change; give a new value, or --remove FIELD".to_owned()));
+    }
     let mut patch = UserPatch {
         user_name,
         given_name: profile.given_name.map(Some),
         family_name: profile.family_name.map(Some),
         display_name: profile.display_name.map(Some),
         email: profile.email.map(Some),
-        attributes: attributes.collect(),
+        attributes: attributes.into_iter().map(|(name, value)| (name, Some(value))).collect(),
     };
     for field in remove {
-        match (field.as_str(), field.strip_prefix("attributes.")) {
-            ("given_name" | "given-name", _) => patch.given_name = Some(None),
-            ("family_name" | "family-name", _) => patch.family_name = Some(None),
-            ("display_name" | "display-name", _) => patch.display_name = Some(None),
-            ("email", _) => patch.email = Some(None),
-            (_, Some(name)) => drop(patch.attributes.insert(name.to_owned(), None)),
+        let given = match (field.as_str(), field.strip_prefix("attributes.")) {
+            ("given_name" | "given-name", _) => patch.given_name.replace(None).flatten().is_some(),
+            ("family_name" | "family-name", _) => patch.family_name.replace(None).flatten().is_some(),
+            ("display_name" | "display-name", _) => patch.display_name.replace(None).flatten().is_some(),
+            ("email", _) => patch.email.replace(None).flatten().is_some(),
+            (_, Some(name)) => patch.attributes.insert(name.to_owned(), None).flatten().is_some(),
             _ => {
                 let known = "given-name, family-name, display-name, email and attributes.NAME";
                 return Err(Error::Usage(format!("{field:?} cannot be removed; known are {known}")));
             }
+        };
+        if given {
+            return Err(Error::Usage(format!("{field} is both given and removed")));
         }
     }
     Ok(patch)
