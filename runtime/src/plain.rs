@@ -19,6 +19,11 @@ pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, |_| false, |out, _| out.push('\u{fffd}'))
 }
 
+/// The text on one line, in quotes, as sentences name it. Letters with marks stay letters.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", line(text))
+}
+
 /// The text as one word of a shell, so that a proposed command can be copied.
 pub fn word(text: &str) -> Cow<'_, str> {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);

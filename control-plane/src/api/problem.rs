@@ -69,7 +69,7 @@ impl Kind {
             Self::UnsupportedMediaType => {
                 ("unsupported-media-type", "The body is not JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE)
             }
-            Self::Unprocessable => ("unprocessable", "The request makes no sense", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::Unprocessable => ("unprocessable", "The request is not valid", StatusCode::UNPROCESSABLE_ENTITY),
             Self::IdempotencyMismatch => {
                 ("idempotency-mismatch", "Idempotency-Key used before", StatusCode::UNPROCESSABLE_ENTITY)
             }

@@ -26,6 +26,7 @@ pub(super) fn plain(detail: &str, came: Option<&str>) -> String {
         | "number too small to fit in target type" => format!("a whole number from 0 is expected{}", came()),
         "provided string was not `true` or `false`" => format!("true or false is expected{}", came()),
         _ if detail.starts_with("EOF while parsing") => "it ends too early".to_owned(),
+        _ if detail.starts_with("UUID parsing failed") => format!("an id is expected{}", came()),
         "expected value" | "expected ident" => "there is no JSON value here".to_owned(),
         "trailing characters" => "something follows after its end".to_owned(),
         "key must be a string" => "the name of a field must stand in double quotes".to_owned(),
@@ -108,6 +109,7 @@ mod tests {
             ("unknown field `x`, there are no fields", "there is no x"),
             ("unknown variant `dance`, expected one of `import`, `test`", "it cannot be dance; known: import, test"),
             ("missing field `directory`", "directory is missing"),
+            ("UUID parsing failed: invalid length: found 3", "an id is expected"),
             ("duplicate field `limit`", "limit is given more than once"),
             (
                 "invalid type: string \"two\", expected u8",

@@ -9,6 +9,7 @@ use super::super::api::audit::{AuditEntryView, AuditVerdictView, ExportFormat};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
+use super::moment;
 use super::output_file::OutputFile;
 use super::screen::{Screen, text_or, time};
 
@@ -57,11 +58,11 @@ pub(super) struct Filter {
     /// Only changes of this object, by id or name
     #[arg(long)]
     object: Option<String>,
-    /// Only changes at this time or later, like 2026-01-31T00:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Only changes at this time or later, like 2026-01-31T00:00:00Z, a date (midnight UTC), or 30d for thirty days ago
+    #[arg(long, value_name = "TIME", value_parser = moment::earlier)]
     since: Option<Timestamp>,
     /// Only changes before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment::earlier)]
     until: Option<Timestamp>,
 }
 

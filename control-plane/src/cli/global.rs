@@ -9,15 +9,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "To reach a control plane")]
 pub(super) struct Global {
-    /// Address of the control plane's API [default: that of `postern login`, or port 8080 of this machine]
-    #[arg(long, global = true, env = "POSTERN_URL", hide_env_values = true, value_name = "URL")]
+    /// Address of the control plane's API [default: that of `postern login`, or port 8080 of this machine] [env:
+    /// `POSTERN_URL`]
+    #[arg(long, global = true, value_name = "URL")]
     pub(super) url: Option<String>,
     /// API token [default: that of `postern login`]. Other users of this machine can read command lines: prefer the
-    /// environment variable
-    #[arg(long, global = true, env = "POSTERN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    /// environment variable [env: `POSTERN_TOKEN`]
+    #[arg(long, global = true, value_name = "TOKEN")]
     pub(super) token: Option<SecretString>,
-    /// Additional certificate authority to trust for the API's certificate, PEM
-    #[arg(long, global = true, env = "POSTERN_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    /// Additional certificate authority to trust for the API's certificate, PEM [env: `POSTERN_CA_FILE`]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
     /// Allow the token to be sent to another machine over unencrypted http://
     #[arg(long, global = true)]
@@ -28,10 +29,28 @@ pub(super) struct Global {
 }
 
 impl Global {
-    /// Ignores empty variables: `POSTERN_TOKEN= postern …` leaves the token out.
-    pub(super) fn forget_empty(&mut self) {
+    /// Takes what is not given from environment variables. clap does not read them, because its usage lines would show
+    /// these options as if they were required. Empty values are left out, as in `POSTERN_TOKEN= postern …`.
+    pub(super) fn complete(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        self.url = self.url.take().or_else(|| variable("POSTERN_URL"));
+        self.token = self.token.take().or_else(|| variable("POSTERN_TOKEN").map(SecretString::from));
+        self.ca_file = self.ca_file.take().or_else(|| variable("POSTERN_CA_FILE").map(PathBuf::from));
         self.url.take_if(|url| url.trim().is_empty());
         self.token.take_if(|token| token.expose_secret().trim().is_empty());
         self.ca_file.take_if(|path| path.as_os_str().is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_comes_before_its_variable_and_an_empty_one_is_none() {
+        let mut global =
+            Global { url: Some("http://a".to_owned()), token: None, ca_file: None, insecure_http: false, json: false };
+        global.complete(|name| Some(if name == "POSTERN_CA_FILE" { String::new() } else { format!("{name} it is") }));
+        assert_eq!((global.url.as_deref(), &global.ca_file), (Some("http://a"), &None));
+        assert_eq!(global.token.unwrap().expose_secret(), "POSTERN_TOKEN it is");
     }
 }

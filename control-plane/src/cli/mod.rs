@@ -24,6 +24,7 @@ mod list;
 mod login;
 mod mapping;
 mod matching;
+mod moment;
 mod name;
 mod organization;
 mod organizations;
@@ -161,7 +162,7 @@ fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     tls::install_crypto_provider();
     let mut cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
-    cli.global.forget_empty();
+    cli.global.complete(|name| std::env::var(name).ok());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

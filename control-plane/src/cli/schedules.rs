@@ -164,7 +164,7 @@ fn jitter(text: &str) -> Result<u32, String> {
 }
 
 fn object(text: &str) -> Result<Object, String> {
-    serde_json::from_str(text).map(Object).map_err(|error| format!("it is no JSON object: {error}"))
+    serde_json::from_str(text).map(Object).map_err(|error| format!("it is not a JSON object: {error}"))
 }
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {

@@ -284,7 +284,7 @@ async fn a_name_that_means_several_things_is_refused_with_all_of_them() {
     }
     let (_, refused) = served.try_run(&["tokens", "revoke", "first owner", "--yes"]).await;
     let refused = refused.unwrap_err().explain();
-    assert!(refused.contains("more than one token") && refused.lines().count() == 4, "{refused}");
+    assert!(refused.contains("Several tokens match") && refused.lines().count() == 4, "{refused}");
     let tokens = served.json(&["tokens", "list"]).await;
     assert!(tokens["items"].as_array().unwrap().iter().all(|token| token["revoked_at"].is_null()), "{tokens}");
     let id = refused.lines().last().unwrap().split_whitespace().next().unwrap().to_owned();

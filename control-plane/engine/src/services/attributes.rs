@@ -1,5 +1,6 @@
 //! Attributes that the organization defines for its users.
 
+use postern_runtime::plain::quoted;
 use serde_json::{Value, json};
 
 use super::access::{Access, Services};
@@ -46,7 +47,7 @@ impl AttributeChanges<'_> {
         store.define_attribute(self.0.organization(), &new, self.0.now()).await.map_err(|error| {
             match error.into() {
                 Error::Conflict(message) => Error::Conflict(
-                    message.cure("Choose another name, or take the values and the old definition away first."),
+                    message.cure("Choose another name, or remove the values and the old definition first."),
                 ),
                 other => other,
             }
@@ -59,7 +60,7 @@ impl AttributeChanges<'_> {
     pub async fn forget(&self, name: &str) -> Result<()> {
         let known = self.0.store().attribute_definitions(self.0.organization()).await?;
         let known = known.into_iter().find(|defined| defined.name == name).ok_or_else(|| {
-            let message = Message::new(format!("There is no attribute {name:?}."));
+            let message = Message::new(format!("There is no attribute {}.", quoted(name)));
             Error::NotFound(message.cure("`postern attributes list` shows those that there are."))
         })?;
         let change = Change::new("attribute.removed", None, name).before(&facts(&known));

@@ -4,6 +4,7 @@
 
 use postern_proto::directory_name;
 use postern_runtime::nearest;
+use postern_runtime::plain::quoted;
 use postern_store::Thing;
 use uuid::Uuid;
 
@@ -63,7 +64,7 @@ pub(super) async fn conflict(access: Access<'_>, text: &str) -> Result<AccountId
     }
     let claim = access.store().accounts_in_conflict(access.organization(), text).await?;
     let id = one("account", text, claim, None)?.ok_or_else(|| {
-        let message = Message::new(format!("There is no conflict about {text:?}."));
+        let message = Message::new(format!("There is no conflict about {}.", quoted(text)));
         Error::NotFound(message.cure("`postern conflicts list` shows those that there are."))
     })?;
     Ok(AccountId::from_uuid(id))
@@ -85,7 +86,7 @@ pub(super) async fn directory_name(access: Access<'_>, field: &str, text: &str) 
         (1, Some(one)) => Ok(one.name),
         (0, _) if directory_name::is_valid(text) => Ok(text.to_owned()),
         (0, _) => {
-            let detail = format!("{text:?} is not the name of a directory: {}", directory_name::RULE);
+            let detail = format!("{} is not the name of a directory: {}", quoted(text), directory_name::RULE);
             Err(Error::field(field, detail))
         }
         (_, last) => Err(several("directory", text, found.into_iter().chain(last).collect())),
@@ -114,8 +115,11 @@ async fn find(access: Access<'_>, thing: Thing, text: &str) -> Result<Uuid> {
     };
     // An agent chooses a directory's name, an administrator its display name: neither takes precedence.
     let exact = (thing != Thing::Directory).then_some(text);
-    if let Some(id) = either(what, text, exact, by_name, by_id)? {
-        return Ok(id);
+    match either(what, text, exact, by_name, by_id) {
+        Ok(Some(id)) => return Ok(id),
+        Ok(None) => {}
+        Err(error) if thing == Thing::Group => return Err(with_directories(access, error).await?),
+        Err(error) => return Err(error),
     }
     let like = like(access, thing, text).await?;
     Err(nothing(what, text, &like, is_short_id(text, thing).then(|| least(thing))))
@@ -173,18 +177,29 @@ fn only(found: &[Named], exact: Option<&str>) -> Option<Uuid> {
     named.or_else(|| only(&|named| named.live)).or_else(|| only(&|_| true))
 }
 
+/// Groups of one name differ by the directories that have them.
+async fn with_directories(access: Access<'_>, error: Error) -> Result<Error> {
+    let Error::Ambiguous { message, mut candidates } = error else { return Ok(error) };
+    let ids: Vec<GroupId> = candidates.iter().map(|group| GroupId::from_uuid(group.id)).collect();
+    let directories = access.store().directories_of_groups(access.organization(), &ids).await?;
+    for group in &mut candidates {
+        let of = directories.get(&GroupId::from_uuid(group.id)).map(|names| names.join(", "));
+        group.name = format!("{} ({})", group.name, of.as_deref().unwrap_or("of no directory"));
+    }
+    Ok(Error::Ambiguous { message, candidates })
+}
+
 fn several(what: &str, text: &str, found: Vec<Named>) -> Error {
     let candidate = |named: Named| Candidate { id: named.id, name: named.name };
     Error::Ambiguous {
-        message: Message::new(format!("{text:?} means more than one {what}.")).cure("Name one by its id."),
+        message: Message::new(format!("Several {} match {}.", plural(what), quoted(text))).cure("Give the id of one:"),
         candidates: found.into_iter().map(candidate).collect(),
     }
 }
 
 /// `least`: the text looks like the beginning of an id, which needs this many digits.
 fn nothing(what: &str, text: &str, like: &[String], least: Option<usize>) -> Error {
-    let list = what.replace(' ', "-");
-    let list = if list == "directory" { "directories".to_owned() } else { format!("{list}s") };
+    let list = plural(what).replace(' ', "-");
     let all = format!("`postern {list} list` shows them.");
     let more = if what == "directory" { " A directory appears when an agent that serves it connects." } else { "" };
     let cure = match like {
@@ -194,7 +209,11 @@ fn nothing(what: &str, text: &str, like: &[String], least: Option<usize>) -> Err
     let short = least.map_or_else(String::new, |least| {
         format!("The beginning of the id of a {what} needs at least {least} letters. ")
     });
-    Error::NotFound(Message::new(format!("There is no {what} {text:?}.")).cure(format!("{short}{cure}")))
+    Error::NotFound(Message::new(format!("There is no {what} {}.", quoted(text))).cure(format!("{short}{cure}")))
+}
+
+fn plural(what: &str) -> String {
+    if what == "directory" { "directories".to_owned() } else { format!("{what}s") }
 }
 
 /// What people and commands call it.

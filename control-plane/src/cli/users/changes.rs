@@ -12,6 +12,7 @@ use super::super::super::api::users::{ChangedUser, UserDetail};
 use super::super::client::Client;
 use super::super::confirm::Yes;
 use super::super::error::Error;
+use super::super::moment;
 use super::super::name::Name;
 use super::super::screen::{Screen, note};
 use super::definitions::definitions;
@@ -49,8 +50,9 @@ pub(in super::super) enum Command {
         /// Why
         #[arg(long)]
         reason: Option<String>,
-        /// Until when, like 2026-12-31T00:00:00Z [default: until you enable the user]
-        #[arg(long, value_name = "TIME")]
+        /// Until when: a time like 2026-12-31T00:00:00Z, a date (midnight UTC), or a span like 30d [default: until you
+        /// enable the user]
+        #[arg(long, value_name = "TIME", value_parser = moment::later)]
         until: Option<Timestamp>,
     },
     /// Enable a user that you have disabled
