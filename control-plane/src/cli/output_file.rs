@@ -30,7 +30,9 @@ impl OutputFile {
 
     /// Appends bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(|source| Error::Output { path: self.path.clone(), source: files::plain(source) })
+        self.file
+            .write_all(bytes)
+            .map_err(|source| Error::Output { path: self.path.clone(), source: files::plain(source) })
     }
 
     /// Gives the file its name, now that it is whole.

@@ -31,7 +31,7 @@ pub(super) async fn changed(access: Access<'_>, what: &str, id: Uuid, at: Timest
         }
         _ => format!("an import changed it at {at}"),
     };
-    let message = Message::new(format!("The {what} is not the version that the change is based on: {by}."));
+    let message = Message::new(format!("The {what} has changed since you read it: {by}."));
     Ok(Error::Outdated(message.cure(format!("Read the {what} again, and change what it is now."))))
 }
 

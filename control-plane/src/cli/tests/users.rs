@@ -84,8 +84,8 @@ async fn an_export_names_its_file_and_keeps_sensitive_values_back() {
     let taken = file(&folder, "taken.csv", "mine");
     let taken = taken.to_str().unwrap();
     for (command, says) in [
-        (&["users", "export", "--output", taken][..], "taken.csv exists already"),
-        (&["audit", "export", "--output", taken], "taken.csv exists already"),
+        (&["users", "export", "--output", taken][..], "taken.csv: it exists already"),
+        (&["audit", "export", "--output", taken], "taken.csv: it exists already"),
         (&["users", "export", "--output", "/nonexistent/x.csv"], "/nonexistent/x.csv: there is no such"),
         (&["users", "import", "/nonexistent/x.csv"], "/nonexistent/x.csv: there is no such"),
         (&["mapping", "set", "corp", "/nonexistent/x.json"], "/nonexistent/x.json: there is no such"),

@@ -75,7 +75,7 @@ fn lines(text: &str, defined: &[AttributeDefinition]) -> Result<Vec<Line>, Strin
         let number = numbers.at(usize::try_from(start).unwrap_or(usize::MAX));
         if record.len() != names.len() {
             let (has, of) = (record.len(), names.len());
-            return Err(format!("line {number} has {has} cells, and the first line names {of} columns"));
+            return Err(format!("line {number} must have {of} cells like the first line, and has {has}"));
         }
         if lines.len() == MAX_LINES {
             return Err(format!("it has more than {MAX_LINES} lines; split it"));
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_is_refused_with_its_line() {
         for (file, says) in [
-            (&b"user_name,email\n\nada\n"[..], "line 3 has 1 cells, and the first line names 2 columns"),
+            (&b"user_name,email\n\nada\n"[..], "line 3 must have 2 cells like the first line, and has 1"),
             (b"user_name\nada\nb\xfc\n", "line 3 is not UTF-8"),
             (b"name,email\nada,x\n", "no column user_name"),
             (b"user_name,user_name\n", "column 2"),
