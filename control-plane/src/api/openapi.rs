@@ -95,7 +95,7 @@ fn add_common(operation: &mut Operation, method: &HttpMethod, has_id: bool) {
         }
     } else {
         problems.push(("409", "It does not fit the present state"));
-        problems.push(("422", "The request makes no sense"));
+        problems.push(("422", "The request is not valid"));
     }
     if operation.request_body.is_some() {
         problems.push(("400", "The body cannot be read"));

@@ -41,7 +41,7 @@ pub enum Kind {
     TooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
-    /// The request can be read, and makes no sense.
+    /// The request can be read, and is not valid.
     Unprocessable,
     /// An `Idempotency-Key` was used before, for something else.
     IdempotencyMismatch,
@@ -188,7 +188,7 @@ impl Problem {
         Self::new(Kind::NotFound, format!("There is no such {what}."))
     }
 
-    /// A parameter with a value that makes no sense.
+    /// A parameter with a value that is not valid.
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self::new(Kind::InvalidRequest, format!("The parameter {name:?} is wrong: {detail}.")).field(FieldError {
@@ -199,7 +199,7 @@ impl Problem {
         })
     }
 
-    /// A field of the body with a value that makes no sense.
+    /// A field of the body with a value that is not valid.
     pub fn body_field(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self::new(Kind::Unprocessable, format!("The field {name:?} is wrong: {detail}.")).field(FieldError {
