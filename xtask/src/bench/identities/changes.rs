@@ -142,7 +142,8 @@ fn syncs(folder: &Path) -> Result<Vec<Duration>> {
 async fn writers(api: &Api, count: u32) -> Result<Vec<Api>> {
     let mut writers = Vec::new();
     for number in 0..count {
-        let made = api.post("/api/v1/tokens", json!({ "name": format!("writer {number}") })).await?;
+        let made =
+            api.post("/api/v1/tokens", json!({ "name": format!("writer {number}"), "role": "operator" })).await?;
         writers.push(api.with_token(made["token"].as_str().context("the answer has no token")?));
     }
     Ok(writers)
