@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use postern_engine::records::{AuditEntry, AuditFault, AuditVerdict, PageRequest};
+use postern_engine::services::Listed;
 use postern_engine::services::audit::{AuditFilter, head_text};
 use postern_engine::spreadsheet;
-use postern_runtime::supervise::chain;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -20,7 +21,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::Api;
-use super::auth::Caller;
+use super::auth::{Caller, identify};
 use super::extract::Params;
 use super::page::{List, Listing};
 use super::problem::Problem;
@@ -219,12 +220,13 @@ async fn verify(
 async fn export(
     State(api): State<Api>,
     caller: Caller,
+    headers: HeaderMap,
     Params(query): Params<ExportQuery>,
 ) -> Result<Response, Problem> {
     api.services.audit(&caller.actor)?;
     let ExportQuery { format, actor, action, object, since, until } = query;
     let filter = AuditFilter { actor, action, object, since, until };
-    let export = Export { api, caller, filter, format, next: Next::Start };
+    let export = Export { api, headers, filter, format, next: Next::Start };
     // A server may ask once more after the end.
     let body = Body::from_stream(stream::unfold(export, Export::next).fuse());
     let (kind, name) = match format {
@@ -238,7 +240,8 @@ async fn export(
 /// An export under way: a page of the log at a time.
 struct Export {
     api: Api,
-    caller: Caller,
+    /// The token, which may be revoked before the export ends.
+    headers: HeaderMap,
     filter: AuditFilter,
     format: ExportFormat,
     next: Next,
@@ -260,21 +263,23 @@ impl Export {
             Next::Nowhere => return None,
         };
         let first = after.is_none();
-        let page = match self.api.services.audit(&self.caller.actor) {
-            Ok(audit) => audit.list(&self.filter, &PageRequest { after, limit: EXPORT_PAGE }).await,
-            Err(error) => Err(error),
-        };
-        let chunk = match page {
+        let chunk = match self.page(after).await {
             Ok(found) => {
                 self.next = found.page.next.map_or(Next::Nowhere, Next::After);
                 written(self.format, first, found.page.items).map_err(std::io::Error::other)
             }
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "audit.export_failed");
-                Err(std::io::Error::other(error))
+            Err(problem) => {
+                tracing::warn!(error = %problem.document().detail, "audit.export_failed");
+                Err(std::io::Error::other(problem.document().title.clone()))
             }
         };
         Some((chunk, self))
+    }
+
+    async fn page(&self, after: Option<String>) -> Result<Listed<AuditEntry>, Problem> {
+        let caller = identify(&self.api, &self.headers, None).await?;
+        let audit = self.api.services.audit(&caller.actor)?;
+        Ok(audit.list(&self.filter, &PageRequest { after, limit: EXPORT_PAGE }).await?)
     }
 }
 

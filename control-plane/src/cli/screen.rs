@@ -54,9 +54,12 @@ impl Screen {
         })
     }
 
-    /// Prints part of a file as it is.
+    /// Prints part of a file as it is; to a terminal, without what could drive it.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.written(bytes)
+        match self.width {
+            Some(_) => self.raw(&plain::lines(&String::from_utf8_lossy(bytes))),
+            None => self.written(bytes),
+        }
     }
 
     /// Prints JSON, for scripts.
@@ -203,8 +206,12 @@ mod tests {
     fn a_directory_cannot_drive_the_terminal_whatever_is_printed() {
         const EVIL: &str = "a\u{1b}[2Jb\u{202e}c\u{9b}d";
         type Printing = (&'static str, bool, fn(&mut Screen));
-        let whatever: [Printing; 5] = [
+        let whatever: [Printing; 6] = [
             ("line", false, |screen| screen.line(EVIL).unwrap()),
+            ("part of a file", false, |screen| {
+                screen.width = Some(80);
+                screen.bytes(EVIL.as_bytes()).unwrap();
+            }),
             ("table", false, |screen| screen.table(&["x"], [vec![EVIL.to_owned()]]).unwrap()),
             ("fields", false, |screen| screen.fields(&EVIL, &[("x", EVIL.to_owned())]).unwrap()),
             ("JSON", true, |screen| screen.fields(&EVIL, &[]).unwrap()),

@@ -69,6 +69,27 @@ async fn a_change_is_logged_with_its_maker_and_where_it_came_from() {
 }
 
 #[tokio::test]
+async fn an_export_ends_when_its_token_is_revoked() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let made = site.post("/api/v1/tokens", &acme.owner, json!({"name": "gone", "role": "auditor"})).await.body;
+    let token = made["token"].as_str().unwrap();
+    let request = Request::builder()
+        .uri("/api/v1/audit/export?format=ndjson")
+        .header("host", "localhost")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::empty())
+        .unwrap();
+    let answer = site.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let revoked = site.call(Method::DELETE, "/api/v1/tokens/gone", &acme.owner, None).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT, "{}", revoked.body);
+    let mut body = answer.into_body();
+    assert!(body.frame().await.is_some_and(|frame| frame.is_err()), "nothing comes any more");
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
 async fn the_log_is_exported_whole_and_runs_in_no_spreadsheet() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;
