@@ -44,12 +44,16 @@ pub fn flag<'v>(name: &str, read: impl Fn(&str) -> Option<&'v str>) -> Value {
     let value = match name {
         "disabled" => either(control(DISABLED), truth("nsaccountlock")),
         "locked" => {
-            let by_time = number("lockouttime").map(|ticks| ticks > 0);
-            let by_policy = read("pwdaccountlockedtime").map(|_| true);
-            either(either(computed(LOCKED), by_time), by_policy)
+            // A lockout that has lapsed leaves its time. What the server computes knows how long it lasts.
+            let of_domain = computed(LOCKED).or(number("lockouttime").map(|ticks| ticks > 0));
+            either(of_domain, read("pwdaccountlockedtime").map(|_| true))
         }
         "expired" => computed(EXPIRED),
-        "must_change" => either(number("pwdlastset").map(|ticks| ticks == 0), truth("pwdreset")),
+        "must_change" => {
+            // Nobody whose password never expires, or who needs a smart card, is asked for a new one.
+            let asks = !control(NEVER_EXPIRES | SMARTCARD).unwrap_or_default();
+            either(number("pwdlastset").map(|ticks| ticks == 0 && asks), truth("pwdreset"))
+        }
         "password_never_expires" => control(NEVER_EXPIRES),
         "smartcard_required" => control(SMARTCARD),
         "security" => group(SECURITY),

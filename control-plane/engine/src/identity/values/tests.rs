@@ -77,11 +77,11 @@ fn flags_are_read_by_name_and_unknown_where_nothing_says() {
         flag(name, |wanted| attributes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value))
     };
     let user: &[(&str, &str)] =
-        &[("useraccountcontrol", "66050"), ("msds-user-account-control-computed", "8388624"), ("pwdlastset", "0")];
+        &[("useraccountcontrol", "514"), ("msds-user-account-control-computed", "8388624"), ("pwdlastset", "0")];
     for (name, wanted) in [("disabled", true), ("locked", true), ("expired", true), ("must_change", true)] {
         assert_eq!(of(user, name), Value::Bool(wanted), "{name}");
     }
-    assert_eq!(of(user, "password_never_expires"), Value::Bool(true));
+    assert_eq!(of(&[("useraccountcontrol", "66050")], "password_never_expires"), Value::Bool(true));
     assert_eq!(of(user, "smartcard_required"), Value::Bool(false));
     assert_eq!(of(user, "scope"), Value::Null);
     let group: &[(&str, &str)] = &[("grouptype", "-2147483640")];
@@ -93,6 +93,21 @@ fn flags_are_read_by_name_and_unknown_where_nothing_says() {
     assert_eq!(of(&[("nsaccountlock", "TRUE")], "disabled"), Value::Bool(true));
     for name in FLAGS {
         assert_eq!(of(&[], name), Value::Null, "{name}");
+    }
+}
+
+#[test]
+fn a_lapsed_lockout_locks_nobody_and_who_has_no_password_to_change_need_not() {
+    let of = |attributes: &[(&'static str, &'static str)], name: &str| {
+        flag(name, |wanted| attributes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value))
+    };
+    let lockout = ("lockouttime", "132000000000000000");
+    assert_eq!(of(&[lockout], "locked"), Value::Bool(true), "nothing says whether it has lapsed");
+    for (computed, locked) in [("0", false), ("16", true), ("8388608", false)] {
+        assert_eq!(of(&[lockout, ("msds-user-account-control-computed", computed)], "locked"), Value::Bool(locked));
+    }
+    for (control, must) in [("512", true), ("66048", false), ("262656", false), ("328192", false)] {
+        assert_eq!(of(&[("pwdlastset", "0"), ("useraccountcontrol", control)], "must_change"), Value::Bool(must));
     }
 }
 
