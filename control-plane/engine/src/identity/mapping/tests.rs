@@ -1,5 +1,7 @@
 //! What entries of each flavour map to.
 
+mod defaults;
+
 use std::borrow::Cow;
 
 use postern_store::Switch;
