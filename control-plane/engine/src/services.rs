@@ -35,6 +35,7 @@ pub mod merge_users;
 mod names;
 pub mod organization;
 pub mod organizations;
+pub mod outbound_preview;
 mod pages;
 mod resolve;
 mod rights;

@@ -53,6 +53,7 @@ fn given(rules: &Rules, of: RuleOf, entry: &Map<String, Value>) -> Result<Value,
         dn: text("dn"),
         external_id: "id",
         login: text("login"),
+        given: &[],
     };
     let mut result = Value::Null;
     let failed =

@@ -124,9 +124,10 @@ async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Res
 }
 
 /// The rules, and their version as the header `ETag`.
-type Answer = ([(HeaderName, String); 1], Json<MappingView>);
+pub(super) type Answer = ([(HeaderName, String); 1], Json<MappingView>);
 
-fn answer(standing: Standing) -> Answer {
+/// The answer with rules.
+pub(super) fn answer(standing: Standing) -> Answer {
     let view = MappingView::from(standing);
     ([(ETAG, format!("\"{}\"", view.version))], Json(view))
 }

@@ -65,7 +65,7 @@ pub struct MappingPreview {
     /// The user or group as it would be. What a failing rule fills keeps its value.
     #[schema(value_type = Object)]
     pub after: BTreeMap<String, Value>,
-    /// The other directory that provides the profile of the user: these rules would have no effect. `null`: there is none.
+    /// The earlier directory that has the user, and whose values come first. `null`: there is none.
     pub provided_by: Option<String>,
 }
 

@@ -27,6 +27,7 @@ pub mod merge_users;
 mod metrics;
 pub mod openapi;
 pub mod organization;
+pub mod outbound_mapping;
 pub mod page;
 pub mod problem;
 mod recorder;

@@ -1,4 +1,4 @@
-//! `postern mapping`: the rules by which the accounts of a directory become users and groups.
+//! `postern mapping`: the rules by which the accounts of a directory become users and groups, and of what it gets.
 
 mod preview;
 
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::super::api::mapping::{MappingBody, MappingVersionView, MappingVersions, MappingView};
 use super::super::api::mapping_preview::{MappingPreview, MappingPreviewRequest};
+use super::super::api::outbound_mapping::{OutboundPreviewRequest, OutboundPreviewView};
 use super::client::Client;
 use super::error::Error;
 use super::files;
@@ -32,6 +33,9 @@ pub(super) enum Command {
     Show {
         /// Name or id of the directory
         directory: Name,
+        /// The rules of what the directory gets, instead of those by which its accounts become users and groups
+        #[arg(long)]
+        outbound: bool,
     },
     /// Save the rules of a directory from a file
     #[command(after_help = AFTER_SET)]
@@ -40,6 +44,9 @@ pub(super) enum Command {
         directory: Name,
         /// The file, in JSON
         file: PathBuf,
+        /// The rules of what the directory gets, instead of those by which its accounts become users and groups
+        #[arg(long)]
+        outbound: bool,
     },
     /// Try rules on one user or group, without saving anything
     #[command(after_help = AFTER_PREVIEW)]
@@ -61,11 +68,17 @@ pub(super) enum Command {
         /// Show all that rules could read
         #[arg(long)]
         all: bool,
+        /// What the directory would get of the user or group
+        #[arg(long, conflicts_with = "live")]
+        outbound: bool,
     },
     /// List the versions of the rules of a directory, the newest first
     Versions {
         /// Name or id of the directory
         directory: Name,
+        /// The rules of what the directory gets, instead of those by which its accounts become users and groups
+        #[arg(long)]
+        outbound: bool,
     },
     /// Bring back the rules of an earlier version, as a new version
     Restore {
@@ -73,6 +86,9 @@ pub(super) enum Command {
         directory: Name,
         /// Number of the version
         version: u32,
+        /// The rules of what the directory gets, instead of those by which its accounts become users and groups
+        #[arg(long)]
+        outbound: bool,
     },
 }
 
@@ -86,30 +102,39 @@ struct File {
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let mapping: MappingView = match command {
-        Command::Show { directory } => client.get(&format!("directories/{directory}/mapping"), &[]).await?,
-        Command::Set { directory, file } => {
+        Command::Show { directory, outbound } => client.get(&path(&directory, outbound), &[]).await?,
+        Command::Set { directory, file, outbound } => {
             let File { version, rules } = read(&file)?;
-            let path = format!("directories/{directory}/mapping");
-            client.replace(&path, version, &MappingBody { rules }).await?
+            client.replace(&path(&directory, outbound), version, &MappingBody { rules }).await?
         }
-        Command::Preview { directory, user, group, file, live, all } => {
+        Command::Preview { directory, user, group, file, live, all, outbound } => {
             let rules = file.as_deref().map(read).transpose()?.map(|file| file.rules);
-            let path = format!("directories/{directory}/mapping/preview");
+            let path = format!("{}/preview", path(&directory, outbound));
+            if outbound {
+                let found: OutboundPreviewView =
+                    client.post(&path, &OutboundPreviewRequest { user, group, rules }).await?;
+                return preview::show_outbound(&found, screen);
+            }
             let request = MappingPreviewRequest { user, group, rules, live };
             let found: MappingPreview = client.post(&path, &request).await?;
             return preview::show(&found, all, screen);
         }
-        Command::Versions { directory } => {
+        Command::Versions { directory, outbound } => {
             let versions: MappingVersions =
-                client.get(&format!("directories/{directory}/mapping/versions"), &[]).await?;
+                client.get(&format!("{}/versions", path(&directory, outbound)), &[]).await?;
             return show_versions(&versions, screen);
         }
-        Command::Restore { directory, version } => {
-            let path = format!("directories/{directory}/mapping/versions/{version}/restore");
+        Command::Restore { directory, version, outbound } => {
+            let path = format!("{}/versions/{version}/restore", path(&directory, outbound));
             client.post(&path, &serde_json::json!({})).await?
         }
     };
     show(&mapping, screen)
+}
+
+fn path(directory: &Name, outbound: bool) -> String {
+    let rules = if outbound { "outbound-mapping" } else { "mapping" };
+    format!("directories/{directory}/{rules}")
 }
 
 fn read(path: &Path) -> Result<File, Error> {
@@ -123,7 +148,7 @@ fn show(mapping: &MappingView, screen: &mut Screen) -> Result<(), Error> {
         return screen.json(mapping);
     }
     screen.line(match mapping.version {
-        0 => format!("{}: no rules are saved. This is the default mapping:", mapping.directory),
+        0 => format!("{}: no rules are saved. These are the rules to begin with:", mapping.directory),
         version => format!(
             "{}: version {version}, saved by {} at {}",
             mapping.directory,

@@ -101,7 +101,7 @@ impl Store {
              AND version = $3 AND claimed_until = $4 AND NOT EXISTS (SELECT 1 FROM jobs j \
              WHERE j.directory_id = $1 AND j.exclusive AND (j.state = 'running' OR (j.state = 'queued' AND j.proven)) \
              AND j.started_at <= (SELECT v.created_at FROM mapping_versions v \
-             WHERE v.directory_id = $1 AND v.version = $3))",
+             WHERE v.directory_id = $1 AND v.direction = 1 AND v.version = $3))",
         )
         .bind(run.directory)
         .bind(run.organization)

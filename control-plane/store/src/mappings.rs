@@ -1,4 +1,4 @@
-//! The rules of directories, version by version. The newest version is the current one; none is ever changed.
+//! The rules of directories, version by version, for each direction on their own. The newest version is the current one; none is ever changed.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::{DirectoryId, OrganizationId};
 use crate::mapping_runs;
-use crate::records::{MappingVersion, NewMapping};
+use crate::records::{MappingDirection, MappingVersion, NewMapping};
 use crate::sql::{Row, sql};
 
 /// So many versions of a directory are kept.
@@ -35,10 +35,12 @@ impl Store {
         &self,
         organization: OrganizationId,
         directory: DirectoryId,
+        direction: MappingDirection,
     ) -> Result<Option<MappingVersion>> {
-        let query =
-            sql(select_versions!("WHERE organization_id = $1 AND directory_id = $2 ORDER BY version DESC LIMIT 1"));
-        self.database.row(query.bind(organization).bind(directory), read).await
+        let query = sql(select_versions!(
+            "WHERE organization_id = $1 AND directory_id = $2 AND direction = $3 ORDER BY version DESC LIMIT 1"
+        ));
+        self.database.row(query.bind(organization).bind(directory).bind(direction.code()), read).await
     }
 
     /// One version of them.
@@ -46,10 +48,13 @@ impl Store {
         &self,
         organization: OrganizationId,
         directory: DirectoryId,
+        direction: MappingDirection,
         version: u32,
     ) -> Result<Option<MappingVersion>> {
-        let query = sql(select_versions!("WHERE organization_id = $1 AND directory_id = $2 AND version = $3"));
-        self.database.row(query.bind(organization).bind(directory).bind(version), read).await
+        let query = sql(select_versions!(
+            "WHERE organization_id = $1 AND directory_id = $2 AND direction = $3 AND version = $4"
+        ));
+        self.database.row(query.bind(organization).bind(directory).bind(direction.code()).bind(version), read).await
     }
 
     /// All versions that are kept, the newest first.
@@ -57,10 +62,12 @@ impl Store {
         &self,
         organization: OrganizationId,
         directory: DirectoryId,
+        direction: MappingDirection,
     ) -> Result<Vec<MappingVersion>> {
-        let query =
-            sql(select_versions!("WHERE organization_id = $1 AND directory_id = $2 ORDER BY version DESC LIMIT $3"));
-        self.database.rows(query.bind(organization).bind(directory).bind(KEPT), read).await
+        let query = sql(select_versions!(
+            "WHERE organization_id = $1 AND directory_id = $2 AND direction = $3 ORDER BY version DESC LIMIT $4"
+        ));
+        self.database.rows(query.bind(organization).bind(directory).bind(direction.code()).bind(KEPT), read).await
     }
 
     /// Saves rules as the next version, if `expected` is the current one; `0` before the first. The oldest versions beyond
@@ -70,6 +77,7 @@ impl Store {
         &self,
         organization: OrganizationId,
         directory: DirectoryId,
+        direction: MappingDirection,
         expected: u32,
         new: NewMapping,
         now: Timestamp,
@@ -83,9 +91,9 @@ impl Store {
             return Err(Error::NotFound { what: "the directory" });
         }
         let query = sql("SELECT COALESCE(MAX(version), 0) FROM mapping_versions \
-             WHERE organization_id = $1 AND directory_id = $2");
-        let current: u32 =
-            tx.row(query.bind(organization).bind(directory), |mut row| row.take()).await?.unwrap_or_default();
+             WHERE organization_id = $1 AND directory_id = $2 AND direction = $3");
+        let query = query.bind(organization).bind(directory).bind(direction.code());
+        let current: u32 = tx.row(query, |mut row| row.take()).await?.unwrap_or_default();
         if current != expected {
             tx.rollback().await?;
             return Err(Error::conflict(format!(
@@ -94,20 +102,24 @@ impl Store {
         }
         let version = current + 1;
         let insert = sql("INSERT INTO mapping_versions \
-             (organization_id, directory_id, version, rules, restored_from, created_by, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)")
+             (organization_id, directory_id, direction, version, rules, restored_from, created_by, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
         .bind(organization)
         .bind(directory)
+        .bind(direction.code())
         .bind(version)
         .bind(&new.rules)
         .bind(new.restored_from)
         .bind(&new.created_by)
         .bind(now);
         tx.execute(insert).await?;
-        let forget =
-            sql("DELETE FROM mapping_versions WHERE organization_id = $1 AND directory_id = $2 AND version <= $3");
-        tx.execute(forget.bind(organization).bind(directory).bind(i64::from(version) - i64::from(KEPT))).await?;
-        mapping_runs::begin(&mut tx, organization, directory, version).await?;
+        let forget = sql("DELETE FROM mapping_versions WHERE organization_id = $1 AND directory_id = $2 \
+             AND direction = $3 AND version <= $4");
+        let forget = forget.bind(organization).bind(directory).bind(direction.code());
+        tx.execute(forget.bind(i64::from(version) - i64::from(KEPT))).await?;
+        if direction == MappingDirection::Inbound {
+            mapping_runs::begin(&mut tx, organization, directory, version).await?;
+        }
         tx.commit().await?;
         let NewMapping { rules, restored_from, created_by } = new;
         Ok(MappingVersion { version, rules, restored_from, created_by, created_at: now })

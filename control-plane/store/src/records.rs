@@ -92,8 +92,8 @@ pub use holds::{
 pub use identities::{GroupRow, IdentityFilter, IdentityId, Member, MemberIdentity, UserRow};
 pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, NewJob, Release};
 pub use mappings::{
-    MappingProgress, MappingRun, MappingStep, MappingVersion, NewMapping, OrderRun, Profile, Restamp, RuleFailures,
-    StaleAccount,
+    MappingDirection, MappingProgress, MappingRun, MappingStep, MappingVersion, NewMapping, OrderRun, Profile, Restamp,
+    RuleFailures, StaleAccount,
 };
 pub use marks::Mark;
 pub use matches::{HeldUser, IgnoredAccount, KeyedUser, NamedUser};

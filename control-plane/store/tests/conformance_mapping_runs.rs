@@ -4,10 +4,14 @@
 
 mod support;
 
-use postern_store::{AccountKind, Finish, JobId, MappingStep, NewMapping, Restamp, RuleFailures, Store};
+use postern_store::{
+    AccountKind, Finish, JobId, MappingDirection, MappingStep, NewMapping, Restamp, RuleFailures, Store,
+};
 use serde_json::json;
 use support::world::{World, at};
 use support::{TestDatabase, conformance};
+
+const IN: MappingDirection = MappingDirection::Inbound;
 
 conformance! {
     a_run_is_claimed_by_one_and_goes_on_where_it_was,
@@ -20,7 +24,7 @@ conformance! {
 
 async fn save(store: &Store, world: &World, version: u32, seconds: i64) {
     let rules = NewMapping { rules: json!([]), restored_from: None, created_by: "me".to_owned() };
-    store.save_mapping(world.org(), world.directory.id, version, rules, at(seconds)).await.unwrap();
+    store.save_mapping(world.org(), world.directory.id, IN, version, rules, at(seconds)).await.unwrap();
 }
 
 /// A step in which two users changed and so many rules failed.

@@ -4,6 +4,7 @@
 pub mod definitions;
 pub mod expression;
 mod mapped;
+pub mod outbound;
 mod printable;
 mod ruled;
 pub mod rules;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postern_store::{Directory, DirectoryId, MappingVersion, OrganizationId, Store};
+use postern_store::{Directory, DirectoryId, MappingDirection, MappingVersion, OrganizationId, Store};
 
 use super::listed::Listed;
 use crate::identity::mapping::definitions::Definitions;
@@ -36,7 +36,7 @@ pub async fn rules_of(store: &Store, directory: &Directory) -> Result<Option<Arc
 
 /// The saved rules alone, for somebody who only asks what they fill.
 pub async fn saved_rules_of(store: &Store, directory: &Directory) -> Result<Option<Arc<Rules>>, postern_store::Error> {
-    let saved = store.current_mapping(directory.organization, directory.id).await?;
+    let saved = store.current_mapping(directory.organization, directory.id, MappingDirection::Inbound).await?;
     Ok(saved.map(|saved| Arc::new(compiled(saved))))
 }
 
@@ -50,7 +50,7 @@ async fn rules_in(
     organization: OrganizationId,
     directory: DirectoryId,
 ) -> Result<Option<Arc<Rules>>, postern_store::Error> {
-    let saved = store.current_mapping(organization, directory).await?;
+    let saved = store.current_mapping(organization, directory, MappingDirection::Inbound).await?;
     let defined = Definitions::of(store.attribute_definitions(organization).await?);
     let rules = match saved {
         Some(saved) => compiled(saved),

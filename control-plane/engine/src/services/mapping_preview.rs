@@ -28,7 +28,9 @@ use crate::intake::tried;
 use crate::jobs::failure::Failure;
 use crate::kinds::found::LookupUserResult;
 use crate::kinds::lookup_user;
-use crate::records::{Account, AccountId, AccountKind, Directory, ExternalKey, Job, JobId, JobState, Switch, UserId};
+use crate::records::{
+    Account, AccountId, AccountKind, Directory, ExternalKey, Job, JobId, JobState, MappingDirection, Switch, UserId,
+};
 
 /// How long a preview waits for an agent's answer. A request to the API may take 30 seconds.
 const WAIT: Duration = Duration::from_secs(20);
@@ -74,7 +76,7 @@ pub struct Preview {
     pub before: Option<BTreeMap<String, Value>>,
     /// The user or group as it would be. What fails keeps its last good value.
     pub after: BTreeMap<String, Value>,
-    /// The other directory that provides the profile, so that these rules have no effect. `None`: there is none.
+    /// The earlier directory that has the user, and whose values come first. `None`: there is none.
     pub provided_by: Option<String>,
 }
 
@@ -96,13 +98,16 @@ impl MappingPreviews<'_> {
         }
         let saved = match rules {
             Some(_) => None,
-            None => Some(self.access.store().current_mapping(self.access.organization(), directory.id).await?),
+            None => {
+                let (store, organization) = (self.access.store(), self.access.organization());
+                Some(store.current_mapping(organization, directory.id, MappingDirection::Inbound).await?)
+            }
         };
         let version = saved.as_ref().map(|saved| saved.as_ref().map_or(0, |saved| saved.version));
         let source = match (rules, saved.flatten()) {
             (Some(given), _) => given,
             (None, Some(saved)) => rules_of(&saved),
-            (None, None) => defaults(&directory),
+            (None, None) => defaults(&directory, MappingDirection::Inbound),
         };
         let rules = match version {
             None => compiled(&source)?,
@@ -260,7 +265,7 @@ impl MappingPreviews<'_> {
         Ok(Tried { trial, before: before.map(hidden), after: hidden(after) })
     }
 
-    /// The other directory that provides the profile of the account's user.
+    /// The earlier directory that has the account's user.
     async fn provider(&self, directory: &Directory, account: &Account) -> Result<Option<String>> {
         let Some(user) = account.identity.filter(|_| account.kind == AccountKind::User) else { return Ok(None) };
         let sources = sources::of(self.access, UserId::from_uuid(user)).await?;

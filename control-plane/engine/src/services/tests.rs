@@ -108,6 +108,11 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ReadDirectories Auditor "mapping.versions" |s, a| s.mappings(a)?.versions("corp");
     ChangeDirectories Operator "mapping.preview" |s, a| s.preview_mappings(a)?.preview("corp", preview("nobody"));
     ChangeDirectories Operator "mapping.save" |s, a| s.change_mappings(a)?.save("corp", None, &[]);
+    ReadDirectories Auditor "outbound.get" |s, a| s.outbound_mappings(a)?.get("corp");
+    ReadDirectories Auditor "outbound.versions" |s, a| s.outbound_mappings(a)?.versions("corp");
+    ChangeDirectories Operator "outbound.save" |s, a| s.change_outbound_mappings(a)?.save("corp", None, &[]);
+    ChangeDirectories Operator "outbound.restore" |s, a| s.change_outbound_mappings(a)?.restore("corp", 1, None);
+    ChangeDirectories Operator "outbound.preview" |s, a| s.preview_outbound_mappings(a)?.preview("corp", (RuleOf::Users, "nobody"), None);
     ChangeDirectories Operator "mapping.restore" |s, a| s.change_mappings(a)?.restore("corp", 1, None);
     ReadAgents Auditor "agents.list" |s, a| s.agents(a)?.list(&PAGE);
     ReadAgents Auditor "agents.get" |s, a| s.agents(a)?.get("site-1");
@@ -225,6 +230,7 @@ const LOGGED: &[&str] = &[
     "mapping.saved",
     "matching.saved",
     "organization.changed",
+    "outbound_mapping.saved",
     "schedule.changed",
     "schedule.created",
     "schedule.deleted",

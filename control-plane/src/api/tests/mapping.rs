@@ -168,3 +168,35 @@ async fn a_preview_of_saved_rules_groups_and_unknown_users() {
         assert_eq!(answer.status, status, "{body}: {}", answer.body);
     }
 }
+
+const OUTBOUND: &str = "/api/v1/directories/corp/outbound-mapping";
+
+#[tokio::test]
+async fn outbound_rules_are_saved_in_versions_of_their_own_and_tried_on_a_user() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let before = site.get(OUTBOUND, &acme.auditor).await;
+    assert_eq!((before.status, &before.body["version"]), (StatusCode::OK, &0.into()), "{}", before.body);
+    let defaults = before.body["rules"].clone();
+    let save =
+        async |rules: Value| site.call(Method::PUT, OUTBOUND, &acme.operator, Some(json!({"rules": rules}))).await;
+    assert_eq!(save(defaults).await.body["version"], 1);
+    let saved = save(json!([rule("mail", "user_name + '@x.example'"), rule("sn", "user_name - 1")])).await;
+    assert_eq!((saved.status, &saved.body["version"]), (StatusCode::OK, &2.into()), "{}", saved.body);
+    let found = site.post(&format!("{OUTBOUND}/preview"), &acme.operator, json!({"user": "anna"})).await;
+    assert_eq!((found.status, &found.body["version"]), (StatusCode::OK, &2.into()), "{}", found.body);
+    let attributes = &found.body["attributes"];
+    assert_eq!((&attributes[0]["attribute"], &attributes[0]["values"]), (&"mail".into(), &json!(["anna@x.example"])));
+    assert!(attributes[1]["error"].is_string(), "{attributes}");
+    let refused = save(json!([rule("userPassword", "user_name"), rule("cn", "mail")])).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let detail = refused.body["errors"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("passwords") && detail.contains("rule 2 (cn)"), "{detail}");
+    let back = site.post(&format!("{OUTBOUND}/versions/1/restore"), &acme.operator, json!({})).await;
+    assert_eq!((&back.body["version"], &back.body["restored_from"]), (&3.into(), &1.into()), "{}", back.body);
+    let versions = site.get(&format!("{OUTBOUND}/versions"), &acme.auditor).await.body;
+    assert_eq!(versions["items"].as_array().unwrap().len(), 3);
+    // The inbound rules are others.
+    assert_eq!(site.get(PATH, &acme.auditor).await.body["version"], 0);
+}

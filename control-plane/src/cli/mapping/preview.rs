@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::super::api::mapping_preview::MappingPreview;
+use super::super::super::api::outbound_mapping::OutboundPreviewView;
 use super::super::error::Error;
 use super::super::screen::{Screen, plain};
 
@@ -17,7 +18,7 @@ pub(super) fn show(preview: &MappingPreview, all: bool, screen: &mut Screen) -> 
     }
     screen.line(format!("{} in {}, {}", plain(&preview.dn), preview.directory, origin(preview)))?;
     if let Some(provider) = &preview.provided_by {
-        screen.line(format!("The profile of this user comes from {provider}: these rules have no effect on it."))?;
+        screen.line(format!("This user comes first from {provider}: its values win over those of these rules."))?;
     }
     inputs(preview, all, screen)?;
     let rules = preview.rules.iter().map(|rule| {
@@ -29,6 +30,21 @@ pub(super) fn show(preview: &MappingPreview, all: bool, screen: &mut Screen) -> 
     screen.line("")?;
     screen.table(&["field", "before", "after", ""], fields(preview))?;
     screen.line("Nothing was saved.")
+}
+
+/// Shows what a directory would get.
+pub(super) fn show_outbound(preview: &OutboundPreviewView, screen: &mut Screen) -> Result<(), Error> {
+    if screen.is_json() {
+        return screen.json(preview);
+    }
+    screen.line(format!("What {} would get of {}:", preview.directory, plain(&preview.name)))?;
+    let rows = preview.attributes.iter().map(|wanted| {
+        let values = if wanted.values.is_empty() { NOTHING.to_owned() } else { wanted.values.join(" | ") };
+        let result = wanted.error.as_ref().map_or(values, |error| format!("error: {error}"));
+        vec![wanted.attribute.clone(), wanted.expression.clone(), result]
+    });
+    screen.table(&["attribute", "expression", "values"], rows)?;
+    screen.line("Nothing was saved or sent.")
 }
 
 fn origin(preview: &MappingPreview) -> String {

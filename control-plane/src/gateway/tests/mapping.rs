@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use postern_engine::identity::mapping::rules::Rule;
+use postern_engine::identity::mapping::rules::{Rule, RuleOf};
 use postern_engine::identity::profile::ProfileChange;
 use postern_engine::services::mapping::Standing;
+use postern_engine::services::mapping_preview::PreviewRequest;
 use postern_engine::services::{self, Actor, Services};
-use postern_store::{AttributeDefinition, AttributeType, MappingProgress, UserRow};
+use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
+use postern_proto::v1;
+use postern_proto::v1::control_frame::Kind as FromControl;
+use postern_store::{AttributeDefinition, AttributeType, JobState, MappingProgress, UserRow};
 use serde_json::{Value, json};
 
+use super::agent::raw_outcome;
 use super::company::{Line, changed, company};
 use super::soon;
 use crate::api::tests::ClosedGate;
@@ -252,4 +257,50 @@ async fn a_unique_value_goes_to_one_user_and_the_others_keep_theirs_until_it_is_
     assert_eq!(line.mapped().await.failures, 2);
     let badges = line.all("badge").await;
     assert_eq!(badges.iter().filter(|badge| **badge == "b1").count(), 1, "{badges:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_preview_reads_the_entry_by_a_look_up_and_changes_nobody() {
+    let mut line = Line::start().await;
+    line.done(&company(2), 2).await;
+    let services = Services::new(line.site.store().clone(), line.site.clock(), Arc::<ClosedGate>::default());
+    let actor = Actor::machine(line.site.organization);
+    let rules = serde_json::from_value(json!([{"target": "email", "expression": "upper(mail)"}])).unwrap();
+    let request = PreviewRequest { of: RuleOf::Users, named: "user01".to_owned(), rules: Some(rules), live: true };
+    let preview = async { services.preview_mappings(&actor).unwrap().preview("corp", request.clone()).await };
+    let mut writer = ChunkWriter::new(MemberForm::Dn);
+    let id = uuid::Uuid::from_u128(1 + (9 << 64)).to_string();
+    let mut entry = writer.entry(Kind::User, &id, "uid=user01,ou=people,dc=x", Some("user01"));
+    entry.attribute("mail", [b"new@x.example".as_slice()]);
+    entry.finish();
+    let found = v1::LookupUserResult { user: writer.finish(), groups: Vec::new().into() };
+    let answer = async |line: &mut Line, result: v1::outcome::Result| {
+        let command = loop {
+            match line.session.next().await {
+                Some(FromControl::Command(command)) => break command,
+                Some(_) => {}
+                None => panic!("the session has ended"),
+            }
+        };
+        let asked = v1::LookupUser { unique_value: "user01".to_owned() };
+        assert_eq!(command.kind, Some(v1::command::Kind::LookupUser(asked)));
+        line.session.send(raw_outcome(&command, result)).await;
+    };
+    let answered = answer(&mut line, v1::outcome::Result::LookupUser(found));
+    let (seen, ()) = soon(async { tokio::join!(preview, answered) }).await;
+    let seen = seen.unwrap();
+    assert_eq!(seen.after["email"], "NEW@X.EXAMPLE");
+    assert_eq!(seen.before.unwrap()["email"], "user01@x.example", "the user whom the account has");
+    let job = line.site.store().get_job(line.site.organization, seen.job.unwrap()).await.unwrap().unwrap();
+    assert_eq!(job.state, JobState::Succeeded);
+    assert_eq!(line.user("user01").await.email.as_deref(), Some("user01@x.example"));
+    let preview = async { services.preview_mappings(&actor).unwrap().preview("corp", request.clone()).await };
+    let gone = v1::CommandError {
+        code: v1::ErrorCode::NotFound.into(),
+        message: "no such entry".to_owned(),
+        ..v1::CommandError::default()
+    };
+    let answered = answer(&mut line, v1::outcome::Result::Error(gone));
+    let (refused, ()) = soon(async { tokio::join!(preview, answered) }).await;
+    assert!(refused.unwrap_err().to_string().contains("no such entry"));
 }

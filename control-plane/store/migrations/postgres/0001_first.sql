@@ -124,13 +124,15 @@ CREATE INDEX agent_directories_of_directory ON agent_directories (directory_id);
 CREATE TABLE mapping_versions (
     organization_id UUID NOT NULL,
     directory_id UUID NOT NULL,
+    -- 1: how accounts become users and groups; 2: what the directory gets of users and groups.
+    direction BIGINT NOT NULL,
     version BIGINT NOT NULL,
     rules TEXT NOT NULL,
     -- The version whose rules it brought back.
     restored_from BIGINT,
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL,
-    PRIMARY KEY (directory_id, version),
+    PRIMARY KEY (directory_id, direction, version),
     FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
 );
 

@@ -127,13 +127,15 @@ CREATE INDEX agent_directories_of_directory ON agent_directories (directory_id);
 CREATE TABLE mapping_versions (
     organization_id BLOB NOT NULL,
     directory_id BLOB NOT NULL,
+    -- 1: how accounts become users and groups; 2: what the directory gets of users and groups.
+    direction INTEGER NOT NULL,
     version INTEGER NOT NULL,
     rules TEXT NOT NULL,
     -- The version whose rules it brought back.
     restored_from INTEGER,
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    PRIMARY KEY (directory_id, version),
+    PRIMARY KEY (directory_id, direction, version),
     FOREIGN KEY (organization_id, directory_id) REFERENCES directories (organization_id, id)
 ) STRICT;
 

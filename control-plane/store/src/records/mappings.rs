@@ -6,6 +6,25 @@ use serde_json::Value;
 use super::accounts::{Account, AccountKind};
 use crate::ids::{AccountId, DirectoryId, OrganizationId};
 
+named! {
+    /// Which way rules map.
+    MappingDirection {
+        /// From accounts to users and groups.
+        Inbound = "inbound",
+        /// From users and groups to what the directory gets.
+        Outbound = "outbound",
+    }
+}
+
+impl MappingDirection {
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::Inbound => 1,
+            Self::Outbound => 2,
+        }
+    }
+}
+
 /// A version of the rules of a directory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MappingVersion {

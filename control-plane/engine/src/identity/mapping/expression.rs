@@ -19,7 +19,7 @@ mod texts;
 pub use self::bounds::{MAX_CHARACTERS, MAX_READ, MAX_STEPS_OF_ALL};
 pub use self::evaluate::Evaluation;
 pub use self::fault::Fault;
-pub use self::inputs::{Inputs, Slot, Slots, says_something};
+pub use self::inputs::{Inputs, Scope, Slot, Slots, says_something};
 
 use self::bounds::PARSER_STACK;
 use self::compile::Node;

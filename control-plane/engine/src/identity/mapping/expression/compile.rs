@@ -7,7 +7,7 @@ use cel::parser::Parser;
 
 use super::bounds::{MAX_CHARACTERS, MAX_DEPTH, MAX_PARSED_DEPTH, MAX_PUNCTUATION};
 use super::fault::Fault;
-use super::inputs::Slots;
+use super::inputs::{Scope, Slots};
 use super::names::{Function, NOT_YET};
 use super::syntax;
 use crate::identity::values::{FLAG_SOURCES, FLAGS, Value};
@@ -114,7 +114,7 @@ impl Compiler<'_> {
         }
         let node = match &of.expr {
             Expr::Literal(literal) => Node::Literal(self.literal(of, literal)?),
-            Expr::Ident(name) => self.name(name),
+            Expr::Ident(name) => self.name(of, name)?,
             Expr::Select(select) => self.select(of, select)?,
             Expr::Call(call) => self.call(of, call)?,
             Expr::List(list) => Node::List(self.nodes(&list.elements)?),
@@ -152,19 +152,27 @@ impl Compiler<'_> {
         })
     }
 
-    fn name(&mut self, name: &str) -> Node {
+    fn name(&mut self, of: &IdedExpr, name: &str) -> Result {
         // Attribute names have no dot in front.
         let name = name.trim_start_matches('.');
         if let Some(local) = self.locals.iter().rposition(|local| local == name) {
-            return Node::Local(local);
+            return Ok(Node::Local(local));
         }
-        match name {
+        if let Some(fields) = self.slots.scope().fields() {
+            if !fields.contains(&name) {
+                let further = if self.slots.scope() == Scope::User { " and attributes.NAME" } else { "" };
+                let what = format!("there is no {name}; there are {}{further}", fields.join(", "));
+                return Err(self.fault(of, what));
+            }
+            return Ok(Node::First(self.slots.field(name)));
+        }
+        Ok(match name {
             "dn" => Node::Dn,
             "external_id" => Node::ExternalId,
             "login" => Node::Login,
             "primary_mail" => Node::PrimaryMail(self.slots.place("proxyaddresses")),
             _ => Node::First(self.slots.place(name)),
-        }
+        })
     }
 
     /// The name of an expression that is but a name, and not that of a loop's variable.
@@ -177,10 +185,14 @@ impl Compiler<'_> {
 
     fn select(&mut self, of: &IdedExpr, select: &SelectExpr) -> Result {
         let SelectExpr { operand, field, test } = select;
+        let entry = self.slots.scope() == Scope::Entry;
         let node = match self.plain(operand) {
-            Some("all") => Node::All(self.slots.place(field)),
-            Some("raw") => Node::Raw(self.slots.place(field)),
-            Some("flags") => {
+            Some("attributes") if self.slots.scope() == Scope::User => {
+                Node::First(self.slots.field(&format!("attributes.{field}")))
+            }
+            Some("all") if entry => Node::All(self.slots.place(field)),
+            Some("raw") if entry => Node::Raw(self.slots.place(field)),
+            Some("flags") if entry => {
                 let known = FLAGS.iter().find(|flag| *flag == field).ok_or_else(|| {
                     self.fault(of, format!("there is no flag {field:?}; there are {}", FLAGS.join(", ")))
                 })?;
@@ -259,6 +271,11 @@ impl Compiler<'_> {
         let Expr::Literal(LiteralValue::String(name)) = &attribute.expr else {
             return Err(self.fault(of, format!("{function}(…) takes the name of an attribute in quotation marks")));
         };
+        if self.slots.scope() != Scope::Entry {
+            return Err(
+                self.fault(of, format!("{function}(…) reads attributes of entries, and only inbound rules have one"))
+            );
+        }
         let place = self.slots.place(name.inner());
         Ok(match function {
             "attr" => Node::First(place),

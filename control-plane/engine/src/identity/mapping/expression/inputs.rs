@@ -9,6 +9,28 @@ use crate::identity::values::{self, Syntax, Value};
 
 /// Looking at a value costs as much as so many bytes, if it is shorter.
 const LEAST: usize = 16;
+/// What expressions read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// The attributes of an entry.
+    #[default]
+    Entry,
+    /// The fields of a user.
+    User,
+    /// The fields of a group.
+    Group,
+}
+
+impl Scope {
+    /// The fields that there are, beside further attributes of users. `None`: any attribute.
+    pub(super) const fn fields(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Entry => None,
+            Self::User => Some(&["user_name", "given_name", "family_name", "display_name", "email", "active"]),
+            Self::Group => Some(&["display_name", "description"]),
+        }
+    }
+}
 
 /// An attribute that expressions read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +47,36 @@ pub struct Slots {
     all: Vec<Slot>,
     /// Those that were asked for since [`Slots::take_read`].
     read: Vec<usize>,
+    scope: Scope,
 }
 
 impl Slots {
+    /// For expressions that read something else than entries.
+    pub fn of(&mut self, scope: Scope) -> &mut Self {
+        self.scope = scope;
+        self
+    }
+
+    /// What the expression that is compiled now reads.
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// The place of a field of a user or group.
+    pub(super) fn field(&mut self, name: &str) -> usize {
+        self.put(name.to_owned(), Syntax::Text)
+    }
+
     /// The place of an attribute; it gets one if it has none.
     pub(super) fn place(&mut self, name: &str) -> usize {
         let (base, options) = name.split_once(';').map_or((name, None), |(base, options)| (base, Some(options)));
         let base = postern_dn::attribute_names::standard_name(base).unwrap_or(base).to_ascii_lowercase();
         let syntax = Syntax::of(&base);
         let name = options.map_or_else(|| base.clone(), |options| format!("{base};{}", options.to_ascii_lowercase()));
+        self.put(name, syntax)
+    }
+
+    fn put(&mut self, name: String, syntax: Syntax) -> usize {
         let place = self.all.iter().position(|slot| slot.name == name).unwrap_or_else(|| {
             self.all.push(Slot { name, syntax });
             self.all.len() - 1
@@ -70,9 +113,17 @@ pub struct Inputs<'e> {
     pub external_id: &'e str,
     /// The login.
     pub login: Option<&'e str>,
+    /// The fields of a user or group, by their places. Empty: it is an entry.
+    pub given: &'e [Value],
 }
 
 impl<'e> Inputs<'e> {
+    /// The fields of a user or group.
+    pub fn given(slots: &'e Slots, given: &'e [Value]) -> Self {
+        let (values, binary) = (Vec::new(), Cow::Borrowed(&[][..]));
+        Self { slots, values, binary, dn: None, external_id: "", login: None, given }
+    }
+
     fn of(&self, place: usize) -> (&'e str, Syntax, &[&'e [u8]]) {
         let Some(slot) = self.slots.all.get(place) else { return ("", Syntax::Text, &[]) };
         let binary = self.binary.get(place).copied().unwrap_or_default();
@@ -82,6 +133,9 @@ impl<'e> Inputs<'e> {
 
     /// The first value of an attribute that says something, and how many bytes were read to find it.
     pub fn first(&self, place: usize) -> (usize, Result<Value, Fault>) {
+        if let Some(given) = self.given.get(place) {
+            return (weight(given), Ok(given.clone()));
+        }
         let (name, syntax, values) = self.of(place);
         let mut read = 0;
         let found = values.iter().find(|value| {
@@ -115,6 +169,9 @@ impl<'e> Inputs<'e> {
 
     /// The first value of an attribute as it is: text, or base64.
     pub fn raw(&self, place: usize) -> Value {
+        if let Some(given) = self.given.get(place) {
+            return given.clone();
+        }
         let (_, syntax, values) = self.of(place);
         let as_is = if matches!(syntax, Syntax::Guid | Syntax::Sid) { Syntax::Bytes } else { Syntax::Text };
         let as_is = if syntax == Syntax::Bytes { syntax } else { as_is };
@@ -137,6 +194,15 @@ impl<'e> Inputs<'e> {
             values.first().and_then(|value| std::str::from_utf8(value).ok())
         });
         (read.get(), value)
+    }
+}
+
+/// What it costs to look at a field of a user or group.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len().max(LEAST),
+        Value::List(values) => values.iter().map(weight).sum(),
+        _ => LEAST,
     }
 }
 

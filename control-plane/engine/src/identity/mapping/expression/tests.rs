@@ -40,6 +40,7 @@ fn inputs<'e>(slots: &'e Slots, values: &[Vec<&'e [u8]>]) -> Inputs<'e> {
         dn: Some("cn=Ada\\, Countess,ou=People,dc=x"),
         external_id: "42",
         login: Some("ada"),
+        given: &[],
     }
 }
 

@@ -1,0 +1,272 @@
+//! Outbound rules: what a target gets of a user or group. `attribute ← expression`, in the same language as inbound rules;
+//! the expressions read the user or group.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::expression::{Expression, Fault, Inputs, Scope, Slots};
+use super::rules::{MAX_RULES, Rule, RuleFault, RuleOf};
+use crate::identity::values::{Value, generalized_time};
+
+/// The longest name of an attribute.
+const MAX_NAME: usize = 64;
+/// The most values that a rule gives, and the longest, in bytes.
+const MAX_VALUES: usize = 1_000;
+const MAX_VALUE: usize = 4_096;
+
+/// What no rule may fill, in lower case: it is the server's own, or something else than rules takes care of it.
+const NOT_BY_RULES: &[(&str, &str)] = &[
+    ("createtimestamp", OWN),
+    ("creatorsname", OWN),
+    ("distinguishedname", OWN),
+    ("entrydn", OWN),
+    ("entryuuid", OWN),
+    ("member", MEMBERS),
+    ("memberof", MEMBERS),
+    ("memberuid", MEMBERS),
+    ("modifiersname", OWN),
+    ("modifytimestamp", OWN),
+    ("nsaccountlock", SWITCH),
+    ("nsuniqueid", OWN),
+    ("objectclass", OWN),
+    ("objectguid", OWN),
+    ("objectsid", OWN),
+    ("pwdaccountlockedtime", SWITCH),
+    ("sambantpassword", PASSWORD),
+    ("sidhistory", OWN),
+    ("unicodepwd", PASSWORD),
+    ("uniquemember", MEMBERS),
+    ("useraccountcontrol", SWITCH),
+    ("userpassword", PASSWORD),
+    ("whenchanged", OWN),
+    ("whencreated", OWN),
+];
+const OWN: &str = "the directory's server sets it";
+const MEMBERS: &str = "members are no matter of rules";
+const SWITCH: &str = "whether an account is enabled is no matter of rules";
+const PASSWORD: &str = "passwords are no matter of rules";
+
+/// Compiled outbound rules.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    slots: Slots,
+    compiled: Vec<(Rule, Expression)>,
+}
+
+/// What a rule gives of a user or group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The attribute of the target.
+    pub attribute: String,
+    /// The expression.
+    pub expression: String,
+    /// The fields that it reads.
+    pub reads: Vec<String>,
+    /// The values, none to empty the attribute; or why the rule fails.
+    pub values: Result<Vec<String>, String>,
+}
+
+impl Outbound {
+    /// Compiles rules. What is wrong with them is told all at once.
+    pub fn compile(rules: &[Rule]) -> Result<Self, Vec<RuleFault>> {
+        let (mut all, mut faults) = (Self::default(), Vec::new());
+        if rules.len() > MAX_RULES {
+            let what = format!("there are {} rules, and a directory may have {MAX_RULES}", rules.len());
+            return Err(vec![RuleFault { rule: MAX_RULES, target: String::new(), fault: Fault::new(0, what) }]);
+        }
+        for (number, rule) in rules.iter().enumerate() {
+            let fault = |fault: Fault| RuleFault { rule: number, target: rule.target.clone(), fault };
+            let twice = |(earlier, _): &(Rule, Expression)| {
+                earlier.of == rule.of && earlier.target.eq_ignore_ascii_case(&rule.target)
+            };
+            if let Err(what) = attribute(&rule.target) {
+                faults.push(fault(Fault::new(0, what)));
+            } else if all.compiled.iter().any(twice) {
+                faults.push(fault(Fault::new(0, "another rule before it fills the same attribute")));
+            } else {
+                match Expression::compile(&rule.expression, all.slots.of(scope(rule.of))) {
+                    Ok(expression) => all.compiled.push((rule.clone(), expression)),
+                    Err(wrong) => faults.push(fault(wrong)),
+                }
+            }
+        }
+        if faults.is_empty() { Ok(all) } else { Err(faults) }
+    }
+
+    /// What the rules about users or groups give of one, of whom `fields` is known. A rule that fails does not stop the others.
+    pub fn wanted(&self, of: RuleOf, fields: &BTreeMap<String, Json>) -> Vec<Wanted> {
+        let given: Vec<Value> =
+            self.slots.all().iter().map(|slot| fields.get(&slot.name).map_or(Value::Null, value)).collect();
+        let inputs = Inputs::given(&self.slots, &given);
+        let wanted = |(rule, expression): &(Rule, Expression)| Wanted {
+            attribute: rule.target.clone(),
+            expression: rule.expression.clone(),
+            reads: expression.reads(&self.slots).map(str::to_owned).collect(),
+            values: expression.evaluate(&inputs).and_then(|value| texts(&value)).map_err(|fault| fault.to_string()),
+        };
+        self.compiled.iter().filter(|(rule, _)| rule.of == of).map(wanted).collect()
+    }
+}
+
+fn scope(of: RuleOf) -> Scope {
+    match of {
+        RuleOf::Users => Scope::User,
+        RuleOf::Groups => Scope::Group,
+    }
+}
+
+/// Checks the name of a target's attribute.
+fn attribute(name: &str) -> Result<(), String> {
+    let mut letters = name.bytes();
+    let fits = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && name.len() <= MAX_NAME
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'-');
+    if !fits {
+        return Err(
+            "the target is the name of an attribute: letters, digits and -, 64 at most, the first a letter".into()
+        );
+    }
+    let standard = postern_dn::attribute_names::standard_name(name).unwrap_or(name).to_ascii_lowercase();
+    let not = NOT_BY_RULES.iter().find(|(name, _)| *name == standard);
+    not.map_or(Ok(()), |(_, why)| Err(format!("no rule may fill {name}: {why}")))
+}
+
+/// A field of a user or group as expressions see it.
+fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Value::Number(number),
+            (None, Some(number)) => Value::Decimal(number),
+            (None, None) => Value::Null,
+        },
+        Json::String(text) => Value::text(text),
+        Json::Array(values) => Value::List(values.iter().map(value).collect::<Vec<_>>().into()),
+        Json::Object(_) => Value::Null,
+    }
+}
+
+/// The values that a target gets, as LDAP writes them (RFC 4517).
+fn texts(value: &Value) -> Result<Vec<String>, Fault> {
+    let one = |value: &Value| {
+        if value.is_empty() {
+            return Ok(None);
+        }
+        let text = match value {
+            Value::Bool(true) => Some("TRUE".to_owned()),
+            Value::Bool(false) => Some("FALSE".to_owned()),
+            Value::Time(time) => Some(generalized_time(*time)),
+            other => other.to_text().map(std::borrow::Cow::into_owned),
+        };
+        match text {
+            None => Err(Fault::new(0, format!("the result has {}, and texts are needed", value.kind()))),
+            Some(text) if text.len() > MAX_VALUE => {
+                let what = format!("a value has {} bytes, and at most {MAX_VALUE} are allowed", text.len());
+                Err(Fault::new(0, what))
+            }
+            Some(text) => Ok(Some(text)),
+        }
+    };
+    match value {
+        Value::List(values) if values.len() > MAX_VALUES => {
+            Err(Fault::new(0, format!("the result has {} values, and at most {MAX_VALUES} are allowed", values.len())))
+        }
+        Value::List(values) => {
+            Ok(values.iter().map(one).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        }
+        single => Ok(one(single)?.into_iter().collect()),
+    }
+}
+
+/// Rules to begin with.
+pub fn defaults(active_directory: bool) -> Vec<Rule> {
+    let name = if active_directory { "sAMAccountName" } else { "uid" };
+    let users = [
+        (name, "user_name"),
+        ("cn", "any_of(display_name, user_name)"),
+        ("givenName", "given_name"),
+        ("sn", "any_of(family_name, display_name, user_name)"),
+        ("displayName", "display_name"),
+        ("mail", "email"),
+        ("title", "attributes.title"),
+        ("telephoneNumber", "attributes.phone_number"),
+        ("mobile", "attributes.mobile_number"),
+        ("employeeNumber", "attributes.employee_number"),
+    ];
+    let groups = [("cn", "display_name"), ("description", "description")];
+    let rule = |of: RuleOf| {
+        move |(target, expression): (&str, &str)| Rule {
+            of,
+            target: target.to_owned(),
+            expression: expression.to_owned(),
+        }
+    };
+    users.into_iter().map(rule(RuleOf::Users)).chain(groups.into_iter().map(rule(RuleOf::Groups))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rule(target: &str, expression: &str) -> Rule {
+        Rule { of: RuleOf::Users, target: target.to_owned(), expression: expression.to_owned() }
+    }
+
+    fn wanted(expression: &str, user: &Json) -> Result<Vec<String>, String> {
+        let rules = Outbound::compile(&[rule("mail", expression)]).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let fields = serde_json::from_value(user.clone()).unwrap();
+        rules.wanted(RuleOf::Users, &fields).remove(0).values
+    }
+
+    #[test]
+    fn rules_read_the_user_and_give_values_as_ldap_writes_them() {
+        let user = json!({"user_name": "ada", "display_name": "Ada L", "attributes.level": 7, "attributes.vip": true,
+            "attributes.tags": ["a", "", "b"], "attributes.since": "2026-11-28T09:30:00Z"});
+        for (expression, values) in [
+            ("user_name + '@x.example'", vec!["ada@x.example"]),
+            ("email", vec![]),
+            ("attributes.level + 1", vec!["8"]),
+            ("attributes.vip", vec!["TRUE"]),
+            ("attributes.tags", vec!["a", "b"]),
+            ("attributes.tags.map(t, upper(t))", vec!["A", "B"]),
+            ("timestamp(attributes.since)", vec!["20261128093000Z"]),
+            ("any_of(given_name, display_name)", vec!["Ada L"]),
+        ] {
+            let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
+            assert_eq!(wanted(expression, &user), Ok(values), "{expression}");
+        }
+        assert!(wanted("user_name - 1", &user).is_err());
+    }
+
+    #[test]
+    fn what_a_user_does_not_have_or_no_rule_may_fill_is_refused() {
+        for (target, expression, part) in [
+            ("mail", "mail", "there is no mail"),
+            ("mail", "all.mail", "there is no all"),
+            ("mail", "attr(\"sn\")", "only inbound rules"),
+            ("mail", "flags.disabled", "there is no flags"),
+            ("userPassword", "user_name", "passwords"),
+            ("2.5.4.35", "user_name", "the target is the name"),
+            ("memberOf", "user_name", "members"),
+            ("userAccountControl", "attributes.level", "enabled"),
+            ("mail;lang-de", "email", "the target is the name"),
+        ] {
+            let faults = Outbound::compile(&[rule(target, expression)]).unwrap_err();
+            assert!(faults[0].to_string().contains(part), "{target} {expression}: {}", faults[0]);
+        }
+        let twice = Outbound::compile(&[rule("mail", "email"), rule("MAIL", "user_name")]).unwrap_err();
+        assert!(twice[0].to_string().contains("another rule"), "{}", twice[0]);
+        assert!(NOT_BY_RULES.is_sorted());
+    }
+
+    #[test]
+    fn the_rules_to_begin_with_compile() {
+        for active_directory in [true, false] {
+            assert!(Outbound::compile(&defaults(active_directory)).is_ok());
+        }
+    }
+}
