@@ -103,6 +103,7 @@ async fn an_export_names_its_file_and_keeps_sensitive_values_back() {
 
 #[tokio::test]
 async fn an_import_without_a_control_plane_sends_nothing() {
+    postern_runtime::tls::install_crypto_provider();
     let (_, refused) = run(&["users", "import", "x.csv", "--url", "http://127.0.0.1:9", "--token", "pst_x"]).await;
     assert!(refused.unwrap_err().explain().contains("is `postern serve` running there?"));
 }
