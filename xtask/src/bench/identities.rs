@@ -2,19 +2,19 @@
 //! spread over levels of nested groups, and what mapping rules cost.
 
 mod changes;
+mod databases;
 mod mapping;
 mod members;
+mod readings;
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use postern_tests::Stage;
-use postern_tests::api::Api;
 use postern_tests::postgres::Postgres;
-use serde_json::Value;
 
-use super::figures::{Figures, percentile_ms};
+use databases::databases;
+
+use super::figures::Figures;
 use crate::line;
 
 #[derive(clap::Args)]
@@ -44,14 +44,6 @@ enum Part {
     Mapping,
 }
 
-/// A database to measure with.
-struct Database<'a> {
-    name: &'static str,
-    url: Option<String>,
-    /// The server, if it is a process of its own.
-    server: Option<&'a Postgres>,
-}
-
 /// Measures every part on each database.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     let binaries = line::build(line::MEASURED)?;
@@ -79,34 +71,4 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
         }
     }
     Ok(figures)
-}
-
-/// An empty database of each engine.
-async fn databases(postgres: Option<&Postgres>) -> Result<Vec<Database<'_>>> {
-    let mut databases = vec![Database { name: "SQLite", url: None, server: None }];
-    if let Some(server) = postgres {
-        let url = Some(server.fresh_database().await?);
-        databases.push(Database { name: "PostgreSQL", url, server: Some(server) });
-    }
-    Ok(databases)
-}
-
-fn id(made: &Value) -> Result<String> {
-    Ok(made["id"].as_str().context("the answer has no id")?.to_owned())
-}
-
-/// Reads a page several times.
-async fn measured(api: &Api, path: &str, reads: usize) -> Result<[(&'static str, f64); 2]> {
-    let mut taken = Vec::new();
-    for _ in 0..reads {
-        let began = Instant::now();
-        api.get(path).await?;
-        taken.push(began.elapsed());
-    }
-    Ok(percentiles(taken))
-}
-
-fn percentiles(mut taken: Vec<Duration>) -> [(&'static str, f64); 2] {
-    taken.sort_unstable();
-    [("p50_ms", percentile_ms(&taken, 0.5)), ("p99_ms", percentile_ms(&taken, 0.99))]
 }

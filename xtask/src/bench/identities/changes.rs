@@ -13,7 +13,8 @@ use postern_tests::control_plane::ControlPlane;
 use postern_tests::process::Usage;
 use serde_json::{Value, json};
 
-use super::{Database, id, percentiles};
+use super::databases::Database;
+use super::readings::{id, percentiles};
 use crate::bench::figures::{Figures, cpu_between};
 use crate::line;
 

@@ -10,7 +10,7 @@ use postern_tests::slapd::{Options, Slapd};
 use postern_tests::{Stage, wait};
 use serde_json::{Value, json};
 
-use super::Database;
+use super::databases::Database;
 use crate::bench::figures::{Figures, cpu_between};
 use crate::line::{self, Line};
 

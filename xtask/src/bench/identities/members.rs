@@ -12,7 +12,8 @@ use postern_tests::people::{Person, Population, group_dn, write_group};
 use postern_tests::slapd::{Options, SUFFIX, Slapd};
 use serde_json::{Value, json};
 
-use super::{Database, id, measured, percentiles};
+use super::databases::Database;
+use super::readings::{id, measured, percentiles};
 use crate::bench::figures::Figures;
 use crate::line::{self, Line};
 
