@@ -31,6 +31,8 @@ pub(crate) struct Encoder {
     limit: usize,
     users: u64,
     groups: u64,
+    /// Names of groups in the chunk so far, of all users.
+    group_names: usize,
     left_out: LeftOut,
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct LeftOut {
 impl Encoder {
     pub(crate) fn new(member_form: MemberForm, limit: usize) -> Self {
         let writer = ChunkWriter::new(member_form);
-        Self { writer, limit: limit.max(1), users: 0, groups: 0, left_out: LeftOut::default() }
+        Self { writer, limit: limit.max(1), users: 0, groups: 0, group_names: 0, left_out: LeftOut::default() }
     }
 
     /// What was left out so far.
@@ -58,8 +60,8 @@ impl Encoder {
     /// full. An entry that no chunk can carry is not added: sent, it would be refused again and again.
     pub(crate) fn add(&mut self, phase: Phase, mut entry: Entry, policy: &Policy) -> Result<Option<Encoded>, Unusable> {
         policy.strip(&mut entry);
-        shorten(&mut entry, &mut self.left_out);
-        if let Some(reason) = nameless(&entry) {
+        shorten(phase, &mut entry, &mut self.left_out);
+        if let Some(reason) = nameless(&entry, phase) {
             return Err(Unusable { dn: limits::cut(&entry.dn).to_owned(), reason });
         }
         let bytes = size(&entry);
@@ -69,10 +71,15 @@ impl Encoder {
         }
         write(&mut self.writer, phase, &mut entry);
         match phase {
-            Phase::Users => self.users += 1,
+            Phase::Users => {
+                self.users += 1;
+                self.group_names += entry.members.len();
+            }
             Phase::Groups => self.groups += 1,
         }
-        let full = self.writer.entries() >= self.limit || self.writer.bytes() >= CHUNK_TARGET_BYTES;
+        let full = self.writer.entries() >= self.limit
+            || self.writer.bytes() >= CHUNK_TARGET_BYTES
+            || self.group_names > limits::MAX_CHUNK_GROUP_NAMES - limits::MAX_GROUPS_OF_USER;
         Ok(if full { self.finish() } else { None })
     }
 
@@ -82,6 +89,7 @@ impl Encoder {
             return None;
         }
         let digest = self.writer.digest();
+        self.group_names = 0;
         let (users, groups) = (std::mem::take(&mut self.users), std::mem::take(&mut self.groups));
         Some(Encoded { payload: self.writer.finish(), users, groups, digest })
     }
@@ -97,8 +105,8 @@ pub(crate) fn chunk(
     let mut writer = ChunkWriter::new(member_form);
     for mut entry in entries {
         policy.strip(&mut entry);
-        shorten(&mut entry, &mut LeftOut::default());
-        if nameless(&entry).is_none() {
+        shorten(phase, &mut entry, &mut LeftOut::default());
+        if nameless(&entry, phase).is_none() {
             write(&mut writer, phase, &mut entry);
         }
     }
@@ -106,7 +114,7 @@ pub(crate) fn chunk(
 }
 
 /// Why an entry cannot be known by its names, if it cannot.
-fn nameless(entry: &Entry) -> Option<String> {
+fn nameless(entry: &Entry, phase: Phase) -> Option<String> {
     let beyond = |what: &str, bytes: usize, limit: usize| {
         (bytes > limit).then(|| format!("its {what} has {bytes} bytes; the limit is {limit}"))
     };
@@ -116,14 +124,23 @@ fn nameless(entry: &Entry) -> Option<String> {
         .or_else(|| beyond("unique value", unique_value, limits::MAX_UNIQUE_VALUE_BYTES))
         .or_else(|| {
             let members = entry.members.len();
-            let limit = limits::MAX_MEMBERS;
-            (members > limit).then(|| format!("it has {members} members; the limit is {limit}"))
+            let what = what_members_are(phase);
+            let limit = if phase == Phase::Users { limits::MAX_GROUPS_OF_USER } else { limits::MAX_MEMBERS };
+            (members > limit).then(|| format!("it has {members} {what}; the limit is {limit}"))
         })
+}
+
+/// A user's entry has groups in place of members, if users name their groups.
+fn what_members_are(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Users => "groups",
+        Phase::Groups => "members",
+    }
 }
 
 /// Takes out what no chunk may hold. An attribute of which no value is left stays, without values: it is there, and was
 /// left out.
-fn shorten(entry: &mut Entry, left_out: &mut LeftOut) {
+fn shorten(phase: Phase, entry: &mut Entry, left_out: &mut LeftOut) {
     let mut room = limits::MAX_ENTRY_VALUE_BYTES;
     entry.attributes.truncate(limits::MAX_NAMES);
     entry.attributes.retain(|(name, _)| name.len() <= limits::MAX_NAME_BYTES);
@@ -141,7 +158,7 @@ fn shorten(entry: &mut Entry, left_out: &mut LeftOut) {
     }
     let before = entry.members.len();
     entry.members.retain(|member| member.len() <= limits::MAX_DN_BYTES);
-    left_out.note(before - entry.members.len(), &entry.dn, "members");
+    left_out.note(before - entry.members.len(), &entry.dn, what_members_are(phase));
 }
 
 impl LeftOut {

@@ -2,6 +2,7 @@
 
 mod administrators;
 mod bind;
+mod named_groups;
 mod rights;
 mod sample;
 mod source;
@@ -161,7 +162,10 @@ impl Diagnosis<'_> {
         self.switches(servers, flavour, &names).await?;
         self.rights(servers, &root, &names).await?;
         self.source(servers, &root).await?;
-        self.groups(servers, flavour, &names).await
+        match self.config.group_attribute() {
+            Some(_) => Some(()),
+            None => self.groups(servers, flavour, &names).await,
+        }
     }
 
     /// Tries every server, so that a broken second one is known before the first one fails.

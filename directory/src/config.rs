@@ -89,7 +89,11 @@ pub struct UsersConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsConfig {
+    /// The attribute of users that names their groups, such as `memberOf`. Unset: groups are read as entries. Set: the
+    /// other keys of this section are not used.
+    pub from_user_attribute: Option<String>,
     /// Where to search; none may lie within another.
+    #[serde(default)]
     pub base_dns: Vec<String>,
     /// How far below each base DN. Default `subtree`.
     #[serde(default)]
@@ -125,6 +129,8 @@ pub enum MemberForm {
     Dn,
     /// Values of the users' unique attribute (`memberUid`).
     UniqueValue,
+    /// Users name their groups (`memberOf`).
+    GroupNames,
 }
 
 impl DirectoryConfig {
@@ -133,7 +139,9 @@ impl DirectoryConfig {
         let mut names: Vec<&str> = self.users.attributes.iter().map(String::as_str).collect();
         names.push(&self.users.unique_attribute);
         names.extend(self.external_id_attribute.as_deref());
-        if let Some(groups) = &self.groups {
+        if let Some(attribute) = self.group_attribute() {
+            names.push(attribute);
+        } else if let Some(groups) = &self.groups {
             names.extend(groups.member_attribute.as_deref());
             names.extend(["member", "uniqueMember", "memberUid"]);
             names.extend(groups.attributes.iter().map(String::as_str));
@@ -147,14 +155,28 @@ impl DirectoryConfig {
         let needed = [
             ("users.unique_attribute", Some(self.users.unique_attribute.as_str())),
             ("groups.member_attribute", member),
+            ("groups.from_user_attribute", self.group_attribute()),
             ("external_id_attribute", self.external_id_attribute.as_deref()),
         ];
         needed.into_iter().find(|(_, name)| name.is_some_and(&stays)).map(|(key, _)| key)
     }
 
+    /// The attribute of users that names their groups.
+    pub(crate) fn group_attribute(&self) -> Option<&str> {
+        self.groups.as_ref().and_then(|groups| groups.from_user_attribute.as_deref())
+    }
+
+    /// The section of group entries. `None`: none are read.
+    pub(crate) fn group_entries(&self) -> Option<&GroupsConfig> {
+        self.groups.as_ref().filter(|groups| groups.from_user_attribute.is_none())
+    }
+
     /// What the members of the groups are. `memberUid` names people by `uid` (RFC 2307): that is the unique value only
     /// where `unique_attribute` is `uid`; otherwise the members are looked up, and their DNs are sent.
     pub fn member_form(&self) -> MemberForm {
+        if self.group_attribute().is_some() {
+            return MemberForm::GroupNames;
+        }
         let is = |name: &str, known: &str| standard_name(name).is_some_and(|name| name == known);
         let by_uid =
             |groups: &GroupsConfig| groups.member_attribute.as_deref().is_some_and(|name| is(name, "memberuid"));
@@ -226,6 +248,7 @@ pub(crate) mod tests {
                 attributes: vec!["uid".to_owned(), "cn".to_owned()],
             },
             groups: Some(GroupsConfig {
+                from_user_attribute: None,
                 base_dns: vec!["ou=groups,dc=corp,dc=example".to_owned()],
                 scope: Scope::Subtree,
                 filter: Some("(objectClass=groupOfNames)".to_owned()),

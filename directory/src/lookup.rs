@@ -2,6 +2,8 @@
 
 mod logins;
 
+use bytes::Bytes;
+use postern_dn::Dn;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{MemberForm, Scope};
@@ -9,7 +11,7 @@ use crate::connection::{Connection, Servers};
 use crate::entry::{Entry, Naming, Selected, Unusable};
 use crate::error::{Error, Phase, Step};
 use crate::filter;
-use crate::flavour::Flavour;
+use crate::flavour::{Flavour, Switch};
 use crate::guard::is_reference;
 use crate::judge::Judge;
 use crate::kinds;
@@ -74,7 +76,7 @@ async fn ask(connection: &mut Connection, servers: &Servers, typed: &str) -> Res
                 None => Found::default(),
             }
         }
-        None => Found::default(),
+        None => Found { entries: named_groups(&user), ..Found::default() },
     };
     if groups.more || !groups.unusable.is_empty() {
         tracing::warn!(
@@ -86,6 +88,24 @@ async fn ask(connection: &mut Connection, servers: &Servers, typed: &str) -> Res
         );
     }
     Ok(LookedUp { user, groups: groups.entries, unusable_groups: groups.unusable, more_groups: groups.more })
+}
+
+/// The groups that the user's own entry names, if users name their groups.
+fn named_groups(user: &Entry) -> Vec<Entry> {
+    let group = |value: &Bytes| {
+        let text = String::from_utf8_lossy(value).into_owned();
+        let name = Dn::parse(&text).ok().and_then(|dn| dn.rdns().first()?.name());
+        let name = Bytes::from(name.unwrap_or_else(|| text.clone()));
+        Entry {
+            external_id: String::new(),
+            dn: text,
+            unique_value: None,
+            attributes: vec![("cn".into(), vec![name])],
+            members: Vec::new(),
+            switch: Switch::Unknown,
+        }
+    };
+    user.members.iter().take(MAX_GROUPS).map(group).collect()
 }
 
 /// The user that was meant: what the unique attribute says comes before every other login.

@@ -98,7 +98,7 @@ impl SecondLook {
             let sight = if let Some(sight) = sight {
                 sight
             } else {
-                let filter = match (one.phase, &config.groups) {
+                let filter = match (one.phase, config.group_entries()) {
                     (Phase::Groups, Some(groups)) => groups.filter.as_deref().unwrap_or(flavour.group_filter()),
                     (Phase::Groups, None) => flavour.group_filter(),
                     (Phase::Users, _) => config.users.filter.as_deref().unwrap_or(flavour.user_filter()),
@@ -194,7 +194,7 @@ fn base_dns(config: &DirectoryConfig, phase: Phase) -> &[String] {
     match phase {
         Phase::Users => &config.users.base_dns,
         // Groups are not read any more: those that are known have left the configuration.
-        Phase::Groups => config.groups.as_ref().map_or(&config.users.base_dns, |groups| &groups.base_dns),
+        Phase::Groups => config.group_entries().map_or(&config.users.base_dns, |groups| &groups.base_dns),
     }
 }
 

@@ -37,7 +37,8 @@ impl<'a> Section<'a> {
         let users = &config.users;
         let ids = Ids { attribute: external_id_attribute(config, flavour), own: None };
         let unique = Some(users.unique_attribute.as_str());
-        let selection = Selection::new(flavour, Phase::Users, names, ids, &users.attributes, unique, &[]);
+        let naming_groups: Vec<_> = config.group_attribute().map(|name| (name, Naming::Kept)).into_iter().collect();
+        let selection = Selection::new(flavour, Phase::Users, names, ids, &users.attributes, unique, &naming_groups);
         Self {
             requested: requested(&selection, flavour, Phase::Users),
             phase: Phase::Users,
@@ -65,7 +66,7 @@ impl<'a> Section<'a> {
         names: &Arc<Names>,
         members: bool,
     ) -> Option<Self> {
-        let groups = config.groups.as_ref()?;
+        let groups = config.group_entries()?;
         let (attribute, own) = (external_id_attribute(config, flavour), flavour.external_id_attribute());
         let ids = Ids { attribute, own: (names.key(attribute) != names.key(own)).then_some(own) };
         let listed = if members { member_attributes(config, flavour, names) } else { Vec::new() };

@@ -134,12 +134,15 @@ fn digest(key: &[u8; 32], config: &DirectoryConfig, section: &Section<'_>, flavo
     parts.push(section.scope.to_string());
     parts.push(section.filter.trim().to_owned());
     parts.push(external_id_attribute(config, flavour).to_ascii_lowercase());
-    let (own, attributes) = match (section.phase, &config.groups) {
+    let (own, attributes) = match (section.phase, config.group_entries()) {
         (Phase::Groups, Some(groups)) => (groups.member_attribute.as_deref(), &groups.attributes),
         _ => (Some(config.users.unique_attribute.as_str()), &config.users.attributes),
     };
     parts.push(own.unwrap_or_default().to_ascii_lowercase());
     parts.push(config.include_builtin.to_string());
+    if section.phase == Phase::Users {
+        parts.push(config.group_attribute().unwrap_or_default().to_ascii_lowercase());
+    }
     let mut attributes: Vec<String> = attributes.iter().map(|name| name.to_ascii_lowercase()).collect();
     attributes.sort_unstable();
     attributes.dedup();

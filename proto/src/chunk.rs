@@ -37,13 +37,16 @@ pub enum Switch {
     Off,
 }
 
-/// What the members of a chunk's groups are.
+/// What the members of a chunk's entries are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MemberForm {
     /// Distinguished names (`member`, `uniqueMember`).
     Dn,
     /// Values of the users' unique attribute (`memberUid`).
     UniqueValue,
+    /// Groups list no members. Users name their groups instead (`memberOf`): the members of a user's entry are the names
+    /// of its groups, distinguished names or plain texts.
+    GroupNames,
 }
 
 #[cfg(test)]

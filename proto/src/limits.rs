@@ -41,6 +41,10 @@ pub const MAX_ENTRY_VALUE_BYTES: usize = 1 << 20;
 pub const MAX_CHUNK_VALUE_BYTES: usize = 8 << 20;
 /// Members of one group.
 pub const MAX_MEMBERS: usize = 1_000_000;
+/// Groups that one user names, see [`GroupNames`](crate::chunk::MemberForm::GroupNames).
+pub const MAX_GROUPS_OF_USER: usize = 10_000;
+/// Names of groups that the users of one chunk name together.
+pub const MAX_CHUNK_GROUP_NAMES: usize = 100_000;
 
 /// Directories that one agent announces.
 pub const MAX_DIRECTORIES: usize = 256;

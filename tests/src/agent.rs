@@ -87,14 +87,34 @@ pub struct UsersSettings {
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "these are the keys of the configuration file, documented there")]
 pub struct GroupsSettings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_user_attribute: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub base_dns: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// Empty: unset.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub filter: String,
     /// Empty: unset.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub member_attribute: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<String>,
+}
+
+impl GroupsSettings {
+    /// Users name their groups in this attribute.
+    pub fn from_users(attribute: &str) -> Self {
+        Self {
+            from_user_attribute: Some(attribute.to_owned()),
+            base_dns: Vec::new(),
+            scope: None,
+            filter: String::new(),
+            member_attribute: String::new(),
+            attributes: Vec::new(),
+        }
+    }
 }
 
 fn owned(names: &[&str]) -> Vec<String> {
@@ -126,6 +146,7 @@ impl DirectorySettings {
                 attributes: owned(&USER_ATTRIBUTES),
             },
             groups: GroupsSettings {
+                from_user_attribute: None,
                 base_dns: vec![format!("ou=groups,{suffix}")],
                 scope: None,
                 filter: "(objectClass=groupOfNames)".to_owned(),
@@ -161,6 +182,7 @@ impl DirectorySettings {
                 attributes: owned(&USER_ATTRIBUTES),
             },
             groups: GroupsSettings {
+                from_user_attribute: None,
                 base_dns: vec![format!("ou=groups,{suffix}")],
                 scope: None,
                 filter: "(objectClass=groupOfNames)".to_owned(),
@@ -195,6 +217,7 @@ impl DirectorySettings {
                 attributes: owned(&samba::USER_ATTRIBUTES),
             },
             groups: GroupsSettings {
+                from_user_attribute: None,
                 base_dns: vec![Samba::staff_dn()],
                 scope: None,
                 filter: "(objectClass=group)".to_owned(),

@@ -20,6 +20,7 @@ impl ServedDirectory for Directory {
         match Directory::member_form(self) {
             postern_directory::MemberForm::Dn => MemberForm::Dn,
             postern_directory::MemberForm::UniqueValue => MemberForm::UniqueValue,
+            postern_directory::MemberForm::GroupNames => MemberForm::GroupNames,
         }
     }
 

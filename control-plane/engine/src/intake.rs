@@ -31,6 +31,7 @@ pub mod listed;
 mod matches;
 pub mod missing;
 pub mod moved_containers;
+pub mod named_groups;
 mod nobody;
 pub(crate) mod notes;
 mod pace;

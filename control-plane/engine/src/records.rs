@@ -7,5 +7,5 @@ pub use postern_store::{
     GroupRow, IdentityFilter, IdentityId, IgnoredAccount, Job, JobId, JobState, LastImport, LastRun, MappingDirection,
     MappingProgress, MappingVersion, Member, MemberIdentity, MissedRuns, Named, NewMapping, NextRun, Organization,
     OrganizationId, OwnedUser, Page, PageRequest, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer, Suspension,
-    Switch, ThresholdChange, Total, TroubledJob, UserId, UserRow,
+    Switch, ThresholdChange, Total, TroubledJob, UserFilter, UserId, UserRow, UserSource,
 };

@@ -84,6 +84,9 @@ pub struct AccountView {
     pub missing_since: Option<Timestamp>,
     /// Whether the directory lets the user in, as last known. `null`: unknown, or no user.
     pub enabled: Option<bool>,
+    /// The directory does not say so now: `enabled` is what it said before.
+    #[serde(default)]
+    pub enabled_is_last_known: bool,
     /// Until when it does. `null`: no end is known.
     pub enabled_until: Option<Timestamp>,
     /// The user that it is an account of. `null`: none.
@@ -120,6 +123,7 @@ impl TryFrom<Account> for AccountView {
             attributes: Attributes::stored(account.attributes)?,
             missing_since: account.missing_since,
             enabled,
+            enabled_is_last_known: account.switch_hidden && enabled.is_some(),
             enabled_until,
             user_id: identity_of(AccountKind::User).map(UserId::from_uuid),
             group_id: identity_of(AccountKind::Group).map(GroupId::from_uuid),
@@ -139,6 +143,8 @@ struct AccountQuery {
     kind: Option<AccountKind>,
     /// Only accounts that the last complete import did not find, or only those that it found. Absent: both.
     missing: Option<bool>,
+    /// Only accounts of users whose entries do not say whether the user is enabled. Absent: all.
+    unknown: Option<bool>,
     /// Most items of the page, 1 to 1000. Absent: 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -159,7 +165,9 @@ async fn list(
     Params(query): Params<AccountQuery>,
 ) -> Result<Json<Listing<AccountView>>, Problem> {
     let accounts = api.services.accounts(&caller.actor)?;
-    let filter = accounts.filter(query.directory.as_deref(), query.kind, query.missing).await?;
+    let filter = accounts
+        .filter(query.directory.as_deref(), query.kind, query.missing, query.unknown.unwrap_or_default())
+        .await?;
     let list = List::new("accounts", &[&filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
     list.try_answer(accounts.list(filter, &request).await?, AccountView::try_from).map(Json)

@@ -51,12 +51,12 @@ pub struct GroupPatch {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MembersRequest {
-    /// Ids of users and groups to add. Absent: none.
+    /// Ids or names of users and groups to add. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub add: Vec<Uuid>,
-    /// Ids of users and groups to remove. Absent: none.
+    pub add: Vec<String>,
+    /// Ids or names of users and groups to remove. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remove: Vec<Uuid>,
+    pub remove: Vec<String>,
 }
 
 /// What came of changes of members.
@@ -69,8 +69,10 @@ pub struct MembersChanged {
 /// What came of one member.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct MemberResult {
-    /// The user or group.
-    pub id: Uuid,
+    /// The user or group as the request names it.
+    pub member: String,
+    /// Its id. `null`: the name means no single user or group.
+    pub id: Option<Uuid>,
     /// What came of it.
     pub result: MemberResultKind,
     /// Why it was refused. `null`: it was not.
@@ -126,7 +128,7 @@ impl From<MemberChanged> for MemberResult {
             MemberOutcome::NotFound => (MemberResultKind::NotFound, None),
             MemberOutcome::Refused(message) => (MemberResultKind::Refused, Some(message.text)),
         };
-        Self { id: changed.member, result, detail }
+        Self { member: changed.member, id: changed.id, result, detail }
     }
 }
 

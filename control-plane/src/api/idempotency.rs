@@ -7,12 +7,14 @@
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use postern_engine::records::{AnswerClaim, StoredAnswer};
+use postern_engine::services::{Actor, Probe};
 use postern_runtime::supervise::OnCancel;
 use tokio::sync::oneshot;
 
@@ -60,6 +62,9 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
         .await
         .map_err(|_| unreadable(StatusCode::PAYLOAD_TOO_LARGE, parts.uri.path()))?;
     let claim = Claim::new(&parts.headers, parts.uri.path(), &body, &caller)?;
+    if let Some(refused) = refused(&parts, &body, &caller, next.clone()).await {
+        return Ok(refused);
+    }
     match api.services.answers(&caller.actor).claim(claim.key, claim.request).await? {
         AnswerClaim::Claimed => {}
         AnswerClaim::Answered(answer) => return claim.repeat(&answer),
@@ -76,6 +81,19 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
         let _ = answered.send(kept);
     });
     answer.await.unwrap_or_else(|_| Err(stopped()))
+}
+
+/// The answer to a caller who may not do this, who claims no key either. The handler opens its service before all else,
+/// and with a probe that is all it does.
+async fn refused(parts: &Parts, body: &Bytes, caller: &Caller, next: Next) -> Option<Response> {
+    let probe = Probe::default();
+    let mut parts = parts.clone();
+    let actor = Actor { probe: Some(probe.clone()), ..caller.actor.clone() };
+    parts.extensions.insert(Caller { actor, ..caller.clone() });
+    // The request itself holds the place, not the probe.
+    parts.extensions.remove::<Place>();
+    let answer = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
+    (!probe.may()).then_some(answer)
 }
 
 /// Keeps an answer of success; frees the key otherwise, so that the corrected request may use it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_engine::records::{GroupId, GroupRow, IdentityFilter, OwnedUser, Suspension, UserId, UserRow};
+use postern_engine::records::{GroupId, GroupRow, IdentityFilter, OwnedUser, Suspension, UserFilter, UserId, UserRow};
 use postern_engine::services::Search;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -156,6 +156,13 @@ struct UserQuery {
     active: Option<bool>,
     /// Only users that no directory has any more (`true`), or all others (`false`). Absent: both.
     missing: Option<bool>,
+    /// Only users with an account in this directory, by id or name; `organization`: only those that the organization has
+    /// made itself. Absent: all.
+    source: Option<String>,
+    /// Only direct members of this group, by id or name. Absent: all.
+    group: Option<String>,
+    /// Only users that changed after this time. Absent: all.
+    updated_after: Option<Timestamp>,
     /// Most items of the page, 1 to 1000. Absent: 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -168,6 +175,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// Lists users
+///
+/// By name. With `group`, users are in the order of its members; with `updated_after`, the oldest change comes first; with
+/// the name of a directory as `source`, they are in the order of its accounts. With one of these three a page may be shorter than
+/// `limit` and still have a `next_cursor`, because it reads a bounded number of users.
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", operation_id = "list_users", params(UserQuery),
     responses((status = 200, body = Listing<UserView>)))]
 async fn list(
@@ -177,10 +188,21 @@ async fn list(
 ) -> Result<Json<Listing<UserView>>, Problem> {
     let users = api.services.users(&caller.actor)?;
     let search = Search::new(query.query.as_deref())?;
-    let filter = IdentityFilter { active: query.active, missing: query.missing };
+    let filter = UserFilter {
+        fields: IdentityFilter { active: query.active, missing: query.missing },
+        group: match &query.group {
+            Some(group) => Some(users.group(group).await?),
+            None => None,
+        },
+        updated_after: query.updated_after,
+        source: match &query.source {
+            Some(source) => Some(users.source(source).await?),
+            None => None,
+        },
+    };
     let list = List::new("users", &[&search, &filter]);
     let request = list.request(query.limit, query.cursor.as_deref())?;
-    list.try_answer(users.list(&search, filter, &request).await?, UserView::try_from).map(Json)
+    list.try_answer(users.list(&search, &filter, &request).await?, UserView::try_from).map(Json)
 }
 
 /// Shows a user with its accounts and groups

@@ -1,6 +1,7 @@
 //! How an account is shown, with its attributes.
 
 use postern_engine::jobs::report::attributes;
+use postern_engine::records::AccountKind;
 
 use super::super::api::accounts::AccountView;
 use super::error::Error;
@@ -21,10 +22,14 @@ pub(super) fn account(account: &AccountView, screen: &mut Screen) -> Result<(), 
 }
 
 /// Whether the account is enabled in the directory.
-fn enabled(account: &AccountView) -> String {
-    match (account.enabled, account.enabled_until) {
+pub(super) fn enabled(account: &AccountView) -> String {
+    if account.kind == AccountKind::Group {
+        return "-".to_owned();
+    }
+    let known = match (account.enabled, account.enabled_until) {
         (None, _) => "unknown".to_owned(),
         (Some(enabled), None) => yes_no(enabled).to_owned(),
         (Some(_), Some(end)) => format!("until {}", time(end)),
-    }
+    };
+    if account.enabled_is_last_known { format!("{known} (last known)") } else { known }
 }

@@ -26,6 +26,9 @@ pub(super) enum Command {
         /// Only those that the last complete import did not find (true) or found (false)
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
         missing: Option<bool>,
+        /// Only accounts of users whose entries do not say whether the user is enabled
+        #[arg(long)]
+        unknown: bool,
         #[command(flatten)]
         args: ListArgs,
     },
@@ -38,18 +41,20 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List { directory, kind, missing, args } => {
+        Command::List { directory, kind, missing, unknown, args } => {
             let mut query: Vec<(&str, String)> = Vec::new();
             query.extend(directory.map(|directory| ("directory", directory)));
             query.extend(kind.map(|kind| ("kind", word(&kind))));
             query.extend(missing.map(|missing| ("missing", missing.to_string())));
+            query.extend(unknown.then(|| ("unknown", true.to_string())));
             let accounts: Found<AccountView> = client.list("accounts", &query, args.most()).await?;
-            let head = ["kind", "directory", "dn", "missing since", "conflict", "id"];
+            let head = ["kind", "directory", "dn", "enabled", "missing since", "conflict", "id"];
             screen.list(&accounts, &args, &head, |account| {
                 vec![
                     word(&account.kind),
                     account.directory.name.clone(),
                     account.dn.clone(),
+                    account_lines::enabled(account),
                     time_or(account.missing_since, "-"),
                     account.conflict.clone().unwrap_or_else(|| "-".to_owned()),
                     account.id.to_string(),

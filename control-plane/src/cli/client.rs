@@ -167,11 +167,6 @@ impl Client {
         read(self.send(self.request(Method::PATCH, path)?.json(body)).await?).await
     }
 
-    /// Brings about what the path names.
-    pub(super) async fn put(&self, path: &str) -> Result<(), Error> {
-        self.send(self.request(Method::PUT, path)?).await.map(drop)
-    }
-
     /// Deletes a resource.
     pub(super) async fn delete(&self, path: &str) -> Result<(), Error> {
         self.send(self.request(Method::DELETE, path)?).await.map(drop)

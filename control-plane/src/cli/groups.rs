@@ -2,6 +2,7 @@
 
 mod changes;
 pub(super) mod fields;
+mod members;
 
 use clap::Subcommand;
 

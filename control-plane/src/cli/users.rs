@@ -12,6 +12,7 @@ mod line_numbers;
 mod merges;
 
 use clap::Subcommand;
+use jiff::Timestamp;
 
 use self::fields::{disabled, profile};
 use super::super::api::change_users::DeletedUserView;
@@ -35,6 +36,15 @@ pub(super) enum Command {
         /// Only users that no directory has any more (true), or all others (false)
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
         missing: Option<bool>,
+        /// Only users with an account in this directory; `organization`: only those that the organization has made itself
+        #[arg(long, value_name = "DIRECTORY")]
+        source: Option<String>,
+        /// Only direct members of this group
+        #[arg(long)]
+        group: Option<String>,
+        /// Only users that changed after this time, such as 2026-11-28T09:00:00Z
+        #[arg(long, value_name = "TIME")]
+        updated_after: Option<Timestamp>,
         #[command(flatten)]
         args: ListArgs,
     },
@@ -72,10 +82,13 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
-        Command::List { query, active, missing, args } => {
+        Command::List { query, active, missing, source, group, updated_after, args } => {
             let mut wanted: Vec<(&str, String)> = query.map(|query| ("query", query)).into_iter().collect();
             wanted.extend(active.map(|active| ("active", active.to_string())));
             wanted.extend(missing.map(|missing| ("missing", missing.to_string())));
+            wanted.extend(source.map(|source| ("source", source)));
+            wanted.extend(group.map(|group| ("group", group)));
+            wanted.extend(updated_after.map(|time| ("updated_after", time.to_string())));
             let users: Found<UserView> = client.list("users", &wanted, args.most()).await?;
             screen.list(
                 &users,

@@ -15,6 +15,7 @@ mod match_rules;
 mod matching;
 mod members;
 mod merged_users;
+mod named_groups;
 mod open_deliveries;
 mod own_groups;
 mod renamed_container;

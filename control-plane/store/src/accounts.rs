@@ -12,7 +12,7 @@ macro_rules! select_accounts {
     ($more:literal, $($rest:literal),+) => {
         concat!(
             "SELECT a.id, a.organization_id, d.id, d.name, a.kind, a.external_key, a.dn, a.unique_value, ",
-            "a.attributes, a.missing_since, a.identity, a.former_user, a.conflict, a.updated_at, a.on_until ",
+            "a.attributes, a.missing_since, a.identity, a.former_user, a.conflict, a.updated_at, a.on_until, a.switch_hidden ",
             $more,
             " FROM accounts a JOIN directories d ON d.seq = a.target ",
             $($rest),+
@@ -61,6 +61,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
         conflict: row.take()?,
         updated_at: row.take()?,
         switch: Switch::from_on_until(row.take()?),
+        switch_hidden: row.take()?,
     })
 }
 
@@ -179,13 +180,42 @@ impl Store {
         missing: Option<bool>,
         page: &PageRequest,
     ) -> Result<Page<Account>> {
-        let [sizes, accounts] = match missing {
+        let texts = match missing {
             None => page_of!(""),
             // Repeats the condition of the index of missing accounts, which SQLite then uses.
             Some(true) => page_of!("AND a.missing_since IS NOT NULL "),
             Some(false) => page_of!("AND a.missing_since IS NULL "),
         };
-        let Some(seq) = self.target_seq(organization, target.into()).await? else {
+        self.accounts_by(texts, organization, target.into(), kind, page).await
+    }
+
+    /// The users' accounts of a target whose entries do not say whether the user is enabled; of these only the missing
+    /// ones, or only the others.
+    pub async fn list_unknown_accounts(
+        &self,
+        organization: OrganizationId,
+        target: impl Into<TargetId>,
+        missing: Option<bool>,
+        page: &PageRequest,
+    ) -> Result<Page<Account>> {
+        // Repeats the condition of the index.
+        let texts = match missing {
+            None => page_of!("AND a.switch_hidden "),
+            Some(true) => page_of!("AND a.switch_hidden AND a.missing_since IS NOT NULL "),
+            Some(false) => page_of!("AND a.switch_hidden AND a.missing_since IS NULL "),
+        };
+        self.accounts_by(texts, organization, target.into(), AccountKind::User, page).await
+    }
+
+    async fn accounts_by(
+        &self,
+        [sizes, accounts]: [&'static str; 2],
+        organization: OrganizationId,
+        target: TargetId,
+        kind: AccountKind,
+        page: &PageRequest,
+    ) -> Result<Page<Account>> {
+        let Some(seq) = self.target_seq(organization, target).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let bound = |statement: Statement, limit: i64| {

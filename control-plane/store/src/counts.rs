@@ -178,7 +178,16 @@ impl Store {
         .bind(group)
         .bind(i64::try_from(rows).unwrap_or(i64::MAX));
         let names = self.database.rows(query, |mut row| Ok(read_names(&mut row)?.len() as u64)).await?;
-        let count = names.iter().sum();
+        let mut count = names.iter().sum();
+        if names.len() as u64 == rows && count < MOST_COUNTED {
+            // Users name this group: each member has a row of its own.
+            let query = sql("SELECT count(*), count(*) FROM (SELECT 1 FROM group_members \
+                 WHERE organization_id = $1 AND group_id = $2 LIMIT $3) found");
+            count = self
+                .tally(query.bind(organization).bind(group).bind(i64::try_from(MOST_COUNTED + 1).unwrap_or(i64::MAX)))
+                .await?
+                .0;
+        }
         let mut tally = Tally::default();
         tally.add((count, count));
         if let Some(room) = tally.room() {

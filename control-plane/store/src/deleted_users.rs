@@ -56,6 +56,17 @@ impl Store {
         self.database.row(query.bind(organization).bind(id), read).await
     }
 
+    /// The user with this name that was deleted last.
+    pub async fn find_deleted_user(
+        &self,
+        organization: OrganizationId,
+        user_name: &str,
+    ) -> Result<Option<DeletedUser>> {
+        let query = sql("SELECT id, user_name, deleted_at, deleted_by FROM deleted_users \
+             WHERE organization_id = $1 AND user_name = $2 ORDER BY deleted_at DESC LIMIT 1");
+        self.database.row(query.bind(organization).bind(user_name), read).await
+    }
+
     /// Forgets users, of all organizations, that were deleted before this time. Returns how many.
     pub async fn purge_users(&self, deleted_before: Timestamp) -> Result<u64> {
         let delete = sql("DELETE FROM deleted_users WHERE deleted_at < $1");

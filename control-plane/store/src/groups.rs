@@ -1,6 +1,6 @@
 //! Groups of an organization.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
@@ -116,6 +116,14 @@ impl Store {
 }
 
 impl Identities {
+    /// Notes that these groups have changed now, with their members: one row each.
+    pub(crate) async fn touch_groups(&mut self, groups: impl Iterator<Item = GroupId>) -> Result<()> {
+        let groups: BTreeSet<GroupId> = groups.collect();
+        let update = Bulk::new("{update} groups SET updated_at = :1 WHERE id {in} AND (organization_id = :2) IS TRUE");
+        let update = update.column(Cells::Uuids(groups.into_iter().map(GroupId::as_uuid).collect()));
+        self.tx.bulk(update.shared(self.now).shared(self.organization)).await.map(|_| ())
+    }
+
     /// Writes new groups, as created now.
     pub async fn insert_groups(&mut self, groups: Vec<GroupRow>) -> Result<()> {
         let insert = Bulk::new(

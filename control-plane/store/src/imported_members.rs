@@ -12,13 +12,8 @@ use crate::error::{Error, Result};
 use crate::ids::{DirectoryId, GroupId, OrganizationId};
 use crate::imports::Intake;
 use crate::keys::bounded;
-use crate::member_names::{member_hash, name_hash, read_names};
+use crate::member_names::{name_hash, names_in_row, read_names};
 use crate::member_rows::RowChanges;
-use crate::records::{AccountKind, MemberForm};
-use crate::sql::sql;
-
-/// Accounts whose hashes are updated in one step, when a directory changes how its groups name members.
-const REHASH_ROWS: i64 = 5_000;
 
 /// The rows to write for some groups.
 #[derive(Default)]
@@ -32,10 +27,10 @@ struct Difference {
 }
 
 impl Difference {
-    fn add(&mut self, group: GroupId, rows: &[Vec<String>], mut wanted: Vec<String>) -> Result<()> {
+    fn add(&mut self, group: GroupId, rows: &[Vec<String>], mut wanted: Vec<String>, most: usize) -> Result<()> {
         wanted.sort_unstable();
         wanted.dedup();
-        let changes = RowChanges::between(rows, &wanted);
+        let changes = RowChanges::between(rows, &wanted, most);
         self.deleted.extend(changes.deleted.into_iter().map(|first| (group, first.clone())));
         changes.updated.into_iter().try_for_each(|names| self.updated.push(group, names))?;
         changes.inserted.into_iter().try_for_each(|names| self.inserted.push(group, names))?;
@@ -69,42 +64,6 @@ impl NameRows {
 }
 
 impl Intake {
-    /// Sets how the groups of this directory name their members. Call it before the first account is written: later it
-    /// updates every account of the directory. `dn_key` normalizes a DN.
-    pub async fn set_member_form(&mut self, form: MemberForm, dn_key: impl Fn(&str) -> String) -> Result<()> {
-        if form == self.form {
-            return Ok(());
-        }
-        let update = sql("UPDATE directories SET member_form = $1 WHERE seq = $2");
-        self.identities.tx.execute(update.bind(form.as_str()).bind(self.directory)).await?;
-        self.form = form;
-        let mut after = Uuid::nil();
-        loop {
-            let query = sql("SELECT id, kind, dn, unique_value FROM accounts \
-                 WHERE target = $1 AND id > $2 ORDER BY id LIMIT $3")
-            .bind(self.directory)
-            .bind(after)
-            .bind(REHASH_ROWS);
-            let rows: Vec<(Uuid, Option<Vec<u8>>)> = self
-                .identities
-                .tx
-                .rows(query, |mut row| {
-                    let (id, kind) = (row.take()?, AccountKind::from_code(row.take()?)?);
-                    let (dn, unique): (String, Option<String>) = (row.take()?, row.take()?);
-                    Ok((id, member_hash(form, kind, &dn_key(&dn), unique.as_deref()).map(Vec::from)))
-                })
-                .await?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = *last;
-            let (ids, hashes) = rows.into_iter().unzip();
-            let update = Bulk::new(
-                "WITH v(id, member_hash) AS ({rows}) {update} accounts SET member_hash = v.member_hash FROM v \
-                 WHERE accounts.id = v.id",
-            );
-            self.identities.tx.bulk(update.column(Cells::Uuids(ids)).column(Cells::MaybeBlobs(hashes))).await?;
-        }
-    }
-
     /// Replaces the members of groups, writing only the differences. The names are normalized DNs or unique values.
     /// Returns how many were added and removed. [`Error::NotFound`]: the organization does not have all of these
     /// groups.
@@ -114,7 +73,7 @@ impl Intake {
         for (group, wanted) in groups {
             // The first name of a row is indexed. A long name is stored as its key, which also finds it.
             let wanted = wanted.into_iter().map(|name| bounded(name.into()).into_owned()).collect();
-            difference.add(group, known.get(&group).map_or(&[], Vec::as_slice), wanted)?;
+            difference.add(group, known.get(&group).map_or(&[], Vec::as_slice), wanted, names_in_row(self.form))?;
         }
         self.write_members(difference).await
     }

@@ -95,8 +95,9 @@ impl Intake {
         self.write_accounts(
             "WITH v(id, kind, external_key, hash, identity, on_until, member_hash, conflict, dn, unique_value, \
              attributes) AS ({rows}) {insert} accounts (id, organization_id, target, kind, external_key, hash, \
-             identity, on_until, member_hash, updated_at, conflict, dn, unique_value, attributes) \
-             SELECT v.id, :1, :2, v.kind, v.external_key, v.hash, v.identity, v.on_until, v.member_hash, :3, \
+             identity, on_until, switch_hidden, member_hash, updated_at, conflict, dn, unique_value, attributes) \
+             SELECT v.id, :1, :2, v.kind, v.external_key, v.hash, v.identity, v.on_until, \
+             v.kind = 1 AND v.on_until IS NULL, v.member_hash, :3, \
              v.conflict, v.dn, v.unique_value, v.attributes FROM v",
             accounts,
         )
@@ -111,6 +112,7 @@ impl Intake {
             "WITH v(id, kind, external_key, hash, identity, on_until, member_hash, conflict, dn, unique_value, \
              attributes) AS ({rows}) {update} accounts SET hash = v.hash, \
              on_until = COALESCE(v.on_until, CASE WHEN accounts.missing_since IS NULL THEN accounts.on_until END), \
+             switch_hidden = (v.kind = 1 AND v.on_until IS NULL), \
              updated_at = :3, conflict = v.conflict, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL, missing_job = NULL FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.target = :2) IS TRUE",
@@ -124,7 +126,8 @@ impl Intake {
     async fn update_indexed(&mut self, accounts: &[NewAccount]) -> Result<()> {
         let form = self.form;
         let hash = |account: &NewAccount| {
-            member_hash(form, account.kind, &account.dn_key, account.unique_value.as_deref()).map(Vec::from)
+            member_hash(form, account.kind, &account.dn_key, account.unique_value.as_deref(), &account.external_key)
+                .map(Vec::from)
         };
         let update = Bulk::new(
             "WITH v(id, identity, member_hash) AS ({rows}) {update} accounts SET identity = v.identity, \
@@ -207,7 +210,8 @@ impl AccountColumns {
     }
 
     fn push(&mut self, account: NewAccount, form: MemberForm) {
-        let hash = member_hash(form, account.kind, &account.dn_key, account.unique_value.as_deref());
+        let NewAccount { kind, dn_key, unique_value, external_key, .. } = &account;
+        let hash = member_hash(form, *kind, dn_key, unique_value.as_deref(), external_key);
         self.member_hashes.push(hash.map(Vec::from));
         self.ids.push(account.id.as_uuid());
         self.kinds.push(account.kind.code());

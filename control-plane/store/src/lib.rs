@@ -50,10 +50,12 @@ mod mappings;
 mod marks;
 mod match_keys;
 mod member_counts;
+mod member_form;
 mod member_lists;
 mod member_names;
 mod member_rows;
 mod merges;
+mod named_groups;
 mod names;
 mod naming;
 mod nested_groups;
@@ -105,6 +107,7 @@ pub use crate::joins::{AccountSample, JoinedAccount};
 pub use crate::keys::bounded;
 pub use crate::known_members::KnownMembers;
 pub use crate::match_keys::match_key;
+pub use crate::named_groups::{NamedGroup, NamedMember, Naming};
 pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
 pub use crate::records::{
@@ -120,7 +123,7 @@ pub use crate::records::{
     RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob,
     ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount,
     StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total,
-    TroubledJob, UnresolvedMember, Unseen, Unsettled, UserRow,
+    TroubledJob, UnresolvedMember, Unseen, Unsettled, UserFilter, UserRow, UserSource,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

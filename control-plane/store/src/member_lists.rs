@@ -86,16 +86,13 @@ impl Store {
         after: &str,
         limit: i64,
     ) -> Result<Vec<Member>> {
-        let rows = limit / i64::try_from(FEWEST_NAMES).unwrap_or(i64::MAX) + 2;
-        let query = sql("SELECT target, names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
-             AND first_name >= COALESCE((SELECT max(first_name) FROM group_members \
-             WHERE group_id = $2 AND first_name <= $3), '') ORDER BY first_name LIMIT $4")
-        .bind(organization)
-        .bind(group)
-        .bind(after)
-        .bind(rows);
-        let rows: Vec<(i64, Vec<String>)> =
-            self.database.rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await?;
+        let few = limit / i64::try_from(FEWEST_NAMES).unwrap_or(i64::MAX) + 2;
+        let mut rows = self.rows_of_names(organization, group, after, few).await?;
+        let names: usize = rows.iter().map(|(_, names)| names.len()).sum();
+        if i64::try_from(rows.len()).is_ok_and(|count| count == few && few < limit) && names <= rows.len() {
+            // Users name this group: each member has a row of its own.
+            rows = self.rows_of_names(organization, group, after, limit + 1).await?;
+        }
         let Some((directory, _)) = rows.first() else { return Ok(Vec::new()) };
         let directory = *directory;
         let names = rows.into_iter().flat_map(|(_, names)| names).filter(|name| name.as_str() > after);
@@ -103,6 +100,24 @@ impl Store {
         let identities = self.identities(organization, directory, &names).await?;
         let member = |name: String| Member { identity: identities.get(&name_hash(&name)).cloned(), key: Some(name) };
         Ok(names.into_iter().map(member).collect())
+    }
+
+    /// Up to `limit` rows of a group's names, each with its directory, beginning with the row that this name is in.
+    async fn rows_of_names(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<(i64, Vec<String>)>> {
+        let query = sql("SELECT target, names FROM group_members WHERE organization_id = $1 AND group_id = $2 \
+             AND first_name >= COALESCE((SELECT max(first_name) FROM group_members \
+             WHERE group_id = $2 AND first_name <= $3), '') ORDER BY first_name LIMIT $4")
+        .bind(organization)
+        .bind(group)
+        .bind(after)
+        .bind(limit);
+        self.database.rows(query, |mut row| Ok((row.take()?, read_names(&mut row)?))).await
     }
 
     /// The users and groups that these names mean in a directory.

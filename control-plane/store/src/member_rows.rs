@@ -20,7 +20,8 @@ pub(crate) struct RowChanges<'a> {
 
 impl<'a> RowChanges<'a> {
     /// Compares the rows of a group, in order, with the wanted names, which are sorted and unique.
-    pub(crate) fn between(rows: &'a [Vec<String>], wanted: &'a [String]) -> Self {
+    /// A row gets up to `most` names.
+    pub(crate) fn between(rows: &'a [Vec<String>], wanted: &'a [String], most: usize) -> Self {
         let mut changes = Self::default();
         // A row contains the names from its first one up to the first one of the next row.
         let end_of = |row: usize| match rows.get(row + 1).and_then(|next| next.first()) {
@@ -28,7 +29,7 @@ impl<'a> RowChanges<'a> {
             None => wanted.len(),
         };
         if rows.is_empty() {
-            changes.replace(&[], wanted);
+            changes.replace(&[], wanted, most);
         }
         let (mut row, mut start) = (0, 0);
         while row < rows.len() {
@@ -36,11 +37,11 @@ impl<'a> RowChanges<'a> {
             row += 1;
             if rows[begin] != wanted[start..end] {
                 // A row with too few names is merged with the next one.
-                while start < end && end - start < FEWEST_NAMES && row < rows.len() {
+                while start < end && end - start < most / 2 && row < rows.len() {
                     end = end_of(row);
                     row += 1;
                 }
-                changes.replace(&rows[begin..row], &wanted[start..end]);
+                changes.replace(&rows[begin..row], &wanted[start..end], most);
             }
             start = end;
         }
@@ -48,11 +49,11 @@ impl<'a> RowChanges<'a> {
     }
 
     /// Replaces neighbouring rows by these names.
-    fn replace(&mut self, rows: &'a [Vec<String>], wanted: &'a [String]) {
+    fn replace(&mut self, rows: &'a [Vec<String>], wanted: &'a [String], most: usize) {
         let known: Vec<&String> = rows.iter().flatten().collect();
         self.joined.extend(wanted.iter().filter(|name| known.binary_search(name).is_err()));
         self.left.extend(known.into_iter().filter(|name| wanted.binary_search(name).is_err()));
-        let pieces = pieces(wanted);
+        let pieces = pieces(wanted, most);
         let begins = |names: &[String], row: &[String]| names.first() == row.first();
         let gone = rows.iter().filter(|row| !pieces.iter().any(|piece| begins(piece, row)));
         self.deleted.extend(gone.filter_map(|row| row.first()));
@@ -67,8 +68,8 @@ impl<'a> RowChanges<'a> {
 }
 
 /// Splits names into as few rows as possible, of about equal length: each of several is at least half full.
-fn pieces(names: &[String]) -> Vec<&[String]> {
-    let count = names.len().div_ceil(ROW_NAMES);
+fn pieces(names: &[String], most: usize) -> Vec<&[String]> {
+    let count = names.len().div_ceil(most.max(1));
     (0..count).map(|piece| &names[names.len() * piece / count..names.len() * (piece + 1) / count]).collect()
 }
 
@@ -107,7 +108,7 @@ mod tests {
             let known: Vec<String> = rows.concat();
             let percent = [1, 50, 0, 90, 5, 100][turn as usize % 6];
             let wanted = names((0..3_000).filter(|number| drawn(turn, *number, percent)));
-            let changes = RowChanges::between(&rows, &wanted);
+            let changes = RowChanges::between(&rows, &wanted, ROW_NAMES);
             let (joined, left) = (changes.joined.len(), changes.left.len());
             assert_eq!(joined, wanted.iter().filter(|name| known.binary_search(name).is_err()).count());
             assert_eq!(left, known.iter().filter(|name| wanted.binary_search(name).is_err()).count());
@@ -122,14 +123,14 @@ mod tests {
     #[test]
     fn one_name_changes_at_most_three_rows() {
         let mut wanted = names((0..10_000).step_by(2));
-        let mut rows = carried_out(&[], &RowChanges::between(&[], &wanted));
+        let mut rows = carried_out(&[], &RowChanges::between(&[], &wanted, ROW_NAMES));
         for number in (1..10_000).step_by(7).chain((0..10_000).step_by(3)) {
             let name = format!("{number:06}");
             match wanted.binary_search(&name) {
                 Ok(place) => drop(wanted.remove(place)),
                 Err(place) => wanted.insert(place, name),
             }
-            let changes = RowChanges::between(&rows, &wanted);
+            let changes = RowChanges::between(&rows, &wanted, ROW_NAMES);
             assert_eq!(changes.joined.len() + changes.left.len(), 1);
             let written = changes.deleted.len() + changes.updated.len() + changes.inserted.len();
             assert!(written <= 3, "{changes:?}");

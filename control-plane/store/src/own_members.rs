@@ -74,7 +74,9 @@ impl Identities {
              SELECT :1, v.group_id, v.member_id, v.kind, :2 FROM v WHERE TRUE ON CONFLICT DO NOTHING",
         );
         let kinds = Cells::Ints(members.iter().map(|(_, member)| member.code()).collect());
-        self.tx.bulk(pairs(insert, members).column(kinds).shared(self.organization).shared(self.now)).await
+        let insert = pairs(insert, members).column(kinds).shared(self.organization).shared(self.now);
+        let added = self.tx.bulk(insert).await?;
+        self.changed_members(added, members).await
     }
 
     /// Removes members that the organization has added. Returns how many there were. Members that an import names stay.
@@ -83,7 +85,16 @@ impl Identities {
             "WITH v(group_id, member_id) AS ({rows}) DELETE FROM own_members \
              WHERE (group_id, member_id) IN (SELECT v.group_id, v.member_id FROM v) AND (organization_id = :1) IS TRUE",
         );
-        self.tx.bulk(pairs(delete, members).shared(self.organization)).await
+        let removed = self.tx.bulk(pairs(delete, members).shared(self.organization)).await?;
+        self.changed_members(removed, members).await
+    }
+
+    /// Notes in the rows of the groups that their members have changed.
+    async fn changed_members(&mut self, changed: u64, members: &[(GroupId, IdentityId)]) -> Result<u64> {
+        if changed > 0 {
+            self.touch_groups(members.iter().map(|(group, _)| *group)).await?;
+        }
+        Ok(changed)
     }
 
     /// Moves the own members and memberships of groups that end to others, by pairs of old and new.

@@ -89,7 +89,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditNote};
 pub use holds::{
     ChangeKind, Deferred, DeferredPart, KnownContent, NamedAccount, Threshold, ThresholdChange, Thresholds,
 };
-pub use identities::{GroupRow, IdentityFilter, IdentityId, Member, MemberIdentity, UserRow};
+pub use identities::{GroupRow, IdentityFilter, IdentityId, Member, MemberIdentity, UserFilter, UserRow, UserSource};
 pub use jobs::{Approvals, Finish, Job, JobEvent, JobFilter, JobState, Lease, NewJob, Release};
 pub use mappings::{
     MappingDirection, MappingProgress, MappingRun, MappingStep, MappingVersion, NewMapping, OrderRun, Profile, Restamp,

@@ -1,5 +1,6 @@
 //! Reads of an organization's users: lists and searches. `writes` has the writes.
 
+mod filtered;
 mod joined;
 mod own;
 mod writes;

@@ -96,6 +96,12 @@ impl Dn {
 }
 
 impl Rdn {
+    /// The first value as text: the name by which people know the entry. `None`: it is not text.
+    pub fn name(&self) -> Option<String> {
+        let value = self.avas.first()?.value.as_bytes();
+        std::str::from_utf8(value).ok().filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
     /// The attributes and values of this relative name, as written.
     pub fn avas(&self) -> &[Ava] {
         &self.avas

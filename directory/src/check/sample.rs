@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::named_groups::{self, Named};
 use super::{CheckState, Diagnosis, Finding};
 use crate::config::Scope;
 use crate::connection::{Connection, Servers};
@@ -37,11 +38,14 @@ pub(super) struct Sample {
     /// The listed attributes that some entry has.
     seen: BTreeSet<Arc<str>>,
     referrals: u64,
+    /// The groups that they name.
+    named: Named,
 }
 
 impl Sample {
     fn note(&mut self, entry: Entry) {
         self.total += 1;
+        self.named.note(&entry.members);
         if self.ids.len() < TWINS {
             self.ids.push((entry.dn.clone(), entry.external_id.clone()));
         }
@@ -86,6 +90,10 @@ impl Diagnosis<'_> {
         self.note("users", twins.unwrap_or(finding));
         let finding = self.judge_attributes(&sample, names);
         self.note("attributes", finding);
+        if let Some(attribute) = self.config.group_attribute() {
+            let finding = named_groups::judge(attribute, names.in_schema(attribute), &sample.named, sample.total);
+            self.note("groups", finding);
+        }
         Some(())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{DirectoryConfig, Scope};
+use super::{DirectoryConfig, GroupsConfig, Scope};
 use crate::attributes::is_withheld;
 use crate::filter;
 use crate::server_url::ServerUrl;
@@ -97,6 +97,11 @@ fn problems(config: &DirectoryConfig) -> Vec<Problem> {
         found.push(Problem::new("users.attributes", "list the attributes that may leave the site"));
     }
     if let Some(groups) = &config.groups {
+        if let Some(attribute) = &groups.from_user_attribute {
+            meaningful_attribute("groups.from_user_attribute", attribute, &mut found);
+            only_from_users(groups, &mut found);
+            return with_external_id(config, found);
+        }
         let member = groups.member_attribute.as_deref().unwrap_or("member");
         section(
             &["groups.base_dns", "groups.filter", "groups.attributes", "groups.member_attribute"],
@@ -104,10 +109,31 @@ fn problems(config: &DirectoryConfig) -> Vec<Problem> {
             &mut found,
         );
     }
+    with_external_id(config, found)
+}
+
+fn with_external_id(config: &DirectoryConfig, mut found: Vec<Problem>) -> Vec<Problem> {
     if let Some(name) = &config.external_id_attribute {
         meaningful_attribute("external_id_attribute", name, &mut found);
     }
     found
+}
+
+/// Keys that say which group entries are read. None are, if users name their groups.
+fn only_from_users(groups: &GroupsConfig, found: &mut Vec<Problem>) {
+    let set = [
+        ("groups.base_dns", !groups.base_dns.is_empty()),
+        ("groups.scope", groups.scope != Scope::default()),
+        ("groups.filter", groups.filter.is_some()),
+        ("groups.member_attribute", groups.member_attribute.is_some()),
+        ("groups.attributes", !groups.attributes.is_empty()),
+    ];
+    for (key, _) in set.into_iter().filter(|(_, set)| *set) {
+        found.push(Problem::new(
+            key,
+            "groups.from_user_attribute is set, so no group entries are read; remove this key",
+        ));
+    }
 }
 
 fn urls(config: &DirectoryConfig, found: &mut Vec<Problem>) {
@@ -295,6 +321,21 @@ mod tests {
         assert_eq!(keys(&config), ["client_cert_file"]);
         config.client_key_file = Some("k.pem".into());
         assert!(keys(&config).is_empty());
+    }
+
+    #[test]
+    fn groups_come_from_entries_or_from_users_and_not_from_both() {
+        let mut config = corp();
+        config.groups.as_mut().expect("groups").from_user_attribute = Some("memberOf".to_owned());
+        let group_keys = ["groups.base_dns", "groups.filter", "groups.member_attribute", "groups.attributes"];
+        assert_eq!(keys(&config), group_keys);
+        let only: GroupsConfig = toml::from_str("from_user_attribute = 'memberOf'").expect("a section");
+        config.groups = Some(only);
+        assert!(keys(&config).is_empty(), "{:?}", problems(&config));
+        config.groups.as_mut().expect("groups").from_user_attribute = Some("userPassword".to_owned());
+        assert_eq!(keys(&config), ["groups.from_user_attribute"]);
+        config.groups = Some(toml::from_str("attributes = ['cn']").expect("a section"));
+        assert_eq!(keys(&config), ["groups.base_dns"]);
     }
 
     #[test]

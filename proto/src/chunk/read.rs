@@ -31,6 +31,8 @@ pub enum DecodeError {
 const ENTRY_WEIGHT: usize = 1 << 10;
 /// What a value or a member costs a reader beside its own bytes.
 const VALUE_WEIGHT: usize = 64;
+/// What a value costs that may become a group.
+const GROUP_NAME_WEIGHT: usize = 256;
 /// What a byte of an attribute may become: it is kept as JSON, and as a field of a user.
 const BYTE_WEIGHT: usize = 3;
 /// No entry has fewer lengths: its kind, three ids, how many attributes and members it has, and its switch.
@@ -66,6 +68,7 @@ pub struct ChunkReader<'a> {
     weight: usize,
     name_bytes: usize,
     value_bytes: usize,
+    group_names: usize,
 }
 
 impl<'a> ChunkReader<'a> {
@@ -80,6 +83,7 @@ impl<'a> ChunkReader<'a> {
         let member_form = match take_byte(&mut rest) {
             Some(0) => MemberForm::Dn,
             Some(1) => MemberForm::UniqueValue,
+            Some(2) => MemberForm::GroupNames,
             _ => return Err(DecodeError::Malformed("member form")),
         };
         let names = take_names(&mut rest)?;
@@ -89,7 +93,8 @@ impl<'a> ChunkReader<'a> {
         if entries.saturating_mul(LEAST_LENGTHS) > lengths.len() {
             return Err(DecodeError::Malformed("entry count"));
         }
-        let weight = weight(payload.len(), entries, lengths.len(), &names);
+        let value_weight = if member_form == MemberForm::GroupNames { GROUP_NAME_WEIGHT } else { VALUE_WEIGHT };
+        let weight = weight(payload.len(), entries, (lengths.len(), value_weight), &names);
         Ok(Self {
             member_form,
             names: names.into(),
@@ -101,6 +106,7 @@ impl<'a> ChunkReader<'a> {
             weight,
             name_bytes: 0,
             value_bytes: 0,
+            group_names: 0,
         })
     }
 
@@ -129,7 +135,7 @@ impl<'a> ChunkReader<'a> {
         &self.names
     }
 
-    /// What the members of the groups in this chunk are.
+    /// What the members of the entries in this chunk are.
     #[must_use]
     pub fn member_form(&self) -> MemberForm {
         self.member_form
@@ -158,7 +164,12 @@ impl<'a> ChunkReader<'a> {
         let attributes = self.take_attributes()?;
         self.canonical.push(0xff);
         let tail = self.lengths;
-        let members = self.take_values("members", limits::MAX_MEMBERS, limits::MAX_DN_BYTES)?;
+        let most = if kind == Kind::User { limits::MAX_GROUPS_OF_USER } else { limits::MAX_MEMBERS };
+        let members = self.take_values("members", most, limits::MAX_DN_BYTES)?;
+        if kind == Kind::User {
+            self.group_names += members.len();
+            within("names of groups", self.group_names, limits::MAX_CHUNK_GROUP_NAMES)?;
+        }
         let switch = take_switch(&mut self.lengths).ok_or(DecodeError::Malformed("switch"))?;
         self.canonical.extend_from_slice(&tail[..tail.len() - self.lengths.len()]);
         let used = blob.len() - self.blob.len();
@@ -218,14 +229,14 @@ impl<'a> ChunkReader<'a> {
     }
 }
 
-fn weight(payload: usize, entries: usize, lengths: usize, names: &[&str]) -> usize {
+fn weight(payload: usize, entries: usize, (lengths, of_value): (usize, usize), names: &[&str]) -> usize {
     let longest = names.iter().map(|name| name.len()).max().unwrap_or_default();
     // Each use of a name takes two lengths at the least.
     let name_bytes = (lengths / 2).saturating_mul(longest).min(limits::MAX_CHUNK_NAME_BYTES);
     payload
         .saturating_add(payload.min(limits::MAX_CHUNK_VALUE_BYTES) * BYTE_WEIGHT)
         .saturating_add(entries * ENTRY_WEIGHT)
-        .saturating_add(lengths.saturating_mul(VALUE_WEIGHT))
+        .saturating_add(lengths.saturating_mul(of_value))
         .saturating_add(name_bytes)
 }
 
@@ -261,7 +272,7 @@ impl<'a> EntryView<'a> {
         self.attributes.columns.clone()
     }
 
-    /// The members of a group.
+    /// The members of a group; in the form [`MemberForm::GroupNames`], the names of a user's groups.
     #[must_use]
     pub fn members(&self) -> Values<'a> {
         self.members.clone()

@@ -105,6 +105,7 @@ impl ChunkWriter {
         out.push(match self.member_form {
             MemberForm::Dn => 0,
             MemberForm::UniqueValue => 1,
+            MemberForm::GroupNames => 2,
         });
         varint::put(&mut out, self.names.len() as u64);
         for name in self.names.drain(..) {

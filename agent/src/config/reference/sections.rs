@@ -112,7 +112,19 @@ pub(super) const SECTIONS: [Section; 8] = [
         variables: "DIRECTORY__0__GROUPS__",
         meaning: "Where groups are, and which attributes are read. Without this section no groups are read.",
         keys: &[
-            BASE_DNS,
+            key(
+                "from_user_attribute",
+                TEXT,
+                Words("group entries are read"),
+                "The attribute of users that names their groups: `memberOf`, or one with plain names. Groups are then made \
+                 from its values, and no group entries are read: leave out all other keys of this section.",
+            ),
+            key(
+                "base_dns",
+                TEXTS,
+                Words("required, unless `from_user_attribute` is set"),
+                "Base DNs of the search. None may be below another.",
+            ),
             SCOPE_KEY,
             key("filter", TEXT, FILTER_DEFAULT, "Which entries are groups: `(objectClass=groupOfNames)`."),
             key(

@@ -26,6 +26,8 @@ fn member_key(form: MemberForm, member: &[u8]) -> String {
         MemberForm::Dn => dn_key(&text),
         // Compared exactly, as RFC 2307 compares memberUid.
         MemberForm::UniqueValue => text.into_owned(),
+        // Groups list no members then.
+        MemberForm::GroupNames => String::new(),
     }
 }
 

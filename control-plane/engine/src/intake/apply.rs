@@ -15,6 +15,7 @@ use super::former_names::FormerNames;
 use super::joined_profiles::JoinedProfiles;
 use super::last_good;
 use super::matches::Matches;
+use super::named_groups::{self, Named};
 use super::place::Place;
 use super::verdicts::Verdicts;
 use crate::identity::mapping::rules::Rules;
@@ -107,6 +108,8 @@ pub struct Taken<'a> {
     pub rows: Vec<Row>,
     /// The names that members keep or get in the meantime.
     pub names: &'a FormerNames,
+    /// Users are switched off.
+    pub switches: bool,
     /// Members who have left their groups are removed. Otherwise members only get their new names.
     pub members_leave: bool,
 }
@@ -119,18 +122,27 @@ pub async fn take_away(
     taken: Taken<'_>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let Taken { rows, names, members_leave } = taken;
+    let Taken { rows, names, switches: off, members_leave } = taken;
     let (mut switches, mut groups, mut members) = (Vec::new(), Vec::new(), Vec::new());
-    for Row { account, identity, .. } in rows.into_iter().filter(|row| !row.new && !row.returning) {
+    let mut named = Vec::new();
+    for Row { account, identity, named: names_of_groups, .. } in
+        rows.into_iter().filter(|row| !row.new && !row.returning)
+    {
         match identity {
-            Wanted::User(..) => switches.push((account.id, account.switch)),
+            Wanted::User(..) => {
+                if off {
+                    switches.push((account.id, account.switch));
+                }
+                let groups = names_of_groups.filter(|_| members_leave);
+                named.extend(groups.map(|groups| Named { account: account.id, key: account.external_key, groups }));
+            }
             Wanted::Group(group, keys) => {
                 groups.push(account.id);
                 members.push((group.id, keys));
             }
         }
     }
-    if switches.is_empty() && groups.is_empty() {
+    if switches.is_empty() && groups.is_empty() && named.is_empty() {
         return Ok(());
     }
     // The lease makes this job the only writer of the directory's members.
@@ -146,8 +158,10 @@ pub async fn take_away(
     let members = members.into_iter().filter_map(until_decided).collect();
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
     tx.lower_switches(&switches).await?;
+    groups.extend(named.iter().map(|user| user.account));
     tx.forget_contents(&groups).await?;
     tx.replace_members(members).await?;
+    named_groups::leave(&mut tx, named).await?;
     finish(tx, lease).await
 }
 
@@ -174,9 +188,10 @@ async fn apply(
     (store, place): (&Store, Place),
     tx: &mut Intake,
     rules: Option<&Rules>,
-    rows: Vec<Row>,
+    mut rows: Vec<Row>,
     now: Timestamp,
 ) -> Result<RuleFailures, Error> {
+    let named = named_groups::take(tx, place, &mut rows, now).await?;
     let (mut sorted, mut verdicts, mut all_failed) = (Sorted::default(), Verdicts::default(), HashMap::new());
     let matches = Matches::of_rows(tx, &rows, place, now).await?;
     let mut names = names(tx, &rows, &matches).await?;
@@ -225,6 +240,7 @@ async fn apply(
     JoinedProfiles::new(store, place.organization).write(tx.identities(), names.joined(), now).await?;
     tx.mark_joined(&joined).await?;
     tx.replace_members(sorted.members).await?;
+    named_groups::write(tx, named).await?;
     Ok(refused)
 }
 

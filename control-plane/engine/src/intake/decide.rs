@@ -100,7 +100,11 @@ async fn decide_with(
         entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&mapping, &view, now), view });
     }
     let known = compare(store, place, newcomers, &entries).await?;
-    let before = if deferring { Before::of(store, place, changed(&entries, &known)).await? } else { Before::default() };
+    let before = if deferring {
+        Before::of(store, place, member_form, changed(&entries, &known)).await?
+    } else {
+        Before::default()
+    };
     let common = Common { place, mapping, member_form, now };
     let mut decided = sort(&Sorting { common, before, listed }, sequence, entries, known).await;
     for row in &mut decided.rows {

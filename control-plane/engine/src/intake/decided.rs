@@ -7,6 +7,7 @@ use postern_proto::digest::Digest;
 use postern_store::{Deferred, GroupRow, NewAccount, RuleFailures, UserId, UserRow};
 
 use super::keys::recorded_key;
+use super::named_groups::GroupName;
 use crate::identity::mapping::rules::{Failed, Rules};
 
 /// A chunk, decided.
@@ -80,7 +81,9 @@ impl Decided {
         }
         let nobodys =
             |row: &Row| row.name_is_free || matches!(&row.identity, Wanted::User(user, _) if user.name_key.is_empty());
-        self.rows.iter().all(|row| row.new && nobodys(row))
+        // Two chunks may make the same group.
+        let names_none = |row: &Row| row.named.as_ref().is_none_or(Vec::is_empty);
+        self.rows.iter().all(|row| row.new && nobodys(row) && names_none(row))
     }
 
     /// Keys of the accounts that are written.
@@ -106,6 +109,8 @@ pub struct Row {
     pub name_is_free: bool,
     /// The rules that failed on the entry.
     pub failed: Vec<Failed>,
+    /// The groups that the entry of a user names. `None`: users do not name their groups.
+    pub named: Option<Vec<GroupName>>,
 }
 
 /// The user or group that an account claims.

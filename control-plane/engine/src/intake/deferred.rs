@@ -154,11 +154,11 @@ impl Proven<'_> {
         ahead.removed += if members { counts.removed } else { 0 };
         let rows = self.rows(place, part).await?;
         let wanted = |row: &Row| match row.account.kind {
-            AccountKind::User => switches,
+            AccountKind::User => switches || (members && part.kinds & bit(ChangeKind::Removed) != 0),
             AccountKind::Group => part.kinds & (bit(ChangeKind::Removed) | MOVED) != 0,
         };
         let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
-        let taken = apply::Taken { rows, names, members_leave: members };
+        let taken = apply::Taken { rows, names, switches, members_leave: members };
         is_written(apply::take_away(self.store, place, self.lease, taken, self.now).await)
     }
 

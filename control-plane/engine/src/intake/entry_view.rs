@@ -42,6 +42,7 @@ pub(super) fn stored_form(form: chunk::MemberForm) -> MemberForm {
     match form {
         chunk::MemberForm::Dn => MemberForm::Dn,
         chunk::MemberForm::UniqueValue => MemberForm::UniqueValue,
+        chunk::MemberForm::GroupNames => MemberForm::GroupNames,
     }
 }
 

@@ -46,6 +46,8 @@ impl FormerNames {
             let (former, new) = match form {
                 MemberForm::Dn => (Some(membership::dn_key(&old.dn)), Some(row.account.dn_key.clone())),
                 MemberForm::UniqueValue => (old.unique_value.clone(), row.account.unique_value.clone()),
+                // A member stays the same account under any name.
+                MemberForm::GroupNames => continue,
             };
             let (Some(former), Some(new)) = (former.map(stored), new.map(stored)) else { continue };
             if former == new {

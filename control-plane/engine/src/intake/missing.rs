@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use postern_store::{
-    AccountId, AccountKind, Directory, ExternalKey, Job, JobId, OrganizationId, Sight, Staged, Store, Threshold,
+    AccountId, AccountKind, Directory, ExternalKey, Job, JobId, MemberForm, OrganizationId, Sight, Staged, Store,
+    Threshold,
 };
 
 use super::gone::Gone;
@@ -154,6 +155,9 @@ pub async fn find(
     let groups = seen.len() - seen.partition_point(|key| key & GROUP_MARK == 0);
     let kept = store.deferred(directory.organization, job, generation).await?;
     let returns = kept.iter().any(|part| part.kinds & RETURNS != 0);
+    // A group that users name has no entry that could be missing. It stays, empty if nobody names it.
+    let form = store.member_form(directory.organization, directory.id).await?;
+    let by_users = form == Some(MemberForm::GroupNames);
     let known = |present: u64, kind| present.saturating_sub(staged.created_of(kind));
     for (kind, came) in [(AccountKind::User, seen.len() - groups), (AccountKind::Group, groups)] {
         // Each entry has an account, which is not marked missing unless it is kept aside. So if there are no more
@@ -166,11 +170,16 @@ pub async fn find(
             }
             continue;
         }
-        let was_seen = |key: &ExternalKey| seen.binary_search(&recorded_key(kind, key)).is_ok();
+        let mut named = 0;
+        let was_seen = |key: &ExternalKey| {
+            let is_named = by_users && kind == AccountKind::Group && key.is_named_group();
+            named += u64::from(is_named);
+            is_named || seen.binary_search(&recorded_key(kind, key)).is_ok()
+        };
         let unseen = store.unseen_accounts(directory.organization, directory.id, kind, was_seen).await?;
         match kind {
             AccountKind::User => missing.users = known(unseen.present, kind),
-            AccountKind::Group => missing.groups = known(unseen.present, kind),
+            AccountKind::Group => missing.groups = known(unseen.present, kind).saturating_sub(named),
         }
         for account in unseen.accounts {
             missing.accounts.push(account.id);

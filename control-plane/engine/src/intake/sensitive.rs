@@ -9,7 +9,8 @@ use foldhash::quality::RandomState;
 use jiff::{SignedDuration, Timestamp};
 use postern_proto::chunk::{ChunkReader, ChunkWriter, DecodeError, EntryView, Kind, MemberForm};
 use postern_store::{
-    AccountId, AccountKind, ChangeKind, Deferred, DeferredPart, GroupId, KnownAccount, KnownContent, Store, Switch,
+    AccountId, AccountKind, ChangeKind, Deferred, DeferredPart, ExternalKey, GroupId, KnownAccount, KnownContent,
+    Store, Switch,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -41,12 +42,25 @@ pub const RETURNS: u32 = 1 << 17;
 pub struct Before {
     accounts: HashMap<AccountId, KnownContent, RandomState>,
     members: HashMap<GroupId, HashSet<String>>,
+    /// The groups that users name.
+    named: HashMap<AccountId, HashSet<ExternalKey>, RandomState>,
 }
 
 impl Changes {
     /// The changes of an entry whose external id another entry of this chunk also has.
     pub fn moved() -> Self {
         Self { kinds: MOVED, ..Self::default() }
+    }
+
+    /// Adds memberships that end under their names, and how many of them are really lost.
+    fn lose_members(&mut self, left: u64, removed: u64) {
+        self.removed = removed;
+        if left > 0 {
+            self.kinds |= MOVED;
+        }
+        if removed > 0 {
+            self.kinds |= bit(ChangeKind::Removed);
+        }
     }
 }
 
@@ -90,6 +104,7 @@ impl Before {
     pub async fn of<'k>(
         store: &Store,
         place: Place,
+        form: MemberForm,
         changed: impl Iterator<Item = (Kind, &'k KnownAccount)>,
     ) -> Result<Self, postern_store::Error> {
         let (mut accounts, mut groups) = (Vec::new(), Vec::new());
@@ -105,6 +120,11 @@ impl Before {
         }
         if !groups.is_empty() {
             before.members = store.member_names(place.organization, place.directory, &groups).await?;
+        }
+        if form == MemberForm::GroupNames && !accounts.is_empty() {
+            for naming in store.groups_named_by(place.organization, place.directory, &accounts).await? {
+                before.named.entry(naming.account).or_default().insert(naming.key);
+            }
         }
         Ok(before)
     }
@@ -129,6 +149,12 @@ impl Before {
         if !changes.vanished.is_empty() {
             changes.kinds |= bit(ChangeKind::Vanished);
         }
+        if let (Some(names), Some(known)) = (&row.named, self.named.get(&row.account.id)) {
+            let left = known.iter().filter(|key| names.iter().all(|name| name.key != **key)).count() as u64;
+            let came = names.iter().filter(|name| !known.contains(&name.key)).count() as u64;
+            // As for members: a group that was renamed is left under one name and joined under another.
+            changes.lose_members(left, left.saturating_sub(came));
+        }
         match &row.identity {
             Wanted::User(user, other_names) => {
                 let on = row.account.switch.is_on(now);
@@ -152,13 +178,7 @@ impl Before {
             }
             Wanted::Group(group, keys) => {
                 let (left, removed) = self.members.get(&group.id).map_or((0, 0), |known| lost(known, keys));
-                changes.removed = removed;
-                if left > 0 {
-                    changes.kinds |= MOVED;
-                }
-                if changes.removed > 0 {
-                    changes.kinds |= bit(ChangeKind::Removed);
-                }
+                changes.lose_members(left, removed);
             }
         }
         if old.missing && changes.kinds != 0 {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{Error, Result};
 use super::rights::Right;
@@ -19,7 +20,28 @@ pub struct Actor {
     pub role: Role,
     /// The network address that they call from. `None`: from this machine, or from within the control plane.
     pub address: Option<IpAddr>,
+    /// Set while it is only asked whether they may: then no service opens.
+    pub probe: Option<Probe>,
 }
+
+/// Finds out whether an actor may do something, without doing it.
+#[derive(Clone, Debug, Default)]
+pub struct Probe(Arc<AtomicBool>);
+
+impl Probe {
+    /// Whether a service would have opened.
+    pub fn may(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl PartialEq for Probe {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Probe {}
 
 /// The identity of an actor, displayed as the log shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +60,21 @@ pub enum Who {
 impl Actor {
     /// The administrator of the machine, with all rights in every organization.
     pub const fn machine(organization: OrganizationId) -> Self {
-        Self { organization, who: Who::Machine, role: Role::Owner, address: None }
+        Self { organization, who: Who::Machine, role: Role::Owner, address: None, probe: None }
     }
 
-    /// Checks a right. [`Error::Denied`]: the role does not have it.
+    /// Checks a right. [`Error::Denied`]: the role does not have it, or it was only asked.
     pub(super) fn may(&self, right: Right) -> Result<()> {
         let holders = right.holders();
         match holders.first() {
             Some(&needs) if !holders.contains(&self.role) => Err(Error::Denied { needs, has: self.role }),
-            _ => Ok(()),
+            _ => match &self.probe {
+                Some(probe) => {
+                    probe.0.store(true, Ordering::Release);
+                    Err(Error::Denied { needs: self.role, has: self.role })
+                }
+                None => Ok(()),
+            },
         }
     }
 }

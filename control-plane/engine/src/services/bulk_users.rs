@@ -1,19 +1,16 @@
 //! Many users at once, as a file lists them: each is made, changed or refused by itself, and all of a request are written in
 //! one transaction.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use postern_store::{AttributeDefinition, Identities, OwnedUser, fold};
-use serde_json::Value;
+use postern_store::{AttributeDefinition, Identities, fold};
 
 use super::access::{Access, Services};
 use super::actor::Actor;
-use super::change::Change;
-use super::change_users::{apart, checked, claim, empty, masked, owned_by, unreadable};
 use super::error::{Error, Result};
 use super::rights::Right;
-use super::sources;
-use crate::identity::profile::{self, ProfileChange};
+use super::write_users::{self, Values, checked};
+use crate::identity::profile::ProfileChange;
 use crate::records::UserId;
 
 /// Most users of one request.
@@ -29,7 +26,7 @@ pub enum Outcome {
     /// It was made.
     Created(UserId),
     /// It was changed: the values before and after.
-    Changed(UserId, BTreeMap<String, Value>, BTreeMap<String, Value>),
+    Changed(UserId, Values, Values),
     /// It is so already.
     Unchanged(UserId),
     /// It was left as it is, for this reason.
@@ -98,49 +95,14 @@ impl Batch<'_> {
             return Err(Error::field("user_name", "an earlier line has the same name"));
         }
         match tx.owned_user_of_name(&key).await? {
-            Some(user) => self.change(tx, user, profile).await,
-            None => self.create(tx, profile, name).await,
+            Some(user) => {
+                let id = user.row.id;
+                // The user was found by it; another spelling of it is no change.
+                let profile = ProfileChange { user_name: None, ..profile };
+                let changed = write_users::change(self.access, tx, &self.defined, user, &profile).await?;
+                Ok(changed.map_or(Outcome::Unchanged(id), |(before, after)| Outcome::Changed(id, before, after)))
+            }
+            None => write_users::create(self.access, tx, &self.defined, &profile).await.map(Outcome::Created),
         }
-    }
-
-    async fn create(&self, tx: &mut Identities, profile: ProfileChange, name: String) -> Result<Outcome> {
-        if let Some(name) = profile.lacks(&self.defined) {
-            return Err(Error::field(profile::further(name), "it is missing; every user must have it"));
-        }
-        let row = empty(self.access, self.access.now());
-        let mut user = OwnedUser { row, is_own: true, own: None, suspension: None };
-        profile.apply(&mut user).map_err(|error| unreadable(&error))?;
-        let id = user.row.id;
-        // First: a refused value must leave no user behind.
-        claim(tx, &self.defined, &profile, id).await?;
-        let values = profile::values(&user.row);
-        tx.insert_own_users(vec![(user.row, user.own.unwrap_or_else(|| "{}".to_owned()))]).await?;
-        let change = Change::new("user.created", id.as_uuid(), name).after(&masked(values, &self.defined));
-        tx.note(self.access.note(change));
-        Ok(Outcome::Created(id))
-    }
-
-    async fn change(&self, tx: &mut Identities, mut user: OwnedUser, mut profile: ProfileChange) -> Result<Outcome> {
-        let id = user.row.id;
-        // The user was found by it; another spelling of it is no change.
-        profile.user_name = None;
-        let before = profile::values(&user.row);
-        profile.apply(&mut user).map_err(|error| unreadable(&error))?;
-        let after = profile::values(&user.row);
-        let (old, new) = (apart(&before, &after), apart(&after, &before));
-        if old.is_empty() && new.is_empty() {
-            return Ok(Outcome::Unchanged(id));
-        }
-        let sources = sources::of(self.access, id).await?;
-        let differs = old.keys().chain(new.keys());
-        if let Some(field) = differs.into_iter().find(|field| sources.directory_of(field).is_some()) {
-            return Err(owned_by(&sources, field));
-        }
-        claim(tx, &self.defined, &profile, id).await?;
-        let change = Change::new("user.changed", id.as_uuid(), &user.row.user_name);
-        let change = change.before(&masked(old.clone(), &self.defined)).after(&masked(new.clone(), &self.defined));
-        tx.write_owned(user.row, user.own).await?;
-        tx.note(self.access.note(change));
-        Ok(Outcome::Changed(id, old, new))
     }
 }

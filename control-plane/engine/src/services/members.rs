@@ -15,20 +15,22 @@ use crate::records::{GroupId, IdentityId};
 /// Most members in one request.
 pub const MAX_CHANGES: usize = 1_000;
 
-/// Users and groups, by id, that become members of a group or cease to be.
+/// Users and groups, by id or name, that become members of a group or cease to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberChanges {
     /// Those to add.
-    pub add: Vec<Uuid>,
+    pub add: Vec<String>,
     /// Those to remove.
-    pub remove: Vec<Uuid>,
+    pub remove: Vec<String>,
 }
 
 /// What came of one of the changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberChanged {
-    /// The user or group.
-    pub member: Uuid,
+    /// The user or group as the request names it.
+    pub member: String,
+    /// Its id. `None`: the name does not mean one.
+    pub id: Option<Uuid>,
     /// What came of it.
     pub outcome: MemberOutcome,
 }
@@ -53,13 +55,13 @@ pub enum MemberOutcome {
 impl GroupChanges<'_> {
     /// Adds a user or group to a group. Doing it again changes nothing.
     pub async fn add_member(&self, group: &str, member: &str) -> Result<()> {
-        let member = self.member(member).await?;
+        let member = self.member(member).await?.to_string();
         self.one(group, MemberChanges { add: vec![member], remove: Vec::new() }).await
     }
 
     /// Removes a user or group from a group. Doing it again changes nothing.
     pub async fn remove_member(&self, group: &str, member: &str) -> Result<()> {
-        let member = self.member(member).await?;
+        let member = self.member(member).await?.to_string();
         self.one(group, MemberChanges { add: Vec::new(), remove: vec![member] }).await
     }
 
@@ -75,18 +77,19 @@ impl GroupChanges<'_> {
     /// Adds members and removes some, in one transaction. A change that cannot be done does not stop the others. The
     /// outcomes come in the order of the request, added ones first.
     pub async fn change_members(&self, named: &str, changes: MemberChanges) -> Result<Vec<MemberChanged>> {
-        let changes = checked(changes)?;
+        bounded(&changes)?;
         let id = resolve::group(self.0, named).await?;
+        let (add, remove) = (self.resolved(changes.add).await?, self.resolved(changes.remove).await?);
+        let (add, remove) = distinct(add, remove)?;
         let mut tx = self.begin().await?;
         let group = self.locked(&mut tx, id, None).await?;
         let holders = change_groups::holders(&mut tx, id).await?;
-        let ids: Vec<Uuid> = changes.add.iter().chain(&changes.remove).copied().collect();
+        let ids: Vec<Uuid> = add.iter().chain(&remove).filter_map(|named| named.id.as_ref().ok().copied()).collect();
         let known = tx.known_members(id, &ids).await?;
         let verdicts = Verdicts { group: id, holders, known };
-        let added = changes.add.iter().map(|member| (*member, verdicts.add(*member)));
-        let removed = changes.remove.iter().map(|member| (*member, verdicts.remove(*member)));
-        let all: Vec<MemberChanged> =
-            added.chain(removed).map(|(member, outcome)| MemberChanged { member, outcome }).collect();
+        let added = add.into_iter().map(|named| named.changed(|member| verdicts.add(member)));
+        let removed = remove.into_iter().map(|named| named.changed(|member| verdicts.remove(member)));
+        let all: Vec<MemberChanged> = added.chain(removed).collect();
         let (added, removed) = (verdicts.of(&all, &MemberOutcome::Added), verdicts.of(&all, &MemberOutcome::Removed));
         if added.is_empty() && removed.is_empty() {
             tx.rollback().await?;
@@ -99,6 +102,21 @@ impl GroupChanges<'_> {
         tx.commit().await?;
         self.log(id, "group.members_changed");
         Ok(all)
+    }
+
+    /// What each of these texts means.
+    async fn resolved(&self, texts: Vec<String>) -> Result<Vec<Named>> {
+        let mut named = Vec::with_capacity(texts.len());
+        for text in texts {
+            let id = match self.member(&text).await {
+                Ok(id) => Ok(id),
+                Err(Error::NotFound(_)) => Err(MemberOutcome::NotFound),
+                Err(Error::Ambiguous { message, .. }) => Err(MemberOutcome::Refused(message)),
+                Err(error) => return Err(error),
+            };
+            named.push(Named { text, id });
+        }
+        Ok(named)
     }
 
     /// The user or group with this id, or the only one with this name.
@@ -169,26 +187,43 @@ impl Verdicts {
         let known: HashMap<Uuid, IdentityId> =
             self.known.identities.iter().map(|identity| (identity.as_uuid(), *identity)).collect();
         let with = all.iter().filter(|changed| changed.outcome == *outcome);
-        with.filter_map(|changed| Some((self.group, *known.get(&changed.member)?))).collect()
+        with.filter_map(|changed| Some((self.group, *known.get(&changed.id?)?))).collect()
     }
 }
 
-/// The same without repetitions.
-fn checked(changes: MemberChanges) -> Result<MemberChanges> {
-    let MemberChanges { mut add, mut remove } = changes;
-    if add.len() + remove.len() > MAX_CHANGES {
+/// A text of a request, with the id that it means or why it means none.
+struct Named {
+    text: String,
+    id: std::result::Result<Uuid, MemberOutcome>,
+}
+
+impl Named {
+    fn changed(self, verdict: impl FnOnce(Uuid) -> MemberOutcome) -> MemberChanged {
+        let Self { text: member, id } = self;
+        match id {
+            Ok(id) => MemberChanged { member, id: Some(id), outcome: verdict(id) },
+            Err(outcome) => MemberChanged { member, id: None, outcome },
+        }
+    }
+}
+
+fn bounded(changes: &MemberChanges) -> Result<()> {
+    let count = changes.add.len() + changes.remove.len();
+    if count > MAX_CHANGES {
         return Err(Error::field("add", format!("at most {MAX_CHANGES} members can be added and removed at a time")));
     }
-    if add.is_empty() && remove.is_empty() {
-        return Err(Error::field("add", "name members to add or to remove"));
-    }
+    if count == 0 { Err(Error::field("add", "name members to add or to remove")) } else { Ok(()) }
+}
+
+/// The same without repetitions.
+fn distinct(mut add: Vec<Named>, mut remove: Vec<Named>) -> Result<(Vec<Named>, Vec<Named>)> {
     let mut seen = BTreeSet::new();
-    add.retain(|member| seen.insert(*member));
-    if let Some(both) = remove.iter().find(|member| seen.contains(member)) {
-        return Err(Error::field("remove", format!("{both} is also to be added")));
+    add.retain(|named| named.id.as_ref().map_or(true, |id| seen.insert(*id)));
+    if let Some(both) = remove.iter().find(|named| named.id.as_ref().is_ok_and(|id| seen.contains(id))) {
+        return Err(Error::field("remove", format!("{} is also to be added", both.text)));
     }
-    remove.retain(|member| seen.insert(*member));
-    Ok(MemberChanges { add, remove })
+    remove.retain(|named| named.id.as_ref().map_or(true, |id| seen.insert(*id)));
+    Ok((add, remove))
 }
 
 fn ids_of(members: &[(GroupId, IdentityId)]) -> Vec<Uuid> {

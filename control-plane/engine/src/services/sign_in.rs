@@ -34,7 +34,7 @@ impl Services {
             tracing::warn!(error = chain(&error), "api.token_use_not_recorded");
         }
         let who = Who::Token { id: token.id, name: token.name.into() };
-        let actor = Actor { organization: token.organization, who, role: token.role, address };
+        let actor = Actor { organization: token.organization, who, role: token.role, address, probe: None };
         Ok(Some(SignedIn { actor, token: token.id, expires_at: token.expires_at }))
     }
 }

@@ -25,7 +25,7 @@ use crate::identity::profile::ProfileChange;
 use crate::intake::resolve::Choice;
 use crate::records::{
     AgentId, ApiTokenId, AttributeDefinition, AttributeType, DirectoryChange, Flavour, IdentityFilter, OrganizationId,
-    PageRequest, Role,
+    PageRequest, Role, UserFilter,
 };
 
 const PAGE: PageRequest = PageRequest::first(100);
@@ -66,7 +66,7 @@ macro_rules! calls {
 
 /// Name, right, least role, and call.
 const TABLE: &[(&str, Right, Role, Call)] = calls! {
-    ReadPeople Helpdesk "users.list" |s, a| s.users(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
+    ReadPeople Helpdesk "users.list" |s, a| s.users(a)?.list(&Search::default(), &UserFilter::default(), &PAGE);
     ReadPeople Helpdesk "users.get" |s, a| s.users(a)?.get("anna");
     ReadPeople Helpdesk "users.deleted" |s, a| s.users(a)?.deleted(&PAGE);
     ChangePeople Operator "users.create" |s, a| s.change_users(a)?.create(named(a.role.as_str()));
@@ -93,7 +93,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangePeople Operator "groups.change_members" |s, a| s.change_groups(a)?.change_members(a.role.as_str(), nobody());
     ChangePeople Operator "groups.delete" |s, a| s.change_groups(a)?.delete(a.role.as_str(), None);
     ChangePeople Operator "groups.restore" |s, a| s.change_groups(a)?.restore(&ApiTokenId::new().to_string());
-    ReadPeople Helpdesk "accounts.filter" |s, a| s.accounts(a)?.filter(Some("corp"), None, None);
+    ReadPeople Helpdesk "accounts.filter" |s, a| s.accounts(a)?.filter(Some("corp"), None, None, false);
     ReadPeople Helpdesk "accounts.get" |s, a| s.accounts(a)?.get("anna");
     ReadPeople Helpdesk "conflicts.filter" |s, a| s.conflicts(a)?.filter(Some("corp"));
     ReadPeople Helpdesk "conflicts.get" |s, a| s.conflicts(a)?.get("anna");
@@ -210,7 +210,7 @@ fn described() -> GroupChange {
 }
 
 fn nobody() -> MemberChanges {
-    MemberChanges { add: vec![Uuid::nil()], remove: Vec::new() }
+    MemberChanges { add: vec![Uuid::nil().to_string()], remove: Vec::new() }
 }
 
 /// What the calls of the table do that changes something.
@@ -276,7 +276,7 @@ impl Site {
 
     fn actor(&self, role: Role) -> Actor {
         let who = Who::Token { id: ApiTokenId::new(), name: role.as_str().into() };
-        Actor { organization: self.organization, who, role, address: None }
+        Actor { organization: self.organization, who, role, address: None, probe: None }
     }
 
     /// All data that a call could change.

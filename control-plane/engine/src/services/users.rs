@@ -2,14 +2,19 @@
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::deleted_users;
 use super::error::{Error, Message, Result};
-use super::pages::{Listed, listed};
+use super::pages::{Listed, listed, uncounted};
 use super::resolve;
 use super::rights::Right;
 use super::search::Search;
 use super::sources::{self, Sources};
-use crate::records::{Account, DeletedUser, GroupRow, IdentityFilter, OwnedUser, Page, PageRequest, UserId, UserRow};
+use crate::records::{
+    Account, DeletedUser, GroupId, GroupRow, OwnedUser, Page, PageRequest, UserFilter, UserId, UserRow, UserSource,
+};
 
+/// Names the organization itself as the source of users.
+const ORGANIZATION: &str = "organization";
 /// Most groups shown with a user.
 const MAX_GROUPS: u32 = 1_000;
 
@@ -38,16 +43,28 @@ impl Services {
 }
 
 impl Users<'_> {
-    /// Users by name, optionally those whose user name, display name or address starts with a text.
-    pub async fn list(
-        &self,
-        search: &Search,
-        filter: IdentityFilter,
-        request: &PageRequest,
-    ) -> Result<Listed<UserRow>> {
+    /// Users whose user name, display name or address starts with a text, and that a filter selects; see
+    /// [`Store::filter_users`](postern_store::Store::filter_users) for their order.
+    pub async fn list(&self, search: &Search, filter: &UserFilter, request: &PageRequest) -> Result<Listed<UserRow>> {
         let (store, organization) = (self.0.store(), self.0.organization());
-        let page = store.list_users_where(organization, search.text(), filter, request).await?;
-        listed(request, page, store.total_users(organization, search.text(), filter)).await
+        let page = store.filter_users(organization, search.text(), filter, request).await?;
+        if !filter.is_by_fields() {
+            return Ok(uncounted(request, page));
+        }
+        listed(request, page, store.total_users(organization, search.text(), filter.fields)).await
+    }
+
+    /// The source that this text names: `organization`, or a directory.
+    pub async fn source(&self, text: &str) -> Result<UserSource> {
+        if text == ORGANIZATION {
+            return Ok(UserSource::Organization);
+        }
+        resolve::directory(self.0, text).await.map(UserSource::Directory)
+    }
+
+    /// The group that this text names.
+    pub async fn group(&self, text: &str) -> Result<GroupId> {
+        resolve::group(self.0, text).await
     }
 
     /// Deleted users that can be restored.
@@ -57,9 +74,14 @@ impl Users<'_> {
 
     /// The user with this id, user name, display name or address.
     pub async fn get(&self, named: &str) -> Result<WholeUser> {
-        let id = resolve::user(self.0, named).await?;
+        let id = deleted_users::resolve(self.0, named).await?;
         let (store, organization) = (self.0.store(), self.0.organization());
-        let Some(user) = store.get_owned_user(organization, id).await? else { return Err(no_user(self.0, id).await?) };
+        let Some(user) = store.get_owned_user(organization, id).await? else {
+            return Err(match no_user(self.0, id).await? {
+                Error::NotFound(message) => deleted_users::explained(self.0, named, message).await?,
+                other => other,
+            });
+        };
         let sources = sources::of(self.0, id).await?;
         let groups = store.groups_of(organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
         let accounts = store.accounts_of(organization, id.as_uuid()).await?;

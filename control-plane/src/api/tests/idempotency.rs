@@ -70,6 +70,20 @@ async fn a_refused_request_leaves_its_key_free() {
 }
 
 #[tokio::test]
+async fn who_may_not_do_it_is_refused_before_the_key_is_claimed() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    // The key is in use, so claiming it would show.
+    let first = post(&site, "/api/v1/enrollment-tokens", &acme.operator, "k", json!({})).await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    let body = json!({"name": "ci", "role": "auditor"});
+    let refused = post(&site, "/api/v1/tokens", &acme.operator, "k", body).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.body);
+    let again = post(&site, "/api/v1/enrollment-tokens", &acme.operator, "k", json!({})).await;
+    assert_eq!((again.status, again.body), (StatusCode::CREATED, first.body));
+}
+
+#[tokio::test]
 async fn what_a_caller_that_hangs_up_has_asked_for_is_done_and_told_when_it_comes_again() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;

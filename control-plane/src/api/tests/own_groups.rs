@@ -173,6 +173,46 @@ async fn many_members_change_in_one_request_with_a_result_for_each() {
 }
 
 #[tokio::test]
+async fn many_members_are_named_by_id_or_name_and_move_the_version_of_the_group() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let (ada, staff) = (create(&site, &acme, "users", "ada").await, create(&site, &acme, "groups", "staff").await);
+    create(&site, &acme, "groups", "twins").await;
+    create(&site, &acme, "users", "twins").await;
+    let path = format!("/api/v1/groups/{staff}");
+    let version = async || {
+        let group = site.get(&path, &acme.auditor).await;
+        (group.headers["etag"].clone(), group.body["updated_at"].clone())
+    };
+    let mut before = version().await;
+    for (body, results, moves) in [
+        (
+            json!({"add": ["ADA", "nobody", "twins"]}),
+            [("ADA", "added"), ("nobody", "not_found"), ("twins", "refused")].as_slice(),
+            true,
+        ),
+        (json!({"add": [ada]}), &[(ada.as_str(), "was_member")], false),
+        (json!({"remove": ["ada"]}), &[("ada", "removed")], true),
+    ] {
+        site.clock.advance(std::time::Duration::from_secs(5));
+        let changed = site.post(&format!("{path}/members"), &acme.operator, body).await;
+        assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
+        let found = changed.body["results"].as_array().unwrap();
+        let found: Vec<_> =
+            found.iter().map(|one| (one["member"].as_str().unwrap(), one["result"].as_str().unwrap())).collect();
+        assert_eq!(found, results);
+        let after = version().await;
+        assert_eq!((before.0 != after.0, before.1 != after.1), (moves, moves), "{results:?}");
+        before = after;
+    }
+    let both = json!({"add": ["ada"], "remove": [ada]});
+    assert_eq!(
+        site.post(&format!("{path}/members"), &acme.operator, both).await.status,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+}
+
+#[tokio::test]
 async fn a_group_that_a_directory_has_is_changed_there() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;

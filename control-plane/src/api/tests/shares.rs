@@ -49,6 +49,7 @@ fn slow(site: &Site, organization: OrganizationId, may_end: &Arc<Semaphore>) -> 
             who: Who::Token { id: token, name: "auditor".into() },
             role: Role::Auditor,
             address: None,
+            probe: None,
         },
         expires_at: None,
     };

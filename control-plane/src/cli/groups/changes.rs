@@ -11,6 +11,7 @@ use super::super::error::Error;
 use super::super::name::Name;
 use super::super::screen::Screen;
 use super::fields::fields;
+use super::members::{self, Direction, Members};
 
 /// Commands that change groups.
 #[derive(Debug, Subcommand)]
@@ -51,17 +52,15 @@ pub(in super::super) enum Command {
     Add {
         /// Id or name of the group
         group: Name,
-        /// Ids or names of users or groups
-        #[arg(required = true)]
-        members: Vec<Name>,
+        #[command(flatten)]
+        members: Members,
     },
     /// Remove users or groups from a group
     Remove {
         /// Id or name of the group
         group: Name,
-        /// Ids or names of users or groups
-        #[arg(required = true)]
-        members: Vec<Name>,
+        #[command(flatten)]
+        members: Members,
     },
 }
 
@@ -89,20 +88,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Restore { group } => {
             changed(&client.post(&format!("groups/{group}/restore"), &json!({})).await?, screen)
         }
-        Command::Add { group, members } => {
-            let detail: GroupDetail = client.get(&format!("groups/{group}"), &[]).await?;
-            for member in members {
-                client.put(&format!("groups/{}/members/{member}", detail.group.id)).await?;
-            }
-            screen.done(&detail.group.id, "changed", "They are members now.")
-        }
-        Command::Remove { group, members } => {
-            let detail: GroupDetail = client.get(&format!("groups/{group}"), &[]).await?;
-            for member in members {
-                client.delete(&format!("groups/{}/members/{member}", detail.group.id)).await?;
-            }
-            screen.done(&detail.group.id, "changed", "They are no members any more.")
-        }
+        Command::Add { group, members } => members::change(&group, members, Direction::Add, client, screen).await,
+        Command::Remove { group, members } => members::change(&group, members, Direction::Remove, client, screen).await,
     }
 }
 

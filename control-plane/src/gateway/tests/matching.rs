@@ -6,7 +6,7 @@ use postern_store::{
 use serde_json::Value;
 
 use super::agent::{Session, Site, TestAgent, hello};
-use super::chunks::{Chunk, Written, together, written};
+use super::chunks::{Chunk, Written, written};
 use super::soon;
 use postern_engine::intake::resolve::{self, Choice};
 
@@ -32,7 +32,7 @@ impl World {
     }
 
     /// Like [`Self::import`], with these chunks.
-    async fn import_chunks(&mut self, directory: &str, chunks: &[Chunk]) -> Value {
+    pub(super) async fn import_chunks(&mut self, directory: &str, chunks: &[Chunk]) -> Value {
         let job = self.site.import_of(directory, &self.agent, &mut self.session, chunks).await;
         let ended = async {
             loop {
@@ -52,7 +52,7 @@ impl World {
     }
 
     /// The organization's users, by name.
-    async fn users(&self) -> Vec<UserRow> {
+    pub(super) async fn users(&self) -> Vec<UserRow> {
         self.site.store().list_users(self.site.organization, None, &PageRequest::first(100)).await.unwrap().items
     }
 
@@ -328,64 +328,6 @@ async fn the_order_of_several_logins_renames_nobody() {
     assert_eq!(world.user("main").await.id, before.id);
     world.import("corp", &[user("cn=1", "alias", &[("uid", "alias")])]).await;
     assert_eq!(world.user("alias").await.id, before.id, "the name that is gone is given up");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_entries_of_one_external_id_are_both_named_and_nobody_is_overwritten() {
-    let mut world = World::new().await;
-    let anna = Written { dn: "uid=anna", ..named("7", "anna") };
-    let bert = Written { dn: "uid=bert", ..named("7", "bert") };
-    let zoe = named("9", "zoe");
-    let named_both = |result: &Value| {
-        assert_eq!((&result["duplicates"], &result["shared_external_ids"]), (&1.into(), &1.into()), "{result}");
-        let sample = &result["duplicate_samples"][0];
-        assert_eq!(
-            (sample["external_id"].as_str(), sample["dns"].to_string().as_str()),
-            (Some("7"), r#"["uid=anna","uid=bert"]"#),
-            "{result}"
-        );
-    };
-    // At the first import, the entry that comes first is the known one from then on.
-    named_both(&world.import("corp", &[anna, bert, zoe]).await);
-    let corp = world.site.store().find_directory(world.site.organization, "corp").await.unwrap().unwrap();
-    let problem = corp.import_problem.unwrap();
-    assert!(problem.contains("such as uid=anna and uid=bert"), "{problem}");
-    let before = world.user("anna").await;
-    // Before and after her, in one chunk and in two.
-    let orders = [[anna, bert, zoe], [bert, anna, zoe], [bert, zoe, anna], [anna, zoe, bert]];
-    for entries in orders {
-        for chunks in [vec![together(&entries)], written(&entries)] {
-            let job = world.import_chunks("corp", &chunks).await;
-            named_both(&job);
-            assert_eq!((&job["updated"], world.user("anna").await.id), (&0.into(), before.id), "{job}");
-            assert_eq!(world.users().await.len(), 2, "{:?}", world.users().await);
-        }
-    }
-    let in_one = world.import_chunks("lab", &[together(&[anna, bert, zoe])]).await;
-    assert_eq!(in_one["duplicates"], 1, "{in_one}");
-    // Anna still changes, and Bert's change is his own.
-    let changed = Written { dn: "uid=anna", ..user("7", "anna", &[("title", "Chief")]) };
-    let off = Written { enabled: false, ..bert };
-    let result = world.import("corp", &[off, changed, zoe]).await;
-    named_both(&result);
-    assert_eq!((&result["updated"], &result["came_again"]), (&1.into(), &0.into()), "Anna alone: {result}");
-    for chunks in [vec![together(&[off, anna, zoe])], vec![together(&[changed, off, zoe])]] {
-        let result = world.import_chunks("corp", &chunks).await;
-        assert_eq!(
-            (&result["updated"], &result["unchanged"], &result["came_again"]),
-            (&1.into(), &1.into(), &0.into())
-        );
-    }
-    let anna_now = world.user("anna").await;
-    assert!(anna_now.active && anna_now.attributes.contains("Chief"), "{anna_now:?}");
-    // The fault is repaired.
-    world.import("corp", &[changed, zoe]).await;
-    // A renamed entry is one entry, also if base DNs overlap and it comes twice.
-    let renamed = Written { dn: "uid=anne", ..named("7", "anne") };
-    let result = world.import_chunks("corp", &[written(&[renamed]), written(&[zoe, renamed])].concat()).await;
-    assert_eq!((&result["duplicates"], world.user("anne").await.id), (&0.into(), before.id), "{result}");
-    let counted = ["came_again", "renamed", "updated", "unchanged"].map(|figure| &result[figure]);
-    assert_eq!(counted, [1, 1, 1, 1], "each entry counts once: {result}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

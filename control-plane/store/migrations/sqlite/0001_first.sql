@@ -372,6 +372,8 @@ CREATE TABLE accounts (
     joined_at INTEGER,
     updated_at INTEGER NOT NULL,
     conflict TEXT,
+    -- The entry does not say whether the user is enabled; on_until is what it said before.
+    switch_hidden INTEGER NOT NULL DEFAULT 0,
     dn TEXT NOT NULL,
     unique_value TEXT,
     attributes TEXT NOT NULL,
@@ -392,6 +394,7 @@ CREATE INDEX accounts_expiring ON accounts (on_until)
 CREATE INDEX accounts_missing_by_job ON accounts (missing_job, id) WHERE missing_job IS NOT NULL;
 CREATE INDEX accounts_joined ON accounts (target, id) WHERE joined_at IS NOT NULL;
 CREATE INDEX accounts_without_login ON accounts (target, id) WHERE kind = 1 AND unique_value IS NULL;
+CREATE INDEX accounts_switch_hidden ON accounts (target, kind, external_key) WHERE switch_hidden;
 CREATE INDEX accounts_in_conflict ON accounts (target, id) WHERE conflict IS NOT NULL;
 
 CREATE TABLE users (
@@ -440,6 +443,9 @@ CREATE INDEX users_missing_by_display_name ON users (organization, display_key, 
     WHERE missing_since IS NOT NULL AND display_key IS NOT NULL;
 CREATE INDEX users_missing_by_email ON users (organization, email_key, seq)
     WHERE missing_since IS NOT NULL AND email_key IS NOT NULL;
+-- Users in the order of their last changes, and the few that the organization has made itself.
+CREATE INDEX users_by_change ON users (organization, updated_at, seq);
+CREATE INDEX users_own_by_name ON users (organization, name_key, seq) WHERE is_own;
 
 CREATE TABLE groups (
     seq INTEGER NOT NULL PRIMARY KEY,
@@ -526,6 +532,7 @@ CREATE TABLE deleted_users (
     PRIMARY KEY (organization_id, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deleted_users_by_age ON deleted_users (deleted_at);
+CREATE INDEX deleted_users_by_name ON deleted_users (organization_id, user_name);
 
 -- Attributes that the organization has defined for its users.
 CREATE TABLE attribute_definitions (

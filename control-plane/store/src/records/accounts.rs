@@ -12,6 +12,8 @@ use crate::records::Switch;
 
 /// Precedes an external id that is no UUID. UTF-8 never contains it.
 const TEXT_MARK: u8 = 0xFF;
+/// Begins the key of a group that users name.
+const NAMED_GROUP: &str = "named-group:";
 const UUID_BYTES: usize = 16;
 
 named! {
@@ -31,6 +33,8 @@ named! {
         Dn = "dn",
         /// By the value of the users' unique attribute (`memberUid`).
         UniqueValue = "unique_value",
+        /// Not at all: users name their groups (`memberOf`). A member is stored by the external id of its account.
+        GroupNames = "group_names",
     }
 }
 
@@ -76,6 +80,17 @@ impl ExternalKey {
             bytes.push(TEXT_MARK);
         }
         Self(Key::Text(bytes.into_boxed_slice()))
+    }
+
+    /// The key of a group that users name, by its normalized name. No entry has it.
+    pub fn of_named_group(normalized: &str) -> Self {
+        let hash = blake3::hash(normalized.as_bytes()).to_hex();
+        Self::from_text(&format!("{NAMED_GROUP}{}", hash.get(..32).unwrap_or_default()))
+    }
+
+    /// Whether it is the key of a group that users name.
+    pub fn is_named_group(&self) -> bool {
+        self.text_bytes().is_some_and(|text| text.starts_with(NAMED_GROUP.as_bytes()))
     }
 
     /// The key with these stored bytes.
@@ -234,6 +249,8 @@ pub struct Account {
     pub updated_at: Timestamp,
     /// For users: whether the account is enabled, as last known.
     pub switch: Switch,
+    /// Whether the entry does not say so now.
+    pub switch_hidden: bool,
 }
 
 /// An account that is not marked missing.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::ids::{GroupId, OrganizationId, UserId};
+use crate::ids::{DirectoryId, GroupId, OrganizationId, UserId};
 use crate::records::AccountKind;
 
 /// A user of an organization.
@@ -52,6 +52,35 @@ impl IdentityFilter {
     pub fn fits(self, user: &UserRow) -> bool {
         self.active.is_none_or(|active| active == user.active)
             && self.missing.is_none_or(|missing| missing == user.missing_since.is_some())
+    }
+}
+
+/// Where users come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserSource {
+    /// The organization has made them itself.
+    Organization,
+    /// They have an account in this directory.
+    Directory(DirectoryId),
+}
+
+/// The users to list, by more than their own fields. Unset: all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// By their own fields.
+    pub fields: IdentityFilter,
+    /// Only direct members of this group.
+    pub group: Option<GroupId>,
+    /// Only users that changed after this time.
+    pub updated_after: Option<Timestamp>,
+    /// Only users from here.
+    pub source: Option<UserSource>,
+}
+
+impl UserFilter {
+    /// Whether it selects by nothing but users' own fields.
+    pub fn is_by_fields(&self) -> bool {
+        *self == Self { fields: self.fields, ..Self::default() }
     }
 }
 

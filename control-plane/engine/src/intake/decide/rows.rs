@@ -11,6 +11,7 @@ use crate::identity::view::AttributeView;
 use crate::intake::decided::{Row, Wanted};
 use crate::intake::entry_view::stored_form;
 use crate::intake::keys::stored;
+use crate::intake::named_groups;
 use crate::intake::place::Place;
 
 /// What the entries of a chunk share.
@@ -66,7 +67,9 @@ pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccoun
     };
     let returning = known.is_some_and(|known| known.missing);
     let former = known.and_then(|known| known.former_user);
-    Row { account, new: known.is_none(), returning, former, identity, name_is_free: false, failed }
+    let names_groups = view.kind == Kind::User && member_form == MemberForm::GroupNames;
+    let named = names_groups.then(|| named_groups::names(view.members()));
+    Row { account, new: known.is_none(), returning, former, identity, name_is_free: false, failed, named }
 }
 
 /// The user of an entry, without a name key if the entry has no login, and the rules that failed. These leave their

@@ -1,0 +1,157 @@
+//! How a user of the organization is made and how one is changed: by one request, or as a line of many.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use postern_store::{AttributeDefinition, Identities, OwnedUser};
+use serde_json::{Value, json};
+
+use super::access::Access;
+use super::change::Change;
+use super::error::{Error, Message, Result};
+use super::sources::{self, Sources};
+use crate::identity::attributes;
+use crate::identity::profile::{self, ProfileChange};
+use crate::records::{UserId, UserRow};
+
+/// Values of a user by the names of their fields.
+pub(super) type Values = BTreeMap<String, Value>;
+
+/// Makes a user of the organization's own, and notes it. `profile` is checked. Where it is refused, nothing is written.
+pub(super) async fn create(
+    access: Access<'_>,
+    tx: &mut Identities,
+    defined: &[AttributeDefinition],
+    profile: &ProfileChange,
+) -> Result<UserId> {
+    if let Some(name) = profile.lacks(defined) {
+        return Err(Error::field(profile::further(name), "it is missing; every user must have it"));
+    }
+    let Some(name) = profile.user_name.clone() else {
+        return Err(Error::field("user_name", "it is missing"));
+    };
+    let row = empty(access, access.now());
+    let mut user = OwnedUser { row, is_own: true, own: None, suspension: None };
+    profile.apply(&mut user).map_err(|error| unreadable(&error))?;
+    free(tx, &user.row).await?;
+    let id = user.row.id;
+    // First: a refused value must leave no user behind.
+    claim(tx, defined, profile, id).await?;
+    let values = profile::values(&user.row);
+    tx.insert_own_users(vec![(user.row, user.own.unwrap_or_else(|| "{}".to_owned()))]).await?;
+    let change = Change::new("user.created", id.as_uuid(), name);
+    tx.note(access.note(change.after(&masked(values, defined))));
+    Ok(id)
+}
+
+/// Changes a user, and notes it. `profile` is checked. Returns the values that differ, before and after; `None`: none
+/// does, and nothing is written. A value that a directory says is refused, unless it stays the same.
+pub(super) async fn change(
+    access: Access<'_>,
+    tx: &mut Identities,
+    defined: &[AttributeDefinition],
+    mut user: OwnedUser,
+    profile: &ProfileChange,
+) -> Result<Option<(Values, Values)>> {
+    let id = user.row.id;
+    let (before, name_key) = (profile::values(&user.row), user.row.name_key.clone());
+    profile.apply(&mut user).map_err(|error| unreadable(&error))?;
+    let after = profile::values(&user.row);
+    let (old, new) = (apart(&before, &after), apart(&after, &before));
+    if old.is_empty() && new.is_empty() {
+        return Ok(None);
+    }
+    let sources = sources::of(access, id).await?;
+    if let Some(field) = old.keys().chain(new.keys()).find(|field| sources.directory_of(field).is_some()) {
+        return Err(owned_by(&sources, field));
+    }
+    if user.row.name_key != name_key {
+        free(tx, &user.row).await?;
+    }
+    claim(tx, defined, profile, id).await?;
+    let change = Change::new("user.changed", id.as_uuid(), &user.row.user_name);
+    let change = change.before(&masked(old.clone(), defined)).after(&masked(new.clone(), defined));
+    tx.write_owned(user.row, user.own).await?;
+    tx.note(access.note(change));
+    Ok(Some((old, new)))
+}
+
+pub(super) fn empty(access: Access<'_>, now: Timestamp) -> UserRow {
+    UserRow {
+        id: UserId::new(),
+        organization: access.organization(),
+        user_name: String::new(),
+        name_key: String::new(),
+        given_name: None,
+        family_name: None,
+        display_name: None,
+        email: None,
+        active: true,
+        attributes: "{}".to_owned(),
+        created_at: now,
+        updated_at: now,
+        missing_since: None,
+    }
+}
+
+pub(super) fn checked(profile: ProfileChange, defined: &[AttributeDefinition]) -> Result<ProfileChange> {
+    profile.checked(defined).map_err(|wrong| Error::field(wrong.field, wrong.detail))
+}
+
+/// Takes the values of unique attributes that a profile changes. Fails if somebody else has one of them.
+pub(super) async fn claim(
+    tx: &mut Identities,
+    defined: &[AttributeDefinition],
+    profile: &ProfileChange,
+    user: UserId,
+) -> Result<()> {
+    for defined in defined.iter().filter(|defined| defined.unique) {
+        let Some(value) = profile.attributes.get(&defined.name) else { continue };
+        let compared = value.as_ref().map(attributes::compared);
+        if !tx.claim_value(&defined.name, user, compared.as_deref()).await? {
+            let text = format!("Another user has this {}, and no two users have the same.", defined.name);
+            return Err(Error::Conflict(Message::new(text)));
+        }
+    }
+    Ok(())
+}
+
+/// Values as the audit log keeps them.
+pub(super) fn masked(mut values: Values, defined: &[AttributeDefinition]) -> Value {
+    for defined in defined.iter().filter(|defined| defined.sensitive) {
+        if let Some(value) = values.get_mut(&profile::further(&defined.name)) {
+            *value = Value::from(attributes::MASK);
+        }
+    }
+    json!(values)
+}
+
+/// Fails if somebody has the user's name.
+pub(super) async fn free(tx: &mut Identities, user: &UserRow) -> Result<()> {
+    let found = tx.taken_names(vec![user.name_key.clone()]).await?;
+    if found.is_empty() { Ok(()) } else { Err(taken(&user.user_name)) }
+}
+
+pub(super) fn taken(name: &str) -> Error {
+    let message = Message::new(format!("Another user has the name {name:?}; letter case does not matter."));
+    Error::Conflict(message.cure("Choose another name, or rename the other user first."))
+}
+
+fn owned_by(sources: &Sources, field: &str) -> Error {
+    let directory = sources.directory_of(field).unwrap_or_default();
+    let message = Message::new(format!("The directory {directory} says the {field} of this user."));
+    // With write-through, which comes with provisioning, the change would be written to that directory instead.
+    Error::Conflict(message.cure(format!(
+        "Change it in {directory}, then import. Postern does not write changes through to directories yet."
+    )))
+}
+
+/// The values of `these` that are not in `others`.
+fn apart(these: &Values, others: &Values) -> Values {
+    let other = |(name, value): &(&String, &Value)| others.get(*name) != Some(*value);
+    these.iter().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+pub(super) fn unreadable(error: &serde_json::Error) -> Error {
+    Error::Internal(postern_store::Error::corrupt(error.to_string()))
+}
