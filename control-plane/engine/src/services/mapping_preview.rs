@@ -203,6 +203,7 @@ impl MappingPreviews<'_> {
             conflict: None,
             updated_at: self.access.now(),
             switch: if found.mapped.active { Switch::On } else { Switch::Off },
+            switch_hidden: false,
         })
     }
 

@@ -44,6 +44,7 @@ fn both(place: Place, attributes: Attributes<'_>, listed: &Listed) -> [UserRow; 
         conflict: Some("ada".to_owned()),
         updated_at: now,
         switch: postern_store::Switch::Unknown,
+        switch_hidden: false,
     };
     let stored = claim(place, None, &account, now).unwrap().wanted;
     let (came, _) = decide::user(place, &mapping, &view, now);

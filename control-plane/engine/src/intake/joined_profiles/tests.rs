@@ -40,6 +40,7 @@ fn account(conflict: Option<&str>) -> Account {
         conflict: conflict.map(str::to_owned),
         updated_at: Timestamp::UNIX_EPOCH,
         switch: Switch::On,
+        switch_hidden: false,
     }
 }
 
