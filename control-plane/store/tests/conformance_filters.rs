@@ -38,7 +38,8 @@ async fn each_filter_finds_its_users_page_by_page(database: TestDatabase) {
     let world = World::new(&database.store, "one").await;
     let other = World::new(&database.store, "two").await;
     other.import(&[other.person("stranger")], &[]).await;
-    let mut people: Vec<(UserRow, NewAccount)> = (0..60).map(|number| world.person(&format!("person{number:02}"))).collect();
+    let mut people: Vec<(UserRow, NewAccount)> =
+        (0..60).map(|number| world.person(&format!("person{number:02}"))).collect();
     for (number, (user, _)) in people.iter_mut().enumerate() {
         user.updated_at = at(i64::try_from(number).unwrap());
         user.active = number % 2 == 0;
@@ -84,7 +85,8 @@ async fn each_filter_finds_its_users_page_by_page(database: TestDatabase) {
     assert!(found(&world, None, &foreign, 10).await.is_empty(), "another organization's");
     assert!(found(&other, None, &UserFilter { group: Some(staff.id), ..none }, 10).await.is_empty());
     let wrong = PageRequest::after("no cursor".to_owned(), 10);
-    let refused = world.store.filter_users(world.org(), None, &UserFilter { updated_after: Some(at(0)), ..none }, &wrong);
+    let refused =
+        world.store.filter_users(world.org(), None, &UserFilter { updated_after: Some(at(0)), ..none }, &wrong);
     assert!(refused.await.is_err());
 }
 

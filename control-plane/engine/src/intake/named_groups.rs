@@ -73,8 +73,10 @@ pub async fn take(tx: &mut Intake, place: Place, rows: &mut Vec<Row>, now: Times
         return Ok(None);
     }
     // Sorted, so that two imports that make groups do so in one order.
-    let names: BTreeMap<&ExternalKey, &GroupName> =
-        users.iter().flat_map(|user| &user.groups).map(|name| (&name.key, name)).collect();
+    let mut names: BTreeMap<&ExternalKey, &GroupName> = BTreeMap::new();
+    for name in users.iter().flat_map(|user| &user.groups) {
+        names.entry(&name.key).or_insert(name);
+    }
     let keys: Vec<ExternalKey> = names.keys().map(|key| (*key).clone()).collect();
     let known = tx.named_groups(&keys).await?;
     let mut groups = HashMap::with_capacity(keys.len());
