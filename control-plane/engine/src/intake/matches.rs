@@ -149,5 +149,6 @@ fn as_stored(new: &NewAccount, place: Place) -> Account {
         conflict: None,
         updated_at: Timestamp::UNIX_EPOCH,
         switch: new.switch,
+        switch_hidden: false,
     }
 }
