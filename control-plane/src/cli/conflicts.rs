@@ -186,7 +186,7 @@ fn show(conflict: &ConflictView, screen: &mut Screen) -> Result<(), Error> {
         rows.push(cells);
     }
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    screen.table(&head, rows.into_iter())
+    screen.table(&head, rows)
 }
 
 fn row<'a>(

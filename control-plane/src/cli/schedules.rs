@@ -123,7 +123,7 @@ pub(super) struct Options {
     /// What to do with runs that cannot start in time [default: skip]
     #[arg(long, value_name = "HOW", value_parser = choice::<MissedRuns>())]
     missed: Option<MissedRuns>,
-    /// Input of its jobs as a JSON object, like {"unique_value":"anna"} for lookup-user [default: {}]
+    /// Input of its jobs as a JSON object, like `{"unique_value":"anna"}` for lookup-user [default: {}]
     #[arg(long, value_name = "JSON", value_parser = object)]
     input: Option<Object>,
 }

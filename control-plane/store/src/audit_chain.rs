@@ -71,8 +71,7 @@ pub(crate) fn explains(note: &AuditNote, anchor: AuditHead) -> bool {
 }
 
 fn through_as_json(AuditHead { seq, hash }: AuditHead) -> serde_json::Value {
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({ "through": seq, "hash": hash })
+    json!({ "through": seq, "hash": blake3::Hash::from_bytes(hash).to_hex().as_str() })
 }
 
 /// The entries of notes that follow an end of a log, and the new end.

@@ -1,6 +1,7 @@
 //! The groups within a group, level by level. A directory names members, and a name does not say whether it is a group's: so
 //! the names of a large group are compared with those of the directory's groups.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::Store;
@@ -91,14 +92,14 @@ impl Store {
 
     /// The names of all groups of a directory, read once.
     async fn compared<'c>(&self, target: i64, known: &'c mut Compared) -> Result<Option<&'c HashSet<[u8; 16]>>> {
-        if !known.contains_key(&target) {
+        if let Entry::Vacant(unknown) = known.entry(target) {
             let query = sql(
                 "SELECT member_hash FROM accounts WHERE kind = 2 AND target = $1 AND identity IS NOT NULL LIMIT $2",
             );
             let query = query.bind(target).bind(MOST_COMPARED + 1);
             let names: Vec<Option<[u8; 16]>> = self.database.rows(query, |mut row| row.take()).await?;
             let few = i64::try_from(names.len()).is_ok_and(|names| names <= MOST_COMPARED);
-            known.insert(target, few.then(|| names.into_iter().flatten().collect()));
+            unknown.insert(few.then(|| names.into_iter().flatten().collect()));
         }
         Ok(known.get(&target).and_then(Option::as_ref))
     }

@@ -136,7 +136,7 @@ async fn profiles_are_those_of_the_organization(database: TestDatabase) {
     let (store, world) = (&database.store, World::new(&database.store, "one").await);
     let other = World::new(store, "other").await;
     let (mut ada, staff) = (world.person("ada"), world.team("staff"));
-    ada.0.attributes = r#"{"title":"Countess"}"#.to_owned();
+    r#"{"title":"Countess"}"#.clone_into(&mut ada.0.attributes);
     let mut strangers = other.person("eve");
     strangers.1.external_key = postern_store::ExternalKey::from_text("eve of other");
     world.import(std::slice::from_ref(&ada), std::slice::from_ref(&staff)).await;

@@ -18,7 +18,7 @@ async fn what_is_written_to_a_copy_stays_there_and_is_found_as_a_difference(data
     let store = database.store;
     let (world, other) = (World::new(&store, "one").await, World::new(&store, "other").await);
     let (anna, bert, team) = (world.person("anna"), world.person("bert"), world.team("admins"));
-    world.import(&[anna.clone()], &[team.clone()]).await;
+    world.import(std::slice::from_ref(&anna), std::slice::from_ref(&team)).await;
     other.import(&[other.person("olga")], &[]).await;
     let mut tx = store.begin_intake(world.org(), world.directory.id, at(0)).await.unwrap();
     tx.replace_members(vec![(team.0.id, vec!["uid=anna,dc=corp".to_owned()])]).await.unwrap();

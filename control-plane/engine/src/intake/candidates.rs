@@ -48,10 +48,14 @@ pub async fn of(
             let Some(key) = key else { continue };
             if field == USER_NAME {
                 let user = store.find_user(organization, &key).await?;
-                user.into_iter().for_each(|user| add(user.id, field));
+                if let Some(user) = user {
+                    add(user.id, field);
+                }
             } else {
                 let users = store.users_with_key(organization, field, &key).await?;
-                users.into_iter().for_each(|user| add(user, field));
+                for user in users {
+                    add(user, field);
+                }
             }
         }
     }

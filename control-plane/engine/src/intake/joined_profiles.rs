@@ -172,8 +172,7 @@ async fn put(tx: &mut Identities, known: &[UserRow], merged: Vec<Merged>) -> Res
     let (mut renamed, mut unnamed, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     for (mut row, account) in rows.into_iter().zip(named_by) {
         let Some(known) = known.get(&row.id) else { continue };
-        let renames = is_renamed(&row);
-        if renames && !taken.insert(row.name_key.clone()) {
+        if is_renamed(&row) && !taken.insert(row.name_key.clone()) {
             waiting.push((account, row.name_key.clone()));
             keep_name(&mut row, known);
         }

@@ -219,7 +219,7 @@ mod tests {
         // The rules of the directory apply here, too.
         let rule = Rule { of: RuleOf::Users, target: "family_name".to_owned(), expression: "upper(sn)".to_owned() };
         let rules = Arc::new(Rules::compile(1, &[rule]).unwrap());
-        let ruled = describe((Flavour::OpenLdap, Some(&rules)), &user, &groups, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(ruled.mapped.family_name.as_deref(), Some("LOVELACE"));
+        let found = describe((Flavour::OpenLdap, Some(&rules)), &user, &groups, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(found.mapped.family_name.as_deref(), Some("LOVELACE"));
     }
 }

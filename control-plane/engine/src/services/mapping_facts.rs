@@ -22,8 +22,8 @@ pub(super) fn facts(version: u32, rules: &[Rule], others: &[Rule]) -> Value {
         }
     }
     let hash = Sha256::digest(serde_json::to_vec(rules).unwrap_or_default());
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({"version": version, "rules": rules.len(), "sha256": hash, "different": shown, "left_out": left_out})
+    let hash = blake3::Hash::from_bytes(hash.into()).to_hex();
+    json!({"version": version, "rules": rules.len(), "sha256": hash.as_str(), "different": shown, "left_out": left_out})
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ use crate::jobs::failure::Failure;
 use crate::kinds::found::LookupUserResult;
 use crate::kinds::lookup_user;
 use crate::records::{
-    Account, AccountId, AccountKind, Directory, ExternalKey, Job, JobId, JobState, MappingDirection, Switch, UserId,
+    Account, AccountId, AccountKind, Directory, ExternalKey, GroupId, Job, JobId, JobState, MappingDirection, Switch,
+    UserId,
 };
 
 /// How long a preview waits for an agent's answer. A request to the API may take 30 seconds.
@@ -96,12 +97,11 @@ impl MappingPreviews<'_> {
         if live && of == RuleOf::Groups {
             return Err(Error::field("live", "an agent reads only users now; leave it out to use the stored group"));
         }
-        let saved = match rules {
-            Some(_) => None,
-            None => {
-                let (store, organization) = (self.access.store(), self.access.organization());
-                Some(store.current_mapping(organization, directory.id, MappingDirection::Inbound).await?)
-            }
+        let saved = if rules.is_some() {
+            None
+        } else {
+            let (store, organization) = (self.access.store(), self.access.organization());
+            Some(store.current_mapping(organization, directory.id, MappingDirection::Inbound).await?)
         };
         let version = saved.as_ref().map(|saved| saved.as_ref().map_or(0, |saved| saved.version));
         let source = match (rules, saved.flatten()) {
@@ -135,7 +135,7 @@ impl MappingPreviews<'_> {
         let (store, organization) = (self.access.store(), self.access.organization());
         let identity = match of {
             RuleOf::Users => resolve::user(self.access, named).await.map(UserId::as_uuid),
-            RuleOf::Groups => resolve::group(self.access, named).await.map(|group| group.as_uuid()),
+            RuleOf::Groups => resolve::group(self.access, named).await.map(GroupId::as_uuid),
         };
         let accounts = match identity {
             Ok(identity) => store.accounts_of(organization, identity).await?,
@@ -299,21 +299,14 @@ fn filled(mut values: BTreeMap<String, Value>, own: Option<&str>) -> BTreeMap<St
 
 /// Why no entry came.
 fn unread(job: JobId, directory: &Directory, error: Option<Value>) -> Error {
-    match error.and_then(|error| serde_json::from_value::<Failure>(error).ok()) {
-        Some(failure) => {
-            let message =
-                Message::new(format!("The directory {} could not be read: {}", directory.name, failure.message));
-            Error::Conflict(match failure.cure {
-                Some(cure) => message.cure(cure),
-                None => message,
-            })
-        }
-        None => {
-            let message =
-                Message::new(format!("No agent of {} answered within {} seconds.", directory.name, WAIT.as_secs()));
-            Error::Busy(
-                message.cure(format!("`postern jobs show {job}` says why; without --live the stored account is used.")),
-            )
-        }
-    }
+    let Some(failure) = error.and_then(|error| serde_json::from_value::<Failure>(error).ok()) else {
+        let message = format!("No agent of {} answered within {} seconds.", directory.name, WAIT.as_secs());
+        let cure = format!("`postern jobs show {job}` says why; without --live the stored account is used.");
+        return Error::Busy(Message::new(message).cure(cure));
+    };
+    let message = Message::new(format!("The directory {} could not be read: {}", directory.name, failure.message));
+    Error::Conflict(match failure.cure {
+        Some(cure) => message.cure(cure),
+        None => message,
+    })
 }

@@ -68,7 +68,9 @@ impl OutboundPreviews<'_> {
             let field = profile::further(&defined.name);
             for wanted in wanted.iter_mut().filter(|wanted| wanted.reads.contains(&field)) {
                 if let Ok(values) = &mut wanted.values {
-                    values.iter_mut().for_each(|value| MASK.clone_into(value));
+                    for value in values {
+                        MASK.clone_into(value);
+                    }
                 }
             }
             if let Some(value) = fields.get_mut(&field) {

@@ -19,7 +19,8 @@ async fn a_file_that_needs_many_requests_is_imported_whole() {
     let folder = tempfile::tempdir().unwrap();
     // 700 lines of 300 bytes: more than one small body, and more than one request.
     let note = "x".repeat(250);
-    let lines: String = (0..700).map(|number| format!("u{number},u{number}@example.org,{note}\r\n")).collect();
+    let lines: String =
+        (0..700).flat_map(|number| [format!("u{number},u{number}@example.org,"), format!("{note}\r\n")]).collect();
     let path = file(&folder, "big.csv", &format!("user_name,email,note\r\n{lines}U3,,\r\n"));
     let path = path.to_str().unwrap();
     let (dry, refused) = served.try_run(&["users", "import", path]).await;

@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_name_is_refused_the_second_time_however_far_apart() {
-        let many: String = (0..2_000).map(|number| format!("u{number}\n")).collect();
+        let many: String = (0..2_000).flat_map(|number| [format!("u{number}"), "\n".to_owned()]).collect();
         let lines = read(&format!("user_name\nstraße\n{many}STRASSE\n"));
         assert!(lines[..2_001].iter().all(|line| line.refused.is_none()));
         assert_eq!(lines[2_001].refused.as_deref(), Some("line 2 has the same user name"));

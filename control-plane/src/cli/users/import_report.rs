@@ -142,11 +142,12 @@ fn changes(result: &BulkResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::change_users::UserRequest;
 
     fn lines(numbers: &[u64]) -> Vec<Line> {
         numbers
             .iter()
-            .map(|number| Line { number: *number, user: Default::default(), bytes: 1, refused: None })
+            .map(|number| Line { number: *number, user: UserRequest::default(), bytes: 1, refused: None })
             .collect()
     }
 

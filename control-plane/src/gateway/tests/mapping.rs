@@ -287,7 +287,7 @@ async fn a_live_preview_reads_the_entry_by_a_look_up_and_changes_nobody() {
         line.session.send(raw_outcome(&command, result)).await;
     };
     let answered = answer(&mut line, v1::outcome::Result::LookupUser(found));
-    let (seen, ()) = soon(async { tokio::join!(preview, answered) }).await;
+    let (seen, ()) = soon(Box::pin(async { tokio::join!(preview, answered) })).await;
     let seen = seen.unwrap();
     assert_eq!(seen.after["email"], "NEW@X.EXAMPLE");
     assert_eq!(seen.before.unwrap()["email"], "user01@x.example", "the user whom the account has");
@@ -301,6 +301,6 @@ async fn a_live_preview_reads_the_entry_by_a_look_up_and_changes_nobody() {
         ..v1::CommandError::default()
     };
     let answered = answer(&mut line, v1::outcome::Result::Error(gone));
-    let (refused, ()) = soon(async { tokio::join!(preview, answered) }).await;
+    let (refused, ()) = soon(Box::pin(async { tokio::join!(preview, answered) })).await;
     assert!(refused.unwrap_err().to_string().contains("no such entry"));
 }

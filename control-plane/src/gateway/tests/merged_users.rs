@@ -37,14 +37,14 @@ async fn merged_users_are_one_for_every_later_import() {
         ProfileChange { attributes: [("office".to_owned(), Some("3".into()))].into(), ..ProfileChange::default() };
     users.change("a.berg", office, None).await.unwrap();
     users.disable("a.berg", Disabling::default(), None).await.unwrap();
-    let merges = services.merge_users(&actor).unwrap();
-    let shown = merges.merge("anna", "a.berg", None, true).await.unwrap();
+    let changes = services.merge_users(&actor).unwrap();
+    let shown = changes.merge("anna", "a.berg", None, true).await.unwrap();
     assert_eq!((shown.accounts.len(), shown.user.row.id, shown.merged.id), (1, anna.id, berg.id));
     assert!(!shown.user.row.active && shown.user.suspension.is_some(), "the stricter decision holds");
     assert_eq!(world.user("a.berg").await.id, berg.id, "a preview writes nothing");
     assert!(world.user("anna").await.active);
 
-    merges.merge("anna", "a.berg", None, false).await.unwrap();
+    changes.merge("anna", "a.berg", None, false).await.unwrap();
     let merged = world.user("anna").await;
     assert_eq!((merged.id, merged.email.as_deref(), merged.active), (anna.id, Some("anna@corp.example"), false));
     let further: serde_json::Value = serde_json::from_str(&merged.attributes).unwrap();
@@ -64,13 +64,13 @@ async fn two_entries_of_one_directory_are_not_merged() {
     let mut world = World::new().await;
     let (services, actor) = (world.services(), Actor::machine(world.site.organization));
     world.import("corp", &with(&[user("cn=1", "anna", CORP), user("cn=2", "ada", CORP)])).await;
-    let merges = services.merge_users(&actor).unwrap();
+    let changes = services.merge_users(&actor).unwrap();
     for preview in [true, false] {
-        let refused = merges.merge("anna", "ada", None, preview).await.unwrap_err();
+        let refused = changes.merge("anna", "ada", None, preview).await.unwrap_err();
         assert!(refused.to_string().contains("corp has both: cn=1 and cn=2"), "{refused}");
     }
-    assert!(matches!(merges.merge("anna", "anna", None, false).await, Err(Error::Field { .. })));
-    let stale = merges.merge("anna", "xaver", Some("\"x\""), false).await;
+    assert!(matches!(changes.merge("anna", "anna", None, false).await, Err(Error::Field { .. })));
+    let stale = changes.merge("anna", "xaver", Some("\"x\""), false).await;
     assert!(matches!(stale, Err(Error::Outdated(_))), "{stale:?}");
     assert_ne!(world.user("anna").await.id, world.user("ada").await.id);
 }
@@ -84,7 +84,7 @@ async fn split_accounts_stay_apart_in_every_later_import() {
     let anna = world.user("anna").await;
     let accounts = world.accounts("anna").await;
     let of_lab = accounts.iter().find(|(_, directory)| directory == "lab").unwrap().0;
-    let merges = services.merge_users(&actor).unwrap();
+    let changes = services.merge_users(&actor).unwrap();
     let every: Vec<AccountId> = accounts.iter().map(|(id, _)| *id).collect();
     for (wrong, name) in [(&[][..], "anna2"), (&every, "anna2"), (&[AccountId::new()], "anna2"), (&[of_lab], " ")] {
         let refused = merges.split("anna", (wrong, name), None, false).await;

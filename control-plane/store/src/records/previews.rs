@@ -7,6 +7,7 @@ use crate::records::AccountKind;
 
 /// An account that an import would change, now and before.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own, now and before")]
 pub struct ChangedAccount {
     /// Its number. Later accounts have larger ones.
     pub seq: i64,

@@ -135,7 +135,7 @@ fn attribute(name: &str) -> Result<(), String> {
 /// A field of a user or group as expressions see it.
 fn value(json: &Json) -> Value {
     match json {
-        Json::Null => Value::Null,
+        Json::Null | Json::Object(_) => Value::Null,
         Json::Bool(value) => Value::Bool(*value),
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(number), _) => Value::Number(number),
@@ -144,7 +144,6 @@ fn value(json: &Json) -> Value {
         },
         Json::String(text) => Value::text(text),
         Json::Array(values) => Value::List(values.iter().map(value).collect::<Vec<_>>().into()),
-        Json::Object(_) => Value::Null,
     }
 }
 

@@ -55,7 +55,7 @@ fn trim(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) if text.trim().len() < text.len() => Cow::Owned(text.trim().to_owned()),
-        owned => owned,
+        owned @ Cow::Owned(_) => owned,
     }
 }
 

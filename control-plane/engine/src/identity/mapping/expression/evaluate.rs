@@ -98,6 +98,53 @@ impl<'e> Evaluation<'e> {
         self.spend(1)?;
         match node {
             Node::Literal(value) => Ok(value.clone()),
+            Node::First(_)
+            | Node::All(_)
+            | Node::Raw(_)
+            | Node::PrimaryMail(_)
+            | Node::Flag(_)
+            | Node::Dn
+            | Node::ExternalId
+            | Node::Login => self.input(node),
+            Node::Local(local) => Ok(self.locals.get(*local).cloned().unwrap_or_default()),
+            Node::Not(part, position) => Ok(Value::Bool(!self.truth(part, *position)?)),
+            Node::And(one, other, position) => self.logic(one, other, *position, false),
+            Node::Or(one, other, position) => self.logic(one, other, *position, true),
+            Node::If(parts, position) => {
+                let [condition, one, other] = &**parts;
+                let chosen = if self.truth(condition, *position)? { one } else { other };
+                self.value(chosen)
+            }
+            Node::NotStrictlyFalse(part) => match self.value(part) {
+                Err(fault) if fault.is_final => Err(fault),
+                Ok(Value::Bool(value)) => Ok(Value::Bool(value)),
+                _ => Ok(Value::Bool(true)),
+            },
+            Node::List(nodes) => {
+                let values: Result<Vec<Value>> = nodes.iter().map(|node| self.value(node)).collect();
+                Ok(Value::List(Arc::new(values?)))
+            }
+            Node::Map(entries, position) => self.map(entries, *position),
+            Node::Field(map, field, position) => {
+                let map = self.value(map)?;
+                self.field(&map, field).map_err(|fault| fault.at(*position))
+            }
+            Node::Has(node, field) => self.has(node, field.as_deref()),
+            Node::Call(function, nodes, position) => {
+                let mut arguments = Vec::with_capacity(nodes.len());
+                for node in nodes {
+                    arguments.push(self.value(node)?);
+                }
+                self.apply(*function, arguments).map_err(|fault| fault.at(*position))
+            }
+            Node::Append(local, element) => self.append(*local, element),
+            Node::Loop(parts) => self.run(parts),
+        }
+    }
+
+    /// What is read of the entry.
+    fn input(&mut self, node: &Node) -> Result {
+        match node {
             Node::First(place) => {
                 let (looked_at, value) = self.inputs.first(*place);
                 self.read(looked_at)?;
@@ -132,51 +179,22 @@ impl<'e> Evaluation<'e> {
             Node::Dn => self.of_input(|inputs| Ok(inputs.dn.map_or(Value::Null, Value::text))),
             Node::ExternalId => self.of_input(|inputs| Ok(Value::text(inputs.external_id))),
             Node::Login => self.of_input(|inputs| Ok(inputs.login.map_or(Value::Null, Value::text))),
-            Node::Local(local) => Ok(self.locals.get(*local).cloned().unwrap_or_default()),
-            Node::Not(part, position) => Ok(Value::Bool(!self.truth(part, *position)?)),
-            Node::And(one, other, position) => self.logic(one, other, *position, false),
-            Node::Or(one, other, position) => self.logic(one, other, *position, true),
-            Node::If(parts, position) => {
-                let [condition, one, other] = &**parts;
-                let chosen = if self.truth(condition, *position)? { one } else { other };
-                self.value(chosen)
-            }
-            Node::NotStrictlyFalse(part) => match self.value(part) {
-                Err(fault) if fault.is_final => Err(fault),
-                Ok(Value::Bool(value)) => Ok(Value::Bool(value)),
-                _ => Ok(Value::Bool(true)),
-            },
-            Node::List(nodes) => {
-                let values: Result<Vec<Value>> = nodes.iter().map(|node| self.value(node)).collect();
-                Ok(Value::List(Arc::new(values?)))
-            }
-            Node::Map(entries, position) => self.map(entries, *position),
-            Node::Field(map, field, position) => {
-                let map = self.value(map)?;
-                self.field(&map, field).map_err(|fault| fault.at(*position))
-            }
-            Node::Has(node, field) => {
-                let value = self.value(node)?;
-                let has = match (&value, field) {
-                    (Value::Map(map), Some(field)) => {
-                        self.look_up(field, map.len())?;
-                        map.contains_key(field.as_str())
-                    }
-                    (_, Some(_)) => false,
-                    (value, None) => !self.is_empty(value)?,
-                };
-                Ok(Value::Bool(has))
-            }
-            Node::Call(function, nodes, position) => {
-                let mut arguments = Vec::with_capacity(nodes.len());
-                for node in nodes {
-                    arguments.push(self.value(node)?);
-                }
-                self.apply(*function, arguments).map_err(|fault| fault.at(*position))
-            }
-            Node::Append(local, element) => self.append(*local, element),
-            Node::Loop(parts) => self.run(parts),
+            _ => Ok(Value::Null),
         }
+    }
+
+    /// Whether a map has a field, or a value is not empty.
+    fn has(&mut self, node: &Node, field: Option<&str>) -> Result {
+        let value = self.value(node)?;
+        let has = match (&value, field) {
+            (Value::Map(map), Some(field)) => {
+                self.look_up(field, map.len())?;
+                map.contains_key(field)
+            }
+            (_, Some(_)) => false,
+            (value, None) => !self.is_empty(value)?,
+        };
+        Ok(Value::Bool(has))
     }
 
     fn of_input(&mut self, read: impl FnOnce(&'e Inputs<'e>) -> Result) -> Result {

@@ -101,7 +101,7 @@ proptest! {
         for flavour in [Flavour::ActiveDirectory, Flavour::OpenLdap] {
             let plain = Mapping::new(flavour, &names);
             // The schema may say that an attribute holds bytes.
-            let is_binary = |name: &str| binary && name.len() % 3 == 0;
+            let is_binary = |name: &str| binary && name.len().is_multiple_of(3);
             let plain = plain.with_binary(&names, is_binary, 0);
             let rules = if flavour == Flavour::ActiveDirectory { &*ACTIVE_DIRECTORY } else { &*OTHERS };
             let ruled = Mapping::new(flavour, &names).with_binary(&names, is_binary, 0);
