@@ -87,16 +87,16 @@ async fn split_accounts_stay_apart_in_every_later_import() {
     let changes = services.merge_users(&actor).unwrap();
     let every: Vec<AccountId> = accounts.iter().map(|(id, _)| *id).collect();
     for (wrong, name) in [(&[][..], "anna2"), (&every, "anna2"), (&[AccountId::new()], "anna2"), (&[of_lab], " ")] {
-        let refused = merges.split("anna", (wrong, name), None, false).await;
+        let refused = changes.split("anna", (wrong, name), None, false).await;
         assert!(matches!(refused, Err(Error::Field { .. })), "{wrong:?} {name:?}: {refused:?}");
     }
-    let taken = merges.split("anna", (&[of_lab], "xaver"), None, false).await;
+    let taken = changes.split("anna", (&[of_lab], "xaver"), None, false).await;
     assert!(matches!(taken, Err(Error::Conflict(_))), "{taken:?}");
-    let shown = merges.split("anna", (&[of_lab], "anna2"), None, true).await.unwrap();
+    let shown = changes.split("anna", (&[of_lab], "anna2"), None, true).await.unwrap();
     assert_eq!((shown.accounts.len(), shown.new_user.row.user_name.as_str()), (1, "anna2"));
     assert_eq!(world.accounts("anna").await.len(), 2, "a preview writes nothing");
 
-    merges.split("anna", (&[of_lab], "anna2"), None, false).await.unwrap();
+    changes.split("anna", (&[of_lab], "anna2"), None, false).await.unwrap();
     let new = world.user("anna2").await;
     assert_eq!((new.email.as_deref(), new.active), (Some("a.berg@lab.example"), true));
     let kept = world.user("anna").await;
