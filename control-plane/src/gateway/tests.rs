@@ -9,6 +9,7 @@ mod held_apart;
 mod holds;
 mod identities;
 mod imports;
+mod leavers;
 mod limits;
 mod mapping;
 mod match_rules;

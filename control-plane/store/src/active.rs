@@ -1,7 +1,7 @@
 //! Which users are active, and which are missing. A user is active if at least one directory says on and none says off;
-//! unknown has no vote, and the order of imports does not matter. A user that no directory has any more becomes
-//! inactive by the organization's rule. Deleted directories have no vote. But users that only they have do not change,
-//! and a deletion activates nobody.
+//! unknown has no vote, and the order of imports does not matter. An account that said off when it went missing goes on
+//! saying so. A user that no directory has any more becomes inactive by the organization's rule. Deleted directories
+//! have no vote. But users that only they have do not change, and a deletion activates nobody.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,6 +25,21 @@ const GROUPS: usize = 100;
 macro_rules! living {
     () => {
         "accounts a JOIN directories d ON d.seq = a.target AND d.deleted_at IS NULL"
+    };
+}
+
+/// Until when the account `a` lets its user be active. An account that said off when it went missing goes on saying so,
+/// because nobody knows better. Otherwise a missing account has no vote.
+macro_rules! vote {
+    () => {
+        "CASE WHEN a.missing_since IS NULL OR a.on_until <= a.missing_since THEN a.on_until END"
+    };
+}
+
+/// An administrator has disabled the user, at the time of the parameter.
+macro_rules! suspended {
+    ($user:literal, $now:literal) => {
+        concat!($user, ".suspended_at IS NOT NULL AND COALESCE(", $user, ".suspended_until > ", $now, ", TRUE)")
     };
 }
 
@@ -52,10 +67,14 @@ macro_rules! settle_users {
             missing_since!("users"),
             ", active = ",
             $only,
-            "CASE WHEN users.suspended_at IS NOT NULL AND COALESCE(users.suspended_until > :1, TRUE) THEN FALSE ELSE ",
+            "CASE WHEN ",
+            suspended!("users", ":1"),
+            " THEN FALSE ELSE ",
             "(SELECT CASE WHEN count(*) = 0 THEN users.active ",
             "WHEN count(a.missing_since) = count(*) THEN users.active AND max(a.missing_since) > :2 ",
-            "ELSE COALESCE(min(CASE WHEN a.missing_since IS NULL THEN a.on_until END) > :1, FALSE) END ",
+            "ELSE COALESCE(min(",
+            vote!(),
+            ") > :1, FALSE) END ",
             "FROM ",
             living!(),
             " WHERE a.identity = users.id) END WHERE id ",
@@ -66,13 +85,30 @@ macro_rules! settle_users {
 }
 
 impl Identities {
-    /// Updates whether these users are active and whether they are missing. Call it after their accounts are written.
+    /// Updates whether these users are active and whether they are missing. Call it after their accounts are written,
+    /// and only where somebody has decided or counted that users become active. Otherwise call [`Self::lower_users`].
     pub async fn settle_users(&mut self, users: &[UserId]) -> Result<()> {
+        self.settle(settle_users!("{in}", ""), users).await
+    }
+
+    /// Does the same as [`Self::settle_users`], but activates nobody.
+    pub async fn lower_users(&mut self, users: &[UserId]) -> Result<()> {
+        self.settle(settle_users!("{in}", "users.active AND "), users).await
+    }
+
+    /// Forgets that missing accounts of a user said off: an administrator has decided. Returns how many said it.
+    pub async fn forget_missing_off(&mut self, user: UserId) -> Result<u64> {
+        let update = sql("UPDATE accounts SET on_until = NULL WHERE identity = $1 AND organization_id = $2 \
+             AND missing_since IS NOT NULL AND on_until <= missing_since");
+        self.tx.execute(update.bind(user).bind(self.organization)).await
+    }
+
+    async fn settle(&mut self, template: &'static str, users: &[UserId]) -> Result<()> {
         if users.is_empty() {
             return Ok(());
         }
         let before = inactive_before(&mut self.tx, self.organization, self.now).await?;
-        let update = Bulk::new(settle_users!("{in}", ""))
+        let update = Bulk::new(template)
             .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
             .shared(self.now)
             .shared(before)
@@ -82,6 +118,32 @@ impl Identities {
 }
 
 impl Intake {
+    /// Updates these users, and activates nobody. Where an entry of this directory would activate its user, the next
+    /// import reads it again, and counts that user among those who become active.
+    pub async fn settle_uncounted(&mut self, users: &[UserId]) -> Result<()> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        self.identities.lower_users(users).await?;
+        let update = Bulk::new(concat!(
+            "{update} accounts SET hash = :4 WHERE identity {in} AND (organization_id = :1) IS TRUE \
+             AND (target = :2) IS TRUE AND missing_since IS NULL AND on_until > :3 \
+             AND EXISTS (SELECT 1 FROM users u WHERE u.id = accounts.identity AND NOT u.active AND NOT (",
+            suspended!("u", ":3"),
+            ")) AND NOT EXISTS (SELECT 1 FROM ",
+            living!(),
+            " WHERE a.identity = accounts.identity AND ",
+            vote!(),
+            " <= :3)"
+        ))
+        .column(Cells::Uuids(users.iter().map(|user| user.as_uuid()).collect()))
+        .shared(self.identities.organization)
+        .shared(self.directory)
+        .shared(self.identities.now)
+        .shared(NO_CONTENT.to_vec());
+        self.identities.tx.bulk(update).await.map(|_| ())
+    }
+
     /// Does the same as [`Identities::settle_users`] for the users of these accounts, but activates nobody.
     async fn settle_downwards(&mut self, accounts: &[AccountId]) -> Result<()> {
         let before =
@@ -161,7 +223,8 @@ async fn inactive_before(tx: &mut Tx, organization: OrganizationId, now: Timesta
     Ok(days.flatten().map_or(i64::MIN, |days| before(now, days)))
 }
 
-/// Updates the users that a directory shares with others, after it was deleted or has come back. Activates nobody.
+/// Updates the users that a directory shares with others, after it was deleted or has come back. Activates nobody: the
+/// next imports do, and count them.
 pub(crate) async fn settle_shared(
     tx: &mut Tx,
     organization: OrganizationId,
@@ -187,16 +250,18 @@ pub(crate) async fn settle_shared(
     read_again(tx, seq, now).await
 }
 
-/// Makes the next import read accounts again whose users are inactive although no directory says off any more: the
-/// remaining directory has said on before, and its entries may never change. They are read as a change that activates.
+/// Makes the next import read accounts again whose users are inactive although no directory says off any more: their
+/// directories have said on before, and their entries may never change. They are read as a change that activates.
 async fn read_again(tx: &mut Tx, directory: i64, now: Timestamp) -> Result<()> {
     let update = sql(concat!(
         "UPDATE accounts SET on_until = NULL, hash = $3 WHERE missing_since IS NULL AND on_until > $2 ",
-        "AND target <> $1 AND target IN (SELECT seq FROM directories WHERE deleted_at IS NULL) ",
+        "AND target IN (SELECT seq FROM directories WHERE deleted_at IS NULL) ",
         "AND identity IN (SELECT s.identity FROM accounts s JOIN users u ON u.id = s.identity ",
         "WHERE s.target = $1 AND NOT u.active) AND NOT EXISTS (SELECT 1 FROM ",
         living!(),
-        " WHERE a.identity = accounts.identity AND a.missing_since IS NULL AND a.on_until <= $2)"
+        " WHERE a.identity = accounts.identity AND ",
+        vote!(),
+        " <= $2)"
     ));
     tx.execute(update.bind(directory).bind(now).bind(NO_CONTENT.to_vec())).await.map(|_| ())
 }
@@ -207,6 +272,30 @@ fn before(now: Timestamp, days: u32) -> i64 {
 }
 
 impl Store {
+    /// Those of these accounts whose users stay inactive whatever the account says: an administrator has disabled them, or
+    /// another account says off.
+    pub async fn barred(
+        &self,
+        organization: OrganizationId,
+        accounts: &[AccountId],
+        now: Timestamp,
+    ) -> Result<Vec<AccountId>> {
+        let query = Bulk::new(concat!(
+            "SELECT b.id FROM accounts b WHERE b.id {in} AND (b.organization_id = :1) IS TRUE \
+             AND (EXISTS (SELECT 1 FROM users u WHERE u.id = b.identity AND ",
+            suspended!("u", ":2"),
+            ") OR EXISTS (SELECT 1 FROM ",
+            living!(),
+            " WHERE a.identity = b.identity AND a.id <> b.id AND ",
+            vote!(),
+            " <= :2))"
+        ))
+        .column(ids(accounts))
+        .shared(organization)
+        .shared(now);
+        if accounts.is_empty() { Ok(Vec::new()) } else { self.database.bulk_rows(query, |mut row| row.take()).await }
+    }
+
     /// How many users of a directory went missing since a time and are inactive now.
     pub async fn count_deactivated(
         &self,

@@ -104,15 +104,16 @@ impl Intake {
         .await
     }
 
-    /// Writes changed accounts, and they are no longer missing. An unknown switch keeps the last known one, unless the
-    /// account was missing: then too much may have changed.
+    /// Writes changed accounts, and they are no longer missing. An unknown switch keeps the last known one. But of an
+    /// account that was missing it keeps only "off": too much may have changed.
     pub async fn update_accounts(&mut self, accounts: Vec<NewAccount>) -> Result<()> {
         self.update_indexed(&accounts).await?;
         self.write_accounts(
             "WITH v(id, kind, external_key, hash, identity, on_until, member_hash, conflict, dn, unique_value, \
              attributes) AS ({rows}) {update} accounts SET hash = v.hash, \
-             on_until = COALESCE(v.on_until, CASE WHEN accounts.missing_since IS NULL THEN accounts.on_until END), \
-             switch_hidden = (v.kind = 1 AND v.on_until IS NULL), \
+             on_until = COALESCE(v.on_until, CASE WHEN accounts.missing_since IS NULL \
+              OR accounts.on_until <= accounts.missing_since THEN accounts.on_until END), \
+              switch_hidden = (v.kind = 1 AND v.on_until IS NULL), \
              updated_at = :3, conflict = v.conflict, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL, missing_job = NULL FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.target = :2) IS TRUE",

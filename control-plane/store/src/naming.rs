@@ -58,6 +58,8 @@ impl Intake {
             here!("1", "h.missing_since IS NOT NULL"),
             "), EXISTS (",
             here!("1", "(h.missing_job = :3) IS TRUE"),
+            "), EXISTS (",
+            here!("1", "(h.missing_job = :3) IS TRUE AND h.on_until > h.missing_since"),
             "), ",
             elsewhere!(),
             ", EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
@@ -79,7 +81,8 @@ impl Intake {
             .tx
             .bulk_rows(query, |mut row| {
                 let (name_key, user, account, dn) = (row.take()?, row.take()?, row.take()?, row.take()?);
-                let (missing_here, left_now, first_other) = (row.take()?, row.take()?, row.take::<Option<i64>>()?);
+                let (missing_here, left_now, left_on) = (row.take()?, row.take()?, row.take()?);
+                let first_other: Option<i64> = row.take()?;
                 Ok(NamedUser {
                     name_key,
                     user,
@@ -87,6 +90,7 @@ impl Intake {
                     dn,
                     missing_here,
                     left_now,
+                    left_on,
                     elsewhere: first_other.is_some(),
                     owned_elsewhere: first_other.is_some_and(|other| other < rank),
                     missing_elsewhere: row.take()?,

@@ -104,6 +104,8 @@ pub struct Names {
     placed: HashSet<UserId, RandomState>,
     /// Those of them that other directories have, too.
     joined: Vec<UserId>,
+    /// Users of entries that were created again, and that were enabled before.
+    unbroken: Vec<UserId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +118,8 @@ struct Holder {
     missing_here: bool,
     /// Whether this import has marked it missing.
     left_now: bool,
+    /// Whether it was enabled then.
+    left_on: bool,
     elsewhere: bool,
     missing_elsewhere: bool,
     /// Whether it is missing or inactive.
@@ -133,6 +137,7 @@ impl Holder {
             here: true,
             missing_here: false,
             left_now: false,
+            left_on: false,
             elsewhere: false,
             missing_elsewhere: false,
             has_left: false,
@@ -164,6 +169,7 @@ impl From<&NamedUser> for Holder {
             here: named.account.is_some(),
             missing_here: named.missing_here,
             left_now: named.left_now,
+            left_on: named.left_on,
             elsewhere: named.elsewhere,
             missing_elsewhere: named.missing_elsewhere,
             has_left: named.has_left,
@@ -181,7 +187,7 @@ impl Names {
         let taken = found.iter().map(|named| (named.name_key.clone(), Holder::from(named))).collect();
         let by_user = found.iter().map(|named| (named.user, Holder::from(named))).collect();
         let held = held.into_iter().map(|held| (held.user, held)).collect();
-        Self { stage, taken, by_user, held, placed: HashSet::default(), joined: Vec::new() }
+        Self { stage, taken, by_user, held, placed: HashSet::default(), ..Self::default() }
     }
 
     /// Decides one claim, and remembers the decision for later claims.
@@ -196,6 +202,9 @@ impl Names {
                 || matches!(decision, Decision::TakeOver { .. })
         };
         self.joined.extend(decision.identity().filter(is_elsewhere));
+        if let Decision::TakeOver { user, .. } = &decision {
+            self.unbroken.extend(self.by_user.get(user).filter(|holder| holder.left_on).map(|_| *user));
+        }
         if let Some(row) = decision.named() {
             self.taken.insert(row.name_key.clone(), Holder::here(row.id));
         }
@@ -206,6 +215,12 @@ impl Names {
     /// Users of the batch that other directories may have, too: their values come from several accounts.
     pub fn joined(&self) -> &[UserId] {
         &self.joined
+    }
+
+    /// Users who passed to entries that were created again, and whom the former entries let be active until this import.
+    /// They stay active if the new ones say on.
+    pub fn unbroken(&self) -> &[UserId] {
+        &self.unbroken
     }
 
     fn of_known(&self, user: UserId, claim: Claim) -> Decision {

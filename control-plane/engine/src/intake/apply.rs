@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use postern_store::{
-    AccountId, AccountKind, DeferredPart, GroupId, GroupRow, Intake, Lease, NewAccount, RuleFailures, StagedChunk,
+    AccountId, AccountKind, ChangeKind, DeferredPart, GroupId, GroupRow, Intake, Lease, NewAccount, RuleFailures, StagedChunk,
     Store, UserId,
 };
 
@@ -17,6 +17,7 @@ use super::last_good;
 use super::matches::Matches;
 use super::named_groups::{self, Named};
 use super::place::Place;
+use super::sensitive::bit;
 use super::verdicts::Verdicts;
 use crate::identity::mapping::rules::Rules;
 use crate::identity::matching::{Claim, Names, Stage};
@@ -71,7 +72,7 @@ pub async fn prepare(
         });
     }
     if !rows.is_empty() {
-        let refused = apply((store, place), &mut tx, rules.as_deref(), rows, now).await?;
+        let refused = apply((store, place), &mut tx, rules.as_deref(), (rows, false), now).await?;
         failures.extend((refused.count > 0).then_some((first, REFUSED, refused)));
     }
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
@@ -91,7 +92,9 @@ pub async fn apply_deferred(
 ) -> Result<(), Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
     let Decided { rows, rules, failures, .. } = decided;
-    let refused = apply((store, place), &mut tx, rules.as_deref(), rows, now).await?;
+    // Other parts hold nobody who was counted among those who become active.
+    let activates = part.kinds & bit(ChangeKind::Activated) != 0;
+    let refused = apply((store, place), &mut tx, rules.as_deref(), (rows, activates), now).await?;
     let failures = [(part.kinds, failures), (part.kinds | REFUSED, refused)].into_iter();
     let failures = failures.filter(|(_, failures)| failures.count > 0);
     let failures = failures.map(|(kinds, failures)| (part.sequence, kinds, failures)).collect();
@@ -188,7 +191,7 @@ async fn apply(
     (store, place): (&Store, Place),
     tx: &mut Intake,
     rules: Option<&Rules>,
-    mut rows: Vec<Row>,
+    (mut rows, activates): (Vec<Row>, bool),
     now: Timestamp,
 ) -> Result<RuleFailures, Error> {
     let named = named_groups::take(tx, place, &mut rows, now).await?;
@@ -236,7 +239,11 @@ async fn apply(
     tx.identities().update_groups(sorted.known_groups).await?;
     tx.insert_accounts(sorted.new_accounts).await?;
     tx.update_accounts(sorted.known_accounts).await?;
-    tx.identities().settle_users(&touched).await?;
+    if activates {
+        tx.identities().settle_users(&touched).await?;
+    } else {
+        tx.settle_uncounted(&touched).await?;
+    }
     JoinedProfiles::new(store, place.organization).write(tx.identities(), names.joined(), now).await?;
     tx.mark_joined(&joined).await?;
     tx.replace_members(sorted.members).await?;

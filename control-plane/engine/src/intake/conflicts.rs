@@ -148,7 +148,9 @@ impl Settling<'_> {
         tx.link_nameless(&nameless).await?;
         tx.mark_joined(&joined).await?;
         let users: Vec<UserId> = links.iter().chain(&nameless).map(|(_, user)| UserId::from_uuid(*user)).collect();
-        tx.identities().settle_users(&users).await?;
+        let (unbroken, others) = users.into_iter().partition::<Vec<_>, _>(|user| names.unbroken().contains(user));
+        tx.identities().settle_users(&unbroken).await?;
+        tx.settle_uncounted(&others).await?;
         self.join(tx, names.joined()).await?;
         Ok(settled)
     }
@@ -222,7 +224,7 @@ impl Settling<'_> {
         let links: Vec<_> = batch.iter().map(|waiting| (waiting.account, waiting.user.as_uuid())).collect();
         tx.identities().link_accounts(&links).await?;
         let users: Vec<UserId> = batch.iter().map(|waiting| waiting.user).collect();
-        tx.identities().settle_users(&users).await?;
+        tx.settle_uncounted(&users).await?;
         self.join(&mut tx, &users).await?;
         tx.commit().await?;
         Ok(Some(batch.len() as u64))

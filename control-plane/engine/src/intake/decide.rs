@@ -101,7 +101,7 @@ async fn decide_with(
     }
     let known = compare(store, place, newcomers, &entries).await?;
     let before = if deferring {
-        Before::of(store, place, member_form, changed(&entries, &known)).await?
+        Before::of(store, place, member_form, changed(&entries, &known), now).await?
     } else {
         Before::default()
     };

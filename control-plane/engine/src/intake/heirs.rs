@@ -26,7 +26,7 @@ pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, n
         if !tx.check_owner(&lease).await? {
             return Ok(None);
         }
-        tx.identities().settle_users(&users).await?;
+        tx.identities().lower_users(&users).await?;
         profiles.write(tx.identities(), &users, now).await?;
         tx.commit().await?;
     }

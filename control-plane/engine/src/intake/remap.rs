@@ -187,7 +187,7 @@ impl Anew<'_> {
         tx.identities().update_profiles(users).await?;
         tx.identities().update_groups(groups).await?;
         let others: Vec<UserId> = others.into_iter().map(|user| user.id).collect();
-        tx.identities().settle_users(&others).await?;
+        tx.identities().lower_users(&others).await?;
         JoinedProfiles::new(self.store, self.place.organization).write(tx.identities(), &others, now).await?;
         let refused = tx.identities().take_refused();
         for account in refused.iter().filter_map(|refused| accounts.get(&refused.user)) {

@@ -52,7 +52,7 @@ async fn write(store: &Store, run: &OrderRun, users: &[UserId], now: Timestamp) 
     let mut tx = store.begin_identities(run.organization, now).await?;
     tx.check_unique().await?;
     // This locks the users.
-    tx.settle_users(users).await?;
+    tx.lower_users(users).await?;
     JoinedProfiles::new(store, run.organization).write(&mut tx, users, now).await?;
     tx.commit().await
 }

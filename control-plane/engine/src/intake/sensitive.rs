@@ -41,6 +41,8 @@ pub const RETURNS: u32 = 1 << 17;
 #[derive(Debug, Default)]
 pub struct Before {
     accounts: HashMap<AccountId, KnownContent, RandomState>,
+    /// Accounts whose users stay inactive whatever these accounts say.
+    barred: HashSet<AccountId, RandomState>,
     members: HashMap<GroupId, HashSet<String>>,
     /// The groups that users name.
     named: HashMap<AccountId, HashSet<ExternalKey>, RandomState>,
@@ -106,6 +108,7 @@ impl Before {
         place: Place,
         form: MemberForm,
         changed: impl Iterator<Item = (Kind, &'k KnownAccount)>,
+        now: Timestamp,
     ) -> Result<Self, postern_store::Error> {
         let (mut accounts, mut groups) = (Vec::new(), Vec::new());
         for (kind, known) in changed {
@@ -116,6 +119,9 @@ impl Before {
         let mut before = Self::default();
         if !accounts.is_empty() {
             let contents = store.known_contents(place.organization, &accounts).await?;
+            let inactive = contents.iter().filter(|content| content.active == Some(false));
+            let inactive: Vec<AccountId> = inactive.map(|content| content.account).collect();
+            before.barred = store.barred(place.organization, &inactive, now).await?.into_iter().collect();
             before.accounts = contents.into_iter().map(|content| (content.account, content)).collect();
         }
         if !groups.is_empty() {
@@ -158,9 +164,8 @@ impl Before {
         match &row.identity {
             Wanted::User(user, other_names) => {
                 let on = row.account.switch.is_on(now);
-                // Another directory may say off: an inactive user stays so, unless this directory is the one that
-                // changed.
-                if on && (old.missing || !old.switch.is_on(now)) && old.active == Some(false) {
+                // Whatever made the user inactive: only a part that is counted may activate.
+                if on && old.active == Some(false) && !self.barred.contains(&row.account.id) {
                     changes.kinds |= bit(ChangeKind::Activated);
                 }
                 // An unknown switch keeps the last known one.

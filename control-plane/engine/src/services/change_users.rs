@@ -92,18 +92,21 @@ impl UserChanges<'_> {
         self.get(id).await
     }
 
-    /// Ends the decision to disable a user. Directories still have their say.
+    /// Ends the decision to disable a user, and forgets that entries which are gone said off. Directories that have the
+    /// user still have their say.
     pub async fn enable(&self, named: &str, known: Option<&str>) -> Result<OwnedUser> {
         let id = deleted_users::resolve(self.0, named).await?;
         let mut tx = self.begin().await?;
         let user = self.locked(&mut tx, id, known).await?;
-        let Some(suspension) = &user.suspension else {
+        let forgotten = tx.forget_missing_off(id).await?;
+        if user.suspension.is_none() && forgotten == 0 {
             tx.rollback().await?;
             return Ok(user);
-        };
+        }
         let change = Change::new("user.enabled", id.as_uuid(), user.row.user_name);
-        let change = change.before(&suspended(Some(suspension)));
+        let change = change.before(&suspended(user.suspension.as_ref()));
         tx.resume(id).await?;
+        tx.settle_users(&[id]).await?;
         tx.note(self.0.note(change));
         tx.commit().await?;
         self.log(id, "user.enabled");

@@ -18,6 +18,12 @@ impl World {
     async fn order(&self, first: &str) {
         let (services, actor) = (self.services(), Actor::machine(self.site.organization));
         services.change_directory_order(&actor).unwrap().set(&[first.to_owned()], None).await.unwrap();
+        self.order_is_applied().await;
+    }
+
+    /// Waits until the users follow the order of directories.
+    pub(super) async fn order_is_applied(&self) {
+        let (services, actor) = (self.services(), Actor::machine(self.site.organization));
         soon(async {
             while !services.directory_order(&actor).unwrap().get().await.unwrap().applied {
                 tokio::task::yield_now().await;

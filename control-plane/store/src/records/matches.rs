@@ -21,6 +21,8 @@ pub struct NamedUser {
     pub missing_here: bool,
     /// Whether the given import has marked such an account missing.
     pub left_now: bool,
+    /// Whether that account was enabled.
+    pub left_on: bool,
     /// Whether it has an account in another directory that is not missing.
     pub elsewhere: bool,
     /// Whether it has a missing account in another directory that is not deleted.

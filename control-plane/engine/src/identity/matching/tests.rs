@@ -38,6 +38,7 @@ fn named(name: &str) -> NamedUser {
         missing_elsewhere: false,
         has_left: false,
         left_now: false,
+        left_on: false,
         elsewhere: false,
         owned_elsewhere: false,
         is_own: false,

@@ -1,0 +1,112 @@
+//! Who becomes active by an import: only users whose own entry says so, and they are counted. No other edit of an entry
+//! activates anybody.
+
+use postern_engine::services::Actor;
+use postern_proto::chunk::Switch;
+use serde_json::Value;
+
+use super::agent::hello;
+use super::chunks::{Written, people_switched};
+use super::matching::{World, named, user};
+use super::soon;
+
+const BEFORE: &[(&str, &str)] = &[("title", "Clerk")];
+const AFTER: &[(&str, &str)] = &[("title", "Head")];
+
+fn with(some: &[Written<'static>]) -> Vec<Written<'static>> {
+    [some, &[named("cn=8", "xaver"), named("cn=9", "yves")]].concat()
+}
+
+fn off(written: Written<'static>) -> Written<'static> {
+    Written { enabled: false, ..written }
+}
+
+impl World {
+    /// Anna is in both directories. In `corp` she was disabled, and then her entry left.
+    async fn anna_left_disabled(&mut self) {
+        self.import("corp", &with(&[named("cn=1", "anna")])).await;
+        self.import("lab", &with(&[user("cn=a", "anna", BEFORE)])).await;
+        self.import("corp", &with(&[off(named("cn=1", "anna"))])).await;
+        assert!(!self.user("anna").await.active);
+        let result = self.import("corp", &with(&[])).await;
+        assert_eq!((&result["missing"], self.user("anna").await.active), (&1.into(), false), "{result}");
+    }
+
+    /// Imports these and returns how many became active, and whether Anna is active.
+    async fn activates(&mut self, directory: &str, entries: &[Written<'_>]) -> (Value, bool) {
+        let result = self.import(directory, entries).await;
+        (result["became_active"].clone(), self.user("anna").await.active)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_disabled_and_left_stays_inactive_while_another_directory_changes_something_else() {
+    let mut world = World::new().await;
+    world.anna_left_disabled().await;
+    for title in [BEFORE, AFTER] {
+        assert_eq!(world.activates("lab", &with(&[user("cn=a", "anna", title)])).await, (0.into(), false));
+    }
+    assert!(world.user("anna").await.attributes.contains("Head"));
+    // Off and on again in the other directory says nothing about the one that she left.
+    world.import("lab", &with(&[off(user("cn=a", "anna", AFTER))])).await;
+    assert_eq!(world.activates("lab", &with(&[user("cn=a", "anna", AFTER)])).await, (0.into(), false));
+    // Her entry comes back, enabled.
+    assert_eq!(world.activates("corp", &with(&[named("cn=1", "anna")])).await, (1.into(), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_lets_somebody_in_who_left_disabled() {
+    let mut world = World::new().await;
+    world.anna_left_disabled().await;
+    let actor = Actor::machine(world.site.organization);
+    world.services().change_users(&actor).unwrap().enable("anna", None).await.unwrap();
+    assert!(world.user("anna").await.active);
+    world.import("lab", &with(&[user("cn=a", "anna", AFTER)])).await;
+    assert!(world.user("anna").await.active);
+    // A directory that has her and says off is not overruled.
+    world.import("lab", &with(&[off(user("cn=a", "anna", AFTER))])).await;
+    world.services().change_users(&actor).unwrap().enable("anna", None).await.unwrap();
+    assert!(!world.user("anna").await.active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_account_activates_its_user_only_where_that_is_counted() {
+    let mut world = World::new().await;
+    let people = people_switched(&[("cn=a", "anna"), ("cn=b", "bert")], &[], Switch::Unknown);
+    world.import_chunks("lab", &people).await;
+    assert!(!world.user("anna").await.active, "nobody knows whether she is enabled");
+    let corp = with(&[named("cn=1", "anna")]);
+    assert_eq!(world.activates("corp", &corp).await, (0.into(), false), "she joined, and nobody was asked");
+    assert_eq!(world.activates("corp", &corp).await, (1.into(), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_entry_that_is_made_anew_enabled_is_counted_before_it_activates() {
+    let mut world = World::new().await;
+    world.import("corp", &with(&[named("cn=1", "anna")])).await;
+    world.import("corp", &with(&[off(named("cn=1", "anna"))])).await;
+    let anna = world.user("anna").await;
+    let anew = with(&[named("cn=2", "anna")]);
+    assert_eq!(world.activates("corp", &anew).await, (0.into(), false));
+    assert_eq!(world.activates("corp", &anew).await, (1.into(), true));
+    assert_eq!(world.user("anna").await.id, anna.id);
+    // An enabled one stays active without a break.
+    assert_eq!(world.activates("corp", &with(&[named("cn=3", "anna")])).await, (0.into(), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_comes_back_activates_by_its_next_import_and_counts() {
+    let mut world = World::new().await;
+    let corp = with(&[named("cn=1", "anna")]);
+    world.import("corp", &corp).await;
+    world.import_chunks("lab", &people_switched(&[("cn=a", "anna")], &[], Switch::Unknown)).await;
+    assert!(world.user("anna").await.active);
+    let id = world.directory("corp").await;
+    world.site.store().delete_directory(world.site.organization, id, world.site.now()).await.unwrap();
+    assert!(!world.user("anna").await.active, "the directory that is left does not know");
+    world.session = world.agent.connect(hello(&["corp", "lab"])).await.unwrap();
+    soon(world.session.welcome()).await;
+    world.order_is_applied().await;
+    assert!(!world.user("anna").await.active);
+    assert_eq!(world.activates("corp", &corp).await, (1.into(), true));
+}
