@@ -1,5 +1,7 @@
 //! Users that were deleted: kept for a while, so that an administrator can restore them.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -110,19 +112,21 @@ impl Identities {
             attributes: row.attributes,
             created_at: row.created_at,
             own,
-            suspension: suspension.map(|it| (it.at, it.by, it.reason, it.until)),
+            suspension: suspension.clone().map(|it| (it.at, it.by, it.reason, it.until)),
             groups,
         };
         let content = serde_json::to_value(&kept).map_err(|error| Error::corrupt(error.to_string()))?;
         let insert =
-            sql("INSERT INTO deleted_users (organization_id, id, user_name, content, deleted_at, deleted_by) \
-             VALUES ($1, $2, $3, $4, $5, $6)")
+            sql("INSERT INTO deleted_users (organization_id, id, user_name, content, deleted_at, deleted_by, name_key, \
+             is_suspended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(self.organization)
             .bind(id)
             .bind(row.user_name)
             .bind(&content)
             .bind(self.now)
-            .bind(by);
+            .bind(by)
+            .bind(row.name_key)
+            .bind(suspension.is_some());
         self.tx.execute(insert).await?;
         for delete in [
             "DELETE FROM shared_ids WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",
@@ -138,6 +142,38 @@ impl Identities {
             self.tx.execute(sql(delete).bind(id)).await?;
         }
         Ok(())
+    }
+
+    /// The decisions of administrators to disable users of these names, who were deleted since. A new user of such a name
+    /// may be the same person.
+    pub async fn deleted_suspensions(&mut self, users: &[UserRow]) -> Result<Vec<(UserId, Suspension)>> {
+        let any = sql("SELECT 1 FROM deleted_users WHERE organization_id = $1 AND is_suspended LIMIT 1");
+        let any = any.bind(self.organization);
+        if users.is_empty() || self.tx.row(any, |mut row| row.take::<i64>()).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let query = Bulk::new(
+            "SELECT name_key, content FROM deleted_users WHERE name_key {in} AND (organization_id = :1) IS TRUE \
+             AND is_suspended",
+        )
+        .column(Cells::Texts(users.iter().map(|user| user.name_key.clone()).collect()))
+        .shared(self.organization);
+        let read = |mut row: Row| Ok((row.take()?, row.take()?));
+        let found: Vec<(String, serde_json::Value)> = self.tx.bulk_rows(query, read).await?;
+        let mut decisions: HashMap<String, Suspension> = HashMap::new();
+        for (name, content) in found {
+            let kept: Kept = serde_json::from_value(content).map_err(|error| Error::corrupt(error.to_string()))?;
+            let Some((at, by, reason, until)) = kept.suspension else { continue };
+            if until.is_some_and(|until| until <= self.now) {
+                continue;
+            }
+            // Of several, the one that lasts longest.
+            let lasts = |until: Option<Timestamp>| until.unwrap_or(Timestamp::MAX);
+            if decisions.get(&name).is_none_or(|known| lasts(known.until) < lasts(until)) {
+                decisions.insert(name, Suspension { at, by, reason, until });
+            }
+        }
+        Ok(users.iter().filter_map(|user| Some((user.id, decisions.get(&user.name_key)?.clone()))).collect())
     }
 
     /// Restores a deleted user as one of the organization's own. Groups that are gone since are left out.

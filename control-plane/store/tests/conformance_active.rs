@@ -13,6 +13,8 @@ use support::{TestDatabase, conformance};
 
 conformance! {
     any_directory_that_says_off_keeps_the_user_off,
+    an_account_that_was_on_when_it_went_missing_has_no_vote,
+    who_is_not_counted_stays_inactive_and_is_read_again,
     what_is_unknown_keeps_the_last_known_state_and_makes_nobody_active,
     a_time_that_has_come_turns_a_user_off_without_an_import,
     a_missing_user_becomes_inactive_by_the_rule_of_the_organization,
@@ -72,14 +74,84 @@ async fn any_directory_that_says_off_keeps_the_user_off(database: TestDatabase) 
     here = NewAccount { switch: Switch::On, hash: content("unlocked"), ..here };
     write(&world, one, &here, false, 4).await;
     assert!(user(store, &world, anna.id).await.active);
-    // A directory that misses the user has no vote. But a deletion activates nobody: only an entry of a directory that
-    // still has the user does.
+    // Off and then missing: nobody knows better, so the user stays off, whatever the other directory changes.
     write(&world, one, &NewAccount { switch: Switch::Off, hash: content("again"), ..here.clone() }, false, 5).await;
     mark(&world, one, &here, 6).await;
     let gone = user(store, &world, anna.id).await;
     assert!(!gone.active && gone.missing_since.is_none());
-    write(&world, other, &NewAccount { hash: content("changed"), ..on }, false, 7).await;
+    write(&world, other, &NewAccount { hash: content("changed"), ..on.clone() }, false, 7).await;
+    assert!(!user(store, &world, anna.id).await.active);
+    // It comes back and cannot be read: still off.
+    let hidden = NewAccount { switch: Switch::Unknown, hash: content("hidden"), ..here.clone() };
+    write(&world, one, &hidden, false, 8).await;
+    assert!(!user(store, &world, anna.id).await.active);
+    mark(&world, one, &here, 9).await;
+    // An administrator decides.
+    let mut tx = store.begin_identities(world.org(), at(10)).await.unwrap();
+    assert_eq!(tx.forget_missing_off(anna.id).await.unwrap(), 1);
+    assert_eq!(tx.forget_missing_off(anna.id).await.unwrap(), 0);
+    tx.settle_users(&[anna.id]).await.unwrap();
+    tx.commit().await.unwrap();
     assert!(user(store, &world, anna.id).await.active);
+}
+
+async fn an_account_that_was_on_when_it_went_missing_has_no_vote(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (one, other) = (world.directory.id, second(&world).await);
+    let (anna, here) = world.person("anna");
+    let here = NewAccount { switch: Switch::OnUntil(at(50)), ..here };
+    world.import(&[(anna.clone(), here.clone())], &[]).await;
+    let there = NewAccount { switch: Switch::On, ..account_of(here.kind, "there", here.identity) };
+    write(&world, other, &there, true, 1).await;
+    mark(&world, one, &here, 2).await;
+    write(&world, other, &NewAccount { hash: content("changed"), ..there.clone() }, false, 60).await;
+    assert!(user(store, &world, anna.id).await.active, "its time came after it had left");
+    let mut tx = store.begin_identities(world.org(), at(61)).await.unwrap();
+    assert_eq!(tx.forget_missing_off(anna.id).await.unwrap(), 0);
+    tx.commit().await.unwrap();
+}
+
+async fn who_is_not_counted_stays_inactive_and_is_read_again(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let (directory, other) = (world.directory.id, second(&world).await);
+    let people = ["free", "barred", "suspended", "left"].map(|name| world.person(name));
+    let people = people.map(|(user, account)| (UserRow { active: false, ..user }, account));
+    world.import(&people, &[]).await;
+    let there = |place: usize| {
+        let (_, here) = &people[place];
+        NewAccount { switch: Switch::Off, ..account_of(here.kind, &format!("there {place}"), here.identity) }
+    };
+    for (place, leaves) in [(1, false), (3, true)] {
+        let mut tx = store.begin_intake(world.org(), other, at(1)).await.unwrap();
+        tx.insert_accounts(vec![there(place)]).await.unwrap();
+        tx.commit().await.unwrap();
+        if leaves {
+            let account = store.accounts_of(world.org(), people[place].0.id.as_uuid()).await.unwrap();
+            let account = account.iter().find(|account| account.switch == Switch::Off).unwrap().id;
+            let mut tx = store.begin_intake(world.org(), other, at(2)).await.unwrap();
+            tx.mark_missing(JobId::new(), &[account]).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+    let mut tx = store.begin_intake(world.org(), directory, at(3)).await.unwrap();
+    let suspension = postern_store::Suspension { at: at(3), by: "ada".to_owned(), reason: None, until: None };
+    tx.identities().suspend(people[2].0.id, &suspension).await.unwrap();
+    tx.settle_uncounted(&people.each_ref().map(|(user, _)| user.id)).await.unwrap();
+    tx.settle_uncounted(&[]).await.unwrap();
+    tx.commit().await.unwrap();
+    for (person, _) in &people {
+        assert!(!user(store, &world, person.id).await.active, "{}", person.user_name);
+    }
+    let known = people.each_ref().map(|(_, account)| (account.external_key.clone(), account.hash));
+    let compared = store.compare_accounts(world.org(), directory, AccountKind::User, &known).await.unwrap();
+    let again: Vec<bool> = compared.iter().map(|one| matches!(one, Comparison::Known(_))).collect();
+    assert_eq!(again, [true, false, false, false], "only where the entry would activate its user");
+    let ids = people.each_ref().map(|(_, account)| account.id);
+    let mut barred = store.barred(world.org(), &ids, at(3)).await.unwrap();
+    barred.sort();
+    assert!(barred.len() == 3 && !barred.contains(&ids[0]), "{barred:?}");
+    assert_eq!(store.barred(world.org(), &[], at(3)).await.unwrap(), []);
+    assert_eq!(store.barred(World::new(store, "two").await.org(), &ids, at(3)).await.unwrap(), []);
 }
 
 async fn what_is_unknown_keeps_the_last_known_state_and_makes_nobody_active(database: TestDatabase) {

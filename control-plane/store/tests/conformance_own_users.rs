@@ -15,6 +15,7 @@ conformance! {
     a_directory_has_its_say_when_a_decision_ends,
     a_user_whom_a_directory_has_is_not_deleted,
     a_deleted_leaver_comes_back_without_accounts,
+    what_an_administrator_decided_of_a_deleted_user_is_found_by_name,
     foreign_users_are_not_touched,
 }
 
@@ -162,4 +163,34 @@ async fn foreign_users_are_not_touched(database: TestDatabase) {
     assert!(matches!(tx.restore_user(user.id).await, Err(Error::NotFound { .. })));
     tx.commit().await.unwrap();
     assert_eq!(owned(store, &world, user.id).await, before);
+}
+
+async fn what_an_administrator_decided_of_a_deleted_user_is_found_by_name(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "other").await);
+    let people = ["anna", "bo", "cleo"].map(|name| UserRow { active: true, ..world.person(name).0 });
+    let newcomers = [&people[0], &people[1], &people[2]].map(|user| UserRow { id: UserId::new(), ..user.clone() });
+    let mut tx = identities(store, &world, 2).await;
+    assert_eq!(tx.deleted_suspensions(&newcomers).await.unwrap(), [], "nobody was deleted");
+    tx.insert_own_users(people.iter().map(|user| (user.clone(), "{}".to_owned())).collect()).await.unwrap();
+    tx.suspend(people[0].id, &suspension(None)).await.unwrap();
+    tx.suspend(people[1].id, &suspension(Some(9))).await.unwrap();
+    for user in &people {
+        let found = tx.owned_user(user.id).await.unwrap().unwrap();
+        tx.delete_user(found, "ada").await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let of = async |world: &World, now: i64| {
+        let mut tx = identities(store, world, now).await;
+        let found = tx.deleted_suspensions(&newcomers).await.unwrap();
+        found.into_iter().map(|(user, suspension)| (user, suspension.until)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&world, 8).await, [(newcomers[0].id, None), (newcomers[1].id, Some(at(9)))]);
+    assert_eq!(of(&world, 9).await, [(newcomers[0].id, None)], "a decision whose time is over");
+    assert_eq!(of(&other, 8).await, []);
+    // A restored user is not deleted any more.
+    let mut tx = identities(store, &world, 8).await;
+    tx.restore_user(people[0].id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(of(&world, 9).await, []);
 }

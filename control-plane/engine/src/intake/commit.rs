@@ -323,6 +323,7 @@ fn note_gone(result: &mut ImportResult, gone: &Gone, goes_on: bool) {
 fn note_counts(result: &mut ImportResult, counts: &Counts) {
     result.became_active = counts.activated;
     result.became_inactive = counts.deactivated;
+    result.ends_soon = counts.ends_soon;
     result.renamed = counts.renamed;
     result.members_removed = counts.removed;
     result.attributes_gone.clone_from(&counts.vanished);

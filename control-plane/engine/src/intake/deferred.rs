@@ -197,7 +197,7 @@ impl Proven<'_> {
         excesses.extend(self.excess(ChangeKind::Reassigned, None, counts.reassigned, accounts));
         let of_users = [
             (ChangeKind::Activated, counts.activated),
-            (ChangeKind::Deactivated, counts.deactivated),
+            (ChangeKind::Deactivated, counts.deactivated + counts.ends_soon),
             (ChangeKind::Renamed, counts.renamed),
         ];
         for (kind, count) in of_users {

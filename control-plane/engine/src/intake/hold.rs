@@ -183,7 +183,7 @@ pub(super) async fn describe(proven: &Proven<'_>, missing: &Missing, kept: &Outc
         reasons.push(Reason {
             kind: excess.kind.as_str().to_owned(),
             attribute: excess.attribute.as_ref().map(|(_, name)| name.clone()),
-            reason: sentence(excess),
+            reason: sentence(excess, kept.counts.ends_soon),
             count: excess.count,
             known: excess.known,
             people: people(proven, kept, excess).await?,
@@ -240,11 +240,15 @@ impl From<NamedAccount> for Person {
     }
 }
 
-fn sentence(excess: &Excess) -> String {
+fn sentence(excess: &Excess, ends_soon: u64) -> String {
     let Excess { kind, ref attribute, count, known, percent } = *excess;
     let share = if known < 10 { "which is at least half".to_owned() } else { format!("more than {percent} %") };
     match (kind, attribute) {
         (ChangeKind::Activated, _) => format!("{count} of {known} known users would become active, {share}."),
+        (ChangeKind::Deactivated, _) if ends_soon > 0 => format!(
+            "{count} of {known} known users would become inactive, {share}; {ends_soon} of them within 30 days, when their \
+             accounts end."
+        ),
         (ChangeKind::Deactivated, _) => format!("{count} of {known} known users would become inactive, {share}."),
         (ChangeKind::Renamed, _) => format!("{count} of {known} known users would get another user name, {share}."),
         (ChangeKind::Reassigned, _) => {

@@ -93,6 +93,8 @@ pub struct ImportResult {
     pub became_active: u64,
     /// Users who became inactive.
     pub became_inactive: u64,
+    /// Users whose accounts now end within 30 days. They are active until then.
+    pub ends_soon: u64,
     /// Users who got another user name.
     pub renamed: u64,
     /// Members that were removed from groups.

@@ -37,6 +37,10 @@ pub const MOVED: u32 = 1 << 16;
 /// The bit of entries of users who were missing. Only set together with others.
 pub const RETURNS: u32 = 1 << 17;
 
+/// The bit of users whose accounts now end soon: they count apart from those who become inactive at once. Only set
+/// together with [`ChangeKind::Deactivated`].
+pub const ENDS_SOON: u32 = 1 << 18;
+
 /// The accounts and groups of a chunk before it.
 #[derive(Debug, Default)]
 pub struct Before {
@@ -85,6 +89,8 @@ pub struct Counts {
     pub activated: u64,
     /// Users who become inactive.
     pub deactivated: u64,
+    /// Users who become inactive soon, when their accounts end.
+    pub ends_soon: u64,
     /// Users who get another name.
     pub renamed: u64,
     /// Members that groups lose.
@@ -170,8 +176,9 @@ impl Before {
                 }
                 // An unknown switch keeps the last known one.
                 let ends = !on && row.account.switch != Switch::Unknown;
-                if (ends || expires_sooner(old.switch, row.account.switch, now)) && old.active == Some(true) {
-                    changes.kinds |= bit(ChangeKind::Deactivated);
+                let soon = !ends && expires_sooner(old.switch, row.account.switch, now);
+                if (ends || soon) && old.active == Some(true) {
+                    changes.kinds |= bit(ChangeKind::Deactivated) | if soon { ENDS_SOON } else { 0 };
                 }
                 // The user keeps its name while it is one of several logins, or if there is none.
                 let stays = |old: &String| {
@@ -204,7 +211,7 @@ fn has_its_login(old: &KnownContent, row: &Row) -> bool {
 }
 
 /// Whether an account now expires within [`SOON`] and did not expire as early before. The user becomes inactive then
-/// without another import, so it counts as one who becomes inactive now.
+/// without another import, so the same threshold holds the import.
 fn expires_sooner(old: Switch, new: Switch, now: Timestamp) -> bool {
     let Switch::OnUntil(end) = new else { return false };
     let known = matches!(old, Switch::OnUntil(before) if before <= end);
@@ -243,6 +250,10 @@ impl Counts {
         for (kind, counter) in counters {
             *counter += u64::from(changes.kinds & bit(kind) != 0);
         }
+        if changes.kinds & ENDS_SOON != 0 {
+            self.deactivated = self.deactivated.saturating_sub(1);
+            self.ends_soon += 1;
+        }
         self.removed += changes.removed;
         for name in &changes.vanished {
             self.lose(format!("{kind} {name}"), 1);
@@ -258,6 +269,7 @@ impl Counts {
     pub fn take_off(&mut self, less: &Self) {
         self.activated = self.activated.saturating_sub(less.activated);
         self.deactivated = self.deactivated.saturating_sub(less.deactivated);
+        self.ends_soon = self.ends_soon.saturating_sub(less.ends_soon);
         self.renamed = self.renamed.saturating_sub(less.renamed);
         self.removed = self.removed.saturating_sub(less.removed);
         self.reassigned = self.reassigned.saturating_sub(less.reassigned);
@@ -271,6 +283,7 @@ impl Counts {
     pub fn add_all(&mut self, more: Self) {
         self.activated += more.activated;
         self.deactivated += more.deactivated;
+        self.ends_soon += more.ends_soon;
         self.renamed += more.renamed;
         self.removed += more.removed;
         self.reassigned += more.reassigned;

@@ -83,11 +83,15 @@ impl Verdicts {
         std::mem::take(&mut self.touched)
     }
 
-    /// Writes the users.
+    /// Writes the users. A new user of whose name an administrator had disabled one, who was deleted since, is disabled too.
     pub(super) async fn write(self, tx: &mut Intake) -> Result<(), postern_store::Error> {
         tx.take_over(&self.taken_over).await?;
         tx.identities().give_up_names(&self.giving_up).await?;
+        let disabled = tx.identities().deleted_suspensions(&self.created).await?;
         tx.identities().insert_users(self.created).await?;
+        for (user, suspension) in disabled {
+            tx.identities().suspend(user, &suspension).await?;
+        }
         tx.identities().update_users(self.updated).await?;
         tx.identities().update_profiles(self.unnamed).await
     }

@@ -259,6 +259,9 @@ async fn many_whose_accounts_are_about_to_expire_wait_for_approval() {
     // Twenty of them had an expiry, ten had none.
     let tomorrow = changed(&year, 30, |person| person.expires = day(1));
     let job = line.held(&tomorrow, 40, "deactivated", 30).await;
+    let hold = job.hold.as_ref().unwrap();
+    assert!(hold["reason"].as_str().unwrap().contains("30 of them within 30 days"), "{hold}");
+    assert_eq!(hold["already_inactive"], 0, "{hold}");
     line.reject(&job).await;
     clock.advance(Duration::from_hours(48));
     line.site.store().deactivate_due(clock.now()).await.unwrap();
@@ -266,7 +269,8 @@ async fn many_whose_accounts_are_about_to_expire_wait_for_approval() {
     // A few may expire.
     let few = changed(&year, 3, |person| person.expires = day(1));
     let result = line.done(&few, 40).await;
-    assert_eq!(result["became_inactive"], 3, "{result}");
+    assert_eq!((&result["became_inactive"], &result["ends_soon"]), (&0.into(), &3.into()), "{result}");
+    assert_eq!(line.count(|user| user.active).await, 39, "they are active until then");
     // A later expiry deactivates nobody.
     let later = changed(&year, 40, |person| person.expires = day(400));
     line.done(&later, 40).await;

@@ -2,6 +2,7 @@
 //! activates anybody.
 
 use postern_engine::services::Actor;
+use postern_engine::services::change_users::Disabling;
 use postern_proto::chunk::Switch;
 use serde_json::Value;
 
@@ -109,4 +110,24 @@ async fn a_directory_that_comes_back_activates_by_its_next_import_and_counts() {
     world.order_is_applied().await;
     assert!(!world.user("anna").await.active);
     assert_eq!(world.activates("corp", &corp).await, (1.into(), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_disabled_here_and_deleted_comes_back_disabled() {
+    let mut world = World::new().await;
+    let corp = with(&[named("cn=1", "anna")]);
+    world.import("corp", &corp).await;
+    let actor = Actor::machine(world.site.organization);
+    let disabling = Disabling { reason: Some("fired".to_owned()), ..Disabling::default() };
+    world.services().change_users(&actor).unwrap().disable("anna", disabling, None).await.unwrap();
+    world.import("corp", &with(&[])).await;
+    let before = world.user("anna").await;
+    world.services().change_users(&actor).unwrap().delete("anna", None).await.unwrap();
+    world.import("corp", &with(&[named("cn=1", "Anna")])).await;
+    let back = world.user("anna").await;
+    let owned = world.site.store().get_owned_user(world.site.organization, back.id).await.unwrap().unwrap();
+    assert!(back.id != before.id && !back.active, "{back:?}");
+    assert_eq!(owned.suspension.unwrap().reason.as_deref(), Some("fired"));
+    world.services().change_users(&actor).unwrap().enable("anna", None).await.unwrap();
+    assert!(world.user("anna").await.active);
 }

@@ -525,6 +525,9 @@ CREATE TABLE deleted_users (
     organization_id BLOB NOT NULL REFERENCES organizations (id),
     id BLOB NOT NULL,
     user_name TEXT NOT NULL,
+    name_key TEXT NOT NULL,
+    -- An administrator had disabled the user.
+    is_suspended INTEGER NOT NULL,
     -- The user and the groups that the organization had put the user into, as JSON.
     content TEXT NOT NULL,
     deleted_at INTEGER NOT NULL,
@@ -533,6 +536,7 @@ CREATE TABLE deleted_users (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deleted_users_by_age ON deleted_users (deleted_at);
 CREATE INDEX deleted_users_by_name ON deleted_users (organization_id, user_name);
+CREATE INDEX deleted_users_suspended ON deleted_users (organization_id, name_key) WHERE is_suspended;
 
 -- Attributes that the organization has defined for its users.
 CREATE TABLE attribute_definitions (

@@ -42,6 +42,11 @@ const FIGURES: &[(&str, &str, &str)] = &[
     ),
     ("became_active", "user who became active", "users who became active"),
     ("became_inactive", "user who became inactive", "users who became inactive"),
+    (
+        "ends_soon",
+        "user whose account now ends within 30 days: active until then",
+        "users whose accounts now end within 30 days: active until then",
+    ),
     ("renamed", "user who got another user name", "users who got another user name"),
     ("members_removed", "member removed from a group", "members removed from groups"),
     ("conflicts", "conflict of user names", "conflicts of user names"),
