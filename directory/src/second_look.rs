@@ -22,7 +22,7 @@ pub(crate) use self::unindexed::{index_cure, is_refused_as_costly};
 use crate::config::{DirectoryConfig, Scope};
 use crate::connection::{Connection, Servers};
 use crate::error::{Error, Phase, Progress, Step};
-use crate::flavour::external_id_filter;
+use crate::flavour::{Switch, external_id_filter};
 use crate::guard::is_reference;
 use crate::kinds::{self, Kind};
 use crate::one_server::OneServer;
@@ -257,8 +257,32 @@ async fn below(
     Ok(())
 }
 
-/// Whether an entry that is there should have come.
+/// Whether an entry that is there should have come. Of a user who should not, whether the directory lets that user in.
 async fn scope_of(session: &mut Session, config: &DirectoryConfig, phase: Phase, dn: &str) -> Result<Sight, Error> {
+    match place_of(session, config, phase, dn).await? {
+        Sight::LeftScope if phase == Phase::Users => disabled_or_not(session, config, dn).await,
+        sight => Ok(sight),
+    }
+}
+
+/// People are often disabled and moved away in one step, so that no import has seen the switch. What cannot be read says
+/// nothing.
+async fn disabled_or_not(session: &mut Session, config: &DirectoryConfig, dn: &str) -> Result<Sight, Error> {
+    let Session { connection, root, names, .. } = session;
+    let section = Section::users(config, root.flavour(), names);
+    match connection.read_entry(dn, "(objectClass=*)", &section.requested, Step::Search).await {
+        Ok(Some(message)) => {
+            let selected = section.selection.select(&message, &mut Vec::new());
+            let off = selected.is_ok_and(|selected| selected.entry.switch == Switch::Off);
+            Ok(if off { Sight::LeftScopeDisabled } else { Sight::LeftScope })
+        }
+        Ok(None) | Err(Error::Refused { .. }) => Ok(Sight::LeftScope),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an entry that is there should have come.
+async fn place_of(session: &mut Session, config: &DirectoryConfig, phase: Phase, dn: &str) -> Result<Sight, Error> {
     let Session { connection, root, names, .. } = session;
     let section = match phase {
         Phase::Users => Some(Section::users(config, root.flavour(), names)),

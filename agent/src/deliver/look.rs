@@ -53,6 +53,7 @@ fn wire(sight: Sight) -> v1::Sight {
     match sight {
         Sight::InScope => v1::Sight::InScope,
         Sight::LeftScope => v1::Sight::LeftScope,
+        Sight::LeftScopeDisabled => v1::Sight::LeftScopeDisabled,
         Sight::Absent => v1::Sight::Absent,
         Sight::NotVisible(NotVisible::NoExternalId) => v1::Sight::NoExternalId,
         Sight::NotVisible(NotVisible::Referral) => v1::Sight::Referral,

@@ -121,6 +121,7 @@ pub fn sight(byte: u8) -> Option<Sight> {
     Some(match v1::Sight::try_from(i32::from(byte)).unwrap_or_default() {
         v1::Sight::InScope => return None,
         v1::Sight::LeftScope => Sight::LeftScope,
+        v1::Sight::LeftScopeDisabled => Sight::LeftScopeDisabled,
         v1::Sight::Absent => Sight::Absent,
         v1::Sight::NoExternalId => Sight::NoExternalId,
         v1::Sight::Referral => Sight::Referral,

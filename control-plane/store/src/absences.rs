@@ -52,7 +52,7 @@ impl Store {
     ) -> Result<Vec<Unsettled>> {
         let query = sql("SELECT a.dn, a.external_key, s.sight FROM absences s JOIN accounts a ON a.id = s.account_id \
              WHERE s.organization_id = $1 AND s.job_id = $2 AND s.generation = $3 \
-             AND s.sight NOT IN ('absent', 'left_scope') ORDER BY a.dn LIMIT $4")
+             AND s.sight NOT IN ('absent', 'left_scope', 'left_scope_disabled') ORDER BY a.dn LIMIT $4")
         .bind(organization)
         .bind(job)
         .bind(generation)

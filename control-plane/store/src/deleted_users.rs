@@ -116,17 +116,18 @@ impl Identities {
             groups,
         };
         let content = serde_json::to_value(&kept).map_err(|error| Error::corrupt(error.to_string()))?;
-        let insert =
-            sql("INSERT INTO deleted_users (organization_id, id, user_name, content, deleted_at, deleted_by, name_key, \
-             is_suspended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-            .bind(self.organization)
-            .bind(id)
-            .bind(row.user_name)
-            .bind(&content)
-            .bind(self.now)
-            .bind(by)
-            .bind(row.name_key)
-            .bind(suspension.is_some());
+        let insert = sql(
+            "INSERT INTO deleted_users (organization_id, id, user_name, content, deleted_at, deleted_by, name_key, \
+             is_suspended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(self.organization)
+        .bind(id)
+        .bind(row.user_name)
+        .bind(&content)
+        .bind(self.now)
+        .bind(by)
+        .bind(row.name_key)
+        .bind(suspension.is_some());
         self.tx.execute(insert).await?;
         for delete in [
             "DELETE FROM shared_ids WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",

@@ -36,7 +36,7 @@ const ACCOUNTS: &str = "account_id IN (SELECT a.id FROM accounts a WHERE a.targe
      (SELECT seq FROM targets WHERE organization_id = $1))";
 
 /// The tables that an import reads or writes, each with the rows that are copied. Later tables refer to earlier ones.
-const TABLES: [(&str, Of, &str); 18] = [
+const TABLES: [(&str, Of, &str); 19] = [
     ("organizations", Of::Organization, "id = $1"),
     ("targets", Of::Organization, "organization_id = $1"),
     ("directories", Of::Organization, "organization_id = $1"),
@@ -55,6 +55,7 @@ const TABLES: [(&str, Of, &str); 18] = [
     ("match_keys", Of::Organization, "organization_id = $1"),
     ("account_matches", Of::Organization, ACCOUNTS),
     ("ignored_accounts", Of::Organization, ACCOUNTS),
+    ("deleted_users", Of::Organization, "organization_id = $1"),
 ];
 
 /// What the copy was before the import, as far as it is compared.
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     /// Tables that no import reads, or that only have what it writes itself.
-    const OTHERS: [&str; 26] = [
+    const OTHERS: [&str; 25] = [
         "_sqlx_migrations",
         "absences",
         "agent_directories",
@@ -207,7 +208,6 @@ mod tests {
         "deferred_entries",
         "deleted_groups",
         "deleted_members",
-        "deleted_users",
         "enrollment_tokens",
         "mapping_runs",
         "marks",

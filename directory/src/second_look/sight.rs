@@ -22,6 +22,8 @@ pub enum Sight {
     InScope,
     /// It is there, outside of base DN, scope or filter.
     LeftScope,
+    /// The same, and the directory does not let the user in.
+    LeftScopeDisabled,
     /// It is not there, and its last place can be read.
     Absent,
     /// Unknown: it cannot be seen whether it is there.

@@ -16,6 +16,8 @@ enum At {
     Leaving(&'static str),
     /// The same, a moment later: it does not meet the filter, and then it is gone.
     LeavingLater(&'static str),
+    /// A user whom the directory does not let in.
+    Disabled(&'static str),
     Hidden,
     Referral,
     /// A result code.
@@ -42,7 +44,10 @@ fn answer(request: &Request, places: &[(&str, At)], children: &[(&str, &str)]) -
     if request.base == "dc=x" && request.page.is_some() {
         // The search for external ids.
         let found = places.iter().filter_map(|(dn, at)| match at {
-            At::Entry(external_id) | At::Leaving(external_id) | At::LeavingLater(external_id)
+            At::Entry(external_id)
+            | At::Disabled(external_id)
+            | At::Leaving(external_id)
+            | At::LeavingLater(external_id)
                 if request.filter.contains(external_id) =>
             {
                 Some(entry(id, dn.as_bytes(), &[("entryUUID", &[external_id.as_bytes()])]))
@@ -68,6 +73,11 @@ fn answer(request: &Request, places: &[(&str, At)], children: &[(&str, &str)]) -
         At::Entry(_) if request.filter.contains("inetOrgPerson") && !meets(request) => vec![end(0)],
         At::Entry(external_id) => {
             vec![entry(id, request.base.as_bytes(), &[("entryUUID", &[external_id.as_bytes()])]), end(0)]
+        }
+        At::Disabled(external_id) => {
+            let says: &[(&str, &[&[u8]])] =
+                &[("entryUUID", &[external_id.as_bytes()]), ("pwdAccountLockedTime", &[b"000001010000Z"])];
+            vec![entry(id, request.base.as_bytes(), says), end(0)]
         }
         At::LeavingLater(_) if !request.filter.contains('\u{fffd}') => vec![end(0)],
         At::Leaving(_) | At::LeavingLater(_) => vec![end(32)],
@@ -108,12 +118,14 @@ async fn who_is_found_is_in_scope_or_has_left_it_and_who_is_not_found_is_absent(
             ("uid=filtered,ou=people,dc=x", At::Entry("id-filtered")),
             ("uid=half,ou=people,dc=x", At::Entry("id-half")),
             ("uid=moved,ou=leavers,dc=x", At::Entry("id-moved")),
+            ("uid=disabled,ou=leavers,dc=x", At::Disabled("id-disabled")),
             ("uid=taken,ou=people,dc=x", At::Entry("id-of-another")),
         ],
         &[],
     )
     .await;
     let sought = [
+        ("id-disabled", "uid=disabled,ou=people,dc=x"),
         ("id-in", "uid=in,ou=people,dc=x"),
         ("id-filtered", "uid=filtered,ou=people,dc=x"),
         ("id-half", "uid=half,ou=people,dc=x"),
@@ -123,7 +135,8 @@ async fn who_is_found_is_in_scope_or_has_left_it_and_who_is_not_found_is_absent(
     ];
     let hidden = Sight::NotVisible(NotVisible::Unavailable);
     let expected = [Sight::InScope, Sight::LeftScope, hidden, Sight::LeftScope, Sight::Absent, Sight::Absent];
-    assert_eq!(sights(&server, &sought).await, expected);
+    let sights = sights(&server, &sought).await;
+    assert_eq!((sights[0], &sights[1..]), (Sight::LeftScopeDisabled, &expected[..]));
     assert_eq!(server.count(|request| request.filter.contains("id-gone")), 1, "one search for all");
 }
 

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use postern_store::{
-    AccountId, AccountKind, ChangeKind, DeferredPart, GroupId, GroupRow, Intake, Lease, NewAccount, RuleFailures, StagedChunk,
-    Store, UserId,
+    AccountId, AccountKind, ChangeKind, DeferredPart, GroupId, GroupRow, Intake, Lease, NewAccount, RuleFailures,
+    StagedChunk, Store, UserId,
 };
 
 use super::decided::{Decided, Row, Wanted};

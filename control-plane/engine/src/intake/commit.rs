@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_store::{Directory, Job, JobId, Lease, MemberStats, Staged, Store};
+use postern_store::{AccountId, Directory, Job, JobId, Lease, MemberStats, Staged, Store, Switch};
 use serde_json::Value;
 
 use super::conflicts::{self, Settled};
@@ -268,6 +268,10 @@ impl Commit<'_> {
             if !tx.check_owner(&self.lease()).await? {
                 return Ok(None);
             }
+            // Such an account said on when it came last, and says off from now on.
+            let disabled = batch.iter().filter(|account| missing.disabled.contains(account));
+            let disabled: Vec<(AccountId, Switch)> = disabled.map(|account| (*account, Switch::Off)).collect();
+            tx.lower_switches(&disabled).await?;
             tx.mark_missing(self.job.id, batch).await?;
             tx.commit().await?;
         }

@@ -1,7 +1,7 @@
 //! Builds the result of an import from what was recorded and stored.
 
 use postern_dn::Dn;
-use postern_store::{Directory, Job, MemberStats, Sight, Staged, Store, Unsettled};
+use postern_store::{AccountId, Directory, Job, MemberStats, Sight, Staged, Store, Unsettled};
 
 use super::conflicts;
 use super::missing::Confirmed;
@@ -60,6 +60,8 @@ pub(super) async fn result(
         missing_other_server: other_server,
         missing_not_looked_for: confirmed.not_looked_for,
         missing_left_scope: confirmed.left_scope,
+        missing_disabled: confirmed.left_disabled,
+        missing_disabled_samples: left_disabled(store, job, confirmed).await?,
         not_visible: confirmed.not_visible,
         not_visible_samples: not_visible(store, job, confirmed, renamings).await?,
         deactivated,
@@ -98,6 +100,20 @@ async fn rule_failures(store: &Store, job: &Job) -> Result<(u64, Vec<RuleFailure
         .into_iter()
         .flat_map(|one| -> Vec<RuleFailureSample> { serde_json::from_value(one.samples).unwrap_or_default() });
     Ok((count, samples.take(SAMPLES as usize).collect()))
+}
+
+/// Samples of users who left and whom the directory does not let in, by their last DN.
+async fn left_disabled(store: &Store, job: &Job, confirmed: Confirmed) -> Result<Vec<String>> {
+    if confirmed.left_disabled == 0 {
+        return Ok(Vec::new());
+    }
+    let sights = store.sights(job.organization, job.id, job.attempt).await?;
+    let some = sights.into_iter().filter(|(_, sight)| *sight == Sight::LeftScopeDisabled);
+    let some: Vec<AccountId> = some.map(|(account, _)| account).take(SAMPLES as usize).collect();
+    let named = store.named_accounts(job.organization, &some).await?;
+    let mut named: Vec<String> = named.into_iter().map(|account| account.dn).collect();
+    named.sort_unstable();
+    Ok(named)
 }
 
 /// Samples of accounts whose presence is unknown, with the reason.

@@ -35,6 +35,8 @@ pub struct Missing {
     pub samples: Vec<String>,
     /// Entries whose external id came earlier in the same import.
     pub twice: u64,
+    /// Those of the missing that are still in the directory, and disabled there.
+    pub disabled: HashSet<AccountId>,
 }
 
 impl Missing {
@@ -71,8 +73,12 @@ impl Missing {
             }
         }
         // Counted over all, because after a kill some are marked already.
-        let left_scope = seen.values().filter(|sight| **sight == Sight::LeftScope).count() as u64;
-        let mut confirmed = Confirmed { left_scope, ..Confirmed::default() };
+        let count = |wanted: Sight| seen.values().filter(|sight| **sight == wanted).count() as u64;
+        let left_disabled = count(Sight::LeftScopeDisabled);
+        let left_scope = count(Sight::LeftScope) + left_disabled;
+        let mut confirmed = Confirmed { left_scope, left_disabled, ..Confirmed::default() };
+        let disabled = seen.iter().filter(|(_, sight)| **sight == Sight::LeftScopeDisabled);
+        self.disabled = disabled.map(|(account, _)| *account).collect();
         self.accounts.retain(|account| {
             let Some(sight) = seen.get(account) else {
                 confirmed.not_looked_for += 1;
@@ -133,6 +139,8 @@ fn exceeds(directory: &Directory, missing: u64, present: u64) -> bool {
 pub struct Confirmed {
     /// They exist outside of base DN, scope or filter: still missing.
     pub left_scope: u64,
+    /// Of these: the directory does not let them in.
+    pub left_disabled: u64,
     /// It is unknown whether they exist: not missing.
     pub not_visible: u64,
     /// They were not looked for: not missing.

@@ -31,6 +31,11 @@ pub struct ImportResult {
     pub missing_not_looked_for: u64,
     /// Of the missing, those that are still in the directory, outside of base DNs, scope or filter.
     pub missing_left_scope: u64,
+    /// Of these, users whom the directory does not let in. They are inactive, whatever other directories say.
+    pub missing_disabled: u64,
+    /// Some of them by DN.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_disabled_samples: Vec<String>,
     /// Not found, not marked: it is unknown whether they exist.
     pub not_visible: u64,
     /// Some of them.

@@ -4,10 +4,14 @@
 use postern_engine::services::Actor;
 use postern_engine::services::change_users::Disabling;
 use postern_proto::chunk::Switch;
+use postern_proto::v1;
+use postern_proto::v1::chunk_ack::{Kind as Ack, LookAgain};
+use postern_proto::v1::control_frame::Kind as FromControl;
+use postern_store::JobState;
 use serde_json::Value;
 
-use super::agent::hello;
-use super::chunks::{Written, people_switched};
+use super::agent::{hello, raw_outcome};
+use super::chunks::{Written, people_switched, written};
 use super::matching::{World, named, user};
 use super::soon;
 
@@ -31,6 +35,19 @@ impl World {
         assert!(!self.user("anna").await.active);
         let result = self.import("corp", &with(&[])).await;
         assert_eq!((&result["missing"], self.user("anna").await.active), (&1.into(), false), "{result}");
+    }
+
+    /// Imports these into `corp`; of those who did not come, this is what the agent found.
+    async fn leaves(&mut self, entries: &[Written<'_>], sight: v1::Sight) -> Value {
+        let job = self.site.start_job("corp", "import").await;
+        let command = soon(self.session.command()).await;
+        let look = |asked: &LookAgain| Some(vec![sight; asked.entries.len()]);
+        let accepted = self.agent.deliver_seeing(&command, &written(entries), |_| {}, look).await.unwrap();
+        assert!(matches!(accepted, Ack::SummaryAccepted(_)), "{accepted:?}");
+        let result = v1::outcome::Result::Import(v1::ImportResult { pages: 1, ..Default::default() });
+        self.session.send(raw_outcome(&command, result)).await;
+        assert!(matches!(soon(self.session.next()).await, Some(FromControl::OutcomeAck(_))));
+        self.site.wait_for(job, JobState::Succeeded).await.result.unwrap()
     }
 
     /// Imports these and returns how many became active, and whether Anna is active.
@@ -130,4 +147,21 @@ async fn who_was_disabled_here_and_deleted_comes_back_disabled() {
     assert_eq!(owned.suspension.unwrap().reason.as_deref(), Some("fired"));
     world.services().change_users(&actor).unwrap().enable("anna", None).await.unwrap();
     assert!(world.user("anna").await.active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_disabled_and_moved_away_in_one_step_is_inactive_and_named() {
+    for (sight, active) in [(v1::Sight::LeftScope, true), (v1::Sight::LeftScopeDisabled, false)] {
+        let mut world = World::new().await;
+        world.import("corp", &with(&[named("cn=1", "anna")])).await;
+        world.import("lab", &with(&[user("cn=a", "anna", BEFORE)])).await;
+        let result = world.leaves(&with(&[]), sight).await;
+        let counts = ["missing", "missing_left_scope", "missing_disabled"].map(|key| result[key].as_u64().unwrap());
+        assert_eq!(counts, [1, 1, u64::from(!active)], "{result}");
+        assert_eq!(world.user("anna").await.active, active);
+        if !active {
+            assert_eq!(result["missing_disabled_samples"], serde_json::json!(["cn=1"]), "{result}");
+        }
+        assert_eq!(world.activates("lab", &with(&[user("cn=a", "anna", AFTER)])).await, (0.into(), active));
+    }
 }

@@ -10,6 +10,8 @@ named! {
         Absent = "absent",
         /// It exists, outside of base DN, scope or filter.
         LeftScope = "left_scope",
+        /// The same, and the directory does not let the user in.
+        LeftScopeDisabled = "left_scope_disabled",
         /// An entry has its DN, but the external id of that entry is not readable.
         NoExternalId = "no_external_id",
         /// A referral stands in its place.
@@ -30,7 +32,7 @@ named! {
 impl Sight {
     /// Whether the account may be marked missing.
     pub const fn is_missing(self) -> bool {
-        matches!(self, Self::Absent | Self::LeftScope)
+        matches!(self, Self::Absent | Self::LeftScope | Self::LeftScopeDisabled)
     }
 }
 

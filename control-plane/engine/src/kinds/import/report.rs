@@ -71,6 +71,11 @@ const FIGURES: &[(&str, &str, &str)] = &[
         "of these are still in the directory, outside of base DNs, scope or filter",
     ),
     (
+        "missing_disabled",
+        "of these is disabled there, and inactive whatever other directories say",
+        "of these are disabled there, and inactive whatever other directories say",
+    ),
+    (
         "not_visible",
         "not found, not marked: nobody can say whether it is there",
         "not found, not marked: nobody can say whether they are there",
@@ -163,6 +168,9 @@ fn people(result: &Value, report: &mut Report) {
             ""
         };
         format!("conflict: {name} of {dn} is held by {holder}{gone}")
+    });
+    some(result, "missing_disabled_samples", "missing_disabled", report, |sample| {
+        format!("left, and is disabled: {}", value(sample))
     });
     some(result, "joined_samples", "joined", report, |sample| {
         let [name, dn, others] = ["user_name", "dn", "directories"].map(|key| text(sample, key));
