@@ -148,9 +148,9 @@ impl Identities {
     /// The decisions of administrators to disable users of these names, who were deleted since. A new user of such a name
     /// may be the same person.
     pub async fn deleted_suspensions(&mut self, users: &[UserRow]) -> Result<Vec<(UserId, Suspension)>> {
-        let any = sql("SELECT 1 FROM deleted_users WHERE organization_id = $1 AND is_suspended LIMIT 1");
+        let any = sql("SELECT id FROM deleted_users WHERE organization_id = $1 AND is_suspended LIMIT 1");
         let any = any.bind(self.organization);
-        if users.is_empty() || self.tx.row(any, |mut row| row.take::<i64>()).await?.is_none() {
+        if users.is_empty() || self.tx.row(any, |mut row| row.take::<UserId>()).await?.is_none() {
             return Ok(Vec::new());
         }
         let query = Bulk::new(

@@ -109,7 +109,7 @@ impl Store {
             Ok((run, row.take::<Timestamp>()?, row.take::<bool>()?))
         };
         let Some((mut run, before, waits)) = self.database.row(query.bind(now), read).await? else { return Ok(None) };
-        let older = sql(concat!("SELECT 1 WHERE ", older_import!())).bind(run.organization);
+        let older = sql(concat!("SELECT CAST(1 AS BIGINT) WHERE ", older_import!())).bind(run.organization);
         let older = self.database.row(older, |mut row| row.take::<i64>()).await?.is_some();
         let goes_on = !(waits && older);
         let begins = run.target == 0 && run.after.is_empty();
