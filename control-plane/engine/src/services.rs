@@ -39,6 +39,7 @@ pub mod organizations;
 pub mod outbound_preview;
 mod pages;
 mod resolve;
+mod restorable;
 mod rights;
 pub mod schedules;
 mod search;

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
-use postern_engine::identity::profile::ProfileChange;
 use postern_engine::records::UserId;
-use postern_engine::services::bulk_users::Outcome;
+use postern_engine::services::bulk_users::{Line, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -28,8 +27,47 @@ pub struct BulkRequest {
     #[serde(default)]
     #[schema(required = false)]
     pub dry_run: bool,
-    /// The users, a thousand at most. One whose name a user has changes that user: absent fields stay as they are.
-    pub users: Vec<UserRequest>,
+    /// The users, a thousand at most. One whose id or name a user has changes that user: absent fields stay as they are.
+    pub users: Vec<BulkUser>,
+}
+
+/// One user of a file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BulkUser {
+    /// The user to change, who may get another name. Absent: the user with the name, or a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>)]
+    pub id: Option<UserId>,
+    /// Whether the user is active, as an export says. Nothing changes it here: a user that is not so is refused. Absent: not
+    /// checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+    /// The name by which the user is known, unique in the organization without regard to letter case.
+    pub user_name: String,
+    /// First name. Absent: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<String>,
+    /// Last name. Absent: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family_name: Option<String>,
+    /// Name shown to people. Absent: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Address of the first mailbox. Absent: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Further attributes. Those that are absent stay.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Value>,
+}
+
+impl From<BulkUser> for Line {
+    fn from(user: BulkUser) -> Self {
+        let BulkUser { id, active, user_name, given_name, family_name, display_name, email, attributes } = user;
+        let request = UserRequest { user_name, given_name, family_name, display_name, email, attributes };
+        Self { id, active, profile: request.into() }
+    }
 }
 
 /// What became of them.
@@ -63,9 +101,9 @@ pub struct BulkResult {
     pub id: Option<UserId>,
     /// Why it was refused. `null`: it was not.
     pub reason: Option<String>,
-    /// The values that change, as they were.
+    /// The values that change, as they were. Sensitive ones are masked.
     pub before: BTreeMap<String, Value>,
-    /// The values that change, as they are then.
+    /// The values that change, as they are then. Sensitive ones are masked.
     pub after: BTreeMap<String, Value>,
 }
 
@@ -93,7 +131,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 async fn write(State(api): State<Api>, caller: Caller, body: Body<BulkRequest>) -> Result<Json<BulkAnswer>, Problem> {
     let users = api.services.bulk_users(&caller.actor)?;
     let BulkRequest { dry_run, users: wanted } = body.read()?;
-    let wanted: Vec<ProfileChange> = wanted.into_iter().map(ProfileChange::from).collect();
+    let wanted: Vec<Line> = wanted.into_iter().map(Line::from).collect();
     let outcomes = users.write(wanted, dry_run).await?;
     Ok(Json(BulkAnswer { results: outcomes.into_iter().map(BulkResult::from).collect() }))
 }

@@ -201,7 +201,7 @@ async fn delete(
 
 /// Restores a deleted group
 #[utoipa::path(post, path = "/api/v1/groups/{id}/restore", tag = "groups", operation_id = "restore_group",
-    params(("id" = String, Path, description = "Id of the deleted group")), responses((status = 200, body = GroupView)))]
+    params(("id" = String, Path, description = "Id of the deleted group, its beginning, or its name")), responses((status = 200, body = GroupView)))]
 async fn restore(
     State(api): State<Api>,
     caller: Caller,

@@ -81,10 +81,11 @@ pub(super) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableRequest {
-    /// Why, for people. Absent: not said.
+    /// Why, for people. Absent: what was said before, while the user is disabled already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Until when. Absent: until an administrator enables the user.
+    /// Until when. Absent: what was said before, while the user is disabled already; otherwise until an administrator enables
+    /// the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
@@ -203,7 +204,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Disables a user, whatever directories say
+/// Disables a user, even if a directory says active
 ///
 /// The user stays inactive until an administrator enables it, or until the given time. No import lifts it.
 #[utoipa::path(post, path = "/api/v1/users/{id}/disable", tag = "users", operation_id = "disable_user",
@@ -240,7 +241,7 @@ async fn enable(
 
 /// Restores a deleted user
 #[utoipa::path(post, path = "/api/v1/users/{id}/restore", tag = "users", operation_id = "restore_user",
-    params(("id" = String, Path, description = "Id of the deleted user")), responses((status = 200, body = ChangedUser)))]
+    params(("id" = String, Path, description = "Id of the deleted user, its beginning, or the user name")), responses((status = 200, body = ChangedUser)))]
 async fn restore(
     State(api): State<Api>,
     caller: Caller,

@@ -5,6 +5,7 @@ use std::fmt;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use postern_engine::identity::profile;
 use postern_engine::services::{self, Candidate as Named, Message};
 use postern_runtime::supervise::chain;
 use serde::{Deserialize, Serialize};
@@ -202,7 +203,7 @@ impl Problem {
     /// A field of the body with a value that is not valid.
     pub fn body_field(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self::new(Kind::Unprocessable, format!("The field {name:?} is wrong: {detail}.")).field(FieldError {
+        Self::new(Kind::Unprocessable, about(name, &detail)).field(FieldError {
             field: name.to_owned(),
             detail,
             line: None,
@@ -251,6 +252,12 @@ impl From<services::Error> for Problem {
             E::Outdated(message) => Self::saying(Kind::Outdated, message),
             E::Busy(message) => Self::saying(Kind::Unavailable, message),
             E::Field { field, detail } => Self::body_field(&field, detail),
+            E::Fields(wrong) => {
+                let sentences: Vec<String> = wrong.iter().map(|wrong| about(&wrong.field, &wrong.detail)).collect();
+                wrong.into_iter().fold(Self::new(Kind::Unprocessable, sentences.join(" ")), |problem, wrong| {
+                    problem.field(FieldError { field: wrong.field, detail: wrong.detail, line: None, column: None })
+                })
+            }
             E::Query { parameter, detail, cure } => match cure {
                 Some(cure) => Self::parameter(parameter, detail).cure(cure),
                 None => Self::parameter(parameter, detail),
@@ -261,6 +268,15 @@ impl From<services::Error> for Problem {
             }
             E::Internal(_) => Self::internal(&error),
         }
+    }
+}
+
+/// What is wrong with a field, as a sentence.
+fn about(field: &str, detail: &str) -> String {
+    match (profile::label(field), detail.strip_prefix("it ")) {
+        (Some(label), Some(rest)) => format!("The {label} {rest}."),
+        (Some(label), None) => format!("The {label} is wrong: {detail}."),
+        (None, _) => format!("The field {field:?} is wrong: {detail}."),
     }
 }
 

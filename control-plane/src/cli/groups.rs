@@ -15,6 +15,9 @@ use super::list::{Found, ListArgs};
 use super::name::Name;
 use super::screen::{Screen, text_or, time, word};
 
+/// Most members that `show` counts: one page.
+const COUNTED: usize = 1_000;
+
 /// Commands of `postern groups`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -64,7 +67,12 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 vec![group.display_name.clone(), time(group.deleted_at), group.deleted_by.clone(), group.id.to_string()]
             })
         }
-        Command::Show { group } => show(&client.get(&format!("groups/{group}"), &[]).await?, screen),
+        Command::Show { group } => {
+            let detail: GroupDetail = client.get(&format!("groups/{group}"), &[]).await?;
+            let path = format!("groups/{}/members", detail.group.id);
+            let members: Found<MemberView> = client.list(&path, &[], Some(COUNTED)).await?;
+            show(&detail, &members, screen)
+        }
         Command::Members { group, effective, args } => {
             let wanted = [("effective", effective.to_string())];
             let members: Found<MemberView> =
@@ -82,9 +90,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     }
 }
 
-fn show(detail: &GroupDetail, screen: &mut Screen) -> Result<(), Error> {
+fn show(detail: &GroupDetail, members: &Found<MemberView>, screen: &mut Screen) -> Result<(), Error> {
     let group = &detail.group;
-    screen.fields(detail, &fields(group))?;
+    let more = if members.more { "more than " } else { "" };
+    let count = format!("{more}{}; `postern groups members {}` lists them", members.items.len(), group.id);
+    screen.fields(detail, &[fields(group), vec![("members", count)]].concat())?;
     if !screen.is_json() {
         for account in &detail.accounts {
             screen.line("")?;

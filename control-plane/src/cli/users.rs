@@ -14,7 +14,7 @@ mod merges;
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use self::fields::{disabled, profile};
+use self::fields::{attributes, disabled, profile};
 use super::super::api::change_users::DeletedUserView;
 use super::super::api::users::{UserDetail, UserView};
 use super::client::Client;
@@ -55,7 +55,8 @@ pub(super) enum Command {
     /// Create and change users from a CSV file
     #[command(
         after_help = "Columns: user_name, given_name, family_name, display_name, email; every other column is a \
-        further attribute. A user with the name of a line is changed; an empty cell leaves a value as it is. Lists are \
+        further attribute. A user with the id or the name of a line is changed; an empty cell leaves a value as it is. The columns \
+        active and missing_since of an export change nothing. Lists are \
         separated by |. Without --apply nothing is written. Good lines are written even if others are refused."
     )]
     Import(import::Import),
@@ -129,6 +130,8 @@ fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
     let user = &detail.user;
     let groups: Vec<&str> = detail.groups.iter().map(|group| group.display_name.as_str()).collect();
     let mut fields = profile(user);
+    let further = attributes(user);
+    fields.extend(further.iter().map(|(name, text)| (name.as_str(), text.clone())));
     fields.extend(disabled(detail.suspension.as_ref()));
     fields.extend([
         ("missing since", time_or(user.missing_since, "-")),

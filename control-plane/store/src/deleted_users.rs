@@ -69,6 +69,19 @@ impl Store {
         self.database.row(query.bind(organization).bind(user_name), read).await
     }
 
+    /// The deleted users with this name, or with an id in this range; some of them, if there are very many.
+    pub async fn deleted_users_like(
+        &self,
+        organization: OrganizationId,
+        user_name: &str,
+        ids: (Uuid, Uuid),
+    ) -> Result<Vec<DeletedUser>> {
+        let query = sql("SELECT id, user_name, deleted_at, deleted_by FROM deleted_users \
+             WHERE organization_id = $1 AND (user_name = $2 OR id BETWEEN $3 AND $4) ORDER BY deleted_at DESC LIMIT 20");
+        let query = query.bind(organization).bind(user_name).bind(ids.0).bind(ids.1);
+        self.database.rows(query, read).await
+    }
+
     /// Forgets users, of all organizations, that were deleted before this time. Returns how many.
     pub async fn purge_users(&self, deleted_before: Timestamp) -> Result<u64> {
         let delete = sql("DELETE FROM deleted_users WHERE deleted_at < $1");

@@ -37,6 +37,19 @@ impl Store {
         Ok(Page::cut(self.database.rows(query, read).await?, page, |last| last.id.to_string()))
     }
 
+    /// The deleted groups with this name, or with an id in this range; some of them, if there are very many.
+    pub async fn deleted_groups_like(
+        &self,
+        organization: OrganizationId,
+        name: &str,
+        ids: (Uuid, Uuid),
+    ) -> Result<Vec<DeletedGroup>> {
+        let query = sql("SELECT id, display_name, deleted_at, deleted_by FROM deleted_groups \
+             WHERE organization_id = $1 AND (display_name = $2 OR id BETWEEN $3 AND $4) ORDER BY deleted_at DESC LIMIT 20");
+        let query = query.bind(organization).bind(name).bind(ids.0).bind(ids.1);
+        self.database.rows(query, read).await
+    }
+
     /// Forgets groups, of all organizations, that were deleted before this time. Returns how many.
     pub async fn purge_groups(&self, deleted_before: Timestamp) -> Result<u64> {
         let mut purged = 0;

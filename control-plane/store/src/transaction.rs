@@ -67,6 +67,14 @@ impl Tx {
         Ok(())
     }
 
+    /// The same for many rows.
+    pub(crate) async fn lock_many(&mut self, update: Bulk) -> Result<()> {
+        let changed = self.changed;
+        self.bulk(update).await?;
+        self.changed = changed;
+        Ok(())
+    }
+
     /// Carries a statement out and returns the number of rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         let changed = match self.open()? {

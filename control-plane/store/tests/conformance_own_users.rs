@@ -17,6 +17,8 @@ conformance! {
     a_deleted_leaver_comes_back_without_accounts,
     what_an_administrator_decided_of_a_deleted_user_is_found_by_name,
     foreign_users_are_not_touched,
+    many_users_are_found_by_their_names_at_once,
+    deleted_users_are_found_by_name_or_id,
 }
 
 async fn identities(store: &Store, world: &World, now: i64) -> Identities {
@@ -193,4 +195,40 @@ async fn what_an_administrator_decided_of_a_deleted_user_is_found_by_name(databa
     tx.restore_user(people[0].id).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(of(&world, 9).await, []);
+}
+
+async fn many_users_are_found_by_their_names_at_once(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let other = World::new(store, "two").await;
+    let (anna, account) = world.person("anna");
+    world.import(&[(anna.clone(), account)], &[]).await;
+    let (bo, account) = other.person("bo");
+    other.import(&[(bo, account)], &[]).await;
+    let mut tx = identities(store, &world, 5).await;
+    tx.suspend(anna.id, &suspension(None)).await.unwrap();
+    let names = ["anna", "bo", "nobody"].map(str::to_owned).to_vec();
+    let found = tx.owned_users_of_names(names).await.unwrap();
+    assert_eq!(found.iter().map(|user| user.row.id).collect::<Vec<_>>(), [anna.id]);
+    assert_eq!(found[0], tx.owned_user(anna.id).await.unwrap().unwrap(), "the same as one by one");
+    assert!(tx.owned_users_of_names(Vec::new()).await.unwrap().is_empty());
+    tx.rollback().await.unwrap();
+}
+
+async fn deleted_users_are_found_by_name_or_id(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let other = World::new(store, "two").await;
+    let (user, _) = world.person("anna");
+    let mut tx = identities(store, &world, 1).await;
+    tx.insert_own_users(vec![(user.clone(), "{}".to_owned())]).await.unwrap();
+    let kept = tx.owned_user(user.id).await.unwrap().unwrap();
+    tx.delete_user(kept, "ada").await.unwrap();
+    tx.commit().await.unwrap();
+    let (nil, id) = (uuid::Uuid::nil(), user.id.as_uuid());
+    for (name, ids, finds) in
+        [("anna", (nil, nil), true), ("", (id, id), true), ("", (nil, id), true), ("ann", (nil, nil), false)]
+    {
+        let found = store.deleted_users_like(world.org(), name, ids).await.unwrap();
+        assert_eq!(found.len(), usize::from(finds), "{name:?} {ids:?}");
+        assert!(store.deleted_users_like(other.org(), name, ids).await.unwrap().is_empty());
+    }
 }

@@ -59,12 +59,17 @@ fn wrong(field: &str, detail: impl Into<String>) -> Wrong {
 }
 
 impl ProfileChange {
-    /// The same with trimmed texts, and with values of defined attributes in their one form. An error names the field.
-    pub fn checked(mut self, defined: &[AttributeDefinition]) -> Result<Self, Wrong> {
+    /// The same with trimmed texts, and with values of defined attributes in their one form. The error names every field
+    /// that is wrong.
+    pub fn checked(mut self, defined: &[AttributeDefinition]) -> Result<Self, Vec<Wrong>> {
+        let mut faults = Vec::new();
         if let Some(name) = &mut self.user_name {
-            *name = text("user_name", name)?;
-            if fold(name).is_empty() {
-                return Err(wrong("user_name", "it has no visible character"));
+            match text("user_name", name) {
+                Ok(trimmed) if fold(&trimmed).is_empty() => {
+                    faults.push(wrong("user_name", "it has no visible character"));
+                }
+                Ok(trimmed) => *name = trimmed,
+                Err(fault) => faults.push(fault),
             }
         }
         for (field, value) in [
@@ -73,33 +78,22 @@ impl ProfileChange {
             ("display_name", &mut self.display_name),
             ("email", &mut self.email),
         ] {
-            if let Some(Some(given)) = value {
-                *given = text(field, given)?;
+            let Some(Some(given)) = value else { continue };
+            match text(field, given) {
+                Ok(trimmed) if field == "email" && !email_address::EmailAddress::is_valid(&trimmed) => {
+                    faults.push(wrong("email", "it is not an e-mail address"));
+                }
+                Ok(trimmed) => *given = trimmed,
+                Err(fault) => faults.push(fault),
             }
-        }
-        if let Some(Some(address)) = &self.email
-            && !email_address::EmailAddress::is_valid(address)
-        {
-            return Err(wrong("email", "it is not an e-mail address"));
         }
         if self.attributes.len() > MAX_ATTRIBUTES {
-            return Err(wrong("attributes", format!("there are more than {MAX_ATTRIBUTES}")));
+            faults.push(wrong("attributes", format!("there are more than {MAX_ATTRIBUTES}")));
         }
-        for (name, value) in &mut self.attributes {
-            named(name)?;
-            let defined = defined.iter().find(|defined| defined.name == *name);
-            match value {
-                None if defined.is_some_and(|defined| defined.required) => {
-                    return Err(wrong(&further(name), "every user must have it"));
-                }
-                None => {}
-                Some(given) => {
-                    let taken = attributes::checked(defined, given);
-                    *given = taken.map_err(|rule| wrong(&further(name), rule))?;
-                }
-            }
+        for (name, value) in self.attributes.iter_mut().take(MAX_ATTRIBUTES) {
+            faults.extend(further_checked(name, value, defined).err());
         }
-        Ok(self)
+        if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
 
     /// The required attribute that a new user with this profile would lack.
@@ -202,6 +196,34 @@ fn text(field: &str, given: &str) -> Result<String, Wrong> {
 /// A user name as it is compared: without regard to letter case, and prepared as RFC 8265 does.
 pub fn name_key(user_name: &str) -> String {
     fold(user_name)
+}
+
+/// Puts the value of a further attribute into its one form.
+fn further_checked(name: &str, value: &mut Option<Value>, defined: &[AttributeDefinition]) -> Result<(), Wrong> {
+    named(name)?;
+    let defined = defined.iter().find(|defined| defined.name == name);
+    match value {
+        None if defined.is_some_and(|defined| defined.required) => {
+            Err(wrong(&further(name), "every user must have it"))
+        }
+        None => Ok(()),
+        Some(given) => {
+            *given = attributes::checked(defined, given).map_err(|rule| wrong(&further(name), rule))?;
+            Ok(())
+        }
+    }
+}
+
+/// What people call a field of a user. `None`: users have no such field.
+pub fn label(field: &str) -> Option<&str> {
+    match field {
+        "user_name" => Some("user name"),
+        "given_name" => Some("first name"),
+        "family_name" => Some("last name"),
+        "display_name" => Some("display name"),
+        "email" => Some("e-mail address"),
+        _ => field.strip_prefix(FURTHER),
+    }
 }
 
 /// Fails unless a further attribute may have this name.

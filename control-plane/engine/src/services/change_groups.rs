@@ -10,6 +10,7 @@ use super::actor::Actor;
 use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::resolve;
+use super::restorable;
 use super::rights::Right;
 use super::versions;
 use crate::records::{GroupId, GroupRow};
@@ -97,7 +98,7 @@ impl GroupChanges<'_> {
         let mut group = self.locked(&mut tx, id, known).await?;
         if let Some(directories) = holders(&mut tx, id).await? {
             tx.rollback().await?;
-            let message = Message::new(format!("{directories} says the name and the description of this group."));
+            let message = Message::new(format!("The name and description of this group come from {directories}."));
             return Err(Error::Conflict(message.cure(format!("Change them in {directories}, then import."))));
         }
         let before = values(&group);
@@ -135,7 +136,7 @@ impl GroupChanges<'_> {
 
     /// Restores a deleted group, with the memberships that the organization had added and whose other side still exists.
     pub async fn restore(&self, named: &str) -> Result<GroupRow> {
-        let id: GroupId = named.parse().map_err(|_| gone())?;
+        let id = restorable::group(self.0, named).await?;
         let mut tx = self.begin().await?;
         let group = match tx.restore_group(id).await {
             Err(postern_store::Error::NotFound { .. }) => return Err(gone()),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use postern_proto::{limits, text};
-use postern_store::{AttributeDefinition, DeletedUser, Identities, OwnedUser, Suspension};
+use postern_store::{AttributeDefinition, Identities, OwnedUser, Suspension};
 use serde_json::{Value, json};
 
 use super::access::{Access, Services};
@@ -64,7 +64,7 @@ impl UserChanges<'_> {
         self.get(id).await
     }
 
-    /// Disables a user, whatever directories say. Once more replaces the reason and the end.
+    /// Disables a user, whatever directories say. Once more changes the reason and the end that are given; the others stay.
     pub async fn disable(&self, named: &str, disabling: Disabling, known: Option<&str>) -> Result<OwnedUser> {
         let now = self.0.now();
         let reason = disabling.reason.as_deref().unwrap_or_default();
@@ -75,14 +75,17 @@ impl UserChanges<'_> {
             return Err(Error::field("until", "it is in the past"));
         }
         let id = deleted_users::resolve(self.0, named).await?;
+        let mut tx = self.begin().await?;
+        let user = self.locked(&mut tx, id, known).await?;
+        // One that has ended is over, even while nobody has noticed.
+        let earlier = user.suspension.clone().filter(|it| it.until.is_none_or(|until| until > now));
+        let (earlier_reason, earlier_until) = earlier.map(|it| (it.reason, it.until)).unwrap_or_default();
         let suspension = Suspension {
             at: now,
             by: self.0.actor().who.name().to_owned(),
-            reason: text::optional(reason),
-            until: disabling.until,
+            reason: text::optional(reason).or(earlier_reason),
+            until: disabling.until.or(earlier_until),
         };
-        let mut tx = self.begin().await?;
-        let user = self.locked(&mut tx, id, known).await?;
         let change = Change::new("user.disabled", id.as_uuid(), user.row.user_name);
         let change = change.before(&suspended(user.suspension.as_ref()));
         tx.suspend(id, &suspension).await?;
@@ -138,14 +141,14 @@ impl UserChanges<'_> {
 
     /// Restores a deleted user, without the accounts that it had.
     pub async fn restore(&self, named: &str) -> Result<OwnedUser> {
-        let id: UserId = named.parse().map_err(|_| gone())?;
-        let deleted: DeletedUser =
-            self.0.store().get_deleted_user(self.0.organization(), id).await?.ok_or_else(gone)?;
+        let deleted = restorable::user(self.0, named).await?;
+        let id = deleted.id;
         let defined = self.defined().await?;
         let mut tx = self.begin().await?;
         if !tx.taken_names(vec![postern_store::fold(&deleted.user_name)]).await?.is_empty() {
+            let refused = taken(&mut tx, &deleted.user_name).await?;
             tx.rollback().await?;
-            return Err(taken(&deleted.user_name));
+            return Err(refused);
         }
         let row = tx.restore_user(id).await?;
         let values = profile::values(&row);
@@ -187,13 +190,6 @@ impl UserChanges<'_> {
     fn log(&self, user: UserId, event: &'static str) {
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, %user, "{event}");
     }
-}
-
-fn gone() -> Error {
-    Error::NotFound(
-        Message::new("There is no such deleted user.")
-            .cure("`postern users list --deleted` shows those that there are."),
-    )
 }
 
 fn suspended(suspension: Option<&Suspension>) -> Value {

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::identity::profile::Wrong;
 use crate::records::{Role, UserId};
 
 /// The result of a call.
@@ -51,6 +52,9 @@ pub enum Error {
         /// What it must be, as the end of a sentence.
         detail: String,
     },
+    /// Several values are invalid.
+    #[error("{} fields are wrong", .0.len())]
+    Fields(Vec<Wrong>),
     /// A parameter of a list is invalid.
     #[error("the parameter {parameter:?} is wrong: {detail}")]
     Query {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use postern_runtime::plain::quoted;
 use postern_store::KnownMembers;
 use serde_json::json;
 use uuid::Uuid;
@@ -131,8 +132,11 @@ impl GroupChanges<'_> {
             (None, Some(group)) => Ok(group.as_uuid()),
             (None, None) => Err(nobody()),
             (Some(user), Some(group)) => Err(Error::Ambiguous {
-                message: Message::new(format!("{text:?} means a user and a group.")).cure("Name one by its id."),
-                candidates: [user.as_uuid(), group.as_uuid()].map(|id| Candidate { id, name: text.to_owned() }).into(),
+                message: Message::new(format!("A user and a group match {}.", quoted(text)))
+                    .cure("Give the id of one:"),
+                candidates: [("user", user.as_uuid()), ("group", group.as_uuid())]
+                    .map(|(kind, id)| Candidate { id, name: format!("{kind} {text}") })
+                    .into(),
             }),
         }
     }
@@ -231,7 +235,7 @@ fn ids_of(members: &[(GroupId, IdentityId)]) -> Vec<Uuid> {
 }
 
 fn at_the_source(directories: &str) -> Message {
-    Message::new(format!("{directories} says who the members of this group are."))
+    Message::new(format!("The members of this group come from {directories}."))
         .cure(format!("Change them in {directories}, then import; or make a group of your own."))
 }
 

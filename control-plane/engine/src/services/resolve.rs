@@ -247,7 +247,7 @@ fn is_short_id(text: &str, thing: Thing) -> bool {
 }
 
 /// The first and the last id with this beginning.
-fn range(text: &str, thing: Thing) -> Option<(Uuid, Uuid)> {
+pub(super) fn range(text: &str, thing: Thing) -> Option<(Uuid, Uuid)> {
     let letters: String = text.chars().filter(|letter| *letter != '-').collect();
     if !(least(thing)..ID_LETTERS).contains(&letters.len()) || !letters.bytes().all(|letter| letter.is_ascii_hexdigit())
     {

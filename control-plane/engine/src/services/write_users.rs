@@ -1,8 +1,9 @@
 //! How a user of the organization is made and how one is changed: by one request, or as a line of many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use postern_runtime::plain::quoted;
 use postern_store::{AttributeDefinition, Identities, OwnedUser};
 use serde_json::{Value, json};
 
@@ -45,7 +46,7 @@ pub(super) async fn create(
 }
 
 /// Changes a user, and notes it. `profile` is checked. Returns the values that differ, before and after; `None`: none
-/// does, and nothing is written. A value that a directory says is refused, unless it stays the same.
+/// does, and nothing is written. Sensitive values are masked. A value that a directory says is refused, unless it stays the same.
 pub(super) async fn change(
     access: Access<'_>,
     tx: &mut Identities,
@@ -62,15 +63,16 @@ pub(super) async fn change(
         return Ok(None);
     }
     let sources = sources::of(access, id).await?;
-    if let Some(field) = old.keys().chain(new.keys()).find(|field| sources.directory_of(field).is_some()) {
-        return Err(owned_by(&sources, field));
+    if let Some(refused) = owned_by(&sources, old.keys().chain(new.keys())) {
+        return Err(refused);
     }
     if user.row.name_key != name_key {
         free(tx, &user.row).await?;
     }
     claim(tx, defined, profile, id).await?;
+    let (old, new) = (hidden(old, defined), hidden(new, defined));
     let change = Change::new("user.changed", id.as_uuid(), &user.row.user_name);
-    let change = change.before(&masked(old.clone(), defined)).after(&masked(new.clone(), defined));
+    let change = change.before(&json!(old)).after(&json!(new));
     tx.write_owned(user.row, user.own).await?;
     tx.note(access.note(change));
     Ok(Some((old, new)))
@@ -95,7 +97,7 @@ pub(super) fn empty(access: Access<'_>, now: Timestamp) -> UserRow {
 }
 
 pub(super) fn checked(profile: ProfileChange, defined: &[AttributeDefinition]) -> Result<ProfileChange> {
-    profile.checked(defined).map_err(|wrong| Error::field(wrong.field, wrong.detail))
+    profile.checked(defined).map_err(Error::Fields)
 }
 
 /// Takes the values of unique attributes that a profile changes. Fails if somebody else has one of them.
@@ -117,33 +119,53 @@ pub(super) async fn claim(
 }
 
 /// Values as the audit log keeps them.
-pub(super) fn masked(mut values: Values, defined: &[AttributeDefinition]) -> Value {
+pub(super) fn masked(values: Values, defined: &[AttributeDefinition]) -> Value {
+    json!(hidden(values, defined))
+}
+
+/// The values, with a mask in the place of each sensitive one.
+fn hidden(mut values: Values, defined: &[AttributeDefinition]) -> Values {
     for defined in defined.iter().filter(|defined| defined.sensitive) {
         if let Some(value) = values.get_mut(&profile::further(&defined.name)) {
             *value = Value::from(attributes::MASK);
         }
     }
-    json!(values)
+    values
 }
 
 /// Fails if somebody has the user's name.
 pub(super) async fn free(tx: &mut Identities, user: &UserRow) -> Result<()> {
     let found = tx.taken_names(vec![user.name_key.clone()]).await?;
-    if found.is_empty() { Ok(()) } else { Err(taken(&user.user_name)) }
+    if found.is_empty() { Ok(()) } else { Err(taken(tx, &user.user_name).await?) }
 }
 
-pub(super) fn taken(name: &str) -> Error {
-    let message = Message::new(format!("Another user has the name {name:?}; letter case does not matter."));
-    Error::Conflict(message.cure("Choose another name, or rename the other user first."))
+/// The refusal of a name that somebody has.
+pub(super) async fn taken(tx: &mut Identities, name: &str) -> Result<Error> {
+    let other = tx.owned_user_of_name(&postern_store::fold(name)).await?;
+    let other = other.map_or_else(String::new, |user| format!(" {} ({})", user.row.user_name, user.row.id));
+    let message = format!("The user{other} has the name {}; letter case does not matter.", quoted(name));
+    Ok(Error::Conflict(Message::new(message).cure("Choose another name, or rename the other user first.")))
 }
 
-fn owned_by(sources: &Sources, field: &str) -> Error {
-    let directory = sources.directory_of(field).unwrap_or_default();
-    let message = Message::new(format!("The directory {directory} says the {field} of this user."));
+/// The refusal of fields that come from directories. `None`: none does.
+fn owned_by<'f>(sources: &Sources, fields: impl Iterator<Item = &'f String>) -> Option<Error> {
+    let mut of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for field in fields {
+        if let Some(directory) = sources.directory_of(field) {
+            of.entry(directory).or_default().insert(profile::label(field).unwrap_or(field));
+        }
+    }
+    let says = |(directory, labels): (&&str, &BTreeSet<&str>)| {
+        let verb = if labels.len() == 1 { "comes" } else { "come" };
+        let labels = labels.iter().copied().collect::<Vec<_>>().join(" and the ");
+        format!("The {labels} of this user {verb} from the directory {directory}.")
+    };
+    let sentences: Vec<String> = of.iter().map(says).collect();
+    let directories = of.keys().copied().collect::<Vec<_>>().join(" and ");
     // With write-through, which comes with provisioning, the change would be written to that directory instead.
-    Error::Conflict(message.cure(format!(
-        "Change it in {directory}, then import. Postern does not write changes through to directories yet."
-    )))
+    let cure =
+        format!("Change it in {directories}, then import. Postern does not write changes through to directories yet.");
+    (!sentences.is_empty()).then(|| Error::Conflict(Message::new(sentences.join(" ")).cure(cure)))
 }
 
 /// The values of `these` that are not in `others`.

@@ -1,6 +1,7 @@
 //! The API as its callers see it, in process over a store in a temporary folder.
 
 mod audit;
+mod bulk_users;
 mod directory_order;
 mod events;
 mod idempotency;

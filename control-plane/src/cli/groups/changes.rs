@@ -31,7 +31,7 @@ pub(in super::super) enum Command {
         /// New name
         #[arg(long)]
         name: Option<String>,
-        /// What it is for; an empty text takes it away
+        /// What it is for; an empty text removes it
         #[arg(long)]
         description: Option<String>,
     },
@@ -45,7 +45,7 @@ pub(in super::super) enum Command {
     },
     /// Restore a deleted group
     Restore {
-        /// Id of the deleted group
+        /// Id of the deleted group, its beginning, or its name
         group: Name,
     },
     /// Add users or groups to a group that no directory has
@@ -78,12 +78,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Delete { group, yes } => {
             let detail: GroupDetail = client.get(&format!("groups/{group}"), &[]).await?;
             yes.or_ask(&format!("{} will be deleted, with its memberships.", detail.group.display_name))?;
-            client.delete(&format!("groups/{}", detail.group.id)).await?;
-            screen.done(
-                &detail.group.id,
-                "deleted",
-                "The group is deleted. `postern groups restore` brings it back for 30 days.",
-            )
+            let id = detail.group.id;
+            client.delete(&format!("groups/{id}")).await?;
+            let cure = format!("The group is deleted. For 30 days `postern groups restore {id}` brings it back.");
+            screen.done(&id, "deleted", &cure)
         }
         Command::Restore { group } => {
             changed(&client.post(&format!("groups/{group}/restore"), &json!({})).await?, screen)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use postern_engine::identity::attributes;
+use postern_engine::identity::attributes::from_text;
 use serde_json::{Value, json};
 
 use super::super::super::api::change_users::{DisableRequest, UserPatch, UserRequest};
@@ -16,7 +16,7 @@ use super::super::moment;
 use super::super::name::Name;
 use super::super::screen::{Screen, note};
 use super::definitions::definitions;
-use super::fields::{disabled, profile};
+use super::fields::{attributes, disabled, profile};
 
 /// Commands that change a user.
 #[derive(Debug, Subcommand)]
@@ -43,7 +43,7 @@ pub(in super::super) enum Command {
     },
     /// Disable a user, even if a directory says active
     #[command(after_help = "The user stays inactive until `postern users enable`, or until the given time. No import \
-        lifts it.")]
+        lifts it. For a user that is disabled already, a reason or an end that is not given stays as it was.")]
     Disable {
         /// Id, user name, display name or e-mail address of the user
         user: Name,
@@ -71,7 +71,7 @@ pub(in super::super) enum Command {
     },
     /// Restore a deleted user
     Restore {
-        /// Id of the deleted user
+        /// Id of the deleted user, its beginning, or the user name
         user: Name,
     },
 }
@@ -114,7 +114,7 @@ async fn typed(pairs: Vec<(String, String)>, client: &Client) -> Result<BTreeMap
     let mut values = BTreeMap::new();
     for (name, text) in pairs {
         let definition = defined.iter().find(|defined| defined.name == name);
-        if values.insert(name.clone(), attributes::from_text(definition, &text)).is_some() {
+        if values.insert(name.clone(), from_text(definition, &text)).is_some() {
             return Err(Error::Usage(format!("--attribute {name} is given twice")));
         }
     }
@@ -205,6 +205,8 @@ fn patch(
 /// Prints a user that was just made or changed.
 fn changed(changed: &ChangedUser, screen: &mut Screen) -> Result<(), Error> {
     let mut fields = profile(&changed.user);
+    let further = attributes(&changed.user);
+    fields.extend(further.iter().map(|(name, text)| (name.as_str(), text.clone())));
     fields.extend(disabled(changed.suspension.as_ref()));
     screen.fields(changed, &fields)
 }

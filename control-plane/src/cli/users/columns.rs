@@ -2,7 +2,7 @@
 
 use postern_engine::identity::profile;
 
-/// Columns of an export that only Postern writes.
+/// Columns of an export beside the values: an import finds the user by the id, compares `active`, and leaves the third out.
 pub(super) const KNOWN: [&str; 3] = ["id", "active", "missing_since"];
 /// Columns of a user's own fields.
 pub(super) const FIELDS: [&str; 5] = ["user_name", "given_name", "family_name", "display_name", "email"];

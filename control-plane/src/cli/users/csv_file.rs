@@ -8,11 +8,12 @@ use std::path::Path;
 use postern_engine::identity::{attributes, profile};
 use postern_engine::records::AttributeDefinition;
 use postern_engine::spreadsheet;
+use postern_runtime::plain::quoted;
 
-use super::super::super::api::change_users::UserRequest;
+use super::super::super::api::bulk_users::BulkUser;
 use super::super::error::Error;
 use super::super::files;
-use super::columns::{self, KNOWN};
+use super::columns;
 use super::line_numbers::LineNumbers;
 
 /// Most lines of a file, and its most bytes.
@@ -27,7 +28,7 @@ pub(super) struct Line {
     /// The line where it starts, from 1, as an editor counts.
     pub(super) number: u64,
     /// The user.
-    pub(super) user: UserRequest,
+    pub(super) user: BulkUser,
     /// Its length as JSON.
     pub(super) bytes: usize,
     /// Why the line is not sent. `None`: it is.
@@ -80,7 +81,7 @@ fn lines(text: &str, defined: &[AttributeDefinition]) -> Result<Vec<Line>, Strin
         if lines.len() == MAX_LINES {
             return Err(format!("it has more than {MAX_LINES} lines; split it"));
         }
-        let mut line = line(number, user(&names, &record, defined));
+        let mut line = line(number, user(&names, &record, defined).map_err(|wrong| format!("line {number}: {wrong}"))?);
         // A hash of the name as it is compared keeps 100,000 of them small.
         let name = blake3::hash(profile::name_key(&line.user.user_name).as_bytes());
         let first = *seen.entry(*name.as_bytes()).or_insert(number);
@@ -92,15 +93,15 @@ fn lines(text: &str, defined: &[AttributeDefinition]) -> Result<Vec<Line>, Strin
     Ok(lines)
 }
 
-fn line(number: u64, user: UserRequest) -> Line {
+fn line(number: u64, user: BulkUser) -> Line {
     let bytes = serde_json::to_vec(&user).map_or(usize::MAX, |json| json.len());
     let refused = (bytes > MAX_LINE_BYTES).then(|| format!("the line is longer than {} KiB", MAX_LINE_BYTES >> 10));
     Line { number, user, bytes, refused }
 }
 
 /// A line as a user. An empty cell says nothing.
-fn user(columns: &[String], record: &csv::StringRecord, defined: &[AttributeDefinition]) -> UserRequest {
-    let mut user = UserRequest::default();
+fn user(columns: &[String], record: &csv::StringRecord, defined: &[AttributeDefinition]) -> Result<BulkUser, String> {
+    let mut user = BulkUser::default();
     for (name, cell) in columns.iter().zip(record.iter().map(spreadsheet::original)) {
         if cell.is_empty() {
             continue;
@@ -111,14 +112,25 @@ fn user(columns: &[String], record: &csv::StringRecord, defined: &[AttributeDefi
             "family_name" => user.family_name = Some(cell.to_owned()),
             "display_name" => user.display_name = Some(cell.to_owned()),
             "email" => user.email = Some(cell.to_owned()),
-            name if KNOWN.contains(&name) => {}
+            "id" => user.id = Some(cell.parse().map_err(|_| format!("{} is not an id", quoted(cell)))?),
+            "active" => user.active = Some(yes_or_no(cell)?),
+            "missing_since" => {}
             name => {
                 let definition = defined.iter().find(|defined| defined.name == name);
                 user.attributes.insert(name.to_owned(), attributes::from_text(definition, cell));
             }
         }
     }
-    user
+    Ok(user)
+}
+
+/// Spreadsheets write TRUE and FALSE.
+fn yes_or_no(cell: &str) -> Result<bool, String> {
+    match cell.to_lowercase().as_str() {
+        "true" | "yes" => Ok(true),
+        "false" | "no" => Ok(false),
+        _ => Err(format!("active is {}, and must be true or false", quoted(cell))),
+    }
 }
 
 #[cfg(test)]
@@ -135,9 +147,13 @@ mod tests {
 
     #[test]
     fn a_line_is_a_user_and_an_empty_cell_says_nothing() {
-        let lines = read("\u{feff}user_name,email,title,id\r\nada,,\"Dr., PhD\",7\r\nbo,bo@example.org,,\r\n,,,\r\n");
+        let lines =
+            read("\u{feff}user_name,email,title,active\r\nada,,\"Dr., PhD\",TRUE\r\nbo,bo@example.org,,\r\n,,,\r\n");
         let [ada, bo] = &lines[..] else { panic!("{lines:?}") };
-        assert_eq!((ada.user.user_name.as_str(), ada.user.email.as_deref()), ("ada", None));
+        assert_eq!(
+            (ada.user.user_name.as_str(), ada.user.email.as_deref(), ada.user.active),
+            ("ada", None, Some(true))
+        );
         assert_eq!(ada.user.attributes, BTreeMap::from([("title".to_owned(), json!("Dr., PhD"))]));
         assert_eq!((bo.user.email.as_deref(), bo.user.attributes.len()), (Some("bo@example.org"), 0));
     }
@@ -186,6 +202,8 @@ mod tests {
             (b"user_name,user_name\n", "column 2"),
             (b"user_name,,email\n", "column 2"),
             (b"user_name,Job Title\n", "Job Title"),
+            (b"user_name,id\nada,7\n", "line 2: \"7\" is not an id"),
+            (b"user_name,active\nada,perhaps\n", "line 2: active is \"perhaps\""),
         ] {
             let wrong = text(file).and_then(|text| lines(text, &[])).unwrap_err();
             assert!(wrong.contains(says), "{wrong}");

@@ -1,5 +1,9 @@
 //! How a user is shown, line by line.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::super::super::api::users::{SuspensionView, UserView};
 use super::super::screen::{text_or, time, yes_no};
 
@@ -14,6 +18,17 @@ pub(super) fn profile(user: &UserView) -> Vec<(&'static str, String)> {
         ("e-mail", text_or(user.email.as_deref(), "-")),
         ("active", yes_no(user.active).to_owned()),
     ]
+}
+
+/// The further attributes of a user, a line for each.
+pub(super) fn attributes(user: &UserView) -> Vec<(String, String)> {
+    let values: BTreeMap<String, Value> = serde_json::from_str(user.attributes.get()).unwrap_or_default();
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    values.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 /// Who has disabled a user, why, and until when.

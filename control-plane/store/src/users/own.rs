@@ -13,15 +13,15 @@ use crate::ids::{OrganizationId, UserId};
 use crate::records::{OwnedUser, Suspension, UserRow};
 use crate::sql::{Row, sql};
 
+macro_rules! owned_columns {
+    () => {
+        concat!(columns!(), ", is_own, own, suspended_at, suspended_by, suspended_reason, suspended_until")
+    };
+}
+
 macro_rules! select_owned {
     () => {
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", is_own, own, suspended_at, suspended_by, suspended_reason, suspended_until FROM users WHERE ",
-            in_organization!("$1"),
-            " AND id = $2"
-        )
+        concat!("SELECT ", owned_columns!(), " FROM users WHERE ", in_organization!("$1"), " AND id = $2")
     };
 }
 
@@ -96,6 +96,24 @@ impl Identities {
             Some(id) => self.owned_user(id).await,
             None => Ok(None),
         }
+    }
+
+    /// The users with these folded names, who cannot change until the transaction ends.
+    pub async fn owned_users_of_names(&mut self, name_keys: Vec<String>) -> Result<Vec<OwnedUser>> {
+        let lock = Bulk::new(
+            "UPDATE users SET updated_at = updated_at WHERE name_key {in} \
+             AND organization = (SELECT seq FROM organizations WHERE id = :1)",
+        );
+        self.tx.lock_many(lock.column(Cells::Texts(name_keys.clone())).shared(self.organization)).await?;
+        let organization = self.organization;
+        let query = Bulk::new(concat!(
+            "SELECT ",
+            owned_columns!(),
+            " FROM users WHERE name_key {in} AND ",
+            in_organization!(":1")
+        ));
+        let query = query.column(Cells::Texts(name_keys)).shared(organization);
+        self.tx.bulk_rows(query, |mut row| read_owned(&mut row, organization)).await
     }
 
     /// Writes new users that the organization makes itself, each with its own values. [`Error::Conflict`]: a name is taken.

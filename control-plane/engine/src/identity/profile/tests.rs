@@ -56,7 +56,7 @@ fn nothing_of_its_own_is_left_when_all_is_taken_away() {
 
 #[test]
 fn wrong_values_are_named_with_their_field() {
-    let named = |change: ProfileChange| change.checked(&[]).unwrap_err().field;
+    let named = |change: ProfileChange| change.checked(&[]).unwrap_err().remove(0).field;
     let name = |name: &str| ProfileChange { user_name: Some(name.to_owned()), ..ProfileChange::default() };
     let long = "x".repeat(257);
     for wrong in ["", " ", "a\nb", "a\0b", "\u{200b}", long.as_str()] {
