@@ -20,6 +20,7 @@ use super::super::api::users::{UserDetail, UserView};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
+use super::moment;
 use super::name::Name;
 use super::screen::{Screen, text_or, time, time_or, yes_no};
 
@@ -42,8 +43,9 @@ pub(super) enum Command {
         /// Only direct members of this group
         #[arg(long)]
         group: Option<String>,
-        /// Only users that changed after this time, such as 2026-11-28T09:00:00Z
-        #[arg(long, value_name = "TIME")]
+        /// Only users that changed after this time, like 2026-11-28T09:00:00Z, a date (midnight UTC), or 30d for thirty days
+        /// ago
+        #[arg(long, value_name = "TIME", value_parser = moment::earlier)]
         updated_after: Option<Timestamp>,
         #[command(flatten)]
         args: ListArgs,

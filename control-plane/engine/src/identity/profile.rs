@@ -81,7 +81,7 @@ impl ProfileChange {
             let Some(Some(given)) = value else { continue };
             match text(field, given) {
                 Ok(trimmed) if field == "email" && !email_address::EmailAddress::is_valid(&trimmed) => {
-                    faults.push(wrong("email", "it is not an e-mail address"));
+                    faults.push(wrong("email", "it must be like name@example.org"));
                 }
                 Ok(trimmed) => *given = trimmed,
                 Err(fault) => faults.push(fault),

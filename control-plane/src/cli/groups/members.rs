@@ -11,6 +11,7 @@ use super::super::super::api::change_groups::{MemberResult, MemberResultKind, Me
 use super::super::super::api::groups::GroupDetail;
 use super::super::client::Client;
 use super::super::error::Error;
+use super::super::files;
 use super::super::name::Name;
 use super::super::screen::Screen;
 
@@ -66,7 +67,7 @@ pub(super) async fn change(
         sending.add(member).await?;
     }
     if let Some(path) = &members.file {
-        let failed = |source| Error::Io { what: "reading the file", source };
+        let failed = |error| files::cannot("read", path, &error);
         let mut file = BufReader::new(File::open(path).map_err(failed)?);
         while let Some(line) = line(&mut file).map_err(failed)? {
             if !line.is_empty() {
@@ -158,9 +159,12 @@ impl Sending<'_> {
         if self.screen.is_json() {
             self.screen.json(&self.counts)?;
         } else {
+            let one = *unchanged == 1;
             self.screen.line(match self.direction {
+                Direction::Add if one => format!("{changed} added, 1 was a member already, {failed} failed."),
                 Direction::Add => format!("{changed} added, {unchanged} were members already, {failed} failed."),
-                Direction::Remove => format!("{changed} removed, {unchanged} were no members, {failed} failed."),
+                Direction::Remove if one => format!("{changed} removed, 1 was not a member, {failed} failed."),
+                Direction::Remove => format!("{changed} removed, {unchanged} were not members, {failed} failed."),
             })?;
         }
         if *failed > 0 { Err(Error::Usage(format!("{failed} members failed"))) } else { Ok(()) }
