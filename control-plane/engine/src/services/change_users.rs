@@ -10,6 +10,7 @@ use super::actor::Actor;
 use super::change::Change;
 use super::deleted_users;
 use super::error::{Error, Message, Result};
+use super::restorable;
 use super::rights::Right;
 use super::write_users::{self, checked, claim, masked, taken};
 use super::{users, versions};

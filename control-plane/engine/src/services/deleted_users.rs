@@ -1,5 +1,7 @@
 //! Who asks for a user that was deleted is told so, and how to bring it back.
 
+use postern_runtime::plain::quoted;
+
 use super::access::Access;
 use super::error::{Error, Message, Result};
 use super::resolve;
@@ -21,7 +23,11 @@ pub(super) async fn explained(access: Access<'_>, text: &str, message: Message) 
         Err(_) => store.find_deleted_user(organization, text).await?,
     };
     let Some(deleted) = found else { return Ok(Error::NotFound(message)) };
-    let text =
-        format!("The user {:?} was deleted at {} by {}.", deleted.user_name, deleted.deleted_at, deleted.deleted_by);
+    let text = format!(
+        "The user {} was deleted at {} by {}.",
+        quoted(&deleted.user_name),
+        deleted.deleted_at,
+        deleted.deleted_by
+    );
     Ok(Error::NotFound(Message::new(text).cure(format!("`postern users restore {}` restores it.", deleted.id))))
 }
