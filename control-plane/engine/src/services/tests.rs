@@ -76,7 +76,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangePeople Operator "users.enable" |s, a| s.change_users(a)?.enable(a.role.as_str(), None);
     ChangePeople Operator "users.delete" |s, a| s.change_users(a)?.delete(a.role.as_str(), None);
     ChangePeople Operator "users.restore" |s, a| s.change_users(a)?.restore(&ApiTokenId::new().to_string());
-    ChangePeople Operator "users.bulk" |s, a| s.bulk_users(a)?.write(vec![named("bulk")], false);
+    ChangePeople Operator "users.bulk" |s, a| s.bulk_users(a)?.write(vec![line("bulk")], false);
     ChangePeople Operator "users.merge" |s, a| s.merge_users(a)?.merge("bulk", a.role.as_str(), None, true);
     ChangePeople Operator "users.split" |s, a| s.merge_users(a)?.split("bulk", (&[], "x"), None, true);
     ReadPeople Helpdesk "groups.list" |s, a| s.groups(a)?.list(&Search::default(), IdentityFilter::default(), &PAGE);
@@ -191,6 +191,10 @@ fn nightly() -> ScheduleRequest {
 
 fn by_email() -> MatchRule {
     MatchRule { field: "email".to_owned(), expression: None }
+}
+
+fn line(name: &str) -> super::bulk_users::Line {
+    super::bulk_users::Line { profile: named(name), ..Default::default() }
 }
 
 fn named(name: &str) -> ProfileChange {

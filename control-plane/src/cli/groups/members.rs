@@ -67,7 +67,7 @@ pub(super) async fn change(
         sending.add(member).await?;
     }
     if let Some(path) = &members.file {
-        let failed = |error| files::cannot("read", path, &error);
+        let failed = |error| files::unreadable(path, error);
         let mut file = BufReader::new(File::open(path).map_err(failed)?);
         while let Some(line) = line(&mut file).map_err(failed)? {
             if !line.is_empty() {
