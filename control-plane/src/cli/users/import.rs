@@ -92,13 +92,13 @@ fn progress(done: usize, all: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::change_users::UserRequest;
+    use crate::api::bulk_users::BulkUser;
 
     #[test]
     fn a_request_has_few_users_and_few_bytes() {
         let line = |bytes, refused: bool| Line {
             number: 1,
-            user: UserRequest::default(),
+            user: BulkUser::default(),
             bytes,
             refused: refused.then(|| "no".to_owned()),
         };

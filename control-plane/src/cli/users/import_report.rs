@@ -142,12 +142,12 @@ fn changes(result: &BulkResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::change_users::UserRequest;
+    use crate::api::bulk_users::BulkUser;
 
     fn lines(numbers: &[u64]) -> Vec<Line> {
         numbers
             .iter()
-            .map(|number| Line { number: *number, user: UserRequest::default(), bytes: 1, refused: None })
+            .map(|number| Line { number: *number, user: BulkUser::default(), bytes: 1, refused: None })
             .collect()
     }
 
