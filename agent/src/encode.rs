@@ -298,9 +298,9 @@ mod tests {
             Entry { external_id: long(limits::MAX_EXTERNAL_ID_BYTES), ..user(1) },
             Entry { dn: long(limits::MAX_DN_BYTES), ..user(2) },
             Entry { unique_value: Some(long(limits::MAX_UNIQUE_VALUE_BYTES)), ..user(3) },
-            Entry { members: vec![Bytes::new(); limits::MAX_MEMBERS + 1], ..user(4) },
+            Entry { members: vec![Bytes::new(); limits::MAX_GROUPS_OF_USER + 1], ..user(4) },
         ];
-        for (entry, what) in entries.into_iter().zip(["external id", "DN", "unique value", "members"]) {
+        for (entry, what) in entries.into_iter().zip(["external id", "DN", "unique value", "groups"]) {
             let unusable = encoder.add(Phase::Users, entry, &Policy::default()).unwrap_err();
             assert!(unusable.reason.contains(what) && unusable.dn.len() <= limits::MAX_TEXT_BYTES, "{unusable:?}");
         }

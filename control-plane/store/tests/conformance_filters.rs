@@ -41,10 +41,15 @@ async fn each_filter_finds_its_users_page_by_page(database: TestDatabase) {
     let mut people: Vec<(UserRow, NewAccount)> =
         (0..60).map(|number| world.person(&format!("person{number:02}"))).collect();
     for (number, (user, _)) in people.iter_mut().enumerate() {
-        user.updated_at = at(i64::try_from(number).unwrap());
         user.active = number % 2 == 0;
     }
-    world.import(&people, &[]).await;
+    // Each came at another time.
+    for (second, (user, account)) in (0..).zip(&people) {
+        let mut tx = world.store.begin_intake(world.org(), world.directory.id, at(second)).await.unwrap();
+        tx.identities().insert_users(vec![user.clone()]).await.unwrap();
+        tx.insert_accounts(vec![account.clone()]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
     // One has a second account in the directory.
     let mut tx = world.store.begin_intake(world.org(), world.directory.id, at(0)).await.unwrap();
     tx.insert_accounts(vec![account_of(AccountKind::User, "second", Some(people[5].0.id.as_uuid()))]).await.unwrap();

@@ -78,7 +78,7 @@ fn whatever_is_beyond_its_limit_is_refused_by_name() {
     };
     let one = |lengths: Vec<u8>, blob: usize| refused(&chunk(&["cn"], 1, &lengths, &vec![b'x'; blob]));
     let over = |limit: usize| u64::try_from(limit + 1).unwrap();
-    assert_eq!(one(entry(&[0], over(limits::MAX_MEMBERS)), 0), too_large("members", limits::MAX_MEMBERS));
+    assert_eq!(one(entry(&[0], over(limits::MAX_GROUPS_OF_USER)), 0), too_large("members", limits::MAX_GROUPS_OF_USER));
     let many = values(over(limits::MAX_VALUES), 0);
     assert_eq!(one(entry(&many, 0), 0), too_large("attribute values", limits::MAX_VALUES));
     let long = values(1, over(limits::MAX_VALUE_BYTES));

@@ -138,7 +138,7 @@ async fn what_the_organization_says_stays_where_no_directory_says_something() {
         ..Default::default()
     };
     let refused = services.change_users(&actor).unwrap().change("anna", phone, None).await.unwrap_err();
-    assert!(refused.to_string().contains("The directory lab says"), "{refused}");
+    assert!(refused.to_string().contains("comes from the directory lab"), "{refused}");
     world.order("lab").await;
     world.import("lab", &with(&[user("cn=a", "anna", LATER)])).await;
     let anna = world.user("anna").await;
