@@ -41,13 +41,13 @@ fn openldap_users_name_their_groups_by_text_or_by_dn() -> Result<()> {
         }
         site.settings.directories[0].groups = GroupsSettings::from_users("businessCategory");
         site.agent.configure(&site.settings)?;
+        site.agent.enroll(&site.api.enrollment_token().await?).await?;
         let (passed, report) = site.agent.check().await?;
         ensure!(passed, "{report:#}");
         ensure!(
             report.to_string().contains("4 of 20 users name 2 groups in businessCategory, by plain name"),
             "{report:#}"
         );
-        site.agent.enroll(&site.api.enrollment_token().await?).await?;
         site.agent.start(stage)?;
         site.api.directory(DIRECTORY).await?;
         site.api.import(DIRECTORY).await?;
@@ -82,9 +82,9 @@ fn samba_users_name_their_groups_by_member_of() -> Result<()> {
         let by_users = DirectorySettings { groups: GroupsSettings::from_users("memberOf"), ..by_entries.clone() };
         let mut settings = Settings { directories: vec![by_users], ..Settings::default() };
         let mut agent = Agent::configured(stage, &binaries, &settings)?;
+        agent.enroll(&api.enrollment_token().await?).await?;
         let (passed, report) = agent.check().await?;
         ensure!(passed && report.to_string().contains("users name 1 groups in memberOf, by DN"), "{report:#}");
-        agent.enroll(&api.enrollment_token().await?).await?;
         agent.start(stage)?;
         api.directory("ad").await?;
         api.import("ad").await?;

@@ -19,6 +19,7 @@ mod entry_view;
 pub mod first_import;
 mod former_names;
 pub mod gone;
+pub mod group_name;
 mod groups;
 mod heirs;
 pub mod hold;

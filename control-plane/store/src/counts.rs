@@ -9,9 +9,9 @@ use crate::ids::{DirectoryId, GroupId, OrganizationId, TargetId};
 use crate::member_names::read_names;
 use crate::member_rows::FEWEST_NAMES;
 use crate::own_members;
+use crate::prefix::end_of;
 use crate::records::{AccountKind, IdentityFilter, JobFilter, JobState, Total};
 use crate::sql::{Statement, built, sql};
-use crate::users::end_of;
 
 /// Most rows that a count reads.
 pub(crate) const MOST_COUNTED: u64 = 10_000;

@@ -9,9 +9,9 @@ use crate::filters;
 use crate::fold;
 use crate::identities::Identities;
 use crate::ids::{GroupId, OrganizationId};
+use crate::prefix::end_of;
 use crate::records::{GroupRow, IdentityFilter, Page, PageRequest, Room};
 use crate::sql::{Row, built, sql};
-use crate::users::end_of;
 
 pub(crate) fn read(row: &mut Row) -> Result<GroupRow> {
     Ok(GroupRow {

@@ -65,6 +65,7 @@ mod own_groups;
 mod own_members;
 #[cfg(test)]
 mod plans;
+mod prefix;
 mod preview_rows;
 mod profiles;
 mod records;

@@ -14,11 +14,9 @@ use crate::error::Result;
 use crate::filters;
 use crate::fold;
 use crate::ids::{OrganizationId, UserId};
+use crate::prefix::end_of;
 use crate::records::{Account, IdentityFilter, Page, PageRequest, Room, UserRow};
 use crate::sql::{Row, Statement, built, sql};
-
-/// Sorts after every text with the same beginning.
-pub(crate) const LAST: char = '\u{10FFFF}';
 
 /// The columns that [`read`] reads, and the seq.
 macro_rules! columns {
@@ -297,11 +295,6 @@ fn pages_of(plan: &str) -> u64 {
     let buffers = plan.lines().find_map(|line| line.trim().strip_prefix("Buffers: shared ")).unwrap_or_default();
     let counts = buffers.split([' ', '=']).filter_map(|word| word.parse::<u64>().ok());
     counts.sum()
-}
-
-/// Sorts after all keys with this prefix.
-pub(crate) fn end_of(prefix: &str) -> String {
-    format!("{prefix}{LAST}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Lists of users by group, last change and source, in every combination, page by page.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -41,7 +41,7 @@ async fn each_filter_finds_its_users_page_by_page(database: TestDatabase) {
     let mut people: Vec<(UserRow, NewAccount)> =
         (0..60).map(|number| world.person(&format!("person{number:02}"))).collect();
     for (number, (user, _)) in people.iter_mut().enumerate() {
-        user.active = number % 2 == 0;
+        user.active = usize::is_multiple_of(number, 2);
     }
     // Each came at another time.
     for (second, (user, account)) in (0..).zip(&people) {
@@ -69,22 +69,22 @@ async fn each_filter_finds_its_users_page_by_page(database: TestDatabase) {
     };
     let (corp, none) = (UserSource::Directory(world.directory.id), UserFilter::default());
     let active = IdentityFilter { active: Some(true), missing: None };
-    let is_active = |number: usize| number >= 60 || number % 2 == 0;
+    let is_on = |number: usize| number >= 60 || number.is_multiple_of(2);
     for limit in [1, 7, 1_000] {
         let from_corp = UserFilter { source: Some(corp), ..none };
         assert_eq!(found(&world, None, &from_corp, limit).await, names(&|number| number < 60));
         let from_own = UserFilter { source: Some(UserSource::Organization), ..none };
         assert_eq!(found(&world, None, &from_own, limit).await, names(&|number| number >= 60));
         let in_staff = UserFilter { group: Some(staff.id), ..none };
-        assert_eq!(found(&world, None, &in_staff, limit).await, names(&|number| number % 3 == 0));
+        assert_eq!(found(&world, None, &in_staff, limit).await, names(&|number| number.is_multiple_of(3)));
         let changed = UserFilter { updated_after: Some(at(50)), ..none };
         assert_eq!(found(&world, None, &changed, limit).await, names(&|number| (51..60).contains(&number)));
         let all = UserFilter { group: Some(staff.id), source: Some(corp), updated_after: Some(at(30)), fields: active };
-        let wanted = names(&|number| number % 3 == 0 && (31..60).contains(&number) && is_active(number));
+        let wanted = names(&|number| number.is_multiple_of(3) && (31..60).contains(&number) && is_on(number));
         assert_eq!(found(&world, None, &all, limit).await, wanted);
-        let named = UserFilter { source: Some(corp), fields: active, ..none };
-        let wanted = names(&|number| (10..20).contains(&number) && is_active(number));
-        assert_eq!(found(&world, Some("Person1"), &named, limit).await, wanted);
+        let of_text = UserFilter { source: Some(corp), fields: active, ..none };
+        let wanted = names(&|number| (10..20).contains(&number) && is_on(number));
+        assert_eq!(found(&world, Some("Person1"), &of_text, limit).await, wanted);
     }
     let foreign = UserFilter { source: Some(UserSource::Directory(other.directory.id)), ..none };
     assert!(found(&world, None, &foreign, 10).await.is_empty(), "another organization's");

@@ -1,6 +1,6 @@
 //! Groups that users name: memberships by account, and the change between them and groups that are entries.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -57,7 +57,7 @@ async fn users_join_and_leave_groups_by_naming_them(database: TestDatabase) {
         (group, account)
     };
     let staff = team(&key, &world);
-    world.import(&people, &[staff.clone()]).await;
+    world.import(&people, std::slice::from_ref(&staff)).await;
     let member = |number: usize| (staff.0.id, people[number].1.external_key.clone());
     let mut tx = begin(&world).await;
     let found = tx.named_groups(&[key.clone(), ExternalKey::of_named_group("cn=other")]).await.unwrap();

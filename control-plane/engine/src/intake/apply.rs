@@ -194,7 +194,7 @@ async fn apply(
     (mut rows, activates): (Vec<Row>, bool),
     now: Timestamp,
 ) -> Result<RuleFailures, Error> {
-    let named = named_groups::take(tx, place, &mut rows, now).await?;
+    let taken = named_groups::take(tx, place, &mut rows, now).await?;
     let (mut sorted, mut verdicts, mut all_failed) = (Sorted::default(), Verdicts::default(), HashMap::new());
     let matches = Matches::of_rows(tx, &rows, place, now).await?;
     let mut names = names(tx, &rows, &matches).await?;
@@ -247,7 +247,7 @@ async fn apply(
     JoinedProfiles::new(store, place.organization).write(tx.identities(), names.joined(), now).await?;
     tx.mark_joined(&joined).await?;
     tx.replace_members(sorted.members).await?;
-    named_groups::write(tx, named).await?;
+    named_groups::write(tx, taken).await?;
     Ok(refused)
 }
 

@@ -6,8 +6,8 @@ use postern_proto::chunk::MemberForm;
 use postern_proto::digest::Digest;
 use postern_store::{Deferred, GroupRow, NewAccount, RuleFailures, UserId, UserRow};
 
+use super::group_name::GroupName;
 use super::keys::recorded_key;
-use super::named_groups::GroupName;
 use crate::identity::mapping::rules::{Failed, Rules};
 
 /// A chunk, decided.

@@ -55,7 +55,7 @@ impl Store {
             let request = PageRequest { after: after.clone(), limit: READ_AT_A_TIME };
             let found = self.candidates(organization, filter, &request).await?;
             let ids: Vec<UserId> = found.users.iter().map(|(user, _)| user.id).collect();
-            let fitting = self.from_source(organization, filter, &ids).await?;
+            let fitting = self.with_source(organization, filter, &ids).await?;
             for (user, place) in found.users {
                 let fits = fitting.as_ref().is_none_or(|fitting| fitting.contains(&user.id))
                     && matches(&user, filter, &prefix);
@@ -132,7 +132,7 @@ impl Store {
             " AND is_own AND (name_key, seq) > ($2, $3) ORDER BY name_key, seq LIMIT $4"
         ));
         let query = query.bind(organization).bind(key).bind(seq).bind(page.probe());
-        self.read_candidates(organization, query, page, |row| row.take()).await
+        self.read_candidates(organization, query, page, Row::take).await
     }
 
     /// A user with several accounts in the directory comes with the first of them.
@@ -194,13 +194,13 @@ impl Store {
     }
 
     /// Those of these users that come from the filter's source. `None`: all do.
-    async fn from_source(
+    async fn with_source(
         &self,
         organization: OrganizationId,
         filter: &UserFilter,
         users: &[UserId],
     ) -> Result<Option<HashSet<UserId>>> {
-        let cells = Cells::Uuids(users.iter().map(|id| id.as_uuid()).collect());
+        let cells = Cells::Uuids(users.iter().copied().map(UserId::as_uuid).collect());
         let query = match filter.source {
             None => return Ok(None),
             Some(UserSource::Organization) => Bulk::new(
@@ -276,7 +276,7 @@ impl std::str::FromStr for Key {
             .map(|digit| digit.to_digit(16).and_then(|digit| digit.try_into().ok()))
             .collect::<Option<_>>()
             .ok_or(())?;
-        if digits.len() % 2 != 0 {
+        if !digits.len().is_multiple_of(2) {
             return Err(());
         }
         Ok(Self(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()))

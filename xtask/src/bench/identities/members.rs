@@ -111,8 +111,8 @@ async fn read(api: &Api, what: &str, group: &str, reads: usize, figures: &mut Fi
         let began = Instant::now();
         let found = api.get(&last).await?;
         pages.push(began.elapsed());
-        let users = found["items"].as_array().into_iter().flatten().filter(|item| item["kind"] == "user");
-        member = users.last().map(id).transpose()?.or(member);
+        let mut users = found["items"].as_array().into_iter().flatten().filter(|item| item["kind"] == "user");
+        member = users.next_back().map(id).transpose()?.or(member);
         match found["next_cursor"].as_str() {
             Some(next) => last = format!("{path}&cursor={next}"),
             None => break,

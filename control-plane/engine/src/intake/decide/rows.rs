@@ -10,8 +10,8 @@ use crate::identity::membership;
 use crate::identity::view::AttributeView;
 use crate::intake::decided::{Row, Wanted};
 use crate::intake::entry_view::stored_form;
+use crate::intake::group_name;
 use crate::intake::keys::stored;
-use crate::intake::named_groups;
 use crate::intake::place::Place;
 
 /// What the entries of a chunk share.
@@ -68,7 +68,7 @@ pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccoun
     let returning = known.is_some_and(|known| known.missing);
     let former = known.and_then(|known| known.former_user);
     let names_groups = view.kind == Kind::User && member_form == MemberForm::GroupNames;
-    let named = names_groups.then(|| named_groups::names(view.members()));
+    let named = names_groups.then(|| group_name::names(view.members()));
     Row { account, new: known.is_none(), returning, former, identity, name_is_free: false, failed, named }
 }
 
