@@ -69,7 +69,7 @@ impl Filling {
 
 impl Store {
     /// The users and groups that are members of a group, directly or through nested groups, without names that mean
-    /// nobody. A page may be shorter than asked for and not be the last. [`Error::Conflict`]: too many groups are nested.
+    /// nobody. A page may be shorter than asked for and not be the last. [`crate::Error::Conflict`]: too many groups are nested.
     pub async fn list_effective_members(
         &self,
         organization: OrganizationId,
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// The groups that a user or group is a member of, directly or through nested groups, oldest first.
-    /// [`Error::Conflict`]: they are too many.
+    /// [`crate::Error::Conflict`]: they are too many.
     pub async fn list_effective_groups(
         &self,
         organization: OrganizationId,
