@@ -46,6 +46,7 @@ mod search;
 mod sign_in;
 pub mod sources;
 mod status;
+pub mod terms;
 pub mod users;
 pub mod versions;
 mod write_users;

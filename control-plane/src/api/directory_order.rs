@@ -3,8 +3,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use postern_engine::intake::effect::Effect;
 use postern_engine::records::DirectoryId;
 use postern_engine::services::directory_order::Order;
+use postern_engine::services::terms::Terms;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -45,6 +47,10 @@ pub struct OrderView {
 pub struct OrderRequest {
     /// Names or ids of the directories that come first, in this order. All others follow in their present order.
     pub directories: Vec<String>,
+    /// `losing` of the effect: so many users may get another name. It is needed where the effect needs a confirmation. Absent:
+    /// nothing is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<u64>,
 }
 
 impl From<&Order> for OrderView {
@@ -59,7 +65,7 @@ impl From<&Order> for OrderView {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(show, set))
+    OpenApiRouter::new().routes(routes!(show, set)).routes(routes!(effect))
 }
 
 fn answer(order: &Order) -> (Tag, Json<OrderView>) {
@@ -75,7 +81,9 @@ async fn show(State(api): State<Api>, caller: Caller) -> Result<(Tag, Json<Order
 
 /// Sets the order of the directories
 ///
-/// Users that several directories have are mapped anew in the background, from what is stored; their names follow, too.
+/// Users that several directories have are mapped anew in the background, from what is stored; their names follow, too. An
+/// order that would rename more users than a threshold of their directory allows is refused with 409 and its `effect`,
+/// unless `confirm` repeats its `losing`.
 #[utoipa::path(put, path = "/api/v1/directory-order", tag = "directories", operation_id = "set_directory_order",
     params(("If-Match" = Option<String>, Header, description = "The version (ETag) that the change is based on; 412 if the order has changed since. Absent: any")),
     request_body = OrderRequest, responses((status = 200, body = OrderView)))]
@@ -86,5 +94,18 @@ async fn set(
     body: Body<OrderRequest>,
 ) -> Result<(Tag, Json<OrderView>), Problem> {
     let order = api.services.change_directory_order(&caller.actor)?;
-    Ok(answer(&order.set(&body.read()?.directories, known.known()).await?))
+    let OrderRequest { directories, confirm } = body.read()?;
+    Ok(answer(&order.set(&directories, Terms { known: known.known(), confirm }).await?))
+}
+
+/// Counts what an order of the directories would change
+///
+/// Says how many users that several directories have would change or get another name, and whether that must be confirmed.
+/// At most 150,000 of them are looked at. Nothing is saved.
+#[utoipa::path(post, path = "/api/v1/directory-order/effect", tag = "directories",
+    operation_id = "count_directory_order",
+    request_body = OrderRequest, responses((status = 200, body = Effect)))]
+async fn effect(State(api): State<Api>, caller: Caller, body: Body<OrderRequest>) -> Result<Json<Effect>, Problem> {
+    let order = api.services.change_directory_order(&caller.actor)?;
+    Ok(Json(order.effect(&body.read()?.directories).await?))
 }

@@ -8,6 +8,7 @@ use postern_engine::identity::mapping::rules::Rule;
 use postern_engine::intake::result::RuleFailureSample;
 use postern_engine::records::MappingVersion;
 use postern_engine::services::mapping::{Standing, rules_of};
+use postern_engine::services::terms::Terms;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -74,6 +75,19 @@ impl From<Standing> for MappingView {
 pub struct MappingBody {
     /// All rules of the directory, 100 at most. What no rule names is left to the default mapping.
     pub rules: Vec<Rule>,
+    /// `losing` of the effect: so many users and groups may lose a value or a name. It is needed where the effect needs a
+    /// confirmation. Absent: nothing is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<u64>,
+}
+
+/// Confirms what a change takes away.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// `losing` of the effect: so many users and groups may lose a value or a name. Absent: nothing is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<u64>,
 }
 
 /// A version of the rules of a directory.
@@ -135,7 +149,8 @@ pub(super) fn answer(standing: Standing) -> Answer {
 /// Saves the rules of a directory
 ///
 /// They become the next version, and the accounts of the directory are mapped anew. Rules that do not compile are refused,
-/// with the rule, the position and what is wrong.
+/// with the rule, the position and what is wrong. Rules that would take a value or a name from more users or groups than a
+/// threshold of the directory allows are refused with 409 and their `effect`, unless `confirm` repeats its `losing`.
 #[utoipa::path(put, path = "/api/v1/directories/{id}/mapping", tag = "mapping", operation_id = "save_mapping",
     params(("id" = String, Path, description = "Name or id of the directory"),
         ("If-Match" = Option<String>, Header, description = "The version (ETag) that the change is based on; \
@@ -149,7 +164,8 @@ async fn save(
     body: Body<MappingBody>,
 ) -> Result<Answer, Problem> {
     let changes = api.services.change_mappings(&caller.actor)?;
-    Ok(answer(changes.save(&id, known.known(), &body.read()?.rules).await?))
+    let MappingBody { rules, confirm } = body.read()?;
+    Ok(answer(changes.save(&id, Terms { known: known.known(), confirm }, &rules).await?))
 }
 
 /// Lists the versions of the rules of a directory
@@ -168,21 +184,23 @@ async fn versions(
 
 /// Brings back the rules of an earlier version
 ///
-/// They become the next version.
+/// They become the next version. What they would take away is confirmed in the same way as when rules are saved.
 #[utoipa::path(post, path = "/api/v1/directories/{id}/mapping/versions/{version}/restore", tag = "mapping",
     operation_id = "restore_mapping",
     params(("id" = String, Path, description = "Name or id of the directory"),
         ("version" = u32, Path, description = "Number of the version"),
         ("If-Match" = Option<String>, Header, description = "The version (ETag) that the change is based on; \
             412 if another one is current. Absent: any")),
-    responses((status = 200, body = MappingView)))]
+    request_body = Confirmation, responses((status = 200, body = MappingView)))]
 async fn restore(
     State(api): State<Api>,
     caller: Caller,
     Path((id, version)): Path<(String, String)>,
     known: IfMatch,
+    body: Body<Confirmation>,
 ) -> Result<Answer, Problem> {
     let changes = api.services.change_mappings(&caller.actor)?;
     let version = version.parse().map_err(|_| Problem::new(Kind::NotFound, "A version is a number."))?;
-    Ok(answer(changes.restore(&id, version, known.known()).await?))
+    let Confirmation { confirm } = body.read()?;
+    Ok(answer(changes.restore(&id, version, Terms { known: known.known(), confirm }).await?))
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use postern_engine::identity::mapping::rules::{Rule, RuleOf};
 use postern_engine::identity::trial::{Input, TriedRule};
+use postern_engine::intake::effect::Effect;
 use postern_engine::records::{AccountId, JobId};
 use postern_engine::services::mapping_preview::{Preview, PreviewRequest};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use utoipa_axum::routes;
 use super::Api;
 use super::auth::Caller;
 use super::extract::{Body, Id};
+use super::mapping::MappingBody;
 use super::problem::Problem;
 
 /// Whom to try rules on.
@@ -89,7 +91,7 @@ impl From<Preview> for MappingPreview {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(preview))
+    OpenApiRouter::new().routes(routes!(preview)).routes(routes!(effect))
 }
 
 /// Tries mapping rules on one account
@@ -113,4 +115,22 @@ async fn preview(
         _ => return Err(Problem::body_field("user", "name either a user or a group")),
     };
     Ok(Json(previews.preview(&id, PreviewRequest { of, named, rules, live }).await?.into()))
+}
+
+/// Counts what mapping rules would change
+///
+/// Maps the stored accounts by these rules, and says how many users and groups would change or lose a value, whether that must
+/// be confirmed, and which attributes the rules read that no account has. At most 300,000 accounts are looked at. Nothing is
+/// saved.
+#[utoipa::path(post, path = "/api/v1/directories/{id}/mapping/effect", tag = "mapping", operation_id = "count_mapping",
+    params(("id" = String, Path, description = "Name or id of the directory")),
+    request_body = MappingBody, responses((status = 200, body = Effect)))]
+async fn effect(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<String>,
+    body: Body<MappingBody>,
+) -> Result<Json<Effect>, Problem> {
+    let previews = api.services.preview_mappings(&caller.actor)?;
+    Ok(Json(previews.effect(&id, &body.read()?.rules).await?))
 }

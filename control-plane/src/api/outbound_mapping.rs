@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use postern_engine::identity::mapping::outbound::Wanted;
 use postern_engine::identity::mapping::rules::{Rule, RuleOf};
 use postern_engine::services::outbound_preview::OutboundPreview;
+use postern_engine::services::terms::Terms;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -121,7 +122,8 @@ async fn save(
     body: Body<MappingBody>,
 ) -> Result<Answer, Problem> {
     let changes = api.services.change_outbound_mappings(&caller.actor)?;
-    Ok(answer(changes.save(&id, known.known(), &body.read()?.rules).await?))
+    let MappingBody { rules, confirm } = body.read()?;
+    Ok(answer(changes.save(&id, Terms { known: known.known(), confirm }, &rules).await?))
 }
 
 /// Lists the versions of the outbound rules of a directory
@@ -156,7 +158,7 @@ async fn restore(
 ) -> Result<Answer, Problem> {
     let changes = api.services.change_outbound_mappings(&caller.actor)?;
     let version = version.parse().map_err(|_| Problem::new(Kind::NotFound, "A version is a number."))?;
-    Ok(answer(changes.restore(&id, version, known.known()).await?))
+    Ok(answer(changes.restore(&id, version, Terms { known: known.known(), confirm: None }).await?))
 }
 
 /// Tries outbound rules on one user or group

@@ -6,6 +6,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use postern_engine::identity::profile;
+use postern_engine::intake::effect::Effect;
 use postern_engine::services::{self, Candidate as Named, Message};
 use postern_runtime::supervise::chain;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// What is asked for does not fit the present state.
     Conflict,
+    /// It would take much away, and nobody has confirmed that.
+    Unconfirmed,
     /// The object has changed since the version that the request names.
     Outdated,
     /// The user was merged into another.
@@ -63,6 +66,7 @@ impl Kind {
             Self::NotFound => ("not-found", "Not found", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::Conflict => ("conflict", "Not possible now", StatusCode::CONFLICT),
+            Self::Unconfirmed => ("unconfirmed", "It takes much away, and is not confirmed", StatusCode::CONFLICT),
             Self::Ambiguous => ("ambiguous", "The name means several things", StatusCode::CONFLICT),
             Self::Merged => ("merged", "The user was merged into another", StatusCode::GONE),
             Self::Outdated => ("outdated", "It has changed meanwhile", StatusCode::PRECONDITION_FAILED),
@@ -108,6 +112,9 @@ pub struct Document {
     /// The user that has what a merged user had. Absent: not a matter of merged users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<Uuid>,
+    /// What the change would do. Absent: it needs no confirmation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
 }
 
 /// A thing that a name could mean.
@@ -151,6 +158,7 @@ impl Problem {
             errors: Vec::new(),
             candidates: Vec::new(),
             merged_into: None,
+            effect: None,
         }))
     }
 
@@ -247,6 +255,11 @@ impl From<services::Error> for Problem {
             E::Merged { message, into } => {
                 let mut problem = Self::saying(Kind::Merged, message);
                 problem.0.merged_into = Some(into.as_uuid());
+                problem
+            }
+            E::Unconfirmed { message, effect } => {
+                let mut problem = Self::saying(Kind::Unconfirmed, message);
+                problem.0.effect = Some(*effect);
                 problem
             }
             E::Outdated(message) => Self::saying(Kind::Outdated, message),

@@ -2,6 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
+use postern_engine::intake::effect::Effect;
 use postern_runtime::clock::{Clock as _, SystemClock};
 
 use super::super::api::accounts::AccountView;
@@ -10,6 +11,7 @@ use super::super::api::directory_order::{OrderRequest, OrderView, OrderedDirecto
 use super::age::ago;
 use super::client::Client;
 use super::confirm::Yes;
+use super::effect;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::name::Name;
@@ -53,11 +55,14 @@ pub(super) enum Command {
     /// Show or set the order of the directories
     #[command(
         after_help = "Of a user that several directories have, each value comes from the first directory that has \
-        one. Directories that you do not name follow in their present order. A new directory comes last."
+        one. Directories that you do not name follow in their present order. A new directory comes last. Where users would \
+        get another user name, this command asks first."
     )]
     Order {
         /// Names or ids of the directories that come first [default: shows the order]
         directories: Vec<String>,
+        #[command(flatten)]
+        yes: Yes,
     },
     /// Start no new jobs on a directory, and end running ones
     Disable {
@@ -135,7 +140,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             }
             return screen.done(&directory.name, "deleted", "The directory is deleted.");
         }
-        Command::Order { directories } => return order(directories, client, screen).await,
+        Command::Order { directories, yes } => return order(directories, yes, client, screen).await,
         Command::Rename { directory, display_name } => {
             (directory, DirectoryPatch { display_name: Some(display_name), ..DirectoryPatch::default() })
         }
@@ -157,11 +162,14 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 }
 
 /// Shows the order of the directories; changes it first if some are named.
-async fn order(directories: Vec<String>, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+async fn order(directories: Vec<String>, yes: Yes, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let order: OrderView = if directories.is_empty() {
         client.get("directory-order", &[]).await?
     } else {
-        client.replace("directory-order", None, &OrderRequest { directories }).await?
+        let mut wanted = OrderRequest { directories, confirm: None };
+        let found: Effect = client.post("directory-order/effect", &wanted).await?;
+        wanted.confirm = effect::agreed(&found, yes)?;
+        client.replace("directory-order", None, &wanted).await?
     };
     if !order.applied {
         note("users that several directories have are being mapped anew by this order");

@@ -6,21 +6,25 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use postern_engine::identity::mapping::rules::Rule;
+use postern_engine::intake::effect::Effect;
 use postern_engine::intake::result::RuleFailureSample;
 use serde::Deserialize;
 
-use super::super::api::mapping::{MappingBody, MappingVersionView, MappingVersions, MappingView};
+use super::super::api::mapping::{Confirmation, MappingBody, MappingVersionView, MappingVersions, MappingView};
 use super::super::api::mapping_preview::{MappingPreview, MappingPreviewRequest};
 use super::super::api::outbound_mapping::{OutboundPreviewRequest, OutboundPreviewView};
 use super::client::Client;
+use super::confirm::Yes;
 use super::error::Error;
-use super::files;
 use super::name::Name;
 use super::screen::{Screen, text_or, time, time_or, word};
+use super::{effect, files};
 
 const AFTER_SET: &str = "\
 The file is JSON, as `postern --json mapping show` prints it: {\"version\": 3, \"rules\": [{\"target\": \"email\", \
-\"expression\": \"lower(mail)\"}]}. If it names a version that is not the current one, nothing is saved.";
+\"expression\": \"lower(mail)\"}]}. If it names a version that is not the current one, nothing is saved. Before rules \
+are saved it is counted what they would change: where users would lose a value, where no account has an attribute that a \
+rule reads, or where rules would fail, this command asks first.";
 
 const AFTER_PREVIEW: &str = "\
 Shows what each rule reads and gives, and the user before and after. With --live an agent reads the entry by a look-up, which \
@@ -47,6 +51,8 @@ pub(super) enum Command {
         /// The rules of what the directory gets, instead of those by which its accounts become users and groups
         #[arg(long)]
         outbound: bool,
+        #[command(flatten)]
+        yes: Yes,
     },
     /// Try rules on one user or group, without saving anything
     #[command(after_help = AFTER_PREVIEW)]
@@ -89,6 +95,8 @@ pub(super) enum Command {
         /// The rules of what the directory gets, instead of those by which its accounts become users and groups
         #[arg(long)]
         outbound: bool,
+        #[command(flatten)]
+        yes: Yes,
     },
 }
 
@@ -103,9 +111,13 @@ struct File {
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let mapping: MappingView = match command {
         Command::Show { directory, outbound } => client.get(&path(&directory, outbound), &[]).await?,
-        Command::Set { directory, file, outbound } => {
+        Command::Set { directory, file, outbound, yes } => {
             let File { version, rules } = read(&file)?;
-            client.replace(&path(&directory, outbound), version, &MappingBody { rules }).await?
+            let mut body = MappingBody { rules, confirm: None };
+            if !outbound {
+                body.confirm = confirmed(client, &directory, &body, yes).await?;
+            }
+            client.replace(&path(&directory, outbound), version, &body).await?
         }
         Command::Preview { directory, user, group, file, live, all, outbound } => {
             let rules = file.as_deref().map(read).transpose()?.map(|file| file.rules);
@@ -124,12 +136,28 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 client.get(&format!("{}/versions", path(&directory, outbound)), &[]).await?;
             return show_versions(&versions, screen);
         }
-        Command::Restore { directory, version, outbound } => {
-            let path = format!("{}/versions/{version}/restore", path(&directory, outbound));
-            client.post(&path, &serde_json::json!({})).await?
+        Command::Restore { directory, version, outbound, yes } => {
+            let restored = format!("{}/versions/{version}/restore", path(&directory, outbound));
+            let mut body = Confirmation::default();
+            if !outbound {
+                let versions = format!("{}/versions", path(&directory, false));
+                let kept: MappingVersions = client.get(&versions, &[]).await?;
+                // The control plane refuses a version that is not kept.
+                if let Some(found) = kept.items.into_iter().find(|kept| kept.version == version) {
+                    let rules = MappingBody { rules: found.rules, confirm: None };
+                    body.confirm = confirmed(client, &directory, &rules, yes).await?;
+                }
+            }
+            client.post(&restored, &body).await?
         }
     };
     show(&mapping, screen)
+}
+
+/// Asks about what rules take away. Returns the number of losses to confirm, if there are any.
+async fn confirmed(client: &Client, directory: &Name, rules: &MappingBody, yes: Yes) -> Result<Option<u64>, Error> {
+    let found: Effect = client.post(&format!("{}/effect", path(directory, false)), rules).await?;
+    effect::agreed(&found, yes)
 }
 
 fn path(directory: &Name, outbound: bool) -> String {

@@ -14,6 +14,7 @@ mod conflicts;
 mod credentials;
 mod directories;
 mod docs;
+mod effect;
 mod enrollment_tokens;
 mod error;
 mod files;

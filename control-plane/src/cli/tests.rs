@@ -207,9 +207,16 @@ async fn mapping_rules_are_saved_from_a_file_and_brought_back() {
     let file = folder.path().join("rules.json");
     let path = file.to_str().unwrap();
     assert!(served.run(&["mapping", "show", "corp"]).await.contains("no rules are saved"));
+    std::fs::write(&file, r#"{"rules": [{"target": "email", "expression": "lower(mial)"}]}"#).unwrap();
+    let (_, refused) = served.try_run(&["mapping", "set", "corp", path]).await;
+    let refused = refused.unwrap_err().explain();
+    for says in ["No account has the attribute mial", "1 of 1 users would lose their email", "add --yes"] {
+        assert!(refused.contains(says), "{refused}");
+    }
+    assert!(served.run(&["mapping", "show", "corp"]).await.contains("no rules are saved"));
     let save = async |rules: &str| {
         std::fs::write(&file, rules).unwrap();
-        served.try_run(&["mapping", "set", "corp", path]).await
+        served.try_run(&["mapping", "set", "corp", path, "--yes"]).await
     };
     let (shown, saved) = save(r#"{"version": 0, "rules": [{"target": "email", "expression": "lower(mail)"}]}"#).await;
     saved.unwrap();
@@ -223,7 +230,7 @@ async fn mapping_rules_are_saved_from_a_file_and_brought_back() {
         assert!(refused.contains(says), "{wrong}: {refused}");
     }
     save(r#"{"rules": []}"#).await.1.unwrap();
-    assert!(served.run(&["mapping", "restore", "corp", "1"]).await.contains("lower(mail)"));
+    assert!(served.run(&["mapping", "restore", "corp", "1", "-y"]).await.contains("lower(mail)"));
     assert_eq!(served.json(&["mapping", "versions", "corp"]).await["items"].as_array().unwrap().len(), 3);
 }
 

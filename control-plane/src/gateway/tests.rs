@@ -5,6 +5,7 @@ mod chunks;
 mod company;
 mod deleted_directories;
 mod directory_order;
+mod effects;
 mod held_apart;
 mod holds;
 mod identities;

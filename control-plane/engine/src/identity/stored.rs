@@ -1,7 +1,7 @@
 //! A stored account as a view, to map it again without asking its directory.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +37,19 @@ impl<'a> StoredAccount<'a> {
     /// The names of its attributes.
     pub(super) fn names(&self) -> Vec<&str> {
         self.attributes.0.iter().map(|(name, _)| &**name).collect()
+    }
+
+    /// Puts the standard names of its attributes into `names`, in lower case and without options, and with them.
+    pub(crate) fn put_standard_names(&self, names: &mut BTreeSet<String>) {
+        for name in self.names() {
+            let (base, options) = name.split_at(name.find(';').unwrap_or(name.len()));
+            let standard = postern_dn::attribute_names::standard_name(base).unwrap_or(base).to_ascii_lowercase();
+            for name in [format!("{standard}{}", options.to_ascii_lowercase()), standard] {
+                if !names.contains(&name) {
+                    names.insert(name);
+                }
+            }
+        }
     }
 
     /// What its mapping depends on: the names of its attributes, and which of them are binary.

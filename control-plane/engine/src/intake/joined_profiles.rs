@@ -26,6 +26,8 @@ pub struct JoinedProfiles<'s> {
     store: &'s Store,
     organization: OrganizationId,
     directories: HashMap<DirectoryId, Option<Source>>,
+    /// `None`: the order that the organization has set.
+    order: Option<Vec<DirectoryId>>,
 }
 
 #[derive(Clone)]
@@ -37,34 +39,80 @@ struct Source {
 /// A user as the accounts describe it.
 struct Merged {
     row: UserRow,
-    /// The account whose login is the name.
-    named_by: AccountId,
+    /// The account whose login is the name, and its directory.
+    named_by: (AccountId, DirectoryId),
+}
+
+/// A user as it would be written.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The user.
+    pub row: UserRow,
+    /// The directory whose login is the name.
+    pub named_by: DirectoryId,
 }
 
 impl<'s> JoinedProfiles<'s> {
     /// None is known yet.
     pub fn new(store: &'s Store, organization: OrganizationId) -> Self {
-        Self { store, organization, directories: HashMap::new() }
+        Self { store, organization, directories: HashMap::new(), order: None }
+    }
+
+    /// With other rules than those that a directory has.
+    #[must_use]
+    pub fn with_rules(mut self, place: Place, rules: Option<Arc<Rules>>) -> Self {
+        self.directories.insert(place.directory, Some(Source { place, rules }));
+        self
+    }
+
+    /// In another order than that of the organization.
+    #[must_use]
+    pub fn in_order(self, order: Vec<DirectoryId>) -> Self {
+        Self { order: Some(order), ..self }
     }
 
     /// Writes the profiles of these users as their present accounts describe them; without any, a user stays as it is.
     /// Settle the users first: that locks them, so that another import adds what it has written.
     pub async fn write(&mut self, tx: &mut Identities, users: &[UserId], now: Timestamp) -> Result<()> {
         for users in users.chunks(BATCH) {
-            let mut accounts: HashMap<UserId, Vec<Account>> = HashMap::new();
-            for account in tx.accounts_of_users(users).await? {
-                let Some(user) = account.identity.map(UserId::from_uuid) else { continue };
-                accounts.entry(user).or_default().push(account);
-            }
             let known = tx.users_as_they_are(users).await?;
-            let mut merged = Vec::with_capacity(known.len());
-            for user in &known {
-                let Some(accounts) = accounts.get(&user.id) else { continue };
-                merged.extend(self.merged(user, accounts, now).await?);
-            }
+            let merged = self.all_merged(tx, &known, now).await?;
             put(tx, &known, merged).await?;
         }
         Ok(())
+    }
+
+    /// What [`JoinedProfiles::write`] would write of these users, changed or not.
+    pub async fn wanted(&mut self, tx: &mut Identities, users: &[UserId], now: Timestamp) -> Result<Vec<Wanted>> {
+        let mut wanted = Vec::with_capacity(users.len());
+        for users in users.chunks(BATCH) {
+            let known = tx.users_as_they_are(users).await?;
+            let merged = self.all_merged(tx, &known, now).await?;
+            let settled = settled(tx, &known, merged).await?;
+            wanted
+                .extend(settled.into_iter().map(|(Merged { row, named_by }, _)| Wanted { row, named_by: named_by.1 }));
+        }
+        Ok(wanted)
+    }
+
+    async fn all_merged(&mut self, tx: &mut Identities, known: &[UserRow], now: Timestamp) -> Result<Vec<Merged>> {
+        let users: Vec<UserId> = known.iter().map(|user| user.id).collect();
+        let mut found = tx.accounts_of_users(&users).await?;
+        if let Some(order) = &self.order {
+            let place = |account: &Account| order.iter().position(|id| *id == account.target.directory());
+            found.sort_by_key(|account| place(account).unwrap_or(order.len()));
+        }
+        let mut accounts: HashMap<UserId, Vec<Account>> = HashMap::new();
+        for account in found {
+            let Some(user) = account.identity.map(UserId::from_uuid) else { continue };
+            accounts.entry(user).or_default().push(account);
+        }
+        let mut merged = Vec::with_capacity(known.len());
+        for user in known {
+            let Some(accounts) = accounts.get(&user.id) else { continue };
+            merged.extend(self.merged(user, accounts, now).await?);
+        }
+        Ok(merged)
     }
 
     /// A user as these accounts describe it, which come in the order of their directories.
@@ -76,7 +124,10 @@ impl<'s> JoinedProfiles<'s> {
             last_good::restore(&mut claim.wanted, &claim.failed, &profile(known));
             match &mut merged {
                 Some(merged) => fill(&mut merged.row, claim.wanted),
-                None => merged = Some(Merged { row: named(known, account, claim), named_by: account.id }),
+                None => {
+                    let named_by = (account.id, account.target.directory());
+                    merged = Some(Merged { row: named(known, account, claim), named_by });
+                }
             }
         }
         Ok(merged)
@@ -140,7 +191,8 @@ fn further(attributes: &str) -> Map<String, Value> {
     serde_json::from_str(attributes).unwrap_or_default()
 }
 
-fn profile(user: &UserRow) -> Profile {
+/// What rules fill of a user.
+pub(super) fn profile(user: &UserRow) -> Profile {
     Profile {
         given_name: user.given_name.clone(),
         family_name: user.family_name.clone(),
@@ -160,22 +212,36 @@ fn differs(row: &UserRow, known: &UserRow) -> bool {
         || further(&row.attributes) != further(&known.attributes)
 }
 
-/// Writes users that differ. A name that another user has stays with that user, and the account waits for it.
-async fn put(tx: &mut Identities, known: &[UserRow], merged: Vec<Merged>) -> Result<()> {
+/// Users with the organization's own values, and whether each waits for a name that another user has.
+async fn settled(tx: &mut Identities, known: &[UserRow], merged: Vec<Merged>) -> Result<Vec<(Merged, Option<String>)>> {
     let known: HashMap<UserId, &UserRow> = known.iter().map(|user| (user.id, user)).collect();
-    let (mut rows, named_by): (Vec<UserRow>, Vec<AccountId>) =
+    let (mut rows, named_by): (Vec<UserRow>, Vec<_>) =
         merged.into_iter().map(|merged| (merged.row, merged.named_by)).unzip();
     tx.add_own_values(&mut rows).await?;
     let is_renamed = |row: &UserRow| known.get(&row.id).is_some_and(|known| known.name_key != row.name_key);
     let wanted = rows.iter().filter(|row| is_renamed(row)).map(|row| row.name_key.clone()).collect();
     let mut taken: HashSet<String> = tx.taken_names(wanted).await?.into_iter().collect();
-    let (mut renamed, mut unnamed, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-    for (mut row, account) in rows.into_iter().zip(named_by) {
+    let mut settled = Vec::with_capacity(rows.len());
+    for (mut row, named_by) in rows.into_iter().zip(named_by) {
         let Some(known) = known.get(&row.id) else { continue };
+        let mut waits_for = None;
         if is_renamed(&row) && !taken.insert(row.name_key.clone()) {
-            waiting.push((account, row.name_key.clone()));
+            waits_for = Some(row.name_key.clone());
             keep_name(&mut row, known);
         }
+        settled.push((Merged { row, named_by }, waits_for));
+    }
+    Ok(settled)
+}
+
+/// Writes users that differ. A name that another user has stays with that user, and the account waits for it.
+async fn put(tx: &mut Identities, known: &[UserRow], merged: Vec<Merged>) -> Result<()> {
+    let settled = settled(tx, known, merged).await?;
+    let known: HashMap<UserId, &UserRow> = known.iter().map(|user| (user.id, user)).collect();
+    let (mut renamed, mut unnamed, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+    for (Merged { row, named_by }, waits_for) in settled {
+        let Some(known) = known.get(&row.id) else { continue };
+        waiting.extend(waits_for.map(|name| (named_by.0, name)));
         if differs(&row, known) {
             if row.user_name == known.user_name { unnamed.push(row) } else { renamed.push(row) }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use postern_runtime::clock::SharedClock;
 use postern_store::{AuditNote, Store};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::actor::Actor;
 use super::change::Change;
@@ -21,7 +22,12 @@ pub struct Services {
     pub(super) clock: SharedClock,
     pub(super) gate: Arc<dyn Gate>,
     changes: Changes,
+    /// Those who may count what a change would do: it takes seconds of computing.
+    counting: Semaphore,
 }
+
+/// How many count at a time. Others wait.
+const COUNTING: usize = 2;
 
 impl fmt::Debug for Services {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,7 +38,7 @@ impl fmt::Debug for Services {
 impl Services {
     /// Services over a store.
     pub fn new(store: Store, clock: SharedClock, gate: Arc<dyn Gate>) -> Self {
-        Self { store, clock, gate, changes: Changes::default() }
+        Self { store, clock, gate, changes: Changes::default(), counting: Semaphore::new(COUNTING) }
     }
 
     /// The time, to the millisecond, as the store keeps it: an answer shows the same time now and when read later.
@@ -79,6 +85,11 @@ impl<'s> Access<'s> {
     /// The change, made by the actor now.
     pub(super) fn note(self, change: Change) -> AuditNote {
         change.by(self.actor, self.now())
+    }
+
+    /// Waits until few enough count what a change would do. Hold it while you count.
+    pub(super) async fn turn(self) -> Option<SemaphorePermit<'s>> {
+        self.services.counting.acquire().await.ok()
     }
 
     /// The gateway.

@@ -8,7 +8,10 @@ use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::known_directories;
 use super::rights::Right;
+use super::terms::Terms;
 use super::versions;
+use crate::intake::effect::Effect;
+use crate::intake::effect_of_order;
 use crate::records::{Directory, DirectoryId};
 
 /// Read access to the order.
@@ -55,38 +58,28 @@ impl DirectoryOrder<'_> {
 }
 
 impl DirectoryOrderChanges<'_> {
-    /// Puts these directories first, by name, display name or id; all others follow in their present order. `known` is
-    /// the version that the change is based on. Users are mapped anew in the background.
-    pub async fn set(&self, first: &[String], known: Option<&str>) -> Result<Order> {
+    /// Puts these directories first, by name, display name or id; all others follow in their present order. Users are mapped
+    /// anew in the background.
+    pub async fn set(&self, first: &[String], terms: Terms<'_>) -> Result<Order> {
         let organization = self.0.organization();
         let before = get(self.0).await?;
-        if known.is_some_and(|known| !versions::fits(known, &versions::of(&before.version()))) {
+        if terms.known.is_some_and(|known| !versions::fits(known, &versions::of(&before.version()))) {
             return Err(outdated());
         }
-        let mut wanted = Vec::with_capacity(first.len());
-        for (place, named) in first.iter().enumerate() {
-            let directory = known_directories::find(self.0, named).await?;
-            if wanted.iter().any(|(id, _)| *id == directory.id) {
-                return Err(Error::field(
-                    format!("directories[{place}]"),
-                    format!("{} stands there twice", directory.name),
-                ));
-            }
-            wanted.push((directory.id, directory.name));
-        }
-        let (mut ids, mut names): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
-        for directory in &before.directories {
-            if !ids.contains(&directory.id) {
-                ids.push(directory.id);
-                names.push(directory.name.clone());
-            }
-        }
+        let wanted = self.wanted(&before, first).await?;
+        let ids: Vec<DirectoryId> = wanted.iter().map(|directory| directory.id).collect();
         if ids == before.version() {
             return Ok(before);
         }
-        let former: Vec<&str> = before.directories.iter().map(|directory| directory.name.as_str()).collect();
+        let effect = terms.confirm("The order", self.counted(&wanted).await?)?;
+        let names = |directories: &[Directory]| directories.iter().map(|directory| directory.name.clone()).collect();
+        let (former, names): (Vec<String>, Vec<String>) = (names(&before.directories), names(&wanted));
+        let mut after = json!({ "directories": names });
+        if effect.needs_confirmation {
+            after["confirmed_losses"] = effect.losing.into();
+        }
         let change = Change::new("directories.ordered", organization.as_uuid(), "the order of the directories");
-        let change = change.before(&json!({ "directories": former })).after(&json!({ "directories": names }));
+        let change = change.before(&json!({ "directories": former })).after(&after);
         let recording = self.0.recording(change);
         let now = self.0.now();
         if !recording.set_directory_order(organization, &ids, Some(&before.version()), now).await? {
@@ -94,6 +87,37 @@ impl DirectoryOrderChanges<'_> {
         }
         tracing::info!(%organization, by = %self.0.actor().who, "directories.ordered");
         get(self.0).await
+    }
+
+    /// What an order would change of the users that several directories have.
+    pub async fn effect(&self, first: &[String]) -> Result<Effect> {
+        let before = get(self.0).await?;
+        let wanted = self.wanted(&before, first).await?;
+        self.counted(&wanted).await
+    }
+
+    async fn counted(&self, wanted: &[Directory]) -> Result<Effect> {
+        let _turn = self.0.turn().await;
+        Ok(effect_of_order::of(self.0.store(), self.0.organization(), wanted, self.0.now()).await?)
+    }
+
+    /// All directories in the order that puts these first.
+    async fn wanted(&self, before: &Order, first: &[String]) -> Result<Vec<Directory>> {
+        let mut wanted: Vec<Directory> = Vec::with_capacity(before.directories.len());
+        for (place, named) in first.iter().enumerate() {
+            let directory = known_directories::find(self.0, named).await?;
+            if wanted.iter().any(|known| known.id == directory.id) {
+                let what = format!("{} stands there twice", directory.name);
+                return Err(Error::field(format!("directories[{place}]"), what));
+            }
+            wanted.push(directory);
+        }
+        for directory in &before.directories {
+            if !wanted.iter().any(|known| known.id == directory.id) {
+                wanted.push(directory.clone());
+            }
+        }
+        Ok(wanted)
     }
 }
 

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::identity::profile::Wrong;
+use crate::intake::effect::Effect;
 use crate::records::{Role, UserId};
 
 /// The result of a call.
@@ -33,6 +34,14 @@ pub enum Error {
     /// It contradicts the current state.
     #[error(transparent)]
     Conflict(Message),
+    /// It would take values or names from more users and groups than a threshold allows, and nobody has confirmed that.
+    #[error("{message}")]
+    Unconfirmed {
+        /// What would be lost.
+        message: Message,
+        /// All that would change.
+        effect: Box<Effect>,
+    },
     /// The object has changed since the version that the change is based on.
     #[error(transparent)]
     Outdated(Message),

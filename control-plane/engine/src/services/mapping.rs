@@ -1,5 +1,7 @@
 //! The rules of a directory: how its accounts become users and groups, and what it gets of users and groups.
 
+use std::sync::Arc;
+
 use super::access::{Access, Services};
 use super::actor::Actor;
 use super::change::Change;
@@ -7,9 +9,13 @@ use super::error::{Error, Message, Result};
 use super::known_directories::find;
 use super::mapping_facts::facts;
 use super::rights::Right;
+use super::terms::Terms;
 use super::versions;
+use crate::identity::mapping::definitions::Definitions;
 use crate::identity::mapping::outbound::{self, Outbound};
 use crate::identity::mapping::rules::{self, Rule, RuleFault, Rules};
+use crate::intake::effect::Effect;
+use crate::intake::effect_of_rules;
 use crate::records::{Directory, Flavour, MappingDirection, MappingProgress, MappingVersion, NewMapping};
 
 /// The rules of directories, for somebody who may see them.
@@ -89,18 +95,18 @@ impl Mappings<'_> {
 }
 
 impl MappingChanges<'_> {
-    /// Saves rules as the next version. `known` is the version that the change is based on; the first is based on 0.
-    pub async fn save(&self, directory: &str, known: Option<&str>, rules: &[Rule]) -> Result<Standing> {
+    /// Saves rules as the next version. The first is based on version 0.
+    pub async fn save(&self, directory: &str, terms: Terms<'_>, rules: &[Rule]) -> Result<Standing> {
         let directory = find(self.0, directory).await?;
         match self.1 {
             MappingDirection::Inbound => drop(compiled(rules)?),
             MappingDirection::Outbound => drop(compiled_outbound(rules)?),
         }
-        self.put(directory, known, rules, None).await
+        self.put(directory, terms, rules, None).await
     }
 
     /// Saves the rules of an earlier version as the next version.
-    pub async fn restore(&self, directory: &str, version: u32, known: Option<&str>) -> Result<Standing> {
+    pub async fn restore(&self, directory: &str, version: u32, terms: Terms<'_>) -> Result<Standing> {
         let directory = find(self.0, directory).await?;
         let found = self.0.store().mapping_version(self.0.organization(), directory.id, self.1, version).await?;
         let found = found.ok_or_else(|| {
@@ -111,26 +117,31 @@ impl MappingChanges<'_> {
                 option(self.1)
             )))
         })?;
-        self.put(directory, known, &rules_of(&found), Some(version)).await
+        self.put(directory, terms, &rules_of(&found), Some(version)).await
     }
 
     async fn put(
         &self,
         directory: Directory,
-        known: Option<&str>,
+        terms: Terms<'_>,
         rules: &[Rule],
         restored_from: Option<u32>,
     ) -> Result<Standing> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let current = store.current_mapping(organization, directory.id, self.1).await?;
         let expected = current.as_ref().map_or(0, |current| current.version);
-        if known.is_some_and(|known| !versions::fits(known, &expected.to_string())) {
+        if terms.known.is_some_and(|known| !versions::fits(known, &expected.to_string())) {
             return Err(outdated(&directory, self.1, current.as_ref()));
         }
+        let confirmed = self.confirmed(&directory, terms, rules).await?;
         let before = current.as_ref().map_or_else(Vec::new, rules_of);
+        let mut after = facts(expected.saturating_add(1), rules, &before);
+        if let (Some(confirmed), Some(facts)) = (confirmed, after.as_object_mut()) {
+            facts.insert("confirmed_losses".to_owned(), confirmed.into());
+        }
         let note = Change::new(action(self.1), directory.id.as_uuid(), &directory.name)
             .before(&facts(expected, &before, rules))
-            .after(&facts(expected.saturating_add(1), rules, &before));
+            .after(&after);
         let new = NewMapping {
             rules: serde_json::to_value(rules).unwrap_or_default(),
             restored_from,
@@ -152,6 +163,26 @@ impl MappingChanges<'_> {
         let progress = progress(self.0, &directory, self.1).await?;
         Ok(Standing { directory, saved: Some(saved), rules, progress })
     }
+}
+
+impl MappingChanges<'_> {
+    /// How many losses the caller has confirmed. `None`: no threshold asks for that. Outbound rules change nothing here.
+    async fn confirmed(&self, directory: &Directory, terms: Terms<'_>, rules: &[Rule]) -> Result<Option<u64>> {
+        if self.1 == MappingDirection::Outbound {
+            return Ok(None);
+        }
+        let effect = effect(self.0, directory, rules).await?;
+        let effect = terms.confirm(&format!("The mapping of {}", directory.name), effect)?;
+        Ok(effect.needs_confirmation.then_some(effect.losing))
+    }
+}
+
+/// What rules would change of the users and groups of a directory. Rules that do not compile any more fail.
+pub(super) async fn effect(access: Access<'_>, directory: &Directory, rules: &[Rule]) -> Result<Effect> {
+    let defined = access.store().attribute_definitions(access.organization()).await?;
+    let rules = Arc::new(Rules::compile_saved(0, rules).with_definitions(Definitions::of(defined)));
+    let _turn = access.turn().await;
+    Ok(effect_of_rules::of(access.store(), directory, &rules, access.now()).await?)
 }
 
 /// The refusal to replace rules that the caller has not seen, with who saved them and when.

@@ -14,7 +14,7 @@ use super::actor::Actor;
 use super::error::{Error, Message, Result};
 use super::jobs::JobRequest;
 use super::known_directories::find;
-use super::mapping::{compiled, defaults, rules_of};
+use super::mapping::{compiled, defaults, effect, rules_of};
 use super::rights::Right;
 use super::{resolve, sources};
 use crate::identity::attributes::MASK;
@@ -23,6 +23,7 @@ use crate::identity::mapping::rules::{Rule, RuleOf, Rules};
 use crate::identity::profile;
 use crate::identity::stored::StoredAccount;
 use crate::identity::trial::{self, Trial};
+use crate::intake::effect::Effect;
 use crate::intake::place::Place;
 use crate::intake::tried;
 use crate::jobs::failure::Failure;
@@ -128,6 +129,13 @@ impl MappingPreviews<'_> {
         let provided_by = self.provider(&directory, &account).await?;
         let Tried { trial, before, after } = tried;
         Ok(Preview { directory, version, account, job, trial, before, after, provided_by })
+    }
+
+    /// What rules would change of the users and groups of a directory.
+    pub async fn effect(&self, directory: &str, rules: &[Rule]) -> Result<Effect> {
+        let directory = find(self.access, directory).await?;
+        compiled(rules)?;
+        effect(self.access, &directory, rules).await
     }
 
     /// The stored account in this directory that is named so.

@@ -117,7 +117,8 @@ async fn everything(site: &Site, acme: &Organization, ids: &BTreeMap<&'static st
 
 /// A body that a request needs to get as far as its path.
 fn body_of(method: &Method, path: &str) -> Option<Value> {
-    if (path.ends_with("mapping") || path.ends_with("/matching")) && *method != Method::GET {
+    let rules = ["mapping", "/matching", "/mapping/effect"].iter().any(|end| path.ends_with(end));
+    if rules && *method != Method::GET {
         return Some(json!({"rules": []}));
     }
     if path.ends_with("mapping/preview") {

@@ -200,3 +200,38 @@ async fn outbound_rules_are_saved_in_versions_of_their_own_and_tried_on_a_user()
     // The inbound rules are others.
     assert_eq!(site.get(PATH, &acme.auditor).await.body["version"], 0);
 }
+
+#[tokio::test]
+async fn rules_that_take_too_much_away_are_refused_until_their_losses_are_confirmed() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let home = site.inhabit(acme.id).await;
+    site.give_attributes(acme.id, home.directory, home.account, r#"{"mail": ["anna@x.example"]}"#).await;
+    let strict = json!({"vanished_threshold_percent": 0, "vanished_threshold_minimum": 1});
+    let answer = site.call(Method::PATCH, "/api/v1/directories/corp", &acme.operator, Some(strict)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let before = site.audit_count(acme.id).await;
+    let rules = json!([rule("email", "null")]);
+    let counted = site.post(&format!("{PATH}/effect"), &acme.operator, json!({"rules": rules})).await;
+    assert_eq!(
+        (&counted.body["losing"], &counted.body["needs_confirmation"]),
+        (&2.into(), &true.into()),
+        "{}",
+        counted.body
+    );
+    for confirm in [Value::Null, 1.into(), 3.into()] {
+        let body = json!({"rules": rules, "confirm": confirm});
+        let refused = site.call(Method::PUT, PATH, &acme.operator, Some(body)).await;
+        assert_eq!(
+            (refused.status, &refused.body["type"]),
+            (StatusCode::CONFLICT, &"urn:postern:problem:unconfirmed".into())
+        );
+        assert_eq!(refused.body["effect"], counted.body, "{}", refused.body);
+        assert!(refused.body["cure"].as_str().unwrap().contains("\"confirm\": 2"), "{}", refused.body);
+    }
+    assert_eq!(site.get(PATH, &acme.auditor).await.body["version"], 0, "nothing was saved");
+    assert_eq!(site.audit_count(acme.id).await, before, "and nothing was noted");
+    let body = json!({"rules": rules, "confirm": 2});
+    let saved = site.call(Method::PUT, PATH, &acme.operator, Some(body)).await;
+    assert_eq!((saved.status, &saved.body["version"]), (StatusCode::OK, &1.into()), "{}", saved.body);
+}

@@ -1,6 +1,7 @@
 //! Users that several directories have: whose values they get, and what a change of the order of directories does.
 
 use postern_engine::services::Actor;
+use postern_engine::services::terms::Terms;
 use postern_store::UserRow;
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ impl World {
     /// Puts a directory first, and waits until the users follow.
     async fn order(&self, first: &str) {
         let (services, actor) = (self.services(), Actor::machine(self.site.organization));
-        services.change_directory_order(&actor).unwrap().set(&[first.to_owned()], None).await.unwrap();
+        services.change_directory_order(&actor).unwrap().set(&[first.to_owned()], Terms::default()).await.unwrap();
         self.order_is_applied().await;
     }
 

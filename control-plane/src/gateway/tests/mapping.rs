@@ -6,6 +6,7 @@ use postern_engine::identity::mapping::rules::{Rule, RuleOf};
 use postern_engine::identity::profile::ProfileChange;
 use postern_engine::services::mapping::Standing;
 use postern_engine::services::mapping_preview::PreviewRequest;
+use postern_engine::services::terms::Terms;
 use postern_engine::services::{self, Actor, Services};
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
 use postern_proto::v1;
@@ -24,11 +25,11 @@ impl Line {
         let rules: Vec<Rule> = serde_json::from_value(rules).unwrap();
         let services = Services::new(self.site.store().clone(), self.site.clock(), Arc::<ClosedGate>::default());
         let actor = Actor::machine(self.site.organization);
-        services.change_mappings(&actor)?.save("corp", None, &rules).await
+        services.change_mappings(&actor)?.save("corp", Terms::default(), &rules).await
     }
 
     /// Waits until the stored accounts are mapped by the rules of today.
-    async fn mapped(&self) -> MappingProgress {
+    pub(super) async fn mapped(&self) -> MappingProgress {
         let (store, organization) = (self.site.store(), self.site.organization);
         let directory = store.find_directory(organization, "corp").await.unwrap().unwrap().id;
         soon(async {

@@ -161,6 +161,12 @@ impl Rules {
         self.version
     }
 
+    /// The attributes that those about users or groups read.
+    pub fn reads(&self, of: RuleOf) -> impl Iterator<Item = &str> {
+        let of_kind = self.compiled.iter().filter(move |rule| rule.of == of);
+        of_kind.filter_map(|rule| rule.expression.as_ref().ok()).flat_map(|read| read.reads(&self.slots))
+    }
+
     /// The attributes that they read.
     pub fn slots(&self) -> &Slots {
         &self.slots
