@@ -2,6 +2,7 @@
 
 mod credentials;
 mod validation;
+mod write;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 pub use credentials::SecretError;
 pub(crate) use credentials::{Credentials, credentials, read_file};
 pub use validation::{ConfigError, Problem};
+pub use write::{DisableBy, WriteConfig};
 
 use postern_dn::attribute_names::standard_name;
 
@@ -63,6 +65,8 @@ pub struct DirectoryConfig {
     pub users: UsersConfig,
     /// Where groups are; unset: no groups are read.
     pub groups: Option<GroupsConfig>,
+    /// How changes are written; unset: nothing is written.
+    pub write: Option<WriteConfig>,
     /// Attributes that the site's policy keeps back, by any of their names. Not a key of the section.
     #[serde(skip)]
     pub excluded_attributes: Vec<String>,
@@ -255,6 +259,7 @@ pub(crate) mod tests {
                 member_attribute: Some("member".to_owned()),
                 attributes: vec!["cn".to_owned(), "description".to_owned()],
             }),
+            write: None,
             excluded_attributes: Vec::new(),
         }
     }

@@ -17,12 +17,15 @@ use crate::search::is_encodable;
 use crate::server_url::ServerUrl;
 use crate::source::{self, Identity};
 use crate::throttle::Throttle;
+use crate::write::session::Pool;
+use crate::write::{Done, Gate, Operation, run};
 
 /// A configured directory. Cheap to clone; clones share what was learned of the servers, the bind throttle above all.
 #[derive(Clone)]
 pub struct Directory {
     servers: Arc<Servers>,
     identity: Arc<OnceCell<Identity>>,
+    writers: Arc<Pool>,
 }
 
 impl Directory {
@@ -73,7 +76,9 @@ impl Directory {
             tracing::warn!(directory = %config.name, key = warning.key, reason = %warning.reason, "directory.config.warning");
         }
         let urls = config.urls.iter().filter_map(|url| ServerUrl::parse(url).ok()).collect();
-        Ok(Self { servers: Arc::new(Servers::new(config, urls, throttle)), identity: Arc::new(OnceCell::new()) })
+        let writers = Arc::new(Pool::new(&config));
+        let servers = Arc::new(Servers::new(config, urls, throttle));
+        Ok(Self { servers, identity: Arc::new(OnceCell::new()), writers })
     }
 
     /// The name by which the control plane knows this directory.
@@ -121,6 +126,12 @@ impl Directory {
     /// One user by the unique attribute, another login or the DN, with the groups that list it.
     pub async fn lookup_user(&self, unique_value: &str) -> Result<LookedUp, Error> {
         lookup::lookup_user(&self.servers, unique_value).await
+    }
+
+    /// Carries out one change, or finds that it is done already. `gate` is asked when the entry was read, before anything
+    /// is written. An error of the class [`Error::Write`] says how the operation ended.
+    pub async fn operate(&self, operation: &Operation, gate: &dyn Gate) -> Result<Done, Error> {
+        run::operate(&self.servers, &self.writers, operation, gate).await
     }
 
     /// Diagnoses everything between here and the first users, step by step.

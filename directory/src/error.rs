@@ -14,6 +14,7 @@ use crate::bind::BindRefusal;
 use crate::config::{Scope, SecretError};
 use crate::throttle::Wait;
 use crate::tls::{TlsConfigError, TlsFailure};
+use crate::write::failure::Failure;
 use postern_dn::ber::Malformed;
 
 /// What was being done when it went wrong.
@@ -31,6 +32,8 @@ pub enum Step {
     Search,
     /// Reading the rest of an attribute with very many values.
     Range,
+    /// A change of the directory.
+    Write,
 }
 
 /// Which entries an enumeration was reading.
@@ -263,6 +266,9 @@ pub enum Error {
         /// What it lacks.
         reason: String,
     },
+    /// A change of the directory did not reach its end.
+    #[error(transparent)]
+    Write(#[from] Failure),
 }
 
 impl Error {
@@ -286,6 +292,7 @@ impl Error {
             | Self::NoPaging
             | Self::Range { .. }
             | Self::KeptBack { .. }
+            | Self::Write(_)
             | Self::Unusable { .. } => Class::Directory,
             Self::Timeout { .. } => Class::Timeout,
             Self::TlsConfig(_) | Self::Client { .. } | Self::Panicked { .. } => Class::Internal,
@@ -301,6 +308,7 @@ impl Error {
             Self::StartTls { code, .. } | Self::Bind { code, .. } | Self::Refused { code, .. } => Some(*code),
             Self::NoServer { last: inner, .. } | Self::Ended { source: inner, .. } => inner.ldap_result_code(),
             Self::Cut { code, .. } => *code,
+            Self::Write(failure) => failure.ldap_result_code(),
             _ => None,
         }
     }
@@ -318,6 +326,7 @@ impl Error {
         match self {
             Self::NoServer { last: inner, .. } | Self::Ended { source: inner, .. } => inner.retryable(),
             Self::Tls { failure, .. } => matches!(failure, TlsFailure::Other),
+            Self::Write(failure) => failure.retryable(),
             // busy, unavailable, and the server's own time limit under load
             Self::Refused { code, .. } | Self::StartTls { code, .. } => matches!(code, 3 | 51 | 52),
             // Not `Throttled`: tries that follow at once find the same wait, and a password that three refusals have
@@ -336,7 +345,11 @@ impl Error {
     pub(crate) fn is_of_one_server(&self) -> bool {
         match self {
             Self::Ended { source: inner, .. } => inner.is_of_one_server(),
-            Self::TlsConfig(_) | Self::NoServer { .. } | Self::KeptBack { .. } | Self::Unusable { .. } => false,
+            Self::TlsConfig(_)
+            | Self::NoServer { .. }
+            | Self::KeptBack { .. }
+            | Self::Unusable { .. }
+            | Self::Write(_) => false,
             // Only what is said of this account is the same everywhere; a wrong password would be counted there too.
             Self::Bind { refusal: BindRefusal::Unprotected | BindRefusal::Method, .. } => true,
             _ => !matches!(self.class(), Class::Credentials | Class::Canceled | Class::NotFound | Class::Ambiguous),
@@ -359,6 +372,7 @@ impl fmt::Display for Step {
             Self::Search => "the search",
             Self::Schema => "reading the schema",
             Self::Range => "reading a range of values",
+            Self::Write => "the change",
         })
     }
 }

@@ -39,12 +39,16 @@ mod source;
 mod throttle;
 mod tls;
 mod transport;
+pub mod write;
 
 pub use attributes::is_withheld;
 pub use bind::BindRefusal;
 pub use bind_memory::BindMemory;
 pub use check::{Check, CheckState};
-pub use config::{ConfigError, DirectoryConfig, GroupsConfig, MemberForm, Problem, Scope, SecretError, UsersConfig};
+pub use config::{
+    ConfigError, DirectoryConfig, DisableBy, GroupsConfig, MemberForm, Problem, Scope, SecretError, UsersConfig,
+    WriteConfig,
+};
 pub use directory::Directory;
 pub use entry::{Entry, Unusable};
 pub use enumerate::{Enumeration, Page};

@@ -82,12 +82,14 @@ impl Names {
         self.schema.get(base(description).as_str()).is_some_and(|oid| self.binary.contains(oid))
     }
 
+    /// Whether this attribute holds passwords or keys, whatever the policy says.
+    pub(crate) fn holds_secrets(&self, description: &str) -> bool {
+        is_withheld(description) || self.withheld.contains(&self.attribute(description))
+    }
+
     /// Whether the values of this attribute never leave: they are passwords or keys, or the policy says so.
     pub(crate) fn stays(&self, description: &str) -> bool {
-        is_withheld(description) || {
-            let attribute = self.attribute(description);
-            self.withheld.contains(&attribute) || self.excluded.contains(&attribute)
-        }
+        self.holds_secrets(description) || self.excluded.contains(&self.attribute(description))
     }
 }
 
@@ -110,6 +112,8 @@ mod tests {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             syntax: None,
             superior: None,
+            single_value: false,
+            equality: false,
         }
     }
 

@@ -11,6 +11,10 @@ pub(crate) struct AttributeType {
     pub(crate) syntax: Option<String>,
     /// Name or OID of the attribute that it is derived from, in lower case: it has its syntax, unless it has one of its own.
     pub(crate) superior: Option<String>,
+    /// It takes one value at most.
+    pub(crate) single_value: bool,
+    /// It says how its values are compared. Active Directory says so of none.
+    pub(crate) equality: bool,
 }
 
 /// The syntaxes (RFC 4517 §3.3, RFC 4523 §2, MS-ADTS §3.1.1.2.2.2) whose values are bytes.
@@ -33,17 +37,39 @@ const MOST_LEVELS: usize = 16;
 
 /// Whether the values of an attribute are bytes by the schema.
 pub(crate) fn is_binary(schema: &[AttributeType], kind: &AttributeType) -> bool {
+    syntax_of(schema, kind).is_some_and(is_binary_syntax)
+}
+
+/// Whether values of this syntax are bytes.
+pub(crate) fn is_binary_syntax(syntax: &str) -> bool {
+    BINARY_SYNTAXES.contains(&syntax)
+}
+
+/// The syntax of an attribute: its own, or that of the nearest superior that has one.
+pub(crate) fn syntax_of<'a>(schema: &'a [AttributeType], kind: &'a AttributeType) -> Option<&'a str> {
+    nearest(schema, kind, |kind| kind.syntax.as_deref())
+}
+
+/// Whether the values of an attribute can be compared, so that a single one can be deleted.
+pub(crate) fn is_comparable(schema: &[AttributeType], kind: &AttributeType) -> bool {
+    nearest(schema, kind, |kind| kind.equality.then_some(())).is_some()
+}
+
+/// What an attribute or the nearest superior says.
+fn nearest<'a, T>(
+    schema: &'a [AttributeType],
+    kind: &'a AttributeType,
+    says: impl Fn(&'a AttributeType) -> Option<T>,
+) -> Option<T> {
     let mut at = kind;
     for _ in 0..MOST_LEVELS {
-        if let Some(syntax) = &at.syntax {
-            return BINARY_SYNTAXES.contains(&syntax.as_str());
+        if let Some(said) = says(at) {
+            return Some(said);
         }
-        let Some(superior) = &at.superior else { return false };
-        let next = schema.iter().find(|kind| kind.oid == *superior || kind.names.contains(superior));
-        let Some(next) = next else { return false };
-        at = next;
+        let superior = at.superior.as_ref()?;
+        at = schema.iter().find(|kind| kind.oid == *superior || kind.names.contains(superior))?;
     }
-    false
+    None
 }
 
 /// `AttributeTypeDescription`: `( 2.5.4.4 NAME ( 'sn' 'surname' ) SUP name )`.
@@ -51,6 +77,7 @@ pub(crate) fn parse(text: &str) -> Option<AttributeType> {
     let mut words = Words(text.trim().strip_prefix('(')?);
     let oid = words.next()?.trim_matches('\'').to_ascii_lowercase();
     let (mut names, mut syntax, mut superior) = (Vec::new(), None, None);
+    let (mut single_value, mut equality) = (false, false);
     // A description may hold these words too, but within quotes.
     while let Some(word) = words.next() {
         match word {
@@ -63,10 +90,12 @@ pub(crate) fn parse(text: &str) -> Option<AttributeType> {
                 let said = words.next().map(unquoted);
                 syntax = said.and_then(|said| Some(said.split('{').next()?.to_owned()));
             }
+            "SINGLE-VALUE" => single_value = true,
+            "EQUALITY" => equality = words.next().is_some(),
             _ => {}
         }
     }
-    Some(AttributeType { oid, names, syntax, superior })
+    Some(AttributeType { oid, names, syntax, superior, single_value, equality })
 }
 
 fn unquoted(word: &str) -> String {

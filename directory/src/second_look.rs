@@ -22,7 +22,7 @@ pub(crate) use self::unindexed::{index_cure, is_refused_as_costly};
 use crate::config::{DirectoryConfig, Scope};
 use crate::connection::{Connection, Servers};
 use crate::error::{Error, Phase, Progress, Step};
-use crate::flavour::{Switch, external_id_filter};
+use crate::flavour::{Flavour, Switch, external_id_filter};
 use crate::guard::is_reference;
 use crate::kinds::{self, Kind};
 use crate::one_server::OneServer;
@@ -98,11 +98,7 @@ impl SecondLook {
             let sight = if let Some(sight) = sight {
                 sight
             } else {
-                let filter = match (one.phase, config.group_entries()) {
-                    (Phase::Groups, Some(groups)) => groups.filter.as_deref().unwrap_or(flavour.group_filter()),
-                    (Phase::Groups, None) => flavour.group_filter(),
-                    (Phase::Users, _) => config.users.filter.as_deref().unwrap_or(flavour.user_filter()),
-                };
+                let filter = filter_of(config, flavour, one.phase);
                 let attributes = &external_id_attributes(config, flavour, one.phase);
                 let base_dns = base_dns(config, one.phase);
                 let asked = place::Asked { one, attributes, filter, base_dns };
@@ -187,6 +183,31 @@ impl SecondLook {
                 sights[*at] = Some(Sight::NotVisible(NotVisible::Unavailable));
             }
         }
+    }
+}
+
+/// What can be said of one entry that the search for its external id does not find: only its last place counts.
+pub(crate) async fn is_absent(
+    connection: &mut Connection,
+    config: &DirectoryConfig,
+    flavour: Flavour,
+    one: &Sought,
+) -> Result<Sight, Error> {
+    let filter = filter_of(config, flavour, one.phase);
+    let attributes = &external_id_attributes(config, flavour, one.phase);
+    let asked = place::Asked { one, attributes, filter, base_dns: base_dns(config, one.phase) };
+    Ok(match place::look(connection, &asked, &mut Containers::default()).await? {
+        place::Found::Sight(sight) => sight,
+        place::Found::There(_) => Sight::InScope,
+    })
+}
+
+/// By which an import finds entries of a kind.
+fn filter_of(config: &DirectoryConfig, flavour: Flavour, phase: Phase) -> &str {
+    match (phase, config.group_entries()) {
+        (Phase::Groups, Some(groups)) => groups.filter.as_deref().unwrap_or(flavour.group_filter()),
+        (Phase::Groups, None) => flavour.group_filter(),
+        (Phase::Users, _) => config.users.filter.as_deref().unwrap_or(flavour.user_filter()),
     }
 }
 

@@ -42,5 +42,7 @@ pub mod squid;
 pub mod stage;
 pub mod tutorial;
 pub mod wait;
+#[cfg(feature = "agents")]
+pub mod writing;
 
 pub use stage::{Stage, scenario};

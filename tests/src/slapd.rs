@@ -35,6 +35,8 @@ pub struct Options {
     pub password_policy: bool,
     /// How long the server leaves a connection open on which nothing happens, whole seconds; none: for ever.
     pub idle_timeout: Option<Duration>,
+    /// Whether the server's log names every request and the attributes that it changes.
+    pub statements: bool,
     /// More lines of the database's section of slapd.conf, such as `limits …`.
     pub database_lines: String,
     /// Entries of the test's own, below the suffix, loaded after the population.
@@ -50,6 +52,7 @@ impl Options {
             overlays: false,
             password_policy: false,
             idle_timeout: None,
+            statements: false,
             database_lines: String::new(),
             extra_ldif: String::new(),
         }
@@ -277,7 +280,9 @@ impl Slapd {
 
     async fn run(&mut self, stage: &Stage) -> Result<()> {
         let listen = format!("{} ldaps://127.0.0.1:{}", self.ldap_url(), self.tls_port.number());
-        let slapd = Launch::new("slapd", "/usr/sbin/slapd").args(["-d", "0", "-h", &listen, "-f"]);
+        // slapd.conf(5), loglevel: 256 is "connections, operations, results".
+        let level = if self.options.statements { "256" } else { "0" };
+        let slapd = Launch::new("slapd", "/usr/sbin/slapd").args(["-d", level, "-h", &listen, "-f"]);
         let mut process = slapd.arg(self.folder.join("slapd.conf")).start(stage)?;
         let address = self.tls_port.address();
         // The client tool costs a fork a try: first wait for the listener alone.

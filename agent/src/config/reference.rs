@@ -72,6 +72,7 @@ unique_attribute = "uid"
 attributes = ["uid"]
 [directory.groups]
 base_dns = ["dc=example"]
+[directory.write]
 "#;
 
     fn load(text: &str) -> Result<Config, settings::Error> {

@@ -53,6 +53,24 @@ impl Dn {
         Some(Self { rdns: rest.to_vec() })
     }
 
+    /// The name right below this one, with one attribute and value as its relative name.
+    #[must_use]
+    pub fn child(&self, attribute: &str, value: &str) -> Self {
+        let own = Rdn { avas: vec![Ava { attribute: attribute.to_owned(), value: Value::Text(value.to_owned()) }] };
+        Self { rdns: std::iter::once(own).chain(self.rdns.iter().cloned()).collect() }
+    }
+
+    /// This name with another one above it: `ou=Sales` below `ou=people,dc=corp`.
+    #[must_use]
+    pub fn below(&self, container: &Self) -> Self {
+        self.moved_below(self.rdns.len(), container)
+    }
+
+    /// The relative name of the entry itself; `None` for the root.
+    pub fn leaf(&self) -> Option<Self> {
+        Some(Self { rdns: vec![self.rdns.first()?.clone()] })
+    }
+
     /// The name this many levels up; `None`: there are not as many.
     pub fn above(&self, levels: usize) -> Option<Self> {
         self.rdns.get(levels..).map(|rest| Self { rdns: rest.to_vec() })

@@ -169,3 +169,19 @@ proptest! {
         prop_assert_eq!(case_folded(&text), Dn::parse(&text).map(|name| name.case_folded()));
     }
 }
+
+#[test]
+fn a_name_is_built_from_a_value_with_any_characters() {
+    let container = Dn::parse("ou=people,dc=x").expect("a name");
+    for value in [" a", "a ", "  ", "#1", "a,b+c=d\"e\\f<g>h;i", "a\0b", "a\r\nb", "\u{202e}olleh", "😀", "a\u{301}"]
+    {
+        let built = container.child("cn", value);
+        let read = Dn::parse(&built.to_string()).expect("what was built");
+        let leaf = &read.rdns()[0];
+        assert_eq!(leaf.avas()[0].value().as_bytes(), value.as_bytes(), "{built}");
+        assert_eq!(
+            (read.parent(), built.leaf().map(|leaf| leaf.below(&container))),
+            (Some(container.clone()), Some(read))
+        );
+    }
+}

@@ -1,5 +1,7 @@
 //! What makes a directory's configuration unusable. All mistakes are reported at once, each with its key.
 
+mod write;
+
 use std::fmt;
 
 use thiserror::Error;
@@ -84,6 +86,8 @@ impl DirectoryConfig {
 
 fn problems(config: &DirectoryConfig) -> Vec<Problem> {
     let mut found = Vec::new();
+    let write = config.write.iter().flat_map(write::problems);
+    found.extend(write.map(|(key, reason)| Problem { key, reason }));
     urls(config, &mut found);
     credentials(config, &mut found);
     limits(config, &mut found);

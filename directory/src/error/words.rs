@@ -52,6 +52,7 @@ impl Error {
             Self::Cut { code: None, .. } => {
                 "the last entry came without its attributes, so the search was incomplete".to_owned()
             }
+            Self::Write(failure) => failure.public_message(),
             Self::NoPaging
             | Self::OtherServer
             | Self::KeptBack { .. }
@@ -117,6 +118,7 @@ impl Error {
                 "the address in urls leads to several servers, by DNS or a load balancer: put the address of each server into \
                  urls"
             }
+            Self::Write(failure) => return failure.cure(),
             Self::Malformed { .. } | Self::Client { .. } | Self::Panicked { .. } | Self::Canceled => return None,
         };
         Some(text.to_owned())

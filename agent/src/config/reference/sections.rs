@@ -17,7 +17,7 @@ const fn key(name: &'static str, form: &'static str, default: Default, meaning: 
     Key { name, form, default, meaning }
 }
 
-pub(super) const SECTIONS: [Section; 8] = [
+pub(super) const SECTIONS: [Section; 9] = [
     Section {
         header: "",
         variables: "",
@@ -136,6 +136,63 @@ pub(super) const SECTIONS: [Section; 8] = [
             key("attributes", TEXTS, Value("[]"), ATTRIBUTES),
         ],
     },
+    Section {
+        header: "[directory.write]",
+        variables: "DIRECTORY__0__WRITE__",
+        meaning: "How changes are written to the directory. Without this section the agent writes nothing.",
+        keys: WRITE,
+    },
+];
+
+const WRITE: &[Key] = &[
+    key("user_container", TEXT, NONE, "DN of the container of new users. The control plane may name one below it."),
+    key("group_container", TEXT, NONE, "DN of the container of new groups."),
+    key(
+        "user_object_classes",
+        TEXTS,
+        Words("`inetOrgPerson`; Active Directory: `user`"),
+        "Object classes of new users.",
+    ),
+    key(
+        "group_object_classes",
+        TEXTS,
+        Words("`groupOfNames`; Active Directory: `group`"),
+        "Object classes of new groups.",
+    ),
+    key(
+        "user_rdn_attribute",
+        TEXT,
+        Words("`uid`; Active Directory: `cn`"),
+        "The attribute that names a new user in its container.",
+    ),
+    key("group_rdn_attribute", TEXT, Words("`cn`"), "The attribute that names a new group in its container."),
+    key(
+        "disable",
+        "`ppolicy`, `end_time`, `shell` or ATTRIBUTE=VALUE",
+        Words("389 Directory Server: `nsAccountLock=true`; others: users cannot be disabled"),
+        "How a user is disabled. `ppolicy` sets `pwdAccountLockedTime`, `end_time` sets `pwdEndTime`, `shell` sets \
+         `loginShell`. Active Directory has its own way and does not use this key.",
+    ),
+    key(
+        "disabled_shell",
+        TEXT,
+        Value("\"/usr/sbin/nologin\""),
+        "For `disable = \"shell\"`: the shell of a disabled user.",
+    ),
+    key(
+        "enabled_shell",
+        TEXT,
+        Value("\"/bin/bash\""),
+        "For `disable = \"shell\"`: the shell that a user gets when enabled.",
+    ),
+    key(
+        "placeholder_member",
+        TEXT,
+        NONE,
+        "DN that is put into a group as its only member where its class does not allow a group without members, such as \
+         `groupOfNames`.",
+    ),
+    key("connections", "1 to 16", Value("2"), "Connections for writing. Each has one request at a time."),
 ];
 
 const FILTER_DEFAULT: Default = Words("depends on the kind of server");

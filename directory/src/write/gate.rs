@@ -1,0 +1,98 @@
+//! The site's veto: asked when the entry was found and read, and before anything is written.
+
+use postern_dn::Dn;
+
+use super::failure::Denied;
+use crate::error::Phase;
+
+/// What the site allows. It must answer without waiting: a request is held up by it.
+pub trait Gate: Send + Sync {
+    /// Groups whose members are protected. Membership through other groups counts; it is looked up before
+    /// [`permit`](Self::permit) is asked.
+    fn protected_groups(&self) -> &[Dn];
+
+    /// Whether this may be done.
+    fn permit(&self, intent: &Intent<'_>) -> Result<(), Denied>;
+}
+
+/// What is about to be done.
+#[derive(Clone, Debug)]
+pub struct Intent<'a> {
+    /// What kind of change it is.
+    pub kind: Kind,
+    /// Whether the entry is a user or a group.
+    pub phase: Phase,
+    /// The entry's external id; a new entry has none yet.
+    pub external_id: Option<&'a str>,
+    /// The DN that the entry has now, or that a new one will have.
+    pub dn: &'a Dn,
+    /// The DN after a rename or move.
+    pub destination: Option<&'a Dn>,
+    /// Attributes that will be written, by the names that the directory knows. Those that this room writes by itself,
+    /// such as the switch of [`Kind::Disable`], are not among them.
+    pub attributes: Vec<&'a str>,
+    /// Groups whose members change: the group itself, or groups that list an entry that is deleted.
+    pub groups: Vec<&'a Dn>,
+    /// Who is added or removed.
+    pub members: Vec<&'a Dn>,
+    /// What the entry says of itself, as read now.
+    pub facts: &'a Facts,
+    /// Whether the same operation was permitted a moment ago and is only repeated after a broken connection. It counts
+    /// once.
+    pub again: bool,
+}
+
+/// What kind of change it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// A new entry.
+    Create,
+    /// Attributes are changed.
+    Update,
+    /// The entry gets another name or container.
+    Move,
+    /// The user is let in.
+    Enable,
+    /// The user is kept out.
+    Disable,
+    /// The entry is removed.
+    Delete,
+    /// A lock after wrong passwords is lifted.
+    Unlock,
+    /// The password is set.
+    SetPassword,
+    /// Members are added or removed.
+    Members,
+}
+
+/// What an entry says of itself.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Facts {
+    /// Active Directory: it is or was a member of an administrators' group (`adminCount: 1`).
+    pub admin_count: bool,
+    /// Active Directory: the system needs it (`isCriticalSystemObject`).
+    pub is_critical: bool,
+    /// Active Directory: it is one of the accounts and groups that the system made.
+    pub is_builtin: bool,
+    /// It is the account by which we bind.
+    pub is_bind_account: bool,
+    /// The first protected group that it is, or that it is a member of through any number of groups.
+    pub protected_group: Option<Dn>,
+}
+
+impl Kind {
+    /// Its name in policies and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Move => "move",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Delete => "delete",
+            Self::Unlock => "unlock",
+            Self::SetPassword => "set_password",
+            Self::Members => "members",
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The requests that change a directory (RFC 4511 §4.6 to §4.9). With `connection` and `search` the only rooms that
+//! name `ldap3`. One request is under way on a connection at a time: `slapd` answers several out of order.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use ldap3::{LdapError, LdapResult, Mod};
+
+use super::failure::{Action, Failure, Refusal};
+use super::session::Session;
+use crate::error::{Error, Step};
+
+/// One part of a modify; the server executes all parts in their order, or none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    Add(String, Vec<Bytes>),
+    /// These values; none: the whole attribute, which must be there.
+    Delete(String, Vec<Bytes>),
+    /// No values: the attribute goes, whether it was there or not.
+    Replace(String, Vec<Bytes>),
+}
+
+impl Part {
+    fn encoded(self) -> Mod<Bytes> {
+        let set = |values: Vec<Bytes>| values.into_iter().collect::<HashSet<_>>();
+        match self {
+            Self::Add(name, values) => Mod::Add(name.into(), set(values)),
+            Self::Delete(name, values) => Mod::Delete(name.into(), set(values)),
+            Self::Replace(name, values) => Mod::Replace(name.into(), set(values)),
+        }
+    }
+}
+
+impl Session {
+    /// Makes an entry.
+    pub(crate) async fn add(&mut self, dn: &str, attributes: Vec<(String, Vec<Bytes>)>) -> Result<(), Error> {
+        let attributes = attributes.into_iter().filter(|(_, values)| !values.is_empty());
+        let attributes: Vec<(Bytes, HashSet<Bytes>)> =
+            attributes.map(|(name, values)| (name.into(), values.into_iter().collect())).collect();
+        let mut ldap = self.connection.ldap.clone();
+        self.send(Action::Add, async move { ldap.add(dn, attributes).await }).await
+    }
+
+    /// Changes attributes of an entry.
+    pub(crate) async fn modify(&mut self, action: Action, dn: &str, parts: Vec<Part>) -> Result<(), Error> {
+        let parts = parts.into_iter().map(Part::encoded).collect();
+        let mut ldap = self.connection.ldap.clone();
+        self.send(action, async move { ldap.modify(dn, parts).await }).await
+    }
+
+    /// Gives an entry another name, and another container where one is named.
+    pub(crate) async fn rename(&mut self, dn: &str, rdn: &str, container: Option<&str>) -> Result<(), Error> {
+        let mut ldap = self.connection.ldap.clone();
+        self.send(Action::Rename, async move { ldap.modifydn(dn, rdn, true, container).await }).await
+    }
+
+    /// Removes an entry.
+    pub(crate) async fn delete(&mut self, dn: &str) -> Result<(), Error> {
+        let mut ldap = self.connection.ldap.clone();
+        self.send(Action::Delete, async move { ldap.delete(dn).await }).await
+    }
+
+    async fn send(
+        &mut self,
+        action: Action,
+        request: impl Future<Output = Result<LdapResult, LdapError>>,
+    ) -> Result<(), Error> {
+        self.unanswered = Some(action);
+        let limit = self.connection.operation_timeout;
+        let result = self.connection.operate(Step::Write, limit, request).await?;
+        self.unanswered = None;
+        if result.rc == 0 {
+            self.has_written = true;
+            return Ok(());
+        }
+        Err(Failure::Refused(Refusal::new(action, result.rc, &result.text, None)).into())
+    }
+}

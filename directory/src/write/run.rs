@@ -1,0 +1,105 @@
+//! Carries an operation to its end, over a connection that may break: what was sent and not answered is settled by
+//! looking at the same server again.
+
+use std::net::SocketAddr;
+
+use super::failure::{Action, Failure};
+use super::gate::Gate;
+use super::operation::{Change, Operation};
+use super::outcome::{Done, Effect};
+use super::session::{Lease, Pool};
+use super::work::Work;
+use crate::connection::Servers;
+use crate::error::Error;
+
+/// How often an operation is begun anew after a broken connection.
+const MOST_CUTS: u32 = 3;
+
+/// What a broken connection leaves behind.
+#[derive(Clone, Copy)]
+struct Cut {
+    server: (usize, SocketAddr),
+    unanswered: Option<Action>,
+}
+
+pub(crate) async fn operate(
+    servers: &Servers,
+    pool: &Pool,
+    operation: &Operation,
+    gate: &dyn Gate,
+) -> Result<Done, Error> {
+    let Some(write) = &servers.config.write else { return Err(Failure::Off.into()) };
+    let mut question = servers.question();
+    let mut cut: Option<Cut> = None;
+    let mut cuts = 0;
+    loop {
+        let mut lease = match &cut {
+            None => pool.take(servers).await?,
+            Some(cut) => pool.take_at(servers, cut.server).await.map_err(|error| unsettled(*cut, error))?,
+        };
+        let again = cut.is_some();
+        let phase = operation.phase;
+        let session = &mut lease.session;
+        let mut work = Work { session, config: &servers.config, write, gate, phase, again };
+        let error = match work.run(operation).await {
+            Ok(done) => {
+                pool.give(lease);
+                return Ok(settled(done, again));
+            }
+            Err(error) => error,
+        };
+        if lease.session.connection.is_fresh() {
+            pool.give(lease);
+            return Err(error);
+        }
+        cuts += 1;
+        match leaves(&lease) {
+            left if cuts >= MOST_CUTS => {
+                return Err(match left.or(cut) {
+                    Some(cut) => unsettled(cut, error),
+                    None => error,
+                });
+            }
+            Some(left) => cut = Some(left),
+            // Nothing was sent yet: another server, or a new connection in the place of one that was idle, will do.
+            None if cut.is_some() || lease.is_old => {}
+            None if question.is_worth_repeating(&lease.session.connection, &error) => {}
+            None => return Err(error),
+        }
+    }
+}
+
+fn leaves(lease: &Lease) -> Option<Cut> {
+    let session = &lease.session;
+    let server = (session.connection.server, session.connection.address);
+    let sent = session.unanswered.is_some() || session.has_written;
+    sent.then_some(Cut { server, unanswered: session.unanswered })
+}
+
+/// The server that has the answer cannot be asked.
+fn unsettled(cut: Cut, error: Error) -> Error {
+    match cut.unanswered {
+        Some(action) => Failure::Unknown { action }.into(),
+        None => error,
+    }
+}
+
+/// What an earlier try has done was done by this operation.
+fn settled(mut done: Done, again: bool) -> Done {
+    if again && done.effect == Effect::AlreadySo {
+        done.effect = Effect::Changed;
+    }
+    done
+}
+
+impl Work<'_> {
+    async fn run(&mut self, operation: &Operation) -> Result<Done, Error> {
+        let subject = &operation.subject;
+        match &operation.change {
+            Change::Create(create) => self.create(create).await,
+            Change::Update(changes) => self.update(subject, changes).await,
+            Change::Delete => self.remove(subject).await,
+            _ => Err(Failure::invalid("operation", "not written yet").into()),
+        }
+    }
+}

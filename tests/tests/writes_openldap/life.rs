@@ -1,0 +1,115 @@
+//! The life of a user: created, edited, deleted.
+
+use anyhow::{Context as _, Result, ensure};
+use postern_directory::write::{BothChanged, Change, Effect, Failure, Subject};
+use postern_directory::{Directory, Error};
+use postern_tests::slapd::{self, SUFFIX, Slapd};
+use postern_tests::writing::{self, Site, create, from_to, openldap, set, user};
+use postern_tests::{Stage, scenario};
+
+async fn start(stage: &Stage, lines: &str) -> Result<(Slapd, Directory)> {
+    let options = slapd::Options { overlays: true, statements: true, ..slapd::Options::people(5) };
+    let slapd = Slapd::start(stage, options).await?;
+    let directory = openldap(stage, &slapd, lines).await?;
+    Ok((slapd, directory))
+}
+
+fn failure(error: Error) -> Result<Failure> {
+    match error {
+        Error::Write(failure) => Ok(failure),
+        other => Err(other).context("not an answer to the operation"),
+    }
+}
+
+fn anna() -> Change {
+    Change::Create(create(&[
+        ("uid", &["anna"]),
+        ("cn", &["Anna Bell"]),
+        ("sn", &["Bell"]),
+        ("mail", &["anna@corp.example"]),
+    ]))
+}
+
+#[test]
+fn a_user_is_created_edited_and_deleted_and_each_is_done_once() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, "").await?;
+        let site = Site::default();
+        let made = directory.operate(&user(Subject::default(), anna()), &site).await?;
+        let entry = made.entry.context("no entry")?;
+        ensure!(made.effect == Effect::Created && made.in_scope && entry.dn == format!("uid=anna,ou=people,{SUFFIX}"));
+        ensure!(slapd.entries("(uid=anna)").await?[0].text("mail") == "anna@corp.example");
+
+        let id = || Subject::id(&entry.external_id);
+        let edit = || Change::Update(vec![set("title", &["Doctor"]), set("mail", &["bell@corp.example"])]);
+        let edited = directory.operate(&user(id(), edit()), &site).await?;
+        let mail = edited.entry.context("no entry")?.attributes.into_iter().find(|(name, _)| &**name == "mail");
+        ensure!(
+            edited.effect == Effect::Changed && mail.context("no mail")?.1 == writing::values(&["bell@corp.example"])
+        );
+
+        let before = writing::written(&slapd).len();
+        for change in [anna(), edit()] {
+            let subject = if matches!(change, Change::Create(_)) { Subject::default() } else { id() };
+            match directory.operate(&user(subject, change), &site).await {
+                Ok(again) => ensure!(again.effect == Effect::AlreadySo, "{again:?}"),
+                // Its mail has changed, so that it is not what was to be created.
+                Err(error) => ensure!(matches!(failure(error)?, Failure::Taken { what } if what == "uid")),
+            }
+        }
+        ensure!(writing::written(&slapd).len() == before, "what was done already was sent again");
+
+        let gone = directory.operate(&user(id(), Change::Delete), &site).await?;
+        ensure!(gone.effect == Effect::Deleted && gone.entry.is_none());
+        ensure!(slapd.entries("(uid=anna)").await?.is_empty());
+        let again = Subject { external_id: Some(entry.external_id.clone()), dn: Some(entry.dn.clone()) };
+        let again = directory.operate(&user(again, Change::Delete), &site).await?;
+        ensure!(again.effect == Effect::AlreadySo, "{again:?}");
+        let unproven = directory.operate(&user(id(), Change::Delete), &site).await;
+        ensure!(matches!(failure(unproven.err().context("no DN to prove it by")?)?, Failure::AbsenceUnproven));
+        Ok(())
+    })
+}
+
+#[test]
+fn both_ends_changed_is_settled_by_rule() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, "").await?;
+        let site = Site::default();
+        let made = directory.operate(&user(Subject::default(), anna()), &site).await?.entry.context("no entry")?;
+        let edit = async |rule| {
+            let mail = from_to("mail", &["known@corp.example"], &["wanted@corp.example"], rule);
+            let changes = vec![mail, set("title", &["Doctor"])];
+            directory.operate(&user(Subject::id(&made.external_id), Change::Update(changes)), &site).await
+        };
+        let refused = failure(edit(BothChanged::Refuse).await.err().context("not refused")?)?;
+        ensure!(matches!(&refused, Failure::BothChanged { attributes } if attributes == &["mail"]), "{refused:?}");
+        ensure!(slapd.entries("(uid=anna)").await?[0].text("title").is_empty(), "a refused operation wrote something");
+        let kept = edit(BothChanged::TargetWins).await?;
+        ensure!(kept.kept[0].found == Some(writing::values(&["anna@corp.example"])) && kept.effect == Effect::Changed);
+        let entry = &slapd.entries("(uid=anna)").await?[0];
+        ensure!((entry.text("mail"), entry.text("title")) == ("anna@corp.example".into(), "Doctor".into()));
+        let won = edit(BothChanged::SourceWins).await?;
+        ensure!(won.overwritten.len() == 1 && won.kept.is_empty());
+        ensure!(slapd.entries("(uid=anna)").await?[0].text("mail") == "wanted@corp.example");
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_is_written_without_the_section_or_against_the_site() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, "").await?;
+        let site = Site::forbidding(postern_directory::write::Kind::Create);
+        let denied = directory.operate(&user(Subject::default(), anna()), &site).await;
+        ensure!(
+            matches!(failure(denied.err().context("not denied")?)?, Failure::Denied(denied) if denied.rule == "operations")
+        );
+        ensure!(writing::written(&slapd).is_empty(), "{:?}", writing::written(&slapd));
+        let settings = postern_tests::agent::DirectorySettings::slapd("corp", &slapd, stage.path())?;
+        let read_only = writing::configured(&toml::to_string(&settings)?)?;
+        let off = read_only.operate(&user(Subject::default(), anna()), &Site::default()).await;
+        ensure!(matches!(failure(off.err().context("written")?)?, Failure::Off));
+        Ok(())
+    })
+}
