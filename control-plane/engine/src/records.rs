@@ -4,8 +4,8 @@ pub use postern_store::{
     Account, AccountId, AccountKind, Agent, AgentId, AnswerClaim, ApiToken, ApiTokenId, AttributeDefinition,
     AttributeType, AuditEntry, AuditFault, AuditHead, AuditVerdict, ChangeKind, Conflict, DeletedGroup, DeletedUser,
     Directory, DirectoryChange, DirectoryId, EnrollmentToken, EnrollmentTokenId, ExternalKey, Flavour, GroupId,
-    GroupRow, IdentityFilter, IdentityId, IgnoredAccount, Job, JobId, JobState, LastImport, LastRun, MappingDirection,
-    MappingProgress, MappingVersion, Member, MemberIdentity, MissedRuns, Named, NewMapping, NextRun, Organization,
-    OrganizationId, OwnedUser, Page, PageRequest, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer, Suspension,
-    Switch, ThresholdChange, Total, TroubledJob, UserFilter, UserId, UserRow, UserSource,
+    GroupRow, Holder, IdentityFilter, IdentityId, IgnoredAccount, Job, JobId, JobState, LastImport, LastRun,
+    MappingDirection, MappingProgress, MappingVersion, Member, MemberIdentity, MissedRuns, Named, NewMapping, NextRun,
+    Organization, OrganizationId, OwnedUser, Page, PageRequest, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer,
+    Suspension, Switch, ThresholdChange, Total, TroubledJob, UserFilter, UserId, UserRow, UserSource,
 };

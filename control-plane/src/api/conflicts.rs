@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use postern_engine::intake::resolve::Choice;
-use postern_engine::records::{IgnoredAccount, UserId, UserRow};
+use postern_engine::records::{Holder, IgnoredAccount, UserId, UserRow};
 use postern_engine::services::Listed;
 use postern_engine::services::conflicts::{ConflictDetail, Decided};
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,10 @@ pub struct ConflictView {
     pub holder_user_id: Option<UserId>,
     /// DN of that user's account, one in the same directory before one in another. `null`: it has none.
     pub holder_dn: Option<String>,
-    /// No directory has that user any more. An account without a user of its own waits for a decision then: link it to
-    /// that user, or create a new one.
-    pub holder_missing: bool,
+    /// Who that user is. If no directory has the user any more, an account without a user of its own waits for a decision:
+    /// link it to that user, or create a new one. A user whom the organization made keeps the name: link the account to
+    /// that user, or rename or delete the user.
+    pub holder: Holder,
     /// Why the account waits.
     pub outcome: Waiting,
     /// The user as the account describes it, to compare with the candidates. `null`: the account cannot be read.
@@ -166,7 +167,7 @@ impl TryFrom<ConflictDetail> for ConflictView {
             account: conflict.account.try_into()?,
             holder_user_id: conflict.user,
             holder_dn: conflict.holder_dn,
-            holder_missing: conflict.holder_missing,
+            holder: conflict.holder,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::Subcommand;
-use postern_engine::records::UserId;
+use postern_engine::records::{Holder, UserId};
 
 use super::super::api::conflicts::{ChoiceWord, ConflictView, DecisionRequest, DecisionView, IgnoredView, Waiting};
 use super::client::Client;
@@ -72,7 +72,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 vec![
                     conflict.user_name.clone(),
                     conflict.account.dn.clone(),
-                    text_or(conflict.holder_dn.as_deref(), "-"),
+                    held_by(conflict),
                     end(conflict).to_owned(),
                     conflict.account.id.to_string(),
                 ]
@@ -202,15 +202,24 @@ fn row<'a>(
 fn question(conflict: &ConflictView, what: &str) -> String {
     let account = &conflict.account;
     let (entry, directory, name) = (&account.dn, &account.directory.name, &conflict.user_name);
-    let holder = match (&conflict.holder_dn, conflict.holder_user_id) {
-        (Some(dn), Some(_)) if conflict.holder_missing => format!("{dn}, which is gone from the directory"),
-        (Some(dn), Some(_)) => dn.clone(),
-        (None, Some(id)) => format!("the user {id}, who has no account"),
-        (_, None) => "nobody any more; the next import resolves it".to_owned(),
+    let holder = match (conflict.holder, &conflict.holder_dn, conflict.holder_user_id) {
+        (Holder::Nobody, ..) | (.., None) => "nobody any more; the next import resolves it".to_owned(),
+        (Holder::Organization, _, Some(id)) => format!("the user {id}, whom the organization made"),
+        (Holder::Gone, Some(dn), _) => format!("{dn}, which is gone from the directory"),
+        (_, Some(dn), _) => dn.clone(),
+        (_, None, Some(id)) => format!("the user {id}, who has no account"),
     };
     format!(
         "The entry {entry} of the directory {directory} claims the name {name}.\nHeld by: {holder}.\nThe entry {what}."
     )
+}
+
+/// Who has the name, for a list.
+fn held_by(conflict: &ConflictView) -> String {
+    match (conflict.holder, &conflict.holder_dn) {
+        (Holder::Organization, _) => "the organization's user".to_owned(),
+        (_, dn) => text_or(dn.as_deref(), "-"),
+    }
 }
 
 /// How a conflict can end.
@@ -219,7 +228,8 @@ fn end(conflict: &ConflictView) -> &'static str {
         (None, None) if !conflict.candidates.is_empty() => "link or ignore",
         (_, None) => "the next import",
         (None, Some(_)) if conflict.outcome == Waiting::Ambiguous => "link --user, create-user or ignore",
-        (None, _) if conflict.holder_missing => "link, create-user or ignore",
+        (None, _) if conflict.holder == Holder::Gone => "link, create-user or ignore",
+        (None, _) if conflict.holder == Holder::Organization => "link, ignore, or another name for the user",
         _ => "another login in the directory",
     }
 }

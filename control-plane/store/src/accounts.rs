@@ -95,7 +95,10 @@ macro_rules! select_conflicts {
         select_accounts!(
             ", u.id, (SELECT h.dn FROM accounts h WHERE h.identity = u.id \
              ORDER BY h.target <> $2, h.missing_since IS NOT NULL, h.id LIMIT 1), \
-             NOT EXISTS (SELECT 1 FROM accounts h WHERE h.identity = u.id AND h.missing_since IS NULL)",
+             CASE WHEN u.id IS NULL THEN 'nobody' \
+             WHEN EXISTS (SELECT 1 FROM accounts h WHERE h.identity = u.id AND h.missing_since IS NULL) THEN 'directory' \
+             WHEN u.is_own AND NOT EXISTS (SELECT 1 FROM accounts h WHERE h.identity = u.id) THEN 'organization' \
+             ELSE 'gone' END",
             "LEFT JOIN users u ON u.organization = (SELECT seq FROM organizations WHERE id = $1) AND u.name_key = a.conflict \
              WHERE a.organization_id = $1 AND a.target = $2 AND a.conflict IS NOT NULL AND a.kind = 1 AND a.missing_since IS NULL ",
             $rest
@@ -106,7 +109,8 @@ macro_rules! select_conflicts {
 fn read_conflict(mut row: Row) -> Result<Conflict> {
     let account = read(&mut row)?;
     let name_key = account.conflict.clone().unwrap_or_default();
-    Ok(Conflict { account, name_key, user: row.take()?, holder_dn: row.take()?, holder_missing: row.take()? })
+    let (user, holder_dn) = (row.take()?, row.take()?);
+    Ok(Conflict { account, name_key, user, holder_dn, holder: row.take::<String>()?.parse()? })
 }
 
 impl Store {

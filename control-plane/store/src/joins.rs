@@ -17,8 +17,10 @@ pub struct JoinedAccount {
     pub dn: String,
     /// The user's name.
     pub user_name: String,
-    /// Names of the other directories, separated by commas.
+    /// Names of the other directories, separated by commas. Empty: no other directory has the user.
     pub directories: String,
+    /// Whether the organization made the user.
+    pub is_own: bool,
 }
 
 /// An account in a list of samples.
@@ -61,11 +63,13 @@ impl Store {
             return Ok((0, Vec::new()));
         }
         let query = sql("SELECT a.dn, u.user_name, COALESCE((SELECT string_agg(d.name, ', ') FROM accounts h \
-             JOIN directories d ON d.seq = h.target WHERE h.identity = a.identity AND h.target <> a.target), '') \
+             JOIN directories d ON d.seq = h.target WHERE h.identity = a.identity AND h.target <> a.target), ''), u.is_own \
              FROM accounts a JOIN users u ON u.id = a.identity \
              WHERE a.target = $1 AND a.joined_at IS NOT NULL ORDER BY a.id LIMIT $2");
-        let read =
-            |mut row: Row| Ok(JoinedAccount { dn: row.take()?, user_name: row.take()?, directories: row.take()? });
+        let read = |mut row: Row| {
+            let (dn, user_name, directories) = (row.take()?, row.take()?, row.take()?);
+            Ok(JoinedAccount { dn, user_name, directories, is_own: row.take()? })
+        };
         Ok((count, self.database.rows(query.bind(seq).bind(samples), read).await?))
     }
 

@@ -76,7 +76,7 @@ mod targets;
 
 pub use absences::{Sight, SoughtAccount, Unsettled};
 pub use accounts::{
-    Account, AccountKind, Comparison, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NewAccount,
+    Account, AccountKind, Comparison, Conflict, ExternalKey, Holder, KnownAccount, MemberForm, MemberStats, NewAccount,
     PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
 };
 pub use administration::{

@@ -262,6 +262,7 @@ async fn joins_are_reported_once(database: TestDatabase) {
     tx.commit().await.unwrap();
     let (count, some) = store.joined_accounts(world.org(), lab, 10).await.unwrap();
     assert_eq!((count, some[0].user_name.as_str(), some[0].directories.as_str()), (1, "anna", "corp"));
+    assert!(!some[0].is_own, "a directory brought the user");
     assert_eq!(store.joins_are_reported(world.org(), lab, at(1)).await.unwrap(), 0, "it joined later");
     assert_eq!(store.joins_are_reported(world.org(), lab, at(2)).await.unwrap(), 1);
     assert_eq!(store.joined_accounts(world.org(), lab, 10).await.unwrap(), (0, Vec::new()));

@@ -4,9 +4,11 @@
 
 mod support;
 
-use postern_store::{Error, Identities, OwnedUser, Store, Suspension, UserId, UserRow};
+use postern_store::{
+    AccountKind, Error, Holder, Identities, NewAccount, OwnedUser, Store, Suspension, UserId, UserRow,
+};
 use serde_json::json;
-use support::world::{World, all, at};
+use support::world::{World, account_of, all, at};
 use support::{TestDatabase, conformance};
 
 conformance! {
@@ -18,6 +20,7 @@ conformance! {
     what_an_administrator_decided_of_a_deleted_user_is_found_by_name,
     foreign_users_are_not_touched,
     many_users_are_found_by_their_names_at_once,
+    a_conflict_says_whether_the_organization_made_the_user_who_has_the_name,
     deleted_users_are_found_by_name_or_id,
 }
 
@@ -231,4 +234,38 @@ async fn deleted_users_are_found_by_name_or_id(database: TestDatabase) {
         assert_eq!(found.len(), usize::from(finds), "{name:?} {ids:?}");
         assert!(store.deleted_users_like(other.org(), name, ids).await.unwrap().is_empty());
     }
+}
+
+async fn a_conflict_says_whether_the_organization_made_the_user_who_has_the_name(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let own = world.person("ada").0;
+    let mut tx = identities(store, &world, 1).await;
+    tx.insert_own_users(vec![(own.clone(), "{}".to_owned())]).await.unwrap();
+    tx.commit().await.unwrap();
+    let (bert, of_bert) = world.person("bert");
+    world.import(&[(bert, of_bert.clone())], &[]).await;
+    let waits = |dn: &str, name: &str| NewAccount {
+        conflict: Some(name.to_owned()),
+        ..account_of(AccountKind::User, dn, None)
+    };
+    let add = async |accounts: Vec<NewAccount>| {
+        let mut tx = store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
+        tx.insert_accounts(accounts).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    add(vec![waits("uid=1", "ada"), waits("uid=2", "bert"), waits("uid=3", "nobody")]).await;
+    let holders = async || {
+        let listed = store.list_conflicts(world.org(), world.directory.id, &all()).await.unwrap().items;
+        let mut found: Vec<_> = listed.into_iter().map(|one| (one.name_key, one.holder, one.holder_dn)).collect();
+        found.sort();
+        found
+    };
+    let of = |name: &str, holder, dn: Option<&str>| (name.to_owned(), holder, dn.map(str::to_owned));
+    let of_bert = of("bert", Holder::Directory, Some(of_bert.dn.as_str()));
+    let nobody = of("nobody", Holder::Nobody, None);
+    assert_eq!(holders().await, [of("ada", Holder::Organization, None), of_bert.clone(), nobody.clone()]);
+    // A directory has the user, too.
+    add(vec![account_of(AccountKind::User, "uid=4", Some(own.id.as_uuid()))]).await;
+    let dn = holders().await[0].2.clone();
+    assert_eq!(holders().await, [of("ada", Holder::Directory, dn.as_deref()), of_bert, nobody]);
 }

@@ -244,8 +244,8 @@ pub(super) async fn describe(
         count += conflicts.items.len() as u64;
         for conflict in conflicts.items.into_iter().take(samples - some.len().min(samples)) {
             let (name, dn) = (conflict.name_key, conflict.account.dn);
-            let (held_by_dn, holder_missing) = (conflict.holder_dn, conflict.holder_missing);
-            some.push(ConflictSample { user_name: name, dn, held_by_dn, holder_missing });
+            let (held_by_dn, holder) = (conflict.holder_dn, Some(conflict.holder));
+            some.push(ConflictSample { user_name: name, dn, held_by_dn, holder });
         }
         match conflicts.next {
             Some(next) => page = PageRequest::after(next, BATCH),

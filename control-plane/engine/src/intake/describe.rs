@@ -1,7 +1,7 @@
 //! Builds the result of an import from what was recorded and stored.
 
 use postern_dn::Dn;
-use postern_store::{AccountId, Directory, Job, MemberStats, Sight, Staged, Store, Unsettled};
+use postern_store::{AccountId, Directory, Job, JoinedAccount, MemberStats, Sight, Staged, Store, Unsettled};
 
 use super::conflicts;
 use super::missing::Confirmed;
@@ -155,7 +155,10 @@ async fn unresolved(store: &Store, job: &Job, members: MemberStats) -> Result<Ve
 async fn joined(store: &Store, job: &Job) -> Result<(u64, Vec<JoinedSample>)> {
     let (count, some) = store.joined_accounts(job.organization, job.directory, SAMPLES).await?;
     let shown = some.into_iter();
-    let shown = shown.map(|one| JoinedSample { user_name: one.user_name, dn: one.dn, directories: one.directories });
+    let shown = shown.map(|one| {
+        let JoinedAccount { dn, user_name, directories, is_own } = one;
+        JoinedSample { user_name, dn, directories, own: is_own }
+    });
     Ok((count, shown.collect()))
 }
 

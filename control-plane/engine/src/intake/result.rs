@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use postern_store::Holder;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -149,8 +150,8 @@ pub struct ConflictSample {
     pub dn: String,
     /// The DN of the account of the user who has the name. `null`: that user has none.
     pub held_by_dn: Option<String>,
-    /// That account is missing.
-    pub holder_missing: bool,
+    /// Who that user is. `null`: not known.
+    pub holder: Option<Holder>,
 }
 
 /// An account that shares a user with another directory.
@@ -161,8 +162,10 @@ pub struct JoinedSample {
     pub user_name: String,
     /// The account's DN.
     pub dn: String,
-    /// The other directories.
+    /// The other directories. Empty: no other directory has the user.
     pub directories: String,
+    /// The organization made the user.
+    pub own: bool,
 }
 
 /// An entry without a login.

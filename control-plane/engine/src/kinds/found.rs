@@ -1,5 +1,6 @@
 //! What a look-up found, as its job keeps it and the API shows it.
 
+use postern_store::Holder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -30,6 +31,8 @@ pub struct ClaimedName {
     pub user_name: String,
     /// The DN of the account of the user who has it. `null`: that user has none.
     pub held_by_dn: Option<String>,
+    /// Who that user is. `null`: not known.
+    pub holder: Option<Holder>,
 }
 
 /// An entry of the directory.
@@ -76,4 +79,17 @@ pub struct Unseen {
     pub attributes: Vec<String>,
     /// Groups, by name.
     pub groups: Vec<String>,
+}
+
+/// Who has a name that an account claims, from the sample of a conflict.
+pub(super) fn holder(conflict: &Value) -> String {
+    let dn = conflict["held_by_dn"].as_str();
+    match (conflict["holder"].as_str().and_then(|holder| holder.parse().ok()), dn) {
+        (Some(Holder::Nobody), _) => "nobody any more; the next import gives it away".to_owned(),
+        (Some(Holder::Organization), _) => "a user whom the organization made".to_owned(),
+        (Some(Holder::Gone), Some(dn)) => format!("{dn}, who is gone from the directory"),
+        (Some(Holder::Gone), None) => "a user whom no directory has any more".to_owned(),
+        (_, Some(dn)) => dn.to_owned(),
+        (_, None) => "another user".to_owned(),
+    }
 }

@@ -21,7 +21,10 @@ pub(super) async fn conflict(
     let known = store.compare_accounts(organization, directory, AccountKind::User, &entry).await?.pop();
     let Some(Comparison::Known(known)) = known else { return Ok(None) };
     let conflict = store.get_conflict(organization, known.id).await?;
-    Ok(conflict.map(|one| ClaimedName { user_name: one.name_key, held_by_dn: one.holder_dn }))
+    Ok(conflict.map(|one| {
+        let holder = Some(one.holder);
+        ClaimedName { user_name: one.name_key, held_by_dn: one.holder_dn, holder }
+    }))
 }
 
 /// Compares the answer of a look-up with what is known of the account. `None`: nothing is missing.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bulk_users;
+mod conflicts;
 mod directory_order;
 mod events;
 mod idempotency;

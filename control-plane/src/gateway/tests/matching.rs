@@ -205,7 +205,7 @@ async fn who_comes_after_a_gap_inherits_nothing_until_an_administrator_decides()
         let newcomer = user("cn=2", "anna", &[("mail", "new@x")]);
         let result = world.import("corp", &with(&[newcomer])).await;
         assert_eq!(result["conflicts"], 1, "{result}");
-        assert_eq!(result["conflict_samples"][0]["holder_missing"], true, "{result}");
+        assert_eq!(result["conflict_samples"][0]["holder"], "gone", "{result}");
         assert_eq!(world.user("anna").await.email.as_deref(), Some("left@x"), "nothing is inherited");
         let waiting = world.waiting("corp").await;
         let decided = world.decide(waiting[0], choice).await.unwrap();

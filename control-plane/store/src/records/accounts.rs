@@ -273,8 +273,22 @@ pub struct Conflict {
     pub user: Option<UserId>,
     /// The DN of that user's account, in the same directory if possible.
     pub holder_dn: Option<String>,
-    /// Whether all accounts of that user are missing.
-    pub holder_missing: bool,
+    /// Who that user is.
+    pub holder: Holder,
+}
+
+named! {
+    /// Who has a user name.
+    Holder {
+        /// Nobody has it any more. The next import gives it away.
+        Nobody = "nobody",
+        /// A user whom a directory has.
+        Directory = "directory",
+        /// A user whom no directory has any more.
+        Gone = "gone",
+        /// A user whom the organization made, and whom no directory has had.
+        Organization = "organization",
+    }
 }
 
 /// A chunk whose entries were applied; it is recorded in the same transaction.

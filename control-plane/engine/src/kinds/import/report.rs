@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::jobs::report::{Ended, Report, line, value};
+use crate::kinds::found::holder;
 
 /// The figures of an import in their order: key, singular and plural.
 const FIGURES: &[(&str, &str, &str)] = &[
@@ -161,20 +162,25 @@ fn notes(result: &Value, report: &mut Report) {
 
 fn people(result: &Value, report: &mut Report) {
     some(result, "conflict_samples", "conflicts", report, |sample| {
-        let [name, dn, holder] = ["user_name", "dn", "held_by_dn"].map(|key| text(sample, key));
-        let gone = if sample["holder_missing"].as_bool() == Some(true) {
-            "\n          who is gone; decide with `postern conflicts link` or `postern conflicts create-user`"
-        } else {
-            ""
+        let [name, dn] = ["user_name", "dn"].map(|key| text(sample, key));
+        let decision = match sample["holder"].as_str() {
+            Some("gone") => "\n          decide with `postern conflicts link` or `postern conflicts create-user`",
+            Some("organization") => "\n          decide with `postern conflicts link` or `postern conflicts ignore`",
+            _ => "",
         };
-        format!("conflict: {name} of {dn} is held by {holder}{gone}")
+        format!("conflict: {name} of {dn} is held by {}{decision}", line(&holder(sample)))
     });
     some(result, "missing_disabled_samples", "missing_disabled", report, |sample| {
         format!("left, and is disabled: {}", value(sample))
     });
     some(result, "joined_samples", "joined", report, |sample| {
-        let [name, dn, others] = ["user_name", "dn", "directories"].map(|key| text(sample, key));
-        format!("shared: {dn} is an account of {name}, as in {others}")
+        let [name, dn] = ["user_name", "dn"].map(|key| text(sample, key));
+        let also = match sample["directories"].as_str() {
+            Some(others) if !others.is_empty() => format!(", as in {}", line(others)),
+            _ if sample["own"] == true => ", whom the organization made".to_owned(),
+            _ => String::new(),
+        };
+        format!("shared: {dn} is an account of {name}{also}")
     });
     // A sample is an external id, for which several entries may be left out.
     some(result, "duplicate_samples", "shared_external_ids", report, |sample| {
@@ -268,97 +274,4 @@ fn why_not_visible(reason: &str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::jobs::report::Block;
-
-    fn shown(result: &Value) -> String {
-        let mut report = Report::default();
-        show(Ended { directory: "head office", result, error: &Value::Null }, &mut report);
-        let lines = report.blocks.into_iter().map(|block| match block {
-            Block::Line(line) => line + "\n",
-            Block::Table { .. } => panic!("an import has no table"),
-        });
-        lines.collect()
-    }
-
-    #[test]
-    fn one_is_not_several() {
-        let text = shown(&json!({ "users": 1, "groups": 0, "not_visible": 1 }));
-        assert!(
-            text.contains("1  user in the") && text.contains("0  groups in") && text.contains("whether it is"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_list_that_is_not_whole_says_so() {
-        let samples: Vec<Value> = (0..20).map(|number| json!({ "dn": format!("uid={number}") })).collect();
-        let text = shown(&json!({ "without_login": 57, "without_login_samples": samples }));
-        assert!(text.contains("(20 of 57 are shown)"), "{text}");
-        let text = shown(&json!({ "without_login": 20, "without_login_samples": samples }));
-        assert!(!text.contains("are shown"), "{text}");
-        // For external ids, the ids are counted, not the entries left out.
-        let samples: Vec<Value> =
-            (0..20).map(|id| json!({ "external_id": id.to_string(), "dns": ["uid=a"] })).collect();
-        let text = shown(&json!({ "duplicates": 90, "shared_external_ids": 31, "duplicate_samples": samples }));
-        assert!(text.contains("(20 of 31 are shown)"), "{text}");
-    }
-
-    #[test]
-    fn rules_that_failed_are_shown_with_entry_and_value() {
-        let sample = json!({ "rule": "email", "dn": "uid=ada", "error": "this is no e-mail address", "value": "none" });
-        let text = shown(&json!({ "rule_failures": 7, "rule_failure_samples": [sample] }));
-        assert!(text.contains("7  failures of mapping rules"), "{text}");
-        assert!(text.contains("rule email failed on uid=ada: this is no e-mail address (it read none)"), "{text}");
-        assert!(text.contains("(1 of 7 are shown)"), "{text}");
-    }
-
-    #[test]
-    fn a_member_whose_name_two_entries_have_names_both_and_says_what_to_do() {
-        let samples = [
-            json!({ "group": "g1", "member": "cn=a", "shared_by": ["cn=a,dc=x", "CN=A,dc=x"] }),
-            json!({ "group": "g2", "member": "cn=b", "shared_by": [] }),
-        ];
-        let text =
-            shown(&json!({ "members_unresolved": 3, "members_ambiguous": 1, "members_unresolved_samples": samples }));
-        assert!(text.contains("2  members that point to no imported entry"), "{text}");
-        assert!(text.contains("1  member that is nobody"), "{text}");
-        assert!(text.contains("cn=a,dc=x and CN=A,dc=x, whose names are compared as equal; rename one"), "{text}");
-        assert!(text.contains("points to no imported entry: cn=b in g2") && !text.contains("scope"), "{text}");
-        assert!(text.contains("(2 of 3 are shown)"), "{text}");
-    }
-
-    #[test]
-    fn a_container_that_seems_to_be_renamed_is_named_with_what_to_do() {
-        let sample = json!({ "dn": "cn=a,ou=b,dc=x", "reason": "container_not_found", "container": "ou=b,dc=x",
-            "renamed_to": "ou=c,dc=x" });
-        let text = shown(&json!({ "not_visible": 1, "not_visible_samples": [sample] }));
-        assert!(text.contains("cn=a,ou=b,dc=x: the container ou=b,dc=x seems to be renamed to ou=c,dc=x"), "{text}");
-        assert!(text.contains("--gone ou=b,dc=x") && !text.contains("account read it"), "{text}");
-    }
-
-    #[test]
-    fn users_of_whom_it_is_unknown_whether_they_are_enabled_are_named() {
-        let text =
-            shown(&json!({ "unknown_switches": 30, "unreadable_switch": "accountExpires and userAccountControl",
-            "unknown_switch_samples": ["cn=a,dc=x: userAccountControl"] }));
-        assert!(text.contains("unknown whether enabled: cn=a,dc=x: userAccountControl cannot be read"), "{text}");
-        assert!(text.contains("(1 of 30 are shown)"), "{text}");
-        assert!(text.contains("unknown: accountExpires and userAccountControl cannot be read"), "{text}");
-    }
-
-    #[test]
-    fn gone_is_proposed_where_it_would_help_and_one_that_covers_nobody_is_named() {
-        let sample = |reason: &str, container: Option<&str>| json!({ "dn": "uid=a,ou=a b,dc=x", "reason": reason, "container": container });
-        let samples = [sample("container_not_found", Some("ou=a b,dc=x")), sample("container_unreadable", None)];
-        let text =
-            shown(&json!({ "not_visible": 2, "not_visible_samples": samples, "gone_unused": ["ou=north,dc=x"] }));
-        let proposed = "postern jobs start import --directory 'head office' --gone 'ou=a b,dc=x'\n";
-        assert!(text.contains(proposed) && text.contains("--gone ou=north,dc=x: no account"), "{text}");
-        let text = shown(&json!({ "not_visible": 1, "not_visible_samples": [sample("container_unreadable", None)] }));
-        assert!(!text.contains("--gone"), "{text}");
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::jobs::report::{Report, attributes, line, value};
+use crate::kinds::found::holder;
 
 /// Shows a user, its mapping, and its groups.
 pub(super) fn show(result: &Value, report: &mut Report) {
@@ -17,11 +18,11 @@ pub(super) fn show(result: &Value, report: &mut Report) {
         // Without the name, the entry gets no user, or its user keeps the old name.
         let conflict = result["conflict"]["user_name"].as_str();
         if let Some(name) = conflict {
-            let holder = result["conflict"]["held_by_dn"].as_str().unwrap_or("somebody else");
+            let holder = holder(&result["conflict"]);
             report.line(format!(
                 "conflict: the name {} is held by {}. The entry goes without it: see `postern conflicts list`",
                 line(name),
-                line(holder)
+                line(&holder)
             ));
         }
         let head = if conflict.is_some() { "would become" } else { "becomes" };
