@@ -14,6 +14,26 @@ pub fn is_unseen(letter: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Why a name must not be given to anything, as the end of a sentence: it has a character that people do not see. The joiners
+/// are allowed between letters and signs beyond ASCII, where scripts and emoji need them. `None`: it may be given.
+pub fn unseen_in(name: &str) -> Option<String> {
+    let letters: Vec<char> = name.chars().collect();
+    let is_joined = |place: usize| {
+        let sides = [place.checked_sub(1).and_then(|before| letters.get(before)), letters.get(place + 1)];
+        sides.into_iter().all(|side| side.is_some_and(|letter| !letter.is_ascii()))
+    };
+    let (place, letter) = letters.iter().enumerate().find(|(place, letter)| match letter {
+        '\u{200c}' | '\u{200d}' => !is_joined(*place),
+        // They have no width or look like a blank: fillers of Hangul, the grapheme joiner, an empty pattern of Braille.
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' => true,
+        letter => is_unseen(**letter),
+    })?;
+    let (code, place) = (u32::from(*letter), place + 1);
+    Some(format!(
+        "character {place} is U+{code:04X}, which cannot be seen or turns the direction of writing; leave it out"
+    ))
+}
+
 /// The text on one line, with U+FFFD in the place of each such character.
 pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, |_| false, |out, _| out.push('\u{fffd}'))
@@ -128,6 +148,21 @@ mod tests {
         assert_eq!((line("a\nb").as_ref(), lines("a\n\tb").as_ref()), ("a\u{fffd}b", "a\n\tb"));
         for good in ["Jürgen 山田", "سارا\u{200c}جان", "👩\u{200d}💻", "أحمد", "a\u{301}"] {
             assert!(matches!(line(good), Cow::Borrowed(same) if same == good));
+        }
+    }
+
+    #[test]
+    fn a_name_has_no_character_that_people_do_not_see_and_the_refusal_says_which() {
+        for evil in EVIL.into_iter().chain(['\u{200c}', '\u{200d}', '\u{3164}', '\u{34f}']) {
+            let refused = unseen_in(&format!("an{evil}na")).unwrap();
+            assert!(refused.starts_with(&format!("character 3 is U+{:04X}, ", u32::from(evil))), "{refused}");
+        }
+        for good in ["Jürgen 山田", "سارا\u{200c}جان", "👩\u{200d}💻", "أحمد", "a\u{301}", "❤\u{fe0f}"]
+        {
+            assert_eq!(unseen_in(good), None, "{good}");
+        }
+        for odd in ["\u{200d}", "a\u{200d}", "👩\u{200d}", "\u{200c}جان"] {
+            assert!(unseen_in(odd).is_some(), "{odd:?}");
         }
     }
 

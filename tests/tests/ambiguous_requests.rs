@@ -34,7 +34,7 @@ fn requests_that_can_be_read_in_two_ways_are_refused() -> Result<()> {
             (format!("{host}{token}{token}"), 400),
             (format!("{host}{token}Content-Length: 0\r\nContent-Length: 5\r\n"), 400),
         ] {
-            let request = format!("GET /api/v1/tokens/current HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+            let request = format!("GET /api/v1/current-token HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
             let said = raw(address, &request).await?;
             ensure!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{headers:?}: {said}");
         }

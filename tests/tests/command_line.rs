@@ -352,7 +352,7 @@ fn nobody_locks_an_organization_and_a_login_is_known_and_forgotten() -> Result<(
         let who = postern("whoami").success().await?;
         ensure!(who.contains("Corp & Sons") && who.contains("owner") && who.contains(&url), "{who}");
 
-        let current = api.get("/api/v1/tokens/current").await?;
+        let current = api.get("/api/v1/current-token").await?;
         let own = current["id"].as_str().context("no id")?;
         let refused = postern(&format!("tokens revoke {own} --yes")).output().await?;
         ensure!(refused.status.code() == Some(1), "{}", said(&refused));

@@ -7,7 +7,8 @@
 mod access;
 pub mod accounts;
 mod actor;
-pub mod agents;
+mod again;
+mod agents;
 mod answers;
 pub mod api_tokens;
 pub mod attributes;

@@ -83,6 +83,8 @@ async fn define(
 }
 
 /// Takes a definition away; values that users have stay
+///
+/// A sensitive attribute is refused (409) while users or deleted users have values of it, which nothing would mask any more.
 #[utoipa::path(delete, path = "/api/v1/attributes/{id}", tag = "attributes", operation_id = "remove_attribute",
     params(("id" = String, Path, description = "Name of the attribute")), responses((status = 204)))]
 async fn forget(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<StatusCode, Problem> {

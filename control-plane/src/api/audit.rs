@@ -37,7 +37,7 @@ pub struct AuditEntryView {
     pub seq: u64,
     /// When the change was made.
     pub at: Timestamp,
-    /// Who made it: the id of an API token or of a schedule, or `machine`.
+    /// Who made it: the id of an API token or of a schedule, `machine`, or `system` for what happens by itself.
     pub actor: String,
     /// What people call them.
     pub actor_name: String,

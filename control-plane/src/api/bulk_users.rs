@@ -1,4 +1,4 @@
-//! `/api/v1/users/bulk`: many users at once, as a file lists them.
+//! `/api/v1/bulk-users`: many users at once, as a file lists them.
 
 use std::collections::BTreeMap;
 
@@ -126,7 +126,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// Makes or changes many users
 ///
 /// Each is made, changed or refused by itself; those that are not refused are written in one transaction.
-#[utoipa::path(post, path = "/api/v1/users/bulk", tag = "users", operation_id = "write_users", request_body = BulkRequest,
+#[utoipa::path(post, path = "/api/v1/bulk-users", tag = "users", operation_id = "write_users", request_body = BulkRequest,
     responses((status = 200, body = BulkAnswer)))]
 async fn write(State(api): State<Api>, caller: Caller, body: Body<BulkRequest>) -> Result<Json<BulkAnswer>, Problem> {
     let users = api.services.bulk_users(&caller.actor)?;

@@ -6,9 +6,9 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -61,7 +61,7 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response, Probl
     let body = to_bytes(body, layers::longest_body(parts.uri.path()))
         .await
         .map_err(|_| unreadable(StatusCode::PAYLOAD_TOO_LARGE, parts.uri.path()))?;
-    let claim = Claim::new(&parts.headers, parts.uri.path(), &body, &caller)?;
+    let claim = Claim::new(&parts.headers, &parts.uri, &body, &caller)?;
     if let Some(refused) = refused(&parts, &body, &caller, next.clone()).await {
         return Ok(refused);
     }
@@ -111,7 +111,7 @@ async fn keep(api: &Api, caller: &Caller, claim: Claim, response: Response) -> R
 }
 
 impl Claim {
-    fn new(headers: &HeaderMap, path: &str, body: &Bytes, caller: &Caller) -> Result<Self, Problem> {
+    fn new(headers: &HeaderMap, uri: &Uri, body: &Bytes, caller: &Caller) -> Result<Self, Problem> {
         let text = headers.get(HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if text.is_empty() || text.chars().count() > MAX_KEY_CHARS {
             return Err(Problem::parameter(
@@ -122,7 +122,15 @@ impl Claim {
         let mut key = blake3::Hasher::new_derive_key("postern 2026 idempotency key");
         key.update(caller.token.as_uuid().as_bytes()).update(text.as_bytes());
         let mut request = blake3::Hasher::new_derive_key("postern 2026 idempotent request");
-        request.update(path.as_bytes()).update(&[0]).update(body);
+        // The length of each part comes first, so that none passes for a part of another.
+        let mut part = |part: &[u8]| {
+            request.update(&(part.len() as u64).to_le_bytes()).update(part);
+        };
+        part(uri.path().as_bytes());
+        part(uri.query().unwrap_or_default().as_bytes());
+        part(&[u8::from(uri.query().is_some())]);
+        headers.get_all(IF_MATCH).iter().for_each(|version| part(version.as_bytes()));
+        part(body);
         let mut seal = blake3::Hasher::new_derive_key("postern 2026 idempotent answer");
         seal.update(bearer(headers).unwrap_or_default().as_bytes()).update(key.finalize().as_bytes());
         Ok(Self {
@@ -137,7 +145,7 @@ impl Claim {
             return Ok(());
         }
         Err(Problem::new(Kind::IdempotencyMismatch, "This Idempotency-Key was used for another request.")
-            .cure("Take a new key for a new request; repeat a key only with the same path and body."))
+            .cure("Take a new key for a new request; repeat a key only with the same path, query, If-Match and body."))
     }
 
     fn under_way(&self, request: [u8; 32]) -> Result<Response, Problem> {

@@ -27,7 +27,7 @@ pub(super) const MAX_BULK_BYTES: usize = 1 << 20;
 
 /// The longest body of a request to this path.
 pub(super) fn longest_body(path: &str) -> usize {
-    if path.ends_with("/bulk") { MAX_BULK_BYTES } else { MAX_BODY_BYTES }
+    if path == "/api/v1/bulk-users" { MAX_BULK_BYTES } else { MAX_BODY_BYTES }
 }
 /// A request that takes longer is given up. The head of an event stream comes at once, so streams are not concerned.
 const TIMEOUT: Duration = Duration::from_secs(30);

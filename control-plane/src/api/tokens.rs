@@ -130,7 +130,7 @@ async fn create(
 }
 
 /// Shows the token of this request, and its organization
-#[utoipa::path(get, path = "/api/v1/tokens/current", tag = "tokens", operation_id = "current_token",
+#[utoipa::path(get, path = "/api/v1/current-token", tag = "tokens", operation_id = "current_token",
     responses((status = 200, body = CurrentToken)))]
 async fn current(State(api): State<Api>, caller: Caller) -> Result<Json<CurrentToken>, Problem> {
     let (token, organization) = api.services.own_token(&caller.actor)?.get(caller.token).await?;
@@ -148,7 +148,7 @@ async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Res
 /// Revokes an API token
 ///
 /// It is refused from now on, and stays in the list. The last owner token that is good is not revoked: nobody could make
-/// another one.
+/// another one. Schedules that the token has made go on.
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "revoke_token",
     params(("id" = String, Path, description = "Id of the token, its beginning, or name of the token")),
     responses((status = 204)))]

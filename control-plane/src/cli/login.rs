@@ -22,7 +22,7 @@ pub(super) async fn run(_: Args, global: &Global, screen: &mut Screen) -> Result
         Some(token) => token.clone(),
         None => read_token(&url)?,
     };
-    let current: CurrentToken = Client::with(global, base, token.clone())?.get("tokens/current", &[]).await?;
+    let current: CurrentToken = Client::with(global, base, token.clone())?.get("current-token", &[]).await?;
     let path = Credentials { url, token: token.expose_secret().to_owned() }.save()?;
     if screen.is_json() {
         return screen.json(&current);

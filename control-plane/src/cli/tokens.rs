@@ -74,10 +74,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         }
         Command::Revoke { wanted, yes } => {
             let token: TokenView = client.get(&format!("tokens/{wanted}"), &[]).await?;
-            let current: CurrentToken = client.get("tokens/current", &[]).await?;
+            let current: CurrentToken = client.get("current-token", &[]).await?;
             yes.or_ask(&cuts(&token, current.view.id == token.id))?;
             client.delete(&format!("tokens/{}", token.id)).await?;
-            screen.done(&token.id, "revoked", "The token is revoked.")
+            screen.done(&token.id, "revoked", "The token is revoked. Schedules that it has made go on.")
         }
     }
 }

@@ -10,7 +10,7 @@ use super::screen::{Screen, note, time_or, word};
 /// Shows the token that is used, and its organization.
 pub(super) async fn show(global: &Global, screen: &mut Screen) -> Result<(), Error> {
     let client = Client::new(global)?;
-    let current: CurrentToken = client.get("tokens/current", &[]).await?;
+    let current: CurrentToken = client.get("current-token", &[]).await?;
     let source = if global.token.is_some() { "--token or POSTERN_TOKEN" } else { "postern login" };
     screen.fields(
         &current,

@@ -239,7 +239,11 @@ impl Store {
              missing_threshold_percent = COALESCE($2, missing_threshold_percent), \
              missing_threshold_minimum = COALESCE($3, missing_threshold_minimum), \
              disabled = CASE WHEN $4 THEN $5 ELSE disabled END \
-             WHERE organization_id = $6 AND id = $7 AND deleted_at IS NULL")
+             WHERE organization_id = $6 AND id = $7 AND deleted_at IS NULL \
+             AND (display_name IS DISTINCT FROM COALESCE($1, display_name) \
+             OR missing_threshold_percent <> COALESCE($2, missing_threshold_percent) \
+             OR missing_threshold_minimum <> COALESCE($3, missing_threshold_minimum) \
+             OR ($4 AND disabled IS DISTINCT FROM $5))")
         .bind(change.display_name)
         .bind(change.missing_threshold_percent)
         .bind(change.missing_threshold_minimum)
@@ -248,15 +252,21 @@ impl Store {
         .bind(organization)
         .bind(id);
         let mut tx = self.database.begin().await?;
+        let lock = sql("UPDATE directories SET name = name WHERE organization_id = $1 AND id = $2");
+        tx.lock(lock.bind(organization).bind(id)).await?;
         tx.execute(update).await?;
-        // Read after the update, which has locked the row.
         let query = sql("SELECT thresholds FROM directories WHERE organization_id = $1 AND id = $2");
         let stored = tx.row(query.bind(organization).bind(id), |mut row| row.take()).await?;
         if let Some(stored) = stored.filter(|_| !change.thresholds.is_empty()) {
-            let wanted = serde_json::to_value(thresholds(stored)?.changed(&change.thresholds));
-            let wanted = wanted.map_err(|error| Error::corrupt(error.to_string()))?;
+            let known = thresholds(stored)?;
+            let wanted = known.changed(&change.thresholds);
+            let is_same = wanted == known;
+            let wanted = serde_json::to_value(wanted).map_err(|error| Error::corrupt(error.to_string()))?;
             let update = sql("UPDATE directories SET thresholds = $1 WHERE organization_id = $2 AND id = $3");
-            tx.execute(update.bind(&wanted).bind(organization).bind(id)).await?;
+            let update = update.bind(&wanted).bind(organization).bind(id);
+            if !is_same {
+                tx.execute(update).await?;
+            }
         }
         tx.commit().await?;
         self.get_directory(organization, id).await?.ok_or(Error::NotFound { what: "the directory" })

@@ -129,6 +129,13 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::StorageFull(_) | Self::Connect { .. })
     }
 
+    /// Whether `PostgreSQL` undid the transaction because of another one: both waited for each other, or they cannot follow
+    /// each other. Nothing of it was stored, and it may be repeated at once.
+    pub fn is_undone(&self) -> bool {
+        let Self::Unavailable(EngineError::Postgres(sqlx::Error::Database(error))) = self else { return false };
+        matches!(error.code().as_deref(), Some("40001" | "40P01"))
+    }
+
     /// A file beside the database cannot be made.
     pub fn unwritable(error: std::io::Error) -> Self {
         Self::StorageFull(error.into())

@@ -59,7 +59,7 @@ impl Store {
         Ok(organization)
     }
 
-    /// Changes the rules of an organization in one statement. [`Error::NotFound`]: there is no such organization.
+    /// Changes the rules of an organization in one statement, which writes nothing if they are so already. [`Error::NotFound`]: there is no such organization.
     pub async fn change_organization(
         &self,
         organization: OrganizationId,
@@ -69,7 +69,10 @@ impl Store {
             sql("UPDATE organizations SET missing_user_days = CASE WHEN $1 THEN $2 ELSE missing_user_days END, \
              joins_users = CASE WHEN $3 THEN $4 ELSE joins_users END, \
              job_retention_days = COALESCE($5, job_retention_days), \
-             audit_retention_days = COALESCE($6, audit_retention_days) WHERE id = $7")
+             audit_retention_days = COALESCE($6, audit_retention_days) WHERE id = $7 \
+             AND (($1 AND missing_user_days IS DISTINCT FROM $2) OR ($3 AND joins_users IS DISTINCT FROM $4) \
+             OR job_retention_days <> COALESCE($5, job_retention_days) \
+             OR audit_retention_days <> COALESCE($6, audit_retention_days))")
             .bind(change.missing_user_days.is_some())
             .bind(change.missing_user_days.flatten())
             .bind(change.joins_users.is_some())

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::audit_chain;
 use crate::dialect::Bulk;
 use crate::error::{EngineError, Error, Result};
+use crate::ids::OrganizationId;
 use crate::records::AuditNote;
 use crate::sql::{Row, Statement, signed, sql};
 use crate::sqlite::{self, Outcome, Writing};
@@ -67,7 +68,17 @@ impl Tx {
         Ok(())
     }
 
-    /// The same for many rows.
+    /// Keeps the definitions of an organization as they are until the transaction ends: whoever changes them locks the
+    /// organization's row. `SQLite` has one writer at a time.
+    pub(crate) async fn share(&mut self, organization: OrganizationId) -> Result<()> {
+        if let Inner::Postgres(_) = self.inner {
+            let lock = sql("SELECT seq FROM organizations WHERE id = $1 FOR SHARE");
+            self.row(lock.bind(organization), |mut row| row.take::<i64>()).await?;
+        }
+        Ok(())
+    }
+
+    /// The same as [`Self::lock`] for many rows.
     pub(crate) async fn lock_many(&mut self, update: Bulk) -> Result<()> {
         let changed = self.changed;
         self.bulk(update).await?;

@@ -14,7 +14,9 @@ use crate::sql::sql;
 
 impl Identities {
     /// From now on, users are written with values of unique attributes only if nobody else has these.
+    /// The definitions do not change until the transaction ends.
     pub async fn check_unique(&mut self) -> Result<()> {
+        self.tx.share(self.organization).await?;
         let query =
             sql("SELECT name FROM attribute_definitions WHERE organization_id = $1 AND is_unique ORDER BY name");
         self.unique = self.tx.rows(query.bind(self.organization), |mut row| row.take()).await?;
@@ -69,7 +71,7 @@ impl Identities {
         Ok(())
     }
 
-    /// Gives users the values of a unique attribute, or takes them away, as [`Self::claim_value`] does for one. Returns the
+    /// Gives users the values of a unique attribute, or takes them away, as [`Self::claim`] does for one. Returns the
     /// users whose value somebody else has; nothing is written for them.
     pub async fn claim_values(&mut self, name: &str, values: &[(UserId, Option<String>)]) -> Result<Vec<UserId>> {
         let mut claims: Vec<(String, UserId)> =

@@ -33,7 +33,8 @@ async fn what_a_merged_user_had_moves(database: TestDatabase) {
     let memberships =
         [(staff, into), (staff, gone), (board, gone)].map(|(group, user)| (group, IdentityId::User(user)));
     tx.add_members(&memberships).await.unwrap();
-    assert!(tx.claim_value("badge", gone, Some("7")).await.unwrap());
+    let badge = [("badge".to_owned(), Some("7".to_owned()))];
+    assert_eq!(tx.claim(gone, &badge).await.unwrap(), None);
     tx.commit().await.unwrap();
     let note = |object| AuditNote {
         organization: world.org(),
@@ -62,7 +63,7 @@ async fn what_a_merged_user_had_moves(database: TestDatabase) {
     let mut tx = store.begin_identities(world.org(), at(3)).await.unwrap();
     let groups: Vec<String> = tx.own_groups_of(into).await.unwrap().into_iter().map(|(_, name)| name).collect();
     assert_eq!(groups, ["board", "staff"]);
-    assert!(!tx.claim_value("badge", gone, Some("7")).await.unwrap(), "the value has moved");
+    assert_eq!(tx.claim(gone, &badge).await.unwrap().as_deref(), Some("badge"), "the value has moved");
     tx.rollback().await.unwrap();
     // What was done with the one that is gone is found with the other.
     let filter = AuditFilter { object_id: Some(into.as_uuid()), ..AuditFilter::default() };

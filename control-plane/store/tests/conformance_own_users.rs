@@ -5,7 +5,7 @@
 mod support;
 
 use postern_store::{
-    AccountKind, Error, Holder, Identities, NewAccount, OwnedUser, Store, Suspension, UserId, UserRow,
+    AccountKind, AuditFilter, Error, Holder, Identities, NewAccount, OwnedUser, Store, Suspension, UserId, UserRow,
 };
 use serde_json::json;
 use support::world::{World, account_of, all, at};
@@ -22,6 +22,7 @@ conformance! {
     many_users_are_found_by_their_names_at_once,
     a_conflict_says_whether_the_organization_made_the_user_who_has_the_name,
     deleted_users_are_found_by_name_or_id,
+    a_decision_whose_time_is_over_ends_once_and_is_in_the_audit_log,
 }
 
 async fn identities(store: &Store, world: &World, now: i64) -> Identities {
@@ -268,4 +269,36 @@ async fn a_conflict_says_whether_the_organization_made_the_user_who_has_the_name
     add(vec![account_of(AccountKind::User, "uid=4", Some(own.id.as_uuid()))]).await;
     let dn = holders().await[0].2.clone();
     assert_eq!(holders().await, [of("ada", Holder::Directory, dn.as_deref()), of_bert, nobody]);
+}
+
+async fn a_decision_whose_time_is_over_ends_once_and_is_in_the_audit_log(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let people: Vec<_> = ["ada", "ben", "eve"].iter().map(|name| world.person(name)).collect();
+    world.import(&people, &[]).await;
+    let until = [Some(10), Some(10), Some(11)];
+    let mut tx = identities(store, &world, 5).await;
+    for ((user, _), until) in people.iter().zip(until) {
+        tx.suspend(user.id, &suspension(until)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    // An import is first to see that the time of one is over. It says nothing of it.
+    let mut tx = identities(store, &world, 10).await;
+    tx.settle_users(&[people[0].0.id]).await.unwrap();
+    tx.commit().await.unwrap();
+    // Every replica looks for those.
+    let replicas = [database.again().await, database.again().await];
+    let (one, other) = tokio::join!(replicas[0].end_suspensions(at(10)), replicas[1].end_suspensions(at(10)));
+    assert_eq!(one.unwrap() + other.unwrap(), 2);
+    assert_eq!(store.end_suspensions(at(10)).await.unwrap(), 0);
+    let filter = AuditFilter { action: Some("user.enabled".to_owned()), ..AuditFilter::default() };
+    let mut found = store.list_audit(world.org(), &filter, &all()).await.unwrap().items;
+    found.sort_by(|one, other| one.note.object.cmp(&other.note.object));
+    let facts: Vec<_> = found.iter().map(|entry| (entry.note.actor.as_str(), entry.note.object.as_str())).collect();
+    assert_eq!(facts, [("system", "ada"), ("system", "ben")]);
+    let before = found[0].note.before.clone().unwrap();
+    assert_eq!((&before["by"], &before["until"]), (&json!("ada"), &json!(at(10))));
+    assert_eq!(store.verify_audit(world.org(), None).await.unwrap().fault, None);
+    for replica in replicas {
+        replica.close().await;
+    }
 }

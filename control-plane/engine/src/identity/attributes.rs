@@ -8,6 +8,8 @@ use serde_json::Value;
 const MAX_BYTES: usize = 4 << 10;
 /// Most texts of a list.
 const MAX_TEXTS: usize = 100;
+/// The most bytes of all values of a user together, with their names, as JSON.
+pub const MAX_ALL_BYTES: usize = 256 << 10;
 /// What is written in the place of a sensitive value.
 pub const MASK: &str = "***";
 
@@ -27,6 +29,18 @@ pub fn checked(defined: Option<&AttributeDefinition>, value: &Value) -> Result<V
         }
         _ => Err(rule(kind)),
     }
+}
+
+/// What is wrong if all values of a user together, as JSON, are too large, and what to do about it. `None`: they fit.
+pub fn too_large(all: &str) -> Option<String> {
+    (all.len() > MAX_ALL_BYTES).then(|| {
+        format!(
+            "all values of a user together must be at most {} KiB, and these would be {} KiB; \
+             take some away or make them shorter",
+            MAX_ALL_BYTES >> 10,
+            all.len().div_ceil(1 << 10)
+        )
+    })
 }
 
 /// The value of a unique attribute as it is compared.

@@ -8,6 +8,7 @@ pub mod outbound;
 mod printable;
 mod ruled;
 pub mod rules;
+mod size;
 pub mod target;
 
 use std::sync::Arc;
@@ -212,6 +213,7 @@ impl Mapping {
         if let Some(defined) = self.ruled.as_ref().and_then(Reads::defined) {
             defined.check(&mut user.attributes, &mut user.failed);
         }
+        size::bound(&mut user);
         (user, attributes)
     }
 

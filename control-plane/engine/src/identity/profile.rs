@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use postern_runtime::plain::unseen_in;
 use postern_store::{AttributeDefinition, OwnedUser, UserRow, fold};
 use serde_json::{Map, Value};
 
@@ -186,11 +187,10 @@ fn put(object: &mut Map<String, Value>, name: &str, value: Option<Value>) {
 fn text(field: &str, given: &str) -> Result<String, Wrong> {
     let text = given.trim();
     let fits = !text.is_empty() && text.chars().count() <= MAX_NAME_CHARS && !text.chars().any(char::is_control);
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(wrong(field, format!("it must be 1 to {MAX_NAME_CHARS} characters on one line")))
+    if !fits {
+        return Err(wrong(field, format!("it must be 1 to {MAX_NAME_CHARS} characters on one line")));
     }
+    unseen_in(text).map_or_else(|| Ok(text.to_owned()), |rule| Err(wrong(field, rule)))
 }
 
 /// A user name as it is compared: without regard to letter case, and prepared as RFC 8265 does.

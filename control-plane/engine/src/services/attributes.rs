@@ -56,7 +56,7 @@ impl AttributeChanges<'_> {
         Ok(new)
     }
 
-    /// Takes a definition away. Values that users have stay.
+    /// Takes a definition away. Values that users have stay; a sensitive one is refused while there are any.
     pub async fn forget(&self, name: &str) -> Result<()> {
         let known = self.0.store().attribute_definitions(self.0.organization()).await?;
         let known = known.into_iter().find(|defined| defined.name == name).ok_or_else(|| {
@@ -64,7 +64,15 @@ impl AttributeChanges<'_> {
             Error::NotFound(message.cure("`postern attributes list` shows those that there are."))
         })?;
         let change = Change::new("attribute.removed", None, name).before(&facts(&known));
-        self.0.recording(change).forget_attribute(self.0.organization(), name).await?;
+        self.0.recording(change).forget_attribute(self.0.organization(), name).await.map_err(|error| {
+            match error.into() {
+                Error::Conflict(message) => Error::Conflict(message.cure(
+                    "Take the values away first: where directories give them, in the mapping rules; then in the users, for \
+                     example with `postern users import`. Restore deleted users, or wait until they are forgotten.",
+                )),
+                other => other,
+            }
+        })?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, name, "attribute.removed");
         Ok(())
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::again::again;
 use super::error::{Error, Message, Result};
 use super::rights::Right;
 use super::write_users::{self, Values, checked};
@@ -58,14 +59,18 @@ impl BulkUsers<'_> {
         if users.len() > MOST {
             return Err(Error::field("users", format!("at most {MOST} at a time")));
         }
+        again(|| self.write_once(&users, dry_run)).await
+    }
+
+    async fn write_once(&self, users: &[Line], dry_run: bool) -> Result<Vec<Outcome>> {
         let (store, organization) = (self.0.store(), self.0.organization());
-        let defined = store.attribute_definitions(organization).await?;
         let mut tx = store.begin_identities(organization, self.0.now()).await?;
-        let known = known(&mut tx, &users).await?;
+        let defined = tx.definitions_alone().await?;
+        let known = known(&mut tx, users).await?;
         let mut batch = Batch { access: self.0, defined, known, names: HashSet::new(), ids: HashSet::new() };
         let mut outcomes = Vec::with_capacity(users.len());
         for user in users {
-            outcomes.push(match batch.one(&mut tx, user).await {
+            outcomes.push(match batch.one(&mut tx, user.clone()).await {
                 Ok(outcome) => outcome,
                 Err(Error::Conflict(message) | Error::NotFound(message)) => Outcome::Refused(message.text),
                 Err(Error::Field { field, detail }) => Outcome::Refused(format!("{field}: {detail}")),

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::again::again;
 use super::change::Change;
 use super::error::{Error, Message, Result};
+use super::names;
 use super::resolve;
 use super::restorable;
 use super::rights::Right;
@@ -119,6 +121,12 @@ impl GroupChanges<'_> {
     /// Deletes a group that no directory has, with its memberships. It can be restored for a while.
     pub async fn delete(&self, named: &str, known: Option<&str>) -> Result<()> {
         let id = resolve::group(self.0, named).await?;
+        again(|| self.delete_once(id, known)).await?;
+        self.log(id, "group.deleted");
+        Ok(())
+    }
+
+    async fn delete_once(&self, id: GroupId, known: Option<&str>) -> Result<()> {
         let mut tx = self.begin().await?;
         let group = self.locked(&mut tx, id, known).await?;
         if let Some(directories) = holders(&mut tx, id).await? {
@@ -130,7 +138,6 @@ impl GroupChanges<'_> {
         let change = Change::new("group.deleted", id.as_uuid(), &group.display_name);
         tx.note(self.0.note(change.before(&json!(values(&group)))));
         tx.commit().await?;
-        self.log(id, "group.deleted");
         Ok(())
     }
 
@@ -187,11 +194,11 @@ fn values(group: &GroupRow) -> BTreeMap<&'static str, Value> {
 fn line(field: &str, given: &str, most: usize) -> Result<String> {
     let text = given.trim();
     let fits = !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control);
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(Error::field(field, format!("it must be 1 to {most} characters on one line")))
+    if !fits {
+        return Err(Error::field(field, format!("it must be 1 to {most} characters on one line")));
     }
+    names::seen(field, text)?;
+    Ok(text.to_owned())
 }
 
 fn gone() -> Error {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::again::again;
 use super::change::Change;
 use super::deleted_users;
 use super::error::{Error, Message, Result};
@@ -40,29 +41,39 @@ impl Services {
 impl UserChanges<'_> {
     /// Makes a user of the organization's own.
     pub async fn create(&self, profile: ProfileChange) -> Result<OwnedUser> {
-        let defined = self.defined().await?;
-        let profile = checked(profile, &defined)?;
-        let mut tx = self.begin().await?;
-        let id = write_users::create(self.0, &mut tx, &defined, &profile).await?;
-        tx.commit().await?;
+        let id = again(|| self.create_once(profile.clone())).await?;
         self.log(id, "user.created");
         self.get(id).await
     }
 
+    async fn create_once(&self, profile: ProfileChange) -> Result<UserId> {
+        let (tx, defined) = self.begin_defined().await?;
+        let (mut tx, profile) = kept(tx, checked(profile, &defined)).await?;
+        let id = write_users::create(self.0, &mut tx, &defined, &profile).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
     /// Changes a user. What a directory says is changed there. `known` is the version that the change is based on.
     pub async fn change(&self, named: &str, profile: ProfileChange, known: Option<&str>) -> Result<OwnedUser> {
-        let defined = self.defined().await?;
-        let profile = checked(profile, &defined)?;
         let id = deleted_users::resolve(self.0, named).await?;
-        let mut tx = self.begin().await?;
+        if again(|| self.change_once(id, profile.clone(), known)).await? {
+            self.log(id, "user.changed");
+        }
+        self.get(id).await
+    }
+
+    /// Returns whether anything changed.
+    async fn change_once(&self, id: UserId, profile: ProfileChange, known: Option<&str>) -> Result<bool> {
+        let (tx, defined) = self.begin_defined().await?;
+        let (mut tx, profile) = kept(tx, checked(profile, &defined)).await?;
         let user = self.locked(&mut tx, id, known).await?;
         if write_users::change(self.0, &mut tx, &defined, user, &profile).await?.is_none() {
             tx.rollback().await?;
-            return self.get(id).await;
+            return Ok(false);
         }
         tx.commit().await?;
-        self.log(id, "user.changed");
-        self.get(id).await
+        Ok(true)
     }
 
     /// Disables a user, whatever directories say. Once more changes the reason and the end that are given; the others stay.
@@ -87,10 +98,14 @@ impl UserChanges<'_> {
             reason: text::optional(reason).or(earlier_reason),
             until: disabling.until.or(earlier_until),
         };
+        let (before, after) = (suspended(user.suspension.as_ref()), suspended(Some(&suspension)));
+        if before == after {
+            tx.rollback().await?;
+            return Ok(user);
+        }
         let change = Change::new("user.disabled", id.as_uuid(), user.row.user_name);
-        let change = change.before(&suspended(user.suspension.as_ref()));
         tx.suspend(id, &suspension).await?;
-        tx.note(self.0.note(change.after(&suspended(Some(&suspension)))));
+        tx.note(self.0.note(change.before(&before).after(&after)));
         tx.commit().await?;
         self.log(id, "user.disabled");
         self.get(id).await
@@ -120,9 +135,14 @@ impl UserChanges<'_> {
     /// Deletes a user that no directory has any more. It can be restored for a while.
     pub async fn delete(&self, named: &str, known: Option<&str>) -> Result<()> {
         let id = deleted_users::resolve(self.0, named).await?;
-        let mut tx = self.begin().await?;
+        again(|| self.delete_once(id, known)).await?;
+        self.log(id, "user.deleted");
+        Ok(())
+    }
+
+    async fn delete_once(&self, id: UserId, known: Option<&str>) -> Result<()> {
+        let (mut tx, defined) = self.begin_defined().await?;
         let user = self.locked(&mut tx, id, known).await?;
-        let defined = self.defined().await?;
         let directories = tx.directories_with(id).await?;
         if !directories.is_empty() {
             tx.rollback().await?;
@@ -136,7 +156,6 @@ impl UserChanges<'_> {
         tx.delete_user(user, self.0.actor().who.name()).await?;
         tx.note(self.0.note(change));
         tx.commit().await?;
-        self.log(id, "user.deleted");
         Ok(())
     }
 
@@ -144,8 +163,7 @@ impl UserChanges<'_> {
     pub async fn restore(&self, named: &str) -> Result<OwnedUser> {
         let deleted = restorable::user(self.0, named).await?;
         let id = deleted.id;
-        let defined = self.defined().await?;
-        let mut tx = self.begin().await?;
+        let (mut tx, defined) = self.begin_defined().await?;
         if !tx.taken_names(vec![postern_store::fold(&deleted.user_name)]).await?.is_empty() {
             let refused = taken(&mut tx, &deleted.user_name).await?;
             tx.rollback().await?;
@@ -165,8 +183,11 @@ impl UserChanges<'_> {
         self.get(id).await
     }
 
-    async fn defined(&self) -> Result<Vec<AttributeDefinition>> {
-        Ok(self.0.store().attribute_definitions(self.0.organization()).await?)
+    /// A transaction, and the definitions, which cannot change until it ends.
+    async fn begin_defined(&self) -> Result<(Identities, Vec<AttributeDefinition>)> {
+        let mut tx = self.begin().await?;
+        let defined = tx.definitions().await?;
+        Ok((tx, defined))
     }
 
     async fn begin(&self) -> Result<Identities> {
@@ -190,6 +211,17 @@ impl UserChanges<'_> {
 
     fn log(&self, user: UserId, event: &'static str) {
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, %user, "{event}");
+    }
+}
+
+/// The transaction, if this has succeeded. Otherwise it ends and keeps its connection.
+async fn kept<T>(tx: Identities, result: Result<T>) -> Result<(Identities, T)> {
+    match result {
+        Ok(value) => Ok((tx, value)),
+        Err(error) => {
+            tx.rollback().await?;
+            Err(error)
+        }
     }
 }
 

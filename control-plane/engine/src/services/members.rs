@@ -7,6 +7,7 @@ use postern_store::KnownMembers;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::again::again;
 use super::change::Change;
 use super::change_groups::{self, GroupChanges};
 use super::error::{Candidate, Error, Message, Result};
@@ -82,14 +83,18 @@ impl GroupChanges<'_> {
         let id = resolve::group(self.0, named).await?;
         let (add, remove) = (self.resolved(changes.add).await?, self.resolved(changes.remove).await?);
         let (add, remove) = distinct(add, remove)?;
+        again(|| self.change_once(id, &add, &remove)).await
+    }
+
+    async fn change_once(&self, id: GroupId, add: &[Named], remove: &[Named]) -> Result<Vec<MemberChanged>> {
         let mut tx = self.begin().await?;
         let group = self.locked(&mut tx, id, None).await?;
         let holders = change_groups::holders(&mut tx, id).await?;
-        let ids: Vec<Uuid> = add.iter().chain(&remove).filter_map(|named| named.id.as_ref().ok().copied()).collect();
+        let ids: Vec<Uuid> = add.iter().chain(remove).filter_map(|named| named.id.as_ref().ok().copied()).collect();
         let known = tx.known_members(id, &ids).await?;
         let verdicts = Verdicts { group: id, holders, known };
-        let added = add.into_iter().map(|named| named.changed(|member| verdicts.add(member)));
-        let removed = remove.into_iter().map(|named| named.changed(|member| verdicts.remove(member)));
+        let added = add.iter().map(|named| named.changed(|member| verdicts.add(member)));
+        let removed = remove.iter().map(|named| named.changed(|member| verdicts.remove(member)));
         let all: Vec<MemberChanged> = added.chain(removed).collect();
         let (added, removed) = (verdicts.of(&all, &MemberOutcome::Added), verdicts.of(&all, &MemberOutcome::Removed));
         if added.is_empty() && removed.is_empty() {
@@ -202,11 +207,11 @@ struct Named {
 }
 
 impl Named {
-    fn changed(self, verdict: impl FnOnce(Uuid) -> MemberOutcome) -> MemberChanged {
-        let Self { text: member, id } = self;
-        match id {
-            Ok(id) => MemberChanged { member, id: Some(id), outcome: verdict(id) },
-            Err(outcome) => MemberChanged { member, id: None, outcome },
+    fn changed(&self, verdict: impl FnOnce(Uuid) -> MemberOutcome) -> MemberChanged {
+        let member = self.text.clone();
+        match &self.id {
+            Ok(id) => MemberChanged { member, id: Some(*id), outcome: verdict(*id) },
+            Err(outcome) => MemberChanged { member, id: None, outcome: outcome.clone() },
         }
     }
 }

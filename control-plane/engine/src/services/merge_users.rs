@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::again::again;
 use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::rights::Right;
@@ -59,6 +60,10 @@ impl UserMerges<'_> {
         if into == gone {
             return Err(Error::field("user", "it is the same user"));
         }
+        again(|| self.merge_once((into, gone), known, preview)).await
+    }
+
+    async fn merge_once(&self, (into, gone): (UserId, UserId), known: Option<&str>, preview: bool) -> Result<Merge> {
         let mut tx = self.begin().await?;
         // Always in this order, so that two merges do not wait for each other.
         for id in BTreeSet::from([into, gone]) {
@@ -84,7 +89,7 @@ impl UserMerges<'_> {
         self.settle(&mut tx, &[into]).await?;
         let after = self.locked(&mut tx, into, None).await?;
         let merge = Merge { user: after, merged: merged.row.clone(), accounts, groups };
-        let defined = self.0.store().attribute_definitions(self.0.organization()).await?;
+        let defined = tx.definitions().await?;
         let facts = |row: &UserRow| masked(profile::values(row), &defined);
         let change = Change::new("user.merged", into.as_uuid(), &user.row.user_name)
             .before(&json!({ "user": facts(&user.row), "merged": facts(&merged.row), "merged_id": gone }))

@@ -1,5 +1,7 @@
 //! Names that people give to things.
 
+use postern_runtime::plain::unseen_in;
+
 use super::error::{Error, Result};
 
 /// Longest name of a thing.
@@ -11,5 +13,11 @@ pub(super) fn valid(field: &str, name: &str) -> Result<String> {
     if name.is_empty() || name.chars().count() > MAX_CHARS || name.chars().any(char::is_control) {
         return Err(Error::field(field, format!("it must be 1 to {MAX_CHARS} characters on one line")));
     }
+    seen(field, name)?;
     Ok(name.to_owned())
+}
+
+/// Fails if a name has a character that people do not see.
+pub(super) fn seen(field: &str, name: &str) -> Result<()> {
+    unseen_in(name).map_or(Ok(()), |rule| Err(Error::field(field, rule)))
 }

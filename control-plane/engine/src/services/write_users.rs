@@ -34,9 +34,10 @@ pub(super) async fn create(
     let row = empty(access, access.now());
     let mut user = OwnedUser { row, is_own: true, own: None, suspension: None };
     profile.apply(&mut user).map_err(|error| unreadable(&error))?;
+    bounded(&user.row)?;
     free(tx, &user.row).await?;
     let id = user.row.id;
-    // First: a refused value must leave no user behind.
+    // The last that may be refused: nothing is written before it.
     claim(tx, defined, profile, id).await?;
     let values = profile::values(&user.row);
     tx.insert_own_users(vec![(user.row, user.own.unwrap_or_else(|| "{}".to_owned()))]).await?;
@@ -46,7 +47,8 @@ pub(super) async fn create(
 }
 
 /// Changes a user, and notes it. `profile` is checked. Returns the values that differ, before and after; `None`: none
-/// does, and nothing is written. Sensitive values are masked. A value that a directory says is refused, unless it stays the same.
+/// does. Where it is refused or nothing differs, nothing is written. Sensitive values are masked. A value that a directory
+/// says is refused, unless it stays the same.
 pub(super) async fn change(
     access: Access<'_>,
     tx: &mut Identities,
@@ -56,6 +58,7 @@ pub(super) async fn change(
 ) -> Result<Option<(Values, Values)>> {
     let id = user.row.id;
     let (before, name_key) = (profile::values(&user.row), user.row.name_key.clone());
+    let size = user.row.attributes.len();
     profile.apply(&mut user).map_err(|error| unreadable(&error))?;
     let after = profile::values(&user.row);
     let (old, new) = (apart(&before, &after), apart(&after, &before));
@@ -66,9 +69,13 @@ pub(super) async fn change(
     if let Some(refused) = owned_by(&sources, old.keys().chain(new.keys())) {
         return Err(refused);
     }
+    if user.row.attributes.len() > size {
+        bounded(&user.row)?;
+    }
     if user.row.name_key != name_key {
         free(tx, &user.row).await?;
     }
+    // The last that may be refused: nothing is written before it.
     claim(tx, defined, profile, id).await?;
     let (old, new) = (hidden(old, defined), hidden(new, defined));
     let change = Change::new("user.changed", id.as_uuid(), &user.row.user_name);
@@ -100,22 +107,34 @@ pub(super) fn checked(profile: ProfileChange, defined: &[AttributeDefinition]) -
     profile.checked(defined).map_err(Error::Fields)
 }
 
-/// Takes the values of unique attributes that a profile changes. Fails if somebody else has one of them.
+/// Takes the values of unique attributes that a profile changes. Fails if somebody else has one of them; then none is taken.
 pub(super) async fn claim(
     tx: &mut Identities,
     defined: &[AttributeDefinition],
     profile: &ProfileChange,
     user: UserId,
 ) -> Result<()> {
-    for defined in defined.iter().filter(|defined| defined.unique) {
-        let Some(value) = profile.attributes.get(&defined.name) else { continue };
-        let compared = value.as_ref().map(attributes::compared);
-        if !tx.claim_value(&defined.name, user, compared.as_deref()).await? {
-            let text = format!("Another user has this {}, and no two users have the same.", defined.name);
-            return Err(Error::Conflict(Message::new(text)));
+    let values: Vec<(String, Option<String>)> = defined
+        .iter()
+        .filter(|defined| defined.unique)
+        .filter_map(|defined| Some((defined.name.clone(), profile.attributes.get(&defined.name)?)))
+        .map(|(name, value)| (name, value.as_ref().map(attributes::compared)))
+        .collect();
+    match tx.claim(user, &values).await? {
+        None => Ok(()),
+        Some(name) => {
+            let text = format!("Another user has this {name}, and no two users have the same.");
+            Err(Error::Conflict(Message::new(text)))
         }
     }
-    Ok(())
+}
+
+/// Fails if all values of further attributes together are too large.
+fn bounded(user: &UserRow) -> Result<()> {
+    match attributes::too_large(&user.attributes) {
+        None => Ok(()),
+        Some(rule) => Err(Error::field("attributes", rule)),
+    }
 }
 
 /// Values as the audit log keeps them.

@@ -13,7 +13,7 @@ async fn create(site: &Site, acme: &Organization, user: Value) -> Value {
 
 /// Writes users, and returns what became of each.
 async fn write(site: &Site, acme: &Organization, users: Value) -> Vec<Value> {
-    let answer = site.post("/api/v1/users/bulk", &acme.operator, json!({"users": users})).await;
+    let answer = site.post("/api/v1/bulk-users", &acme.operator, json!({"users": users})).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     answer.body["results"].as_array().unwrap().clone()
 }
@@ -66,7 +66,7 @@ async fn sensitive_values_are_masked_in_what_changes() {
     let users = json!([{"user_name": "ada", "email": "ada@example.org", "attributes": {"badge": 78}}]);
     for dry_run in [true, false] {
         let body = json!({"dry_run": dry_run, "users": users});
-        let answer = site.post("/api/v1/users/bulk", &acme.operator, body).await.body;
+        let answer = site.post("/api/v1/bulk-users", &acme.operator, body).await.body;
         let text = answer.to_string();
         assert!(text.contains("\"attributes.badge\":\"***\"") && text.contains("ada@example.org"), "{text}");
         assert!(!text.contains(":77") && !text.contains(":78"), "{text}");

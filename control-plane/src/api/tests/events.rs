@@ -85,7 +85,7 @@ async fn a_revoked_token_does_not_go_on_reading() {
     let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
     let mut events = follow(&site, job["id"].as_str().unwrap(), &acme.auditor).await;
     assert!(next_event(&mut events).await.is_some());
-    let current = site.get("/api/v1/tokens/current", &acme.auditor).await.body;
+    let current = site.get("/api/v1/current-token", &acme.auditor).await.body;
     let path = format!("/api/v1/tokens/{}", current["id"].as_str().unwrap());
     site.call(Method::DELETE, &path, &acme.owner, None).await;
     // The stream looks at the token again when its clock says so; nothing moves before it is asked to.
@@ -122,7 +122,7 @@ async fn a_revoked_token_hears_of_no_change_though_no_clock_moves() {
     let job = site.post("/api/v1/jobs", &acme.operator, json!({"kind": "import", "directory": "corp"})).await.body;
     let mut events = follow(&site, job["id"].as_str().unwrap(), &acme.auditor).await;
     assert!(next_event(&mut events).await.is_some());
-    let current = site.get("/api/v1/tokens/current", &acme.auditor).await.body;
+    let current = site.get("/api/v1/current-token", &acme.auditor).await.body;
     let path = format!("/api/v1/tokens/{}", current["id"].as_str().unwrap());
     let revoking = async {
         site.call(Method::DELETE, &path, &acme.owner, None).await;

@@ -110,3 +110,30 @@ async fn what_a_caller_that_hangs_up_has_asked_for_is_done_and_told_when_it_come
     assert!(again.headers.contains_key("idempotent-replayed"));
     assert_eq!(count(&site, "/api/v1/jobs", &acme.owner).await, 1);
 }
+
+#[tokio::test]
+async fn the_query_and_the_version_are_part_of_the_request() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.post("/api/v1/users", &acme.operator, json!({"user_name": "ada"})).await;
+    let send = async |path: &str, key: &str, known: Option<&str>| {
+        let mut request = request(Method::POST, path, &acme.operator, Some(json!({})));
+        request.headers_mut().insert("Idempotency-Key", key.parse().unwrap());
+        if let Some(known) = known {
+            request.headers_mut().insert("If-Match", known.parse().unwrap());
+        }
+        site.send(request).await
+    };
+    let path = "/api/v1/users/ada/disable";
+    assert_eq!(send(path, "k", Some("*")).await.status, StatusCode::OK);
+    let again = send(path, "k", Some("*")).await;
+    assert!(again.headers.contains_key("idempotent-replayed"), "{}", again.body);
+    for (path, known) in [(path, None), (path, Some("\"1\"")), ("/api/v1/users/ada/disable?a=b", Some("*"))] {
+        let other = send(path, "k", known).await;
+        assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{path} {known:?}: {}", other.body);
+        assert_eq!(other.body["type"], "urn:postern:problem:idempotency-mismatch");
+    }
+    // Neither may pass for a part of the other.
+    assert_eq!(send("/api/v1/users/ada/enable?a", "q", None).await.status, StatusCode::OK);
+    assert_eq!(send("/api/v1/users/ada/enable", "q", Some("a")).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}

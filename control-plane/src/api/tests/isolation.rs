@@ -72,6 +72,8 @@ async fn another_organizations_ids_do_not_exist() {
             } else if method == Method::GET && resource == "organization" {
                 let answer = site.get(&path, &other.owner).await;
                 assert_eq!(answer.body["name"], "other", "{}", answer.body);
+            } else if resource == "current-token" {
+                assert_eq!(site.get(&path, &other.owner).await.body["organization"], "other", "{path}");
             } else if method == Method::GET && resource == "directory-order" {
                 assert_eq!(site.get(&path, &other.owner).await.body["directories"], json!([]), "{path}");
             } else if path.ends_with("/verify") {

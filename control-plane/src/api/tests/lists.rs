@@ -223,7 +223,7 @@ async fn things_are_named_as_people_name_them() {
 async fn the_last_owner_token_stays_and_the_answer_says_how_to_make_another() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;
-    let own = site.get("/api/v1/tokens/current", &acme.owner).await.body;
+    let own = site.get("/api/v1/current-token", &acme.owner).await.body;
     let path = format!("/api/v1/tokens/{}", own["id"].as_str().unwrap());
     let refused = site.call(Method::DELETE, &path, &acme.owner, None).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);

@@ -1,7 +1,9 @@
 //! The API as its callers see it, in process over a store in a temporary folder.
 
+mod attribute_values;
 mod audit;
 mod bulk_users;
+mod changes_of_nothing;
 mod conflicts;
 mod directory_order;
 mod events;

@@ -208,3 +208,38 @@ async fn a_revoked_agent_is_called_revoked_and_is_allowed_nothing() {
     let agent = site.get(&path, &acme.auditor).await.body;
     assert_eq!(agent["allowed_directories"], before["allowed_directories"]);
 }
+
+#[tokio::test]
+async fn a_name_with_a_character_that_people_do_not_see_is_refused_with_its_code() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    site.inhabit(acme.id).await;
+    let evil = "an\u{202e}na";
+    let before = site.audit_count(acme.id).await;
+    let schedule = |name: &str| json!({"name": name, "directory": "corp", "kind": "import", "timing": {"repeat": "daily", "at": "02:30"}});
+    for (method, path, body) in [
+        (Method::POST, "users", json!({"user_name": evil})),
+        (Method::POST, "users", json!({"user_name": "ben", "display_name": evil})),
+        (Method::POST, "groups", json!({"display_name": evil})),
+        (Method::POST, "tokens", json!({"name": evil, "role": "auditor"})),
+        (Method::POST, "schedules", schedule(evil)),
+        (Method::PATCH, "directories/corp", json!({"display_name": evil})),
+    ] {
+        let refused = site.call(method, &format!("/api/v1/{path}"), &acme.owner, Some(body.clone())).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path} {body}: {}", refused.body);
+        assert!(refused.body.to_string().contains("character 3 is U+202E"), "{path}: {}", refused.body);
+    }
+    let answer = site.post("/api/v1/bulk-users", &acme.operator, json!({"users": [{"user_name": evil}]})).await;
+    assert_eq!(answer.body["results"][0]["outcome"], "refused", "{}", answer.body);
+    assert_eq!(site.audit_count(acme.id).await, before, "nothing is written");
+    // A name that a directory gives stays, and so it is found.
+    let user = postern_store::UserId::new();
+    let mut tx = site.store.begin_identities(acme.id, site.now()).await.unwrap();
+    tx.insert_users(vec![super::user_row(acme.id, user, evil, site.now())]).await.unwrap();
+    tx.commit().await.unwrap();
+    let shown = site.get(&format!("/api/v1/users/{user}"), &acme.auditor).await.body;
+    assert_eq!(shown["user_name"], evil);
+    let patch = json!({"display_name": "Anna"});
+    let changed = site.call(Method::PATCH, &format!("/api/v1/users/{user}"), &acme.operator, Some(patch)).await;
+    assert!(changed.status.is_success(), "the name is not asked for: {}", changed.body);
+}

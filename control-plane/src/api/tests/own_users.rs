@@ -242,7 +242,7 @@ async fn many_users_are_made_changed_or_refused_one_by_one() {
     ]);
     let outcomes = async |dry_run: bool| {
         let body = json!({"dry_run": dry_run, "users": users});
-        let answer = site.post("/api/v1/users/bulk", &acme.operator, body).await;
+        let answer = site.post("/api/v1/bulk-users", &acme.operator, body).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         let results = answer.body["results"].as_array().unwrap().clone();
         results.iter().map(|result| result["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -260,7 +260,7 @@ async fn many_users_are_made_changed_or_refused_one_by_one() {
     assert_eq!(outcomes(false).await, again, "once more changes nothing");
     assert_eq!(site.get("/api/v1/users?query=cy", &acme.auditor).await.body["items"], json!([]));
     let many: Vec<Value> = (0..1_001).map(|number| json!({"user_name": format!("u{number}")})).collect();
-    let refused = site.post("/api/v1/users/bulk", &acme.operator, json!({"users": many})).await;
+    let refused = site.post("/api/v1/bulk-users", &acme.operator, json!({"users": many})).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
@@ -270,12 +270,12 @@ async fn a_request_with_many_users_may_be_longer_than_others() {
     let acme = site.organization("acme").await;
     let user = |number: u32| json!({"user_name": format!("user{number:04}"), "display_name": "x".repeat(200)});
     let users: Vec<Value> = (0..1_000).map(user).collect();
-    let answer = site.post("/api/v1/users/bulk", &acme.operator, json!({"users": users})).await;
+    let answer = site.post("/api/v1/bulk-users", &acme.operator, json!({"users": users})).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert_eq!(answer.body["results"].as_array().unwrap().len(), 1_000);
     // One that is too long even for that says how long it may be.
     let users: Vec<Value> = (0..1_000).map(|_| json!({"user_name": "x".repeat(1_100)})).collect();
-    let refused = site.post("/api/v1/users/bulk", &acme.operator, json!({"users": users})).await;
+    let refused = site.post("/api/v1/bulk-users", &acme.operator, json!({"users": users})).await;
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(refused.body["detail"].as_str().unwrap().contains("1048576 bytes"), "{}", refused.body);
 }

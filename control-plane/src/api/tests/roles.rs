@@ -10,7 +10,7 @@ use super::Site;
 /// Method, path, least role.
 const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/tokens", "auditor"),
-    ("GET", "/api/v1/tokens/current", "helpdesk"),
+    ("GET", "/api/v1/current-token", "helpdesk"),
     ("POST", "/api/v1/tokens", "owner"),
     ("GET", "/api/v1/tokens/{id}", "auditor"),
     ("DELETE", "/api/v1/tokens/{id}", "owner"),
@@ -76,7 +76,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/users/{id}/groups", "helpdesk"),
     ("GET", "/api/v1/deleted-groups", "helpdesk"),
     ("POST", "/api/v1/users", "operator"),
-    ("POST", "/api/v1/users/bulk", "operator"),
+    ("POST", "/api/v1/bulk-users", "operator"),
     ("PATCH", "/api/v1/users/{id}", "operator"),
     ("DELETE", "/api/v1/users/{id}", "operator"),
     ("POST", "/api/v1/users/{id}/disable", "operator"),
@@ -148,10 +148,10 @@ async fn expired_and_revoked_tokens_are_refused() {
     let acme = site.organization("acme").await;
     let end = site.now() + SignedDuration::from_mins(10);
     let short = site.token(acme.id, postern_store::Role::Owner, Some(end)).await;
-    let current = site.get("/api/v1/tokens/current", &short).await;
+    let current = site.get("/api/v1/current-token", &short).await;
     assert_eq!((current.status, current.body["organization"].as_str()), (StatusCode::OK, Some("acme")));
     site.clock.advance(std::time::Duration::from_mins(10));
-    let refused = site.get("/api/v1/tokens/current", &short).await;
+    let refused = site.get("/api/v1/current-token", &short).await;
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
     assert_eq!(refused.headers["www-authenticate"], "Bearer realm=\"postern\"");
 

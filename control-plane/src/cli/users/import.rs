@@ -73,7 +73,7 @@ async fn send(batch: &[Line], apply: bool, client: &Client) -> Result<BulkAnswer
     if users.is_empty() {
         return Ok(BulkAnswer { results: Vec::new() });
     }
-    client.post_patiently("users/bulk", &BulkRequest { dry_run: !apply, users }).await
+    client.post_patiently("bulk-users", &BulkRequest { dry_run: !apply, users }).await
 }
 
 /// Shows on a terminal how much of the file is done.

@@ -13,7 +13,7 @@ pub struct AuditNote {
     pub organization: OrganizationId,
     /// When the change was made.
     pub at: Timestamp,
-    /// Who made it: the id of an API token or a schedule, or `machine`.
+    /// Who made it: the id of an API token or a schedule, `machine`, or `system` for what happens by itself.
     pub actor: String,
     /// What people call them.
     pub actor_name: String,

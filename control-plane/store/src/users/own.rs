@@ -1,7 +1,7 @@
 //! Users as the organization itself makes and changes them, and an administrator's decision to disable one.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{columns, in_organization, read};
 use crate::Store;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::fold;
 use crate::identities::Identities;
 use crate::ids::{OrganizationId, UserId};
-use crate::records::{OwnedUser, Suspension, UserRow};
+use crate::records::{AuditNote, OwnedUser, Suspension, UserRow};
 use crate::sql::{Row, sql};
 
 macro_rules! owned_columns {
@@ -43,26 +43,46 @@ impl Store {
     }
 
     /// Ends decisions to disable users whose time is over, of all organizations, some at a time. Returns how many ended; the
-    /// caller goes on until there are none.
+    /// caller goes on until there are none. Each is in the audit log, once.
     pub async fn end_suspensions(&self, now: Timestamp) -> Result<u64> {
         let query = sql("SELECT u.id, o.id FROM users u JOIN organizations o ON o.seq = u.organization \
              WHERE u.suspended_until <= $1 ORDER BY u.suspended_until LIMIT 100");
         let due: Vec<(UserId, OrganizationId)> =
             self.database.rows(query.bind(now), |mut row| Ok((row.take()?, row.take()?))).await?;
-        let mut ended = 0;
+        let mut count = 0;
         for (user, organization) in due {
             let mut tx = self.begin_identities(organization, now).await?;
             // An administrator may have decided anew since.
-            let still = tx.owned_user(user).await?.and_then(|user| user.suspension?.until);
-            if still.is_some_and(|until| until <= now) {
+            let locked = tx.owned_user(user).await?;
+            let ended = locked.and_then(|user| Some((user.row, user.suspension?)));
+            let ended = ended.filter(|(_, suspension)| suspension.until.is_some_and(|until| until <= now));
+            if let Some((row, suspension)) = ended {
                 tx.resume(user).await?;
+                tx.note(over(&row, &suspension, now));
                 tx.commit().await?;
-                ended += 1;
+                count += 1;
             } else {
                 tx.rollback().await?;
             }
         }
-        Ok(ended)
+        Ok(count)
+    }
+}
+
+/// The end of a decision whose time is over.
+fn over(user: &UserRow, suspension: &Suspension, now: Timestamp) -> AuditNote {
+    let Suspension { by, reason, until, .. } = suspension;
+    AuditNote {
+        organization: user.organization,
+        at: now,
+        actor: "system".to_owned(),
+        actor_name: "system".to_owned(),
+        address: None,
+        action: "user.enabled".to_owned(),
+        object_id: Some(user.id.as_uuid()),
+        object: user.user_name.clone(),
+        before: Some(json!({ "by": by, "reason": reason, "until": until })),
+        after: None,
     }
 }
 

@@ -41,6 +41,24 @@ impl TestDatabase {
 }
 
 impl TestDatabase {
+    /// Whether it is a database of `PostgreSQL`.
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.raw.as_deref().is_some_and(|raw| !raw.starts_with('/'))
+    }
+
+    /// Returns when a transaction of `PostgreSQL` waits for a lock; at once on `SQLite`, which has one writer at a time.
+    pub(crate) async fn somebody_waits(&self) {
+        let Some(raw) = self.raw.as_deref().filter(|_| self.is_postgres()) else { return };
+        let mut connection = sqlx::PgConnection::connect(raw).await.expect("the server answers");
+        let query = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        let waiting = async {
+            while sqlx::query_scalar::<_, i64>(query).fetch_one(&mut connection).await.expect("a number") == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(STORY_LIMIT, waiting).await.expect("somebody waits");
+    }
+
     /// Carries a statement out behind the store's back, as somebody with the database could.
     pub(crate) async fn execute(&self, statement: &str) {
         let raw = self.raw.as_deref().expect("a story's database");

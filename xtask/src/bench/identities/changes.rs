@@ -118,7 +118,7 @@ async fn fill(api: &Api, people: u32) -> Result<Vec<String>> {
             })
         };
         let users: Vec<Value> = (first..people.min(first + TOGETHER)).map(user).collect();
-        let made = api.post("/api/v1/users/bulk", json!({ "users": users })).await?;
+        let made = api.post("/api/v1/bulk-users", json!({ "users": users })).await?;
         for result in made["results"].as_array().context("the answer has no results")? {
             ids.push(id(result)?);
         }

@@ -246,3 +246,14 @@ proptest::proptest! {
         proptest::prop_assert_eq!(parsed[&name].as_array().unwrap().len(), values.len());
     }
 }
+
+#[test]
+fn an_entry_with_huge_values_maps_to_a_user_of_bounded_size() {
+    let huge = "x".repeat(300 << 10);
+    let entry = entry(Some("a"), &[("cn", &[b"Ada"]), ("title", &[huge.as_bytes()]), ("l", &[b"Rome"])]);
+    mapped_user(&entry, Flavour::OpenLdap, Timestamp::UNIX_EPOCH, |user, _| {
+        assert_eq!(user.attributes, r#"{"location":"Rome"}"#);
+        let failed: Vec<&str> = user.failed.iter().map(|failed| failed.name.as_str()).collect();
+        assert_eq!(failed, ["attributes.title"]);
+    });
+}
