@@ -20,6 +20,7 @@ mod merged_users;
 mod named_groups;
 mod open_deliveries;
 mod own_groups;
+mod own_users;
 mod renamed_container;
 mod returns;
 mod schedules;

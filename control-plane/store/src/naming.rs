@@ -36,7 +36,7 @@ macro_rules! here {
     };
 }
 
-/// A user whose account in one directory has left, and who has an account in another one.
+/// A user whose account in one directory has left, and of whom another directory or the organization says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heir {
     /// The user.
@@ -192,7 +192,7 @@ impl Intake {
 
 impl Store {
     /// Users whose accounts this import of the directory has marked missing, and who have a present account in another
-    /// directory: up to `limit` after this account, ordered by the accounts that left.
+    /// directory, or of whom the organization itself says something: up to `limit` after this account, ordered by the accounts that left.
     pub async fn heirs(
         &self,
         organization: OrganizationId,
@@ -204,8 +204,9 @@ impl Store {
         let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
         let query = sql("SELECT l.identity, l.id FROM accounts l \
              WHERE l.missing_job = $1 AND l.id > $2 AND l.target = $3 AND l.kind = 1 AND l.identity IS NOT NULL \
-             AND EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target \
+             AND (EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target \
              WHERE h.identity = l.identity AND h.missing_since IS NULL AND d.deleted_at IS NULL) \
+             OR EXISTS (SELECT 1 FROM users u WHERE u.id = l.identity AND u.own IS NOT NULL)) \
              ORDER BY l.id LIMIT $4")
         .bind(job)
         .bind(after)

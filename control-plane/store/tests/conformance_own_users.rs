@@ -15,6 +15,7 @@ conformance! {
     own_values_fill_what_a_directory_leaves_open,
     no_import_lifts_an_administrators_decision,
     a_directory_has_its_say_when_a_decision_ends,
+    own_values_are_true_again_when_no_directory_has_the_user,
     a_user_whom_a_directory_has_is_not_deleted,
     a_deleted_leaver_comes_back_without_accounts,
     what_an_administrator_decided_of_a_deleted_user_is_found_by_name,
@@ -105,6 +106,36 @@ async fn a_directory_has_its_say_when_a_decision_ends(database: TestDatabase) {
         let found = owned(store, &world, user).await;
         assert_eq!((found.row.active, found.suspension), (active, None), "{}", found.row.user_name);
     }
+}
+
+async fn own_values_are_true_again_when_no_directory_has_the_user(database: TestDatabase) {
+    let (store, world) = (&database.store, World::new(&database.store, "one").await);
+    let [(anna, of_anna), (bert, of_bert)] = ["anna", "bert"].map(|name| world.person(name));
+    let anna = UserRow { attributes: json!({"title": "Clerk", "room": "7"}).to_string(), ..anna };
+    world.import(&[(anna.clone(), of_anna.clone()), (bert.clone(), of_bert.clone())], &[]).await;
+    let own = json!({"email": "own@x", "attributes": {"title": "Dr."}}).to_string();
+    let mut tx = identities(store, &world, 2).await;
+    tx.write_owned(anna.clone(), Some(own)).await.unwrap();
+    tx.commit().await.unwrap();
+    let job = postern_store::JobId::new();
+    let mut intake = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
+    intake.mark_missing(job, &[of_anna.id, of_bert.id]).await.unwrap();
+    intake.commit().await.unwrap();
+    let nobody = postern_store::AccountId::from_uuid(uuid::Uuid::nil());
+    let heirs = store.heirs(world.org(), world.directory.id, job, nobody, 10).await.unwrap();
+    assert_eq!(
+        heirs.iter().map(|heir| heir.user).collect::<Vec<_>>(),
+        [anna.id],
+        "the organization says nothing of Bert"
+    );
+    let mut tx = identities(store, &world, 4).await;
+    let mut rows = [anna.clone(), bert.clone()];
+    tx.put_own_values(&mut rows).await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!((rows[0].email.as_deref(), &rows[0].display_name), (Some("own@x"), &anna.display_name));
+    let further: serde_json::Value = serde_json::from_str(&rows[0].attributes).unwrap();
+    assert_eq!(further, json!({"title": "Dr.", "room": "7"}), "what the organization leaves open stays");
+    assert_eq!(rows[1], bert);
 }
 
 async fn a_user_whom_a_directory_has_is_not_deleted(database: TestDatabase) {

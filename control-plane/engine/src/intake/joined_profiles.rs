@@ -71,13 +71,15 @@ impl<'s> JoinedProfiles<'s> {
         Self { order: Some(order), ..self }
     }
 
-    /// Writes the profiles of these users as their present accounts describe them; without any, a user stays as it is.
+    /// Writes the profiles of these users as their present accounts describe them; without any, only what the organization
+    /// says of a user is written.
     /// Settle the users first: that locks them, so that another import adds what it has written.
     pub async fn write(&mut self, tx: &mut Identities, users: &[UserId], now: Timestamp) -> Result<()> {
         for users in users.chunks(BATCH) {
             let known = tx.users_as_they_are(users).await?;
-            let merged = self.all_merged(tx, &known, now).await?;
+            let (merged, alone) = self.all_merged(tx, &known, now).await?;
             put(tx, &known, merged).await?;
+            put_own(tx, alone).await?;
         }
         Ok(())
     }
@@ -87,7 +89,7 @@ impl<'s> JoinedProfiles<'s> {
         let mut wanted = Vec::with_capacity(users.len());
         for users in users.chunks(BATCH) {
             let known = tx.users_as_they_are(users).await?;
-            let merged = self.all_merged(tx, &known, now).await?;
+            let (merged, _) = self.all_merged(tx, &known, now).await?;
             let settled = settled(tx, &known, merged).await?;
             wanted
                 .extend(settled.into_iter().map(|(Merged { row, named_by }, _)| Wanted { row, named_by: named_by.1 }));
@@ -95,7 +97,13 @@ impl<'s> JoinedProfiles<'s> {
         Ok(wanted)
     }
 
-    async fn all_merged(&mut self, tx: &mut Identities, known: &[UserRow], now: Timestamp) -> Result<Vec<Merged>> {
+    /// The users as their present accounts describe them, and those who have none.
+    async fn all_merged(
+        &mut self,
+        tx: &mut Identities,
+        known: &[UserRow],
+        now: Timestamp,
+    ) -> Result<(Vec<Merged>, Vec<UserRow>)> {
         let users: Vec<UserId> = known.iter().map(|user| user.id).collect();
         let mut found = tx.accounts_of_users(&users).await?;
         if let Some(order) = &self.order {
@@ -107,12 +115,14 @@ impl<'s> JoinedProfiles<'s> {
             let Some(user) = account.identity.map(UserId::from_uuid) else { continue };
             accounts.entry(user).or_default().push(account);
         }
-        let mut merged = Vec::with_capacity(known.len());
+        let (mut merged, mut alone) = (Vec::with_capacity(known.len()), Vec::new());
         for user in known {
-            let Some(accounts) = accounts.get(&user.id) else { continue };
-            merged.extend(self.merged(user, accounts, now).await?);
+            match accounts.get(&user.id) {
+                Some(accounts) => merged.extend(self.merged(user, accounts, now).await?),
+                None => alone.push(user.clone()),
+            }
         }
-        Ok(merged)
+        Ok((merged, alone))
     }
 
     /// A user as these accounts describe it, which come in the order of their directories.
@@ -232,6 +242,18 @@ async fn settled(tx: &mut Identities, known: &[UserRow], merged: Vec<Merged>) ->
         settled.push((Merged { row, named_by }, waits_for));
     }
     Ok(settled)
+}
+
+/// What the organization says of these users is true again: no directory has them any more. Where it says nothing, they
+/// keep the last known values.
+async fn put_own(tx: &mut Identities, alone: Vec<UserRow>) -> Result<()> {
+    if alone.is_empty() {
+        return Ok(());
+    }
+    let mut rows = alone.clone();
+    tx.put_own_values(&mut rows).await?;
+    let changed = rows.into_iter().zip(&alone).filter(|(row, known)| differs(row, known));
+    tx.update_profiles(changed.map(|(row, _)| row).collect()).await
 }
 
 /// Writes users that differ. A name that another user has stays with that user, and the account waits for it.

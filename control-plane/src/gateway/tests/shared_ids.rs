@@ -123,6 +123,24 @@ async fn an_account_whose_id_was_shared_passes_to_another_person_only_by_decisio
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_was_shared_from_the_first_import_on_passes_to_the_other_entry_only_by_decision() {
+    let cleo = user("2", "uid=cleo,dc=x", "cleo");
+    for (anna, bert) in
+        [(user("1", ANNA, "anna"), user("1", BERT, "bert")), (user("1", BERT, "bert"), user("1", ANNA, "anna"))]
+    {
+        let mut line = Line::start().await;
+        let known = import(&mut line, &[anna, bert, cleo], JobState::Succeeded).await.result.unwrap();
+        assert_eq!(known["duplicates"], 1, "{known}");
+        let before = names(&line).await;
+        let other = if before.contains(&"anna".to_owned()) { user("1", BERT, "bert") } else { user("1", ANNA, "anna") };
+        let job = import(&mut line, &[other, cleo], JobState::Held).await;
+        assert_eq!(job.hold.as_ref().unwrap()["reasons"][0]["kind"], "reassigned");
+        assert_eq!(names(&line).await, before, "nothing has passed");
+        line.reject(&job).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_comes_once_as_it_was_is_not_suspected_any_longer() {
     let cleo = user("2", "uid=cleo,dc=x", "cleo");
     for mended in [user("1", ANNA, "anna"), user("1", ANNA, "annabel"), user("1", "uid=anna,ou=moved,dc=x", "Anna")] {

@@ -56,6 +56,11 @@ impl Identities {
         self.fill_from_own(users).await
     }
 
+    /// Gives these users what the organization says of them, in place of what a directory has said.
+    pub async fn put_own_values(&mut self, users: &mut [UserRow]) -> Result<()> {
+        self.replace_by_own(users).await
+    }
+
     /// Records that these accounts, which have a user, wait for a user name.
     pub async fn await_names(&mut self, waiting: &[(AccountId, String)]) -> Result<()> {
         let (accounts, names) = waiting.iter().map(|(account, name)| (account.as_uuid(), name.clone())).unzip();

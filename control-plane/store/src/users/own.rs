@@ -190,45 +190,80 @@ impl Identities {
 
     /// Adds what the organization says of these users where their directory says nothing.
     pub(super) async fn fill_from_own(&mut self, users: &mut [UserRow]) -> Result<()> {
-        let query = Bulk::new(
-            "SELECT id, own FROM users WHERE id {in} AND own IS NOT NULL \
-             AND (organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
-        );
-        let query =
-            query.column(Cells::Uuids(users.iter().map(|user| user.id.as_uuid()).collect())).shared(self.organization);
-        let found: Vec<(UserId, String)> = self.tx.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?))).await?;
-        for (id, own) in found {
+        for (id, own) in self.own_of(users).await? {
             if let Some(user) = users.iter_mut().find(|user| user.id == id) {
                 fill(user, &own)?;
             }
         }
         Ok(())
     }
+
+    /// Gives these users what the organization says of them, in place of other values.
+    pub(super) async fn replace_by_own(&mut self, users: &mut [UserRow]) -> Result<()> {
+        for (id, own) in self.own_of(users).await? {
+            let Some(user) = users.iter_mut().find(|user| user.id == id) else { continue };
+            let mut alone = UserRow {
+                given_name: None,
+                family_name: None,
+                display_name: None,
+                email: None,
+                attributes: "{}".to_owned(),
+                ..user.clone()
+            };
+            fill(&mut alone, &own)?;
+            let known = std::mem::replace(user, alone);
+            fill_from(user, known)?;
+        }
+        Ok(())
+    }
+
+    async fn own_of(&mut self, users: &[UserRow]) -> Result<Vec<(UserId, String)>> {
+        let query = Bulk::new(
+            "SELECT id, own FROM users WHERE id {in} AND own IS NOT NULL \
+             AND (organization = (SELECT seq FROM organizations WHERE id = :1)) IS TRUE",
+        );
+        let query =
+            query.column(Cells::Uuids(users.iter().map(|user| user.id.as_uuid()).collect())).shared(self.organization);
+        self.tx.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?))).await
+    }
 }
 
-/// Adds own values to a profile where it has none.
-fn fill(user: &mut UserRow, own: &str) -> Result<()> {
-    let corrupt = || Error::corrupt("a user's own values");
-    let mut own: Map<String, Value> = serde_json::from_str(own).map_err(|_| corrupt())?;
-    let mut text = |name: &str| own.remove(name).and_then(|value| value.as_str().map(str::to_owned));
-    for (field, name) in [
-        (&mut user.given_name, "given_name"),
-        (&mut user.family_name, "family_name"),
-        (&mut user.display_name, "display_name"),
-        (&mut user.email, "email"),
+/// Adds values of a user where another one has none.
+fn fill_from(user: &mut UserRow, values: UserRow) -> Result<()> {
+    for (field, value) in [
+        (&mut user.given_name, values.given_name),
+        (&mut user.family_name, values.family_name),
+        (&mut user.display_name, values.display_name),
+        (&mut user.email, values.email),
     ] {
-        let value = text(name);
         if field.is_none() {
             *field = value;
         }
     }
-    if let Some(Value::Object(further)) = own.remove("attributes") {
-        let mut known: Map<String, Value> = serde_json::from_str(&user.attributes).map_err(|_| corrupt())?;
-        for (name, value) in further {
-            known.entry(name).or_insert(value);
-        }
-        user.attributes = Value::Object(known).to_string();
+    let read = |text: &str| serde_json::from_str(text).map_err(|_| Error::corrupt("a user's attributes"));
+    let (mut known, further): (Map<String, Value>, Map<String, Value>) =
+        (read(&user.attributes)?, read(&values.attributes)?);
+    for (name, value) in further {
+        known.entry(name).or_insert(value);
     }
+    user.attributes = Value::Object(known).to_string();
+    Ok(())
+}
+
+/// Adds own values to a profile where it has none.
+fn fill(user: &mut UserRow, own: &str) -> Result<()> {
+    let mut own: Map<String, Value> = serde_json::from_str(own).map_err(|_| Error::corrupt("a user's own values"))?;
+    let further = own.remove("attributes").filter(Value::is_object).unwrap_or_else(|| Value::Object(Map::new()));
+    let mut text = |name: &str| own.remove(name).and_then(|value| value.as_str().map(str::to_owned));
+    let values = UserRow {
+        given_name: text("given_name"),
+        family_name: text("family_name"),
+        display_name: text("display_name"),
+        email: text("email"),
+        attributes: further.to_string(),
+        ..user.clone()
+    };
+    fill_from(user, values)?;
     user.name_key = fold(&user.user_name);
     Ok(())
 }
