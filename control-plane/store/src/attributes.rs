@@ -42,7 +42,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.database.begin().await?;
-        tx.lock(sql("UPDATE organizations SET name = name WHERE id = $1").bind(organization)).await?;
+        tx.hold_definitions(organization).await?;
         let query = sql("SELECT count(*) FROM attribute_definitions WHERE organization_id = $1").bind(organization);
         if tx.row(query, |mut row| row.take::<i64>()).await?.unwrap_or_default() >= MOST {
             tx.rollback().await?;
@@ -80,7 +80,7 @@ impl Store {
     /// restored: without the definition nothing would mask these.
     pub async fn forget_attribute(&self, organization: OrganizationId, name: &str) -> Result<()> {
         let mut tx = self.database.begin().await?;
-        tx.lock(sql("UPDATE organizations SET name = name WHERE id = $1").bind(organization)).await?;
+        tx.hold_definitions(organization).await?;
         let query = sql("SELECT sensitive FROM attribute_definitions WHERE organization_id = $1 AND name = $2");
         let Some(sensitive) = tx.row(query.bind(organization).bind(name), |mut row| row.take::<bool>()).await? else {
             tx.rollback().await?;
@@ -125,7 +125,7 @@ impl Identities {
     /// The attributes that the organization has defined, which cannot change until the transaction ends. Ask for them before
     /// anything else is locked.
     pub async fn definitions(&mut self) -> Result<Vec<AttributeDefinition>> {
-        self.tx.share(self.organization).await?;
+        self.tx.share_definitions(self.organization).await?;
         let query = sql(SELECT_DEFINITIONS).bind(self.organization).bind(MOST);
         self.tx.rows(query, read).await
     }
@@ -133,8 +133,7 @@ impl Identities {
     /// The same for many users at once: no other transaction that asks for definitions goes on meanwhile, so that none of
     /// them waits for this one while this one waits for it.
     pub async fn definitions_alone(&mut self) -> Result<Vec<AttributeDefinition>> {
-        let lock = sql("UPDATE organizations SET name = name WHERE id = $1").bind(self.organization);
-        self.tx.lock(lock).await?;
+        self.tx.hold_definitions(self.organization).await?;
         self.definitions().await
     }
 

@@ -68,12 +68,25 @@ impl Tx {
         Ok(())
     }
 
-    /// Keeps the definitions of an organization as they are until the transaction ends: whoever changes them locks the
-    /// organization's row. `SQLite` has one writer at a time.
-    pub(crate) async fn share(&mut self, organization: OrganizationId) -> Result<()> {
+    /// Keeps the definitions of an organization as they are until the transaction ends: whoever changes them waits. Not a lock
+    /// of a row: new ones of this kind would go ahead of who waits. `SQLite` has one writer at a time.
+    pub(crate) async fn share_definitions(&mut self, organization: OrganizationId) -> Result<()> {
+        self.advise(
+            "SELECT pg_advisory_xact_lock_shared(1, seq::int)::text FROM organizations WHERE id = $1",
+            organization,
+        )
+        .await
+    }
+
+    /// The same, and no other transaction that keeps them goes on meanwhile.
+    pub(crate) async fn hold_definitions(&mut self, organization: OrganizationId) -> Result<()> {
+        self.advise("SELECT pg_advisory_xact_lock(1, seq::int)::text FROM organizations WHERE id = $1", organization)
+            .await
+    }
+
+    async fn advise(&mut self, lock: &'static str, organization: OrganizationId) -> Result<()> {
         if let Inner::Postgres(_) = self.inner {
-            let lock = sql("SELECT seq FROM organizations WHERE id = $1 FOR SHARE");
-            self.row(lock.bind(organization), |mut row| row.take::<i64>()).await?;
+            self.rows(sql(lock).bind(organization), |_| Ok(())).await?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ impl Identities {
     /// From now on, users are written with values of unique attributes only if nobody else has these.
     /// The definitions do not change until the transaction ends.
     pub async fn check_unique(&mut self) -> Result<()> {
-        self.tx.share(self.organization).await?;
+        self.tx.share_definitions(self.organization).await?;
         let query =
             sql("SELECT name FROM attribute_definitions WHERE organization_id = $1 AND is_unique ORDER BY name");
         self.unique = self.tx.rows(query.bind(self.organization), |mut row| row.take()).await?;
