@@ -173,6 +173,12 @@ fn policy_error(code: u32, controls: &[Control]) -> Option<BindRefusal> {
     }
 }
 
+/// The error number that the password policy gives beside an answer.
+pub(crate) fn policy_code(controls: &[Control]) -> Option<i64> {
+    let Control(_, raw) = controls.iter().find(|Control(_, raw)| raw.ctype == PASSWORD_POLICY)?;
+    policy_error_code(raw).ok().flatten()
+}
+
 /// `PasswordPolicyResponseValue ::= SEQUENCE { warning [0] CHOICE OPTIONAL, error [1] ENUMERATED OPTIONAL }`.
 fn policy_error_code(raw: &RawControl) -> Result<Option<i64>, Malformed> {
     let Some(value) = raw.val.as_deref() else { return Ok(None) };

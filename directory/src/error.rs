@@ -12,9 +12,9 @@ use thiserror::Error;
 
 use crate::bind::BindRefusal;
 use crate::config::{Scope, SecretError};
+use crate::failure::Failure;
 use crate::throttle::Wait;
 use crate::tls::{TlsConfigError, TlsFailure};
-use crate::write::failure::Failure;
 use postern_dn::ber::Malformed;
 
 /// What was being done when it went wrong.

@@ -11,7 +11,7 @@ use std::fmt;
 pub use self::external_id::external_id;
 pub(crate) use self::external_id::external_id_filter;
 pub use self::switches::Switch;
-pub(crate) use self::switches::{Inactivity, Needed, Reading};
+pub(crate) use self::switches::{Inactivity, Needed, Reading, generalized_time};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Phase;

@@ -119,9 +119,13 @@ pub(crate) fn sid(value: &[u8]) -> (bool, Option<u32>) {
 /// The condition that finds the primary group of a user by its SID: that of the user with another last part.
 pub(crate) fn primary_group_of(user: &RawEntry<'_>) -> Option<String> {
     let first = |attribute| user.values_of(attribute).ok()?.into_iter().next();
-    let rid: u32 = std::str::from_utf8(&first("primaryGroupID")?).ok()?.parse().ok()?;
-    let sid = first("objectSid")?;
-    let (of_the_server, Some(_)) = self::sid(&sid) else { return None };
+    primary_group(first("objectSid").as_ref(), std::str::from_utf8(&first("primaryGroupID")?).ok())
+}
+
+/// The same by the two attributes of the user.
+pub(crate) fn primary_group(sid: Option<&Bytes>, rid: Option<&str>) -> Option<String> {
+    let (sid, rid) = (sid?, rid?.parse::<u32>().ok()?);
+    let (of_the_server, Some(_)) = self::sid(sid) else { return None };
     let domain = sid.get(..sid.len().checked_sub(4)?).filter(|_| !of_the_server)?;
     Some(filter::equals("objectSid", &[domain, &rid.to_le_bytes()].concat()))
 }

@@ -14,6 +14,7 @@ mod directory;
 mod entry;
 mod enumerate;
 mod error;
+mod failure;
 pub mod filter;
 mod flavour;
 #[doc(hidden)]

@@ -4,27 +4,38 @@
 //! written (`protected`, and the site's [`Gate`]), compare, send only what differs, and read the entry again (`after`).
 //! An operation can be repeated at any time: what is done already is not sent again.
 
-pub(crate) mod failure;
-
 mod after;
+mod attributes;
 mod create;
 mod delete;
+mod existing;
+mod extended;
+mod facts;
 mod gate;
+mod members;
+mod new_entry;
 mod operation;
 mod outcome;
+mod partial_add;
+mod password;
+mod protected;
+mod relocate;
 mod request;
+mod rules;
 pub(crate) mod run;
 pub(crate) mod session;
+mod state;
 mod syntax;
 mod target;
+mod unlock;
 mod update;
 mod values;
 mod work;
 mod writable;
 
-pub use failure::{Action, Denied, Failure, Refusal};
+pub use crate::failure::{Action, Denied, Failure, Refusal};
 pub use gate::{Facts, Gate, Intent, Kind};
 pub use operation::{
     AttributeChange, BothChanged, Change, Create, Existing, MemberChange, Move, NewPassword, Operation, Subject,
 };
-pub use outcome::{BothEnds, Done, Effect, RefusedAttribute};
+pub use outcome::{BothEnds, Done, Effect, RefusedAttribute, RefusedMember};

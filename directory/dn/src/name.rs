@@ -53,6 +53,11 @@ impl Dn {
         Some(Self { rdns: rest.to_vec() })
     }
 
+    /// The empty name, above all others.
+    pub fn root() -> Self {
+        Self { rdns: Vec::new() }
+    }
+
     /// The name right below this one, with one attribute and value as its relative name.
     #[must_use]
     pub fn child(&self, attribute: &str, value: &str) -> Self {

@@ -1,65 +1,139 @@
-//! New entries. Creating what exists is settled by rule, and an entry that an earlier try has made is known again.
+//! New entries. Creating what exists is settled by rule, and an entry that an earlier try has made is known again. A user
+//! of Active Directory is never enabled without a password.
 
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 
-use super::failure::Failure;
-use super::gate::{Facts, Intent, Kind};
-use super::operation::{Create, Existing};
-use super::outcome::{Done, Effect};
+use super::members::{Member, Resolved};
+use super::new_entry::NewEntry;
+use super::operation::{Create, Existing, NewPassword};
+use super::outcome::{Done, Effect, RefusedAttribute};
+use super::password::quoted;
+use super::state::ACCOUNT_DISABLED;
 use super::target::Target;
-use super::values;
 use super::work::Work;
-use crate::config::Scope;
 use crate::error::{Error, Phase};
-use crate::filter;
-use crate::guard::is_reference;
-use crate::raw_entry::RawEntry;
-use crate::search::{PagedSearch, Query};
-use postern_dn::Dn;
+use crate::failure::{Failure, Refusal};
 
 /// entryAlreadyExists
 const EXISTS: u32 = 68;
-
-/// An entry to be.
-#[derive(Debug)]
-struct NewEntry {
-    dn: Dn,
-    attributes: Vec<(String, Vec<Bytes>)>,
-    /// The attribute by which it is known, and its value.
-    unique: (String, Bytes),
-}
+/// `ADS_UF_NORMAL_ACCOUNT` (MS-ADTS §2.2.16)
+const NORMAL_ACCOUNT: i64 = 0x200;
+/// Members that a new group is sent with.
+const FIRST_MEMBERS: usize = 500;
+const CONTROL: &str = "userAccountControl";
 
 impl Work<'_> {
     pub(crate) async fn create(&mut self, create: &Create) -> Result<Done, Error> {
+        self.can_be_created(create)?;
         let new = self.new_entry(create)?;
-        let facts = Facts::default();
-        self.permit(&Intent {
-            kind: Kind::Create,
-            phase: self.phase,
-            external_id: None,
-            dn: &new.dn,
-            destination: None,
-            attributes: new.attributes.iter().map(|(name, _)| name.as_str()).collect(),
-            groups: Vec::new(),
-            members: Vec::new(),
-            facts: &facts,
-            again: self.again,
-        })?;
+        let (attribute, members) = self.first_members(create, &new).await?;
+        let dns: Vec<_> = members.dns().collect();
+        self.allowed_new(&new.dn, new.names(), dns.iter().collect())?;
         if let Some(existing) = self.with_unique(&new).await? {
             return self.existing(create, &new, &existing).await;
         }
-        match self.session.add(&new.dn.to_string(), new.attributes.clone()).await {
-            Ok(()) => self.finish(&new.dn.to_string(), Done::new(Effect::Created)).await,
+        let mut attributes = new.attributes.clone();
+        let (first, later) = members.members.split_at(members.members.len().min(FIRST_MEMBERS));
+        attributes.extend(self.member_values(attribute, first, &new)?);
+        let refused = match self.make(create, &new, attributes).await {
+            Ok(refused) => refused,
             Err(Error::Write(Failure::Refused(refusal))) if refusal.code == EXISTS => {
-                let existing = match self.with_unique(&new).await? {
-                    Some(existing) => existing,
-                    None => return Err(Failure::Taken { what: "name".to_owned() }.into()),
+                let Some(existing) = self.with_unique(&new).await? else {
+                    return Err(Failure::Taken { what: "name".to_owned() }.into());
                 };
-                self.existing(create, &new, &existing).await
+                return self.existing(create, &new, &existing).await;
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        };
+        let mut done = Done { refused, unknown_members: members.unknown, ..Done::new(Effect::Created) };
+        done.members_added = first.len();
+        let dn = new.dn.to_string();
+        if !later.is_empty() {
+            let target = self.read(&dn, &[]).await?.ok_or(Failure::NotFound)?;
+            let group = self.group(&target);
+            self.add_members(&group, later.to_vec(), &mut done).await?;
         }
+        self.finish(&dn, done).await
+    }
+
+    /// What would be refused halfway is refused at once.
+    fn can_be_created(&self, create: &Create) -> Result<(), Failure> {
+        if let Some(new) = &create.password {
+            self.password_can_be_sent(new)?;
+        }
+        match (self.phase, self.is_active_directory()) {
+            (Phase::Users, true) if create.enabled && create.password.is_none() => {
+                Err(Failure::invalid("password", "an enabled user of Active Directory needs one"))
+            }
+            (Phase::Users, false) if !create.enabled => self.switch().map(drop),
+            (Phase::Groups, _) if create.password.is_some() => Err(Failure::invalid("password", "groups have none")),
+            (Phase::Users, _) if !create.members.is_empty() => Err(Failure::invalid("members", "users have none")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends the new entry, with all that belongs to a user's state.
+    async fn make(
+        &mut self,
+        create: &Create,
+        new: &NewEntry,
+        mut attributes: Vec<(String, Vec<Bytes>)>,
+    ) -> Result<Vec<RefusedAttribute>, Error> {
+        let dn = new.dn.to_string();
+        match (self.phase, self.is_active_directory()) {
+            (Phase::Groups, _) => self.add_what_is_taken(&dn, attributes, new).await,
+            (Phase::Users, true) => self.make_account(create, new, attributes).await,
+            (Phase::Users, false) => {
+                if !create.enabled {
+                    let switch = self.switch()?;
+                    attributes.retain(|(name, _)| !self.session.schema.same(name, &switch.attribute));
+                    attributes.push((switch.attribute, vec![switch.off]));
+                }
+                let refused = self.add_what_is_taken(&dn, attributes, new).await?;
+                if let Some(password) = &create.password {
+                    self.first_password(&dn, password).await?;
+                }
+                Ok(refused)
+            }
+        }
+    }
+
+    async fn first_password(&mut self, dn: &str, password: &NewPassword) -> Result<(), Error> {
+        let target = self.read(dn, self.password_names()).await?.ok_or(Failure::NotFound)?;
+        self.put_password(&target, password).await.map(drop)
+    }
+
+    /// A user of Active Directory: with password and state in one request where the server allows it, else disabled
+    /// first, and enabled together with the password.
+    async fn make_account(
+        &mut self,
+        create: &Create,
+        new: &NewEntry,
+        attributes: Vec<(String, Vec<Bytes>)>,
+    ) -> Result<Vec<RefusedAttribute>, Error> {
+        let dn = new.dn.to_string();
+        let number = |number: i64| vec![Bytes::from(number.to_string())];
+        let disabled = NORMAL_ACCOUNT | ACCOUNT_DISABLED;
+        let with = |more: Vec<(&str, Vec<Bytes>)>| {
+            let more = more.into_iter().map(|(name, values)| (name.to_owned(), values));
+            attributes.iter().cloned().chain(more).collect::<Vec<_>>()
+        };
+        let Some(password) = &create.password else {
+            return self.add_what_is_taken(&dn, with(vec![(CONTROL, number(disabled))]), new).await;
+        };
+        let control = if create.enabled { NORMAL_ACCOUNT } else { disabled };
+        let mut at_once = vec![(CONTROL, number(control)), ("unicodePwd", vec![quoted(&password.password)])];
+        if password.must_change {
+            at_once.push(("pwdLastSet", number(0)));
+        }
+        match self.add_what_is_taken(&dn, with(at_once), new).await {
+            Err(Error::Write(Failure::Refused(refusal))) if may_go_in_steps(&refusal) => {}
+            answer => return answer,
+        }
+        let refused = self.add_what_is_taken(&dn, with(vec![(CONTROL, number(disabled))]), new).await?;
+        let target = self.read(&dn, &[CONTROL]).await?.ok_or(Failure::NotFound)?;
+        self.complete_account(&target, password, create.enabled).await?;
+        Ok(refused)
     }
 
     /// What becomes of an entry that has the unique value already.
@@ -68,130 +142,76 @@ impl Work<'_> {
             (true, _) if self.again => Effect::Created,
             (true, _) => Effect::AlreadySo,
             (false, Existing::Adopt) => Effect::Adopted,
-            (false, Existing::Conflict) => return Err(Failure::Taken { what: new.unique.0.clone() }.into()),
-        };
-        self.finish(&existing.text, Done::new(effect)).await
-    }
-
-    /// Whether an entry is in every way what was to be created.
-    fn is_equal(&self, new: &NewEntry, existing: &Target) -> bool {
-        let schema = &self.session.schema;
-        let of = |name: &str| existing.values.of(schema, name);
-        existing.dn == new.dn
-            && new.attributes.iter().all(|(name, wanted)| {
-                let rule = schema.rule(name);
-                match name.eq_ignore_ascii_case("objectClass") {
-                    // Servers add the superior classes.
-                    true => wanted.iter().all(|class| of(name).iter().any(|known| known.eq_ignore_ascii_case(class))),
-                    false => self.is_same(name, rule, of(name), wanted),
-                }
-            })
-    }
-
-    fn new_entry(&self, create: &Create) -> Result<NewEntry, Error> {
-        let mut attributes = Vec::with_capacity(create.attributes.len() + 2);
-        for (name, wanted) in &create.attributes {
-            self.writable(name)?;
-            let rule = self.session.schema.rule(name);
-            let wanted = self.convert(name, rule, wanted)?;
-            self.check_name(name, &wanted)?;
-            if !wanted.is_empty() {
-                attributes.push((name.clone(), wanted));
+            (false, Existing::Conflict) => {
+                let what = new.unique.first().map_or("name", |(name, _)| name).to_owned();
+                return Err(Failure::Taken { what }.into());
             }
-        }
-        let rdn = self.rdn_attribute();
-        let value = self.first(&attributes, rdn)?;
-        let text = std::str::from_utf8(&value).map_err(|_| Failure::invalid(rdn, "the value is not text"))?;
-        let dn = self.container(create.container.as_deref())?.child(rdn, text);
-        if !attributes.iter().any(|(name, _)| name.eq_ignore_ascii_case("objectClass")) {
-            attributes.push(("objectClass".to_owned(), self.object_classes()));
-        }
-        let unique = self.unique_attribute().to_owned();
-        let value = self.first(&attributes, &unique)?;
-        Ok(NewEntry { dn, attributes, unique: (unique, value) })
-    }
-
-    fn first(&self, attributes: &[(String, Vec<Bytes>)], wanted: &str) -> Result<Bytes, Failure> {
-        let values = attributes.iter().find(|(name, _)| self.session.schema.same(name, wanted));
-        let value = values.and_then(|(_, values)| values.first()).cloned();
-        value.ok_or_else(|| Failure::invalid(wanted, "a new entry needs a value of this attribute"))
-    }
-
-    fn rdn_attribute(&self) -> &str {
-        let (configured, usual) = match self.phase {
-            Phase::Users if self.is_active_directory() => (&self.write.user_rdn_attribute, "cn"),
-            Phase::Users => (&self.write.user_rdn_attribute, "uid"),
-            Phase::Groups => (&self.write.group_rdn_attribute, "cn"),
         };
-        configured.as_deref().unwrap_or(usual)
-    }
-
-    fn object_classes(&self) -> Vec<Bytes> {
-        let (configured, usual) = match (self.phase, self.is_active_directory()) {
-            (Phase::Users, true) => (&self.write.user_object_classes, "user"),
-            (Phase::Users, false) => (&self.write.user_object_classes, "inetOrgPerson"),
-            (Phase::Groups, true) => (&self.write.group_object_classes, "group"),
-            (Phase::Groups, false) => (&self.write.group_object_classes, "groupOfNames"),
-        };
-        let usual = [usual.to_owned()];
-        let classes = if configured.is_empty() { &usual[..] } else { configured };
-        classes.iter().map(|class| Bytes::copy_from_slice(class.as_bytes())).collect()
-    }
-
-    fn unique_attribute(&self) -> &str {
-        match self.phase {
-            Phase::Users => &self.config.users.unique_attribute,
-            Phase::Groups if self.is_active_directory() => "sAMAccountName",
-            Phase::Groups => self.rdn_attribute(),
+        let mut done = Done::new(effect);
+        if effect != Effect::Adopted {
+            self.complete(create, existing, &mut done).await?;
         }
+        self.finish(&existing.text, done).await
     }
 
-    /// The entry that has the unique value of a new one.
-    async fn with_unique(&mut self, new: &NewEntry) -> Result<Option<Target>, Error> {
-        let (attribute, value) = &new.unique;
-        let found = self.search(&filter::equals(attribute, value), 2).await?;
-        let names: Vec<&str> = new.attributes.iter().map(|(name, _)| name.as_str()).collect();
-        match found.as_slice() {
-            [] => Ok(None),
-            [dn] => self.read(dn, &names).await,
-            _ => Err(Failure::Ambiguous { attribute: attribute.clone() }.into()),
-        }
-    }
-
-    /// The DNs of entries that match, where entries of this kind are.
-    async fn search(&mut self, filter: &str, limit: usize) -> Result<Vec<String>, Error> {
-        let (bases, attributes) = (self.bases(self.phase), ["1.1".to_owned()]);
-        let never = CancellationToken::new();
-        let mut found = Vec::new();
-        for base_dn in &bases {
-            let query = Query { base_dn, scope: Scope::Subtree, filter, attributes: &attributes, page_size: 100 };
-            let mut search = PagedSearch::new(&mut self.session.connection, query, &never);
-            while let Some(batch) = search.next().await? {
-                for message in batch.iter().filter(|message| !is_reference(message)) {
-                    let entry = RawEntry::parse(message).ok();
-                    found.extend(entry.filter(|_| found.len() < limit).map(|entry| entry.dn().to_owned()));
+    /// An earlier try may have been cut between two requests: what is missing is done now.
+    async fn complete(&mut self, create: &Create, existing: &Target, done: &mut Done) -> Result<(), Error> {
+        match (self.phase, &create.password) {
+            (Phase::Users, Some(password)) if self.is_active_directory() => {
+                let control = existing.values.text(CONTROL).and_then(|text| text.parse::<i64>().ok());
+                let unfinished = create.enabled && control.is_some_and(|control| control & ACCOUNT_DISABLED != 0);
+                if unfinished {
+                    self.complete_account(existing, password, true).await?;
+                    done.effect = Effect::Created;
                 }
             }
+            (Phase::Users, Some(password)) => {
+                let has_it = !self.again && self.is_password(existing, &password.password).await?;
+                if !has_it {
+                    self.first_password(&existing.text, password).await?;
+                    done.effect = Effect::Created;
+                }
+            }
+            (Phase::Groups, _) if !create.members.is_empty() => {
+                let group = self.group(existing);
+                let members = self.resolve(&group, &create.members, false).await?;
+                done.unknown_members = members.unknown;
+                self.add_members(&group, members.members, done).await?;
+            }
+            _ => {}
         }
-        Ok(found)
-    }
-
-    /// The values in the form of the attribute.
-    pub(crate) fn convert(
-        &self,
-        name: &str,
-        rule: super::syntax::Rule,
-        wanted: &[Bytes],
-    ) -> Result<Vec<Bytes>, Failure> {
-        values::converted(rule, wanted).map_err(|reason| Failure::invalid(name, reason))
-    }
-
-    pub(crate) fn is_same(&self, _name: &str, rule: super::syntax::Rule, one: &[Bytes], other: &[Bytes]) -> bool {
-        values::same(rule, one, other)
-    }
-
-    /// Rules for names that the directory itself does not keep.
-    pub(crate) fn check_name(&self, _name: &str, _values: &[Bytes]) -> Result<(), Failure> {
         Ok(())
     }
+
+    /// The attribute by which a new group lists members, and who they are.
+    async fn first_members(&mut self, create: &Create, new: &NewEntry) -> Result<(Option<String>, Resolved), Error> {
+        if self.phase != Phase::Groups {
+            return Ok((None, Resolved::default()));
+        }
+        let group = self.group_of(&new.dn.to_string(), &new.attributes);
+        let members = self.resolve(&group, &create.members, false).await?;
+        Ok((Some(group.attribute), members))
+    }
+
+    /// The members that the new entry is sent with: the placeholder where its class asks for one and there is nobody.
+    fn member_values(
+        &self,
+        attribute: Option<String>,
+        first: &[Member],
+        new: &NewEntry,
+    ) -> Result<Option<(String, Vec<Bytes>)>, Failure> {
+        let Some(attribute) = attribute else { return Ok(None) };
+        if !first.is_empty() {
+            return Ok(Some((attribute, first.iter().map(|member| member.value.clone()).collect())));
+        }
+        if self.needs_members(&new.attributes) {
+            return Ok(Some((attribute, vec![self.placeholder()?])));
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a refusal may be about the password coming with the entry, and not about the password itself.
+fn may_go_in_steps(refusal: &Refusal) -> bool {
+    matches!(refusal.code, 1 | 50 | 53) && !refusal.is_password_policy()
 }

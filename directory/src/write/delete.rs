@@ -1,63 +1,125 @@
-//! The end of an entry. An entry that is not found was deleted only if that can be shown.
+//! The end of an entry. An entry that is not found was deleted only if that can be shown. Where the directory does not
+//! keep memberships itself, no group is left with the name of an entry that is gone.
 
-use super::failure::Failure;
-use super::gate::{Intent, Kind};
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::gate::Kind;
 use super::operation::Subject;
 use super::outcome::{Done, Effect};
+use super::protected::{Plan, lists};
+use super::request::Part;
 use super::work::Work;
-use crate::error::Error;
-use crate::second_look::{Sight, Sought, is_absent};
+use crate::error::{Error, Phase};
+use crate::failure::{Action, Failure};
+use crate::filter;
+use crate::second_look::{Sight, Sought, everywhere, is_absent};
+use postern_dn::Dn;
 
 /// noSuchObject
 const GONE: u32 = 32;
+/// noSuchAttribute: the directory has taken it out itself.
+const NOT_A_MEMBER: u32 = 16;
+/// objectClassViolation
+const WOULD_BE_EMPTY: u32 = 65;
 
 impl Work<'_> {
     pub(crate) async fn remove(&mut self, subject: &Subject) -> Result<Done, Error> {
-        let Some(target) = self.find(subject, &[]).await? else { return self.gone(subject).await };
-        self.permit(&Intent {
-            kind: Kind::Delete,
-            phase: self.phase,
-            external_id: target.external_id.as_deref(),
-            dn: &target.dn,
-            destination: None,
-            attributes: Vec::new(),
-            groups: Vec::new(),
-            members: Vec::new(),
-            facts: &target.facts,
-            again: self.again,
-        })?;
+        let Some(mut target) = self.find(subject, &[]).await? else { return self.gone(subject).await };
+        let uid = target.values.first("uid").cloned();
+        let groups = self.listing(&target.text, uid.as_ref()).await?;
+        let dns: Vec<&Dn> = groups.values().collect();
+        self.allowed(Kind::Delete, &mut target, Plan { groups: dns, ..Plan::default() }).await?;
+        if self.write.placeholder_member.is_none() {
+            self.may_be_emptied(&groups).await?;
+        }
         match self.session.delete(&target.text).await {
-            Ok(()) => Ok(Done::new(Effect::Deleted)),
+            Ok(()) => self.clean(&target.text, uid.as_ref()).await?,
             // Somebody was quicker, or it was moved: the next look says which.
             Err(Error::Write(Failure::Refused(refusal))) if refusal.code == GONE => {
                 let last = Subject { dn: Some(target.text.clone()), ..subject.clone() };
-                match self.find(subject, &[]).await? {
+                return match self.find(subject, &[]).await? {
                     Some(_) => Err(Failure::KeepsChanging.into()),
                     None => self.gone(&last).await,
-                }
+                };
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         }
+        Ok(Done::new(Effect::Deleted))
     }
 
     /// It is not found. That is what was wanted, if it is proven.
     async fn gone(&mut self, subject: &Subject) -> Result<Done, Error> {
-        let sought = Sought {
-            phase: self.phase,
-            external_id: subject.external_id.clone().unwrap_or_default(),
-            last_dn: subject.dn.clone().unwrap_or_default(),
+        let Some(last_dn) = subject.dn.clone().filter(|dn| !dn.is_empty()) else {
+            return Err(Failure::AbsenceUnproven.into());
         };
-        let absent = match sought.last_dn.is_empty() {
-            true => false,
-            false => {
-                let (connection, flavour) = (&mut self.session.connection, self.session.root.flavour());
-                is_absent(connection, self.config, flavour, &sought).await? == Sight::Absent
-            }
-        };
-        match (absent, self.again) {
-            (true, true) => Ok(Done::new(Effect::Deleted)),
-            (true, false) => Ok(Done::new(Effect::AlreadySo)),
-            (false, _) => Err(Failure::AbsenceUnproven.into()),
+        let external_id = subject.external_id.clone().unwrap_or_default();
+        let sought = Sought { phase: self.phase, external_id, last_dn: last_dn.clone() };
+        let (connection, flavour) = (&mut self.session.connection, self.session.root.flavour());
+        if is_absent(connection, self.config, flavour, &sought).await? != Sight::Absent {
+            return Err(Failure::AbsenceUnproven.into());
         }
+        if self.again {
+            // The earlier try has deleted it, and had no time for the groups.
+            self.clean(&last_dn, None).await?;
+        }
+        Ok(Done::new(if self.again { Effect::Deleted } else { Effect::AlreadySo }))
+    }
+
+    /// The groups that list an entry. Active Directory takes care of them itself.
+    async fn listing(&mut self, dn: &str, uid: Option<&Bytes>) -> Result<BTreeMap<String, Dn>, Error> {
+        if self.is_active_directory() || self.config.group_entries().is_none() {
+            return Ok(BTreeMap::new());
+        }
+        let by_uid = uid.filter(|_| self.phase == Phase::Users).map(|uid| filter::equals("memberUid", uid));
+        let condition = format!("(|{}{})", lists(dn), by_uid.unwrap_or_default());
+        let (ids, bases) = (self.external_ids(Phase::Groups), self.bases(Phase::Groups));
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let (connection, root) = (&mut self.session.connection, &self.session.root);
+        let found = everywhere(connection, root, &bases, &condition, &ids).await?;
+        Ok(found.into_values().filter_map(|text| Dn::parse(&text).ok().map(|dn| (text, dn))).collect())
+    }
+
+    /// Refuses where a group would be left with nobody and its class does not allow that.
+    async fn may_be_emptied(&mut self, groups: &BTreeMap<String, Dn>) -> Result<(), Error> {
+        for text in groups.keys() {
+            let Some(found) = self.read(text, &[]).await? else { continue };
+            let group = self.group(&found);
+            if group.by_dn
+                && self.must_have_members(found.values.of(&self.session.schema, "objectClass"))
+                && self.list(&group).await?.len() < 2
+            {
+                self.placeholder()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an entry that is gone out of the groups that still list it.
+    async fn clean(&mut self, dn: &str, uid: Option<&Bytes>) -> Result<(), Error> {
+        for text in self.listing(dn, uid).await?.into_keys() {
+            let Some(found) = self.read(&text, &[]).await? else { continue };
+            let group = self.group(&found);
+            let value = match (group.by_dn, uid) {
+                (true, _) => Bytes::copy_from_slice(dn.as_bytes()),
+                (false, Some(uid)) => uid.clone(),
+                (false, None) => continue,
+            };
+            let gone = Part::Delete(group.attribute.clone(), vec![value]);
+            let answer = self.session.modify(Action::Members, &text, vec![gone.clone()]).await;
+            let answer = match answer {
+                Err(Error::Write(Failure::Refused(refusal))) if refusal.code == WOULD_BE_EMPTY => {
+                    let instead = Part::Add(group.attribute, vec![self.placeholder()?]);
+                    self.session.modify(Action::Members, &text, vec![instead, gone]).await
+                }
+                answer => answer,
+            };
+            match answer {
+                Err(Error::Write(Failure::Refused(refusal))) if matches!(refusal.code, NOT_A_MEMBER | GONE) => {}
+                answer => answer?,
+            }
+        }
+        Ok(())
     }
 }

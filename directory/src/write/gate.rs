@@ -2,8 +2,8 @@
 
 use postern_dn::Dn;
 
-use super::failure::Denied;
 use crate::error::Phase;
+use crate::failure::Denied;
 
 /// What the site allows. It must answer without waiting: a request is held up by it.
 pub trait Gate: Send + Sync {

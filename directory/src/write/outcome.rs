@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use super::operation::Subject;
 use crate::entry::Entry;
+use crate::failure::Refusal;
 
 /// An operation that reached its end: what was wanted is so now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +23,8 @@ pub struct Done {
     pub refused: Vec<RefusedAttribute>,
     /// External ids, or DNs where only those are known, of members that are not found; the others were written.
     pub unknown_members: Vec<String>,
+    /// Members that the directory refused. All others were written.
+    pub refused_members: Vec<RefusedMember>,
     /// How many members were added.
     pub members_added: usize,
     /// How many members were removed.
@@ -64,6 +68,41 @@ pub struct RefusedAttribute {
     pub cure: Option<String>,
 }
 
+/// A member that the directory refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusedMember {
+    /// Who.
+    pub subject: Subject,
+    /// The result code (RFC 4511 §4.1.9).
+    pub code: u32,
+    /// Why, in words that may leave the site.
+    pub reason: String,
+    /// What to do about it.
+    pub cure: Option<String>,
+}
+
+impl RefusedAttribute {
+    pub(crate) fn new(name: &str, refusal: &Refusal) -> Self {
+        Self {
+            name: name.to_owned(),
+            code: refusal.code,
+            reason: refusal.clone().of(name).public_message(),
+            cure: refusal.cure().map(str::to_owned),
+        }
+    }
+}
+
+impl RefusedMember {
+    pub(crate) fn new(subject: &Subject, refusal: &Refusal) -> Self {
+        Self {
+            subject: subject.clone(),
+            code: refusal.code,
+            reason: refusal.public_message(),
+            cure: refusal.cure().map(str::to_owned),
+        }
+    }
+}
+
 impl Done {
     pub(crate) fn new(effect: Effect) -> Self {
         Self {
@@ -74,6 +113,7 @@ impl Done {
             overwritten: Vec::new(),
             refused: Vec::new(),
             unknown_members: Vec::new(),
+            refused_members: Vec::new(),
             members_added: 0,
             members_removed: 0,
         }

@@ -5,10 +5,12 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use ldap3::{LdapError, LdapResult, Mod};
+use secrecy::SecretString;
 
-use super::failure::{Action, Failure, Refusal};
 use super::session::Session;
+use crate::bind::policy_code;
 use crate::error::{Error, Step};
+use crate::failure::{Action, Failure, Refusal};
 
 /// One part of a modify; the server executes all parts in their order, or none.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,6 +62,13 @@ impl Session {
         self.send(Action::Delete, async move { ldap.delete(dn).await }).await
     }
 
+    /// Sets a password by RFC 3062: the only way that leaves it to the server how it is kept.
+    pub(crate) async fn reset_password(&mut self, dn: &str, password: &SecretString) -> Result<(), Error> {
+        self.unanswered = Some(Action::SetPassword);
+        let result = self.connection.reset_password(dn, password).await?;
+        self.answered(Action::SetPassword, &result)
+    }
+
     async fn send(
         &mut self,
         action: Action,
@@ -68,11 +77,16 @@ impl Session {
         self.unanswered = Some(action);
         let limit = self.connection.operation_timeout;
         let result = self.connection.operate(Step::Write, limit, request).await?;
+        self.answered(action, &result)
+    }
+
+    fn answered(&mut self, action: Action, result: &LdapResult) -> Result<(), Error> {
         self.unanswered = None;
         if result.rc == 0 {
             self.has_written = true;
             return Ok(());
         }
-        Err(Failure::Refused(Refusal::new(action, result.rc, &result.text, None)).into())
+        let policy = policy_code(&result.ctrls);
+        Err(Failure::Refused(Refusal::new(action, result.rc, &result.text, policy)).into())
     }
 }

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 
-use super::failure::{Action, Failure};
 use super::gate::Gate;
 use super::operation::{Change, Operation};
 use super::outcome::{Done, Effect};
@@ -11,6 +10,7 @@ use super::session::{Lease, Pool};
 use super::work::Work;
 use crate::connection::Servers;
 use crate::error::Error;
+use crate::failure::{Action, Failure};
 
 /// How often an operation is begun anew after a broken connection.
 const MOST_CUTS: u32 = 3;
@@ -40,7 +40,7 @@ pub(crate) async fn operate(
         let again = cut.is_some();
         let phase = operation.phase;
         let session = &mut lease.session;
-        let mut work = Work { session, config: &servers.config, write, gate, phase, again };
+        let mut work = Work { session, servers, config: &servers.config, write, gate, phase, again };
         let error = match work.run(operation).await {
             Ok(done) => {
                 pool.give(lease);
@@ -98,8 +98,13 @@ impl Work<'_> {
         match &operation.change {
             Change::Create(create) => self.create(create).await,
             Change::Update(changes) => self.update(subject, changes).await,
+            Change::Move(to) => self.relocate(subject, to).await,
+            Change::Enable => self.turn(subject, true).await,
+            Change::Disable => self.turn(subject, false).await,
             Change::Delete => self.remove(subject).await,
-            _ => Err(Failure::invalid("operation", "not written yet").into()),
+            Change::Unlock => self.unlock(subject).await,
+            Change::SetPassword(new) => self.set_password(subject, new).await,
+            Change::Members(change) => self.change_members(subject, change).await,
         }
     }
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::failure::Action;
 use super::syntax::Schema;
 use crate::config::DirectoryConfig;
 use crate::connection::{Connection, Servers};
 use crate::error::Error;
+use crate::failure::Action;
+use crate::flavour::Flavour;
 use crate::names::Names;
 use crate::root_dse::RootDse;
 use crate::schema_entry;
+use postern_dn::Dn;
 
 /// A connection that was idle for longer is tried before it is trusted: firewalls drop connections without a word.
 const TRUSTED_IDLE: Duration = Duration::from_secs(20);
@@ -27,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) root: RootDse,
     pub(crate) names: Arc<Names>,
     pub(crate) schema: Arc<Schema>,
+    /// Who we are, where the configuration does not say by a DN.
+    pub(crate) own_dn: Option<Dn>,
     /// A request that was sent and not answered.
     pub(crate) unanswered: Option<Action>,
     /// Something was written by the operation that has the session.
@@ -112,8 +116,14 @@ impl Pool {
                 None => Arc::default(),
             },
         };
+        // Active Directory has no such request; there the configuration names the account.
+        let own_dn = match root.flavour() {
+            Flavour::ActiveDirectory => None,
+            _ if servers.config.bind_dn.is_some() => None,
+            _ => connection.own_dn().await?,
+        };
         let since = Instant::now();
-        Ok(Session { connection, root, names, schema, unanswered: None, has_written: false, since })
+        Ok(Session { connection, root, names, schema, own_dn, unanswered: None, has_written: false, since })
     }
 }
 

@@ -65,6 +65,11 @@ impl Schema {
         self.place(name).and_then(|place| self.rules.get(place as usize)).copied().unwrap_or(UNKNOWN)
     }
 
+    /// Whether the schema has this attribute.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.place(name).is_some()
+    }
+
     /// Whether two descriptions mean the same attribute with the same options.
     pub(crate) fn same(&self, one: &str, other: &str) -> bool {
         if one.eq_ignore_ascii_case(other) {

@@ -1,13 +1,12 @@
 //! The entry that an operation means: found by its external id or DN, and read as it is now.
 
-use bytes::Bytes;
-
-use super::failure::Failure;
+use super::attributes::Values;
+use super::facts;
 use super::gate::Facts;
 use super::operation::Subject;
-use super::syntax::Schema;
 use super::work::Work;
-use crate::error::{Error, Step};
+use crate::error::{Error, Phase, Step};
+use crate::failure::Failure;
 use crate::flavour::{external_id, external_id_filter};
 use crate::raw_entry::RawEntry;
 use crate::second_look::everywhere;
@@ -26,37 +25,6 @@ pub(crate) struct Target {
     pub(crate) external_id: Option<String>,
     pub(crate) values: Values,
     pub(crate) facts: Facts,
-}
-
-/// Attributes as the server sent them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Values(Vec<(String, Vec<Bytes>)>);
-
-impl Values {
-    pub(crate) fn read(mut entry: RawEntry<'_>) -> Result<Self, Error> {
-        let malformed = |source| Error::Malformed { step: Step::Search, source };
-        let mut values = Vec::new();
-        while let Some(attribute) = entry.next_attribute().map_err(malformed)? {
-            values.push((attribute.description().to_owned(), attribute.values().map_err(malformed)?));
-        }
-        Ok(Self(values))
-    }
-
-    /// The values of an attribute by any of its names.
-    pub(crate) fn of(&self, schema: &Schema, name: &str) -> &[Bytes] {
-        self.0.iter().find(|(known, _)| schema.same(known, name)).map_or(&[], |(_, values)| values)
-    }
-
-    /// The first value of an attribute by its usual name, as text.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        let (_, values) = self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(values.first()?).ok()
-    }
-
-    /// The first value of an attribute by its usual name.
-    pub(crate) fn first(&self, name: &str) -> Option<&Bytes> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?.1.first()
-    }
 }
 
 impl Work<'_> {
@@ -87,7 +55,7 @@ impl Work<'_> {
     async fn locate(&mut self, subject: &Subject) -> Result<Option<String>, Error> {
         let Some(id) = &subject.external_id else {
             // What lies outside of the base DNs is nobody's business, not even whether it exists.
-            let inside = |dn: &&String| self.is_inside(dn);
+            let inside = |dn: &&String| self.is_inside(dn, self.phase);
             return Ok(subject.dn.as_ref().filter(inside).cloned());
         };
         let (names, bases) = (self.external_ids(self.phase), self.bases(self.phase));
@@ -98,16 +66,18 @@ impl Work<'_> {
         Ok(found.remove(id))
     }
 
-    fn is_inside(&self, dn: &str) -> bool {
+    /// Whether a DN lies where entries of a kind are.
+    pub(crate) fn is_inside(&self, dn: &str, phase: Phase) -> bool {
         let Ok(dn) = Dn::parse(dn) else { return false };
-        self.bases(self.phase).iter().any(|base| Dn::parse(base).is_ok_and(|base| dn.is_within(&base)))
+        self.bases(phase).iter().any(|base| Dn::parse(base).is_ok_and(|base| dn.is_within(&base)))
     }
 
     /// The entry of this DN.
     pub(crate) async fn read(&mut self, dn: &str, names: &[&str]) -> Result<Option<Target>, Error> {
         let ids = self.external_ids(self.phase);
         let mut asked: Vec<String> = ids.clone();
-        for name in names.iter().chain(&["objectClass"]) {
+        let facts = facts::names(self.flavour());
+        for name in names.iter().chain(facts).chain(&["objectClass"]) {
             if !asked.iter().any(|known| known.eq_ignore_ascii_case(name)) {
                 asked.push((*name).to_owned());
             }
@@ -125,6 +95,7 @@ impl Work<'_> {
         let values = Values::read(entry)?;
         let id = |name: &String| external_id(name, values.of(&self.session.schema, name).first()?);
         let external_id = ids.iter().find_map(id);
-        Ok(Some(Target { text, dn, external_id, values, facts: Facts::default() }))
+        let facts = self.facts(&dn, &values);
+        Ok(Some(Target { text, dn, external_id, values, facts }))
     }
 }

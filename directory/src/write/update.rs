@@ -5,16 +5,17 @@
 
 use bytes::Bytes;
 
-use super::failure::{Action, Failure, Refusal};
-use super::gate::{Intent, Kind};
+use super::gate::Kind;
 use super::operation::{AttributeChange, BothChanged, Subject};
 use super::outcome::{BothEnds, Done, Effect, RefusedAttribute};
+use super::protected::Plan;
 use super::request::Part;
 use super::syntax::Rule;
 use super::target::Target;
 use super::values;
 use super::work::Work;
-use crate::error::Error;
+use crate::error::{Error, Phase};
+use crate::failure::{Action, Failure, Refusal};
 
 /// How often a change is compared anew because somebody else was quicker.
 const MOST_TRIES: u32 = 4;
@@ -36,20 +37,10 @@ impl Work<'_> {
         let mut before: Option<Vec<Vec<Bytes>>> = None;
         let mut refusal = None;
         for _ in 0..MOST_TRIES {
-            let target = self.target(subject, &names).await?;
+            let mut target = self.target(subject, &names).await?;
+            let plan = Plan { attributes: names.clone(), again: before.is_some(), ..Plan::default() };
+            self.allowed(Kind::Update, &mut target, plan).await?;
             let difference = self.difference(&target, changes)?;
-            self.permit(&Intent {
-                kind: Kind::Update,
-                phase: self.phase,
-                external_id: target.external_id.as_deref(),
-                dn: &target.dn,
-                destination: None,
-                attributes: names.clone(),
-                groups: Vec::new(),
-                members: Vec::new(),
-                facts: &target.facts,
-                again: self.again || before.is_some(),
-            })?;
             let now = self.all_values(&target, &names);
             if let Some(refusal) = refusal.take().filter(|_| before.as_ref() == Some(&now)) {
                 return self.one_by_one(&target, difference, refusal).await;
@@ -147,8 +138,8 @@ impl Work<'_> {
     /// Values that an import would let leave the site.
     fn shown(&self, name: &str, values: &[Bytes]) -> Option<Vec<Bytes>> {
         let listed = match self.phase {
-            crate::error::Phase::Users => Some(&self.config.users.attributes),
-            crate::error::Phase::Groups => self.config.group_entries().map(|groups| &groups.attributes),
+            Phase::Users => Some(&self.config.users.attributes),
+            Phase::Groups => self.config.group_entries().map(|groups| &groups.attributes),
         };
         let listed = listed.is_some_and(|names| names.iter().any(|known| self.session.schema.same(known, name)));
         (listed && !self.session.names.stays(name)).then(|| values.to_vec())
@@ -164,17 +155,6 @@ fn parts(rule: Rule, name: &str, now: &[Bytes], wanted: &[Bytes]) -> Vec<Part> {
     let gone = (!gone.is_empty()).then(|| Part::Delete(name.to_owned(), gone));
     let new = (!new.is_empty()).then(|| Part::Add(name.to_owned(), new));
     gone.into_iter().chain(new).collect()
-}
-
-impl RefusedAttribute {
-    pub(crate) fn new(name: &str, refusal: &Refusal) -> Self {
-        Self {
-            name: name.to_owned(),
-            code: refusal.code,
-            reason: refusal.clone().of(name).public_message(),
-            cure: refusal.cure().map(str::to_owned),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! One operation under way: the connection, the configuration, and who has a say.
 
-use super::failure::Failure;
-use super::gate::{Gate, Intent};
+use super::gate::Gate;
 use super::session::Session;
 use crate::config::{DirectoryConfig, WriteConfig};
+use crate::connection::Servers;
 use crate::error::{Error, Phase};
+use crate::failure::Failure;
 use crate::flavour::Flavour;
 use crate::sections::{Section, external_id_attributes};
 use postern_dn::Dn;
@@ -12,6 +13,7 @@ use postern_dn::Dn;
 /// One operation under way.
 pub(crate) struct Work<'a> {
     pub(crate) session: &'a mut Session,
+    pub(crate) servers: &'a Servers,
     pub(crate) config: &'a DirectoryConfig,
     pub(crate) write: &'a WriteConfig,
     pub(crate) gate: &'a dyn Gate,
@@ -27,11 +29,6 @@ impl<'a> Work<'a> {
 
     pub(crate) fn is_active_directory(&self) -> bool {
         self.flavour() == Flavour::ActiveDirectory
-    }
-
-    /// Asks the site. An operation that is repeated after a cut counts once.
-    pub(crate) fn permit(&self, intent: &Intent<'_>) -> Result<(), Error> {
-        self.gate.permit(intent).map_err(|denied| Failure::Denied(denied).into())
     }
 
     /// The section of the configuration in which an import would find entries of this kind.

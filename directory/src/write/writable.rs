@@ -1,8 +1,8 @@
 //! Attributes that are never written as such: those of passwords and switches have operations of their own, and others
 //! belong to the server.
 
-use super::failure::Failure;
 use super::work::Work;
+use crate::failure::Failure;
 use crate::filter::is_attribute_description;
 
 /// Attributes with an operation of their own, in lower case, and its name.

@@ -1,18 +1,13 @@
 //! The life of a user: created, edited, deleted.
 
 use anyhow::{Context as _, Result, ensure};
+use postern_directory::Error;
 use postern_directory::write::{BothChanged, Change, Effect, Failure, Subject};
-use postern_directory::{Directory, Error};
-use postern_tests::slapd::{self, SUFFIX, Slapd};
-use postern_tests::writing::{self, Site, create, from_to, openldap, set, user};
-use postern_tests::{Stage, scenario};
+use postern_tests::scenario;
+use postern_tests::slapd::SUFFIX;
+use postern_tests::writing::{self, Site, create, from_to, set, user};
 
-async fn start(stage: &Stage, lines: &str) -> Result<(Slapd, Directory)> {
-    let options = slapd::Options { overlays: true, statements: true, ..slapd::Options::people(5) };
-    let slapd = Slapd::start(stage, options).await?;
-    let directory = openldap(stage, &slapd, lines).await?;
-    Ok((slapd, directory))
-}
+use crate::common::start;
 
 fn failure(error: Error) -> Result<Failure> {
     match error {

@@ -1,0 +1,62 @@
+//! Entries that get another name or container.
+
+use anyhow::{Context as _, Result, ensure};
+use postern_directory::write::{Change, Effect, Failure, Move};
+use postern_tests::scenario;
+use postern_tests::slapd::SUFFIX;
+use postern_tests::writing::{self, Site, user};
+
+use crate::common::{created, dn, fails, id, operate, start};
+
+fn to(container: Option<&str>, name: Option<&str>) -> Change {
+    Change::Move(Move { container: container.map(str::to_owned), name: name.map(str::to_owned) })
+}
+
+#[test]
+fn a_user_is_renamed_and_moved_and_keeps_the_memberships() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, "").await?;
+        slapd.apply(format!("dn: ou=Sales,ou=people,{SUFFIX}\nobjectClass: organizationalUnit\nou: Sales\n")).await?;
+        let anna = created(&directory, "anna").await?;
+        let group = format!("cn=team,ou=groups,{SUFFIX}");
+        slapd.apply(format!("dn: {group}\nobjectClass: groupOfNames\ncn: team\nmember: {}\n", dn("anna"))).await?;
+        let site = Site::default();
+        let moved = directory.operate(&user(id(&anna), to(Some("ou=Sales"), Some("bell, anna"))), &site).await?;
+        let entry = moved.entry.context("no entry")?;
+        ensure!(moved.effect == Effect::Changed && moved.in_scope && entry.external_id == anna.external_id);
+        ensure!(entry.dn == format!("uid=bell\\2C anna,ou=Sales,ou=people,{SUFFIX}"), "{}", entry.dn);
+        ensure!(
+            site.last().and_then(|asked| asked.destination)
+                == Some(format!("uid=bell\\, anna,ou=Sales,ou=people,{SUFFIX}"))
+        );
+        ensure!(slapd.operational(&group).await?.text("member") == entry.dn, "the overlay did not follow");
+        let sent = writing::written(&slapd).len();
+        let again = operate(&directory, user(id(&anna), to(Some("ou=Sales"), Some("bell, anna")))).await?;
+        ensure!(again.effect == Effect::AlreadySo && writing::written(&slapd).len() == sent);
+        let case = operate(&directory, user(id(&anna), to(None, Some("Bell, Anna")))).await?;
+        ensure!(case.effect == Effect::Changed, "people see whether a name is written in capitals");
+        let back = operate(&directory, user(id(&anna), to(Some(&format!("ou=people,{SUFFIX}")), Some("anna")))).await?;
+        ensure!(back.entry.context("no entry")?.dn == dn("anna"), "an absolute container");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_move_that_cannot_be_is_refused_in_words() -> Result<()> {
+    scenario(async |stage| {
+        let (_slapd, directory) = start(stage, "").await?;
+        let anna = created(&directory, "anna").await?;
+        created(&directory, "ben").await?;
+        let taken = fails(&directory, user(id(&anna), to(None, Some("BEN")))).await?;
+        ensure!(matches!(&taken, Failure::Taken { what } if what == "name"), "{taken:?}");
+        let nowhere = fails(&directory, user(id(&anna), to(Some("ou=Nowhere"), None))).await?;
+        ensure!(nowhere.ldap_result_code() == Some(32), "{nowhere:?}");
+        ensure!(nowhere.cure().context("no cure")?.contains("create the container"), "{nowhere:?}");
+        let below = fails(&directory, user(id(&anna), to(Some("uid=anna"), None))).await?;
+        ensure!(matches!(&below, Failure::Invalid { what, .. } if what == "container"), "{below:?}");
+        let gone =
+            fails(&directory, user(postern_directory::write::Subject::id("no-such"), to(None, Some("x")))).await?;
+        ensure!(matches!(gone, Failure::NotFound), "{gone:?}");
+        Ok(())
+    })
+}
