@@ -9,7 +9,7 @@ use postern_tests::postgres::Postgres;
 use postern_tests::relay::Fault;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::{Stage, control_plane, scenario, slapd, wait};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 async fn site_on(stage: &Stage, postgres: &Postgres, users: u32) -> Result<Site> {
     site_with(stage, postgres, users, control_plane::Options::for_tests()?).await
@@ -153,6 +153,47 @@ fn two_transactions_of_one_import_and_a_foreign_one_do_not_wait_for_each_other_i
         ensure!(site.control_plane.log().contains("gateway.behind"), "they did not come across each other");
         site.compare().await
     })
+}
+
+#[test]
+fn two_requests_that_write_the_same_users_or_members_in_opposite_order_are_both_carried_out() -> Result<()> {
+    scenario(async |stage| {
+        let postgres = Postgres::start(stage).await?;
+        let site = site_on(stage, &postgres, 5).await?;
+        let names: Vec<String> = (0..150).map(|number| format!("newcomer-{number}")).collect();
+        let users: Vec<Value> = names.iter().map(|name| json!({ "user_name": name })).collect();
+        let made = site.api.post("/api/v1/bulk-users", json!({ "users": users })).await?;
+        let ids: Vec<Value> = results(&made).iter().map(|result| result["id"].clone()).collect();
+        ensure!(ids.len() == names.len() && ids.iter().all(Value::is_string), "{made}");
+        for group in ["one", "other"] {
+            site.api.post("/api/v1/groups", json!({ "display_name": group })).await?;
+        }
+        for round in 0..4 {
+            let lines = |title: &str| -> Vec<Value> {
+                let line = |(id, name): (&Value, &String)| json!({ "id": id, "user_name": name, "display_name": format!("{title} {round}") });
+                ids.iter().zip(&names).map(line).collect()
+            };
+            let (forth, mut back) = (lines("forth"), lines("back"));
+            back.reverse();
+            let reversed: Vec<&Value> = ids.iter().rev().collect();
+            let members = if round % 2 == 0 { "add" } else { "remove" };
+            let (one, other, ..) = tokio::try_join!(
+                site.api.post("/api/v1/bulk-users", json!({ "users": forth })),
+                site.api.post("/api/v1/bulk-users", json!({ "users": back })),
+                site.api.post("/api/v1/groups/one/members", json!({ members: ids })),
+                site.api.post("/api/v1/groups/other/members", json!({ members: reversed })),
+            )?;
+            for result in results(&one).iter().chain(results(&other)) {
+                ensure!(result["outcome"] == "changed", "round {round}: {result}");
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What became of each user of a request.
+fn results(answer: &Value) -> &[Value] {
+    answer["results"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 #[test]
