@@ -39,6 +39,7 @@ pub mod named_groups;
 mod nobody;
 pub(crate) mod notes;
 mod pace;
+pub mod people;
 pub mod place;
 pub mod preview;
 pub mod proof;

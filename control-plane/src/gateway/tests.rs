@@ -1,6 +1,7 @@
 //! The gateway with real TLS, real streams and a real database, and agents written by hand.
 
 mod agent;
+mod changed_people;
 mod chunks;
 mod company;
 mod deleted_directories;

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::identities::Identities;
 use crate::ids::{AccountId, DirectoryId, GroupId, OrganizationId, UserId};
 use crate::imports::{Intake, ids};
-use crate::records::Switch;
+use crate::records::{NamedAccount, Switch};
 use crate::sql::sql;
 use crate::transaction::Tx;
 
@@ -309,6 +309,26 @@ impl Store {
         .bind(seq)
         .bind(since);
         Ok(self.database.row(query, |mut row| row.take()).await?.unwrap_or_default())
+    }
+
+    /// Accounts of some of these users.
+    pub async fn deactivated(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<Vec<NamedAccount>> {
+        let Some(seq) = self.directory_seq(organization, directory).await? else { return Ok(Vec::new()) };
+        let query = sql("SELECT a.id, a.dn, COALESCE(u.display_name, u.user_name) FROM accounts a \
+             JOIN users u ON u.id = a.identity WHERE NOT u.active AND u.missing_since IS NOT NULL \
+             AND a.target = $1 AND a.missing_since >= $2 ORDER BY a.id LIMIT $3")
+        .bind(seq)
+        .bind(since)
+        .bind(most);
+        let read =
+            |mut row: crate::sql::Row| Ok(NamedAccount { id: row.take()?, dn: row.take()?, display_name: row.take()? });
+        self.database.rows(query, read).await
     }
 
     /// Deactivates users whose accounts have expired since the last import, or who went missing as many days ago as

@@ -22,9 +22,8 @@ use super::reading::Reading;
 use super::repeats::Repeats;
 use super::report::ImportReport;
 use super::result::ImportResult;
-use super::sensitive::Counts;
 use super::source::Origin;
-use super::{groups, heirs, shared, standing};
+use super::{groups, heirs, people, shared, standing};
 use crate::jobs::failure::Failure;
 use crate::jobs::running::Running;
 
@@ -142,8 +141,9 @@ pub(super) async fn conclude(running: &Arc<Running>, data: Data<'_>, job: &Job) 
     let problem = standing::problem(&report, notes.unusable, &repeats, &result);
     data.store.note_import(&commit.lease(), problem.as_deref(), until).await?;
     note_gone(&mut result, &gone, !fresh);
-    note_counts(&mut result, &kept.counts);
+    note_changes(&mut result, kept);
     result.taken_over = settled.taken_over;
+    result.taken_over_samples = settled.samples;
     note_repeats(job.id, missing.twice, &repeats, &mut result);
     commit.note_source(origin, &mut result).await?;
     Ok(End::Done(Box::new(result), until))
@@ -279,8 +279,10 @@ impl Commit<'_> {
         let Some(mut settled) = conflicts::settle(store, &self.directory, self.lease(), now).await? else {
             return Ok(None);
         };
-        settled.settled += groups;
-        settled.taken_over += groups;
+        settled.settled += groups.taken_over;
+        settled.taken_over += groups.taken_over;
+        settled.samples.extend(groups.samples);
+        settled.samples.truncate(people::SHOWN);
         let Some(()) = heirs::settle(store, &self.directory, self.lease(), now).await? else { return Ok(None) };
         let (staged, repeats) = (proven.staged, proven.repeats);
         let forgotten = shared::forget(store, &self.directory, self.lease(), staged, repeats, now).await?;
@@ -323,12 +325,16 @@ fn note_gone(result: &mut ImportResult, gone: &Gone, goes_on: bool) {
     }
 }
 
-/// Adds the numbers of applied sensitive changes to a result.
-fn note_counts(result: &mut ImportResult, counts: &Counts) {
+/// Adds the numbers of applied sensitive changes to a result, and some of the users.
+fn note_changes(result: &mut ImportResult, kept: Outcome) {
+    let Outcome { counts, samples, .. } = kept;
+    result.became_active_samples = samples.active;
+    result.became_inactive_samples = samples.inactive;
+    result.renamed_samples = samples.renamed;
     result.became_active = counts.activated;
     result.became_inactive = counts.deactivated;
     result.ends_soon = counts.ends_soon;
     result.renamed = counts.renamed;
     result.members_removed = counts.removed;
-    result.attributes_gone.clone_from(&counts.vanished);
+    result.attributes_gone = counts.vanished;
 }

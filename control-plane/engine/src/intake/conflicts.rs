@@ -10,6 +10,7 @@ use super::claims::claim;
 use super::joined_profiles::JoinedProfiles;
 use super::last_good;
 use super::matches::Matches;
+use super::people::{self, Person};
 use super::place::Place;
 use super::reading::rules_of;
 use super::renames::{Renames, Waiting};
@@ -26,12 +27,14 @@ const MOST_RENAMES: usize = 100_000;
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
 /// The result of trying a directory's conflicts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Settled {
     /// Conflicts that were resolved.
     pub(super) settled: u64,
     /// Of these: users who passed from a missing account to another one.
     pub(super) taken_over: u64,
+    /// Some of them.
+    pub(super) samples: Vec<Person>,
 }
 
 /// Tries every conflict of a directory again; `None` if the job was taken over. First users return to their own
@@ -90,6 +93,8 @@ impl Settling<'_> {
                 tx.commit().await?;
                 settled.settled += batch.settled;
                 settled.taken_over += batch.taken_over;
+                settled.samples.extend(batch.samples);
+                settled.samples.truncate(people::SHOWN);
             }
             match conflicts.next {
                 Some(next) => page = PageRequest::after(next, BATCH),
@@ -126,7 +131,12 @@ impl Settling<'_> {
                 all_failed.insert(user, failed);
             }
             let identity = decision.identity().map(UserId::as_uuid);
-            settled.taken_over += u64::from(matches!(decision, Decision::TakeOver { .. }));
+            if matches!(decision, Decision::TakeOver { .. }) {
+                settled.taken_over += 1;
+                if settled.samples.len() < people::SHOWN {
+                    settled.samples.push(Person::new(&account.dn, account.unique_value.as_deref()));
+                }
+            }
             match (&decision, identity) {
                 // It still waits; everything else was written when it arrived.
                 (Decision::Conflict { .. } | Decision::Nameless { .. }, _) if had.is_some() => continue,

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_proto::chunk::MemberForm;
+use postern_proto::chunk::{EntryView, MemberForm};
 use postern_store::{AccountKind, ChangeKind, DeferredPart, Directory, Lease, Staged, Store};
 
 use super::apply;
@@ -11,10 +11,11 @@ use super::decide;
 use super::decided::Decided;
 use super::decided::Row;
 use super::former_names::FormerNames;
+use super::people::{self, Person};
 use super::place::Place;
 use super::reading::Reading;
 use super::repeats::Repeats;
-use super::sensitive::{Counts, LOGIN, MOVED, bit};
+use super::sensitive::{Counts, ENDS_SOON, LOGIN, MOVED, bit};
 use super::threshold::{SMALL, SMALL_MINIMUM, exceeds};
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
@@ -45,6 +46,19 @@ pub struct Outcome {
     pub left: Vec<DeferredPart>,
     /// Users who were switched off and members who were removed, although their entries wait.
     pub ahead: Ahead,
+    /// Some of those whose changes are applied.
+    pub samples: Samples,
+}
+
+/// Some of the users who change, as their entries name them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// They become active.
+    pub active: Vec<Person>,
+    /// They become inactive.
+    pub inactive: Vec<Person>,
+    /// They get another name.
+    pub renamed: Vec<Person>,
 }
 
 /// What was written of entries that wait for another reason.
@@ -94,6 +108,7 @@ impl Proven<'_> {
         let held = outcome.excesses.iter().fold(0, |held, excess| held | bit(excess.kind));
         let names = self.former_names(place, &parts, held).await?;
         let (left, applied): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.kinds & held != 0);
+        outcome.samples = self.samples(&applied).await?;
         // The waiting parts first: once a part is applied and deleted, its former names are lost.
         for part in &left {
             if !self.write_ahead(place, part, part.kinds & held, &names, &mut outcome.ahead).await? {
@@ -107,6 +122,33 @@ impl Proven<'_> {
         }
         outcome.left = left;
         Ok(Some(outcome))
+    }
+
+    /// Some of the users of these parts, which are read only as far as needed. Parts with entries that are left out name
+    /// nobody.
+    async fn samples(&self, parts: &[DeferredPart]) -> Result<Samples> {
+        let mut samples = Samples::default();
+        for (kind, people) in [
+            (ChangeKind::Activated, &mut samples.active),
+            (ChangeKind::Deactivated, &mut samples.inactive),
+            (ChangeKind::Renamed, &mut samples.renamed),
+        ] {
+            let of_kind = |part: &&DeferredPart| {
+                let soon = kind == ChangeKind::Deactivated && part.kinds & ENDS_SOON != 0;
+                part.kinds & bit(kind) != 0 && !soon && !self.repeats.touches(part)
+            };
+            for part in parts.iter().filter(of_kind) {
+                if people.len() >= people::SHOWN {
+                    break;
+                }
+                let Some(payload) = self.payload(part).await? else { continue };
+                let is_user = |kind, _: &EntryView<'_>| kind == AccountKind::User;
+                let found = people::of_entries(&payload, self.directory.flavour, self.now, is_user);
+                people.extend(found.into_iter().map(|(person, _)| person));
+            }
+            people.truncate(people::SHOWN);
+        }
+        Ok(samples)
     }
 
     /// The names that members get in an import if some parts wait.

@@ -1,5 +1,6 @@
 //! Builds the result of an import from what was recorded and stored.
 
+use jiff::Timestamp;
 use postern_dn::Dn;
 use postern_store::{AccountId, Directory, Job, JoinedAccount, MemberStats, Sight, Staged, Store, Unsettled};
 
@@ -7,6 +8,7 @@ use super::conflicts;
 use super::missing::Confirmed;
 use super::moved_containers;
 use super::notes::Renaming;
+use super::people::Person;
 use super::report::ImportReport;
 use super::result::{ImportResult, JoinedSample, NotVisible, RuleFailureSample, UnresolvedMember, WithoutLogin};
 
@@ -39,9 +41,9 @@ pub(super) async fn result(
     let Concluded { missing, spared, other_server, confirmed, renamings } = concluded;
     let (conflicts, conflict_samples) = conflicts::describe(store, directory, SAMPLES as usize).await?;
     let since = job.started_at.unwrap_or(job.created_at);
-    let deactivated = match missing {
-        0 => 0,
-        _ => store.count_deactivated(job.organization, job.directory, since).await?,
+    let (deactivated, deactivated_samples) = match missing {
+        0 => (0, Vec::new()),
+        _ => deactivated(store, job, since).await?,
     };
     let (joined, joined_samples) = joined(store, job).await?;
     let (without_login, without_login_samples) = without_login(store, job).await?;
@@ -65,6 +67,7 @@ pub(super) async fn result(
         not_visible: confirmed.not_visible,
         not_visible_samples: not_visible(store, job, confirmed, renamings).await?,
         deactivated,
+        deactivated_samples,
         unknown_switches: staged.unknown_switches,
         unreadable_switch: report.unreadable_switch.clone(),
         unknown_switch_samples: report.unknown_switch_samples.iter().take(SAMPLES as usize).cloned().collect(),
@@ -91,6 +94,16 @@ pub(super) async fn result(
         rule_failure_samples,
         ..ImportResult::default()
     })
+}
+
+/// How many users left and became inactive, with samples.
+async fn deactivated(store: &Store, job: &Job, since: Timestamp) -> Result<(u64, Vec<Person>)> {
+    let count = store.count_deactivated(job.organization, job.directory, since).await?;
+    let some = match count {
+        0 => Vec::new(),
+        _ => store.deactivated(job.organization, job.directory, since, SAMPLES).await?,
+    };
+    Ok((count, some.into_iter().map(Person::from).collect()))
 }
 
 /// How often mapping rules failed, with samples.

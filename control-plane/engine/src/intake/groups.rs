@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use postern_store::{AccountId, Directory, GroupSuccession, Lease, Store, UnsettledGroup};
 
+use super::people::{Person, SHOWN};
 use crate::identity::membership::dn_key;
 
 /// Groups settled in one transaction.
@@ -13,13 +14,27 @@ const BATCH: u32 = 500;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
-/// Settles all new groups that wait, and returns how many got an older group; `None` if the job was taken over.
-pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, now: Timestamp) -> Result<Option<u64>> {
+/// New groups that got an older group.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    /// How many.
+    pub(super) taken_over: u64,
+    /// Some of them.
+    pub(super) samples: Vec<Person>,
+}
+
+/// Settles all new groups that wait, and returns those that got an older group; `None` if the job was taken over.
+pub(super) async fn settle(
+    store: &Store,
+    directory: &Directory,
+    lease: Lease,
+    now: Timestamp,
+) -> Result<Option<Followed>> {
     let (organization, id) = (directory.organization, directory.id);
-    let (mut after, mut taken_over) = (AccountId::from_uuid(uuid::Uuid::nil()), 0);
+    let (mut after, mut followed) = (AccountId::from_uuid(uuid::Uuid::nil()), Followed::default());
     loop {
         let waiting = store.unsettled_groups(organization, id, after, BATCH).await?;
-        let Some(last) = waiting.last() else { return Ok(Some(taken_over)) };
+        let Some(last) = waiting.last() else { return Ok(Some(followed)) };
         after = last.account;
         let mut tx = store.begin_intake(organization, id, now).await?;
         if !tx.check_owner(&lease).await? {
@@ -31,7 +46,11 @@ pub(super) async fn settle(store: &Store, directory: &Directory, lease: Lease, n
         let settled: Vec<AccountId> = waiting.iter().map(|group| group.account).collect();
         tx.settle_groups(&settled, &successions).await?;
         tx.commit().await?;
-        taken_over += successions.len() as u64;
+        followed.taken_over += successions.len() as u64;
+        let of_account = |found: &GroupSuccession| waiting.iter().find(|group| group.account == found.account);
+        let room = SHOWN.saturating_sub(followed.samples.len());
+        let some = successions.iter().take(room).filter_map(of_account);
+        followed.samples.extend(some.map(|group| Person::new(&group.dn, Some(&group.name_key))));
     }
 }
 

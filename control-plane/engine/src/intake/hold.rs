@@ -1,8 +1,8 @@
 //! Why an import is held, for people and programs: a sentence for each reason, the users and groups, and their
 //! containers.
 
-use postern_proto::chunk::{ChunkReader, Kind};
-use postern_store::{AccountKind, ChangeKind, ExternalKey, NamedAccount};
+use postern_proto::chunk::EntryView;
+use postern_store::{AccountKind, ChangeKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,12 +12,9 @@ use super::deferred::{Ahead, Excess, Outcome, Proven};
 use super::keys::recorded_key;
 use super::known;
 use super::missing::Missing;
+use super::people::{self, Person, SHOWN};
 use super::repeats::shortened;
 use super::sensitive::{LOGIN, bit};
-use crate::identity::mapping::{self, Mapping};
-
-/// Most people shown for each reason.
-const SHOWN: usize = 20;
 
 const DECIDE: &str = "Approve if that is right. Reject if a filter, a base DN, a permission or the directory itself is \
      to blame; nothing of it is applied then.";
@@ -69,21 +66,6 @@ pub struct Reason {
     pub known: u64,
     /// Some of them.
     pub people: Vec<Person>,
-}
-
-/// A user or group that a hold is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-#[schema(as = HeldPerson)]
-pub struct Person {
-    /// The DN.
-    pub dn: String,
-    /// The current DN of the account, if it may pass to another person. Absent: it stays with the same person.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub former_dn: Option<String>,
-    /// The name. Absent: there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub display_name: Option<String>,
 }
 
 /// A container with missing accounts.
@@ -227,19 +209,6 @@ fn written_ahead(kept: &Outcome) -> Option<String> {
         .then(|| format!("Among these entries, {}: that is applied already, whatever is decided.", parts.join(" and ")))
 }
 
-impl Person {
-    /// A person with these names, which may have any length in an entry.
-    fn new(dn: &str, display_name: Option<&str>) -> Self {
-        Self { dn: shortened(dn), former_dn: None, display_name: display_name.map(shortened) }
-    }
-}
-
-impl From<NamedAccount> for Person {
-    fn from(account: NamedAccount) -> Self {
-        Self::new(&account.dn, account.display_name.as_deref())
-    }
-}
-
 fn sentence(excess: &Excess, ends_soon: u64) -> String {
     let Excess { kind, ref attribute, count, known, percent } = *excess;
     let share = if known < 10 { "which is at least half".to_owned() } else { format!("more than {percent} %") };
@@ -285,21 +254,16 @@ async fn people(proven: &Proven<'_>, kept: &Outcome, excess: &Excess) -> Result<
             break;
         }
         let Some(payload) = proven.payload(part).await? else { continue };
-        let Ok(mut reader) = ChunkReader::parse(&payload) else { continue };
-        let mapping = Mapping::new(proven.directory.flavour, reader.names());
-        while let Ok(Some(entry)) = reader.next_entry() {
-            let kind = if entry.kind == Kind::User { AccountKind::User } else { AccountKind::Group };
-            // A part may also have entries that lack another attribute.
-            let lacks = |(of, name): &(AccountKind, String)| {
-                *of == kind && !entry.attributes().any(|(has, _)| has.eq_ignore_ascii_case(name))
-            };
-            if people.len() < SHOWN && excess.attribute.as_ref().is_none_or(lacks) {
-                let display_name = match kind {
-                    AccountKind::User => mapping.user(&entry, proven.now).0.display_name,
-                    AccountKind::Group => Some(mapping.group(&entry).0.display_name),
-                };
-                people.push(Person::new(&mapping::printable(entry.dn), display_name.as_deref()));
-                ids.push((kind, ExternalKey::from_text(entry.external_id)));
+        // A part may also have entries that lack another attribute.
+        let lacks = |of: AccountKind, entry: &EntryView<'_>| {
+            excess.attribute.as_ref().is_none_or(|(kind, name)| {
+                *kind == of && !entry.attributes().any(|(has, _)| has.eq_ignore_ascii_case(name))
+            })
+        };
+        for (person, id) in people::of_entries(&payload, proven.directory.flavour, proven.now, lacks) {
+            if people.len() < SHOWN {
+                people.push(person);
+                ids.push(id);
             }
         }
     }

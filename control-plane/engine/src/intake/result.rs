@@ -6,6 +6,8 @@ use postern_store::Holder;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::people::Person;
+
 /// What an import brought. Lists of samples have at most 20 items; the number of the same name counts them all.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -43,6 +45,9 @@ pub struct ImportResult {
     pub not_visible_samples: Vec<NotVisible>,
     /// Users who left and became inactive.
     pub deactivated: u64,
+    /// Some of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deactivated_samples: Vec<Person>,
     /// Users for whom it is unknown whether they are enabled.
     pub unknown_switches: u64,
     /// The attributes that say so, where they cannot be read. `null`: they can.
@@ -97,12 +102,21 @@ pub struct ImportResult {
     pub rule_failure_samples: Vec<RuleFailureSample>,
     /// Users who became active.
     pub became_active: u64,
+    /// Some of them, as their entries name them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub became_active_samples: Vec<Person>,
     /// Users who became inactive.
     pub became_inactive: u64,
+    /// Some of them, as their entries name them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub became_inactive_samples: Vec<Person>,
     /// Users whose accounts now end within 30 days. They are active until then.
     pub ends_soon: u64,
     /// Users who got another user name.
     pub renamed: u64,
+    /// Some of them, as their entries name them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub renamed_samples: Vec<Person>,
     /// Members that were removed from groups.
     pub members_removed: u64,
     /// Attributes that are gone from accounts that had them, with the number of accounts.
@@ -110,6 +124,9 @@ pub struct ImportResult {
     pub attributes_gone: BTreeMap<String, u64>,
     /// Entries that got the user or group of one that was made anew.
     pub taken_over: u64,
+    /// Some of them, as their entries name them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taken_over_samples: Vec<Person>,
     /// Entries that came more than once, as where base DNs overlap.
     pub came_again: u64,
     /// Entries that were left out, because another entry has their external id.

@@ -161,6 +161,18 @@ fn notes(result: &Value, report: &mut Report) {
 }
 
 fn people(result: &Value, report: &mut Report) {
+    for (samples, count, what) in [
+        ("became_active_samples", "became_active", "now active"),
+        ("became_inactive_samples", "became_inactive", "now inactive"),
+        ("deactivated_samples", "deactivated", "left, and is inactive"),
+        ("renamed_samples", "renamed", "has another user name"),
+        ("taken_over_samples", "taken_over", "made anew"),
+    ] {
+        some(result, samples, count, report, |sample| {
+            let name = sample["display_name"].as_str().map(|name| format!(" ({})", line(name))).unwrap_or_default();
+            format!("{what}: {}{name}", text(sample, "dn"))
+        });
+    }
     some(result, "conflict_samples", "conflicts", report, |sample| {
         let [name, dn] = ["user_name", "dn"].map(|key| text(sample, key));
         let decision = match sample["holder"].as_str() {

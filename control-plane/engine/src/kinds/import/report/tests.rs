@@ -118,3 +118,23 @@ fn an_account_of_a_user_whom_the_organization_made_is_said_to_be_one() {
     assert!(shared("", true).contains("is an account of ada, whom the organization made"));
     assert!(shared("", false).contains("is an account of ada\n"));
 }
+
+#[test]
+fn users_who_changed_are_named() {
+    let one = |dn: &str| json!([{ "dn": dn, "display_name": "Ada" }]);
+    let text = shown(&json!({
+        "became_active": 1, "became_active_samples": one("uid=a"), "became_inactive": 21,
+        "became_inactive_samples": one("uid=b"), "renamed": 1, "renamed_samples": one("uid=c"),
+        "taken_over": 1, "taken_over_samples": one("uid=d"), "deactivated": 1, "deactivated_samples": one("uid=e"),
+    }));
+    for line in [
+        "now active: uid=a (Ada)",
+        "now inactive: uid=b (Ada)",
+        "has another user name: uid=c (Ada)",
+        "made anew: uid=d (Ada)",
+        "left, and is inactive: uid=e (Ada)",
+        "(1 of 21 are shown)",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}
