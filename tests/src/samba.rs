@@ -142,6 +142,15 @@ impl Samba {
         ldif::parse(&text)
     }
 
+    /// Whether an account can bind with a password.
+    pub async fn can_bind(&self, name: &str, password: &str) -> Result<bool> {
+        let read = Launch::new("ldapsearch", "/usr/bin/ldapsearch");
+        let read = read.env("LDAPTLS_CACERT", self.ca_file()).env("LDAPTLS_REQCERT", "demand");
+        let read =
+            read.args(["-x", "-H", &self.ldaps_url(), "-D", name, "-w", password, "-s", "base", "-b", SUFFIX, "1.1"]);
+        Ok(read.output().await?.status.success())
+    }
+
     /// The server's process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

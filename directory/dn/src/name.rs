@@ -231,7 +231,8 @@ fn write_escaped(text: &str, out: &mut String) {
     let last = text.len().saturating_sub(1);
     for (position, character) in text.char_indices() {
         match character {
-            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => {
+            // RFC 4514 lets `=` stand as it is; Samba does not.
+            '"' | '+' | ',' | ';' | '<' | '=' | '>' | '\\' => {
                 out.push('\\');
                 out.push(character);
             }

@@ -38,7 +38,9 @@ fn plain(text: &str, write_value: impl Fn(&str, &mut String)) -> Option<String> 
     for part in text.split(',') {
         let (attribute, value) = part.split_once('=')?;
         let attribute = attribute.trim_matches(' ');
-        if !attribute.starts_with(|first: char| first.is_ascii_alphabetic())
+        // A value with `=` is written with an escape.
+        if value.contains('=')
+            || !attribute.starts_with(|first: char| first.is_ascii_alphabetic())
             || attribute.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
         {
             return None;

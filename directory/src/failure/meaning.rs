@@ -43,6 +43,9 @@ pub struct Refusal {
 /// `ERROR_PASSWORD_RESTRICTION`: the password is too short, too simple, too young, or was used before.
 const PASSWORD_RESTRICTION: u32 = 0x52D;
 
+/// `ERROR_DS_CANT_FIND_EXPECTED_NC` and its like: Samba and Windows say so of a container that does not exist.
+const NO_PARENT: u32 = 0x2095;
+
 impl Refusal {
     /// From an answer.
     pub(crate) fn new(action: Action, code: u32, diagnostic: &str, policy: Option<i64>) -> Self {
@@ -85,6 +88,7 @@ impl Refusal {
             return words;
         }
         match (self.code, self.subcode, self.action) {
+            (_, Some(NO_PARENT), _) => "the container does not exist, or may not be seen",
             (_, Some(PASSWORD_RESTRICTION), _) => {
                 "the password breaks the directory's rules: too short, too simple, used before, or changed too recently"
             }
@@ -123,6 +127,9 @@ impl Refusal {
     pub(crate) fn cure(&self) -> Option<&'static str> {
         if self.is_password_policy() {
             return Some("choose a password that is longer, mixes kinds of characters and was not used before");
+        }
+        if self.subcode == Some(NO_PARENT) {
+            return Some("create the container first, or correct the expression that names it");
         }
         Some(match (self.code, self.action) {
             (1 | 80, _) => "look in the directory server's log",

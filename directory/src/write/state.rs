@@ -37,7 +37,7 @@ impl Work<'_> {
         let kind = if on { Kind::Enable } else { Kind::Disable };
         for round in 0..MOST_TRIES {
             let names: Vec<String> = match self.is_active_directory() {
-                true => [CONTROL, "pwdLastSet", PASSWORD_HISTORY_OF_CHANGES].map(str::to_owned).to_vec(),
+                true => [CONTROL, "pwdLastSet", WRITTEN_ATTRIBUTES].map(str::to_owned).to_vec(),
                 false => vec![self.switch()?.attribute],
             };
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -97,18 +97,17 @@ pub(crate) fn number_parts(name: &str, now: i64, wanted: i64) -> Vec<Part> {
 }
 
 /// When and how often each attribute was written (MS-ADTS §3.1.1.4.5.38).
-pub(crate) const PASSWORD_HISTORY_OF_CHANGES: &str = "replPropertyMetaData";
+pub(crate) const WRITTEN_ATTRIBUTES: &str = "replPropertyMetaData";
 
-/// `ATT_UNICODE_PWD` in the schema's prefix table (MS-DRSR §5.16.4): 1.2.840.113556.1.4.90.
-const UNICODE_PWD: u32 = 0x0009_005A;
+/// `supplementalCredentials` in the schema's prefix table (MS-DRSR §5.16.4): 1.2.840.113556.1.4.125. It is written with
+/// each password, while `unicodePwd` counts as written from the beginning.
+const CREDENTIALS: u32 = 0x0009_007D;
 
 /// Refuses to enable an account that never had a password: Samba would let everybody in by it, Windows refuses itself.
 pub(crate) fn has_password(target: &Target) -> Result<(), Failure> {
     let was_set = target.values.text("pwdLastSet").is_some_and(|time| time != "0");
-    let was_written = target
-        .values
-        .first(PASSWORD_HISTORY_OF_CHANGES)
-        .is_some_and(|changes| switch::is_written(changes, UNICODE_PWD));
+    let was_written =
+        target.values.first(WRITTEN_ATTRIBUTES).is_some_and(|changes| switch::is_written(changes, CREDENTIALS));
     if was_set || was_written {
         return Ok(());
     }
