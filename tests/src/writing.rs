@@ -1,5 +1,7 @@
 //! A directory to write to, and a site that allows everything and remembers what it was asked.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
@@ -23,6 +25,16 @@ pub struct Site {
     /// What is forbidden.
     pub forbidden: Option<Kind>,
     asked: Mutex<Vec<Asked>>,
+    /// What happens at the next questions: after the entry was read, and before anything is written.
+    happening: Mutex<Vec<Happening>>,
+}
+
+struct Happening(Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Happening {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Happening")
+    }
 }
 
 /// What the site was asked.
@@ -48,6 +60,13 @@ impl Site {
     /// One with a protected group.
     pub fn protecting(group: &str) -> Result<Self> {
         Ok(Self { protected: vec![Dn::parse(group)?], ..Self::default() })
+    }
+
+    /// One at whose next question this happens: between the reading of the entry and the first write.
+    #[must_use]
+    pub fn meanwhile(self, happens: impl FnOnce() + Send + 'static) -> Self {
+        self.happening.lock().unwrap_or_else(PoisonError::into_inner).insert(0, Happening(Box::new(happens)));
+        self
     }
 
     /// Everything that it was asked, in order.
@@ -78,6 +97,9 @@ impl Gate for Site {
             facts: intent.facts.clone(),
             again: intent.again,
         });
+        if let Some(Happening(happens)) = self.happening.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            happens();
+        }
         match self.forbidden == Some(intent.kind) {
             true => Err(Denied { rule: "operations".to_owned(), detail: None }),
             false => Ok(()),
@@ -115,6 +137,23 @@ pub fn configured(text: &str) -> Result<Directory> {
 /// The administrator of an OpenLDAP server, by OpenLDAP's own programs.
 pub fn administrator(server: &Slapd) -> LdapClient {
     LdapClient::new(&server.ldap_url(), &Slapd::admin_dn(), slapd::ADMIN_PASSWORD)
+}
+
+/// What applies LDIF change records as the administrator, at once and in the middle of something else.
+pub fn apply_at_once(server: &Slapd, changes: impl Into<String>) -> impl FnOnce() + Send + 'static {
+    let arguments = [server.ldap_url(), Slapd::admin_dn(), slapd::ADMIN_PASSWORD.to_owned()];
+    let changes: String = changes.into();
+    move || {
+        let [url, name, password] = arguments;
+        let mut modify = Command::new("/usr/bin/ldapmodify");
+        modify.env("LDAPNOINIT", "1").args(["-x", "-a", "-H", &url, "-D", &name, "-w", &password]);
+        let ran = modify.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().and_then(|mut child| {
+            // Dropped at the end of the statement, so that the program sees the end of its input.
+            child.stdin.take().map(|mut input| input.write_all(changes.as_bytes())).transpose()?;
+            child.wait()
+        });
+        assert!(ran.is_ok_and(|status| status.success()), "ldapmodify failed");
+    }
 }
 
 /// Values of one attribute.

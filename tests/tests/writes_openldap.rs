@@ -3,6 +3,8 @@
 
 #[path = "writes_openldap/common.rs"]
 mod common;
+#[path = "writes_openldap/cuts.rs"]
+mod cuts;
 #[path = "writes_openldap/groups.rs"]
 mod groups;
 #[path = "writes_openldap/life.rs"]
@@ -11,6 +13,8 @@ mod life;
 mod moves;
 #[path = "writes_openldap/passwords.rs"]
 mod passwords;
+#[path = "writes_openldap/races.rs"]
+mod races;
 #[path = "writes_openldap/state.rs"]
 mod state;
 #[path = "writes_openldap/values.rs"]

@@ -2,6 +2,7 @@
 //! asked about all others.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use super::gate::{Facts, Intent, Kind};
 use super::target::Target;
@@ -27,8 +28,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) attributes: Vec<&'a str>,
     pub(crate) groups: Vec<&'a Dn>,
     pub(crate) members: Vec<&'a Dn>,
-    /// It was permitted a moment ago and is only compared anew.
-    pub(crate) again: bool,
 }
 
 impl Work<'_> {
@@ -38,7 +37,7 @@ impl Work<'_> {
         if let Some(reason) = protection(&target.facts) {
             return Err(Failure::Protected { reason }.into());
         }
-        let Plan { destination, attributes, groups, members, again } = plan;
+        let Plan { destination, attributes, groups, members } = plan;
         let intent = Intent {
             kind,
             phase: self.phase,
@@ -49,7 +48,7 @@ impl Work<'_> {
             groups,
             members,
             facts: &target.facts,
-            again: self.again || again,
+            again: self.permitted.load(Ordering::Relaxed),
         };
         self.permit(&intent)
     }
@@ -66,12 +65,14 @@ impl Work<'_> {
             groups: if members.is_empty() { Vec::new() } else { vec![dn] },
             members,
             facts: &Facts::default(),
-            again: self.again,
+            again: self.permitted.load(Ordering::Relaxed),
         })
     }
 
     fn permit(&self, intent: &Intent<'_>) -> Result<(), Error> {
-        self.gate.permit(intent).map_err(|denied| Failure::Denied(denied).into())
+        self.gate.permit(intent).map_err(Failure::Denied)?;
+        self.permitted.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The first of the site's protected groups that the entry is, or is a member of through any number of groups.

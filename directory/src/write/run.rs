@@ -2,6 +2,7 @@
 //! looking at the same server again.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 
 use super::gate::Gate;
 use super::operation::{Change, Operation};
@@ -32,6 +33,7 @@ pub(crate) async fn operate(
     let mut question = servers.question();
     let mut cut: Option<Cut> = None;
     let mut cuts = 0;
+    let permitted = AtomicBool::new(false);
     loop {
         let mut lease = match &cut {
             None => pool.take(servers).await?,
@@ -40,7 +42,8 @@ pub(crate) async fn operate(
         let again = cut.is_some();
         let phase = operation.phase;
         let session = &mut lease.session;
-        let mut work = Work { session, servers, config: &servers.config, write, gate, phase, again };
+        let (config, permitted) = (&servers.config, &permitted);
+        let mut work = Work { session, servers, config, write, gate, phase, again, permitted };
         let error = match work.run(operation).await {
             Ok(done) => {
                 pool.give(lease);
@@ -61,9 +64,10 @@ pub(crate) async fn operate(
                 });
             }
             Some(left) => cut = Some(left),
-            // Nothing was sent yet: another server, or a new connection in the place of one that was idle, will do.
-            None if cut.is_some() || lease.is_old => {}
+            // Nothing was sent yet: another server or a new connection will do.
             None if question.is_worth_repeating(&lease.session.connection, &error) => {}
+            None if cut.is_some() || lease.is_old => {}
+            None if cuts == 1 && !matches!(error, Error::Timeout { .. }) => {}
             None => return Err(error),
         }
     }

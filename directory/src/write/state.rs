@@ -35,14 +35,14 @@ impl Work<'_> {
             return Err(Failure::invalid("operation", "only users are enabled and disabled").into());
         }
         let kind = if on { Kind::Enable } else { Kind::Disable };
-        for round in 0..MOST_TRIES {
+        for _ in 0..MOST_TRIES {
             let names: Vec<String> = match self.is_active_directory() {
                 true => [CONTROL, "pwdLastSet", WRITTEN_ATTRIBUTES].map(str::to_owned).to_vec(),
                 false => vec![self.switch()?.attribute],
             };
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let mut target = self.target(subject, &names).await?;
-            self.allowed(kind, &mut target, Plan { again: round > 0, ..Plan::default() }).await?;
+            self.allowed(kind, &mut target, Plan::default()).await?;
             let parts = match self.is_active_directory() {
                 true => control_parts(&target, on)?,
                 false => self.switch()?.parts(target.values.of(&self.session.schema, names[0]), on),

@@ -38,7 +38,7 @@ impl Work<'_> {
         let mut refusal = None;
         for _ in 0..MOST_TRIES {
             let mut target = self.target(subject, &names).await?;
-            let plan = Plan { attributes: names.clone(), again: before.is_some(), ..Plan::default() };
+            let plan = Plan { attributes: names.clone(), ..Plan::default() };
             self.allowed(Kind::Update, &mut target, plan).await?;
             let difference = self.difference(&target, changes)?;
             let now = self.all_values(&target, &names);

@@ -1,5 +1,7 @@
 //! One operation under way: the connection, the configuration, and who has a say.
 
+use std::sync::atomic::AtomicBool;
+
 use super::gate::Gate;
 use super::session::Session;
 use crate::config::{DirectoryConfig, WriteConfig};
@@ -18,8 +20,10 @@ pub(crate) struct Work<'a> {
     pub(crate) write: &'a WriteConfig,
     pub(crate) gate: &'a dyn Gate,
     pub(crate) phase: Phase,
-    /// The operation was under way before, and its connection broke.
+    /// Something of this operation was sent before, and the connection broke.
     pub(crate) again: bool,
+    /// The site has permitted the operation; a repetition does not count as another one.
+    pub(crate) permitted: &'a AtomicBool,
 }
 
 impl<'a> Work<'a> {
