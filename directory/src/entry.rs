@@ -3,11 +3,13 @@
 
 mod complete;
 mod login;
+mod off_by;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use self::off_by::OffBy;
 use crate::error::Phase;
 use crate::flavour::{Flavour, Inactivity, Needed, Reading, Switch, external_id};
 use crate::names::Names;
@@ -45,6 +47,8 @@ pub struct Unusable {
 /// Which attributes to ask for, and what each is for.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
+    /// The switch that the site has chosen itself.
+    pub(crate) off_by: Option<OffBy>,
     names: Vec<Arc<str>>,
     roles: Vec<Role>,
     requested: Vec<String>,
@@ -137,7 +141,7 @@ impl Selection {
         let needed = flavour.needed(phase);
         let (names, roles, requested) = (Vec::new(), Vec::new(), Vec::new());
         let (external_id, known) = (ids.attribute.to_owned(), Arc::clone(known));
-        let mut selection = Self { names, roles, requested, external_id, flavour, phase, needed, known };
+        let mut selection = Self { off_by: None, names, roles, requested, external_id, flavour, phase, needed, known };
         let known = Arc::clone(&selection.known);
         for name in attributes.iter().filter(|name| !known.stays(name)) {
             let slot = selection.names.len();
@@ -240,7 +244,10 @@ impl Selection {
         };
         let (listed, needed) = scratch.split_at_mut(self.names.len());
         let needed = Needed::new(self.needed, needed);
-        let (reading, absent) = self.switch(&needed);
+        let (mut reading, absent) = self.switch(&needed);
+        if let Some(by) = &self.off_by {
+            reading.and("disable", by.read(entry, &self.known));
+        }
         let inactivity = match self.phase {
             Phase::Users => self.flavour.inactivity(&needed),
             Phase::Groups => None,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::{DirectoryConfig, MemberForm, Scope};
-use crate::entry::{Ids, Naming, Selection};
+use crate::entry::{Ids, Naming, OffBy, Selection};
 use crate::error::Phase;
 use crate::flavour::Flavour;
 use crate::kinds;
@@ -38,7 +38,9 @@ impl<'a> Section<'a> {
         let ids = Ids { attribute: external_id_attribute(config, flavour), own: None };
         let unique = Some(users.unique_attribute.as_str());
         let naming_groups: Vec<_> = config.group_attribute().map(|name| (name, Naming::Kept)).into_iter().collect();
-        let selection = Selection::new(flavour, Phase::Users, names, ids, &users.attributes, unique, &naming_groups);
+        let mut selection =
+            Selection::new(flavour, Phase::Users, names, ids, &users.attributes, unique, &naming_groups);
+        selection.off_by = OffBy::of(config, flavour);
         Self {
             requested: requested(&selection, flavour, Phase::Users),
             phase: Phase::Users,
@@ -105,9 +107,10 @@ pub(crate) fn member_attributes<'a>(
 
 fn requested(selection: &Selection, flavour: Flavour, phase: Phase) -> Vec<String> {
     let mut requested = selection.requested().to_vec();
-    for name in kinds::attributes(flavour, phase) {
+    let own = selection.off_by.as_ref().map(|by| by.attribute.as_str());
+    for name in kinds::attributes(flavour, phase).iter().copied().chain(own) {
         if !requested.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            requested.push((*name).to_owned());
+            requested.push(name.to_owned());
         }
     }
     requested

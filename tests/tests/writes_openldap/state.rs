@@ -55,9 +55,12 @@ fn a_user_is_disabled_by_a_shell_or_an_attribute() -> Result<()> {
     scenario(async |stage| {
         let (slapd, directory) = start(stage, "disable = 'employeeType=left'").await?;
         let anna = created(&directory, "anna").await?;
-        operate(&directory, user(id(&anna), Change::Disable)).await?;
+        let off = operate(&directory, user(id(&anna), Change::Disable)).await?;
         ensure!(slapd.entries("(uid=anna)").await?[0].text("employeeType") == "left");
-        operate(&directory, user(id(&anna), Change::Enable)).await?;
+        ensure!(off.entry.context("no entry")?.switch == Switch::Off);
+        ensure!(directory.lookup_user("anna").await?.user.switch == Switch::Off, "an import reads it otherwise");
+        let on = operate(&directory, user(id(&anna), Change::Enable)).await?;
+        ensure!(on.entry.context("no entry")?.switch == Switch::On);
         ensure!(slapd.entries("(uid=anna)").await?[0].text("employeeType").is_empty());
 
         let directory = writing::openldap(stage, &slapd, "disable = 'shell'\nenabled_shell = '/bin/zsh'").await?;
@@ -69,7 +72,8 @@ fn a_user_is_disabled_by_a_shell_or_an_attribute() -> Result<()> {
             ))
             .await?;
         let ben = || postern_directory::write::Subject::dn(dn("ben"));
-        operate(&directory, user(ben(), Change::Disable)).await?;
+        let off = operate(&directory, user(ben(), Change::Disable)).await?;
+        ensure!(off.entry.context("no entry")?.switch == Switch::Off);
         ensure!(slapd.entries("(uid=ben)").await?[0].text("loginShell") == "/usr/sbin/nologin");
         operate(&directory, user(ben(), Change::Enable)).await?;
         ensure!(slapd.entries("(uid=ben)").await?[0].text("loginShell") == "/bin/zsh");
