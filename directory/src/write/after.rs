@@ -4,7 +4,6 @@ use super::outcome::Done;
 use super::work::Work;
 use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
-use crate::judge::Judge;
 use postern_dn::Dn;
 
 const ANY: &str = "(objectClass=*)";
@@ -38,8 +37,7 @@ impl Work<'_> {
         let Some(message) = message else { return Ok(None) };
         let Ok(mut selected) = section.selection.select(&message, &mut Vec::new()) else { return Ok(None) };
         if self.phase == Phase::Users {
-            let mut judge = Judge::new(self.config, self.session.root.flavour(), &self.session.names);
-            judge.decide(connection, &mut selected).await?;
+            self.session.judge.decide(connection, &mut selected).await?;
         }
         selected.complete(connection).await?;
         Ok(Some((selected.entry, in_scope)))

@@ -13,6 +13,7 @@ use crate::connection::{Connection, Servers};
 use crate::error::Error;
 use crate::failure::Action;
 use crate::flavour::Flavour;
+use crate::judge::Judge;
 use crate::names::Names;
 use crate::root_dse::RootDse;
 use crate::schema_entry;
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) root: RootDse,
     pub(crate) names: Arc<Names>,
     pub(crate) schema: Arc<Schema>,
+    /// Whether switches are hidden from us; asked once a container.
+    pub(crate) judge: Judge,
     /// Who we are, where the configuration does not say by a DN.
     pub(crate) own_dn: Option<Dn>,
     /// A request that was sent and not answered.
@@ -123,7 +126,8 @@ impl Pool {
             _ => connection.own_dn().await?,
         };
         let since = Instant::now();
-        Ok(Session { connection, root, names, schema, own_dn, unanswered: None, has_written: false, since })
+        let judge = Judge::new(&servers.config, root.flavour(), &names);
+        Ok(Session { connection, root, names, schema, judge, own_dn, unanswered: None, has_written: false, since })
     }
 }
 
