@@ -27,6 +27,8 @@ use postern_engine::jobs::reach::Reach;
 use postern_engine::jobs::running::Running;
 use postern_engine::jobs::running::copies::Copies;
 use postern_engine::kinds;
+use postern_engine::provisioning;
+use postern_engine::provisioning::directory::DirectoryConnector;
 use postern_engine::schedules::runner::Runner;
 use postern_engine::services::{Door, Gate, Services};
 
@@ -121,6 +123,8 @@ pub struct App {
     pub reach: Arc<Reach>,
     /// Sends jobs to agents.
     pub dispatcher: Arc<Dispatcher>,
+    /// The operations that agents have.
+    pub operations: Arc<DirectoryConnector>,
     /// The configuration.
     pub config: Arc<Config>,
     /// Where agents reach the gateway.
@@ -212,6 +216,7 @@ impl Server {
         let running = Running::new(store.clone(), Arc::clone(&clock), config.lease, copies);
         let dispatcher = Dispatcher::new(running, kinds::ALL, Arc::clone(&reach), supervisor.clone());
         let dispatcher = Arc::new(dispatcher);
+        let operations = Arc::new(DirectoryConnector::new(Arc::clone(&reach)));
         let app = Arc::new(App {
             store,
             pki,
@@ -219,6 +224,7 @@ impl Server {
             registry: Arc::default(),
             reach,
             dispatcher,
+            operations,
             config: Arc::new(config),
             public,
             supervisor,
@@ -232,6 +238,7 @@ impl Server {
         }
         app.dispatcher.start();
         Runner::new(app.store.clone(), Arc::clone(&app.clock), kinds::ALL).start(&app.supervisor);
+        app.provision();
         upkeep::start(
             Upkeep { store: app.store.clone(), clock: Arc::clone(&app.clock), dispatcher: Arc::clone(&app.dispatcher) },
             &app.supervisor,
@@ -262,6 +269,14 @@ impl Server {
 }
 
 impl App {
+    /// Starts to provision the directories that are reachable from here.
+    fn provision(&self) {
+        let (reach, operations) = (Arc::clone(&self.reach), Arc::clone(&self.operations));
+        let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
+        let owner = self.dispatcher.running.owner;
+        provisioning::runner::Runner::new(store, clock, reach, operations, self.supervisor.clone(), owner).start();
+    }
+
     fn serve_gateway(self: &Arc<Self>, listener: tokio::net::TcpListener) -> Result<(), Error> {
         let tls = Arc::new(ArcSwap::new(self.gateway_tls()?));
         let gateway = Gateway::new(Parts {
@@ -271,6 +286,7 @@ impl App {
             registry: Arc::clone(&self.registry),
             reach: Arc::clone(&self.reach),
             dispatcher: Arc::clone(&self.dispatcher),
+            operations: Arc::clone(&self.operations),
             refusals: Refusals::default(),
             supervisor: self.supervisor.clone(),
             certificate_lifetime: self.config.agent_certificate_lifetime,

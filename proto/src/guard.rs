@@ -13,13 +13,14 @@ pub trait Guarded {
 }
 
 impl Guarded for v1::AgentFrame {
-    // hello; outcome.import; outcome.test_connection; directories_changed.
-    const LISTS: &'static [&'static [u64]] = &[&[1], &[2, 11], &[2, 12], &[5]];
+    // hello; outcome.import; outcome.test_connection; outcome.operate and its lists; directories_changed.
+    const LISTS: &'static [&'static [u64]] = &[&[1], &[2, 11], &[2, 12], &[2, 14], &[2, 14, 3], &[2, 14, 4], &[5]];
 }
 
 impl Guarded for v1::ControlFrame {
-    // welcome; directories_refused.
-    const LISTS: &'static [&'static [u64]] = &[&[1], &[7]];
+    // welcome; command.operate with its attributes, changes and members; directories_refused.
+    const LISTS: &'static [&'static [u64]] =
+        &[&[1], &[2, 13, 10], &[2, 13, 10, 2], &[2, 13, 11], &[2, 13, 11, 1], &[2, 13, 18], &[7]];
 }
 
 impl Guarded for v1::ChunkAck {

@@ -15,6 +15,7 @@ use postern_store::Flavour;
 
 use crate::intake::report::ImportReport;
 use crate::jobs::kind::Kinds;
+use crate::provisioning::directory;
 
 /// All kinds that there are.
 pub const ALL: Kinds =
@@ -30,6 +31,7 @@ pub fn fuzzing(answer: v1::outcome::Result) {
         Answer::LookupUser(found) => {
             drop(lookup_user::describe((Flavour::Generic, None), &found.user, &found.groups, Timestamp::UNIX_EPOCH));
         }
+        Answer::Operate(done) => drop(directory::done(done)),
         Answer::Error(_) => {}
     }
 }

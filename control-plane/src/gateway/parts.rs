@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postern_engine::jobs::dispatch::Dispatcher;
 use postern_engine::jobs::reach::Reach;
+use postern_engine::provisioning::directory::DirectoryConnector;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{Supervisor, chain};
 use postern_store::Store;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub reach: Arc<Reach>,
     /// Sends commands and receives outcomes.
     pub dispatcher: Arc<Dispatcher>,
+    /// The operations that agents have.
+    pub operations: Arc<DirectoryConnector>,
     /// Which addresses were refused recently.
     pub(crate) refusals: Refusals,
     /// Runs deliveries and signals shutdown.

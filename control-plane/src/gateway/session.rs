@@ -213,6 +213,10 @@ impl Session {
             return Err(Status::invalid_argument("an outcome must name its command"));
         };
         let dispatcher = &self.seat.gateway.0.dispatcher;
+        let Some(outcome) = self.seat.gateway.0.operations.outcome(self.seat.route.agent(), outcome) else {
+            // An operation, which is acknowledged once its outcome is written.
+            return Ok(());
+        };
         // Acknowledged only when durable. On an error the session ends, and the agent sends the outcome again in the
         // next.
         dispatcher.outcome(self.seat.route.agent(), outcome).await.map_err(|error| unavailable(&error))?;
@@ -226,6 +230,10 @@ impl Session {
             ToAgent::Cancel(job) => {
                 let cancel = v1::Cancel { command_id: job.to_string() };
                 self.outbox.push_back(wire::frame(ToWire::Cancel(cancel)));
+            }
+            ToAgent::Acknowledge(job, generation) => {
+                let ack = v1::OutcomeAck { command_id: job.to_string(), generation };
+                self.outbox.push_back(wire::frame(ToWire::OutcomeAck(ack)));
             }
             ToAgent::Replaced => self.drain(Duration::ZERO, "a newer session of this agent has taken over"),
             ToAgent::Changed => self.drain(Duration::ZERO, "an administrator has changed what this agent may serve"),

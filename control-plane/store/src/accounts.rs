@@ -12,7 +12,7 @@ macro_rules! select_accounts {
     ($more:literal, $($rest:literal),+) => {
         concat!(
             "SELECT a.id, a.organization_id, d.id, d.name, a.kind, a.external_key, a.dn, a.unique_value, ",
-            "a.attributes, a.missing_since, a.identity, a.former_user, a.conflict, a.updated_at, a.on_until, a.switch_hidden ",
+            "a.attributes, a.missing_since, a.identity, a.former_user, a.conflict, a.updated_at, a.on_until, a.switch_hidden, a.outbound ",
             $more,
             " FROM accounts a JOIN directories d ON d.seq = a.target ",
             $($rest),+
@@ -62,6 +62,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
         updated_at: row.take()?,
         switch: Switch::from_on_until(row.take()?),
         switch_hidden: row.take()?,
+        outbound: row.take()?,
     })
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn read(row: &mut Row) -> Result<Account> {
 fn known(directory: i64, kind: AccountKind, keys: &[ExternalKey]) -> Bulk {
     Bulk::new(
         "WITH v(external_key) AS ({rows}) SELECT a.id, a.external_key, a.hash, a.identity, a.former_user, \
-         a.missing_since IS NOT NULL, a.conflict IS NOT NULL \
+         a.missing_since IS NOT NULL, a.conflict IS NOT NULL, a.outbound \
          FROM v {each}accounts a{where}a.target = :1 AND a.kind = :2 AND a.external_key = v.external_key{end}",
     )
     .column(Cells::Blobs(keys.iter().map(|key| key.as_bytes().to_vec()).collect()))
@@ -86,6 +87,7 @@ fn read_known(mut row: Row) -> Result<KnownAccount> {
         former_user: row.take()?,
         missing: row.take()?,
         conflict: row.take()?,
+        outbound: row.take()?,
     })
 }
 

@@ -21,10 +21,10 @@ const NO_CONTENT: [u8; 16] = [0; 16];
 /// Groups that lose their members in one step.
 const GROUPS: usize = 100;
 
-/// The accounts of directories that are not deleted.
+/// The accounts of directories that are not deleted, without those that provisioning has made.
 macro_rules! living {
     () => {
-        "accounts a JOIN directories d ON d.seq = a.target AND d.deleted_at IS NULL"
+        "accounts a JOIN directories d ON d.seq = a.target AND d.deleted_at IS NULL AND NOT a.outbound"
     };
 }
 

@@ -98,7 +98,7 @@ impl Identities {
     /// The directories, by name, that still have an account of this user or group.
     pub(crate) async fn directories_of(&mut self, identity: Uuid) -> Result<Vec<String>> {
         let query = sql("SELECT DISTINCT d.name FROM accounts a JOIN directories d ON d.seq = a.target \
-             WHERE a.identity = $1 AND a.organization_id = $2 AND a.missing_since IS NULL AND d.deleted_at IS NULL \
+             WHERE a.identity = $1 AND a.organization_id = $2 AND a.missing_since IS NULL AND d.deleted_at IS NULL AND NOT a.outbound \
              ORDER BY d.name");
         self.tx.rows(query.bind(identity).bind(self.organization), |mut row| row.take()).await
     }
@@ -143,14 +143,14 @@ impl Identities {
         .bind(suspension.is_some());
         self.tx.execute(insert).await?;
         for delete in [
-            "DELETE FROM shared_ids WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",
-            "DELETE FROM ignored_accounts WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",
-            "DELETE FROM account_matches WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1)",
-            "DELETE FROM accounts WHERE identity = $1",
+            "DELETE FROM shared_ids WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1 AND NOT outbound)",
+            "DELETE FROM ignored_accounts WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1 AND NOT outbound)",
+            "DELETE FROM account_matches WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1 AND NOT outbound)",
+            // Provisioning decides what becomes of the accounts that it has made.
+            "DELETE FROM accounts WHERE identity = $1 AND NOT outbound",
             "DELETE FROM own_members WHERE member_id = $1",
             "DELETE FROM unique_values WHERE user_id = $1",
             "DELETE FROM match_keys WHERE user_id = $1",
-            "DELETE FROM marks WHERE identity = $1",
             "DELETE FROM users WHERE id = $1",
         ] {
             self.tx.execute(sql(delete).bind(id)).await?;

@@ -98,6 +98,8 @@ ids! {
     JobId,
     /// What starts jobs by itself.
     ScheduleId,
+    /// A change of an object in a target.
+    OperationId,
     /// The record of one entry of a directory.
     AccountId,
     /// A user of an organization.

@@ -60,7 +60,9 @@ mod names;
 mod naming;
 mod nested_groups;
 mod open_jobs;
+mod operations;
 mod organizations;
+mod outbound;
 mod own_groups;
 mod own_members;
 #[cfg(test)]
@@ -68,6 +70,7 @@ mod plans;
 mod prefix;
 mod preview_rows;
 mod profiles;
+mod provisioning;
 mod records;
 mod recreated;
 mod retention;
@@ -100,8 +103,8 @@ pub use crate::error::{ConsumeError, EngineError, Error, Result};
 pub use crate::fold::fold;
 pub use crate::identities::Identities;
 pub use crate::ids::{
-    AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OrganizationId, ReplicaId,
-    ScheduleId, TargetId, UserId,
+    AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OperationId, OrganizationId,
+    ReplicaId, ScheduleId, TargetId, UserId,
 };
 pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
@@ -111,20 +114,22 @@ pub use crate::match_keys::match_key;
 pub use crate::named_groups::{NamedGroup, NamedMember, Naming};
 pub use crate::names::{Named, Thing};
 pub use crate::naming::Heir;
+pub use crate::outbound::{MemberAccount, TargetAccount};
 pub use crate::records::{
     Account, AccountKind, Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Approvals,
     AttributeDefinition, AttributeType, AuditEntry, AuditFilter, AuditNote, ChangeKind, ChangedAccount, ClosedSession,
     Comparison, Conflict, Deferred, DeferredPart, DeletedGroup, DeletedUser, Digests, Directory, DirectoryChange,
-    EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, Holder, IdentityFilter, IdentityId,
+    Ended, EnrollmentToken, ExternalKey, Finish, Flavour, GroupRow, HeldUser, Holder, IdentityFilter, IdentityId,
     IdentityState, IgnoredAccount, Job, JobEvent, JobFilter, JobState, KeyedUser, KnownAccount, KnownContent, LastRun,
     Lease, MappingDirection, MappingProgress, MappingRun, MappingStep, MappingVersion, Mark, Member, MemberChanges,
     MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent,
-    NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, OrderRun, Organization,
-    OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount, PreviewRow, Profile, REPLICA_PATIENCE,
-    RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob,
-    ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount,
-    StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total,
-    TroubledJob, UnresolvedMember, Unseen, Unsettled, UserFilter, UserRow, UserSource,
+    NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, Operation, OperationFilter,
+    OperationState, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount,
+    PreviewRow, Profile, Provisioning, REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role, RuleFailures,
+    RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
+    Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind,
+    Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserFilter,
+    UserRow, UserSource,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

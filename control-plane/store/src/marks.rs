@@ -1,46 +1,59 @@
-//! Marks: users and groups whose accounts in a target may have to change. Every change of an identity sets a mark in
-//! its transaction; provisioning reads marks and clears them.
+//! Marks: users and groups whose accounts in a target may have to change. Triggers of the database set a mark with every
+//! change of a user, a group or its own members; provisioning reads marks and clears them.
 
-use std::collections::BTreeSet;
-
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::identities::Identities;
 use crate::ids::{OrganizationId, TargetId};
-use crate::records::{IdentityId, Mark};
+use crate::records::{IdentityId, Mark, Page, PageRequest};
 use crate::sql::{Row, sql};
+
+macro_rules! select_marks {
+    ($rest:literal) => {
+        concat!(
+            "SELECT identity, kind, times, marked_at, failures, not_before, problem FROM marks WHERE target = \
+             (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) AND ",
+            $rest
+        )
+    };
+}
 
 fn read(mut row: Row) -> Result<Mark> {
     let (id, kind) = (row.take()?, row.take()?);
-    Ok(Mark { identity: IdentityId::from_code(kind, id)?, times: row.take()?, marked_at: row.take()? })
+    Ok(Mark {
+        identity: IdentityId::from_code(kind, id)?,
+        times: row.take()?,
+        marked_at: row.take()?,
+        failures: row.take()?,
+        not_before: row.take()?,
+        problem: row.take()?,
+    })
 }
 
 impl Identities {
-    /// Marks users and groups for a target of the organization. Marking again counts.
-    /// [`Error::NotFound`]: the organization has no such target.
+    /// Marks users and groups for a target. Marking again counts, and ends a wait after failures.
     pub async fn mark(&mut self, target: TargetId, identities: &[IdentityId]) -> Result<()> {
-        let identities: BTreeSet<IdentityId> = identities.iter().copied().collect();
-        let query = sql("SELECT seq FROM targets WHERE organization_id = $1 AND id = $2");
-        let query = query.bind(self.organization).bind(target);
-        let Some(seq) = self.tx.row(query, |mut row| row.take::<i64>()).await? else {
-            return Err(Error::NotFound { what: "the target" });
-        };
+        let mut identities = identities.to_vec();
+        identities.sort_unstable();
+        identities.dedup();
         let insert = Bulk::new(
             "WITH v(identity, kind) AS ({rows}) \
              INSERT INTO marks (organization_id, target, identity, kind, times, marked_at) \
-             SELECT :1, :2, v.identity, v.kind, 1, :3 FROM v WHERE TRUE \
-             ON CONFLICT (target, identity) DO UPDATE SET times = marks.times + 1, marked_at = excluded.marked_at",
+             SELECT :1, (SELECT seq FROM targets WHERE id = :2 AND organization_id = :1), v.identity, v.kind, 1, :3 \
+             FROM v WHERE TRUE ON CONFLICT (target, identity) DO UPDATE \
+             SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0",
         )
         .column(Cells::Uuids(identities.iter().map(|identity| identity.as_uuid()).collect()))
         .column(Cells::Ints(identities.iter().map(|identity| identity.code()).collect()));
-        self.tx.bulk(insert.shared(self.organization).shared(seq).shared(self.now)).await.map(|_| ())
+        self.tx.bulk(insert.shared(self.organization).shared(target).shared(self.now)).await.map(|_| ())
     }
 
-    /// Clears marks of a target after they were provisioned. A mark that was set again stays. Returns how many were
-    /// cleared.
+    /// Clears marks of a target that were carried out. A mark that was set again stays, but without its failures. Returns
+    /// how many were cleared.
     pub async fn clear_marks(&mut self, target: TargetId, marks: &[Mark]) -> Result<u64> {
         let delete = Bulk::new(
             "WITH v(identity, times) AS ({rows}) DELETE FROM marks \
@@ -49,25 +62,75 @@ impl Identities {
         )
         .column(Cells::Uuids(marks.iter().map(|mark| mark.identity.as_uuid()).collect()))
         .column(Cells::Ints(marks.iter().map(|mark| mark.times).collect()));
-        self.tx.bulk(delete.shared(self.organization).shared(target)).await
+        let cleared = self.tx.bulk(delete.shared(self.organization).shared(target)).await?;
+        let failed: Vec<Uuid> =
+            marks.iter().filter(|mark| mark.failures > 0).map(|mark| mark.identity.as_uuid()).collect();
+        let update = Bulk::new(
+            "{update} marks SET failures = 0, problem = NULL WHERE identity {in} AND target = \
+             (SELECT seq FROM targets WHERE id = :2 AND organization_id = :1)",
+        );
+        self.tx.bulk(update.column(Cells::Uuids(failed)).shared(self.organization).shared(target)).await?;
+        Ok(cleared)
+    }
+
+    /// Notes that a mark could not be carried out, why, and when it is tried again. One that was set again meanwhile is
+    /// tried at once.
+    pub async fn delay_mark(
+        &mut self,
+        target: TargetId,
+        mark: &Mark,
+        not_before: Timestamp,
+        problem: &str,
+    ) -> Result<()> {
+        let update = sql("UPDATE marks SET failures = failures + 1, problem = $1, \
+             not_before = CASE WHEN times = $2 THEN $3 ELSE 0 END WHERE identity = $4 AND target = \
+             (SELECT seq FROM targets WHERE id = $5 AND organization_id = $6)")
+        .bind(problem)
+        .bind(mark.times)
+        .bind(not_before)
+        .bind(mark.identity.as_uuid())
+        .bind(target)
+        .bind(self.organization);
+        self.tx.execute(update).await.map(|_| ())
     }
 }
 
 impl Store {
-    /// Up to `limit` marks of a target, by the ids of their users and groups, after this one.
-    pub async fn marks(
+    /// Up to `limit` marks of a target that are due, those that waited for longest first.
+    pub async fn due_marks(
         &self,
         organization: OrganizationId,
         target: TargetId,
-        after: Option<IdentityId>,
+        now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Mark>> {
-        let query = sql("SELECT identity, kind, times, marked_at FROM marks WHERE target = \
-             (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) AND identity > $3 ORDER BY identity LIMIT $4")
-        .bind(organization)
-        .bind(target)
-        .bind(after.map_or(Uuid::nil(), IdentityId::as_uuid))
-        .bind(limit);
+        let query = sql(select_marks!("not_before <= $3 ORDER BY not_before, identity LIMIT $4"));
+        let query = query.bind(organization).bind(target).bind(now).bind(limit);
         self.database.rows(query, read).await
+    }
+
+    /// The mark of a user or group.
+    pub async fn get_mark(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        identity: IdentityId,
+    ) -> Result<Option<Mark>> {
+        let query = sql(select_marks!("identity = $3")).bind(organization).bind(target).bind(identity.as_uuid());
+        self.database.row(query, read).await
+    }
+
+    /// The users and groups whose accounts could not be changed and that are tried again, by id.
+    pub async fn failed_marks(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        page: &PageRequest,
+    ) -> Result<Page<Mark>> {
+        let after: Option<Uuid> = page.cursor()?;
+        let query = sql(select_marks!("failures > 0 AND identity > $3 ORDER BY identity LIMIT $4"));
+        let query = query.bind(organization).bind(target).bind(after.unwrap_or_default()).bind(page.probe());
+        let found = self.database.rows(query, read).await?;
+        Ok(Page::cut(found, page, |last| last.identity.as_uuid().to_string()))
     }
 }

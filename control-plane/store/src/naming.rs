@@ -15,7 +15,7 @@ use crate::sql::sql;
 macro_rules! elsewhere {
     () => {
         "(SELECT min(d.rank) FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
-         AND (h.target <> :2) IS TRUE AND h.missing_since IS NULL AND d.deleted_at IS NULL)"
+         AND (h.target <> :2) IS TRUE AND h.missing_since IS NULL AND d.deleted_at IS NULL AND NOT h.outbound)"
     };
 }
 
@@ -63,7 +63,7 @@ impl Intake {
             "), ",
             elsewhere!(),
             ", EXISTS (SELECT 1 FROM accounts h JOIN directories d ON d.seq = h.target WHERE h.identity = a.id \
-             AND (h.target <> :2) IS TRUE AND h.missing_since IS NOT NULL AND d.deleted_at IS NULL), ",
+             AND (h.target <> :2) IS TRUE AND h.missing_since IS NOT NULL AND d.deleted_at IS NULL AND NOT h.outbound), ",
             has_left!(),
             ", a.is_own, a.suspended_at IS NOT NULL AND COALESCE(a.active_before, FALSE) AND a.missing_since IS NULL, \
              (SELECT o.joins_users FROM organizations o WHERE o.id = :1) \

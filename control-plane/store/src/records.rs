@@ -69,6 +69,7 @@ mod matches;
 mod own_users;
 mod pages;
 mod previews;
+mod provisioning;
 mod schedules;
 mod sessions;
 mod switch;
@@ -101,6 +102,7 @@ pub use own_users::{DeletedGroup, DeletedUser, MergedUser, OwnedUser, Suspension
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
 pub use previews::{ChangedAccount, IdentityState, MemberChanges, PreviewRow};
+pub use provisioning::{Ended, Operation, OperationFilter, OperationState, Provisioning};
 pub use schedules::{
     LastRun, MissedRuns, NewSchedule, NextRun, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun,
 };

@@ -21,6 +21,8 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 pub(crate) use self::fill::Filling;
 pub(crate) use self::run::{Outcome, bulk, execute, rows, rows_within};
 use crate::error::{EngineError, Error, Result};
+use crate::ids::TargetId;
+use crate::sql::sql;
 
 /// How long one process waits for another that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +47,9 @@ const WRITING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAG
 const PASSING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
      PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384";
+/// The targets with marks that are due, which provisioning is woken for. Few targets have a row there.
+const MARKED: &str = "SELECT t.id FROM provisioning p JOIN targets t ON t.seq = p.target \
+     WHERE EXISTS (SELECT 1 FROM marks m WHERE m.target = p.target AND m.not_before = 0)";
 /// Settings of connections that read.
 const READING: &str = "PRAGMA query_only = ON; PRAGMA temp_store = memory; PRAGMA cache_size = -2048";
 
@@ -207,10 +212,17 @@ impl Writing {
         done
     }
 
-    /// Makes everything durable.
-    pub(crate) async fn commit(self) -> Result<()> {
+    /// Makes everything durable. Returns the targets with marks that are due.
+    pub(crate) async fn commit(self) -> Result<Vec<TargetId>> {
         let full = Arc::clone(&self.full);
-        let committed = self.end("COMMIT").await;
+        let Self { connection, mut turn, .. } = self;
+        let committed = blocking(move || {
+            let marked = rows(&connection, &sql(MARKED))?.into_iter().map(|mut row| row.take()).collect();
+            connection.execute_batch("COMMIT")?;
+            *turn = Some(connection);
+            marked
+        })
+        .await;
         notice(&full, &committed);
         if committed.is_ok() {
             full.store(false, Ordering::Relaxed);
@@ -220,13 +232,9 @@ impl Writing {
 
     /// Undoes everything. Dropping it does the same, but loses its connection.
     pub(crate) async fn rollback(self) -> Result<()> {
-        self.end("ROLLBACK").await
-    }
-
-    async fn end(self, how: &'static str) -> Result<()> {
         let Self { connection, mut turn, .. } = self;
         blocking(move || {
-            connection.execute_batch(how)?;
+            connection.execute_batch("ROLLBACK")?;
             *turn = Some(connection);
             Ok(())
         })

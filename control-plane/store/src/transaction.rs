@@ -222,8 +222,8 @@ impl Tx {
         }
         match self.inner {
             Inner::Sqlite { writing, wakes } => {
-                writing.ok_or(Error::Other(EngineError::Over))?.commit().await?;
-                for wake in pending {
+                let marked = writing.ok_or(Error::Other(EngineError::Over))?.commit().await?;
+                for wake in pending.into_iter().chain(marked.into_iter().map(Wake::Marked)) {
                     wakes.send(wake);
                 }
             }

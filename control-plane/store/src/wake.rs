@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::ids::{AgentId, ApiTokenId, DirectoryId, JobId};
+use crate::ids::{AgentId, ApiTokenId, DirectoryId, JobId, TargetId};
 
 /// The `PostgreSQL` channel that carries them.
 pub(crate) const CHANNEL: &str = "postern_wake";
@@ -33,6 +33,8 @@ pub enum Wake {
     AgentChanged(AgentId),
     /// An agent of one replica has opened a session with another.
     SessionMoved(AgentId),
+    /// Something may have to be provisioned to a target.
+    Marked(TargetId),
     /// Wake-ups may have been lost: read everything again.
     Resync,
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Wake {
             Self::TokenRevoked(token) => write!(formatter, "token_revoked {token}"),
             Self::AgentChanged(agent) => write!(formatter, "agent_changed {agent}"),
             Self::SessionMoved(agent) => write!(formatter, "session_moved {agent}"),
+            Self::Marked(target) => write!(formatter, "marked {target}"),
             Self::Resync => formatter.write_str("resync"),
         }
     }
@@ -65,6 +68,7 @@ fn parse(text: &str) -> Wake {
             "token_revoked" => Wake::TokenRevoked(ApiTokenId::from_uuid(id)),
             "agent_changed" => Wake::AgentChanged(AgentId::from_uuid(id)),
             "session_moved" => Wake::SessionMoved(AgentId::from_uuid(id)),
+            "marked" => Wake::Marked(TargetId::from_uuid(id)),
             _ => return None,
         })
     };

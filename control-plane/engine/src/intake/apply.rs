@@ -81,6 +81,11 @@ pub async fn prepare(
     Ok(tx)
 }
 
+/// Writes what was decided about an entry that no import has brought. It may activate its user.
+pub async fn one(store: &Store, place: Place, tx: &mut Intake, decided: Decided, now: Timestamp) -> Result<(), Error> {
+    apply((store, place), tx, decided.rules.as_deref(), (decided.rows, true), now).await.map(|_| ())
+}
+
 /// Writes entries that were kept aside, and deletes this part of them if it is not needed any more (`forgets`).
 pub async fn apply_deferred(
     store: &Store,
@@ -201,9 +206,11 @@ async fn apply(
     let ignored = ignored(tx, &rows).await?;
     let unlinked = unlinked(tx, &rows).await?;
     let namesakes = namesakes(tx, &rows).await?;
-    for Row { mut account, new, identity, former, failed, .. } in rows {
+    for Row { mut account, new, outbound, identity, former, failed, .. } in rows {
         match identity {
-            Wanted::User(..) if ignored.contains(&account.id) => {}
+            Wanted::User(..) if outbound || ignored.contains(&account.id) => {}
+            // The organization has made the group; the directory says only which members it has there.
+            Wanted::Group(row, keys) if outbound => sorted.members.push((row.id, keys)),
             Wanted::User(wanted, other_names) => {
                 let known = account.identity.map(UserId::from_uuid);
                 let current = known.filter(|_| !unlinked.contains(&account.id));

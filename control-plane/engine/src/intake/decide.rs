@@ -9,7 +9,7 @@ use bytes::Bytes;
 use foldhash::quality::RandomState;
 use jiff::Timestamp;
 use postern_proto::chunk::{ChunkReader, DecodeError, EntryView, Kind, Switch};
-use postern_store::{Comparison, ExternalKey, KnownAccount, NewAccount, Store};
+use postern_store::{AccountKind, Comparison, ExternalKey, KnownAccount, NewAccount, Store};
 
 use self::rows::{Common, Entry, row};
 pub use self::rows::{group, user};
@@ -76,6 +76,14 @@ pub async fn decide_finally(
     now: Timestamp,
 ) -> Result<Decided, Error> {
     decide_with(store, place, 0, payload, &mut FirstImportIndex::default(), now, (reading, false)).await
+}
+
+/// The first entry of a chunk: what it is, and its external id.
+pub fn first_key(payload: &Bytes) -> Result<Option<(AccountKind, ExternalKey)>, Error> {
+    let found = ChunkReader::parse(payload)?
+        .next_entry()?
+        .map(|view| (stored(view.kind), ExternalKey::from_text(view.external_id)));
+    Ok(found)
 }
 
 async fn decide_with(
@@ -146,6 +154,8 @@ async fn compare(
 /// The accounts that have changed or returned.
 fn changed<'c>(entries: &[Entry<'_>], known: &'c [Comparison]) -> impl Iterator<Item = (Kind, &'c KnownAccount)> {
     entries.iter().zip(known).filter_map(|(entry, known)| match known {
+        // Nobody gets anything from it.
+        Comparison::Known(known) if known.outbound => None,
         Comparison::Known(known) if known.missing => {
             let has_one = known.identity.is_some() || known.former_user.is_some();
             has_one.then_some((entry.view.kind, known))

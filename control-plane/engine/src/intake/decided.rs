@@ -99,6 +99,8 @@ pub struct Row {
     pub account: NewAccount,
     /// Whether it is new.
     pub new: bool,
+    /// Whether provisioning has made it: its user or group gets nothing from it.
+    pub outbound: bool,
     /// Whether it was missing until now. Another account may have taken its user over since.
     pub returning: bool,
     /// The user that passed to a newer account while it was missing.

@@ -150,5 +150,6 @@ fn as_stored(new: &NewAccount, place: Place) -> Account {
         updated_at: Timestamp::UNIX_EPOCH,
         switch: new.switch,
         switch_hidden: false,
+        outbound: false,
     }
 }

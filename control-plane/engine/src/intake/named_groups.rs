@@ -91,6 +91,7 @@ fn row(place: Place, name: &GroupName, (id, known): (GroupId, Option<NamedGroup>
     Row {
         account,
         new: known.is_none(),
+        outbound: false,
         returning: known.is_some(),
         former: None,
         identity: Wanted::Group(Box::new(group), Vec::new()),

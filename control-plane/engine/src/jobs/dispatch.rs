@@ -131,7 +131,8 @@ impl Dispatcher {
                     | Wake::AgentRevoked(_)
                     | Wake::AgentChanged(_)
                     | Wake::TokenRevoked(_)
-                    | Wake::SessionMoved(_) => Look::Nowhere,
+                    | Wake::SessionMoved(_)
+                    | Wake::Marked(_) => Look::Nowhere,
                 },
                 () = self.clock.sleep(POLL) => Look::Everywhere,
             };

@@ -19,6 +19,8 @@ pub enum ToAgent {
     Command(Command),
     /// Stop this command.
     Cancel(JobId),
+    /// The outcome of this generation of a command is durable.
+    Acknowledge(JobId, u32),
     /// A newer session of the same agent has taken over.
     Replaced,
     /// The certificate of its connection has expired.
@@ -33,8 +35,9 @@ pub enum ToAgent {
     Revoked,
 }
 
-/// How many messages may wait for a session; further commands stay in the database.
-const QUEUE: usize = 4;
+/// How many messages may wait for a session; further commands stay in the database. There is room for the operations of a
+/// directory, and for what acknowledges them.
+const QUEUE: usize = 40;
 
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

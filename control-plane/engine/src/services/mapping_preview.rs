@@ -212,6 +212,7 @@ impl MappingPreviews<'_> {
             updated_at: self.access.now(),
             switch: if found.mapped.active { Switch::On } else { Switch::Off },
             switch_hidden: false,
+            outbound: false,
         })
     }
 

@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use super::access::Access;
 use super::error::Result;
 use super::known_directories;
-use crate::identity::profile;
-use crate::intake::claims::claim;
-use crate::intake::place::Place;
-use crate::intake::reading::saved_rules_of;
-use crate::records::UserId;
+use crate::intake::said;
+use crate::records::{DirectoryId, UserId};
 
 /// The fields of a user that directories say, each with the first that does. All others are the organization's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,20 +29,9 @@ impl Sources {
 /// The sources of a user's values.
 pub(super) async fn of(access: Access<'_>, user: UserId) -> Result<Sources> {
     let accounts = access.store().accounts_of(access.organization(), user.as_uuid()).await?;
-    let present = accounts.into_iter().filter(|account| account.missing_since.is_none());
     let directories = known_directories::all(access).await?;
-    let mut fields = BTreeMap::new();
-    // They come in the order of their directories.
-    for account in present {
-        let of_account = directories.iter().find(|directory| directory.id == account.target.directory());
-        let Some(directory) = of_account.filter(|directory| directory.deleted_at.is_none()) else { continue };
-        let (place, rules) = (Place::of(directory), saved_rules_of(access.store(), directory).await?);
-        let Some(claim) = claim(place, rules.as_ref(), &account, access.now()) else { continue };
-        // The name stays the first directory's, even while its entry has none.
-        fields.entry("user_name".to_owned()).or_insert_with(|| directory.name.clone());
-        for field in profile::values(&claim.wanted).into_keys() {
-            fields.entry(field).or_insert_with(|| directory.name.clone());
-        }
-    }
-    Ok(Sources { fields })
+    let said = said::fields(access.store(), &accounts, &directories, access.now()).await?;
+    let name =
+        |id: DirectoryId| directories.iter().find(|directory| directory.id == id).map(|found| found.name.clone());
+    Ok(Sources { fields: said.into_iter().filter_map(|(field, id)| Some((field, name(id)?))).collect() })
 }

@@ -28,6 +28,7 @@ impl Drop for Seat {
             parts.reach.gone(&self.route, &self.directories);
             parts.registry.closed(&self.route, parts.clock.now(), self.broken.take());
             parts.dispatcher.session_closed(&self.route);
+            parts.operations.session_closed(&self.route);
             metrics::gauge!("postern_gateway_sessions").decrement(1.0);
             tracing::info!(agent = %self.route.agent(), session = %self.route.session(), "gateway.session_closed");
         }

@@ -372,6 +372,10 @@ CREATE TABLE accounts (
     conflict TEXT,
     -- The entry does not say whether the user is enabled; on_until is what it said before.
     switch_hidden BOOLEAN NOT NULL DEFAULT FALSE,
+    -- Provisioning made or adopted it: its user or group gets nothing from it.
+    outbound BOOLEAN NOT NULL DEFAULT FALSE,
+    -- The values that both ends had last, a JSON object; only of outbound accounts and of values that were sent.
+    agreed TEXT,
     dn TEXT NOT NULL,
     unique_value TEXT,
     attributes TEXT NOT NULL,
@@ -492,7 +496,26 @@ CREATE TABLE own_members (
 CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
 CREATE INDEX own_members_nested ON own_members (kind, group_id, member_id) WHERE kind = 2;
 
--- Users and groups whose accounts in a target may have to change. Every change of them sets a mark in its transaction.
+-- What is provisioned to a target. No row: nothing.
+CREATE TABLE provisioning (
+    target BIGINT NOT NULL PRIMARY KEY REFERENCES targets (seq),
+    organization BIGINT NOT NULL,
+    organization_id UUID NOT NULL REFERENCES organizations (id),
+    -- A JSON object: switches, who has an account, what becomes of those who have none any more.
+    settings TEXT NOT NULL,
+    paused BOOLEAN NOT NULL,
+    revision BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    updated_by TEXT NOT NULL,
+    -- The last user or group that was marked by a comparison of all. NULL: none is under way.
+    sweep_after UUID,
+    -- The replica that provisions it, until when.
+    owner UUID,
+    lease_until BIGINT
+);
+CREATE INDEX provisioning_of_organization ON provisioning (organization);
+
+-- Users and groups whose accounts in a target may have to change. Triggers set a mark with every change of them.
 CREATE TABLE marks (
     organization_id UUID NOT NULL,
     target BIGINT NOT NULL REFERENCES targets (seq),
@@ -502,9 +525,115 @@ CREATE TABLE marks (
     -- How often it was set: clearing names this number, so that a later mark stays.
     times BIGINT NOT NULL,
     marked_at BIGINT NOT NULL,
+    -- After failures: how many in a row, when it is tried again, and why.
+    failures BIGINT NOT NULL DEFAULT 0,
+    not_before BIGINT NOT NULL DEFAULT 0,
+    problem TEXT,
     PRIMARY KEY (target, identity)
 );
 CREATE INDEX marks_of_identity ON marks (identity);
+CREATE INDEX marks_by_time ON marks (target, not_before, identity);
+CREATE INDEX marks_failed ON marks (target, identity) WHERE failures > 0;
+
+CREATE FUNCTION mark_changed_users() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, c.id, 1, 1, c.updated_at
+    FROM changed c JOIN provisioning p ON p.organization = c.organization
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+    PERFORM pg_notify('postern_wake', 'marked ' || t.id) FROM provisioning p JOIN targets t ON t.seq = p.target
+    WHERE p.organization IN (SELECT organization FROM changed);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER users_added AFTER INSERT ON users REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_users();
+CREATE TRIGGER users_changed AFTER UPDATE ON users REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_users();
+CREATE TRIGGER users_removed AFTER DELETE ON users REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_users();
+
+CREATE FUNCTION mark_changed_groups() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, c.id, 2, 1, c.updated_at
+    FROM changed c JOIN provisioning p ON p.organization_id = c.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+    PERFORM pg_notify('postern_wake', 'marked ' || t.id) FROM provisioning p JOIN targets t ON t.seq = p.target
+    WHERE p.organization_id IN (SELECT organization_id FROM changed);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER groups_added AFTER INSERT ON groups REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_groups();
+CREATE TRIGGER groups_changed AFTER UPDATE ON groups REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_groups();
+CREATE TRIGGER groups_removed AFTER DELETE ON groups REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_groups();
+
+-- The members that the organization has added: the member may get an account, or lose it, and the group changes.
+CREATE FUNCTION mark_changed_members() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT DISTINCT p.organization_id, p.target, m.identity, m.kind, 1, 0 FROM (
+        SELECT organization_id, member_id AS identity, kind FROM changed
+        UNION SELECT organization_id, group_id, 2 FROM changed
+    ) m JOIN provisioning p ON p.organization_id = m.organization_id
+    ON CONFLICT (target, identity) DO UPDATE SET times = marks.times + 1, not_before = 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER own_members_added AFTER INSERT ON own_members REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_members();
+CREATE TRIGGER own_members_removed AFTER DELETE ON own_members REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_members();
+
+-- Outbound accounts that an import has changed: both ends are compared again.
+CREATE FUNCTION mark_changed_accounts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, c.identity, c.kind, 1, c.updated_at
+    FROM changed c JOIN provisioning p ON p.target = c.target WHERE c.outbound AND c.identity IS NOT NULL
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER accounts_changed AFTER UPDATE ON accounts REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_accounts();
+
+-- Changes of objects in targets, one row each: what is wanted, and what became of it. They are the report, too.
+CREATE TABLE operations (
+    id UUID NOT NULL PRIMARY KEY,
+    organization_id UUID NOT NULL,
+    target BIGINT NOT NULL REFERENCES targets (seq),
+    -- The user or group, and its name at the time.
+    identity UUID NOT NULL,
+    kind BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    account_id UUID,
+    -- The place among the operations of one comparison; they are carried out in this order.
+    place BIGINT NOT NULL,
+    action TEXT NOT NULL,
+    -- What is sent. NULL once it is over.
+    content TEXT,
+    -- Before and after of each attribute, with secrets masked: a JSON object.
+    changes TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    actor TEXT,
+    state TEXT NOT NULL,
+    -- Counts the times it was sent.
+    generation BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    sent_at BIGINT,
+    ended_at BIGINT,
+    elapsed_ms BIGINT,
+    -- The answer: a JSON object.
+    answer TEXT
+);
+CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN ('waiting', 'sent');
+CREATE INDEX operations_of_organization ON operations (organization_id, id);
+CREATE INDEX operations_of_identity ON operations (identity, id);
+CREATE INDEX operations_of_target ON operations (target, id);
+CREATE INDEX operations_failed ON operations (organization_id, id) WHERE state IN ('failed', 'refused');
 
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (

@@ -374,6 +374,10 @@ CREATE TABLE accounts (
     conflict TEXT,
     -- The entry does not say whether the user is enabled; on_until is what it said before.
     switch_hidden INTEGER NOT NULL DEFAULT 0,
+    -- Provisioning made or adopted it: its user or group gets nothing from it.
+    outbound INTEGER NOT NULL DEFAULT 0,
+    -- The values that both ends had last, a JSON object; only of outbound accounts and of values that were sent.
+    agreed TEXT,
     dn TEXT NOT NULL,
     unique_value TEXT,
     attributes TEXT NOT NULL,
@@ -494,7 +498,26 @@ CREATE TABLE own_members (
 CREATE INDEX own_members_of_member ON own_members (member_id, group_id);
 CREATE INDEX own_members_nested ON own_members (kind, group_id, member_id) WHERE kind = 2;
 
--- Users and groups whose accounts in a target may have to change. Every change of them sets a mark in its transaction.
+-- What is provisioned to a target. No row: nothing.
+CREATE TABLE provisioning (
+    target INTEGER NOT NULL PRIMARY KEY REFERENCES targets (seq),
+    organization INTEGER NOT NULL,
+    organization_id BLOB NOT NULL REFERENCES organizations (id),
+    -- A JSON object: switches, who has an account, what becomes of those who have none any more.
+    settings TEXT NOT NULL,
+    paused INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    updated_by TEXT NOT NULL,
+    -- The last user or group that was marked by a comparison of all. NULL: none is under way.
+    sweep_after BLOB,
+    -- The replica that provisions it, until when.
+    owner BLOB,
+    lease_until INTEGER
+) STRICT;
+CREATE INDEX provisioning_of_organization ON provisioning (organization);
+
+-- Users and groups whose accounts in a target may have to change. Triggers set a mark with every change of them.
 CREATE TABLE marks (
     organization_id BLOB NOT NULL,
     target INTEGER NOT NULL REFERENCES targets (seq),
@@ -504,9 +527,130 @@ CREATE TABLE marks (
     -- How often it was set: clearing names this number, so that a later mark stays.
     times INTEGER NOT NULL,
     marked_at INTEGER NOT NULL,
+    -- After failures: how many in a row, when it is tried again, and why.
+    failures INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    problem TEXT,
     PRIMARY KEY (target, identity)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX marks_of_identity ON marks (identity);
+CREATE INDEX marks_by_time ON marks (target, not_before, identity);
+CREATE INDEX marks_failed ON marks (target, identity) WHERE failures > 0;
+
+-- Changes of objects in targets, one row each: what is wanted, and what became of it. They are the report, too.
+CREATE TABLE operations (
+    id BLOB NOT NULL PRIMARY KEY,
+    organization_id BLOB NOT NULL,
+    target INTEGER NOT NULL REFERENCES targets (seq),
+    -- The user or group, and its name at the time.
+    identity BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    account_id BLOB,
+    -- The place among the operations of one comparison; they are carried out in this order.
+    place INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    -- What is sent. NULL once it is over.
+    content TEXT,
+    -- Before and after of each attribute, with secrets masked: a JSON object.
+    changes TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    actor TEXT,
+    state TEXT NOT NULL,
+    -- Counts the times it was sent.
+    generation INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    sent_at INTEGER,
+    ended_at INTEGER,
+    elapsed_ms INTEGER,
+    -- The answer: a JSON object.
+    answer TEXT
+) STRICT;
+CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN ('waiting', 'sent');
+CREATE INDEX operations_of_organization ON operations (organization_id, id);
+CREATE INDEX operations_of_identity ON operations (identity, id);
+CREATE INDEX operations_of_target ON operations (target, id);
+CREATE INDEX operations_failed ON operations (organization_id, id) WHERE state IN ('failed', 'refused');
+
+-- Every change of a user, a group or its own members sets marks.
+CREATE TRIGGER users_added AFTER INSERT ON users WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, NEW.id, 1, 1, NEW.updated_at FROM provisioning p WHERE p.organization = NEW.organization
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER users_changed AFTER UPDATE ON users WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, NEW.id, 1, 1, NEW.updated_at FROM provisioning p WHERE p.organization = NEW.organization
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER users_removed AFTER DELETE ON users WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, OLD.id, 1, 1, OLD.updated_at FROM provisioning p WHERE p.organization = OLD.organization
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER groups_added AFTER INSERT ON groups WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, NEW.id, 2, 1, NEW.updated_at FROM provisioning p WHERE p.organization_id = NEW.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER groups_changed AFTER UPDATE ON groups WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, NEW.id, 2, 1, NEW.updated_at FROM provisioning p WHERE p.organization_id = NEW.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER groups_removed AFTER DELETE ON groups WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, OLD.id, 2, 1, OLD.updated_at FROM provisioning p WHERE p.organization_id = OLD.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER own_members_added AFTER INSERT ON own_members WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, NEW.member_id, NEW.kind, 1, 0 FROM provisioning p WHERE p.organization_id = NEW.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER own_members_group_added AFTER INSERT ON own_members WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, NEW.group_id, 2, 1, 0 FROM provisioning p WHERE p.organization_id = NEW.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER own_members_removed AFTER DELETE ON own_members WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, OLD.member_id, OLD.kind, 1, 0 FROM provisioning p WHERE p.organization_id = OLD.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+CREATE TRIGGER own_members_group_removed AFTER DELETE ON own_members WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, OLD.group_id, 2, 1, 0 FROM provisioning p WHERE p.organization_id = OLD.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
+-- Outbound accounts that an import has changed: both ends are compared again.
+CREATE TRIGGER accounts_changed AFTER UPDATE ON accounts WHEN NEW.outbound AND NEW.identity IS NOT NULL
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
+    SELECT p.organization_id, p.target, NEW.identity, NEW.kind, 1, NEW.updated_at FROM provisioning p WHERE p.target = NEW.target
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+END;
 
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (

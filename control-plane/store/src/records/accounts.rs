@@ -167,6 +167,8 @@ pub struct KnownAccount {
     pub missing: bool,
     /// Whether another user has its user name.
     pub conflict: bool,
+    /// Whether provisioning made or adopted it: its user or group gets nothing from it.
+    pub outbound: bool,
 }
 
 /// How an entry compares with its account.
@@ -251,6 +253,8 @@ pub struct Account {
     pub switch: Switch,
     /// Whether the entry does not say so now.
     pub switch_hidden: bool,
+    /// Whether provisioning made or adopted it: its user or group gets nothing from it.
+    pub outbound: bool,
 }
 
 /// An account that is not marked missing.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::records::IdentityId;
 
 /// A user or group whose account in a target may have to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The user or group.
     pub identity: IdentityId,
@@ -13,4 +13,10 @@ pub struct Mark {
     pub times: i64,
     /// When it was last set.
     pub marked_at: Timestamp,
+    /// How often in a row it could not be carried out.
+    pub failures: u32,
+    /// When it is tried again.
+    pub not_before: Timestamp,
+    /// Why it failed last.
+    pub problem: Option<String>,
 }

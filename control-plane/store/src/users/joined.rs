@@ -13,7 +13,7 @@ impl Identities {
     pub async fn accounts_of_users(&mut self, users: &[UserId]) -> Result<Vec<Account>> {
         let query = Bulk::new(select_accounts!(
             ", d.rank",
-            "WHERE a.identity {in} AND a.kind = 1 AND a.missing_since IS NULL AND d.deleted_at IS NULL \
+            "WHERE a.identity {in} AND a.kind = 1 AND a.missing_since IS NULL AND d.deleted_at IS NULL AND NOT a.outbound \
              AND (a.organization_id = :1) IS TRUE"
         ));
         let query = query.column(Cells::Uuids(uuids(users))).shared(self.organization);

@@ -94,6 +94,14 @@ impl Outbound {
         if faults.is_empty() { Ok(all) } else { Err(faults) }
     }
 
+    /// The attributes of the target that are filled from one of these fields.
+    pub fn attributes_that_read<'a>(&'a self, fields: &'a [String]) -> impl Iterator<Item = &'a str> {
+        let reads = |expression: &Expression| {
+            expression.reads(&self.slots).any(|read| fields.iter().any(|field| field == read))
+        };
+        self.compiled.iter().filter(move |(_, expression)| reads(expression)).map(|(rule, _)| rule.target.as_str())
+    }
+
     /// What the rules about users or groups give of one, of whom `fields` is known. A rule that fails does not stop the others.
     pub fn wanted(&self, of: RuleOf, fields: &BTreeMap<String, Json>) -> Vec<Wanted> {
         let given: Vec<Value> =

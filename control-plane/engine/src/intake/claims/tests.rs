@@ -45,6 +45,7 @@ fn both(place: Place, attributes: Attributes<'_>, listed: &Listed) -> [UserRow; 
         updated_at: now,
         switch: postern_store::Switch::Unknown,
         switch_hidden: false,
+        outbound: false,
     };
     let stored = claim(place, None, &account, now).unwrap().wanted;
     let (came, _) = decide::user(place, &mapping, &view, now);

@@ -69,7 +69,8 @@ pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccoun
     let former = known.and_then(|known| known.former_user);
     let names_groups = view.kind == Kind::User && member_form == MemberForm::GroupNames;
     let named = names_groups.then(|| group_name::names(view.members()));
-    Row { account, new: known.is_none(), returning, former, identity, name_is_free: false, failed, named }
+    let outbound = known.is_some_and(|known| known.outbound);
+    Row { account, new: known.is_none(), outbound, returning, former, identity, name_is_free: false, failed, named }
 }
 
 /// The user of an entry, without a name key if the entry has no login, and the rules that failed. These leave their

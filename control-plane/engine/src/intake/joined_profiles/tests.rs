@@ -41,6 +41,7 @@ fn account(conflict: Option<&str>) -> Account {
         updated_at: Timestamp::UNIX_EPOCH,
         switch: Switch::On,
         switch_hidden: false,
+        outbound: false,
     }
 }
 

@@ -1,0 +1,14 @@
+//! The way out: who has an account in a target, and with which values. `runner` takes marks, `load` reads the users and
+//! groups behind them, `wanted` says which accounts they should have, `compare` finds what differs, and a `connector`
+//! carries the operations out. `outcome` writes what came back.
+
+pub mod change;
+pub mod compare;
+pub mod connector;
+pub mod directory;
+mod load;
+mod outcome;
+pub mod runner;
+pub mod settings;
+pub mod wanted;
+mod worker;

@@ -1,0 +1,133 @@
+//! What an operation changes, as it is stored until it has ended.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::settings::BothChanged;
+
+/// The values of attributes by their names.
+pub type Attributes = BTreeMap<String, Vec<String>>;
+
+/// An entry that the target has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Its external id. Empty: it is found by its DN.
+    #[serde(default)]
+    pub external_id: String,
+    /// Its last known DN.
+    #[serde(default)]
+    pub dn: String,
+}
+
+/// One attribute that changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeChange {
+    /// Its name.
+    pub name: String,
+    /// The values that the target had last.
+    pub known: Vec<String>,
+    /// The wanted values.
+    pub wanted: Vec<String>,
+}
+
+/// The wanted end of one object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It exists.
+    Create {
+        /// Where. `None`: the site decides.
+        container: Option<String>,
+        /// What it has.
+        attributes: Attributes,
+        /// Whether the user may sign in.
+        enabled: bool,
+        /// Whether an entry with the same unique value is the one.
+        adopt: bool,
+    },
+    /// Attributes have these values.
+    Update {
+        /// The attributes.
+        changes: Vec<AttributeChange>,
+        /// Whose value stays if both ends changed one.
+        both_changed: BothChanged,
+    },
+    /// It is in this container, under this name.
+    Move {
+        /// The container. `None`: it stays.
+        container: Option<String>,
+        /// The value of the RDN. `None`: it stays.
+        name: Option<String>,
+    },
+    /// The user may sign in.
+    Enable,
+    /// The user may not sign in.
+    Disable,
+    /// It does not exist.
+    Delete,
+    /// The group has these members, and not those.
+    Members {
+        /// Members that it has.
+        add: Vec<Reference>,
+        /// Members that it does not have.
+        remove: Vec<Reference>,
+    },
+}
+
+/// One step towards the wanted account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The entry. `None`: it is created.
+    pub entry: Option<Reference>,
+    /// The wanted end.
+    pub change: Change,
+}
+
+impl Change {
+    /// The name of what is done, for reports.
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Move { .. } => "move",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Delete => "delete",
+            Self::Members { .. } => "change_members",
+        }
+    }
+
+    /// The values before and after, for reports. The values of attributes for which `secret` is true are masked.
+    pub fn before_and_after(&self, secret: impl Fn(&str) -> bool) -> Value {
+        let shown = |name: &str, values: &[String]| match secret(name) {
+            true if values.is_empty() => json!([]),
+            true => json!([crate::identity::attributes::MASK]),
+            false => json!(values),
+        };
+        match self {
+            Self::Create { container, attributes, enabled, .. } => {
+                let mut after: BTreeMap<&str, Value> =
+                    attributes.iter().map(|(name, values)| (name.as_str(), shown(name, values))).collect();
+                after.extend(container.as_ref().map(|container| ("container", json!(container))));
+                after.insert("enabled", json!(enabled));
+                json!({ "after": after })
+            }
+            Self::Update { changes, .. } => {
+                let of = |values: fn(&AttributeChange) -> &[String]| -> BTreeMap<&str, Value> {
+                    changes.iter().map(|change| (change.name.as_str(), shown(&change.name, values(change)))).collect()
+                };
+                json!({ "before": of(|change| &change.known), "after": of(|change| &change.wanted) })
+            }
+            Self::Move { container, name } => json!({ "after": { "container": container, "name": name } }),
+            Self::Enable => json!({ "before": { "enabled": false }, "after": { "enabled": true } }),
+            Self::Disable => json!({ "before": { "enabled": true }, "after": { "enabled": false } }),
+            Self::Delete => json!({}),
+            Self::Members { add, remove } => {
+                let dns = |all: &[Reference]| all.iter().map(|one| one.dn.clone()).collect::<Vec<_>>();
+                json!({ "before": { "members": dns(remove) }, "after": { "members": dns(add) } })
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What differs between the account that should be there and the one that was last known: the steps to take.
+
+use super::change::{AttributeChange, Attributes, Change, Reference, Step};
+use super::settings::{BothChanged, Existing, Leaving, Settings};
+use super::wanted::Wanted;
+use postern_dn::Dn;
+
+/// The account as it was last known.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The entry.
+    pub entry: Reference,
+    /// The values that the target delivers.
+    pub attributes: Attributes,
+    /// The values that both ends had last, of attributes that were sent.
+    pub agreed: Attributes,
+    /// Whether the user may sign in. `None`: the target does not say.
+    pub enabled: Option<bool>,
+    /// Whether provisioning has made or adopted it. Otherwise the user comes from the target.
+    pub outbound: bool,
+}
+
+/// The members of a group that differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MembersDiffer {
+    /// Members that the target does not have.
+    pub add: Vec<Reference>,
+    /// Members that only the target has.
+    pub remove: Vec<Reference>,
+}
+
+/// The steps towards the wanted account of a user.
+pub fn user(wanted: &Wanted, known: Option<&Known>, settings: &Settings) -> Vec<Step> {
+    let switches = settings.switches;
+    let Some(known) = known else {
+        // Who may not sign in gets no new account.
+        let creates = wanted.exists == Some(true) && wanted.active && switches.create_users;
+        return if creates { vec![create(wanted, settings, true)] } else { Vec::new() };
+    };
+    match wanted.exists {
+        Some(true) => {}
+        // The user comes from the target, or nobody has said who is assigned.
+        _ if !known.outbound && !wanted.suspended => return Vec::new(),
+        _ if !known.outbound => {}
+        None => return Vec::new(),
+        Some(false) => return leave(known, settings),
+    }
+    let mut steps = Vec::new();
+    // Nobody stays enabled for longer than needed.
+    let enable = enabling(wanted, known, settings);
+    if enable == Some(false) {
+        steps.push(step(known, Change::Disable));
+    }
+    if switches.edit_users && wanted.exists == Some(true) {
+        edit(wanted, known, settings, &mut steps);
+    }
+    if enable == Some(true) {
+        steps.push(step(known, Change::Enable));
+    }
+    steps
+}
+
+/// The steps towards the wanted group.
+pub fn group(wanted: &Wanted, known: Option<&Known>, members: MembersDiffer, settings: &Settings) -> Vec<Step> {
+    let switches = settings.switches;
+    let Some(known) = known else {
+        let creates = wanted.exists == Some(true) && switches.create_groups;
+        return if creates { vec![create(wanted, settings, false)] } else { Vec::new() };
+    };
+    if known.outbound && wanted.exists == Some(false) {
+        let deletes = settings.leaving == Leaving::Delete && switches.delete_groups;
+        return if deletes { vec![step(known, Change::Delete)] } else { Vec::new() };
+    }
+    let mut steps = Vec::new();
+    if switches.edit_groups && known.outbound {
+        edit(wanted, known, settings, &mut steps);
+    }
+    let MembersDiffer { add, remove } = members;
+    if switches.sync_members && !(add.is_empty() && remove.is_empty()) {
+        steps.push(step(known, Change::Members { add, remove }));
+    }
+    steps
+}
+
+fn step(known: &Known, change: Change) -> Step {
+    Step { entry: Some(known.entry.clone()), change }
+}
+
+fn create(wanted: &Wanted, settings: &Settings, enabled: bool) -> Step {
+    let mut attributes = wanted.attributes.clone();
+    attributes.retain(|_, values| !values.is_empty());
+    let container = wanted.container.clone();
+    let adopt = settings.existing == Existing::Adopt;
+    Step { entry: None, change: Change::Create { container, attributes, enabled, adopt } }
+}
+
+/// What becomes of an account that should not be there.
+fn leave(known: &Known, settings: &Settings) -> Vec<Step> {
+    let switches = settings.switches;
+    match settings.leaving {
+        Leaving::Delete if switches.delete_users => vec![step(known, Change::Delete)],
+        Leaving::Disable if switches.enable_disable_users && known.enabled != Some(false) => {
+            vec![step(known, Change::Disable)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether to enable or disable the account.
+fn enabling(wanted: &Wanted, known: &Known, settings: &Settings) -> Option<bool> {
+    if !settings.switches.enable_disable_users {
+        return None;
+    }
+    let on = if known.outbound {
+        wanted.active && !wanted.suspended
+    } else if wanted.suspended {
+        false
+    } else {
+        // The target itself says whether this user may sign in.
+        return None;
+    };
+    (known.enabled != Some(on)).then_some(on)
+}
+
+/// Attributes that differ; one that is part of the DN means a new name.
+fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Step>) {
+    let dn = Dn::parse(&known.entry.dn).ok();
+    let naming = dn.as_ref().and_then(|dn| Some(dn.rdns().first()?.avas().first()?.attribute()));
+    let (mut changes, mut name) = (Vec::new(), None);
+    for (attribute, values) in &wanted.attributes {
+        let current = of(&known.attributes, attribute).or_else(|| of(&known.agreed, attribute));
+        if current.is_some_and(|current| same(current, values)) || (current.is_none() && values.is_empty()) {
+            continue;
+        }
+        let common = of(&known.agreed, attribute);
+        let drifted = common.is_some_and(|common| current.is_some_and(|current| !same(common, current)));
+        if drifted && settings.both_changed == BothChanged::TargetWins {
+            continue;
+        }
+        if naming.is_some_and(|naming| naming.eq_ignore_ascii_case(attribute)) {
+            name = values.first().cloned();
+            continue;
+        }
+        let current = current.cloned().unwrap_or_default();
+        changes.push(AttributeChange { name: attribute.clone(), known: current, wanted: values.clone() });
+    }
+    if name.is_some() {
+        steps.push(step(known, Change::Move { container: None, name }));
+    }
+    if !changes.is_empty() {
+        steps.push(step(known, Change::Update { changes, both_changed: settings.both_changed }));
+    }
+}
+
+/// The values of an attribute, whose name may be written in other case.
+fn of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Vec<String>> {
+    attributes
+        .get(name)
+        .or_else(|| attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, values)| values))
+}
+
+/// Whether two lists have the same values. Their order means nothing.
+fn same(one: &[String], other: &[String]) -> bool {
+    one.len() == other.len() && one.iter().all(|value| other.contains(value))
+}

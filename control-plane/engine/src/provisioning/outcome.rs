@@ -1,0 +1,171 @@
+//! Writes what came back from a target: the outcome, the account as it is now, and what becomes of the mark.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState};
+use serde_json::{Map, Value, json};
+
+use super::change::{Attributes, Change, Step};
+use super::connector::Done;
+use super::load::Target;
+use crate::intake::listed::Listed;
+use crate::intake::place::Place;
+use crate::intake::reading::Reading;
+use crate::intake::written::{self, Written};
+use crate::jobs::failure::Failure;
+
+type Result<T> = std::result::Result<T, postern_store::Error>;
+
+/// An answer with its entry read, to be written in a transaction of several.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) operation: Operation,
+    pub(super) outbound: bool,
+    step: Step,
+    entry: Option<Written>,
+    pub(super) ended: Ended,
+    pub(super) failure: Option<Failure>,
+    kept: Attributes,
+    refused: Vec<String>,
+}
+
+/// Prepares the answer to an operation that was carried out.
+pub(super) async fn done(
+    target: &Target,
+    operation: Operation,
+    outbound: bool,
+    step: Step,
+    (done, elapsed_ms): (Done, u64),
+    now: Timestamp,
+) -> Result<Prepared> {
+    let entry = match &done.entry {
+        Some(entry) => read(target, entry, now).await?,
+        None => Ok(None),
+    };
+    let mut answer = json!({ "effect": done.effect });
+    for (key, values) in [("overwritten", &done.overwritten), ("kept", &done.kept)] {
+        if !values.is_empty() {
+            answer[key] = masked(target, values);
+        }
+    }
+    if !done.refused.is_empty() {
+        answer["refused"] = json!(done.refused);
+    }
+    let (entry, failure) = match entry {
+        Ok(entry) => (entry, None),
+        Err(reason) => (None, Some(unreadable(&reason))),
+    };
+    let state = if failure.is_some() { OperationState::Failed } else { OperationState::Succeeded };
+    let ended = Ended { id: operation.id, state, elapsed_ms, answer };
+    let refused = done.refused.into_iter().map(|refused| refused.name).collect();
+    Ok(Prepared { operation, outbound, step, entry, ended, failure, kept: done.kept, refused })
+}
+
+/// Prepares the answer to an operation that failed.
+pub(super) fn failed(operation: Operation, outbound: bool, step: Step, failure: Failure, elapsed_ms: u64) -> Prepared {
+    let state = if failure.code == "forbidden" { OperationState::Refused } else { OperationState::Failed };
+    let ended = Ended { id: operation.id, state, elapsed_ms, answer: json!({ "error": failure }) };
+    let (kept, refused) = (Attributes::new(), Vec::new());
+    Prepared { operation, outbound, step, entry: None, ended, failure: Some(failure), kept, refused }
+}
+
+async fn read(target: &Target, entry: &Bytes, now: Timestamp) -> Result<std::result::Result<Option<Written>, String>> {
+    let (organization, id) = (target.provisioning.organization, target.directory.id);
+    let reading = Reading::of(&target.store, organization, id, Listed::default()).await?;
+    match written::read(&target.store, Place::of(&target.directory), entry, &reading, now).await {
+        Ok(written) => Ok(Ok(Some(written))),
+        Err(crate::intake::decide::Error::Store(error)) => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+impl Prepared {
+    /// Writes it. Returns why it failed, if it did.
+    pub(super) async fn write(mut self, target: &Target, tx: &mut Intake, now: Timestamp) -> Result<Option<Failure>> {
+        let identity = self.operation.identity;
+        let key = self.entry.as_ref().and_then(|entry| entry.key.clone());
+        if let Some(entry) = self.entry.take() {
+            let written = if self.outbound {
+                written::write_outbound(tx, entry, identity).await
+            } else {
+                let place = Place::of(&target.directory);
+                written::write_inbound(&target.store, place, tx, entry, now).await.map(|()| true)
+            };
+            match written {
+                Ok(true) => {}
+                Ok(false) => self.fail(taken()),
+                Err(crate::intake::apply::Error::Store(error)) => return Err(error),
+                Err(error) => self.fail(unreadable(&error.to_string())),
+            }
+        }
+        let deleted = matches!(self.step.change, Change::Delete) && self.failure.is_none();
+        if let Some(account) = self.operation.account.filter(|_| deleted) {
+            tx.delete_account(account).await?;
+        }
+        if self.failure.is_none() {
+            let key = match key {
+                Some(key) => Some(key),
+                None => self.step.entry.as_ref().map(|entry| {
+                    let kind =
+                        if matches!(identity, IdentityId::User(_)) { AccountKind::User } else { AccountKind::Group };
+                    (kind, ExternalKey::from_text(&entry.external_id))
+                }),
+            };
+            if let Some((kind, key)) = key {
+                self.agree(target, tx, kind, &key).await?;
+            }
+        }
+        tx.identities().end_operation(&self.ended).await?;
+        Ok(self.failure)
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.ended.state = OperationState::Failed;
+        self.ended.answer["error"] = json!(failure);
+        self.failure = Some(failure);
+    }
+
+    /// Notes the values that both ends have now.
+    async fn agree(&self, target: &Target, tx: &mut Intake, kind: AccountKind, key: &ExternalKey) -> Result<()> {
+        let sent: Vec<(&String, &Vec<String>)> = match &self.step.change {
+            Change::Create { attributes, .. } => attributes.iter().collect(),
+            Change::Update { changes, .. } => changes.iter().map(|change| (&change.name, &change.wanted)).collect(),
+            _ => return Ok(()),
+        };
+        let known = target.store.account_of_key(target.provisioning.organization, target.id(), kind, key).await?;
+        let mut agreed = match known.map(|known| known.agreed) {
+            Some(Value::Object(agreed)) => agreed,
+            _ => Map::new(),
+        };
+        for (name, values) in sent {
+            if !self.kept.contains_key(name) && !self.refused.contains(name) {
+                agreed.insert(name.clone(), json!(values));
+            }
+        }
+        tx.agree(kind, key, &Value::Object(agreed)).await
+    }
+}
+
+fn masked(target: &Target, values: &Attributes) -> Value {
+    let shown = values.iter().map(|(name, values)| {
+        let values = if target.is_secret(name) { json!([crate::identity::attributes::MASK]) } else { json!(values) };
+        (name.clone(), values)
+    });
+    Value::Object(shown.collect())
+}
+
+fn unreadable(reason: &str) -> Failure {
+    Failure::new(
+        "internal",
+        format!("The entry that the agent read after the change cannot be used: {reason}."),
+        "Import the directory. If it happens again, update the agent and the control plane to the same release.",
+    )
+}
+
+fn taken() -> Failure {
+    Failure::new(
+        "conflict",
+        "The entry is the account of somebody else.",
+        "Look at the other account (postern accounts list), and change the unique value of one of the two users.",
+    )
+}

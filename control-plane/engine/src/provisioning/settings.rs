@@ -1,0 +1,185 @@
+//! What is provisioned to a target, as administrators set it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::identity::mapping::outbound::Outbound;
+use crate::identity::mapping::rules::{Rule, RuleOf};
+
+/// What Postern may do in a target. What is off is never sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Switches {
+    /// Make accounts for users who should have one.
+    pub create_users: bool,
+    /// Change the attributes of accounts, and move or rename them.
+    pub edit_users: bool,
+    /// Delete accounts of users who should have none.
+    pub delete_users: bool,
+    /// Enable and disable accounts.
+    pub enable_disable_users: bool,
+    /// Set passwords.
+    pub sync_passwords: bool,
+    /// Make groups.
+    pub create_groups: bool,
+    /// Change the attributes of groups.
+    pub edit_groups: bool,
+    /// Delete groups.
+    pub delete_groups: bool,
+    /// Add members to groups, and remove them.
+    pub sync_members: bool,
+}
+
+/// Which users have an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Assignment {
+    /// Nobody. Accounts that are there stay as they are.
+    #[default]
+    Nobody,
+    /// All users.
+    All,
+    /// The members of these groups, those of nested groups too.
+    Groups {
+        /// The ids of the groups, at most 100.
+        groups: Vec<Uuid>,
+    },
+    /// The users for whom an expression is true.
+    Condition {
+        /// The expression, as in outbound rules.
+        expression: String,
+    },
+}
+
+/// What happens if the target has an object with the same unique value already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Existing {
+    /// The operation fails, and an administrator decides.
+    #[default]
+    Conflict,
+    /// It becomes the account of the user or group.
+    Adopt,
+}
+
+/// What becomes of the account of a user who should have none any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Leaving {
+    /// It is disabled.
+    #[default]
+    Disable,
+    /// It is deleted.
+    Delete,
+    /// It stays as it is.
+    Keep,
+}
+
+/// Whose value stays if the organization and the target have both changed one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BothChanged {
+    /// The value of the organization, which is the source.
+    #[default]
+    OrganizationWins,
+    /// The value of the target.
+    TargetWins,
+}
+
+/// What is provisioned to a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What Postern may do.
+    pub switches: Switches,
+    /// Which users have an account.
+    pub assignment: Assignment,
+    /// Which groups are made in the target: the ids of groups of the organization, at most 1,000.
+    pub groups: Vec<Uuid>,
+    /// What happens if an object is there already.
+    pub existing: Existing,
+    /// What becomes of the accounts of users who should have none any more.
+    pub leaving: Leaving,
+    /// Whose value stays if both ends have changed one.
+    pub both_changed: BothChanged,
+    /// Where the accounts of users are: an expression that gives a container, as `'ou=' + attributes.department`. Without
+    /// it, the site decides.
+    pub user_container: Option<String>,
+}
+
+/// Why settings are refused: the field, and what is wrong with it.
+pub type Wrong = (&'static str, String);
+
+impl Settings {
+    /// Checks settings that somebody wants to save.
+    pub fn check(&self) -> Result<(), Wrong> {
+        if let Assignment::Groups { groups } = &self.assignment
+            && (groups.is_empty() || groups.len() > 100)
+        {
+            return Err(("assignment.groups", "name 1 to 100 groups".to_owned()));
+        }
+        if self.groups.len() > 1_000 {
+            return Err(("groups", "at most 1,000 groups can be chosen".to_owned()));
+        }
+        self.compile().map(|_| ())
+    }
+
+    /// The compiled expressions.
+    pub fn compile(&self) -> Result<Compiled, Wrong> {
+        let condition = match &self.assignment {
+            Assignment::Condition { expression } => Some(compiled("assignment.expression", expression)?),
+            _ => None,
+        };
+        let container = self.user_container.as_deref().map(|text| compiled("user_container", text)).transpose()?;
+        Ok(Compiled { condition, container })
+    }
+}
+
+/// The expressions of settings.
+#[derive(Debug, Default)]
+pub struct Compiled {
+    /// Which users have an account.
+    pub condition: Option<Outbound>,
+    /// Where the accounts of users are.
+    pub container: Option<Outbound>,
+}
+
+fn compiled(field: &'static str, expression: &str) -> Result<Outbound, Wrong> {
+    let rule = Rule { of: RuleOf::Users, target: "value".to_owned(), expression: expression.to_owned() };
+    Outbound::compile(&[rule]).map_err(|faults| {
+        let text = faults.first().map_or_else(String::new, |fault| fault.fault.to_string());
+        (field, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_set_is_off() {
+        let settings: Settings = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(settings.switches, Switches::default());
+        assert!(!settings.switches.create_users && !settings.switches.delete_users);
+        assert_eq!(settings.assignment, Assignment::Nobody);
+        assert_eq!((settings.existing, settings.leaving), (Existing::Conflict, Leaving::Disable));
+        assert!(serde_json::from_value::<Settings>(json!({"switches": {"create_user": true}})).is_err());
+    }
+
+    #[test]
+    fn expressions_and_numbers_are_checked_by_field() {
+        let of = |value| serde_json::from_value::<Settings>(value).unwrap().check();
+        let field = |value| of(value).unwrap_err().0;
+        assert_eq!(field(json!({"assignment": {"kind": "groups", "groups": []}})), "assignment.groups");
+        assert_eq!(
+            field(json!({"assignment": {"kind": "condition", "expression": "nobody +"}})),
+            "assignment.expression"
+        );
+        assert_eq!(field(json!({"user_container": "'ou=' + department"})), "user_container");
+        of(json!({"assignment": {"kind": "condition", "expression": "attributes.department == 'Sales'"}})).unwrap();
+    }
+}

@@ -1,0 +1,98 @@
+//! The account that a user or group should have in a target.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::change::Attributes;
+use super::settings::{Assignment, Compiled, Settings};
+use crate::identity::mapping::outbound::Outbound;
+use crate::identity::mapping::rules::RuleOf;
+
+/// A user or group, as rules see it.
+#[derive(Clone, Debug, Default)]
+pub struct Subject {
+    /// Whether it is a user or a group.
+    pub of: Option<RuleOf>,
+    /// The fields.
+    pub fields: BTreeMap<String, Value>,
+    /// Whether it exists: it was not deleted.
+    pub exists: bool,
+    /// For users: whether the user may sign in.
+    pub active: bool,
+    /// For users: whether an administrator has disabled the user.
+    pub suspended: bool,
+    /// For users: whether one of the assigned groups has the user.
+    pub in_group: bool,
+    /// Whether the settings name the group.
+    pub chosen: bool,
+    /// The fields whose source is the target itself.
+    pub from_target: Vec<String>,
+}
+
+/// The account that should be there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// Whether there should be one. `None`: the settings have no opinion, and what is there stays.
+    pub exists: Option<bool>,
+    /// Whether the user may sign in.
+    pub active: bool,
+    /// Whether an administrator has disabled the user.
+    pub suspended: bool,
+    /// The values of its attributes. Empty: the attribute is not there.
+    pub attributes: Attributes,
+    /// Where it is. `None`: the site decides.
+    pub container: Option<String>,
+    /// The rules that failed, each with the reason.
+    pub failed: Vec<String>,
+}
+
+/// What the settings and rules want for a user or group.
+pub fn wanted(subject: &Subject, settings: &Settings, compiled: &Compiled, rules: &Outbound) -> Wanted {
+    let mut wanted = Wanted { active: subject.active, suspended: subject.suspended, ..Wanted::default() };
+    let Some(of) = subject.of.filter(|_| subject.exists) else {
+        return Wanted { exists: Some(false), ..wanted };
+    };
+    wanted.exists = match of {
+        RuleOf::Users => assigned(subject, settings, compiled, &mut wanted.failed),
+        RuleOf::Groups => Some(subject.chosen),
+    };
+    for given in rules.wanted(of, &subject.fields) {
+        if !given.reads.is_empty() && given.reads.iter().all(|field| subject.from_target.contains(field)) {
+            // The target says these values itself.
+            continue;
+        }
+        match given.values {
+            Ok(values) => drop(wanted.attributes.insert(given.attribute, values)),
+            Err(reason) => wanted.failed.push(format!("{}: {reason}", given.attribute)),
+        }
+    }
+    if let Some(container) = compiled.container.as_ref().filter(|_| of == RuleOf::Users) {
+        match value(container, subject) {
+            Ok(values) => wanted.container = values.into_iter().next(),
+            Err(reason) => wanted.failed.push(format!("container: {reason}")),
+        }
+    }
+    wanted
+}
+
+/// Whether a user should have an account. A condition that fails says nothing.
+fn assigned(subject: &Subject, settings: &Settings, compiled: &Compiled, failed: &mut Vec<String>) -> Option<bool> {
+    match &settings.assignment {
+        Assignment::Nobody => None,
+        Assignment::All => Some(true),
+        Assignment::Groups { .. } => Some(subject.in_group),
+        Assignment::Condition { .. } => match value(compiled.condition.as_ref()?, subject) {
+            Ok(values) => Some(values == ["TRUE"]),
+            Err(reason) => {
+                failed.push(format!("the condition of the assignment: {reason}"));
+                None
+            }
+        },
+    }
+}
+
+fn value(expression: &Outbound, subject: &Subject) -> Result<Vec<String>, String> {
+    let given = expression.wanted(RuleOf::Users, &subject.fields).into_iter().next();
+    given.map_or_else(|| Ok(Vec::new()), |given| given.values)
+}

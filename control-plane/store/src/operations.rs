@@ -1,0 +1,194 @@
+//! Operations: changes of objects in targets. Their rows are the report, too.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::Store;
+use crate::dialect::{Bulk, Cells};
+use crate::error::Result;
+use crate::identities::Identities;
+use crate::ids::{OperationId, OrganizationId, TargetId};
+use crate::records::{Ended, IdentityId, Operation, OperationFilter, OperationState, Page, PageRequest, Room};
+use crate::sql::{Row, named, signed, sql};
+
+macro_rules! select_operations {
+    ($($rest:literal),+) => {
+        concat!(
+            "SELECT o.id, o.organization_id, (SELECT t.id FROM targets t WHERE t.seq = o.target), o.identity, o.kind, ",
+            "o.name, o.account_id, o.place, o.action, o.content, o.changes, o.cause, o.actor, o.state, o.generation, ",
+            "o.created_at, o.sent_at, o.ended_at, o.elapsed_ms, o.answer FROM operations o ",
+            $($rest),+
+        )
+    };
+}
+
+fn read(mut row: Row) -> Result<Operation> {
+    let (id, organization, target) = (row.take()?, row.take()?, row.take()?);
+    let (identity, kind) = (row.take()?, row.take()?);
+    Ok(Operation {
+        id,
+        organization,
+        target,
+        identity: IdentityId::from_code(kind, identity)?,
+        name: row.take()?,
+        account: row.take()?,
+        place: row.take()?,
+        action: row.take()?,
+        content: row.take()?,
+        changes: row.take()?,
+        cause: row.take()?,
+        actor: row.take()?,
+        state: named(&mut row)?,
+        generation: row.take()?,
+        created_at: row.take()?,
+        sent_at: row.take()?,
+        ended_at: row.take()?,
+        elapsed_ms: row.take()?,
+        answer: row.take()?,
+    })
+}
+
+/// The rest of a page of the report: `$2` is the id before which it begins, `$3` to `$8` are the filter.
+macro_rules! page {
+    ($first:literal) => {
+        select_operations!(
+            "WHERE ",
+            $first,
+            " AND o.organization_id = $1 AND o.id < $2 AND ($3 IS NULL OR o.identity = $3) AND ($4 IS NULL \
+             OR o.target = (SELECT seq FROM targets WHERE id = $4)) AND ($5 IS NULL OR o.action = $5) \
+             AND ($6 IS NULL OR o.state = $6) AND ($7 IS NULL OR o.created_at >= $7) \
+             AND ($8 IS NULL OR o.created_at < $8) ORDER BY o.id DESC LIMIT $9"
+        )
+    };
+}
+
+impl Identities {
+    /// Records operations, each in the state that it has.
+    pub async fn insert_operations(&mut self, operations: &[Operation]) -> Result<()> {
+        let of = |text: fn(&Operation) -> String| Cells::Texts(operations.iter().map(text).collect());
+        let maybe = |text: fn(&Operation) -> Option<String>| Cells::MaybeTexts(operations.iter().map(text).collect());
+        let insert = Bulk::new(
+            "WITH v(id, target, identity, kind, name, account_id, place, action, content, changes, cause, actor, state, \
+             generation, sent_at, ended_at) AS ({rows}) INSERT INTO operations (id, organization_id, target, identity, \
+             kind, name, account_id, place, action, content, changes, cause, actor, state, generation, created_at, \
+             sent_at, ended_at) SELECT v.id, :1, (SELECT seq FROM targets WHERE id = v.target), v.identity, v.kind, \
+             v.name, v.account_id, v.place, v.action, v.content, v.changes, v.cause, v.actor, v.state, v.generation, \
+             :2, v.sent_at, v.ended_at FROM v WHERE TRUE",
+        )
+        .column(Cells::Uuids(operations.iter().map(|it| it.id.as_uuid()).collect()))
+        .column(Cells::Uuids(operations.iter().map(|it| it.target.as_uuid()).collect()))
+        .column(Cells::Uuids(operations.iter().map(|it| it.identity.as_uuid()).collect()))
+        .column(Cells::Ints(operations.iter().map(|it| it.identity.code()).collect()))
+        .column(of(|it| it.name.clone()))
+        .column(Cells::MaybeUuids(operations.iter().map(|it| Some(it.account?.as_uuid())).collect()))
+        .column(Cells::Ints(operations.iter().map(|it| it.place.into()).collect()))
+        .column(of(|it| it.action.clone()))
+        .column(maybe(|it| Some(it.content.as_ref()?.to_string())))
+        .column(of(|it| it.changes.to_string()))
+        .column(of(|it| it.cause.clone()))
+        .column(maybe(|it| it.actor.clone()))
+        .column(of(|it| it.state.as_str().to_owned()))
+        .column(Cells::Ints(operations.iter().map(|it| it.generation.into()).collect()))
+        .column(Cells::MaybeInts(operations.iter().map(|it| Some(it.sent_at?.as_millisecond())).collect()))
+        .column(Cells::MaybeInts(operations.iter().map(|it| Some(it.ended_at?.as_millisecond())).collect()));
+        self.tx.bulk(insert.shared(self.organization).shared(self.now)).await.map(|_| ())
+    }
+
+    /// Notes that an operation is sent, as this generation. `false`: it is over.
+    pub async fn send_operation(&mut self, id: OperationId, generation: u32) -> Result<bool> {
+        let update = sql("UPDATE operations SET state = 'sent', generation = $1, sent_at = $2 \
+             WHERE id = $3 AND organization_id = $4 AND state IN ('waiting', 'sent')")
+        .bind(generation)
+        .bind(self.now)
+        .bind(id)
+        .bind(self.organization);
+        Ok(self.tx.execute(update).await? > 0)
+    }
+
+    /// Notes how an operation ended. `false`: it was over already.
+    pub async fn end_operation(&mut self, ended: &Ended) -> Result<bool> {
+        let update =
+            sql("UPDATE operations SET state = $1, elapsed_ms = $2, answer = $3, ended_at = $4, content = NULL \
+             WHERE id = $5 AND organization_id = $6 AND state IN ('waiting', 'sent')")
+            .bind(ended.state.as_str())
+            .bind(signed(ended.elapsed_ms))
+            .bind(&ended.answer)
+            .bind(self.now)
+            .bind(ended.id)
+            .bind(self.organization);
+        Ok(self.tx.execute(update).await? > 0)
+    }
+
+    /// Drops the operations of a user or group in a target that were not sent yet.
+    pub async fn drop_waiting(&mut self, target: TargetId, identity: IdentityId) -> Result<u64> {
+        let update =
+            sql("UPDATE operations SET state = 'dropped', ended_at = $1, content = NULL WHERE state = 'waiting' \
+             AND identity = $2 AND organization_id = $3 AND target = (SELECT seq FROM targets WHERE id = $4)")
+            .bind(self.now)
+            .bind(identity.as_uuid())
+            .bind(self.organization)
+            .bind(target);
+        self.tx.execute(update).await
+    }
+}
+
+impl Store {
+    /// Up to `limit` operations of a target that have not ended, after this user or group, those of each together and in
+    /// their order.
+    pub async fn open_operations(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        limit: u32,
+    ) -> Result<Vec<Operation>> {
+        let query = sql(select_operations!(
+            "WHERE o.target = (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) \
+             AND o.state IN ('waiting', 'sent') ORDER BY o.identity, o.id LIMIT $3"
+        ));
+        self.database.rows(query.bind(organization).bind(target).bind(limit), read).await
+    }
+
+    /// One operation.
+    pub async fn get_operation(&self, organization: OrganizationId, id: OperationId) -> Result<Option<Operation>> {
+        let query = sql(select_operations!("WHERE o.organization_id = $1 AND o.id = $2"));
+        self.database.row(query.bind(organization).bind(id), read).await
+    }
+
+    /// The operations of an organization, the latest first.
+    pub async fn list_operations(
+        &self,
+        organization: OrganizationId,
+        filter: &OperationFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Operation>> {
+        let before: Option<OperationId> = page.cursor()?;
+        // One index serves each way to look: the most selective part of the filter comes as text of its own.
+        let text = if filter.identity.is_some() {
+            page!("o.identity = $3")
+        } else if filter.target.is_some() {
+            page!("o.target = (SELECT seq FROM targets WHERE id = $4)")
+        } else {
+            page!("TRUE")
+        };
+        let query = sql(text)
+            .bind(organization)
+            .bind(before.map_or(Uuid::max(), OperationId::as_uuid))
+            .bind(filter.identity)
+            .bind(filter.target)
+            .bind(filter.action.as_deref())
+            .bind(filter.state.map(OperationState::as_str))
+            .bind(filter.from)
+            .bind(filter.until)
+            .bind(page.probe());
+        let mut room = Room::default();
+        let found = self.database.rows_within(query, &mut room, read).await?;
+        Ok(Page::within(found, page, &room, |last| last.id.to_string()))
+    }
+
+    /// Deletes operations of all organizations that ended before this time, some at a time. Returns how many.
+    pub async fn forget_operations(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        let delete = sql("DELETE FROM operations WHERE id IN (SELECT id FROM operations WHERE ended_at < $1 \
+             ORDER BY id LIMIT $2)");
+        self.database.execute(delete.bind(before).bind(limit)).await
+    }
+}

@@ -1,0 +1,157 @@
+//! Accounts that provisioning has made or adopted: their users and groups get nothing from them.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::Store;
+use crate::accounts::{self, select_accounts};
+use crate::error::Result;
+use crate::ids::{AccountId, GroupId, OrganizationId, TargetId};
+use crate::imports::Intake;
+use crate::records::{Account, AccountKind, ExternalKey, IdentityId};
+use crate::sql::{Row, sql};
+
+/// The account of a user or group in a target, as provisioning needs it.
+#[derive(Clone, Debug)]
+pub struct TargetAccount {
+    /// The account.
+    pub account: Account,
+    /// The values that both ends had last, a JSON object.
+    pub agreed: Value,
+}
+
+fn read(mut row: Row) -> Result<TargetAccount> {
+    let account = accounts::read(&mut row)?;
+    Ok(TargetAccount { account, agreed: row.take::<Option<Value>>()?.unwrap_or_default() })
+}
+
+impl Store {
+    /// The accounts of a user or group in a target, the present ones first.
+    pub async fn accounts_in(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        identity: IdentityId,
+    ) -> Result<Vec<TargetAccount>> {
+        let query = sql(select_accounts!(
+            ", a.agreed",
+            "WHERE a.identity = $1 AND a.organization_id = $2 AND a.target = (SELECT seq FROM targets WHERE id = $3) \
+             AND a.kind = $4 ORDER BY a.missing_since IS NOT NULL, a.id LIMIT 10"
+        ));
+        let query = query.bind(identity.as_uuid()).bind(organization).bind(target).bind(identity.code());
+        self.database.rows(query, read).await
+    }
+
+    /// The account with this external id in a target.
+    pub async fn account_of_key(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        kind: AccountKind,
+        key: &ExternalKey,
+    ) -> Result<Option<TargetAccount>> {
+        let query = sql(select_accounts!(
+            ", a.agreed",
+            "WHERE a.organization_id = $1 AND a.target = (SELECT seq FROM targets WHERE id = $2) AND a.kind = $3 \
+             AND a.external_key = $4"
+        ));
+        let query = query.bind(organization).bind(target).bind(kind.code()).bind(key.as_bytes());
+        self.database.row(query, read).await
+    }
+}
+
+impl Intake {
+    /// Links an account to a user or group that gets nothing from it.
+    pub async fn make_outbound(&mut self, kind: AccountKind, key: &ExternalKey, identity: Uuid) -> Result<bool> {
+        let update = sql("UPDATE accounts SET outbound = TRUE, identity = $1, conflict = NULL \
+             WHERE organization_id = $2 AND target = $3 AND kind = $4 AND external_key = $5")
+        .bind(identity)
+        .bind(self.identities.organization)
+        .bind(self.directory)
+        .bind(kind.code())
+        .bind(key.as_bytes());
+        Ok(self.identities.tx.execute(update).await? > 0)
+    }
+
+    /// Records the values that both ends have now.
+    pub async fn agree(&mut self, kind: AccountKind, key: &ExternalKey, agreed: &Value) -> Result<()> {
+        let update = sql("UPDATE accounts SET agreed = $1 \
+             WHERE organization_id = $2 AND target = $3 AND kind = $4 AND external_key = $5")
+        .bind(agreed)
+        .bind(self.identities.organization)
+        .bind(self.directory)
+        .bind(kind.code())
+        .bind(key.as_bytes());
+        self.identities.tx.execute(update).await.map(|_| ())
+    }
+
+    /// Deletes an account whose entry is gone because provisioning has deleted it.
+    pub async fn delete_account(&mut self, account: AccountId) -> Result<()> {
+        for delete in [
+            "DELETE FROM shared_ids WHERE account_id = $1",
+            "DELETE FROM ignored_accounts WHERE account_id = $1",
+            "DELETE FROM account_matches WHERE account_id = $1",
+        ] {
+            self.identities.tx.execute(sql(delete).bind(account)).await?;
+        }
+        let delete = sql("DELETE FROM accounts WHERE id = $1 AND organization_id = $2 AND target = $3")
+            .bind(account)
+            .bind(self.identities.organization)
+            .bind(self.directory);
+        self.identities.tx.execute(delete).await.map(|_| ())
+    }
+}
+
+/// A member that the organization has added to a group, with its account in a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberAccount {
+    /// The external id of the account.
+    pub external_key: ExternalKey,
+    /// Its DN.
+    pub dn: String,
+    /// The value of its unique attribute.
+    pub unique_value: Option<String>,
+}
+
+impl Store {
+    /// The present accounts in a target of the members that the organization has added to a group, up to `limit`.
+    pub async fn own_members_in(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        group: IdentityId,
+        limit: u32,
+    ) -> Result<Vec<MemberAccount>> {
+        let query = sql("SELECT a.external_key, a.dn, a.unique_value FROM own_members o \
+             JOIN accounts a ON a.identity = o.member_id AND a.target = (SELECT seq FROM targets WHERE id = $3) \
+             AND a.missing_since IS NULL WHERE o.organization_id = $1 AND o.group_id = $2 ORDER BY o.member_id LIMIT $4")
+        .bind(organization)
+        .bind(group.as_uuid())
+        .bind(target)
+        .bind(limit);
+        let read = |mut row: Row| {
+            let key = ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?;
+            Ok(MemberAccount { external_key: key, dn: row.take()?, unique_value: row.take()? })
+        };
+        self.database.rows(query, read).await
+    }
+
+    /// The groups that the organization has added a user or group to.
+    pub async fn own_groups_of(&self, organization: OrganizationId, member: Uuid) -> Result<Vec<GroupId>> {
+        let query = sql("SELECT group_id FROM own_members WHERE organization_id = $1 AND member_id = $2");
+        self.database.rows(query.bind(organization).bind(member), |mut row| row.take()).await
+    }
+
+    /// The last entry of the audit log about an object: when, what, and who.
+    pub async fn last_change_of(
+        &self,
+        organization: OrganizationId,
+        object: Uuid,
+    ) -> Result<Option<(Timestamp, String, String)>> {
+        let query = sql("SELECT at, action, actor_name FROM audit WHERE organization_id = $1 AND object_id = $2 \
+             ORDER BY seq DESC LIMIT 1");
+        let read = |mut row: Row| Ok((row.take()?, row.take()?, row.take()?));
+        self.database.row(query.bind(organization).bind(object), read).await
+    }
+}
