@@ -3,13 +3,14 @@
 
 use std::num::NonZeroU32;
 
+use postern_dn::Dn;
 use postern_dn::attribute_names::standard_name;
 use postern_proto::limits;
 use postern_proto::v1::chunk::Listed;
 use serde::Deserialize;
 
 use crate::failure::{Code, Failure};
-use crate::served::{Entry, Phase, ServedDirectory};
+use crate::served::{Entry, Phase, ServedDirectory, write};
 
 /// The local policy. Unset: every command of this release is allowed, and every configured attribute may leave.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,6 +65,16 @@ impl Policy {
     pub fn excludes(&self, name: &str) -> bool {
         let attribute = attribute(name);
         self.excluded_attributes.iter().any(|excluded| self::attribute(excluded) == attribute)
+    }
+}
+
+impl write::Gate for Policy {
+    fn protected_groups(&self) -> &[Dn] {
+        &[]
+    }
+
+    fn permit(&self, _intent: &write::Intent<'_>) -> Result<(), write::Denied> {
+        Ok(())
     }
 }
 

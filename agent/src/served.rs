@@ -11,10 +11,17 @@ use futures_util::future::BoxFuture;
 pub use postern_directory::{
     Check, CheckState, Entry, Flavour, LookedUp, Mark, NotVisible, Page, Phase, Sight, Sought, Source, Switch, Unusable,
 };
+/// What may be asked to be written, and what became of it.
+pub mod write {
+    pub use postern_directory::write::{
+        AttributeChange, BothChanged, BothEnds, Change, Create, Denied, Done, Effect, Existing, Gate, Intent, MemberChange, Move,
+        NewPassword, Operation, RefusedAttribute, Subject,
+    };
+}
 pub use postern_proto::chunk::MemberForm;
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 
 /// What is learned of a directory before anything is read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +97,15 @@ pub trait ServedDirectory: Send + Sync + 'static {
 
     /// Reads one user.
     fn lookup_user<'a>(&'a self, unique_value: &'a str) -> BoxFuture<'a, Result<LookedUp, Failure>>;
+
+    /// Changes one entry, if the gate permits it.
+    fn operate<'a>(
+        &'a self,
+        _operation: &'a write::Operation,
+        _gate: &'a dyn write::Gate,
+    ) -> BoxFuture<'a, Result<write::Done, Failure>> {
+        Box::pin(async { Err(Failure::new(Class::Directory, "this directory cannot be written")) })
+    }
 
     /// The diagnosis, step by step.
     fn check(&self) -> BoxFuture<'_, Vec<Check>>;

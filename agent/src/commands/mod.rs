@@ -5,6 +5,7 @@ pub mod held;
 mod import;
 pub mod kind;
 mod lookup_user;
+mod operate;
 mod test_connection;
 pub mod turns;
 
@@ -13,7 +14,7 @@ use self::kind::Kinds;
 pub use self::kind::{Context, Request};
 
 /// All kinds that this agent knows.
-pub const ALL: Kinds = &[&import::Import, &test_connection::TestConnection, &lookup_user::LookupUser];
+pub const ALL: Kinds = &[&import::Import, &test_connection::TestConnection, &lookup_user::LookupUser, &operate::Operate];
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Check, Digests, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, ServedDirectory, Sight, Sought,
-    Source,
+    Source, write,
 };
 use crate::failure::Failure;
 
@@ -46,6 +46,14 @@ impl ServedDirectory for Directory {
 
     fn lookup_user<'a>(&'a self, unique_value: &'a str) -> BoxFuture<'a, Result<LookedUp, Failure>> {
         Box::pin(async move { Directory::lookup_user(self, unique_value).await.map_err(|error| failure(&error)) })
+    }
+
+    fn operate<'a>(
+        &'a self,
+        operation: &'a write::Operation,
+        gate: &'a dyn write::Gate,
+    ) -> BoxFuture<'a, Result<write::Done, Failure>> {
+        Box::pin(async move { Directory::operate(self, operation, gate).await.map_err(|error| failure(&error)) })
     }
 
     fn check(&self) -> BoxFuture<'_, Vec<Check>> {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identities::Identities;
 use crate::ids::{OrganizationId, TargetId};
 use crate::records::{IdentityId, Mark, Page, PageRequest};
@@ -35,21 +35,26 @@ fn read(mut row: Row) -> Result<Mark> {
 }
 
 impl Identities {
-    /// Marks users and groups for a target. Marking again counts, and ends a wait after failures.
+    /// Marks users and groups for a target. Marking again counts, and ends a wait after failures. [`Error::NotFound`]: the
+    /// organization has no such target.
     pub async fn mark(&mut self, target: TargetId, identities: &[IdentityId]) -> Result<()> {
         let mut identities = identities.to_vec();
         identities.sort_unstable();
         identities.dedup();
+        let query = sql("SELECT seq FROM targets WHERE organization_id = $1 AND id = $2");
+        let query = query.bind(self.organization).bind(target);
+        let Some(seq) = self.tx.row(query, |mut row| row.take::<i64>()).await? else {
+            return Err(Error::NotFound { what: "the target" });
+        };
         let insert = Bulk::new(
             "WITH v(identity, kind) AS ({rows}) \
              INSERT INTO marks (organization_id, target, identity, kind, times, marked_at) \
-             SELECT :1, (SELECT seq FROM targets WHERE id = :2 AND organization_id = :1), v.identity, v.kind, 1, :3 \
-             FROM v WHERE TRUE ON CONFLICT (target, identity) DO UPDATE \
+             SELECT :1, :2, v.identity, v.kind, 1, :3 FROM v WHERE TRUE ON CONFLICT (target, identity) DO UPDATE \
              SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0",
         )
         .column(Cells::Uuids(identities.iter().map(|identity| identity.as_uuid()).collect()))
         .column(Cells::Ints(identities.iter().map(|identity| identity.code()).collect()));
-        self.tx.bulk(insert.shared(self.organization).shared(target).shared(self.now)).await.map(|_| ())
+        self.tx.bulk(insert.shared(self.organization).shared(seq).shared(self.now)).await.map(|_| ())
     }
 
     /// Clears marks of a target that were carried out. A mark that was set again stays, but without its failures. Returns

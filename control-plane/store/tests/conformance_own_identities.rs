@@ -119,7 +119,7 @@ async fn marks_stay_until_they_are_carried_out(database: TestDatabase) {
     let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
     let target = TargetId::from(world.directory.id);
     let (user, group) = (IdentityId::User(UserId::new()), IdentityId::Group(GroupId::new()));
-    let marks = async || store.marks(world.org(), target, None, 10).await.unwrap();
+    let marks = async || store.due_marks(world.org(), target, at(9), 10).await.unwrap();
     for commits in [false, true] {
         let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
         tx.mark(target, &[user, group, user]).await.unwrap();
@@ -131,20 +131,26 @@ async fn marks_stay_until_they_are_carried_out(database: TestDatabase) {
         assert_eq!(marks().await.len(), if commits { 2 } else { 0 });
     }
     let found = marks().await;
-    let expected = [user, group].map(|identity| Mark { identity, times: 1, marked_at: at(1) });
-    assert_eq!(found, expected);
-    assert_eq!(store.marks(world.org(), target, Some(user), 10).await.unwrap(), expected[1..]);
+    let mark = |identity, times, second| Mark {
+        identity,
+        times,
+        marked_at: at(second),
+        failures: 0,
+        not_before: at(0),
+        problem: None,
+    };
+    assert_eq!(found, [user, group].map(|identity| mark(identity, 1, 1)));
     // The user changes again while the first change is provisioned.
     let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
     tx.mark(target, &[user]).await.unwrap();
     assert_eq!(tx.clear_marks(target, &found).await.unwrap(), 1);
     tx.commit().await.unwrap();
-    assert_eq!(marks().await, [Mark { identity: user, times: 2, marked_at: at(2) }]);
+    assert_eq!(marks().await, [mark(user, 2, 2)]);
     // Nobody sets, sees or clears marks for targets of other organizations.
     let mut tx = store.begin_identities(other.org(), at(3)).await.unwrap();
     assert!(matches!(tx.mark(target, &[user]).await, Err(Error::NotFound { .. })));
     assert_eq!(tx.clear_marks(target, &marks().await).await.unwrap(), 0);
     tx.commit().await.unwrap();
-    assert_eq!(store.marks(other.org(), target, None, 10).await.unwrap(), []);
+    assert_eq!(store.due_marks(other.org(), target, at(9), 10).await.unwrap(), []);
     assert_eq!(marks().await.len(), 1);
 }

@@ -6,7 +6,6 @@ use postern_store::{AccountKind, ExternalKey, IdentityId, Intake, Store};
 
 use super::apply::{self, Error};
 use super::decide;
-use super::decided::Wanted;
 use super::place::Place;
 use super::reading::Reading;
 
@@ -31,19 +30,16 @@ pub async fn read(
     Ok(Written { decided, key })
 }
 
-/// Writes the account of a user or group that gets nothing from it. `false`: it is the account of somebody else.
+/// Writes the account of a user or group that gets nothing from it; of a group without its members. `false`: it is the
+/// account of somebody else.
 pub async fn write_outbound(tx: &mut Intake, written: Written, identity: IdentityId) -> Result<bool, Error> {
     let Some((kind, key)) = written.key else { return Ok(true) };
-    let mut members = Vec::new();
     for row in written.decided.rows {
         let mut account = row.account;
         if account.identity.is_some_and(|known| known != identity.as_uuid()) {
             return Ok(false);
         }
         account.identity = Some(identity.as_uuid());
-        if let (Wanted::Group(_, keys), IdentityId::Group(group)) = (row.identity, identity) {
-            members.push((group, keys));
-        }
         if row.new {
             tx.insert_accounts(vec![account]).await?;
         } else {
@@ -51,7 +47,6 @@ pub async fn write_outbound(tx: &mut Intake, written: Written, identity: Identit
         }
     }
     tx.make_outbound(kind, &key, identity.as_uuid()).await?;
-    tx.replace_members(members).await?;
     Ok(true)
 }
 

@@ -1,0 +1,223 @@
+//! Changes one entry of a directory. The site's policy is asked once the entry is known, and before anything is written.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use postern_proto::{limits, v1};
+
+use super::kind::{Kind, Run, Work};
+use crate::command::End;
+use crate::encode::chunk;
+use crate::failure::{Code, Failure};
+use crate::served::{Phase, write};
+
+/// The most attributes, values and members of one operation.
+const MAX_ATTRIBUTES: usize = 1_000;
+const MAX_VALUES: usize = 10_000;
+const MAX_MEMBERS: usize = 10_000;
+
+/// Changes an entry.
+#[derive(Debug)]
+pub(super) struct Operate;
+
+impl Kind for Operate {
+    fn name(&self) -> &'static str {
+        "operate"
+    }
+
+    fn read(&self, asked: &v1::command::Kind) -> Option<Result<Arc<dyn Run>, Failure>> {
+        let v1::command::Kind::Operate(operate) = asked else { return None };
+        Some(operation(operate).map(|operation| Arc::new(Change { operation }) as Arc<dyn Run>))
+    }
+}
+
+/// A change that was asked for.
+#[derive(Debug)]
+struct Change {
+    operation: write::Operation,
+}
+
+impl Run for Change {
+    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, End> {
+        Box::pin(async { change(work, &self.operation).await.into() })
+    }
+}
+
+async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome::Result, Failure> {
+    let done = work.directory.operate(operation, &*work.policy).await?;
+    let entry = match done.entry {
+        Some(entry) if done.in_scope => {
+            chunk(work.directory.member_form(), operation.phase, [entry], &work.policy)
+        }
+        _ => Bytes::new(),
+    };
+    let effect = match done.effect {
+        write::Effect::Created => v1::Effect::Created,
+        write::Effect::Adopted => v1::Effect::Adopted,
+        write::Effect::Changed => v1::Effect::Changed,
+        write::Effect::AlreadySo => v1::Effect::AlreadySo,
+        write::Effect::Deleted => v1::Effect::Deleted,
+    };
+    Ok(v1::outcome::Result::Operate(v1::OperateResult {
+        effect: effect.into(),
+        entry,
+        overwritten: done.overwritten.into_iter().take(MAX_ATTRIBUTES).map(|both| both_ends(both, work)).collect(),
+        kept: done.kept.into_iter().take(MAX_ATTRIBUTES).map(|both| both_ends(both, work)).collect(),
+        refused: done.refused.into_iter().take(MAX_ATTRIBUTES).map(refused).collect(),
+    }))
+}
+
+/// What the directory had; nothing of an attribute that may not leave.
+fn both_ends(both: write::BothEnds, work: &Work) -> v1::AttributeValues {
+    let values = both.found.filter(|_| !work.policy.excludes(&both.name)).unwrap_or_default();
+    v1::AttributeValues { name: both.name, values }
+}
+
+fn refused(refused: write::RefusedAttribute) -> v1::RefusedAttribute {
+    let cure = refused.cure.map_or_else(String::new, |cure| format!("; {cure}"));
+    v1::RefusedAttribute {
+        name: refused.name,
+        message: format!("{}{cure}", refused.reason),
+        ldap_result_code: Some(refused.code),
+    }
+}
+
+fn wrong(message: &str) -> Failure {
+    Failure::new(Code::Invalid, message)
+}
+
+/// Reads an operation, and checks what no directory needs to be asked for.
+fn operation(operate: &v1::Operate) -> Result<write::Operation, Failure> {
+    use v1::operate::Change as Wire;
+    let phase = match operate.entry_kind() {
+        v1::EntryKind::User => Phase::Users,
+        v1::EntryKind::Group => Phase::Groups,
+        v1::EntryKind::Unspecified => return Err(wrong("the operation does not say whether it is about a user or a group")),
+    };
+    let subject = operate.entry.as_ref().map(subject).transpose()?;
+    let Some(change) = &operate.change else {
+        let unknown = Failure::new(Code::Unsupported, "this agent does not know this kind of change");
+        return Err(unknown.cured_by("update the agent"));
+    };
+    let change = match change {
+        Wire::Create(create) => write::Change::Create(creation(create)?),
+        Wire::Update(update) => write::Change::Update(changes(update)?),
+        Wire::Move(to) => write::Change::Move(write::Move { container: text(&to.container)?, name: text(&to.name)? }),
+        Wire::Enable(_) => write::Change::Enable,
+        Wire::Disable(_) => write::Change::Disable,
+        Wire::Delete(_) => write::Change::Delete,
+        Wire::Unlock(_) => write::Change::Unlock,
+        Wire::SetPassword(_) => return Err(Failure::new(Code::Unsupported, "this agent cannot open passwords yet")),
+        Wire::ChangeMembers(members) => write::Change::Members(member_change(members)?),
+    };
+    let creates = matches!(change, write::Change::Create(_));
+    match subject {
+        None if creates => Ok(write::Operation { phase, subject: write::Subject::default(), change }),
+        Some(subject) if !creates => Ok(write::Operation { phase, subject, change }),
+        None => Err(wrong("the operation does not say which entry it is about")),
+        Some(_) => Err(wrong("an entry that is created has no external id yet")),
+    }
+}
+
+fn creation(create: &v1::CreateEntry) -> Result<write::Create, Failure> {
+    if create.password.is_some() {
+        return Err(Failure::new(Code::Unsupported, "this agent cannot open passwords yet"));
+    }
+    bounded(create.attributes.len(), create.attributes.iter().map(|attribute| attribute.values.len()).sum())?;
+    let attributes = create.attributes.iter().map(|attribute| Ok((named(&attribute.name)?, attribute.values.clone())));
+    Ok(write::Create {
+        container: text(&create.container)?,
+        attributes: attributes.collect::<Result<_, Failure>>()?,
+        enabled: create.enabled,
+        password: None,
+        members: Vec::new(),
+        existing: if create.adopt { write::Existing::Adopt } else { write::Existing::Conflict },
+    })
+}
+
+fn changes(update: &v1::UpdateEntry) -> Result<Vec<write::AttributeChange>, Failure> {
+    let values = update.changes.iter().map(|change| change.known.len() + change.wanted.len()).sum();
+    bounded(update.changes.len(), values)?;
+    let change = |change: &v1::AttributeChange| {
+        Ok(write::AttributeChange {
+            name: named(&change.name)?,
+            known: change.compare.then(|| change.known.clone()),
+            wanted: change.wanted.clone(),
+            both_changed: match change.both_changed() {
+                v1::BothChanged::WantedWins => write::BothChanged::SourceWins,
+                v1::BothChanged::DirectoryWins => write::BothChanged::TargetWins,
+                v1::BothChanged::Refuse | v1::BothChanged::Unspecified => write::BothChanged::Refuse,
+            },
+        })
+    };
+    update.changes.iter().map(change).collect()
+}
+
+fn member_change(members: &v1::ChangeMembers) -> Result<write::MemberChange, Failure> {
+    if members.add.len() + members.remove.len() > MAX_MEMBERS {
+        return Err(wrong("the operation has too many members"));
+    }
+    let all = |references: &[v1::EntryReference]| references.iter().map(subject).collect::<Result<Vec<_>, _>>();
+    Ok(write::MemberChange { add: all(&members.add)?, remove: all(&members.remove)? })
+}
+
+fn bounded(attributes: usize, values: usize) -> Result<(), Failure> {
+    if attributes > MAX_ATTRIBUTES || values > MAX_VALUES {
+        return Err(wrong("the operation has too many attributes or values"));
+    }
+    Ok(())
+}
+
+fn named(name: &str) -> Result<String, Failure> {
+    if name.is_empty() || name.len() > limits::MAX_NAME_BYTES {
+        return Err(wrong("an attribute of the operation has no name, or one that is too long"));
+    }
+    Ok(name.to_owned())
+}
+
+/// A text that may be unset.
+fn text(text: &str) -> Result<Option<String>, Failure> {
+    if text.len() > limits::MAX_DN_BYTES {
+        return Err(wrong("a name of the operation is too long"));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+fn subject(reference: &v1::EntryReference) -> Result<write::Subject, Failure> {
+    let (external_id, dn) = (text(&reference.external_id)?, text(&reference.dn)?);
+    if external_id.is_none() && dn.is_none() {
+        return Err(wrong("an entry of the operation has neither an external id nor a DN"));
+    }
+    Ok(write::Subject { external_id, dn })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(operate: v1::Operate) -> Result<(), Code> {
+        let read = Operate.read(&v1::command::Kind::Operate(operate)).unwrap();
+        read.map(|_| ()).map_err(|failure| failure.code)
+    }
+
+    fn delete(kind: v1::EntryKind, entry: Option<v1::EntryReference>) -> v1::Operate {
+        let change = Some(v1::operate::Change::Delete(v1::DeleteEntry {}));
+        v1::Operate { entry_kind: kind.into(), entry, change }
+    }
+
+    fn entry(external_id: &str) -> Option<v1::EntryReference> {
+        Some(v1::EntryReference { external_id: external_id.to_owned(), dn: String::new() })
+    }
+
+    #[test]
+    fn an_operation_that_leaves_something_open_is_refused() {
+        assert_eq!(read(delete(v1::EntryKind::User, entry("id"))), Ok(()));
+        assert_eq!(read(delete(v1::EntryKind::Unspecified, entry("id"))), Err(Code::Invalid));
+        assert_eq!(read(delete(v1::EntryKind::User, None)), Err(Code::Invalid));
+        assert_eq!(read(delete(v1::EntryKind::User, entry(""))), Err(Code::Invalid));
+        assert_eq!(read(delete(v1::EntryKind::User, entry(&"x".repeat(1 << 20)))), Err(Code::Invalid));
+        let nothing = v1::Operate { change: None, ..delete(v1::EntryKind::User, entry("id")) };
+        assert_eq!(read(nothing), Err(Code::Unsupported));
+    }
+}
