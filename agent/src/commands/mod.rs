@@ -14,7 +14,8 @@ use self::kind::Kinds;
 pub use self::kind::{Context, Request};
 
 /// All kinds that this agent knows.
-pub const ALL: Kinds = &[&import::Import, &test_connection::TestConnection, &lookup_user::LookupUser, &operate::Operate];
+pub const ALL: Kinds =
+    &[&import::Import, &test_connection::TestConnection, &lookup_user::LookupUser, &operate::Operate];
 
 #[cfg(test)]
 mod tests {

@@ -47,9 +47,7 @@ impl Run for Change {
 async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome::Result, Failure> {
     let done = work.directory.operate(operation, &*work.policy).await?;
     let entry = match done.entry {
-        Some(entry) if done.in_scope => {
-            chunk(work.directory.member_form(), operation.phase, [entry], &work.policy)
-        }
+        Some(entry) if done.in_scope => chunk(work.directory.member_form(), operation.phase, [entry], &work.policy),
         _ => Bytes::new(),
     };
     let effect = match done.effect {
@@ -93,7 +91,9 @@ fn operation(operate: &v1::Operate) -> Result<write::Operation, Failure> {
     let phase = match operate.entry_kind() {
         v1::EntryKind::User => Phase::Users,
         v1::EntryKind::Group => Phase::Groups,
-        v1::EntryKind::Unspecified => return Err(wrong("the operation does not say whether it is about a user or a group")),
+        v1::EntryKind::Unspecified => {
+            return Err(wrong("the operation does not say whether it is about a user or a group"));
+        }
     };
     let subject = operate.entry.as_ref().map(subject).transpose()?;
     let Some(change) = &operate.change else {

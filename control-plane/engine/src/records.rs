@@ -6,6 +6,7 @@ pub use postern_store::{
     Directory, DirectoryChange, DirectoryId, EnrollmentToken, EnrollmentTokenId, ExternalKey, Flavour, GroupId,
     GroupRow, Holder, IdentityFilter, IdentityId, IgnoredAccount, Job, JobId, JobState, LastImport, LastRun,
     MappingDirection, MappingProgress, MappingVersion, Member, MemberIdentity, MissedRuns, Named, NewMapping, NextRun,
-    Organization, OrganizationId, OwnedUser, Page, PageRequest, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer,
-    Suspension, Switch, ThresholdChange, Total, TroubledJob, UserFilter, UserId, UserRow, UserSource,
+    Operation, OperationFilter, OperationId, OperationState, Organization, OrganizationId, OwnedUser, Page,
+    PageRequest, Provisioning, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer, Suspension, Switch, TargetId,
+    ThresholdChange, Total, TroubledJob, UserFilter, UserId, UserRow, UserSource,
 };

@@ -30,6 +30,8 @@ pub mod organization;
 pub mod outbound_mapping;
 pub mod page;
 pub mod problem;
+pub mod provisioning;
+pub mod provisioning_report;
 mod recorder;
 pub mod schedules;
 mod share;

@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use postern_engine::intake::preview::row::Action;
-use postern_engine::records::{AccountKind, AttributeType, JobState, MissedRuns, Role};
+use postern_engine::records::{AccountKind, AttributeType, JobState, MissedRuns, OperationState, Role};
 
 /// A value that has a name.
 pub(super) trait Choice: Copy + Send + Sync + 'static {
@@ -30,7 +30,7 @@ macro_rules! choices {
     )+};
 }
 
-choices!(AccountKind, Action, AttributeType, JobState, MissedRuns, Role);
+choices!(AccountKind, Action, AttributeType, JobState, MissedRuns, OperationState, Role);
 
 /// Reads one of the values by its name.
 pub(super) fn choice<T: Choice>() -> impl TypedValueParser<Value = T> {

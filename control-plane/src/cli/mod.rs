@@ -30,6 +30,7 @@ mod name;
 mod organization;
 mod organizations;
 mod output_file;
+mod provisioning;
 mod schedules;
 mod screen;
 pub mod serve;
@@ -123,6 +124,9 @@ enum Command {
     /// How new accounts of a directory find their users
     #[command(subcommand)]
     Matching(matching::Command),
+    /// What directories get, and what was done there
+    #[command(subcommand)]
+    Provisioning(provisioning::Command),
     /// Attributes that your organization defines for its users
     #[command(subcommand)]
     Attributes(attributes::Command),
@@ -202,6 +206,7 @@ async fn run(global: &Global, command: Command, out: Box<dyn Write + Send>) -> R
         Command::Groups(command) => groups::run(command, &client()?, &mut screen).await,
         Command::Mapping(command) => mapping::run(command, &client()?, &mut screen).await,
         Command::Matching(command) => matching::run(command, &client()?, &mut screen).await,
+        Command::Provisioning(command) => provisioning::run(command, &client()?, &mut screen).await,
         Command::Attributes(command) => attributes::run(command, &client()?, &mut screen).await,
         Command::Audit(command) => audit::run(command, &client()?, &mut screen).await,
         Command::Completions(args) => completions::run(&args, self::command(), &mut screen),

@@ -41,6 +41,10 @@ pub enum Right {
     ChangeOrganization,
     /// Read the audit log.
     ReadAudit,
+    /// Decide what targets get, and carry it out.
+    ChangeProvisioning,
+    /// Read reports.
+    ReadReports,
 }
 
 impl Right {
@@ -64,6 +68,8 @@ impl Right {
         Self::ReadOrganization,
         Self::ChangeOrganization,
         Self::ReadAudit,
+        Self::ChangeProvisioning,
+        Self::ReadReports,
     ];
 
     /// The roles that have it; the first is the one to suggest.
@@ -77,12 +83,14 @@ impl Right {
             | Self::ReadJobs
             | Self::ReadTokens
             | Self::ReadOrganization
-            | Self::ReadAudit => &[Auditor, Operator, Owner],
+            | Self::ReadAudit
+            | Self::ReadReports => &[Auditor, Operator, Owner],
             Self::ChangePeople
             | Self::DecideConflicts
             | Self::ChangeDirectories
             | Self::AllowDirectories
             | Self::ChangeEnrollmentTokens
+            | Self::ChangeProvisioning
             | Self::RunJobs => &[Operator, Owner],
             Self::RevokeAgents | Self::ChangeTokens | Self::ChangeOrganization => &[Owner],
         }

@@ -1,0 +1,279 @@
+//! What directories get: the settings, what could not be carried out, and the report.
+
+use postern_store::Mark;
+use serde_json::json;
+
+use super::access::{Access, Services};
+use super::actor::Actor;
+use super::change::Change;
+use super::error::{Error, Message, Result};
+use super::known_directories::find;
+use super::pages::{Listed, uncounted};
+use super::rights::Right;
+use super::{resolve, versions};
+use crate::provisioning::settings::{Assignment, Settings};
+use crate::records::{
+    Directory, GroupId, IdentityId, Operation, OperationFilter, OperationId, OperationState, PageRequest, Provisioning,
+    TargetId, UserId,
+};
+
+/// What directories get, for somebody who may see it.
+#[derive(Debug)]
+pub struct ProvisioningView<'s>(Access<'s>);
+
+/// What directories get, for somebody who may change it.
+#[derive(Debug)]
+pub struct ProvisioningChanges<'s>(Access<'s>);
+
+/// The report of all operations, for somebody who may read it.
+#[derive(Debug)]
+pub struct ProvisioningReport<'s>(Access<'s>);
+
+/// What a directory gets, as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// The directory.
+    pub directory: Directory,
+    /// What it gets. `None`: nothing.
+    pub saved: Option<Provisioning>,
+    /// The settings; those of a directory that gets nothing are all off.
+    pub settings: Settings,
+}
+
+impl Standing {
+    /// What identifies this version.
+    pub fn version(&self) -> (u32, bool) {
+        self.saved.as_ref().map_or((0, false), |saved| (saved.revision, saved.paused))
+    }
+}
+
+/// A user or group whose account could not be changed.
+#[derive(Clone, Debug)]
+pub struct Failing {
+    /// The user or group.
+    pub mark: Mark,
+    /// Its name. `None`: it was deleted.
+    pub name: Option<String>,
+}
+
+/// Which operations of the report are wanted, as somebody asks. Unset: all.
+#[derive(Clone, Debug, Default)]
+pub struct ReportRequest {
+    /// Name or id of a user.
+    pub user: Option<String>,
+    /// Name or id of a group.
+    pub group: Option<String>,
+    /// Name or id of a directory.
+    pub target: Option<String>,
+    /// What is done.
+    pub action: Option<String>,
+    /// What has become of it.
+    pub state: Option<OperationState>,
+    /// Not decided before this time.
+    pub from: Option<jiff::Timestamp>,
+    /// Decided before this time.
+    pub until: Option<jiff::Timestamp>,
+}
+
+impl Services {
+    /// Opens what directories get.
+    pub fn provisioning<'s>(&'s self, actor: &'s Actor) -> Result<ProvisioningView<'s>> {
+        self.open(actor, Right::ReadDirectories).map(ProvisioningView)
+    }
+
+    /// Opens what directories get, to change it.
+    pub fn change_provisioning<'s>(&'s self, actor: &'s Actor) -> Result<ProvisioningChanges<'s>> {
+        self.open(actor, Right::ChangeProvisioning).map(ProvisioningChanges)
+    }
+
+    /// Opens the report of what was done in targets.
+    pub fn provisioning_report<'s>(&'s self, actor: &'s Actor) -> Result<ProvisioningReport<'s>> {
+        self.open(actor, Right::ReadReports).map(ProvisioningReport)
+    }
+}
+
+async fn standing(access: Access<'_>, directory: Directory) -> Result<Standing> {
+    let saved = access.store().get_provisioning(access.organization(), directory.id.into()).await?;
+    let settings = match &saved {
+        Some(saved) => serde_json::from_value(saved.settings.clone())
+            .map_err(|error| Error::Internal(postern_store::Error::corrupt(error.to_string())))?,
+        None => Settings::default(),
+    };
+    Ok(Standing { directory, saved, settings })
+}
+
+impl ProvisioningView<'_> {
+    /// What a directory gets.
+    pub async fn get(&self, directory: &str) -> Result<Standing> {
+        standing(self.0, find(self.0, directory).await?).await
+    }
+
+    /// The users and groups whose accounts in a directory could not be changed, and that are tried again.
+    pub async fn failing(&self, directory: &str, page: &PageRequest) -> Result<Listed<Failing>> {
+        let directory = find(self.0, directory).await?;
+        let (store, organization) = (self.0.store(), self.0.organization());
+        let marks = store.failed_marks(organization, directory.id.into(), page).await?;
+        let mut items = Vec::with_capacity(marks.items.len());
+        for mark in marks.items {
+            let name = match mark.identity {
+                IdentityId::User(id) => store.get_user(organization, id).await?.map(|user| user.user_name),
+                IdentityId::Group(id) => store.get_group(organization, id).await?.map(|group| group.display_name),
+            };
+            items.push(Failing { mark, name });
+        }
+        Ok(uncounted(page, postern_store::Page { items, next: marks.next }))
+    }
+}
+
+impl ProvisioningChanges<'_> {
+    /// Saves what a directory gets. `known` is the version that the change is based on.
+    pub async fn save(
+        &self,
+        directory: &str,
+        settings: Settings,
+        paused: bool,
+        known: Option<&str>,
+    ) -> Result<Standing> {
+        let before = standing(self.0, find(self.0, directory).await?).await?;
+        if known.is_some_and(|known| !versions::fits(known, &versions::of(&before.version()))) {
+            return Err(outdated(&before));
+        }
+        if let Err((field, reason)) = settings.check() {
+            return Err(Error::field(field, reason));
+        }
+        self.groups(&settings).await?;
+        if before.saved.as_ref().is_some_and(|saved| saved.paused == paused) && before.settings == settings {
+            return Ok(before);
+        }
+        let now = self.0.now();
+        let revision = before.saved.as_ref().map_or(0, |saved| saved.revision);
+        let change = Change::new("provisioning.changed", before.directory.id.as_uuid(), &before.directory.name);
+        let change = match &before.saved {
+            Some(saved) => change.before(&json!({ "settings": before.settings, "paused": saved.paused })),
+            None => change,
+        };
+        let change = change.after(&json!({ "settings": settings, "paused": paused }));
+        let new = Provisioning {
+            target: before.directory.id.into(),
+            organization: self.0.organization(),
+            settings: json!(settings),
+            paused,
+            revision,
+            updated_at: now,
+            updated_by: self.0.actor().who.name().to_owned(),
+        };
+        match self.0.recording(change).save_provisioning(&new, revision).await {
+            Ok(saved) => {
+                tracing::info!(organization = %saved.organization, by = %self.0.actor().who, target = %saved.target,
+                    "provisioning.changed");
+                Ok(Standing { directory: before.directory, saved: Some(saved), settings })
+            }
+            Err(postern_store::Error::Conflict { .. }) => Err(outdated(&before)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Checks that the groups that settings name exist.
+    async fn groups(&self, settings: &Settings) -> Result<()> {
+        let assigned = match &settings.assignment {
+            Assignment::Groups { groups } => groups.as_slice(),
+            _ => &[],
+        };
+        for (field, groups) in [("assignment.groups", assigned), ("groups", settings.groups.as_slice())] {
+            for id in groups {
+                let found = self.0.store().get_group(self.0.organization(), GroupId::from_uuid(*id)).await?;
+                if found.is_none() {
+                    return Err(Error::field(field, format!("there is no group {id}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends provisioning to a directory. Its accounts stay as they are.
+    pub async fn remove(&self, directory: &str) -> Result<()> {
+        let before = standing(self.0, find(self.0, directory).await?).await?;
+        let change = Change::new("provisioning.removed", before.directory.id.as_uuid(), &before.directory.name);
+        let change = change.before(&json!({ "settings": before.settings }));
+        let store = self.0.recording(change);
+        store.remove_provisioning(self.0.organization(), before.directory.id.into()).await?;
+        Ok(())
+    }
+
+    /// Compares all users and groups with their accounts in a directory, in the background, and carries out what differs.
+    pub async fn compare(&self, directory: &str) -> Result<Standing> {
+        let directory = find(self.0, directory).await?;
+        let change = Change::new("provisioning.compared", directory.id.as_uuid(), &directory.name);
+        let store = self.0.recording(change);
+        if !store.compare_all(self.0.organization(), directory.id.into()).await? {
+            return Err(off(&directory));
+        }
+        standing(self.0, directory).await
+    }
+
+    /// Compares one user with the account in a directory at once, even after failures.
+    pub async fn provision_user(&self, user: &str, directory: &str) -> Result<UserId> {
+        let directory = find(self.0, directory).await?;
+        let id = resolve::user(self.0, user).await?;
+        let target = TargetId::from(directory.id);
+        if self.0.store().get_provisioning(self.0.organization(), target).await?.is_none() {
+            return Err(off(&directory));
+        }
+        let mut tx = self.0.store().begin_identities(self.0.organization(), self.0.now()).await?;
+        tx.mark(target, &[IdentityId::User(id)]).await?;
+        let change = Change::new("user.provisioned", id.as_uuid(), user).after(&json!({ "target": directory.name }));
+        tx.note(self.0.note(change));
+        tx.commit().await?;
+        Ok(id)
+    }
+}
+
+impl ProvisioningReport<'_> {
+    /// The filter of a report.
+    pub async fn filter(&self, asked: &ReportRequest) -> Result<OperationFilter> {
+        let identity = match (&asked.user, &asked.group) {
+            (Some(_), Some(_)) => return Err(Error::field("group", "give either a user or a group")),
+            // A deleted user can still be named by the id.
+            (Some(user), None) => match user.parse::<UserId>() {
+                Ok(id) => Some(id.as_uuid()),
+                Err(_) => Some(resolve::user(self.0, user).await?.as_uuid()),
+            },
+            (None, Some(group)) => Some(resolve::group(self.0, group).await?.as_uuid()),
+            (None, None) => None,
+        };
+        let target = match &asked.target {
+            Some(target) => Some(find(self.0, target).await?.id.into()),
+            None => None,
+        };
+        let (action, state) = (asked.action.clone(), asked.state);
+        Ok(OperationFilter { identity, target, action, state, from: asked.from, until: asked.until })
+    }
+
+    /// The operations, the latest first.
+    pub async fn list(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Listed<Operation>> {
+        Ok(uncounted(page, self.0.store().list_operations(self.0.organization(), filter, page).await?))
+    }
+
+    /// One operation.
+    pub async fn get(&self, id: OperationId) -> Result<Operation> {
+        let found = self.0.store().get_operation(self.0.organization(), id).await?;
+        found.ok_or_else(|| Error::no("operation"))
+    }
+}
+
+fn off(directory: &Directory) -> Error {
+    let message = Message::new(format!("Nothing is provisioned to {}.", directory.name));
+    Error::Conflict(message.cure(format!("Set it up first: `postern provisioning set {}`.", directory.name)))
+}
+
+fn outdated(before: &Standing) -> Error {
+    let name = &before.directory.name;
+    let by = before
+        .saved
+        .as_ref()
+        .map_or_else(String::new, |saved| format!(" {} changed them at {}.", saved.updated_by, saved.updated_at));
+    let message = Message::new(format!("What is provisioned to {name} has changed since you read it.{by}"));
+    Error::Outdated(
+        message.cure(format!("Read it again (`postern provisioning show {name}`), and change what it is now.")),
+    )
+}
