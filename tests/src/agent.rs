@@ -69,6 +69,22 @@ pub struct DirectorySettings {
     pub external_id_attribute: Option<String>,
     pub users: UsersSettings,
     pub groups: GroupsSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write: Option<WriteSettings>,
+}
+
+/// `[directory.write]`.
+#[derive(Clone, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "these are the keys of the configuration file, documented there")]
+pub struct WriteSettings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_container: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_container: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placeholder_member: Option<String>,
 }
 
 /// `[directory.users]`.
@@ -153,6 +169,7 @@ impl DirectorySettings {
                 member_attribute: "member".to_owned(),
                 attributes: owned(&GROUP_ATTRIBUTES),
             },
+            write: None,
         };
         settings.set_password(slapd::READER_PASSWORD)?;
         Ok(settings)
@@ -189,6 +206,7 @@ impl DirectorySettings {
                 member_attribute: "member".to_owned(),
                 attributes: owned(&GROUP_ATTRIBUTES),
             },
+            write: None,
         };
         settings.set_password(ds389::READER_PASSWORD)?;
         Ok(settings)
@@ -224,6 +242,7 @@ impl DirectorySettings {
                 member_attribute: "member".to_owned(),
                 attributes: owned(&["cn", "description"]),
             },
+            write: None,
         };
         settings.set_password(samba::ADMIN_PASSWORD)?;
         Ok(settings)

@@ -189,7 +189,9 @@ impl Worker {
     async fn operations(&self, mark: &Mark, decision: Decision, now: Timestamp) -> Result<(bool, Vec<Operation>)> {
         let organization = self.target.provisioning.organization;
         let last = self.store.last_change_of(organization, mark.identity.as_uuid()).await?;
-        let (cause, actor) = match last.filter(|(at, ..)| *at == mark.marked_at) {
+        // The entry is written in the transaction that sets the mark, a moment later.
+        let (cause, actor) = match last.filter(|(at, ..)| *at >= mark.marked_at) {
+            _ if mark.marked_at == Timestamp::UNIX_EPOCH => ("membership".to_owned(), None),
             Some((_, action, actor)) => (action, Some(actor)),
             None => ("comparison".to_owned(), None),
         };

@@ -1,0 +1,4 @@
+//! What the organization changes happens in the directory: through the hub, the agent and a real OpenLDAP.
+
+#[path = "provisioning/life.rs"]
+mod life;
