@@ -167,7 +167,7 @@ async fn compare(
     caller: Caller,
     Id(id): Id<String>,
 ) -> Result<(Tag, Json<ProvisioningView>), Problem> {
-    Ok(answer(api.services.change_provisioning(&caller.actor)?.compare(&id).await?))
+    Ok(answer(api.services.run_provisioning(&caller.actor)?.compare(&id).await?))
 }
 
 /// Lists users and groups whose accounts in a directory could not be changed

@@ -164,7 +164,7 @@ async fn provision(
     Id(id): Id<String>,
     body: Body<ProvisionRequest>,
 ) -> Result<Json<ProvisionedUser>, Problem> {
-    let provisioning = api.services.change_provisioning(&caller.actor)?;
+    let provisioning = api.services.run_provisioning(&caller.actor)?;
     let user = provisioning.provision_user(&id, &body.read()?.target).await?;
     Ok(Json(ProvisionedUser { user_id: user.as_uuid() }))
 }

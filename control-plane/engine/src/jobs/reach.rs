@@ -37,7 +37,7 @@ pub enum ToAgent {
 
 /// How many messages may wait for a session; further commands stay in the database. There is room for the operations of a
 /// directory, and for what acknowledges them.
-const QUEUE: usize = 40;
+pub(crate) const QUEUE: usize = 40;
 
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,10 @@ pub struct ProvisioningView<'s>(Access<'s>);
 #[derive(Debug)]
 pub struct ProvisioningChanges<'s>(Access<'s>);
 
+/// What directories get, for somebody who may have it carried out.
+#[derive(Debug)]
+pub struct ProvisioningRuns<'s>(Access<'s>);
+
 /// The report of all operations, for somebody who may read it.
 #[derive(Debug)]
 pub struct ProvisioningReport<'s>(Access<'s>);
@@ -84,6 +88,11 @@ impl Services {
     /// Opens what directories get, to change it.
     pub fn change_provisioning<'s>(&'s self, actor: &'s Actor) -> Result<ProvisioningChanges<'s>> {
         self.open(actor, Right::ChangeProvisioning).map(ProvisioningChanges)
+    }
+
+    /// Opens what directories get, to compare it again.
+    pub fn run_provisioning<'s>(&'s self, actor: &'s Actor) -> Result<ProvisioningRuns<'s>> {
+        self.open(actor, Right::RunJobs).map(ProvisioningRuns)
     }
 
     /// Opens the report of what was done in targets.
@@ -199,7 +208,9 @@ impl ProvisioningChanges<'_> {
         store.remove_provisioning(self.0.organization(), before.directory.id.into()).await?;
         Ok(())
     }
+}
 
+impl ProvisioningRuns<'_> {
     /// Compares all users and groups with their accounts in a directory, in the background, and carries out what differs.
     pub async fn compare(&self, directory: &str) -> Result<Standing> {
         let directory = find(self.0, directory).await?;

@@ -41,7 +41,7 @@ pub enum Right {
     ChangeOrganization,
     /// Read the audit log.
     ReadAudit,
-    /// Decide what targets get, and carry it out.
+    /// Decide what targets get.
     ChangeProvisioning,
     /// Read reports.
     ReadReports,
@@ -90,9 +90,8 @@ impl Right {
             | Self::ChangeDirectories
             | Self::AllowDirectories
             | Self::ChangeEnrollmentTokens
-            | Self::ChangeProvisioning
             | Self::RunJobs => &[Operator, Owner],
-            Self::RevokeAgents | Self::ChangeTokens | Self::ChangeOrganization => &[Owner],
+            Self::RevokeAgents | Self::ChangeTokens | Self::ChangeOrganization | Self::ChangeProvisioning => &[Owner],
         }
     }
 }

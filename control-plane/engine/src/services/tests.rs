@@ -17,6 +17,7 @@ use super::jobs::JobRequest;
 use super::mapping_preview::PreviewRequest;
 use super::members::MemberChanges;
 use super::organization::RuleChange;
+use super::provisioning::ReportRequest;
 use super::schedules::{ScheduleChange, ScheduleRequest};
 use super::terms::Terms;
 use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};
@@ -24,9 +25,10 @@ use crate::identity::mapping::rules::RuleOf;
 use crate::identity::match_rules::MatchRule;
 use crate::identity::profile::ProfileChange;
 use crate::intake::resolve::Choice;
+use crate::provisioning::settings::{Leaving, Settings};
 use crate::records::{
-    AgentId, ApiTokenId, AttributeDefinition, AttributeType, DirectoryChange, Flavour, IdentityFilter, OrganizationId,
-    PageRequest, Role, UserFilter,
+    AgentId, ApiTokenId, AttributeDefinition, AttributeType, DirectoryChange, Flavour, IdentityFilter, OperationFilter,
+    OperationId, OrganizationId, PageRequest, Role, UserFilter,
 };
 
 const PAGE: PageRequest = PageRequest::first(100);
@@ -117,6 +119,16 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangeDirectories Operator "outbound.restore" |s, a| s.change_outbound_mappings(a)?.restore("corp", 1, Terms::default());
     ChangeDirectories Operator "outbound.preview" |s, a| s.preview_outbound_mappings(a)?.preview("corp", (RuleOf::Users, "nobody"), None);
     ChangeDirectories Operator "mapping.restore" |s, a| s.change_mappings(a)?.restore("corp", 1, Terms::default());
+    ReadDirectories Auditor "provisioning.get" |s, a| s.provisioning(a)?.get("corp");
+    ReadDirectories Auditor "provisioning.failing" |s, a| s.provisioning(a)?.failing("corp", &PAGE);
+    ChangeProvisioning Owner "provisioning.save" |s, a|
+        s.change_provisioning(a)?.save("corp", Settings { leaving: Leaving::Keep, ..Settings::default() }, false, None);
+    RunJobs Operator "provisioning.compare" |s, a| s.run_provisioning(a)?.compare("corp");
+    RunJobs Operator "provisioning.user" |s, a| s.run_provisioning(a)?.provision_user("bulk", "corp");
+    ChangeProvisioning Owner "provisioning.remove" |s, a| s.change_provisioning(a)?.remove("corp");
+    ReadReports Auditor "report.filter" |s, a| s.provisioning_report(a)?.filter(&ReportRequest::default());
+    ReadReports Auditor "report.list" |s, a| s.provisioning_report(a)?.list(&OperationFilter::default(), &PAGE);
+    ReadReports Auditor "report.get" |s, a| s.provisioning_report(a)?.get(OperationId::new());
     ReadAgents Auditor "agents.list" |s, a| s.agents(a)?.list(&PAGE);
     ReadAgents Auditor "agents.get" |s, a| s.agents(a)?.get("site-1");
     AllowDirectories Operator "agents.allow" |s, a| s.allow_directories(a)?.allow("site-1", "lab");
@@ -238,6 +250,9 @@ const LOGGED: &[&str] = &[
     "matching.saved",
     "organization.changed",
     "outbound_mapping.saved",
+    "provisioning.changed",
+    "provisioning.compared",
+    "provisioning.removed",
     "schedule.changed",
     "schedule.created",
     "schedule.deleted",
@@ -249,6 +264,7 @@ const LOGGED: &[&str] = &[
     "user.deleted",
     "user.disabled",
     "user.enabled",
+    "user.provisioned",
 ];
 
 fn preview(named: &str) -> PreviewRequest {
@@ -348,7 +364,7 @@ async fn a_call_that_is_denied_changes_nothing_and_every_other_one_is_let_in() {
     }
     assert_eq!(site.store.verify_audit(site.organization, None).await.unwrap().fault, None);
     // The first wake-up is that of an allowed call.
-    assert!(matches!(wakes.recv().await.unwrap(), Wake::AgentChanged(_)));
+    assert!(matches!(wakes.recv().await.unwrap(), Wake::Marked(_)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
-use postern_store::Wake;
+use postern_store::{IdentityId, Operation, OperationId, OperationState, Wake};
 use serde_json::{Value, json};
 
 use super::{Inhabited, Organization, Site};
@@ -40,6 +40,36 @@ async fn attribute(site: &Site, acme: &Organization) -> String {
     "badge".to_owned()
 }
 
+/// A row of the report.
+async fn operation(site: &Site, acme: &Organization, home: &Inhabited) -> String {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let operation = Operation {
+        id: OperationId::new(),
+        organization: acme.id,
+        target: home.directory.into(),
+        identity: IdentityId::User(postern_store::UserId::new()),
+        name: "anna".to_owned(),
+        account: None,
+        place: 0,
+        action: "create".to_owned(),
+        content: None,
+        changes: json!({}),
+        cause: "user.created".to_owned(),
+        actor: None,
+        state: OperationState::Succeeded,
+        generation: 1,
+        created_at: now,
+        sent_at: Some(now),
+        ended_at: Some(now),
+        elapsed_ms: None,
+        answer: None,
+    };
+    let mut tx = site.store.begin_identities(acme.id, now).await.unwrap();
+    tx.insert_operations(std::slice::from_ref(&operation)).await.unwrap();
+    tx.commit().await.unwrap();
+    operation.id.to_string()
+}
+
 #[tokio::test]
 async fn another_organizations_ids_do_not_exist() {
     let site = Site::new().await;
@@ -48,6 +78,7 @@ async fn another_organizations_ids_do_not_exist() {
     let ids = ids(&site, &acme, &home).await;
     let mut wakes = site.store.listen().await.unwrap();
     let before = everything(&site, &acme, &ids).await;
+    let operation = operation(&site, &acme, &home).await;
     let mut tried = 0;
     for (path, item) in v1::document().paths.paths {
         let operations = [
@@ -61,7 +92,8 @@ async fn another_organizations_ids_do_not_exist() {
             tried += 1;
             let resource = path.split('/').nth(3).unwrap();
             if path.contains("{id}") {
-                let path = path.replace("{id}", &ids[resource]).replace("{member}", &ids["users"]);
+                let id = if resource == "reports" { &operation } else { &ids[resource] };
+                let path = path.replace("{id}", id).replace("{member}", &ids["users"]);
                 let body = body_of(&method, &path);
                 let answer = site.call(method.clone(), &path, &other.owner, body.clone()).await;
                 assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}: {}", answer.body);
@@ -121,6 +153,12 @@ fn body_of(method: &Method, path: &str) -> Option<Value> {
     let rules = ["mapping", "/matching", "/mapping/effect"].iter().any(|end| path.ends_with(end));
     if rules && *method != Method::GET {
         return Some(json!({"rules": []}));
+    }
+    if path.ends_with("/provisioning") && *method == Method::PUT {
+        return Some(json!({"settings": {}}));
+    }
+    if path.ends_with("/provision") {
+        return Some(json!({"target": postern_store::DirectoryId::new()}));
     }
     if path.ends_with("mapping/preview") {
         return Some(json!({"user": "anna"}));

@@ -18,7 +18,7 @@ use super::*;
 use crate::jobs::command::AgentOutcome;
 use crate::jobs::failure::Next;
 use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
-use crate::jobs::reach::Messages;
+use crate::jobs::reach::{Messages, QUEUE};
 use crate::jobs::report::{Ended, Report};
 use serde_json::Value;
 
@@ -157,20 +157,20 @@ async fn a_job_that_runs_here_is_not_begun_again_because_its_lease_ran_out_unnot
 async fn a_session_with_too_much_to_send_gets_its_next_job_a_little_later() {
     let office = Office::open().await;
     let mut jobs = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..QUEUE + 2 {
         jobs.push(office.start_job().await);
     }
     office.dispatcher.look(Look::Everywhere).await.unwrap();
     office.dispatcher.look(Look::Everywhere).await.unwrap();
-    let last = office.job(jobs[5]).await;
+    let last = office.job(jobs[QUEUE + 1]).await;
     assert_eq!((last.state, last.attempt, last.failures), (JobState::Queued, 1, 0), "not asked for again and again");
     assert!(last.message.is_some_and(|message| message.contains("other jobs")));
-    for _ in 0..4 {
+    for _ in 0..QUEUE {
         assert!(matches!(office.messages.next().await, ToAgent::Command(_)));
     }
     office.clock.advance(FULL_PAUSE);
     office.dispatcher.look(Look::Everywhere).await.unwrap();
-    assert_eq!(office.job(jobs[5]).await.state, JobState::Running);
+    assert_eq!(office.job(jobs[QUEUE + 1]).await.state, JobState::Running);
 }
 
 #[tokio::test]
