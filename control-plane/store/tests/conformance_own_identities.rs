@@ -136,7 +136,7 @@ async fn marks_stay_until_they_are_carried_out(database: TestDatabase) {
         times,
         marked_at: at(second),
         failures: 0,
-        not_before: at(0),
+        not_before: jiff::Timestamp::UNIX_EPOCH,
         problem: None,
     };
     assert_eq!(found, [user, group].map(|identity| mark(identity, 1, 1)));
