@@ -44,7 +44,6 @@ use tonic::codegen::Service as _;
 use tonic::{Code, Status};
 
 use self::agent::{Site, TestAgent, hello, raw_outcome};
-use self::chunks::entries;
 use postern_engine::secrets;
 
 /// Longest wait for anything.
@@ -370,16 +369,6 @@ async fn a_command_goes_on_when_its_agent_comes_back_with_it_and_starts_anew_whe
     let again = soon(session.command()).await;
     assert_eq!((again.command_id, again.generation), (second.to_string(), 2), "lost with the agent's process");
     assert_ne!(job, second);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_nobody_waits_for_is_refused() {
-    let site = Site::start().await;
-    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
-    let command =
-        v1::Command { command_id: postern_store::JobId::new().to_string(), generation: 1, ..Default::default() };
-    let refused = agent.deliver(&command, &entries(0..3), |_| {}).await.unwrap_err();
-    assert_eq!(refused.code(), Code::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,7 @@ mod targets;
 
 pub use absences::{Sight, SoughtAccount, Unsettled};
 pub use accounts::{
-    Account, AccountKind, Comparison, Conflict, ExternalKey, Holder, KnownAccount, MemberForm, MemberStats, NewAccount,
+    Account, AccountKind, Comparison, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NewAccount,
     PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
 };
 pub use administration::{
@@ -97,7 +97,7 @@ pub use mappings::{
     RuleFailures, StaleAccount,
 };
 pub use marks::Mark;
-pub use matches::{HeldUser, IgnoredAccount, KeyedUser, NamedUser};
+pub use matches::{HeldUser, Holder, IgnoredAccount, KeyedUser, NamedUser};
 pub use own_users::{DeletedGroup, DeletedUser, MergedUser, OwnedUser, Suspension};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};

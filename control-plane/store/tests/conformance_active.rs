@@ -210,10 +210,7 @@ async fn a_missing_user_becomes_inactive_by_the_rule_of_the_organization(databas
     }
     assert_eq!(store.count_deactivated(world.org(), directory, at(5)).await.unwrap(), 1);
     assert_eq!(store.count_deactivated(world.org(), directory, at(11)).await.unwrap(), 0);
-    let named = store.deactivated(world.org(), directory, at(5), 20).await.unwrap();
-    assert_eq!(named.len(), 1, "{named:?}");
-    assert!(named[0].display_name.is_some());
-    assert_eq!(store.deactivated(world.org(), directory, at(11), 20).await.unwrap(), []);
+    assert_eq!(store.deactivated(world.org(), directory, at(5), 20).await.unwrap().len(), 1);
     assert_eq!(store.deactivate_due(at(9 * DAY)).await.unwrap(), 0, "the rule is to keep them");
     let change = OrganizationChange { missing_user_days: Some(Some(2)), ..OrganizationChange::default() };
     store.change_organization(world.org(), change).await.unwrap();

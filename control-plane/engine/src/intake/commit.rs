@@ -141,9 +141,7 @@ pub(super) async fn conclude(running: &Arc<Running>, data: Data<'_>, job: &Job) 
     let problem = standing::problem(&report, notes.unusable, &repeats, &result);
     data.store.note_import(&commit.lease(), problem.as_deref(), until).await?;
     note_gone(&mut result, &gone, !fresh);
-    note_changes(&mut result, kept);
-    result.taken_over = settled.taken_over;
-    result.taken_over_samples = settled.samples;
+    note_changes(&mut result, kept, settled);
     note_repeats(job.id, missing.twice, &repeats, &mut result);
     commit.note_source(origin, &mut result).await?;
     Ok(End::Done(Box::new(result), until))
@@ -326,7 +324,9 @@ fn note_gone(result: &mut ImportResult, gone: &Gone, goes_on: bool) {
 }
 
 /// Adds the numbers of applied sensitive changes to a result, and some of the users.
-fn note_changes(result: &mut ImportResult, kept: Outcome) {
+fn note_changes(result: &mut ImportResult, kept: Outcome, settled: Settled) {
+    result.taken_over = settled.taken_over;
+    result.taken_over_samples = settled.samples;
     let Outcome { counts, samples, .. } = kept;
     result.became_active_samples = samples.active;
     result.became_inactive_samples = samples.inactive;

@@ -37,6 +37,16 @@ pub(super) struct Settled {
     pub(super) samples: Vec<Person>,
 }
 
+impl Settled {
+    /// Counts a user who passed to this account.
+    fn take_over(&mut self, account: &Account) {
+        self.taken_over += 1;
+        if self.samples.len() < people::SHOWN {
+            self.samples.push(Person::new(&account.dn, account.unique_value.as_deref()));
+        }
+    }
+}
+
 /// Tries every conflict of a directory again; `None` if the job was taken over. First users return to their own
 /// accounts and to recreated entries. Then names pass on, until nothing changes.
 pub(super) async fn settle(
@@ -132,10 +142,7 @@ impl Settling<'_> {
             }
             let identity = decision.identity().map(UserId::as_uuid);
             if matches!(decision, Decision::TakeOver { .. }) {
-                settled.taken_over += 1;
-                if settled.samples.len() < people::SHOWN {
-                    settled.samples.push(Person::new(&account.dn, account.unique_value.as_deref()));
-                }
+                settled.take_over(&account);
             }
             match (&decision, identity) {
                 // It still waits; everything else was written when it arrived.

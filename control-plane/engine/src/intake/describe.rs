@@ -48,15 +48,7 @@ pub(super) async fn result(
     let (joined, joined_samples) = joined(store, job).await?;
     let (without_login, without_login_samples) = without_login(store, job).await?;
     let (rule_failures, rule_failure_samples) = rule_failures(store, job).await?;
-    let entries = staged.users + staged.groups;
-    let written = staged.created + staged.changed + staged.returned;
     Ok(ImportResult {
-        users: staged.users,
-        groups: staged.groups,
-        created: staged.created,
-        updated: staged.changed,
-        returned: staged.returned,
-        unchanged: entries.saturating_sub(written),
         missing,
         missing_spared: spared,
         missing_other_server: other_server,
@@ -68,7 +60,6 @@ pub(super) async fn result(
         not_visible_samples: not_visible(store, job, confirmed, renamings).await?,
         deactivated,
         deactivated_samples,
-        unknown_switches: staged.unknown_switches,
         unreadable_switch: report.unreadable_switch.clone(),
         unknown_switch_samples: report.unknown_switch_samples.iter().take(SAMPLES as usize).cloned().collect(),
         conflicts,
@@ -92,8 +83,24 @@ pub(super) async fn result(
         remark_samples: report.remark_samples.clone(),
         rule_failures,
         rule_failure_samples,
-        ..ImportResult::default()
+        ..figures(staged)
     })
+}
+
+/// What the entries alone brought.
+fn figures(staged: &Staged) -> ImportResult {
+    let entries = staged.users + staged.groups;
+    let written = staged.created + staged.changed + staged.returned;
+    ImportResult {
+        users: staged.users,
+        groups: staged.groups,
+        created: staged.created,
+        updated: staged.changed,
+        returned: staged.returned,
+        unchanged: entries.saturating_sub(written),
+        unknown_switches: staged.unknown_switches,
+        ..ImportResult::default()
+    }
 }
 
 /// How many users left and became inactive, with samples.

@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use super::agent::{Site, TestAgent};
-use super::chunks::{Chunk, people, together};
+use super::chunks::{Chunk, entries, people, together};
 use super::imports::connected;
 use super::matching::{World, join_users, named};
 use super::soon;
@@ -89,4 +89,14 @@ async fn an_open_delivery_joins_nobody_once_joining_is_refused() {
     let bert = world.user("bert").await;
     let accounts = world.site.store().accounts_of(world.site.organization, bert.id.as_uuid()).await.unwrap();
     assert_eq!((accounts.len(), world.waiting("lab").await.len()), (1, 1), "{accounts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_nobody_waits_for_is_refused() {
+    let site = Site::start().await;
+    let agent = site.enroll(&site.token(&[]).await).await.unwrap();
+    let command =
+        v1::Command { command_id: postern_store::JobId::new().to_string(), generation: 1, ..Default::default() };
+    let refused = agent.deliver(&command, &entries(0..3), |_| {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
 }

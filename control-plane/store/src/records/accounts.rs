@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::Holder;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, OrganizationId, TargetId, UserId};
 use crate::keys::bounded;
@@ -279,20 +280,6 @@ pub struct Conflict {
     pub holder_dn: Option<String>,
     /// Who that user is.
     pub holder: Holder,
-}
-
-named! {
-    /// Who has a user name.
-    Holder {
-        /// Nobody has it any more. The next import gives it away.
-        Nobody = "nobody",
-        /// A user whom a directory has.
-        Directory = "directory",
-        /// A user whom no directory has any more.
-        Gone = "gone",
-        /// A user whom the organization made, and whom no directory has had.
-        Organization = "organization",
-    }
 }
 
 /// A chunk whose entries were applied; it is recorded in the same transaction.

@@ -75,3 +75,17 @@ pub struct IgnoredAccount {
     /// Who decided it, for people.
     pub by: String,
 }
+
+named! {
+    /// Who has a user name.
+    Holder {
+        /// Nobody has it any more. The next import gives it away.
+        Nobody = "nobody",
+        /// A user whom a directory has.
+        Directory = "directory",
+        /// A user whom no directory has any more.
+        Gone = "gone",
+        /// A user whom the organization made, and whom no directory has had.
+        Organization = "organization",
+    }
+}
