@@ -54,6 +54,7 @@ pub mod result;
 pub mod said;
 pub mod sensitive;
 mod shared;
+mod shortened;
 pub mod source;
 mod standing;
 mod threshold;

@@ -13,8 +13,8 @@ use super::keys::recorded_key;
 use super::known;
 use super::missing::Missing;
 use super::people::{self, Person, SHOWN};
-use super::repeats::shortened;
 use super::sensitive::{LOGIN, bit};
+use super::shortened::shortened;
 
 const DECIDE: &str = "Approve if that is right. Reject if a filter, a base DN, a permission or the directory itself is \
      to blame; nothing of it is applied then.";

@@ -6,7 +6,7 @@ use postern_store::{AccountKind, ExternalKey, Flavour, NamedAccount};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::repeats::shortened;
+use super::shortened::shortened;
 use crate::identity::mapping::{self, Mapping};
 
 /// The most that are shown of each kind.

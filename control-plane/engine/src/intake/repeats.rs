@@ -20,6 +20,7 @@ use super::place::Place;
 use super::reading::Reading;
 use super::result::{DuplicateSample, ImportResult};
 use super::sensitive::{self, Counts, select};
+use super::shortened::shortened;
 use super::{known, missing};
 use crate::identity::{mapping, membership};
 use crate::jobs::failure::Failure;
@@ -28,8 +29,6 @@ use crate::jobs::failure::Failure;
 const SAMPLES: usize = 20;
 /// Most DNs that are listed for an id.
 const MOST_DNS: usize = 5;
-/// Most bytes of a listed text.
-const MOST_TEXT: usize = 1 << 10;
 /// If more ids than this have two or more entries, the import fails: the attribute is not an id.
 const MOST_SHARED: usize = 50_000;
 /// Keys that are looked up together, with the contents of their accounts.
@@ -374,11 +373,6 @@ fn key(entry: &EntryView<'_>) -> u128 {
 
 fn normalized(entry: &EntryView<'_>) -> String {
     membership::dn_key(&mapping::printable(entry.dn))
-}
-
-/// A text of bounded length, for reports.
-pub(super) fn shortened(text: &str) -> String {
-    text.get(..text.floor_char_boundary(MOST_TEXT)).unwrap_or_default().to_owned()
 }
 
 /// How often a key came; 0: at most once.
