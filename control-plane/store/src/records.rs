@@ -77,8 +77,8 @@ mod targets;
 
 pub use absences::{Sight, SoughtAccount, Unsettled};
 pub use accounts::{
-    Account, AccountKind, Comparison, Conflict, ExternalKey, KnownAccount, MemberForm, MemberStats, NewAccount,
-    PresentAccount, Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
+    Account, AccountKind, Comparison, ExternalKey, KnownAccount, MemberForm, MemberStats, NewAccount, PresentAccount,
+    Staged, StagedChunk, StagedKeys, UnresolvedMember, Unseen,
 };
 pub use administration::{
     Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Digests, Directory, DirectoryChange,
@@ -97,7 +97,7 @@ pub use mappings::{
     RuleFailures, StaleAccount,
 };
 pub use marks::Mark;
-pub use matches::{HeldUser, Holder, IgnoredAccount, KeyedUser, NamedUser};
+pub use matches::{Conflict, HeldUser, Holder, IgnoredAccount, KeyedUser, NamedUser};
 pub use own_users::{DeletedGroup, DeletedUser, MergedUser, OwnedUser, Suspension};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};

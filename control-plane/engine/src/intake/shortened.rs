@@ -1,7 +1,7 @@
 //! Texts of bounded length, for reports.
 
 /// Most bytes of a listed text.
-const MOST_TEXT: usize = 1 << 10;
+pub(super) const MOST_TEXT: usize = 1 << 10;
 
 /// A text of bounded length, for reports.
 pub(super) fn shortened(text: &str) -> String {

@@ -5,7 +5,6 @@ use std::fmt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Holder;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, OrganizationId, TargetId, UserId};
 use crate::keys::bounded;
@@ -265,21 +264,6 @@ pub struct PresentAccount {
     pub id: AccountId,
     /// The entry's external id.
     pub external_key: ExternalKey,
-}
-
-/// An account that claims a user name which another user has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conflict {
-    /// The account without the name: it has no user, or a user with an older name.
-    pub account: Account,
-    /// The folded user name.
-    pub name_key: String,
-    /// The user that has the name.
-    pub user: Option<UserId>,
-    /// The DN of that user's account, in the same directory if possible.
-    pub holder_dn: Option<String>,
-    /// Who that user is.
-    pub holder: Holder,
 }
 
 /// A chunk whose entries were applied; it is recorded in the same transaction.

@@ -76,6 +76,21 @@ pub struct IgnoredAccount {
     pub by: String,
 }
 
+/// An account that claims a user name which another user has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The account without the name: it has no user, or a user with an older name.
+    pub account: Account,
+    /// The folded user name.
+    pub name_key: String,
+    /// The user that has the name.
+    pub user: Option<UserId>,
+    /// The DN of that user's account, in the same directory if possible.
+    pub holder_dn: Option<String>,
+    /// Who that user is.
+    pub holder: Holder,
+}
+
 named! {
     /// Who has a user name.
     Holder {

@@ -3,6 +3,7 @@
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
 
 use super::*;
+use crate::intake::shortened::MOST_TEXT;
 
 fn payload(entries: &[(&str, &str)]) -> Bytes {
     let mut writer = ChunkWriter::new(MemberForm::Dn);
