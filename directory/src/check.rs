@@ -8,6 +8,7 @@ mod sample;
 mod source;
 mod switches;
 mod twins;
+mod writing;
 
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub enum CheckState {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
     /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users`, `attributes`, `switches`,
-    /// `rights`, `source` or `groups`.
+    /// `rights`, `source`, `groups` or `writing`.
     pub name: String,
     /// How it went.
     pub state: CheckState,
@@ -90,7 +91,7 @@ struct Diagnosis<'a> {
     began: Instant,
 }
 
-const AFTER_CONFIGURATION: [&str; 12] = [
+const AFTER_CONFIGURATION: [&str; 13] = [
     "connect",
     "tls",
     "bind",
@@ -103,6 +104,7 @@ const AFTER_CONFIGURATION: [&str; 12] = [
     "rights",
     "source",
     "groups",
+    "writing",
 ];
 
 pub(crate) async fn run(servers: &Servers) -> Vec<Check> {
@@ -128,8 +130,12 @@ impl Diagnosis<'_> {
 
     fn skip_the_rest(&mut self) {
         for name in AFTER_CONFIGURATION {
-            let groupless = name == "groups" && self.config.groups.is_none();
-            if !groupless && !self.checks.iter().any(|check| check.name == name) {
+            let asked = match name {
+                "groups" => self.config.groups.is_some(),
+                "writing" => self.config.write.is_some(),
+                _ => true,
+            };
+            if asked && !self.checks.iter().any(|check| check.name == name) {
                 self.note(name, Finding::new(CheckState::Skipped, "not tried, because an earlier step failed"));
             }
         }
@@ -162,10 +168,10 @@ impl Diagnosis<'_> {
         self.switches(servers, flavour, &names).await?;
         self.rights(servers, &root, &names).await?;
         self.source(servers, &root).await?;
-        match self.config.group_attribute() {
-            Some(_) => Some(()),
-            None => self.groups(servers, flavour, &names).await,
+        if self.config.group_entries().is_some() {
+            self.groups(servers, flavour, &names).await?;
         }
+        self.writing(servers, &root, &names).await
     }
 
     /// Tries every server, so that a broken second one is known before the first one fails.

@@ -241,6 +241,16 @@ impl Connection {
         }
     }
 
+    /// The first entry of a search. The others are not asked for.
+    pub(crate) async fn first_entry(&mut self, query: Query<'_>) -> Result<Option<Bytes>, Error> {
+        let control = PagedResults { size: 1, cookie: Vec::new() }.critical().into();
+        match self.answer(query, Some(control), Step::Search).await? {
+            (Object::Entry(message), _) => Ok(Some(message)),
+            (_, result) if result.rc == 0 => Ok(None),
+            (_, result) => Err(Error::Refused { step: Step::Search, code: result.rc, diagnostic: result.text }),
+        }
+    }
+
     /// What the server says of itself.
     pub(crate) async fn root_dse(&mut self) -> Result<RootDse, Error> {
         let attributes: Vec<String> = ATTRIBUTES.iter().map(|name| (*name).to_owned()).collect();

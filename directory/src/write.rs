@@ -19,6 +19,7 @@ mod outcome;
 mod partial_add;
 mod password;
 mod protected;
+mod rehearse;
 mod relocate;
 mod request;
 mod rules;

@@ -15,6 +15,8 @@ mod moves;
 mod passwords;
 #[path = "writes_openldap/races.rs"]
 mod races;
+#[path = "writes_openldap/rights.rs"]
+mod rights;
 #[path = "writes_openldap/state.rs"]
 mod state;
 #[path = "writes_openldap/values.rs"]

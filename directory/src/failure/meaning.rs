@@ -236,6 +236,18 @@ mod tests {
     }
 
     #[test]
+    fn every_usual_refusal_has_words_and_a_cure() {
+        for code in [1, 8, 10, 11, 13, 16, 17, 19, 20, 21, 32, 34, 50, 51, 53, 64, 65, 66, 67, 68, 69, 71, 122] {
+            let refusal = Refusal::new(Action::Modify, code, "", None);
+            assert!(!refusal.public_message().contains("no reason that is known"), "{code}");
+            assert!(refusal.cure().is_some(), "{code}");
+        }
+        let no_container = Refusal::new(Action::Rename, 80, "00002095: objectclass: Cannot rename", None);
+        assert!(no_container.public_message().contains("container") && no_container.cure().is_some());
+        assert!(Refusal::new(Action::Add, 51, "", None).retryable() && !no_container.retryable());
+    }
+
+    #[test]
     fn the_password_policy_names_the_rule() {
         let refusal = Refusal::new(Action::SetPassword, 19, "Password fails quality checking policy", Some(6));
         assert!(refusal.public_message().contains("too short") && refusal.is_password_policy());

@@ -1,6 +1,7 @@
 //! What is never written, whatever the site's policy says.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use postern_directory::CheckState;
 use postern_directory::write::{Change, Failure, MemberChange, Move, Subject};
 use postern_tests::samba::{self, SUFFIX};
 use postern_tests::scenario;
@@ -80,6 +81,26 @@ fn attributes_that_give_rights_or_have_an_operation_of_their_own_are_not_written
         ] {
             let refused = fails(&directory, user(id(&anna), Change::Update(vec![set(name, &["1"])]))).await?;
             ensure!(matches!(refused, Failure::Invalid { .. }), "{name}: {refused:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn rights_that_lack_are_named_with_the_least_grant() -> Result<()> {
+    scenario(async |stage| {
+        let (samba, administrator) = start(stage).await?;
+        samba.add_reader().await?;
+        let reader = directory(&samba, samba::READER, samba::READER_PASSWORD)?;
+        for (directory, may) in [(administrator, true), (reader, false)] {
+            let checks = directory.check().await;
+            let found = checks.iter().find(|check| check.name == "writing").context("no such step")?;
+            let expected = if may { CheckState::Passed } else { CheckState::Warned };
+            ensure!(found.state == expected, "{found:?}");
+            for right in ["create users", "create groups", "write userAccountControl", "write title", "write members"] {
+                ensure!(found.detail.contains(right), "{right}: {found:?}");
+            }
+            ensure!(may || found.cure.as_ref().is_some_and(|cure| cure.contains("Reset Password")), "{found:?}");
         }
         Ok(())
     })
