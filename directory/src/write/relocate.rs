@@ -34,7 +34,8 @@ impl Work<'_> {
             if is_there(&target.dn, &destination) {
                 return self.finish(&target.text, Done::new(Effect::AlreadySo)).await;
             }
-            let moved = (target.dn.parent().as_ref() != Some(&container)).then(|| container.to_string());
+            let moved = (target.dn.parent().map(|parent| parent.case_folded()) != Some(container.case_folded()))
+                .then(|| container.to_string());
             match self.session.rename(&target.text, &leaf.to_string(), moved.as_deref()).await {
                 Ok(()) => return self.finish(&destination.to_string(), Done::new(Effect::Changed)).await,
                 Err(Error::Write(Failure::Refused(refusal))) if refusal.code == NO_SUCH_OBJECT => {
@@ -82,7 +83,7 @@ fn is_there(now: &Dn, wanted: &Dn) -> bool {
     let value = |dn: &Dn| -> Option<Vec<Value>> {
         Some(dn.rdns().first()?.avas().iter().map(|ava| ava.value().clone()).collect())
     };
-    now == wanted && value(now) == value(wanted)
+    now.case_folded() == wanted.case_folded() && value(now) == value(wanted)
 }
 
 #[cfg(test)]

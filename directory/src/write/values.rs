@@ -97,13 +97,17 @@ fn file_time(value: &Bytes) -> Result<Bytes, String> {
     Ok(Bytes::from((seconds.saturating_add(SECONDS_FROM_1601_TO_1970)).saturating_mul(TICKS).to_string()))
 }
 
+/// Servers keep DNs apart that RFC 4518 compares as equal, such as those with `ß` and `ss`: only case and the way of
+/// writing make no difference.
 fn same_value(form: Form, one: &Bytes, other: &Bytes) -> bool {
     if one == other {
         return true;
     }
     let (Ok(one), Ok(other)) = (std::str::from_utf8(one), std::str::from_utf8(other)) else { return false };
     match form {
-        Form::Dn => matches!((Dn::parse(one), Dn::parse(other)), (Ok(one), Ok(other)) if one == other),
+        Form::Dn => {
+            matches!((Dn::parse(one), Dn::parse(other)), (Ok(one), Ok(other)) if one.case_folded() == other.case_folded())
+        }
         Form::Boolean => one.eq_ignore_ascii_case(other),
         Form::Time => {
             matches!((generalized_time(one), generalized_time(other)), (Some(one), Some(other)) if one == other)
@@ -146,6 +150,8 @@ mod tests {
     fn the_same_time_in_two_forms_is_no_change() {
         assert!(same(rule(Form::Time), &bytes(&["20261128100000Z"]), &bytes(&["20261128100000.0Z"])));
         assert!(!same(rule(Form::Text), &bytes(&["anna"]), &bytes(&["Anna"])));
+        assert!(same(rule(Form::Dn), &bytes(&["cn=A,dc=x"]), &bytes(&["CN=a, DC=x"])));
+        assert!(!same(rule(Form::Dn), &bytes(&["cn=stra\u{df}e,dc=x"]), &bytes(&["cn=strasse,dc=x"])), "two entries");
         assert!(same(rule(Form::Text), &bytes(&["a", "b"]), &bytes(&["b", "a"])), "values have no order");
     }
 

@@ -164,3 +164,15 @@ fn membership_through_other_groups_is_found_for_the_site() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn two_members_whose_names_rfc_4518_compares_as_equal_are_two() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, PLACEHOLDER).await?;
+        let (one, other) = (created(&directory, "strasse").await?, created(&directory, "stra\u{df}e").await?);
+        let team = team(&directory, &[]).await?;
+        let added = operate(&directory, group(id(&team), change(&[id(&one), id(&other)], &[]))).await?;
+        ensure!(added.members_added == 2 && members(&slapd).await?.len() == 2, "{added:?}");
+        Ok(())
+    })
+}

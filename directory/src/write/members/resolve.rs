@@ -41,7 +41,7 @@ impl Work<'_> {
             let dn = found.as_ref().and_then(|dn| Dn::parse(dn).ok());
             match value {
                 Some(value) => {
-                    let key = dn.as_ref().filter(|_| group.by_dn).map(Dn::normalized);
+                    let key = dn.as_ref().filter(|_| group.by_dn).map(Dn::case_folded);
                     if seen.insert(key.map_or_else(|| value.to_vec(), String::into_bytes)) {
                         resolved.members.push(Member { subject: subject.clone(), dn, value });
                     }

@@ -74,5 +74,5 @@ impl Work<'_> {
 /// Equal for two values that mean the same member.
 fn key(group: &Group, value: &Bytes) -> Vec<u8> {
     let dn = std::str::from_utf8(value).ok().filter(|_| group.by_dn).and_then(|text| Dn::parse(text).ok());
-    dn.map_or_else(|| value.to_vec(), |dn| dn.normalized().into_bytes())
+    dn.map_or_else(|| value.to_vec(), |dn| dn.case_folded().into_bytes())
 }
