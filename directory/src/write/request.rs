@@ -1,5 +1,4 @@
-//! The requests that change a directory (RFC 4511 §4.6 to §4.9). With `connection` and `search` the only rooms that
-//! name `ldap3`. One request is under way on a connection at a time: `slapd` answers several out of order.
+//! The requests that change a directory (RFC 4511 §4.6 to §4.9). One request is under way on a connection at a time: `slapd` answers several out of order.
 
 use std::collections::HashSet;
 
