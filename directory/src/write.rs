@@ -35,7 +35,7 @@ mod work;
 mod writable;
 
 pub use crate::failure::{Action, Denied, Failure, Refusal};
-pub use gate::{Facts, Gate, Intent, Kind};
+pub use gate::{Facts, Gate, Intent, Kind, Written};
 pub use operation::{
     AttributeChange, BothChanged, Change, Create, Existing, MemberChange, Move, NewPassword, Operation, Subject,
 };

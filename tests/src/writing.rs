@@ -91,7 +91,7 @@ impl Gate for Site {
             kind: intent.kind,
             dn: intent.dn.to_string(),
             destination: intent.destination.map(ToString::to_string),
-            attributes: intent.attributes.iter().map(|name| (*name).to_owned()).collect(),
+            attributes: intent.attributes.iter().map(|written| written.description.clone()).collect(),
             groups: texts(&intent.groups),
             members: texts(&intent.members),
             facts: intent.facts.clone(),

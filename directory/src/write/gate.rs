@@ -28,9 +28,9 @@ pub struct Intent<'a> {
     pub dn: &'a Dn,
     /// The DN after a rename or move.
     pub destination: Option<&'a Dn>,
-    /// Attributes that will be written, by the names that the directory knows. Those that this room writes by itself,
-    /// such as the switch of [`Kind::Disable`], are not among them.
-    pub attributes: Vec<&'a str>,
+    /// Attributes that will be written. Those that a kind of change writes by itself, such as the switch of
+    /// [`Kind::Disable`], are not among them.
+    pub attributes: Vec<Written>,
     /// Groups whose members change: the group itself, or groups that list an entry that is deleted.
     pub groups: Vec<&'a Dn>,
     /// Who is added or removed.
@@ -40,6 +40,27 @@ pub struct Intent<'a> {
     /// Whether the same operation was permitted a moment ago and is only repeated after a broken connection. It counts
     /// once.
     pub again: bool,
+}
+
+/// An attribute that will be written, by every name that it has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// As the operation names it.
+    pub description: String,
+    /// Its names and its OID in the server's schema and in the standards, in lower case and without options.
+    pub names: Vec<String>,
+}
+
+impl Written {
+    /// Whether this attribute is meant by a name, in any case and with or without options.
+    pub fn is(&self, name: &str) -> bool {
+        let base = name.split(';').next().unwrap_or_default().trim();
+        let base = match base.get(..4) {
+            Some(prefix) if prefix.eq_ignore_ascii_case("oid.") => base.get(4..).unwrap_or_default(),
+            _ => base,
+        };
+        self.names.iter().any(|known| known.eq_ignore_ascii_case(base))
+    }
 }
 
 /// What kind of change it is.

@@ -38,6 +38,7 @@ impl Work<'_> {
             return Err(Failure::Protected { reason }.into());
         }
         let Plan { destination, attributes, groups, members } = plan;
+        let attributes = attributes.iter().map(|name| self.session.schema.written(name)).collect();
         let intent = Intent {
             kind,
             phase: self.phase,
@@ -61,7 +62,7 @@ impl Work<'_> {
             external_id: None,
             dn,
             destination: None,
-            attributes,
+            attributes: attributes.iter().map(|name| self.session.schema.written(name)).collect(),
             groups: if members.is_empty() { Vec::new() } else { vec![dn] },
             members,
             facts: &Facts::default(),

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::gate::Written;
 use crate::flavour::Flavour;
 use crate::schema::{self, AttributeType};
+use postern_dn::attribute_names::{oid, standard_name};
 
 /// The attributes of a server's schema.
 #[derive(Debug, Default)]
@@ -11,6 +13,8 @@ pub(crate) struct Schema {
     /// By name and OID, in lower case.
     places: HashMap<Box<str>, u32>,
     rules: Vec<Rule>,
+    /// All names of each attribute, its OID last.
+    names: Vec<Vec<Box<str>>>,
 }
 
 /// What counts for one attribute.
@@ -53,9 +57,9 @@ impl Schema {
                 single: kind.single_value,
                 comparable: flavour == Flavour::ActiveDirectory || schema::is_comparable(kinds, kind),
             });
-            for name in kind.names.iter().chain([&kind.oid]) {
-                schema.places.insert(name.as_str().into(), place);
-            }
+            let names: Vec<Box<str>> = kind.names.iter().chain([&kind.oid]).map(|name| name.as_str().into()).collect();
+            schema.places.extend(names.iter().map(|name| (name.clone(), place)));
+            schema.names.push(names);
         }
         schema
     }
@@ -63,6 +67,19 @@ impl Schema {
     /// What counts for an attribute; of one that the schema does not show, nothing is assumed.
     pub(crate) fn rule(&self, name: &str) -> Rule {
         self.place(name).and_then(|place| self.rules.get(place as usize)).copied().unwrap_or(UNKNOWN)
+    }
+
+    /// An attribute by every name that it has.
+    pub(crate) fn written(&self, description: &str) -> Written {
+        let base = base(description);
+        let of_schema = self.place(description).and_then(|place| self.names.get(place as usize));
+        let mut names: Vec<String> = of_schema.into_iter().flatten().map(ToString::to_string).collect();
+        // The schema knows better: in Active Directory, `street` and `streetAddress` are two.
+        if names.is_empty() {
+            names.extend([standard_name(&base), oid(&base)].into_iter().flatten().map(str::to_owned));
+            names.push(base);
+        }
+        Written { description: description.to_owned(), names }
     }
 
     /// Whether the schema has this attribute.
@@ -133,6 +150,18 @@ mod tests {
         assert_eq!(schema.rule("shown").form, Form::Boolean);
         assert_eq!(schema.rule("unheard"), UNKNOWN);
         assert!(super::tests::schema(Flavour::ActiveDirectory).rule("accountExpires").comparable);
+    }
+
+    #[test]
+    fn the_site_knows_an_attribute_by_any_of_its_names() {
+        let schema = schema(Flavour::OpenLdap);
+        for written in ["SN;lang-de", "surname", "2.5.4.4"] {
+            let written = schema.written(written);
+            assert!(written.is("sn") && written.is("Surname") && written.is("OID.2.5.4.4"), "{written:?}");
+            assert!(!written.is("cn"), "{written:?}");
+        }
+        assert!(Schema::default().written("rfc822Mailbox").is("mail"), "by the standards where no schema shows");
+        assert!(Schema::default().written("x-own").is("X-Own"));
     }
 
     #[test]

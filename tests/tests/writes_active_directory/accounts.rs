@@ -22,8 +22,13 @@ fn an_account_is_created_with_its_password_and_can_be_used_at_once() -> Result<(
         ensure!(samba.can_bind("anna@corp.example", PASSWORD).await?);
         ensure!(operate(&directory, make(person("anna"))).await?.effect == Effect::AlreadySo);
         ensure!(samba.entries("(sAMAccountName=anna)", &["cn"]).await?.len() == 1);
-        let gone = operate(&directory, user(id(&made.entry.context("no entry")?), Change::Delete)).await?;
+        let anna = made.entry.context("no entry")?;
+        let gone = operate(&directory, user(id(&anna), Change::Delete)).await?;
         ensure!(gone.effect == Effect::Deleted && samba.entries("(sAMAccountName=anna)", &["cn"]).await?.is_empty());
+        // Its tombstone is not taken for the entry.
+        let again = Subject { external_id: Some(anna.external_id.clone()), dn: Some(anna.dn.clone()) };
+        let again = operate(&directory, user(again, Change::Delete)).await?;
+        ensure!(again.effect == Effect::AlreadySo, "{again:?}");
         Ok(())
     })
 }

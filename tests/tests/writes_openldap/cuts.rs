@@ -133,3 +133,39 @@ fn a_connection_is_kept_between_operations_and_replaced_when_the_server_closes_i
         Ok(())
     })
 }
+
+#[test]
+fn each_connection_has_one_request_at_a_time() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, line, directory) = start(stage).await?;
+        let anna = created(&directory, "anna").await?;
+        let site = Site::default();
+        // `slapd` answers several requests of one connection in any order.
+        let edits = (0..40).map(|number| {
+            let name = ["title", "mail", "ou", "description"][number % 4];
+            let operation = user(id(&anna), Change::Update(vec![set(name, &[&number.to_string()])]));
+            let (directory, site) = (&directory, &site);
+            async move { directory.operate(&operation, site).await }
+        });
+        for done in futures_util::future::join_all(edits).await {
+            done?;
+        }
+        ensure!(line.accepted() <= 2, "{} connections, of which two are configured", line.accepted());
+        let log = slapd.process().context("no process")?.log();
+        let mut open: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
+        for entry in log.lines().filter_map(|entry| entry.split_once("conn=").map(|(_, entry)| entry)) {
+            let mut words = entry.split(' ');
+            let (Some(connection), Some(operation), Some(word)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
+            if operation.starts_with("op=") && ["SRCH", "MOD", "ADD", "DEL", "MODRDN"].contains(&word) {
+                let other = open.insert(connection, operation);
+                ensure!(other.is_none_or(|other| other == operation), "two requests at a time: {entry}");
+            }
+            if ["RESULT", "SEARCH"].contains(&word) {
+                open.remove(connection);
+            }
+        }
+        Ok(())
+    })
+}
