@@ -66,7 +66,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         dial: Arc::new(TlsDial::new(identity.clone(), proxy, clock.clone())),
         identity: Some(identity),
         directories: served(&directories),
-        policy: config.policy,
+        policy: config.policy(),
         options: Options {
             delivery: DeliveryOptions { compression: config.control_plane.compression, ..DeliveryOptions::default() },
             ..Options::default()
@@ -144,7 +144,7 @@ async fn reload_on_hangup(
                 // Somebody looked at it: what was refused may have been mended in the directory.
                 memory.allow_one_more_try();
                 tracing::info!(directories = directories.len(), "config.reloaded");
-                agent.reload(served(&directories), config.policy);
+                agent.reload(served(&directories), config.policy());
                 if !ignored.is_empty() {
                     let keys = ignored.join(", ");
                     tracing::warn!(keys, "config.reload_ignored: these changes need a restart");

@@ -19,7 +19,7 @@ pub(crate) use self::fixed::Fixed;
 use crate::commands;
 use crate::deliver::Compression;
 use crate::link::proxy::{self, ProxyRule};
-use crate::policy::Policy;
+use crate::policy::{Policy, Rules};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/postern/agent.toml";
@@ -179,6 +179,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The site's policy, with the rules of each directory.
+    pub fn policy(&self) -> Policy {
+        let rules = |section: &DirectoryConfig| (section.name.clone(), Arc::new(Rules::new(section)));
+        Policy { directories: self.directories.iter().map(rules).collect(), ..self.policy.clone() }
     }
 
     /// How to get out.

@@ -11,6 +11,8 @@ pub enum Code {
     Invalid,
     /// The site's policy forbids it.
     Forbidden,
+    /// The site's policy for the directory does not allow this change.
+    DeniedBySitePolicy,
     /// It was begun, and failed as work on a directory fails.
     Failed(Class),
 }

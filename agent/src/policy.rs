@@ -1,14 +1,20 @@
 //! The site's last word: what a control plane may ask at all, and what never leaves whatever it asks. Read from the
 //! agent's own file; no command can change it.
 
-use std::num::NonZeroU32;
+mod rules;
+mod veto;
 
-use postern_dn::Dn;
-use postern_dn::attribute_names::standard_name;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use postern_dn::attribute_names::attribute;
 use postern_proto::limits;
 use postern_proto::v1::chunk::Listed;
 use serde::Deserialize;
 
+pub use self::rules::Rules;
+pub use self::veto::Veto;
 use crate::failure::{Code, Failure};
 use crate::served::{Entry, Phase, ServedDirectory, write};
 
@@ -23,11 +29,19 @@ pub struct Policy {
     pub excluded_attributes: Vec<String>,
     /// Imports that read from directories at a time, whatever the control plane asks for; the others wait for their turn.
     pub imports_at_once: NonZeroU32,
+    /// What may be changed in each directory, by its name. Not a key of the section.
+    #[serde(skip)]
+    pub directories: BTreeMap<String, Arc<Rules>>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { commands: None, excluded_attributes: Vec::new(), imports_at_once: NonZeroU32::MIN.saturating_add(1) }
+        Self {
+            commands: None,
+            excluded_attributes: Vec::new(),
+            imports_at_once: NonZeroU32::MIN.saturating_add(1),
+            directories: BTreeMap::new(),
+        }
     }
 }
 
@@ -63,27 +77,14 @@ impl Policy {
 
     /// Whether an attribute of this name never leaves.
     pub fn excludes(&self, name: &str) -> bool {
-        let attribute = attribute(name);
-        self.excluded_attributes.iter().any(|excluded| self::attribute(excluded) == attribute)
-    }
-}
-
-impl write::Gate for Policy {
-    fn protected_groups(&self) -> &[Dn] {
-        &[]
+        let named = attribute(name);
+        self.excluded_attributes.iter().any(|excluded| attribute(excluded) == named)
     }
 
-    fn permit(&self, _intent: &write::Intent<'_>) -> Result<(), write::Denied> {
-        Ok(())
+    /// What the site says to one operation. A directory of which it says nothing is not written.
+    pub fn veto(&self, directory: &str, operation: &write::Operation) -> Veto {
+        Veto::new(self.directories.get(directory).cloned().unwrap_or_default(), operation)
     }
-}
-
-/// The attribute that a description means, in lower case, by its name in the standards where it has one. What only the
-/// server's schema knows, the directory itself keeps back.
-fn attribute(description: &str) -> String {
-    let base = description.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let base = base.strip_prefix("oid.").unwrap_or(&base);
-    standard_name(base).unwrap_or(base).to_owned()
 }
 
 #[cfg(test)]

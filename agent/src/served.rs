@@ -14,8 +14,8 @@ pub use postern_directory::{
 /// What may be asked to be written, and what became of it.
 pub mod write {
     pub use postern_directory::write::{
-        AttributeChange, BothChanged, BothEnds, Change, Create, Denied, Done, Effect, Existing, Gate, Intent,
-        MemberChange, Move, NewPassword, Operation, RefusedAttribute, Subject,
+        AttributeChange, BothChanged, BothEnds, Change, Create, Denied, Done, Effect, Existing, Facts, Gate, Intent,
+        Kind, MemberChange, Move, NewPassword, Operation, RefusedAttribute, Subject,
     };
 }
 pub use postern_proto::chunk::MemberForm;

@@ -180,6 +180,7 @@ fn error(failure: &Failure) -> v1::CommandError {
         Code::Unsupported => v1::ErrorCode::Unsupported,
         Code::Invalid => v1::ErrorCode::Invalid,
         Code::Forbidden => v1::ErrorCode::Forbidden,
+        Code::DeniedBySitePolicy => v1::ErrorCode::DeniedBySitePolicy,
         Code::Failed(class) => of_class(class),
     };
     v1::CommandError {

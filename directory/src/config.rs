@@ -1,6 +1,7 @@
 //! The configuration of one directory, as it stands in the agent's file. It never leaves the site.
 
 mod credentials;
+mod policy;
 mod validation;
 mod write;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use credentials::SecretError;
 pub(crate) use credentials::{Credentials, credentials, read_file};
+pub use policy::PolicyConfig;
 pub use validation::{ConfigError, Problem};
 pub use write::{DisableBy, WriteConfig};
 
@@ -67,6 +69,9 @@ pub struct DirectoryConfig {
     pub groups: Option<GroupsConfig>,
     /// How changes are written; unset: nothing is written.
     pub write: Option<WriteConfig>,
+    /// What the control plane may change. Default: nothing.
+    #[serde(default)]
+    pub policy: PolicyConfig,
     /// Attributes that the site's policy keeps back, by any of their names. Not a key of the section.
     #[serde(skip)]
     pub excluded_attributes: Vec<String>,
@@ -260,6 +265,7 @@ pub(crate) mod tests {
                 attributes: vec!["cn".to_owned(), "description".to_owned()],
             }),
             write: None,
+            policy: PolicyConfig::default(),
             excluded_attributes: Vec::new(),
         }
     }

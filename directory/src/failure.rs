@@ -14,6 +14,8 @@ pub struct Denied {
     pub rule: String,
     /// More words for the site's own log. They never leave.
     pub detail: Option<String>,
+    /// Whether it may be allowed a little later, as where a limit for each hour is used up.
+    pub for_now: bool,
 }
 
 /// Why an operation did not reach its end.
@@ -137,6 +139,7 @@ impl Failure {
         match self {
             Self::KeepsChanging | Self::Unknown { .. } => true,
             Self::Refused(refusal) => refusal.retryable(),
+            Self::Denied(denied) => denied.for_now,
             _ => false,
         }
     }

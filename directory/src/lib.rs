@@ -7,6 +7,7 @@
 mod attributes;
 mod bind;
 mod bind_memory;
+mod change_kind;
 mod check;
 pub mod config;
 mod connection;
@@ -47,8 +48,8 @@ pub use bind::BindRefusal;
 pub use bind_memory::BindMemory;
 pub use check::{Check, CheckState};
 pub use config::{
-    ConfigError, DirectoryConfig, DisableBy, GroupsConfig, MemberForm, Problem, Scope, SecretError, UsersConfig,
-    WriteConfig,
+    ConfigError, DirectoryConfig, DisableBy, GroupsConfig, MemberForm, PolicyConfig, Problem, Scope, SecretError,
+    UsersConfig, WriteConfig,
 };
 pub use directory::Directory;
 pub use entry::{Entry, Unusable};

@@ -71,6 +71,8 @@ pub struct DirectorySettings {
     pub groups: GroupsSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write: Option<WriteSettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<SitePolicySettings>,
 }
 
 /// `[directory.write]`.
@@ -85,6 +87,23 @@ pub struct WriteSettings {
     pub disable: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placeholder_member: Option<String>,
+}
+
+/// `[directory.policy]`.
+#[derive(Clone, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "these are the keys of the configuration file, documented there")]
+pub struct SitePolicySettings {
+    pub read_only: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writable_containers: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writable_attributes: Option<Vec<String>>,
+    pub protected_dns: Vec<String>,
+    pub protected_groups: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_deletes_per_hour: Option<u32>,
 }
 
 /// `[directory.users]`.
@@ -170,6 +189,7 @@ impl DirectorySettings {
                 attributes: owned(&GROUP_ATTRIBUTES),
             },
             write: None,
+            policy: None,
         };
         settings.set_password(slapd::READER_PASSWORD)?;
         Ok(settings)
@@ -207,6 +227,7 @@ impl DirectorySettings {
                 attributes: owned(&GROUP_ATTRIBUTES),
             },
             write: None,
+            policy: None,
         };
         settings.set_password(ds389::READER_PASSWORD)?;
         Ok(settings)
@@ -243,6 +264,7 @@ impl DirectorySettings {
                 attributes: owned(&["cn", "description"]),
             },
             write: None,
+            policy: None,
         };
         settings.set_password(samba::ADMIN_PASSWORD)?;
         Ok(settings)

@@ -101,7 +101,7 @@ impl Gate for Site {
             happens();
         }
         match self.forbidden == Some(intent.kind) {
-            true => Err(Denied { rule: "operations".to_owned(), detail: None }),
+            true => Err(Denied { rule: "operations".to_owned(), detail: None, for_now: false }),
             false => Ok(()),
         }
     }

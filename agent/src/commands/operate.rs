@@ -45,7 +45,9 @@ impl Run for Change {
 }
 
 async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome::Result, Failure> {
-    let done = work.directory.operate(operation, &*work.policy).await?;
+    let veto = work.policy.veto(work.directory.name(), operation);
+    veto.beforehand().map_err(|denied| denied_by_the_site(&denied))?;
+    let done = work.directory.operate(operation, &veto).await?;
     let entry = match done.entry {
         Some(entry) if done.in_scope => chunk(work.directory.member_form(), operation.phase, [entry], &work.policy),
         _ => Bytes::new(),
@@ -64,6 +66,13 @@ async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome
         kept: done.kept.into_iter().take(MAX_ATTRIBUTES).map(|both| both_ends(both, work)).collect(),
         refused: done.refused.into_iter().take(MAX_ATTRIBUTES).map(refused).collect(),
     }))
+}
+
+/// A refusal before the directory was asked.
+fn denied_by_the_site(denied: &write::Denied) -> Failure {
+    let failure = Failure::new(Code::DeniedBySitePolicy, denied.to_string());
+    Failure { retryable: denied.for_now, local: denied.detail.clone(), ..failure }
+        .cured_by("the site's administrator can change this rule in the agent's configuration")
 }
 
 /// What the directory had; nothing of an attribute that may not leave.

@@ -8,9 +8,12 @@ use std::fmt::Write as _;
 use self::form::{Default, Key, Section};
 use self::sections::SECTIONS;
 use super::{DEFAULT_FILE, ENV_PREFIX};
+use crate::served::write::Kind;
 
 /// Stands in a form for the names of all kinds of command.
 const COMMANDS: &str = "COMMANDS";
+/// The same for the kinds of change.
+const OPERATIONS: &str = "OPERATIONS";
 
 /// Every key with its type, default, environment variable and meaning, Markdown.
 pub fn markdown() -> String {
@@ -41,6 +44,8 @@ impl Section {
                 Default::Required => "required".to_owned(),
             };
             let form = form.replace(COMMANDS, &format!("`{}`", super::known_commands("`, `")));
+            let operations = Kind::ALL.map(Kind::as_str).join("`, `");
+            let form = form.replace(OPERATIONS, &format!("`{operations}`"));
             let variable = format!("{ENV_PREFIX}__{}{}", self.variables, name.to_uppercase());
             let _ = writeln!(out, "| `{name}` | {form} | {default} | `{variable}` | {meaning} |");
         }
@@ -73,6 +78,7 @@ attributes = ["uid"]
 [directory.groups]
 base_dns = ["dc=example"]
 [directory.write]
+[directory.policy]
 "#;
 
     fn load(text: &str) -> Result<Config, settings::Error> {

@@ -9,7 +9,7 @@ use super::{
     Check, Digests, Identified, LookedUp, MemberForm, Page, Pages, Phase, SecondLook, ServedDirectory, Sight, Sought,
     Source, write,
 };
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 
 impl ServedDirectory for Directory {
     fn name(&self) -> &str {
@@ -89,8 +89,13 @@ impl SecondLook for postern_directory::SecondLook {
 
 /// The public half of an error; the whole of it goes to the local log only, with what it made fail.
 fn failure(error: &postern_directory::Error) -> Failure {
+    use postern_directory::{Error, write};
+    let code = match error {
+        Error::Write(write::Failure::Denied(_) | write::Failure::Off) => Code::DeniedBySitePolicy,
+        error => error.class().into(),
+    };
     Failure {
-        code: error.class().into(),
+        code,
         message: error.public_message(),
         cure: error.cure(),
         retryable: error.retryable(),

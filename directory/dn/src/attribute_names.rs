@@ -129,6 +129,14 @@ pub fn standard_name(name: &str) -> Option<&'static str> {
     names.first().copied()
 }
 
+/// The attribute that a description means: in lower case, without options, by its name in the standards where it has one.
+/// What only a server's schema knows stays as it is.
+pub fn attribute(description: &str) -> String {
+    let base = description.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let base = base.strip_prefix("oid.").unwrap_or(&base);
+    standard_name(base).unwrap_or(base).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

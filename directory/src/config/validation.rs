@@ -1,5 +1,6 @@
 //! What makes a directory's configuration unusable. All mistakes are reported at once, each with its key.
 
+mod policy;
 mod write;
 
 use std::fmt;
@@ -87,7 +88,8 @@ impl DirectoryConfig {
 fn problems(config: &DirectoryConfig) -> Vec<Problem> {
     let mut found = Vec::new();
     let write = config.write.iter().flat_map(write::problems);
-    found.extend(write.map(|(key, reason)| Problem { key, reason }));
+    let policy = policy::problems(config);
+    found.extend(write.chain(policy).map(|(key, reason)| Problem { key, reason }));
     urls(config, &mut found);
     credentials(config, &mut found);
     limits(config, &mut found);

@@ -28,7 +28,7 @@ impl Work<'_> {
         let new = self.new_entry(create)?;
         let (attribute, members) = self.first_members(create, &new).await?;
         let dns: Vec<_> = members.dns().collect();
-        self.allowed_new(&new.dn, new.names(), dns.iter().collect())?;
+        self.allowed_new(&new.dn, create, dns.iter().collect())?;
         if let Some(existing) = self.with_unique(&new).await? {
             return self.existing(create, &new, &existing).await;
         }

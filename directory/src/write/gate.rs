@@ -2,6 +2,7 @@
 
 use postern_dn::Dn;
 
+pub use crate::change_kind::Kind;
 use crate::error::Phase;
 use crate::failure::Denied;
 
@@ -28,13 +29,15 @@ pub struct Intent<'a> {
     pub dn: &'a Dn,
     /// The DN after a rename or move.
     pub destination: Option<&'a Dn>,
-    /// Attributes that will be written. Those that a kind of change writes by itself, such as the switch of
-    /// [`Kind::Disable`], are not among them.
+    /// Attributes that the operation asks to write. Those that this room writes by itself, such as the switch of
+    /// [`Kind::Disable`] or the configured classes of a new entry, are not among them.
     pub attributes: Vec<Written>,
     /// Groups whose members change: the group itself, or groups that list an entry that is deleted.
     pub groups: Vec<&'a Dn>,
     /// Who is added or removed.
     pub members: Vec<&'a Dn>,
+    /// Whether a password is set by it too, as when a user is created with one.
+    pub sets_password: bool,
     /// What the entry says of itself, as read now.
     pub facts: &'a Facts,
     /// Whether the same operation was permitted a moment ago and is only repeated after a broken connection. It counts
@@ -63,29 +66,6 @@ impl Written {
     }
 }
 
-/// What kind of change it is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
-    /// A new entry.
-    Create,
-    /// Attributes are changed.
-    Update,
-    /// The entry gets another name or container.
-    Move,
-    /// The user is let in.
-    Enable,
-    /// The user is kept out.
-    Disable,
-    /// The entry is removed.
-    Delete,
-    /// A lock after wrong passwords is lifted.
-    Unlock,
-    /// The password is set.
-    SetPassword,
-    /// Members are added or removed.
-    Members,
-}
-
 /// What an entry says of itself.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Facts {
@@ -99,21 +79,4 @@ pub struct Facts {
     pub is_bind_account: bool,
     /// The first protected group that it is, or that it is a member of through any number of groups.
     pub protected_group: Option<Dn>,
-}
-
-impl Kind {
-    /// Its name in policies and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Move => "move",
-            Self::Enable => "enable",
-            Self::Disable => "disable",
-            Self::Delete => "delete",
-            Self::Unlock => "unlock",
-            Self::SetPassword => "set_password",
-            Self::Members => "members",
-        }
-    }
 }

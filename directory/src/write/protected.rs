@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::gate::{Facts, Intent, Kind};
+use super::operation::Create;
 use super::target::Target;
 use super::work::Work;
 use crate::error::{Error, Phase, Step};
@@ -48,6 +49,7 @@ impl Work<'_> {
             attributes,
             groups,
             members,
+            sets_password: kind == Kind::SetPassword,
             facts: &target.facts,
             again: self.permitted.load(Ordering::Relaxed),
         };
@@ -55,16 +57,17 @@ impl Work<'_> {
     }
 
     /// Asks the site about an entry that is to be made.
-    pub(crate) fn allowed_new(&self, dn: &Dn, attributes: Vec<&str>, members: Vec<&Dn>) -> Result<(), Error> {
+    pub(crate) fn allowed_new(&self, dn: &Dn, create: &Create, members: Vec<&Dn>) -> Result<(), Error> {
         self.permit(&Intent {
             kind: Kind::Create,
             phase: self.phase,
             external_id: None,
             dn,
             destination: None,
-            attributes: attributes.iter().map(|name| self.session.schema.written(name)).collect(),
+            attributes: create.attributes.iter().map(|(name, _)| self.session.schema.written(name)).collect(),
             groups: if members.is_empty() { Vec::new() } else { vec![dn] },
             members,
+            sets_password: create.password.is_some(),
             facts: &Facts::default(),
             again: self.permitted.load(Ordering::Relaxed),
         })

@@ -1,7 +1,7 @@
 //! The life of a user of the organization in a directory: made, changed, disabled, enabled, deleted.
 
 use anyhow::{Context as _, Result, ensure};
-use postern_tests::agent::WriteSettings;
+use postern_tests::agent::{SitePolicySettings, WriteSettings};
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::{self, SUFFIX, Slapd};
 use postern_tests::{Stage, control_plane, scenario, wait};
@@ -18,6 +18,7 @@ async fn start(stage: &Stage) -> Result<Site> {
             disable: Some("employeeType=disabled".to_owned()),
             placeholder_member: Some(Slapd::admin_dn()),
         });
+        directory.policy = Some(SitePolicySettings::default());
         // The administrator may write.
         directory.set_password(slapd::ADMIN_PASSWORD).expect("the password file");
     })

@@ -17,7 +17,7 @@ const fn key(name: &'static str, form: &'static str, default: Default, meaning: 
     Key { name, form, default, meaning }
 }
 
-pub(super) const SECTIONS: [Section; 9] = [
+pub(super) const SECTIONS: [Section; 10] = [
     Section {
         header: "",
         variables: "",
@@ -142,7 +142,71 @@ pub(super) const SECTIONS: [Section; 9] = [
         meaning: "How changes are written to the directory. Without this section the agent writes nothing.",
         keys: WRITE,
     },
+    Section {
+        header: "[directory.policy]",
+        variables: "DIRECTORY__0__POLICY__",
+        meaning: "What the control plane may change in this directory. It cannot change this section, and the agent keeps \
+                  to it whatever it is sent. A change that is not allowed is refused with the code \
+                  `denied_by_site_policy` and the name of the key, never with its value.",
+        keys: POLICY,
+    },
 ];
+
+const POLICY: &[Key] = &[
+    key(
+        "read_only",
+        YES_NO,
+        Value("true"),
+        "Nothing is written to this directory. Set it to `false` to allow changes.",
+    ),
+    key("operations", "list of OPERATIONS", Words("all"), "The changes that are allowed."),
+    key(
+        "readable_containers",
+        TEXTS,
+        Words("no further rule"),
+        "The base DNs of `[directory.users]` and `[directory.groups]` must be among these DNs or below one. Otherwise the \
+         configuration is not accepted.",
+    ),
+    key(
+        "writable_containers",
+        TEXTS,
+        Words("the base DNs of users and groups, and the containers of new entries"),
+        "DNs of containers. Only entries below one of them are changed, moved there, or created. The containers \
+         themselves are never changed.",
+    ),
+    key(
+        "readable_attributes",
+        TEXTS,
+        Words("no further rule"),
+        "The attributes that `[directory.users]` and `[directory.groups]` may list. With any other the configuration is \
+         not accepted.",
+    ),
+    key(
+        "writable_attributes",
+        TEXTS,
+        Words("all"),
+        "The attributes that a change may write, by any of their names, with their options. A rename writes the \
+         attribute that names the entry. Attributes that hold passwords, keys or rights are never written as such.",
+    ),
+    key("protected_dns", TEXTS, Value("[]"), "DNs of entries that are never changed, with everything below them."),
+    key(
+        "protected_groups",
+        TEXTS,
+        Value("[]"),
+        "DNs of groups that are never changed. Neither are their members, including members of groups in these groups.",
+    ),
+    key("max_deletes_per_hour", LIMIT, NO_LIMIT, "The most entries that are deleted within any hour."),
+    key("max_disables_per_hour", LIMIT, NO_LIMIT, "The most users that are disabled within any hour."),
+    key(
+        "max_password_sets_per_minute",
+        LIMIT,
+        NO_LIMIT,
+        "The most passwords that are set within any minute, including those of new users.",
+    ),
+];
+
+const LIMIT: &str = "number from 0";
+const NO_LIMIT: Default = Words("no limit");
 
 const WRITE: &[Key] = &[
     key("user_container", TEXT, NONE, "DN of the container of new users. The control plane may name one below it."),

@@ -63,7 +63,8 @@ pub(super) async fn done(
 
 /// Prepares the answer to an operation that failed.
 pub(super) fn failed(operation: Operation, outbound: bool, step: Step, failure: Failure, elapsed_ms: u64) -> Prepared {
-    let state = if failure.code == "forbidden" { OperationState::Refused } else { OperationState::Failed };
+    let by_the_site = ["forbidden", "denied_by_site_policy"].contains(&failure.code.as_str());
+    let state = if by_the_site { OperationState::Refused } else { OperationState::Failed };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer: json!({ "error": failure }) };
     let (kept, refused) = (Attributes::new(), Vec::new());
     Prepared { operation, outbound, step, entry: None, ended, failure: Some(failure), kept, refused }
