@@ -7,7 +7,7 @@ use postern_directory::DirectoryConfig;
 use postern_dn::Dn;
 use postern_dn::attribute_names::attribute;
 
-use crate::served::write::{Intent, Kind};
+use crate::served::write::{Intent, Kind, Written};
 
 /// A rule that is broken.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,11 +88,17 @@ impl Rules {
         }
     }
 
-    /// What can be said of the attributes that an operation asks to write.
-    pub fn of_attributes<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<(), Broken> {
+    /// What can be said of the attributes that are written, each by all names that it has.
+    fn of_attributes(&self, intent: &Intent<'_>) -> Result<(), Broken> {
         let Some(writable) = &self.writable_attributes else { return Ok(()) };
-        match names.into_iter().find(|name| !writable.contains(&attribute(name))) {
-            Some(name) => Err(broken("writable_attributes", format!("{name:?} is not one of them"))),
+        let is_writable = |written: &Written| writable.iter().any(|name| written.is(name));
+        if let Some(written) = intent.attributes.iter().find(|written| !is_writable(written)) {
+            return Err(broken("writable_attributes", format!("{:?} is not one of them", written.description)));
+        }
+        match new_naming(intent).into_iter().find(|name| !writable.contains(&attribute(name))) {
+            Some(name) => {
+                Err(broken("writable_attributes", format!("the entry is named by {name:?}, which is not one")))
+            }
             None => Ok(()),
         }
     }
@@ -105,8 +111,7 @@ impl Rules {
         if let Some(dn) = changed.into_iter().find(|dn| !self.is_writable(dn)) {
             return Err(broken("writable_containers", format!("{dn} is not below one of them")));
         }
-        self.of_attributes(intent.attributes.iter().copied())?;
-        self.of_attributes(new_naming(intent))
+        self.of_attributes(intent)
     }
 
     /// Whether somebody or something protected is changed, or carried along.

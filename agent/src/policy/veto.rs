@@ -13,25 +13,17 @@ pub struct Veto {
     rules: Arc<Rules>,
     kind: Kind,
     sets_password: bool,
-    attributes: Vec<String>,
 }
 
 impl Veto {
     pub(super) fn new(rules: Arc<Rules>, operation: &Operation) -> Self {
         let (kind, sets_password) = kind(&operation.change);
-        let attributes = match &operation.change {
-            Change::Create(create) => create.attributes.iter().map(|(name, _)| name.clone()).collect(),
-            Change::Update(changes) => changes.iter().map(|change| change.name.clone()).collect(),
-            _ => Vec::new(),
-        };
-        Self { rules, kind, sets_password, attributes }
+        Self { rules, kind, sets_password }
     }
 
     /// What is refused whatever the entry is: the directory is not even asked.
     pub fn beforehand(&self) -> Result<(), Denied> {
-        let names = self.attributes.iter().map(String::as_str);
-        let of_kind = self.rules.of_kind(self.kind, self.sets_password);
-        of_kind.and_then(|()| self.rules.of_attributes(names)).map_err(denied)
+        self.rules.of_kind(self.kind, self.sets_password).map_err(denied)
     }
 }
 
