@@ -12,6 +12,7 @@ mod existing;
 mod extended;
 mod facts;
 mod gate;
+mod kind_of;
 mod members;
 mod new_entry;
 mod operation;

@@ -141,8 +141,8 @@ impl Work<'_> {
         let effect = match (self.is_equal(new, existing), create.existing) {
             (true, _) if self.again => Effect::Created,
             (true, _) => Effect::AlreadySo,
-            (false, Existing::Adopt) => Effect::Adopted,
-            (false, Existing::Conflict) => {
+            (false, Existing::Adopt) if self.is_of_kind(existing) => Effect::Adopted,
+            (false, _) => {
                 let what = new.unique.first().map_or("name", |(name, _)| name).to_owned();
                 return Err(Failure::Taken { what }.into());
             }

@@ -39,6 +39,9 @@ impl Work<'_> {
                 attributes.push((name.clone(), wanted));
             }
         }
+        if let Some((_, classes)) = attributes.iter().find(|(name, _)| self.session.schema.same(name, CLASS)) {
+            self.classes_fit(classes)?;
+        }
         let rdn = self.rdn_attribute().to_owned();
         self.fill(&mut attributes, &rdn);
         for (name, values) in &attributes {
@@ -54,7 +57,7 @@ impl Work<'_> {
     /// Adds what the operation leaves to us.
     fn fill(&self, attributes: &mut Vec<(String, Vec<Bytes>)>, rdn: &str) {
         let first = |name: &str, attributes: &[(String, Vec<Bytes>)]| self.first(attributes, name).ok();
-        if !attributes.iter().any(|(name, _)| name.eq_ignore_ascii_case(CLASS)) {
+        if !attributes.iter().any(|(name, _)| self.session.schema.same(name, CLASS)) {
             attributes.push((CLASS.to_owned(), self.object_classes()));
         }
         if !self.is_active_directory() {

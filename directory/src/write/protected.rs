@@ -34,10 +34,11 @@ pub(crate) struct Plan<'a> {
 impl Work<'_> {
     /// Refuses what is never written, and asks the site about the rest.
     pub(crate) async fn allowed(&mut self, kind: Kind, target: &mut Target, plan: Plan<'_>) -> Result<(), Error> {
-        target.facts.protected_group = self.protected_group(target).await?;
         if let Some(reason) = protection(&target.facts) {
             return Err(Failure::Protected { reason }.into());
         }
+        self.must_be_of_kind(target).await?;
+        target.facts.protected_group = self.protected_group(target).await?;
         let Plan { destination, attributes, groups, members } = plan;
         let attributes = attributes.iter().map(|name| self.session.schema.written(name)).collect();
         let intent = Intent {
@@ -103,17 +104,22 @@ impl Work<'_> {
             entries.extend(found.into_values());
         }
         let none = ["1.1".to_owned()];
-        for group in groups {
-            for entry in &entries {
-                if Dn::parse(entry).is_ok_and(|dn| dn == group) {
-                    return Ok(Some(group));
-                }
-                let condition = filter::equals(&format!("memberOf:{IN_CHAIN}:"), group.to_string().as_bytes());
-                let asked = self.session.connection.read_entry(entry, &condition, &none, Step::Search).await?;
-                if asked.is_some() {
-                    return Ok(Some(group));
+        let through = |group: &Dn| filter::equals(&format!("memberOf:{IN_CHAIN}:"), group.to_string().as_bytes());
+        let any = format!("(|{})", groups.iter().map(through).collect::<String>());
+        for entry in &entries {
+            if let Some(group) = groups.iter().find(|group| Dn::parse(entry).is_ok_and(|dn| dn == **group)) {
+                return Ok(Some(group.clone()));
+            }
+            if self.session.connection.read_entry(entry, &any, &none, Step::Search).await?.is_none() {
+                continue;
+            }
+            for group in &groups {
+                if self.session.connection.read_entry(entry, &through(group), &none, Step::Search).await?.is_some() {
+                    return Ok(Some(group.clone()));
                 }
             }
+            // It was one of them a moment ago.
+            return Ok(groups.into_iter().next());
         }
         Ok(None)
     }

@@ -111,6 +111,9 @@ impl Work<'_> {
             let convert = |values: &[Bytes]| self.convert(&change.name, rule, values);
             let wanted = convert(&change.wanted)?;
             self.check_name(&change.name, &wanted)?;
+            if self.session.schema.same(&change.name, "objectClass") {
+                self.classes_fit(&wanted)?;
+            }
             let now = target.values.of(&self.session.schema, &change.name);
             if self.is_same(&change.name, rule, now, &wanted) {
                 continue;

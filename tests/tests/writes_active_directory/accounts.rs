@@ -96,8 +96,12 @@ fn names_are_unique_in_the_whole_domain_and_those_that_windows_takes() -> Result
         ensure!(
             adopted.effect == Effect::Adopted && adopted.entry.context("no entry")?.external_id == anna.external_id
         );
-        // A group's name counts, too.
-        let group = Create { enabled: false, ..create(&[("sAMAccountName", &["everyone"]), ("cn", &["x"])]) };
+        // A group's name counts, too, and a group is not adopted as a user.
+        let group = Create {
+            enabled: false,
+            existing: Existing::Adopt,
+            ..create(&[("sAMAccountName", &["everyone"]), ("cn", &["x"])])
+        };
         let taken = fails(&directory, make(group)).await?;
         ensure!(matches!(&taken, Failure::Taken { what } if what == "sAMAccountName"), "{taken:?}");
         let principal =

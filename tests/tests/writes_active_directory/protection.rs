@@ -105,3 +105,24 @@ fn rights_that_lack_are_named_with_the_least_grant() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn an_operation_on_a_user_touches_no_computer_and_no_group() -> Result<()> {
+    scenario(async |stage| {
+        let (samba, directory) = start(stage).await?;
+        let staff = postern_tests::samba::Samba::staff_dn();
+        samba.apply(format!("dn: CN=PC7,{staff}\nobjectClass: computer\nsAMAccountName: PC7$\n")).await?;
+        for name in [format!("CN=PC7,{staff}"), format!("CN=nested,{staff}"), staff.clone()] {
+            for change in [Change::Delete, Change::Disable, Change::SetPassword(password("N3w!password"))] {
+                let refused = fails(&directory, user(Subject::dn(&name), change)).await?;
+                ensure!(
+                    matches!(&refused, Failure::Invalid { what, .. } if what == "objectClass"),
+                    "{name}: {refused:?}"
+                );
+            }
+        }
+        let refused = fails(&directory, group(Subject::dn(format!("CN=Person 7,{staff}")), Change::Delete)).await?;
+        ensure!(matches!(&refused, Failure::Invalid { what, .. } if what == "objectClass"), "{refused:?}");
+        Ok(())
+    })
+}

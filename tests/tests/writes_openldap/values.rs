@@ -150,3 +150,42 @@ fn the_account_by_which_we_bind_is_left_alone() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn an_operation_on_a_user_touches_no_group_and_no_container() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, "").await?;
+        let suffix = postern_tests::slapd::SUFFIX;
+        slapd.apply(format!("dn: ou=Empty,ou=people,{suffix}\nobjectClass: organizationalUnit\nou: Empty\n")).await?;
+        slapd
+            .apply(format!("dn: cn=inside,ou=people,{suffix}\nobjectClass: groupOfNames\ncn: inside\nmember: cn=x\n"))
+            .await?;
+        created(&directory, "anna").await?;
+        let sent = writing::written(&slapd).len();
+        let subjects = [
+            format!("ou=Empty,ou=people,{suffix}"),
+            format!("cn=inside,ou=people,{suffix}"),
+            format!("ou=people,{suffix}"),
+        ];
+        for subject in subjects {
+            for change in [Change::Delete, Change::Update(vec![set("description", &["x"])])] {
+                let refused = fails(&directory, user(Subject::dn(&subject), change)).await?;
+                ensure!(
+                    matches!(&refused, Failure::Invalid { what, .. } if what == "objectClass"),
+                    "{subject}: {refused:?}"
+                );
+            }
+        }
+        let group = create(&[("uid", &["x"]), ("cn", &["x"]), ("sn", &["x"]), ("objectClass", &["groupOfNames"])]);
+        let container = create(&[("uid", &["x"]), ("ou", &["x"]), ("OBJECTCLASS", &["organizationalUnit"])]);
+        for new in [group, container] {
+            let refused = fails(&directory, user(Subject::default(), Change::Create(new))).await?;
+            ensure!(matches!(&refused, Failure::Invalid { what, .. } if what == "objectClass"), "{refused:?}");
+        }
+        let classes = Change::Update(vec![set("objectClass", &["inetOrgPerson", "groupOfNames"])]);
+        let refused = fails(&directory, user(Subject::dn(dn("anna")), classes)).await?;
+        ensure!(matches!(&refused, Failure::Invalid { .. }), "{refused:?}");
+        ensure!(writing::written(&slapd).len() == sent, "something was sent");
+        Ok(())
+    })
+}
