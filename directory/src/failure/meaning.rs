@@ -151,7 +151,7 @@ impl Refusal {
                 "give the bind account the right to write this; postern-agent check lists what is needed. In Active \
                  Directory, administrators and their like do not inherit such rights"
             }
-            (51 | 52, _) => "nothing to do: it is tried again",
+            (51 | 52 | 122, _) => "nothing to do: it is tried again",
             (53, _) => "look in the directory server's log for the reason; the server may be read-only",
             (64 | 67, _) => "rename the entry instead of writing the attribute that names it",
             (65 | 69, _) => {
@@ -161,7 +161,6 @@ impl Refusal {
             (68, Action::Delete) => "give the users another primary group first",
             (68, _) => "choose another value, or link the user to the entry that has it",
             (71, _) => "move entries only within one database of the directory",
-            (122, _) => "nothing to do: it is tried again",
             _ => return None,
         })
     }

@@ -1,6 +1,7 @@
 //! Entries that have what a new one is to have. They are searched before the new one is sent: most directories keep no
 //! attribute unique by themselves, and those that do refuse without saying by whom.
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::new_entry::NewEntry;
@@ -39,12 +40,15 @@ impl Work<'_> {
     pub(crate) fn is_equal(&self, new: &NewEntry, existing: &Target) -> bool {
         let schema = &self.session.schema;
         let of = |name: &str| existing.values.of(schema, name);
-        existing.dn == new.dn
-            && new.attributes.iter().all(|(name, wanted)| match name.eq_ignore_ascii_case("objectClass") {
+        let has = |(name, wanted): &(String, Vec<Bytes>)| {
+            if name.eq_ignore_ascii_case("objectClass") {
                 // Servers add the superior classes.
-                true => wanted.iter().all(|class| of(name).iter().any(|known| known.eq_ignore_ascii_case(class))),
-                false => self.is_same(name, schema.rule(name), of(name), wanted),
-            })
+                wanted.iter().all(|class| of(name).iter().any(|known| known.eq_ignore_ascii_case(class)))
+            } else {
+                self.is_same(name, schema.rule(name), of(name), wanted)
+            }
+        };
+        existing.dn.case_folded() == new.dn.case_folded() && new.attributes.iter().all(has)
     }
 
     /// The DNs of entries that match, where entries of this kind are. Active Directory keeps names unique in the whole

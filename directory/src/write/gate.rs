@@ -67,6 +67,7 @@ impl Written {
 }
 
 /// What an entry says of itself.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any of them may be true together")]
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Facts {
     /// Active Directory: it is or was a member of an administrators' group (`adminCount: 1`).

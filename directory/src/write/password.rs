@@ -16,6 +16,7 @@ use super::work::Work;
 use crate::config::DisableBy;
 use crate::error::{Error, Phase};
 use crate::failure::{Action, Failure};
+use crate::server_url::ServerUrl;
 
 /// `ADS_UF_DONT_EXPIRE_PASSWD` (MS-ADTS §2.2.16): with it, nobody is asked to change a password.
 const NEVER_EXPIRES: i64 = 0x1_0000;
@@ -48,7 +49,7 @@ impl Work<'_> {
     /// Whether a password may leave over this connection.
     pub(crate) fn password_can_be_sent(&self, new: &NewPassword) -> Result<(), Failure> {
         let url = self.servers.urls.get(self.session.connection.server);
-        if !self.config.start_tls && !url.is_some_and(|url| url.is_tls()) {
+        if !self.config.start_tls && !url.is_some_and(ServerUrl::is_tls) {
             return Err(Failure::Unencrypted);
         }
         if new.password.expose_secret().is_empty() {
@@ -74,11 +75,11 @@ impl Work<'_> {
         let locked =
             Switch::new(&DisableBy::PasswordPolicy, self.write).is_off(target.values.of(&self.session.schema, LOCK));
         let meanwhile = target.values.text(END) == Some(MEANWHILE);
-        let answer = match locked || meanwhile {
-            true => self.reset_locked(target, &new.password, meanwhile).await,
-            false => self.reset(target, &new.password, true).await,
+        let effect = if locked || meanwhile {
+            self.reset_locked(target, &new.password, meanwhile).await?
+        } else {
+            self.reset(target, &new.password, true).await?
         };
-        let effect = answer?;
         self.ask_for_change(target, new.must_change).await?;
         Ok(effect)
     }

@@ -36,16 +36,19 @@ impl Work<'_> {
         }
         let kind = if on { Kind::Enable } else { Kind::Disable };
         for _ in 0..MOST_TRIES {
-            let names: Vec<String> = match self.is_active_directory() {
-                true => [CONTROL, "pwdLastSet", WRITTEN_ATTRIBUTES].map(str::to_owned).to_vec(),
-                false => vec![self.switch()?.attribute],
+            let names: Vec<String> = if self.is_active_directory() {
+                [CONTROL, "pwdLastSet", WRITTEN_ATTRIBUTES].map(str::to_owned).to_vec()
+            } else {
+                vec![self.switch()?.attribute]
             };
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let mut target = self.target(subject, &names).await?;
             self.allowed(kind, &mut target, Plan::default()).await?;
-            let parts = match self.is_active_directory() {
-                true => control_parts(&target, on)?,
-                false => self.switch()?.parts(target.values.of(&self.session.schema, names[0]), on),
+            let parts = if self.is_active_directory() {
+                control_parts(&target, on)?
+            } else {
+                let switch = self.switch()?;
+                switch.parts(target.values.of(&self.session.schema, &switch.attribute), on)
             };
             if parts.is_empty() {
                 return self.finish(&target.text, Done::new(Effect::AlreadySo)).await;

@@ -81,9 +81,10 @@ impl Work<'_> {
         let (mut refused, mut written) = (Vec::new(), 0);
         let alone = difference.parts.len() == 1;
         for (name, parts) in &difference.parts {
-            let answer = match alone {
-                true => Err(Failure::Refused(first.clone()).into()),
-                false => self.session.modify(Action::Modify, &target.text, parts.clone()).await,
+            let answer = if alone {
+                Err(Failure::Refused(first.clone()).into())
+            } else {
+                self.session.modify(Action::Modify, &target.text, parts.clone()).await
             };
             match answer {
                 Ok(()) => written += 1,

@@ -69,9 +69,10 @@ impl Work<'_> {
 
     fn group_of_classes(&self, dn: &str, classes: &[Bytes]) -> Group {
         let configured = self.config.groups.as_ref().and_then(|groups| groups.member_attribute.clone());
-        let of_class = match self.is_active_directory() {
-            true => Some("member"),
-            false => CLASSES.into_iter().find(|(class, _)| has(classes, class.as_bytes())).map(|(_, name)| name),
+        let of_class = if self.is_active_directory() {
+            Some("member")
+        } else {
+            CLASSES.into_iter().find(|(class, _)| has(classes, class.as_bytes())).map(|(_, name)| name)
         };
         // A group of another class lists its members where the configuration says.
         let attribute = of_class.map(str::to_owned).or(configured).unwrap_or_else(|| "member".to_owned());

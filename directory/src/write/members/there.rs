@@ -48,11 +48,12 @@ impl Work<'_> {
     /// All values by which a group lists its members.
     pub(crate) async fn list(&mut self, group: &Group) -> Result<Vec<Bytes>, Error> {
         let connection = &mut self.session.connection;
-        let message = match connection.read_entry(&group.text, ANY, &[group.attribute.clone()], Step::Search).await {
-            Ok(message) => message.ok_or(Failure::NotFound)?,
-            Err(Error::Refused { code: 32, .. }) => return Err(Failure::NotFound.into()),
-            Err(error) => return Err(error),
-        };
+        let message =
+            match connection.read_entry(&group.text, ANY, std::slice::from_ref(&group.attribute), Step::Search).await {
+                Ok(message) => message.ok_or(Failure::NotFound)?,
+                Err(Error::Refused { code: 32, .. }) => return Err(Failure::NotFound.into()),
+                Err(error) => return Err(error),
+            };
         let malformed = |source| Error::Malformed { step: Step::Search, source };
         let mut entry = RawEntry::parse(&message).map_err(|_| Failure::NotFound)?;
         let (mut values, mut next) = (Vec::new(), None);
