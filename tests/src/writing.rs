@@ -100,10 +100,10 @@ impl Gate for Site {
         if let Some(Happening(happens)) = self.happening.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             happens();
         }
-        match self.forbidden == Some(intent.kind) {
-            true => Err(Denied { rule: "operations".to_owned(), detail: None, for_now: false }),
-            false => Ok(()),
+        if self.forbidden == Some(intent.kind) {
+            return Err(Denied { rule: "operations".to_owned(), detail: None, for_now: false });
         }
+        Ok(())
     }
 }
 
@@ -140,6 +140,10 @@ pub fn administrator(server: &Slapd) -> LdapClient {
 }
 
 /// What applies LDIF change records as the administrator, at once and in the middle of something else.
+///
+/// # Panics
+///
+/// If the server refuses them, so that the test fails.
 pub fn apply_at_once(server: &Slapd, changes: impl Into<String>) -> impl FnOnce() + Send + 'static {
     let arguments = [server.ldap_url(), Slapd::admin_dn(), slapd::ADMIN_PASSWORD.to_owned()];
     let changes: String = changes.into();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::gate::Kind;
 use super::operation::Subject;
-use super::outcome::{Done, Effect};
+use super::outcome::{Done, Effect, RefusedMember};
 use super::protected::{Plan, lists};
 use super::request::Part;
 use super::work::Work;
@@ -35,18 +35,20 @@ impl Work<'_> {
             self.may_be_emptied(&groups).await?;
         }
         match self.session.delete(&target.text).await {
-            Ok(()) => self.clean(&target.text, uid.as_ref()).await?,
+            Ok(()) => {
+                let refused_members = self.clean(&target.text, uid.as_ref()).await?;
+                Ok(Done { refused_members, ..Done::new(Effect::Deleted) })
+            }
             // Somebody was quicker, or it was moved: the next look says which.
             Err(Error::Write(Failure::Refused(refusal))) if refusal.code == GONE => {
                 let last = Subject { dn: Some(target.text.clone()), ..subject.clone() };
-                return match self.find(subject, &[]).await? {
+                match self.find(subject, &[]).await? {
                     Some(_) => Err(Failure::KeepsChanging.into()),
                     None => self.gone(&last).await,
-                };
+                }
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(Done::new(Effect::Deleted))
     }
 
     /// It is not found. That is what was wanted, if it is proven.
@@ -60,11 +62,18 @@ impl Work<'_> {
         if is_absent(connection, self.config, flavour, &sought).await? != Sight::Absent {
             return Err(Failure::AbsenceUnproven.into());
         }
-        if self.again {
-            // The earlier try has deleted it, and had no time for the groups.
-            self.clean(&last_dn, None).await?;
+        let mut done = Done::new(if self.again { Effect::Deleted } else { Effect::AlreadySo });
+        // Who has deleted it may have had no time for the groups. But somebody else may have its name by now.
+        if let Ok(dn) = Dn::parse(&last_dn)
+            && self.read(&last_dn, &[]).await?.is_none()
+        {
+            let groups = self.listing(&last_dn, None).await?;
+            if !groups.is_empty() {
+                self.allowed_gone(&dn, groups.values().collect())?;
+                done.refused_members = self.clean(&last_dn, None).await?;
+            }
         }
-        Ok(Done::new(if self.again { Effect::Deleted } else { Effect::AlreadySo }))
+        Ok(done)
     }
 
     /// The groups that list an entry. Active Directory takes care of them itself.
@@ -96,8 +105,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Takes an entry that is gone out of the groups that still list it.
-    async fn clean(&mut self, dn: &str, uid: Option<&Bytes>) -> Result<(), Error> {
+    /// Takes an entry that is gone out of the groups that still list it. A group that refuses stops no other: the entry is
+    /// gone, and that is what was wanted.
+    async fn clean(&mut self, dn: &str, uid: Option<&Bytes>) -> Result<Vec<RefusedMember>, Error> {
+        let mut refused = Vec::new();
         for text in self.listing(dn, uid).await?.into_keys() {
             let Some(found) = self.read(&text, &[]).await? else { continue };
             let group = self.group(&found);
@@ -117,9 +128,12 @@ impl Work<'_> {
             };
             match answer {
                 Err(Error::Write(Failure::Refused(refusal))) if matches!(refusal.code, NOT_A_MEMBER | GONE) => {}
+                Err(Error::Write(Failure::Refused(refusal))) => {
+                    refused.push(RefusedMember::new(&Subject::dn(dn), &refusal));
+                }
                 answer => answer?,
             }
         }
-        Ok(())
+        Ok(refused)
     }
 }

@@ -74,6 +74,23 @@ impl Work<'_> {
         })
     }
 
+    /// Asks the site about the groups that still list an entry which is gone.
+    pub(crate) fn allowed_gone(&self, dn: &Dn, groups: Vec<&Dn>) -> Result<(), Error> {
+        self.permit(&Intent {
+            kind: Kind::Delete,
+            phase: self.phase,
+            external_id: None,
+            dn,
+            destination: None,
+            attributes: Vec::new(),
+            groups,
+            members: Vec::new(),
+            sets_password: false,
+            facts: &Facts::default(),
+            again: self.permitted.load(Ordering::Relaxed),
+        })
+    }
+
     fn permit(&self, intent: &Intent<'_>) -> Result<(), Error> {
         self.gate.permit(intent).map_err(Failure::Denied)?;
         self.permitted.store(true, Ordering::Relaxed);

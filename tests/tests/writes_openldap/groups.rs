@@ -176,3 +176,29 @@ fn two_members_whose_names_rfc_4518_compares_as_equal_are_two() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_deletion_that_stopped_halfway_is_finished_but_not_for_who_has_the_name_now() -> Result<()> {
+    scenario(async |stage| {
+        // Without the overlays nobody but us follows a deletion.
+        let options = postern_tests::slapd::Options { statements: true, ..postern_tests::slapd::Options::people(5) };
+        let slapd = Slapd::start(stage, options).await?;
+        let directory = writing::openldap(stage, &slapd, PLACEHOLDER).await?;
+        let anna = created(&directory, "anna").await?;
+        team(&directory, &[id(&anna)]).await?;
+        slapd.delete(&dn("anna")).await?;
+        ensure!(members(&slapd).await? == [dn("anna")], "the name of nobody");
+        let subject = || Subject { external_id: Some(anna.external_id.clone()), dn: Some(anna.dn.clone()) };
+        let site = Site::default();
+        let again = directory.operate(&user(subject(), Change::Delete), &site).await?;
+        ensure!(again.effect == Effect::AlreadySo && members(&slapd).await? == [format!("cn=nobody,{SUFFIX}")]);
+        ensure!(site.last().context("not asked")?.groups == [format!("cn=team,ou=groups,{SUFFIX}")]);
+
+        let other = created(&directory, "anna").await?;
+        let team = Subject::dn(format!("cn=team,ou=groups,{SUFFIX}"));
+        operate(&directory, group(team, change(&[id(&other)], &[]))).await?;
+        operate(&directory, user(subject(), Change::Delete)).await?;
+        ensure!(members(&slapd).await? == [dn("anna")], "a new person lost a membership");
+        Ok(())
+    })
+}
