@@ -14,6 +14,7 @@ use crate::config::{self, Config, Fixed};
 use crate::deliver::DeliveryOptions;
 use crate::identity::store::{self, IdentityStore};
 use crate::identity::{IdentitySource, TlsDial};
+use crate::policy::Records;
 use crate::roster::Directories;
 use crate::served::ServedDirectory;
 use crate::{health, notify, socket};
@@ -48,6 +49,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
     let store = IdentityStore::new(state_dir);
     store.check_ownership().map_err(Error::Identity)?;
     let memory = Config::bind_memory(state_dir);
+    let records = Arc::new(Records::new(state_dir, clock.clone()));
     let directories = open(&config, &[], &memory)?;
     let fixed = config.fixed();
     let proxy = config.proxy_rule().map_err(Error::Config)?;
@@ -66,7 +68,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         dial: Arc::new(TlsDial::new(identity.clone(), proxy, clock.clone())),
         identity: Some(identity),
         directories: served(&directories),
-        policy: config.policy(),
+        policy: config.policy(&records),
         options: Options {
             delivery: DeliveryOptions { compression: config.control_plane.compression, ..DeliveryOptions::default() },
             ..Options::default()
@@ -83,7 +85,8 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         supervisor.spawn("status_socket", OnCancel::Abort, status.serve(Arc::clone(&agent)));
         // Before readiness is announced: a SIGHUP without a handler would end the process.
         let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map_err(Error::Hangups)?;
-        let reloading = reload_on_hangup(hangups, agent, file.map(Path::to_owned), fixed, (directories, memory));
+        let reloading =
+            reload_on_hangup(hangups, agent, file.map(Path::to_owned), fixed, (directories, memory, records));
         supervisor.spawn("reload", OnCancel::Abort, reloading);
     }
     accompany(&supervisor, clock).await
@@ -133,7 +136,7 @@ async fn reload_on_hangup(
     agent: Arc<Agent>,
     file: Option<PathBuf>,
     fixed: Fixed,
-    (mut directories, memory): (Vec<Directory>, Arc<BindMemory>),
+    (mut directories, memory, records): (Vec<Directory>, Arc<BindMemory>, Arc<Records>),
 ) {
     while hangups.recv().await.is_some() {
         let read = Config::load(file.as_deref()).map_err(Error::Config);
@@ -144,7 +147,7 @@ async fn reload_on_hangup(
                 // Somebody looked at it: what was refused may have been mended in the directory.
                 memory.allow_one_more_try();
                 tracing::info!(directories = directories.len(), "config.reloaded");
-                agent.reload(served(&directories), config.policy());
+                agent.reload(served(&directories), config.policy(&records));
                 if !ignored.is_empty() {
                     let keys = ignored.join(", ");
                     tracing::warn!(keys, "config.reload_ignored: these changes need a restart");

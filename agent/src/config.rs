@@ -3,7 +3,7 @@
 mod fixed;
 pub mod reference;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) use self::fixed::Fixed;
 use crate::commands;
 use crate::deliver::Compression;
 use crate::link::proxy::{self, ProxyRule};
-use crate::policy::{Policy, Rules};
+use crate::policy::{Policy, Records, Rules};
 
 /// Where the configuration is looked for unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/postern/agent.toml";
@@ -182,9 +182,13 @@ impl Config {
     }
 
     /// The site's policy, with the rules of each directory.
-    pub fn policy(&self) -> Policy {
+    pub fn policy(&self, records: &Arc<Records>) -> Policy {
         let rules = |section: &DirectoryConfig| (section.name.clone(), Arc::new(Rules::new(section)));
-        Policy { directories: self.directories.iter().map(rules).collect(), ..self.policy.clone() }
+        let directories: BTreeMap<String, Arc<Rules>> = self.directories.iter().map(rules).collect();
+        if directories.values().any(|rules| rules.has_limits()) {
+            records.prepare_limits();
+        }
+        Policy { directories, records: Some(Arc::clone(records)), ..self.policy.clone() }
     }
 
     /// How to get out.

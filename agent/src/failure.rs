@@ -17,6 +17,28 @@ pub enum Code {
     Failed(Class),
 }
 
+impl Code {
+    /// Its name in the agent's own log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsupported => "unsupported",
+            Self::Invalid => "invalid",
+            Self::Forbidden => "forbidden",
+            Self::DeniedBySitePolicy => "denied_by_site_policy",
+            Self::Failed(class) => match class {
+                Class::Unreachable => "unreachable",
+                Class::Credentials => "credentials",
+                Class::Directory => "directory",
+                Class::Timeout => "timeout",
+                Class::Canceled => "canceled",
+                Class::Internal => "internal",
+                Class::NotFound => "not_found",
+                Class::Ambiguous => "ambiguous",
+            },
+        }
+    }
+}
+
 impl From<Class> for Code {
     fn from(class: Class) -> Self {
         Self::Failed(class)

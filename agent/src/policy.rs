@@ -1,6 +1,10 @@
 //! The site's last word: what a control plane may ask at all, and what never leaves whatever it asks. Read from the
 //! agent's own file; no command can change it.
 
+mod audit;
+mod limits;
+mod line;
+mod records;
 mod rules;
 mod veto;
 
@@ -9,12 +13,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use postern_dn::attribute_names::attribute;
-use postern_proto::limits;
+use postern_proto::limits::{MAX_LISTED_ATTRIBUTES, MAX_NAME_BYTES};
 use postern_proto::v1::chunk::Listed;
 use serde::Deserialize;
 
+pub use self::records::Records;
 pub use self::rules::Rules;
 pub use self::veto::Veto;
+use crate::command::Key;
 use crate::failure::{Code, Failure};
 use crate::served::{Entry, Phase, ServedDirectory, write};
 
@@ -32,6 +38,9 @@ pub struct Policy {
     /// What may be changed in each directory, by its name. Not a key of the section.
     #[serde(skip)]
     pub directories: BTreeMap<String, Arc<Rules>>,
+    /// Where limits and the log of changes are kept. Without it nothing is written. Not a key of the section.
+    #[serde(skip)]
+    pub records: Option<Arc<Records>>,
 }
 
 impl Default for Policy {
@@ -41,6 +50,7 @@ impl Default for Policy {
             excluded_attributes: Vec::new(),
             imports_at_once: NonZeroU32::MIN.saturating_add(1),
             directories: BTreeMap::new(),
+            records: None,
         }
     }
 }
@@ -68,11 +78,11 @@ impl Policy {
     pub fn listed(&self, directory: &dyn ServedDirectory) -> Option<Listed> {
         let of = |phase| {
             let listed = directory.listed_attributes(phase)?;
-            let leaves = |name: &&String| name.len() <= limits::MAX_NAME_BYTES && !self.excludes(name);
+            let leaves = |name: &&String| name.len() <= MAX_NAME_BYTES && !self.excludes(name);
             Some(listed.iter().filter(leaves).cloned().collect::<Vec<String>>())
         };
         let listed = Listed { users: of(Phase::Users)?, groups: of(Phase::Groups)?, binary: Vec::new() };
-        (listed.users.len() + listed.groups.len() <= limits::MAX_LISTED_ATTRIBUTES).then_some(listed)
+        (listed.users.len() + listed.groups.len() <= MAX_LISTED_ATTRIBUTES).then_some(listed)
     }
 
     /// Whether an attribute of this name never leaves.
@@ -82,8 +92,9 @@ impl Policy {
     }
 
     /// What the site says to one operation. A directory of which it says nothing is not written.
-    pub fn veto(&self, directory: &str, operation: &write::Operation) -> Veto {
-        Veto::new(self.directories.get(directory).cloned().unwrap_or_default(), operation)
+    pub fn veto(&self, key: Key, directory: &str, operation: &write::Operation) -> Veto {
+        let rules = self.directories.get(directory).cloned().unwrap_or_default();
+        Veto::new((rules, self.records.clone()), key, directory, operation)
     }
 }
 

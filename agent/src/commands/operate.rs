@@ -45,9 +45,11 @@ impl Run for Change {
 }
 
 async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome::Result, Failure> {
-    let veto = work.policy.veto(work.directory.name(), operation);
+    let veto = work.policy.veto(work.key, work.directory.name(), operation);
     veto.beforehand().map_err(|denied| denied_by_the_site(&denied))?;
-    let done = work.directory.operate(operation, &veto).await?;
+    let done = work.directory.operate(operation, &veto).await;
+    veto.ended(&done);
+    let done = done?;
     let entry = match done.entry {
         Some(entry) if done.in_scope => chunk(work.directory.member_form(), operation.phase, [entry], &work.policy),
         _ => Bytes::new(),

@@ -1,12 +1,13 @@
 //! The rules of one directory: what may be changed there, decided from what is about to be done. Nothing is counted or
 //! written here, so that the same rules can be explained beforehand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postern_directory::DirectoryConfig;
 use postern_dn::Dn;
 use postern_dn::attribute_names::attribute;
 
+use super::limits::Counted;
 use crate::served::write::{Intent, Kind, Written};
 
 /// A rule that is broken.
@@ -28,6 +29,7 @@ pub struct Rules {
     writable_attributes: Option<BTreeSet<String>>,
     protected_dns: Vec<Dn>,
     protected_groups: Vec<Dn>,
+    limits: BTreeMap<Counted, u32>,
 }
 
 impl Default for Rules {
@@ -39,6 +41,7 @@ impl Default for Rules {
             writable_attributes: None,
             protected_dns: Vec::new(),
             protected_groups: Vec::new(),
+            limits: BTreeMap::new(),
         }
     }
 }
@@ -57,6 +60,11 @@ impl Rules {
                 dns(&all.cloned().collect::<Vec<String>>())
             }
         };
+        let limits = [
+            (Counted::Deletes, policy.max_deletes_per_hour),
+            (Counted::Disables, policy.max_disables_per_hour),
+            (Counted::PasswordSets, policy.max_password_sets_per_minute),
+        ];
         let names = |names: &Vec<String>| names.iter().map(|name| attribute(name)).collect();
         Self {
             read_only: policy.read_only || config.write.is_none(),
@@ -65,12 +73,23 @@ impl Rules {
             writable_attributes: policy.writable_attributes.as_ref().map(names),
             protected_dns: dns(&policy.protected_dns),
             protected_groups: dns(&policy.protected_groups),
+            limits: limits.into_iter().filter_map(|(counted, most)| Some((counted, most?))).collect(),
         }
     }
 
     /// Groups whose members are protected.
     pub fn protected_groups(&self) -> &[Dn] {
         &self.protected_groups
+    }
+
+    /// The most of a kind, where there is a limit.
+    pub(crate) fn limit(&self, counted: Counted) -> Option<u32> {
+        self.limits.get(&counted).copied()
+    }
+
+    /// Whether anything is limited.
+    pub fn has_limits(&self) -> bool {
+        !self.limits.is_empty()
     }
 
     /// What can be said before the entry is looked for.
@@ -164,3 +183,6 @@ fn new_naming<'a>(intent: &Intent<'a>) -> Vec<&'a str> {
 fn broken(rule: &'static str, because: impl Into<String>) -> Broken {
     Broken { rule, because: because.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! What stands in the log, what is counted, and what happens if neither can be kept.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_directory::DirectoryConfig;
+use postern_runtime::clock::ManualClock;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::*;
+use crate::command::CommandId;
+use crate::served::Phase;
+use crate::served::write::{Facts, Subject, Written};
+
+const LIMITED: &str = r#"
+name = "corp"
+urls = ["ldaps://ldap.example"]
+[users]
+base_dns = ["ou=people,dc=example"]
+unique_attribute = "uid"
+attributes = ["uid"]
+[write]
+[policy]
+read_only = false
+operations = ["update", "delete", "disable"]
+max_deletes_per_hour = 2
+"#;
+
+struct Place {
+    folder: tempfile::TempDir,
+    rules: Arc<Rules>,
+    records: Arc<Records>,
+    clock: ManualClock,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap());
+        let records = Arc::new(Records::new(folder.path(), clock.shared()));
+        records.prepare_limits();
+        clock.advance(Duration::from_secs(3_601));
+        let config: DirectoryConfig = toml::from_str(LIMITED).unwrap();
+        Self { folder, rules: Arc::new(Rules::new(&config)), records, clock }
+    }
+
+    fn veto(&self, change: Change) -> Veto {
+        let key = Key { id: CommandId(Uuid::from_u128(7)), generation: 3 };
+        let subject = Subject { external_id: Some("id-1".into()), dn: None };
+        let operation = Operation { phase: Phase::Users, subject, change };
+        Veto::new((Arc::clone(&self.rules), Some(Arc::clone(&self.records))), key, "corp", &operation)
+    }
+
+    fn log(&self) -> Vec<Value> {
+        lines(&self.folder.path().join("audit.jsonl"))
+    }
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn ask(veto: &Veto, kind: Kind, dn: &str) -> Result<(), Denied> {
+    let (dn, facts) = (Dn::parse(dn).unwrap(), Facts::default());
+    let attributes = vec![Written { description: "mail".to_owned(), names: vec!["mail".to_owned()] }];
+    veto.permit(&Intent {
+        kind,
+        phase: Phase::Users,
+        external_id: Some("id-1"),
+        dn: &dn,
+        destination: None,
+        attributes: if kind == Kind::Update { attributes } else { Vec::new() },
+        groups: Vec::new(),
+        members: Vec::new(),
+        sets_password: kind == Kind::SetPassword,
+        facts: &facts,
+        again: false,
+    })
+}
+
+const ANNA: &str = "uid=anna,ou=people,dc=example";
+
+#[test]
+fn an_executed_operation_stands_in_the_log_before_and_after() {
+    let place = Place::new();
+    let veto = place.veto(Change::Update(Vec::new()));
+    veto.beforehand().unwrap();
+    ask(&veto, Kind::Update, ANNA).unwrap();
+    let before = place.log();
+    assert_eq!((before.len(), &before[0]["outcome"]), (1, &Value::from("permitted")), "{before:?}");
+    // Looked at again, because somebody else was quicker.
+    ask(&veto, Kind::Update, ANNA).unwrap();
+    let failure = Failure { ldap_result_code: Some(50), ..Failure::new(crate::failure::Class::Directory, "no") };
+    veto.ended(&Err(failure));
+    drop(veto);
+    let log = place.log();
+    assert_eq!(log.len(), 2, "{log:?}");
+    let line = &log[1];
+    assert_eq!(line["operation"], Uuid::from_u128(7).to_string());
+    assert_eq!((&line["kind"], &line["dn"]), (&Value::from("update"), &Value::from(ANNA)));
+    assert_eq!((&line["outcome"], &line["code"]), (&Value::from("failed"), &Value::from("directory")));
+    assert_eq!((&line["ldap_result_code"], &line["generation"]), (&Value::from(50), &Value::from(3)));
+    assert_eq!((&line["attributes"], &line["external_id"]), (&Value::from(vec!["mail"]), &Value::from("id-1")));
+    assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+}
+
+#[test]
+fn a_refusal_stands_in_the_log_once_with_its_rule() {
+    let place = Place::new();
+    let veto = place.veto(Change::Unlock);
+    assert_eq!(veto.beforehand().unwrap_err().rule, "operations");
+    drop(veto);
+    let veto = place.veto(Change::Update(Vec::new()));
+    let denied = ask(&veto, Kind::Update, "uid=anna,ou=other,dc=example").unwrap_err();
+    assert_eq!(denied.rule, "writable_containers");
+    veto.ended(&Err(Failure::new(Code::DeniedBySitePolicy, denied.to_string())));
+    drop(veto);
+    let log = place.log();
+    let rules: Vec<_> = log.iter().map(|line| (line["outcome"].as_str(), line["rule"].as_str())).collect();
+    let refused = Some("denied_by_site_policy");
+    assert_eq!(rules, [(refused, Some("operations")), (refused, Some("writable_containers"))]);
+    assert!(!denied.to_string().contains("ou="), "{denied}");
+}
+
+#[test]
+fn an_operation_that_is_stopped_halfway_is_unknown_in_the_log() {
+    let place = Place::new();
+    let veto = place.veto(Change::Delete);
+    ask(&veto, Kind::Delete, ANNA).unwrap();
+    drop(veto);
+    drop(place.veto(Change::Delete));
+    let outcomes: Vec<_> = place.log().iter().map(|line| line["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["permitted", "unknown"]);
+}
+
+#[test]
+fn a_flood_of_deletions_ends_at_the_limit_and_a_repetition_counts_once() {
+    let place = Place::new();
+    let delete = || {
+        let veto = place.veto(Change::Delete);
+        let first = ask(&veto, Kind::Delete, ANNA);
+        first.and_then(|()| ask(&veto, Kind::Delete, ANNA))
+    };
+    let done = (0..1_000).filter(|_| delete().is_ok()).count();
+    assert_eq!(done, 2);
+    let denied = delete().unwrap_err();
+    assert_eq!((denied.rule.as_str(), denied.for_now), ("max_deletes_per_hour", true));
+    place.clock.advance(Duration::from_secs(3_661));
+    assert!(delete().is_ok());
+    let disable = place.veto(Change::Disable);
+    assert!(ask(&disable, Kind::Disable, ANNA).is_ok(), "it has no limit here");
+}
+
+#[test]
+fn without_a_log_nothing_is_permitted() {
+    let place = Place::new();
+    let path = place.folder.path().join("audit.jsonl");
+    std::fs::create_dir(&path).unwrap();
+    let veto = place.veto(Change::Update(Vec::new()));
+    let denied = ask(&veto, Kind::Update, ANNA).unwrap_err();
+    assert_eq!((denied.rule.as_str(), denied.for_now), (AUDIT_LOG, true));
+    std::fs::remove_dir(&path).unwrap();
+    assert!(ask(&place.veto(Change::Update(Vec::new())), Kind::Update, ANNA).is_ok());
+    let key = Key { id: CommandId(Uuid::nil()), generation: 0 };
+    let operation = Operation { phase: Phase::Users, subject: Subject::default(), change: Change::Delete };
+    let nowhere = Veto::new((Arc::clone(&place.rules), None), key, "corp", &operation);
+    assert_eq!(ask(&nowhere, Kind::Delete, ANNA).unwrap_err().rule, AUDIT_LOG);
+}
