@@ -108,3 +108,23 @@ fn nothing_is_written_without_the_section_or_against_the_site() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn an_entry_that_cannot_be_seen_is_not_taken_for_deleted() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, "").await?;
+        let made = directory.operate(&user(Subject::default(), anna()), &Site::default()).await?;
+        let entry = made.entry.context("no entry")?;
+        let hidden = format!("to dn.subtree=\"ou=people,{SUFFIX}\" by * none");
+        slapd.set_access(&[&hidden, "to * by users read by * none"]).await?;
+        let known = Subject { external_id: Some(entry.external_id.clone()), dn: Some(entry.dn.clone()) };
+        let deleted = directory.operate(&user(known.clone(), Change::Delete), &Site::default()).await;
+        let deleted = failure(deleted.err().context("taken for deleted")?)?;
+        ensure!(matches!(deleted, Failure::AbsenceUnproven), "{deleted:?}");
+        let edited =
+            directory.operate(&user(known, Change::Update(vec![set("title", &["x"])])), &Site::default()).await;
+        ensure!(matches!(failure(edited.err().context("edited")?)?, Failure::NotFound));
+        ensure!(slapd.entries("(uid=anna)").await?.len() == 1);
+        Ok(())
+    })
+}
