@@ -124,13 +124,20 @@ impl Samba {
 
     /// Denies the reader to read an attribute, by its `schemaIDGUID`, of everybody below `OU=staff`.
     pub async fn hide_from_reader(&self, attribute: &str) -> Result<()> {
+        self.set_rights_of_reader(&[&format!("OD;CI;RP;{attribute};")]).await
+    }
+
+    /// Adds entries to the access control list of `OU=staff` that are about the reader ([MS-DTYP] 2.5.1.1): what stands
+    /// in each before the account.
+    pub async fn set_rights_of_reader(&self, entries: &[&str]) -> Result<()> {
         let search = self.client("ldapsearch").args(["-LLL", "-o", "ldif-wrap=no", "-b", SUFFIX]);
         let found = ldif::parse(&search.args(["(sAMAccountName=svc-reader)", "objectSid"]).success().await?)?;
         let sid = found.first().and_then(|entry| entry.values("objectSid").first()).context("no reader")?;
-        let entry = format!("(OD;CI;RP;{attribute};;{})", text_of_sid(sid)?);
+        let sid = text_of_sid(sid)?;
+        let list: String = entries.iter().map(|entry| format!("({entry};{sid})")).collect();
         let configuration = self.folder.join("domain/etc/smb.conf");
         let tool = Launch::new("samba-tool", "/usr/bin/samba-tool").env("PATH", SEARCH_PATH);
-        let tool = tool.args(["dsacl", "set", "--objectdn", &Self::staff_dn(), "--sddl", &entry, "-s"]);
+        let tool = tool.args(["dsacl", "set", "--objectdn", &Self::staff_dn(), "--sddl", &list, "-s"]);
         tool.arg(configuration).success().await?;
         Ok(())
     }

@@ -8,5 +8,7 @@ mod common;
 mod groups;
 #[path = "writes_active_directory/protection.rs"]
 mod protection;
+#[path = "writes_active_directory/rights.rs"]
+mod rights;
 #[path = "writes_active_directory/state.rs"]
 mod state;

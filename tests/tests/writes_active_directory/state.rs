@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use postern_directory::Switch;
-use postern_directory::write::{Change, Effect, Failure, Move};
+use postern_directory::write::{Change, Effect, Failure, Move, NewPassword};
 use postern_tests::samba::Samba;
 use postern_tests::scenario;
 use postern_tests::writing::{set, user};
 
-use crate::common::{PASSWORD, created, fails, id, operate, start, value};
+use crate::common::{PASSWORD, created, fails, id, operate, password, start, value};
 
 #[test]
 fn one_bit_is_flipped_and_the_others_stay() -> Result<()> {
@@ -25,6 +25,10 @@ fn one_bit_is_flipped_and_the_others_stay() -> Result<()> {
         let on = operate(&directory, user(id(&anna), Change::Enable)).await?;
         ensure!(on.effect == Effect::Changed && value(&samba, "anna", "userAccountControl").await? == "66048");
         ensure!(samba.can_bind("anna@corp.example", PASSWORD).await?);
+        // Nobody would be asked to change a password that never expires.
+        let must_change = NewPassword { must_change: true, ..password("An0ther!horse") };
+        let refused = fails(&directory, user(id(&anna), Change::SetPassword(must_change))).await?;
+        ensure!(matches!(&refused, Failure::Invalid { what, .. } if what == "must_change"), "{refused:?}");
         Ok(())
     })
 }
