@@ -134,7 +134,7 @@ impl Samba {
         let found = ldif::parse(&search.args(["(sAMAccountName=svc-reader)", "objectSid"]).success().await?)?;
         let sid = found.first().and_then(|entry| entry.values("objectSid").first()).context("no reader")?;
         let sid = text_of_sid(sid)?;
-        let list: String = entries.iter().map(|entry| format!("({entry};{sid})")).collect();
+        let list = entries.iter().map(|entry| format!("({entry};{sid})")).collect::<Vec<_>>().concat();
         let configuration = self.folder.join("domain/etc/smb.conf");
         let tool = Launch::new("samba-tool", "/usr/bin/samba-tool").env("PATH", SEARCH_PATH);
         let tool = tool.args(["dsacl", "set", "--objectdn", &Self::staff_dn(), "--sddl", &list, "-s"]);

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_groups_and_all_else_are_told_apart() {
+    fn users_groups_and_all_else_are_kept_apart() {
         let of = |classes: &[&str]| {
             let classes: Vec<Bytes> = classes.iter().map(|class| Bytes::copy_from_slice(class.as_bytes())).collect();
             kind_of(&classes)

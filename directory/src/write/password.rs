@@ -114,7 +114,7 @@ impl Work<'_> {
     }
 
     /// A reset takes the lock away, and the user would be let in. So a second switch that a reset leaves alone keeps the
-    /// user out meanwhile; whoever finds it knows that the lock belongs there.
+    /// user out meanwhile. If it is found later, the lock is missing and is put back.
     async fn reset_locked(
         &mut self,
         target: &Target,

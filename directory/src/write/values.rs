@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(convert(Form::Boolean, &["true"]), Ok(bytes(&["TRUE"])));
         assert_eq!(convert(Form::Integer, &["007", "+7"]), Ok(bytes(&["7"])));
         assert_eq!(convert(Form::Time, &["2026-11-28T10:00:00Z"]), Ok(bytes(&["20261128100000.0Z"])));
-        assert_eq!(convert(Form::Text, &["", " a "]), Ok(bytes(&[" a "])), "an empty value is none");
+        assert_eq!(convert(Form::Text, &["", " a "]), Ok(bytes(&[" a "])), "an empty value counts as no value");
         assert_eq!(convert(Form::Dn, &["cn=a,dc=x", "CN=A, DC=x"]), Ok(bytes(&["cn=a,dc=x"])), "each once");
         for (form, wrong) in [(Form::Boolean, "maybe"), (Form::Integer, "7a"), (Form::Time, "soon"), (Form::Dn, "anna")]
         {
