@@ -1,7 +1,10 @@
 //! The site's last word: what a control plane may ask at all, and what never leaves whatever it asks. Read from the
 //! agent's own file; no command can change it.
 
+mod asked;
 mod audit;
+mod change;
+pub mod explain;
 mod limits;
 mod line;
 mod records;
@@ -17,6 +20,7 @@ use postern_proto::limits::{MAX_LISTED_ATTRIBUTES, MAX_NAME_BYTES};
 use postern_proto::v1::chunk::Listed;
 use serde::Deserialize;
 
+pub use self::asked::Asked;
 pub use self::records::Records;
 pub use self::rules::Rules;
 pub use self::veto::Veto;

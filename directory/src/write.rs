@@ -14,6 +14,7 @@ mod facts;
 mod gate;
 mod kind_of;
 mod members;
+mod nesting;
 mod new_entry;
 mod operation;
 mod outcome;

@@ -122,7 +122,7 @@ pub async fn openldap(stage: &Stage, server: &Slapd, lines: &str) -> Result<Dire
     server.set_access(&[&rules[0], &rules[1]]).await?;
     let settings = DirectorySettings::slapd("corp", server, stage.path())?;
     let section = format!(
-        "\n[write]\nuser_container = \"ou=people,{SUFFIX}\"\ngroup_container = \"ou=groups,{SUFFIX}\"\n{lines}\n"
+        "\n[policy]\nread_only = false\n[write]\nuser_container = \"ou=people,{SUFFIX}\"\ngroup_container = \"ou=groups,{SUFFIX}\"\n{lines}\n"
     );
     configured(&(toml::to_string(&settings)? + &section))
 }

@@ -7,6 +7,7 @@ use postern_directory::DirectoryConfig;
 use postern_dn::Dn;
 use postern_dn::attribute_names::attribute;
 
+use super::change::counted;
 use super::limits::Counted;
 use crate::served::write::{Intent, Kind, Written};
 
@@ -77,6 +78,29 @@ impl Rules {
         }
     }
 
+    /// Whether writes are on, and which rules hold, for people of the site.
+    pub fn described(&self) -> String {
+        if self.read_only {
+            return "nothing is written (read_only)".to_owned();
+        }
+        let list = |texts: Vec<String>| if texts.is_empty() { "none".to_owned() } else { texts.join("; ") };
+        let dns = |dns: &[Dn]| list(dns.iter().map(ToString::to_string).collect());
+        let all = || "all".to_owned();
+        let kinds = |kinds: &BTreeSet<Kind>| list(kinds.iter().map(|kind| kind.as_str().to_owned()).collect());
+        let limits = self.limits.iter().map(|(counted, most)| format!("{} = {most}", counted.rule())).collect();
+        let attributes = self.writable_attributes.as_ref().map(|names| list(names.iter().cloned().collect()));
+        format!(
+            "writes are on; operations: {}; writable_containers: {}; writable_attributes: {}; protected_dns: {}; \
+             protected_groups: {}; limits: {}",
+            self.operations.as_ref().map_or_else(all, kinds),
+            dns(&self.writable_containers),
+            attributes.unwrap_or_else(all),
+            dns(&self.protected_dns),
+            dns(&self.protected_groups),
+            list(limits),
+        )
+    }
+
     /// Groups whose members are protected.
     pub fn protected_groups(&self) -> &[Dn] {
         &self.protected_groups
@@ -85,6 +109,12 @@ impl Rules {
     /// The most of a kind, where there is a limit.
     pub(crate) fn limit(&self, counted: Counted) -> Option<u32> {
         self.limits.get(&counted).copied()
+    }
+
+    /// The keys of the limits that a change counts towards.
+    pub(crate) fn limits_of(&self, kind: Kind, sets_password: bool) -> Vec<&'static str> {
+        let limited = counted(kind, sets_password).into_iter().filter(|counted| self.limits.contains_key(counted));
+        limited.map(Counted::rule).collect()
     }
 
     /// Whether anything is limited.
@@ -151,6 +181,9 @@ impl Rules {
             if let Some(protected) = below(dns) {
                 return Err(broken(rule, format!("{protected} is below {}", intent.dn)));
             }
+        }
+        if let Some(group) = intent.members_group {
+            return Err(broken("protected_groups", format!("one of the members is a member of {group}")));
         }
         match &intent.facts.protected_group {
             Some(group) => Err(broken("protected_groups", format!("{} is a member of {group}", intent.dn))),

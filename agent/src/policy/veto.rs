@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use postern_dn::Dn;
 use postern_runtime::supervise::chain;
 
+use super::change::{counted, kind_of};
 use super::limits::{Counted, Limit, Refused};
 use super::line::Line;
 use super::records::Records;
 use super::rules::{Broken, Rules};
 use crate::command::Key;
 use crate::failure::{Code, Failure};
-use crate::served::write::{Change, Denied, Done, Gate, Intent, Kind, Operation};
+use crate::served::write::{Denied, Done, Gate, Intent, Kind, Operation};
 
 /// The log cannot be written. It is no key of the configuration.
 const AUDIT_LOG: &str = "audit_log";
@@ -47,7 +48,7 @@ impl Veto {
         directory: &str,
         operation: &Operation,
     ) -> Self {
-        let (kind, sets_password) = kind(&operation.change);
+        let (kind, sets_password) = kind_of(&operation.change);
         let line = Line::new(key, directory, kind.as_str(), operation);
         let state = State { line, permitted: Vec::new(), counted: BTreeSet::new(), is_over: false };
         Self { rules, records, directory: directory.to_owned(), kind, sets_password, state: Mutex::new(state) }
@@ -75,7 +76,8 @@ impl Veto {
     fn decide(&self, state: &mut State, intent: &Intent<'_>) -> Result<(), Denied> {
         self.rules.decide(intent).map_err(denied)?;
         let records = self.records.as_ref().ok_or_else(|| no_log("this agent has no folder for it"))?;
-        let asked = counted(intent).into_iter().filter(|counted| !state.counted.contains(counted));
+        let asked =
+            counted(intent.kind, intent.sets_password).into_iter().filter(|counted| !state.counted.contains(counted));
         let counted: Vec<Counted> = asked.collect();
         let limit = |counted: &Counted| Some(Limit { counted: *counted, most: self.rules.limit(*counted)? });
         let limits: Vec<Limit> = counted.iter().filter_map(limit).collect();
@@ -134,31 +136,6 @@ impl Drop for Veto {
             self.note_end(line);
         }
     }
-}
-
-/// What kind of change it is, and whether it sets a password.
-fn kind(change: &Change) -> (Kind, bool) {
-    match change {
-        Change::Create(create) => (Kind::Create, create.password.is_some()),
-        Change::Update(_) => (Kind::Update, false),
-        Change::Move(_) => (Kind::Move, false),
-        Change::Enable => (Kind::Enable, false),
-        Change::Disable => (Kind::Disable, false),
-        Change::Delete => (Kind::Delete, false),
-        Change::Unlock => (Kind::Unlock, false),
-        Change::SetPassword(_) => (Kind::SetPassword, true),
-        Change::Members(_) => (Kind::Members, false),
-    }
-}
-
-/// What an intent counts as.
-fn counted(intent: &Intent<'_>) -> Vec<Counted> {
-    let of_kind = match intent.kind {
-        Kind::Delete => Some(Counted::Deletes),
-        Kind::Disable => Some(Counted::Disables),
-        _ => None,
-    };
-    of_kind.into_iter().chain(intent.sets_password.then_some(Counted::PasswordSets)).collect()
 }
 
 fn denied(broken: Broken) -> Denied {

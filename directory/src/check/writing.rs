@@ -55,6 +55,10 @@ impl Rights {
 impl Diagnosis<'_> {
     pub(super) async fn writing(&mut self, servers: &Servers, root: &RootDse, names: &Arc<Names>) -> Option<()> {
         let Some(write) = &self.config.write else { return Some(()) };
+        if self.config.policy.read_only {
+            self.note("writing", Finding::passed("the site's policy lets nothing be written (read_only)"));
+            return Some(());
+        }
         let connection = servers.open().await;
         let mut connection = self.need("writing", connection)?;
         let (rights, cure) = match root.flavour() {

@@ -3,16 +3,19 @@
 
 use bytes::Bytes;
 
+use super::gate::Kind;
 use super::members::{Member, Resolved};
 use super::new_entry::NewEntry;
 use super::operation::{Create, Existing, NewPassword};
 use super::outcome::{Done, Effect, RefusedAttribute};
 use super::password::quoted;
+use super::protected::Plan;
 use super::state::ACCOUNT_DISABLED;
 use super::target::Target;
 use super::work::Work;
 use crate::error::{Error, Phase};
 use crate::failure::{Failure, Refusal};
+use postern_dn::Dn;
 
 /// entryAlreadyExists
 const EXISTS: u32 = 68;
@@ -28,9 +31,9 @@ impl Work<'_> {
         let new = self.new_entry(create)?;
         let (attribute, members) = self.first_members(create, &new).await?;
         let dns: Vec<_> = members.dns().collect();
-        self.allowed_new(&new.dn, create, dns.iter().collect())?;
+        self.allowed_new(&new.dn, create, dns.iter().collect()).await?;
         if let Some(existing) = self.with_unique(&new).await? {
-            return self.existing(create, &new, &existing).await;
+            return self.existing(create, &new, existing, dns.iter().collect()).await;
         }
         let mut attributes = new.attributes.clone();
         let (first, later) = members.members.split_at(members.members.len().min(FIRST_MEMBERS));
@@ -41,7 +44,7 @@ impl Work<'_> {
                 let Some(existing) = self.with_unique(&new).await? else {
                     return Err(Failure::Taken { what: "name".to_owned() }.into());
                 };
-                return self.existing(create, &new, &existing).await;
+                return self.existing(create, &new, existing, dns.iter().collect()).await;
             }
             Err(error) => return Err(error),
         };
@@ -137,11 +140,17 @@ impl Work<'_> {
     }
 
     /// What becomes of an entry that has the unique value already.
-    async fn existing(&mut self, create: &Create, new: &NewEntry, existing: &Target) -> Result<Done, Error> {
-        let effect = match (self.is_equal(new, existing), create.existing) {
+    async fn existing(
+        &mut self,
+        create: &Create,
+        new: &NewEntry,
+        mut existing: Target,
+        members: Vec<&Dn>,
+    ) -> Result<Done, Error> {
+        let effect = match (self.is_equal(new, &existing), create.existing) {
             (true, _) if self.again => Effect::Created,
             (true, _) => Effect::AlreadySo,
-            (false, Existing::Adopt) if self.is_of_kind(existing) => Effect::Adopted,
+            (false, Existing::Adopt) if self.is_of_kind(&existing) => Effect::Adopted,
             (false, _) => {
                 let what = new.unique.first().map_or("name", |(name, _)| name).to_owned();
                 return Err(Failure::Taken { what }.into());
@@ -149,7 +158,13 @@ impl Work<'_> {
         };
         let mut done = Done::new(effect);
         if effect != Effect::Adopted {
-            self.complete(create, existing, &mut done).await?;
+            // It is another entry than the one that was asked about: this one may be protected.
+            let sets_password = create.password.is_some();
+            let groups = if members.is_empty() { Vec::new() } else { vec![&new.dn] };
+            let attributes = create.attributes.iter().map(|(name, _)| name.as_str()).collect();
+            let plan = Plan { attributes, groups, members, sets_password, ..Plan::default() };
+            self.allowed(Kind::Create, &mut existing, plan).await?;
+            self.complete(create, &existing, &mut done).await?;
         }
         self.finish(&existing.text, done).await
     }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::gate::Kind;
+use super::nesting::lists;
 use super::operation::Subject;
 use super::outcome::{Done, Effect, RefusedMember};
-use super::protected::{Plan, lists};
+use super::protected::Plan;
 use super::request::Part;
 use super::work::Work;
 use crate::error::{Error, Phase};

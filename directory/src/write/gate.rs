@@ -36,6 +36,8 @@ pub struct Intent<'a> {
     pub groups: Vec<&'a Dn>,
     /// Who is added or removed.
     pub members: Vec<&'a Dn>,
+    /// The first protected group that one of these members is a member of, through any number of groups.
+    pub members_group: Option<&'a Dn>,
     /// Whether a password is set by it too, as when a user is created with one.
     pub sets_password: bool,
     /// What the entry says of itself, as read now.

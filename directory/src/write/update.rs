@@ -33,6 +33,9 @@ impl Work<'_> {
         let names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
         for name in &names {
             self.writable(name)?;
+            if self.switch().is_ok_and(|switch| self.session.schema.same(&switch.attribute, name)) {
+                return Err(Failure::invalid(name, "it has an operation of its own: enable, disable").into());
+            }
         }
         let mut before: Option<Vec<Vec<Bytes>>> = None;
         let mut refusal = None;

@@ -45,6 +45,7 @@ struct Tried {
     attributes: &'static [&'static [&'static str]],
     groups: &'static [&'static str],
     members: &'static [&'static str],
+    members_group: Option<&'static str>,
     facts: Facts,
     sets_password: bool,
 }
@@ -60,6 +61,7 @@ fn tried(kind: Kind) -> Tried {
         attributes: &[],
         groups: &[],
         members: &[],
+        members_group: None,
         facts: Facts::default(),
         sets_password: false,
     }
@@ -71,6 +73,7 @@ fn decided(rules: &Rules, tried: &Tried) -> &'static str {
     let dns = |texts: &[&str]| texts.iter().map(|text| dn(text)).collect::<Vec<Dn>>();
     let (own, destination) = (dn(tried.dn), tried.destination.map(dn));
     let (groups, members) = (dns(tried.groups), dns(tried.members));
+    let nested = tried.members_group.map(dn);
     let written = |names: &&[&str]| Written {
         description: names[0].to_owned(),
         names: names.iter().map(|name| name.split(';').next().unwrap().to_ascii_lowercase()).collect(),
@@ -84,6 +87,7 @@ fn decided(rules: &Rules, tried: &Tried) -> &'static str {
         attributes: tried.attributes.iter().map(written).collect(),
         groups: groups.iter().collect(),
         members: members.iter().collect(),
+        members_group: nested.as_ref(),
         sets_password: tried.sets_password,
         facts: &tried.facts,
         again: false,
@@ -209,6 +213,13 @@ fn protected_groups_protect_themselves_and_their_members() {
     let nested =
         Tried { dn: TEAM, groups: &[TEAM], members: &["CN=Admins,ou=groups,dc=example"], ..tried(Kind::Members) };
     assert_eq!(decided(&strict, &nested), "protected_groups", "its members would be the team's");
+    let member = Tried {
+        dn: TEAM,
+        members: &[ANNA],
+        members_group: Some("cn=admins,ou=groups,dc=example"),
+        ..tried(Kind::Members)
+    };
+    assert_eq!(decided(&strict, &member), "protected_groups", "an administrator joins or leaves another group");
     let renamed = Tried { destination: Some("CN=Admins,ou=groups,dc=example"), dn: TEAM, ..tried(Kind::Move) };
     assert_eq!(decided(&strict, &renamed), "protected_groups", "nobody takes its name");
     for kind in Kind::ALL.into_iter().filter(|kind| strict.of_kind(*kind, false).is_ok()) {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::command::CommandId;
 use crate::served::Phase;
-use crate::served::write::{Facts, Subject, Written};
+use crate::served::write::{Change, Facts, Subject, Written};
 
 const LIMITED: &str = r#"
 name = "corp"
@@ -75,6 +75,7 @@ fn ask(veto: &Veto, kind: Kind, dn: &str) -> Result<(), Denied> {
         attributes: if kind == Kind::Update { attributes } else { Vec::new() },
         groups: Vec::new(),
         members: Vec::new(),
+        members_group: None,
         sets_password: kind == Kind::SetPassword,
         facts: &facts,
         again: false,
