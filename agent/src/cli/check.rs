@@ -18,6 +18,7 @@ use super::place::{Place, log_quietly, one_thread};
 use crate::config::{self, Config, DEFAULT_FILE};
 use crate::diagnose::{self, Diagnosis, Finding};
 use crate::identity::store::{self, IdentityStore};
+use crate::policy::Rules;
 use crate::served::{Check, CheckState, ServedDirectory};
 
 /// Arguments of `check`.
@@ -100,6 +101,9 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
                 for check in ServedDirectory::check(&directory).await {
                     report.add(Some(ServedDirectory::name(&directory)), check);
                 }
+                // Here the rules are shown with their values: nobody but the site reads this.
+                let rules = Finding::passed(Rules::new(directory.config()).described());
+                report.add(Some(ServedDirectory::name(&directory)), rules.named("policy", Duration::ZERO));
             }
             Err(error) => {
                 let finding = Finding::failed(chain(&error), "correct this [[directory]] section");

@@ -45,7 +45,8 @@ mod tests {
     fn every_command_for_people_is_shown() {
         let text = cli_reference(Cli::command());
         let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
-        let commands = ["", " enroll", " run", " check", " status"].map(|name| format!("## `postern-agent{name}`"));
+        let commands = ["", " enroll", " run", " check", " status", " policy", " policy explain"];
+        let commands = commands.map(|name| format!("## `postern-agent{name}`"));
         assert_eq!(headings, commands);
     }
 }

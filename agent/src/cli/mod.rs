@@ -5,6 +5,7 @@ mod docs;
 mod enroll;
 mod output;
 mod place;
+mod policy;
 mod run;
 mod status;
 
@@ -35,6 +36,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Show the state of the running agent.
     Status(status::StatusArgs),
+    /// Look at what the site's policy allows.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Print a reference document.
     #[command(subcommand, hide = true)]
     Docs(docs::Command),
@@ -51,6 +55,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(place) => run::execute(&place),
         Command::Check(args) => check::execute(&args),
         Command::Status(args) => status::execute(&args),
+        Command::Policy(command) => policy::execute(&command),
         Command::Docs(command) => docs::execute(&command, Cli::command()),
     };
     result.unwrap_or_else(|error| {
