@@ -11,6 +11,7 @@ use crate::commands::{self, Commands, Context};
 use crate::deliver::DeliveryOptions;
 use crate::identity::IdentitySource;
 use crate::link::{Dial, Line};
+use crate::passwords::Passwords;
 use crate::policy::Policy;
 use crate::renew::{Renewal, warn_of_standing};
 use crate::roster::{Announced, Directories, Roster};
@@ -38,6 +39,8 @@ pub struct Parts {
     pub directories: Directories,
     /// The site's policy.
     pub policy: Policy,
+    /// The key that passwords are sealed to. None: this agent opens none.
+    pub passwords: Option<Arc<Passwords>>,
     /// Limits.
     pub options: Options,
     /// Who runs its tasks; they end with its shutdown.
@@ -59,13 +62,14 @@ pub struct Agent {
 impl Agent {
     /// Wires an agent and starts it.
     pub fn start(parts: Parts) -> Self {
-        let Parts { dial, identity, directories, policy, options, supervisor, clock } = parts;
+        let Parts { dial, identity, directories, policy, passwords, options, supervisor, clock } = parts;
         let (line, roster) = (Line::new(), Arc::new(Roster::new(directories)));
         let observed = Arc::new(Observed::new(&State::initial().shown(), clock.now()));
         let commands = Commands::new(Context {
             kinds: commands::ALL,
             roster: Arc::clone(&roster),
             policy: ArcSwap::from_pointee(policy),
+            passwords,
             line: line.clone(),
             delivery: options.delivery,
             clock: clock.clone(),

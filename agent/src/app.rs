@@ -14,6 +14,7 @@ use crate::config::{self, Config, Fixed};
 use crate::deliver::DeliveryOptions;
 use crate::identity::store::{self, IdentityStore};
 use crate::identity::{IdentitySource, TlsDial};
+use crate::passwords::Passwords;
 use crate::policy::Records;
 use crate::roster::Directories;
 use crate::served::ServedDirectory;
@@ -54,6 +55,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
     let fixed = config.fixed();
     let proxy = config.proxy_rule().map_err(Error::Config)?;
     let identity = IdentitySource::stored(store.load().map_err(Error::Identity)?, store);
+    let passwords = Passwords::stored(state_dir, identity.current().agent_id(), clock.now());
     let shutdown = Shutdown::on_signals(GRACE, clock.clone()).map_err(Error::Signals)?;
     let supervisor = Supervisor::new(shutdown);
     // Before the agent, so that nothing goes uncounted.
@@ -69,6 +71,7 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         identity: Some(identity),
         directories: served(&directories),
         policy: config.policy(&records),
+        passwords: passwords.map(Arc::new),
         options: Options {
             delivery: DeliveryOptions { compression: config.control_plane.compression, ..DeliveryOptions::default() },
             ..Options::default()

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod health;
 pub mod identity;
 pub mod link;
+pub mod passwords;
 pub mod policy;
 pub mod renew;
 pub mod roster;

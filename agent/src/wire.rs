@@ -22,7 +22,13 @@ use crate::status::Refusals;
 const MAX_HELD: usize = limits::MAX_HELD_COMMANDS;
 
 /// The first frame of a session.
-pub(crate) fn hello(directories: Vec<Announced>, held: Vec<Key>, now: Timestamp, instance: Uuid) -> AgentFrame {
+pub(crate) fn hello(
+    directories: Vec<Announced>,
+    held: Vec<Key>,
+    now: Timestamp,
+    instance: Uuid,
+    password_key: Bytes,
+) -> AgentFrame {
     frame(Up::Hello(v1::Hello {
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
@@ -33,6 +39,7 @@ pub(crate) fn hello(directories: Vec<Announced>, held: Vec<Key>, now: Timestamp,
         held_commands: held.into_iter().take(MAX_HELD).map(held_command).collect(),
         clock_unix_ms: now.as_millisecond(),
         instance: instance.to_string(),
+        password_key,
     }))
 }
 

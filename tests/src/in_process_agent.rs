@@ -92,6 +92,7 @@ impl InProcessAgent {
             identity: Some(identity),
             directories,
             policy: Policy::default(),
+            passwords: None,
             options: circumstances.options,
             supervisor: supervisor.clone(),
             clock,

@@ -54,6 +54,7 @@ impl SimulatedAgent {
             identity: Some(identity),
             directories: vec![Arc::new(directory) as Arc<dyn ServedDirectory>],
             policy: postern_agent::policy::Policy::default(),
+            passwords: None,
             options: Options::default(),
             supervisor,
             clock,

@@ -2,3 +2,5 @@
 
 #[path = "provisioning/life.rs"]
 mod life;
+#[path = "provisioning/passwords.rs"]
+mod passwords;

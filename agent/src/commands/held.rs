@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use jiff::Timestamp;
 use postern_proto::v1;
 use postern_runtime::clock::SharedClock;
@@ -72,6 +73,11 @@ impl Commands {
     /// The site's policy, to be exchanged on a reload.
     pub fn policy(&self) -> &ArcSwap<Policy> {
         &self.inner.context.policy
+    }
+
+    /// The key that passwords for this agent's directories are sealed to. Empty: it opens none.
+    pub fn password_key(&self) -> Bytes {
+        self.inner.context.passwords.as_ref().map_or_else(Bytes::new, |passwords| passwords.public_key())
     }
 
     /// Starts a command. One that is held already in this generation is not started twice; its outcome, if it has

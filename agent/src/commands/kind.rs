@@ -16,6 +16,7 @@ use crate::command::{End, Key, Progress};
 use crate::deliver::DeliveryOptions;
 use crate::failure::{Code, Failure};
 use crate::link::Line;
+use crate::passwords::Passwords;
 use crate::policy::Policy;
 use crate::roster::Roster;
 use crate::served::ServedDirectory;
@@ -98,6 +99,8 @@ pub struct Context {
     pub roster: Arc<Roster>,
     /// The site's policy.
     pub policy: ArcSwap<Policy>,
+    /// The key that passwords are sealed to. None: this agent opens none.
+    pub passwords: Option<Arc<Passwords>>,
     /// The way to deliver.
     pub line: Line,
     /// How to deliver.

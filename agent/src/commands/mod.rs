@@ -1,11 +1,13 @@
 //! The kinds of command, one file each. A new kind is its message in `command.proto`, its file here, its line in [`ALL`],
 //! and its file among the kinds of job in the control plane.
 
+mod entries;
 pub mod held;
 mod import;
 pub mod kind;
 mod lookup_user;
 mod operate;
+mod sealed;
 mod test_connection;
 pub mod turns;
 

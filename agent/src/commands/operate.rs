@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use postern_proto::{limits, v1};
 
+use super::entries::{subject, text, wrong};
 use super::kind::{Kind, Run, Work};
+use super::sealed::Sealed;
 use crate::command::End;
 use crate::encode::chunk;
 use crate::failure::{Code, Failure};
@@ -28,20 +30,42 @@ impl Kind for Operate {
 
     fn read(&self, asked: &v1::command::Kind) -> Option<Result<Arc<dyn Run>, Failure>> {
         let v1::command::Kind::Operate(operate) = asked else { return None };
-        Some(operation(operate).map(|operation| Arc::new(Change { operation }) as Arc<dyn Run>))
+        let change = match &operate.change {
+            Some(v1::operate::Change::SetPassword(wanted)) => {
+                Sealed::read(wanted, operate.entry_kind(), operate.entry.as_ref()).map(Change::Password)
+            }
+            _ => operation(operate).map(Change::Plain),
+        };
+        Some(change.map(|change| Arc::new(change) as Arc<dyn Run>))
     }
 }
 
 /// A change that was asked for.
 #[derive(Debug)]
-struct Change {
-    operation: write::Operation,
+enum Change {
+    Plain(write::Operation),
+    Password(Sealed),
 }
 
 impl Run for Change {
     fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, End> {
-        Box::pin(async { change(work, &self.operation).await.into() })
+        Box::pin(async {
+            match self {
+                Self::Plain(operation) => change(work, operation).await.into(),
+                Self::Password(sealed) => password(work, sealed).await.into(),
+            }
+        })
     }
+}
+
+async fn password(work: &Work, sealed: &Sealed) -> Result<v1::outcome::Result, Failure> {
+    let Some((operation, opened)) = sealed.open(work)? else {
+        let effect = v1::Effect::AlreadySo.into();
+        return Ok(v1::outcome::Result::Operate(v1::OperateResult { effect, ..v1::OperateResult::default() }));
+    };
+    let result = change(work, &operation).await?;
+    opened.done();
+    Ok(result)
 }
 
 async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome::Result, Failure> {
@@ -92,10 +116,6 @@ fn refused(refused: write::RefusedAttribute) -> v1::RefusedAttribute {
     }
 }
 
-fn wrong(message: &str) -> Failure {
-    Failure::new(Code::Invalid, message)
-}
-
 /// Reads an operation, and checks what no directory needs to be asked for.
 fn operation(operate: &v1::Operate) -> Result<write::Operation, Failure> {
     use v1::operate::Change as Wire;
@@ -119,7 +139,7 @@ fn operation(operate: &v1::Operate) -> Result<write::Operation, Failure> {
         Wire::Disable(_) => write::Change::Disable,
         Wire::Delete(_) => write::Change::Delete,
         Wire::Unlock(_) => write::Change::Unlock,
-        Wire::SetPassword(_) => return Err(Failure::new(Code::Unsupported, "this agent cannot open passwords yet")),
+        Wire::SetPassword(_) => return Err(wrong("the password is sealed")),
         Wire::ChangeMembers(members) => write::Change::Members(member_change(members)?),
     };
     let creates = matches!(change, write::Change::Create(_));
@@ -133,7 +153,7 @@ fn operation(operate: &v1::Operate) -> Result<write::Operation, Failure> {
 
 fn creation(create: &v1::CreateEntry) -> Result<write::Create, Failure> {
     if create.password.is_some() {
-        return Err(Failure::new(Code::Unsupported, "this agent cannot open passwords yet"));
+        return Err(wrong("a password is set with an operation of its own"));
     }
     bounded(create.attributes.len(), create.attributes.iter().map(|attribute| attribute.values.len()).sum())?;
     let attributes = create.attributes.iter().map(|attribute| Ok((named(&attribute.name)?, attribute.values.clone())));
@@ -185,22 +205,6 @@ fn named(name: &str) -> Result<String, Failure> {
         return Err(wrong("an attribute of the operation has no name, or one that is too long"));
     }
     Ok(name.to_owned())
-}
-
-/// A text that may be unset.
-fn text(text: &str) -> Result<Option<String>, Failure> {
-    if text.len() > limits::MAX_DN_BYTES {
-        return Err(wrong("a name of the operation is too long"));
-    }
-    Ok((!text.is_empty()).then(|| text.to_owned()))
-}
-
-fn subject(reference: &v1::EntryReference) -> Result<write::Subject, Failure> {
-    let (external_id, dn) = (text(&reference.external_id)?, text(&reference.dn)?);
-    if external_id.is_none() && dn.is_none() {
-        return Err(wrong("an entry of the operation has neither an external id nor a DN"));
-    }
-    Ok(write::Subject { external_id, dn })
 }
 
 #[cfg(test)]

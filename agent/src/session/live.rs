@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use postern_proto::v1::control_frame::Kind as Down;
 use postern_proto::v1::gateway_client::GatewayClient;
@@ -70,6 +71,7 @@ pub(super) struct Introduction {
     pub(super) held: Vec<Key>,
     pub(super) now: Timestamp,
     pub(super) instance: Uuid,
+    pub(super) password_key: Bytes,
 }
 
 /// An established session.
@@ -94,7 +96,8 @@ impl Live {
         introduction: Introduction,
     ) -> Result<(Self, Welcomed), Error> {
         let (outgoing, frames) = mpsc::channel(FRAMES_IN_FLIGHT);
-        let hello = wire::hello(introduction.directories, introduction.held, introduction.now, introduction.instance);
+        let Introduction { number, directories, changes, held, now, instance, password_key } = introduction;
+        let hello = wire::hello(directories, held, now, instance, password_key);
         // Before the call: the other end may not answer before it has seen the hello. Cannot fail, the channel is new.
         let _ = outgoing.try_send(Box::new(hello));
         let frames = ReceiverStream::new(frames).map(|frame: Box<AgentFrame>| *frame);
@@ -114,10 +117,10 @@ impl Live {
         let live = Self {
             connection,
             session_id: wire::text(&welcome.session_id),
-            number: introduction.number,
+            number,
             outgoing: Some(outgoing),
             incoming,
-            changes: introduction.changes,
+            changes,
             pending: VecDeque::new(),
             heartbeat: heartbeat(&welcome),
             heard: true,

@@ -97,6 +97,7 @@ impl Session {
             held: self.commands.keys(),
             now: self.clock.now(),
             instance: self.instance,
+            password_key: self.commands.password_key(),
         };
         let (live, welcome) = Live::establish(connection, introduction).await?;
         self.observed.welcomed(&welcome, self.clock.now());

@@ -61,6 +61,7 @@ fn run(
         identity: Some(identity.clone()),
         directories: vec![Arc::new(directory)],
         policy: Policy::default(),
+        passwords: None,
         options,
         supervisor: supervisor.clone(),
         clock,

@@ -39,6 +39,7 @@ pub mod organization;
 pub mod organizations;
 pub mod outbound_preview;
 mod pages;
+pub mod passwords;
 pub mod provisioning;
 mod resolve;
 mod restorable;

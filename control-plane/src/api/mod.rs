@@ -29,6 +29,7 @@ pub mod openapi;
 pub mod organization;
 pub mod outbound_mapping;
 pub mod page;
+pub mod passwords;
 pub mod problem;
 pub mod provisioning;
 pub mod provisioning_report;

@@ -33,6 +33,7 @@ const DESCRIPTION: &str = "Administers an organization of a Postern control plan
         (name = "agents", description = "The agents inside the sites"),
         (name = "directories", description = "LDAP servers and AD domains that agents serve"),
         (name = "mapping", description = "Rules by which the accounts of a directory become users and groups"),
+        (name = "passwords", description = "Passwords of users in directories, sealed to the keys of agents"),
         (name = "provisioning", description = "What directories get of users and groups, and what was done there"),
         (name = "jobs", description = "Imports, tests and look-ups"),
         (name = "schedules", description = "Jobs that start by themselves"),

@@ -132,6 +132,9 @@ pub(super) enum Error {
     /// The administrator declined.
     #[error("nothing was done")]
     Declined,
+    /// A password was not set.
+    #[error("the password is not set: {0}")]
+    PasswordNotSet(String),
     /// The watched job did not succeed; the details have been printed.
     #[error("the job {id} {what}")]
     Job {

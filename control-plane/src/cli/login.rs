@@ -1,7 +1,5 @@
 //! `postern login`: tests a token and saves it with the control plane's address.
 
-use std::io::{BufRead as _, IsTerminal as _};
-
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::api::tokens::CurrentToken;
@@ -10,6 +8,7 @@ use super::credentials::Credentials;
 use super::error::Error;
 use super::global::Global;
 use super::screen::Screen;
+use super::unseen;
 
 /// Arguments of `postern login`.
 #[derive(Debug, clap::Args)]
@@ -37,59 +36,11 @@ pub(super) async fn run(_: Args, global: &Global, screen: &mut Screen) -> Result
 }
 
 fn read_token(url: &str) -> Result<SecretString, Error> {
-    let failed = |source| Error::Io { what: "reading the token", source };
-    let mut line = String::new();
-    if std::io::stdin().is_terminal() {
-        let unseen = Unseen::begin().map_err(failed)?;
-        eprint!("Token for {url} ({}): ", Unseen::HINT);
-        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-        drop(unseen);
-    } else {
-        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-    }
+    let line =
+        unseen::read(&format!("Token for {url}")).map_err(|source| Error::Io { what: "reading the token", source })?;
     let token = line.trim().to_owned();
     if token.is_empty() {
         return Err(Error::Usage("no token was given".to_owned()));
     }
     Ok(SecretString::from(token))
-}
-
-/// The terminal does not show what is typed while this lives.
-#[cfg(unix)]
-struct Unseen(rustix::termios::Termios);
-
-#[cfg(unix)]
-impl Unseen {
-    const HINT: &str = "it is not shown";
-
-    fn begin() -> std::io::Result<Self> {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-        let before = tcgetattr(std::io::stdin())?;
-        let mut unseen = before.clone();
-        unseen.local_modes.remove(LocalModes::ECHO);
-        // Echo the newline, to start the next output on a new line.
-        unseen.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(std::io::stdin(), OptionalActions::Flush, &unseen)?;
-        Ok(Self(before))
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Unseen {
-    fn drop(&mut self) {
-        // If this fails, the terminal is gone.
-        rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0).ok();
-    }
-}
-
-#[cfg(not(unix))]
-struct Unseen;
-
-#[cfg(not(unix))]
-impl Unseen {
-    const HINT: &str = "it will be visible";
-
-    fn begin() -> std::io::Result<Self> {
-        Ok(Self)
-    }
 }

@@ -36,6 +36,7 @@ mod screen;
 pub mod serve;
 mod table;
 mod tokens;
+mod unseen;
 mod users;
 mod whoami;
 

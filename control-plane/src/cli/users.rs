@@ -10,6 +10,7 @@ mod import;
 mod import_report;
 mod line_numbers;
 mod merges;
+mod set_password;
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -64,6 +65,12 @@ pub(super) enum Command {
     Import(import::Import),
     /// Write all users to a CSV file
     Export(export::Export),
+    /// Set the password of a user in a directory
+    #[command(
+        after_help = "The password is sealed here, to the keys of the directory's agents: the control plane cannot \
+        read it. Without a terminal it is the first line of the standard input."
+    )]
+    SetPassword(set_password::SetPassword),
     /// List deleted users that can be restored
     Deleted(ListArgs),
     /// List the groups of a user
@@ -112,6 +119,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Import(args) => import::import(&args, client, screen).await,
         Command::Export(args) => export::export(&args, client, screen).await,
         Command::Change(command) => changes::run(command, client, screen).await,
+        Command::SetPassword(args) => set_password::run(args, client, screen).await,
         Command::Merges(command) => merges::run(command, client, screen).await,
         Command::Deleted(args) => {
             let users: Found<DeletedUserView> = client.list("deleted-users", &[], args.most()).await?;

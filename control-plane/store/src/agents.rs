@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::Store;
 use crate::error::{Error, Result};
-use crate::ids::{AgentId, OrganizationId};
-use crate::records::{Agent, AgentReading, Digests, Page, PageRequest, Room, ServedDirectory};
+use crate::ids::{AgentId, DirectoryId, OrganizationId};
+use crate::records::{Agent, AgentReading, Digests, Page, PageRequest, PasswordKey, Room, ServedDirectory};
 use crate::sessions::{self, session_columns};
 use crate::sql::{Row, named, sql};
 use crate::transaction::Tx;
@@ -23,7 +23,7 @@ macro_rules! select_agents {
         concat!(
             "SELECT a.id, a.organization_id, a.name, a.version, a.os, a.allowed_directories, a.takes_new_directories, ",
             "a.enrolled_at, a.last_seen_at, a.serial, a.not_after, a.former_serial, a.identity_shared_at, ",
-            "a.last_error, a.last_error_at, a.revoked_at, ",
+            "a.last_error, a.last_error_at, a.password_key, a.revoked_at, ",
             session_columns!(),
             $more,
             " FROM agents a LEFT JOIN sessions s ON s.agent_id = a.id LEFT JOIN replicas r ON r.id = s.replica_id ",
@@ -53,6 +53,7 @@ fn columns(row: &mut Row) -> Result<Agent> {
         identity_shared_at: row.take()?,
         last_error: row.take()?,
         last_error_at: row.take()?,
+        password_key: row.take()?,
         revoked_at: row.take()?,
         session: sessions::read(row)?,
     };
@@ -193,6 +194,27 @@ impl Store {
         .bind(now)
         .bind(id);
         self.database.execute(update).await.map(|_| ())
+    }
+
+    /// Records the public key that passwords for an agent's directories are sealed to. `None`: it opens none.
+    pub async fn record_password_key(&self, id: AgentId, key: Option<&[u8]>) -> Result<()> {
+        let update = sql("UPDATE agents SET password_key = $1 WHERE id = $2");
+        self.database.execute(update.bind(key).bind(id)).await.map(|_| ())
+    }
+
+    /// The keys of the agents that serve a directory, without revoked agents, up to `limit`.
+    pub async fn password_keys(
+        &self,
+        organization: OrganizationId,
+        directory: DirectoryId,
+        limit: u32,
+    ) -> Result<Vec<PasswordKey>> {
+        let query = sql("SELECT a.id, a.name, a.password_key FROM agents a \
+             JOIN agent_directories p ON p.agent_id = a.id AND p.directory_id = $2 \
+             WHERE a.organization_id = $1 AND a.revoked_at IS NULL AND a.password_key IS NOT NULL \
+             ORDER BY a.id DESC LIMIT $3");
+        let read = |mut row: Row| Ok(PasswordKey { agent: row.take()?, name: row.take()?, key: row.take()? });
+        self.database.rows(query.bind(organization).bind(directory).bind(limit), read).await
     }
 
     /// Records an agent's newest certificate. The one that it renewed, `former`, stays valid until the newest is used.

@@ -170,6 +170,7 @@ fn new_agent(organization: OrganizationId, directories: Vec<String>, new: NewAge
         identity_shared_at: None,
         last_error: None,
         last_error_at: None,
+        password_key: None,
         revoked_at: None,
         session: None,
     }

@@ -124,12 +124,12 @@ pub use crate::records::{
     Lease, MappingDirection, MappingProgress, MappingRun, MappingStep, MappingVersion, Mark, Member, MemberChanges,
     MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent,
     NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, Operation, OperationFilter,
-    OperationState, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PresentAccount,
-    PreviewRow, Profile, Provisioning, REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role, RuleFailures,
-    RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount,
-    Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind,
-    Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserFilter,
-    UserRow, UserSource,
+    OperationState, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PasswordKey,
+    PresentAccount, PreviewRow, Profile, Provisioning, REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role,
+    RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight,
+    SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target,
+    TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled,
+    UserFilter, UserRow, UserSource,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

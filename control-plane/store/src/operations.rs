@@ -10,6 +10,7 @@ use crate::identities::Identities;
 use crate::ids::{OperationId, OrganizationId, TargetId};
 use crate::records::{Ended, IdentityId, Operation, OperationFilter, OperationState, Page, PageRequest, Room};
 use crate::sql::{Row, named, signed, sql};
+use crate::wake::Wake;
 
 macro_rules! select_operations {
     ($($rest:literal),+) => {
@@ -94,6 +95,13 @@ impl Identities {
         self.tx.bulk(insert.shared(self.organization).shared(self.now)).await.map(|_| ())
     }
 
+    /// Records an operation that somebody asked for, and wakes the replica that provisions its target.
+    pub async fn ask_operation(&mut self, operation: &Operation) -> Result<()> {
+        self.insert_operations(std::slice::from_ref(operation)).await?;
+        self.tx.wake(Wake::Marked(operation.target));
+        Ok(())
+    }
+
     /// Notes that an operation is sent, as this generation. `false`: it is over.
     pub async fn send_operation(&mut self, id: OperationId, generation: u32) -> Result<bool> {
         let update = sql("UPDATE operations SET state = 'sent', generation = $1, sent_at = $2 \
@@ -119,11 +127,11 @@ impl Identities {
         Ok(self.tx.execute(update).await? > 0)
     }
 
-    /// Drops the operations of a user or group in a target that were not sent yet.
+    /// Drops the operations of a user or group in a target that were not sent yet. Those that somebody asked for stay.
     pub async fn drop_waiting(&mut self, target: TargetId, identity: IdentityId) -> Result<u64> {
         let update =
             sql("UPDATE operations SET state = 'dropped', ended_at = $1, content = NULL WHERE state = 'waiting' \
-             AND identity = $2 AND organization_id = $3 AND target = (SELECT seq FROM targets WHERE id = $4)")
+             AND action <> 'set_password' AND identity = $2 AND organization_id = $3 AND target = (SELECT seq FROM targets WHERE id = $4)")
             .bind(self.now)
             .bind(identity.as_uuid())
             .bind(self.organization)
@@ -144,6 +152,22 @@ impl Store {
         let query = sql(select_operations!(
             "WHERE o.target = (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) \
              AND o.state IN ('waiting', 'sent') ORDER BY o.identity, o.id LIMIT $3"
+        ));
+        self.database.rows(query.bind(organization).bind(target).bind(limit), read).await
+    }
+
+    /// Up to `limit` operations of a target that somebody has asked for and that were not sent yet, the oldest of each user.
+    pub async fn asked_operations(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        limit: u32,
+    ) -> Result<Vec<Operation>> {
+        let query = sql(select_operations!(
+            "WHERE o.target = (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) \
+             AND o.state = 'waiting' AND o.action = 'set_password' AND NOT EXISTS (SELECT 1 FROM operations e \
+             WHERE e.target = o.target AND e.identity = o.identity AND e.id < o.id \
+             AND e.state = 'waiting' AND e.action = 'set_password') ORDER BY o.id LIMIT $3"
         ));
         self.database.rows(query.bind(organization).bind(target).bind(limit), read).await
     }

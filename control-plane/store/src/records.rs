@@ -82,8 +82,8 @@ pub use accounts::{
 };
 pub use administration::{
     Agent, AgentReading, AgentStanding, AnnouncedDirectory, AnswerClaim, ApiToken, Digests, Directory, DirectoryChange,
-    EnrollmentToken, Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, OrganizationChange, Role,
-    ServedDirectory, StoredAnswer, TroubledJob,
+    EnrollmentToken, Flavour, NewAgent, NewApiToken, NewEnrollmentToken, Organization, OrganizationChange, PasswordKey,
+    Role, ServedDirectory, StoredAnswer, TroubledJob,
 };
 pub use attributes::{AttributeDefinition, AttributeType, RefusedValue};
 pub use audit::{AuditEntry, AuditFilter, AuditNote};

@@ -118,6 +118,7 @@ into_value! {
     Option<&str> => |value| Value::Text(value.map(str::to_owned));
     Vec<u8> => |value| Value::Blob(Some(value));
     &[u8] => |value| Value::Blob(Some(value.to_vec()));
+    Option<&[u8]> => |value| Value::Blob(value.map(<[u8]>::to_vec));
     [u8; 32] => |value| Value::Blob(Some(value.to_vec()));
     Uuid => |value| Value::Uuid(Some(value));
     Option<Uuid> => |value| Value::Uuid(value);

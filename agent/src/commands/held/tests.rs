@@ -31,6 +31,7 @@ fn commands(policy: Policy) -> Commands {
         kinds: ALL,
         roster: Arc::new(Roster::new(directories)),
         policy: ArcSwap::from_pointee(policy),
+        passwords: None,
         line: Line::new(),
         delivery: DeliveryOptions::default(),
         clock: SystemClock::shared(),

@@ -1,9 +1,12 @@
 //! What an operation changes, as it is stored until it has ended.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::settings::BothChanged;
 
@@ -30,6 +33,21 @@ pub struct AttributeChange {
     pub known: Vec<String>,
     /// The wanted values.
     pub wanted: Vec<String>,
+}
+
+/// A password that one agent can open. Nobody else can.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The agent.
+    pub agent: Uuid,
+    /// What it opens, in base64.
+    pub text: String,
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("agent", &self.agent).finish_non_exhaustive()
+    }
 }
 
 /// The wanted end of one object.
@@ -67,6 +85,15 @@ pub enum Change {
     Disable,
     /// It does not exist.
     Delete,
+    /// The user has this password.
+    SetPassword {
+        /// Whether it must be changed at the next sign-in.
+        must_change: bool,
+        /// It is not sent after this time.
+        expires_at: Timestamp,
+        /// The password, sealed to the key of each agent that may set it.
+        sealed: Vec<Sealed>,
+    },
     /// The group has these members, and not those.
     Members {
         /// Members that it has.
@@ -95,6 +122,7 @@ impl Change {
             Self::Enable => "enable",
             Self::Disable => "disable",
             Self::Delete => "delete",
+            Self::SetPassword { .. } => "set_password",
             Self::Members { .. } => "change_members",
         }
     }
@@ -124,6 +152,9 @@ impl Change {
             Self::Enable => json!({ "before": { "enabled": false }, "after": { "enabled": true } }),
             Self::Disable => json!({ "before": { "enabled": true }, "after": { "enabled": false } }),
             Self::Delete => json!({}),
+            Self::SetPassword { must_change, .. } => {
+                json!({ "after": { "password": [crate::identity::attributes::MASK], "must_change": must_change } })
+            }
             Self::Members { add, remove } => {
                 let dns = |all: &[Reference]| all.iter().map(|one| one.dn.clone()).collect::<Vec<_>>();
                 json!({ "before": { "members": dns(remove) }, "after": { "members": dns(add) } })

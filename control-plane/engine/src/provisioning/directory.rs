@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::change::{AttributeChange, Attributes, Change, Reference};
 use super::connector::{Answer, Connector, Done, Effect, RefusedAttribute, Request};
+use super::passwords;
 use super::settings::BothChanged;
 use crate::jobs::command::{AgentOutcome, Command};
 use crate::jobs::failure::Failure;
@@ -66,8 +67,7 @@ impl DirectoryConnector {
     }
 
     /// Queues an operation for one of the directory's agents.
-    fn send(&self, request: &Request) -> Option<oneshot::Receiver<AgentOutcome>> {
-        let routes = self.reach.routes(request.target.directory());
+    fn send(&self, request: &Request, routes: &[Arc<Route>]) -> Option<oneshot::Receiver<AgentOutcome>> {
         let place = (request.generation as usize).saturating_sub(1);
         // What an older generation left behind.
         self.under_way.retain(|(id, generation), _| *id != request.id || *generation >= request.generation);
@@ -85,7 +85,7 @@ impl DirectoryConnector {
                 job: JobId::from_uuid(request.id.as_uuid()),
                 attempt: request.generation,
                 directory: request.target_name.clone(),
-                work: v1::command::Kind::Operate(operate(request)),
+                work: v1::command::Kind::Operate(operate(request, route.agent())),
                 timeout: TIMEOUT,
             };
             match route.send(ToAgent::Command(command)) {
@@ -100,7 +100,13 @@ impl DirectoryConnector {
 #[async_trait]
 impl Connector for DirectoryConnector {
     async fn carry_out(&self, request: &Request) -> Answer {
-        let Some(receiver) = self.send(request) else { return Answer::Unreachable };
+        let mut routes = self.reach.routes(request.target.directory());
+        let any = !routes.is_empty();
+        routes.retain(|route| passwords::is_for(&request.step.change, route.agent()));
+        if any && routes.is_empty() {
+            return Answer::Failed(passwords::no_key(), Duration::ZERO);
+        }
+        let Some(receiver) = self.send(request, &routes) else { return Answer::Unreachable };
         let answered = tokio::time::timeout(TIMEOUT + Duration::from_secs(10), receiver).await;
         let Ok(Ok(outcome)) = answered else {
             self.under_way.remove(&(request.id, request.generation));
@@ -121,7 +127,7 @@ impl Connector for DirectoryConnector {
 }
 
 /// An operation as it travels.
-fn operate(request: &Request) -> v1::Operate {
+fn operate(request: &Request, agent: AgentId) -> v1::Operate {
     use v1::operate::Change as Wire;
     let change = match &request.step.change {
         Change::Create { container, attributes, enabled, adopt } => Wire::Create(v1::CreateEntry {
@@ -141,6 +147,10 @@ fn operate(request: &Request) -> v1::Operate {
         Change::Enable => Wire::Enable(v1::EnableUser {}),
         Change::Disable => Wire::Disable(v1::DisableUser {}),
         Change::Delete => Wire::Delete(v1::DeleteEntry {}),
+        Change::SetPassword { must_change, .. } => Wire::SetPassword(v1::SetPassword {
+            sealed: passwords::sealed_for(&request.step.change, agent),
+            must_change: *must_change,
+        }),
         Change::Members { add, remove } => Wire::ChangeMembers(v1::ChangeMembers {
             add: add.iter().map(reference).collect(),
             remove: remove.iter().map(reference).collect(),

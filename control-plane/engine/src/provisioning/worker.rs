@@ -16,6 +16,7 @@ use super::change::Step;
 use super::connector::{Answer, Connector, Request};
 use super::load::{Decision, Target};
 use super::outcome::{self, Prepared};
+use super::passwords;
 use crate::jobs::failure::Failure;
 
 /// Operations that are under way at a time.
@@ -92,18 +93,19 @@ impl Worker {
         let organization = self.target.provisioning.organization;
         let open = self.store.open_operations(organization, self.target.id(), 10_000).await?;
         let mut lines: Vec<(IdentityId, Line)> = Vec::new();
-        for operation in open {
+        // What was asked for and not sent waits for its turn.
+        let asked = |it: &Operation| it.action == "set_password" && it.state == OperationState::Waiting;
+        for operation in open.into_iter().filter(|operation| !asked(operation)) {
             let identity = operation.identity;
             match lines.last_mut() {
                 Some((last, line)) if *last == identity => line.operations.push_back(operation),
                 _ => {
-                    let mark = self.store.get_mark(organization, self.target.id(), identity).await?;
-                    let outbound = match operation.account {
-                        Some(account) => {
-                            self.store.get_account(organization, account).await?.is_none_or(|account| account.outbound)
-                        }
-                        None => true,
+                    // A password settles nothing that the mark stands for.
+                    let mark = match operation.action.as_str() {
+                        "set_password" => None,
+                        _ => self.store.get_mark(organization, self.target.id(), identity).await?,
                     };
+                    let outbound = self.is_outbound(&operation).await?;
                     lines.push((identity, Line { mark, outbound, operations: VecDeque::from([operation]) }));
                 }
             }
@@ -113,6 +115,40 @@ impl Worker {
             self.parked.push(identity);
         }
         self.unpark().await
+    }
+
+    /// Whether the account that an operation changes gets nothing from the target.
+    async fn is_outbound(&self, operation: &Operation) -> Result<bool> {
+        let Some(account) = operation.account else { return Ok(true) };
+        let known = self.store.get_account(self.target.provisioning.organization, account).await?;
+        Ok(known.is_none_or(|account| account.outbound))
+    }
+
+    /// Takes up what somebody has asked for. A user who has operations under way waits.
+    async fn take_asked(&mut self) -> Result<()> {
+        let (organization, room) = (self.target.provisioning.organization, WINDOW.saturating_sub(self.lines.len()));
+        let limit = u32::try_from(self.lines.len() + WINDOW).unwrap_or(u32::MAX);
+        let mut asked = self.store.asked_operations(organization, self.target.id(), limit).await?;
+        asked.retain(|operation| !self.lines.contains_key(&operation.identity));
+        asked.truncate(room);
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.store.begin_identities(organization, self.clock.now()).await?;
+        let mut sent = Vec::with_capacity(asked.len());
+        for mut operation in asked {
+            operation.generation += 1;
+            if tx.send_operation(operation.id, operation.generation).await? {
+                sent.push(operation);
+            }
+        }
+        tx.commit().await?;
+        for operation in sent {
+            let (identity, outbound) = (operation.identity, self.is_outbound(&operation).await?);
+            self.lines.insert(identity, Line { mark: None, outbound, operations: VecDeque::from([operation]) });
+            self.send(identity);
+        }
+        Ok(())
     }
 
     /// Sends what waits, as new generations.
@@ -137,8 +173,12 @@ impl Worker {
 
     /// Decides about marks that are due, as long as there is room. Returns whether there may be more.
     async fn fill(&mut self) -> Result<bool> {
+        if self.lines.len() >= WINDOW || !self.parked.is_empty() {
+            return Ok(false);
+        }
+        self.take_asked().await?;
         let room = WINDOW.saturating_sub(self.lines.len());
-        if room == 0 || !self.parked.is_empty() {
+        if room == 0 {
             return Ok(false);
         }
         let (organization, id, now) = (self.target.provisioning.organization, self.target.id(), self.clock.now());
@@ -227,21 +267,25 @@ impl Worker {
         let connector = Arc::clone(&self.connector);
         self.under_way.spawn(async move {
             let answer = match request {
-                Some(request) => connector.carry_out(&request).await,
-                None => Answer::Failed(Failure::unexpected(), Duration::ZERO),
+                Ok(request) => connector.carry_out(&request).await,
+                Err(failure) => Answer::Failed(failure, Duration::ZERO),
             };
             (identity, answer)
         });
     }
 
-    fn request(&self, operation: &Operation) -> Option<Request> {
+    fn request(&self, operation: &Operation) -> std::result::Result<Request, Failure> {
+        let step = step(operation).ok_or_else(Failure::unexpected)?;
+        if let Some(refusal) = passwords::refusal(&step.change, self.target.settings.switches, self.clock.now()) {
+            return Err(refusal);
+        }
         let kind = match operation.identity {
             IdentityId::User(_) => AccountKind::User,
             IdentityId::Group(_) => AccountKind::Group,
         };
         let (id, generation, target) = (operation.id, operation.generation, operation.target);
         let target_name = self.target.directory.name.clone();
-        Some(Request { id, generation, target, target_name, kind, step: step(operation)? })
+        Ok(Request { id, generation, target, target_name, kind, step })
     }
 
     /// Writes outcomes, and sends what follows.

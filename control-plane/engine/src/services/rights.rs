@@ -11,6 +11,8 @@ pub enum Right {
     DecideConflicts,
     /// Make, change, disable and delete users and groups.
     ChangePeople,
+    /// Set the passwords of users in directories.
+    SetPasswords,
     /// See directories.
     ReadDirectories,
     /// Rename, disable and delete directories, and set when imports are held.
@@ -52,6 +54,7 @@ impl Right {
     pub const ALL: &'static [Self] = &[
         Self::ReadPeople,
         Self::ChangePeople,
+        Self::SetPasswords,
         Self::DecideConflicts,
         Self::ReadDirectories,
         Self::ChangeDirectories,
@@ -77,6 +80,8 @@ impl Right {
         use Role::{Auditor, Helpdesk, Operator, Owner};
         match self {
             Self::ReadPeople | Self::ReadOwnToken => &[Helpdesk, Auditor, Operator, Owner],
+            // An auditor only looks.
+            Self::SetPasswords => &[Helpdesk, Operator, Owner],
             Self::ReadDirectories
             | Self::ReadAgents
             | Self::ReadEnrollmentTokens

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use postern_proto::limits::MAX_DIRECTORIES;
+use postern_proto::sealed::PublicKey;
 use postern_proto::{PROTOCOL_MAX, PROTOCOL_MIN, directory_name, negotiate};
 use postern_proto::{text, v1};
 use postern_store::{
@@ -118,6 +119,11 @@ async fn announce(
     let (version, os) = (text::optional(&hello.agent_version), text::optional(&hello.os));
     if version.is_some() && agent.version != version || os.is_some() && agent.os != os {
         let recorded = parts.store.record_hello(agent.id, version.as_deref(), os.as_deref(), parts.clock.now()).await;
+        recorded.map_err(|error| unavailable(&error))?;
+    }
+    let key = PublicKey::from_bytes(&hello.password_key).ok().map(|key| key.to_bytes());
+    if agent.password_key != key {
+        let recorded = parts.store.record_password_key(agent.id, key.as_deref()).await;
         recorded.map_err(|error| unavailable(&error))?;
     }
     let (served, mut refused) = allowed(agent, hello.directories.clone());

@@ -60,6 +60,8 @@ CREATE TABLE agents (
     -- Why its last session broke or was refused, and when.
     last_error TEXT,
     last_error_at BIGINT,
+    -- The public key that passwords for its directories are sealed to.
+    password_key BYTEA,
     revoked_at BIGINT,
     UNIQUE (organization_id, id)
 );
@@ -630,6 +632,8 @@ CREATE TABLE operations (
     answer TEXT
 );
 CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN ('waiting', 'sent');
+-- What somebody has asked for and was not sent yet.
+CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting' AND action = 'set_password';
 CREATE INDEX operations_of_organization ON operations (organization_id, id);
 CREATE INDEX operations_of_identity ON operations (identity, id);
 CREATE INDEX operations_of_target ON operations (target, id);

@@ -63,6 +63,8 @@ CREATE TABLE agents (
     -- Why its last session broke or was refused, and when.
     last_error TEXT,
     last_error_at INTEGER,
+    -- The public key that passwords for its directories are sealed to.
+    password_key BLOB,
     revoked_at INTEGER,
     UNIQUE (organization_id, id)
 ) STRICT;
@@ -567,6 +569,8 @@ CREATE TABLE operations (
     answer TEXT
 ) STRICT;
 CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN ('waiting', 'sent');
+-- What somebody has asked for and was not sent yet.
+CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting' AND action = 'set_password';
 CREATE INDEX operations_of_organization ON operations (organization_id, id);
 CREATE INDEX operations_of_identity ON operations (identity, id);
 CREATE INDEX operations_of_target ON operations (target, id);

@@ -173,6 +173,8 @@ pub struct Agent {
     pub last_error: Option<String>,
     /// When that was.
     pub last_error_at: Option<Timestamp>,
+    /// The public key that passwords for its directories are sealed to. `None`: it opens none.
+    pub password_key: Option<Vec<u8>>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
     /// Its newest session, unless it was closed. See [`Agent::connected_since`].
@@ -184,6 +186,17 @@ impl Agent {
     pub fn connected_since(&self, now: Timestamp) -> Option<Timestamp> {
         self.session.as_ref().filter(|session| session.is_live(now)).map(|session| session.connected_at)
     }
+}
+
+/// A key that passwords for a directory are sealed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordKey {
+    /// The agent that has the private half.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// The public half, as the agent announced it.
+    pub key: Vec<u8>,
 }
 
 /// An agent that enrolls.
