@@ -39,7 +39,7 @@ pub struct PasswordKeyView {
     pub agent_id: Uuid,
     /// Its name.
     pub agent: String,
-    /// SHA-256 digest of the public key, hexadecimal. `postern-agent status` shows the same on the agent's machine.
+    /// SHA-256 digest of the public key, hexadecimal. The agent logs it when it makes the key.
     pub key_id: String,
     /// The public key: a point of P-256, uncompressed, 65 bytes in base64.
     pub public_key: String,

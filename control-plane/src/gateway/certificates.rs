@@ -107,6 +107,7 @@ mod tests {
             identity_shared_at: None,
             last_error: None,
             last_error_at: None,
+            password_key: None,
             revoked_at: None,
             session: None,
         };

@@ -15,6 +15,7 @@ mod merged_users;
 mod names;
 mod own_groups;
 mod own_users;
+mod passwords;
 mod problems;
 mod roles;
 mod schedules;

@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use super::Site;
 
+/// All but auditors, who only look.
+const NO_AUDITOR: &str = "helpdesk, operator and owner";
+
 /// Method, path, least role.
 const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/tokens", "auditor"),
@@ -44,6 +47,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/directories/{id}/outbound-mapping/versions/{version}/restore", "operator"),
     ("GET", "/api/v1/directories/{id}/mapping/versions", "auditor"),
     ("POST", "/api/v1/directories/{id}/mapping/versions/{version}/restore", "operator"),
+    ("GET", "/api/v1/directories/{id}/password-keys", NO_AUDITOR),
+    ("POST", "/api/v1/users/{id}/password", NO_AUDITOR),
+    ("GET", "/api/v1/password-changes/{id}", NO_AUDITOR),
     ("GET", "/api/v1/directories/{id}/provisioning", "auditor"),
     ("PUT", "/api/v1/directories/{id}/provisioning", "owner"),
     ("DELETE", "/api/v1/directories/{id}/provisioning", "owner"),
@@ -105,6 +111,10 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/ignored-conflicts", "helpdesk"),
 ];
 
+fn may(role: &str, least: &str) -> bool {
+    if least == NO_AUDITOR { role != "auditor" } else { rank(role) >= rank(least) }
+}
+
 fn rank(role: &str) -> usize {
     ["helpdesk", "auditor", "operator", "owner"].iter().position(|name| *name == role).unwrap()
 }
@@ -125,7 +135,7 @@ async fn every_endpoint_keeps_to_the_table_of_roles() {
             let body = (method != Method::GET).then(|| json!({"nonsense": 1}));
             let status = site.call(method.clone(), &path, token, body).await.status;
             let forbidden = status == StatusCode::FORBIDDEN;
-            assert_eq!(forbidden, rank(role) < rank(least), "{role} {method} {path}: {status}");
+            assert_eq!(forbidden, !may(role, least), "{role} {method} {path}: {status}");
             assert_ne!(status, StatusCode::UNAUTHORIZED, "{role} {method} {path}");
         }
         let status = site.call(method.clone(), &path, "pst_wrong", None).await.status;

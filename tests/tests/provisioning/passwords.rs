@@ -1,0 +1,156 @@
+//! A password is sealed where it is typed, and opened where it is set. Nothing in between has it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use postern_tests::agent::{SitePolicySettings, WriteSettings};
+use postern_tests::process::Launch;
+use postern_tests::site::{DIRECTORY, Site};
+use postern_tests::slapd::{self, SUFFIX, Slapd};
+use postern_tests::{Stage, control_plane, scenario, wait};
+use serde_json::{Value, json};
+
+const PASSWORD: &str = "Sealed-Marmot-4711";
+const SECOND: &str = "Sealed-Heron-0815";
+
+async fn start(stage: &Stage) -> Result<Site> {
+    let options = slapd::Options { overlays: true, statements: true, ..slapd::Options::people(3) };
+    let site = Site::start_configured(stage, options, control_plane::Options::for_tests()?, |directory| {
+        directory.bind_dn = Some(Slapd::admin_dn());
+        directory.write = Some(WriteSettings {
+            user_container: Some(format!("ou=people,{SUFFIX}")),
+            group_container: Some(format!("ou=groups,{SUFFIX}")),
+            disable: Some("employeeType=disabled".to_owned()),
+            placeholder_member: Some(Slapd::admin_dn()),
+        });
+        directory.policy = Some(SitePolicySettings::default());
+        directory.set_password(slapd::ADMIN_PASSWORD).expect("the password file");
+    })
+    .await?;
+    site.api.import(DIRECTORY).await?;
+    Ok(site)
+}
+
+async fn allow(site: &Site, on: bool) -> Result<()> {
+    let path = format!("/api/v1/directories/{DIRECTORY}/provisioning");
+    let switches = json!({ "create_users": true, "edit_users": true, "sync_passwords": on });
+    let settings = json!({ "switches": switches, "assignment": { "kind": "all" } });
+    site.api.put(&path, &json!({ "settings": settings })).await.map(|_| ())
+}
+
+/// A user of the organization, once the directory has it.
+async fn anna(site: &Site) -> Result<String> {
+    let body = json!({"user_name": "anna", "given_name": "Anna", "family_name": "Bell", "email": "anna@corp.example"});
+    let id = site.api.post("/api/v1/users", body).await?["id"].as_str().context("no id")?.to_owned();
+    wait::until("the account is known", wait::SOON, async || {
+        let user = site.api.get(&format!("/api/v1/users/{id}")).await?;
+        Ok(user["accounts"].as_array().is_some_and(|accounts| !accounts.is_empty()).then_some(()))
+    })
+    .await?;
+    Ok(id)
+}
+
+fn set_password(site: &Site, user: &str, token: &str) -> Launch {
+    let api = site.api.with_token(token);
+    site.control_plane.command_line(&api).args(["users", "set-password", user, "--target", DIRECTORY])
+}
+
+async fn binds(site: &Site, user: &str, password: &str) -> Result<bool> {
+    let dn = format!("uid={user},ou=people,{SUFFIX}");
+    let url = site.slapd.ldap_url();
+    let asked = Launch::new("ldapwhoami", "ldapwhoami").args(["-x", "-H", &url, "-D", &dn, "-w", password]);
+    Ok(asked.output().await?.status.success())
+}
+
+/// All that both programs have written, and the report.
+async fn written(site: &Site) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut all = vec![
+        ("the control plane's log".to_owned(), site.control_plane.log().into_bytes()),
+        ("the agent's log".to_owned(), site.agent.log().into_bytes()),
+        ("the report".to_owned(), site.api.get("/api/v1/reports/provisioning").await?.to_string().into_bytes()),
+        ("the audit log".to_owned(), site.api.get("/api/v1/audit").await?.to_string().into_bytes()),
+    ];
+    for folder in [site.control_plane.data_dir(), &site.agent.state_dir()] {
+        files(folder, &mut all)?;
+    }
+    Ok(all)
+}
+
+fn files(folder: &Path, all: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files(&path, all)?;
+        } else if path.is_file() {
+            all.push((path.display().to_string(), std::fs::read(&path)?));
+        }
+    }
+    Ok(())
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    [text.as_bytes(), &utf16].iter().any(|wanted| bytes.windows(wanted.len()).any(|window| window == *wanted))
+}
+
+#[test]
+fn a_password_is_set_and_stands_nowhere() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        allow(&site, true).await?;
+        let id = anna(&site).await?;
+        let made = site.api.post("/api/v1/tokens", json!({"name": "desk", "role": "helpdesk"})).await?;
+        let helpdesk = made["token"].as_str().context("no token")?.to_owned();
+        set_password(&site, "anna", &helpdesk).input(format!("{PASSWORD}\n")).success().await?;
+        ensure!(binds(&site, "anna", PASSWORD).await?, "the password is not the one that was typed");
+        ensure!(!binds(&site, "anna", SECOND).await?, "any password would do");
+        // One who comes from the directory.
+        let user = site.api.get("/api/v1/users?source=corp&limit=1").await?["items"][0]["user_name"].clone();
+        let user = user.as_str().context("no user")?.to_owned();
+        set_password(&site, &user, &helpdesk).input(format!("{SECOND}\n")).success().await?;
+        ensure!(binds(&site, &user, SECOND).await?);
+        let generated = set_password(&site, "anna", &helpdesk).args(["--generate"]).success().await?;
+        let generated = generated.trim();
+        ensure!(binds(&site, "anna", generated).await? && !binds(&site, "anna", PASSWORD).await?);
+        let report = site.api.get(&format!("/api/v1/reports/provisioning?user={id}&action=set_password")).await?;
+        let row = &report["items"][0];
+        ensure!(
+            row["state"] == "succeeded" && row["actor"] == "desk" && row["cause"] == "user.password_set",
+            "{row:#}"
+        );
+        let written = written(&site).await?;
+        for secret in [PASSWORD, SECOND, generated] {
+            let found = written.iter().find(|(_, bytes)| holds(bytes, secret));
+            ensure!(found.is_none(), "a password is in {:?}", found.map(|(place, _)| place));
+        }
+        // The search finds what is there.
+        for (place, marker) in [
+            ("the control plane's log", "user.password_set"),
+            ("the agent's log", "passwords.new_key"),
+            ("the report", "set_password"),
+            ("the audit log", "user.password_set"),
+            ("postern.db", "anna@corp.example"),
+        ] {
+            let found = written.iter().any(|(name, bytes)| name.contains(place) && holds(bytes, marker));
+            ensure!(found, "{marker} is not found in {place}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_is_sent_while_the_switch_is_off() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        allow(&site, false).await?;
+        anna(&site).await?;
+        let token = site.api.token().to_owned();
+        let refused = set_password(&site, "anna", &token).input(format!("{PASSWORD}\n")).output().await?;
+        let text = String::from_utf8_lossy(&refused.stderr);
+        ensure!(!refused.status.success() && text.contains("sync-passwords"), "{text}");
+        ensure!(!binds(&site, "anna", PASSWORD).await?);
+        let report: Value = site.api.get("/api/v1/reports/provisioning?action=set_password").await?;
+        ensure!(report["items"] == json!([]), "{report:#}");
+        Ok(())
+    })
+}
