@@ -91,6 +91,7 @@ async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome
         overwritten: done.overwritten.into_iter().take(MAX_ATTRIBUTES).map(|both| both_ends(both, work)).collect(),
         kept: done.kept.into_iter().take(MAX_ATTRIBUTES).map(|both| both_ends(both, work)).collect(),
         refused: done.refused.into_iter().take(MAX_ATTRIBUTES).map(refused).collect(),
+        unknown_members: done.unknown_members.into_iter().take(MAX_ATTRIBUTES).collect(),
     }))
 }
 
@@ -162,7 +163,7 @@ fn creation(create: &v1::CreateEntry) -> Result<write::Create, Failure> {
         attributes: attributes.collect::<Result<_, Failure>>()?,
         enabled: create.enabled,
         password: None,
-        members: Vec::new(),
+        members: references(&create.members)?,
         existing: if create.adopt { write::Existing::Adopt } else { write::Existing::Conflict },
     })
 }
@@ -186,11 +187,14 @@ fn changes(update: &v1::UpdateEntry) -> Result<Vec<write::AttributeChange>, Fail
 }
 
 fn member_change(members: &v1::ChangeMembers) -> Result<write::MemberChange, Failure> {
-    if members.add.len() + members.remove.len() > MAX_MEMBERS {
+    Ok(write::MemberChange { add: references(&members.add)?, remove: references(&members.remove)? })
+}
+
+fn references(references: &[v1::EntryReference]) -> Result<Vec<write::Subject>, Failure> {
+    if references.len() > MAX_MEMBERS {
         return Err(wrong("the operation has too many members"));
     }
-    let all = |references: &[v1::EntryReference]| references.iter().map(subject).collect::<Result<Vec<_>, _>>();
-    Ok(write::MemberChange { add: all(&members.add)?, remove: all(&members.remove)? })
+    references.iter().map(subject).collect()
 }
 
 fn bounded(attributes: usize, values: usize) -> Result<(), Failure> {

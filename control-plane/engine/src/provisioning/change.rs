@@ -22,6 +22,9 @@ pub struct Reference {
     /// Its last known DN.
     #[serde(default)]
     pub dn: String,
+    /// For a member: the form in which groups are known to name it. Empty: its DN in that form.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
 }
 
 /// One attribute that changes.
@@ -62,6 +65,9 @@ pub enum Change {
         attributes: Attributes,
         /// Whether the user may sign in.
         enabled: bool,
+        /// The first members of a group.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        members: Vec<Reference>,
         /// Whether an entry with the same unique value is the one.
         adopt: bool,
     },
@@ -135,11 +141,14 @@ impl Change {
             false => json!(values),
         };
         match self {
-            Self::Create { container, attributes, enabled, .. } => {
+            Self::Create { container, attributes, enabled, members, .. } => {
                 let mut after: BTreeMap<&str, Value> =
                     attributes.iter().map(|(name, values)| (name.as_str(), shown(name, values))).collect();
                 after.extend(container.as_ref().map(|container| ("container", json!(container))));
                 after.insert("enabled", json!(enabled));
+                if !members.is_empty() {
+                    after.insert("members", json!(members.iter().map(|member| &member.dn).collect::<Vec<_>>()));
+                }
                 json!({ "after": after })
             }
             Self::Update { changes, .. } => {

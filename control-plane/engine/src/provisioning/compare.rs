@@ -35,7 +35,7 @@ pub fn user(wanted: &Wanted, known: Option<&Known>, settings: &Settings) -> Vec<
     let Some(known) = known else {
         // Who may not sign in gets no new account.
         let creates = wanted.exists == Some(true) && wanted.active && switches.create_users;
-        return if creates { vec![create(wanted, settings, true)] } else { Vec::new() };
+        return if creates { vec![create(wanted, settings, true, Vec::new())] } else { Vec::new() };
     };
     match wanted.exists {
         Some(true) => {}
@@ -65,7 +65,8 @@ pub fn group(wanted: &Wanted, known: Option<&Known>, members: MembersDiffer, set
     let switches = settings.switches;
     let Some(known) = known else {
         let creates = wanted.exists == Some(true) && switches.create_groups;
-        return if creates { vec![create(wanted, settings, false)] } else { Vec::new() };
+        let members = if switches.sync_members { members.add } else { Vec::new() };
+        return if creates { vec![create(wanted, settings, false, members)] } else { Vec::new() };
     };
     if known.outbound && wanted.exists == Some(false) {
         let deletes = settings.leaving == Leaving::Delete && switches.delete_groups;
@@ -86,12 +87,12 @@ fn step(known: &Known, change: Change) -> Step {
     Step { entry: Some(known.entry.clone()), change }
 }
 
-fn create(wanted: &Wanted, settings: &Settings, enabled: bool) -> Step {
+fn create(wanted: &Wanted, settings: &Settings, enabled: bool, members: Vec<Reference>) -> Step {
     let mut attributes = wanted.attributes.clone();
     attributes.retain(|_, values| !values.is_empty());
     let container = wanted.container.clone();
     let adopt = settings.existing == Existing::Adopt;
-    Step { entry: None, change: Change::Create { container, attributes, enabled, adopt } }
+    Step { entry: None, change: Change::Create { container, attributes, enabled, members, adopt } }
 }
 
 /// What becomes of an account that should not be there.
@@ -163,3 +164,6 @@ fn of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Vec<String>> {
 fn same(one: &[String], other: &[String]) -> bool {
     one.len() == other.len() && one.iter().all(|value| other.contains(value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,8 @@ pub struct Done {
     pub kept: Attributes,
     /// Attributes that the target refused.
     pub refused: Vec<RefusedAttribute>,
+    /// Members that the target does not have, by external id or DN.
+    pub unknown_members: Vec<String>,
 }
 
 /// What came back.

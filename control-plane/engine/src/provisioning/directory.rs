@@ -130,12 +130,13 @@ impl Connector for DirectoryConnector {
 fn operate(request: &Request, agent: AgentId) -> v1::Operate {
     use v1::operate::Change as Wire;
     let change = match &request.step.change {
-        Change::Create { container, attributes, enabled, adopt } => Wire::Create(v1::CreateEntry {
+        Change::Create { container, attributes, enabled, members, adopt } => Wire::Create(v1::CreateEntry {
             container: container.clone().unwrap_or_default(),
             attributes: attributes.iter().map(|(name, values)| attribute(name, values)).collect(),
             enabled: *enabled,
             adopt: *adopt,
             password: None,
+            members: members.iter().map(reference).collect(),
         }),
         Change::Update { changes, both_changed } => Wire::Update(v1::UpdateEntry {
             changes: changes.iter().map(|change| attribute_change(change, *both_changed)).collect(),
@@ -207,6 +208,7 @@ pub fn done(result: v1::OperateResult) -> Done {
         refused: refused.collect(),
         overwritten: values(&result.overwritten),
         kept: values(&result.kept),
+        unknown_members: result.unknown_members.iter().take(MOST).map(|name| text::clean(name)).collect(),
         entry: (!result.entry.is_empty()).then_some(result.entry),
     }
 }

@@ -134,11 +134,10 @@ impl Target {
         let steps = match identity {
             IdentityId::User(_) => compare::user(&wanted, known.as_ref(), &self.settings),
             IdentityId::Group(id) => {
-                let members = match &account {
-                    Some(account) if self.settings.switches.sync_members && subject.exists => {
-                        self.members(id, account).await?
-                    }
-                    _ => MembersDiffer::default(),
+                let members = if self.settings.switches.sync_members && subject.exists {
+                    self.members(id, account.as_ref()).await?
+                } else {
+                    MembersDiffer::default()
                 };
                 compare::group(&wanted, known.as_ref(), members, &self.settings)
             }
@@ -213,7 +212,7 @@ impl Target {
     }
 
     /// The members of a group that differ. From a group that comes from the target nobody is removed.
-    async fn members(&self, group: GroupId, account: &TargetAccount) -> Result<MembersDiffer> {
+    async fn members(&self, group: GroupId, account: Option<&TargetAccount>) -> Result<MembersDiffer> {
         let organization = self.provisioning.organization;
         let own = self.store.own_members_in(organization, self.id(), IdentityId::Group(group), MOST_MEMBERS).await?;
         let known = self.store.member_names(organization, self.directory.id, &[group]).await?;
@@ -225,13 +224,14 @@ impl Target {
                 MemberForm::Dn | MemberForm::GroupNames => membership::dn_key(&member.dn),
             };
             if !known.remove(&key) {
-                differ.add.push(Reference { external_id: member.external_key.to_text(), dn: member.dn });
+                differ.add.push(Reference { external_id: member.external_key.to_text(), dn: member.dn, key });
             }
         }
-        if account.account.outbound {
+        if account.is_some_and(|account| account.account.outbound) {
             let mut gone: Vec<String> = known.into_iter().collect();
             gone.sort_unstable();
-            differ.remove = gone.into_iter().map(|dn| Reference { external_id: String::new(), dn }).collect();
+            differ.remove =
+                gone.into_iter().map(|dn| Reference { external_id: String::new(), key: dn.clone(), dn }).collect();
         }
         Ok(differ)
     }
@@ -245,7 +245,11 @@ fn known(found: &TargetAccount, now: Timestamp) -> Known {
         switch => Some(switch.is_on(now)),
     };
     Known {
-        entry: Reference { external_id: account.external_key.to_text(), dn: account.dn.clone() },
+        entry: Reference {
+            external_id: account.external_key.to_text(),
+            dn: account.dn.clone(),
+            ..Reference::default()
+        },
         attributes: texts(serde_json::from_str(&account.attributes).unwrap_or_default()),
         agreed: texts(found.agreed.clone()),
         enabled,

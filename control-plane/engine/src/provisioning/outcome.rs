@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState};
 use serde_json::{Map, Value, json};
 
-use super::change::{Attributes, Change, Step};
+use super::change::{Attributes, Change, Reference, Step};
 use super::connector::Done;
 use super::load::Target;
 use crate::intake::listed::Listed;
@@ -27,6 +27,7 @@ pub(super) struct Prepared {
     pub(super) failure: Option<Failure>,
     kept: Attributes,
     refused: Vec<String>,
+    unknown_members: Vec<String>,
 }
 
 /// Prepares the answer to an operation that was carried out.
@@ -51,6 +52,9 @@ pub(super) async fn done(
     if !done.refused.is_empty() {
         answer["refused"] = json!(done.refused);
     }
+    if !done.unknown_members.is_empty() {
+        answer["unknown_members"] = json!(done.unknown_members);
+    }
     let (entry, failure) = match entry {
         Ok(entry) => (entry, None),
         Err(reason) => (None, Some(unreadable(&reason))),
@@ -58,7 +62,8 @@ pub(super) async fn done(
     let state = if failure.is_some() { OperationState::Failed } else { OperationState::Succeeded };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer };
     let refused = done.refused.into_iter().map(|refused| refused.name).collect();
-    Ok(Prepared { operation, outbound, step, entry, ended, failure, kept: done.kept, refused })
+    let (kept, unknown_members) = (done.kept, done.unknown_members);
+    Ok(Prepared { operation, outbound, step, entry, ended, failure, kept, refused, unknown_members })
 }
 
 /// Prepares the answer to an operation that failed.
@@ -66,8 +71,8 @@ pub(super) fn failed(operation: Operation, outbound: bool, step: Step, failure: 
     let by_the_site = ["forbidden", "denied_by_site_policy"].contains(&failure.code.as_str());
     let state = if by_the_site { OperationState::Refused } else { OperationState::Failed };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer: json!({ "error": failure }) };
-    let (kept, refused) = (Attributes::new(), Vec::new());
-    Prepared { operation, outbound, step, entry: None, ended, failure: Some(failure), kept, refused }
+    let (kept, refused, unknown_members) = (Attributes::new(), Vec::new(), Vec::new());
+    Prepared { operation, outbound, step, entry: None, ended, failure: Some(failure), kept, refused, unknown_members }
 }
 
 async fn read(target: &Target, entry: &Bytes, now: Timestamp) -> Result<std::result::Result<Option<Written>, String>> {
@@ -116,8 +121,34 @@ impl Prepared {
                 self.agree(target, tx, kind, &key).await?;
             }
         }
+        if self.failure.is_none() {
+            self.members(target, tx).await?;
+        }
         tx.identities().end_operation(&self.ended).await?;
         Ok(self.failure)
+    }
+
+    /// Notes which members a group has now.
+    async fn members(&self, target: &Target, tx: &mut Intake) -> Result<()> {
+        let (add, remove) = match &self.step.change {
+            Change::Create { members, .. } if !members.is_empty() => (members.as_slice(), &[][..]),
+            Change::Members { add, remove } => (add.as_slice(), remove.as_slice()),
+            _ => return Ok(()),
+        };
+        let IdentityId::Group(group) = self.operation.identity else { return Ok(()) };
+        let organization = target.provisioning.organization;
+        let known = target.store.member_names(organization, target.directory.id, &[group]).await?;
+        let mut names = known.get(&group).cloned().unwrap_or_default();
+        for member in remove {
+            names.remove(&member.key);
+        }
+        let unknown = |member: &&Reference| {
+            self.unknown_members.iter().any(|unknown| *unknown == member.external_id || *unknown == member.dn)
+        };
+        names.extend(add.iter().filter(|member| !unknown(member)).map(|member| member.key.clone()));
+        let mut names: Vec<String> = names.into_iter().collect();
+        names.sort_unstable();
+        tx.replace_members(vec![(group, names)]).await.map(|_| ())
     }
 
     fn fail(&mut self, failure: Failure) {

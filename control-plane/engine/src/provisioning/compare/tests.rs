@@ -1,0 +1,164 @@
+//! What is done about a user or group, by what is wanted, known and allowed.
+
+use super::super::settings::Switches;
+use super::*;
+
+fn on() -> Settings {
+    let switches = Switches {
+        create_users: true,
+        edit_users: true,
+        delete_users: true,
+        enable_disable_users: true,
+        sync_passwords: true,
+        create_groups: true,
+        edit_groups: true,
+        delete_groups: true,
+        sync_members: true,
+    };
+    Settings { switches, ..Settings::default() }
+}
+
+fn attributes(pairs: &[(&str, &[&str])]) -> Attributes {
+    let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+    pairs.iter().map(|(name, all)| ((*name).to_owned(), values(all))).collect()
+}
+
+fn anna() -> Wanted {
+    let attributes = attributes(&[("uid", &["anna"]), ("mail", &["anna@corp.example"]), ("title", &[])]);
+    Wanted { exists: Some(true), active: true, attributes, ..Wanted::default() }
+}
+
+fn known() -> Known {
+    let entry =
+        Reference { external_id: "7".to_owned(), dn: "uid=anna,ou=people,dc=x".to_owned(), ..Reference::default() };
+    let attributes = attributes(&[("uid", &["anna"]), ("mail", &["anna@corp.example"])]);
+    Known { entry, attributes, agreed: Attributes::new(), enabled: Some(true), outbound: true }
+}
+
+fn actions(steps: &[Step]) -> Vec<&'static str> {
+    steps.iter().map(|step| step.change.action()).collect()
+}
+
+fn of_user(wanted: &Wanted, known: Option<&Known>, settings: &Settings) -> Vec<&'static str> {
+    actions(&user(wanted, known, settings))
+}
+
+#[test]
+fn what_is_as_wanted_means_nothing_to_do() {
+    assert!(user(&anna(), Some(&known()), &on()).is_empty());
+    // Neither the order of values nor the case of a name is a difference.
+    let wanted = Wanted { attributes: attributes(&[("Mail", &["b", "a"])]), ..anna() };
+    let known = Known { attributes: attributes(&[("mail", &["a", "b"])]), ..known() };
+    assert!(user(&wanted, Some(&known), &on()).is_empty());
+}
+
+#[test]
+fn an_account_is_made_only_for_those_who_are_assigned_and_may_sign_in() {
+    assert_eq!(of_user(&anna(), None, &on()), ["create"]);
+    for wanted in [
+        Wanted { active: false, ..anna() },
+        Wanted { exists: Some(false), ..anna() },
+        Wanted { exists: None, ..anna() },
+    ] {
+        assert!(of_user(&wanted, None, &on()).is_empty(), "{wanted:?}");
+    }
+    let steps = user(&anna(), None, &on());
+    let Change::Create { attributes, enabled, .. } = &steps[0].change else { panic!("{steps:?}") };
+    assert!(*enabled && !attributes.contains_key("title"), "an attribute without a value is not sent");
+}
+
+#[test]
+fn a_difference_is_sent_with_what_was_known() {
+    let wanted = Wanted { attributes: attributes(&[("mail", &["bell@corp.example"])]), ..anna() };
+    let steps = user(&wanted, Some(&known()), &on());
+    let Change::Update { changes, .. } = &steps[0].change else { panic!("{steps:?}") };
+    assert_eq!(changes.len(), 1);
+    assert_eq!((&changes[0].known[0][..], &changes[0].wanted[0][..]), ("anna@corp.example", "bell@corp.example"));
+    // The attribute in the DN means another name.
+    let wanted = Wanted { attributes: attributes(&[("uid", &["bell"])]), ..anna() };
+    assert_eq!(of_user(&wanted, Some(&known()), &on()), ["move"]);
+}
+
+#[test]
+fn an_attribute_that_the_site_does_not_deliver_is_sent_once() {
+    let wanted = Wanted { attributes: attributes(&[("roomNumber", &["7"])]), ..anna() };
+    assert_eq!(of_user(&wanted, Some(&known()), &on()), ["update"]);
+    let sent = Known { agreed: attributes(&[("roomNumber", &["7"])]), ..known() };
+    assert!(of_user(&wanted, Some(&sent), &on()).is_empty());
+}
+
+#[test]
+fn who_is_disabled_is_disabled_first_and_enabled_last() {
+    let edited = attributes(&[("mail", &["x@corp.example"])]);
+    let off = Wanted { active: false, attributes: edited.clone(), ..anna() };
+    assert_eq!(of_user(&off, Some(&known()), &on()), ["disable", "update"]);
+    let disabled = Known { enabled: Some(false), ..known() };
+    let active = Wanted { attributes: edited, ..anna() };
+    assert_eq!(of_user(&active, Some(&disabled), &on()), ["update", "enable"]);
+}
+
+#[test]
+fn who_comes_from_the_target_is_only_disabled_by_an_administrator() {
+    let inbound = Known { outbound: false, ..known() };
+    let left = Wanted { exists: Some(false), active: false, ..anna() };
+    assert!(of_user(&left, Some(&inbound), &on()).is_empty());
+    assert!(of_user(&Wanted { active: false, ..anna() }, Some(&inbound), &on()).is_empty());
+    let suspended = Wanted { active: false, suspended: true, ..anna() };
+    assert_eq!(of_user(&suspended, Some(&inbound), &on()), ["disable"]);
+    let suspended = Wanted { exists: Some(false), ..suspended };
+    assert_eq!(of_user(&suspended, Some(&inbound), &on()), ["disable"]);
+}
+
+#[test]
+fn what_becomes_of_an_account_without_a_user_is_a_rule() {
+    let left = Wanted { exists: Some(false), ..anna() };
+    let rule = |leaving| Settings { leaving, ..on() };
+    assert_eq!(of_user(&left, Some(&known()), &rule(Leaving::Disable)), ["disable"]);
+    assert_eq!(of_user(&left, Some(&known()), &rule(Leaving::Delete)), ["delete"]);
+    assert!(of_user(&left, Some(&known()), &rule(Leaving::Keep)).is_empty());
+    let disabled = Known { enabled: Some(false), ..known() };
+    assert!(of_user(&left, Some(&disabled), &rule(Leaving::Disable)).is_empty());
+    // Nobody has said who is assigned.
+    assert!(of_user(&Wanted { exists: None, ..anna() }, Some(&known()), &rule(Leaving::Delete)).is_empty());
+}
+
+#[test]
+fn what_is_switched_off_is_never_done() {
+    let settings = Settings { leaving: Leaving::Delete, ..Settings::default() };
+    let differs = Wanted { attributes: attributes(&[("mail", &["x"]), ("uid", &["y"])]), active: false, ..anna() };
+    let left = Wanted { exists: Some(false), ..anna() };
+    for (wanted, known) in [(&anna(), None), (&differs, Some(&known())), (&left, Some(&known()))] {
+        assert!(user(wanted, known, &settings).is_empty(), "{wanted:?}");
+        let differ = MembersDiffer { add: vec![Reference::default()], remove: vec![Reference::default()] };
+        assert!(group(wanted, known, differ, &settings).is_empty(), "{wanted:?}");
+    }
+}
+
+#[test]
+fn a_value_that_only_the_target_has_changed_goes_by_the_rule() {
+    let drifted = Known {
+        attributes: attributes(&[("mail", &["theirs@corp.example"])]),
+        agreed: attributes(&[("mail", &["anna@corp.example"])]),
+        ..known()
+    };
+    let wanted = Wanted { attributes: attributes(&[("mail", &["anna@corp.example"])]), ..anna() };
+    assert_eq!(of_user(&wanted, Some(&drifted), &on()), ["update"]);
+    let theirs = Settings { both_changed: BothChanged::TargetWins, ..on() };
+    assert!(of_user(&wanted, Some(&drifted), &theirs).is_empty());
+}
+
+#[test]
+fn a_group_is_made_with_its_members_and_then_only_differs_by_them() {
+    let member = |dn: &str| Reference { external_id: String::new(), dn: dn.to_owned(), ..Reference::default() };
+    let differ = || MembersDiffer { add: vec![member("uid=anna")], remove: Vec::new() };
+    let wanted = Wanted { attributes: attributes(&[("cn", &["staff"])]), ..anna() };
+    let steps = group(&wanted, None, differ(), &on());
+    assert!(matches!(&steps[0].change, Change::Create { members, .. } if members.len() == 1), "{steps:?}");
+    let known = Known { attributes: attributes(&[("cn", &["staff"])]), ..known() };
+    assert_eq!(actions(&group(&wanted, Some(&known), differ(), &on())), ["change_members"]);
+    assert!(group(&wanted, Some(&known), MembersDiffer::default(), &on()).is_empty());
+    // A group that comes from the target keeps its values, and gets members that the organization has added.
+    let inbound = Known { outbound: false, attributes: Attributes::new(), ..known };
+    let unchosen = Wanted { exists: Some(false), ..wanted };
+    assert_eq!(actions(&group(&unchosen, Some(&inbound), differ(), &on())), ["change_members"]);
+}
