@@ -1,5 +1,11 @@
 //! What the organization changes happens in the directory: through the hub, the agent and a real OpenLDAP.
 
+#[path = "provisioning/common.rs"]
+mod common;
+#[path = "provisioning/groups.rs"]
+mod groups;
+#[path = "provisioning/holds.rs"]
+mod holds;
 #[path = "provisioning/life.rs"]
 mod life;
 #[path = "provisioning/passwords.rs"]

@@ -9,6 +9,7 @@ pub mod directory;
 mod load;
 mod outcome;
 mod passwords;
+mod pace;
 pub mod runner;
 pub mod settings;
 pub mod wanted;

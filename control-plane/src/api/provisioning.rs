@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use postern_engine::provisioning::settings::Settings;
-use postern_engine::records::IdentityId;
+use postern_engine::records::{IdentityId, OperationId};
 use postern_engine::services::provisioning::{Failing, Standing};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -48,6 +48,22 @@ pub struct ProvisioningRequest {
     /// Send nothing for now.
     #[serde(default)]
     pub paused: bool,
+}
+
+/// Which held operations are decided.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeldRequest {
+    /// Ids of held operations, at most 1,000. Absent: all that are held.
+    #[serde(default)]
+    pub operations: Option<Vec<Uuid>>,
+}
+
+/// How many held operations were decided.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct HeldDecision {
+    /// So many.
+    pub decided: u64,
 }
 
 /// A user or group whose account could not be changed. It is tried again.
@@ -96,7 +112,12 @@ struct Paging {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(show, save, remove)).routes(routes!(compare)).routes(routes!(failures))
+    OpenApiRouter::new()
+        .routes(routes!(show, save, remove))
+        .routes(routes!(compare))
+        .routes(routes!(failures))
+        .routes(routes!(approve))
+        .routes(routes!(reject))
 }
 
 fn answer(standing: Standing) -> (Tag, Json<ProvisioningView>) {
@@ -185,4 +206,38 @@ async fn failures(
     let page = list.request(paging.limit, paging.cursor.as_deref())?;
     let found = api.services.provisioning(&caller.actor)?.failing(&id, &page).await?;
     Ok(Json(list.answer(found, FailingView::from)))
+}
+
+async fn decide(api: &Api, caller: &Caller, id: &str, body: Body<HeldRequest>, approve: bool) -> Answered {
+    let provisioning = api.services.run_provisioning(&caller.actor)?;
+    let asked = body.read()?.operations;
+    if asked.as_ref().is_some_and(|asked| asked.len() > 1_000) {
+        return Err(Problem::parameter("operations", "at most 1,000 at a time".to_owned()));
+    }
+    let asked: Option<Vec<OperationId>> = asked.map(|ids| ids.into_iter().map(OperationId::from_uuid).collect());
+    Ok(Json(HeldDecision { decided: provisioning.decide(id, asked.as_deref(), approve).await? }))
+}
+
+type Answered = Result<Json<HeldDecision>, Problem>;
+
+/// Lets held operations be sent
+///
+/// What has changed since they were decided is not sent, but decided anew.
+#[utoipa::path(post, path = "/api/v1/directories/{id}/provisioning/approve", tag = "provisioning",
+    operation_id = "approve_operations",
+    params(("id" = String, Path, description = "Name or id of the directory")),
+    request_body = HeldRequest, responses((status = 200, body = HeldDecision)))]
+async fn approve(State(api): State<Api>, caller: Caller, Id(id): Id<String>, body: Body<HeldRequest>) -> Answered {
+    decide(&api, &caller, &id, body, true).await
+}
+
+/// Drops held operations
+///
+/// Their users and groups are decided anew with their next change, or when all are compared.
+#[utoipa::path(post, path = "/api/v1/directories/{id}/provisioning/reject", tag = "provisioning",
+    operation_id = "reject_operations",
+    params(("id" = String, Path, description = "Name or id of the directory")),
+    request_body = HeldRequest, responses((status = 200, body = HeldDecision)))]
+async fn reject(State(api): State<Api>, caller: Caller, Id(id): Id<String>, body: Body<HeldRequest>) -> Answered {
+    decide(&api, &caller, &id, body, false).await
 }

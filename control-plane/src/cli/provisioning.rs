@@ -2,12 +2,14 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use postern_engine::provisioning::settings::{Assignment, BothChanged, Existing, Leaving, Settings, Switches};
+use postern_engine::provisioning::settings::{
+    Assignment, BothChanged, Existing, Leaving, Limit, Settings, Switches, Thresholds,
+};
 use postern_engine::records::OperationState;
 use serde_json::json;
 
 use super::super::api::groups::GroupView;
-use super::super::api::provisioning::{FailingView, ProvisioningRequest, ProvisioningView};
+use super::super::api::provisioning::{FailingView, HeldDecision, HeldRequest, ProvisioningRequest, ProvisioningView};
 use super::super::api::provisioning_report::{OperationView, ProvisionRequest, ProvisionedUser};
 use super::choice::choice;
 use super::client::Client;
@@ -62,6 +64,16 @@ pub(super) enum Command {
         /// Name, display name or id of the directory
         directory: Name,
     },
+    /// Let held operations be sent; --all for all that are held
+    Approve {
+        #[command(flatten)]
+        held: Held,
+    },
+    /// Drop held operations; --all for all that are held
+    Reject {
+        #[command(flatten)]
+        held: Held,
+    },
     /// Compare one user with the account in a directory at once, even if it failed before
     User {
         /// Name or id of the user
@@ -89,6 +101,19 @@ pub(super) enum Command {
         /// Its id
         id: uuid::Uuid,
     },
+}
+
+/// Held operations.
+#[derive(Debug, Args)]
+pub(super) struct Held {
+    /// Name, display name or id of the directory
+    directory: Name,
+    /// Ids of operations, as `postern provisioning report --state held` lists them
+    #[arg(required_unless_present = "all")]
+    operations: Vec<uuid::Uuid>,
+    /// All that are held
+    #[arg(long, conflicts_with = "operations")]
+    all: bool,
 }
 
 /// What a directory gets.
@@ -222,6 +247,7 @@ impl Options {
             leaving,
             both_changed: if self.directory_wins { BothChanged::TargetWins } else { BothChanged::OrganizationWins },
             user_container: self.container,
+            thresholds: Thresholds::default(),
         };
         Ok(ProvisioningRequest { settings, paused: self.paused })
     }
@@ -272,6 +298,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             client.post::<ProvisioningView>(&path, &json!({})).await?;
             screen.done(&directory, "compared", "All users and groups are compared in the background.")
         }
+        Command::Approve { held } => decide(client, held, "approve", screen).await,
+        Command::Reject { held } => decide(client, held, "reject", screen).await,
         Command::User { user, target } => {
             let done: ProvisionedUser =
                 client.post(&format!("users/{user}/provision"), &ProvisionRequest { target }).await?;
@@ -324,8 +352,30 @@ async fn pause(client: &Client, directory: &Name, paused: bool, screen: &mut Scr
     show(&put(client, directory, &ProvisioningRequest { settings, paused }).await?, screen)
 }
 
+async fn decide(client: &Client, held: Held, what: &str, screen: &mut Screen) -> Result<(), Error> {
+    let Held { directory, operations, all } = held;
+    let request = HeldRequest { operations: (!all).then_some(operations) };
+    let path = format!("directories/{directory}/provisioning/{what}");
+    let HeldDecision { decided } = client.post(&path, &request).await?;
+    let done = if what == "approve" { "approved; they are sent now" } else { "dropped" };
+    screen.done(&decided, what, &format!("{decided} held operations were {done}."))
+}
+
 fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), Error> {
-    let Settings { switches, assignment, groups, existing, leaving, both_changed, user_container } = &view.settings;
+    let Settings { switches, assignment, groups, existing, leaving, both_changed, user_container, thresholds } =
+        &view.settings;
+    let limit = |limit: Limit| match limit.percent {
+        0 => limit.number.to_string(),
+        percent => format!("{} or {percent} %", limit.number),
+    };
+    let limits = format!(
+        "{} creates, {} updates, {} disables, {} deletes, {} members removed",
+        limit(thresholds.creates),
+        limit(thresholds.updates),
+        limit(thresholds.disables),
+        limit(thresholds.deletes),
+        limit(thresholds.member_removals),
+    );
     let allowed = [
         ("create-users", switches.create_users),
         ("edit-users", switches.edit_users),
@@ -364,6 +414,7 @@ fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), Error> {
             ("leaving users", word(leaving)),
             ("both ends changed", word(both_changed)),
             ("container", text_or(user_container.as_deref(), "the site decides")),
+            ("most in an hour", limits),
             ("changed by", text_or(view.updated_by.as_deref(), "-")),
         ],
     )

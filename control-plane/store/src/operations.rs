@@ -17,7 +17,7 @@ macro_rules! select_operations {
         concat!(
             "SELECT o.id, o.organization_id, (SELECT t.id FROM targets t WHERE t.seq = o.target), o.identity, o.kind, ",
             "o.name, o.account_id, o.place, o.action, o.content, o.changes, o.cause, o.actor, o.state, o.generation, ",
-            "o.created_at, o.sent_at, o.ended_at, o.elapsed_ms, o.answer FROM operations o ",
+            "o.created_at, o.sent_at, o.ended_at, o.elapsed_ms, o.answer, o.approved_by FROM operations o ",
             $($rest),+
         )
     };
@@ -46,6 +46,7 @@ fn read(mut row: Row) -> Result<Operation> {
         ended_at: row.take()?,
         elapsed_ms: row.take()?,
         answer: row.take()?,
+        approved_by: row.take()?,
     })
 }
 
@@ -70,11 +71,11 @@ impl Identities {
         let maybe = |text: fn(&Operation) -> Option<String>| Cells::MaybeTexts(operations.iter().map(text).collect());
         let insert = Bulk::new(
             "WITH v(id, target, identity, kind, name, account_id, place, action, content, changes, cause, actor, state, \
-             generation, sent_at, ended_at) AS ({rows}) INSERT INTO operations (id, organization_id, target, identity, \
+             generation, sent_at, ended_at, answer) AS ({rows}) INSERT INTO operations (id, organization_id, target, identity, \
              kind, name, account_id, place, action, content, changes, cause, actor, state, generation, created_at, \
-             sent_at, ended_at) SELECT v.id, :1, (SELECT seq FROM targets WHERE id = v.target), v.identity, v.kind, \
+             sent_at, ended_at, answer) SELECT v.id, :1, (SELECT seq FROM targets WHERE id = v.target), v.identity, v.kind, \
              v.name, v.account_id, v.place, v.action, v.content, v.changes, v.cause, v.actor, v.state, v.generation, \
-             :2, v.sent_at, v.ended_at FROM v WHERE TRUE",
+             :2, v.sent_at, v.ended_at, v.answer FROM v WHERE TRUE",
         )
         .column(Cells::Uuids(operations.iter().map(|it| it.id.as_uuid()).collect()))
         .column(Cells::Uuids(operations.iter().map(|it| it.target.as_uuid()).collect()))
@@ -91,7 +92,8 @@ impl Identities {
         .column(of(|it| it.state.as_str().to_owned()))
         .column(Cells::Ints(operations.iter().map(|it| it.generation.into()).collect()))
         .column(Cells::MaybeInts(operations.iter().map(|it| Some(it.sent_at?.as_millisecond())).collect()))
-        .column(Cells::MaybeInts(operations.iter().map(|it| Some(it.ended_at?.as_millisecond())).collect()));
+        .column(Cells::MaybeInts(operations.iter().map(|it| Some(it.ended_at?.as_millisecond())).collect()))
+        .column(maybe(|it| Some(it.answer.as_ref()?.to_string())));
         self.tx.bulk(insert.shared(self.organization).shared(self.now)).await.map(|_| ())
     }
 
@@ -127,20 +129,84 @@ impl Identities {
         Ok(self.tx.execute(update).await? > 0)
     }
 
-    /// Drops the operations of a user or group in a target that were not sent yet. Those that somebody asked for stay.
+    /// Drops the operations of a user or group in a target that were not sent yet, the held ones too. Those that somebody
+    /// asked for stay.
     pub async fn drop_waiting(&mut self, target: TargetId, identity: IdentityId) -> Result<u64> {
-        let update =
-            sql("UPDATE operations SET state = 'dropped', ended_at = $1, content = NULL WHERE state = 'waiting' \
-             AND action <> 'set_password' AND identity = $2 AND organization_id = $3 AND target = (SELECT seq FROM targets WHERE id = $4)")
-            .bind(self.now)
-            .bind(identity.as_uuid())
-            .bind(self.organization)
-            .bind(target);
+        let update = sql(
+            "UPDATE operations SET state = 'dropped', ended_at = $1, content = NULL WHERE state IN ('waiting', 'held') \
+             AND action <> 'set_password' AND identity = $2 AND organization_id = $3 AND target = (SELECT seq FROM targets WHERE id = $4)",
+        )
+        .bind(self.now)
+        .bind(identity.as_uuid())
+        .bind(self.organization)
+        .bind(target);
         self.tx.execute(update).await
     }
 }
 
+impl Identities {
+    /// Lets held operations of a target be sent, or drops them. `None`: all that are held. Returns how many there were.
+    pub async fn decide_held(
+        &mut self,
+        target: TargetId,
+        operations: Option<&[OperationId]>,
+        (approve, by): (bool, &str),
+    ) -> Result<u64> {
+        let (approved, rejected) = (
+            "{update} operations SET state = 'waiting', approved_by = :3 \
+             WHERE state = 'held' AND (organization_id = :1) IS TRUE \
+             AND target = (SELECT seq FROM targets WHERE id = :2) AND id {in}",
+            "{update} operations SET state = 'dropped', ended_at = :4, content = NULL, approved_by = :3 \
+             WHERE state = 'held' AND (organization_id = :1) IS TRUE \
+             AND target = (SELECT seq FROM targets WHERE id = :2) AND id {in}",
+        );
+        let ids: Vec<Uuid> = match operations {
+            Some(operations) => operations.iter().map(|operation| operation.as_uuid()).collect(),
+            None => {
+                let query = sql("SELECT id FROM operations WHERE state = 'held' AND organization_id = $1 \
+                     AND target = (SELECT seq FROM targets WHERE id = $2)");
+                self.tx.rows(query.bind(self.organization).bind(target), |mut row| row.take()).await?
+            }
+        };
+        let update = Bulk::new(if approve { approved } else { rejected }).column(Cells::Uuids(ids));
+        let update = update.shared(self.organization).shared(target).shared(by);
+        let update = if approve { update } else { update.shared(self.now) };
+        let decided = self.tx.bulk(update).await?;
+        self.tx.wake(crate::wake::Wake::Marked(target));
+        Ok(decided)
+    }
+}
+
 impl Store {
+    /// When operations of a target were decided that nobody had to approve, since this time: the action, and when.
+    pub async fn recent_operations(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        since: Timestamp,
+    ) -> Result<Vec<(String, Timestamp)>> {
+        let query = sql("SELECT action, created_at FROM operations WHERE target = \
+             (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) AND created_at >= $3 \
+             AND approved_by IS NULL AND state NOT IN ('held', 'dropped') ORDER BY id DESC LIMIT 100000");
+        let query = query.bind(organization).bind(target).bind(since);
+        self.database.rows(query, |mut row| Ok((row.take()?, row.take()?))).await
+    }
+
+    /// Approved operations of a target that were not sent yet, those of each user or group together and in their order.
+    pub async fn approved_operations(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        limit: u32,
+    ) -> Result<Vec<Operation>> {
+        let query = sql(select_operations!(
+            "WHERE o.target = (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) \
+             AND o.state IN ('waiting', 'sent') AND o.approved_by IS NOT NULL AND o.generation = 0 \
+             ORDER BY o.identity, o.id LIMIT $3"
+        ));
+        self.database.rows(query.bind(organization).bind(target).bind(limit), read).await
+    }
+
     /// Up to `limit` operations of a target that have not ended, after this user or group, those of each together and in
     /// their order.
     pub async fn open_operations(

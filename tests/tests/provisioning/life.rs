@@ -1,55 +1,11 @@
 //! The life of a user of the organization in a directory: made, changed, disabled, enabled, deleted.
 
 use anyhow::{Context as _, Result, ensure};
-use postern_tests::agent::{SitePolicySettings, WriteSettings};
-use postern_tests::site::{DIRECTORY, Site};
-use postern_tests::slapd::{self, SUFFIX, Slapd};
-use postern_tests::{Stage, control_plane, scenario, wait};
-use serde_json::{Value, json};
+use postern_tests::scenario;
+use postern_tests::site::DIRECTORY;
+use serde_json::json;
 
-/// A site that lets the agent write, and a directory that gets all users.
-async fn start(stage: &Stage) -> Result<Site> {
-    let options = slapd::Options { overlays: true, statements: true, ..slapd::Options::people(3) };
-    let site = Site::start_configured(stage, options, control_plane::Options::for_tests()?, |directory| {
-        directory.bind_dn = Some(Slapd::admin_dn());
-        directory.write = Some(WriteSettings {
-            user_container: Some(format!("ou=people,{SUFFIX}")),
-            group_container: Some(format!("ou=groups,{SUFFIX}")),
-            disable: Some("employeeType=disabled".to_owned()),
-            placeholder_member: Some(Slapd::admin_dn()),
-        });
-        directory.policy = Some(SitePolicySettings::default());
-        // The administrator may write.
-        directory.set_password(slapd::ADMIN_PASSWORD).expect("the password file");
-    })
-    .await?;
-    site.api.import(DIRECTORY).await?;
-    Ok(site)
-}
-
-async fn provision(site: &Site, settings: Value) -> Result<()> {
-    let path = format!("/api/v1/directories/{DIRECTORY}/provisioning");
-    site.api.put(&path, &json!({ "settings": settings })).await.map(|_| ())
-}
-
-fn all() -> Value {
-    json!({
-        "switches": { "create_users": true, "edit_users": true, "delete_users": true, "enable_disable_users": true },
-        "assignment": { "kind": "all" },
-        "leaving": "delete",
-    })
-}
-
-/// Waits until an operation of a user has ended, and returns it.
-async fn ended(site: &Site, user: &str, action: &str) -> Result<Value> {
-    let path = format!("/api/v1/reports/provisioning?user={user}&action={action}");
-    wait::until("the operation has ended", wait::SOON, async || {
-        let report = site.api.get(&path).await?;
-        let found = report["items"].as_array().and_then(|items| items.first()).cloned();
-        Ok(found.filter(|found| !found["ended_at"].is_null()))
-    })
-    .await
-}
+use crate::common::{all, ended, provision, start};
 
 #[test]
 fn a_user_of_the_organization_lives_in_the_directory() -> Result<()> {

@@ -88,6 +88,49 @@ pub enum BothChanged {
     TargetWins,
 }
 
+/// How many changes of a kind are made within an hour before an administrator is asked: this number, or this share of the
+/// accounts if that is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProvisioningLimit)]
+pub struct Limit {
+    /// So many.
+    pub number: u32,
+    /// Percent of the accounts of the target.
+    #[serde(default)]
+    pub percent: u8,
+}
+
+/// The limits for each kind of change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = ProvisioningThresholds)]
+pub struct Thresholds {
+    /// Accounts and groups that are made. Default: 100.
+    pub creates: Limit,
+    /// Accounts and groups whose attributes, names or members change. Default: 500, or 10 percent.
+    pub updates: Limit,
+    /// Accounts that are disabled. Default: 20, or 1 percent.
+    pub disables: Limit,
+    /// Accounts and groups that are deleted. Default: 10.
+    pub deletes: Limit,
+    /// Members that are removed from groups. Default: 100, or 1 percent.
+    pub member_removals: Limit,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        let limit = |number, percent| Limit { number, percent };
+        Self {
+            creates: limit(100, 0),
+            updates: limit(500, 10),
+            disables: limit(20, 1),
+            deletes: limit(10, 0),
+            member_removals: limit(100, 1),
+        }
+    }
+}
+
 /// What is provisioned to a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -107,6 +150,8 @@ pub struct Settings {
     /// Where the accounts of users are: an expression that gives a container, as `'ou=' + attributes.department`. Without
     /// it, the site decides.
     pub user_container: Option<String>,
+    /// How many changes within an hour are made without asking.
+    pub thresholds: Thresholds,
 }
 
 /// Why settings are refused: the field, and what is wrong with it.

@@ -17,6 +17,7 @@ use super::connector::{Answer, Connector, Request};
 use super::load::{Decision, Target};
 use super::outcome::{self, Prepared};
 use super::passwords;
+use super::pace::{self, Pace};
 use crate::jobs::failure::Failure;
 
 /// Operations that are under way at a time.
@@ -46,6 +47,9 @@ pub(super) struct Worker {
     pub(super) target: Target,
     /// Woken when something may have to be done.
     pub(super) wake: Arc<Notify>,
+    pace: Pace,
+    /// How many users' accounts the target has, for thresholds.
+    accounts: u64,
     lines: HashMap<IdentityId, Line>,
     under_way: JoinSet<(IdentityId, Answer)>,
     /// Operations that nobody could take, which wait.
@@ -61,7 +65,8 @@ impl Worker {
         wake: Arc<Notify>,
     ) -> Self {
         let (lines, under_way, parked) = (HashMap::new(), JoinSet::new(), Vec::new());
-        Self { store, clock, connector, target, wake, lines, under_way, parked }
+        let (pace, accounts) = (Pace::default(), 0);
+        Self { store, clock, connector, target, wake, pace, accounts, lines, under_way, parked }
     }
 
     /// Works until the caller drops it.
@@ -91,7 +96,13 @@ impl Worker {
     /// Takes up the operations that the last worker of this target has left.
     async fn resume(&mut self) -> Result<()> {
         let organization = self.target.provisioning.organization;
+        let since = pace::an_hour_before(self.clock.now());
+        self.pace = Pace::of(self.store.recent_operations(organization, self.target.id(), since).await?);
+        let directory = self.target.directory.id;
+        self.accounts = self.store.count_present(organization, directory, AccountKind::User).await?;
         let open = self.store.open_operations(organization, self.target.id(), 10_000).await?;
+        // Those that were approved and not sent yet are compared again first.
+        let open = open.into_iter().filter(|operation| operation.approved_by.is_none() || operation.generation > 0);
         let mut lines: Vec<(IdentityId, Line)> = Vec::new();
         // What was asked for and not sent waits for its turn.
         let asked = |it: &Operation| it.action == "set_password" && it.state == OperationState::Waiting;
@@ -185,11 +196,12 @@ impl Worker {
         let limit = u32::try_from(self.lines.len() + 4 * WINDOW).unwrap_or(u32::MAX);
         let due = self.store.due_marks(organization, id, now, limit).await?;
         let full = due.len() >= limit as usize;
+        self.approved(room).await?;
         if due.is_empty() {
             return self.store.sweep(&self.target.provisioning, 1_000, now).await;
         }
         let (mut settled, mut failed, mut lines, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut left = false;
+        let (mut left, mut held) = (false, 0);
         for mark in due.into_iter().filter(|mark| !self.lines.contains_key(&mark.identity)) {
             if lines.len() >= room {
                 left = true;
@@ -203,7 +215,15 @@ impl Worker {
                 }
                 continue;
             }
-            let operations = self.operations(&mark, decision, now).await?;
+            let admitted = self.pace.admit(&decision.steps, &self.target.settings.thresholds, self.accounts, now);
+            let mut operations = self.operations(&mark, decision, now).await?;
+            if let Err(reason) = admitted {
+                hold(&mut operations.1, &reason);
+                held += 1;
+                settled.push(mark);
+                rows.append(&mut operations.1);
+                continue;
+            }
             rows.extend(operations.1.iter().cloned());
             lines.push((mark, operations));
         }
@@ -211,18 +231,70 @@ impl Worker {
             return Ok(full || left);
         }
         let mut tx = self.store.begin_identities(organization, now).await?;
+        // What was held before is decided anew.
+        for mark in settled.iter().chain(lines.iter().map(|(mark, _)| mark)) {
+            tx.drop_waiting(id, mark.identity).await?;
+        }
         tx.insert_operations(&rows).await?;
         tx.clear_marks(id, &settled).await?;
         for (mark, problem) in &failed {
             tx.delay_mark(id, mark, later(now, mark.failures), problem).await?;
         }
         tx.commit().await?;
+        if held > 0 {
+            tracing::warn!(target = %id, objects = held, "provisioning.held");
+        }
         for (mark, (outbound, operations)) in lines {
             let identity = mark.identity;
             self.lines.insert(identity, Line { mark: Some(mark), outbound, operations: operations.into() });
             self.send(identity);
         }
         Ok(full || left)
+    }
+
+    /// Sends approved operations, if they are still what has to be done. Otherwise their objects are decided anew.
+    async fn approved(&mut self, room: usize) -> Result<()> {
+        let (organization, id, now) = (self.target.provisioning.organization, self.target.id(), self.clock.now());
+        let found = self.store.approved_operations(organization, id, 1_000).await?;
+        let mut by_identity: Vec<(IdentityId, VecDeque<Operation>)> = Vec::new();
+        for operation in found.into_iter().filter(|operation| !self.lines.contains_key(&operation.identity)) {
+            match by_identity.last_mut() {
+                Some((last, operations)) if *last == operation.identity => operations.push_back(operation),
+                _ => by_identity.push((operation.identity, VecDeque::from([operation]))),
+            }
+        }
+        by_identity.truncate(room);
+        if by_identity.is_empty() {
+            return Ok(());
+        }
+        let (mut changed, mut lines) = (Vec::new(), Vec::new());
+        for (identity, mut operations) in by_identity {
+            let decision = self.target.decide(identity, now).await?;
+            let approved: Option<Vec<Step>> = operations.iter().map(step).collect();
+            if approved.as_ref() != Some(&decision.steps) {
+                changed.push(identity);
+                continue;
+            }
+            if let Some(first) = operations.front_mut() {
+                first.generation += 1;
+            }
+            let mark = self.store.get_mark(organization, id, identity).await?;
+            lines.push((identity, Line { mark, outbound: decision.outbound, operations }));
+        }
+        let mut tx = self.store.begin_identities(organization, now).await?;
+        for identity in &changed {
+            tx.drop_waiting(id, *identity).await?;
+        }
+        tx.mark(id, &changed).await?;
+        for first in lines.iter().filter_map(|(_, line)| line.operations.front()) {
+            tx.send_operation(first.id, first.generation).await?;
+        }
+        tx.commit().await?;
+        for (identity, line) in lines {
+            self.lines.insert(identity, line);
+            self.send(identity);
+        }
+        Ok(())
     }
 
     /// The rows of the operations that a decision means. The first is sent at once.
@@ -256,6 +328,7 @@ impl Worker {
             ended_at: None,
             elapsed_ms: None,
             answer: None,
+            approved_by: None,
         });
         Ok((outbound, rows.collect()))
     }
@@ -369,6 +442,15 @@ impl Worker {
         tx.commit().await?;
         self.lines.retain(|identity, _| !over.contains(identity));
         Ok((durable, next))
+    }
+}
+
+/// Makes operations wait for an administrator.
+fn hold(operations: &mut [Operation], reason: &str) {
+    for operation in operations {
+        operation.state = OperationState::Held;
+        (operation.generation, operation.sent_at) = (0, None);
+        operation.answer = Some(serde_json::json!({ "held": reason }));
     }
 }
 

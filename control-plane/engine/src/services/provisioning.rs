@@ -222,6 +222,27 @@ impl ProvisioningRuns<'_> {
         standing(self.0, directory).await
     }
 
+    /// Lets held operations of a directory be sent, or drops them. `None`: all that are held. Returns how many there were.
+    pub async fn decide(&self, directory: &str, operations: Option<&[OperationId]>, approve: bool) -> Result<u64> {
+        let directory = find(self.0, directory).await?;
+        let mut tx = self.0.store().begin_identities(self.0.organization(), self.0.now()).await?;
+        let by = self.0.actor().who.name();
+        let decided = tx.decide_held(directory.id.into(), operations, (approve, by)).await?;
+        if decided == 0 {
+            tx.rollback().await?;
+            let message = Message::new(format!("None of these operations is held in {}.", directory.name));
+            return Err(Error::Conflict(
+                message.cure("`postern provisioning report --state held` lists those that are."),
+            ));
+        }
+        let action = if approve { "operations.approved" } else { "operations.rejected" };
+        let change = Change::new(action, directory.id.as_uuid(), &directory.name);
+        let ids = operations.map(|operations| operations.iter().take(100).collect::<Vec<_>>());
+        tx.note(self.0.note(change.after(&json!({ "count": decided, "operations": ids }))));
+        tx.commit().await?;
+        Ok(decided)
+    }
+
     /// Compares one user with the account in a directory at once, even after failures.
     pub async fn provision_user(&self, user: &str, directory: &str) -> Result<UserId> {
         let directory = find(self.0, directory).await?;

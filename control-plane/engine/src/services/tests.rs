@@ -124,6 +124,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangeProvisioning Owner "provisioning.save" |s, a|
         s.change_provisioning(a)?.save("corp", Settings { leaving: Leaving::Keep, ..Settings::default() }, false, None);
     RunJobs Operator "provisioning.compare" |s, a| s.run_provisioning(a)?.compare("corp");
+    RunJobs Operator "provisioning.decide" |s, a| s.run_provisioning(a)?.decide("corp", None, true);
     RunJobs Operator "provisioning.user" |s, a| s.run_provisioning(a)?.provision_user("bulk", "corp");
     ChangeProvisioning Owner "provisioning.remove" |s, a| s.change_provisioning(a)?.remove("corp");
     SetPasswords Helpdesk "passwords.keys" |s, a| s.passwords(a)?.keys("corp");

@@ -63,6 +63,7 @@ async fn operation(site: &Site, acme: &Organization, home: &Inhabited) -> String
         ended_at: Some(now),
         elapsed_ms: None,
         answer: None,
+        approved_by: None,
     };
     let mut tx = site.store.begin_identities(acme.id, now).await.unwrap();
     tx.insert_operations(std::slice::from_ref(&operation)).await.unwrap();

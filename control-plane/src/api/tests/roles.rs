@@ -55,6 +55,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("DELETE", "/api/v1/directories/{id}/provisioning", "owner"),
     ("POST", "/api/v1/directories/{id}/provisioning/compare", "operator"),
     ("GET", "/api/v1/directories/{id}/provisioning/failures", "auditor"),
+    ("POST", "/api/v1/directories/{id}/provisioning/approve", "operator"),
+    ("POST", "/api/v1/directories/{id}/provisioning/reject", "operator"),
     ("GET", "/api/v1/reports/provisioning", "auditor"),
     ("GET", "/api/v1/reports/provisioning/{id}", "auditor"),
     ("POST", "/api/v1/users/{id}/provision", "operator"),

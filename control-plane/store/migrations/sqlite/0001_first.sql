@@ -566,7 +566,9 @@ CREATE TABLE operations (
     ended_at INTEGER,
     elapsed_ms INTEGER,
     -- The answer: a JSON object.
-    answer TEXT
+    answer TEXT,
+    -- Who has approved that it is sent, after a threshold or a plan had held it.
+    approved_by TEXT
 ) STRICT;
 CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN ('waiting', 'sent');
 -- What somebody has asked for and was not sent yet.
@@ -574,6 +576,7 @@ CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting'
 CREATE INDEX operations_of_organization ON operations (organization_id, id);
 CREATE INDEX operations_of_identity ON operations (identity, id);
 CREATE INDEX operations_of_target ON operations (target, id);
+CREATE INDEX operations_held ON operations (target, identity, id) WHERE state = 'held';
 CREATE INDEX operations_failed ON operations (organization_id, id) WHERE state IN ('failed', 'refused');
 
 -- Every change of a user, a group or its own members sets marks.

@@ -30,6 +30,8 @@ named! {
     OperationState {
         /// It waits for those before it, or for an agent.
         Waiting = "waiting",
+        /// A threshold holds it, and an administrator decides.
+        Held = "held",
         /// It was sent, and its outcome is not known yet.
         Sent = "sent",
         /// The target is as wanted.
@@ -84,6 +86,8 @@ pub struct Operation {
     pub elapsed_ms: Option<u64>,
     /// The answer, in the caller's form.
     pub answer: Option<Value>,
+    /// Who has approved it, after it was held.
+    pub approved_by: Option<String>,
 }
 
 /// How an operation ended.

@@ -1,0 +1,139 @@
+//! How many changes a target got within the last hour, and whether one more needs an administrator.
+
+use std::collections::{HashMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::change::{Change, Step};
+use super::settings::{Limit, Thresholds};
+
+/// What is counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    Creates,
+    Updates,
+    Disables,
+    Deletes,
+    Removals,
+}
+
+/// The changes of the last hour.
+#[derive(Debug, Default)]
+pub(super) struct Pace(HashMap<Counted, VecDeque<(Timestamp, u64)>>);
+
+/// The beginning of the hour that ends now.
+pub(super) fn an_hour_before(now: Timestamp) -> Timestamp {
+    now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+impl Pace {
+    /// The changes that were decided before, by the names of their actions, the latest first.
+    pub(super) fn of(recent: Vec<(String, Timestamp)>) -> Self {
+        let mut pace = Self::default();
+        for (action, at) in recent.into_iter().rev() {
+            let counted = match action.as_str() {
+                "create" => Counted::Creates,
+                "update" | "move" | "change_members" => Counted::Updates,
+                "disable" => Counted::Disables,
+                "delete" => Counted::Deletes,
+                _ => continue,
+            };
+            pace.0.entry(counted).or_default().push_back((at, 1));
+        }
+        pace
+    }
+
+    /// Counts these steps, unless they are too many within an hour. Fails with the reason to ask an administrator.
+    pub(super) fn admit(
+        &mut self,
+        steps: &[Step],
+        thresholds: &Thresholds,
+        accounts: u64,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let mut wanted: HashMap<Counted, u64> = HashMap::new();
+        for (counted, number) in steps.iter().flat_map(|step| counted(&step.change)) {
+            *wanted.entry(counted).or_default() += number;
+        }
+        for (counted, number) in &wanted {
+            let (limit, what) = limit(*counted, thresholds);
+            let most = u64::from(limit.number).max(accounts.saturating_mul(u64::from(limit.percent)) / 100);
+            if *number > 0 && self.within_an_hour(*counted, now) + number > most {
+                return Err(format!("more than {most} {what} within an hour"));
+            }
+        }
+        for (counted, number) in wanted {
+            self.0.entry(counted).or_default().push_back((now, number));
+        }
+        Ok(())
+    }
+
+    fn within_an_hour(&mut self, counted: Counted, now: Timestamp) -> u64 {
+        let Some(times) = self.0.get_mut(&counted) else { return 0 };
+        let since = an_hour_before(now);
+        while times.front().is_some_and(|(at, _)| *at < since) {
+            times.pop_front();
+        }
+        times.iter().map(|(_, number)| number).sum()
+    }
+}
+
+/// What a change counts as.
+fn counted(change: &Change) -> Vec<(Counted, u64)> {
+    match change {
+        Change::Create { .. } => vec![(Counted::Creates, 1)],
+        Change::Update { .. } | Change::Move { .. } => vec![(Counted::Updates, 1)],
+        Change::Disable => vec![(Counted::Disables, 1)],
+        Change::Delete => vec![(Counted::Deletes, 1)],
+        Change::Members { remove, .. } => vec![(Counted::Updates, 1), (Counted::Removals, remove.len() as u64)],
+        Change::Enable => Vec::new(),
+    }
+}
+
+fn limit(counted: Counted, thresholds: &Thresholds) -> (Limit, &'static str) {
+    match counted {
+        Counted::Creates => (thresholds.creates, "objects made"),
+        Counted::Updates => (thresholds.updates, "objects changed"),
+        Counted::Disables => (thresholds.disables, "accounts disabled"),
+        Counted::Deletes => (thresholds.deletes, "objects deleted"),
+        Counted::Removals => (thresholds.member_removals, "members removed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(change: Change) -> Vec<Step> {
+        vec![Step { entry: None, change }]
+    }
+
+    #[test]
+    fn so_many_within_an_hour_need_nobody_and_one_more_does() {
+        let (mut pace, thresholds, now) = (Pace::default(), Thresholds::default(), Timestamp::UNIX_EPOCH);
+        for _ in 0..10 {
+            assert_eq!(pace.admit(&one(Change::Delete), &thresholds, 50, now), Ok(()));
+        }
+        let held = pace.admit(&one(Change::Delete), &thresholds, 50, now);
+        assert_eq!(held, Err("more than 10 objects deleted within an hour".to_owned()));
+        // Other kinds have their own count, and an hour later there is room again.
+        assert_eq!(pace.admit(&one(Change::Disable), &thresholds, 50, now), Ok(()));
+        let later = now + SignedDuration::from_mins(61);
+        assert_eq!(pace.admit(&one(Change::Delete), &thresholds, 50, later), Ok(()));
+    }
+
+    #[test]
+    fn of_many_accounts_a_share_counts() {
+        let (mut pace, now) = (Pace::default(), Timestamp::UNIX_EPOCH);
+        let thresholds = Thresholds { deletes: Limit { number: 1, percent: 10 }, ..Thresholds::default() };
+        assert!((0..5).all(|_| pace.admit(&one(Change::Delete), &thresholds, 50, now).is_ok()));
+        assert!(pace.admit(&one(Change::Delete), &thresholds, 50, now).is_err());
+    }
+
+    #[test]
+    fn what_was_decided_before_a_restart_counts() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut pace = Pace::of((0..10).map(|_| ("delete".to_owned(), now)).collect());
+        assert!(pace.admit(&one(Change::Delete), &Thresholds::default(), 50, now).is_err());
+    }
+}
