@@ -1,11 +1,14 @@
 //! Accounts that provisioning has made or adopted: their users and groups get nothing from them.
 
+use std::collections::{BTreeSet, HashSet};
+
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Store;
 use crate::accounts::{self, select_accounts};
+use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::ids::{AccountId, GroupId, OrganizationId, TargetId};
 use crate::imports::Intake;
@@ -86,12 +89,56 @@ impl Intake {
         self.identities.tx.execute(update).await.map(|_| ())
     }
 
+    /// Records that a group got these members in its target, by the names that the target knows, and lost those.
+    pub async fn change_outbound_members(
+        &mut self,
+        group: &ExternalKey,
+        add: Vec<String>,
+        remove: Vec<String>,
+    ) -> Result<()> {
+        let query = sql("SELECT id FROM accounts WHERE organization_id = $1 AND target = $2 AND kind = 2 \
+             AND external_key = $3");
+        let query = query.bind(self.identities.organization).bind(self.directory).bind(group.as_bytes());
+        let Some(account) = self.identities.tx.row(query, |mut row| row.take::<AccountId>()).await? else {
+            return Ok(());
+        };
+        let delete = Bulk::new("DELETE FROM outbound_members WHERE name {in} AND (account_id = :1) IS TRUE");
+        self.identities.tx.bulk(delete.column(Cells::Texts(remove)).shared(account)).await?;
+        let insert = Bulk::new(
+            "WITH v(name) AS ({rows}) INSERT INTO outbound_members (account_id, name) \
+             SELECT :1, v.name FROM v WHERE TRUE ON CONFLICT DO NOTHING",
+        );
+        self.identities.tx.bulk(insert.column(Cells::Texts(add)).shared(account)).await.map(|_| ())
+    }
+
+    /// Records the members that these outbound groups have in their target; only differences are written.
+    pub async fn replace_outbound_members(&mut self, groups: Vec<(AccountId, Vec<String>)>) -> Result<()> {
+        for (account, names) in groups {
+            let query = sql("SELECT name FROM outbound_members WHERE account_id = $1").bind(account);
+            let known: BTreeSet<String> =
+                self.identities.tx.rows(query, |mut row| row.take()).await?.into_iter().collect();
+            let names: BTreeSet<String> = names.into_iter().collect();
+            let delete = Bulk::new("DELETE FROM outbound_members WHERE name {in} AND (account_id = :1) IS TRUE")
+                .column(Cells::Texts(known.difference(&names).cloned().collect()))
+                .shared(account);
+            self.identities.tx.bulk(delete).await?;
+            let insert = Bulk::new(
+                "WITH v(name) AS ({rows}) INSERT INTO outbound_members (account_id, name) SELECT :1, v.name FROM v",
+            )
+            .column(Cells::Texts(names.difference(&known).cloned().collect()))
+            .shared(account);
+            self.identities.tx.bulk(insert).await?;
+        }
+        Ok(())
+    }
+
     /// Deletes an account whose entry is gone because provisioning has deleted it.
     pub async fn delete_account(&mut self, account: AccountId) -> Result<()> {
         for delete in [
             "DELETE FROM shared_ids WHERE account_id = $1",
             "DELETE FROM ignored_accounts WHERE account_id = $1",
             "DELETE FROM account_matches WHERE account_id = $1",
+            "DELETE FROM outbound_members WHERE account_id = $1",
         ] {
             self.identities.tx.execute(sql(delete).bind(account)).await?;
         }
@@ -135,6 +182,12 @@ impl Store {
             Ok(MemberAccount { external_key: key, dn: row.take()?, unique_value: row.take()? })
         };
         self.database.rows(query, read).await
+    }
+
+    /// The names of the members that an outbound group has in its target.
+    pub async fn outbound_members(&self, account: AccountId) -> Result<HashSet<String>> {
+        let query = sql("SELECT name FROM outbound_members WHERE account_id = $1").bind(account);
+        Ok(self.database.rows(query, |mut row| row.take()).await?.into_iter().collect())
     }
 
     /// The groups that the organization has added a user or group to.

@@ -190,6 +190,7 @@ struct Sorted {
     new_groups: Vec<GroupRow>,
     known_groups: Vec<GroupRow>,
     members: Vec<(GroupId, Vec<String>)>,
+    outbound_members: Vec<(AccountId, Vec<String>)>,
 }
 
 async fn apply(
@@ -210,7 +211,7 @@ async fn apply(
         match identity {
             Wanted::User(..) if outbound || ignored.contains(&account.id) => {}
             // The organization has made the group; the directory says only which members it has there.
-            Wanted::Group(row, keys) if outbound => sorted.members.push((row.id, keys)),
+            Wanted::Group(_, keys) if outbound => sorted.outbound_members.push((account.id, keys)),
             Wanted::User(wanted, other_names) => {
                 let known = account.identity.map(UserId::from_uuid);
                 let current = known.filter(|_| !unlinked.contains(&account.id));
@@ -254,6 +255,7 @@ async fn apply(
     JoinedProfiles::new(store, place.organization).write(tx.identities(), names.joined(), now).await?;
     tx.mark_joined(&joined).await?;
     tx.replace_members(sorted.members).await?;
+    tx.replace_outbound_members(sorted.outbound_members).await?;
     named_groups::write(tx, taken).await?;
     Ok(refused)
 }

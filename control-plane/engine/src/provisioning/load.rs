@@ -215,8 +215,15 @@ impl Target {
     async fn members(&self, group: GroupId, account: Option<&TargetAccount>) -> Result<MembersDiffer> {
         let organization = self.provisioning.organization;
         let own = self.store.own_members_in(organization, self.id(), IdentityId::Group(group), MOST_MEMBERS).await?;
-        let known = self.store.member_names(organization, self.directory.id, &[group]).await?;
-        let mut known = known.get(&group).cloned().unwrap_or_default();
+        let outbound = account.is_some_and(|account| account.account.outbound);
+        let mut known = match account {
+            Some(account) if outbound => self.store.outbound_members(account.account.id).await?,
+            Some(_) => {
+                let mut known = self.store.member_names(organization, self.directory.id, &[group]).await?;
+                known.remove(&group).unwrap_or_default()
+            }
+            None => HashSet::new(),
+        };
         let mut differ = MembersDiffer::default();
         for member in own {
             let key = match self.form {
@@ -227,7 +234,7 @@ impl Target {
                 differ.add.push(Reference { external_id: member.external_key.to_text(), dn: member.dn, key });
             }
         }
-        if account.is_some_and(|account| account.account.outbound) {
+        if outbound {
             let mut gone: Vec<String> = known.into_iter().collect();
             gone.sort_unstable();
             differ.remove =

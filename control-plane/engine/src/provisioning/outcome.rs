@@ -119,33 +119,37 @@ impl Prepared {
             };
             if let Some((kind, key)) = key {
                 self.agree(target, tx, kind, &key).await?;
+                self.members(target, tx, &key).await?;
             }
-        }
-        if self.failure.is_none() {
-            self.members(target, tx).await?;
         }
         tx.identities().end_operation(&self.ended).await?;
         Ok(self.failure)
     }
 
     /// Notes which members a group has now.
-    async fn members(&self, target: &Target, tx: &mut Intake) -> Result<()> {
+    async fn members(&self, target: &Target, tx: &mut Intake, key: &ExternalKey) -> Result<()> {
         let (add, remove) = match &self.step.change {
             Change::Create { members, .. } if !members.is_empty() => (members.as_slice(), &[][..]),
             Change::Members { add, remove } => (add.as_slice(), remove.as_slice()),
             _ => return Ok(()),
         };
+        let unknown = |member: &&Reference| {
+            self.unknown_members.iter().any(|unknown| *unknown == member.external_id || *unknown == member.dn)
+        };
+        let added: Vec<String> =
+            add.iter().filter(|member| !unknown(member)).map(|member| member.key.clone()).collect();
+        let removed: Vec<String> = remove.iter().map(|member| member.key.clone()).collect();
+        if self.outbound {
+            return tx.change_outbound_members(key, added, removed).await;
+        }
         let IdentityId::Group(group) = self.operation.identity else { return Ok(()) };
         let organization = target.provisioning.organization;
         let known = target.store.member_names(organization, target.directory.id, &[group]).await?;
         let mut names = known.get(&group).cloned().unwrap_or_default();
-        for member in remove {
-            names.remove(&member.key);
+        for name in &removed {
+            names.remove(name);
         }
-        let unknown = |member: &&Reference| {
-            self.unknown_members.iter().any(|unknown| *unknown == member.external_id || *unknown == member.dn)
-        };
-        names.extend(add.iter().filter(|member| !unknown(member)).map(|member| member.key.clone()));
+        names.extend(added);
         let mut names: Vec<String> = names.into_iter().collect();
         names.sort_unstable();
         tx.replace_members(vec![(group, names)]).await.map(|_| ())

@@ -602,6 +602,14 @@ END $$;
 CREATE TRIGGER accounts_changed AFTER UPDATE ON accounts REFERENCING NEW TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_accounts();
 
+-- The names of the members that outbound groups have in their targets, as imports and operations have left them. In the
+-- organization these groups have their own members.
+CREATE TABLE outbound_members (
+    account_id UUID NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (account_id, name)
+);
+
 -- Changes of objects in targets, one row each: what is wanted, and what became of it. They are the report, too.
 CREATE TABLE operations (
     id UUID NOT NULL PRIMARY KEY,

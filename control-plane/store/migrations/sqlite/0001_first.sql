@@ -539,6 +539,14 @@ CREATE INDEX marks_of_identity ON marks (identity);
 CREATE INDEX marks_by_time ON marks (target, not_before, identity);
 CREATE INDEX marks_failed ON marks (target, identity) WHERE failures > 0;
 
+-- The names of the members that outbound groups have in their targets, as imports and operations have left them. In the
+-- organization these groups have their own members.
+CREATE TABLE outbound_members (
+    account_id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (account_id, name)
+) STRICT, WITHOUT ROWID;
+
 -- Changes of objects in targets, one row each: what is wanted, and what became of it. They are the report, too.
 CREATE TABLE operations (
     id BLOB NOT NULL PRIMARY KEY,
