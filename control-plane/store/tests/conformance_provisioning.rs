@@ -1,0 +1,244 @@
+//! What targets get: settings, marks that the database sets by itself, leases, operations, and accounts that give nothing.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use postern_store::{
+    AccountKind, Ended, Error, IdentityId, Operation, OperationFilter, OperationId, OperationState, Provisioning,
+    ReplicaId, Store, TargetId,
+};
+use serde_json::json;
+use support::world::{World, all, at};
+use support::{TestDatabase, conformance};
+
+conformance! {
+    settings_are_saved_by_who_has_seen_the_last_ones,
+    every_change_of_a_user_group_or_member_sets_a_mark,
+    one_replica_at_a_time_has_a_target,
+    a_comparison_of_all_marks_everybody_once,
+    operations_are_sent_ended_held_and_decided_once,
+    nothing_comes_from_an_outbound_account,
+}
+
+fn target(world: &World) -> TargetId {
+    world.directory.id.into()
+}
+
+async fn provision(store: &Store, world: &World, known: u32) -> Result<Provisioning, Error> {
+    let new = Provisioning {
+        target: target(world),
+        organization: world.org(),
+        settings: json!({ "known": known }),
+        paused: false,
+        revision: known,
+        updated_at: at(1),
+        updated_by: "owner".to_owned(),
+    };
+    store.save_provisioning(&new, known).await
+}
+
+async fn due(store: &Store, world: &World) -> BTreeSet<IdentityId> {
+    let marks = store.due_marks(world.org(), target(world), at(1_000_000), 1_000).await.unwrap();
+    marks.into_iter().map(|mark| mark.identity).collect()
+}
+
+async fn clear(store: &Store, world: &World) {
+    let marks = store.due_marks(world.org(), target(world), at(1_000_000), 1_000).await.unwrap();
+    let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
+    tx.clear_marks(target(world), &marks).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn settings_are_saved_by_who_has_seen_the_last_ones(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    assert_eq!(provision(store, &world, 0).await.unwrap().revision, 1);
+    assert!(matches!(provision(store, &world, 0).await, Err(Error::Conflict { .. })));
+    assert_eq!(provision(store, &world, 1).await.unwrap().revision, 2);
+    let found = store.get_provisioning(world.org(), target(&world)).await.unwrap().unwrap();
+    assert_eq!((found.revision, found.settings), (2, json!({ "known": 1 })));
+    assert_eq!(store.get_provisioning(other.org(), target(&world)).await.unwrap(), None);
+    let foreign = Provisioning { organization: other.org(), ..provision(store, &world, 2).await.unwrap() };
+    assert!(matches!(store.save_provisioning(&foreign, 3).await, Err(Error::NotFound { .. })));
+    assert!(!store.remove_provisioning(other.org(), target(&world)).await.unwrap());
+    assert!(store.remove_provisioning(world.org(), target(&world)).await.unwrap());
+    assert_eq!(store.get_provisioning(world.org(), target(&world)).await.unwrap(), None);
+}
+
+async fn every_change_of_a_user_group_or_member_sets_a_mark(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    let (user, group) = (world.person("anna").0, world.team("staff").0);
+    let (a, g) = (IdentityId::User(user.id), IdentityId::Group(group.id));
+    // Where nothing is provisioned, nothing is marked.
+    let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
+    tx.insert_own_users(vec![(user.clone(), "{}".to_owned())]).await.unwrap();
+    tx.insert_groups(vec![group.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    provision(store, &world, 0).await.unwrap();
+    provision(store, &other, 0).await.unwrap();
+    assert_eq!(due(store, &world).await, BTreeSet::new());
+    let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
+    tx.update_users(vec![user.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(due(store, &world).await, BTreeSet::from([a]));
+    clear(store, &world).await;
+    let mut tx = store.begin_identities(world.org(), at(3)).await.unwrap();
+    tx.add_members(&[(group.id, a)]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(due(store, &world).await, BTreeSet::from([a, g]));
+    clear(store, &world).await;
+    let mut tx = store.begin_identities(world.org(), at(4)).await.unwrap();
+    tx.remove_members(&[(group.id, a)]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(due(store, &world).await, BTreeSet::from([a, g]));
+    clear(store, &world).await;
+    let mut tx = store.begin_identities(world.org(), at(5)).await.unwrap();
+    let owned = tx.owned_user(user.id).await.unwrap().unwrap();
+    tx.delete_user(owned, "owner").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(due(store, &world).await, BTreeSet::from([a]), "a deleted user is marked, too");
+    // What is rolled back marks nobody.
+    clear(store, &world).await;
+    let mut tx = store.begin_identities(world.org(), at(6)).await.unwrap();
+    tx.update_groups(vec![group]).await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(due(store, &world).await, BTreeSet::new());
+    assert_eq!(due(store, &other).await, BTreeSet::new());
+}
+
+async fn one_replica_at_a_time_has_a_target(database: TestDatabase) {
+    let store = &database.store;
+    let world = World::new(store, "one").await;
+    let (one, two, targets) = (ReplicaId::new(), ReplicaId::new(), [target(&world)]);
+    assert_eq!(store.provisioned(&targets).await.unwrap(), []);
+    provision(store, &world, 0).await.unwrap();
+    assert_eq!(store.provisioned(&targets).await.unwrap(), targets);
+    let claim =
+        async |owner, now: i64| store.claim_provisioning(owner, &targets, at(now + 10), at(now)).await.unwrap().len();
+    assert_eq!((claim(one, 0).await, claim(two, 5).await, claim(one, 5).await), (1, 0, 1));
+    assert_eq!((claim(two, 20).await, claim(one, 20).await), (1, 0), "after the lease is over");
+    let saved = store.get_provisioning(world.org(), target(&world)).await.unwrap().unwrap();
+    store.save_provisioning(&Provisioning { paused: true, ..saved }, 1).await.unwrap();
+    assert_eq!(claim(two, 21).await, 0, "nobody works on what is paused");
+}
+
+async fn a_comparison_of_all_marks_everybody_once(database: TestDatabase) {
+    let store = &database.store;
+    let world = World::new(store, "one").await;
+    let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
+    let people: Vec<_> = (0..5).map(|number| world.person(&format!("user{number}")).0).collect();
+    tx.insert_users(people.clone()).await.unwrap();
+    let group = world.team("staff").0;
+    tx.insert_groups(vec![group.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    let provisioning = provision(store, &world, 0).await.unwrap();
+    let mut batches = 0;
+    while store.sweep(&provisioning, 2, at(2)).await.unwrap() {
+        batches += 1;
+    }
+    assert_eq!(batches, 3);
+    let everybody = people.iter().map(|user| IdentityId::User(user.id)).chain([IdentityId::Group(group.id)]);
+    assert_eq!(due(store, &world).await, everybody.collect());
+    assert!(!store.sweep(&provisioning, 2, at(2)).await.unwrap(), "it is over");
+    assert!(store.compare_all(world.org(), target(&world)).await.unwrap());
+    assert!(store.sweep(&provisioning, 2, at(2)).await.unwrap(), "and begins again when somebody asks");
+}
+
+fn operation(world: &World, identity: IdentityId, state: OperationState) -> Operation {
+    Operation {
+        id: OperationId::new(),
+        organization: world.org(),
+        target: target(world),
+        identity,
+        name: "anna".to_owned(),
+        account: None,
+        place: 0,
+        action: "create".to_owned(),
+        content: Some(json!({ "x": 1 })),
+        changes: json!({}),
+        cause: "user.created".to_owned(),
+        actor: Some("owner".to_owned()),
+        state,
+        generation: u32::from(state == OperationState::Sent),
+        created_at: at(1),
+        sent_at: None,
+        ended_at: None,
+        elapsed_ms: None,
+        answer: None,
+        approved_by: None,
+    }
+}
+
+async fn operations_are_sent_ended_held_and_decided_once(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    let (a, b) = (IdentityId::User(world.person("anna").0.id), IdentityId::User(world.person("bert").0.id));
+    let sent = operation(&world, a, OperationState::Sent);
+    let (held, rejected) = (operation(&world, b, OperationState::Held), operation(&world, b, OperationState::Held));
+    let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
+    tx.insert_operations(&[sent.clone(), held.clone(), rejected.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.get_operation(world.org(), sent.id).await.unwrap(), Some(sent.clone()));
+    assert_eq!(store.get_operation(other.org(), sent.id).await.unwrap(), None);
+    assert_eq!(store.open_operations(world.org(), target(&world), 10).await.unwrap(), [sent.clone()]);
+    let recent = store.recent_operations(world.org(), target(&world), at(1)).await.unwrap();
+    assert_eq!(recent, [("create".to_owned(), at(1))], "what is held does not count");
+    let ended =
+        Ended { id: sent.id, state: OperationState::Succeeded, elapsed_ms: 7, answer: json!({ "effect": "created" }) };
+    let mut tx = store.begin_identities(other.org(), at(2)).await.unwrap();
+    assert!(!tx.end_operation(&ended).await.unwrap(), "another organization ends nothing");
+    assert_eq!(tx.decide_held(target(&world), None, (true, "x")).await.unwrap(), 0);
+    tx.commit().await.unwrap();
+    let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
+    assert!(tx.end_operation(&ended).await.unwrap());
+    assert!(!tx.end_operation(&ended).await.unwrap(), "it has ended");
+    assert!(!tx.send_operation(sent.id, 2).await.unwrap());
+    assert_eq!(tx.decide_held(target(&world), Some(&[held.id]), (true, "owner")).await.unwrap(), 1);
+    assert_eq!(tx.decide_held(target(&world), Some(&[held.id]), (true, "owner")).await.unwrap(), 0);
+    assert_eq!(tx.decide_held(target(&world), None, (false, "owner")).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let approved = store.approved_operations(world.org(), target(&world), 10).await.unwrap();
+    assert_eq!(approved.iter().map(|operation| operation.id).collect::<Vec<_>>(), [held.id]);
+    let states = async |filter: OperationFilter| {
+        let page = store.list_operations(world.org(), &filter, &all()).await.unwrap();
+        page.items.into_iter().map(|operation| (operation.id, operation.state)).collect::<Vec<_>>()
+    };
+    let both = [(rejected.id, OperationState::Dropped), (held.id, OperationState::Waiting)];
+    assert_eq!(states(OperationFilter { identity: Some(b.as_uuid()), ..OperationFilter::default() }).await, both);
+    let done = OperationFilter { state: Some(OperationState::Succeeded), ..OperationFilter::default() };
+    assert_eq!(states(done).await, [(sent.id, OperationState::Succeeded)]);
+    let over = store.get_operation(world.org(), sent.id).await.unwrap().unwrap();
+    assert_eq!((over.content, over.ended_at, over.elapsed_ms), (None, Some(at(2)), Some(7)));
+    assert!(store.list_operations(other.org(), &OperationFilter::default(), &all()).await.unwrap().items.is_empty());
+    assert_eq!(store.forget_operations(at(3), 10).await.unwrap(), 2, "only what has ended is forgotten");
+}
+
+async fn nothing_comes_from_an_outbound_account(database: TestDatabase) {
+    let store = &database.store;
+    let world = World::new(store, "one").await;
+    let (person, account) = world.person("anna");
+    world.import(&[(person.clone(), account.clone())], &[]).await;
+    let key = account.external_key.clone();
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
+    assert!(tx.make_outbound(AccountKind::User, &key, person.id.as_uuid()).await.unwrap());
+    tx.agree(AccountKind::User, &key, &json!({ "mail": ["a"] })).await.unwrap();
+    assert!(tx.identities().directories_with(person.id).await.unwrap().is_empty(), "the user can be deleted");
+    assert!(tx.identities().accounts_of_users(&[person.id]).await.unwrap().is_empty(), "it says nothing");
+    tx.mark_missing(postern_store::JobId::new(), &[account.id]).await.unwrap();
+    tx.commit().await.unwrap();
+    let user = store.get_user(world.org(), person.id).await.unwrap().unwrap();
+    assert_eq!((user.active, user.missing_since), (true, None), "the user stays active without it");
+    let found = store.accounts_in(world.org(), target(&world), IdentityId::User(person.id)).await.unwrap();
+    assert!(found[0].account.outbound && found[0].account.missing_since.is_some());
+    assert_eq!(found[0].agreed, json!({ "mail": ["a"] }));
+    // The user goes; what becomes of the account is decided by provisioning.
+    let mut tx = store.begin_identities(world.org(), at(3)).await.unwrap();
+    let owned = tx.owned_user(person.id).await.unwrap().unwrap();
+    tx.delete_user(owned, "owner").await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(store.get_account(world.org(), account.id).await.unwrap().is_some());
+}
