@@ -203,6 +203,7 @@ impl Server {
         if lock.is_some() {
             // No other process serves it: all recorded replicas are dead.
             store.forget_replicas(clock.now()).await.map_err(Error::Store)?;
+            store.free_provisioning().await.map_err(Error::Store)?;
         }
         let pki = Arc::new(open_authority(&config, &store, &clock).await?);
         let gateway_listener = listener::bind(config.gateway_listen).map_err(Error::Gateway)?;

@@ -24,6 +24,10 @@ pub(crate) struct Upkeep {
 const TIDY: Duration = Duration::from_mins(10);
 /// How long a deleted user or group can be restored.
 const DELETED: Duration = Duration::from_hours(30 * 24);
+/// How long the report of provisioning keeps an operation.
+const OPERATIONS: Duration = Duration::from_hours(400 * 24);
+/// Operations that are forgotten in one transaction.
+const AT_ONCE: u32 = 1_000;
 /// How long the answer to a request with an Idempotency-Key is kept.
 const ANSWERS: Duration = Duration::from_hours(24);
 /// How often memory is released.
@@ -55,6 +59,18 @@ async fn purge(upkeep: &Upkeep) {
         Ok(0) => {}
         Ok(groups) => tracing::info!(groups, "groups.purged"),
         Err(error) => tracing::warn!(error = chain(&error), "groups.not_purged"),
+    }
+}
+
+/// Forgets operations of provisioning that ended long ago.
+async fn forget_operations(upkeep: &Upkeep) {
+    let Ok(before) = upkeep.clock.now().checked_sub(OPERATIONS) else { return };
+    loop {
+        match upkeep.store.forget_operations(before, AT_ONCE).await {
+            Ok(forgotten) if forgotten >= u64::from(AT_ONCE) => {}
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(error = chain(&error), "operations.not_forgotten"),
+        }
     }
 }
 
@@ -156,6 +172,7 @@ async fn tidy(upkeep: Upkeep) {
             tracing::warn!(error = chain(&error), "users.not_enabled");
         }
         purge(&upkeep).await;
+        forget_operations(&upkeep).await;
         if let Err(error) = forget_audit(&upkeep).await {
             tracing::warn!(error = chain(&error), "audit.not_forgotten");
         }

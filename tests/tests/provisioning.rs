@@ -2,6 +2,8 @@
 
 #[path = "provisioning/common.rs"]
 mod common;
+#[path = "provisioning/faults.rs"]
+mod faults;
 #[path = "provisioning/groups.rs"]
 mod groups;
 #[path = "provisioning/holds.rs"]

@@ -134,6 +134,11 @@ impl Store {
         Ok(claimed)
     }
 
+    /// Ends all leases: the caller is the only process that serves the database.
+    pub async fn free_provisioning(&self) -> Result<()> {
+        self.database.execute(sql("UPDATE provisioning SET owner = NULL, lease_until = NULL")).await.map(|_| ())
+    }
+
     /// The targets that something is provisioned to, among these.
     pub async fn provisioned(&self, targets: &[TargetId]) -> Result<Vec<TargetId>> {
         let query = Bulk::new(

@@ -647,6 +647,7 @@ CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting'
 CREATE INDEX operations_of_organization ON operations (organization_id, id);
 CREATE INDEX operations_of_identity ON operations (identity, id);
 CREATE INDEX operations_of_target ON operations (target, id);
+CREATE INDEX operations_ended ON operations (ended_at, id) WHERE ended_at IS NOT NULL;
 CREATE INDEX operations_held ON operations (target, identity, id) WHERE state = 'held';
 CREATE INDEX operations_failed ON operations (organization_id, id) WHERE state IN ('failed', 'refused');
 
