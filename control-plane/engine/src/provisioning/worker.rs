@@ -16,8 +16,8 @@ use super::change::Step;
 use super::connector::{Answer, Connector, Request};
 use super::load::{Decision, Target};
 use super::outcome::{self, Prepared};
-use super::passwords;
 use super::pace::{self, Pace};
+use super::passwords;
 use crate::jobs::failure::Failure;
 
 /// Operations that are under way at a time.

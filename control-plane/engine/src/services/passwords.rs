@@ -102,7 +102,8 @@ impl Passwords<'_> {
         let (name, account) = self.account(id, &directory).await?;
         let now = self.0.now();
         let (sealed, expires_at) = self.checked(new, &directory, now).await?;
-        let entry = Reference { external_id: account.external_key.to_text(), dn: account.dn.clone() };
+        let entry =
+            Reference { external_id: account.external_key.to_text(), dn: account.dn.clone(), ..Reference::default() };
         let change = Change::SetPassword { must_change: new.must_change, expires_at, sealed };
         let noted = json!({ "target": directory.name, "must_change": new.must_change });
         let noted = Noted::new("user.password_set", id.as_uuid(), &name).after(&noted);
@@ -127,6 +128,7 @@ impl Passwords<'_> {
             ended_at: None,
             elapsed_ms: None,
             answer: None,
+            approved_by: None,
         };
         let mut tx = self.0.store().begin_identities(self.0.organization(), now).await?;
         tx.ask_operation(&operation).await?;
