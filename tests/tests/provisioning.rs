@@ -4,3 +4,5 @@
 mod life;
 #[path = "provisioning/passwords.rs"]
 mod passwords;
+#[path = "provisioning/read_only.rs"]
+mod read_only;
