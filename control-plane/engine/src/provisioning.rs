@@ -8,7 +8,7 @@ pub mod connector;
 pub mod directory;
 mod load;
 mod outcome;
-mod passwords;
+pub mod passwords;
 pub mod runner;
 pub mod settings;
 pub mod wanted;
