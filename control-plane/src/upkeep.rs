@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postern_engine::intake::{remap, reorder};
 use postern_engine::jobs::dispatch::Dispatcher;
+use postern_engine::provisioning::passwords;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor, chain};
 use postern_store::Store;
@@ -164,6 +165,11 @@ async fn tidy(upkeep: Upkeep) {
             Ok(0) => {}
             Ok(users) => tracing::info!(users, "users.deactivated"),
             Err(error) => tracing::warn!(error = chain(&error), "users.not_deactivated"),
+        }
+        match passwords::expire(&upkeep.store, upkeep.clock.now()).await {
+            Ok(0) => {}
+            Ok(passwords) => tracing::info!(passwords, "passwords.expired"),
+            Err(error) => tracing::warn!(error = chain(&error), "passwords.not_expired"),
         }
         if let Err(error) = forget_jobs(&upkeep).await {
             tracing::warn!(error = chain(&error), "jobs.not_forgotten");

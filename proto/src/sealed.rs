@@ -5,6 +5,8 @@ mod binding;
 mod keys;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vector;
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;

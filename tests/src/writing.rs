@@ -47,6 +47,7 @@ pub struct Asked {
     pub attributes: Vec<String>,
     pub groups: Vec<String>,
     pub members: Vec<String>,
+    pub members_group: Option<String>,
     pub facts: postern_directory::write::Facts,
     pub again: bool,
 }
@@ -94,6 +95,7 @@ impl Gate for Site {
             attributes: intent.attributes.iter().map(|written| written.description.clone()).collect(),
             groups: texts(&intent.groups),
             members: texts(&intent.members),
+            members_group: intent.members_group.map(ToString::to_string),
             facts: intent.facts.clone(),
             again: intent.again,
         });

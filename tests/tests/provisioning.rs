@@ -12,3 +12,5 @@ mod holds;
 mod life;
 #[path = "provisioning/passwords.rs"]
 mod passwords;
+#[path = "provisioning/read_only.rs"]
+mod read_only;

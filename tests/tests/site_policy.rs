@@ -3,7 +3,11 @@
 
 #[path = "site_policy/chance.rs"]
 mod chance;
+#[path = "site_policy/explained.rs"]
+mod explained;
 #[path = "site_policy/forbidden.rs"]
 mod forbidden;
 #[path = "site_policy/hostile.rs"]
 mod hostile;
+#[path = "site_policy/tree.rs"]
+mod tree;

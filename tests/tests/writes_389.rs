@@ -23,8 +23,9 @@ fn the_life_of_a_user_and_a_group() -> Result<()> {
         let server =
             Ds389::start(stage, ds389::Options { acis: vec![all], plugins, ..ds389::Options::people(5) }).await?;
         let settings = DirectorySettings::ds389("ds", &server, stage.path())?;
-        let section =
-            format!("\n[write]\nuser_container = 'ou=people,{SUFFIX}'\ngroup_container = 'ou=groups,{SUFFIX}'\n");
+        let section = format!(
+            "\n[policy]\nread_only = false\n[write]\nuser_container = 'ou=people,{SUFFIX}'\ngroup_container = 'ou=groups,{SUFFIX}'\n"
+        );
         let directory = configured(&(toml::to_string(&settings)? + &section))?;
 
         let password = NewPassword { password: "first Passw0rd!".to_owned().into(), must_change: false };

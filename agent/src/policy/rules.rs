@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postern_directory::DirectoryConfig;
-use postern_dn::Dn;
 use postern_dn::attribute_names::attribute;
+use postern_dn::{Ava, Dn, Rdn};
 
 use super::change::counted;
 use super::limits::Counted;
@@ -52,14 +52,13 @@ impl Rules {
     pub fn new(config: &DirectoryConfig) -> Self {
         let policy = &config.policy;
         let dns = |texts: &[String]| texts.iter().filter_map(|text| Dn::parse(text).ok()).collect::<Vec<Dn>>();
-        let writable = match &policy.writable_containers {
-            Some(named) => dns(named),
-            None => {
-                let groups = config.groups.iter().flat_map(|groups| &groups.base_dns);
-                let new = config.write.iter().flat_map(|write| [&write.user_container, &write.group_container]);
-                let all = config.users.base_dns.iter().chain(groups).chain(new.flatten());
-                dns(&all.cloned().collect::<Vec<String>>())
-            }
+        let writable = if let Some(named) = &policy.writable_containers {
+            dns(named)
+        } else {
+            let groups = config.groups.iter().flat_map(|groups| &groups.base_dns);
+            let new = config.write.iter().flat_map(|write| [&write.user_container, &write.group_container]);
+            let all = config.users.base_dns.iter().chain(groups).chain(new.flatten());
+            dns(&all.cloned().collect::<Vec<String>>())
         };
         let limits = [
             (Counted::Deletes, policy.max_deletes_per_hour),
@@ -210,7 +209,7 @@ fn new_naming<'a>(intent: &Intent<'a>) -> Vec<&'a str> {
         return Vec::new();
     }
     let leaf = destination.rdns().first();
-    leaf.into_iter().flat_map(|leaf| leaf.avas()).map(|ava| ava.attribute()).collect()
+    leaf.into_iter().flat_map(Rdn::avas).map(Ava::attribute).collect()
 }
 
 fn broken(rule: &'static str, because: impl Into<String>) -> Broken {

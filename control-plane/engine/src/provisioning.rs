@@ -9,7 +9,7 @@ pub mod directory;
 mod load;
 mod outcome;
 mod pace;
-mod passwords;
+pub mod passwords;
 pub mod runner;
 pub mod settings;
 pub mod wanted;

@@ -1,6 +1,7 @@
 //! Operations: changes of objects in targets. Their rows are the report, too.
 
 use jiff::Timestamp;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Store;
@@ -273,6 +274,14 @@ impl Store {
         let mut room = Room::default();
         let found = self.database.rows_within(query, &mut room, read).await?;
         Ok(Page::within(found, page, &room, |last| last.id.to_string()))
+    }
+
+    /// Ends operations of all organizations that somebody asked for before this time and that have not ended, with this
+    /// answer. What would be sent is dropped. Returns how many.
+    pub async fn expire_asked_operations(&self, before: Timestamp, answer: &Value, now: Timestamp) -> Result<u64> {
+        let update = sql("UPDATE operations SET state = 'failed', answer = $1, ended_at = $2, content = NULL \
+             WHERE action = 'set_password' AND state IN ('waiting', 'sent') AND created_at < $3");
+        self.database.execute(update.bind(answer).bind(now).bind(before)).await
     }
 
     /// Deletes operations of all organizations that ended before this time, some at a time. Returns how many.

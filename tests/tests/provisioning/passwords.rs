@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use postern_proto::sealed::{self, Binding, PublicKey};
 use postern_tests::agent::{SitePolicySettings, WriteSettings};
 use postern_tests::process::Launch;
 use postern_tests::site::{DIRECTORY, Site};
@@ -134,6 +137,73 @@ fn a_password_is_set_and_stands_nowhere() -> Result<()> {
             let found = written.iter().any(|(name, bytes)| name.contains(place) && holds(bytes, marker));
             ensure!(found, "{marker} is not found in {place}");
         }
+        Ok(())
+    })
+}
+
+/// Seals as a client does.
+async fn seal(site: &Site, user: &str, password: &str) -> Result<Value> {
+    let keys = site.api.get(&format!("/api/v1/directories/{DIRECTORY}/password-keys")).await?;
+    let account = site.api.get(&format!("/api/v1/users/{user}")).await?["accounts"][0].clone();
+    let binding = Binding {
+        directory: keys["directory"].as_str().context("no name")?,
+        external_id: account["external_id"].as_str().context("no account")?,
+        must_change: false,
+    };
+    let expires: jiff::Timestamp = keys["expires_at"].as_str().context("no expiry")?.parse()?;
+    let key = STANDARD.decode(keys["keys"][0]["public_key"].as_str().context("no key")?)?;
+    let key = PublicKey::from_bytes(&key)?;
+    let sealed = sealed::seal(password, &key, &binding, u64::try_from(expires.as_millisecond())?)?;
+    Ok(json!({ "target": DIRECTORY, "sealed": [STANDARD.encode(sealed)] }))
+}
+
+/// Has a sealed password set.
+async fn ask(site: &Site, user: &str, request: &Value) -> Result<String> {
+    let asked = site.api.post(&format!("/api/v1/users/{user}/password"), request.clone()).await?;
+    Ok(asked["id"].as_str().context("no id")?.to_owned())
+}
+
+async fn ended(site: &Site, id: &str) -> Result<Value> {
+    wait::until("the operation has ended", wait::SOON, async || {
+        let found = site.api.get(&format!("/api/v1/password-changes/{id}")).await?;
+        Ok((!found["ended_at"].is_null()).then_some(found))
+    })
+    .await
+}
+
+#[test]
+fn a_password_waits_for_its_agent_over_a_restart_and_is_good_for_one_change_and_one_key() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = start(stage).await?;
+        allow(&site, true).await?;
+        let id = anna(&site).await?;
+        let (first, second) = (seal(&site, &id, PASSWORD).await?, seal(&site, &id, SECOND).await?);
+        site.agent.terminate().await?;
+        let waiting = ask(&site, &id, &first).await?;
+        site.control_plane.kill().await?;
+        site.control_plane.restart(stage).await?;
+        site.agent.start(stage)?;
+        let set = ended(&site, &waiting).await?;
+        ensure!(set["state"] == "succeeded" && binds(&site, "anna", PASSWORD).await?, "{set:#}");
+        // The same once more, after the agent has started again.
+        site.agent.terminate().await?;
+        site.agent.start(stage)?;
+        let again = ended(&site, &ask(&site, &id, &first).await?).await?;
+        let message = again["answer"]["error"]["message"].as_str().unwrap_or_default();
+        ensure!(again["state"] == "failed" && message.contains("used before"), "{again:#}");
+        // One that waits while its agent gets a new key.
+        site.agent.terminate().await?;
+        let late = ask(&site, &id, &second).await?;
+        std::fs::remove_file(site.agent.state_dir().join("password-key.json"))?;
+        site.agent.start(stage)?;
+        let late = ended(&site, &late).await?;
+        let message = late["answer"]["error"]["message"].as_str().unwrap_or_default();
+        ensure!(late["state"] == "failed" && message.contains("another key"), "{late:#}");
+        ensure!(binds(&site, "anna", PASSWORD).await? && !binds(&site, "anna", SECOND).await?);
+        // The client that reads the keys again succeeds.
+        let new = seal(&site, &id, SECOND).await?;
+        let set = ended(&site, &ask(&site, &id, &new).await?).await?;
+        ensure!(set["state"] == "succeeded" && binds(&site, "anna", SECOND).await?, "{set:#}");
         Ok(())
     })
 }

@@ -23,7 +23,7 @@ pub(crate) fn directory(samba: &Samba, name: &str, password: &str) -> Result<Dir
          [users]\nbase_dns = ['{suffix}']\nunique_attribute = 'sAMAccountName'\n\
          attributes = ['sAMAccountName', 'userPrincipalName', 'displayName', 'title', 'description', 'accountExpires']\n\
          [groups]\nbase_dns = ['{suffix}']\nattributes = ['cn', 'description']\n\
-         [write]\nuser_container = '{staff}'\ngroup_container = '{staff}'\n",
+         [policy]\nread_only = false\n[write]\nuser_container = '{staff}'\ngroup_container = '{staff}'\n",
         samba.ldaps_url(),
         samba.ca_file().display(),
     ))

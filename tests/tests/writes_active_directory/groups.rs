@@ -67,9 +67,18 @@ fn membership_through_other_groups_and_the_primary_group_is_found_for_the_site()
         let anna = created(&directory, "anna").await?;
         directory.operate(&user(id(&anna), Change::Unlock), &site).await?;
         ensure!(site.last().context("not asked")?.facts.protected_group.is_none());
+        let person = Subject::dn(format!("CN=Person 5,{}", Samba::staff_dn()));
+        let team = operate(&directory, group(Subject::default(), Change::Create(create(&[("cn", &["team"])])))).await?;
+        let team = team.entry.context("no group")?;
+        for (members, protected) in [(vec![id(&anna)], false), (vec![id(&anna), person], true)] {
+            directory.operate(&group(id(&team), change(&members, &[])), &site).await?;
+            ensure!(site.last().context("not asked")?.members_group.is_some() == protected, "{members:?}");
+        }
         let users = Site::protecting(&format!("CN=Domain Users,CN=Users,{}", postern_tests::samba::SUFFIX))?;
         directory.operate(&user(id(&anna), Change::Unlock), &users).await?;
         ensure!(users.last().context("not asked")?.facts.protected_group.is_some(), "her primary group");
+        directory.operate(&group(id(&team), change(&[id(&anna)], &[])), &users).await?;
+        ensure!(users.last().context("not asked")?.members_group.is_some(), "her primary group");
         Ok(())
     })
 }

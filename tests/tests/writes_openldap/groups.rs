@@ -161,6 +161,17 @@ fn membership_through_other_groups_is_found_for_the_site() -> Result<()> {
         let stranger = created(&directory, "ben").await?;
         directory.operate(&user(id(&stranger), Change::Unlock), &site).await?;
         ensure!(site.last().context("not asked")?.facts.protected_group.is_none());
+        // Members of another group are looked up too, by whom they are and not by how many they are.
+        let other = Create { members: vec![id(&stranger)], ..create(&[("cn", &["other"])]) };
+        let other =
+            operate(&directory, group(Subject::default(), Change::Create(other))).await?.entry.context("none")?;
+        for (members, protected) in [(vec![id(&stranger)], false), (vec![id(&stranger), id(&anna)], true)] {
+            directory.operate(&group(id(&other), change(&members, &[])), &site).await?;
+            ensure!(site.last().context("not asked")?.members_group.is_some() == protected, "{members:?}");
+        }
+        let leaves = group(id(&other), change(&[], &[id(&anna)]));
+        directory.operate(&leaves, &site).await?;
+        ensure!(site.last().context("not asked")?.members_group.is_some(), "who leaves counts too");
         Ok(())
     })
 }

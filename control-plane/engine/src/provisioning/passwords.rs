@@ -3,12 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use jiff::Timestamp;
-use postern_store::AgentId;
+use jiff::{SignedDuration, Timestamp};
+use postern_store::{AgentId, Store};
+use serde_json::json;
 
 use super::change::Change;
 use super::settings::Switches;
 use crate::jobs::failure::Failure;
+
+/// The longest that a sealed password is good for.
+pub const LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
 /// Why a change is not sent, if it sets a password that has expired or that the switches forbid.
 pub(super) fn refusal(change: &Change, switches: Switches, now: Timestamp) -> Option<Failure> {
@@ -20,13 +24,22 @@ pub(super) fn refusal(change: &Change, switches: Switches, now: Timestamp) -> Op
             "Allow sync-passwords (postern provisioning set), and set the password again.",
         ));
     }
-    (*expires_at <= now).then(|| {
-        Failure::new(
-            "expired",
-            "No agent took the password before it expired.",
-            "Look whether the agents of the directory are connected (postern agents list), and set the password again.",
-        )
-    })
+    (*expires_at <= now).then(expired)
+}
+
+/// Its time is over. An agent that lost its connection may have set it all the same.
+fn expired() -> Failure {
+    Failure::new(
+        "expired",
+        "The password expired before an agent said that it is set.",
+        "Look whether the agents of the directory are connected (postern agents list), and set the password again.",
+    )
+}
+
+/// Ends passwords that have expired and that no worker looks at, and drops them. Returns how many.
+pub async fn expire(store: &Store, now: Timestamp) -> Result<u64, postern_store::Error> {
+    let Ok(before) = now.checked_sub(LONGEST) else { return Ok(0) };
+    store.expire_asked_operations(before, &json!({ "error": expired() }), now).await
 }
 
 /// Whether an agent may have this change: a password only if it is sealed to its key.

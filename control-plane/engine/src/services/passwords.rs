@@ -18,14 +18,14 @@ use super::known_directories::find;
 use super::resolve;
 use super::rights::Right;
 use crate::provisioning::change::{Change, Reference, Sealed, Step};
+use crate::provisioning::passwords::LONGEST;
 use crate::provisioning::settings::Settings;
 use crate::records::{
     Account, AgentId, Directory, IdentityId, Operation, OperationId, OperationState, TargetId, UserId,
 };
 
-/// How long a sealed password is good for, as clients are asked to set it; and the longest that is taken.
+/// How long a sealed password is good for, as clients are asked to set it.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(10);
-const LONGEST: SignedDuration = SignedDuration::from_mins(30);
 /// The most agents of a directory that a password is sealed to.
 const MOST_KEYS: u32 = 100;
 const ACTION: &str = "set_password";

@@ -581,6 +581,7 @@ CREATE TABLE operations (
 CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN ('waiting', 'sent');
 -- What somebody has asked for and was not sent yet.
 CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting' AND action = 'set_password';
+CREATE INDEX operations_passwords ON operations (created_at) WHERE state IN ('waiting', 'sent') AND action = 'set_password';
 CREATE INDEX operations_of_organization ON operations (organization_id, id);
 CREATE INDEX operations_of_identity ON operations (identity, id);
 CREATE INDEX operations_of_target ON operations (target, id);
