@@ -40,6 +40,7 @@ fn operation(world: &World, user: UserId, action: &str, created_at: Timestamp) -
         ended_at: None,
         elapsed_ms: None,
         answer: None,
+        approved_by: None,
     }
 }
 
