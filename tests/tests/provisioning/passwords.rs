@@ -10,7 +10,7 @@ use postern_tests::agent::{SitePolicySettings, WriteSettings};
 use postern_tests::process::Launch;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::{self, SUFFIX, Slapd};
-use postern_tests::{Stage, control_plane, scenario, wait};
+use postern_tests::{Stage, control_plane, scenario, wait, writing};
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "Sealed-Marmot-4711";
@@ -18,18 +18,30 @@ const SECOND: &str = "Sealed-Heron-0815";
 
 async fn start(stage: &Stage) -> Result<Site> {
     let options = slapd::Options { overlays: true, statements: true, ..slapd::Options::people(3) };
+    start_with(stage, options, SitePolicySettings::default()).await
+}
+
+async fn start_with(stage: &Stage, options: slapd::Options, policy: SitePolicySettings) -> Result<Site> {
+    // OpenLDAP's administrator is above the rules for passwords.
+    let administrator = !options.password_policy;
     let site = Site::start_configured(stage, options, control_plane::Options::for_tests()?, |directory| {
-        directory.bind_dn = Some(Slapd::admin_dn());
         directory.write = Some(WriteSettings {
             user_container: Some(format!("ou=people,{SUFFIX}")),
             group_container: Some(format!("ou=groups,{SUFFIX}")),
             disable: Some("employeeType=disabled".to_owned()),
             placeholder_member: Some(Slapd::admin_dn()),
         });
-        directory.policy = Some(SitePolicySettings::default());
-        directory.set_password(slapd::ADMIN_PASSWORD).expect("the password file");
+        directory.policy = Some(policy);
+        if administrator {
+            directory.bind_dn = Some(Slapd::admin_dn());
+            directory.set_password(slapd::ADMIN_PASSWORD).expect("the password file");
+        }
     })
     .await?;
+    if !administrator {
+        let [passwords, others] = writing::writer_access();
+        site.slapd.set_access(&[&passwords, &others]).await?;
+    }
     site.api.import(DIRECTORY).await?;
     Ok(site)
 }
@@ -66,12 +78,12 @@ async fn binds(site: &Site, user: &str, password: &str) -> Result<bool> {
 }
 
 /// All that both programs have written, and the report.
-async fn written(site: &Site) -> Result<Vec<(String, Vec<u8>)>> {
+async fn written(site: &Site) -> Result<Vec<(String, String)>> {
     let mut all = vec![
-        ("the control plane's log".to_owned(), site.control_plane.log().into_bytes()),
-        ("the agent's log".to_owned(), site.agent.log().into_bytes()),
-        ("the report".to_owned(), site.api.get("/api/v1/reports/provisioning").await?.to_string().into_bytes()),
-        ("the audit log".to_owned(), site.api.get("/api/v1/audit").await?.to_string().into_bytes()),
+        ("the control plane's log".to_owned(), site.control_plane.log()),
+        ("the agent's log".to_owned(), site.agent.log()),
+        ("the report".to_owned(), site.api.get("/api/v1/reports/provisioning").await?.to_string()),
+        ("the audit log".to_owned(), site.api.get("/api/v1/audit").await?.to_string()),
     ];
     for folder in [site.control_plane.data_dir(), &site.agent.state_dir()] {
         files(folder, &mut all)?;
@@ -79,27 +91,44 @@ async fn written(site: &Site) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(all)
 }
 
-fn files(folder: &Path, all: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+fn files(folder: &Path, all: &mut Vec<(String, String)>) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             files(&path, all)?;
         } else if path.is_file() {
-            all.push((path.display().to_string(), std::fs::read(&path)?));
+            all.push((path.display().to_string(), String::from_utf8_lossy(&std::fs::read(&path)?).into_owned()));
         }
     }
     Ok(())
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
-    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    [text.as_bytes(), &utf16].iter().any(|wanted| bytes.windows(wanted.len()).any(|window| window == *wanted))
+/// As UTF-8, and as UTF-16 as Active Directory takes it.
+fn holds(place: &str, text: &str) -> bool {
+    let wide: String = text.chars().flat_map(|letter| [letter, '\0']).collect();
+    place.contains(text) || place.contains(&wide)
+}
+
+/// What a process has in its memory.
+fn memory(pid: u32) -> Result<String> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let mut memory = std::fs::File::open(format!("/proc/{pid}/mem"))?;
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-')).context("no range")?;
+        let (from, to) = (u64::from_str_radix(range.0, 16)?, u64::from_str_radix(range.1, 16)?);
+        memory.seek(SeekFrom::Start(from))?;
+        // A region may have gone meanwhile.
+        let _ = (&mut memory).take(to - from).read_to_end(&mut all);
+    }
+    Ok(String::from_utf8_lossy(&all).into_owned())
 }
 
 #[test]
 fn a_password_is_set_and_stands_nowhere() -> Result<()> {
     scenario(async |stage| {
-        let site = start(stage).await?;
+        let mut site = start(stage).await?;
         allow(&site, true).await?;
         let id = anna(&site).await?;
         let made = site.api.post("/api/v1/tokens", json!({"name": "desk", "role": "helpdesk"})).await?;
@@ -121,7 +150,8 @@ fn a_password_is_set_and_stands_nowhere() -> Result<()> {
             row["state"] == "succeeded" && row["actor"] == "desk" && row["cause"] == "user.password_set",
             "{row:#}"
         );
-        let written = written(&site).await?;
+        let mut written = written(&site).await?;
+        written.push(("the control plane's memory".to_owned(), memory(site.control_plane.process()?.pid())?));
         for secret in [PASSWORD, SECOND, generated] {
             let found = written.iter().find(|(_, bytes)| holds(bytes, secret));
             ensure!(found.is_none(), "a password is in {:?}", found.map(|(place, _)| place));
@@ -133,6 +163,7 @@ fn a_password_is_set_and_stands_nowhere() -> Result<()> {
             ("the report", "set_password"),
             ("the audit log", "user.password_set"),
             ("postern.db", "anna@corp.example"),
+            ("the control plane's memory", "user.password_set"),
         ] {
             let found = written.iter().any(|(name, bytes)| name.contains(place) && holds(bytes, marker));
             ensure!(found, "{marker} is not found in {place}");
@@ -221,6 +252,26 @@ fn nothing_is_sent_while_the_switch_is_off() -> Result<()> {
         ensure!(!binds(&site, "anna", PASSWORD).await?);
         let report: Value = site.api.get("/api/v1/reports/provisioning?action=set_password").await?;
         ensure!(report["items"] == json!([]), "{report:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_rule_that_a_password_breaks_is_named() -> Result<()> {
+    scenario(async |stage| {
+        let options = slapd::Options { overlays: true, password_policy: true, ..slapd::Options::people(3) };
+        let site = start_with(stage, options, SitePolicySettings::default()).await?;
+        for (name, value) in [("pwdCheckQuality", "2"), ("pwdMinLength", "8")] {
+            site.slapd.replace(&format!("cn=policy,{SUFFIX}"), name, &[value]).await?;
+        }
+        allow(&site, true).await?;
+        anna(&site).await?;
+        let token = site.api.token().to_owned();
+        let short = set_password(&site, "anna", &token).input("short\n").output().await?;
+        let text = String::from_utf8_lossy(&short.stderr);
+        ensure!(!short.status.success() && text.contains("too short"), "{text}");
+        set_password(&site, "anna", &token).input(format!("{PASSWORD}\n")).success().await?;
+        ensure!(binds(&site, "anna", PASSWORD).await?);
         Ok(())
     })
 }
