@@ -149,8 +149,13 @@ fn a_flood_of_deletions_ends_at_the_limit_and_a_repetition_counts_once() {
     assert_eq!(done, 2);
     let denied = delete().unwrap_err();
     assert_eq!((denied.rule.as_str(), denied.for_now), ("max_deletes_per_hour", true));
-    place.clock.advance(Duration::from_secs(3_661));
-    assert!(delete().is_ok());
+    // A reload reads the rules anew, and keeps the records.
+    let reloaded = Place { rules: Arc::new(Rules::clone(&place.rules)), ..place };
+    let veto = reloaded.veto(Change::Delete);
+    assert_eq!(ask(&veto, Kind::Delete, ANNA).unwrap_err().rule, "max_deletes_per_hour");
+    reloaded.clock.advance(Duration::from_secs(3_661));
+    assert!(ask(&reloaded.veto(Change::Delete), Kind::Delete, ANNA).is_ok());
+    let place = reloaded;
     let disable = place.veto(Change::Disable);
     assert!(ask(&disable, Kind::Disable, ANNA).is_ok(), "it has no limit here");
 }
