@@ -14,3 +14,5 @@ mod life;
 mod passwords;
 #[path = "provisioning/read_only.rs"]
 mod read_only;
+#[path = "provisioning/settings.rs"]
+mod settings;

@@ -31,6 +31,8 @@ pub struct ProvisioningView {
     pub settings: Settings,
     /// Whether nothing is sent for now.
     pub paused: bool,
+    /// How many operations wait for an administrator.
+    pub held: u64,
     /// Counts the changes of the settings. 0: none were ever saved.
     pub revision: u32,
     /// When the settings changed last. `null`: none were ever saved.
@@ -122,10 +124,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 fn answer(standing: Standing) -> (Tag, Json<ProvisioningView>) {
     let tag = etag(&standing.version());
-    let Standing { directory, saved, settings } = standing;
+    let Standing { directory, saved, settings, held } = standing;
     let view = ProvisioningView {
         directory: directory.name,
         settings,
+        held,
         paused: saved.as_ref().is_some_and(|saved| saved.paused),
         revision: saved.as_ref().map_or(0, |saved| saved.revision),
         updated_at: saved.as_ref().map(|saved| saved.updated_at),

@@ -21,7 +21,7 @@ use super::name::Name;
 use super::screen::{Screen, text_or, time, word};
 
 const AFTER_SET: &str = "\
-What is not given is off. The site must allow writes, too: [directory.write] in the agent's configuration.
+What is not given is off; thresholds, which only the API sets, stay. The site must allow writes, too: [directory.write] in the agent's configuration.
 
   postern provisioning set corp --assign-group staff --allow create-users,edit-users,enable-disable-users
   postern provisioning set corp --assign-all --allow create-users --container \"'ou=' + attributes.department\"";
@@ -212,7 +212,7 @@ pub(super) struct Filter {
 }
 
 impl Options {
-    async fn request(self, client: &Client) -> Result<ProvisioningRequest, Error> {
+    async fn request(self, client: &Client, thresholds: Thresholds) -> Result<ProvisioningRequest, Error> {
         let assignment = if self.assign_all {
             Assignment::All
         } else if let Some(expression) = self.assign_if {
@@ -247,7 +247,7 @@ impl Options {
             leaving,
             both_changed: if self.directory_wins { BothChanged::TargetWins } else { BothChanged::OrganizationWins },
             user_container: self.container,
-            thresholds: Thresholds::default(),
+            thresholds,
         };
         Ok(ProvisioningRequest { settings, paused: self.paused })
     }
@@ -283,7 +283,8 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     match command {
         Command::Show { directory } => show(&get(client, &directory).await?, screen),
         Command::Set { directory, options } => {
-            let request = options.request(client).await?;
+            let thresholds = get(client, &directory).await?.settings.thresholds;
+            let request = options.request(client, thresholds).await?;
             show(&put(client, &directory, &request).await?, screen)
         }
         Command::Pause { directory } => pause(client, &directory, true, screen).await,
@@ -366,7 +367,7 @@ fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), Error> {
         &view.settings;
     let limit = |limit: Limit| match limit.percent {
         0 => limit.number.to_string(),
-        percent => format!("{} or {percent} %", limit.number),
+        percent => format!("{} (or {percent} %, if that is more)", limit.number),
     };
     let limits = format!(
         "{} creates, {} updates, {} disables, {} deletes, {} members removed",
@@ -415,6 +416,7 @@ fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), Error> {
             ("both ends changed", word(both_changed)),
             ("container", text_or(user_container.as_deref(), "the site decides")),
             ("most in an hour", limits),
+            ("held", view.held.to_string()),
             ("changed by", text_or(view.updated_by.as_deref(), "-")),
         ],
     )
@@ -436,7 +438,7 @@ fn operation(operation: &OperationView) -> Vec<String> {
         || "-".to_owned(),
         |answer| {
             let error = answer["error"]["message"].as_str();
-            error.or_else(|| answer["effect"].as_str()).unwrap_or("-").to_owned()
+            error.or_else(|| answer["held"].as_str()).or_else(|| answer["effect"].as_str()).unwrap_or("-").to_owned()
         },
     );
     vec![

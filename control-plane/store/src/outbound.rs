@@ -65,6 +65,17 @@ impl Store {
 }
 
 impl Intake {
+    /// The user or group that has the account with this external id.
+    pub async fn owner_of(&mut self, kind: AccountKind, key: &ExternalKey) -> Result<Option<Uuid>> {
+        let query = sql("SELECT identity FROM accounts WHERE organization_id = $1 AND target = $2 AND kind = $3 \
+             AND external_key = $4")
+        .bind(self.identities.organization)
+        .bind(self.directory)
+        .bind(kind.code())
+        .bind(key.as_bytes());
+        Ok(self.identities.tx.row(query, |mut row| row.take::<Option<Uuid>>()).await?.flatten())
+    }
+
     /// Links an account to a user or group that gets nothing from it.
     pub async fn make_outbound(&mut self, kind: AccountKind, key: &ExternalKey, identity: Uuid) -> Result<bool> {
         let update = sql("UPDATE accounts SET outbound = TRUE, identity = $1, conflict = NULL \

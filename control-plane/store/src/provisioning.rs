@@ -134,6 +134,31 @@ impl Store {
         Ok(claimed)
     }
 
+    /// What the work on a target depends on: it differs once settings, outbound rules or sensitive attributes have changed.
+    /// `None`: nothing is provisioned there, or it is paused.
+    pub async fn provisioning_stamp(&self, organization: OrganizationId, target: TargetId) -> Result<Option<String>> {
+        let query = sql("SELECT p.revision, COALESCE((SELECT max(m.version) FROM mapping_versions m \
+             WHERE m.organization_id = $1 AND m.directory_id = $2 AND m.direction = 2), 0), \
+             (SELECT count(*) FROM attribute_definitions d WHERE d.organization_id = $1), \
+             COALESCE((SELECT max(d.created_at) FROM attribute_definitions d WHERE d.organization_id = $1), 0) \
+             FROM provisioning p WHERE p.organization_id = $1 \
+             AND p.target = (SELECT seq FROM targets WHERE id = $2) AND NOT p.paused");
+        let read = |mut row: Row| {
+            let (revision, rules, definitions, last): (i64, i64, i64, i64) =
+                (row.take()?, row.take()?, row.take()?, row.take()?);
+            Ok(format!("{revision} {rules} {definitions} {last}"))
+        };
+        self.database.row(query.bind(organization).bind(target), read).await
+    }
+
+    /// How many operations of a target are held.
+    pub async fn count_held(&self, organization: OrganizationId, target: TargetId) -> Result<u64> {
+        let query = sql("SELECT count(*) FROM operations WHERE state = 'held' AND organization_id = $1 \
+             AND target = (SELECT seq FROM targets WHERE id = $2)");
+        let count = self.database.row(query.bind(organization).bind(target), |mut row| row.take()).await?;
+        Ok(count.unwrap_or_default())
+    }
+
     /// Ends all leases: the caller is the only process that serves the database.
     pub async fn free_provisioning(&self) -> Result<()> {
         self.database.execute(sql("UPDATE provisioning SET owner = NULL, lease_until = NULL")).await.map(|_| ())
@@ -151,9 +176,10 @@ impl Store {
     /// Marks the next users and groups of a comparison of all. Returns whether there are more.
     pub async fn sweep(&self, provisioning: &Provisioning, limit: u32, now: Timestamp) -> Result<bool> {
         let mut tx = self.database.begin().await?;
+        // Only who works by today's settings compares.
         let place = sql("SELECT target, organization, sweep_after FROM provisioning WHERE organization_id = $1 \
-             AND target = (SELECT seq FROM targets WHERE id = $2)");
-        let place = place.bind(provisioning.organization).bind(provisioning.target);
+             AND target = (SELECT seq FROM targets WHERE id = $2) AND revision = $3");
+        let place = place.bind(provisioning.organization).bind(provisioning.target).bind(provisioning.revision);
         let read = |mut row: Row| Ok((row.take::<i64>()?, row.take::<i64>()?, row.take::<Option<Uuid>>()?));
         let Some((target, organization, Some(after))) = tx.row(place, read).await? else {
             tx.rollback().await?;

@@ -34,11 +34,11 @@ pub async fn read(
 /// account of somebody else.
 pub async fn write_outbound(tx: &mut Intake, written: Written, identity: IdentityId) -> Result<bool, Error> {
     let Some((kind, key)) = written.key else { return Ok(true) };
+    if tx.owner_of(kind, &key).await?.is_some_and(|owner| owner != identity.as_uuid()) {
+        return Ok(false);
+    }
     for row in written.decided.rows {
         let mut account = row.account;
-        if account.identity.is_some_and(|known| known != identity.as_uuid()) {
-            return Ok(false);
-        }
         account.identity = Some(identity.as_uuid());
         if row.new {
             tx.insert_accounts(vec![account]).await?;

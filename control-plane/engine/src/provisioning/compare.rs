@@ -34,7 +34,7 @@ pub fn user(wanted: &Wanted, known: Option<&Known>, settings: &Settings) -> Vec<
     let switches = settings.switches;
     let Some(known) = known else {
         // Who may not sign in gets no new account.
-        let creates = wanted.exists == Some(true) && wanted.active && switches.create_users;
+        let creates = wanted.exists == Some(true) && wanted.active && !wanted.nowhere && switches.create_users;
         return if creates { vec![create(wanted, settings, true, Vec::new())] } else { Vec::new() };
     };
     match wanted.exists {

@@ -36,6 +36,8 @@ pub(super) struct Target {
     pub(super) provisioning: Provisioning,
     pub(super) directory: Directory,
     pub(super) settings: Settings,
+    /// Differs from today's once the settings, the rules or the sensitive attributes have changed.
+    pub(super) stamp: Option<String>,
     compiled: Compiled,
     rules: Outbound,
     directories: Vec<Directory>,
@@ -53,6 +55,8 @@ pub(super) struct Decision {
     pub(super) account: Option<AccountId>,
     /// Whether that gets nothing from the target, or there is none.
     pub(super) outbound: bool,
+    /// Whether an administrator has disabled the user.
+    pub(super) suspended: bool,
     /// The steps.
     pub(super) steps: Vec<Step>,
     /// What failed, for people.
@@ -63,6 +67,9 @@ impl Target {
     /// Reads the settings and rules of a target. `Err` of the inner result: they cannot be used, for people.
     pub(super) async fn open(store: &Store, provisioning: Provisioning) -> Result<std::result::Result<Self, String>> {
         let (organization, id) = (provisioning.organization, provisioning.target.directory());
+        // First: what changes after it is noticed.
+        let stamp = store.provisioning_stamp(organization, provisioning.target).await?;
+        let provisioning = store.get_provisioning(organization, provisioning.target).await?.unwrap_or(provisioning);
         let Some(directory) = store.get_directory(organization, id).await? else {
             return Ok(Err("the directory does not exist".to_owned()));
         };
@@ -99,6 +106,7 @@ impl Target {
             provisioning,
             directory,
             settings,
+            stamp,
             compiled,
             rules,
             directories,
@@ -146,6 +154,7 @@ impl Target {
             name: name.or_else(|| account.as_ref().map(|account| account.account.dn.clone())).unwrap_or_default(),
             outbound: account.as_ref().is_none_or(|account| account.account.outbound),
             account: account.map(|account| account.account.id),
+            suspended: subject.suspended,
             steps,
             failed,
         })

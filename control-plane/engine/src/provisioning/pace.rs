@@ -111,11 +111,11 @@ mod tests {
     #[test]
     fn so_many_within_an_hour_need_nobody_and_one_more_does() {
         let (mut pace, thresholds, now) = (Pace::default(), Thresholds::default(), Timestamp::UNIX_EPOCH);
-        for _ in 0..10 {
+        for _ in 0..5 {
             assert_eq!(pace.admit(&one(Change::Delete), &thresholds, 50, now), Ok(()));
         }
         let held = pace.admit(&one(Change::Delete), &thresholds, 50, now);
-        assert_eq!(held, Err("more than 10 objects deleted within an hour".to_owned()));
+        assert_eq!(held, Err("more than 5 objects deleted within an hour".to_owned()));
         // Other kinds have their own count, and an hour later there is room again.
         assert_eq!(pace.admit(&one(Change::Disable), &thresholds, 50, now), Ok(()));
         let later = now + SignedDuration::from_mins(61);
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn what_was_decided_before_a_restart_counts() {
         let now = Timestamp::UNIX_EPOCH;
-        let mut pace = Pace::of((0..10).map(|_| ("delete".to_owned(), now)).collect());
+        let mut pace = Pace::of((0..5).map(|_| ("delete".to_owned(), now)).collect());
         assert!(pace.admit(&one(Change::Delete), &Thresholds::default(), 50, now).is_err());
     }
 }

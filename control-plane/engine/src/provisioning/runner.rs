@@ -31,6 +31,8 @@ pub struct Runner {
     connector: Arc<DirectoryConnector>,
     supervisor: Supervisor,
     owner: ReplicaId,
+    /// A worker has ended.
+    ended: Arc<Notify>,
 }
 
 /// A worker that runs.
@@ -51,7 +53,7 @@ impl Runner {
         supervisor: Supervisor,
         owner: ReplicaId,
     ) -> Self {
-        Self { store, clock, reach, connector, supervisor, owner }
+        Self { store, clock, reach, connector, supervisor, owner, ended: Arc::default() }
     }
 
     /// Starts the task.
@@ -88,6 +90,7 @@ impl Runner {
                         Wake::Resync => break,
                         _ => {}
                     },
+                    () = self.ended.notified() => break,
                     () = &mut sleep => break,
                 }
             }
@@ -137,13 +140,14 @@ impl Runner {
         };
         let connector = Arc::clone(&self.connector);
         let mut worker = Worker::new(self.store.clone(), Arc::clone(&self.clock), connector, target, wake);
+        let ended = Arc::clone(&self.ended);
         self.supervisor.spawn("provisioning.target", OnCancel::Abort, async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                ended = worker.run() => {
-                    if let Err(error) = ended {
-                        tracing::warn!(error = chain(&error), "provisioning.worker_failed");
-                    }
+                result = worker.run() => match result {
+                    Ok(()) => ended.notify_one(),
+                    // The next poll starts another one.
+                    Err(error) => tracing::warn!(error = chain(&error), "provisioning.worker_failed"),
                 }
             }
             // The next look starts another one.

@@ -110,9 +110,9 @@ pub struct Thresholds {
     pub creates: Limit,
     /// Accounts and groups whose attributes, names or members change. Default: 500, or 10 percent.
     pub updates: Limit,
-    /// Accounts that are disabled. Default: 20, or 1 percent.
+    /// Accounts that are disabled. Default: 5, or 2 percent.
     pub disables: Limit,
-    /// Accounts and groups that are deleted. Default: 10.
+    /// Accounts and groups that are deleted. Default: 5.
     pub deletes: Limit,
     /// Members that are removed from groups. Default: 100, or 1 percent.
     pub member_removals: Limit,
@@ -124,8 +124,8 @@ impl Default for Thresholds {
         Self {
             creates: limit(100, 0),
             updates: limit(500, 10),
-            disables: limit(20, 1),
-            deletes: limit(10, 0),
+            disables: limit(5, 2),
+            deletes: limit(5, 0),
             member_removals: limit(100, 1),
         }
     }

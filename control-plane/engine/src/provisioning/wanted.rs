@@ -43,6 +43,8 @@ pub struct Wanted {
     pub attributes: Attributes,
     /// Where it is. `None`: the site decides.
     pub container: Option<String>,
+    /// Whether it cannot be made, because it is not known where.
+    pub nowhere: bool,
     /// The rules that failed, each with the reason.
     pub failed: Vec<String>,
 }
@@ -70,7 +72,10 @@ pub fn wanted(subject: &Subject, settings: &Settings, compiled: &Compiled, rules
     if let Some(container) = compiled.container.as_ref().filter(|_| of == RuleOf::Users) {
         match value(container, subject) {
             Ok(values) => wanted.container = values.into_iter().next(),
-            Err(reason) => wanted.failed.push(format!("container: {reason}")),
+            Err(reason) => {
+                wanted.nowhere = true;
+                wanted.failed.push(format!("container: {reason}"));
+            }
         }
     }
     wanted

@@ -69,10 +69,15 @@ impl Worker {
         Self { store, clock, connector, target, wake, pace, accounts, lines, under_way, parked }
     }
 
-    /// Works until the caller drops it.
+    /// Works until the settings change, or the caller drops it.
     pub(super) async fn run(&mut self) -> Result<()> {
         self.resume().await?;
         loop {
+            let (organization, id) = (self.target.provisioning.organization, self.target.id());
+            if self.store.provisioning_stamp(organization, id).await? != self.target.stamp {
+                // Another worker goes on by what holds now.
+                return Ok(());
+            }
             let more = self.fill().await?;
             let pause = if self.parked.is_empty() { Duration::from_secs(2) } else { UNREACHABLE };
             let pause =
@@ -215,7 +220,12 @@ impl Worker {
                 }
                 continue;
             }
-            let admitted = self.pace.admit(&decision.steps, &self.target.settings.thresholds, self.accounts, now);
+            // An administrator's decision to lock somebody out does not wait, and another try of the same is no other change.
+            let counts = mark.failures == 0 && !decision.suspended;
+            let admitted = match counts {
+                true => self.pace.admit(&decision.steps, &self.target.settings.thresholds, self.accounts, now),
+                false => Ok(()),
+            };
             let mut operations = self.operations(&mark, decision, now).await?;
             if let Err(reason) = admitted {
                 hold(&mut operations.1, &reason);

@@ -157,6 +157,10 @@ impl MappingChanges<'_> {
             }
             saved => saved?,
         };
+        if self.1 == MappingDirection::Outbound {
+            // What the directory has is compared with what the new rules give.
+            store.compare_all(organization, directory.id.into()).await?;
+        }
         tracing::info!(%organization, by = %self.0.actor().who, directory = %directory.id, version = saved.version,
             direction = %self.1, "mapping.saved");
         let rules = rules_of(&saved);

@@ -42,6 +42,8 @@ pub struct Standing {
     pub saved: Option<Provisioning>,
     /// The settings; those of a directory that gets nothing are all off.
     pub settings: Settings,
+    /// How many operations wait for an administrator.
+    pub held: u64,
 }
 
 impl Standing {
@@ -108,7 +110,8 @@ async fn standing(access: Access<'_>, directory: Directory) -> Result<Standing> 
             .map_err(|error| Error::Internal(postern_store::Error::corrupt(error.to_string())))?,
         None => Settings::default(),
     };
-    Ok(Standing { directory, saved, settings })
+    let held = access.store().count_held(access.organization(), directory.id.into()).await?;
+    Ok(Standing { directory, saved, settings, held })
 }
 
 impl ProvisioningView<'_> {
@@ -175,7 +178,7 @@ impl ProvisioningChanges<'_> {
             Ok(saved) => {
                 tracing::info!(organization = %saved.organization, by = %self.0.actor().who, target = %saved.target,
                     "provisioning.changed");
-                Ok(Standing { directory: before.directory, saved: Some(saved), settings })
+                Ok(Standing { directory: before.directory, saved: Some(saved), settings, held: before.held })
             }
             Err(postern_store::Error::Conflict { .. }) => Err(outdated(&before)),
             Err(error) => Err(error.into()),
