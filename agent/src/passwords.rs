@@ -82,8 +82,8 @@ impl Passwords {
         command: CommandId,
         now: Timestamp,
     ) -> Result<Opened, Failure> {
-        let password = sealed::open(sealed, &self.key, binding).map_err(|error| refused(&error))?;
-        let header = Header::read(sealed).map_err(|error| refused(&error))?;
+        let password = sealed::open(sealed, &self.key, binding).map_err(refused)?;
+        let header = Header::read(sealed).map_err(refused)?;
         let expires = i64::try_from(header.expires_at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let Some(expires) = expires.filter(|expires| expires.duration_since(now) <= LONGEST) else {
             return Err(invalid("the sealed password would be good for longer than an hour").cured_by(
@@ -122,7 +122,7 @@ fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Code::Invalid, message)
 }
 
-fn refused(error: &sealed::Error) -> Failure {
+fn refused(error: sealed::Error) -> Failure {
     let cure = match error {
         sealed::Error::OtherKey => "the agent has a new key; set the password again",
         sealed::Error::Version(_) => "update the older of the two programs",

@@ -225,18 +225,18 @@ mod tests {
         v1::Operate { entry_kind: kind.into(), entry, change }
     }
 
-    fn entry(external_id: &str) -> Option<v1::EntryReference> {
-        Some(v1::EntryReference { external_id: external_id.to_owned(), dn: String::new() })
+    fn entry(external_id: &str) -> v1::EntryReference {
+        v1::EntryReference { external_id: external_id.to_owned(), dn: String::new() }
     }
 
     #[test]
     fn an_operation_that_leaves_something_open_is_refused() {
-        assert_eq!(read(delete(v1::EntryKind::User, entry("id"))), Ok(()));
-        assert_eq!(read(delete(v1::EntryKind::Unspecified, entry("id"))), Err(Code::Invalid));
+        assert_eq!(read(delete(v1::EntryKind::User, Some(entry("id")))), Ok(()));
+        assert_eq!(read(delete(v1::EntryKind::Unspecified, Some(entry("id")))), Err(Code::Invalid));
         assert_eq!(read(delete(v1::EntryKind::User, None)), Err(Code::Invalid));
-        assert_eq!(read(delete(v1::EntryKind::User, entry(""))), Err(Code::Invalid));
-        assert_eq!(read(delete(v1::EntryKind::User, entry(&"x".repeat(1 << 20)))), Err(Code::Invalid));
-        let nothing = v1::Operate { change: None, ..delete(v1::EntryKind::User, entry("id")) };
+        assert_eq!(read(delete(v1::EntryKind::User, Some(entry("")))), Err(Code::Invalid));
+        assert_eq!(read(delete(v1::EntryKind::User, Some(entry(&"x".repeat(1 << 20))))), Err(Code::Invalid));
+        let nothing = v1::Operate { change: None, ..delete(v1::EntryKind::User, Some(entry("id"))) };
         assert_eq!(read(nothing), Err(Code::Unsupported));
     }
 }

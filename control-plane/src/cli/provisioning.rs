@@ -118,6 +118,7 @@ pub(super) struct Held {
 
 /// What a directory gets.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(super) struct Options {
     /// What Postern may do there
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]

@@ -161,13 +161,12 @@ impl Identities {
              WHERE state = 'held' AND (organization_id = :1) IS TRUE \
              AND target = (SELECT seq FROM targets WHERE id = :2) AND id {in}",
         );
-        let ids: Vec<Uuid> = match operations {
-            Some(operations) => operations.iter().map(|operation| operation.as_uuid()).collect(),
-            None => {
-                let query = sql("SELECT id FROM operations WHERE state = 'held' AND organization_id = $1 \
-                     AND target = (SELECT seq FROM targets WHERE id = $2)");
-                self.tx.rows(query.bind(self.organization).bind(target), |mut row| row.take()).await?
-            }
+        let ids: Vec<Uuid> = if let Some(operations) = operations {
+            operations.iter().map(|operation| operation.as_uuid()).collect()
+        } else {
+            let query = sql("SELECT id FROM operations WHERE state = 'held' AND organization_id = $1 \
+                 AND target = (SELECT seq FROM targets WHERE id = $2)");
+            self.tx.rows(query.bind(self.organization).bind(target), |mut row| row.take()).await?
         };
         let update = Bulk::new(if approve { approved } else { rejected }).column(Cells::Uuids(ids));
         let update = update.shared(self.organization).shared(target).shared(by);

@@ -184,7 +184,7 @@ async fn operations_are_sent_ended_held_and_decided_once(database: TestDatabase)
     tx.commit().await.unwrap();
     assert_eq!(store.get_operation(world.org(), sent.id).await.unwrap(), Some(sent.clone()));
     assert_eq!(store.get_operation(other.org(), sent.id).await.unwrap(), None);
-    assert_eq!(store.open_operations(world.org(), target(&world), 10).await.unwrap(), [sent.clone()]);
+    assert_eq!(store.open_operations(world.org(), target(&world), 10).await.unwrap(), std::slice::from_ref(&sent));
     let recent = store.recent_operations(world.org(), target(&world), at(1)).await.unwrap();
     assert_eq!(recent, [("create".to_owned(), at(1))], "what is held does not count");
     let ended =

@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn other_bits_stay_when_one_is_flipped() {
-        let parts = number_parts(CONTROL, 66_048, 66_048 | ACCOUNT_DISABLED);
+        let parts = number_parts(CONTROL, 0x1_0200, 0x1_0200 | ACCOUNT_DISABLED);
         let value = |text: &'static str| vec![Bytes::from_static(text.as_bytes())];
         let name = || CONTROL.to_owned();
         assert_eq!(parts, [Part::Delete(name(), value("66048")), Part::Add(name(), value("66050"))]);

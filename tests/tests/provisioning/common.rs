@@ -19,8 +19,8 @@ pub(crate) async fn start(stage: &Stage) -> Result<Site> {
             placeholder_member: Some(Slapd::admin_dn()),
         });
         directory.policy = Some(SitePolicySettings::default());
-        // The administrator may write.
-        directory.set_password(slapd::ADMIN_PASSWORD).expect("the password file");
+        // The administrator may write. If the file cannot be written, the import below fails.
+        drop(directory.set_password(slapd::ADMIN_PASSWORD));
     })
     .await?;
     site.api.import(DIRECTORY).await?;

@@ -1,5 +1,7 @@
 //! Chance that is the same in each run (splitmix64), and the many spellings of one name.
 
+use std::fmt::Write as _;
+
 pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
@@ -48,7 +50,9 @@ impl Chance {
         let mut spelled = String::new();
         for letter in value.chars() {
             match (letter.is_ascii_alphanumeric(), self.one_in(6)) {
-                (true, true) => spelled += &format!("\\{:02x}", letter as u32),
+                (true, true) => {
+                    let _ = write!(spelled, "\\{:02x}", letter as u32);
+                }
                 _ => spelled += &self.cased(&letter.to_string()),
             }
         }

@@ -65,7 +65,7 @@ async fn ids(server: &Slapd) -> Result<BTreeMap<String, String>> {
             .map(str::to_owned),
     ) {
         let entry = server.operational(&format!("{dn}{SUFFIX}")).await?;
-        ids.insert(dn, entry.text("entryUUID").to_owned());
+        ids.insert(dn, entry.text("entryUUID"));
     }
     Ok(ids)
 }

@@ -1,5 +1,7 @@
 //! The entries of the directory, and what the site allows.
 
+use std::fmt::Write as _;
+
 use postern_tests::slapd::SUFFIX;
 
 pub(crate) const PEOPLE: [&str; 7] = [
@@ -16,11 +18,12 @@ pub(crate) fn tree() -> String {
     let mut ldif = String::new();
     for ou in ["guests,ou=people", "staff,ou=people", "board,ou=staff,ou=people"] {
         let name = ou.split(',').next().unwrap_or_default();
-        ldif += &format!("dn: ou={ou},{SUFFIX}\nobjectClass: organizationalUnit\nou: {name}\n\n");
+        let _ = write!(ldif, "dn: ou={ou},{SUFFIX}\nobjectClass: organizationalUnit\nou: {name}\n\n");
     }
     for uid in PEOPLE.iter().chain(&["bert,ou=staff,ou=people"]) {
         let name = uid.split(',').next().unwrap_or_default();
-        ldif += &format!("dn: uid={uid},{SUFFIX}\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: {name}\n\n");
+        let _ =
+            write!(ldif, "dn: uid={uid},{SUFFIX}\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: {name}\n\n");
     }
     let staff = format!("ou=staff,ou=people,{SUFFIX}");
     for (group, members) in [
@@ -28,7 +31,8 @@ pub(crate) fn tree() -> String {
         ("admins", format!("member: uid=admin,{staff}\nmember: cn=inner,ou=groups,{SUFFIX}")),
         ("team", format!("member: uid=anna,{staff}")),
     ] {
-        ldif += &format!("dn: cn={group},ou=groups,{SUFFIX}\nobjectClass: groupOfNames\ncn: {group}\n{members}\n\n");
+        let _ =
+            write!(ldif, "dn: cn={group},ou=groups,{SUFFIX}\nobjectClass: groupOfNames\ncn: {group}\n{members}\n\n");
     }
     ldif
 }

@@ -28,6 +28,7 @@ type Result<T> = std::result::Result<T, postern_store::Error>;
 
 /// The result of trying a directory's conflicts.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "what is settled is what is counted")]
 pub(super) struct Settled {
     /// Conflicts that were resolved.
     pub(super) settled: u64,

@@ -94,6 +94,7 @@ impl Decided {
 
 /// An account to write, with its user or group.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts about one entry")]
 pub struct Row {
     /// The account; its identity and conflict are set while writing.
     pub account: NewAccount,

@@ -125,9 +125,10 @@ impl Counting {
         for (of, tallies) in [(RuleOf::Users, self.users), (RuleOf::Groups, self.groups)] {
             for (field, Tally { count, known }) in tallies.into_iter().filter(|(_, tally)| tally.count > 0) {
                 let is_name = of == RuleOf::Groups && field == GROUP_NAME;
-                let (kind, threshold) = match is_name {
-                    true => (LossKind::Renamed, thresholds.renamed),
-                    false => (LossKind::Cleared, thresholds.vanished),
+                let (kind, threshold) = if is_name {
+                    (LossKind::Renamed, thresholds.renamed)
+                } else {
+                    (LossKind::Cleared, thresholds.vanished)
                 };
                 let held = exceeds(threshold, count, known);
                 self.effect.losses.push(Loss { of, field, kind, count, known, held });

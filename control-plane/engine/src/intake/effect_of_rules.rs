@@ -75,15 +75,15 @@ struct Look<'s> {
 
 impl Look<'_> {
     /// Looks at some accounts of one kind.
-    async fn at(&mut self, page: &[StaleAccount], mappings: &mut Mappings<'_>) -> Result<()> {
+    async fn at(&mut self, accounts: &[StaleAccount], mappings: &mut Mappings<'_>) -> Result<()> {
         let ids = |of: AccountKind| {
-            let of_kind = page.iter().filter(move |stale| stale.account.kind == of);
+            let of_kind = accounts.iter().filter(move |stale| stale.account.kind == of);
             of_kind.filter_map(|stale| stale.account.identity).collect()
         };
         let (users, groups) = (ids(AccountKind::User), ids(AccountKind::Group));
         let known = last_good::profiles(self.store, self.place.organization, users, groups).await?;
         let (mut pace, mut losers) = (Pace::default(), Vec::new());
-        for StaleAccount { account, .. } in page {
+        for StaleAccount { account, .. } in accounts {
             let Some(view) = StoredAccount::of(account) else { continue };
             if account.kind == AccountKind::User {
                 self.counting.effect.users += 1;
@@ -98,9 +98,10 @@ impl Look<'_> {
                 let mut wanted = UserRow { id: UserId::from_uuid(id), ..wanted };
                 last_good::restore(&mut wanted, &failed, profile);
                 self.counting.effect.failing += failed.len() as u64;
-                match Counting::loses(profile, &wanted) {
-                    true => losers.push(wanted),
-                    false => self.counting.user(profile, &wanted),
+                if Counting::loses(profile, &wanted) {
+                    losers.push(wanted);
+                } else {
+                    self.counting.user(profile, &wanted);
                 }
             } else {
                 let (mut wanted, failed) = decide::group(self.place, GroupId::from_uuid(id), mapping, &view, self.now);

@@ -132,12 +132,11 @@ impl<'s> JoinedProfiles<'s> {
             let Some(source) = self.source(account.target.directory()).await? else { continue };
             let Some(mut claim) = claim(source.place, source.rules.as_ref(), account, now) else { continue };
             last_good::restore(&mut claim.wanted, &claim.failed, &profile(known));
-            match &mut merged {
-                Some(merged) => fill(&mut merged.row, claim.wanted),
-                None => {
-                    let named_by = (account.id, account.target.directory());
-                    merged = Some(Merged { row: named(known, account, claim), named_by });
-                }
+            if let Some(merged) = &mut merged {
+                fill(&mut merged.row, claim.wanted);
+            } else {
+                let named_by = (account.id, account.target.directory());
+                merged = Some(Merged { row: named(known, account, claim), named_by });
             }
         }
         Ok(merged)

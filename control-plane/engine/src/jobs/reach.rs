@@ -14,6 +14,7 @@ use super::command::Command;
 
 /// A message to a session. Boxed in the queue, to keep ten thousand idle queues small.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "each is boxed in the queue")]
 pub enum ToAgent {
     /// Start this command.
     Command(Command),

@@ -20,7 +20,7 @@ use crate::jobs::failure::Failure;
 use crate::jobs::reach::{Reach, Route, ToAgent};
 
 /// How long an agent may take for one operation.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 /// Names and values of one answer that are read.
 const MOST: usize = 1_000;
 

@@ -178,7 +178,7 @@ impl Target {
             _ => false,
         };
         let from_target = match account.filter(|account| !account.account.outbound) {
-            Some(_) => self.from_target(id, now).await?,
+            Some(_) => self.said_by_target(id, now).await?,
             None => Vec::new(),
         };
         let subject = Subject {
@@ -195,7 +195,7 @@ impl Target {
     }
 
     /// The fields of a user that the target itself says.
-    async fn from_target(&self, user: UserId, now: Timestamp) -> Result<Vec<String>> {
+    async fn said_by_target(&self, user: UserId, now: Timestamp) -> Result<Vec<String>> {
         let accounts = self.store.accounts_of(self.provisioning.organization, user.as_uuid()).await?;
         let said = said::fields(&self.store, &accounts, &self.directories, now).await?;
         let own = |(_, directory): &(String, DirectoryId)| *directory == self.directory.id;

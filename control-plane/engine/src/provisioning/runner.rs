@@ -103,9 +103,10 @@ impl Runner {
         let wanted = self.store.provisioned(&reached).await?;
         let now = self.clock.now();
         let until = now.checked_add(LEASE).unwrap_or(now);
-        let claimed = match wanted.is_empty() {
-            true => Vec::new(),
-            false => self.store.claim_provisioning(self.owner, &wanted, until, now).await?,
+        let claimed = if wanted.is_empty() {
+            Vec::new()
+        } else {
+            self.store.claim_provisioning(self.owner, &wanted, until, now).await?
         };
         let kept: HashSet<TargetId> = claimed.iter().map(|provisioning| provisioning.target).collect();
         running.retain(|target, known| {

@@ -11,6 +11,7 @@ use crate::identity::mapping::rules::RuleOf;
 
 /// A user or group, as rules see it.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts about one user or group")]
 pub struct Subject {
     /// Whether it is a user or a group.
     pub of: Option<RuleOf>,

@@ -39,6 +39,21 @@ struct Line {
     operations: VecDeque<Operation>,
 }
 
+/// What was decided about some marks.
+#[derive(Default)]
+struct Decided {
+    /// Marks with nothing to do, or whose operations are held.
+    settled: Vec<Mark>,
+    /// Marks whose rules fail, each with the reason.
+    failed: Vec<(Mark, String)>,
+    /// Marks with operations that are sent, and whether the account gets nothing from the target.
+    lines: Vec<(Mark, bool, Vec<Operation>)>,
+    /// All operations.
+    rows: Vec<Operation>,
+    /// How many marks have operations that are held.
+    held: usize,
+}
+
 /// One target while it is provisioned.
 pub(super) struct Worker {
     pub(super) store: Store,
@@ -205,44 +220,60 @@ impl Worker {
         if due.is_empty() {
             return self.store.sweep(&self.target.provisioning, 1_000, now).await;
         }
-        let (mut settled, mut failed, mut lines, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut left, mut held) = (false, 0);
-        for mark in due.into_iter().filter(|mark| !self.lines.contains_key(&mark.identity)) {
-            if lines.len() >= room {
+        let mut decided = Decided::default();
+        let mut left = false;
+        for mark in due {
+            if self.lines.contains_key(&mark.identity) {
+                continue;
+            }
+            if decided.lines.len() >= room {
                 left = true;
                 break;
             }
-            let decision = self.target.decide(mark.identity, now).await?;
-            if decision.steps.is_empty() {
-                match decision.failed.is_empty() {
-                    true => settled.push(mark),
-                    false => failed.push((mark, decision.failed.join("; "))),
-                }
-                continue;
-            }
-            // An administrator's decision to lock somebody out does not wait, and another try of the same is no other change.
-            let counts = mark.failures == 0 && !decision.suspended;
-            let admitted = match counts {
-                true => self.pace.admit(&decision.steps, &self.target.settings.thresholds, self.accounts, now),
-                false => Ok(()),
-            };
-            let mut operations = self.operations(&mark, decision, now).await?;
-            if let Err(reason) = admitted {
-                hold(&mut operations.1, &reason);
-                held += 1;
-                settled.push(mark);
-                rows.append(&mut operations.1);
-                continue;
-            }
-            rows.extend(operations.1.iter().cloned());
-            lines.push((mark, operations));
+            self.decide(mark, now, &mut decided).await?;
         }
+        self.begin(decided, now).await?;
+        Ok(full || left)
+    }
+
+    /// Decides about one mark.
+    async fn decide(&mut self, mark: Mark, now: Timestamp, decided: &mut Decided) -> Result<()> {
+        let decision = self.target.decide(mark.identity, now).await?;
+        if decision.steps.is_empty() {
+            if decision.failed.is_empty() {
+                decided.settled.push(mark);
+            } else {
+                decided.failed.push((mark, decision.failed.join("; ")));
+            }
+            return Ok(());
+        }
+        // An administrator's decision to lock somebody out does not wait, and another try of the same is no other change.
+        let counts = mark.failures == 0 && !decision.suspended;
+        let thresholds = &self.target.settings.thresholds;
+        let admitted = if counts { self.pace.admit(&decision.steps, thresholds, self.accounts, now) } else { Ok(()) };
+        let (outbound, mut operations) = self.operations(&mark, decision, now).await?;
+        if let Err(reason) = admitted {
+            hold(&mut operations, &reason);
+            decided.held += 1;
+            decided.settled.push(mark);
+            decided.rows.append(&mut operations);
+        } else {
+            decided.rows.extend(operations.iter().cloned());
+            decided.lines.push((mark, outbound, operations));
+        }
+        Ok(())
+    }
+
+    /// Writes what was decided, and sends the first operation of each line.
+    async fn begin(&mut self, decided: Decided, now: Timestamp) -> Result<()> {
+        let Decided { settled, failed, lines, rows, held } = decided;
         if settled.is_empty() && failed.is_empty() && rows.is_empty() {
-            return Ok(full || left);
+            return Ok(());
         }
-        let mut tx = self.store.begin_identities(organization, now).await?;
+        let id = self.target.id();
+        let mut tx = self.store.begin_identities(self.target.provisioning.organization, now).await?;
         // What was held before is decided anew.
-        for mark in settled.iter().chain(lines.iter().map(|(mark, _)| mark)) {
+        for mark in settled.iter().chain(lines.iter().map(|(mark, ..)| mark)) {
             tx.drop_waiting(id, mark.identity).await?;
         }
         tx.insert_operations(&rows).await?;
@@ -254,12 +285,12 @@ impl Worker {
         if held > 0 {
             tracing::warn!(target = %id, objects = held, "provisioning.held");
         }
-        for (mark, (outbound, operations)) in lines {
+        for (mark, outbound, operations) in lines {
             let identity = mark.identity;
             self.lines.insert(identity, Line { mark: Some(mark), outbound, operations: operations.into() });
             self.send(identity);
         }
-        Ok(full || left)
+        Ok(())
     }
 
     /// Sends approved operations, if they are still what has to be done. Otherwise their objects are decided anew.
@@ -434,16 +465,13 @@ impl Worker {
             if created {
                 groups.extend(self.store.own_groups_of(organization, identity.as_uuid()).await?);
             }
-            match line.operations.front_mut() {
-                Some(following) => {
-                    following.generation += 1;
-                    tx.identities().send_operation(following.id, following.generation).await?;
-                    next.push(identity);
-                }
-                None => {
-                    tx.identities().clear_marks(id, line.mark.as_slice()).await?;
-                    over.insert(identity);
-                }
+            if let Some(following) = line.operations.front_mut() {
+                following.generation += 1;
+                tx.identities().send_operation(following.id, following.generation).await?;
+                next.push(identity);
+            } else {
+                tx.identities().clear_marks(id, line.mark.as_slice()).await?;
+                over.insert(identity);
             }
         }
         // Their members have got accounts.

@@ -105,9 +105,9 @@ async fn a_sensitive_definition_stays_while_users_have_values_of_it() {
     // A value that is not sensitive may stay without its definition.
     assert_eq!(forget("title").await.status, StatusCode::NO_CONTENT);
     for name in ["ada", "ben"] {
-        let patch = json!({"attributes": {"ssn": null}});
+        let cleared = json!({"attributes": {"ssn": null}});
         let path = format!("/api/v1/users/{name}");
-        assert_eq!(site.call(Method::PATCH, &path, &acme.operator, Some(patch)).await.status, StatusCode::OK);
+        assert_eq!(site.call(Method::PATCH, &path, &acme.operator, Some(cleared)).await.status, StatusCode::OK);
     }
     assert_eq!(forget("ssn").await.status, StatusCode::CONFLICT, "eve may be restored with hers");
     site.store.purge_users("2027-01-01T00:00:00Z".parse().unwrap()).await.unwrap();

@@ -23,7 +23,7 @@ use super::super::screen::{Screen, note, word};
 use super::super::unseen;
 
 /// How long to wait for an agent, and how long between two looks.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(200);
 /// Characters of a generated password, by kind, without those that look alike.
 const KINDS: [&[u8]; 4] = [b"ABCDEFGHJKLMNPQRSTUVWXYZ", b"abcdefghijkmnopqrstuvwxyz", b"23456789", b"+-=_.:!%"];
@@ -71,7 +71,7 @@ pub(super) async fn run(args: SetPassword, client: &Client, screen: &mut Screen)
     if let Some(password) = generated {
         screen.line(password)?;
     }
-    note(&format!("the password of {} in {} is set", user.user.user_name, keys.directory));
+    note(format!("the password of {} in {} is set", user.user.user_name, keys.directory));
     Ok(())
 }
 
