@@ -129,9 +129,7 @@ impl Maker<'_> {
                 let container = Some(self.dn(to));
                 users(self.subject(WRITABLE[1]), Change::Move(Move { container, name: None }))
             }
-            5 => {
-                users(self.subject(WRITABLE[1]), Change::Move(Move { container: None, name: Some("root".to_owned()) }))
-            }
+            5 => users(self.subject(WRITABLE[1]), renamed("root")),
             6 => {
                 let of = self.chance.of(&PROTECTED_GROUPS);
                 let member = vec![self.subject(WRITABLE[0])];
@@ -171,4 +169,9 @@ impl Maker<'_> {
 fn attribute(name: &str, value: &str) -> AttributeChange {
     let wanted = vec![Bytes::from(value.to_owned())];
     AttributeChange { name: name.to_owned(), known: None, wanted, both_changed: BothChanged::SourceWins }
+}
+
+/// Another name in the same container.
+fn renamed(name: &str) -> Change {
+    Change::Move(Move { container: None, name: Some(name.to_owned()) })
 }
