@@ -1,7 +1,7 @@
 //! Everything that speaks LDAP: connections with failover, paged streaming searches, changes, the rules of each kind of
 //! directory, and the diagnosis of one. Nothing here knows of the control plane.
 //!
-//! Read from the top floor down: [`Directory`] → `check`, `enumerate`, `lookup`, [`write`] → `search` → `connection` → `guard` →
+//! Read from the top floor down: [`Directory`] → `check`, `enumerate`, `lookup`, [`mod@write`] → `search` → `connection` → `guard` →
 //! `transport`; beside them the types [`filter`], [`Entry`], [`config`] and [`Error`].
 
 mod attributes;
