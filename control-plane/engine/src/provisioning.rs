@@ -1,10 +1,11 @@
-//! The way out: who has an account in a target, and with which values. `runner` takes marks, `load` reads the users and
-//! groups behind them, `wanted` says which accounts they should have, `compare` finds what differs, and a `connector`
-//! carries the operations out. `outcome` writes what came back.
+//! The way out: who has an account in a target, and with which values. `runner` takes marks, `decide` reads the
+//! users and groups behind them, `wanted` says which accounts they should have, `compare` finds what differs, and a
+//! `connector` carries the operations out. `outcome` writes what came back.
 
 pub mod change;
 pub mod compare;
 pub mod connector;
+mod decide;
 pub mod directory;
 mod load;
 mod outcome;

@@ -5,7 +5,7 @@
 //! is listed with the first of these groups that it is a direct member of. So no member comes twice, and a page needs to
 //! know only where the page before ended.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::str::FromStr;
 
 use uuid::Uuid;
@@ -13,7 +13,6 @@ use uuid::Uuid;
 use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
-use crate::groups;
 use crate::ids::{GroupId, OrganizationId};
 use crate::member_lists::cursor_after;
 use crate::nested_groups::bounded;
@@ -156,15 +155,45 @@ impl Store {
         }
         let after: Option<GroupId> = page.cursor()?;
         let rest = found.into_iter().filter(|group| after.is_none_or(|after| *group > after));
-        let ids: Vec<Uuid> = rest.take(page.limit() + 1).map(GroupId::as_uuid).collect();
-        let query = Bulk::new(
-            "SELECT id, organization_id, display_name, description, created_at, updated_at, missing_since FROM groups \
-             WHERE id {in} AND (organization_id = :1) IS TRUE",
-        );
-        let query = query.column(Cells::Uuids(ids)).shared(organization);
-        let mut rows = self.database.bulk_rows(query, |mut row| groups::read(&mut row)).await?;
+        let ids: Vec<GroupId> = rest.take(page.limit() + 1).collect();
+        let mut rows = self.get_groups(organization, &ids).await?;
         rows.sort_by_key(|group| group.id);
         Ok(Page::cut(rows, page, |last| last.id.to_string()))
+    }
+
+    /// Those of these users and groups that one of `groups` has as a member, directly or through nested groups.
+    /// [`crate::Error::Conflict`]: the groups are nested too deeply.
+    pub async fn members_of_any(
+        &self,
+        organization: OrganizationId,
+        members: &[Uuid],
+        groups: &[GroupId],
+    ) -> Result<HashSet<Uuid>> {
+        let (mut above, mut seen): (HashMap<Uuid, Vec<Uuid>>, HashSet<GroupId>) = (HashMap::new(), HashSet::new());
+        let mut frontier = members.to_vec();
+        for level in 0.. {
+            let found = self.groups_with(organization, &frontier, Uuid::max()).await?;
+            frontier.clear();
+            for (member, group) in found {
+                above.entry(group.as_uuid()).or_default().push(member);
+                if seen.insert(group) {
+                    frontier.push(group.as_uuid());
+                }
+            }
+            if frontier.is_empty() {
+                break;
+            }
+            bounded(0, level)?;
+        }
+        // Down again, from the groups that are asked about.
+        let (mut open, mut inside): (Vec<Uuid>, _) =
+            (groups.iter().map(|group| group.as_uuid()).collect(), HashSet::new());
+        while let Some(group) = open.pop() {
+            let direct = above.remove(&group).unwrap_or_default();
+            open.extend(direct.iter().filter(|member| above.contains_key(*member)));
+            inside.extend(direct);
+        }
+        Ok(members.iter().copied().filter(|member| inside.contains(member)).collect())
     }
 
     /// The groups with smaller ids than this one that these users and groups are direct members of.

@@ -86,6 +86,16 @@ impl Store {
         self.database.row(query, |mut row| read(&mut row)).await
     }
 
+    /// These groups, as far as the organization has them.
+    pub async fn get_groups(&self, organization: OrganizationId, ids: &[GroupId]) -> Result<Vec<GroupRow>> {
+        let query = Bulk::new(
+            "SELECT id, organization_id, display_name, description, created_at, updated_at, missing_since FROM groups \
+             WHERE id {in} AND (organization_id = :1) IS TRUE",
+        );
+        let ids = Cells::Uuids(ids.iter().map(|id| id.as_uuid()).collect());
+        self.database.bulk_rows(query.column(ids).shared(organization), |mut row| read(&mut row)).await
+    }
+
     /// The names of the directories that these groups have accounts in, sorted for each group.
     pub async fn directories_of_groups(
         &self,

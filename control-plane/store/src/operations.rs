@@ -130,18 +130,16 @@ impl Identities {
         Ok(self.tx.execute(update).await? > 0)
     }
 
-    /// Drops the operations of a user or group in a target that were not sent yet, the held ones too. Those that somebody
+    /// Drops the operations of users and groups in a target that were not sent yet, the held ones too. Those that somebody
     /// asked for stay.
-    pub async fn drop_waiting(&mut self, target: TargetId, identity: IdentityId) -> Result<u64> {
-        let update = sql(
-            "UPDATE operations SET state = 'dropped', ended_at = $1, content = NULL WHERE state IN ('waiting', 'held') \
-             AND action <> 'set_password' AND identity = $2 AND organization_id = $3 AND target = (SELECT seq FROM targets WHERE id = $4)",
+    pub async fn drop_waiting(&mut self, target: TargetId, identities: &[IdentityId]) -> Result<u64> {
+        let update = Bulk::new(
+            "{update} operations SET state = 'dropped', ended_at = :1, content = NULL WHERE identity {in} \
+             AND state IN ('waiting', 'held') AND action <> 'set_password' AND (organization_id = :2) IS TRUE \
+             AND (target = (SELECT seq FROM targets WHERE id = :3)) IS TRUE",
         )
-        .bind(self.now)
-        .bind(identity.as_uuid())
-        .bind(self.organization)
-        .bind(target);
-        self.tx.execute(update).await
+        .column(Cells::Uuids(identities.iter().map(|identity| identity.as_uuid()).collect()));
+        self.tx.bulk(update.shared(self.now).shared(self.organization).shared(target)).await
     }
 }
 
@@ -207,8 +205,8 @@ impl Store {
         self.database.rows(query.bind(organization).bind(target).bind(limit), read).await
     }
 
-    /// Up to `limit` operations of a target that have not ended, after this user or group, those of each together and in
-    /// their order.
+    /// Up to `limit` operations of a target that have not ended, those of each user or group together and in their order.
+    /// Without those that were approved and not sent yet.
     pub async fn open_operations(
         &self,
         organization: OrganizationId,
@@ -217,7 +215,8 @@ impl Store {
     ) -> Result<Vec<Operation>> {
         let query = sql(select_operations!(
             "WHERE o.target = (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) \
-             AND o.state IN ('waiting', 'sent') ORDER BY o.identity, o.id LIMIT $3"
+             AND o.state IN ('waiting', 'sent') AND (o.approved_by IS NULL OR o.generation > 0) \
+             ORDER BY o.identity, o.id LIMIT $3"
         ));
         self.database.rows(query.bind(organization).bind(target).bind(limit), read).await
     }

@@ -30,20 +30,27 @@ fn read(mut row: Row) -> Result<TargetAccount> {
 }
 
 impl Store {
-    /// The accounts of a user or group in a target, the present ones first.
+    /// The accounts of these users and groups in a target, the present ones first.
     pub async fn accounts_in(
         &self,
         organization: OrganizationId,
         target: TargetId,
-        identity: IdentityId,
+        identities: &[IdentityId],
     ) -> Result<Vec<TargetAccount>> {
-        let query = sql(select_accounts!(
-            ", a.agreed",
-            "WHERE a.identity = $1 AND a.organization_id = $2 AND a.target = (SELECT seq FROM targets WHERE id = $3) \
-             AND a.kind = $4 ORDER BY a.missing_since IS NOT NULL, a.id LIMIT 10"
-        ));
-        let query = query.bind(identity.as_uuid()).bind(organization).bind(target).bind(identity.code());
-        self.database.rows(query, read).await
+        // Not a join of all accounts: right after an import PostgreSQL would read the whole table.
+        let query = Bulk::new(
+            "WITH v(identity) AS ({rows}) SELECT a.id, a.organization_id, \
+             (SELECT d.id FROM directories d WHERE d.seq = a.target), (SELECT d.name FROM directories d WHERE d.seq = a.target), \
+             a.kind, a.external_key, a.dn, a.unique_value, a.attributes, a.missing_since, a.identity, a.former_user, \
+             a.conflict, a.updated_at, a.on_until, a.switch_hidden, a.outbound, a.agreed \
+             FROM v {each}accounts a{where}a.identity = v.identity AND (a.organization_id = :1) IS TRUE \
+             AND (a.target = (SELECT seq FROM targets WHERE id = :2)) IS TRUE{every}",
+        );
+        let ids = Cells::Uuids(identities.iter().map(|identity| identity.as_uuid()).collect());
+        let query = query.column(ids).shared(organization).shared(target);
+        let mut found: Vec<TargetAccount> = self.database.bulk_rows(query, read).await?;
+        found.sort_by_key(|found| (found.account.missing_since.is_some(), found.account.id));
+        Ok(found)
     }
 
     /// The account with this external id in a target.

@@ -1,9 +1,12 @@
 //! Members of groups that the organization has added: stored by the id of their user or group, in a table of their own,
 //! so that imports neither remove nor read them.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use crate::Store;
+use crate::backend::Backend;
 use crate::dialect::{Bulk, Cells};
 use crate::error::{Error, Result};
 use crate::identities::Identities;
@@ -42,6 +45,28 @@ fn read(mut row: Row) -> Result<Member> {
 }
 
 impl Store {
+    /// The groups among these that the organization has added members to.
+    pub async fn groups_with_own_members(
+        &self,
+        organization: OrganizationId,
+        groups: &[GroupId],
+    ) -> Result<HashSet<GroupId>> {
+        // One member of each is enough. PostgreSQL would read the whole table to test that there is one.
+        let query = Bulk::new(match self.backend() {
+            Backend::Sqlite => {
+                "WITH v(id) AS ({rows}) SELECT v.id FROM v WHERE EXISTS (SELECT 1 FROM own_members o \
+                 WHERE o.group_id = v.id AND (o.organization_id = :1) IS TRUE)"
+            }
+            Backend::Postgres => {
+                "WITH v(id) AS ({rows}) SELECT v.id FROM v {each}own_members a{where}a.group_id = v.id \
+                 AND (a.organization_id = :1) IS TRUE{end}"
+            }
+        });
+        let ids = Cells::Uuids(groups.iter().map(|group| group.as_uuid()).collect());
+        let found = self.database.bulk_rows(query.column(ids).shared(organization), |mut row| row.take()).await?;
+        Ok(found.into_iter().collect())
+    }
+
     /// Own members of a group, ordered by id, after this one.
     pub(crate) async fn own_members(
         &self,

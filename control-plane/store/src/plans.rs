@@ -6,7 +6,10 @@ use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{AgentId, DatabaseUrl, DirectoryId, IdentityFilter, PageRequest, ReplicaId, Store, sqlite};
+use crate::{
+    AgentId, DatabaseUrl, DirectoryId, GroupId, IdentityFilter, IdentityId, PageRequest, ReplicaId, Store, UserId,
+    sqlite,
+};
 
 /// An open database.
 struct Site {
@@ -93,6 +96,32 @@ async fn due_schedules_are_found_by_their_index() {
     let steps = site.steps();
     assert!(steps.iter().any(|(_, step)| step.starts_with("SEARCH s USING INDEX schedules_due")), "{steps:#?}");
     assert!(!steps.iter().any(|(_, step)| step.contains("TEMP B-TREE")), "they are read in their order: {steps:#?}");
+}
+
+#[tokio::test]
+async fn what_provisioning_reads_of_many_is_found_by_their_ids() {
+    let site = Site::new().await;
+    let (store, organization) = (&site.store, site.store.create_organization("one", NOW).await.unwrap().id);
+    let (users, groups): (Vec<_>, Vec<_>) = (0..20).map(|_| (UserId::new(), GroupId::new())).unzip();
+    let ids: Vec<_> = users.iter().map(|user| user.as_uuid()).collect();
+    let identities: Vec<_> = users.iter().map(|user| IdentityId::User(*user)).collect();
+    site.steps();
+    store.accounts_in(organization, DirectoryId::new().into(), &identities).await.unwrap();
+    store.present_accounts_of(organization, &users).await.unwrap();
+    store.get_owned_users(organization, &users).await.unwrap();
+    store.get_groups(organization, &groups).await.unwrap();
+    store.groups_with_own_members(organization, &groups).await.unwrap();
+    store.members_of_any(organization, &ids, &groups).await.unwrap();
+    let indexes = [
+        "accounts_of_identity",
+        "own_members_of_member",
+        "sqlite_autoindex_users_1",
+        "sqlite_autoindex_groups_1",
+        "sqlite_autoindex_own_members_1",
+        "PRIMARY",
+    ];
+    let names = ["users", "groups", "accounts", "a", "own_members", "o", "member_names", "m"];
+    assert_eq!(site.by_no_other(&names, &[], &indexes), []);
 }
 
 const INACTIVE: IdentityFilter = IdentityFilter { active: Some(false), missing: None };

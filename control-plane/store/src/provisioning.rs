@@ -173,7 +173,8 @@ impl Store {
         self.database.bulk_rows(query, |mut row| row.take()).await
     }
 
-    /// Marks the next users and groups of a comparison of all. Returns whether there are more.
+    /// Marks the next users and groups of a comparison of all, also those that wait after failures. Returns whether there
+    /// are more.
     pub async fn sweep(&self, provisioning: &Provisioning, limit: u32, now: Timestamp) -> Result<bool> {
         let mut tx = self.database.begin().await?;
         // Only who works by today's settings compares.
@@ -203,7 +204,7 @@ impl Store {
             "WITH v(identity, kind) AS ({rows}) \
              INSERT INTO marks (organization_id, target, identity, kind, times, marked_at) \
              SELECT :1, :2, v.identity, v.kind, 1, :3 FROM v WHERE TRUE \
-             ON CONFLICT (target, identity) DO UPDATE SET times = marks.times + 1",
+             ON CONFLICT (target, identity) DO UPDATE SET times = marks.times + 1, not_before = 0",
         )
         .column(Cells::Uuids(ids))
         .column(Cells::Ints(kinds));

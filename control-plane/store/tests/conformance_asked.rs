@@ -68,7 +68,7 @@ async fn what_was_asked_for_waits_for_its_turn_and_outlives_other_failures(datab
     assert_eq!(asked(&world, world.org(), directory).await, [first.id, of_ben.id], "the oldest of each user");
     assert_eq!(asked(&world, stranger.org(), directory).await, []);
     let mut tx = world.store.begin_identities(world.org(), at(2)).await.unwrap();
-    assert_eq!(tx.drop_waiting(directory.into(), IdentityId::User(anna)).await.unwrap(), 1);
+    assert_eq!(tx.drop_waiting(directory.into(), &[IdentityId::User(anna)]).await.unwrap(), 1);
     assert!(tx.send_operation(first.id, 1).await.unwrap());
     tx.commit().await.unwrap();
     let state = async |id| world.store.get_operation(world.org(), id).await.unwrap().unwrap().state;

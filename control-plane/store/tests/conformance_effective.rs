@@ -102,6 +102,16 @@ impl Site {
     async fn check(&self, limits: &[u32]) {
         self.check_groups(&self.groups, limits).await;
         self.check_users(3).await;
+        self.check_all_users_at_once().await;
+    }
+
+    async fn check_all_users_at_once(&self) {
+        let (store, everybody) = (&self.world.store, self.people.iter().map(|user| user.as_uuid()).collect::<Vec<_>>());
+        for groups in self.groups.chunks(3) {
+            let reach = |user: &Uuid| groups.iter().any(|group| self.walk(*group).contains(user));
+            let wanted = everybody.iter().copied().filter(reach).collect();
+            assert_eq!(store.members_of_any(self.world.org(), &everybody, groups).await.unwrap(), wanted, "{groups:?}");
+        }
     }
 
     async fn check_groups(&self, groups: &[GroupId], limits: &[u32]) {
@@ -175,6 +185,7 @@ async fn groups_may_nest_thirty_deep_and_in_circles(database: TestDatabase) {
     let some = [site.groups[0], site.groups[29], site.groups[30], site.groups[59]];
     site.check_groups(&some, &[50]).await;
     site.check_users(25).await;
+    site.check_all_users_at_once().await;
 }
 
 async fn nested_groups_are_found_among_many_names(database: TestDatabase) {
@@ -222,4 +233,7 @@ async fn other_organizations_have_no_part_in_it(database: TestDatabase) {
     let groups =
         store.list_effective_groups(theirs.world.org(), mine.people[0].as_uuid(), &PageRequest::first(9)).await;
     assert_eq!(groups.unwrap().items, []);
+    let people: Vec<Uuid> = mine.people.iter().map(|user| user.as_uuid()).collect();
+    let inside = store.members_of_any(theirs.world.org(), &people, &mine.groups).await.unwrap();
+    assert!(inside.is_empty(), "{inside:?}");
 }

@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::collections::HashSet;
+
 use postern_store::{DatabaseUrl, Error, IdentityFilter, IdentityId, PageRequest, Store, Wake};
 use serde_json::json;
 use support::postgres::Server;
@@ -234,6 +236,18 @@ async fn on_postgres_users_and_members_are_found_by_index_right_after_an_import(
     assert_eq!(store.list_effective_groups(world.org(), user.as_uuid(), &page).await.unwrap().items.len(), 4);
     assert_eq!(store.groups_of(world.org(), user.as_uuid(), &page).await.unwrap().items.len(), 4);
     assert_eq!(store.accounts_of(world.org(), user.as_uuid()).await.unwrap().len(), 1);
+    // What provisioning reads of many at once.
+    let (some, target) = (&people[..16], world.directory.id.into());
+    let users: Vec<_> = some.iter().map(|(user, _)| user.id).collect();
+    let ids: Vec<_> = users.iter().map(|user| user.as_uuid()).collect();
+    let identities: Vec<_> = users.iter().map(|user| IdentityId::User(*user)).collect();
+    assert_eq!(store.accounts_in(world.org(), target, &identities).await.unwrap().len(), 16);
+    assert_eq!(store.present_accounts_of(world.org(), &users).await.unwrap().len(), 16);
+    assert_eq!(store.get_owned_users(world.org(), &users).await.unwrap().len(), 16);
+    assert_eq!(store.members_of_any(world.org(), &ids, &[imported]).await.unwrap().len(), 16);
+    let groups = [imported, nested, own];
+    assert_eq!(store.get_groups(world.org(), &groups).await.unwrap().len(), 3);
+    assert_eq!(store.groups_with_own_members(world.org(), &groups).await.unwrap(), HashSet::from([imported, own]));
     store.list_users_where(world.org(), Some("0000"), ALL, &page).await.unwrap();
     store.list_groups_where(world.org(), Some("team"), ALL, &page).await.unwrap();
     let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();

@@ -144,8 +144,16 @@ async fn a_comparison_of_all_marks_everybody_once(database: TestDatabase) {
     let everybody = people.iter().map(|user| IdentityId::User(user.id)).chain([IdentityId::Group(group.id)]);
     assert_eq!(due(store, &world).await, everybody.collect());
     assert!(!store.sweep(&provisioning, 2, at(2)).await.unwrap(), "it is over");
+    // One waits after a failure: the next comparison takes it, too.
+    let marks = store.due_marks(world.org(), target(&world), at(3), 1).await.unwrap();
+    let mut tx = store.begin_identities(world.org(), at(3)).await.unwrap();
+    tx.delay_mark(target(&world), &marks[0], at(9_000), "it failed").await.unwrap();
+    tx.commit().await.unwrap();
+    let now = async || store.due_marks(world.org(), target(&world), at(4), 1_000).await.unwrap().len();
+    assert_eq!(now().await, 5);
     assert!(store.compare_all(world.org(), target(&world)).await.unwrap());
-    assert!(store.sweep(&provisioning, 2, at(2)).await.unwrap(), "and begins again when somebody asks");
+    assert!(store.sweep(&provisioning, 1_000, at(4)).await.unwrap(), "and begins again when somebody asks");
+    assert_eq!(now().await, 6);
 }
 
 fn operation(world: &World, identity: IdentityId, state: OperationState) -> Operation {
@@ -232,7 +240,7 @@ async fn nothing_comes_from_an_outbound_account(database: TestDatabase) {
     tx.commit().await.unwrap();
     let user = store.get_user(world.org(), person.id).await.unwrap().unwrap();
     assert_eq!((user.active, user.missing_since), (true, None), "the user stays active without it");
-    let found = store.accounts_in(world.org(), target(&world), IdentityId::User(person.id)).await.unwrap();
+    let found = store.accounts_in(world.org(), target(&world), &[IdentityId::User(person.id)]).await.unwrap();
     assert!(found[0].account.outbound && found[0].account.missing_since.is_some());
     assert_eq!(found[0].agreed, json!({ "mail": ["a"] }));
     // The user goes; what becomes of the account is decided by provisioning.

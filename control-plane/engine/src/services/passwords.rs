@@ -170,7 +170,7 @@ impl Passwords<'_> {
     async fn account(&self, user: UserId, directory: &Directory) -> Result<(String, Account)> {
         let (store, organization) = (self.0.store(), self.0.organization());
         let Some(known) = store.get_user(organization, user).await? else { return Err(Error::no("user")) };
-        let found = store.accounts_in(organization, directory.id.into(), IdentityId::User(user)).await?;
+        let found = store.accounts_in(organization, directory.id.into(), &[IdentityId::User(user)]).await?;
         let mut present = found.into_iter().map(|found| found.account).filter(|it| it.missing_since.is_none());
         match (present.next(), present.next()) {
             (Some(account), None) => Ok((known.user_name, account)),

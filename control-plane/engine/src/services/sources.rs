@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::access::Access;
 use super::error::Result;
 use super::known_directories;
-use crate::intake::said;
+use crate::intake::said::{self, SavedRules};
 use crate::records::{DirectoryId, UserId};
 
 /// The fields of a user that directories say, each with the first that does. All others are the organization's.
@@ -30,7 +30,8 @@ impl Sources {
 pub(super) async fn of(access: Access<'_>, user: UserId) -> Result<Sources> {
     let accounts = access.store().accounts_of(access.organization(), user.as_uuid()).await?;
     let directories = known_directories::all(access).await?;
-    let said = said::fields(access.store(), &accounts, &directories, access.now()).await?;
+    let rules = SavedRules::of(access.store(), &accounts, &directories).await?;
+    let said = said::fields(&rules, &accounts, &directories, access.now());
     let name =
         |id: DirectoryId| directories.iter().find(|directory| directory.id == id).map(|found| found.name.clone());
     Ok(Sources { fields: said.into_iter().filter_map(|(field, id)| Some((field, name(id)?))).collect() })

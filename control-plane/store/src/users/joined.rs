@@ -1,26 +1,20 @@
-//! Users that several directories have: their accounts and their profiles, read in a transaction that writes them.
+//! Users that several directories have: their accounts, and their profiles, read in a transaction that writes them.
 
 use super::{columns, in_organization, read};
+use crate::Store;
 use crate::accounts::{self, select_accounts};
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::identities::Identities;
-use crate::ids::{AccountId, UserId};
+use crate::ids::{AccountId, OrganizationId, UserId};
 use crate::records::{Account, UserRow};
+use crate::sql::Row;
 
 impl Identities {
     /// The present accounts of these users in directories that are not deleted, in the order of the directories.
     pub async fn accounts_of_users(&mut self, users: &[UserId]) -> Result<Vec<Account>> {
-        let query = Bulk::new(select_accounts!(
-            ", d.rank",
-            "WHERE a.identity {in} AND a.kind = 1 AND a.missing_since IS NULL AND d.deleted_at IS NULL AND NOT a.outbound \
-             AND (a.organization_id = :1) IS TRUE"
-        ));
-        let query = query.column(Cells::Uuids(uuids(users))).shared(self.organization);
-        let read = |mut row: crate::sql::Row| Ok((accounts::read(&mut row)?, row.take::<i64>()?));
-        let mut found: Vec<(Account, i64)> = self.tx.bulk_rows(query, read).await?;
-        found.sort_by_key(|(account, rank)| (*rank, account.id));
-        Ok(found.into_iter().map(|(account, _)| account).collect())
+        let query = of_users(self.organization, users);
+        Ok(in_order(self.tx.bulk_rows(query, read_ranked).await?))
     }
 
     /// These users of the organization as they are now.
@@ -74,6 +68,33 @@ impl Identities {
         .shared(self.now);
         self.tx.bulk(update).await.map(|_| ())
     }
+}
+
+impl Store {
+    /// The present accounts of these users in directories that are not deleted, in the order of the directories, without
+    /// those that give nothing.
+    pub async fn present_accounts_of(&self, organization: OrganizationId, users: &[UserId]) -> Result<Vec<Account>> {
+        Ok(in_order(self.database.bulk_rows(of_users(organization, users), read_ranked).await?))
+    }
+}
+
+fn of_users(organization: OrganizationId, users: &[UserId]) -> Bulk {
+    Bulk::new(select_accounts!(
+        ", d.rank",
+        "WHERE a.identity {in} AND a.kind = 1 AND a.missing_since IS NULL AND d.deleted_at IS NULL AND NOT a.outbound \
+         AND (a.organization_id = :1) IS TRUE"
+    ))
+    .column(Cells::Uuids(uuids(users)))
+    .shared(organization)
+}
+
+fn read_ranked(mut row: Row) -> Result<(Account, i64)> {
+    Ok((accounts::read(&mut row)?, row.take()?))
+}
+
+fn in_order(mut found: Vec<(Account, i64)>) -> Vec<Account> {
+    found.sort_by_key(|(account, rank)| (*rank, account.id));
+    found.into_iter().map(|(account, _)| account).collect()
 }
 
 fn uuids(users: &[UserId]) -> Vec<uuid::Uuid> {

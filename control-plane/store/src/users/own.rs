@@ -42,6 +42,20 @@ impl Store {
         self.database.row(query, |mut row| read_owned(&mut row, organization)).await
     }
 
+    /// These users, as far as the organization has them, with what it says of them.
+    pub async fn get_owned_users(&self, organization: OrganizationId, ids: &[UserId]) -> Result<Vec<OwnedUser>> {
+        let query = Bulk::new(concat!(
+            "SELECT ",
+            owned_columns!(),
+            " FROM users WHERE id {in} AND (",
+            in_organization!(":1"),
+            ") IS TRUE"
+        ));
+        let ids = Cells::Uuids(ids.iter().map(|id| id.as_uuid()).collect());
+        let query = query.column(ids).shared(organization);
+        self.database.bulk_rows(query, |mut row| read_owned(&mut row, organization)).await
+    }
+
     /// Ends decisions to disable users whose time is over, of all organizations, some at a time. Returns how many ended; the
     /// caller goes on until there are none. Each is in the audit log, once.
     pub async fn end_suspensions(&self, now: Timestamp) -> Result<u64> {

@@ -1,0 +1,93 @@
+//! Writes what came back, and sends what follows.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_store::{IdentityId, OperationId};
+
+use super::{Result, Worker, later, step};
+use crate::provisioning::connector::Answer;
+use crate::provisioning::outcome::{self, Prepared};
+
+impl Worker {
+    /// Writes outcomes, and sends what follows.
+    pub(super) async fn answered(&mut self, answers: Vec<(IdentityId, Answer)>) -> Result<()> {
+        let now = self.clock.now();
+        let mut prepared: Vec<Prepared> = Vec::new();
+        for (identity, answer) in answers {
+            let Some(line) = self.lines.get(&identity) else { continue };
+            let Some(operation) = line.operations.front().cloned() else { continue };
+            let Some(step) = step(&operation) else { continue };
+            let millis = |elapsed: Duration| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            match answer {
+                Answer::Done(done, elapsed) => {
+                    let done = (done, millis(elapsed));
+                    prepared.push(outcome::done(&self.target, operation, line.outbound, step, done, now).await?);
+                }
+                Answer::Failed(failure, elapsed) => {
+                    prepared.push(outcome::failed(operation, line.outbound, step, failure, millis(elapsed)));
+                }
+                Answer::Unknown | Answer::Unreachable => self.parked.push(identity),
+            }
+        }
+        if prepared.is_empty() {
+            return Ok(());
+        }
+        let (durable, next) = self.write(prepared, now).await?;
+        for (id, generation) in durable {
+            self.connector.durable(id, generation);
+        }
+        for identity in next {
+            self.send(identity);
+        }
+        Ok(())
+    }
+
+    /// Writes outcomes in one transaction. Returns the operations that are over, and whose next one is sent now.
+    async fn write(
+        &mut self,
+        prepared: Vec<Prepared>,
+        now: Timestamp,
+    ) -> Result<(Vec<(OperationId, u32)>, Vec<IdentityId>)> {
+        let (organization, id) = (self.target.provisioning.organization, self.target.id());
+        let mut tx = self.store.begin_intake(organization, self.target.directory.id, now).await?;
+        let (mut durable, mut next, mut over) = (Vec::new(), Vec::new(), HashSet::new());
+        let mut groups = Vec::new();
+        for prepared in prepared {
+            let (identity, operation, generation) =
+                (prepared.operation.identity, prepared.operation.id, prepared.operation.generation);
+            let created = prepared.operation.action == "create";
+            durable.push((operation, generation));
+            let failure = prepared.write(&self.target, &mut tx, now).await?;
+            let Some(line) = self.lines.get_mut(&identity) else { continue };
+            line.operations.pop_front();
+            if let Some(failure) = failure {
+                if let Some(mark) = &line.mark {
+                    let at = if failure.retryable { later(now, mark.failures) } else { later(now, mark.failures + 4) };
+                    tx.identities().delay_mark(id, mark, at, &failure.message).await?;
+                }
+                tx.identities().drop_waiting(id, &[identity]).await?;
+                over.insert(identity);
+                continue;
+            }
+            if created {
+                groups.extend(self.store.own_groups_of(organization, identity.as_uuid()).await?);
+            }
+            if let Some(following) = line.operations.front_mut() {
+                following.generation += 1;
+                tx.identities().send_operation(following.id, following.generation).await?;
+                next.push(identity);
+            } else {
+                tx.identities().clear_marks(id, line.mark.as_slice()).await?;
+                over.insert(identity);
+            }
+        }
+        // Their members have got accounts.
+        let groups: Vec<IdentityId> = groups.into_iter().map(IdentityId::Group).collect();
+        tx.identities().mark(id, &groups).await?;
+        tx.commit().await?;
+        self.lines.retain(|identity, _| !over.contains(identity));
+        Ok((durable, next))
+    }
+}

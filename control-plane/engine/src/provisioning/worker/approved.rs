@@ -1,0 +1,75 @@
+//! Sends what an administrator has approved, if it is still what has to be done.
+
+use std::collections::VecDeque;
+
+use postern_store::{IdentityId, Operation};
+
+use super::{Line, Result, WINDOW, Worker, step};
+use crate::provisioning::change::Step;
+
+/// The most operations of one user or group that one decision gives.
+const STEPS: usize = 8;
+
+impl Worker {
+    /// Sends approved operations, if they are still what has to be done. Otherwise their objects are decided anew.
+    pub(super) async fn take_approved(&mut self) -> Result<()> {
+        let room = self.room();
+        let approved = self.next_approved(room).await?;
+        if approved.is_empty() {
+            return Ok(());
+        }
+        let (organization, id, now) = (self.target.provisioning.organization, self.target.id(), self.clock.now());
+        let identities: Vec<IdentityId> = approved.iter().map(|(identity, _)| *identity).collect();
+        let decisions = self.target.decide_many(&identities, now).await?;
+        let (mut changed, mut lines) = (Vec::new(), Vec::new());
+        for ((identity, mut operations), decision) in approved.into_iter().zip(decisions) {
+            let approved: Option<Vec<Step>> = operations.iter().map(step).collect();
+            if approved.as_ref() != Some(&decision.steps) {
+                changed.push(identity);
+                continue;
+            }
+            if let Some(first) = operations.front_mut() {
+                first.generation += 1;
+            }
+            let mark = self.store.get_mark(organization, id, identity).await?;
+            lines.push((identity, Line { mark, outbound: decision.outbound, operations }));
+        }
+        let mut tx = self.store.begin_identities(organization, now).await?;
+        tx.drop_waiting(id, &changed).await?;
+        tx.mark(id, &changed).await?;
+        for first in lines.iter().filter_map(|(_, line)| line.operations.front()) {
+            tx.send_operation(first.id, first.generation).await?;
+        }
+        tx.commit().await?;
+        for (identity, line) in lines {
+            self.lines.insert(identity, line);
+            self.send(identity);
+        }
+        Ok(())
+    }
+
+    /// The approved operations of up to `room` users and groups without other ones under way.
+    async fn next_approved(&self, room: usize) -> Result<Vec<(IdentityId, VecDeque<Operation>)>> {
+        if room == 0 {
+            return Ok(Vec::new());
+        }
+        let limit = STEPS * (WINDOW + 1);
+        let (organization, id) = (self.target.provisioning.organization, self.target.id());
+        let found = self.store.approved_operations(organization, id, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
+        let full = found.len() >= limit;
+        let mut by_identity: Vec<(IdentityId, VecDeque<Operation>)> = Vec::new();
+        for operation in found {
+            match by_identity.last_mut() {
+                Some((last, operations)) if *last == operation.identity => operations.push_back(operation),
+                _ => by_identity.push((operation.identity, VecDeque::from([operation]))),
+            }
+        }
+        if full {
+            // There may be more of the last one.
+            by_identity.pop();
+        }
+        by_identity.retain(|(identity, _)| !self.lines.contains_key(identity));
+        by_identity.truncate(room);
+        Ok(by_identity)
+    }
+}

@@ -1,0 +1,158 @@
+//! Decides about marks that are due, and begins what has to be done.
+
+use jiff::Timestamp;
+use postern_store::{IdentityId, Mark, Operation, OperationId, OperationState};
+
+use super::{Line, Result, WINDOW, Worker, later};
+use crate::provisioning::decide::Decision;
+
+/// Users and groups that a comparison of all marks at a time.
+const SWEPT: u32 = 1_000;
+
+/// What was decided about some marks.
+#[derive(Default)]
+struct Decided {
+    /// Marks with nothing to do, or whose operations are held.
+    settled: Vec<Mark>,
+    /// Marks whose rules fail, each with the reason.
+    failed: Vec<(Mark, String)>,
+    /// Marks with operations that are sent, and whether the account gets nothing from the target.
+    lines: Vec<(Mark, bool, Vec<Operation>)>,
+    /// All operations.
+    rows: Vec<Operation>,
+    /// How many marks have operations that are held.
+    held: usize,
+}
+
+impl Worker {
+    /// Decides about marks that are due, as long as there is room. Returns whether there may be more.
+    pub(super) async fn take_due(&mut self) -> Result<bool> {
+        let room = self.room();
+        if room == 0 {
+            return Ok(false);
+        }
+        let (organization, id, now) = (self.target.provisioning.organization, self.target.id(), self.clock.now());
+        let limit = u32::try_from(self.lines.len() + 4 * WINDOW).unwrap_or(u32::MAX);
+        let mut due = self.store.due_marks(organization, id, now, limit).await?;
+        let full = due.len() >= limit as usize;
+        if due.is_empty() {
+            return self.store.sweep(&self.target.provisioning, SWEPT, now).await;
+        }
+        due.retain(|mark| !self.lines.contains_key(&mark.identity));
+        let mut decided = Decided::default();
+        for marks in due.chunks(WINDOW) {
+            let identities: Vec<IdentityId> = marks.iter().map(|mark| mark.identity).collect();
+            let decisions = self.target.decide_many(&identities, now).await?;
+            for (mark, decision) in marks.iter().zip(decisions) {
+                if decided.lines.len() >= room {
+                    self.begin(decided, now).await?;
+                    return Ok(true);
+                }
+                self.settle(mark, decision, now, &mut decided).await?;
+            }
+        }
+        self.begin(decided, now).await?;
+        Ok(full)
+    }
+
+    /// What becomes of one mark.
+    async fn settle(&mut self, mark: &Mark, decision: Decision, now: Timestamp, decided: &mut Decided) -> Result<()> {
+        if decision.steps.is_empty() {
+            if decision.failed.is_empty() {
+                decided.settled.push(mark.clone());
+            } else {
+                decided.failed.push((mark.clone(), decision.failed.join("; ")));
+            }
+            return Ok(());
+        }
+        // An administrator's decision to lock somebody out does not wait, and another try of the same is no other change.
+        let counts = mark.failures == 0 && !decision.suspended;
+        let thresholds = &self.target.settings.thresholds;
+        let admitted = if counts { self.pace.admit(&decision.steps, thresholds, self.accounts, now) } else { Ok(()) };
+        let (outbound, mut operations) = self.operations(mark, decision, now).await?;
+        if let Err(reason) = admitted {
+            hold(&mut operations, &reason);
+            decided.held += 1;
+            decided.settled.push(mark.clone());
+            decided.rows.append(&mut operations);
+        } else {
+            decided.rows.extend(operations.iter().cloned());
+            decided.lines.push((mark.clone(), outbound, operations));
+        }
+        Ok(())
+    }
+
+    /// Writes what was decided, and sends the first operation of each line.
+    async fn begin(&mut self, decided: Decided, now: Timestamp) -> Result<()> {
+        let Decided { settled, failed, lines, rows, held } = decided;
+        if settled.is_empty() && failed.is_empty() && rows.is_empty() {
+            return Ok(());
+        }
+        let id = self.target.id();
+        let mut tx = self.store.begin_identities(self.target.provisioning.organization, now).await?;
+        // What was held before is decided anew.
+        let anew: Vec<IdentityId> =
+            settled.iter().chain(lines.iter().map(|(mark, ..)| mark)).map(|mark| mark.identity).collect();
+        tx.drop_waiting(id, &anew).await?;
+        tx.insert_operations(&rows).await?;
+        tx.clear_marks(id, &settled).await?;
+        for (mark, problem) in &failed {
+            tx.delay_mark(id, mark, later(now, mark.failures), problem).await?;
+        }
+        tx.commit().await?;
+        if held > 0 {
+            tracing::warn!(target = %id, objects = held, "provisioning.held");
+        }
+        for (mark, outbound, operations) in lines {
+            let identity = mark.identity;
+            self.lines.insert(identity, Line { mark: Some(mark), outbound, operations: operations.into() });
+            self.send(identity);
+        }
+        Ok(())
+    }
+
+    /// The rows of the operations that a decision means. The first is sent at once.
+    async fn operations(&self, mark: &Mark, decision: Decision, now: Timestamp) -> Result<(bool, Vec<Operation>)> {
+        let organization = self.target.provisioning.organization;
+        let last = self.store.last_change_of(organization, mark.identity.as_uuid()).await?;
+        // The entry is written in the transaction that sets the mark, a moment later.
+        let (cause, actor) = match last.filter(|(at, ..)| *at >= mark.marked_at) {
+            _ if mark.marked_at == Timestamp::UNIX_EPOCH => ("membership".to_owned(), None),
+            Some((_, action, actor)) => (action, Some(actor)),
+            None => ("comparison".to_owned(), None),
+        };
+        let Decision { name, account, outbound, steps, .. } = decision;
+        let rows = steps.into_iter().enumerate().map(|(place, step)| Operation {
+            id: OperationId::new(),
+            organization,
+            target: self.target.id(),
+            identity: mark.identity,
+            name: name.clone(),
+            account,
+            place: u32::try_from(place).unwrap_or(u32::MAX),
+            action: step.change.action().to_owned(),
+            changes: step.change.before_and_after(|attribute| self.target.is_secret(attribute)),
+            content: serde_json::to_value(&step).ok(),
+            cause: cause.clone(),
+            actor: actor.clone(),
+            state: if place == 0 { OperationState::Sent } else { OperationState::Waiting },
+            generation: u32::from(place == 0),
+            created_at: now,
+            sent_at: (place == 0).then_some(now),
+            ended_at: None,
+            elapsed_ms: None,
+            answer: None,
+            approved_by: None,
+        });
+        Ok((outbound, rows.collect()))
+    }
+}
+
+/// Makes operations wait for an administrator.
+fn hold(operations: &mut [Operation], reason: &str) {
+    for operation in operations {
+        operation.state = OperationState::Held;
+        (operation.generation, operation.sent_at) = (0, None);
+        operation.answer = Some(serde_json::json!({ "held": reason }));
+    }
+}
