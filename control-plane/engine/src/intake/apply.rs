@@ -19,8 +19,8 @@ use super::named_groups::{self, Named};
 use super::place::Place;
 use super::sensitive::bit;
 use super::verdicts::Verdicts;
-use crate::identity::mapping::rules::Rules;
-use crate::identity::matching::{Claim, Names, Stage};
+use crate::identity::mapping::rules::{Failed, Rules};
+use crate::identity::matching::{Claim, Found, Names, Stage};
 use crate::identity::membership;
 
 /// Marks failures that only the transaction found, beside those of the same part.
@@ -37,14 +37,14 @@ pub enum Error {
     Store(#[from] postern_store::Error),
 }
 
-/// Writes chunks in one transaction, without committing it.
-pub async fn prepare(
+/// Writes chunks in one transaction.
+pub async fn chunks(
     store: &Store,
     place: Place,
     lease: Lease,
     chunks: Vec<Decided>,
     now: Timestamp,
-) -> Result<Intake, Error> {
+) -> Result<(), Error> {
     let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
     if let Some(chunk) = chunks.first() {
         tx.set_member_form(stored_form(chunk.member_form), membership::dn_key).await?;
@@ -78,7 +78,7 @@ pub async fn prepare(
     tx.record_chunks(lease.job, lease.attempt, recorded).await?;
     tx.record_rule_failures(lease.job, lease.attempt, failures).await?;
     tx.defer(lease.job, lease.attempt, deferred).await?;
-    Ok(tx)
+    finish(tx, lease).await
 }
 
 /// Writes what was decided about an entry that no import has brought. It may activate its user.
@@ -175,7 +175,7 @@ pub async fn take_away(
 
 /// Commits the transaction if the caller still owns the job and the job may still write. The job's row is locked only here, so that its progress
 /// and lease can be written in the meantime.
-pub async fn finish(mut tx: Intake, lease: Lease) -> Result<(), Error> {
+async fn finish(mut tx: Intake, lease: Lease) -> Result<(), Error> {
     if !tx.check_owner(&lease).await? {
         return Err(Error::Fenced);
     }
@@ -207,37 +207,18 @@ async fn apply(
     let ignored = ignored(tx, &rows).await?;
     let unlinked = unlinked(tx, &rows).await?;
     let namesakes = namesakes(tx, &rows).await?;
-    for Row { mut account, new, outbound, identity, former, failed, .. } in rows {
-        match identity {
-            Wanted::User(..) if outbound || ignored.contains(&account.id) => {}
-            // The organization has made the group; the directory says only which members it has there.
-            Wanted::Group(_, keys) if outbound => sorted.outbound_members.push((account.id, keys)),
-            Wanted::User(wanted, other_names) => {
-                let known = account.identity.map(UserId::from_uuid);
-                let current = known.filter(|_| !unlinked.contains(&account.id));
-                let former = former.or(known.filter(|_| current.is_none()));
-                let found = matches.of(account.id);
-                let decision =
-                    names.assign(Claim { current, former, wanted: *wanted, other_names, failed: Vec::new(), found });
-                account.identity = decision.identity().map(UserId::as_uuid);
-                account.conflict = decision.conflict().map(str::to_owned);
-                if let Some(user) = decision.identity().filter(|_| !failed.is_empty() && known.is_none()) {
-                    all_failed.insert(user, failed);
-                }
-                verdicts.add(account.id, decision);
+    for row in rows {
+        let is_new = row.new;
+        let account = match &row.identity {
+            Wanted::User(..) if row.outbound || ignored.contains(&row.account.id) => row.account,
+            Wanted::User(..) => {
+                let is_unlinked = unlinked.contains(&row.account.id);
+                let found = matches.of(row.account.id);
+                user(row, (is_unlinked, found), &mut names, (&mut verdicts, &mut all_failed))
             }
-            Wanted::Group(row, keys) => {
-                let known = account.identity.replace(row.id.as_uuid()).is_some();
-                let name_key = postern_store::fold(&row.display_name);
-                // It may replace a group that is gone: the end of the import decides.
-                if account.conflict.is_some() || (!known && namesakes.contains(&name_key)) {
-                    account.conflict = Some(name_key);
-                }
-                sorted.members.push((row.id, keys));
-                if known { sorted.known_groups.push(*row) } else { sorted.new_groups.push(*row) }
-            }
-        }
-        if new { sorted.new_accounts.push(account) } else { sorted.known_accounts.push(account) }
+            Wanted::Group(..) => sorted.group(row, &namesakes),
+        };
+        if is_new { sorted.new_accounts.push(account) } else { sorted.known_accounts.push(account) }
     }
     verdicts.keep_last_good(store, place.organization, &all_failed).await?;
     let (joined, touched) = (verdicts.joined(), verdicts.touched());
@@ -258,6 +239,54 @@ async fn apply(
     tx.replace_outbound_members(sorted.outbound_members).await?;
     named_groups::write(tx, taken).await?;
     Ok(refused)
+}
+
+/// Decides which user an account gets.
+fn user(
+    row: Row,
+    (is_unlinked, found): (bool, Option<Found>),
+    names: &mut Names,
+    (verdicts, all_failed): (&mut Verdicts, &mut HashMap<UserId, Vec<Failed>>),
+) -> NewAccount {
+    let Row { mut account, identity, former, failed, .. } = row;
+    let Wanted::User(wanted, other_names) = identity else { return account };
+    let known = account.identity.map(UserId::from_uuid);
+    let current = known.filter(|_| !is_unlinked);
+    let former = former.or(known.filter(|_| current.is_none()));
+    let decision = names.assign(Claim { current, former, wanted: *wanted, other_names, failed: Vec::new(), found });
+    account.identity = decision.identity().map(UserId::as_uuid);
+    account.conflict = decision.conflict().map(str::to_owned);
+    if let Some(user) = decision.identity().filter(|_| !failed.is_empty() && known.is_none()) {
+        all_failed.insert(user, failed);
+    }
+    verdicts.add(account.id, decision);
+    account
+}
+
+impl Sorted {
+    /// Takes a group and its members. `namesakes`: names that other groups of the directory have.
+    fn group(&mut self, row: Row, namesakes: &HashSet<String>) -> NewAccount {
+        let Row { mut account, outbound, identity, .. } = row;
+        let Wanted::Group(group, keys) = identity else { return account };
+        if outbound {
+            // The organization has made the group; the directory says only which members it has there.
+            self.outbound_members.push((account.id, keys));
+            return account;
+        }
+        let known = account.identity.replace(group.id.as_uuid()).is_some();
+        let name_key = postern_store::fold(&group.display_name);
+        // It may replace a group that is gone: the end of the import decides.
+        if account.conflict.is_some() || (!known && namesakes.contains(&name_key)) {
+            account.conflict = Some(name_key);
+        }
+        self.members.push((group.id, keys));
+        if known {
+            self.known_groups.push(*group)
+        } else {
+            self.new_groups.push(*group)
+        }
+        account
+    }
 }
 
 /// The unique values that other users have. The next import tries them again: their accounts count as changed.

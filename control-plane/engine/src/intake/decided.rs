@@ -72,20 +72,6 @@ impl Decided {
         self.users + self.groups
     }
 
-    /// Whether everything to write is certainly new, including users' names: then it depends on no other chunk.
-    pub fn brings_only_newcomers(&self) -> bool {
-        let defined = self.rules.as_deref().and_then(Rules::defined);
-        if defined.is_some_and(|defined| defined.unique().next().is_some()) {
-            // Another chunk may have the same unique value.
-            return false;
-        }
-        let nobodys =
-            |row: &Row| row.name_is_free || matches!(&row.identity, Wanted::User(user, _) if user.name_key.is_empty());
-        // Two chunks may make the same group.
-        let names_none = |row: &Row| row.named.as_ref().is_none_or(Vec::is_empty);
-        self.rows.iter().all(|row| row.new && nobodys(row) && names_none(row))
-    }
-
     /// Keys of the accounts that are written.
     pub fn row_keys(&self) -> impl Iterator<Item = u128> {
         self.rows.iter().map(|row| recorded_key(row.account.kind, &row.account.external_key))

@@ -1,17 +1,12 @@
-//! The writing half of a delivery: chunks are gathered into transactions, and acknowledged when they are durable.
-//!
-//! `PostgreSQL` gets a second transaction while it works on the first, if the second cannot depend on what the first
-//! writes: two of its processes use two cores. They still become durable in order.
+//! The writing half of a delivery: chunks are gathered into transactions, and acknowledged when they are durable. While
+//! one transaction runs, the next is gathered.
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
-use postern_proto::chunk::MemberForm;
+use futures_util::future::{BoxFuture, OptionFuture};
 use postern_proto::v1::chunk_ack;
 use postern_store::{Backend, Lease};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::answers::{Answers, Item, answer, not_stored};
@@ -28,25 +23,22 @@ use postern_engine::intake::proof::{self, Summary};
 /// How long a transaction that is not full waits for another chunk.
 const GATHER_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long a complete transaction waits for the one before it.
-const ORDER_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The size of a transaction, and how many may run at a time.
+/// The size of a transaction.
 #[derive(Clone, Copy)]
 struct Limits {
     /// Entries in a transaction.
     entries: u64,
     /// Chunks in a transaction: fewer than an agent may have under way, or both would wait for each other.
     chunks: usize,
-    abreast: usize,
 }
 
 impl Limits {
     const fn of(backend: Backend) -> Self {
         match backend {
             // Each transaction writes pages of all indexes, so few large ones are far cheaper than many small ones.
-            Backend::Sqlite => Self { entries: 10_000, chunks: 20, abreast: 1 },
-            Backend::Postgres => Self { entries: 5_000, chunks: 10, abreast: 2 },
+            Backend::Sqlite => Self { entries: 10_000, chunks: 20 },
+            // It gains nothing from large ones, and this process holds the rows of a transaction in memory.
+            Backend::Postgres => Self { entries: 5_000, chunks: 10 },
         }
     }
 }
@@ -61,8 +53,6 @@ pub(super) struct Writer<'a> {
     limits: Limits,
     /// The first sequence number that is not durable.
     next: u64,
-    /// Receives when the latest transaction is durable.
-    last: Option<oneshot::Receiver<()>>,
 }
 
 /// Chunks for one transaction.
@@ -87,11 +77,6 @@ impl Batch {
     fn is_full(&self, limits: Limits) -> bool {
         self.entries >= limits.entries || self.chunks.len() >= limits.chunks
     }
-
-    /// Whether it can be written in parallel with another batch whose members have this form.
-    fn is_apart(&self, form: Option<MemberForm>) -> bool {
-        self.chunks.iter().all(|chunk| Some(chunk.member_form) == form && chunk.brings_only_newcomers())
-    }
 }
 
 /// What became durable.
@@ -101,21 +86,8 @@ struct Written {
     keys: Vec<u128>,
 }
 
-/// Why a transaction was not written.
-enum Unwritten {
-    /// The one before it failed or took too long.
-    Behind,
-    /// It failed itself.
-    Failed(apply::Error),
-}
-
-impl From<apply::Error> for Unwritten {
-    fn from(error: apply::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-type Writes<'a> = FuturesOrdered<BoxFuture<'a, Result<Written, Unwritten>>>;
+/// A transaction under way.
+type Write<'a> = OptionFuture<BoxFuture<'a, Result<Written, apply::Error>>>;
 
 impl<'a> Writer<'a> {
     /// A writer for a delivery whose chunks before the sequence number `next` are durable.
@@ -128,14 +100,14 @@ impl<'a> Writer<'a> {
         next: u64,
     ) -> Self {
         let limits = Limits::of(delivery.data.backend());
-        Self { parts, place, delivery, answers, in_flight, limits, next, last: None }
+        Self { parts, place, delivery, answers, in_flight, limits, next }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Item>) -> Result<(), Status> {
-        let mut writes = Writes::new();
-        let ended = self.write_all(&mut queue, &mut writes).await;
+        let mut write = Write::default();
+        let ended = self.write_all(&mut queue, &mut write).await;
         // Not cut short: a commit under way ends before the next delivery reads what is stored.
-        while writes.next().await.is_some() {}
+        write.await;
         match ended? {
             Some(summary) => self.conclude(&summary, queue).await,
             None => Ok(()),
@@ -146,24 +118,25 @@ impl<'a> Writer<'a> {
     async fn write_all(
         &mut self,
         queue: &mut mpsc::Receiver<Item>,
-        writes: &mut Writes<'a>,
+        write: &mut Write<'a>,
     ) -> Result<Option<Summary>, Status> {
-        let (mut batch, mut form, mut summary) = (Batch::default(), None, None);
+        let (mut batch, mut writing, mut summary) = (Batch::default(), false, None);
         // `over`: no more chunks will come. `ready`: none has come for a while.
         let (mut over, mut ready) = (false, false);
         loop {
-            let beside = writes.len() < self.limits.abreast && batch.is_apart(form);
-            if (batch.is_full(self.limits) || ready) && !batch.is_empty() && (writes.is_empty() || beside) {
-                form = batch.chunks.first().map(|chunk| chunk.member_form);
-                writes.push_back(self.begin(std::mem::take(&mut batch)));
-                ready = over;
+            if !writing && !batch.is_empty() && (ready || batch.is_full(self.limits)) {
+                *write = Some(self.begin(std::mem::take(&mut batch))).into();
+                (writing, ready) = (true, over);
             }
-            if over && batch.is_empty() && writes.is_empty() {
+            if over && !writing && batch.is_empty() {
                 return Ok(summary);
             }
             tokio::select! {
                 biased;
-                Some(written) = writes.next(), if !writes.is_empty() => self.durable(written).await?,
+                Some(written) = &mut *write, if writing => {
+                    (*write, writing) = (Write::default(), false);
+                    self.durable(written).await?;
+                }
                 item = queue.recv(), if !over && !batch.is_full(self.limits) => match item {
                     Some(Item::Chunk(chunk, taken)) => {
                         batch.add(*chunk, taken);
@@ -179,10 +152,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes chunks in a transaction that becomes durable after the one begun before it.
-    fn begin(&mut self, batch: Batch) -> BoxFuture<'a, Result<Written, Unwritten>> {
-        let (done, durable) = oneshot::channel();
-        let before = self.last.replace(durable);
+    /// Writes chunks in one transaction.
+    fn begin(&self, batch: Batch) -> BoxFuture<'a, Result<Written, apply::Error>> {
         let (store, place, now) = (&self.delivery.data, self.place, self.parts.clock.now());
         let AdmittedDelivery { job, attempt, .. } = *self.delivery;
         let lease = Lease { job, attempt, owner: self.parts.dispatcher.running.owner };
@@ -190,32 +161,16 @@ impl<'a> Writer<'a> {
         let written = Written { chunks: batch.chunks.len() as u64, entries: batch.entries, keys };
         Box::pin(async move {
             let _until_it_is_written = batch.taken;
-            let tx = apply::prepare(store, place, lease, batch.chunks, now).await?;
-            if let Some(before) = before {
-                // If the sender is dropped, that transaction failed, and none after it counts. The wait is bounded:
-                // that transaction may wait for one of another import, which waits for names of this one. The database
-                // cannot detect that circle.
-                let before = tokio::time::timeout(ORDER_PATIENCE, before).await;
-                before.map_err(|_| Unwritten::Behind)?.map_err(|_| Unwritten::Behind)?;
-            }
-            apply::finish(tx, lease).await?;
-            // There may be no later transaction.
-            let _ = done.send(());
+            apply::chunks(store, place, lease, batch.chunks, now).await?;
             Ok(written)
         })
     }
 
-    async fn durable(&mut self, written: Result<Written, Unwritten>) -> Result<(), Status> {
+    async fn durable(&mut self, written: Result<Written, apply::Error>) -> Result<(), Status> {
         let Written { chunks, entries, keys } = match written {
             Ok(written) => written,
-            Err(Unwritten::Failed(apply::Error::Store(error))) => {
-                return Err(not_stored(self.parts, self.delivery, &error).await);
-            }
-            Err(Unwritten::Failed(error @ apply::Error::Fenced)) => return Err(Status::aborted(error.to_string())),
-            Err(Unwritten::Behind) => {
-                tracing::warn!(job = %self.delivery.job, "gateway.behind: a transaction waited long for the one before it");
-                return Err(Status::unavailable("the database is slow; delivering again goes on from what is stored"));
-            }
+            Err(apply::Error::Store(error)) => return Err(not_stored(self.parts, self.delivery, &error).await),
+            Err(error @ apply::Error::Fenced) => return Err(Status::aborted(error.to_string())),
         };
         self.in_flight.leave(&keys);
         self.next += chunks;
