@@ -1,13 +1,15 @@
 //! Wiring: the parts of a control plane, in the order in which they start.
 
+mod error;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_runtime::clock::SharedClock;
-use postern_runtime::lifecycle::{self, Shutdown};
-use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor};
+use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::supervise::{OnCancel, Supervisor};
 use postern_store::{AgentId, AuthorityPin, Store};
 use rustls::ServerConfig;
 
@@ -16,8 +18,7 @@ use crate::config::{Config, PublicAddress};
 use crate::gateway::listener::{self, Limits, Listener};
 use crate::gateway::registry::Registry;
 use crate::gateway::{Gateway, Parts, Service, held, revocation, silence};
-use crate::home::lock::{self, ServeLock};
-use crate::home::modes;
+use crate::home::lock::ServeLock;
 use crate::pki::{self, GATEWAY_LIFETIME, Pki};
 use crate::refusals::Refusals;
 use crate::upkeep::{self, Upkeep};
@@ -32,81 +33,7 @@ use postern_engine::provisioning::directory::DirectoryConnector;
 use postern_engine::schedules::runner::Runner;
 use postern_engine::services::{Door, Gate, Services};
 
-/// Why the control plane cannot start, or why it ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The folder cannot be created.
-    #[error("cannot create the data folder {path}; make it writable or choose another --data-dir")]
-    DataDir {
-        /// The folder.
-        path: std::path::PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Others could read or change the data.
-    #[error("the files of this control plane are not private")]
-    Modes(#[source] modes::Error),
-    /// Another process serves the database.
-    #[error(transparent)]
-    Lock(lock::Error),
-    /// The database cannot be opened.
-    #[error("cannot open the database")]
-    Store(#[source] postern_store::Error),
-    /// The certificate authority cannot be opened.
-    #[error("cannot open the certificate authority")]
-    Pki(#[source] pki::Error),
-    /// The agents of this database trust another authority.
-    #[error(
-        "this database belongs to another certificate authority than {}: its agents trust the one with SHA-256 \
-         {trusted}. Use the pki_dir of the other replicas, or restore it from a backup; or start once with --new-authority, and enroll every agent again",
-        .found.as_ref().map_or_else(|| format!("a new one in {}", .pki_dir.display()),
-            |sha256| format!("the one with SHA-256 {sha256} in {}", .pki_dir.display()))
-    )]
-    Authority {
-        /// The folder of this authority.
-        pki_dir: std::path::PathBuf,
-        /// The authority in it, if there is one.
-        found: Option<String>,
-        /// The authority of the database.
-        trusted: String,
-    },
-    /// The gateway cannot listen.
-    #[error("cannot start the gateway")]
-    Gateway(#[source] listener::Error),
-    /// The API cannot be served.
-    #[error("cannot start the API")]
-    Api(#[source] http::Error),
-    /// The metrics cannot be served.
-    #[error("cannot serve the metrics at --metrics-listen")]
-    Metrics(#[source] http::Error),
-    /// Signal handlers cannot be installed.
-    #[error("cannot wait for signals")]
-    Signals(#[source] lifecycle::Error),
-    /// A bound address cannot be read.
-    #[error("cannot read the address of a listener")]
-    Address(#[source] std::io::Error),
-    /// A critical task has failed.
-    #[error("the control plane has stopped")]
-    Failed(#[source] CriticalFailure),
-}
-
-impl Error {
-    /// Whether a restart without a changed configuration is useless.
-    pub fn is_configuration(&self) -> bool {
-        match self {
-            Self::DataDir { .. } | Self::Modes(_) | Self::Pki(_) | Self::Authority { .. } => true,
-            Self::Api(error) => !matches!(error, http::Error::Listen { .. }),
-            Self::Lock(_)
-            | Self::Metrics(_)
-            | Self::Store(_)
-            | Self::Gateway(_)
-            | Self::Signals(_)
-            | Self::Address(_)
-            | Self::Failed(_) => false,
-        }
-    }
-}
+pub use error::Error;
 
 /// What the parts of a running control plane share.
 #[derive(Debug)]
@@ -170,6 +97,18 @@ async fn open_authority(config: &Config, store: &Store, clock: &SharedClock) -> 
     Ok(pki)
 }
 
+/// Makes the data folder private, and takes the lock of a database file. `None`: there is no file.
+fn make_home(config: &Config) -> Result<Option<ServeLock>, Error> {
+    let source = |source| Error::DataDir { path: config.data_dir.clone(), source };
+    home::make_folder(&config.data_dir).map_err(source)?;
+    home::secure_data_folder(&config.data_dir).map_err(Error::Modes)?;
+    let Some(file) = config.database.file() else { return Ok(None) };
+    // If this fails, opening the database reports why.
+    let _ = home::make_database(file);
+    home::secure_database(file).map_err(Error::Modes)?;
+    Ok(Some(ServeLock::take(file).map_err(Error::Lock)?))
+}
+
 /// A running control plane.
 #[derive(Debug)]
 pub struct Server {
@@ -187,18 +126,7 @@ impl Server {
     /// Opens everything and serves. The order announces nothing before it works.
     pub async fn start(config: Config, clock: SharedClock, shutdown: Shutdown) -> Result<Self, Error> {
         let supervisor = Supervisor::with_clock(shutdown.clone(), Arc::clone(&clock));
-        let source = |source| Error::DataDir { path: config.data_dir.clone(), source };
-        home::make_folder(&config.data_dir).map_err(source)?;
-        home::secure_data_folder(&config.data_dir).map_err(Error::Modes)?;
-        let lock = match config.database.file() {
-            Some(file) => {
-                // If this fails, opening the database reports why.
-                let _ = home::make_database(file);
-                home::secure_database(file).map_err(Error::Modes)?;
-                Some(ServeLock::take(file).map_err(Error::Lock)?)
-            }
-            None => None,
-        };
+        let lock = make_home(&config)?;
         let store = Store::open(&config.database).await.map_err(Error::Store)?;
         if lock.is_some() {
             // No other process serves it: all recorded replicas are dead.

@@ -28,6 +28,7 @@ mod heirs;
 pub mod hold;
 pub mod in_flight;
 pub mod joined_profiles;
+pub mod kept_aside;
 pub mod keys;
 mod known;
 mod last_good;

@@ -186,20 +186,7 @@ async fn directories_appear_change_and_come_back(database: TestDatabase) {
     let both = store.announce_directories(org, second.id, &served(&["lab", "corp"]), at(1)).await.unwrap();
     assert_eq!(both.iter().map(|directory| directory.name.as_str()).collect::<Vec<_>>(), ["corp", "lab"]);
     assert_eq!((both[0].id, both[0].flavour, both[0].agents.len()), (corp.id, Flavour::OpenLdap, 2));
-    let problem = "the bind account is disabled".to_owned();
-    let read_by = |users: &str| Digests { users: Some(users.to_owned()), groups: None };
-    let standing = |problem, configuration| [AgentStanding { directory: corp.id, problem, configuration }];
-    store.note_standings(org, second.id, &standing(Some(problem.clone()), read_by("u"))).await.unwrap();
-    let other = World::new(store, "other").await;
-    store.note_standings(other.org(), second.id, &standing(None, read_by("foreign"))).await.unwrap();
-    let shown = store.get_directory(org, corp.id).await.unwrap().unwrap();
-    assert_eq!(shown.problems, [(second.id, problem)], "another organization changes nothing");
-    assert_eq!(shown.configurations, [(world.agent.id, Digests::default()), (second.id, read_by("u"))]);
-    store.note_standings(org, second.id, &standing(None, read_by("v"))).await.unwrap();
-    let shown = store.get_directory(org, corp.id).await.unwrap().unwrap();
-    assert_eq!((shown.problems.len(), &shown.configurations[1]), (0, &(second.id, read_by("v"))));
-    let known = store.known_agent(second.id).await.unwrap().unwrap();
-    assert_eq!(known.directories[0].configuration, read_by("v"));
+    agents_report_how_they_read_a_directory(store, &world, second.id).await;
     store.announce_directories(org, second.id, &served(&["lab"]), at(2)).await.unwrap();
     assert_eq!(store.get_directory(org, corp.id).await.unwrap().unwrap().agents, [world.agent.id]);
     store.revoke_agent(org, second.id, at(2)).await.unwrap();
@@ -229,6 +216,24 @@ async fn directories_appear_change_and_come_back(database: TestDatabase) {
 
     let back = store.announce_directories(org, world.agent.id, &served(&["corp"]), at(5)).await.unwrap();
     assert_eq!((back[0].id, back[0].display_name.as_str(), back[0].deleted_at), (corp.id, "Headquarters", None));
+}
+
+async fn agents_report_how_they_read_a_directory(store: &Store, world: &World, second: AgentId) {
+    let (org, corp) = (world.org(), &world.directory);
+    let problem = "the bind account is disabled".to_owned();
+    let read_by = |users: &str| Digests { users: Some(users.to_owned()), groups: None };
+    let standing = |problem, configuration| [AgentStanding { directory: corp.id, problem, configuration }];
+    store.note_standings(org, second, &standing(Some(problem.clone()), read_by("u"))).await.unwrap();
+    let other = World::new(store, "other").await;
+    store.note_standings(other.org(), second, &standing(None, read_by("foreign"))).await.unwrap();
+    let shown = store.get_directory(org, corp.id).await.unwrap().unwrap();
+    assert_eq!(shown.problems, [(second, problem)], "another organization changes nothing");
+    assert_eq!(shown.configurations, [(world.agent.id, Digests::default()), (second, read_by("u"))]);
+    store.note_standings(org, second, &standing(None, read_by("v"))).await.unwrap();
+    let shown = store.get_directory(org, corp.id).await.unwrap().unwrap();
+    assert_eq!((shown.problems.len(), &shown.configurations[1]), (0, &(second, read_by("v"))));
+    let known = store.known_agent(second).await.unwrap().unwrap();
+    assert_eq!(known.directories[0].configuration, read_by("v"));
 }
 
 async fn an_existing_directory_is_served_only_by_agents_that_may_serve_it(database: TestDatabase) {

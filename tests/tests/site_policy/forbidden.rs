@@ -101,10 +101,31 @@ impl Maker<'_> {
         Operation { phase: Phase::Users, subject: Subject::default(), change: Change::Create(create) }
     }
 
+    /// A change of the members of a protected group.
+    fn of_protected_group(&mut self) -> Operation {
+        let of = self.chance.of(&PROTECTED_GROUPS);
+        let member = vec![self.subject(WRITABLE[0])];
+        let change = match self.chance.below(2) {
+            0 => MemberChange { add: member, remove: Vec::new() },
+            _ => MemberChange { add: Vec::new(), remove: member },
+        };
+        Operation { phase: Phase::Groups, subject: self.subject(of), change: Change::Members(change) }
+    }
+
+    /// A change by which somebody protected joins a group.
+    fn with_protected_member(&mut self) -> Operation {
+        let all = [&PROTECTED[..], &PROTECTED_GROUPS[..]].concat();
+        let of = self.chance.of(&all);
+        let protected = Subject { dn: None, external_id: Some((self.id_of)(of)) };
+        let by_dn = Subject { dn: Some(self.dn(of)), external_id: None };
+        let add = vec![self.subject(WRITABLE[0]), if self.chance.one_in(2) { protected } else { by_dn }];
+        let change = Change::Members(MemberChange { add, remove: Vec::new() });
+        Operation { phase: Phase::Groups, subject: self.subject(TEAM), change }
+    }
+
     /// One that the policy forbids, or that means nobody.
     pub(crate) fn next(&mut self) -> Operation {
         let users = |subject, change| Operation { phase: Phase::Users, subject, change };
-        let groups = |subject, change| Operation { phase: Phase::Groups, subject, change };
         match self.chance.below(12) {
             0 => {
                 let subject = self.subject(WRITABLE[0]);
@@ -130,23 +151,8 @@ impl Maker<'_> {
                 users(self.subject(WRITABLE[1]), Change::Move(Move { container, name: None }))
             }
             5 => users(self.subject(WRITABLE[1]), renamed("root")),
-            6 => {
-                let of = self.chance.of(&PROTECTED_GROUPS);
-                let member = vec![self.subject(WRITABLE[0])];
-                let change = match self.chance.below(2) {
-                    0 => MemberChange { add: member, remove: Vec::new() },
-                    _ => MemberChange { add: Vec::new(), remove: member },
-                };
-                groups(self.subject(of), Change::Members(change))
-            }
-            7 => {
-                let all = [&PROTECTED[..], &PROTECTED_GROUPS[..]].concat();
-                let of = self.chance.of(&all);
-                let protected = Subject { dn: None, external_id: Some((self.id_of)(of)) };
-                let by_dn = Subject { dn: Some(self.dn(of)), external_id: None };
-                let add = vec![self.subject(WRITABLE[0]), if self.chance.one_in(2) { protected } else { by_dn }];
-                groups(self.subject(TEAM), Change::Members(MemberChange { add, remove: Vec::new() }))
-            }
+            6 => self.of_protected_group(),
+            7 => self.with_protected_member(),
             8 => users(self.forged(), self.any_change()),
             9 => {
                 let to = self.chance.of(&["ou=people,", "ou=board,ou=staff,ou=people,", "ou=guests,ou=people,"]);

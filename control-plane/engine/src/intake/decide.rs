@@ -15,13 +15,14 @@ use self::rows::{Common, Entry, row};
 pub use self::rows::{group, user};
 use super::decided::{Decided, Row, Wanted};
 use super::first_import::FirstImportIndex;
+use super::kept_aside::KeptAside;
 use super::keys::{recorded_key, stored};
 use super::last_good;
 use super::listed::Listed;
 use super::pace::Pace;
 use super::place::Place;
 use super::reading::Reading;
-use super::sensitive::{Before, Changes, KeptAside};
+use super::sensitive::{Before, Changes};
 use crate::identity::mapping::{self, Mapping, Stamp};
 
 /// Why a chunk cannot be decided.

@@ -15,11 +15,12 @@ use postern_store::{AccountId, AccountKind, DeferredPart, Directory, ExternalKey
 
 use super::decide;
 use super::first_import::FirstImportIndex;
+use super::kept_aside::select;
 use super::keys::{dn_hash, recorded_key, stored};
 use super::place::Place;
 use super::reading::Reading;
 use super::result::{DuplicateSample, ImportResult};
-use super::sensitive::{self, Counts, select};
+use super::sensitive::{self, Counts};
 use super::shortened::shortened;
 use super::{known, missing};
 use crate::identity::{mapping, membership};
