@@ -31,6 +31,7 @@ pub struct BulkRequest {
     pub users: Vec<BulkUser>,
 }
 
+// Its fields are those of `UserRequest` once more: flattened, a wrong value would be refused without the name of its field.
 /// One user of a file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use postern_engine::identity::mapping::rules::Rule;
 use postern_engine::intake::result::RuleFailureSample;
 use postern_engine::records::MappingVersion;
-use postern_engine::services::mapping::{Standing, rules_of};
+use postern_engine::services::mapping::{MappingChanges, Mappings, Standing, rules_of};
 use postern_engine::services::terms::Terms;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -163,9 +163,18 @@ async fn save(
     known: IfMatch,
     body: Body<MappingBody>,
 ) -> Result<Answer, Problem> {
-    let changes = api.services.change_mappings(&caller.actor)?;
+    saved(&api.services.change_mappings(&caller.actor)?, &id, &known, body).await
+}
+
+/// Saves rules of one direction.
+pub(super) async fn saved(
+    changes: &MappingChanges<'_>,
+    directory: &str,
+    known: &IfMatch,
+    body: Body<MappingBody>,
+) -> Result<Answer, Problem> {
     let MappingBody { rules, confirm } = body.read()?;
-    Ok(answer(changes.save(&id, Terms { known: known.known(), confirm }, &rules).await?))
+    Ok(answer(changes.save(directory, Terms { known: known.known(), confirm }, &rules).await?))
 }
 
 /// Lists the versions of the rules of a directory
@@ -178,7 +187,12 @@ async fn versions(
     caller: Caller,
     Id(id): Id<String>,
 ) -> Result<Json<MappingVersions>, Problem> {
-    let versions = api.services.mappings(&caller.actor)?.versions(&id).await?;
+    listed(&api.services.mappings(&caller.actor)?, &id).await
+}
+
+/// Lists the versions of the rules of one direction.
+pub(super) async fn listed(mappings: &Mappings<'_>, directory: &str) -> Result<Json<MappingVersions>, Problem> {
+    let versions = mappings.versions(directory).await?;
     Ok(Json(MappingVersions { items: versions.into_iter().map(Into::into).collect() }))
 }
 
@@ -200,7 +214,16 @@ async fn restore(
     body: Body<Confirmation>,
 ) -> Result<Answer, Problem> {
     let changes = api.services.change_mappings(&caller.actor)?;
-    let version = version.parse().map_err(|_| Problem::new(Kind::NotFound, "A version is a number."))?;
     let Confirmation { confirm } = body.read()?;
-    Ok(answer(changes.restore(&id, version, Terms { known: known.known(), confirm }).await?))
+    restored(&changes, (&id, &version), Terms { known: known.known(), confirm }).await
+}
+
+/// Brings back rules of one direction.
+pub(super) async fn restored(
+    changes: &MappingChanges<'_>,
+    (directory, version): (&str, &str),
+    terms: Terms<'_>,
+) -> Result<Answer, Problem> {
+    let version = version.parse().map_err(|_| Problem::new(Kind::NotFound, "A version is a number."))?;
+    Ok(answer(changes.restore(directory, version, terms).await?))
 }

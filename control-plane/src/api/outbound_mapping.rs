@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::auth::Caller;
 use super::extract::{Body, Id};
-use super::mapping::{Answer, MappingBody, MappingVersions, MappingView, answer};
-use super::problem::{Kind, Problem};
+use super::mapping::{self, Answer, MappingBody, MappingVersions, MappingView, answer};
+use super::problem::Problem;
 use super::versions::IfMatch;
 
 /// Whom to try outbound rules on.
@@ -121,9 +121,7 @@ async fn save(
     known: IfMatch,
     body: Body<MappingBody>,
 ) -> Result<Answer, Problem> {
-    let changes = api.services.change_outbound_mappings(&caller.actor)?;
-    let MappingBody { rules, confirm } = body.read()?;
-    Ok(answer(changes.save(&id, Terms { known: known.known(), confirm }, &rules).await?))
+    mapping::saved(&api.services.change_outbound_mappings(&caller.actor)?, &id, &known, body).await
 }
 
 /// Lists the versions of the outbound rules of a directory
@@ -136,8 +134,7 @@ async fn versions(
     caller: Caller,
     Id(id): Id<String>,
 ) -> Result<Json<MappingVersions>, Problem> {
-    let versions = api.services.outbound_mappings(&caller.actor)?.versions(&id).await?;
-    Ok(Json(MappingVersions { items: versions.into_iter().map(Into::into).collect() }))
+    mapping::listed(&api.services.outbound_mappings(&caller.actor)?, &id).await
 }
 
 /// Brings back the outbound rules of an earlier version
@@ -157,8 +154,7 @@ async fn restore(
     known: IfMatch,
 ) -> Result<Answer, Problem> {
     let changes = api.services.change_outbound_mappings(&caller.actor)?;
-    let version = version.parse().map_err(|_| Problem::new(Kind::NotFound, "A version is a number."))?;
-    Ok(answer(changes.restore(&id, version, Terms { known: known.known(), confirm: None }).await?))
+    mapping::restored(&changes, (&id, &version), Terms { known: known.known(), confirm: None }).await
 }
 
 /// Tries outbound rules on one user or group

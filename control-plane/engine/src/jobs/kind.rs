@@ -95,20 +95,34 @@ pub struct Attempt<'a> {
     pub canceled: bool,
 }
 
+/// What a kind of job is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// Its name in the API and the database.
+    pub name: &'static str,
+    /// Its name on the command line.
+    pub word: &'static str,
+    /// What such a job does, as an imperative without a full stop.
+    pub about: &'static str,
+    /// What such a job is called in a sentence.
+    pub noun: &'static str,
+}
+
 /// A kind of job.
 #[async_trait]
 pub trait Kind: Debug + Send + Sync {
+    /// What it is called.
+    fn words(&self) -> Words;
+
     /// Its name in the API and the database.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &'static str {
+        self.words().name
+    }
 
     /// Its name on the command line.
-    fn word(&self) -> &'static str;
-
-    /// What such a job does, as an imperative without a full stop.
-    fn about(&self) -> &'static str;
-
-    /// What such a job is called in a sentence.
-    fn noun(&self) -> &'static str;
+    fn word(&self) -> &'static str {
+        self.words().word
+    }
 
     /// The number of results, as the end of a sentence. `None`: nothing to count.
     fn found(&self, _result: &Value) -> Option<String> {

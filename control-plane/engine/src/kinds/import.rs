@@ -18,7 +18,7 @@ use crate::intake::gone::{self, Gone};
 use crate::intake::report::ImportReport;
 use crate::intake::result::ImportResult;
 use crate::jobs::failure::{Failure, Next};
-use crate::jobs::kind::{Argument, Attempt, InputError, Kind, Schemas};
+use crate::jobs::kind::{Argument, Attempt, InputError, Kind, Schemas, Words};
 use crate::jobs::report::{Ended, Report};
 use crate::jobs::running::Running;
 
@@ -41,20 +41,8 @@ pub struct Import;
 
 #[async_trait]
 impl Kind for Import {
-    fn name(&self) -> &'static str {
-        "import"
-    }
-
-    fn word(&self) -> &'static str {
-        "import"
-    }
-
-    fn about(&self) -> &'static str {
-        "Read all users and groups of a directory"
-    }
-
-    fn noun(&self) -> &'static str {
-        "import"
+    fn words(&self) -> Words {
+        Words { name: "import", word: "import", about: "Read all users and groups of a directory", noun: "import" }
     }
 
     fn found(&self, result: &Value) -> Option<String> {

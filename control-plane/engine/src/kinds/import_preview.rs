@@ -16,7 +16,7 @@ use super::import::Import;
 use crate::intake::preview;
 use crate::intake::preview::result::PreviewResult;
 use crate::jobs::failure::Next;
-use crate::jobs::kind::{Argument, Attempt, Flag, InputError, Kind, Schemas};
+use crate::jobs::kind::{Argument, Attempt, Flag, InputError, Kind, Schemas, Words};
 use crate::jobs::report::{Ended, Report};
 use crate::jobs::running::Running;
 
@@ -35,20 +35,13 @@ pub struct ImportPreview;
 
 #[async_trait]
 impl Kind for ImportPreview {
-    fn name(&self) -> &'static str {
-        "import_preview"
-    }
-
-    fn word(&self) -> &'static str {
-        "import-preview"
-    }
-
-    fn about(&self) -> &'static str {
-        "Show what an import of a directory would do, and change nothing"
-    }
-
-    fn noun(&self) -> &'static str {
-        "preview"
+    fn words(&self) -> Words {
+        Words {
+            name: "import_preview",
+            word: "import-preview",
+            about: "Show what an import of a directory would do, and change nothing",
+            noun: "preview",
+        }
     }
 
     fn found(&self, result: &Value) -> Option<String> {

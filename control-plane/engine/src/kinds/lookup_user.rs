@@ -22,7 +22,7 @@ use crate::identity::mapping::Mapping;
 use crate::identity::mapping::rules::Rules;
 use crate::intake::reading::rules_of;
 use crate::jobs::failure::{Failure, Next};
-use crate::jobs::kind::{Argument, Attempt, InputError, Kind, Schemas};
+use crate::jobs::kind::{Argument, Attempt, InputError, Kind, Schemas, Words};
 use crate::jobs::report::{Ended, Report};
 use crate::jobs::running::Running;
 
@@ -43,20 +43,13 @@ pub struct LookupUser;
 
 #[async_trait]
 impl Kind for LookupUser {
-    fn name(&self) -> &'static str {
-        "lookup_user"
-    }
-
-    fn word(&self) -> &'static str {
-        "lookup-user"
-    }
-
-    fn about(&self) -> &'static str {
-        "Read one user by its unique attribute, with all configured attributes and its groups"
-    }
-
-    fn noun(&self) -> &'static str {
-        "look-up"
+    fn words(&self) -> Words {
+        Words {
+            name: "lookup_user",
+            word: "lookup-user",
+            about: "Read one user by its unique attribute, with all configured attributes and its groups",
+            noun: "look-up",
+        }
     }
 
     fn deadline(&self) -> Duration {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::input::{QUESTION_DEADLINE, only};
 use crate::jobs::failure::{Failure, Next};
-use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
+use crate::jobs::kind::{Attempt, InputError, Kind, Schemas, Words};
 use crate::jobs::report::{Ended, Report, line};
 
 /// Nothing can be asked for.
@@ -25,20 +25,13 @@ pub struct TestConnection;
 
 #[async_trait]
 impl Kind for TestConnection {
-    fn name(&self) -> &'static str {
-        "test_connection"
-    }
-
-    fn word(&self) -> &'static str {
-        "test-connection"
-    }
-
-    fn about(&self) -> &'static str {
-        "Let the agent diagnose a directory: reaching it, binding, reading, paging"
-    }
-
-    fn noun(&self) -> &'static str {
-        "connection test"
+    fn words(&self) -> Words {
+        Words {
+            name: "test_connection",
+            word: "test-connection",
+            about: "Let the agent diagnose a directory: reaching it, binding, reading, paging",
+            noun: "connection test",
+        }
     }
 
     fn deadline(&self) -> Duration {

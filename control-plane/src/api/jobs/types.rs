@@ -39,7 +39,7 @@ impl PartialSchema for KindName {
     fn schema() -> RefOr<Schema> {
         let names = kinds::ALL.iter().map(|kind| kind.name());
         let described: Vec<String> =
-            kinds::ALL.iter().map(|kind| format!("`{}`: {}", kind.name(), kind.about())).collect();
+            kinds::ALL.iter().map(|kind| format!("`{}`: {}", kind.name(), kind.words().about)).collect();
         ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
             .description(Some(format!("What a job does. {}.", described.join(". "))))

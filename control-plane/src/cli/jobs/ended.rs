@@ -21,7 +21,7 @@ pub(super) fn ended(job: &JobView, screen: &mut Screen) -> Result<(), Error> {
 fn success(job: &JobView) -> String {
     let directory = plain(&job.directory.name);
     let kind = job.kind.kind();
-    let what = kind.map_or("job", |kind| kind.noun());
+    let what = kind.map_or("job", |kind| kind.words().noun);
     let found = job.result.as_ref().zip(kind).and_then(|(result, kind)| kind.found(result));
     let found = found.map_or_else(String::new, |found| format!(": {found}"));
     let took = job.started_at.zip(job.finished_at).map_or_else(String::new, |(started, finished)| {

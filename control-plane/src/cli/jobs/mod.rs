@@ -76,7 +76,7 @@ pub(super) enum Command {
 
 /// Reads the name of a kind; it has hyphens on the command line.
 pub(super) fn kind() -> impl TypedValueParser<Value = KindName> {
-    let names = kinds::ALL.iter().map(|kind| PossibleValue::new(kind.word()).help(kind.about()));
+    let names = kinds::ALL.iter().map(|kind| PossibleValue::new(kind.word()).help(kind.words().about));
     PossibleValuesParser::new(names).map(|word| {
         let kind = kinds::ALL.iter().find(|kind| kind.word() == word);
         KindName::from(kind.map_or(word.as_str(), |kind| kind.name()))

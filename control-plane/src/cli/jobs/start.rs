@@ -114,7 +114,7 @@ fn subcommand(kind: &'static dyn Kind) -> Command {
         });
     }
     // Last, because the shared options' texts would replace the command's.
-    Common::augment_args(command).about(kind.about())
+    Common::augment_args(command).about(kind.words().about)
 }
 
 /// Checks a value before anything is sent.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::*;
 use crate::jobs::command::AgentOutcome;
 use crate::jobs::failure::Next;
-use crate::jobs::kind::{Attempt, InputError, Kind, Schemas};
+use crate::jobs::kind::{Attempt, InputError, Kind, Schemas, Words};
 use crate::jobs::reach::{Messages, QUEUE};
 use crate::jobs::report::{Ended, Report};
 use serde_json::Value;
@@ -261,20 +261,8 @@ struct Nothing {}
 
 #[async_trait::async_trait]
 impl Kind for Greeting {
-    fn name(&self) -> &'static str {
-        "greeting"
-    }
-
-    fn word(&self) -> &'static str {
-        "greeting"
-    }
-
-    fn about(&self) -> &'static str {
-        "Greet"
-    }
-
-    fn noun(&self) -> &'static str {
-        "greeting"
+    fn words(&self) -> Words {
+        Words { name: "greeting", word: "greeting", about: "Greet", noun: "greeting" }
     }
 
     fn deadline(&self) -> Duration {
