@@ -113,7 +113,7 @@ impl From<Member> for MemberView {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct GroupQuery {
-    /// Begin of a name. Absent: all groups.
+    /// Beginning of a name. Absent: all groups.
     query: Option<String>,
     /// Only groups that no directory has any more, or that one has. Absent: both.
     missing: Option<bool>,

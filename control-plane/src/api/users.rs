@@ -150,7 +150,7 @@ pub(super) type Tag = [(axum::http::HeaderName, String); 1];
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct UserQuery {
-    /// Begin of a user name, display name or e-mail address. Absent: all users.
+    /// Beginning of a user name, display name or e-mail address. Absent: all users.
     query: Option<String>,
     /// Only users who may sign in, or who may not. Absent: both.
     active: Option<bool>,
@@ -176,9 +176,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// Lists users
 ///
-/// By name. With `group`, users are in the order of its members; with `updated_after`, the oldest change comes first; with
-/// the name of a directory as `source`, they are in the order of its accounts. With one of these three a page may be shorter than
-/// `limit` and still have a `next_cursor`, because it reads a bounded number of users.
+/// By name; with `query`, first those whose user name begins like that, then by display name and by e-mail address. With
+/// `group`, `updated_after` or `source` a page looks at 20,000 users at most. Where very few of many users fit, it may be shorter
+/// than `limit` and still have a `next_cursor`.
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", operation_id = "list_users", params(UserQuery),
     responses((status = 200, body = Listing<UserView>)))]
 async fn list(

@@ -133,6 +133,7 @@ pub use crate::records::{
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;
+pub use crate::users::FilterBounds;
 pub use crate::wake::{Wake, Wakeups};
 pub use crate::working_copy::WorkingCopy;
 

@@ -205,11 +205,25 @@ impl Store {
         }
     }
 
-    /// Users with this value of a field, some of them.
-    pub async fn users_with_key(&self, organization: OrganizationId, field: &str, key: &str) -> Result<Vec<UserId>> {
-        let query = sql("SELECT user_id FROM match_keys WHERE organization_id = $1 AND field = $2 AND value_key = $3 \
-             ORDER BY user_id LIMIT $4");
-        let query = query.bind(organization).bind(field).bind(key).bind(MOST);
-        self.database.rows(query, |mut row| row.take()).await
+    /// The users with these values of a field, some for each value.
+    pub async fn users_with_keys(
+        &self,
+        organization: OrganizationId,
+        field: &str,
+        keys: Vec<String>,
+    ) -> Result<Vec<(String, UserId)>> {
+        // From user to user, so that a value of very many users is not read as a whole.
+        let query = Bulk::new(
+            "WITH RECURSIVE v(value_key) AS ({rows}), f(value_key, user_id, place) AS (SELECT v.value_key, \
+             (SELECT k.user_id FROM match_keys k WHERE k.organization_id = :1 AND k.field = :2 \
+             AND k.value_key = v.value_key ORDER BY k.user_id LIMIT 1), 1 FROM v \
+             UNION ALL SELECT f.value_key, \
+             (SELECT k.user_id FROM match_keys k WHERE k.organization_id = :1 AND k.field = :2 \
+             AND k.value_key = f.value_key AND k.user_id > f.user_id ORDER BY k.user_id LIMIT 1), f.place + 1 \
+             FROM f WHERE f.user_id IS NOT NULL AND f.place < :3) \
+             SELECT value_key, user_id FROM f WHERE user_id IS NOT NULL ORDER BY value_key, user_id",
+        );
+        let query = query.column(Cells::Texts(keys)).shared(organization).shared(field).shared(MOST);
+        self.database.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?))).await
     }
 }

@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Up to `limit` rows of a group's names, each with its directory, beginning with the row that this name is in.
-    async fn rows_of_names(
+    pub(crate) async fn rows_of_names(
         &self,
         organization: OrganizationId,
         group: GroupId,
@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// The users and groups that these names mean in a directory.
-    async fn identities(
+    pub(crate) async fn identities(
         &self,
         organization: OrganizationId,
         directory: i64,

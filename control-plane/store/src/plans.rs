@@ -7,8 +7,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    AgentId, DatabaseUrl, DirectoryId, GroupId, IdentityFilter, IdentityId, PageRequest, ReplicaId, Store, UserId,
-    sqlite,
+    AgentId, DatabaseUrl, DirectoryId, FilterBounds, GroupId, GroupRow, IdentityFilter, IdentityId, OrganizationId,
+    PageRequest, ReplicaId, Store, UserFilter, UserId, UserRow, UserSource, sqlite,
 };
 
 /// An open database.
@@ -124,6 +124,57 @@ async fn what_provisioning_reads_of_many_is_found_by_their_ids() {
     assert_eq!(site.by_no_other(&names, &[], &indexes), []);
 }
 
+/// A directory that an agent serves.
+async fn served_directory(store: &Store, organization: OrganizationId) -> DirectoryId {
+    let agent = crate::NewAgent {
+        id: AgentId::new(),
+        name: "site".to_owned(),
+        version: None,
+        serial: "01".to_owned(),
+        not_after: NOW + jiff::SignedDuration::from_hours(1),
+    };
+    let token = crate::NewEnrollmentToken {
+        hash: [1; 32],
+        directories: Vec::new(),
+        expires_at: NOW + jiff::SignedDuration::from_hours(1),
+        created_by: "test".to_owned(),
+    };
+    store.create_enrollment_token(organization, token, NOW).await.unwrap();
+    let agent = store.enroll_agent([1; 32], agent, NOW).await.unwrap().id;
+    let served = [crate::AnnouncedDirectory { name: "corp".to_owned(), flavour: crate::Flavour::OpenLdap }];
+    store.announce_directories(organization, agent, &served, NOW).await.unwrap()[0].id
+}
+
+fn user_of(organization: OrganizationId, name: &str) -> UserRow {
+    UserRow {
+        id: UserId::new(),
+        organization,
+        user_name: name.to_owned(),
+        name_key: name.to_owned(),
+        given_name: None,
+        family_name: None,
+        display_name: None,
+        email: None,
+        active: true,
+        attributes: "{}".to_owned(),
+        created_at: NOW,
+        updated_at: NOW,
+        missing_since: None,
+    }
+}
+
+fn group_of(organization: OrganizationId, name: &str) -> GroupRow {
+    GroupRow {
+        id: GroupId::new(),
+        organization,
+        display_name: name.to_owned(),
+        description: None,
+        created_at: NOW,
+        updated_at: NOW,
+        missing_since: None,
+    }
+}
+
 const INACTIVE: IdentityFilter = IdentityFilter { active: Some(false), missing: None };
 const MISSING: IdentityFilter = IdentityFilter { active: None, missing: Some(true) };
 
@@ -159,26 +210,56 @@ async fn a_list_of_the_inactive_or_missing_reads_nobody_else() {
 }
 
 #[tokio::test]
+async fn filtered_lists_are_read_by_indexes_whether_few_fit_or_many() {
+    let site = Site::new().await;
+    let (store, organization) = (&site.store, site.store.create_organization("one", NOW).await.unwrap().id);
+    let directory = served_directory(store, organization).await;
+    let mut tx = store.begin_identities(organization, NOW + jiff::SignedDuration::from_secs(1)).await.unwrap();
+    let own = |name: &str| (user_of(organization, name), "{}".to_owned());
+    tx.insert_own_users(vec![own("ada"), own("bob")]).await.unwrap();
+    let group = group_of(organization, "staff");
+    tx.insert_groups(vec![group.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    let none = UserFilter::default();
+    let filters = [
+        UserFilter { updated_after: Some(NOW), ..none },
+        UserFilter { group: Some(group.id), ..none },
+        UserFilter { source: Some(UserSource::Organization), ..none },
+        UserFilter { source: Some(UserSource::Directory(directory)), ..none },
+    ];
+    let names = ["users", "accounts", "a", "b", "m", "n", "o", "member_names", "group_members", "own_members"];
+    let whole = [
+        "users_by_change",
+        "users_own_by_name",
+        "sqlite_autoindex_users_1",
+        "sqlite_autoindex_users_2",
+        "users_by_display_name",
+        "users_by_email",
+        "accounts_of_identity",
+        "sqlite_autoindex_accounts_2",
+        "accounts_by_member_hash",
+        "accounts_without_identity",
+        "sqlite_autoindex_group_members_1",
+        "PRIMARY",
+    ];
+    site.steps();
+    for filter in filters {
+        for few in [0, 5_000] {
+            let bounds = FilterBounds { few, ..FilterBounds::default() };
+            for query in [None, Some("a")] {
+                let page = PageRequest::first(10);
+                store.filter_users_within(organization, query, &filter, &page, bounds).await.unwrap();
+                assert_eq!(site.by_no_other(&names, &[], &whole), [], "{filter:?} {few} {query:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn members_are_counted_by_the_indexes_of_names_alone() {
     let site = Site::new().await;
     let (store, organization) = (&site.store, site.store.create_organization("one", NOW).await.unwrap().id);
-    let agent = crate::NewAgent {
-        id: AgentId::new(),
-        name: "site".to_owned(),
-        version: None,
-        serial: "01".to_owned(),
-        not_after: NOW + jiff::SignedDuration::from_hours(1),
-    };
-    let token = crate::NewEnrollmentToken {
-        hash: [1; 32],
-        directories: Vec::new(),
-        expires_at: NOW + jiff::SignedDuration::from_hours(1),
-        created_by: "test".to_owned(),
-    };
-    store.create_enrollment_token(organization, token, NOW).await.unwrap();
-    let agent = store.enroll_agent([1; 32], agent, NOW).await.unwrap().id;
-    let served = [crate::AnnouncedDirectory { name: "corp".to_owned(), flavour: crate::Flavour::OpenLdap }];
-    let directory = store.announce_directories(organization, agent, &served, NOW).await.unwrap()[0].id;
+    let directory = served_directory(store, organization).await;
     let indexes = ["accounts_by_member_hash", "accounts_without_identity"];
     site.steps();
     store.count_members(organization, directory).await.unwrap();

@@ -141,12 +141,13 @@ impl Deciding<'_> {
         if !matches!(choice, Choice::Link | Choice::LinkTo(_)) {
             return Ok(choice);
         }
-        let found = candidates::of(self.store, self.directory, self.account, self.name_key, self.now).await?;
+        let waiting = [(self.account, self.name_key)];
+        let found = candidates::of(self.store, self.directory, &waiting, self.now).await?.pop().unwrap_or_default();
         let holder = found.users.iter().any(|(_, field)| field == USER_NAME);
         match (choice, found.users.as_slice()) {
-            (Choice::LinkTo(user), users) if users.iter().any(|(one, _)| *one == user) => Ok(choice),
+            (Choice::LinkTo(user), users) if users.iter().any(|(one, _)| one.id == user) => Ok(choice),
             (Choice::LinkTo(_), _) => Err(Error::NoCandidate),
-            (_, [(user, _)]) if !holder => Ok(Choice::LinkTo(*user)),
+            (_, [(user, _)]) if !holder => Ok(Choice::LinkTo(user.id)),
             (_, [_, _, ..]) => Err(Error::Several),
             _ => Ok(choice),
         }

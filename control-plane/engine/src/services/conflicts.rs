@@ -6,12 +6,13 @@ use serde_json::json;
 
 use super::access::{Access, Services};
 use super::actor::Actor;
+use super::again::again;
 use super::change::Change;
 use super::error::{Error, Message, Result};
 use super::pages::{Listed, chained, listed};
 use super::rights::Right;
 use super::{known_directories, resolve};
-use crate::intake::candidates;
+use crate::intake::candidates::{self, Candidates};
 use crate::intake::resolve::{self as decisions, Choice};
 use crate::intake::result::ImportResult;
 use crate::records::{AccountId, Conflict, DirectoryId, IgnoredAccount, JobState, Page, PageRequest, UserRow};
@@ -74,11 +75,7 @@ impl Conflicts<'_> {
     /// Conflicts, directory by directory.
     pub async fn list(&self, filter: ConflictFilter, request: &PageRequest) -> Result<Listed<ConflictDetail>> {
         let Listed { page, total } = self.plain(filter, request).await?;
-        let mut items = Vec::with_capacity(page.items.len());
-        for conflict in page.items {
-            items.push(self.detail(conflict).await?);
-        }
-        Ok(Listed { page: Page { items, next: page.next }, total })
+        Ok(Listed { page: Page { items: self.details(page.items).await?, next: page.next }, total })
     }
 
     /// Accounts that stay without a user because an administrator wants it so.
@@ -108,23 +105,31 @@ impl Conflicts<'_> {
     pub async fn get(&self, named: &str) -> Result<ConflictDetail> {
         let id = resolve::conflict(self.0, named).await?;
         let found = self.0.store().get_conflict(self.0.organization(), id).await?;
-        self.detail(found.ok_or_else(|| refused(decisions::Error::NoConflict))?).await
+        let found = self.details(found.into_iter().collect()).await?.pop();
+        found.ok_or_else(|| refused(decisions::Error::NoConflict))
     }
 
-    async fn detail(&self, conflict: Conflict) -> Result<ConflictDetail> {
+    /// The conflicts with their users, directory by directory: each takes a few queries, however many conflicts it has.
+    async fn details(&self, conflicts: Vec<Conflict>) -> Result<Vec<ConflictDetail>> {
         let (store, organization) = (self.0.store(), self.0.organization());
-        let id = conflict.account.target.directory();
-        let mut detail = ConflictDetail { conflict, wanted: None, candidates: Vec::new() };
-        let Some(directory) = store.get_directory(organization, id).await? else { return Ok(detail) };
-        let Conflict { account, name_key, .. } = &detail.conflict;
-        let found = candidates::of(store, &directory, account, name_key, self.0.now()).await?;
-        detail.wanted = found.wanted;
-        for (user, field) in found.users {
-            if let Some(user) = store.get_user(organization, user).await? {
-                detail.candidates.push((user, field));
-            }
+        let mut details = Vec::with_capacity(conflicts.len());
+        for of_one in conflicts.chunk_by(|one, next| one.account.target == next.account.target) {
+            let waiting: Vec<_> = of_one.iter().map(|one| (&one.account, one.name_key.as_str())).collect();
+            let directory = match of_one.first() {
+                Some(first) => store.get_directory(organization, first.account.target.directory()).await?,
+                None => None,
+            };
+            let found = match &directory {
+                Some(directory) => candidates::of(store, directory, &waiting, self.0.now()).await?,
+                None => waiting.iter().map(|_| Candidates::default()).collect(),
+            };
+            details.extend(of_one.iter().zip(found).map(|(conflict, Candidates { wanted, users })| ConflictDetail {
+                conflict: conflict.clone(),
+                wanted,
+                candidates: users,
+            }));
         }
-        Ok(detail)
+        Ok(details)
     }
 }
 
@@ -139,7 +144,13 @@ impl ConflictDecisions<'_> {
         let to = if let Choice::LinkTo(user) = choice { Some(user) } else { None };
         let recording = self.0.recording(change.after(&json!({ "choice": choice.as_str(), "user": to })));
         let by = self.0.actor().who.name();
-        let user = match decisions::run(&recording, organization, id, (choice, by), self.0.now()).await {
+        let once = || async {
+            match decisions::run(&recording, organization, id, (choice, by), self.0.now()).await {
+                Err(decisions::Error::Store(error)) => Err(Error::from(error)),
+                decided => Ok(decided),
+            }
+        };
+        let user = match again(once).await? {
             Err(decisions::Error::Present { dn }) => return Err(self.present(id, dn).await?),
             decided => decided.map_err(refused)?,
         };

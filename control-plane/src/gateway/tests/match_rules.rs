@@ -1,11 +1,13 @@
 //! New accounts find their users by the rules of their directory.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use postern_engine::identity::match_rules::MatchRule;
 use postern_engine::identity::profile::ProfileChange;
 use postern_engine::intake::resolve::{self, Choice};
 use postern_engine::services::change_users::Disabling;
+use postern_engine::services::conflicts::ConflictDetail;
 use postern_engine::services::{Actor, Services};
 use postern_store::{AccountId, OrganizationChange, UserId};
 
@@ -95,10 +97,18 @@ async fn who_matches_several_or_is_matched_by_several_waits_for_an_administrator
     assert_eq!(world.owners(&["cn=a", "cn=b", "cn=c"]).await, [None, None, None]);
     let (services, actor) = (world.services(), Actor::machine(world.site.organization));
     let conflicts = services.conflicts(&actor).unwrap();
+    let names = |shown: &ConflictDetail| -> BTreeSet<String> {
+        shown.candidates.iter().map(|(user, _)| user.user_name.clone()).collect()
+    };
+    let page = postern_store::PageRequest::first(10);
+    let listed = conflicts.list(conflicts.filter(None).await.unwrap(), &page).await.unwrap().page.items;
+    let listed = listed.iter().map(|one| (one.wanted.as_ref().unwrap().user_name.as_str(), names(one)));
+    let carl_alone = BTreeSet::from(["carl".to_owned()]);
+    let several = BTreeSet::from(["ada".to_owned(), "anna".to_owned()]);
+    let all = [("a.berg", several.clone()), ("b.one", carl_alone.clone()), ("c.two", carl_alone)];
+    assert_eq!(listed.collect::<BTreeMap<_, _>>(), BTreeMap::from(all));
     let shown = conflicts.get("a.berg").await.unwrap();
-    let mut names: Vec<&str> = shown.candidates.iter().map(|(user, _)| user.user_name.as_str()).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["ada", "anna"]);
+    assert_eq!(names(&shown), several);
     assert_eq!(shown.wanted.as_ref().unwrap().user_name, "a.berg");
     let account = shown.conflict.account.id;
     let several = world.settle(account, Choice::Link).await;

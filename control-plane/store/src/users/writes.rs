@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::email_key;
+use super::search::email_key;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::fold;
