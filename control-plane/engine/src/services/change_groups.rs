@@ -83,19 +83,32 @@ impl GroupChanges<'_> {
             updated_at: now,
             missing_since: None,
         };
+        again(|| self.create_once(&group)).await?;
+        self.log(group.id, "group.created");
+        Ok(group)
+    }
+
+    async fn create_once(&self, group: &GroupRow) -> Result<()> {
         let mut tx = self.begin().await?;
         tx.insert_groups(vec![group.clone()]).await?;
         let change = Change::new("group.created", group.id.as_uuid(), &group.display_name);
-        tx.note(self.0.note(change.after(&json!(values(&group)))));
+        tx.note(self.0.note(change.after(&json!(values(group)))));
         tx.commit().await?;
-        self.log(group.id, "group.created");
-        Ok(group)
+        Ok(())
     }
 
     /// Changes a group that no directory has. `known` is the version that the change is based on.
     pub async fn change(&self, named: &str, change: GroupChange, known: Option<&str>) -> Result<GroupRow> {
         let change = change.checked()?;
         let id = resolve::group(self.0, named).await?;
+        if again(|| self.edit_once(id, change.clone(), known)).await? {
+            self.log(id, "group.changed");
+        }
+        self.get(id).await
+    }
+
+    /// Returns whether anything changed.
+    async fn edit_once(&self, id: GroupId, change: GroupChange, known: Option<&str>) -> Result<bool> {
         let mut tx = self.begin().await?;
         let mut group = self.locked(&mut tx, id, known).await?;
         if let Some(directories) = holders(&mut tx, id).await? {
@@ -108,14 +121,13 @@ impl GroupChanges<'_> {
         let after = values(&group);
         if before == after {
             tx.rollback().await?;
-            return Ok(group);
+            return Ok(false);
         }
         tx.write_group(&group).await?;
         let change = Change::new("group.changed", id.as_uuid(), &group.display_name);
         tx.note(self.0.note(change.before(&json!(before)).after(&json!(after))));
         tx.commit().await?;
-        self.log(id, "group.changed");
-        self.get(id).await
+        Ok(true)
     }
 
     /// Deletes a group that no directory has, with its memberships. It can be restored for a while.
@@ -144,6 +156,12 @@ impl GroupChanges<'_> {
     /// Restores a deleted group, with the memberships that the organization had added and whose other side still exists.
     pub async fn restore(&self, named: &str) -> Result<GroupRow> {
         let id = restorable::group(self.0, named).await?;
+        let group = again(|| self.restore_once(id)).await?;
+        self.log(id, "group.restored");
+        Ok(group)
+    }
+
+    async fn restore_once(&self, id: GroupId) -> Result<GroupRow> {
         let mut tx = self.begin().await?;
         let group = match tx.restore_group(id).await {
             Err(postern_store::Error::NotFound { .. }) => return Err(gone()),
@@ -152,7 +170,6 @@ impl GroupChanges<'_> {
         let change = Change::new("group.restored", id.as_uuid(), &group.display_name);
         tx.note(self.0.note(change.after(&json!(values(&group)))));
         tx.commit().await?;
-        self.log(id, "group.restored");
         Ok(group)
     }
 

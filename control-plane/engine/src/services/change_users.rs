@@ -16,7 +16,7 @@ use super::rights::Right;
 use super::write_users::{self, checked, claim, masked, taken};
 use super::{users, versions};
 use crate::identity::profile::{self, ProfileChange};
-use crate::records::UserId;
+use crate::records::{DeletedUser, UserId};
 
 /// The users, for somebody who may change them.
 #[derive(Debug)]
@@ -87,6 +87,15 @@ impl UserChanges<'_> {
             return Err(Error::field("until", "it is in the past"));
         }
         let id = deleted_users::resolve(self.0, named).await?;
+        if again(|| self.disable_once(id, &disabling, known)).await? {
+            self.log(id, "user.disabled");
+        }
+        self.get(id).await
+    }
+
+    /// Returns whether anything changed.
+    async fn disable_once(&self, id: UserId, disabling: &Disabling, known: Option<&str>) -> Result<bool> {
+        let now = self.0.now();
         let mut tx = self.begin().await?;
         let user = self.locked(&mut tx, id, known).await?;
         // One that has ended is over, even while nobody has noticed.
@@ -95,32 +104,39 @@ impl UserChanges<'_> {
         let suspension = Suspension {
             at: now,
             by: self.0.actor().who.name().to_owned(),
-            reason: text::optional(reason).or(earlier_reason),
+            reason: disabling.reason.as_deref().and_then(text::optional).or(earlier_reason),
             until: disabling.until.or(earlier_until),
         };
         let (before, after) = (suspended(user.suspension.as_ref()), suspended(Some(&suspension)));
         if before == after {
             tx.rollback().await?;
-            return Ok(user);
+            return Ok(false);
         }
         let change = Change::new("user.disabled", id.as_uuid(), user.row.user_name);
         tx.suspend(id, &suspension).await?;
         tx.note(self.0.note(change.before(&before).after(&after)));
         tx.commit().await?;
-        self.log(id, "user.disabled");
-        self.get(id).await
+        Ok(true)
     }
 
     /// Ends the decision to disable a user, and forgets that entries which are gone said off. Directories that have the
     /// user still have their say.
     pub async fn enable(&self, named: &str, known: Option<&str>) -> Result<OwnedUser> {
         let id = deleted_users::resolve(self.0, named).await?;
+        if again(|| self.enable_once(id, known)).await? {
+            self.log(id, "user.enabled");
+        }
+        self.get(id).await
+    }
+
+    /// Returns whether anything changed.
+    async fn enable_once(&self, id: UserId, known: Option<&str>) -> Result<bool> {
         let mut tx = self.begin().await?;
         let user = self.locked(&mut tx, id, known).await?;
         let forgotten = tx.forget_missing_off(id).await?;
         if user.suspension.is_none() && forgotten == 0 {
             tx.rollback().await?;
-            return Ok(user);
+            return Ok(false);
         }
         let change = Change::new("user.enabled", id.as_uuid(), user.row.user_name);
         let change = change.before(&suspended(user.suspension.as_ref()));
@@ -128,8 +144,7 @@ impl UserChanges<'_> {
         tx.settle_users(&[id]).await?;
         tx.note(self.0.note(change));
         tx.commit().await?;
-        self.log(id, "user.enabled");
-        self.get(id).await
+        Ok(true)
     }
 
     /// Deletes a user that no directory has any more. It can be restored for a while.
@@ -162,6 +177,12 @@ impl UserChanges<'_> {
     /// Restores a deleted user, without the accounts that it had.
     pub async fn restore(&self, named: &str) -> Result<OwnedUser> {
         let deleted = restorable::user(self.0, named).await?;
+        again(|| self.restore_once(&deleted)).await?;
+        self.log(deleted.id, "user.restored");
+        self.get(deleted.id).await
+    }
+
+    async fn restore_once(&self, deleted: &DeletedUser) -> Result<()> {
         let id = deleted.id;
         let (mut tx, defined) = self.begin_defined().await?;
         if !tx.taken_names(vec![postern_store::fold(&deleted.user_name)]).await?.is_empty() {
@@ -179,8 +200,7 @@ impl UserChanges<'_> {
         let change = Change::new("user.restored", id.as_uuid(), row.user_name.clone());
         tx.note(self.0.note(change.after(&masked(values, &defined))));
         tx.commit().await?;
-        self.log(id, "user.restored");
-        self.get(id).await
+        Ok(())
     }
 
     /// A transaction, and the definitions, which cannot change until it ends.

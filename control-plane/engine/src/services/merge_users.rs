@@ -114,6 +114,16 @@ impl UserMerges<'_> {
         let name = checked(name, &[])?;
         let chosen: BTreeSet<AccountId> = accounts.iter().copied().collect();
         let id = resolve::user(self.0, named).await?;
+        again(|| self.split_once(id, (&chosen, name.clone()), known, preview)).await
+    }
+
+    async fn split_once(
+        &self,
+        id: UserId,
+        (chosen, name): (&BTreeSet<AccountId>, ProfileChange),
+        known: Option<&str>,
+        preview: bool,
+    ) -> Result<Split> {
         let mut tx = self.begin().await?;
         let user = self.locked(&mut tx, id, known).await?;
         let all = tx.all_accounts_of(id).await?;
@@ -131,7 +141,7 @@ impl UserMerges<'_> {
         free(&mut tx, &new.row).await?;
         let new_id = new.row.id;
         tx.insert_users(vec![new.row]).await?;
-        let ids: Vec<AccountId> = chosen.into_iter().collect();
+        let ids: Vec<AccountId> = chosen.iter().copied().collect();
         tx.move_accounts(&ids, id, new_id).await?;
         if let Some(suspension) = &user.suspension {
             tx.suspend(new_id, suspension).await?;
