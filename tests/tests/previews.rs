@@ -1,5 +1,10 @@
 //! The preview of an import: it shows what the import then does, and changes nothing.
 
+#[path = "previews/ended.rs"]
+mod ended;
+#[path = "previews/shown.rs"]
+mod shown;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
