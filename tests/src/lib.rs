@@ -17,6 +17,7 @@ pub mod fleet;
 #[cfg(feature = "agents")]
 pub mod in_process_agent;
 pub mod install;
+mod kept;
 pub mod ldap_client;
 pub mod ldif;
 pub mod line;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::certificates::Identity;
 use crate::install::{self, Server};
+use crate::kept;
 use crate::ports::Port;
 use crate::postgres_programs;
 use crate::process::{Launch, Process, Signal};
@@ -28,6 +29,23 @@ pub struct Postgres {
     tls: bool,
 }
 
+/// An empty cluster, which takes longer to make than most tests.
+async fn kept_cluster(stage: &Stage, programs: &Path) -> Result<PathBuf> {
+    let version = programs.parent().and_then(Path::file_name).context("no version")?.to_string_lossy();
+    kept::folder(&format!("postgres-{version}-1"), async |unfinished| {
+        // The server's user may not reach the folder in which it is kept.
+        let folder = stage.folder("postgres-cluster")?;
+        if rustix::process::getuid().is_root() {
+            Launch::new("chown", "chown").arg(USER).arg(&folder).success().await?;
+        }
+        let data = folder.join("data");
+        let initdb = Launch::new("initdb", programs.join("initdb")).user(USER).arg("-D").arg(&data);
+        initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).success().await?;
+        kept::copy(&data, unfinished).await
+    })
+    .await
+}
+
 impl Postgres {
     /// Installs the server where it is missing, creates a cluster, and waits until it answers.
     pub async fn start(stage: &Stage) -> Result<Self> {
@@ -46,8 +64,8 @@ impl Postgres {
         if rustix::process::getuid().is_root() {
             Launch::new("chown", "chown").arg(USER).arg(&folder).success().await?;
         }
-        let initdb = Launch::new("initdb", programs.join("initdb")).user(USER).arg("-D").arg(folder.join("data"));
-        initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).success().await?;
+        let cluster = kept_cluster(stage, &programs).await?;
+        kept::copy(&cluster, &folder.join("data")).await?;
         let (port, databases) = (Port::free()?, AtomicU32::new(0));
         let mut postgres = Self { process: None, programs, folder, port, databases, durable, tls: false };
         postgres.run(stage).await?;

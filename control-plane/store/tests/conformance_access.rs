@@ -7,7 +7,7 @@ mod support;
 use jiff::SignedDuration;
 use postern_store::{
     AgentId, AgentStanding, AnnouncedDirectory, AnswerClaim, ConsumeError, Digests, DirectoryChange, Error, Flavour,
-    NewApiToken, NewEnrollmentToken, PageRequest, Role, StoredAnswer, Wake,
+    NewApiToken, NewEnrollmentToken, PageRequest, Role, Store, StoredAnswer, Wake,
 };
 use support::world::{World, agent, all, at, enroll, enrollment, hash};
 use support::{TestDatabase, conformance};

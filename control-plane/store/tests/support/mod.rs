@@ -94,7 +94,7 @@ pub(crate) async fn on_postgres(stories: Vec<Named>) {
     let server = postgres::Server::start().await;
     let mut failed = Vec::new();
     for (name, story) in stories {
-        let database = TestDatabase::open(server.fresh_database().await).await;
+        let database = TestDatabase::open(server.database_with_tables().await).await;
         let database = TestDatabase { raw: Some(server.newest_url()), ..database };
         let store = database.store.clone();
         let run = tokio::time::timeout(STORY_LIMIT, tokio::spawn(story(database))).await;

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use postern_store::DatabaseUrl;
+use postern_store::{DatabaseUrl, Store};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
@@ -22,6 +22,7 @@ pub(crate) struct Server {
     port: u16,
     folder: TempDir,
     databases: AtomicU32,
+    has_pristine: AtomicBool,
 }
 
 impl Server {
@@ -36,15 +37,15 @@ impl Server {
         if let Some((uid, gid)) = service_user() {
             chown(folder.path(), Some(uid), Some(gid)).expect("the server's user owns the folder");
         }
-        let made = program("initdb")
-            .args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"])
-            .arg("--pgdata")
-            .arg(&data)
-            .output()
-            .expect("initdb runs");
-        assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        copy_cluster(&kept_cluster(), &data);
         let port = free_port();
-        let server = Self { process: run(&data, folder.path(), port), port, folder, databases: AtomicU32::new(0) };
+        let server = Self {
+            process: run(&data, folder.path(), port),
+            port,
+            folder,
+            databases: AtomicU32::new(0),
+            has_pristine: AtomicBool::new(false),
+        };
         server.ready().await;
         server
     }
@@ -52,10 +53,25 @@ impl Server {
     /// A new database.
     pub(crate) async fn fresh_database(&self) -> DatabaseUrl {
         let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the server answers");
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        connection.execute(create).await.expect("a database is made");
+        self.create(&format!("CREATE DATABASE {name}")).await;
         DatabaseUrl::parse(&self.url(&name)).expect("a well-formed URL")
+    }
+
+    /// A new database that has the tables already: a copy of one that was opened once.
+    pub(crate) async fn database_with_tables(&self) -> DatabaseUrl {
+        if !self.has_pristine.swap(true, Ordering::Relaxed) {
+            self.create("CREATE DATABASE pristine").await;
+            let url = DatabaseUrl::parse(&self.url("pristine")).expect("a well-formed URL");
+            Store::open(&url).await.expect("the tables are made").close().await;
+        }
+        let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.create(&format!("CREATE DATABASE {name} TEMPLATE pristine")).await;
+        DatabaseUrl::parse(&self.url(&name)).expect("a well-formed URL")
+    }
+
+    async fn create(&self, statement: &str) {
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the server answers");
+        connection.execute(AssertSqlSafe(statement.to_owned())).await.expect("a database is made");
     }
 
     /// The URL of the newest database.
@@ -129,6 +145,40 @@ impl Drop for Server {
     }
 }
 
+/// An empty cluster that is made once and copied by every test: making one takes longer than most stories.
+fn kept_cluster() -> PathBuf {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // One for each user: a cluster is its owner's alone.
+    let owner = fs::metadata("/proc/self").expect("this process").uid();
+    let (cluster, lock) = (kept.join(format!("postgres-{owner}")), kept.join(format!("postgres-{owner}.lock")));
+    let lock = fs::File::create(lock).expect("a lock");
+    lock.lock().expect("no other test makes it");
+    if !cluster.exists() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        if let Some((uid, gid)) = service_user() {
+            chown(folder.path(), Some(uid), Some(gid)).expect("the server's user owns the folder");
+        }
+        let made = program("initdb")
+            .args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args(["--wal-segsize=1", "--pgdata"])
+            .arg(folder.path().join("data"))
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        let unfinished = kept.join(format!("postgres-{owner}.unfinished"));
+        let _ = fs::remove_dir_all(&unfinished);
+        copy_cluster(&folder.path().join("data"), &unfinished);
+        fs::rename(&unfinished, &cluster).expect("the cluster is kept");
+    }
+    cluster
+}
+
+/// Copies a cluster with owners and modes.
+fn copy_cluster(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
+    assert!(copied.success(), "{} is copied to {}", from.display(), to.display());
+}
+
 fn run(data: &Path, folder: &Path, port: u16) -> Child {
     let log = fs::File::options().append(true).create(true).open(folder.join("log")).expect("a log file");
     program("postgres")
@@ -157,7 +207,6 @@ fn program(name: &str) -> Command {
 
 /// The ids of the user `postgres`, when we are root.
 fn service_user() -> Option<(u32, u32)> {
-    use std::os::unix::fs::MetadataExt as _;
     if fs::metadata("/proc/self").ok()?.uid() != 0 {
         return None;
     }
