@@ -164,6 +164,7 @@ impl Server {
         app.serve_api(api_listener).await?;
         if lock.is_some() {
             app.dispatcher.resume_alone().await.map_err(Error::Store)?;
+            app.store.release_provisioning(None).await.map_err(Error::Store)?;
         }
         app.dispatcher.start();
         Runner::new(app.store.clone(), Arc::clone(&app.clock), kinds::ALL).start(&app.supervisor);

@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod in_process_agent;
 pub mod install;
 mod kept;
+pub mod kills;
 pub mod ldap_client;
 pub mod ldif;
 pub mod line;

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -235,6 +235,16 @@ impl Process {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// What its log says after so many bytes, up to the last whole line.
+    pub fn log_after(&self, bytes: u64) -> Result<String> {
+        let mut file = std::fs::File::open(&self.log)?;
+        file.seek(SeekFrom::Start(bytes))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     fn log_tail(&self, count: usize) -> String {

@@ -37,6 +37,8 @@ pub struct Options {
     pub idle_timeout: Option<Duration>,
     /// Whether the server's log names every request and the attributes that it changes.
     pub statements: bool,
+    /// Rules of access, `access to … by …`, that come before the server's own.
+    pub access_lines: String,
     /// More lines of the database's section of slapd.conf, such as `limits …`.
     pub database_lines: String,
     /// Entries of the test's own, below the suffix, loaded after the population.
@@ -53,6 +55,7 @@ impl Options {
             password_policy: false,
             idle_timeout: None,
             statements: false,
+            access_lines: String::new(),
             database_lines: String::new(),
             extra_ldif: String::new(),
         }
@@ -156,6 +159,12 @@ impl Slapd {
         self.admin().apply(changes).await
     }
 
+    /// The same over TLS, as the agent would.
+    pub async fn apply_over_tls(&self, changes: impl Into<Vec<u8>>) -> Result<()> {
+        let admin = LdapClient::new(&self.ldaps_url(), &Self::admin_dn(), ADMIN_PASSWORD);
+        admin.trusting(self.ca_file()).apply(changes).await
+    }
+
     /// Deletes an entry.
     pub async fn delete(&self, dn: &str) -> Result<()> {
         self.admin().delete(dn).await
@@ -223,6 +232,12 @@ impl Slapd {
         self.entries("(objectClass=groupOfNames)").await
     }
 
+    /// Binds with a password, as the user would; whether the server accepts it.
+    pub async fn binds(&self, dn: &str, password: &str) -> Result<bool> {
+        let user = self.admin().bound_as(dn, password);
+        Ok(user.program("ldapwhoami").output().await?.status.success())
+    }
+
     fn admin(&self) -> LdapClient {
         LdapClient::new(&self.ldap_url(), &Self::admin_dn(), ADMIN_PASSWORD)
     }
@@ -261,8 +276,9 @@ impl Slapd {
              database mdb\nsuffix \"{SUFFIX}\"\nrootdn \"{admin}\"\nrootpw \"{ADMIN_PASSWORD}\"\n\
              directory {folder}/database\nmaxsize {max_size}\ndbnosync\nsizelimit {limit}\n\
              index objectClass eq\nindex uid,mail,cn,entryUUID,member,memberUid eq\n\
-             access to attrs=userPassword by anonymous auth by * none\n\
+             {access}access to attrs=userPassword by anonymous auth by * none\n\
              access to * by users read by * none\n{limits}{overlays}{policy}",
+            access = self.options.access_lines,
             limits = self.options.database_lines,
             admin = Self::admin_dn(),
             limit = size_limit(self.options.size_limit),

@@ -8,6 +8,8 @@ mod faults;
 mod groups;
 #[path = "provisioning/holds.rs"]
 mod holds;
+#[path = "provisioning/kills.rs"]
+mod kills;
 #[path = "provisioning/life.rs"]
 mod life;
 #[path = "provisioning/passwords.rs"]

@@ -4,7 +4,9 @@ mod command;
 mod figures;
 mod identities;
 mod import;
+mod kills;
 mod lists;
+mod provisioning;
 mod sessions;
 
 use clap::Subcommand;
@@ -30,6 +32,10 @@ enum What {
     Command(command::Arguments),
     /// Pages of effective members of a large group with nested groups.
     Identities(identities::Arguments),
+    /// From a change in the API to the changed entry in OpenLDAP, and many creates.
+    Provisioning(provisioning::Arguments),
+    /// Processes are killed at random points while changes go out to OpenLDAP.
+    Kills(kills::Arguments),
 }
 
 /// Runs one benchmark and prints what it saw.
@@ -40,6 +46,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         What::Sessions(sessions) => runtime.block_on(sessions::run(sessions))?,
         What::Command(command) => runtime.block_on(command::run(command))?,
         What::Identities(identities) => runtime.block_on(identities::run(identities))?,
+        What::Provisioning(provisioning) => runtime.block_on(provisioning::run(provisioning))?,
+        What::Kills(kills) => runtime.block_on(kills::run(kills))?,
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);

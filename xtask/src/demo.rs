@@ -1,4 +1,7 @@
-//! `cargo xtask demo`: the main job on this machine, from nothing, with the real programs and a real OpenLDAP.
+//! `cargo xtask demo`: the main jobs on this machine, from nothing, with the real programs and a real OpenLDAP: users come
+//! in, and users go out.
+
+mod provisioning;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +12,7 @@ use postern_tests::Stage;
 use postern_tests::install::{self, Server};
 use postern_tests::people::{Person, Population};
 use postern_tests::site::DIRECTORY;
-use postern_tests::slapd::{Options, Slapd};
+use postern_tests::slapd::Slapd;
 
 use crate::line::{self, Line};
 use crate::steps;
@@ -24,7 +27,7 @@ pub(crate) struct Arguments {
     once: bool,
 }
 
-/// Builds, starts everything, imports, shows what arrived, and stays up until Ctrl-C.
+/// Builds, starts everything, imports, shows what arrived, writes to the directory, and stays up until Ctrl-C.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let runtime = steps::runtime()?;
     if !install::missing(&[Server::OpenLdap]).is_empty() {
@@ -48,20 +51,24 @@ async fn demonstrate(arguments: &Arguments, options: postern_tests::control_plan
     let began = Instant::now();
     let stage = Stage::new()?;
     println!("» starting an OpenLDAP with {} users", arguments.users);
-    let slapd = Slapd::start(&stage, Options::people(arguments.users)).await?;
+    let slapd = Slapd::start(&stage, provisioning::directory(arguments.users)).await?;
     let directory_took = began.elapsed();
     println!("» starting the control plane, enrolling and starting the agent");
-    let mut line = Line::start(&stage, &slapd, options).await?;
+    let mut line = Line::start_configured(&stage, &slapd, options, provisioning::allow).await?;
     println!("» importing");
     let began = Instant::now();
     watch_import(&line, arguments.users)?;
     let [control_plane_took, agent_took] = line.started_in;
     show_arrived(&line)?;
+    let imported_in = began.elapsed();
+    let began = Instant::now();
+    provisioning::show(&line, &slapd).await?;
     show_timings(&[
         ("OpenLDAP filled and started", directory_took),
         ("control plane started, organization created", control_plane_took),
         ("agent enrolled, started and connected", agent_took),
-        ("import, from the command to its end", began.elapsed()),
+        ("import, from the command to its end", imported_in),
+        ("provisioning, all of it", began.elapsed()),
     ]);
     if arguments.once {
         println!("\nWithout --once it would stay up, to look around.");
@@ -139,6 +146,7 @@ fn relative(program: &Path) -> String {
 mod tests {
     use postern_tests::binaries::Binaries;
     use postern_tests::running;
+    use postern_tests::slapd::Options;
 
     use super::*;
 

@@ -57,13 +57,24 @@ pub(crate) fn options(binaries: &Binaries, database_url: Option<String>) -> cont
 impl Line {
     /// Starts a control plane with an organization and an enrolled agent, and waits until it knows the directory.
     pub(crate) async fn start(stage: &Stage, slapd: &Slapd, options: control_plane::Options) -> Result<Self> {
+        Self::start_configured(stage, slapd, options, |_| {}).await
+    }
+
+    /// The same, with a directory that is configured as `change` says.
+    pub(crate) async fn start_configured(
+        stage: &Stage,
+        slapd: &Slapd,
+        options: control_plane::Options,
+        change: impl FnOnce(&mut DirectorySettings),
+    ) -> Result<Self> {
         let began = Instant::now();
         let binaries = options.binaries.clone();
         let control_plane = ControlPlane::start(stage, options).await?;
         let api = control_plane.organization("Demo Corp").await?;
         let control_plane_took = began.elapsed();
-        let directory =
+        let mut directory =
             DirectorySettings { page_size: 500, ..DirectorySettings::slapd(DIRECTORY, slapd, stage.path())? };
+        change(&mut directory);
         let settings = Settings { directories: vec![directory], ..Settings::default() };
         let mut agent = Agent::configured(stage, &binaries, &settings)?;
         agent.enroll(&api.enrollment_token().await?).await?;

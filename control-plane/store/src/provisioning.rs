@@ -134,6 +134,14 @@ impl Store {
         Ok(claimed)
     }
 
+    /// Gives up the work on the targets that a replica has, or on all: `None`, for the only process on its database, where
+    /// whoever had them has died.
+    pub async fn release_provisioning(&self, owner: Option<ReplicaId>) -> Result<u64> {
+        let update = sql("UPDATE provisioning SET owner = NULL, lease_until = NULL \
+             WHERE owner IS NOT NULL AND ($1 IS NULL OR owner = $1)");
+        self.database.execute(update.bind(owner)).await
+    }
+
     /// What the work on a target depends on: it differs once settings, outbound rules or sensitive attributes have changed.
     /// `None`: nothing is provisioned there, or it is paused.
     pub async fn provisioning_stamp(&self, organization: OrganizationId, target: TargetId) -> Result<Option<String>> {

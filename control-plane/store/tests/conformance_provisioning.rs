@@ -121,6 +121,12 @@ async fn one_replica_at_a_time_has_a_target(database: TestDatabase) {
         async |owner, now: i64| store.claim_provisioning(owner, &targets, at(now + 10), at(now)).await.unwrap().len();
     assert_eq!((claim(one, 0).await, claim(two, 5).await, claim(one, 5).await), (1, 0, 1));
     assert_eq!((claim(two, 20).await, claim(one, 20).await), (1, 0), "after the lease is over");
+    assert_eq!(store.release_provisioning(Some(one)).await.unwrap(), 0);
+    assert_eq!(claim(one, 20).await, 0, "the other one has it still");
+    assert_eq!(store.release_provisioning(Some(two)).await.unwrap(), 1);
+    assert_eq!((claim(one, 20).await, claim(two, 20).await), (1, 0), "at once");
+    assert_eq!(store.release_provisioning(None).await.unwrap(), 1);
+    assert_eq!(claim(two, 20).await, 1, "whoever had it has died");
     let saved = store.get_provisioning(world.org(), target(&world)).await.unwrap().unwrap();
     store.save_provisioning(&Provisioning { paused: true, ..saved }, 1).await.unwrap();
     assert_eq!(claim(two, 21).await, 0, "nobody works on what is paused");

@@ -60,10 +60,23 @@ impl Runner {
     pub fn start(self) {
         let this = Arc::new(self);
         let supervisor = this.supervisor.clone();
-        supervisor.spawn_restarting("provisioning.run", OnCancel::Abort, move || Arc::clone(&this).run());
+        supervisor.spawn_restarting("provisioning.run", OnCancel::Finish, move || Arc::clone(&this).run());
     }
 
     async fn run(self: Arc<Self>) {
+        let stopping = self.supervisor.shutdown().stopping().clone();
+        tokio::select! {
+            () = self.follow_on() => {}
+            () = stopping.cancelled() => {
+                // The next process need not wait until the leases are over.
+                if let Err(error) = self.store.release_provisioning(Some(self.owner)).await {
+                    tracing::debug!(error = chain(&error), "provisioning.not_released");
+                }
+            }
+        }
+    }
+
+    async fn follow_on(&self) {
         let mut running = HashMap::new();
         loop {
             if let Err(error) = self.follow(&mut running).await {

@@ -1,0 +1,83 @@
+//! What the server has done, by its own log.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context as _, Result};
+
+use crate::slapd::Slapd;
+
+/// A kind of request, as slapd's log names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// An entry is made.
+    Add,
+    /// An entry is changed.
+    Modify,
+    /// An entry is moved.
+    Move,
+    /// An entry is deleted.
+    Delete,
+}
+
+/// How often each entry was changed, by its name and kind of request. A request that failed has no effect.
+pub(super) type Counts = BTreeMap<(String, Kind), u32>;
+
+/// What has been done since a point of the log.
+#[derive(Debug)]
+pub(super) struct Effects {
+    bytes: u64,
+    counts: Counts,
+}
+
+impl Effects {
+    /// Nothing yet.
+    pub(super) fn since_now(slapd: &Slapd) -> Result<Self> {
+        let log = slapd.process().context("slapd does not run")?.log_after(0)?;
+        Ok(Self { bytes: log.len() as u64, counts: Counts::new() })
+    }
+
+    /// Reads what has been done.
+    pub(super) fn look(&mut self, slapd: &Slapd) -> Result<()> {
+        let log = slapd.process().context("slapd does not run")?.log_after(self.bytes)?;
+        let mut asked = HashMap::new();
+        for line in log.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let Some(at) = words.iter().position(|word| word.starts_with("conn=")) else { continue };
+            let [connection, operation, request, further @ ..] = &words[at..] else { continue };
+            let kind = match *request {
+                "ADD" => Some(Kind::Add),
+                // The line `MOD attr=…` follows.
+                "MOD" => Some(Kind::Modify),
+                "MODRDN" => Some(Kind::Move),
+                "DEL" => Some(Kind::Delete),
+                _ => None,
+            };
+            let id = (*connection, *operation);
+            if let (Some(kind), Some(dn)) = (kind, further.first().and_then(|word| word.strip_prefix("dn="))) {
+                asked.insert(id, (name(dn), kind));
+            } else if *request == "RESULT"
+                && line.contains(" err=0 ")
+                && let Some(effect) = asked.remove(&id)
+            {
+                *self.counts.entry(effect).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What has been done to people.
+    pub(super) fn of_people(&self) -> Counts {
+        self.counts
+            .iter()
+            .filter(|((name, _), _)| name.starts_with('k'))
+            .map(|(key, count)| (key.clone(), *count))
+            .collect()
+    }
+}
+
+/// The value of the first RDN of a DN in quotes.
+fn name(dn: &str) -> String {
+    let dn = dn.trim_matches('"');
+    let first = dn.split(',').next().unwrap_or_default();
+    first.split_once('=').map_or(first, |(_, value)| value).to_owned()
+}
