@@ -14,7 +14,7 @@ use crate::slapd::Slapd;
 /// Where people are.
 pub(super) const UNITS: [&str; 3] = ["sales", "support", "works"];
 /// A group with some of them.
-pub(super) const GROUP: &str = "kept";
+pub(super) const GROUP: &str = "team";
 /// Most people at a time.
 const MOST: usize = 12;
 /// Most changes in a round.

@@ -123,7 +123,7 @@ fn enabling(wanted: &Wanted, known: &Known, settings: &Settings) -> Option<bool>
     (known.enabled != Some(on)).then_some(on)
 }
 
-/// Attributes that differ; one that is part of the DN means a new name.
+/// Attributes that differ; one that is part of the DN means a new name, and another container a move.
 fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Step>) {
     let dn = Dn::parse(&known.entry.dn).ok();
     let naming = dn.as_ref().and_then(|dn| Some(dn.rdns().first()?.avas().first()?.attribute()));
@@ -145,12 +145,24 @@ fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Ste
         let current = current.cloned().unwrap_or_default();
         changes.push(AttributeChange { name: attribute.clone(), known: current, wanted: values.clone() });
     }
-    if name.is_some() {
-        steps.push(step(known, Change::Move { container: None, name }));
+    let container = wanted.container.clone().filter(|container| {
+        // Where the target wins, it also says where its entries are.
+        let moves = known.outbound && settings.both_changed == BothChanged::OrganizationWins;
+        moves && dn.as_ref().is_some_and(|dn| !is_in(dn, container))
+    });
+    if name.is_some() || container.is_some() {
+        steps.push(step(known, Change::Move { container, name }));
     }
     if !changes.is_empty() {
         steps.push(step(known, Change::Update { changes, both_changed: settings.both_changed }));
     }
+}
+
+/// Whether an entry is directly in a container. That is relative to one that only the site knows, so the beginning counts.
+fn is_in(entry: &Dn, container: &str) -> bool {
+    let (Ok(container), Some(parent)) = (Dn::parse(container), entry.parent()) else { return true };
+    let (wanted, found) = (container.rdns(), parent.rdns());
+    wanted.len() <= found.len() && wanted.iter().zip(found).all(|(wanted, found)| wanted.is_same(found))
 }
 
 /// The values of an attribute, whose name may be written in other case.

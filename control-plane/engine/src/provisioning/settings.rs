@@ -148,7 +148,7 @@ pub struct Settings {
     /// Whose value stays if both ends have changed one.
     pub both_changed: BothChanged,
     /// Where the accounts of users are: an expression that gives a container, as `'ou=' + attributes.department`. Without
-    /// it, the site decides.
+    /// it, the site decides. When its value changes, the account moves.
     pub user_container: Option<String>,
     /// How many changes within an hour are made without asking.
     pub thresholds: Thresholds,

@@ -39,7 +39,7 @@ pub(in crate::cli) struct Options {
     /// Keep the directory's value where both ends have changed it
     #[arg(long)]
     directory_wins: bool,
-    /// Where accounts are made: an expression in CEL that gives a container, relative to the site's own
+    /// Where accounts are: an expression in CEL that gives a container, relative to the site's own
     #[arg(long, value_name = "EXPRESSION")]
     container: Option<String>,
     /// Send nothing yet

@@ -162,3 +162,29 @@ fn a_group_is_made_with_its_members_and_then_only_differs_by_them() {
     let unchosen = Wanted { exists: Some(false), ..wanted };
     assert_eq!(actions(&group(&unchosen, Some(&inbound), differ(), &on())), ["change_members"]);
 }
+
+#[test]
+fn an_account_moves_when_its_container_changes() {
+    let entry = |dn: &str| Reference { dn: dn.to_owned(), ..known().entry };
+    let at = |dn: &str| Known { entry: entry(dn), ..known() };
+    let wants = |container: &str| Wanted { container: Some(container.to_owned()), ..anna() };
+    let sales = at("uid=anna,OU=Sales,ou=people,dc=x");
+    assert!(user(&wants("ou=sales"), Some(&sales), &on()).is_empty(), "the case of a name is no difference");
+    let steps = user(&wants("ou=Works"), Some(&sales), &on());
+    let to = Change::Move { container: Some("ou=Works".to_owned()), name: None };
+    assert_eq!(steps.into_iter().map(|step| step.change).collect::<Vec<_>>(), [to]);
+    assert_eq!(of_user(&wants("ou=North,ou=Sales"), Some(&sales), &on()), ["move"]);
+    assert!(user(&anna(), Some(&sales), &on()).is_empty(), "the site decides");
+    // A new name and a new container are one step.
+    let renamed = Wanted { attributes: attributes(&[("uid", &["bell"])]), ..wants("ou=Works") };
+    let steps = user(&renamed, Some(&sales), &on());
+    let to = Change::Move { container: Some("ou=Works".to_owned()), name: Some("bell".to_owned()) };
+    assert_eq!(steps[0].change, to);
+    // Users of the target are where it says, and so is everybody where it wins.
+    let imported = Known { outbound: false, ..sales.clone() };
+    assert!(user(&wants("ou=Works"), Some(&imported), &on()).is_empty());
+    let target_wins = Settings { both_changed: BothChanged::TargetWins, ..on() };
+    assert!(user(&wants("ou=Works"), Some(&sales), &target_wins).is_empty());
+    let no_edits = Settings { switches: Switches { edit_users: false, ..on().switches }, ..on() };
+    assert!(user(&wants("ou=Works"), Some(&sales), &no_edits).is_empty());
+}
