@@ -85,8 +85,8 @@ impl Campaign {
         .await
         .with_context(|| format!("{wanted:?}; process {process}, line {which}, {bytes} bytes"))?;
         effects.look(&self.site.slapd)?;
-        let done = effects.of_people();
-        ensure!(done == wanted, "{done:?} instead of {wanted:?}; process {process}, line {which}, {bytes} bytes");
+        let how = format!("process {process}, line {which}, {bytes} bytes");
+        ensure!(effects.are(&wanted), "{effects:?} instead of {wanted:?}; {how}");
         Ok(())
     }
 

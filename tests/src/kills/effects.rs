@@ -27,13 +27,15 @@ pub(super) type Counts = BTreeMap<(String, Kind), u32>;
 pub(super) struct Effects {
     bytes: u64,
     counts: Counts,
+    /// Requests without a result in the log: the server does not log one if the connection is gone.
+    unanswered: Counts,
 }
 
 impl Effects {
     /// Nothing yet.
     pub(super) fn since_now(slapd: &Slapd) -> Result<Self> {
         let log = slapd.process().context("slapd does not run")?.log_after(0)?;
-        Ok(Self { bytes: log.len() as u64, counts: Counts::new() })
+        Ok(Self { bytes: log.len() as u64, counts: Counts::new(), unanswered: Counts::new() })
     }
 
     /// Reads what has been done.
@@ -65,13 +67,14 @@ impl Effects {
         Ok(())
     }
 
-    /// What has been done to people.
-    pub(super) fn of_people(&self) -> Counts {
-        self.counts
-            .iter()
-            .filter(|((name, _), _)| name.starts_with('k'))
-            .map(|(key, count)| (key.clone(), *count))
-            .collect()
+    /// Whether this, and nothing else, has been done to people.
+    pub(super) fn are(&self, wanted: &Counts) -> bool {
+        let only_wanted = self.counts.iter().all(|(effect, count)| {
+            !effect.0.starts_with('k') || wanted.get(effect).is_some_and(|wanted| count <= wanted)
+        });
+        let of = |counts: &Counts, effect| counts.get(effect).copied().unwrap_or_default();
+        only_wanted
+            && wanted.iter().all(|(effect, count)| of(&self.counts, effect) + of(&self.unanswered, effect) >= *count)
     }
 }
 
