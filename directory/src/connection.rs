@@ -1,5 +1,5 @@
 //! Connections to a directory: several servers tried in order, bound, bounded in time, and thrown away rather than mended.
-//! With `search.rs` and three files of `write` the only ones that name `ldap3`.
+//! With `search.rs` and four files of `write` the only ones that name `ldap3`.
 //!
 //! A connection serves one operation after the other. `ldap3` runs in a task behind the guard; a panic there, or in an
 //! operation, becomes that operation's error, and the connection is not used again.

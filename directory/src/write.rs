@@ -21,6 +21,7 @@ mod outcome;
 mod partial_add;
 mod password;
 mod protected;
+mod read_back;
 mod rehearse;
 mod relocate;
 mod request;

@@ -1,6 +1,7 @@
 //! The entry after a write, as an import would see it.
 
 use super::outcome::Done;
+use super::read_back;
 use super::work::Work;
 use crate::entry::Entry;
 use crate::error::{Error, Phase, Step};
@@ -17,16 +18,28 @@ impl Work<'_> {
         Ok(done)
     }
 
+    /// Has writes bring the entry back, where the server announces that.
+    pub(crate) fn bring_back(&mut self) {
+        let announced = self.session.root.supported_controls.iter().any(|control| control == read_back::POST_READ);
+        let section = self.section(self.phase).filter(|_| announced);
+        let names = section.map(|section| [section.requested, vec![read_back::CLASS.to_owned()]].concat());
+        (self.session.brought_back, self.session.left) = (names, None);
+    }
+
     async fn seen(&mut self, dn: &str) -> Result<Option<(Entry, bool)>, Error> {
         let Some(section) = self.section(self.phase) else { return Ok(None) };
         let holds = Dn::parse(dn).is_ok_and(|dn| section.holds(&dn));
+        // The last write may have brought it.
+        let left = self.session.left.take().filter(|left| read_back::is_it(left, dn, &section.filter));
         let connection = &mut self.session.connection;
-        let (mut message, mut in_scope) = (None, false);
+        let (mut message, mut in_scope) = (left, holds);
         for (filter, matches) in [(section.filter.as_ref(), true), (ANY, false)] {
+            if message.is_some() {
+                break;
+            }
             match connection.read_entry(dn, filter, &section.requested, Step::Search).await {
                 Ok(Some(found)) => {
                     (message, in_scope) = (Some(found), matches && holds);
-                    break;
                 }
                 Ok(None) => {}
                 // Not to be seen by us any more, as after a move.

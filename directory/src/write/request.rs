@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use ldap3::{LdapError, LdapResult, Mod};
+use ldap3::{Ldap, LdapError, LdapResult, Mod};
 use secrecy::SecretString;
 
+use super::read_back;
 use super::session::Session;
 use crate::bind::policy_code;
 use crate::error::{Error, Step};
@@ -38,20 +39,20 @@ impl Session {
         let attributes = attributes.into_iter().filter(|(_, values)| !values.is_empty());
         let attributes: Vec<(Bytes, HashSet<Bytes>)> =
             attributes.map(|(name, values)| (name.into(), values.into_iter().collect())).collect();
-        let mut ldap = self.connection.ldap.clone();
+        let mut ldap = self.writing();
         self.send(Action::Add, async move { ldap.add(dn, attributes).await }).await
     }
 
     /// Changes attributes of an entry.
     pub(crate) async fn modify(&mut self, action: Action, dn: &str, parts: Vec<Part>) -> Result<(), Error> {
         let parts = parts.into_iter().map(Part::encoded).collect();
-        let mut ldap = self.connection.ldap.clone();
+        let mut ldap = self.writing();
         self.send(action, async move { ldap.modify(dn, parts).await }).await
     }
 
     /// Gives an entry another name, and another container where one is named.
     pub(crate) async fn rename(&mut self, dn: &str, rdn: &str, container: Option<&str>) -> Result<(), Error> {
-        let mut ldap = self.connection.ldap.clone();
+        let mut ldap = self.writing();
         self.send(Action::Rename, async move { ldap.modifydn(dn, rdn, true, container).await }).await
     }
 
@@ -68,6 +69,15 @@ impl Session {
         self.answered(Action::SetPassword, &result)
     }
 
+    /// For a write that brings the entry back, where the server does that.
+    fn writing(&self) -> Ldap {
+        let mut ldap = self.connection.ldap.clone();
+        if let Some(names) = &self.brought_back {
+            ldap.with_controls(read_back::asked(names));
+        }
+        ldap
+    }
+
     async fn send(
         &mut self,
         action: Action,
@@ -81,7 +91,9 @@ impl Session {
 
     fn answered(&mut self, action: Action, result: &LdapResult) -> Result<(), Error> {
         self.unanswered = None;
+        self.left = None;
         if result.rc == 0 {
+            self.left = read_back::entry(&result.ctrls);
             self.has_written = true;
             return Ok(());
         }

@@ -44,6 +44,7 @@ pub(crate) async fn operate(
         let session = &mut lease.session;
         let (config, permitted) = (&servers.config, &permitted);
         let mut work = Work { session, servers, config, write, gate, phase, again, permitted };
+        work.bring_back();
         let error = match work.run(operation).await {
             Ok(done) => {
                 pool.give(lease);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -38,6 +39,10 @@ pub(crate) struct Session {
     pub(crate) unanswered: Option<Action>,
     /// Something was written by the operation that has the session.
     pub(crate) has_written: bool,
+    /// The attributes that writes bring back, where the server announces it.
+    pub(crate) brought_back: Option<Vec<String>>,
+    /// The entry as the last write left it, if that came with the answer.
+    pub(crate) left: Option<Bytes>,
     since: Instant,
 }
 
@@ -127,7 +132,19 @@ impl Pool {
         };
         let since = Instant::now();
         let judge = Judge::new(&servers.config, root.flavour(), &names);
-        Ok(Session { connection, root, names, schema, judge, own_dn, unanswered: None, has_written: false, since })
+        Ok(Session {
+            connection,
+            root,
+            names,
+            schema,
+            judge,
+            own_dn,
+            unanswered: None,
+            has_written: false,
+            brought_back: None,
+            left: None,
+            since,
+        })
     }
 }
 

@@ -4,10 +4,10 @@ use anyhow::{Context as _, Result, ensure};
 use postern_directory::Error;
 use postern_directory::write::{BothChanged, Change, Effect, Failure, Subject};
 use postern_tests::scenario;
-use postern_tests::slapd::SUFFIX;
+use postern_tests::slapd::{SUFFIX, Slapd};
 use postern_tests::writing::{self, Site, create, from_to, set, user};
 
-use crate::common::start;
+use crate::common::{created, id, operate, start};
 
 fn failure(error: Error) -> Result<Failure> {
     match error {
@@ -125,6 +125,40 @@ fn an_entry_that_cannot_be_seen_is_not_taken_for_deleted() -> Result<()> {
             directory.operate(&user(known, Change::Update(vec![set("title", &["x"])])), &Site::default()).await;
         ensure!(matches!(failure(edited.err().context("edited")?)?, Failure::NotFound));
         ensure!(slapd.entries("(uid=anna)").await?.len() == 1);
+        Ok(())
+    })
+}
+
+/// How many requests of these kinds the server had, by its own log.
+fn requests(slapd: &Slapd) -> Result<usize> {
+    let log = slapd.process().context("no process")?.log();
+    let is_request = |line: &&str| {
+        let Some((_, rest)) = line.split_once(" op=") else { return false };
+        let word = rest.split(' ').nth(1).unwrap_or_default();
+        ["SRCH", "ADD", "MOD", "MODRDN", "DEL"].contains(&word)
+            && !rest.contains("SRCH attr=")
+            && !rest.contains("MOD attr=")
+    };
+    Ok(log.lines().filter(is_request).count())
+}
+
+#[test]
+fn a_write_brings_the_entry_back_and_saves_a_request() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, "").await?;
+        created(&directory, "anna").await?;
+        let before = requests(&slapd)?;
+        let bert = created(&directory, "bert").await?;
+        ensure!(requests(&slapd)? - before == 2, "is the name free, and the new entry");
+        let before = requests(&slapd)?;
+        let title = || user(id(&bert), Change::Update(vec![set("title", &["Nurse"])]));
+        let brought = operate(&directory, title()).await?;
+        let written = requests(&slapd)? - before;
+        // The same as a read brings.
+        let read = operate(&directory, title()).await?;
+        ensure!(read.effect == Effect::AlreadySo && requests(&slapd)? - before == 2 * written, "{written}");
+        let (brought, read) = (brought.entry.context("no entry")?, read.entry.context("no entry")?);
+        ensure!(format!("{brought:?}") == format!("{read:?}"), "{brought:?}\n{read:?}");
         Ok(())
     })
 }
