@@ -27,6 +27,8 @@ const TIDY: Duration = Duration::from_mins(10);
 const DELETED: Duration = Duration::from_hours(30 * 24);
 /// How long the report of provisioning keeps an operation.
 const OPERATIONS: Duration = Duration::from_hours(400 * 24);
+/// How long it is shown that a directory refused a change.
+const REFUSED: Duration = Duration::from_hours(7 * 24);
 /// Operations that are forgotten in one transaction.
 const AT_ONCE: u32 = 1_000;
 /// How long the answer to a request with an Idempotency-Key is kept.
@@ -72,6 +74,14 @@ async fn forget_operations(upkeep: &Upkeep) {
             Ok(_) => return,
             Err(error) => return tracing::warn!(error = chain(&error), "operations.not_forgotten"),
         }
+    }
+}
+
+/// Forgets what directories refused long ago.
+async fn forget_refused(upkeep: &Upkeep) {
+    let Ok(before) = upkeep.clock.now().checked_sub(REFUSED) else { return };
+    if let Err(error) = upkeep.store.forget_refused_changes(before).await {
+        tracing::warn!(error = chain(&error), "pending_changes.not_forgotten");
     }
 }
 
@@ -179,6 +189,7 @@ async fn tidy(upkeep: Upkeep) {
         }
         purge(&upkeep).await;
         forget_operations(&upkeep).await;
+        forget_refused(&upkeep).await;
         if let Err(error) = forget_audit(&upkeep).await {
             tracing::warn!(error = chain(&error), "audit.not_forgotten");
         }

@@ -18,3 +18,5 @@ mod passwords;
 mod read_only;
 #[path = "provisioning/settings.rs"]
 mod settings;
+#[path = "provisioning/write_through.rs"]
+mod write_through;

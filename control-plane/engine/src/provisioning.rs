@@ -1,6 +1,7 @@
 //! The way out: who has an account in a target, and with which values. `runner` takes marks, `decide` reads the
 //! users and groups behind them, `wanted` says which accounts they should have, `compare` finds what differs, and a
-//! `connector` carries the operations out. `outcome` writes what came back.
+//! `connector` carries the operations out. `write_through` has what somebody changed although the
+//! target is its source. `outcome` writes what came back.
 
 pub mod change;
 pub mod compare;
@@ -8,10 +9,14 @@ pub mod connector;
 mod decide;
 pub mod directory;
 mod load;
+mod members;
 mod outcome;
 mod pace;
 pub mod passwords;
+pub mod rules;
 pub mod runner;
 pub mod settings;
+mod spread;
 pub mod wanted;
 mod worker;
+pub mod write_through;

@@ -32,6 +32,7 @@ pub mod mapping;
 mod mapping_facts;
 pub mod mapping_preview;
 pub mod matching;
+mod member_source;
 pub mod members;
 pub mod merge_users;
 mod names;
@@ -52,6 +53,7 @@ mod status;
 pub mod terms;
 pub mod users;
 pub mod versions;
+mod write_through;
 mod write_users;
 
 pub use access::Services;

@@ -91,6 +91,8 @@ pub enum MemberResultKind {
     Removed,
     /// It was no member.
     WasNoMember,
+    /// The directory that the members come from was asked to do it; the group shows it under `pending` meanwhile.
+    Pending,
     /// The organization has no such user or group.
     NotFound,
     /// It cannot be done; `detail` says why.
@@ -125,6 +127,7 @@ impl From<MemberChanged> for MemberResult {
             MemberOutcome::WasMember => (MemberResultKind::WasMember, None),
             MemberOutcome::Removed => (MemberResultKind::Removed, None),
             MemberOutcome::WasNoMember => (MemberResultKind::WasNoMember, None),
+            MemberOutcome::Pending => (MemberResultKind::Pending, None),
             MemberOutcome::NotFound => (MemberResultKind::NotFound, None),
             MemberOutcome::Refused(message) => (MemberResultKind::Refused, Some(message.text)),
         };
@@ -245,24 +248,27 @@ async fn change_members(
 
 /// Adds a user or a group to a group
 ///
-/// Doing it again changes nothing. Members of a group that a directory has are changed there: 409 names the directory.
+/// Doing it again changes nothing. Members of a group that a directory has are changed there first, if it is provisioned with
+/// `write_through`: the answer is 202 then, and the group shows the member when the directory has it. Otherwise 409 names the
+/// directory.
 #[utoipa::path(put, path = "/api/v1/groups/{id}/members/{member}", tag = "groups", operation_id = "add_group_member",
     params(("id" = String, Path, description = "Id or name of the group"),
         ("member" = String, Path, description = "Id or name of the user or group")),
-    responses((status = 204)))]
+    responses((status = 204), (status = 202, description = "A directory was asked to do it")))]
 async fn add_member(State(api): State<Api>, caller: Caller, Ids(id, member): Ids) -> Result<StatusCode, Problem> {
-    api.services.change_groups(&caller.actor)?.add_member(&id, &member).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let done = api.services.change_groups(&caller.actor)?.add_member(&id, &member).await?;
+    Ok(if done { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
 }
 
 /// Removes a user or a group from a group
 ///
-/// Doing it again changes nothing. Members that a directory names are changed there: 409 names the directory.
+/// Doing it again changes nothing. Members that a directory names are removed there first, if it is provisioned with
+/// `write_through`: the answer is 202 then. Otherwise 409 names the directory.
 #[utoipa::path(delete, path = "/api/v1/groups/{id}/members/{member}", tag = "groups", operation_id = "remove_group_member",
     params(("id" = String, Path, description = "Id or name of the group"),
         ("member" = String, Path, description = "Id or name of the user or group")),
-    responses((status = 204)))]
+    responses((status = 204), (status = 202, description = "A directory was asked to do it")))]
 async fn remove_member(State(api): State<Api>, caller: Caller, Ids(id, member): Ids) -> Result<StatusCode, Problem> {
-    api.services.change_groups(&caller.actor)?.remove_member(&id, &member).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let done = api.services.change_groups(&caller.actor)?.remove_member(&id, &member).await?;
+    Ok(if done { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use postern_engine::identity::profile::ProfileChange;
 use postern_engine::records::{DeletedUser, OwnedUser, UserId};
 use postern_engine::services::Listed;
-use postern_engine::services::change_users::Disabling;
+use postern_engine::services::change_users::{Disabling, UserChanges};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -152,8 +152,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(deleted))
 }
 
-fn answer(user: OwnedUser) -> Result<(Tag, Json<ChangedUser>), Problem> {
-    Ok((etag(&user), Json(user.try_into()?)))
+async fn answer(users: &UserChanges<'_>, user: OwnedUser) -> Result<(Tag, Json<ChangedUser>), Problem> {
+    let pending = users.pending(user.row.id).await?;
+    Ok((etag(&user), Json(ChangedUser::new(user, pending)?)))
 }
 
 /// Creates a user
@@ -165,13 +166,16 @@ async fn create(
     body: Body<UserRequest>,
 ) -> Result<(StatusCode, Tag, Json<ChangedUser>), Problem> {
     let users = api.services.change_users(&caller.actor)?;
-    let (tag, user) = answer(users.create(body.read()?.into()).await?)?;
+    let made = users.create(body.read()?.into()).await?;
+    let (tag, user) = answer(&users, made).await?;
     Ok((StatusCode::CREATED, tag, user))
 }
 
 /// Changes a user
 ///
-/// A JSON merge patch. What a directory says of the user is changed there: 409 names the directory.
+/// A JSON merge patch. What a directory says of the user is changed there first, if it is provisioned with `write_through`:
+/// the answer then lists the field under `pending`, and the user gets the new value when the directory has it. Otherwise 409
+/// names the directory.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", operation_id = "change_user",
     params(("id" = String, Path, description = "Id of the user, or user name, display name or e-mail address"),
         ("If-Match" = Option<String>, Header, description = "The version (ETag) that the change is based on; 412 if the user has changed since. Absent: any")),
@@ -184,7 +188,8 @@ async fn change(
     body: Body<UserPatch>,
 ) -> Result<(Tag, Json<ChangedUser>), Problem> {
     let users = api.services.change_users(&caller.actor)?;
-    answer(users.change(&id, body.read()?.into(), known.known()).await?)
+    let changed = users.change(&id, body.read()?.into(), known.known()).await?;
+    answer(&users, changed).await
 }
 
 /// Deletes a user that no directory has any more
@@ -220,7 +225,8 @@ async fn disable(
 ) -> Result<(Tag, Json<ChangedUser>), Problem> {
     let users = api.services.change_users(&caller.actor)?;
     let DisableRequest { reason, until } = body.read()?;
-    answer(users.disable(&id, Disabling { reason, until }, known.known()).await?)
+    let disabled = users.disable(&id, Disabling { reason, until }, known.known()).await?;
+    answer(&users, disabled).await
 }
 
 /// Ends an administrator's decision to disable a user
@@ -236,7 +242,9 @@ async fn enable(
     Id(id): Id<String>,
     known: IfMatch,
 ) -> Result<(Tag, Json<ChangedUser>), Problem> {
-    answer(api.services.change_users(&caller.actor)?.enable(&id, known.known()).await?)
+    let users = api.services.change_users(&caller.actor)?;
+    let enabled = users.enable(&id, known.known()).await?;
+    answer(&users, enabled).await
 }
 
 /// Restores a deleted user
@@ -247,7 +255,9 @@ async fn restore(
     caller: Caller,
     Id(id): Id<String>,
 ) -> Result<(Tag, Json<ChangedUser>), Problem> {
-    answer(api.services.change_users(&caller.actor)?.restore(&id).await?)
+    let users = api.services.change_users(&caller.actor)?;
+    let restored = users.restore(&id).await?;
+    answer(&users, restored).await
 }
 
 /// Lists deleted users that can be restored

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_engine::records::{GroupId, GroupRow, IdentityFilter, Member, MemberIdentity, UserId};
+use postern_engine::records::{GroupId, GroupRow, IdentityFilter, Member, MemberIdentity, PendingChange, UserId};
 use postern_engine::services::Search;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -50,6 +50,32 @@ pub struct GroupDetail {
     pub group: GroupView,
     /// Its accounts.
     pub accounts: Vec<AccountView>,
+    /// Members that the directory has not added or removed yet, or has refused to; a thousand at most.
+    #[serde(default)]
+    pub pending: Vec<PendingMember>,
+}
+
+/// A member that a directory was asked to add or to remove.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PendingMember {
+    /// Id of the user or group.
+    pub member: String,
+    /// Whether it is to be a member; otherwise it is to be none.
+    pub wanted: bool,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+    /// By whom.
+    pub asked_by: String,
+    /// Why the directory did not take it. It is shown for a week, or until the member is changed again. `null`: it is on its way.
+    pub refused: Option<String>,
+}
+
+impl From<PendingChange> for PendingMember {
+    fn from(row: PendingChange) -> Self {
+        let PendingChange { what: member, wanted, asked_at, asked_by, refused, .. } = row;
+        let refused = refused.map(|refused| refused.reason);
+        Self { member, wanted: wanted == true, asked_at, asked_by, refused }
+    }
 }
 
 /// A direct member of a group.
@@ -180,13 +206,15 @@ async fn list(
     params(("id" = String, Path, description = "Id or name of the group")),
     responses((status = 200, body = GroupDetail, headers(("ETag" = String, description = "Its version")))))]
 async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<(Tag, Json<GroupDetail>), Problem> {
-    let (group, accounts) = api.services.groups(&caller.actor)?.get(&id).await?;
+    let groups = api.services.groups(&caller.actor)?;
+    let (group, accounts) = groups.get(&id).await?;
+    let pending = groups.pending(group.id).await?.into_iter().map(PendingMember::from).collect();
     let tag = etag(&group);
     let accounts = accounts.into_iter().map(AccountView::try_from).collect::<Result<Vec<_>, _>>()?;
     let mut directories: Vec<String> = accounts.iter().map(|account| account.directory.name.clone()).collect();
     directories.sort_unstable();
     directories.dedup();
-    Ok((tag, Json(GroupDetail { group: GroupView::new(group, directories), accounts })))
+    Ok((tag, Json(GroupDetail { group: GroupView::new(group, directories), accounts, pending })))
 }
 
 /// Lists the members of a group

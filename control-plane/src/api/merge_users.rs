@@ -115,7 +115,7 @@ async fn merge(
     let Merge { user, merged, accounts, groups } = users.merge(&id, &other, known.known(), preview).await?;
     let groups = groups.into_iter().map(|(id, display_name)| GroupRef { id, display_name }).collect();
     let tag = etag(&user);
-    let (user, merged) = (user.try_into()?, merged.try_into()?);
+    let (user, merged) = (ChangedUser::new(user, Vec::new())?, merged.try_into()?);
     Ok((tag, Json(MergeView { preview, user, merged, accounts: moved(accounts), groups })))
 }
 
@@ -138,6 +138,6 @@ async fn split(
     let SplitRequest { accounts, user_name, preview } = body.read()?;
     let Split { user, new_user, accounts } = users.split(&id, (&accounts, &user_name), known.known(), preview).await?;
     let tag = etag(&user);
-    let (user, new_user) = (user.try_into()?, new_user.try_into()?);
+    let (user, new_user) = (ChangedUser::new(user, Vec::new())?, ChangedUser::new(new_user, Vec::new())?);
     Ok((tag, Json(SplitView { preview, user, new_user, accounts: moved(accounts) })))
 }

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use postern_engine::records::{GroupId, GroupRow, IdentityFilter, OwnedUser, Suspension, UserFilter, UserId, UserRow};
+use postern_engine::records::{
+    GroupId, GroupRow, IdentityFilter, OwnedUser, PendingChange, Suspension, UserFilter, UserId, UserRow,
+};
 use postern_engine::services::Search;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -63,6 +66,9 @@ pub struct UserDetail {
     /// The fields whose values come from a directory, with its name. They are changed there; all others are the
     /// organization's. Further attributes are named `attributes.NAME`.
     pub sources: BTreeMap<String, String>,
+    /// Changes of these fields that the directory has not made yet, or has refused.
+    #[serde(default)]
+    pub pending: Vec<PendingView>,
     /// Its accounts.
     pub accounts: Vec<AccountView>,
     /// The groups that it is a direct member of; a thousand at most.
@@ -107,6 +113,33 @@ pub struct ChangedUser {
     pub user: UserView,
     /// Set while an administrator has disabled the user.
     pub suspension: Option<SuspensionView>,
+    /// Changes that go to the directory which is the source of the field. Until it has made them, the user keeps the
+    /// directory's value.
+    #[serde(default)]
+    pub pending: Vec<PendingView>,
+}
+
+/// A change that a directory has not made yet, or has refused.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = PendingChange)]
+pub struct PendingView {
+    /// The field; further attributes as `attributes.NAME`.
+    pub field: String,
+    /// The value that is wanted. `null`: none.
+    pub wanted: Value,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+    /// By whom.
+    pub asked_by: String,
+    /// Why the directory did not take it. It is shown for a week, or until the field is changed again. `null`: it is on its way.
+    pub refused: Option<String>,
+}
+
+impl From<PendingChange> for PendingView {
+    fn from(row: PendingChange) -> Self {
+        let PendingChange { what: field, wanted, asked_at, asked_by, refused, .. } = row;
+        Self { field, wanted, asked_at, asked_by, refused: refused.map(|refused| refused.reason) }
+    }
 }
 
 /// An administrator's decision that a user may not sign in. No import lifts it.
@@ -129,11 +162,10 @@ impl From<Suspension> for SuspensionView {
     }
 }
 
-impl TryFrom<OwnedUser> for ChangedUser {
-    type Error = Problem;
-
-    fn try_from(user: OwnedUser) -> Result<Self, Problem> {
-        Ok(Self { user: user.row.try_into()?, suspension: user.suspension.map(SuspensionView::from) })
+impl ChangedUser {
+    pub(super) fn new(user: OwnedUser, pending: Vec<PendingChange>) -> Result<Self, Problem> {
+        let pending = pending.into_iter().map(PendingView::from).collect();
+        Ok(Self { user: user.row.try_into()?, suspension: user.suspension.map(SuspensionView::from), pending })
     }
 }
 
@@ -216,6 +248,7 @@ async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Res
         user: found.user.row.try_into()?,
         suspension: found.user.suspension.map(SuspensionView::from),
         sources: found.sources.fields().clone(),
+        pending: found.pending.into_iter().map(PendingView::from).collect(),
         accounts: found.accounts.into_iter().map(AccountView::try_from).collect::<Result<_, _>>()?,
         groups: found.groups.into_iter().map(GroupRef::from).collect(),
     };

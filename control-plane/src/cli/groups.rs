@@ -94,7 +94,7 @@ fn show(detail: &GroupDetail, members: &Found<MemberView>, screen: &mut Screen) 
     let group = &detail.group;
     let more = if members.more { "more than " } else { "" };
     let count = format!("{more}{}; `postern groups members {}` lists them", members.items.len(), group.id);
-    screen.fields(detail, &[fields(group), vec![("members", count)]].concat())?;
+    screen.fields(detail, &[fields(group), vec![("members", count)], fields::pending(&detail.pending)].concat())?;
     if !screen.is_json() {
         for account in &detail.accounts {
             screen.line("")?;

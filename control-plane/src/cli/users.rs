@@ -15,7 +15,7 @@ mod set_password;
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use self::fields::{attributes, disabled, profile};
+use self::fields::{attributes, disabled, pending, profile};
 use super::super::api::change_users::DeletedUserView;
 use super::super::api::users::{UserDetail, UserView};
 use super::client::Client;
@@ -143,6 +143,7 @@ fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
     let further = attributes(user);
     fields.extend(further.iter().map(|(name, text)| (name.as_str(), text.clone())));
     fields.extend(disabled(detail.suspension.as_ref()));
+    fields.extend(pending(&detail.pending));
     fields.extend([
         ("missing since", time_or(user.missing_since, "-")),
         ("groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }),

@@ -149,6 +149,7 @@ impl Identities {
             // Provisioning decides what becomes of the accounts that it has made.
             "DELETE FROM accounts WHERE identity = $1 AND NOT outbound",
             "DELETE FROM own_members WHERE member_id = $1",
+            "DELETE FROM pending_changes WHERE identity = $1",
             "DELETE FROM unique_values WHERE user_id = $1",
             "DELETE FROM match_keys WHERE user_id = $1",
             "DELETE FROM users WHERE id = $1",

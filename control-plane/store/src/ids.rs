@@ -100,6 +100,8 @@ ids! {
     ScheduleId,
     /// A change of an object in a target.
     OperationId,
+    /// A change that somebody wants in a target and that is not there yet.
+    PendingId,
     /// The record of one entry of a directory.
     AccountId,
     /// A user of an organization.

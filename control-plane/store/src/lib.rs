@@ -65,6 +65,7 @@ mod organizations;
 mod outbound;
 mod own_groups;
 mod own_members;
+mod pending;
 #[cfg(test)]
 mod plans;
 mod prefix;
@@ -104,7 +105,7 @@ pub use crate::fold::fold;
 pub use crate::identities::Identities;
 pub use crate::ids::{
     AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OperationId, OrganizationId,
-    ReplicaId, ScheduleId, TargetId, UserId,
+    PendingId, ReplicaId, ScheduleId, TargetId, UserId,
 };
 pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
@@ -125,11 +126,11 @@ pub use crate::records::{
     MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent,
     NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, Operation, OperationFilter,
     OperationState, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PasswordKey,
-    PresentAccount, PreviewRow, Profile, Provisioning, REPLICA_PATIENCE, RefusedValue, Release, Restamp, Role,
-    RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight,
-    SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target,
-    TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled,
-    UserFilter, UserRow, UserSource,
+    PendingChange, PresentAccount, PreviewRow, Profile, Provisioning, REPLICA_PATIENCE, Refusal, RefusedValue, Release,
+    Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory,
+    Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension,
+    Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen,
+    Unsettled, UserFilter, UserRow, UserSource,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

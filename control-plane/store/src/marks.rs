@@ -12,10 +12,14 @@ use crate::ids::{OrganizationId, TargetId};
 use crate::records::{IdentityId, Mark, Page, PageRequest};
 use crate::sql::{Row, sql};
 
+/// The bits of `spread`, as the triggers set them.
+const MEMBERS_CHANGED: i64 = 1;
+const HAS_MOVED: i64 = 2;
+
 macro_rules! select_marks {
     ($rest:literal) => {
         concat!(
-            "SELECT identity, kind, times, marked_at, failures, not_before, problem FROM marks WHERE target = \
+            "SELECT identity, kind, times, marked_at, failures, not_before, problem, spread FROM marks WHERE target = \
              (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) AND ",
             $rest
         )
@@ -24,14 +28,11 @@ macro_rules! select_marks {
 
 fn read(mut row: Row) -> Result<Mark> {
     let (id, kind) = (row.take()?, row.take()?);
-    Ok(Mark {
-        identity: IdentityId::from_code(kind, id)?,
-        times: row.take()?,
-        marked_at: row.take()?,
-        failures: row.take()?,
-        not_before: row.take()?,
-        problem: row.take()?,
-    })
+    let identity = IdentityId::from_code(kind, id)?;
+    let (times, marked_at, failures) = (row.take()?, row.take()?, row.take()?);
+    let (not_before, problem, spread): (_, _, i64) = (row.take()?, row.take()?, row.take()?);
+    let (members_changed, has_moved) = (spread & MEMBERS_CHANGED != 0, spread & HAS_MOVED != 0);
+    Ok(Mark { identity, times, marked_at, failures, not_before, problem, members_changed, has_moved })
 }
 
 impl Identities {
@@ -97,6 +98,20 @@ impl Identities {
         .bind(target)
         .bind(self.organization);
         self.tx.execute(update).await.map(|_| ())
+    }
+}
+
+impl Identities {
+    /// Notes that those whom the changes of groups may concern were marked, too. A group that has changed again stays as it is.
+    pub async fn end_spread(&mut self, target: TargetId, marks: &[Mark]) -> Result<u64> {
+        let update = Bulk::new(
+            "WITH v(identity, times) AS ({rows}) {update} marks SET spread = 0 FROM v \
+             WHERE marks.identity = v.identity AND marks.times = v.times \
+             AND marks.target = (SELECT seq FROM targets WHERE id = :2 AND organization_id = :1)",
+        )
+        .column(Cells::Uuids(marks.iter().map(|mark| mark.identity.as_uuid()).collect()))
+        .column(Cells::Ints(marks.iter().map(|mark| mark.times).collect()));
+        self.tx.bulk(update.shared(self.organization).shared(target)).await
     }
 }
 

@@ -53,6 +53,7 @@ impl Identities {
         }
         for delete in [
             "DELETE FROM own_members WHERE member_id = $1",
+            "DELETE FROM pending_changes WHERE identity = $1",
             "DELETE FROM unique_values WHERE user_id = $1",
             "DELETE FROM match_keys WHERE user_id = $1",
             "DELETE FROM account_matches WHERE user_id = $1",

@@ -166,12 +166,26 @@ impl Identities {
                  AND target = (SELECT seq FROM targets WHERE id = $2)");
             self.tx.rows(query.bind(self.organization).bind(target), |mut row| row.take()).await?
         };
+        if !approve {
+            self.refuse_held(target, &ids, by).await?;
+        }
         let update = Bulk::new(if approve { approved } else { rejected }).column(Cells::Uuids(ids));
         let update = update.shared(self.organization).shared(target).shared(by);
         let update = if approve { update } else { update.shared(self.now) };
         let decided = self.tx.bulk(update).await?;
         self.tx.wake(crate::wake::Wake::Marked(target));
         Ok(decided)
+    }
+
+    /// What somebody wanted in the target is refused with the held operations that would have brought it there.
+    async fn refuse_held(&mut self, target: TargetId, operations: &[Uuid], by: &str) -> Result<()> {
+        let update = Bulk::new(
+            "{update} pending_changes SET refused = :3, refused_at = :4 WHERE refused_at IS NULL \
+             AND identity IN (SELECT o.identity FROM operations o WHERE o.state = 'held' AND o.id {in}) \
+             AND (organization_id = :1) IS TRUE AND (target = (SELECT seq FROM targets WHERE id = :2)) IS TRUE",
+        );
+        let update = update.column(Cells::Uuids(operations.to_vec())).shared(self.organization).shared(target);
+        self.tx.bulk(update.shared(format!("{by} rejected it.")).shared(self.now)).await.map(|_| ())
     }
 }
 

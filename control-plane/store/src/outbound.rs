@@ -171,12 +171,21 @@ impl Intake {
 /// A member that the organization has added to a group, with its account in a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberAccount {
+    /// The user or group.
+    pub identity: IdentityId,
     /// The external id of the account.
     pub external_key: ExternalKey,
     /// Its DN.
     pub dn: String,
     /// The value of its unique attribute.
     pub unique_value: Option<String>,
+}
+
+fn read_member(mut row: Row) -> Result<MemberAccount> {
+    let (kind, id) = (row.take()?, row.take()?);
+    let external_key = ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?;
+    let identity = IdentityId::from_code(kind, id)?;
+    Ok(MemberAccount { identity, external_key, dn: row.take()?, unique_value: row.take()? })
 }
 
 impl Store {
@@ -188,30 +197,48 @@ impl Store {
         group: IdentityId,
         limit: u32,
     ) -> Result<Vec<MemberAccount>> {
-        let query = sql("SELECT a.external_key, a.dn, a.unique_value FROM own_members o \
+        let query = sql("SELECT a.kind, a.identity, a.external_key, a.dn, a.unique_value FROM own_members o \
              JOIN accounts a ON a.identity = o.member_id AND a.target = (SELECT seq FROM targets WHERE id = $3) \
              AND a.missing_since IS NULL WHERE o.organization_id = $1 AND o.group_id = $2 ORDER BY o.member_id LIMIT $4")
         .bind(organization)
         .bind(group.as_uuid())
         .bind(target)
         .bind(limit);
-        let read = |mut row: Row| {
-            let key = ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?;
-            Ok(MemberAccount { external_key: key, dn: row.take()?, unique_value: row.take()? })
-        };
-        self.database.rows(query, read).await
+        self.database.rows(query, read_member).await
+    }
+
+    /// The present accounts of users and groups in a target.
+    pub async fn member_accounts(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        identities: &[Uuid],
+    ) -> Result<Vec<MemberAccount>> {
+        let query = Bulk::new(
+            "SELECT kind, identity, external_key, dn, unique_value FROM accounts WHERE identity {in} \
+             AND missing_since IS NULL AND (organization_id = :1) IS TRUE \
+             AND (target = (SELECT seq FROM targets WHERE id = :2)) IS TRUE",
+        )
+        .column(Cells::Uuids(identities.to_vec()));
+        self.database.bulk_rows(query.shared(organization).shared(target), read_member).await
+    }
+
+    /// The groups that the organization has made members of a group, up to `limit`.
+    pub async fn own_groups_in(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        limit: u32,
+    ) -> Result<Vec<GroupId>> {
+        let query = sql("SELECT member_id FROM own_members WHERE kind = 2 AND group_id = $1 AND organization_id = $2 \
+             ORDER BY member_id LIMIT $3");
+        self.database.rows(query.bind(group).bind(organization).bind(limit), |mut row| row.take()).await
     }
 
     /// The names of the members that an outbound group has in its target.
     pub async fn outbound_members(&self, account: AccountId) -> Result<HashSet<String>> {
         let query = sql("SELECT name FROM outbound_members WHERE account_id = $1").bind(account);
         Ok(self.database.rows(query, |mut row| row.take()).await?.into_iter().collect())
-    }
-
-    /// The groups that the organization has added a user or group to.
-    pub async fn own_groups_of(&self, organization: OrganizationId, member: Uuid) -> Result<Vec<GroupId>> {
-        let query = sql("SELECT group_id FROM own_members WHERE organization_id = $1 AND member_id = $2");
-        self.database.rows(query.bind(organization).bind(member), |mut row| row.take()).await
     }
 
     /// The last entry of the audit log about an object: when, what, and who.

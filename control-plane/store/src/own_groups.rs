@@ -131,6 +131,7 @@ impl Identities {
         for delete in [
             "DELETE FROM own_members WHERE group_id = $1",
             "DELETE FROM own_members WHERE member_id = $1",
+            "DELETE FROM pending_changes WHERE identity = $1",
             "DELETE FROM shared_ids WHERE account_id IN (SELECT id FROM accounts WHERE identity = $1 AND NOT outbound)",
             // Provisioning decides what becomes of the accounts that it has made.
             "DELETE FROM accounts WHERE identity = $1 AND NOT outbound",

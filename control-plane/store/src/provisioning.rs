@@ -89,6 +89,7 @@ impl Store {
             "DELETE FROM marks WHERE target = (SELECT seq FROM targets WHERE id = $1 AND organization_id = $2)",
             "UPDATE operations SET state = 'dropped', content = NULL WHERE state = 'waiting' \
              AND target = (SELECT seq FROM targets WHERE id = $1 AND organization_id = $2)",
+            "DELETE FROM pending_changes WHERE target = (SELECT seq FROM targets WHERE id = $1 AND organization_id = $2)",
         ] {
             tx.execute(sql(delete).bind(target).bind(organization)).await?;
         }

@@ -68,6 +68,7 @@ mod marks;
 mod matches;
 mod own_users;
 mod pages;
+mod pending;
 mod previews;
 mod provisioning;
 mod schedules;
@@ -101,6 +102,7 @@ pub use matches::{Conflict, HeldUser, Holder, IgnoredAccount, KeyedUser, NamedUs
 pub use own_users::{DeletedGroup, DeletedUser, MergedUser, OwnedUser, Suspension};
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
+pub use pending::{PendingChange, Refusal};
 pub use previews::{ChangedAccount, IdentityState, MemberChanges, PreviewRow};
 pub use provisioning::{Ended, Operation, OperationFilter, OperationState, Provisioning};
 pub use schedules::{

@@ -138,6 +138,8 @@ async fn marks_stay_until_they_are_carried_out(database: TestDatabase) {
         failures: 0,
         not_before: jiff::Timestamp::UNIX_EPOCH,
         problem: None,
+        members_changed: false,
+        has_moved: false,
     };
     assert_eq!(found, [user, group].map(|identity| mark(identity, 1, 1)));
     // The user changes again while the first change is provisioned.

@@ -17,6 +17,7 @@ use support::{TestDatabase, conformance};
 conformance! {
     settings_are_saved_by_who_has_seen_the_last_ones,
     every_change_of_a_user_group_or_member_sets_a_mark,
+    a_change_within_groups_says_whom_else_it_concerns,
     one_replica_at_a_time_has_a_target,
     a_comparison_of_all_marks_everybody_once,
     operations_are_sent_ended_held_and_decided_once,
@@ -255,4 +256,57 @@ async fn nothing_comes_from_an_outbound_account(database: TestDatabase) {
     tx.delete_user(owned, "owner").await.unwrap();
     tx.commit().await.unwrap();
     assert!(store.get_account(world.org(), account.id).await.unwrap().is_some());
+}
+
+async fn a_change_within_groups_says_whom_else_it_concerns(database: TestDatabase) {
+    let store = &database.store;
+    let world = World::new(store, "one").await;
+    let (outer, inner, user) = (world.team("outer").0, world.team("inner").0, world.person("anna").0);
+    let (team, bert, crew) = (world.team("team"), world.person("bert"), world.team("crew"));
+    let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
+    tx.insert_own_users(vec![(user.clone(), "{}".to_owned())]).await.unwrap();
+    tx.insert_groups(vec![outer.clone(), inner.clone()]).await.unwrap();
+    tx.commit().await.unwrap();
+    world.import(std::slice::from_ref(&bert), &[team.clone(), crew.clone()]).await;
+    provision(store, &world, 0).await.unwrap();
+    let (o, i, u) = (IdentityId::Group(outer.id), IdentityId::Group(inner.id), IdentityId::User(user.id));
+    let spread = async || {
+        let marks = store.due_marks(world.org(), target(&world), at(1_000_000), 1_000).await.unwrap();
+        let all: Vec<_> = marks.iter().map(|mark| (mark.identity, (mark.members_changed, mark.has_moved))).collect();
+        clear(store, &world).await;
+        move |identity: IdentityId| all.iter().find(|(known, _)| *known == identity).map(|(_, spread)| *spread)
+    };
+    for add in [true, false] {
+        let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
+        let members = [(outer.id, i), (inner.id, u)];
+        let changed = if add { tx.add_members(&members).await } else { tx.remove_members(&members).await };
+        assert_eq!(changed.unwrap(), 2);
+        tx.commit().await.unwrap();
+        let of = spread().await;
+        assert_eq!(of(o), Some((true, false)), "{add}: its members have changed");
+        assert_eq!(of(i), Some((true, true)), "{add}: and it has joined or left a group itself");
+        assert_eq!(of(u), Some((false, false)), "{add}");
+    }
+    // What a directory says of its groups marks as well, who leaves too.
+    let (t, c, b) = (IdentityId::Group(team.0.id), IdentityId::Group(crew.0.id), IdentityId::User(bert.0.id));
+    let names = ["bert", "crew"].map(support::world::dn_key);
+    for names in [names.to_vec(), Vec::new()] {
+        let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
+        tx.replace_members(vec![(team.0.id, names)]).await.unwrap();
+        tx.commit().await.unwrap();
+        let of = spread().await;
+        assert_eq!((of(t), of(c), of(b)), (Some((true, false)), Some((false, true)), Some((false, false))));
+    }
+    // Once it was done, it is over; unless the group has changed again meanwhile.
+    let mut tx = store.begin_identities(world.org(), at(4)).await.unwrap();
+    tx.add_members(&[(outer.id, u)]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mark = store.get_mark(world.org(), target(&world), o).await.unwrap().unwrap();
+    let earlier = postern_store::Mark { times: mark.times - 1, ..mark.clone() };
+    let mut tx = store.begin_identities(world.org(), at(5)).await.unwrap();
+    assert_eq!(tx.end_spread(target(&world), &[earlier]).await.unwrap(), 0);
+    assert_eq!(tx.end_spread(target(&world), std::slice::from_ref(&mark)).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let mark = store.get_mark(world.org(), target(&world), o).await.unwrap().unwrap();
+    assert!(!mark.members_changed && !mark.has_moved);
 }

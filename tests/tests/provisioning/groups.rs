@@ -1,6 +1,7 @@
 //! Groups of the organization in a directory: made with their members, and then only what differs is sent.
 
 use anyhow::{Context as _, Result, ensure};
+use postern_tests::site::Site;
 use postern_tests::{scenario, wait};
 use serde_json::json;
 
@@ -45,6 +46,65 @@ fn a_group_of_the_organization_has_its_members_in_the_directory() -> Result<()> 
         wait::until_true("both are members", wait::SOON, async || Ok(members().await? == ["anna", "bert"])).await?;
         site.api.delete(&member(&anna)).await?;
         wait::until_true("anna is no member", wait::SOON, async || Ok(members().await? == ["bert"])).await?;
+        Ok(())
+    })
+}
+
+/// The names of the members that a group has in the directory: of users and of groups.
+async fn members_of(site: &Site, group: &str) -> Result<Vec<String>> {
+    let found = site.slapd.entries(&format!("(cn={group})")).await?;
+    let Some(entry) = found.first() else { return Ok(Vec::new()) };
+    let dns = entry.values("member").iter().map(|dn| String::from_utf8_lossy(dn).into_owned());
+    let mut names: Vec<String> = dns
+        .filter_map(|dn| Some(dn.split(',').next()?.split_once('=')?.1.to_owned()))
+        .filter(|it| it != "admin")
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+#[test]
+fn a_group_within_a_group_is_a_member_or_its_users_are() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = async |name: &str| {
+            let group = site.api.post("/api/v1/groups", json!({"display_name": name})).await?;
+            anyhow::Ok(group["id"].as_str().context("no id")?.to_owned())
+        };
+        let (outer, known, unknown) = (group("Outer").await?, group("Known").await?, group("Unknown").await?);
+        let member = |group: &str, id: &str| format!("/api/v1/groups/{group}/members/{id}");
+        let (anna, bert) = (user(&site, "anna").await?, user(&site, "bert").await?);
+        site.api.put(&member(&known, &anna), &json!({})).await?;
+        site.api.put(&member(&unknown, &bert), &json!({})).await?;
+        site.api.put(&member(&outer, &known), &json!({})).await?;
+        provision(
+            &site,
+            json!({
+                "switches": { "create_users": true, "create_groups": true, "sync_members": true, "enable_disable_users": true },
+                "assignment": { "kind": "groups", "groups": [outer] },
+                "groups": [outer, known],
+            }),
+        )
+        .await?;
+        let becomes = async |group: &str, names: &[&str]| {
+            let what = format!("the members of {group} are {names:?}");
+            wait::until_true(&what, wait::SOON, async || Ok(members_of(&site, group).await? == names)).await
+        };
+        becomes("Known", &["anna"]).await?;
+        becomes("Outer", &["Known"]).await?;
+        ensure!(site.slapd.entries("(uid=bert)").await?.is_empty(), "bert is in no assigned group yet");
+        // A group that the directory does not have: its users get the assignment, and are members themselves.
+        site.api.put(&member(&outer, &unknown), &json!({})).await?;
+        becomes("Outer", &["Known", "bert"]).await?;
+        let carla = user(&site, "carla").await?;
+        site.api.put(&member(&unknown, &carla), &json!({})).await?;
+        becomes("Outer", &["Known", "bert", "carla"]).await?;
+        site.api.delete(&member(&unknown, &bert)).await?;
+        becomes("Outer", &["Known", "carla"]).await?;
+        // The group leaves: so does everybody in it.
+        site.api.delete(&member(&outer, &unknown)).await?;
+        becomes("Outer", &["Known"]).await?;
+        ensure!(ended(&site, &carla, "disable").await?["state"] == "succeeded");
         Ok(())
     })
 }

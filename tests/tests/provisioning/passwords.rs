@@ -276,3 +276,33 @@ fn the_rule_that_a_password_breaks_is_named() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_password_waits_for_the_account_that_is_being_made() -> Result<()> {
+    scenario(async |stage| {
+        let mut site = start(stage).await?;
+        allow(&site, true).await?;
+        site.agent.terminate().await?;
+        let body = json!({"user_name": "anna", "family_name": "Bell", "email": "anna@corp.example"});
+        site.api.post("/api/v1/users", body).await?;
+        let token = site.api.token().to_owned();
+        let waits = set_password(&site, "anna", &token).input(format!("{PASSWORD}\n")).success();
+        let (set, started) = tokio::join!(waits, async { site.agent.start(stage) });
+        started?;
+        set?;
+        ensure!(binds(&site, "anna", PASSWORD).await?);
+        // Nobody waits for an account that nobody makes.
+        provision_nobody(&site).await?;
+        site.api.post("/api/v1/users", json!({"user_name": "bert", "family_name": "Cole"})).await?;
+        let refused = set_password(&site, "bert", &token).input(format!("{PASSWORD}\n")).output().await?;
+        let text = String::from_utf8_lossy(&refused.stderr);
+        ensure!(!refused.status.success() && text.contains("has no account"), "{text}");
+        Ok(())
+    })
+}
+
+async fn provision_nobody(site: &Site) -> Result<()> {
+    let path = format!("/api/v1/directories/{DIRECTORY}/provisioning");
+    let settings = json!({ "switches": { "sync_passwords": true } });
+    site.api.put(&path, &json!({ "settings": settings })).await.map(|_| ())
+}

@@ -116,6 +116,22 @@ impl ProfileChange {
         fixed.chain(self.attributes.keys().map(|name| further(name))).collect()
     }
 
+    /// The same without these fields.
+    #[must_use]
+    pub fn without(&self, fields: &BTreeMap<String, Value>) -> Self {
+        let stays = |field: &str| !fields.contains_key(field);
+        let mut attributes = self.attributes.clone();
+        attributes.retain(|name, _| stays(&further(name)));
+        Self {
+            user_name: self.user_name.clone().filter(|_| stays("user_name")),
+            given_name: self.given_name.clone().filter(|_| stays("given_name")),
+            family_name: self.family_name.clone().filter(|_| stays("family_name")),
+            display_name: self.display_name.clone().filter(|_| stays("display_name")),
+            email: self.email.clone().filter(|_| stays("email")),
+            attributes,
+        }
+    }
+
     /// Changes a user and what the organization says of them.
     pub fn apply(&self, user: &mut OwnedUser) -> Result<(), serde_json::Error> {
         let mut own: Map<String, Value> = match user.own.as_deref() {

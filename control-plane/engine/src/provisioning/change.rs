@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
+use postern_store::PendingId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,6 +26,16 @@ pub struct Reference {
     /// For a member: the form in which groups are known to name it. Empty: its DN in that form.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub key: String,
+    /// For a member: the change that somebody asked for and that this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingId>,
+}
+
+impl Reference {
+    /// How answers name it.
+    fn named(&self) -> &str {
+        if self.external_id.is_empty() { &self.dn } else { &self.external_id }
+    }
 }
 
 /// One attribute that changes.
@@ -36,6 +47,9 @@ pub struct AttributeChange {
     pub known: Vec<String>,
     /// The wanted values.
     pub wanted: Vec<String>,
+    /// The change that somebody asked for and that this is. `None`: the rules want it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingId>,
 }
 
 /// A password that one agent can open. Nobody else can.
@@ -119,6 +133,19 @@ pub struct Step {
 }
 
 impl Change {
+    /// The changes that somebody asked for and that this carries out, each with the name of its attribute or member.
+    pub fn asked(&self) -> Vec<(PendingId, &str)> {
+        match self {
+            Self::Update { changes, .. } => {
+                changes.iter().filter_map(|change| Some((change.pending?, change.name.as_str()))).collect()
+            }
+            Self::Members { add, remove } => {
+                add.iter().chain(remove).filter_map(|member| Some((member.pending?, member.named()))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The name of what is done, for reports.
     pub const fn action(&self) -> &'static str {
         match self {

@@ -35,7 +35,8 @@ pub fn user(wanted: &Wanted, known: Option<&Known>, settings: &Settings) -> Vec<
     let Some(known) = known else {
         // Who may not sign in gets no new account.
         let creates = wanted.exists == Some(true) && wanted.active && !wanted.nowhere && switches.create_users;
-        return if creates { vec![create(wanted, settings, true, Vec::new())] } else { Vec::new() };
+        let enabled = !wanted.needs_password;
+        return if creates { vec![create(wanted, settings, enabled, Vec::new())] } else { Vec::new() };
     };
     match wanted.exists {
         Some(true) => {}
@@ -126,7 +127,7 @@ fn enabling(wanted: &Wanted, known: &Known, settings: &Settings) -> Option<bool>
 /// Attributes that differ; one that is part of the DN means a new name, and another container a move.
 fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Step>) {
     let dn = Dn::parse(&known.entry.dn).ok();
-    let naming = dn.as_ref().and_then(|dn| Some(dn.rdns().first()?.avas().first()?.attribute()));
+    let naming = dn.as_ref().and_then(naming);
     let (mut changes, mut name) = (Vec::new(), None);
     for (attribute, values) in &wanted.attributes {
         let current = of(&known.attributes, attribute).or_else(|| of(&known.agreed, attribute));
@@ -143,7 +144,12 @@ fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Ste
             continue;
         }
         let current = current.cloned().unwrap_or_default();
-        changes.push(AttributeChange { name: attribute.clone(), known: current, wanted: values.clone() });
+        changes.push(AttributeChange {
+            name: attribute.clone(),
+            known: current,
+            wanted: values.clone(),
+            pending: None,
+        });
     }
     let container = wanted.container.clone().filter(|container| {
         // Where the target wins, it also says where its entries are.
@@ -165,15 +171,20 @@ fn is_in(entry: &Dn, container: &str) -> bool {
     wanted.len() <= found.len() && wanted.iter().zip(found).all(|(wanted, found)| wanted.is_same(found))
 }
 
+/// The attribute that names an entry.
+pub(super) fn naming(dn: &Dn) -> Option<&str> {
+    Some(dn.rdns().first()?.avas().first()?.attribute())
+}
+
 /// The values of an attribute, whose name may be written in other case.
-fn of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Vec<String>> {
+pub(super) fn of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Vec<String>> {
     attributes
         .get(name)
         .or_else(|| attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, values)| values))
 }
 
 /// Whether two lists have the same values. Their order means nothing.
-fn same(one: &[String], other: &[String]) -> bool {
+pub(super) fn same(one: &[String], other: &[String]) -> bool {
     one.len() == other.len() && one.iter().all(|value| other.contains(value))
 }
 

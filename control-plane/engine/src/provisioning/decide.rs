@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use postern_store::{
-    Account, AccountId, GroupId, GroupRow, IdentityId, MemberForm, OwnedUser, Switch, TargetAccount, UserId,
+    Account, AccountId, GroupId, GroupRow, IdentityId, OwnedUser, PendingChange, PendingId, Switch, TargetAccount,
+    UserId,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,13 +16,13 @@ use super::compare::{self, Known, MembersDiffer};
 use super::load::Target;
 use super::settings::Assignment;
 use super::wanted::{Subject, Wanted, wanted};
+use super::write_through::Asked;
 use crate::identity::attributes::MASK;
 use crate::identity::mapping::rules::RuleOf;
-use crate::identity::{membership, profile};
+use crate::identity::profile;
 use crate::intake::said::{self, SavedRules};
+use crate::records::Flavour;
 
-/// The most members of a group that are compared.
-const MOST_MEMBERS: u32 = 100_000;
 /// Decisions after which other tasks have their turn.
 const STRETCH: usize = 64;
 
@@ -42,6 +43,10 @@ pub(super) struct Decision {
     pub(super) steps: Vec<Step>,
     /// What failed, for people.
     pub(super) failed: Vec<String>,
+    /// What somebody asked for and the target has already.
+    pub(super) done: Vec<PendingId>,
+    /// What somebody asked for and cannot be sent, with the reasons.
+    pub(super) refused: Vec<(PendingId, String)>,
 }
 
 /// What was read of users and groups, to decide about them.
@@ -56,6 +61,8 @@ struct Facts {
     said: HashMap<UserId, Vec<String>>,
     /// The groups that the organization has added members to.
     with_members: HashSet<GroupId>,
+    /// What somebody asked for.
+    pending: HashMap<Uuid, Vec<PendingChange>>,
 }
 
 impl Target {
@@ -80,6 +87,10 @@ impl Target {
             if let Some(identity) = found.account.identity.filter(|_| found.account.missing_since.is_none()) {
                 accounts.entry(identity).or_insert(found);
             }
+        }
+        let mut pending: HashMap<Uuid, Vec<PendingChange>> = HashMap::new();
+        for change in store.pending_in(organization, self.id(), identities).await? {
+            pending.entry(change.identity.as_uuid()).or_default().push(change);
         }
         let (mut users, mut groups) = (Vec::new(), Vec::new());
         for identity in identities {
@@ -112,6 +123,7 @@ impl Target {
             in_group,
             said,
             with_members,
+            pending,
         })
     }
 
@@ -140,19 +152,31 @@ impl Target {
             IdentityId::Group(id) => self.group(id, facts),
         };
         let mut wanted: Wanted = wanted(&subject, &self.settings, &self.compiled, &self.rules);
-        let failed = std::mem::take(&mut wanted.failed);
-        let steps = match identity {
+        // Active Directory lets nobody be enabled without a password.
+        wanted.needs_password = self.directory.flavour == Flavour::ActiveDirectory;
+        let mut failed = std::mem::take(&mut wanted.failed);
+        let mut steps = match identity {
             IdentityId::User(_) => compare::user(&wanted, known.as_ref(), &self.settings),
             IdentityId::Group(id) => {
                 let own = facts.with_members.contains(&id);
                 let members = if self.settings.switches.sync_members && subject.exists {
-                    self.members(id, account.as_ref(), own && (account.is_some() || subject.chosen)).await?
+                    match self.members(id, account.as_ref(), own && (account.is_some() || subject.chosen)).await {
+                        // Too many groups are nested in it.
+                        Err(postern_store::Error::Conflict { what, source: None }) => {
+                            failed.push(what);
+                            MembersDiffer::default()
+                        }
+                        members => members?,
+                    }
                 } else {
                     MembersDiffer::default()
                 };
                 compare::group(&wanted, known.as_ref(), members, &self.settings)
             }
         };
+        let pending = facts.pending.remove(&identity.as_uuid()).unwrap_or_default();
+        let Asked { step, done, refused } = self.asked(identity, pending, known.as_ref()).await?;
+        steps.extend(step);
         Ok(Decision {
             name: name.or_else(|| account.as_ref().map(|account| account.account.dn.clone())).unwrap_or_default(),
             outbound: account.as_ref().is_none_or(|account| account.account.outbound),
@@ -160,6 +184,8 @@ impl Target {
             suspended: subject.suspended,
             steps,
             failed,
+            done,
+            refused,
         })
     }
 
@@ -192,46 +218,6 @@ impl Target {
         let subject =
             Subject { of: Some(RuleOf::Groups), fields, exists: true, active: true, chosen, ..Subject::default() };
         (Some(group.display_name), subject)
-    }
-
-    /// The members of a group that differ; `own`: the organization has added some. From a group that comes from the target
-    /// nobody is removed.
-    async fn members(&self, group: GroupId, account: Option<&TargetAccount>, own: bool) -> Result<MembersDiffer> {
-        let organization = self.provisioning.organization;
-        let outbound = account.is_some_and(|account| account.account.outbound);
-        if !own && !outbound {
-            return Ok(MembersDiffer::default());
-        }
-        let own = if own {
-            self.store.own_members_in(organization, self.id(), IdentityId::Group(group), MOST_MEMBERS).await?
-        } else {
-            Vec::new()
-        };
-        let mut known = match account {
-            Some(account) if outbound => self.store.outbound_members(account.account.id).await?,
-            Some(_) => {
-                let mut known = self.store.member_names(organization, self.directory.id, &[group]).await?;
-                known.remove(&group).unwrap_or_default()
-            }
-            None => HashSet::new(),
-        };
-        let mut differ = MembersDiffer::default();
-        for member in own {
-            let key = match self.form {
-                MemberForm::UniqueValue => member.unique_value.clone().unwrap_or_default(),
-                MemberForm::Dn | MemberForm::GroupNames => membership::dn_key(&member.dn),
-            };
-            if !known.remove(&key) {
-                differ.add.push(Reference { external_id: member.external_key.to_text(), dn: member.dn, key });
-            }
-        }
-        if outbound {
-            let mut gone: Vec<String> = known.into_iter().collect();
-            gone.sort_unstable();
-            differ.remove =
-                gone.into_iter().map(|dn| Reference { external_id: String::new(), key: dn.clone(), dn }).collect();
-        }
-        Ok(differ)
     }
 }
 

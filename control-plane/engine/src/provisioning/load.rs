@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use postern_store::{Directory, MappingDirection, MemberForm, PageRequest, Provisioning, Store, TargetId};
+use postern_store::{Directory, MemberForm, PageRequest, Provisioning, Store, TargetId};
 
+use super::rules;
 use super::settings::{Compiled, Settings};
-use crate::identity::mapping::outbound::{self, Outbound};
+use crate::identity::mapping::outbound::Outbound;
 use crate::identity::profile;
-use crate::records::Flavour;
 
 /// The most directories of an organization.
 const MOST_DIRECTORIES: u32 = 1_000;
@@ -49,15 +49,9 @@ impl Target {
             Ok(compiled) => compiled,
             Err((field, reason)) => return Ok(Err(format!("{field}: {reason}"))),
         };
-        let rules = match store.current_mapping(organization, id, MappingDirection::Outbound).await? {
-            Some(saved) => serde_json::from_value(saved.rules).unwrap_or_default(),
-            None => outbound::defaults(directory.flavour == Flavour::ActiveDirectory),
-        };
-        let rules = match Outbound::compile(&rules) {
+        let rules = match rules::of(store, &directory).await? {
             Ok(rules) => rules,
-            Err(faults) => {
-                return Ok(Err(faults.first().map_or_else(String::new, ToString::to_string)));
-            }
+            Err(fault) => return Ok(Err(fault)),
         };
         let sensitive: Vec<String> = store
             .attribute_definitions(organization)

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState};
+use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId};
 use serde_json::{Map, Value, json};
 
 use super::change::{Attributes, Change, Reference, Step};
-use super::connector::Done;
+use super::connector::{Done, RefusedAttribute};
 use super::load::Target;
 use crate::intake::listed::Listed;
 use crate::intake::place::Place;
@@ -26,7 +26,7 @@ pub(super) struct Prepared {
     pub(super) ended: Ended,
     pub(super) failure: Option<Failure>,
     kept: Attributes,
-    refused: Vec<String>,
+    refused: Vec<RefusedAttribute>,
     unknown_members: Vec<String>,
 }
 
@@ -61,8 +61,7 @@ pub(super) async fn done(
     };
     let state = if failure.is_some() { OperationState::Failed } else { OperationState::Succeeded };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer };
-    let refused = done.refused.into_iter().map(|refused| refused.name).collect();
-    let (kept, unknown_members) = (done.kept, done.unknown_members);
+    let (kept, refused, unknown_members) = (done.kept, done.refused, done.unknown_members);
     Ok(Prepared { operation, outbound, step, entry, ended, failure, kept, refused, unknown_members })
 }
 
@@ -123,7 +122,47 @@ impl Prepared {
             }
         }
         tx.identities().end_operation(&self.ended).await?;
+        let asked = self.asked();
+        if !asked.is_empty() {
+            self.settle(tx, &asked).await?;
+            // What the target does not take is not tried again: nobody wants it any more.
+            self.failure = self.failure.filter(|failure| failure.retryable);
+        }
         Ok(self.failure)
+    }
+
+    /// The changes that somebody asked for, each with the reason if the target has not taken it.
+    fn asked(&self) -> Vec<(PendingId, Option<String>)> {
+        let asked = self.step.change.asked().into_iter();
+        asked.map(|(id, name)| (id, self.why_not(name))).collect()
+    }
+
+    fn why_not(&self, name: &str) -> Option<String> {
+        if let Some(failure) = &self.failure {
+            return Some(failure.message.clone());
+        }
+        if let Some(refused) = self.refused.iter().find(|refused| refused.name.eq_ignore_ascii_case(name)) {
+            return Some(refused.message.clone());
+        }
+        if self.unknown_members.iter().any(|unknown| unknown == name) {
+            return Some("The directory has no such member.".to_owned());
+        }
+        let kept = self.kept.keys().any(|kept| kept.eq_ignore_ascii_case(name));
+        kept.then(|| "Somebody has changed it in the directory meanwhile; that value stays.".to_owned())
+    }
+
+    /// Notes what has become of changes that somebody asked for.
+    async fn settle(&self, tx: &mut Intake, asked: &[(PendingId, Option<String>)]) -> Result<()> {
+        if self.failure.as_ref().is_some_and(|failure| failure.retryable) {
+            return Ok(());
+        }
+        let refused: Vec<&(PendingId, Option<String>)> = asked.iter().filter(|(_, reason)| reason.is_some()).collect();
+        for (id, reason) in &refused {
+            tx.identities().refuse_changes(&[*id], reason.as_deref().unwrap_or_default()).await?;
+        }
+        let is_refused = |id: &PendingId| refused.iter().any(|(refused, _)| refused == id);
+        let done: Vec<PendingId> = asked.iter().map(|(id, _)| *id).filter(|id| !is_refused(id)).collect();
+        tx.identities().forget_changes(&done).await.map(|_| ())
     }
 
     /// Notes which members a group has now.
@@ -142,6 +181,10 @@ impl Prepared {
         if self.outbound {
             return tx.change_outbound_members(key, added, removed).await;
         }
+        // So that what was added here, and nobody else, is removed when the organization removes it.
+        let asked = |members: &[Reference]| members.iter().any(|member| member.pending.is_some());
+        let sent = if asked(add) { Vec::new() } else { added.clone() };
+        tx.change_outbound_members(key, sent, removed.clone()).await?;
         let IdentityId::Group(group) = self.operation.identity else { return Ok(()) };
         let organization = target.provisioning.organization;
         let known = target.store.member_names(organization, target.directory.id, &[group]).await?;
@@ -174,7 +217,7 @@ impl Prepared {
             _ => Map::new(),
         };
         for (name, values) in sent {
-            if !self.kept.contains_key(name) && !self.refused.contains(name) {
+            if !self.kept.contains_key(name) && !self.refused.iter().any(|refused| refused.name == *name) {
                 agreed.insert(name.clone(), json!(values));
             }
         }

@@ -30,6 +30,8 @@ pub struct Switches {
     pub delete_groups: bool,
     /// Add members to groups, and remove them.
     pub sync_members: bool,
+    /// Write a change of what comes from the target to the target first.
+    pub write_through: bool,
 }
 
 /// Which users have an account.

@@ -46,6 +46,8 @@ pub struct Wanted {
     pub container: Option<String>,
     /// Whether it cannot be made, because it is not known where.
     pub nowhere: bool,
+    /// Whether a new one is made disabled, and enabled once it has a password.
+    pub needs_password: bool,
     /// The rules that failed, each with the reason.
     pub failed: Vec<String>,
 }

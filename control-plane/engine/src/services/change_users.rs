@@ -16,7 +16,7 @@ use super::rights::Right;
 use super::write_users::{self, checked, claim, masked, taken};
 use super::{users, versions};
 use crate::identity::profile::{self, ProfileChange};
-use crate::records::{DeletedUser, UserId};
+use crate::records::{DeletedUser, PendingChange, UserId};
 
 /// The users, for somebody who may change them.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl UserChanges<'_> {
         Ok(id)
     }
 
-    /// Changes a user. What a directory says is changed there. `known` is the version that the change is based on.
+    /// Changes a user. What a directory says is changed there: it is asked to, where that is allowed. `known` is the version that the change is based on.
     pub async fn change(&self, named: &str, profile: ProfileChange, known: Option<&str>) -> Result<OwnedUser> {
         let id = deleted_users::resolve(self.0, named).await?;
         if again(|| self.change_once(id, profile.clone(), known)).await? {
@@ -201,6 +201,11 @@ impl UserChanges<'_> {
         tx.note(self.0.note(change.after(&masked(values, &defined))));
         tx.commit().await?;
         Ok(())
+    }
+
+    /// The fields that a directory was asked to change and has not changed yet, or has refused to.
+    pub async fn pending(&self, id: UserId) -> Result<Vec<PendingChange>> {
+        Ok(self.0.store().pending_of(self.0.organization(), id.as_uuid()).await?)
     }
 
     /// A transaction, and the definitions, which cannot change until it ends.

@@ -9,7 +9,9 @@ use super::pages::{Listed, listed, uncounted};
 use super::resolve;
 use super::rights::Right;
 use super::search::Search;
-use crate::records::{Account, DeletedGroup, GroupId, GroupRow, IdentityFilter, Member, Page, PageRequest};
+use crate::records::{
+    Account, DeletedGroup, GroupId, GroupRow, IdentityFilter, Member, Page, PageRequest, PendingChange,
+};
 
 /// Read access to groups.
 #[derive(Debug)]
@@ -78,6 +80,11 @@ impl Groups<'_> {
         let ids: Vec<GroupId> = listed.page.items.iter().map(|group| group.id).collect();
         let directories = self.0.store().directories_of_groups(self.0.organization(), &ids).await?;
         Ok(ListedGroups { listed, directories: directories.into_iter().collect() })
+    }
+
+    /// The members that a directory was asked to add or to remove, and that it has not changed yet or has refused to.
+    pub async fn pending(&self, group: GroupId) -> Result<Vec<PendingChange>> {
+        Ok(self.0.store().pending_of(self.0.organization(), group.as_uuid()).await?)
     }
 
     /// Deleted groups that can be restored.

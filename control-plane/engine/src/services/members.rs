@@ -7,12 +7,14 @@ use postern_store::KnownMembers;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::access::Access;
 use super::again::again;
 use super::change::Change;
 use super::change_groups::{self, GroupChanges};
 use super::error::{Candidate, Error, Message, Result};
+use super::member_source::Source;
 use super::resolve;
-use crate::records::{GroupId, IdentityId};
+use crate::records::{GroupId, IdentityId, PendingChange};
 
 /// Most members in one request.
 pub const MAX_CHANGES: usize = 1_000;
@@ -48,6 +50,8 @@ pub enum MemberOutcome {
     Removed,
     /// It was no member.
     WasNoMember,
+    /// The directory that the members come from was asked to make the change. It shows when the directory has made it.
+    Pending,
     /// The organization has no such user or group.
     NotFound,
     /// It cannot be done.
@@ -55,24 +59,25 @@ pub enum MemberOutcome {
 }
 
 impl GroupChanges<'_> {
-    /// Adds a user or group to a group. Doing it again changes nothing.
-    pub async fn add_member(&self, group: &str, member: &str) -> Result<()> {
+    /// Adds a user or group to a group. Doing it again changes nothing. `false`: a directory was asked to do it.
+    pub async fn add_member(&self, group: &str, member: &str) -> Result<bool> {
         let member = self.member(member).await?.to_string();
         self.one(group, MemberChanges { add: vec![member], remove: Vec::new() }).await
     }
 
-    /// Removes a user or group from a group. Doing it again changes nothing.
-    pub async fn remove_member(&self, group: &str, member: &str) -> Result<()> {
+    /// Removes a user or group from a group. Doing it again changes nothing. `false`: a directory was asked to do it.
+    pub async fn remove_member(&self, group: &str, member: &str) -> Result<bool> {
         let member = self.member(member).await?.to_string();
         self.one(group, MemberChanges { add: Vec::new(), remove: vec![member] }).await
     }
 
-    async fn one(&self, group: &str, changes: MemberChanges) -> Result<()> {
+    async fn one(&self, group: &str, changes: MemberChanges) -> Result<bool> {
         let outcomes = self.change_members(group, changes).await?;
         match outcomes.into_iter().next().map(|member| member.outcome) {
             Some(MemberOutcome::NotFound) => Err(nobody()),
             Some(MemberOutcome::Refused(message)) => Err(Error::Conflict(message)),
-            _ => Ok(()),
+            Some(MemberOutcome::Pending) => Ok(false),
+            _ => Ok(true),
         }
     }
 
@@ -92,19 +97,27 @@ impl GroupChanges<'_> {
         let holders = change_groups::holders(&mut tx, id).await?;
         let ids: Vec<Uuid> = add.iter().chain(remove).filter_map(|named| named.id.as_ref().ok().copied()).collect();
         let known = tx.known_members(id, &ids).await?;
-        let verdicts = Verdicts { group: id, holders, known };
+        let source = Source::of(self.0, &mut tx, id, holders, &ids).await?;
+        let verdicts = Verdicts { group: id, source, known };
         let added = add.iter().map(|named| named.changed(|member| verdicts.add(member)));
         let removed = remove.iter().map(|named| named.changed(|member| verdicts.remove(member)));
         let all: Vec<MemberChanged> = added.chain(removed).collect();
         let (added, removed) = (verdicts.of(&all, &MemberOutcome::Added), verdicts.of(&all, &MemberOutcome::Removed));
-        if added.is_empty() && removed.is_empty() {
+        let asked = verdicts.asked(self.0, &all, add.len());
+        if added.is_empty() && removed.is_empty() && asked.is_empty() {
             tx.rollback().await?;
             return Ok(all);
         }
         tx.add_members(&added).await?;
         tx.remove_members(&removed).await?;
+        tx.ask_changes(&asked).await?;
         let change = Change::new("group.members_changed", id.as_uuid(), &group.display_name);
-        tx.note(self.0.note(change.after(&json!({ "added": ids_of(&added), "removed": ids_of(&removed) }))));
+        let mut after = json!({ "added": ids_of(&added), "removed": ids_of(&removed) });
+        if !asked.is_empty() {
+            let asked_for = asked.iter().map(|asked| (asked.what.clone(), asked.wanted.clone()));
+            after["written_through"] = asked_for.collect();
+        }
+        tx.note(self.0.note(change.after(&after)));
         tx.commit().await?;
         self.log(id, "group.members_changed");
         Ok(all)
@@ -150,8 +163,7 @@ impl GroupChanges<'_> {
 /// Decides what may become of each member of a group.
 struct Verdicts {
     group: GroupId,
-    /// The directories that have the group.
-    holders: Option<String>,
+    source: Source,
     known: KnownMembers,
 }
 
@@ -168,27 +180,34 @@ impl Verdicts {
             let message = Message::new("A group cannot be a member of itself.");
             return MemberOutcome::Refused(message.cure("Add another group, or a user."));
         }
-        if self.known.own.contains(&member) || self.known.named.contains(&member) {
+        let named = self.known.named.contains(&member) && !self.source.is_asked(member, false);
+        if self.known.own.contains(&member) || named {
             return MemberOutcome::WasMember;
         }
-        match &self.holders {
-            Some(directories) => MemberOutcome::Refused(at_the_source(directories)),
-            None => MemberOutcome::Added,
-        }
+        self.source.add(member)
     }
 
     fn remove(&self, member: Uuid) -> MemberOutcome {
         if !self.exists(member) {
             return MemberOutcome::NotFound;
         }
-        if self.known.named.contains(&member) {
-            return MemberOutcome::Refused(match &self.holders {
-                Some(directories) => at_the_source(directories),
-                None => Message::new("The directory that named this member is deleted.")
-                    .cure("Delete the group, and make a new one."),
-            });
+        // What the organization has added there is removed there.
+        let (own, sent) = (self.known.own.contains(&member), self.known.sent.contains(&member));
+        if self.known.named.contains(&member) && !(own && sent) {
+            return self.source.remove();
         }
-        if self.known.own.contains(&member) { MemberOutcome::Removed } else { MemberOutcome::WasNoMember }
+        if own {
+            return MemberOutcome::Removed;
+        }
+        if self.source.is_asked(member, true) { MemberOutcome::Pending } else { MemberOutcome::WasNoMember }
+    }
+
+    /// What the directory is asked for. The first `adds` are to be members.
+    fn asked(&self, access: Access<'_>, all: &[MemberChanged], adds: usize) -> Vec<PendingChange> {
+        let pending = all.iter().enumerate().filter(|(_, changed)| changed.outcome == MemberOutcome::Pending);
+        let asked =
+            pending.filter_map(|(place, changed)| self.source.asked(access, self.group, changed.id?, place < adds));
+        asked.collect()
     }
 
     /// The memberships with this outcome.
@@ -237,11 +256,6 @@ fn distinct(mut add: Vec<Named>, mut remove: Vec<Named>) -> Result<(Vec<Named>, 
 
 fn ids_of(members: &[(GroupId, IdentityId)]) -> Vec<Uuid> {
     members.iter().map(|(_, member)| member.as_uuid()).collect()
-}
-
-fn at_the_source(directories: &str) -> Message {
-    Message::new(format!("The members of this group come from {directories}."))
-        .cure(format!("Change them in {directories}, then import; or make a group of your own."))
 }
 
 fn nobody() -> Error {

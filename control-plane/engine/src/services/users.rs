@@ -10,7 +10,8 @@ use super::rights::Right;
 use super::search::Search;
 use super::sources::{self, Sources};
 use crate::records::{
-    Account, DeletedUser, GroupId, GroupRow, OwnedUser, Page, PageRequest, UserFilter, UserId, UserRow, UserSource,
+    Account, DeletedUser, GroupId, GroupRow, OwnedUser, Page, PageRequest, PendingChange, UserFilter, UserId, UserRow,
+    UserSource,
 };
 
 /// Names the organization itself as the source of users.
@@ -33,6 +34,8 @@ pub struct WholeUser {
     pub accounts: Vec<Account>,
     /// The groups that they are a direct member of; at most a thousand.
     pub groups: Vec<GroupRow>,
+    /// The fields that a directory was asked to change and has not changed yet, or has refused to.
+    pub pending: Vec<PendingChange>,
 }
 
 impl Services {
@@ -85,7 +88,8 @@ impl Users<'_> {
         let sources = sources::of(self.0, id).await?;
         let groups = store.groups_of(organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
         let accounts = store.accounts_of(organization, id.as_uuid()).await?;
-        Ok(WholeUser { user, sources, accounts, groups: groups.items })
+        let pending = store.pending_of(organization, id.as_uuid()).await?;
+        Ok(WholeUser { user, sources, accounts, groups: groups.items, pending })
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a user of the organization is made and how one is changed: by one request, or as a line of many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use postern_runtime::plain::quoted;
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::access::Access;
 use super::change::Change;
 use super::error::{Error, Message, Result};
-use super::sources::{self, Sources};
+use super::sources;
+use super::write_through::{self, Asked};
 use crate::identity::attributes;
 use crate::identity::profile::{self, ProfileChange};
 use crate::records::{UserId, UserRow};
@@ -47,8 +48,8 @@ pub(super) async fn create(
 }
 
 /// Changes a user, and notes it. `profile` is checked. Returns the values that differ, before and after; `None`: none
-/// does. Where it is refused or nothing differs, nothing is written. Sensitive values are masked. A value that a directory
-/// says is refused, unless it stays the same.
+/// does. Where it is refused or nothing differs, nothing is written. Sensitive values are masked. What a directory says is
+/// asked for there, where it is written through; otherwise it is refused, unless it stays the same.
 pub(super) async fn change(
     access: Access<'_>,
     tx: &mut Identities,
@@ -59,30 +60,57 @@ pub(super) async fn change(
     let id = user.row.id;
     let (before, name_key) = (profile::values(&user.row), user.row.name_key.clone());
     let size = user.row.attributes.len();
-    profile.apply(&mut user).map_err(|error| unreadable(&error))?;
-    let after = profile::values(&user.row);
-    let (old, new) = (apart(&before, &after), apart(&after, &before));
-    if old.is_empty() && new.is_empty() {
+    let mut wanted = user.clone();
+    profile.apply(&mut wanted).map_err(|error| unreadable(&error))?;
+    let after = profile::values(&wanted.row);
+    let pending = pending(tx, id).await?;
+    let value = |values: &Values, field: &String| values.get(field).cloned().unwrap_or_default();
+    let mut changed = profile.fields();
+    changed
+        .retain(|field| pending.get(field).cloned().unwrap_or_else(|| value(&before, field)) != value(&after, field));
+    if changed.is_empty() {
         return Ok(None);
     }
+    let of = |values: &Values| {
+        let shown = changed.iter().filter_map(|field| Some((field.clone(), values.get(field)?.clone())));
+        hidden(shown.collect(), defined)
+    };
+    let (old, new) = (of(&before), of(&after));
     let sources = sources::of(access, id).await?;
-    if let Some(refused) = owned_by(&sources, old.keys().chain(new.keys())) {
-        return Err(refused);
-    }
-    if user.row.attributes.len() > size {
-        bounded(&user.row)?;
+    let through = changed.iter().filter(|field| sources.directory_of(field).is_some());
+    let through: Asked = through.map(|field| (field.clone(), value(&after, field))).collect();
+    let asked = write_through::changes(access, id, &through, &sources).await?;
+    profile.without(&through).apply(&mut user).map_err(|error| unreadable(&error))?;
+    if wanted.row.attributes.len() > size {
+        bounded(&wanted.row)?;
     }
     if user.row.name_key != name_key {
         free(tx, &user.row).await?;
     }
     // The last that may be refused: nothing is written before it.
-    claim(tx, defined, profile, id).await?;
-    let (old, new) = (hidden(old, defined), hidden(new, defined));
-    let change = Change::new("user.changed", id.as_uuid(), &user.row.user_name);
-    let change = change.before(&json!(old)).after(&json!(new));
-    tx.write_owned(user.row, user.own).await?;
-    tx.note(access.note(change));
+    claim(tx, defined, &profile.without(&through), id).await?;
+    if through.len() < changed.len() {
+        let change = Change::new("user.changed", id.as_uuid(), &user.row.user_name);
+        let own = |values: &Values| -> Values {
+            let own = values.iter().filter(|(field, _)| !through.contains_key(*field));
+            own.map(|(field, value)| (field.clone(), value.clone())).collect()
+        };
+        tx.note(access.note(change.before(&json!(own(&old))).after(&json!(own(&new)))));
+        tx.write_owned(user.row.clone(), user.own).await?;
+    }
+    if !asked.is_empty() {
+        let change = Change::new("user.written_through", id.as_uuid(), &user.row.user_name);
+        let sent: Values = through.iter().map(|(field, value)| (field.clone(), value.clone())).collect();
+        tx.ask_changes(&asked).await?;
+        tx.note(access.note(change.after(&masked(sent, defined))));
+    }
     Ok(Some((old, new)))
+}
+
+/// What directories are asked for and do not have yet, by field.
+async fn pending(tx: &mut Identities, user: UserId) -> Result<Values> {
+    let found = tx.pending_of(user).await?;
+    Ok(found.into_iter().filter(|it| it.refused.is_none()).map(|it| (it.what, it.wanted)).collect())
 }
 
 pub(super) fn empty(access: Access<'_>, now: Timestamp) -> UserRow {
@@ -164,33 +192,6 @@ pub(super) async fn taken(tx: &mut Identities, name: &str) -> Result<Error> {
     let other = other.map_or_else(String::new, |user| format!(" {} ({})", user.row.user_name, user.row.id));
     let message = format!("The user{other} has the name {}; letter case does not matter.", quoted(name));
     Ok(Error::Conflict(Message::new(message).cure("Choose another name, or rename the other user first.")))
-}
-
-/// The refusal of fields that come from directories. `None`: none does.
-fn owned_by<'f>(sources: &Sources, fields: impl Iterator<Item = &'f String>) -> Option<Error> {
-    let mut of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for field in fields {
-        if let Some(directory) = sources.directory_of(field) {
-            of.entry(directory).or_default().insert(profile::label(field).unwrap_or(field));
-        }
-    }
-    let says = |(directory, labels): (&&str, &BTreeSet<&str>)| {
-        let verb = if labels.len() == 1 { "comes" } else { "come" };
-        let labels = labels.iter().copied().collect::<Vec<_>>().join(" and the ");
-        format!("The {labels} of this user {verb} from the directory {directory}.")
-    };
-    let sentences: Vec<String> = of.iter().map(says).collect();
-    let directories = of.keys().copied().collect::<Vec<_>>().join(" and ");
-    // With write-through, which comes with provisioning, the change would be written to that directory instead.
-    let cure =
-        format!("Change it in {directories}, then import. Postern does not write changes through to directories yet.");
-    (!sentences.is_empty()).then(|| Error::Conflict(Message::new(sentences.join(" ")).cure(cure)))
-}
-
-/// The values of `these` that are not in `others`.
-fn apart(these: &Values, others: &Values) -> Values {
-    let other = |(name, value): &(&String, &Value)| others.get(*name) != Some(*value);
-    these.iter().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 pub(super) fn unreadable(error: &serde_json::Error) -> Error {

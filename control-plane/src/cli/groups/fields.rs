@@ -1,6 +1,6 @@
 //! How groups are shown.
 
-use super::super::super::api::groups::GroupView;
+use super::super::super::api::groups::{GroupView, PendingMember};
 use super::super::error::Error;
 use super::super::list::{Found, ListArgs};
 use super::super::screen::{Screen, text_or, time, time_or};
@@ -16,6 +16,19 @@ pub(in super::super) fn table(groups: &Found<GroupView>, args: &ListArgs, screen
             group.id.to_string(),
         ]
     })
+}
+
+/// The members that a directory has not added or removed yet, or has refused to, a line for each.
+pub(super) fn pending(pending: &[PendingMember]) -> Vec<(&'static str, String)> {
+    let shown = |it: &PendingMember| {
+        let change = if it.wanted { "add" } else { "remove" };
+        let what = format!("{change} {}, by {} at {}", it.member, it.asked_by, time(it.asked_at));
+        match &it.refused {
+            Some(reason) => ("refused", format!("{what}: {reason}")),
+            None => ("pending", what),
+        }
+    };
+    pending.iter().map(shown).collect()
 }
 
 pub(super) fn fields(group: &GroupView) -> Vec<(&'static str, String)> {

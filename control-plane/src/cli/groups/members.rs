@@ -47,6 +47,8 @@ pub(super) enum Direction {
 struct Counts {
     changed: u64,
     unchanged: u64,
+    /// Those that a directory was asked to change.
+    pending: u64,
     failed: u64,
     /// Those that failed.
     failures: Vec<MemberResult>,
@@ -141,6 +143,7 @@ impl Sending<'_> {
         match result.result {
             MemberResultKind::Added | MemberResultKind::Removed => self.counts.changed += 1,
             MemberResultKind::WasMember | MemberResultKind::WasNoMember => self.counts.unchanged += 1,
+            MemberResultKind::Pending => self.counts.pending += 1,
             MemberResultKind::NotFound | MemberResultKind::Refused => {
                 self.counts.failed += 1;
                 if self.screen.is_json() {
@@ -155,7 +158,7 @@ impl Sending<'_> {
     }
 
     fn end(self) -> Result<(), Error> {
-        let Counts { changed, unchanged, failed, .. } = &self.counts;
+        let Counts { changed, unchanged, pending, failed, .. } = &self.counts;
         if self.screen.is_json() {
             self.screen.json(&self.counts)?;
         } else {
@@ -166,6 +169,9 @@ impl Sending<'_> {
                 Direction::Remove if one => format!("{changed} removed, 1 was not a member, {failed} failed."),
                 Direction::Remove => format!("{changed} removed, {unchanged} were not members, {failed} failed."),
             })?;
+            if *pending > 0 {
+                self.screen.line(format!("The directory was asked to change {pending}: see `postern groups show`."))?;
+            }
         }
         if *failed > 0 { Err(Error::Usage(format!("{failed} members failed"))) } else { Ok(()) }
     }

@@ -33,6 +33,7 @@ pub(super) fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), E
         ("edit-groups", switches.edit_groups),
         ("delete-groups", switches.delete_groups),
         ("sync-members", switches.sync_members),
+        ("write-through", switches.write_through),
     ];
     let allowed: Vec<&str> = allowed.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
     let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };

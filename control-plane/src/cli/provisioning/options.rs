@@ -68,6 +68,8 @@ enum Allow {
     DeleteGroups,
     /// Add and remove members of groups
     SyncMembers,
+    /// Write changes of what comes from the directory to the directory first
+    WriteThrough,
 }
 
 /// What becomes of an account that should not be there.
@@ -104,6 +106,7 @@ impl Options {
             edit_groups: on(Allow::EditGroups),
             delete_groups: on(Allow::DeleteGroups),
             sync_members: on(Allow::SyncMembers),
+            write_through: on(Allow::WriteThrough),
         };
         let leaving = match self.leaving {
             None | Some(LeavingChoice::Disable) => Leaving::Disable,

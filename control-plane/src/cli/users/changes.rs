@@ -16,7 +16,7 @@ use super::super::moment;
 use super::super::name::Name;
 use super::super::screen::{Screen, note};
 use super::definitions::definitions;
-use super::fields::{attributes, disabled, profile};
+use super::fields::{attributes, disabled, pending, profile};
 
 /// Commands that change a user.
 #[derive(Debug, Subcommand)]
@@ -208,5 +208,6 @@ fn changed(changed: &ChangedUser, screen: &mut Screen) -> Result<(), Error> {
     let further = attributes(&changed.user);
     fields.extend(further.iter().map(|(name, text)| (name.as_str(), text.clone())));
     fields.extend(disabled(changed.suspension.as_ref()));
+    fields.extend(pending(&changed.pending));
     screen.fields(changed, &fields)
 }

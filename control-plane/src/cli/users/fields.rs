@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::super::api::users::{SuspensionView, UserView};
+use super::super::super::api::users::{PendingView, SuspensionView, UserView};
 use super::super::screen::{text_or, time, yes_no};
 
 /// The values of a user.
@@ -29,6 +29,23 @@ pub(super) fn attributes(user: &UserView) -> Vec<(String, String)> {
         other => other.to_string(),
     };
     values.into_iter().map(|(name, value)| (name, text(value))).collect()
+}
+
+/// The changes that a directory has not made yet, or has refused, a line for each.
+pub(super) fn pending(pending: &[PendingView]) -> Vec<(&'static str, String)> {
+    let shown = |it: &PendingView| {
+        let wanted = match &it.wanted {
+            Value::Null => "none".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let what = format!("{} = {wanted}, by {} at {}", it.field, it.asked_by, time(it.asked_at));
+        match &it.refused {
+            Some(reason) => ("refused", format!("{what}: {reason}")),
+            None => ("pending", what),
+        }
+    };
+    pending.iter().map(shown).collect()
 }
 
 /// Who has disabled a user, why, and until when.

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use jiff::Timestamp;
+use postern_engine::provisioning::settings::Assignment;
 use postern_engine::records::{AccountKind, OperationState};
 use postern_proto::sealed::{self, Binding, PublicKey};
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -14,6 +15,7 @@ use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
 use super::super::super::api::passwords::{PasswordKeyView, PasswordKeys, PasswordRequest};
+use super::super::super::api::provisioning::ProvisioningView;
 use super::super::super::api::provisioning_report::OperationView;
 use super::super::super::api::users::UserDetail;
 use super::super::client::Client;
@@ -24,6 +26,8 @@ use super::super::unseen;
 
 /// How long to wait for an agent, and how long between two looks.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long to wait for an account that is being made.
+const PATIENCE_FOR_ACCOUNT: Duration = Duration::from_mins(10);
 const LOOK: Duration = Duration::from_millis(200);
 /// Characters of a generated password, by kind, without those that look alike.
 const KINDS: [&[u8]; 4] = [b"ABCDEFGHJKLMNPQRSTUVWXYZ", b"abcdefghijkmnopqrstuvwxyz", b"23456789", b"+-=_.:!%"];
@@ -54,9 +58,15 @@ pub(super) async fn run(args: SetPassword, client: &Client, screen: &mut Screen)
         )));
     }
     let user: UserDetail = client.get(&format!("users/{}", args.user), &[]).await?;
-    let external_id = account(&user, &keys.directory)?;
+    let known = account(&user, &keys.directory)?;
     let password = if args.generate { generate() } else { ask()? };
-    let binding = Binding { directory: &keys.directory, external_id, must_change: args.must_change };
+    let external_id = match known {
+        Some(external_id) => external_id,
+        None => awaited(client, &user, &keys.directory).await?,
+    };
+    // Those of the agents that serve it now, after some time.
+    let keys: PasswordKeys = client.get(&format!("directories/{}/password-keys", args.target), &[]).await?;
+    let binding = Binding { directory: &keys.directory, external_id: &external_id, must_change: args.must_change };
     let sealed = seal(&password, &keys.keys, &binding, keys.expires_at)?;
     let request = PasswordRequest { target: keys.directory.clone(), sealed, must_change: args.must_change };
     let asked: OperationView = client.post(&format!("users/{}/password", user.user.id), &request).await?;
@@ -75,15 +85,44 @@ pub(super) async fn run(args: SetPassword, client: &Client, screen: &mut Screen)
     Ok(())
 }
 
-/// The external id of the account in the directory.
-fn account<'a>(user: &'a UserDetail, directory: &str) -> Result<&'a str, Error> {
+/// A password can be set before the account is made: it is sealed to the account, so it waits here.
+async fn awaited(client: &Client, user: &UserDetail, directory: &str) -> Result<String, Error> {
+    // The help desk may not see it.
+    let provisioned: Option<ProvisioningView> =
+        client.get(&format!("directories/{directory}/provisioning"), &[]).await.ok();
+    let settings = provisioned.map(|provisioned| provisioned.settings);
+    if settings.is_some_and(|it| !it.switches.create_users || it.assignment == Assignment::Nobody) {
+        return Err(without(user, directory));
+    }
+    note(format!("{} has no account in {directory} yet: waiting until it is made", user.user.user_name));
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE_FOR_ACCOUNT {
+        let found: UserDetail = client.get(&format!("users/{}", user.user.id), &[]).await?;
+        if let Some(external_id) = account(&found, directory)? {
+            return Ok(external_id);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(without(user, directory))
+}
+
+fn without(user: &UserDetail, directory: &str) -> Error {
+    let name = &user.user.user_name;
+    Error::Usage(format!(
+        "{name} has no account in {directory}; provision or import it first (postern provisioning failures {directory} \
+         says what keeps it from being made)"
+    ))
+}
+
+/// The external id of the account in the directory. `None`: there is none.
+fn account(user: &UserDetail, directory: &str) -> Result<Option<String>, Error> {
     let mut found = user.accounts.iter().filter(|account| {
         account.directory.name == directory && account.kind == AccountKind::User && account.missing_since.is_none()
     });
     let name = &user.user.user_name;
     match (found.next(), found.next()) {
-        (Some(account), None) => Ok(&account.external_id),
-        (None, _) => Err(Error::Usage(format!("{name} has no account in {directory}"))),
+        (Some(account), None) => Ok(Some(account.external_id.clone())),
+        (None, _) => Ok(None),
         (Some(_), Some(_)) => Err(Error::Usage(format!("{name} has several accounts in {directory}"))),
     }
 }

@@ -531,6 +531,9 @@ CREATE TABLE marks (
     failures BIGINT NOT NULL DEFAULT 0,
     not_before BIGINT NOT NULL DEFAULT 0,
     problem TEXT,
+    -- Of groups, who else may be concerned: 1 the groups above, because its members have changed; 2 its members, because it has
+    -- joined or left a group.
+    spread BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (target, identity)
 );
 CREATE INDEX marks_of_identity ON marks (identity);
@@ -576,18 +579,43 @@ CREATE TRIGGER groups_removed AFTER DELETE ON groups REFERENCING OLD TABLE AS ch
 -- The members that the organization has added: the member may get an account, or lose it, and the group changes.
 CREATE FUNCTION mark_changed_members() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
-    SELECT DISTINCT p.organization_id, p.target, m.identity, m.kind, 1, 0 FROM (
-        SELECT organization_id, member_id AS identity, kind FROM changed
-        UNION SELECT organization_id, group_id, 2 FROM changed
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, m.identity, m.kind, 1, 0, bit_or(m.spread) FROM (
+        SELECT organization_id, member_id AS identity, kind, CASE kind WHEN 2 THEN 2 ELSE 0 END AS spread FROM changed
+        UNION ALL SELECT organization_id, group_id, 2, 1 FROM changed
     ) m JOIN provisioning p ON p.organization_id = m.organization_id
-    ON CONFLICT (target, identity) DO UPDATE SET times = marks.times + 1, not_before = 0;
+    GROUP BY p.organization_id, p.target, m.identity, m.kind
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, not_before = 0, spread = marks.spread | excluded.spread;
     RETURN NULL;
 END $$;
 CREATE TRIGGER own_members_added AFTER INSERT ON own_members REFERENCING NEW TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_members();
 CREATE TRIGGER own_members_removed AFTER DELETE ON own_members REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION mark_changed_members();
+
+-- The members that directories name: who joins or leaves may get an account elsewhere, or lose it.
+CREATE FUNCTION mark_named_members() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM provisioning) THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, m.identity, m.kind, 1, 0, bit_or(m.spread) FROM (
+        SELECT c.organization_id, a.identity, a.kind, CASE a.kind WHEN 2 THEN 2 ELSE 0 END AS spread FROM changed c
+        CROSS JOIN LATERAL (SELECT identity, kind FROM accounts WHERE target = c.target AND member_hash = c.name_hash
+            AND identity IS NOT NULL) a
+        UNION ALL SELECT organization_id, group_id, 2, 1 FROM changed
+    ) m JOIN provisioning p ON p.organization_id = m.organization_id
+    GROUP BY p.organization_id, p.target, m.identity, m.kind
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, not_before = 0, spread = marks.spread | excluded.spread;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER member_names_joined AFTER INSERT ON member_names REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_named_members();
+CREATE TRIGGER member_names_left AFTER DELETE ON member_names REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION mark_named_members();
 
 -- Outbound accounts that an import has changed: both ends are compared again.
 CREATE FUNCTION mark_changed_accounts() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -609,6 +637,29 @@ CREATE TABLE outbound_members (
     name TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (account_id, name)
 );
+
+-- Changes that somebody wants in a target and that are not there yet: a field of a user, or a member of a group, whose source
+-- the target is. A refused one stays for a while, so that it can be read.
+CREATE TABLE pending_changes (
+    id UUID NOT NULL PRIMARY KEY,
+    organization_id UUID NOT NULL,
+    target BIGINT NOT NULL REFERENCES targets (seq),
+    -- The user or group; 1 a user, 2 a group.
+    identity UUID NOT NULL,
+    kind BIGINT NOT NULL,
+    -- The field of the user, or the id of the member.
+    what TEXT COLLATE "C" NOT NULL,
+    -- The value as JSON; of a member whether it is to be one.
+    wanted TEXT NOT NULL,
+    asked_at BIGINT NOT NULL,
+    asked_by TEXT NOT NULL,
+    -- Why the target did not take it, and since when.
+    refused TEXT,
+    refused_at BIGINT,
+    UNIQUE (identity, what)
+);
+CREATE INDEX pending_changes_of_target ON pending_changes (target);
+CREATE INDEX pending_changes_refused ON pending_changes (refused_at) WHERE refused_at IS NOT NULL;
 
 -- Changes of objects in targets, one row each: what is wanted, and what became of it. They are the report, too.
 CREATE TABLE operations (

@@ -533,6 +533,9 @@ CREATE TABLE marks (
     failures INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL DEFAULT 0,
     problem TEXT,
+    -- Of groups, who else may be concerned: 1 the groups above, because its members have changed; 2 its members, because it has
+    -- joined or left a group.
+    spread INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (target, identity)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX marks_of_identity ON marks (identity);
@@ -546,6 +549,29 @@ CREATE TABLE outbound_members (
     name TEXT NOT NULL,
     PRIMARY KEY (account_id, name)
 ) STRICT, WITHOUT ROWID;
+
+-- Changes that somebody wants in a target and that are not there yet: a field of a user, or a member of a group, whose source
+-- the target is. A refused one stays for a while, so that it can be read.
+CREATE TABLE pending_changes (
+    id BLOB NOT NULL PRIMARY KEY,
+    organization_id BLOB NOT NULL,
+    target INTEGER NOT NULL REFERENCES targets (seq),
+    -- The user or group; 1 a user, 2 a group.
+    identity BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    -- The field of the user, or the id of the member.
+    what TEXT NOT NULL,
+    -- The value as JSON; of a member whether it is to be one.
+    wanted TEXT NOT NULL,
+    asked_at INTEGER NOT NULL,
+    asked_by TEXT NOT NULL,
+    -- Why the target did not take it, and since when.
+    refused TEXT,
+    refused_at INTEGER,
+    UNIQUE (identity, what)
+) STRICT;
+CREATE INDEX pending_changes_of_target ON pending_changes (target);
+CREATE INDEX pending_changes_refused ON pending_changes (refused_at) WHERE refused_at IS NOT NULL;
 
 -- Changes of objects in targets, one row each: what is wanted, and what became of it. They are the report, too.
 CREATE TABLE operations (
@@ -634,31 +660,66 @@ BEGIN
 END;
 CREATE TRIGGER own_members_added AFTER INSERT ON own_members WHEN EXISTS (SELECT 1 FROM provisioning)
 BEGIN
-    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
-    SELECT p.organization_id, p.target, NEW.member_id, NEW.kind, 1, 0 FROM provisioning p WHERE p.organization_id = NEW.organization_id
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, NEW.member_id, NEW.kind, 1, 0, CASE NEW.kind WHEN 2 THEN 2 ELSE 0 END
+    FROM provisioning p WHERE p.organization_id = NEW.organization_id
     ON CONFLICT (target, identity) DO UPDATE
-    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0, spread = marks.spread | excluded.spread;
 END;
 CREATE TRIGGER own_members_group_added AFTER INSERT ON own_members WHEN EXISTS (SELECT 1 FROM provisioning)
 BEGIN
-    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
-    SELECT p.organization_id, p.target, NEW.group_id, 2, 1, 0 FROM provisioning p WHERE p.organization_id = NEW.organization_id
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, NEW.group_id, 2, 1, 0, 1 FROM provisioning p WHERE p.organization_id = NEW.organization_id
     ON CONFLICT (target, identity) DO UPDATE
-    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0, spread = marks.spread | 1;
 END;
 CREATE TRIGGER own_members_removed AFTER DELETE ON own_members WHEN EXISTS (SELECT 1 FROM provisioning)
 BEGIN
-    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
-    SELECT p.organization_id, p.target, OLD.member_id, OLD.kind, 1, 0 FROM provisioning p WHERE p.organization_id = OLD.organization_id
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, OLD.member_id, OLD.kind, 1, 0, CASE OLD.kind WHEN 2 THEN 2 ELSE 0 END
+    FROM provisioning p WHERE p.organization_id = OLD.organization_id
     ON CONFLICT (target, identity) DO UPDATE
-    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0, spread = marks.spread | excluded.spread;
 END;
 CREATE TRIGGER own_members_group_removed AFTER DELETE ON own_members WHEN EXISTS (SELECT 1 FROM provisioning)
 BEGIN
-    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at)
-    SELECT p.organization_id, p.target, OLD.group_id, 2, 1, 0 FROM provisioning p WHERE p.organization_id = OLD.organization_id
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, OLD.group_id, 2, 1, 0, 1 FROM provisioning p WHERE p.organization_id = OLD.organization_id
     ON CONFLICT (target, identity) DO UPDATE
-    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0;
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0, spread = marks.spread | 1;
+END;
+-- The members that directories name: who joins or leaves may get an account elsewhere, or lose it.
+CREATE TRIGGER member_names_joined AFTER INSERT ON member_names WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, a.identity, a.kind, 1, 0, CASE a.kind WHEN 2 THEN 2 ELSE 0 END
+    FROM provisioning p JOIN accounts a ON a.target = NEW.target AND a.member_hash = NEW.name_hash
+    WHERE p.organization_id = NEW.organization_id AND a.identity IS NOT NULL
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0, spread = marks.spread | excluded.spread;
+END;
+CREATE TRIGGER member_names_group_joined AFTER INSERT ON member_names WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, NEW.group_id, 2, 1, 0, 1 FROM provisioning p WHERE p.organization_id = NEW.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0, spread = marks.spread | 1;
+END;
+CREATE TRIGGER member_names_left AFTER DELETE ON member_names WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, a.identity, a.kind, 1, 0, CASE a.kind WHEN 2 THEN 2 ELSE 0 END
+    FROM provisioning p JOIN accounts a ON a.target = OLD.target AND a.member_hash = OLD.name_hash
+    WHERE p.organization_id = OLD.organization_id AND a.identity IS NOT NULL
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0, spread = marks.spread | excluded.spread;
+END;
+CREATE TRIGGER member_names_group_left AFTER DELETE ON member_names WHEN EXISTS (SELECT 1 FROM provisioning)
+BEGIN
+    INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, spread)
+    SELECT p.organization_id, p.target, OLD.group_id, 2, 1, 0, 1 FROM provisioning p WHERE p.organization_id = OLD.organization_id
+    ON CONFLICT (target, identity) DO UPDATE
+    SET times = marks.times + 1, marked_at = excluded.marked_at, not_before = 0, spread = marks.spread | 1;
 END;
 -- Outbound accounts that an import has changed: both ends are compared again.
 CREATE TRIGGER accounts_changed AFTER UPDATE ON accounts WHEN NEW.outbound AND NEW.identity IS NOT NULL

@@ -19,4 +19,8 @@ pub struct Mark {
     pub not_before: Timestamp,
     /// Why it failed last.
     pub problem: Option<String>,
+    /// Of a group: its members have changed, which may concern the groups above.
+    pub members_changed: bool,
+    /// Of a group: it has joined or left a group, which may concern its members.
+    pub has_moved: bool,
 }

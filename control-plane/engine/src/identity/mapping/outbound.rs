@@ -102,6 +102,12 @@ impl Outbound {
         self.compiled.iter().filter(move |(_, expression)| reads(expression)).map(|(rule, _)| rule.target.as_str())
     }
 
+    /// The attributes of the target that rules about users or groups fill with exactly this field.
+    pub fn attributes_of(&self, of: RuleOf, field: &str) -> Vec<&str> {
+        let plain = |rule: &Rule| rule.of == of && rule.expression.trim() == field;
+        self.compiled.iter().filter(|(rule, _)| plain(rule)).map(|(rule, _)| rule.target.as_str()).collect()
+    }
+
     /// What the rules about users or groups give of one, of whom `fields` is known. A rule that fails does not stop the others.
     pub fn wanted(&self, of: RuleOf, fields: &BTreeMap<String, Json>) -> Vec<Wanted> {
         let given: Vec<Value> =
@@ -153,6 +159,11 @@ fn value(json: &Json) -> Value {
         Json::String(text) => Value::text(text),
         Json::Array(values) => Value::List(values.iter().map(value).collect::<Vec<_>>().into()),
     }
+}
+
+/// The values that a target gets of a field; none for `null`. Or why it cannot get them.
+pub fn written(field: &Json) -> Result<Vec<String>, String> {
+    texts(&value(field)).map_err(|fault| fault.to_string())
 }
 
 /// The values that a target gets, as LDAP writes them (RFC 4517).

@@ -14,6 +14,7 @@ fn on() -> Settings {
         edit_groups: true,
         delete_groups: true,
         sync_members: true,
+        write_through: true,
     };
     Settings { switches, ..Settings::default() }
 }
@@ -187,4 +188,15 @@ fn an_account_moves_when_its_container_changes() {
     assert!(user(&wants("ou=Works"), Some(&sales), &target_wins).is_empty());
     let no_edits = Settings { switches: Switches { edit_users: false, ..on().switches }, ..on() };
     assert!(user(&wants("ou=Works"), Some(&sales), &no_edits).is_empty());
+}
+
+#[test]
+fn where_nobody_is_enabled_without_a_password_an_account_is_made_disabled_and_enabled_later() {
+    let wanted = Wanted { needs_password: true, ..anna() };
+    let steps = user(&wanted, None, &on());
+    assert!(matches!(steps[0].change, Change::Create { enabled: false, .. }), "{steps:?}");
+    let steps = user(&anna(), None, &on());
+    assert!(matches!(steps[0].change, Change::Create { enabled: true, .. }), "{steps:?}");
+    let made = Known { enabled: Some(false), ..known() };
+    assert_eq!(of_user(&wanted, Some(&made), &on()), ["enable"]);
 }

@@ -58,6 +58,7 @@ impl Worker {
             let (identity, operation, generation) =
                 (prepared.operation.identity, prepared.operation.id, prepared.operation.generation);
             let created = prepared.operation.action == "create";
+            let password = prepared.operation.action == "set_password";
             durable.push((operation, generation));
             let failure = prepared.write(&self.target, &mut tx, now).await?;
             let Some(line) = self.lines.get_mut(&identity) else { continue };
@@ -71,8 +72,12 @@ impl Worker {
                 over.insert(identity);
                 continue;
             }
+            if password {
+                // A new account of Active Directory waits for it, to be enabled.
+                tx.identities().mark(id, &[identity]).await?;
+            }
             if created {
-                groups.extend(self.store.own_groups_of(organization, identity.as_uuid()).await?);
+                groups.extend(self.target.groups_above(identity.as_uuid()).await?);
             }
             if let Some(following) = line.operations.front_mut() {
                 following.generation += 1;
@@ -84,7 +89,6 @@ impl Worker {
             }
         }
         // Their members have got accounts.
-        let groups: Vec<IdentityId> = groups.into_iter().map(IdentityId::Group).collect();
         tx.identities().mark(id, &groups).await?;
         tx.commit().await?;
         self.lines.retain(|identity, _| !over.contains(identity));

@@ -1,7 +1,7 @@
 //! Decides about marks that are due, and begins what has to be done.
 
 use jiff::Timestamp;
-use postern_store::{IdentityId, Mark, Operation, OperationId, OperationState};
+use postern_store::{IdentityId, Mark, Operation, OperationId, OperationState, PendingId};
 
 use super::{Line, Result, WINDOW, Worker, later};
 use crate::provisioning::decide::Decision;
@@ -22,6 +22,9 @@ struct Decided {
     rows: Vec<Operation>,
     /// How many marks have operations that are held.
     held: usize,
+    /// What somebody asked for and the target has already, or cannot get.
+    done: Vec<PendingId>,
+    refused: Vec<(PendingId, String)>,
 }
 
 impl Worker {
@@ -35,6 +38,7 @@ impl Worker {
         let limit = u32::try_from(self.lines.len() + 4 * WINDOW).unwrap_or(u32::MAX);
         let mut due = self.store.due_marks(organization, id, now, limit).await?;
         let full = due.len() >= limit as usize;
+        self.target.spread(&due, now).await?;
         if due.is_empty() {
             return self.store.sweep(&self.target.provisioning, SWEPT, now).await;
         }
@@ -56,7 +60,15 @@ impl Worker {
     }
 
     /// What becomes of one mark.
-    async fn settle(&mut self, mark: &Mark, decision: Decision, now: Timestamp, decided: &mut Decided) -> Result<()> {
+    async fn settle(
+        &mut self,
+        mark: &Mark,
+        mut decision: Decision,
+        now: Timestamp,
+        decided: &mut Decided,
+    ) -> Result<()> {
+        decided.done.append(&mut decision.done);
+        decided.refused.append(&mut decision.refused);
         if decision.steps.is_empty() {
             if decision.failed.is_empty() {
                 decided.settled.push(mark.clone());
@@ -84,7 +96,7 @@ impl Worker {
 
     /// Writes what was decided, and sends the first operation of each line.
     async fn begin(&mut self, decided: Decided, now: Timestamp) -> Result<()> {
-        let Decided { settled, failed, lines, rows, held } = decided;
+        let Decided { settled, failed, lines, rows, held, done, refused } = decided;
         if settled.is_empty() && failed.is_empty() && rows.is_empty() {
             return Ok(());
         }
@@ -94,6 +106,10 @@ impl Worker {
         let anew: Vec<IdentityId> =
             settled.iter().chain(lines.iter().map(|(mark, ..)| mark)).map(|mark| mark.identity).collect();
         tx.drop_waiting(id, &anew).await?;
+        tx.forget_changes(&done).await?;
+        for (pending, reason) in &refused {
+            tx.refuse_changes(&[*pending], reason).await?;
+        }
         tx.insert_operations(&rows).await?;
         tx.clear_marks(id, &settled).await?;
         for (mark, problem) in &failed {
