@@ -32,6 +32,12 @@ fn copies(data_dir: &Path) -> Result<Vec<String>> {
     Ok(copies)
 }
 
+/// How many rows of previews the database has.
+fn rows_kept(site: &Site) -> Result<i64> {
+    let database = rusqlite::Connection::open(site.control_plane.data_dir().join("postern.db"))?;
+    Ok(database.query_row("SELECT count(*) FROM preview_rows", [], |row| row.get(0))?)
+}
+
 #[test]
 fn a_canceled_preview_leaves_neither_rows_nor_a_copy() -> Result<()> {
     scenario(async |stage| {
@@ -43,8 +49,10 @@ fn a_canceled_preview_leaves_neither_rows_nor_a_copy() -> Result<()> {
         site.api.decide(&job, "cancel").await?;
         site.line.resume();
         site.api.finished(&job, wait::SOON).await?.expect("canceled")?;
-        let rows: Vec<Value> = site.api.list(&format!("/api/v1/jobs/{job}/preview")).await?;
-        ensure!(rows.is_empty(), "{rows:#?}");
+        let (status, refused) =
+            site.api.send(reqwest::Method::GET, &format!("/api/v1/jobs/{job}/preview"), None).await?;
+        ensure!(status == 409 && refused.to_string().contains("has not succeeded"), "{status} {refused:#}");
+        ensure!(rows_kept(&site)? == 0, "rows of it are left");
         wait::until_true("the copy is deleted", wait::SOON, || async {
             Ok(copies(site.control_plane.data_dir())?.is_empty())
         })

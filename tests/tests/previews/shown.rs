@@ -52,12 +52,11 @@ fn a_preview_is_shown_as_a_table_as_json_and_as_csv_without_formulas() -> Result
         let text = std::fs::read_to_string(&file)?;
         let head = "kind,name,dn,container,actions,waits,attribute,before,after";
         ensure!(text.lines().next() == Some(head), "{text}");
-        let line = |start: &str| text.lines().find(|line| line.starts_with(start)).context(start.to_owned());
-        ensure!(line("user,anna,")?.ends_with(",changed,no,email,,anna@example.org"), "{text}");
-        ensure!(line("user,karl,")?.contains(",user_name,carl,karl"), "{text}");
-        ensure!(line("group,admins,")?.contains("members added,,1: frida"), "{text}");
-        let formula = line("user,dora,")?;
-        ensure!(formula.contains("'=cmd"), "a spreadsheet would run it: {formula}");
+        let has = |start: &str, part: &str| text.lines().any(|line| line.starts_with(start) && line.contains(part));
+        ensure!(has("user,anna,", ",changed,no,email,,anna@example.org"), "{text}");
+        ensure!(has("user,karl,", ",user_name,carl,karl"), "{text}");
+        ensure!(has("group,admins,", "members added,,1: frida"), "{text}");
+        ensure!(has("user,dora,", "'=cmd") && !has("user,dora,", ",=cmd"), "a spreadsheet would run it: {text}");
         let again = csv().output().await?;
         ensure!(!again.status.success() && std::fs::read_to_string(&file)? == text, "a file was overwritten");
         Ok(())
