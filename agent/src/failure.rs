@@ -13,6 +13,8 @@ pub enum Code {
     Forbidden,
     /// The site's policy for the directory does not allow this change.
     DeniedBySitePolicy,
+    /// Another entry has the name or the unique value already.
+    Conflict,
     /// It was begun, and failed as work on a directory fails.
     Failed(Class),
 }
@@ -25,6 +27,7 @@ impl Code {
             Self::Invalid => "invalid",
             Self::Forbidden => "forbidden",
             Self::DeniedBySitePolicy => "denied_by_site_policy",
+            Self::Conflict => "conflict",
             Self::Failed(class) => match class {
                 Class::Unreachable => "unreachable",
                 Class::Credentials => "credentials",

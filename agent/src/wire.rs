@@ -188,6 +188,7 @@ fn error(failure: &Failure) -> v1::CommandError {
         Code::Invalid => v1::ErrorCode::Invalid,
         Code::Forbidden => v1::ErrorCode::Forbidden,
         Code::DeniedBySitePolicy => v1::ErrorCode::DeniedBySitePolicy,
+        Code::Conflict => v1::ErrorCode::Conflict,
         Code::Failed(class) => of_class(class),
     };
     v1::CommandError {

@@ -6,6 +6,7 @@
 
 mod after;
 mod attributes;
+mod container;
 mod create;
 mod delete;
 mod existing;
@@ -38,6 +39,7 @@ mod work;
 mod writable;
 
 pub use crate::failure::{Action, Denied, Failure, Refusal};
+pub use container::container;
 pub use gate::{Facts, Gate, Intent, Kind, Written};
 pub use operation::{
     AttributeChange, BothChanged, Change, Create, Existing, MemberChange, Move, NewPassword, Operation, Subject,

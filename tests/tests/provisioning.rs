@@ -2,6 +2,8 @@
 
 #[path = "provisioning/common.rs"]
 mod common;
+#[path = "provisioning/consequences.rs"]
+mod consequences;
 #[path = "provisioning/faults.rs"]
 mod faults;
 #[path = "provisioning/groups.rs"]
@@ -16,7 +18,11 @@ mod life;
 mod passwords;
 #[path = "provisioning/read_only.rs"]
 mod read_only;
+#[path = "provisioning/same_name.rs"]
+mod same_name;
 #[path = "provisioning/settings.rs"]
 mod settings;
+#[path = "provisioning/steps.rs"]
+mod steps;
 #[path = "provisioning/write_through.rs"]
 mod write_through;

@@ -267,7 +267,9 @@ impl Commands {
                 return self.inner.changed.notify_one();
             }
         };
-        self.inner.context.roster.noted(&request.directory, result.as_ref().err());
+        if result.as_ref().err().is_none_or(|failure| request.is_about_the_directory(failure)) {
+            self.inner.context.roster.noted(&request.directory, result.as_ref().err());
+        }
         log_end(key, kind, elapsed, &result);
         let outcome = Arc::new(Outcome { key, elapsed, result });
         it.stage = Stage::Ended { outcome, sent_in: None };

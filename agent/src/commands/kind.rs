@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::turns::Turns;
 use crate::command::{End, Key, Progress};
 use crate::deliver::DeliveryOptions;
-use crate::failure::{Code, Failure};
+use crate::failure::{Class, Code, Failure};
 use crate::link::Line;
 use crate::passwords::Passwords;
 use crate::policy::Policy;
@@ -28,6 +28,11 @@ pub trait Kind: Debug + Send + Sync {
 
     /// Reads a command of this kind. `None`: it is of another kind.
     fn read(&self, asked: &v1::command::Kind) -> Option<Result<Arc<dyn Run>, Failure>>;
+
+    /// Whether its failures are about one entry, and say nothing of the directory as a whole.
+    fn is_of_one_entry(&self) -> bool {
+        false
+    }
 
     /// Asks the site's policy.
     fn permit(&self, policy: &Policy) -> Result<(), Failure> {
@@ -79,6 +84,12 @@ impl Request {
     /// The name of its kind.
     pub fn name(&self) -> &'static str {
         self.asked.as_ref().map_or("unknown", |asked| asked.kind.name())
+    }
+
+    /// Whether a failure says something of the directory, and not only of one entry.
+    pub fn is_about_the_directory(&self, failure: &Failure) -> bool {
+        let of_one_entry = self.asked.as_ref().is_some_and(|asked| asked.kind.is_of_one_entry());
+        !(of_one_entry && failure.code == Code::Failed(Class::Directory))
     }
 
     /// What is run, if the agent knows the kind and the site's policy allows it.

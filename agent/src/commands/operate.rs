@@ -28,6 +28,10 @@ impl Kind for Operate {
         "operate"
     }
 
+    fn is_of_one_entry(&self) -> bool {
+        true
+    }
+
     fn read(&self, asked: &v1::command::Kind) -> Option<Result<Arc<dyn Run>, Failure>> {
         let v1::command::Kind::Operate(operate) = asked else { return None };
         let change = match &operate.change {
@@ -113,7 +117,7 @@ fn refused(refused: write::RefusedAttribute) -> v1::RefusedAttribute {
     v1::RefusedAttribute {
         name: refused.name,
         message: format!("{}{cure}", refused.reason),
-        ldap_result_code: Some(refused.code),
+        ldap_result_code: refused.code,
     }
 }
 

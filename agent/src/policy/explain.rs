@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::asked::Asked;
 use super::change::kind_of;
 use super::rules::{Broken, Rules};
-use crate::served::write::{Change, Create, Denied, Facts, Gate, Intent, Kind, Move, Operation, Written};
+use crate::served::write::{self, Change, Create, Denied, Facts, Gate, Intent, Kind, Move, Operation, Written};
 use crate::served::{Phase, ServedDirectory};
 
 /// What would be decided.
@@ -217,25 +217,10 @@ fn moved(config: &DirectoryConfig, phase: Phase, dn: &Dn, to: &Move) -> Result<D
     Ok(leaf.below(&container))
 }
 
-/// A container as an operation names it: absolute if it ends as a base DN does, otherwise below the configured one.
+/// A container as an operation names it.
 fn container(config: &DirectoryConfig, phase: Phase, named: Option<&str>) -> Result<Dn, String> {
-    let named = named.map(|text| Dn::parse(text).map_err(|error| format!("container: {error}"))).transpose()?;
-    let named = named.filter(|dn| !dn.is_root());
-    let root = |dn: &Dn| dn.above(dn.rdns().len().saturating_sub(1));
-    let bases = config.users.base_dns.iter().filter_map(|text| Dn::parse(text).ok());
-    if let Some(dn) = &named
-        && bases.into_iter().any(|base| root(&base) == root(dn))
-    {
-        return Ok(dn.clone());
-    }
-    let write = config.write.as_ref();
-    let (key, configured) = match phase {
-        Phase::Users => ("user_container", write.and_then(|write| write.user_container.as_ref())),
-        Phase::Groups => ("group_container", write.and_then(|write| write.group_container.as_ref())),
-    };
-    let configured = configured.and_then(|text| Dn::parse(text).ok());
-    let configured = configured.ok_or_else(|| format!("[directory.write] has no {key}"))?;
-    Ok(named.map_or(configured.clone(), |relative| relative.below(&configured)))
+    let write = config.write.as_ref().ok_or("the directory has no [directory.write]")?;
+    write::container(write, phase, named).map_err(|failure| failure.to_string())
 }
 
 #[cfg(test)]
@@ -281,10 +266,6 @@ max_deletes_per_hour = 5
                 r#"{"entry_kind":"user","entry":{"dn":"uid=a,ou=people,dc=example"},"change":{"move":{"container":"OU=Board"}}}"#,
                 Some("protected_dns"),
             ),
-            (
-                r#"{"entry_kind":"user","change":{"create":{"container":"dc=example","attributes":{"uid":["a"]}}}}"#,
-                Some("writable_containers"),
-            ),
             (r#"{"entry_kind":"user","change":{"create":{"container":"ou=x","attributes":{"userid":["a"]}}}}"#, None),
             (
                 r#"{"entry_kind":"user","change":{"create":{"attributes":{"uid":["a"]},"password":true}}}"#,
@@ -304,5 +285,10 @@ max_deletes_per_hour = 5
         assert_eq!(decision, Decision::Unknown);
         assert!(explanation.because.contains("--online"), "{explanation:?}");
         assert!(explanation.notes.iter().any(|note| note.contains("max_deletes_per_hour")), "{explanation:?}");
+        let elsewhere =
+            r#"{"entry_kind":"user","change":{"create":{"container":"dc=example","attributes":{"uid":["a"]}}}}"#;
+        let (decision, _, explanation) = explained(elsewhere);
+        assert_eq!(decision, Decision::Unknown);
+        assert!(explanation.because.contains("a whole DN is refused"), "{explanation:?}");
     }
 }

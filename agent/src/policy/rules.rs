@@ -52,14 +52,10 @@ impl Rules {
     pub fn new(config: &DirectoryConfig) -> Self {
         let policy = &config.policy;
         let dns = |texts: &[String]| texts.iter().filter_map(|text| Dn::parse(text).ok()).collect::<Vec<Dn>>();
-        let writable = if let Some(named) = &policy.writable_containers {
-            dns(named)
-        } else {
-            let groups = config.groups.iter().flat_map(|groups| &groups.base_dns);
-            let new = config.write.iter().flat_map(|write| [&write.user_container, &write.group_container]);
-            let all = config.users.base_dns.iter().chain(groups).chain(new.flatten());
-            dns(&all.cloned().collect::<Vec<String>>())
-        };
+        // Entries elsewhere are read and never changed, unless the site names their containers.
+        let new = config.write.iter().flat_map(|write| [&write.user_container, &write.group_container]);
+        let new: Vec<String> = new.flatten().cloned().collect();
+        let writable = dns(policy.writable_containers.as_ref().unwrap_or(&new));
         let limits = [
             (Counted::Deletes, policy.max_deletes_per_hour),
             (Counted::Disables, policy.max_disables_per_hour),

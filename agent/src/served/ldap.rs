@@ -92,6 +92,7 @@ fn failure(error: &postern_directory::Error) -> Failure {
     use postern_directory::{Error, write};
     let code = match error {
         Error::Write(write::Failure::Denied(_) | write::Failure::Off) => Code::DeniedBySitePolicy,
+        Error::Write(write::Failure::Taken { .. }) => Code::Conflict,
         error => error.class().into(),
     };
     Failure {

@@ -6,13 +6,16 @@
 pub mod change;
 pub mod compare;
 pub mod connector;
+mod container;
 mod decide;
 pub mod directory;
+pub mod leaving;
 mod load;
 mod members;
 mod outcome;
 mod pace;
 pub mod passwords;
+mod rate;
 pub mod rules;
 pub mod runner;
 pub mod settings;

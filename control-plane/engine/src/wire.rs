@@ -194,6 +194,7 @@ fn code(code: v1::ErrorCode) -> &'static str {
         v1::ErrorCode::NotFound => "not_found",
         v1::ErrorCode::Ambiguous => "ambiguous",
         v1::ErrorCode::DeniedBySitePolicy => "denied_by_site_policy",
+        v1::ErrorCode::Conflict => "conflict",
     }
 }
 

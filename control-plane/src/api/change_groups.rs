@@ -9,7 +9,7 @@ use postern_engine::services::Listed;
 use postern_engine::services::change_groups::GroupChange;
 use postern_engine::services::members::{MemberChanged, MemberChanges, MemberOutcome};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -135,6 +135,16 @@ impl From<MemberChanged> for MemberResult {
     }
 }
 
+/// How a group is deleted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DeleteQuery {
+    /// Delete it although it decides what a directory gets: its members may lose their accounts there. Absent: false.
+    #[serde(default)]
+    provisioned: bool,
+}
+
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(create))
@@ -187,18 +197,21 @@ async fn change(
 
 /// Deletes a group that no directory has
 ///
-/// Its memberships end. It can be restored for 30 days, with the memberships whose other side still exists then.
+/// Its memberships end. It can be restored for 30 days, with the memberships whose other side still exists then. A group
+/// that decides what a directory gets is only deleted if `provisioned` is true: 409 names the directory.
 #[utoipa::path(delete, path = "/api/v1/groups/{id}", tag = "groups", operation_id = "delete_group",
     params(("id" = String, Path, description = "Id or name of the group"),
-        ("If-Match" = Option<String>, Header, description = "The version (ETag) that the decision is based on. Absent: any")),
+        ("If-Match" = Option<String>, Header, description = "The version (ETag) that the decision is based on. Absent: any"),
+        DeleteQuery),
     responses((status = 204)))]
 async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<String>,
     known: IfMatch,
+    Params(query): Params<DeleteQuery>,
 ) -> Result<StatusCode, Problem> {
-    api.services.change_groups(&caller.actor)?.delete(&id, known.known()).await?;
+    api.services.change_groups(&caller.actor)?.delete(&id, known.known(), query.provisioned).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use postern_engine::identity::profile::ProfileChange;
 use postern_engine::records::{DeletedUser, OwnedUser, UserId};
 use postern_engine::services::Listed;
 use postern_engine::services::change_users::{Disabling, UserChanges};
+use postern_engine::services::consequences::Planned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -18,6 +20,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::Caller;
+use super::consequences::ConsequencesView;
 use super::extract::{Body, Id, Params};
 use super::page::{List, Listing};
 use super::problem::Problem;
@@ -194,19 +197,30 @@ async fn change(
 
 /// Deletes a user that no directory has any more
 ///
-/// The user can be restored for 30 days, without the accounts that it had.
+/// The user can be restored for 30 days, without the accounts that it had. The answer says what becomes of the accounts
+/// that provisioning has made: whether they are deleted or disabled, and whether that waits for an administrator.
 #[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users", operation_id = "delete_user",
     params(("id" = String, Path, description = "Id of the user, or user name, display name or e-mail address"),
         ("If-Match" = Option<String>, Header, description = "The version (ETag) that the decision is based on. Absent: any")),
-    responses((status = 204)))]
+    responses((status = 200, body = ConsequencesView), (status = 204, description = "No directory has an account of the user.")))]
 async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<String>,
     known: IfMatch,
-) -> Result<StatusCode, Problem> {
-    api.services.change_users(&caller.actor)?.delete(&id, known.known()).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Response, Problem> {
+    let users = api.services.change_users(&caller.actor)?;
+    let planned = Planned::DeleteUser(id.clone());
+    let consequences = match api.services.consequences(&caller.actor)?.of(&planned).await {
+        // The deletion says better what is wrong.
+        Err(_) => Vec::new(),
+        Ok(consequences) => consequences,
+    };
+    users.delete(&id, known.known()).await?;
+    if consequences.is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(Json(ConsequencesView::from(consequences)).into_response())
 }
 
 /// Disables a user, even if a directory says active

@@ -1,5 +1,7 @@
 //! `/api/v1/directories/{id}/provisioning`: what a directory gets.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -33,6 +35,16 @@ pub struct ProvisioningView {
     pub paused: bool,
     /// How many operations wait for an administrator.
     pub held: u64,
+    /// How many accounts of users provisioning has made or adopted there.
+    pub accounts: u64,
+    /// How many users and groups wait after failures, to be tried again.
+    pub failing: u64,
+    /// Why most of them fail. `null`: none does.
+    pub most_fail_because: Option<String>,
+    /// Whether an agent of the directory is connected. Without one, everything waits.
+    pub agent_connected: bool,
+    /// The names of the groups that the settings name, by id. One that was deleted is not there.
+    pub group_names: BTreeMap<Uuid, String>,
     /// Counts the changes of the settings. 0: none were ever saved.
     pub revision: u32,
     /// When the settings changed last. `null`: none were ever saved.
@@ -124,11 +136,16 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 fn answer(standing: Standing) -> (Tag, Json<ProvisioningView>) {
     let tag = etag(&standing.version());
-    let Standing { directory, saved, settings, held } = standing;
+    let Standing { directory, saved, settings, held, state } = standing;
     let view = ProvisioningView {
         directory: directory.name,
         settings,
         held,
+        accounts: state.accounts,
+        failing: state.failing,
+        most_fail_because: state.most_fail_because,
+        agent_connected: state.is_connected,
+        group_names: state.group_names,
         paused: saved.as_ref().is_some_and(|saved| saved.paused),
         revision: saved.as_ref().map_or(0, |saved| saved.revision),
         updated_at: saved.as_ref().map(|saved| saved.updated_at),

@@ -3,9 +3,10 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, directories,
-    directory_order, enrollment_tokens, groups, jobs, mapping, mapping_preview, matching, merge_users, openapi,
-    organization, outbound_mapping, passwords, provisioning, provisioning_report, schedules, tokens, users,
+    Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, consequences,
+    directories, directory_order, enrollment_tokens, groups, jobs, link_accounts, mapping, mapping_preview, matching,
+    merge_users, openapi, organization, outbound_mapping, passwords, provisioning, provisioning_report, schedules,
+    tokens, users,
 };
 
 /// The routes that need a token.
@@ -23,6 +24,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(outbound_mapping::routes())
         .merge(provisioning::routes())
         .merge(provisioning_report::routes())
+        .merge(consequences::routes())
+        .merge(link_accounts::routes())
         .merge(passwords::routes())
         .merge(jobs::routes())
         .merge(schedules::routes())

@@ -55,7 +55,12 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Define { name, kind, required, unique, sensitive } => {
             let request = AttributeView { name, kind, required, unique, sensitive };
             let made: AttributeView = client.post("attributes", &request).await?;
-            screen.done(&made.name, "defined", &format!("The attribute {} is defined.", made.name))
+            let text = format!(
+                "The attribute {} is defined. That holds for values from now on; those that users have already, as from \
+                 imports, stay.",
+                made.name
+            );
+            screen.done(&made.name, "defined", &text)
         }
         Command::Remove { name, yes } => {
             yes.or_ask(&format!("Users keep their values of {name}; they are no longer checked."))?;

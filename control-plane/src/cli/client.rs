@@ -177,6 +177,15 @@ impl Client {
         read(self.send(self.request(Method::DELETE, path)?).await?).await
     }
 
+    /// Deletes a resource, and reads the answer where there is one.
+    pub(super) async fn delete_and_read<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
+        let response = self.send(self.request(Method::DELETE, path)?).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        read(response).await.map(Some)
+    }
+
     /// Opens a file that is too long for the usual time.
     pub(super) async fn download(&self, path: &str, query: &[(&str, String)]) -> Result<Response, Error> {
         self.send(self.request(Method::GET, path)?.query(query).timeout(Duration::from_hours(24))).await

@@ -11,6 +11,7 @@ mod client;
 mod completions;
 mod confirm;
 mod conflicts;
+mod consequences;
 mod credentials;
 mod directories;
 mod docs;

@@ -21,6 +21,13 @@ impl FromStr for Name {
     }
 }
 
+impl Name {
+    /// As it was typed.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
 /// As one segment of a path (RFC 3986, 3.3).
 impl fmt::Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

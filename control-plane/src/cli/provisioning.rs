@@ -3,10 +3,13 @@
 mod filter;
 mod lines;
 mod options;
+mod show;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::super::api::accounts::AccountView;
+use super::super::api::link_accounts::{LinkRequest, LinkedAccount};
 use super::super::api::provisioning::{FailingView, HeldDecision, HeldRequest, ProvisioningRequest, ProvisioningView};
 use super::super::api::provisioning_report::{OperationView, ProvisionRequest, ProvisionedUser};
 use super::client::Client;
@@ -16,11 +19,12 @@ use super::list::{Found, ListArgs};
 use super::name::Name;
 use super::screen::Screen;
 use filter::Filter;
-use lines::{failing, one, operation, show};
+use lines::{failing, one, operation};
 use options::Options;
+use show::show;
 
 const AFTER_SET: &str = "\
-What is not given is off; thresholds, which only the API sets, stay. The site must allow writes, too: [directory.write] in the agent's configuration.
+What is not given is off. Thresholds, imports and operations_per_minute, which only the API sets, stay. The site must allow writes, too: [directory.write] in the agent's configuration.
 
   postern provisioning set corp --assign-group staff --allow create-users,edit-users,enable-disable-users
   postern provisioning set corp --assign-all --allow create-users --container \"'ou=' + attributes.department\"";
@@ -40,6 +44,8 @@ pub(super) enum Command {
         directory: Name,
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        yes: Yes,
     },
     /// Send nothing to a directory until it is resumed
     Pause {
@@ -63,12 +69,12 @@ pub(super) enum Command {
         /// Name, display name or id of the directory
         directory: Name,
     },
-    /// Let held operations be sent; --all for all that are held
+    /// Let held operations be sent: those of the given ids, or all with --all
     Approve {
         #[command(flatten)]
         held: Held,
     },
-    /// Drop held operations; --all for all that are held
+    /// Drop held operations: those of the given ids, or all with --all
     Reject {
         #[command(flatten)]
         held: Held,
@@ -80,6 +86,23 @@ pub(super) enum Command {
         /// Name, display name or id of the directory
         #[arg(long, value_name = "DIRECTORY")]
         target: String,
+    },
+    /// Make an entry that a directory has already the account of a user
+    #[command(
+        after_help = "For an entry that stands in the way of a new account, as after somebody of that name was deleted. \
+        Nobody may have it. From then on the user decides what it holds, and whether it is enabled."
+    )]
+    Link {
+        /// Name or id of the user
+        user: Name,
+        /// Name, display name or id of the directory
+        #[arg(long, value_name = "DIRECTORY")]
+        target: String,
+        /// Id or external id of the account, as `postern accounts list` shows it
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        #[command(flatten)]
+        yes: Yes,
     },
     /// List users and groups whose accounts could not be changed
     Failures {
@@ -107,8 +130,7 @@ pub(super) enum Command {
 pub(super) struct Held {
     /// Name, display name or id of the directory
     directory: Name,
-    /// Ids of operations, as `postern provisioning report --state held` lists them
-    #[arg(required_unless_present = "all")]
+    /// Ids of operations, as `postern provisioning report --state held` lists them; --all means all of them
     operations: Vec<uuid::Uuid>,
     /// All that are held
     #[arg(long, conflicts_with = "operations")]
@@ -118,11 +140,7 @@ pub(super) struct Held {
 pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     match command {
         Command::Show { directory } => show(&get(client, &directory).await?, screen),
-        Command::Set { directory, options } => {
-            let thresholds = get(client, &directory).await?.settings.thresholds;
-            let request = options.request(client, thresholds).await?;
-            show(&put(client, &directory, &request).await?, screen)
-        }
+        Command::Set { directory, options, yes } => set(&directory, options, yes, client, screen).await,
         Command::Pause { directory } => pause(client, &directory, true, screen).await,
         Command::Resume { directory } => pause(client, &directory, false, screen).await,
         Command::Remove { directory, yes } => {
@@ -146,6 +164,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 "The user is compared in the background: postern provisioning report",
             )
         }
+        Command::Link { user, target, account, yes } => link(&user, (target, account), yes, client, screen).await,
         Command::Failures { directory, args } => {
             let path = format!("directories/{directory}/provisioning/failures");
             let found: Found<FailingView> = client.list(&path, &[], args.most()).await?;
@@ -163,6 +182,36 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     }
 }
 
+async fn set(directory: &Name, options: Options, yes: Yes, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let before = get(client, directory).await?;
+    let request = options.request(client, &before.settings).await?;
+    if let Some(question) = show::question(&before, &request) {
+        yes.or_ask(&question)?;
+    }
+    let saved = put(client, directory, &request).await?;
+    show(&saved, screen)?;
+    show::what_follows(&saved, screen)
+}
+
+async fn link(
+    user: &Name,
+    (target, account): (String, String),
+    yes: Yes,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<(), Error> {
+    let name: Name = account.parse().map_err(Error::Usage)?;
+    let found: AccountView = client.get(&format!("accounts/{name}"), &[]).await?;
+    yes.or_ask(&format!(
+        "{} becomes the account of {}; what it holds is changed to what the user should have.",
+        found.dn,
+        user.text()
+    ))?;
+    let request = LinkRequest { target, account: found.id.to_string() };
+    let linked: LinkedAccount = client.post(&format!("users/{user}/link"), &request).await?;
+    screen.done(&linked.account_id, "linked", &format!("{} is the account of {} now.", linked.dn, user.text()))
+}
+
 async fn get(client: &Client, directory: &Name) -> Result<ProvisioningView, Error> {
     client.get(&format!("directories/{directory}/provisioning"), &[]).await
 }
@@ -178,6 +227,10 @@ async fn pause(client: &Client, directory: &Name, paused: bool, screen: &mut Scr
 
 async fn decide(client: &Client, held: Held, what: &str, screen: &mut Screen) -> Result<(), Error> {
     let Held { directory, operations, all } = held;
+    if operations.is_empty() && !all {
+        let list = format!("`postern provisioning report --state held --target {directory}` lists them");
+        return Err(Error::Usage(format!("give the ids of held operations ({list}), or --all for all of them")));
+    }
     let request = HeldRequest { operations: (!all).then_some(operations) };
     let path = format!("directories/{directory}/provisioning/{what}");
     let HeldDecision { decided } = client.post(&path, &request).await?;

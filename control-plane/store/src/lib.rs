@@ -72,6 +72,7 @@ mod prefix;
 mod preview_rows;
 mod profiles;
 mod provisioning;
+mod provisioning_counts;
 mod records;
 mod recreated;
 mod retention;

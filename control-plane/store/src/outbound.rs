@@ -10,7 +10,8 @@ use crate::Store;
 use crate::accounts::{self, select_accounts};
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
-use crate::ids::{AccountId, GroupId, OrganizationId, TargetId};
+use crate::identities::Identities;
+use crate::ids::{AccountId, GroupId, OrganizationId, TargetId, UserId};
 use crate::imports::Intake;
 use crate::records::{Account, AccountKind, ExternalKey, IdentityId};
 use crate::sql::{Row, sql};
@@ -68,6 +69,26 @@ impl Store {
         ));
         let query = query.bind(organization).bind(target).bind(kind.code()).bind(key.as_bytes());
         self.database.row(query, read).await
+    }
+}
+
+impl Identities {
+    /// Makes an account that nobody has, or whose user was deleted, the outbound account of a user. `false`: somebody has it.
+    pub async fn link_outbound(&mut self, account: AccountId, user: UserId) -> Result<bool> {
+        let update =
+            sql("UPDATE accounts SET outbound = TRUE, identity = $1, conflict = NULL, agreed = NULL, updated_at = $4 \
+             WHERE id = $2 AND organization_id = $3 AND kind = 1 AND missing_since IS NULL \
+             AND (identity IS NULL OR NOT EXISTS (SELECT 1 FROM users u WHERE u.id = accounts.identity))");
+        let update = update.bind(user).bind(account).bind(self.organization).bind(self.now);
+        if self.tx.execute(update).await? == 0 {
+            return Ok(false);
+        }
+        for delete in
+            ["DELETE FROM ignored_accounts WHERE account_id = $1", "DELETE FROM account_matches WHERE account_id = $1"]
+        {
+            self.tx.execute(sql(delete).bind(account)).await?;
+        }
+        Ok(true)
     }
 }
 

@@ -51,7 +51,7 @@ pub enum Change {
 /// A new entry.
 #[derive(Clone, Debug)]
 pub struct Create {
-    /// Its container: relative to the configured one, as `ou=Sales`, or an absolute DN. Unset: the configured one.
+    /// Its container, below the configured one, as `ou=Sales`; a whole DN is refused. Unset or empty: the configured one.
     pub container: Option<String>,
     /// Its attributes. `objectClass` may be among them; otherwise the configured classes are used.
     pub attributes: Vec<(String, Vec<Bytes>)>,
@@ -101,7 +101,7 @@ pub enum BothChanged {
 /// Another name or container.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Move {
-    /// The container, as in [`Create::container`]. Unset: it stays where it is.
+    /// The container, as in [`Create::container`]; empty: the configured one. Unset: it stays where it is.
     pub container: Option<String>,
     /// The new value of the attribute that names the entry. Unset: it keeps its name.
     pub name: Option<String>,

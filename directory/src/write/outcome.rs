@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::operation::Subject;
 use crate::entry::Entry;
-use crate::failure::Refusal;
+use crate::failure::{Failure, Refusal};
 
 /// An operation that reached its end: what was wanted is so now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,7 +19,7 @@ pub struct Done {
     pub kept: Vec<BothEnds>,
     /// Attributes that were changed at both ends and were written over.
     pub overwritten: Vec<BothEnds>,
-    /// Attributes that the directory refused. All others were written.
+    /// Attributes that the directory refused, or whose values do not fit. All others were written.
     pub refused: Vec<RefusedAttribute>,
     /// External ids, or DNs where only those are known, of members that are not found; the others were written.
     pub unknown_members: Vec<String>,
@@ -55,13 +55,13 @@ pub struct BothEnds {
     pub found: Option<Vec<Bytes>>,
 }
 
-/// An attribute that the directory refused.
+/// An attribute that was not written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefusedAttribute {
     /// Its name.
     pub name: String,
-    /// The result code (RFC 4511 §4.1.9).
-    pub code: u32,
+    /// The result code (RFC 4511 §4.1.9). `None`: the value does not fit, so the directory was not asked.
+    pub code: Option<u32>,
     /// Why, in words that may leave the site.
     pub reason: String,
     /// What to do about it.
@@ -85,10 +85,15 @@ impl RefusedAttribute {
     pub(crate) fn new(name: &str, refusal: &Refusal) -> Self {
         Self {
             name: name.to_owned(),
-            code: refusal.code,
+            code: Some(refusal.code),
             reason: refusal.clone().of(name).public_message(),
             cure: refusal.cure().map(str::to_owned),
         }
+    }
+
+    /// One whose value does not fit.
+    pub(crate) fn unfit(name: &str, failure: &Failure) -> Self {
+        Self { name: name.to_owned(), code: None, reason: failure.public_message(), cure: failure.cure() }
     }
 }
 

@@ -26,6 +26,8 @@ struct Difference {
     parts: Vec<(String, Vec<Part>)>,
     kept: Vec<BothEnds>,
     overwritten: Vec<BothEnds>,
+    /// Attributes whose wanted values do not fit, each with the reason.
+    unfit: Vec<(String, Failure)>,
 }
 
 impl Work<'_> {
@@ -61,7 +63,10 @@ impl Work<'_> {
 
     async fn write(&mut self, target: &Target, difference: &Difference) -> Result<Effect, Error> {
         if difference.parts.is_empty() {
-            return Ok(Effect::AlreadySo);
+            return match difference.unfit.first() {
+                Some((_, failure)) => Err(failure.clone().into()),
+                None => Ok(Effect::AlreadySo),
+            };
         }
         let parts = difference.parts.iter().flat_map(|(_, parts)| parts.clone()).collect();
         self.session.modify(Action::Modify, &target.text, parts).await?;
@@ -73,9 +78,10 @@ impl Work<'_> {
         target: &Target,
         difference: Difference,
         effect: Effect,
-        refused: Vec<RefusedAttribute>,
+        mut refused: Vec<RefusedAttribute>,
     ) -> Result<Done, Error> {
-        let Difference { kept, overwritten, .. } = difference;
+        let Difference { kept, overwritten, unfit, .. } = difference;
+        refused.extend(unfit.iter().map(|(name, failure)| RefusedAttribute::unfit(name, failure)));
         self.finish(&target.text, Done { kept, overwritten, refused, ..Done::new(effect) }).await
     }
 
@@ -113,8 +119,15 @@ impl Work<'_> {
         for change in changes {
             let rule = self.session.schema.rule(&change.name);
             let convert = |values: &[Bytes]| self.convert(&change.name, rule, values);
-            let wanted = convert(&change.wanted)?;
-            self.check_name(&change.name, &wanted)?;
+            let fitting =
+                convert(&change.wanted).and_then(|wanted| self.check_name(&change.name, &wanted).map(|()| wanted));
+            let wanted = match fitting {
+                Ok(wanted) => wanted,
+                Err(failure) => {
+                    difference.unfit.push((change.name.clone(), failure));
+                    continue;
+                }
+            };
             if self.session.schema.same(&change.name, "objectClass") {
                 self.classes_fit(&wanted)?;
             }

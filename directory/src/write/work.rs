@@ -2,12 +2,12 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::container::container;
 use super::gate::Gate;
 use super::session::Session;
 use crate::config::{DirectoryConfig, WriteConfig};
 use crate::connection::Servers;
 use crate::error::{Error, Phase};
-use crate::failure::Failure;
 use crate::flavour::Flavour;
 use crate::sections::{Section, external_id_attributes};
 use postern_dn::Dn;
@@ -59,24 +59,9 @@ impl<'a> Work<'a> {
         bases
     }
 
-    /// The container that an operation means: relative to the configured one, or absolute if it lies in this directory.
+    /// The container that an operation means.
     pub(crate) fn container(&self, named: Option<&str>) -> Result<Dn, Error> {
-        let (key, configured) = match self.phase {
-            Phase::Users => ("user_container", &self.write.user_container),
-            Phase::Groups => ("group_container", &self.write.group_container),
-        };
-        let parsed =
-            named.map(|named| Dn::parse(named).map_err(|error| Failure::invalid("container", error.to_string())));
-        let parsed = parsed.transpose()?.filter(|dn| !dn.is_root());
-        let roots = self.session.root.naming_contexts.iter().chain(self.config.users.base_dns.iter());
-        if let Some(dn) = &parsed
-            && roots.filter_map(|root| Dn::parse(root).ok()).any(|root| !root.is_root() && dn.is_within(&root))
-        {
-            return Ok(dn.clone());
-        }
-        let setting = Failure::Setting { key, cure: "name the container of new entries there, by its DN" };
-        let configured = configured.as_ref().and_then(|text| Dn::parse(text).ok()).ok_or(setting)?;
-        Ok(parsed.map_or(configured.clone(), |relative| relative.below(&configured)))
+        Ok(container(self.write, self.phase, named)?)
     }
 }
 

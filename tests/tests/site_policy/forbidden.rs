@@ -83,7 +83,7 @@ impl Maker<'_> {
             1 => Change::Delete,
             2 => Change::Disable,
             3 => Change::Move(Move { container: None, name: Some("evil".to_owned()) }),
-            4 => Change::Move(Move { container: Some(format!("{STAFF}{SUFFIX}")), name: None }),
+            4 => Change::Move(Move { container: Some(String::new()), name: None }),
             _ => Change::Enable,
         }
     }
@@ -123,6 +123,16 @@ impl Maker<'_> {
         Operation { phase: Phase::Groups, subject: self.subject(TEAM), change }
     }
 
+    /// A container outside of the site's own by its whole DN, or a protected one below it.
+    fn elsewhere(&mut self) -> Option<String> {
+        let whole = ["ou=people,", "ou=guests,ou=people,", "ou=board,ou=staff,ou=people,", "ou=groups,", ""];
+        if self.chance.one_in(2) {
+            return Some(self.chance.spelled("ou=board"));
+        }
+        let of = self.chance.of(&whole);
+        Some(self.dn(of))
+    }
+
     /// One that the policy forbids, or that means nobody.
     pub(crate) fn next(&mut self) -> Operation {
         let users = |subject, change| Operation { phase: Phase::Users, subject, change };
@@ -146,8 +156,7 @@ impl Maker<'_> {
                 users(self.subject(of), self.update(&name))
             }
             4 => {
-                let to = self.chance.of(&["ou=people,", "ou=guests,ou=people,", "ou=board,ou=staff,ou=people,", ""]);
-                let container = Some(self.dn(to));
+                let container = self.elsewhere();
                 users(self.subject(WRITABLE[1]), Change::Move(Move { container, name: None }))
             }
             5 => users(self.subject(WRITABLE[1]), renamed("root")),
@@ -155,13 +164,12 @@ impl Maker<'_> {
             7 => self.with_protected_member(),
             8 => users(self.forged(), self.any_change()),
             9 => {
-                let to = self.chance.of(&["ou=people,", "ou=board,ou=staff,ou=people,", "ou=guests,ou=people,"]);
-                let container = Some(self.dn(to));
+                let container = self.elsewhere();
                 self.create(container, &[])
             }
             10 => {
                 let name = self.chance.of(&["userPassword", "userPassword;binary", "employeeNumber", "2.5.4.35"]);
-                self.create(Some(format!("{STAFF}{SUFFIX}")), &[name])
+                self.create(None, &[name])
             }
             _ => {
                 // A container above what is protected, and entries of another kind than the operation says.

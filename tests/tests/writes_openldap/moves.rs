@@ -35,8 +35,10 @@ fn a_user_is_renamed_and_moved_and_keeps_the_memberships() -> Result<()> {
         ensure!(again.effect == Effect::AlreadySo && writing::written(&slapd).len() == sent);
         let case = operate(&directory, user(id(&anna), to(None, Some("Bell, Anna")))).await?;
         ensure!(case.effect == Effect::Changed, "people see whether a name is written in capitals");
-        let back = operate(&directory, user(id(&anna), to(Some(&format!("ou=people,{SUFFIX}")), Some("anna")))).await?;
-        ensure!(back.entry.context("no entry")?.dn == dn("anna"), "an absolute container");
+        let whole = fails(&directory, user(id(&anna), to(Some(&format!("ou=groups,{SUFFIX}")), None))).await?;
+        ensure!(matches!(&whole, Failure::Invalid { what, .. } if what == "container"), "{whole:?}");
+        let back = operate(&directory, user(id(&anna), to(Some(""), Some("anna")))).await?;
+        ensure!(back.entry.context("no entry")?.dn == dn("anna"), "the site's own container");
         Ok(())
     })
 }

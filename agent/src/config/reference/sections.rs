@@ -170,9 +170,10 @@ const POLICY: &[Key] = &[
     key(
         "writable_containers",
         TEXTS,
-        Words("the base DNs of users and groups, and the containers of new entries"),
+        Words("`user_container` and `group_container` of `[directory.write]`"),
         "DNs of containers. Only entries below one of them are changed, moved there, or created. The containers \
-         themselves are never changed.",
+         themselves are never changed. Entries that are read from elsewhere are not changed unless their container is \
+         named here.",
     ),
     key(
         "readable_attributes",
@@ -209,8 +210,18 @@ const LIMIT: &str = "number from 0";
 const NO_LIMIT: Default = Words("no limit");
 
 const WRITE: &[Key] = &[
-    key("user_container", TEXT, NONE, "DN of the container of new users. The control plane may name one below it."),
-    key("group_container", TEXT, NONE, "DN of the container of new groups."),
+    key(
+        "user_container",
+        TEXT,
+        NONE,
+        "DN of the container of new users. The control plane may name one below it, and no other.",
+    ),
+    key(
+        "group_container",
+        TEXT,
+        NONE,
+        "DN of the container of new groups. The control plane may name one below it, and no other.",
+    ),
     key(
         "user_object_classes",
         TEXTS,

@@ -153,6 +153,34 @@ fn only_entries_below_a_writable_container_are_changed_in_whatever_spelling() {
 }
 
 #[test]
+fn only_the_containers_of_new_entries_are_written_where_the_site_names_none() {
+    let text = r#"
+name = "corp"
+urls = ["ldaps://ldap.example"]
+bind_dn = "cn=writer,dc=example"
+bind_password = "secret"
+[users]
+base_dns = ["dc=example"]
+unique_attribute = "uid"
+attributes = ["uid"]
+[write]
+user_container = "ou=people,dc=example"
+[policy]
+read_only = false
+"#;
+    let default = Rules::new(&toml::from_str::<DirectoryConfig>(text).unwrap());
+    let admin = "uid=root,ou=admins,dc=example";
+    for kind in Kind::ALL {
+        assert_eq!(decided(&default, &tried(kind)), "", "{kind:?}");
+        let elsewhere = Tried { dn: admin, ..tried(kind) };
+        assert_eq!(decided(&default, &elsewhere), "writable_containers", "{kind:?} outside of the container");
+    }
+    let away = Tried { destination: Some(admin), ..tried(Kind::Move) };
+    assert_eq!(decided(&default, &away), "writable_containers");
+    assert_eq!(decided(&default, &Tried { groups: &[TEAM], ..tried(Kind::Delete) }), "writable_containers");
+}
+
+#[test]
 fn only_listed_attributes_are_written_by_all_their_names() {
     let strict = rules(STRICT);
     for (names, expected) in [

@@ -21,7 +21,7 @@ use super::last_good;
 use super::listed::Listed;
 use super::pace::Pace;
 use super::place::Place;
-use super::reading::Reading;
+use super::reading::{Reading, Skips};
 use super::sensitive::{Before, Changes};
 use crate::identity::mapping::{self, Mapping, Stamp};
 
@@ -106,7 +106,11 @@ async fn decide_with(
         if view.external_id.is_empty() {
             return Err(Error::NoExternalId);
         }
-        entries.push(Entry { key: ExternalKey::from_text(view.external_id), state: state(&mapping, &view, now), view });
+        entries.push(Entry {
+            key: ExternalKey::from_text(view.external_id),
+            state: state(&mapping, &view, (now, how.skips)),
+            view,
+        });
     }
     let known = compare(store, place, newcomers, &entries).await?;
     let before = if deferring {
@@ -114,7 +118,7 @@ async fn decide_with(
     } else {
         Before::default()
     };
-    let common = Common { place, mapping, member_form, now };
+    let common = Common { place, mapping, member_form, now, skips: how.skips };
     let mut decided = sort(&Sorting { common, before, listed }, sequence, entries, known).await;
     for row in &mut decided.rows {
         row.name_is_free = match &row.identity {
@@ -241,9 +245,9 @@ pub(super) fn version_bytes(version: u32) -> [u8; 3] {
     [high, middle, low]
 }
 
-/// A hash that shows whether an account is unchanged: the content of its entry, its mapping, and whether it has
-/// expired.
-fn state(mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
+/// A hash that shows whether an account is unchanged: the content of its entry, its mapping, whether it has expired, and
+/// whether it may change a user or group.
+fn state(mapping: &Mapping, view: &EntryView<'_>, (now, skips): (Timestamp, Skips)) -> [u8; 16] {
     let mut state = [0; 16];
     state.copy_from_slice(&view.hash[..16]);
     let Stamp { defaults, binary, version } = mapping.stamp();
@@ -251,6 +255,6 @@ fn state(mapping: &Mapping, view: &EntryView<'_>, now: Timestamp) -> [u8; 16] {
     state[VERSION_AT..VERSION_AT + 3].copy_from_slice(&version_bytes(version));
     state[13] ^= binary;
     state[14] ^= defaults;
-    state[15] ^= u8::from(mapping::expired(view, now));
+    state[15] ^= u8::from(mapping::expired(view, now)) | (u8::from(skips.of(view.kind)) << 1);
     state
 }

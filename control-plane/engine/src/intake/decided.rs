@@ -86,7 +86,7 @@ pub struct Row {
     pub account: NewAccount,
     /// Whether it is new.
     pub new: bool,
-    /// Whether provisioning has made it: its user or group gets nothing from it.
+    /// Whether its user or group gets nothing from it: provisioning has made it, or the directory's entries are not imported.
     pub outbound: bool,
     /// Whether it was missing until now. Another account may have taken its user over since.
     pub returning: bool,

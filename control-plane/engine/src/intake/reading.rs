@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use postern_store::{Directory, DirectoryId, MappingDirection, MappingVersion, OrganizationId, Store};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::listed::Listed;
 use crate::identity::mapping::definitions::Definitions;
@@ -15,6 +17,41 @@ pub struct Reading {
     pub listed: Listed,
     /// The rules of the directory, with what the organization has defined. `None`: neither, and the default mapping is all.
     pub rules: Option<Arc<Rules>>,
+    /// What imports of the directory leave alone.
+    pub skips: Skips,
+}
+
+/// Kinds of entries that change no user and no group: only their accounts are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skips {
+    /// Users.
+    pub users: bool,
+    /// Groups.
+    pub groups: bool,
+}
+
+/// What imports of a directory make of its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = ProvisioningImports)]
+pub struct Imports {
+    /// Users are made of entries, and change with them. Off: an import only learns which accounts there are.
+    pub users: bool,
+    /// Groups are made of entries, and change with them. Off: as for users.
+    pub groups: bool,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        Self { users: true, groups: true }
+    }
+}
+
+/// What settings of provisioning say about imports.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    imports: Imports,
 }
 
 impl Reading {
@@ -25,7 +62,11 @@ impl Reading {
         directory: DirectoryId,
         listed: Listed,
     ) -> Result<Self, postern_store::Error> {
-        Ok(Self { listed, rules: rules_in(store, organization, directory).await? })
+        let rules = rules_in(store, organization, directory).await?;
+        let saved = store.get_provisioning(organization, directory.into()).await?;
+        let said = saved.and_then(|saved| serde_json::from_value::<Said>(saved.settings).ok());
+        let Imports { users, groups } = said.unwrap_or_default().imports;
+        Ok(Self { listed, rules, skips: Skips { users: !users, groups: !groups } })
     }
 }
 

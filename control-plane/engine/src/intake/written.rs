@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_store::{AccountKind, ExternalKey, IdentityId, Intake, Store};
+use uuid::Uuid;
 
 use super::apply::{self, Error};
 use super::decide;
@@ -30,12 +31,12 @@ pub async fn read(
     Ok(Written { decided, key })
 }
 
-/// Writes the account of a user or group that gets nothing from it; of a group without its members. `false`: it is the
-/// account of somebody else.
-pub async fn write_outbound(tx: &mut Intake, written: Written, identity: IdentityId) -> Result<bool, Error> {
-    let Some((kind, key)) = written.key else { return Ok(true) };
-    if tx.owner_of(kind, &key).await?.is_some_and(|owner| owner != identity.as_uuid()) {
-        return Ok(false);
+/// Writes the account of a user or group that gets nothing from it; of a group without its members. Returns whose account
+/// it is if it is somebody else's; then nothing is written.
+pub async fn write_outbound(tx: &mut Intake, written: Written, identity: IdentityId) -> Result<Option<Uuid>, Error> {
+    let Some((kind, key)) = written.key else { return Ok(None) };
+    if let Some(owner) = tx.owner_of(kind, &key).await?.filter(|owner| *owner != identity.as_uuid()) {
+        return Ok(Some(owner));
     }
     for row in written.decided.rows {
         let mut account = row.account;
@@ -47,7 +48,7 @@ pub async fn write_outbound(tx: &mut Intake, written: Written, identity: Identit
         }
     }
     tx.make_outbound(kind, &key, identity.as_uuid()).await?;
-    Ok(true)
+    Ok(None)
 }
 
 /// Writes the account of a user or group that comes from the directory, as an import does.

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId};
+use postern_store::{
+    AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId, UserId,
+};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::change::{Attributes, Change, Reference, Step};
 use super::connector::{Done, RefusedAttribute};
@@ -13,6 +16,12 @@ use crate::intake::place::Place;
 use crate::intake::reading::Reading;
 use crate::intake::written::{self, Written};
 use crate::jobs::failure::Failure;
+
+/// insufficientAccessRights, unwillingToPerform (RFC 4511 appendix A.2).
+const LACKS_THE_RIGHT: u32 = 50;
+const UNWILLING: u32 = 53;
+/// Another object has the name or unique value.
+const CONFLICT: &str = "conflict";
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
@@ -66,9 +75,18 @@ pub(super) async fn done(
 }
 
 /// Prepares the answer to an operation that failed.
-pub(super) fn failed(operation: Operation, outbound: bool, step: Step, failure: Failure, elapsed_ms: u64) -> Prepared {
-    let by_the_site = ["forbidden", "denied_by_site_policy"].contains(&failure.code.as_str());
-    let state = if by_the_site { OperationState::Refused } else { OperationState::Failed };
+pub(super) fn failed(
+    target: &Target,
+    operation: Operation,
+    outbound: bool,
+    step: Step,
+    mut failure: Failure,
+    elapsed_ms: u64,
+) -> Prepared {
+    if failure.code == CONFLICT {
+        failure.cure = Some(settled_by(target, &operation));
+    }
+    let state = if is_refusal(&failure) { OperationState::Refused } else { OperationState::Failed };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer: json!({ "error": failure }) };
     let (kept, refused, unknown_members) = (Attributes::new(), Vec::new(), Vec::new());
     Prepared { operation, outbound, step, entry: None, ended, failure: Some(failure), kept, refused, unknown_members }
@@ -94,11 +112,11 @@ impl Prepared {
                 written::write_outbound(tx, entry, identity).await
             } else {
                 let place = Place::of(&target.directory);
-                written::write_inbound(&target.store, place, tx, entry, now).await.map(|()| true)
+                written::write_inbound(&target.store, place, tx, entry, now).await.map(|()| None)
             };
             match written {
-                Ok(true) => {}
-                Ok(false) => self.fail(taken()),
+                Ok(None) => {}
+                Ok(Some(of)) => self.fail(taken(&owner(target, of).await?, settled_by(target, &self.operation))),
                 Err(crate::intake::apply::Error::Store(error)) => return Err(error),
                 Err(error) => self.fail(unreadable(&error.to_string())),
             }
@@ -225,6 +243,12 @@ impl Prepared {
     }
 }
 
+/// Whether somebody at the site has to allow it: the agent's policy, or the directory's own rights.
+fn is_refusal(failure: &Failure) -> bool {
+    let by_the_site = ["forbidden", "denied_by_site_policy"].contains(&failure.code.as_str());
+    by_the_site || matches!(failure.ldap_result_code, Some(LACKS_THE_RIGHT | UNWILLING))
+}
+
 fn masked(target: &Target, values: &Attributes) -> Value {
     let shown = values.iter().map(|(name, values)| {
         let values = if target.is_secret(name) { json!([crate::identity::attributes::MASK]) } else { json!(values) };
@@ -241,10 +265,29 @@ fn unreadable(reason: &str) -> Failure {
     )
 }
 
-fn taken() -> Failure {
-    Failure::new(
-        "conflict",
-        "The entry is the account of somebody else.",
-        "Look at the other account (postern accounts list), and change the unique value of one of the two users.",
+/// What an administrator can do about an object that has the value already.
+fn settled_by(target: &Target, operation: &Operation) -> String {
+    let (directory, name) = (&target.directory.name, &operation.name);
+    let IdentityId::User(_) = operation.identity else { return "Give one of the two another name.".to_owned() };
+    format!(
+        "Give one of the two another value; if two users exchange theirs, give one a third value first. If the entry is \
+         {name}'s own, link it: `postern accounts list --directory {directory}` shows its id (import first), `postern \
+         provisioning link {name} --target {directory} --account ID` links it."
     )
+}
+
+fn taken(owner: &str, cure: String) -> Failure {
+    Failure::new(CONFLICT, format!("The entry is the account of {owner}."), cure)
+}
+
+/// Who has an account, for people.
+async fn owner(target: &Target, owner: Uuid) -> Result<String> {
+    let (store, organization) = (&target.store, target.provisioning.organization);
+    if let Some(user) = store.get_user(organization, UserId::from_uuid(owner)).await? {
+        return Ok(user.user_name);
+    }
+    if let Some(deleted) = store.get_deleted_user(organization, UserId::from_uuid(owner)).await? {
+        return Ok(format!("{}, who was deleted at {}", deleted.user_name, deleted.deleted_at));
+    }
+    Ok("somebody else, who was deleted".to_owned())
 }

@@ -57,7 +57,7 @@ impl Pace {
         }
         for (counted, number) in &wanted {
             let (limit, what) = limit(*counted, thresholds);
-            let most = u64::from(limit.number).max(accounts.saturating_mul(u64::from(limit.percent)) / 100);
+            let most = most(limit, accounts);
             if *number > 0 && self.within_an_hour(*counted, now) + number > most {
                 return Err(format!("more than {most} {what} within an hour"));
             }
@@ -66,6 +66,15 @@ impl Pace {
             self.0.entry(counted).or_default().push_back((now, number));
         }
         Ok(())
+    }
+
+    /// How many more changes of this kind may be made now without asking.
+    pub(super) fn room(&mut self, change: &Change, thresholds: &Thresholds, accounts: u64, now: Timestamp) -> u64 {
+        let rooms = counted(change).into_iter().map(|(counted, _)| {
+            let (limit, _) = limit(counted, thresholds);
+            most(limit, accounts).saturating_sub(self.within_an_hour(counted, now))
+        });
+        rooms.min().unwrap_or(u64::MAX)
     }
 
     fn within_an_hour(&mut self, counted: Counted, now: Timestamp) -> u64 {
@@ -88,6 +97,10 @@ fn counted(change: &Change) -> Vec<(Counted, u64)> {
         Change::Members { remove, .. } => vec![(Counted::Updates, 1), (Counted::Removals, remove.len() as u64)],
         Change::Enable | Change::SetPassword { .. } => Vec::new(),
     }
+}
+
+fn most(limit: Limit, accounts: u64) -> u64 {
+    u64::from(limit.number).max(accounts.saturating_mul(u64::from(limit.percent)) / 100)
 }
 
 fn limit(counted: Counted, thresholds: &Thresholds) -> (Limit, &'static str) {

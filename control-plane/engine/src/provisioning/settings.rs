@@ -1,11 +1,15 @@
 //! What is provisioned to a target, as administrators set it.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::identity::mapping::expression::Kind;
 use crate::identity::mapping::outbound::Outbound;
 use crate::identity::mapping::rules::{Rule, RuleOf};
+pub use crate::intake::reading::Imports;
 
 /// What Postern may do in a target. What is off is never sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -154,7 +158,15 @@ pub struct Settings {
     pub user_container: Option<String>,
     /// How many changes within an hour are made without asking.
     pub thresholds: Thresholds,
+    /// What imports of the target make of its entries. Unset: users and groups.
+    pub imports: Imports,
+    /// The most operations that are sent within a minute, at least 1; what is beyond waits. Unset: 60,000.
+    #[schema(value_type = Option<u32>)]
+    pub operations_per_minute: Option<NonZeroU32>,
 }
+
+/// The most operations that are sent within a minute where the settings say nothing.
+const MOST_IN_A_MINUTE: u32 = 60_000;
 
 /// Why settings are refused: the field, and what is wrong with it.
 pub type Wrong = (&'static str, String);
@@ -173,13 +185,27 @@ impl Settings {
         self.compile().map(|_| ())
     }
 
+    /// The most operations within a minute.
+    pub fn rate(&self) -> u32 {
+        self.operations_per_minute.map_or(MOST_IN_A_MINUTE, NonZeroU32::get)
+    }
+
+    /// The groups whose members have an account.
+    pub fn assigned_groups(&self) -> &[Uuid] {
+        match &self.assignment {
+            Assignment::Groups { groups } => groups,
+            _ => &[],
+        }
+    }
+
     /// The compiled expressions.
     pub fn compile(&self) -> Result<Compiled, Wrong> {
         let condition = match &self.assignment {
-            Assignment::Condition { expression } => Some(compiled("assignment.expression", expression)?),
+            Assignment::Condition { expression } => Some(compiled("assignment.expression", expression, Kind::Bool)?),
             _ => None,
         };
-        let container = self.user_container.as_deref().map(|text| compiled("user_container", text)).transpose()?;
+        let container =
+            self.user_container.as_deref().map(|text| compiled("user_container", text, Kind::Text)).transpose()?;
         Ok(Compiled { condition, container })
     }
 }
@@ -193,12 +219,16 @@ pub struct Compiled {
     pub container: Option<Outbound>,
 }
 
-fn compiled(field: &'static str, expression: &str) -> Result<Outbound, Wrong> {
+fn compiled(field: &'static str, expression: &str, kind: Kind) -> Result<Outbound, Wrong> {
     let rule = Rule { of: RuleOf::Users, target: "value".to_owned(), expression: expression.to_owned() };
-    Outbound::compile(&[rule]).map_err(|faults| {
+    let compiled = Outbound::compile(&[rule]).map_err(|faults| {
         let text = faults.first().map_or_else(String::new, |fault| fault.fault.to_string());
         (field, text)
-    })
+    })?;
+    match compiled.kind().filter(|found| *found != kind) {
+        Some(found) => Err((field, format!("it gives {}, and must give {}", found.in_words(), kind.in_words()))),
+        None => Ok(compiled),
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +257,12 @@ mod tests {
             "assignment.expression"
         );
         assert_eq!(field(json!({"user_container": "'ou=' + department"})), "user_container");
+        let condition = |text: &str| json!({"assignment": {"kind": "condition", "expression": text}});
+        let wrong = of(condition("'yes'")).unwrap_err();
+        assert_eq!(wrong, ("assignment.expression", "it gives a text, and must give true or false".to_owned()));
+        assert_eq!(field(condition("size(user_name)")), "assignment.expression");
+        assert_eq!(field(json!({"user_container": "active"})), "user_container");
+        of(condition("attributes.vip")).unwrap();
         of(json!({"assignment": {"kind": "condition", "expression": "attributes.department == 'Sales'"}})).unwrap();
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::change::Attributes;
+use super::container;
 use super::settings::{Assignment, Compiled, Settings};
 use crate::identity::mapping::outbound::Outbound;
 use crate::identity::mapping::rules::RuleOf;
@@ -72,9 +73,9 @@ pub fn wanted(subject: &Subject, settings: &Settings, compiled: &Compiled, rules
             Err(reason) => wanted.failed.push(format!("{}: {reason}", given.attribute)),
         }
     }
-    if let Some(container) = compiled.container.as_ref().filter(|_| of == RuleOf::Users) {
-        match value(container, subject) {
-            Ok(values) => wanted.container = values.into_iter().next(),
+    if let Some(expression) = compiled.container.as_ref().filter(|_| of == RuleOf::Users) {
+        match container::of(expression, &subject.fields) {
+            Ok(container) => wanted.container = container,
             Err(reason) => {
                 wanted.nowhere = true;
                 wanted.failed.push(format!("container: {reason}"));
@@ -91,7 +92,13 @@ fn assigned(subject: &Subject, settings: &Settings, compiled: &Compiled, failed:
         Assignment::All => Some(true),
         Assignment::Groups { .. } => Some(subject.in_group),
         Assignment::Condition { .. } => match value(compiled.condition.as_ref()?, subject) {
-            Ok(values) => Some(values == ["TRUE"]),
+            // Nothing is no.
+            Ok(values) if values.is_empty() || values == ["FALSE"] => Some(false),
+            Ok(values) if values == ["TRUE"] => Some(true),
+            Ok(_) => {
+                failed.push("the condition of the assignment gives neither true nor false".to_owned());
+                None
+            }
             Err(reason) => {
                 failed.push(format!("the condition of the assignment: {reason}"));
                 None

@@ -23,6 +23,7 @@ use super::connector::{Answer, Connector, Request};
 use super::load::Target;
 use super::pace::{self, Pace};
 use super::passwords;
+use super::rate::Rate;
 use crate::jobs::failure::Failure;
 
 /// Operations that are under way at a time.
@@ -42,6 +43,8 @@ struct Line {
     outbound: bool,
     /// The first one is sent; the others wait.
     operations: VecDeque<Operation>,
+    /// One of them has failed; those after it were carried out all the same.
+    failed: bool,
 }
 
 /// One target while it is provisioned.
@@ -53,6 +56,7 @@ pub(super) struct Worker {
     /// Woken when something may have to be done.
     pub(super) wake: Arc<Notify>,
     pace: Pace,
+    rate: Rate,
     /// How many users' accounts the target has, for thresholds.
     accounts: u64,
     lines: HashMap<IdentityId, Line>,
@@ -70,8 +74,8 @@ impl Worker {
         wake: Arc<Notify>,
     ) -> Self {
         let (lines, under_way, parked) = (HashMap::new(), JoinSet::new(), Vec::new());
-        let (pace, accounts) = (Pace::default(), 0);
-        Self { store, clock, connector, target, wake, pace, accounts, lines, under_way, parked }
+        let (pace, rate, accounts) = (Pace::default(), Rate::default(), 0);
+        Self { store, clock, connector, target, wake, pace, rate, accounts, lines, under_way, parked }
     }
 
     /// Works until the settings change, or the caller drops it.
@@ -125,7 +129,8 @@ impl Worker {
                         _ => self.store.get_mark(organization, self.target.id(), identity).await?,
                     };
                     let outbound = self.is_outbound(&operation).await?;
-                    lines.push((identity, Line { mark, outbound, operations: VecDeque::from([operation]) }));
+                    let failed = mark.as_ref().is_some_and(|mark| mark.not_before > self.clock.now());
+                    lines.push((identity, Line { mark, outbound, operations: VecDeque::from([operation]), failed }));
                 }
             }
         }
@@ -173,15 +178,17 @@ impl Worker {
         self.take_due().await
     }
 
-    /// How many more lines there may be.
-    fn room(&self) -> usize {
-        WINDOW.saturating_sub(self.lines.len())
+    /// How many more lines there may be now.
+    fn room(&mut self) -> usize {
+        let most = self.target.settings.rate();
+        WINDOW.saturating_sub(self.lines.len()).min(self.rate.room(most, self.clock.now()))
     }
 
     /// Sends the first operation of a line.
     fn send(&mut self, identity: IdentityId) {
         let Some(operation) = self.lines.get(&identity).and_then(|line| line.operations.front()) else { return };
         let request = self.request(operation);
+        self.rate.sent(self.clock.now());
         let connector = Arc::clone(&self.connector);
         self.under_way.spawn(async move {
             let answer = match request {

@@ -9,6 +9,7 @@ use super::access::{Access, Services};
 use super::actor::Actor;
 use super::again::again;
 use super::change::Change;
+use super::consequences;
 use super::error::{Error, Message, Result};
 use super::names;
 use super::resolve;
@@ -130,9 +131,13 @@ impl GroupChanges<'_> {
         Ok(true)
     }
 
-    /// Deletes a group that no directory has, with its memberships. It can be restored for a while.
-    pub async fn delete(&self, named: &str, known: Option<&str>) -> Result<()> {
+    /// Deletes a group that no directory has, with its memberships. It can be restored for a while. A group that settings
+    /// of provisioning name is only deleted if `provisioned`.
+    pub async fn delete(&self, named: &str, known: Option<&str>, provisioned: bool) -> Result<()> {
         let id = resolve::group(self.0, named).await?;
+        if !provisioned && let Some(message) = consequences::directories_that_name(self.0, id).await? {
+            return Err(Error::Conflict(message));
+        }
         again(|| self.delete_once(id, known)).await?;
         self.log(id, "group.deleted");
         Ok(())

@@ -138,25 +138,28 @@ impl GroupChanges<'_> {
         Ok(named)
     }
 
-    /// The user or group with this id, or the only one with this name.
     async fn member(&self, text: &str) -> Result<Uuid> {
-        if let Ok(id) = Uuid::try_parse(text.trim()) {
-            return Ok(id);
-        }
-        let user = none_if_missing(resolve::user(self.0, text).await)?;
-        let group = none_if_missing(resolve::group(self.0, text).await)?;
-        match (user, group) {
-            (Some(user), None) => Ok(user.as_uuid()),
-            (None, Some(group)) => Ok(group.as_uuid()),
-            (None, None) => Err(nobody()),
-            (Some(user), Some(group)) => Err(Error::Ambiguous {
-                message: Message::new(format!("A user and a group match {}.", quoted(text)))
-                    .cure("Give the id of one:"),
-                candidates: [("user", user.as_uuid()), ("group", group.as_uuid())]
-                    .map(|(kind, id)| Candidate { id, name: format!("{kind} {text}") })
-                    .into(),
-            }),
-        }
+        member(self.0, text).await
+    }
+}
+
+/// The user or group with this id, or the only one with this name.
+pub(super) async fn member(access: Access<'_>, text: &str) -> Result<Uuid> {
+    if let Ok(id) = Uuid::try_parse(text.trim()) {
+        return Ok(id);
+    }
+    let user = none_if_missing(resolve::user(access, text).await)?;
+    let group = none_if_missing(resolve::group(access, text).await)?;
+    match (user, group) {
+        (Some(user), None) => Ok(user.as_uuid()),
+        (None, Some(group)) => Ok(group.as_uuid()),
+        (None, None) => Err(nobody()),
+        (Some(user), Some(group)) => Err(Error::Ambiguous {
+            message: Message::new(format!("A user and a group match {}.", quoted(text))).cure("Give the id of one:"),
+            candidates: [("user", user.as_uuid()), ("group", group.as_uuid())]
+                .map(|(kind, id)| Candidate { id, name: format!("{kind} {text}") })
+                .into(),
+        }),
     }
 }
 

@@ -1,7 +1,10 @@
 //! What directories get: the settings, what could not be carried out, and the report.
 
+use std::collections::BTreeMap;
+
 use postern_store::Mark;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::access::{Access, Services};
 use super::actor::Actor;
@@ -11,7 +14,7 @@ use super::known_directories::find;
 use super::pages::{Listed, uncounted};
 use super::rights::Right;
 use super::{resolve, versions};
-use crate::provisioning::settings::{Assignment, Settings};
+use crate::provisioning::settings::Settings;
 use crate::records::{
     Directory, GroupId, IdentityId, Operation, OperationFilter, OperationId, OperationState, PageRequest, Provisioning,
     TargetId, UserId,
@@ -44,6 +47,23 @@ pub struct Standing {
     pub settings: Settings,
     /// How many operations wait for an administrator.
     pub held: u64,
+    /// What else there is to know.
+    pub state: State,
+}
+
+/// How provisioning to a directory goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// How many accounts of users it has made or adopted.
+    pub accounts: u64,
+    /// How many users and groups wait after failures, to be tried again.
+    pub failing: u64,
+    /// Why most of them fail.
+    pub most_fail_because: Option<String>,
+    /// Whether an agent of the directory is connected.
+    pub is_connected: bool,
+    /// The names of the groups that the settings name. One that was deleted has none.
+    pub group_names: BTreeMap<Uuid, String>,
 }
 
 impl Standing {
@@ -111,7 +131,25 @@ async fn standing(access: Access<'_>, directory: Directory) -> Result<Standing> 
         None => Settings::default(),
     };
     let held = access.store().count_held(access.organization(), directory.id.into()).await?;
-    Ok(Standing { directory, saved, settings, held })
+    let state = state(access, &directory, &settings).await?;
+    Ok(Standing { directory, saved, settings, held, state })
+}
+
+async fn state(access: Access<'_>, directory: &Directory, settings: &Settings) -> Result<State> {
+    let (store, organization, target) = (access.store(), access.organization(), TargetId::from(directory.id));
+    let (failing, most_fail_because) = store.count_failing(organization, target).await?.unwrap_or_default();
+    let mut group_names = BTreeMap::new();
+    for id in settings.assigned_groups().iter().chain(&settings.groups) {
+        let group = store.get_group(organization, GroupId::from_uuid(*id)).await?;
+        group_names.extend(group.map(|group| (*id, group.display_name)));
+    }
+    Ok(State {
+        accounts: store.count_outbound(organization, target).await?,
+        failing,
+        most_fail_because,
+        is_connected: directory.connected(access.now()).next().is_some(),
+        group_names,
+    })
 }
 
 impl ProvisioningView<'_> {
@@ -153,7 +191,7 @@ impl ProvisioningChanges<'_> {
         if let Err((field, reason)) = settings.check() {
             return Err(Error::field(field, reason));
         }
-        self.groups(&settings).await?;
+        self.groups(&settings, &before.settings).await?;
         if before.saved.as_ref().is_some_and(|saved| saved.paused == paused) && before.settings == settings {
             return Ok(before);
         }
@@ -178,21 +216,19 @@ impl ProvisioningChanges<'_> {
             Ok(saved) => {
                 tracing::info!(organization = %saved.organization, by = %self.0.actor().who, target = %saved.target,
                     "provisioning.changed");
-                Ok(Standing { directory: before.directory, saved: Some(saved), settings, held: before.held })
+                standing(self.0, before.directory).await
             }
             Err(postern_store::Error::Conflict { .. }) => Err(outdated(&before)),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Checks that the groups that settings name exist.
-    async fn groups(&self, settings: &Settings) -> Result<()> {
-        let assigned = match &settings.assignment {
-            Assignment::Groups { groups } => groups.as_slice(),
-            _ => &[],
-        };
-        for (field, groups) in [("assignment.groups", assigned), ("groups", settings.groups.as_slice())] {
-            for id in groups {
+    /// Checks that the groups that settings name newly exist. One that was deleted since stays named, and is nobody.
+    async fn groups(&self, settings: &Settings, before: &Settings) -> Result<()> {
+        let known = [before.assigned_groups(), before.groups.as_slice()].concat();
+        let named = [("assignment.groups", settings.assigned_groups()), ("groups", settings.groups.as_slice())];
+        for (field, groups) in named {
+            for id in groups.iter().filter(|id| !known.contains(id)) {
                 let found = self.0.store().get_group(self.0.organization(), GroupId::from_uuid(*id)).await?;
                 if found.is_none() {
                     return Err(Error::field(field, format!("there is no group {id}")));

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::audit::AuditFilter;
 use super::change_groups::GroupChange;
 use super::change_users::Disabling;
+use super::consequences::Planned;
 use super::jobs::JobRequest;
 use super::mapping_preview::PreviewRequest;
 use super::members::MemberChanges;
@@ -94,7 +95,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangePeople Operator "groups.remove_member" |s, a|
         s.change_groups(a)?.remove_member(a.role.as_str(), &Uuid::nil().to_string());
     ChangePeople Operator "groups.change_members" |s, a| s.change_groups(a)?.change_members(a.role.as_str(), nobody());
-    ChangePeople Operator "groups.delete" |s, a| s.change_groups(a)?.delete(a.role.as_str(), None);
+    ChangePeople Operator "groups.delete" |s, a| s.change_groups(a)?.delete(a.role.as_str(), None, true);
     ChangePeople Operator "groups.restore" |s, a| s.change_groups(a)?.restore(&ApiTokenId::new().to_string());
     ReadPeople Helpdesk "accounts.filter" |s, a| s.accounts(a)?.filter(Some("corp"), None, None, false);
     ReadPeople Helpdesk "accounts.get" |s, a| s.accounts(a)?.get("anna");
@@ -121,10 +122,14 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangeDirectories Operator "mapping.restore" |s, a| s.change_mappings(a)?.restore("corp", 1, Terms::default());
     ReadDirectories Auditor "provisioning.get" |s, a| s.provisioning(a)?.get("corp");
     ReadDirectories Auditor "provisioning.failing" |s, a| s.provisioning(a)?.failing("corp", &PAGE);
+    ReadDirectories Auditor "provisioning.consequences" |s, a|
+        s.consequences(a)?.of(&Planned::DeleteUser("anna".to_owned()));
     ChangeProvisioning Owner "provisioning.save" |s, a|
         s.change_provisioning(a)?.save("corp", Settings { leaving: Leaving::Keep, ..Settings::default() }, false, None);
     RunJobs Operator "provisioning.compare" |s, a| s.run_provisioning(a)?.compare("corp");
     RunJobs Operator "provisioning.decide" |s, a| s.run_provisioning(a)?.decide("corp", None, true);
+    ChangePeople Operator "provisioning.link" |s, a|
+        s.link_accounts(a)?.link("bulk", "corp", &Uuid::nil().to_string());
     RunJobs Operator "provisioning.user" |s, a| s.run_provisioning(a)?.provision_user("bulk", "corp");
     ChangeProvisioning Owner "provisioning.remove" |s, a| s.change_provisioning(a)?.remove("corp");
     SetPasswords Helpdesk "passwords.keys" |s, a| s.passwords(a)?.keys("corp");

@@ -162,6 +162,12 @@ fn body_of(method: &Method, path: &str) -> Option<Value> {
     if path.ends_with("/provisioning") && *method == Method::PUT {
         return Some(json!({"settings": {}}));
     }
+    if path.ends_with("/link") {
+        return Some(json!({"target": postern_store::DirectoryId::new(), "account": postern_store::AccountId::new()}));
+    }
+    if path.ends_with("/consequences") {
+        return Some(json!({"change": "delete_user", "user": postern_store::UserId::new()}));
+    }
     if path.ends_with("/password") {
         return Some(json!({"target": postern_store::DirectoryId::new(), "sealed": []}));
     }

@@ -4,9 +4,11 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::super::super::api::change_groups::{GroupPatch, GroupRequest};
+use super::super::super::api::consequences::PlannedChange;
 use super::super::super::api::groups::{GroupDetail, GroupView};
 use super::super::client::Client;
 use super::super::confirm::Yes;
+use super::super::consequences;
 use super::super::error::Error;
 use super::super::name::Name;
 use super::super::screen::Screen;
@@ -61,6 +63,8 @@ pub(in super::super) enum Command {
         group: Name,
         #[command(flatten)]
         members: Members,
+        #[command(flatten)]
+        yes: Yes,
     },
 }
 
@@ -77,9 +81,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         }
         Command::Delete { group, yes } => {
             let detail: GroupDetail = client.get(&format!("groups/{group}"), &[]).await?;
-            yes.or_ask(&format!("{} will be deleted, with its memberships.", detail.group.display_name))?;
             let id = detail.group.id;
-            client.delete(&format!("groups/{id}")).await?;
+            let lines = consequences::lines(client, &PlannedChange::DeleteGroup { group: id.to_string() }).await?;
+            let what = format!("{} will be deleted, with its memberships.", detail.group.display_name);
+            yes.or_ask(&[vec![what], lines].concat().join("\n"))?;
+            client.delete(&format!("groups/{id}?provisioned=true")).await?;
             let cure = format!("The group is deleted. For 30 days `postern groups restore {id}` brings it back.");
             screen.done(&id, "deleted", &cure)
         }
@@ -87,7 +93,14 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             changed(&client.post(&format!("groups/{group}/restore"), &json!({})).await?, screen)
         }
         Command::Add { group, members } => members::change(&group, members, Direction::Add, client, screen).await,
-        Command::Remove { group, members } => members::change(&group, members, Direction::Remove, client, screen).await,
+        Command::Remove { group, members, yes } => {
+            let change = PlannedChange::RemoveMembers { group: group.text().to_owned(), members: members.named() };
+            let lines = consequences::lines(client, &change).await?;
+            if !lines.is_empty() {
+                yes.or_ask(&format!("Members of {} will be removed.\n{}", group.text(), lines.join("\n")))?;
+            }
+            members::change(&group, members, Direction::Remove, client, screen).await
+        }
     }
 }
 

@@ -33,6 +33,14 @@ pub(in super::super) struct Members {
     file: Option<PathBuf>,
 }
 
+impl Members {
+    /// Those that are named here. `None`: a file names more, or they are too many for one question.
+    pub(super) fn named(&self) -> Option<Vec<String>> {
+        let few = self.file.is_none() && self.members.len() <= BATCH;
+        few.then(|| self.members.clone())
+    }
+}
+
 /// Whether members come or go.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Direction {

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use postern_engine::provisioning::settings::{
-    Assignment, BothChanged, Existing, Leaving, Settings, Switches, Thresholds,
+    Assignment, BothChanged, Existing, Leaving, Settings, Switches,
 };
 
 use super::super::super::api::groups::GroupView;
@@ -85,7 +85,7 @@ enum LeavingChoice {
 
 impl Options {
     /// The request, with the thresholds that stay.
-    pub(super) async fn request(self, client: &Client, thresholds: Thresholds) -> Result<ProvisioningRequest, Error> {
+    pub(super) async fn request(self, client: &Client, before: &Settings) -> Result<ProvisioningRequest, Error> {
         let assignment = if self.assign_all {
             Assignment::All
         } else if let Some(expression) = self.assign_if {
@@ -121,7 +121,10 @@ impl Options {
             leaving,
             both_changed: if self.directory_wins { BothChanged::TargetWins } else { BothChanged::OrganizationWins },
             user_container: self.container,
-            thresholds,
+            // These only the API sets; what is set there stays.
+            thresholds: before.thresholds,
+            imports: before.imports,
+            operations_per_minute: before.operations_per_minute,
         };
         Ok(ProvisioningRequest { settings, paused: self.paused })
     }

@@ -8,9 +8,11 @@ use postern_engine::identity::attributes::from_text;
 use serde_json::{Value, json};
 
 use super::super::super::api::change_users::{DisableRequest, UserPatch, UserRequest};
+use super::super::super::api::consequences::{ConsequencesView, PlannedChange};
 use super::super::super::api::users::{ChangedUser, UserDetail};
 use super::super::client::Client;
 use super::super::confirm::Yes;
+use super::super::consequences;
 use super::super::error::Error;
 use super::super::moment;
 use super::super::name::Name;
@@ -54,6 +56,8 @@ pub(in super::super) enum Command {
         /// enable the user]
         #[arg(long, value_name = "TIME", value_parser = moment::later)]
         until: Option<Timestamp>,
+        #[command(flatten)]
+        yes: Yes,
     },
     /// Enable a user that you have disabled
     #[command(after_help = "The user becomes active if no directory says otherwise.")]
@@ -139,7 +143,12 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let patch = patch(user_name, profile, attributes, &remove)?;
             changed(&client.patch(&format!("users/{user}"), &patch).await?, screen)
         }
-        Command::Disable { user, reason, until } => {
+        Command::Disable { user, reason, until, yes } => {
+            let lines =
+                consequences::lines(client, &PlannedChange::DisableUser { user: user.text().to_owned() }).await?;
+            if !lines.is_empty() {
+                yes.or_ask(&format!("{} will be disabled.\n{}", user.text(), lines.join("\n")))?;
+            }
             let request = DisableRequest { reason, until };
             changed(&client.post(&format!("users/{user}/disable"), &request).await?, screen)
         }
@@ -152,14 +161,17 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         }
         Command::Delete { user, yes } => {
             let detail: UserDetail = client.get(&format!("users/{user}"), &[]).await?;
-            yes.or_ask(&format!(
+            let id = detail.user.id;
+            let lines = consequences::lines(client, &PlannedChange::DeleteUser { user: id.to_string() }).await?;
+            let what = format!(
                 "{} will be deleted, with the memberships that the organization has added.",
                 detail.user.user_name
-            ))?;
-            let id = detail.user.id;
-            client.delete(&format!("users/{id}")).await?;
+            );
+            yes.or_ask(&[vec![what], lines].concat().join("\n"))?;
+            let done: Option<ConsequencesView> = client.delete_and_read(&format!("users/{id}")).await?;
             let cure = format!("The user is deleted. For 30 days `postern users restore {id}` brings it back.");
-            screen.done(&id, "deleted", &cure)
+            let lines = done.iter().flat_map(consequences::in_words);
+            screen.done(&id, "deleted", &[cure].into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
         }
         Command::Restore { user } => changed(&client.post(&format!("users/{user}/restore"), &json!({})).await?, screen),
     }

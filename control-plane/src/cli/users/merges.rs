@@ -62,7 +62,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let path = format!("users/{user}/split");
             let request = SplitRequest { accounts, user_name, preview: true };
             let shown: SplitView = client.post(&path, &request).await?;
-            yes.or_ask(&would_split(&shown))?;
+            yes.or_ask(&would_split(&shown, &request.user_name))?;
             let path = format!("users/{}/split", shown.user.user.id);
             let split: SplitView = client.post(&path, &SplitRequest { preview: false, ..request }).await?;
             if screen.is_json() {
@@ -89,9 +89,12 @@ fn would_merge(shown: &MergeView) -> String {
     lines.join("\n")
 }
 
-fn would_split(shown: &SplitView) -> String {
+fn would_split(shown: &SplitView, given: &str) -> String {
     let (user, new) = (&shown.user.user, &shown.new_user.user);
     let mut lines = vec![format!("{} ({}) is split: the new user is {}.", user.user_name, user.id, new.user_name)];
+    if new.user_name != given {
+        lines.push(format!("The name {given} is not used: the account has one of its own."));
+    }
     lines.extend(moving(&shown.accounts));
     lines.push(format!(
         "Active: {} {}, {} {}.",

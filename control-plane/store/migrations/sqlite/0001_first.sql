@@ -402,6 +402,8 @@ CREATE INDEX accounts_joined ON accounts (target, id) WHERE joined_at IS NOT NUL
 CREATE INDEX accounts_without_login ON accounts (target, id) WHERE kind = 1 AND unique_value IS NULL;
 CREATE INDEX accounts_switch_hidden ON accounts (target, kind, external_key) WHERE switch_hidden;
 CREATE INDEX accounts_in_conflict ON accounts (target, id) WHERE conflict IS NOT NULL;
+-- The accounts that provisioning has made or adopted.
+CREATE INDEX accounts_outbound ON accounts (target, identity) WHERE outbound;
 
 CREATE TABLE users (
     seq INTEGER NOT NULL PRIMARY KEY,

@@ -11,6 +11,7 @@ mod evaluate;
 mod fault;
 mod functions;
 mod inputs;
+mod kind;
 mod loops;
 mod names;
 mod syntax;
@@ -20,6 +21,7 @@ pub use self::bounds::{MAX_CHARACTERS, MAX_READ, MAX_STEPS_OF_ALL};
 pub use self::evaluate::Evaluation;
 pub use self::fault::Fault;
 pub use self::inputs::{Inputs, Scope, Slot, Slots, says_something};
+pub use self::kind::Kind;
 
 use self::bounds::PARSER_STACK;
 use self::compile::Node;
@@ -66,6 +68,11 @@ impl Expression {
         });
         let shown: Vec<String> = read.take(SHOWN).collect();
         shown.join(", ").chars().take(MAX_SHOWN).collect()
+    }
+
+    /// What kind of value it gives. `None`: it depends on what it reads.
+    pub fn kind(&self, slots: &Slots) -> Option<Kind> {
+        kind::of(&self.node, slots)
     }
 
     /// Evaluates it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::expression::{Expression, Fault, Inputs, Scope, Slots};
+use super::expression::{Expression, Fault, Inputs, Kind, Scope, Slots};
 use super::rules::{MAX_RULES, Rule, RuleFault, RuleOf};
 use crate::identity::values::{Value, generalized_time};
 
@@ -92,6 +92,11 @@ impl Outbound {
             }
         }
         if faults.is_empty() { Ok(all) } else { Err(faults) }
+    }
+
+    /// What kind of value the first rule gives. `None`: it depends on the user or group.
+    pub fn kind(&self) -> Option<Kind> {
+        self.compiled.first().and_then(|(_, expression)| expression.kind(&self.slots))
     }
 
     /// The attributes of the target that are filled from one of these fields.

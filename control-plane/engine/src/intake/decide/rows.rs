@@ -13,6 +13,7 @@ use crate::intake::entry_view::stored_form;
 use crate::intake::group_name;
 use crate::intake::keys::stored;
 use crate::intake::place::Place;
+use crate::intake::reading::Skips;
 
 /// What the entries of a chunk share.
 pub(super) struct Common {
@@ -20,6 +21,17 @@ pub(super) struct Common {
     pub(super) mapping: Mapping,
     pub(super) member_form: MemberForm,
     pub(super) now: Timestamp,
+    pub(super) skips: Skips,
+}
+
+impl Skips {
+    /// Whether entries of a kind change no user and no group.
+    pub(super) fn of(self, kind: Kind) -> bool {
+        match kind {
+            Kind::User => self.users,
+            Kind::Group => self.groups,
+        }
+    }
 }
 
 /// An entry of a chunk.
@@ -32,7 +44,7 @@ pub(super) struct Entry<'e> {
 
 /// The row of an entry that is new or changed.
 pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccount>) -> Row {
-    let &Common { place, ref mapping, member_form, now } = common;
+    let &Common { place, ref mapping, member_form, now, skips } = common;
     let view = &entry.view;
     let current = known.and_then(|known| known.identity);
     let (identity, attributes, failed) = match view.kind {
@@ -67,9 +79,10 @@ pub(super) fn row(common: &Common, entry: &Entry<'_>, known: Option<&KnownAccoun
     };
     let returning = known.is_some_and(|known| known.missing);
     let former = known.and_then(|known| known.former_user);
-    let names_groups = view.kind == Kind::User && member_form == MemberForm::GroupNames;
+    let skipped = skips.of(view.kind);
+    let names_groups = view.kind == Kind::User && member_form == MemberForm::GroupNames && !skipped && !skips.groups;
     let named = names_groups.then(|| group_name::names(view.members()));
-    let outbound = known.is_some_and(|known| known.outbound);
+    let outbound = skipped || known.is_some_and(|known| known.outbound);
     Row { account, new: known.is_none(), outbound, returning, former, identity, name_is_free: false, failed, named }
 }
 

@@ -180,6 +180,11 @@ fn people(result: &Value, report: &mut Report) {
             Some("organization") => "\n          decide with `postern conflicts link` or `postern conflicts ignore`",
             _ => "",
         };
+        if sample["holder"] == "nobody" {
+            return format!(
+                "conflict: {name} of {dn} was another user's, who has lost the name; the next import links it"
+            );
+        }
         format!("conflict: {name} of {dn} is held by {}{decision}", line(&holder(sample)))
     });
     some(result, "missing_disabled_samples", "missing_disabled", report, |sample| {
@@ -188,11 +193,11 @@ fn people(result: &Value, report: &mut Report) {
     some(result, "joined_samples", "joined", report, |sample| {
         let [name, dn] = ["user_name", "dn"].map(|key| text(sample, key));
         let also = match sample["directories"].as_str() {
-            Some(others) if !others.is_empty() => format!(", as in {}", line(others)),
+            Some(others) if !others.is_empty() => format!(", who has one in {} too", line(others)),
             _ if sample["own"] == true => ", whom the organization made".to_owned(),
             _ => String::new(),
         };
-        format!("shared: {dn} is an account of {name}{also}")
+        format!("same person: {dn} is an account of the user {name}{also}")
     });
     // A sample is an external id, for which several entries may be left out.
     some(result, "duplicate_samples", "shared_external_ids", report, |sample| {

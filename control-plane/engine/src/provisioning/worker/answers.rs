@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use postern_store::{IdentityId, OperationId};
 
 use super::{Result, Worker, later, step};
+use crate::jobs::failure::Failure;
 use crate::provisioning::connector::Answer;
 use crate::provisioning::outcome::{self, Prepared};
 
@@ -26,7 +27,7 @@ impl Worker {
                     prepared.push(outcome::done(&self.target, operation, line.outbound, step, done, now).await?);
                 }
                 Answer::Failed(failure, elapsed) => {
-                    prepared.push(outcome::failed(operation, line.outbound, step, failure, millis(elapsed)));
+                    prepared.push(outcome::failed(&self.target, operation, line.outbound, step, failure, millis(elapsed)));
                 }
                 Answer::Unknown | Answer::Unreachable => self.parked.push(identity),
             }
@@ -64,19 +65,21 @@ impl Worker {
             let Some(line) = self.lines.get_mut(&identity) else { continue };
             line.operations.pop_front();
             if let Some(failure) = failure {
-                if let Some(mark) = &line.mark {
+                if let Some(mark) = line.mark.as_ref().filter(|_| !line.failed) {
                     let at = if failure.retryable { later(now, mark.failures) } else { later(now, mark.failures + 4) };
                     tx.identities().delay_mark(id, mark, at, &failure.message).await?;
                 }
-                tx.identities().drop_waiting(id, &[identity]).await?;
-                over.insert(identity);
-                continue;
+                line.failed = true;
+                if !is_of_one_step(&failure) {
+                    tx.identities().drop_waiting(id, &[identity]).await?;
+                    line.operations.clear();
+                }
             }
-            if password {
+            if password && !line.failed {
                 // A new account of Active Directory waits for it, to be enabled.
                 tx.identities().mark(id, &[identity]).await?;
             }
-            if created {
+            if created && !line.failed {
                 groups.extend(self.target.groups_above(identity.as_uuid()).await?);
             }
             if let Some(following) = line.operations.front_mut() {
@@ -84,7 +87,9 @@ impl Worker {
                 tx.identities().send_operation(following.id, following.generation).await?;
                 next.push(identity);
             } else {
-                tx.identities().clear_marks(id, line.mark.as_slice()).await?;
+                if !line.failed {
+                    tx.identities().clear_marks(id, line.mark.as_slice()).await?;
+                }
                 over.insert(identity);
             }
         }
@@ -94,4 +99,10 @@ impl Worker {
         self.lines.retain(|identity, _| !over.contains(identity));
         Ok((durable, next))
     }
+}
+
+/// Whether the target refuses this step, and may take those that follow: one bad value keeps nobody locked out.
+fn is_of_one_step(failure: &Failure) -> bool {
+    let codes = ["directory", "invalid", "conflict", "denied_by_site_policy"];
+    !failure.retryable && codes.contains(&failure.code.as_str())
 }

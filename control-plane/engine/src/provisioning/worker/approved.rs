@@ -32,7 +32,7 @@ impl Worker {
                 first.generation += 1;
             }
             let mark = self.store.get_mark(organization, id, identity).await?;
-            lines.push((identity, Line { mark, outbound: decision.outbound, operations }));
+            lines.push((identity, Line { mark, outbound: decision.outbound, operations, failed: false }));
         }
         let mut tx = self.store.begin_identities(organization, now).await?;
         tx.drop_waiting(id, &changed).await?;

@@ -26,7 +26,8 @@ impl Worker {
         tx.commit().await?;
         for operation in sent {
             let (identity, outbound) = (operation.identity, self.is_outbound(&operation).await?);
-            self.lines.insert(identity, Line { mark: None, outbound, operations: VecDeque::from([operation]) });
+            let operations = VecDeque::from([operation]);
+            self.lines.insert(identity, Line { mark: None, outbound, operations, failed: false });
             self.send(identity);
         }
         Ok(())

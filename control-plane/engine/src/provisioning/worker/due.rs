@@ -121,7 +121,8 @@ impl Worker {
         }
         for (mark, outbound, operations) in lines {
             let identity = mark.identity;
-            self.lines.insert(identity, Line { mark: Some(mark), outbound, operations: operations.into() });
+            let operations = operations.into();
+            self.lines.insert(identity, Line { mark: Some(mark), outbound, operations, failed: false });
             self.send(identity);
         }
         Ok(())
