@@ -44,7 +44,7 @@ impl AccountLinks<'_> {
                 message.cure("For a user who comes from the directory, see `postern conflicts`."),
             ));
         }
-        let own = store.accounts_in(organization, target, IdentityId::User(user)).await?;
+        let own = store.accounts_in(organization, target, &[IdentityId::User(user)]).await?;
         if let Some(own) = own.iter().find(|own| own.account.missing_since.is_none()) {
             let message = Message::new(format!("The user has the account {} there already.", own.account.dn));
             return Err(Error::Conflict(message.cure("A user has one account in a directory.")));

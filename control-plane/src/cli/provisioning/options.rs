@@ -1,9 +1,7 @@
 //! What a directory gets, as options of the command line.
 
 use clap::{Args, ValueEnum};
-use postern_engine::provisioning::settings::{
-    Assignment, BothChanged, Existing, Leaving, Settings, Switches,
-};
+use postern_engine::provisioning::settings::{Assignment, BothChanged, Existing, Leaving, Settings, Switches};
 
 use super::super::super::api::groups::GroupView;
 use super::super::super::api::provisioning::ProvisioningRequest;

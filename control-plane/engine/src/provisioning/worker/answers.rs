@@ -27,7 +27,14 @@ impl Worker {
                     prepared.push(outcome::done(&self.target, operation, line.outbound, step, done, now).await?);
                 }
                 Answer::Failed(failure, elapsed) => {
-                    prepared.push(outcome::failed(&self.target, operation, line.outbound, step, failure, millis(elapsed)));
+                    prepared.push(outcome::failed(
+                        &self.target,
+                        operation,
+                        line.outbound,
+                        step,
+                        failure,
+                        millis(elapsed),
+                    ));
                 }
                 Answer::Unknown | Answer::Unreachable => self.parked.push(identity),
             }
