@@ -8,9 +8,27 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::error::{Message, Result};
-use super::members::MemberOutcome;
 use super::write_through;
 use crate::records::{GroupId, IdentityId, PendingId, TargetId};
+
+/// What came of a change of members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberOutcome {
+    /// It is a member now.
+    Added,
+    /// It was a member already.
+    WasMember,
+    /// It is no member any more.
+    Removed,
+    /// It was no member.
+    WasNoMember,
+    /// The directory that the members come from was asked to make the change. It shows when the directory has made it.
+    Pending,
+    /// The organization has no such user or group.
+    NotFound,
+    /// It cannot be done.
+    Refused(Message),
+}
 
 /// The source of a group's members.
 #[derive(Default)]

@@ -12,6 +12,7 @@ use super::again::again;
 use super::change::Change;
 use super::change_groups::{self, GroupChanges};
 use super::error::{Candidate, Error, Message, Result};
+pub use super::member_source::MemberOutcome;
 use super::member_source::Source;
 use super::resolve;
 use crate::records::{GroupId, IdentityId, PendingChange};
@@ -37,25 +38,6 @@ pub struct MemberChanged {
     pub id: Option<Uuid>,
     /// What came of it.
     pub outcome: MemberOutcome,
-}
-
-/// What came of a change of members.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MemberOutcome {
-    /// It is a member now.
-    Added,
-    /// It was a member already.
-    WasMember,
-    /// It is no member any more.
-    Removed,
-    /// It was no member.
-    WasNoMember,
-    /// The directory that the members come from was asked to make the change. It shows when the directory has made it.
-    Pending,
-    /// The organization has no such user or group.
-    NotFound,
-    /// It cannot be done.
-    Refused(Message),
 }
 
 impl GroupChanges<'_> {
