@@ -1,14 +1,15 @@
 //! Periodic upkeep: releases memory and deletes what is too old.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use postern_engine::intake::{remap, reorder};
 use postern_engine::jobs::dispatch::Dispatcher;
-use postern_engine::provisioning::passwords;
+use postern_engine::provisioning::{passwords, plan};
 use postern_runtime::clock::SharedClock;
 use postern_runtime::supervise::{OnCancel, Supervisor, chain};
-use postern_store::Store;
+use postern_store::{Store, Wake};
 
 /// What upkeep works on.
 #[derive(Clone, Debug)]
@@ -39,8 +40,15 @@ const RELEASE: Duration = Duration::from_mins(1);
 /// How often new rules of directories are looked for.
 const MAPPING: Duration = Duration::from_secs(1);
 
+/// How long a plan is kept after it can no longer be applied.
+const PLANS: Duration = Duration::from_hours(30 * 24);
+/// How often plans are looked for without a wake-up.
+const PLANNING: Duration = Duration::from_secs(2);
+
 /// Starts the tasks.
 pub(crate) fn start(upkeep: Upkeep, supervisor: &Supervisor) {
+    let planning = upkeep.clone();
+    supervisor.spawn_restarting("provisioning.plans", OnCancel::Abort, move || make_plans(planning.clone()));
     let releasing = upkeep.clone();
     supervisor.spawn_restarting("store.memory", OnCancel::Abort, move || release(releasing.clone()));
     let mapping = upkeep.clone();
@@ -83,6 +91,40 @@ async fn forget_refused(upkeep: &Upkeep) {
     if let Err(error) = upkeep.store.forget_refused_changes(before).await {
         tracing::warn!(error = chain(&error), "pending_changes.not_forgotten");
     }
+}
+
+/// Makes the plans that somebody asks for.
+async fn make_plans(upkeep: Upkeep) {
+    loop {
+        if let Err(error) = make_plans_for_ever(&upkeep).await {
+            tracing::warn!(error = chain(&error), "provisioning.plans_not_made");
+            upkeep.clock.sleep(PLANNING).await;
+        }
+    }
+}
+
+async fn make_plans_for_ever(upkeep: &Upkeep) -> Result<Infallible, postern_store::Error> {
+    let mut wakeups = upkeep.store.listen().await?;
+    loop {
+        while plan::make(&upkeep.store, &upkeep.clock).await? {}
+        let sleep = upkeep.clock.sleep(PLANNING);
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                wake = wakeups.recv() => if matches!(wake?, Wake::PlanAsked(_) | Wake::Resync) { break },
+                () = &mut sleep => break,
+            }
+        }
+    }
+}
+
+/// Ends plans that nobody applied in time, and forgets old ones.
+async fn forget_plans(upkeep: &Upkeep) -> Result<(), postern_store::Error> {
+    let now = upkeep.clock.now();
+    while upkeep.store.expire_plans(now).await? > 0 {}
+    let Ok(before) = now.checked_sub(PLANS) else { return Ok(()) };
+    while upkeep.store.forget_plan(before).await? > 0 {}
+    Ok(())
 }
 
 /// Maps accounts anew whose directory has other rules than before.
@@ -190,6 +232,9 @@ async fn tidy(upkeep: Upkeep) {
         purge(&upkeep).await;
         forget_operations(&upkeep).await;
         forget_refused(&upkeep).await;
+        if let Err(error) = forget_plans(&upkeep).await {
+            tracing::warn!(error = chain(&error), "plans.not_forgotten");
+        }
         if let Err(error) = forget_audit(&upkeep).await {
             tracing::warn!(error = chain(&error), "audit.not_forgotten");
         }

@@ -16,6 +16,8 @@ mod kills;
 mod life;
 #[path = "provisioning/passwords.rs"]
 mod passwords;
+#[path = "provisioning/plans.rs"]
+mod plans;
 #[path = "provisioning/read_only.rs"]
 mod read_only;
 #[path = "provisioning/same_name.rs"]

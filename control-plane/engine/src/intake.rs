@@ -45,6 +45,7 @@ pub mod place;
 pub mod preview;
 pub mod proof;
 pub mod reading;
+pub mod reconcile;
 pub mod remap;
 mod renames;
 pub mod reorder;

@@ -1,7 +1,7 @@
 //! The way out: who has an account in a target, and with which values. `runner` takes marks, `decide` reads the
 //! users and groups behind them, `wanted` says which accounts they should have, `compare` finds what differs, and a
 //! `connector` carries the operations out. `write_through` has what somebody changed although the
-//! target is its source. `outcome` writes what came back.
+//! target is its source. `outcome` writes what came back. `plan` writes down what would be done.
 
 pub mod change;
 pub mod compare;
@@ -9,12 +9,14 @@ pub mod connector;
 mod container;
 mod decide;
 pub mod directory;
+pub mod explain;
 pub mod leaving;
 mod load;
 mod members;
 mod outcome;
 mod pace;
 pub mod passwords;
+pub mod plan;
 mod rate;
 pub mod rules;
 pub mod runner;

@@ -7,6 +7,7 @@ pub use postern_store::{
     GroupRow, Holder, IdentityFilter, IdentityId, IgnoredAccount, Job, JobId, JobState, LastImport, LastRun,
     MappingDirection, MappingProgress, MappingVersion, Member, MemberIdentity, MissedRuns, Named, NewMapping, NextRun,
     Operation, OperationFilter, OperationId, OperationState, Organization, OrganizationId, OwnedUser, Page,
-    PageRequest, PendingChange, PendingId, Provisioning, Role, RunOutcome, Schedule, ScheduleId, StoredAnswer,
-    Suspension, Switch, TargetId, ThresholdChange, Total, TroubledJob, UserFilter, UserId, UserRow, UserSource,
+    PageRequest, PendingChange, PendingId, Plan, PlanId, PlanState, PlannedOperation, Provisioning, Role, RunOutcome,
+    Schedule, ScheduleId, StoredAnswer, Suspension, Switch, TargetId, ThresholdChange, Total, TroubledJob, UserFilter,
+    UserId, UserRow, UserSource,
 };

@@ -1,18 +1,13 @@
 //! `/api/v1/audit`: who changed what. Each entry's hash covers the entry before it, so the log can be verified.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use axum::response::Response;
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use postern_engine::records::{AuditEntry, AuditFault, AuditVerdict, PageRequest};
-use postern_engine::services::Listed;
+use postern_engine::records::{AuditEntry, AuditFault, AuditVerdict};
 use postern_engine::services::audit::{AuditFilter, head_text};
-use postern_engine::spreadsheet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -21,13 +16,11 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::Api;
-use super::auth::{Caller, identify};
+use super::auth::Caller;
+use super::export::{self, ExportFormat, Exported};
 use super::extract::Params;
 use super::page::{List, Listing};
 use super::problem::Problem;
-
-/// Entries that an export reads at a time.
-const EXPORT_PAGE: u32 = 1_000;
 
 /// An entry of the audit log.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -140,16 +133,6 @@ struct AuditQuery {
     cursor: Option<String>,
 }
 
-/// The form of an exported log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum ExportFormat {
-    /// Comma-separated values, with a first line of names.
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
-}
-
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -226,103 +209,35 @@ async fn export(
     api.services.audit(&caller.actor)?;
     let ExportQuery { format, actor, action, object, since, until } = query;
     let filter = AuditFilter { actor, action, object, since, until };
-    let export = Export { api, headers, filter, format, next: Next::Start };
-    // A server may ask once more after the end.
-    let body = Body::from_stream(stream::unfold(export, Export::next).fuse());
-    let (kind, name) = match format {
-        ExportFormat::Csv => ("text/csv; charset=utf-8", "audit.csv"),
-        ExportFormat::Ndjson => ("application/x-ndjson", "audit.ndjson"),
-    };
-    let disposition = format!("attachment; filename=\"{name}\"");
-    Ok(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, disposition)], body).into_response())
-}
-
-/// An export under way: a page of the log at a time.
-struct Export {
-    api: Api,
-    /// The token, which may be revoked before the export ends.
-    headers: HeaderMap,
-    filter: AuditFilter,
-    format: ExportFormat,
-    next: Next,
-}
-
-/// Where the next page starts.
-enum Next {
-    Start,
-    After(String),
-    /// That was all.
-    Nowhere,
-}
-
-impl Export {
-    async fn next(mut self) -> Option<(Result<Bytes, std::io::Error>, Self)> {
-        let after = match std::mem::replace(&mut self.next, Next::Nowhere) {
-            Next::Start => None,
-            Next::After(cursor) => Some(cursor),
-            Next::Nowhere => return None,
-        };
-        let first = after.is_none();
-        let chunk = match self.page(after).await {
-            Ok(found) => {
-                self.next = found.page.next.map_or(Next::Nowhere, Next::After);
-                written(self.format, first, found.page.items).map_err(std::io::Error::other)
-            }
-            Err(problem) => {
-                tracing::warn!(error = %problem.document().detail, "audit.export_failed");
-                Err(std::io::Error::other(problem.document().title.clone()))
-            }
-        };
-        Some((chunk, self))
-    }
-
-    async fn page(&self, after: Option<String>) -> Result<Listed<AuditEntry>, Problem> {
-        let caller = identify(&self.api, &self.headers, None).await?;
-        let audit = self.api.services.audit(&caller.actor)?;
-        Ok(audit.list(&self.filter, &PageRequest { after, limit: EXPORT_PAGE }).await?)
-    }
-}
-
-fn written(format: ExportFormat, first: bool, entries: Vec<AuditEntry>) -> Result<Bytes, serde_json::Error> {
-    let entries = entries.into_iter().map(AuditEntryView::from);
-    match format {
-        ExportFormat::Ndjson => {
-            let mut lines = Vec::new();
-            for entry in entries {
-                serde_json::to_writer(&mut lines, &entry)?;
-                lines.push(b'\n');
-            }
-            Ok(lines.into())
+    let read: export::Read<AuditEntryView> = Box::new(move |api, caller, page| {
+        let filter = filter.clone();
+        async move {
+            let found = api.services.audit(&caller.actor)?.list(&filter, &page).await?;
+            Ok::<_, Problem>(found.page.map(AuditEntryView::from))
         }
-        ExportFormat::Csv => {
-            let mut text = String::new();
-            if first {
-                text.push_str(&spreadsheet::line(COLUMNS));
-            }
-            for entry in entries {
-                text.push_str(&spreadsheet::line(cells(entry)));
-            }
-            Ok(text.into())
-        }
-    }
+        .boxed()
+    });
+    Ok(export::answer(api.clone(), headers, format, "audit", read))
 }
 
-const COLUMNS: [&str; 11] =
-    ["seq", "at", "actor", "actor_name", "address", "action", "object_id", "object", "before", "after", "hash"];
+impl Exported for AuditEntryView {
+    const COLUMNS: &'static [&'static str] =
+        &["seq", "at", "actor", "actor_name", "address", "action", "object_id", "object", "before", "after", "hash"];
 
-fn cells(entry: AuditEntryView) -> [String; 11] {
-    let json = |value: Option<Value>| value.map(|value| value.to_string()).unwrap_or_default();
-    [
-        entry.seq.to_string(),
-        entry.at.to_string(),
-        entry.actor,
-        entry.actor_name,
-        entry.address.unwrap_or_default(),
-        entry.action,
-        entry.object_id.map(|id| id.to_string()).unwrap_or_default(),
-        entry.object,
-        json(entry.before),
-        json(entry.after),
-        entry.hash,
-    ]
+    fn cells(self) -> Vec<String> {
+        let json = |value: Option<Value>| value.map(|value| value.to_string()).unwrap_or_default();
+        vec![
+            self.seq.to_string(),
+            self.at.to_string(),
+            self.actor,
+            self.actor_name,
+            self.address.unwrap_or_default(),
+            self.action,
+            self.object_id.map(|id| id.to_string()).unwrap_or_default(),
+            self.object,
+            json(self.before),
+            json(self.after),
+            self.hash,
+        ]
+    }
 }

@@ -2,9 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use postern_engine::records::{IdentityId, Operation, OperationId, OperationState};
-use postern_engine::services::provisioning::ReportRequest;
+use postern_engine::provisioning::explain::Explanation;
+use postern_engine::records::{IdentityId, OperationId, OperationState, PlanId};
+use postern_engine::services::provisioning::{ReportRequest, ReportRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +18,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::auth::Caller;
+use super::export::{self, ExportFormat, Exported};
 use super::extract::{Body, Id, Params};
 use super::page::{List, Listing};
 use super::problem::Problem;
@@ -36,7 +41,9 @@ pub struct OperationView {
     pub identity_id: Uuid,
     /// The name that it had.
     pub name: String,
-    /// Id of the target.
+    /// Name of the directory.
+    pub target: String,
+    /// Id of the directory.
     pub target_id: Uuid,
     /// What was done: `create`, `update`, `move`, `enable`, `disable`, `delete`, or `change_members`.
     pub action: String,
@@ -54,10 +61,14 @@ pub struct OperationView {
     pub elapsed_ms: Option<u64>,
     /// The target's answer.
     pub answer: Option<Value>,
+    /// Who approved it, after it was held or planned. `null`: nobody had to.
+    pub approved_by: Option<String>,
+    /// Id of the plan that it comes from. `null`: none.
+    pub plan_id: Option<Uuid>,
 }
 
-impl From<Operation> for OperationView {
-    fn from(operation: Operation) -> Self {
+impl From<ReportRow> for OperationView {
+    fn from(ReportRow { operation, target }: ReportRow) -> Self {
         let kind = match operation.identity {
             IdentityId::User(_) => "user",
             IdentityId::Group(_) => "group",
@@ -70,6 +81,7 @@ impl From<Operation> for OperationView {
             kind: kind.to_owned(),
             identity_id: operation.identity.as_uuid(),
             name: operation.name,
+            target,
             target_id: operation.target.as_uuid(),
             action: operation.action,
             changes: operation.changes,
@@ -79,7 +91,56 @@ impl From<Operation> for OperationView {
             ended_at: operation.ended_at,
             elapsed_ms: operation.elapsed_ms,
             answer: operation.answer,
+            approved_by: operation.approved_by,
+            plan_id: operation.plan.map(|(plan, _)| plan.as_uuid()),
         }
+    }
+}
+
+impl Exported for OperationView {
+    const COLUMNS: &'static [&'static str] = &[
+        "time",
+        "cause",
+        "actor",
+        "kind",
+        "identity_id",
+        "name",
+        "target",
+        "action",
+        "before",
+        "after",
+        "state",
+        "answer",
+        "elapsed_ms",
+        "sent",
+        "ended_at",
+        "approved_by",
+        "plan_id",
+        "id",
+    ];
+
+    fn cells(self) -> Vec<String> {
+        let json = |value: Option<&Value>| value.map(ToString::to_string).unwrap_or_default();
+        vec![
+            self.at.to_string(),
+            self.cause,
+            self.actor.unwrap_or_default(),
+            self.kind,
+            self.identity_id.to_string(),
+            self.name,
+            self.target,
+            self.action,
+            json(self.changes.get("before")),
+            json(self.changes.get("after")),
+            self.state.as_str().to_owned(),
+            json(self.answer.as_ref()),
+            self.elapsed_ms.map(|ms| ms.to_string()).unwrap_or_default(),
+            self.sent.to_string(),
+            self.ended_at.map(|at| at.to_string()).unwrap_or_default(),
+            self.approved_by.unwrap_or_default(),
+            self.plan_id.map(|id| id.to_string()).unwrap_or_default(),
+            self.id.to_string(),
+        ]
     }
 }
 
@@ -87,7 +148,10 @@ impl From<Operation> for OperationView {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    /// Only of this user, by name or id.
+    /// All of them as a file of this form, in place of a page. Absent: a page.
+    #[param(inline)]
+    format: Option<ExportFormat>,
+    /// Only of this user, by user name, display name, e-mail address or id.
     user: Option<String>,
     /// Only of this group, by name or id.
     group: Option<String>,
@@ -98,6 +162,8 @@ struct Query {
     /// Only in this state.
     #[param(inline)]
     state: Option<OperationState>,
+    /// Only of this plan.
+    plan: Option<Uuid>,
     /// Only decided at this time or later.
     since: Option<Timestamp>,
     /// Only decided before this time.
@@ -116,6 +182,15 @@ pub struct ProvisionRequest {
     pub target: String,
 }
 
+/// Where an account is to be explained.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ExplainQuery {
+    /// Name or id of the directory.
+    target: String,
+}
+
 /// A user who is compared.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProvisionedUser {
@@ -124,24 +199,40 @@ pub struct ProvisionedUser {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(provision))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(explain)).routes(routes!(provision))
 }
 
 /// Lists what was done in targets, the latest first
+///
+/// With `format` all of it is one file. A file that ends early ends in the middle of a line or with the connection.
 #[utoipa::path(get, path = "/api/v1/reports/provisioning", tag = "provisioning", operation_id = "list_operations",
-    params(Query), responses((status = 200, body = Listing<OperationView>)))]
+    params(Query), responses((status = 200, content(
+        (Listing<OperationView> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson")))))]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
+    headers: HeaderMap,
     Params(query): Params<Query>,
-) -> Result<Json<Listing<OperationView>>, Problem> {
-    let Query { user, group, target, action, state, since, until, limit, cursor } = query;
-    let list = List::new("operations", &[&user, &group, &target, &action, &state, &since, &until]);
+) -> Result<Response, Problem> {
+    let Query { format, user, group, target, action, state, plan, since, until, limit, cursor } = query;
+    let list = List::new("operations", &[&user, &group, &target, &action, &state, &plan, &since, &until]);
     let page = list.request(limit, cursor.as_deref())?;
     let report = api.services.provisioning_report(&caller.actor)?;
-    let asked = ReportRequest { user, group, target, action, state, from: since, until };
+    let plan = plan.map(PlanId::from_uuid);
+    let asked = ReportRequest { user, group, target, action, state, plan, from: since, until };
     let filter = report.filter(&asked).await?;
-    Ok(Json(list.answer(report.list(&filter, &page).await?, OperationView::from)))
+    let Some(format) = format else {
+        return Ok(Json(list.answer(report.list(&filter, &page).await?, OperationView::from)).into_response());
+    };
+    let read: export::Read<OperationView> = Box::new(move |api, caller, page| {
+        let filter = filter.clone();
+        async move {
+            let found = api.services.provisioning_report(&caller.actor)?.list(&filter, &page).await?;
+            Ok::<_, Problem>(found.page.map(OperationView::from))
+        }
+        .boxed()
+    });
+    Ok(export::answer(api.clone(), headers, format, "provisioning", read))
 }
 
 /// Shows one operation
@@ -150,6 +241,22 @@ async fn list(
     responses((status = 200, body = OperationView)))]
 async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<OperationId>) -> Result<Json<OperationView>, Problem> {
     Ok(Json(api.services.provisioning_report(&caller.actor)?.get(id).await?.into()))
+}
+
+/// Explains why a user has the account that it has in a directory, or has none
+///
+/// It shows what was read, what the settings and rules make of it, what is known of the account, and what would be done.
+/// Nothing is sent. Sensitive values are masked.
+#[utoipa::path(get, path = "/api/v1/users/{id}/provision/explain", tag = "provisioning", operation_id = "explain_user",
+    params(("id" = String, Path, description = "Name or id of the user"), ExplainQuery),
+    responses((status = 200, body = Explanation)))]
+async fn explain(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<String>,
+    Params(query): Params<ExplainQuery>,
+) -> Result<Json<Explanation>, Problem> {
+    Ok(Json(api.services.explanations(&caller.actor)?.user(&id, &query.target).await?))
 }
 
 /// Compares a user with the account in a directory at once

@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::{
     Api, accounts, agents, attributes, audit, bulk_users, change_groups, change_users, conflicts, consequences,
     directories, directory_order, enrollment_tokens, groups, jobs, link_accounts, mapping, mapping_preview, matching,
-    merge_users, openapi, organization, outbound_mapping, passwords, provisioning, provisioning_report, schedules,
-    tokens, users,
+    merge_users, openapi, organization, outbound_mapping, passwords, plans, provisioning, provisioning_report,
+    schedules, tokens, users,
 };
 
 /// The routes that need a token.
@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(matching::routes())
         .merge(outbound_mapping::routes())
         .merge(provisioning::routes())
+        .merge(plans::routes())
         .merge(provisioning_report::routes())
         .merge(consequences::routes())
         .merge(link_accounts::routes())

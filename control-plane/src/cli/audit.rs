@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::super::api::audit::{AuditEntryView, AuditVerdictView, ExportFormat};
+use super::super::api::audit::{AuditEntryView, AuditVerdictView};
+use super::super::api::export::ExportFormat;
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::moment;
-use super::output_file::OutputFile;
+use super::output_file::download;
 use super::screen::{Screen, text_or, time};
 
 /// Commands of `postern audit`.
@@ -90,15 +91,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Export { filter, format, output } => {
             let mut query = filter.query();
             query.push(("format", if format == ExportFormat::Csv { "csv" } else { "ndjson" }.to_owned()));
-            let mut answer = client.download("audit/export", &query).await?;
-            let mut file = output.as_deref().map(OutputFile::create).transpose()?;
-            while let Some(chunk) = client.chunk(&mut answer).await? {
-                match &mut file {
-                    Some(file) => file.write(&chunk)?,
-                    None => screen.bytes(&chunk)?,
-                }
-            }
-            file.map_or(Ok(()), OutputFile::finish)
+            download("audit/export", &query, output.as_deref(), client, screen).await
         }
     }
 }

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::client::Client;
 use super::error::Error;
 use super::files;
+use super::screen::Screen;
 
 /// A file that is being written beside its place, with `.part` behind its name. It is removed unless it is finished.
 #[derive(Debug)]
@@ -47,6 +49,25 @@ impl Drop for OutputFile {
         // What cannot be removed shows by its name that it is not whole.
         let _ = fs::remove_file(&self.part);
     }
+}
+
+/// Writes a long answer to a file, or to standard output.
+pub(super) async fn download(
+    path: &str,
+    query: &[(&str, String)],
+    output: Option<&Path>,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<(), Error> {
+    let mut answer = client.download(path, query).await?;
+    let mut file = output.map(OutputFile::create).transpose()?;
+    while let Some(chunk) = client.chunk(&mut answer).await? {
+        match &mut file {
+            Some(file) => file.write(&chunk)?,
+            None => screen.bytes(&chunk)?,
+        }
+    }
+    file.map_or(Ok(()), OutputFile::finish)
 }
 
 #[cfg(test)]

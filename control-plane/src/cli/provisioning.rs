@@ -3,20 +3,29 @@
 mod filter;
 mod lines;
 mod options;
+mod plans;
 mod show;
+pub(super) mod trace;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use postern_engine::jobs::kind::Kind as _;
+use postern_engine::kinds::import::Import;
 use serde_json::json;
 
 use super::super::api::accounts::AccountView;
+use super::super::api::export::ExportFormat;
+use super::super::api::jobs::{JobRequest, JobView};
 use super::super::api::link_accounts::{LinkRequest, LinkedAccount};
 use super::super::api::provisioning::{FailingView, HeldDecision, HeldRequest, ProvisioningRequest, ProvisioningView};
-use super::super::api::provisioning_report::{OperationView, ProvisionRequest, ProvisionedUser};
+use super::super::api::provisioning_report::OperationView;
 use super::client::Client;
 use super::confirm::Yes;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::name::Name;
+use super::output_file::download;
 use super::screen::Screen;
 use filter::Filter;
 use lines::{failing, one, operation};
@@ -28,6 +37,11 @@ What is not given is off. Thresholds, imports and operations_per_minute, which o
 
   postern provisioning set corp --assign-group staff --allow create-users,edit-users,enable-disable-users
   postern provisioning set corp --assign-all --allow create-users --container \"'ou=' + attributes.department\"";
+
+const AFTER_RECONCILE: &str = "\
+It is an import job that ends with the comparison. A schedule does the same:
+
+  postern schedules create reconcile-corp --directory corp --daily 02:30 --input '{\"reconcile\": \"report\"}'";
 
 /// Commands of `postern provisioning`.
 #[derive(Debug, Subcommand)]
@@ -64,11 +78,22 @@ pub(super) enum Command {
         #[command(flatten)]
         yes: Yes,
     },
+    /// Import a directory, compare all users and groups with what is really there, and carry out what differs
+    #[command(after_help = AFTER_RECONCILE)]
+    Reconcile {
+        /// Name, display name or id of the directory
+        directory: String,
+        /// Make a plan of what differs, and carry nothing out
+        #[arg(long)]
+        report: bool,
+    },
     /// Compare all users and groups with their accounts in a directory, and carry out what differs
     Compare {
         /// Name, display name or id of the directory
         directory: Name,
     },
+    #[command(flatten)]
+    Plans(plans::Command),
     /// Let held operations be sent: those of the given ids, or all with --all
     Approve {
         #[command(flatten)]
@@ -80,13 +105,7 @@ pub(super) enum Command {
         held: Held,
     },
     /// Compare one user with the account in a directory at once, even if it failed before
-    User {
-        /// Name or id of the user
-        user: Name,
-        /// Name, display name or id of the directory
-        #[arg(long, value_name = "DIRECTORY")]
-        target: String,
-    },
+    User(trace::Provision),
     /// Make an entry that a directory has already the account of a user
     #[command(
         after_help = "For an entry that stands in the way of a new account, as after somebody of that name was deleted. \
@@ -115,6 +134,12 @@ pub(super) enum Command {
     Report {
         #[command(flatten)]
         filter: Filter,
+        /// Write all of it in this form
+        #[arg(long, conflicts_with_all = ["json", "limit", "all", "columns"])]
+        format: Option<ExportFormat>,
+        /// File to write; it must not exist [default: standard output]
+        #[arg(long, value_name = "FILE", requires = "format")]
+        output: Option<PathBuf>,
         #[command(flatten)]
         args: ListArgs,
     },
@@ -148,31 +173,30 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             client.delete(&format!("directories/{directory}/provisioning")).await?;
             screen.done(&directory, "removed", &format!("Nothing is sent to {directory} any more."))
         }
+        Command::Reconcile { directory, report } => reconcile(&directory, report, client, screen).await,
         Command::Compare { directory } => {
             let path = format!("directories/{directory}/provisioning/compare");
             client.post::<ProvisioningView>(&path, &json!({})).await?;
             screen.done(&directory, "compared", "All users and groups are compared in the background.")
         }
+        Command::Plans(command) => plans::run(command, client, screen).await,
         Command::Approve { held } => decide(client, held, "approve", screen).await,
         Command::Reject { held } => decide(client, held, "reject", screen).await,
-        Command::User { user, target } => {
-            let done: ProvisionedUser =
-                client.post(&format!("users/{user}/provision"), &ProvisionRequest { target }).await?;
-            screen.done(
-                &done.user_id,
-                "provisioned",
-                "The user is compared in the background: postern provisioning report",
-            )
-        }
+        Command::User(args) => trace::run(args, client, screen).await,
         Command::Link { user, target, account, yes } => link(&user, (target, account), yes, client, screen).await,
         Command::Failures { directory, args } => {
             let path = format!("directories/{directory}/provisioning/failures");
             let found: Found<FailingView> = client.list(&path, &[], args.most()).await?;
             screen.list(&found, &args, &["kind", "name", "failures", "next try", "problem", "id"], failing)
         }
-        Command::Report { filter, args } => {
+        Command::Report { filter, format: Some(format), output, .. } => {
+            let mut query = filter.query();
+            query.push(("format", if format == ExportFormat::Csv { "csv" } else { "ndjson" }.to_owned()));
+            download("reports/provisioning", &query, output.as_deref(), client, screen).await
+        }
+        Command::Report { filter, args, .. } => {
             let found: Found<OperationView> = client.list("reports/provisioning", &filter.query(), args.most()).await?;
-            let head = ["time", "kind", "name", "action", "state", "answer", "by", "cause", "ms", "id"];
+            let head = ["time", "kind", "name", "target", "action", "state", "answer", "by", "cause", "ms", "id"];
             screen.list(&found, &args, &head, operation)
         }
         Command::Operation { id } => {
@@ -210,6 +234,24 @@ async fn link(
     let request = LinkRequest { target, account: found.id.to_string() };
     let linked: LinkedAccount = client.post(&format!("users/{user}/link"), &request).await?;
     screen.done(&linked.account_id, "linked", &format!("{} is the account of {} now.", linked.dn, user.text()))
+}
+
+async fn reconcile(directory: &str, report: bool, client: &Client, screen: &mut Screen) -> Result<(), Error> {
+    let what = if report { "report" } else { "enforce" };
+    let request = JobRequest {
+        kind: Import.name().into(),
+        directory: directory.to_owned(),
+        input: [("reconcile".to_owned(), json!(what))].into_iter().collect(),
+        deadline: None,
+        timeout_seconds: None,
+    };
+    let job: JobView = client.post("jobs", &request).await?;
+    let then = if report {
+        format!("Its plan: postern provisioning plans {directory} {}", job.id)
+    } else {
+        "What differs is carried out then: postern provisioning report".to_owned()
+    };
+    screen.done(&job.id, "reconciled", &format!("The job {} reads the directory first. {then}", job.id))
 }
 
 async fn get(client: &Client, directory: &Name) -> Result<ProvisioningView, Error> {

@@ -13,6 +13,13 @@ use super::table;
 /// Most characters in a cell of a table.
 const MAX_CELL_CHARS: usize = 120;
 
+/// A colour of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Red,
+    Green,
+}
+
 /// The destination of output.
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
@@ -39,6 +46,18 @@ impl Screen {
     /// Prints a line for people.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Error> {
         self.raw(&format!("{}\n", plain::lines(text.as_ref())))
+    }
+
+    /// Prints a line for people, on a terminal in this colour.
+    pub(super) fn colored(&mut self, colour: Colour, text: &str) -> Result<(), Error> {
+        if self.width.is_none() || std::env::var_os("NO_COLOR").is_some() {
+            return self.line(text);
+        }
+        let code = match colour {
+            Colour::Red => 31,
+            Colour::Green => 32,
+        };
+        self.raw(&format!("\u{1b}[{code}m{}\u{1b}[0m\n", plain(text)))
     }
 
     /// Prints text as it is.
@@ -206,7 +225,8 @@ mod tests {
     fn a_directory_cannot_drive_the_terminal_whatever_is_printed() {
         const EVIL: &str = "a\u{1b}[2Jb\u{202e}c\u{9b}d";
         type Printing = (&'static str, bool, fn(&mut Screen));
-        let whatever: [Printing; 6] = [
+        let whatever: [Printing; 7] = [
+            ("colours", false, |screen| screen.colored(Colour::Red, EVIL).unwrap()),
             ("line", false, |screen| screen.line(EVIL).unwrap()),
             ("part of a file", false, |screen| {
                 screen.width = Some(80);

@@ -71,6 +71,8 @@ pub(super) enum Command {
         read it. Without a terminal it is the first line of the standard input."
     )]
     SetPassword(set_password::SetPassword),
+    /// Compare a user with the account in a directory at once, and carry out what differs
+    Provision(super::provisioning::trace::Provision),
     /// List deleted users that can be restored
     Deleted(ListArgs),
     /// List the groups of a user
@@ -120,6 +122,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Export(args) => export::export(&args, client, screen).await,
         Command::Change(command) => changes::run(command, client, screen).await,
         Command::SetPassword(args) => set_password::run(args, client, screen).await,
+        Command::Provision(args) => super::provisioning::trace::run(args, client, screen).await,
         Command::Merges(command) => merges::run(command, client, screen).await,
         Command::Deleted(args) => {
             let users: Found<DeletedUserView> = client.list("deleted-users", &[], args.most()).await?;

@@ -102,6 +102,8 @@ ids! {
     OperationId,
     /// A change that somebody wants in a target and that is not there yet.
     PendingId,
+    /// Operations that are shown before they are carried out.
+    PlanId,
     /// The record of one entry of a directory.
     AccountId,
     /// A user of an organization.

@@ -73,6 +73,7 @@ mod preview_rows;
 mod profiles;
 mod provisioning;
 mod provisioning_counts;
+mod provisioning_plans;
 mod records;
 mod recreated;
 mod retention;
@@ -106,7 +107,7 @@ pub use crate::fold::fold;
 pub use crate::identities::Identities;
 pub use crate::ids::{
     AccountId, AgentId, ApiTokenId, DirectoryId, EnrollmentTokenId, GroupId, JobId, OperationId, OrganizationId,
-    PendingId, ReplicaId, ScheduleId, TargetId, UserId,
+    PendingId, PlanId, ReplicaId, ScheduleId, TargetId, UserId,
 };
 pub use crate::imports::Intake;
 pub use crate::joins::{AccountSample, JoinedAccount};
@@ -127,11 +128,12 @@ pub use crate::records::{
     MemberForm, MemberIdentity, MemberStats, MergedUser, MissedRuns, NamedAccount, NamedUser, NewAccount, NewAgent,
     NewApiToken, NewEnrollmentToken, NewJob, NewMapping, NewSchedule, NewSession, NextRun, Operation, OperationFilter,
     OperationState, OrderRun, Organization, OrganizationChange, OwnedUser, Page, PageRequest, PasswordKey,
-    PendingChange, PresentAccount, PreviewRow, Profile, Provisioning, REPLICA_PATIENCE, Refusal, RefusedValue, Release,
-    Restamp, Role, RuleFailures, RunOutcome, Schedule, ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory,
-    Session, Sight, SoughtAccount, Staged, StagedChunk, StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension,
-    Switch, Target, TargetKind, Threshold, ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen,
-    Unsettled, UserFilter, UserRow, UserSource,
+    PendingChange, Plan, PlanState, PlannedOperation, PresentAccount, PreviewRow, Profile, Provisioning,
+    REPLICA_PATIENCE, Refusal, RefusedValue, Release, Restamp, Role, RuleFailures, RunOutcome, Schedule,
+    ScheduleSettings, ScheduledJob, ScheduledRun, ServedDirectory, Session, Sight, SoughtAccount, Staged, StagedChunk,
+    StagedKeys, StaleAccount, StoredAnswer, Stranded, Suspension, Switch, Target, TargetKind, Threshold,
+    ThresholdChange, Thresholds, Total, TroubledJob, UnresolvedMember, Unseen, Unsettled, UserFilter, UserRow,
+    UserSource,
 };
 pub use crate::recreated::{GroupSuccession, UnsettledGroup};
 pub use crate::sources::LastImport;

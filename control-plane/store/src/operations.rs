@@ -8,7 +8,7 @@ use crate::Store;
 use crate::dialect::{Bulk, Cells};
 use crate::error::Result;
 use crate::identities::Identities;
-use crate::ids::{OperationId, OrganizationId, TargetId};
+use crate::ids::{OperationId, OrganizationId, PlanId, TargetId};
 use crate::records::{Ended, IdentityId, Operation, OperationFilter, OperationState, Page, PageRequest, Room};
 use crate::sql::{Row, named, signed, sql};
 use crate::wake::Wake;
@@ -18,7 +18,7 @@ macro_rules! select_operations {
         concat!(
             "SELECT o.id, o.organization_id, (SELECT t.id FROM targets t WHERE t.seq = o.target), o.identity, o.kind, ",
             "o.name, o.account_id, o.place, o.action, o.content, o.changes, o.cause, o.actor, o.state, o.generation, ",
-            "o.created_at, o.sent_at, o.ended_at, o.elapsed_ms, o.answer, o.approved_by FROM operations o ",
+            "o.created_at, o.sent_at, o.ended_at, o.elapsed_ms, o.answer, o.approved_by, o.plan_id, o.plan_row FROM operations o ",
             $($rest),+
         )
     };
@@ -48,21 +48,55 @@ fn read(mut row: Row) -> Result<Operation> {
         elapsed_ms: row.take()?,
         answer: row.take()?,
         approved_by: row.take()?,
+        plan: {
+            let (plan, place): (Option<PlanId>, Option<u32>) = (row.take()?, row.take()?);
+            plan.zip(place)
+        },
     })
 }
 
-/// The rest of a page of the report: `$2` is the id before which it begins, `$3` to `$8` are the filter.
+/// A page of the report, the latest first, that an index finds by `$first`: `$2` and `$3` are the time and the id before
+/// which it begins, `$4` to `$9` are the filter, `$10` is the limit.
 macro_rules! page {
     ($first:literal) => {
         select_operations!(
             "WHERE ",
             $first,
-            " AND o.organization_id = $1 AND o.id < $2 AND ($3 IS NULL OR o.identity = $3) AND ($4 IS NULL \
-             OR o.target = (SELECT seq FROM targets WHERE id = $4)) AND ($5 IS NULL OR o.action = $5) \
-             AND ($6 IS NULL OR o.state = $6) AND ($7 IS NULL OR o.created_at >= $7) \
-             AND ($8 IS NULL OR o.created_at < $8) ORDER BY o.id DESC LIMIT $9"
+            " AND (o.created_at, o.id) < ($2, $3) AND o.created_at >= $8 AND ($4 IS NULL OR o.identity = $4) \
+             AND ($5 IS NULL OR o.target = (SELECT seq FROM targets WHERE id = $5)) AND ($6 IS NULL OR o.action = $6) \
+             AND ($7 IS NULL OR o.state = $7) AND ($9 IS NULL OR o.plan_id = $9) \
+             ORDER BY o.created_at DESC, o.id DESC LIMIT $10"
         )
     };
+}
+
+/// The text of a page: one index serves each way to look, by the most selective part of the filter.
+fn page_by(filter: &OperationFilter) -> &'static str {
+    if filter.plan.is_some() {
+        page!("o.plan_id = $9 AND o.plan_id IS NOT NULL AND (o.organization_id = $1) IS TRUE")
+    } else if filter.identity.is_some() {
+        page!("o.identity = $4 AND (o.organization_id = $1) IS TRUE")
+    } else if filter.state.is_some_and(|state| state != OperationState::Succeeded) {
+        page!("o.organization_id = $1 AND o.state = $7")
+    } else if filter.action.is_some() {
+        page!("o.organization_id = $1 AND o.action = $6")
+    } else if filter.target.is_some() {
+        page!("o.target = (SELECT seq FROM targets WHERE id = $5) AND (o.organization_id = $1) IS TRUE")
+    } else {
+        page!("o.organization_id = $1")
+    }
+}
+
+/// Where a page ends: the time and the id of its last operation.
+struct Cursor(i64, OperationId);
+
+impl std::str::FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        let (at, id) = text.split_once(' ').ok_or(())?;
+        Ok(Self(at.parse().map_err(|_| ())?, id.parse().map_err(|_| ())?))
+    }
 }
 
 impl Identities {
@@ -72,11 +106,11 @@ impl Identities {
         let maybe = |text: fn(&Operation) -> Option<String>| Cells::MaybeTexts(operations.iter().map(text).collect());
         let insert = Bulk::new(
             "WITH v(id, target, identity, kind, name, account_id, place, action, content, changes, cause, actor, state, \
-             generation, sent_at, ended_at, answer) AS ({rows}) INSERT INTO operations (id, organization_id, target, identity, \
+             generation, sent_at, ended_at, answer, approved_by, plan_id, plan_row) AS ({rows}) INSERT INTO operations (id, organization_id, target, identity, \
              kind, name, account_id, place, action, content, changes, cause, actor, state, generation, created_at, \
-             sent_at, ended_at, answer) SELECT v.id, :1, (SELECT seq FROM targets WHERE id = v.target), v.identity, v.kind, \
+             sent_at, ended_at, answer, approved_by, plan_id, plan_row) SELECT v.id, :1, (SELECT seq FROM targets WHERE id = v.target), v.identity, v.kind, \
              v.name, v.account_id, v.place, v.action, v.content, v.changes, v.cause, v.actor, v.state, v.generation, \
-             :2, v.sent_at, v.ended_at, v.answer FROM v WHERE TRUE",
+             :2, v.sent_at, v.ended_at, v.answer, v.approved_by, v.plan_id, v.plan_row FROM v WHERE TRUE",
         )
         .column(Cells::Uuids(operations.iter().map(|it| it.id.as_uuid()).collect()))
         .column(Cells::Uuids(operations.iter().map(|it| it.target.as_uuid()).collect()))
@@ -94,7 +128,10 @@ impl Identities {
         .column(Cells::Ints(operations.iter().map(|it| it.generation.into()).collect()))
         .column(Cells::MaybeInts(operations.iter().map(|it| Some(it.sent_at?.as_millisecond())).collect()))
         .column(Cells::MaybeInts(operations.iter().map(|it| Some(it.ended_at?.as_millisecond())).collect()))
-        .column(maybe(|it| Some(it.answer.as_ref()?.to_string())));
+        .column(maybe(|it| Some(it.answer.as_ref()?.to_string())))
+        .column(maybe(|it| it.approved_by.clone()))
+        .column(Cells::MaybeUuids(operations.iter().map(|it| Some(it.plan?.0.as_uuid())).collect()))
+        .column(Cells::MaybeInts(operations.iter().map(|it| Some(it.plan?.1.into())).collect()));
         self.tx.bulk(insert.shared(self.organization).shared(self.now)).await.map(|_| ())
     }
 
@@ -199,7 +236,7 @@ impl Store {
     ) -> Result<Vec<(String, Timestamp)>> {
         let query = sql("SELECT action, created_at FROM operations WHERE target = \
              (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) AND created_at >= $3 \
-             AND approved_by IS NULL AND state NOT IN ('held', 'dropped') ORDER BY id DESC LIMIT 100000");
+             AND approved_by IS NULL AND state NOT IN ('held', 'dropped') ORDER BY created_at DESC, id DESC LIMIT 100000");
         let query = query.bind(organization).bind(target).bind(since);
         self.database.rows(query, |mut row| Ok((row.take()?, row.take()?))).await
     }
@@ -264,28 +301,23 @@ impl Store {
         filter: &OperationFilter,
         page: &PageRequest,
     ) -> Result<Page<Operation>> {
-        let before: Option<OperationId> = page.cursor()?;
-        // One index serves each way to look: the most selective part of the filter comes as text of its own.
-        let text = if filter.identity.is_some() {
-            page!("o.identity = $3")
-        } else if filter.target.is_some() {
-            page!("o.target = (SELECT seq FROM targets WHERE id = $4)")
-        } else {
-            page!("TRUE")
-        };
-        let query = sql(text)
+        // What was decided at the end of the timespan itself does not belong to it.
+        let end = filter.until.map_or(i64::MAX, Timestamp::as_millisecond);
+        let Cursor(at, id) = page.cursor()?.unwrap_or(Cursor(end, OperationId::from_uuid(Uuid::nil())));
+        let query = sql(page_by(filter))
             .bind(organization)
-            .bind(before.map_or(Uuid::max(), OperationId::as_uuid))
+            .bind(at)
+            .bind(id)
             .bind(filter.identity)
             .bind(filter.target)
             .bind(filter.action.as_deref())
             .bind(filter.state.map(OperationState::as_str))
-            .bind(filter.from)
-            .bind(filter.until)
+            .bind(filter.from.map_or(i64::MIN, Timestamp::as_millisecond))
+            .bind(filter.plan)
             .bind(page.probe());
         let mut room = Room::default();
         let found = self.database.rows_within(query, &mut room, read).await?;
-        Ok(Page::within(found, page, &room, |last| last.id.to_string()))
+        Ok(Page::within(found, page, &room, |last| format!("{} {}", last.created_at.as_millisecond(), last.id)))
     }
 
     /// Ends operations of all organizations that somebody asked for before this time and that have not ended, with this

@@ -7,8 +7,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    AgentId, DatabaseUrl, DirectoryId, FilterBounds, GroupId, GroupRow, IdentityFilter, IdentityId, OrganizationId,
-    PageRequest, ReplicaId, Store, UserFilter, UserId, UserRow, UserSource, sqlite,
+    AgentId, DatabaseUrl, DirectoryId, FilterBounds, GroupId, GroupRow, IdentityFilter, IdentityId, OperationFilter,
+    OperationState, OrganizationId, PageRequest, ReplicaId, Store, UserFilter, UserId, UserRow, UserSource, sqlite,
 };
 
 /// An open database.
@@ -172,6 +172,28 @@ fn group_of(organization: OrganizationId, name: &str) -> GroupRow {
         created_at: NOW,
         updated_at: NOW,
         missing_since: None,
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_the_report_is_read_in_its_order_by_the_index_of_its_filter() {
+    let site = Site::new().await;
+    let (store, organization) = (&site.store, site.store.create_organization("one", NOW).await.unwrap().id);
+    let all = OperationFilter::default;
+    let filters = [
+        ("operations_of_organization", OperationFilter { from: Some(NOW), until: Some(NOW), ..all() }),
+        ("operations_of_identity", OperationFilter { identity: Some(uuid::Uuid::nil()), from: Some(NOW), ..all() }),
+        ("operations_of_target", OperationFilter { target: Some(DirectoryId::new().into()), ..all() }),
+        ("operations_by_action", OperationFilter { action: Some("delete".to_owned()), until: Some(NOW), ..all() }),
+        ("operations_by_state", OperationFilter { state: Some(OperationState::Failed), ..all() }),
+    ];
+    for (index, filter) in filters {
+        site.steps();
+        store.list_operations(organization, &filter, &PageRequest::first(10)).await.unwrap();
+        let steps = site.steps();
+        let found = |(_, step): &(String, String)| step.starts_with("SEARCH o") && step.contains(index);
+        assert!(steps.iter().any(found), "{index}: {steps:#?}");
+        assert!(!steps.iter().any(|(_, step)| step.contains("TEMP B-TREE")), "it is sorted: {steps:#?}");
     }
 }
 

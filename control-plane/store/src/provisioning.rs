@@ -30,6 +30,16 @@ fn read(mut row: Row) -> Result<Provisioning> {
     })
 }
 
+/// Users and groups that a comparison of all looks at: all of the organization (`$1`), and those that are deleted and have
+/// an account in the target (`$2`) that provisioning has made. After `$3`, at most `$4`.
+pub(crate) const COMPARABLE: &str = "SELECT id, kind FROM (\
+     SELECT id, 1 AS kind FROM users WHERE organization = (SELECT seq FROM organizations WHERE id = $1) AND id > $3 \
+     UNION ALL SELECT id, 2 FROM groups WHERE organization_id = $1 AND id > $3 \
+     UNION ALL SELECT identity, kind FROM accounts WHERE target = (SELECT seq FROM targets WHERE id = $2 \
+     AND organization_id = $1) AND outbound AND identity > $3 \
+     AND NOT EXISTS (SELECT 1 FROM users WHERE id = identity) AND NOT EXISTS (SELECT 1 FROM groups WHERE id = identity)\
+     ) found ORDER BY id LIMIT $4";
+
 impl Store {
     /// What is provisioned to a target. `None`: nothing.
     pub async fn get_provisioning(
@@ -86,6 +96,8 @@ impl Store {
     pub async fn remove_provisioning(&self, organization: OrganizationId, target: TargetId) -> Result<bool> {
         let mut tx = self.database.begin().await?;
         for delete in [
+            "UPDATE plans SET state = 'discarded' WHERE state IN ('making', 'ready') \
+             AND target = (SELECT seq FROM targets WHERE id = $1 AND organization_id = $2)",
             "DELETE FROM marks WHERE target = (SELECT seq FROM targets WHERE id = $1 AND organization_id = $2)",
             "UPDATE operations SET state = 'dropped', content = NULL WHERE state = 'waiting' \
              AND target = (SELECT seq FROM targets WHERE id = $1 AND organization_id = $2)",
@@ -187,25 +199,15 @@ impl Store {
     pub async fn sweep(&self, provisioning: &Provisioning, limit: u32, now: Timestamp) -> Result<bool> {
         let mut tx = self.database.begin().await?;
         // Only who works by today's settings compares.
-        let place = sql("SELECT target, organization, sweep_after FROM provisioning WHERE organization_id = $1 \
+        let place = sql("SELECT target, sweep_after FROM provisioning WHERE organization_id = $1 \
              AND target = (SELECT seq FROM targets WHERE id = $2) AND revision = $3");
         let place = place.bind(provisioning.organization).bind(provisioning.target).bind(provisioning.revision);
-        let read = |mut row: Row| Ok((row.take::<i64>()?, row.take::<i64>()?, row.take::<Option<Uuid>>()?));
-        let Some((target, organization, Some(after))) = tx.row(place, read).await? else {
+        let read = |mut row: Row| Ok((row.take::<i64>()?, row.take::<Option<Uuid>>()?));
+        let Some((target, Some(after))) = tx.row(place, read).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
-        let next = sql("SELECT id, kind FROM (\
-             SELECT id, 1 AS kind FROM users WHERE organization = $1 AND id > $3 \
-             UNION ALL SELECT id, 2 FROM groups WHERE organization_id = $2 AND id > $3 \
-             UNION ALL SELECT identity, kind FROM accounts WHERE target = $4 AND outbound AND identity > $3 \
-             AND NOT EXISTS (SELECT 1 FROM users WHERE id = identity) AND NOT EXISTS (SELECT 1 FROM groups WHERE id = identity)\
-             ) found ORDER BY id LIMIT $5")
-        .bind(organization)
-        .bind(provisioning.organization)
-        .bind(after)
-        .bind(target)
-        .bind(limit);
+        let next = sql(COMPARABLE).bind(provisioning.organization).bind(provisioning.target).bind(after).bind(limit);
         let found: Vec<(Uuid, i64)> = tx.rows(next, |mut row| Ok((row.take()?, row.take()?))).await?;
         let last = found.last().map(|(id, _)| *id);
         let (ids, kinds) = found.into_iter().unzip();

@@ -69,6 +69,7 @@ mod matches;
 mod own_users;
 mod pages;
 mod pending;
+mod plans;
 mod previews;
 mod provisioning;
 mod schedules;
@@ -103,6 +104,7 @@ pub use own_users::{DeletedGroup, DeletedUser, MergedUser, OwnedUser, Suspension
 pub(crate) use pages::Room;
 pub use pages::{Page, PageRequest, Total};
 pub use pending::{PendingChange, Refusal};
+pub use plans::{Plan, PlanState, PlannedOperation};
 pub use previews::{ChangedAccount, IdentityState, MemberChanges, PreviewRow};
 pub use provisioning::{Ended, Operation, OperationFilter, OperationState, Provisioning};
 pub use schedules::{

@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::ids::{AgentId, ApiTokenId, DirectoryId, JobId, TargetId};
+use crate::ids::{AgentId, ApiTokenId, DirectoryId, JobId, PlanId, TargetId};
 
 /// The `PostgreSQL` channel that carries them.
 pub(crate) const CHANNEL: &str = "postern_wake";
@@ -35,6 +35,8 @@ pub enum Wake {
     SessionMoved(AgentId),
     /// Something may have to be provisioned to a target.
     Marked(TargetId),
+    /// Somebody has asked for a plan.
+    PlanAsked(PlanId),
     /// Wake-ups may have been lost: read everything again.
     Resync,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Wake {
             Self::AgentChanged(agent) => write!(formatter, "agent_changed {agent}"),
             Self::SessionMoved(agent) => write!(formatter, "session_moved {agent}"),
             Self::Marked(target) => write!(formatter, "marked {target}"),
+            Self::PlanAsked(plan) => write!(formatter, "plan_asked {plan}"),
             Self::Resync => formatter.write_str("resync"),
         }
     }
@@ -68,6 +71,7 @@ fn parse(text: &str) -> Wake {
             "token_revoked" => Wake::TokenRevoked(ApiTokenId::from_uuid(id)),
             "agent_changed" => Wake::AgentChanged(AgentId::from_uuid(id)),
             "session_moved" => Wake::SessionMoved(AgentId::from_uuid(id)),
+            "plan_asked" => Wake::PlanAsked(PlanId::from_uuid(id)),
             "marked" => Wake::Marked(TargetId::from_uuid(id)),
             _ => return None,
         })

@@ -41,6 +41,7 @@ fn operation(world: &World, user: UserId, action: &str, created_at: Timestamp) -
         elapsed_ms: None,
         answer: None,
         approved_by: None,
+        plan: None,
     }
 }
 

@@ -185,6 +185,7 @@ fn operation(world: &World, identity: IdentityId, state: OperationState) -> Oper
         elapsed_ms: None,
         answer: None,
         approved_by: None,
+        plan: None,
     }
 }
 

@@ -23,7 +23,7 @@ use super::repeats::Repeats;
 use super::report::ImportReport;
 use super::result::ImportResult;
 use super::source::Origin;
-use super::{groups, heirs, people, shared, standing};
+use super::{groups, heirs, people, reconcile, shared, standing};
 use crate::jobs::failure::Failure;
 use crate::jobs::running::Running;
 
@@ -52,6 +52,7 @@ pub async fn run(running: &Arc<Running>, job: JobId, attempt: u32) -> Result<()>
         End::Held(hold) => hold_job(running, &claimed, &hold).await,
         End::Over => Ok(()),
         End::Done(result, until) => {
+            reconcile::begin(&running.store, &claimed, running.clock.now()).await?;
             running.succeed(job, attempt, serde_json::to_value(*result).unwrap_or_default()).await?;
             running.store.joins_are_reported(claimed.organization, claimed.directory, until).await.map(|_| ())
         }

@@ -132,7 +132,8 @@ impl Dispatcher {
                     | Wake::AgentChanged(_)
                     | Wake::TokenRevoked(_)
                     | Wake::SessionMoved(_)
-                    | Wake::Marked(_) => Look::Nowhere,
+                    | Wake::Marked(_)
+                    | Wake::PlanAsked(_) => Look::Nowhere,
                 },
                 () = self.clock.sleep(POLL) => Look::Everywhere,
             };

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::input::only;
 use crate::intake::commit;
 use crate::intake::gone::{self, Gone};
+use crate::intake::reconcile;
 use crate::intake::report::ImportReport;
 use crate::intake::result::ImportResult;
 use crate::jobs::failure::{Failure, Next};
@@ -33,6 +34,9 @@ pub struct ImportInput {
     /// container is not found are marked missing if it is one of these or below one; the import is held before that.
     #[schema(max_items = 20)]
     gone_containers: Option<Vec<String>>,
+    /// Then compare all users and groups with what is really there: `enforce` carries out what differs, `report` makes a
+    /// plan of it, with the id of the job. Absent: only import.
+    reconcile: Option<String>,
 }
 
 /// Reads all users and groups of a directory.
@@ -79,17 +83,16 @@ impl Kind for Import {
     }
 
     fn input(&self, asked: &Value) -> Result<Value, InputError> {
-        only(asked, &[gone::INPUT])?;
-        let names: Option<Vec<String>> = match &asked[gone::INPUT] {
-            Value::Null => return Ok(json!({})),
-            Value::Array(names) => names.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
-            _ => None,
-        };
-        names.as_deref().and_then(Gone::input).ok_or_else(|| {
-            let (most, bytes) = (gone::MOST, gone::MOST_BYTES);
-            let detail = format!("DNs of containers, at most {most} of them, with {bytes} bytes in all");
-            InputError::new(gone::INPUT, detail)
-        })
+        only(asked, &[gone::INPUT, reconcile::INPUT])?;
+        let mut input = deleted_containers(&asked[gone::INPUT])?;
+        match asked[reconcile::INPUT].as_str() {
+            Some(what) if [reconcile::ENFORCE, reconcile::REPORT].contains(&what) => {
+                input[reconcile::INPUT] = json!(what);
+            }
+            None if asked[reconcile::INPUT].is_null() => {}
+            _ => return Err(InputError::new(reconcile::INPUT, "it must be `enforce` or `report`")),
+        }
+        Ok(input)
     }
 
     fn command(&self, _: &Job) -> Result<v1::command::Kind, InputError> {
@@ -121,6 +124,20 @@ impl Kind for Import {
     async fn finish(&self, running: &Arc<Running>, job: JobId, attempt: u32) -> Result<(), postern_store::Error> {
         Box::pin(commit::run(running, job, attempt)).await
     }
+}
+
+/// The containers that were deleted.
+fn deleted_containers(asked: &Value) -> Result<Value, InputError> {
+    let names: Option<Vec<String>> = match asked {
+        Value::Null => return Ok(json!({})),
+        Value::Array(names) => names.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    names.as_deref().and_then(Gone::input).ok_or_else(|| {
+        let (most, bytes) = (gone::MOST, gone::MOST_BYTES);
+        let detail = format!("DNs of containers, at most {most} of them, with {bytes} bytes in all");
+        InputError::new(gone::INPUT, detail)
+    })
 }
 
 fn counted(number: u64, what: &str) -> String {

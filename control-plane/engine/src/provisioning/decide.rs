@@ -79,6 +79,21 @@ impl Target {
         Ok(decisions)
     }
 
+    /// What is known of one user or group: the present account, the name, and what rules see.
+    pub(super) async fn look(
+        &self,
+        identity: IdentityId,
+        now: Timestamp,
+    ) -> Result<(Option<TargetAccount>, Option<String>, Subject)> {
+        let mut facts = self.facts(&[identity], now).await?;
+        let account = facts.accounts.remove(&identity.as_uuid());
+        let (name, subject) = match identity {
+            IdentityId::User(id) => self.user(id, &mut facts, now),
+            IdentityId::Group(id) => self.group(id, &mut facts),
+        };
+        Ok((account, name, subject))
+    }
+
     async fn facts(&self, identities: &[IdentityId], now: Timestamp) -> Result<Facts> {
         let (store, organization) = (&self.store, self.provisioning.organization);
         let mut accounts = HashMap::new();

@@ -1,6 +1,6 @@
 //! How many changes a target got within the last hour, and whether one more needs an administrator.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,13 +8,39 @@ use super::change::{Change, Step};
 use super::settings::{Limit, Thresholds};
 
 /// What is counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Counted {
     Creates,
     Updates,
     Disables,
     Deletes,
     Removals,
+}
+
+/// How many changes of each kind somebody plans.
+#[derive(Debug, Default)]
+pub(super) struct Planned(BTreeMap<Counted, u64>);
+
+impl Planned {
+    /// Adds these steps.
+    pub(super) fn add(&mut self, steps: &[Step]) {
+        for (counted, number) in steps.iter().flat_map(|step| counted(&step.change)) {
+            *self.0.entry(counted).or_default() += number;
+        }
+    }
+}
+
+/// A limit that planned changes exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exceeded {
+    /// What is limited.
+    pub(super) what: &'static str,
+    /// How many are planned.
+    pub(super) planned: u64,
+    /// How many were made within the last hour.
+    pub(super) before: u64,
+    /// How many are made within an hour without asking.
+    pub(super) limit: u64,
 }
 
 /// The changes of the last hour.
@@ -51,18 +77,12 @@ impl Pace {
         accounts: u64,
         now: Timestamp,
     ) -> Result<(), String> {
-        let mut wanted: HashMap<Counted, u64> = HashMap::new();
-        for (counted, number) in steps.iter().flat_map(|step| counted(&step.change)) {
-            *wanted.entry(counted).or_default() += number;
+        let mut wanted = Planned::default();
+        wanted.add(steps);
+        if let Some(Exceeded { what, limit, .. }) = self.exceeded(&wanted, thresholds, accounts, now).first() {
+            return Err(format!("more than {limit} {what} within an hour"));
         }
-        for (counted, number) in &wanted {
-            let (limit, what) = limit(*counted, thresholds);
-            let most = most(limit, accounts);
-            if *number > 0 && self.within_an_hour(*counted, now) + number > most {
-                return Err(format!("more than {most} {what} within an hour"));
-            }
-        }
-        for (counted, number) in wanted {
+        for (counted, number) in wanted.0 {
             self.0.entry(counted).or_default().push_back((now, number));
         }
         Ok(())
@@ -75,6 +95,26 @@ impl Pace {
             most(limit, accounts).saturating_sub(self.within_an_hour(counted, now))
         });
         rooms.min().unwrap_or(u64::MAX)
+    }
+
+    /// The limits that planned changes exceed, together with those of the last hour.
+    pub(super) fn exceeded(
+        &mut self,
+        planned: &Planned,
+        thresholds: &Thresholds,
+        accounts: u64,
+        now: Timestamp,
+    ) -> Vec<Exceeded> {
+        let mut exceeded = Vec::new();
+        for (counted, planned) in &planned.0 {
+            let (limit, what) = limit(*counted, thresholds);
+            let limit = most(limit, accounts);
+            let before = self.within_an_hour(*counted, now);
+            if *planned > 0 && before + planned > limit {
+                exceeded.push(Exceeded { what, planned: *planned, before, limit });
+            }
+        }
+        exceeded
     }
 
     fn within_an_hour(&mut self, counted: Counted, now: Timestamp) -> u64 {
@@ -141,6 +181,21 @@ mod tests {
         let thresholds = Thresholds { deletes: Limit { number: 1, percent: 10 }, ..Thresholds::default() };
         assert!((0..5).all(|_| pace.admit(&one(Change::Delete), &thresholds, 50, now).is_ok()));
         assert!(pace.admit(&one(Change::Delete), &thresholds, 50, now).is_err());
+    }
+
+    #[test]
+    fn a_plan_exceeds_limits_together_with_what_was_done_before() {
+        let (thresholds, now) = (Thresholds::default(), Timestamp::UNIX_EPOCH);
+        let mut planned = Planned::default();
+        for change in [Change::Delete, Change::Delete, Change::Disable, Change::Enable] {
+            planned.add(&one(change));
+        }
+        let mut pace = Pace::of((0..3).map(|_| ("delete".to_owned(), now)).collect());
+        assert_eq!(pace.exceeded(&planned, &thresholds, 50, now), []);
+        planned.add(&one(Change::Delete));
+        let deletes = Exceeded { what: "objects deleted", planned: 3, before: 3, limit: 5 };
+        assert_eq!(pace.exceeded(&planned, &thresholds, 50, now), [deletes]);
+        assert_eq!(pace.exceeded(&planned, &thresholds, 50, now + SignedDuration::from_mins(61)), []);
     }
 
     #[test]

@@ -94,6 +94,18 @@ pub enum BothChanged {
     TargetWins,
 }
 
+/// What becomes of what differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ProvisioningMode)]
+pub enum Mode {
+    /// It is carried out.
+    #[default]
+    Enforce,
+    /// Nothing is sent but plans that somebody applies, and passwords.
+    Report,
+}
+
 /// How many changes of a kind are made within an hour before an administrator is asked: this number, or this share of the
 /// accounts if that is more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -141,6 +153,8 @@ impl Default for Thresholds {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// Whether what differs is carried out.
+    pub mode: Mode,
     /// What Postern may do.
     pub switches: Switches,
     /// Which users have an account.
@@ -242,7 +256,7 @@ mod tests {
         let settings: Settings = serde_json::from_value(json!({})).unwrap();
         assert_eq!(settings.switches, Switches::default());
         assert!(!settings.switches.create_users && !settings.switches.delete_users);
-        assert_eq!(settings.assignment, Assignment::Nobody);
+        assert_eq!((settings.mode, settings.assignment), (Mode::Enforce, Assignment::Nobody));
         assert_eq!((settings.existing, settings.leaving), (Existing::Conflict, Leaving::Disable));
         assert!(serde_json::from_value::<Settings>(json!({"switches": {"create_user": true}})).is_err());
     }

@@ -24,6 +24,7 @@ use super::load::Target;
 use super::pace::{self, Pace};
 use super::passwords;
 use super::rate::Rate;
+use super::settings::Mode;
 use crate::jobs::failure::Failure;
 
 /// Operations that are under way at a time.
@@ -176,6 +177,11 @@ impl Worker {
         self.take_asked().await?;
         self.take_approved().await?;
         self.take_due().await
+    }
+
+    /// Whether nothing is sent but plans and passwords.
+    fn only_reports(&self) -> bool {
+        self.target.settings.mode == Mode::Report
     }
 
     /// How many more lines there may be now.

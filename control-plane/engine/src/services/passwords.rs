@@ -15,6 +15,7 @@ use super::actor::Actor;
 use super::change::Change as Noted;
 use super::error::{Error, Message, Result};
 use super::known_directories::find;
+use super::provisioning::{ReportRow, name_of};
 use super::resolve;
 use super::rights::Right;
 use crate::provisioning::change::{Change, Reference, Sealed, Step};
@@ -95,7 +96,7 @@ impl Passwords<'_> {
     }
 
     /// Has a password set. It is sent to an agent that can open it, until it expires.
-    pub async fn set(&self, user: &str, new: &NewPassword) -> Result<Operation> {
+    pub async fn set(&self, user: &str, new: &NewPassword) -> Result<ReportRow> {
         let directory = find(self.0, &new.target).await?;
         let id = resolve::user(self.0, user).await?;
         self.allowed(&directory).await?;
@@ -129,6 +130,7 @@ impl Passwords<'_> {
             elapsed_ms: None,
             answer: None,
             approved_by: None,
+            plan: None,
         };
         let mut tx = self.0.store().begin_identities(self.0.organization(), now).await?;
         tx.ask_operation(&operation).await?;
@@ -136,13 +138,15 @@ impl Passwords<'_> {
         tx.commit().await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, user = %id,
             target = %operation.target, "user.password_set");
-        Ok(operation)
+        Ok(ReportRow { operation, target: directory.name })
     }
 
     /// What has become of a password.
-    pub async fn get(&self, id: OperationId) -> Result<Operation> {
+    pub async fn get(&self, id: OperationId) -> Result<ReportRow> {
         let found = self.0.store().get_operation(self.0.organization(), id).await?;
-        found.filter(|found| found.action == ACTION).ok_or_else(|| Error::no("operation"))
+        let operation = found.filter(|found| found.action == ACTION).ok_or_else(|| Error::no("operation"))?;
+        let target = name_of(self.0, operation.target).await?;
+        Ok(ReportRow { operation, target })
     }
 
     /// Refuses where nothing would be sent.

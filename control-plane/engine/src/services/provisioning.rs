@@ -1,6 +1,6 @@
 //! What directories get: the settings, what could not be carried out, and the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postern_store::Mark;
 use serde_json::json;
@@ -14,10 +14,10 @@ use super::known_directories::find;
 use super::pages::{Listed, uncounted};
 use super::rights::Right;
 use super::{resolve, versions};
-use crate::provisioning::settings::Settings;
+use crate::provisioning::settings::{Mode, Settings};
 use crate::records::{
-    Directory, GroupId, IdentityId, Operation, OperationFilter, OperationId, OperationState, PageRequest, Provisioning,
-    TargetId, UserId,
+    Directory, GroupId, IdentityId, Operation, OperationFilter, OperationId, OperationState, PageRequest, PlanId,
+    Provisioning, TargetId, UserId,
 };
 
 /// What directories get, for somebody who may see it.
@@ -95,10 +95,21 @@ pub struct ReportRequest {
     pub action: Option<String>,
     /// What has become of it.
     pub state: Option<OperationState>,
+    /// Only of this plan.
+    pub plan: Option<PlanId>,
     /// Not decided before this time.
     pub from: Option<jiff::Timestamp>,
     /// Decided before this time.
     pub until: Option<jiff::Timestamp>,
+}
+
+/// An operation with the name of its directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReportRow {
+    /// The operation.
+    pub operation: Operation,
+    /// The name of the directory.
+    pub target: String,
 }
 
 impl Services {
@@ -253,6 +264,7 @@ impl ProvisioningRuns<'_> {
     /// Compares all users and groups with their accounts in a directory, in the background, and carries out what differs.
     pub async fn compare(&self, directory: &str) -> Result<Standing> {
         let directory = find(self.0, directory).await?;
+        self.enforced(&directory).await?;
         let change = Change::new("provisioning.compared", directory.id.as_uuid(), &directory.name);
         let store = self.0.recording(change);
         if !store.compare_all(self.0.organization(), directory.id.into()).await? {
@@ -261,9 +273,24 @@ impl ProvisioningRuns<'_> {
         standing(self.0, directory).await
     }
 
+    /// Refuses where nothing is provisioned, or only plans are carried out.
+    async fn enforced(&self, directory: &Directory) -> Result<()> {
+        let Some(saved) = standing(self.0, directory.clone()).await?.saved else { return Err(off(directory)) };
+        let settings: Settings = serde_json::from_value(saved.settings).unwrap_or_default();
+        if settings.mode == Mode::Enforce {
+            return Ok(());
+        }
+        let name = &directory.name;
+        let message = Message::new(format!("{name} is in the mode report: only plans are carried out there."));
+        Err(Error::Conflict(message.cure(format!("Make a plan, and apply it: `postern provisioning plan {name}`."))))
+    }
+
     /// Lets held operations of a directory be sent, or drops them. `None`: all that are held. Returns how many there were.
     pub async fn decide(&self, directory: &str, operations: Option<&[OperationId]>, approve: bool) -> Result<u64> {
         let directory = find(self.0, directory).await?;
+        if approve {
+            self.enforced(&directory).await?;
+        }
         let mut tx = self.0.store().begin_identities(self.0.organization(), self.0.now()).await?;
         let by = self.0.actor().who.name();
         let decided = tx.decide_held(directory.id.into(), operations, (approve, by)).await?;
@@ -287,9 +314,7 @@ impl ProvisioningRuns<'_> {
         let directory = find(self.0, directory).await?;
         let id = resolve::user(self.0, user).await?;
         let target = TargetId::from(directory.id);
-        if self.0.store().get_provisioning(self.0.organization(), target).await?.is_none() {
-            return Err(off(&directory));
-        }
+        self.enforced(&directory).await?;
         let mut tx = self.0.store().begin_identities(self.0.organization(), self.0.now()).await?;
         tx.mark(target, &[IdentityId::User(id)]).await?;
         let change = Change::new("user.provisioned", id.as_uuid(), user).after(&json!({ "target": directory.name }));
@@ -317,22 +342,42 @@ impl ProvisioningReport<'_> {
             None => None,
         };
         let (action, state) = (asked.action.clone(), asked.state);
-        Ok(OperationFilter { identity, target, action, state, from: asked.from, until: asked.until })
+        let plan = asked.plan;
+        Ok(OperationFilter { identity, target, action, state, plan, from: asked.from, until: asked.until })
     }
 
     /// The operations, the latest first.
-    pub async fn list(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Listed<Operation>> {
-        Ok(uncounted(page, self.0.store().list_operations(self.0.organization(), filter, page).await?))
+    pub async fn list(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Listed<ReportRow>> {
+        let found = self.0.store().list_operations(self.0.organization(), filter, page).await?;
+        let targets: BTreeSet<TargetId> = found.items.iter().map(|operation| operation.target).collect();
+        let mut names = BTreeMap::new();
+        for target in targets {
+            names.insert(target, name_of(self.0, target).await?);
+        }
+        let row = |operation: Operation| {
+            let target = names.get(&operation.target).cloned().unwrap_or_default();
+            ReportRow { operation, target }
+        };
+        Ok(uncounted(page, found.map(row)))
     }
 
     /// One operation.
-    pub async fn get(&self, id: OperationId) -> Result<Operation> {
+    pub async fn get(&self, id: OperationId) -> Result<ReportRow> {
         let found = self.0.store().get_operation(self.0.organization(), id).await?;
-        found.ok_or_else(|| Error::no("operation"))
+        let operation = found.ok_or_else(|| Error::no("operation"))?;
+        let target = name_of(self.0, operation.target).await?;
+        Ok(ReportRow { operation, target })
     }
 }
 
-fn off(directory: &Directory) -> Error {
+/// The name of a directory, also of one that is deleted.
+pub(super) async fn name_of(access: Access<'_>, target: TargetId) -> Result<String> {
+    let found = access.store().get_directory(access.organization(), target.directory()).await?;
+    Ok(found.map_or_else(String::new, |directory| directory.name))
+}
+
+/// Nothing is provisioned there.
+pub(super) fn off(directory: &Directory) -> Error {
     let message = Message::new(format!("Nothing is provisioned to {}.", directory.name));
     Error::Conflict(message.cure(format!("Set it up first: `postern provisioning set {}`.", directory.name)))
 }

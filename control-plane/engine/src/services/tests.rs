@@ -18,6 +18,7 @@ use super::jobs::JobRequest;
 use super::mapping_preview::PreviewRequest;
 use super::members::MemberChanges;
 use super::organization::RuleChange;
+use super::plans::PlanRequest;
 use super::provisioning::ReportRequest;
 use super::schedules::{ScheduleChange, ScheduleRequest};
 use super::terms::Terms;
@@ -29,7 +30,7 @@ use crate::intake::resolve::Choice;
 use crate::provisioning::settings::{Leaving, Settings};
 use crate::records::{
     AgentId, ApiTokenId, AttributeDefinition, AttributeType, DirectoryChange, Flavour, IdentityFilter, OperationFilter,
-    OperationId, OrganizationId, PageRequest, Role, UserFilter,
+    OperationId, OrganizationId, PageRequest, PlanId, Role, UserFilter,
 };
 
 const PAGE: PageRequest = PageRequest::first(100);
@@ -127,9 +128,16 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangeProvisioning Owner "provisioning.save" |s, a|
         s.change_provisioning(a)?.save("corp", Settings { leaving: Leaving::Keep, ..Settings::default() }, false, None);
     RunJobs Operator "provisioning.compare" |s, a| s.run_provisioning(a)?.compare("corp");
+    RunJobs Operator "plans.make" |s, a| s.run_plans(a)?.make("corp", &PlanRequest::default());
+    ReadReports Auditor "plans.list" |s, a| s.plans(a)?.list("corp", &PAGE);
+    ReadReports Auditor "plans.get" |s, a| s.plans(a)?.get("corp", PlanId::new());
+    ReadReports Auditor "plans.operations" |s, a| s.plans(a)?.operations("corp", PlanId::new(), &PAGE);
+    RunJobs Operator "plans.apply" |s, a| s.run_plans(a)?.apply("corp", PlanId::new());
+    RunJobs Operator "plans.discard" |s, a| s.run_plans(a)?.discard("corp", PlanId::new());
     RunJobs Operator "provisioning.decide" |s, a| s.run_provisioning(a)?.decide("corp", None, true);
     ChangePeople Operator "provisioning.link" |s, a|
         s.link_accounts(a)?.link("bulk", "corp", &Uuid::nil().to_string());
+    ReadReports Auditor "explanations.user" |s, a| s.explanations(a)?.user("bulk", "corp");
     RunJobs Operator "provisioning.user" |s, a| s.run_provisioning(a)?.provision_user("bulk", "corp");
     ChangeProvisioning Owner "provisioning.remove" |s, a| s.change_provisioning(a)?.remove("corp");
     SetPasswords Helpdesk "passwords.keys" |s, a| s.passwords(a)?.keys("corp");
@@ -268,6 +276,7 @@ const LOGGED: &[&str] = &[
     "matching.saved",
     "organization.changed",
     "outbound_mapping.saved",
+    "plan.created",
     "provisioning.changed",
     "provisioning.compared",
     "provisioning.removed",

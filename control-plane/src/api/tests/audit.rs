@@ -12,7 +12,13 @@ use tower::ServiceExt as _;
 use super::Site;
 
 /// A request from an address of the documentation's network.
-async fn from_outside(site: &Site, method: Method, path: &str, token: &str, body: &str) -> (StatusCode, String) {
+pub(super) async fn from_outside(
+    site: &Site,
+    method: Method,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> (StatusCode, String) {
     let peer: SocketAddr = "192.0.2.7:4242".parse().unwrap();
     let request = Request::builder()
         .method(method)

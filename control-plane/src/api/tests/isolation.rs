@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
-use postern_store::{IdentityId, Operation, OperationId, OperationState, Wake};
+use postern_store::{IdentityId, Operation, OperationId, OperationState, Plan, PlanId, PlanState, Wake};
 use serde_json::{Value, json};
 
 use super::{Inhabited, Organization, Site};
@@ -64,11 +64,35 @@ async fn operation(site: &Site, acme: &Organization, home: &Inhabited) -> String
         elapsed_ms: None,
         answer: None,
         approved_by: None,
+        plan: None,
     };
     let mut tx = site.store.begin_identities(acme.id, now).await.unwrap();
     tx.insert_operations(std::slice::from_ref(&operation)).await.unwrap();
     tx.commit().await.unwrap();
     operation.id.to_string()
+}
+
+/// A plan that is ready.
+async fn plan(site: &Site, acme: &Organization, home: &Inhabited) -> String {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let plan = Plan {
+        id: PlanId::new(),
+        organization: acme.id,
+        target: home.directory.into(),
+        state: PlanState::Ready,
+        selection: json!({"kind": "all"}),
+        stamp: None,
+        summary: json!({}),
+        problem: None,
+        created_at: now,
+        created_by: "owner".to_owned(),
+        made_at: None,
+        expires_at: site.now() + jiff::SignedDuration::from_hours(1),
+        decided_at: None,
+        decided_by: None,
+    };
+    site.store.ask_plan(&plan).await.unwrap();
+    plan.id.to_string()
 }
 
 #[tokio::test]
@@ -77,9 +101,9 @@ async fn another_organizations_ids_do_not_exist() {
     let (acme, other) = (site.organization("acme").await, site.organization("other").await);
     let home = site.inhabit(acme.id).await;
     let ids = ids(&site, &acme, &home).await;
-    let mut wakes = site.store.listen().await.unwrap();
     let before = everything(&site, &acme, &ids).await;
-    let operation = operation(&site, &acme, &home).await;
+    let (operation, plan) = (operation(&site, &acme, &home).await, plan(&site, &acme, &home).await);
+    let mut wakes = site.store.listen().await.unwrap();
     let mut tried = 0;
     for (path, item) in v1::document().paths.paths {
         let operations = [
@@ -94,12 +118,17 @@ async fn another_organizations_ids_do_not_exist() {
             let resource = path.split('/').nth(3).unwrap();
             if path.contains("{id}") {
                 let id = if ["reports", "password-changes"].contains(&resource) { &operation } else { &ids[resource] };
-                let path = path.replace("{id}", id).replace("{member}", &ids["users"]);
+                let path = path
+                    .replace("{id}", id)
+                    .replace("{member}", &ids["users"])
+                    .replace("{plan}", &plan)
+                    .replace("/explain", "/explain?target=corp");
                 let body = body_of(&method, &path);
                 let answer = site.call(method.clone(), &path, &other.owner, body.clone()).await;
                 assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}: {}", answer.body);
                 // The same path exists for its own organization, or the test above shows nothing.
-                if method == Method::GET && !path.ends_with("/events") && !path.ends_with("/preview") {
+                let other_end = ["/events", "/preview", "?target=corp"].iter().any(|end| path.ends_with(end));
+                if method == Method::GET && !other_end {
                     assert_eq!(site.get(&path, &acme.owner).await.status, StatusCode::OK, "{path}");
                 }
             } else {

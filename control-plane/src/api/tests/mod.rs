@@ -16,6 +16,7 @@ mod names;
 mod own_groups;
 mod own_users;
 mod passwords;
+mod plans;
 mod problems;
 mod roles;
 mod schedules;

@@ -55,11 +55,18 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("DELETE", "/api/v1/directories/{id}/provisioning", "owner"),
     ("POST", "/api/v1/directories/{id}/provisioning/compare", "operator"),
     ("GET", "/api/v1/directories/{id}/provisioning/failures", "auditor"),
+    ("GET", "/api/v1/directories/{id}/provisioning/plans", "auditor"),
+    ("POST", "/api/v1/directories/{id}/provisioning/plans", "operator"),
+    ("GET", "/api/v1/directories/{id}/provisioning/plans/{plan}", "auditor"),
+    ("DELETE", "/api/v1/directories/{id}/provisioning/plans/{plan}", "operator"),
+    ("GET", "/api/v1/directories/{id}/provisioning/plans/{plan}/operations", "auditor"),
+    ("POST", "/api/v1/directories/{id}/provisioning/plans/{plan}/apply", "operator"),
     ("POST", "/api/v1/directories/{id}/provisioning/approve", "operator"),
     ("POST", "/api/v1/directories/{id}/provisioning/reject", "operator"),
     ("POST", "/api/v1/provisioning/consequences", "auditor"),
     ("GET", "/api/v1/reports/provisioning", "auditor"),
     ("GET", "/api/v1/reports/provisioning/{id}", "auditor"),
+    ("GET", "/api/v1/users/{id}/provision/explain?target=corp", "auditor"),
     ("POST", "/api/v1/users/{id}/provision", "operator"),
     ("POST", "/api/v1/users/{id}/link", "operator"),
     ("GET", "/api/v1/jobs", "auditor"),
@@ -130,6 +137,7 @@ async fn every_endpoint_keeps_to_the_table_of_roles() {
     for (method, path, least) in TABLE {
         let method: Method = method.parse().unwrap();
         let path = path.replace("{id}", &Uuid::now_v7().to_string()).replace("{member}", &Uuid::now_v7().to_string());
+        let path = path.replace("{plan}", &Uuid::now_v7().to_string());
         for (role, token) in [
             ("helpdesk", &acme.helpdesk),
             ("auditor", &acme.auditor),

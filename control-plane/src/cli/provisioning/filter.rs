@@ -25,6 +25,9 @@ pub(in crate::cli) struct Filter {
     /// Only in this state
     #[arg(long, value_parser = choice::<OperationState>())]
     state: Option<OperationState>,
+    /// Only of this plan
+    #[arg(long)]
+    plan: Option<uuid::Uuid>,
     /// Only at this time or later, like 2026-01-31T00:00:00Z, a date (midnight UTC), or 30d for thirty days ago
     #[arg(long, value_name = "TIME", value_parser = moment::earlier)]
     since: Option<Timestamp>,
@@ -41,6 +44,7 @@ impl Filter {
             ("target", self.target),
             ("action", self.action),
             ("state", self.state.map(|state| state.as_str().to_owned())),
+            ("plan", self.plan.map(|plan| plan.to_string())),
             ("since", self.since.map(|at| at.to_string())),
             ("until", self.until.map(|at| at.to_string())),
         ];

@@ -48,6 +48,7 @@ pub(super) fn operation(operation: &OperationView) -> Vec<String> {
         time(operation.at),
         operation.kind.clone(),
         operation.name.clone(),
+        operation.target.clone(),
         operation.action.clone(),
         word(&operation.state),
         answer,

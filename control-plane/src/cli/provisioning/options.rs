@@ -1,7 +1,7 @@
 //! What a directory gets, as options of the command line.
 
 use clap::{Args, ValueEnum};
-use postern_engine::provisioning::settings::{Assignment, BothChanged, Existing, Leaving, Settings, Switches};
+use postern_engine::provisioning::settings::{Assignment, BothChanged, Existing, Leaving, Mode, Settings, Switches};
 
 use super::super::super::api::groups::GroupView;
 use super::super::super::api::provisioning::ProvisioningRequest;
@@ -40,6 +40,9 @@ pub(in crate::cli) struct Options {
     /// Where accounts are: an expression in CEL that gives a container, relative to the site's own
     #[arg(long, value_name = "EXPRESSION")]
     container: Option<String>,
+    /// Only compare: what differs is sent by plans that somebody applies
+    #[arg(long)]
+    report_only: bool,
     /// Send nothing yet
     #[arg(long)]
     paused: bool,
@@ -112,6 +115,7 @@ impl Options {
             Some(LeavingChoice::Keep) => Leaving::Keep,
         };
         let settings = Settings {
+            mode: if self.report_only { Mode::Report } else { Mode::Enforce },
             switches,
             assignment,
             groups: ids(client, &self.group).await?,

@@ -1,6 +1,6 @@
 //! What a directory gets, for people; and what saving it does.
 
-use postern_engine::provisioning::settings::{Assignment, Leaving, Limit, Settings, Switches, Thresholds};
+use postern_engine::provisioning::settings::{Assignment, Leaving, Limit, Mode, Settings, Switches, Thresholds};
 use uuid::Uuid;
 
 use super::super::super::api::provisioning::{ProvisioningRequest, ProvisioningView};
@@ -26,6 +26,7 @@ pub(super) fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), E
     let state = match (view.revision, view.paused) {
         (0, _) => "off",
         (_, true) => "paused",
+        (_, false) if view.settings.mode == Mode::Report => "on; only plans are carried out",
         (_, false) => "on",
     };
     screen.fields(

@@ -692,18 +692,70 @@ CREATE TABLE operations (
     -- The answer: a JSON object.
     answer TEXT,
     -- Who has approved that it is sent, after a threshold or a plan had held it.
-    approved_by TEXT
+    approved_by TEXT,
+    -- The plan that it comes from, and its place there.
+    plan_id UUID,
+    plan_row BIGINT
 );
 CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN ('waiting', 'sent');
 -- What somebody has asked for and was not sent yet.
 CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting' AND action = 'set_password';
 CREATE INDEX operations_passwords ON operations (created_at) WHERE state IN ('waiting', 'sent') AND action = 'set_password';
-CREATE INDEX operations_of_organization ON operations (organization_id, id);
-CREATE INDEX operations_of_identity ON operations (identity, id);
-CREATE INDEX operations_of_target ON operations (target, id);
+-- The report: the latest first, by what it is narrowed to.
+CREATE INDEX operations_of_organization ON operations (organization_id, created_at, id);
+CREATE INDEX operations_by_state ON operations (organization_id, state, created_at, id);
+CREATE INDEX operations_by_action ON operations (organization_id, action, created_at, id);
+CREATE INDEX operations_of_identity ON operations (identity, created_at, id);
+CREATE INDEX operations_of_target ON operations (target, created_at, id);
 CREATE INDEX operations_ended ON operations (ended_at, id) WHERE ended_at IS NOT NULL;
 CREATE INDEX operations_held ON operations (target, identity, id) WHERE state = 'held';
-CREATE INDEX operations_failed ON operations (organization_id, id) WHERE state IN ('failed', 'refused');
+CREATE INDEX operations_of_plan ON operations (plan_id, plan_row) WHERE plan_id IS NOT NULL;
+
+-- Plans: what would be done in a target, shown before somebody applies it.
+CREATE TABLE plans (
+    id UUID NOT NULL PRIMARY KEY,
+    organization_id UUID NOT NULL,
+    target BIGINT NOT NULL REFERENCES targets (seq),
+    state TEXT NOT NULL,
+    -- Whom it is about, a JSON object.
+    selection TEXT NOT NULL,
+    -- The settings and rules that it was made under.
+    stamp TEXT,
+    -- What it has found, a JSON object.
+    summary TEXT NOT NULL,
+    problem TEXT,
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    made_at BIGINT,
+    expires_at BIGINT NOT NULL,
+    -- When and by whom it was applied or discarded.
+    decided_at BIGINT,
+    decided_by TEXT,
+    -- Until when a process makes it.
+    claimed_until BIGINT NOT NULL
+);
+CREATE INDEX plans_of_target ON plans (target, id);
+CREATE INDEX plans_in_the_making ON plans (id) WHERE state = 'making';
+CREATE INDEX plans_open ON plans (expires_at) WHERE state IN ('making', 'ready');
+CREATE INDEX plans_ended ON plans (expires_at) WHERE state NOT IN ('making', 'ready');
+
+-- The operations of plans.
+CREATE TABLE plan_operations (
+    organization_id UUID NOT NULL,
+    plan_id UUID NOT NULL,
+    seq BIGINT NOT NULL,
+    identity UUID NOT NULL,
+    kind BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    account_id UUID,
+    place BIGINT NOT NULL,
+    action TEXT NOT NULL,
+    -- What is sent. NULL once the plan was applied or is over.
+    content TEXT,
+    -- Before and after of each attribute, with secrets masked: a JSON object.
+    changes TEXT NOT NULL,
+    PRIMARY KEY (plan_id, seq)
+);
 
 -- Answers to requests that carried an idempotency key; kept for a day.
 CREATE TABLE answers (

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::ids::{AccountId, OperationId, OrganizationId, TargetId};
+use crate::ids::{AccountId, OperationId, OrganizationId, PlanId, TargetId};
 use crate::records::IdentityId;
 
 /// What is provisioned to a target.
@@ -38,7 +38,7 @@ named! {
         Succeeded = "succeeded",
         /// It failed. The user or group is compared again later.
         Failed = "failed",
-        /// The site's policy or the target does not allow it.
+        /// The site's policy or the target does not allow it, or it is not what its plan has shown.
         Refused = "refused",
         /// It was not sent, because an operation before it failed or something else was wanted meanwhile.
         Dropped = "dropped",
@@ -86,8 +86,10 @@ pub struct Operation {
     pub elapsed_ms: Option<u64>,
     /// The answer, in the caller's form.
     pub answer: Option<Value>,
-    /// Who has approved it, after it was held.
+    /// Who has approved it, after it was held or planned.
     pub approved_by: Option<String>,
+    /// The plan that it comes from, and its place there.
+    pub plan: Option<(PlanId, u32)>,
 }
 
 /// How an operation ended.
@@ -114,6 +116,8 @@ pub struct OperationFilter {
     pub action: Option<String>,
     /// In this state.
     pub state: Option<OperationState>,
+    /// Of this plan.
+    pub plan: Option<PlanId>,
     /// Not decided before this time.
     pub from: Option<Timestamp>,
     /// Decided before this time.

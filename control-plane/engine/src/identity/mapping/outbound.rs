@@ -99,6 +99,11 @@ impl Outbound {
         self.compiled.first().and_then(|(_, expression)| expression.kind(&self.slots))
     }
 
+    /// The attributes of the target that rules fill.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.compiled.iter().map(|(rule, _)| rule.target.as_str())
+    }
+
     /// The attributes of the target that are filled from one of these fields.
     pub fn attributes_that_read<'a>(&'a self, fields: &'a [String]) -> impl Iterator<Item = &'a str> {
         let reads = |expression: &Expression| {

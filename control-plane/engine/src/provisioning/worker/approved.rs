@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use postern_store::{IdentityId, Operation};
+use serde_json::json;
 
 use super::{Line, Result, WINDOW, Worker, step};
+use crate::jobs::failure::Failure;
 use crate::provisioning::change::Step;
 
 /// The most operations of one user or group that one decision gives.
@@ -21,11 +23,17 @@ impl Worker {
         let (organization, id, now) = (self.target.provisioning.organization, self.target.id(), self.clock.now());
         let identities: Vec<IdentityId> = approved.iter().map(|(identity, _)| *identity).collect();
         let decisions = self.target.decide_many(&identities, now).await?;
-        let (mut changed, mut lines) = (Vec::new(), Vec::new());
+        let (mut changed, mut refused, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         for ((identity, mut operations), decision) in approved.into_iter().zip(decisions) {
+            let of_plan = operations.iter().any(|operation| operation.plan.is_some());
             let approved: Option<Vec<Step>> = operations.iter().map(step).collect();
-            if approved.as_ref() != Some(&decision.steps) {
-                changed.push(identity);
+            if approved.as_ref() != Some(&decision.steps) || (self.only_reports() && !of_plan) {
+                // A plan does only what it has shown; what else was approved is decided anew.
+                if of_plan {
+                    refused.extend(operations.iter().map(|operation| operation.id));
+                } else {
+                    changed.push(identity);
+                }
                 continue;
             }
             if let Some(first) = operations.front_mut() {
@@ -37,6 +45,7 @@ impl Worker {
         let mut tx = self.store.begin_identities(organization, now).await?;
         tx.drop_waiting(id, &changed).await?;
         tx.mark(id, &changed).await?;
+        tx.refuse_operations(&refused, &json!({ "error": changed_since_plan() })).await?;
         for first in lines.iter().filter_map(|(_, line)| line.operations.front()) {
             tx.send_operation(first.id, first.generation).await?;
         }
@@ -72,4 +81,12 @@ impl Worker {
         by_identity.truncate(room);
         Ok(by_identity)
     }
+}
+
+fn changed_since_plan() -> Failure {
+    Failure::new(
+        "changed_since_plan",
+        "It has changed since the plan was made: something else has to be done now, or nothing.",
+        "Plan it again: postern provisioning plan DIRECTORY --again PLAN.",
+    )
 }

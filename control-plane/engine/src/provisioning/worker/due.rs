@@ -38,6 +38,9 @@ impl Worker {
         let limit = u32::try_from(self.lines.len() + 4 * WINDOW).unwrap_or(u32::MAX);
         let mut due = self.store.due_marks(organization, id, now, limit).await?;
         let full = due.len() >= limit as usize;
+        if self.only_reports() {
+            return self.forget(&due).await.map(|()| full);
+        }
         self.target.spread(&due, now).await?;
         if due.is_empty() {
             return self.store.sweep(&self.target.provisioning, SWEPT, now).await;
@@ -57,6 +60,16 @@ impl Worker {
         }
         self.begin(decided, now).await?;
         Ok(full)
+    }
+
+    /// Clears marks without a decision: nothing is sent by them.
+    async fn forget(&self, due: &[Mark]) -> Result<()> {
+        if due.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.store.begin_identities(self.target.provisioning.organization, self.clock.now()).await?;
+        tx.clear_marks(self.target.id(), due).await?;
+        tx.commit().await
     }
 
     /// What becomes of one mark.
@@ -160,6 +173,7 @@ impl Worker {
             elapsed_ms: None,
             answer: None,
             approved_by: None,
+            plan: None,
         });
         Ok((outbound, rows.collect()))
     }
