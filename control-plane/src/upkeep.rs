@@ -96,10 +96,9 @@ async fn forget_refused(upkeep: &Upkeep) {
 /// Makes the plans that somebody asks for.
 async fn make_plans(upkeep: Upkeep) {
     loop {
-        if let Err(error) = make_plans_for_ever(&upkeep).await {
-            tracing::warn!(error = chain(&error), "provisioning.plans_not_made");
-            upkeep.clock.sleep(PLANNING).await;
-        }
+        let Err(error) = make_plans_for_ever(&upkeep).await;
+        tracing::warn!(error = chain(&error), "provisioning.plans_not_made");
+        upkeep.clock.sleep(PLANNING).await;
     }
 }
 

@@ -36,10 +36,9 @@ pub struct Campaign {
 impl Campaign {
     /// Starts the site. Everything follows from the seed, but for the speed of the machine.
     pub async fn start(stage: &Stage, seed: u64) -> Result<Self> {
-        let units: String = people::UNITS
-            .iter()
+        let units = people::UNITS
             .map(|unit| format!("dn: ou={unit},ou=people,{SUFFIX}\nobjectClass: organizationalUnit\nou: {unit}\n\n"))
-            .collect();
+            .concat();
         let options =
             slapd::Options { overlays: true, statements: true, extra_ldif: units, ..slapd::Options::people(3) };
         let site = Site::start_configured(stage, options, control_plane::Options::for_tests()?, |directory| {
@@ -78,15 +77,18 @@ impl Campaign {
         .await?;
         held.plan([]);
         self.kill(stage, process).await?;
-        wait::until_true("both sides are equal", PATIENCE, async || {
+        let settled = wait::until_true("both sides are equal", PATIENCE, async || {
             self.retry().await?;
             Ok(self.is_over().await? && self.people.differ(&self.site.slapd).await?.is_none())
         })
-        .await
-        .with_context(|| format!("{wanted:?}; process {process}, line {which}, {bytes} bytes"))?;
-        effects.look(&self.site.slapd)?;
+        .await;
         let how = format!("process {process}, line {which}, {bytes} bytes");
-        ensure!(effects.are(&wanted), "{effects:?} instead of {wanted:?}; {how}");
+        if let Err(error) = settled {
+            let difference = self.people.differ(&self.site.slapd).await?;
+            return Err(error).with_context(|| format!("{wanted:?}; {how}; {difference:?}"));
+        }
+        effects.look(&self.site.slapd)?;
+        ensure!(effects.are(&wanted), "{effects:#?} instead of {wanted:?}; {how}");
         Ok(())
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// How many people work at the demonstrated company.
     #[arg(long, default_value_t = 2000)]
     users: u32,
-    /// End after the import, and leave nothing running or lying about.
+    /// End when all is shown, and leave nothing running or lying about.
     #[arg(long)]
     once: bool,
 }

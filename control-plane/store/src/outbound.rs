@@ -1,6 +1,6 @@
 //! Accounts that provisioning has made or adopted: their users and groups get nothing from them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -145,26 +145,40 @@ impl Intake {
         self.identities.tx.bulk(delete.column(Cells::Texts(remove)).shared(account)).await?;
         let insert = Bulk::new(
             "WITH v(name) AS ({rows}) INSERT INTO outbound_members (account_id, name) \
-             SELECT :1, v.name FROM v WHERE TRUE ON CONFLICT DO NOTHING",
+             SELECT :1, v.name FROM v WHERE TRUE ON CONFLICT (account_id, name) DO UPDATE SET sure = TRUE",
         );
         self.identities.tx.bulk(insert.column(Cells::Texts(add)).shared(account)).await.map(|_| ())
+    }
+
+    /// Records that a member of groups has another name now. Some servers change the groups with it, others do not: until a
+    /// group is compared, it may have either name.
+    pub async fn rename_outbound_member(&mut self, before: &str, now: &str) -> Result<()> {
+        let insert = sql("INSERT INTO outbound_members (account_id, name, sure) SELECT m.account_id, $1, FALSE \
+             FROM outbound_members m JOIN accounts a ON a.id = m.account_id AND a.target = $3 AND a.organization_id = $4 \
+             WHERE m.name = $2 ON CONFLICT (account_id, name) DO NOTHING")
+        .bind(now)
+        .bind(before)
+        .bind(self.directory)
+        .bind(self.identities.organization);
+        self.identities.tx.execute(insert).await.map(|_| ())
     }
 
     /// Records the members that these outbound groups have in their target; only differences are written.
     pub async fn replace_outbound_members(&mut self, groups: Vec<(AccountId, Vec<String>)>) -> Result<()> {
         for (account, names) in groups {
-            let query = sql("SELECT name FROM outbound_members WHERE account_id = $1").bind(account);
-            let known: BTreeSet<String> =
-                self.identities.tx.rows(query, |mut row| row.take()).await?.into_iter().collect();
+            let query = sql("SELECT name, sure FROM outbound_members WHERE account_id = $1").bind(account);
+            let known: BTreeMap<String, bool> =
+                self.identities.tx.rows(query, |mut row| Ok((row.take()?, row.take()?))).await?.into_iter().collect();
             let names: BTreeSet<String> = names.into_iter().collect();
             let delete = Bulk::new("DELETE FROM outbound_members WHERE name {in} AND (account_id = :1) IS TRUE")
-                .column(Cells::Texts(known.difference(&names).cloned().collect()))
+                .column(Cells::Texts(known.keys().filter(|name| !names.contains(*name)).cloned().collect()))
                 .shared(account);
             self.identities.tx.bulk(delete).await?;
             let insert = Bulk::new(
-                "WITH v(name) AS ({rows}) INSERT INTO outbound_members (account_id, name) SELECT :1, v.name FROM v",
+                "WITH v(name) AS ({rows}) INSERT INTO outbound_members (account_id, name) \
+                 SELECT :1, v.name FROM v WHERE TRUE ON CONFLICT (account_id, name) DO UPDATE SET sure = TRUE",
             )
-            .column(Cells::Texts(names.difference(&known).cloned().collect()))
+            .column(Cells::Texts(names.into_iter().filter(|name| known.get(name) != Some(&true)).collect()))
             .shared(account);
             self.identities.tx.bulk(insert).await?;
         }
@@ -256,10 +270,11 @@ impl Store {
         self.database.rows(query.bind(group).bind(organization).bind(limit), |mut row| row.take()).await
     }
 
-    /// The names of the members that an outbound group has in its target.
-    pub async fn outbound_members(&self, account: AccountId) -> Result<HashSet<String>> {
-        let query = sql("SELECT name FROM outbound_members WHERE account_id = $1").bind(account);
-        Ok(self.database.rows(query, |mut row| row.take()).await?.into_iter().collect())
+    /// The names of the members that an outbound group has in its target, and whether it surely has each.
+    pub async fn outbound_members(&self, account: AccountId) -> Result<HashMap<String, bool>> {
+        let query = sql("SELECT name, sure FROM outbound_members WHERE account_id = $1").bind(account);
+        let read = |mut row: Row| Ok((row.take()?, row.take()?));
+        Ok(self.database.rows(query, read).await?.into_iter().collect())
     }
 
     /// The last entry of the audit log about an object: when, what, and who.

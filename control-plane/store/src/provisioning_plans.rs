@@ -330,19 +330,19 @@ impl Identities {
             return Ok(None);
         }
         self.drop_undecided(plan).await?;
-        let (mut after, mut copied) = (-1, 0);
+        let (mut after, mut total) = (-1, 0);
         loop {
             let query = sql(OPERATIONS).bind(plan.id).bind(after).bind(self.organization).bind(COPIED);
             let planned = self.tx.rows(query, read_operation).await?;
             let Some(last) = planned.last() else { break };
             after = i64::from(last.seq);
-            copied += planned.len() as u64;
+            total += planned.len() as u64;
             let copies: Vec<Operation> = planned.into_iter().map(|planned| copy(plan, planned, by, self.now)).collect();
             self.insert_operations(&copies).await?;
         }
         self.tx.execute(sql(NO_CONTENT).bind(plan.id)).await?;
         self.tx.wake(Wake::Marked(plan.target));
-        Ok(Some(copied))
+        Ok(Some(total))
     }
 
     /// Drops operations of the users and groups of a plan that are held, or approved and not begun.

@@ -29,13 +29,15 @@ pub(super) struct Effects {
     counts: Counts,
     /// Requests without a result in the log: the server does not log one if the connection is gone.
     unanswered: Counts,
+    /// The lines of the log that say so.
+    lines: Vec<String>,
 }
 
 impl Effects {
     /// Nothing yet.
     pub(super) fn since_now(slapd: &Slapd) -> Result<Self> {
         let log = slapd.process().context("slapd does not run")?.log_after(0)?;
-        Ok(Self { bytes: log.len() as u64, counts: Counts::new(), unanswered: Counts::new() })
+        Ok(Self { bytes: log.len() as u64, counts: Counts::new(), unanswered: Counts::new(), lines: Vec::new() })
     }
 
     /// Reads what has been done.

@@ -108,3 +108,34 @@ fn a_group_within_a_group_is_a_member_or_its_users_are() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn whoever_was_renamed_and_then_removed_from_a_group_is_no_member_in_the_directory() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = site.api.post("/api/v1/groups", json!({"display_name": "Pilots"})).await?;
+        let group = group["id"].as_str().context("no id")?.to_owned();
+        let switches = json!({ "create_users": true, "edit_users": true, "create_groups": true, "sync_members": true });
+        provision(&site, json!({ "switches": switches, "assignment": { "kind": "all" }, "groups": [group] })).await?;
+        let (anna, bert) = (user(&site, "anna").await?, user(&site, "bert").await?);
+        for id in [&anna, &bert] {
+            site.api.put(&format!("/api/v1/groups/{group}/members/{id}"), &json!({})).await?;
+        }
+        let named = async || {
+            let found = site.slapd.entries("(cn=Pilots)").await?;
+            let members = found.first().map(|entry| entry.values("member").to_vec()).unwrap_or_default();
+            let mut names: Vec<String> =
+                members.iter().map(|dn| String::from_utf8_lossy(dn).chars().take(8).collect()).collect();
+            names.sort();
+            anyhow::Ok(names)
+        };
+        wait::until_true("both are members", wait::SOON, async || Ok(named().await? == ["uid=anna", "uid=bert"]))
+            .await?;
+        site.api.patch(&format!("/api/v1/users/{bert}"), json!({"user_name": "carl"})).await?;
+        // The server changes the member's name in the group by itself.
+        wait::until_true("carl is a member", wait::SOON, async || Ok(named().await? == ["uid=anna", "uid=carl"]))
+            .await?;
+        site.api.delete(&format!("/api/v1/groups/{group}/members/{bert}")).await?;
+        wait::until_true("carl is no member", wait::SOON, async || Ok(named().await? == ["uid=anna"])).await
+    })
+}

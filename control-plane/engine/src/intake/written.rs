@@ -18,6 +18,13 @@ pub struct Written {
     pub key: Option<(AccountKind, ExternalKey)>,
 }
 
+impl Written {
+    /// Its DN, if something has changed.
+    pub fn dn(&self) -> Option<&str> {
+        self.decided.rows.first().map(|row| row.account.dn.as_str())
+    }
+}
+
 /// Reads an entry, and compares it with what is known.
 pub async fn read(
     store: &Store,

@@ -1,6 +1,6 @@
 //! The members that a group should have in the target, beside those that it has.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use postern_store::{
     Account, GroupId, IdentityId, Member, MemberAccount, MemberForm, MemberIdentity, PageRequest, PendingChange,
@@ -33,26 +33,34 @@ impl Target {
     ) -> Result<MembersDiffer> {
         let sent = match account {
             Some(account) => self.store.outbound_members(account.account.id).await?,
-            None => HashSet::new(),
+            None => HashMap::new(),
         };
         if !own && sent.is_empty() {
             return Ok(MembersDiffer::default());
         }
         let own = if own { self.wanted_members(group).await? } else { Vec::new() };
         let inbound = account.filter(|account| !account.account.outbound);
-        let mut known = if inbound.is_some() { self.named(group).await? } else { sent.clone() };
+        let mut known = if inbound.is_some() {
+            self.named(group).await?
+        } else {
+            sent.iter().filter(|(_, sure)| **sure).map(|(name, _)| name.clone()).collect()
+        };
+        let mut wanted = HashSet::new();
         let mut differ = MembersDiffer::default();
         for member in own {
             let key = match self.form {
                 MemberForm::UniqueValue => member.unique_value.clone().unwrap_or_default(),
                 MemberForm::Dn | MemberForm::GroupNames => membership::dn_key(&member.dn),
             };
+            wanted.insert(key.clone());
             if !known.remove(&key) {
                 let external_id = member.external_key.to_text();
                 differ.add.push(Reference { external_id, dn: member.dn, key, pending: None });
             }
         }
-        let mut gone: Vec<String> = known.into_iter().filter(|name| sent.contains(name)).collect();
+        // A name that a group may have goes too.
+        let goes = |(name, sure): &(&String, &bool)| !wanted.contains(*name) && (!**sure || known.contains(*name));
+        let mut gone: Vec<String> = sent.iter().filter(goes).map(|(name, _)| name.clone()).collect();
         gone.sort_unstable();
         let reference = |dn: String| Reference { key: dn.clone(), dn, ..Reference::default() };
         differ.remove = gone.into_iter().map(reference).collect();

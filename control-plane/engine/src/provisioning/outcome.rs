@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::change::{Attributes, Change, Reference, Step};
 use super::connector::{Done, RefusedAttribute};
 use super::load::Target;
+use crate::identity::membership;
 use crate::intake::listed::Listed;
 use crate::intake::place::Place;
 use crate::intake::reading::Reading;
@@ -107,6 +108,10 @@ impl Prepared {
     pub(super) async fn write(mut self, target: &Target, tx: &mut Intake, now: Timestamp) -> Result<Option<Failure>> {
         let identity = self.operation.identity;
         let key = self.entry.as_ref().and_then(|entry| entry.key.clone());
+        let dn = self.entry.as_ref().and_then(Written::dn);
+        if let (Some(dn), Some(before), Change::Move { .. }) = (dn, &self.step.entry, &self.step.change) {
+            tx.rename_outbound_member(&membership::dn_key(&before.dn), &membership::dn_key(dn)).await?;
+        }
         if let Some(entry) = self.entry.take() {
             let written = if self.outbound {
                 written::write_outbound(tx, entry, identity).await

@@ -637,8 +637,11 @@ CREATE TRIGGER accounts_changed AFTER UPDATE ON accounts REFERENCING NEW TABLE A
 CREATE TABLE outbound_members (
     account_id UUID NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
+    -- Whether the group has this member by this name. Otherwise it may: the member was renamed meanwhile.
+    sure BOOLEAN NOT NULL DEFAULT TRUE,
     PRIMARY KEY (account_id, name)
 );
+CREATE INDEX outbound_members_by_name ON outbound_members (name);
 
 -- Changes that somebody wants in a target and that are not there yet: a field of a user, or a member of a group, whose source
 -- the target is. A refused one stays for a while, so that it can be read.

@@ -549,8 +549,11 @@ CREATE INDEX marks_failed ON marks (target, identity) WHERE failures > 0;
 CREATE TABLE outbound_members (
     account_id BLOB NOT NULL,
     name TEXT NOT NULL,
+    -- Whether the group has this member by this name. Otherwise it may: the member was renamed meanwhile.
+    sure INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (account_id, name)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX outbound_members_by_name ON outbound_members (name);
 
 -- Changes that somebody wants in a target and that are not there yet: a field of a user, or a member of a group, whose source
 -- the target is. A refused one stays for a while, so that it can be read.

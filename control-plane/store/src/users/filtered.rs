@@ -88,7 +88,7 @@ impl Store {
                 break;
             }
         }
-        let (mut items, mut room, mut last) = (Vec::new(), Room::default(), None);
+        let (mut items, mut room, mut end) = (Vec::new(), Room::default(), None);
         for some in fitting.chunks(FETCHED_AT_A_TIME) {
             let mut users =
                 self.get_users(list.organization, &some.iter().map(|(_, id)| *id).collect::<Vec<_>>()).await?;
@@ -96,10 +96,10 @@ impl Store {
                 let Some(at) = users.iter().position(|user| user.id == *id) else { continue };
                 let user = users.swap_remove(at);
                 if items.len() >= page.limit() || !room.takes(size(&user)) {
-                    return Ok(Page { items, next: last });
+                    return Ok(Page { items, next: end });
                 }
                 items.push(user);
-                last = Some(place.to_string());
+                end = Some(place.to_string());
             }
         }
         Ok(Page { items, next: None })
@@ -114,7 +114,7 @@ impl Store {
         looked_at: usize,
     ) -> Result<Page<UserRow>> {
         let mut after: Option<Place> = page.cursor()?;
-        let (mut items, mut room, mut last) = (Vec::new(), Room::default(), None);
+        let (mut items, mut room, mut end) = (Vec::new(), Room::default(), None);
         let (mut left, mut wanted) = (looked_at, page.limit() + 1);
         while left > 0 {
             wanted = wanted.min(left);
@@ -129,10 +129,10 @@ impl Store {
                 let changed = filter.updated_after.is_none_or(|time| user.updated_at > time);
                 if changed && fitting.as_ref().is_none_or(|fitting| fitting.contains(&user.id)) {
                     if items.len() >= page.limit() || !room.takes(size(&user)) {
-                        return Ok(Page { items, next: last });
+                        return Ok(Page { items, next: end });
                     }
                     items.push(user);
-                    last = Some(place.to_string());
+                    end = Some(place.to_string());
                 }
                 after = Some(place);
             }

@@ -71,7 +71,7 @@ async fn plain(slapd: &Slapd, count: u32) -> Result<Duration> {
         )
     };
     let mut log = Reader::at_the_end(slapd)?;
-    slapd.apply_over_tls((0..=count).map(entry).collect::<String>()).await?;
+    slapd.apply_over_tls((0..=count).map(entry).collect::<Vec<_>>().concat()).await?;
     let lines = log.lines(slapd)?;
     let mut results = lines.iter().filter(|(_, line)| line.contains(ADDED)).map(|(time, _)| *time);
     let (first, last) = (results.next(), results.last());

@@ -45,7 +45,7 @@ async fn bare(slapd: &Slapd, changes: u32) -> Result<Vec<Duration>> {
     let dn = format!("uid=bench000000,ou=people,{SUFFIX}");
     let change = |number: u32| format!("dn: {dn}\nchangetype: modify\nreplace: title\ntitle: Bare {number}\n\n");
     let mut log = Reader::at_the_end(slapd)?;
-    slapd.apply_over_tls((0..=changes).map(change).collect::<String>()).await?;
+    slapd.apply_over_tls((0..=changes).map(change).collect::<Vec<_>>().concat()).await?;
     let times: Vec<Duration> = modified(&mut log, slapd)?;
     let mut taken: Vec<Duration> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
     taken.sort_unstable();

@@ -65,7 +65,7 @@ impl Worker {
         for prepared in prepared {
             let (identity, operation, generation) =
                 (prepared.operation.identity, prepared.operation.id, prepared.operation.generation);
-            let created = prepared.operation.action == "create";
+            let named = matches!(prepared.operation.action.as_str(), "create" | "move");
             let password = prepared.operation.action == "set_password";
             durable.push((operation, generation));
             let failure = prepared.write(&self.target, &mut tx, now).await?;
@@ -86,7 +86,7 @@ impl Worker {
                 // A new account of Active Directory waits for it, to be enabled.
                 tx.identities().mark(id, &[identity]).await?;
             }
-            if created && !line.failed {
+            if named && !line.failed {
                 groups.extend(self.target.groups_above(identity.as_uuid()).await?);
             }
             if let Some(following) = line.operations.front_mut() {
@@ -100,7 +100,7 @@ impl Worker {
                 over.insert(identity);
             }
         }
-        // Their members have got accounts.
+        // Their members have got accounts, or other names.
         tx.identities().mark(id, &groups).await?;
         tx.commit().await?;
         self.lines.retain(|identity, _| !over.contains(identity));

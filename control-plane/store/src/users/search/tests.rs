@@ -52,7 +52,7 @@ async fn the_last_page_of_a_search_takes_no_more_steps_than_the_first() {
             assert_eq!(found, 11);
             statement.get_status(StatementStatus::VmStep)
         };
-        let (first, last) = (steps(prefix), steps(&format!("{prefix}{:06}", PEOPLE - 11)));
-        assert!(last < first * 2, "{prefix}: {first} steps for the first page, {last} for the last");
+        let (beginning, end) = (steps(prefix), steps(&format!("{prefix}{:06}", PEOPLE - 11)));
+        assert!(end < beginning * 2, "{prefix}: {beginning} steps for the first page, {end} for the last");
     }
 }
