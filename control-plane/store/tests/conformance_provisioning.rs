@@ -270,7 +270,7 @@ async fn a_change_within_groups_says_whom_else_it_concerns(database: TestDatabas
     tx.commit().await.unwrap();
     world.import(std::slice::from_ref(&bert), &[team.clone(), crew.clone()]).await;
     provision(store, &world, 0).await.unwrap();
-    let (o, i, u) = (IdentityId::Group(outer.id), IdentityId::Group(inner.id), IdentityId::User(user.id));
+    let (above, within, anna) = (IdentityId::Group(outer.id), IdentityId::Group(inner.id), IdentityId::User(user.id));
     let spread = async || {
         let marks = store.due_marks(world.org(), target(&world), at(1_000_000), 1_000).await.unwrap();
         let all: Vec<_> = marks.iter().map(|mark| (mark.identity, (mark.members_changed, mark.has_moved))).collect();
@@ -279,14 +279,14 @@ async fn a_change_within_groups_says_whom_else_it_concerns(database: TestDatabas
     };
     for add in [true, false] {
         let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
-        let members = [(outer.id, i), (inner.id, u)];
+        let members = [(outer.id, within), (inner.id, anna)];
         let changed = if add { tx.add_members(&members).await } else { tx.remove_members(&members).await };
         assert_eq!(changed.unwrap(), 2);
         tx.commit().await.unwrap();
         let of = spread().await;
-        assert_eq!(of(o), Some((true, false)), "{add}: its members have changed");
-        assert_eq!(of(i), Some((true, true)), "{add}: and it has joined or left a group itself");
-        assert_eq!(of(u), Some((false, false)), "{add}");
+        assert_eq!(of(above), Some((true, false)), "{add}: its members have changed");
+        assert_eq!(of(within), Some((true, true)), "{add}: and it has joined or left a group itself");
+        assert_eq!(of(anna), Some((false, false)), "{add}");
     }
     // What a directory says of its groups marks as well, who leaves too.
     let (t, c, b) = (IdentityId::Group(team.0.id), IdentityId::Group(crew.0.id), IdentityId::User(bert.0.id));
@@ -300,14 +300,14 @@ async fn a_change_within_groups_says_whom_else_it_concerns(database: TestDatabas
     }
     // Once it was done, it is over; unless the group has changed again meanwhile.
     let mut tx = store.begin_identities(world.org(), at(4)).await.unwrap();
-    tx.add_members(&[(outer.id, u)]).await.unwrap();
+    tx.add_members(&[(outer.id, anna)]).await.unwrap();
     tx.commit().await.unwrap();
-    let mark = store.get_mark(world.org(), target(&world), o).await.unwrap().unwrap();
+    let mark = store.get_mark(world.org(), target(&world), above).await.unwrap().unwrap();
     let earlier = postern_store::Mark { times: mark.times - 1, ..mark.clone() };
     let mut tx = store.begin_identities(world.org(), at(5)).await.unwrap();
     assert_eq!(tx.end_spread(target(&world), &[earlier]).await.unwrap(), 0);
     assert_eq!(tx.end_spread(target(&world), std::slice::from_ref(&mark)).await.unwrap(), 1);
     tx.commit().await.unwrap();
-    let mark = store.get_mark(world.org(), target(&world), o).await.unwrap().unwrap();
+    let mark = store.get_mark(world.org(), target(&world), above).await.unwrap().unwrap();
     assert!(!mark.members_changed && !mark.has_moved);
 }

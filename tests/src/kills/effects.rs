@@ -29,7 +29,8 @@ pub(super) struct Effects {
     counts: Counts,
     /// Requests without a result in the log: the server does not log one if the connection is gone.
     unanswered: Counts,
-    /// The lines of the log that say so.
+    /// The lines of the log that say so, for the message of a failure.
+    #[expect(dead_code, reason = "shown by Debug")]
     lines: Vec<String>,
 }
 

@@ -281,9 +281,9 @@ impl Sorted {
         }
         self.members.push((group.id, keys));
         if known {
-            self.known_groups.push(*group)
+            self.known_groups.push(*group);
         } else {
-            self.new_groups.push(*group)
+            self.new_groups.push(*group);
         }
         account
     }

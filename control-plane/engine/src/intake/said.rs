@@ -26,8 +26,8 @@ impl SavedRules {
         let mut rules = HashMap::new();
         for account in accounts {
             let Some(directory) = directory_of(account, directories) else { continue };
-            if !rules.contains_key(&directory.id) {
-                rules.insert(directory.id, saved_rules_of(store, directory).await?);
+            if let Entry::Vacant(place) = rules.entry(directory.id) {
+                place.insert(saved_rules_of(store, directory).await?);
             }
         }
         Ok(Self(rules))

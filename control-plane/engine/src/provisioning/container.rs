@@ -75,9 +75,8 @@ fn is_in(value: &str, text: &str) -> bool {
 }
 
 fn mask(value: &Value) -> Value {
-    let masked = |letter: char| match SPECIAL.contains(&letter) {
-        true => char::from_u32(MASK + u32::from(letter)).unwrap_or(letter),
-        false => letter,
+    let masked = |letter: char| {
+        if SPECIAL.contains(&letter) { char::from_u32(MASK + u32::from(letter)).unwrap_or(letter) } else { letter }
     };
     match value {
         Value::String(text) => text.chars().map(masked).collect::<String>().into(),

@@ -88,7 +88,7 @@ impl Target {
         let mut facts = self.facts(&[identity], now).await?;
         let account = facts.accounts.remove(&identity.as_uuid());
         let (name, subject) = match identity {
-            IdentityId::User(id) => self.user(id, &mut facts, now),
+            IdentityId::User(id) => Self::user(id, &mut facts, now),
             IdentityId::Group(id) => self.group(id, &mut facts),
         };
         Ok((account, name, subject))
@@ -163,7 +163,7 @@ impl Target {
         let account = facts.accounts.remove(&identity.as_uuid());
         let known = account.as_ref().map(|account| known(account, now));
         let (name, subject) = match identity {
-            IdentityId::User(id) => self.user(id, facts, now),
+            IdentityId::User(id) => Self::user(id, facts, now),
             IdentityId::Group(id) => self.group(id, facts),
         };
         let mut wanted: Wanted = wanted(&subject, &self.settings, &self.compiled, &self.rules);
@@ -204,7 +204,7 @@ impl Target {
         })
     }
 
-    fn user(&self, id: UserId, facts: &mut Facts, now: Timestamp) -> (Option<String>, Subject) {
+    fn user(id: UserId, facts: &mut Facts, now: Timestamp) -> (Option<String>, Subject) {
         let Some(OwnedUser { row: user, suspension, .. }) = facts.users.remove(&id) else {
             return (None, Subject { of: Some(RuleOf::Users), ..Subject::default() });
         };

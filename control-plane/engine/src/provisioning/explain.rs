@@ -241,7 +241,7 @@ impl Target {
         let secret = self.is_secret(&wanted.attribute);
         let rule = explained(wanted);
         let values = if secret { masked(&rule.values) } else { rule.values };
-        ExplainedRule { skipped, values, ..rule }
+        ExplainedRule { values, skipped, ..rule }
     }
 
     fn account(&self, found: &TargetAccount, now: Timestamp) -> ExplainedAccount {

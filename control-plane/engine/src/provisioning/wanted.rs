@@ -34,6 +34,7 @@ pub struct Subject {
 
 /// The account that should be there.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts about one account")]
 pub struct Wanted {
     /// Whether there should be one. `None`: the settings have no opinion, and what is there stays.
     pub exists: Option<bool>,

@@ -82,7 +82,7 @@ pub fn of_user(pending: &[PendingChange], known: Option<&Known>, rules: &Outboun
 }
 
 /// What becomes of members of a group. Each comes with the account that the member has in the target.
-pub fn of_group(
+pub(super) fn of_group(
     pending: &[(PendingChange, Option<Account>)],
     known: Option<&Known>,
     (names, form): (&HashSet<String>, MemberForm),

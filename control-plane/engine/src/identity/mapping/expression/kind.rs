@@ -65,10 +65,29 @@ pub(super) fn of(node: &Node, slots: &Slots) -> Option<Kind> {
 
 fn of_call(function: F, arguments: &[Node], slots: &Slots) -> Option<Kind> {
     Some(match function {
-        F::Equal | F::Unequal | F::Less | F::LessOrEqual | F::Greater | F::GreaterOrEqual => Kind::Bool,
-        F::In | F::Contains | F::StartsWith | F::EndsWith | F::HasBit => Kind::Bool,
-        F::String | F::Lower | F::Upper | F::Trim | F::Ascii | F::Keep | F::Replace | F::Join => Kind::Text,
-        F::Substring | F::Rdn | F::Domain | F::LocalPart => Kind::Text,
+        F::Equal
+        | F::Unequal
+        | F::Less
+        | F::LessOrEqual
+        | F::Greater
+        | F::GreaterOrEqual
+        | F::In
+        | F::Contains
+        | F::StartsWith
+        | F::EndsWith
+        | F::HasBit => Kind::Bool,
+        F::String
+        | F::Lower
+        | F::Upper
+        | F::Trim
+        | F::Ascii
+        | F::Keep
+        | F::Replace
+        | F::Join
+        | F::Substring
+        | F::Rdn
+        | F::Domain
+        | F::LocalPart => Kind::Text,
         F::Subtract | F::Multiply | F::Divide | F::Remainder | F::Negate | F::Size | F::Int => Kind::Number,
         F::Split => Kind::List,
         F::Timestamp => Kind::Time,
