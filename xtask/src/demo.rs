@@ -1,10 +1,10 @@
 //! `cargo xtask demo`: the main jobs on this machine, from nothing, with the real programs and a real OpenLDAP: users come
 //! in, and users go out.
 
+mod command;
 mod provisioning;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +14,7 @@ use postern_tests::people::{Person, Population};
 use postern_tests::site::DIRECTORY;
 use postern_tests::slapd::Slapd;
 
+use self::command::command;
 use crate::line::{self, Line};
 use crate::steps;
 
@@ -129,13 +130,6 @@ fn commands_to_try() -> [Vec<String>; 5] {
         words(&format!("jobs start test-connection --directory {DIRECTORY} --watch")),
         words(&format!("jobs start lookup-user --directory {DIRECTORY} {uid} --watch")),
     ]
-}
-
-/// The command line, with the API's address and a token.
-fn command(line: &Line) -> Command {
-    let mut command = Command::new(&line.binaries.postern);
-    command.env("POSTERN_URL", line.control_plane.url()).env("POSTERN_TOKEN", line.api.token()).stdin(Stdio::null());
-    command
 }
 
 fn relative(program: &Path) -> String {

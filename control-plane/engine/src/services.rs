@@ -11,6 +11,7 @@ mod again;
 mod agents;
 mod answers;
 pub mod api_tokens;
+mod assigned_groups;
 pub mod attributes;
 pub mod audit;
 pub mod bulk_users;

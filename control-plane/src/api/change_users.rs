@@ -211,11 +211,8 @@ async fn delete(
 ) -> Result<Response, Problem> {
     let users = api.services.change_users(&caller.actor)?;
     let planned = Planned::DeleteUser(id.clone());
-    let consequences = match api.services.consequences(&caller.actor)?.of(&planned).await {
-        // The deletion says better what is wrong.
-        Err(_) => Vec::new(),
-        Ok(consequences) => consequences,
-    };
+    // If it fails, the deletion says better what is wrong.
+    let consequences = api.services.consequences(&caller.actor)?.of(&planned).await.unwrap_or_default();
     users.delete(&id, known.known()).await?;
     if consequences.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());

@@ -60,6 +60,15 @@ fn row(name: &str, action: &str, state: &str) -> (String, String, String) {
     (format!("plan-{name}"), action.to_owned(), state.to_owned())
 }
 
+/// Waits until all operations of a plan have ended.
+async fn over(site: &Site, plan: &Value) -> Result<()> {
+    wait::until_true("it is over", wait::SOON, async || {
+        let outcomes = outcomes(site, plan).await?;
+        Ok(outcomes.iter().all(|(_, _, state)| !["-", "waiting", "sent"].contains(&state.as_str())))
+    })
+    .await
+}
+
 #[test]
 fn a_plan_is_carried_out_exactly_and_what_has_changed_is_refused_and_planned_again() -> Result<()> {
     scenario(async |stage| {
@@ -86,13 +95,7 @@ fn a_plan_is_carried_out_exactly_and_what_has_changed_is_refused_and_planned_aga
         let other = json!({ "email": "other@corp.example" });
         site.api.patch(&format!("/api/v1/users/{}", ids[1]), other).await?;
         site.api.post(&path(&shown, "/apply"), json!({})).await?;
-        wait::until_true("it is over", wait::SOON, async || {
-            Ok(outcomes(&site, &shown)
-                .await?
-                .iter()
-                .all(|(_, _, state)| !["-", "waiting", "sent"].contains(&state.as_str())))
-        })
-        .await?;
+        over(&site, &shown).await?;
         let became = outcomes(&site, &shown).await?;
         let wanted =
             [row("anna", "create", "succeeded"), row("bert", "create", "refused"), row("cora", "create", "succeeded")];

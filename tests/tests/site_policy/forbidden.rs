@@ -124,13 +124,13 @@ impl Maker<'_> {
     }
 
     /// A container outside of the site's own by its whole DN, or a protected one below it.
-    fn elsewhere(&mut self) -> Option<String> {
+    fn elsewhere(&mut self) -> String {
         let whole = ["ou=people,", "ou=guests,ou=people,", "ou=board,ou=staff,ou=people,", "ou=groups,", ""];
         if self.chance.one_in(2) {
-            return Some(self.chance.spelled("ou=board"));
+            return self.chance.spelled("ou=board");
         }
         let of = self.chance.of(&whole);
-        Some(self.dn(of))
+        self.dn(of)
     }
 
     /// One that the policy forbids, or that means nobody.
@@ -156,7 +156,7 @@ impl Maker<'_> {
                 users(self.subject(of), self.update(&name))
             }
             4 => {
-                let container = self.elsewhere();
+                let container = Some(self.elsewhere());
                 users(self.subject(WRITABLE[1]), Change::Move(Move { container, name: None }))
             }
             5 => users(self.subject(WRITABLE[1]), renamed("root")),
@@ -164,7 +164,7 @@ impl Maker<'_> {
             7 => self.with_protected_member(),
             8 => users(self.forged(), self.any_change()),
             9 => {
-                let container = self.elsewhere();
+                let container = Some(self.elsewhere());
                 self.create(container, &[])
             }
             10 => {

@@ -3,13 +3,12 @@
 mod creates;
 mod latency;
 mod server_log;
+mod users;
 
 use anyhow::Result;
 use postern_tests::Stage;
 use postern_tests::agent::{DirectorySettings, SitePolicySettings, WriteSettings};
-use postern_tests::site::DIRECTORY;
 use postern_tests::slapd::{self, SUFFIX, Slapd};
-use serde_json::{Value, json};
 
 use super::figures::Figures;
 use crate::line::{self, Line};
@@ -39,7 +38,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     let slapd = Slapd::start(&stage, directory()).await?;
     let options = line::options(&binaries, arguments.database_url.clone());
     let mut line = Line::start_configured(&stage, &slapd, options, allow).await?;
-    provision(&line, false).await?;
+    users::provision(&line, false).await?;
     latency::measure(&stage, &fleet, &line, &slapd, (arguments.changes, arguments.agents), &mut figures).await?;
     creates::measure(&mut line, &slapd, arguments.creates, &mut figures).await?;
     line.stop().await?;
@@ -62,25 +61,4 @@ fn allow(directory: &mut DirectorySettings) {
     directory.policy = Some(SitePolicySettings { read_only: false, ..SitePolicySettings::default() });
     // The administrator may write. If the file cannot be written, nothing is provisioned.
     drop(directory.set_password(slapd::ADMIN_PASSWORD));
-}
-
-/// All users have an account, and nothing is held.
-async fn provision(line: &Line, paused: bool) -> Result<()> {
-    let limit = json!({ "number": 10_000_000 });
-    let settings = json!({
-        "switches": { "create_users": true, "edit_users": true },
-        "assignment": { "kind": "all" },
-        "thresholds": { "creates": limit, "updates": limit },
-    });
-    let path = format!("/api/v1/directories/{DIRECTORY}/provisioning");
-    line.api.put(&path, &json!({ "settings": settings, "paused": paused })).await.map(drop)
-}
-
-/// The body of one user.
-fn user(number: u32) -> Value {
-    let name = format!("bench{number:06}");
-    json!({
-        "user_name": name, "given_name": "Bench", "family_name": format!("Number {number}"),
-        "email": format!("{name}@corp.example"), "attributes": { "title": "Engineer" },
-    })
 }

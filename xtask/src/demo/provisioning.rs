@@ -10,7 +10,7 @@ use postern_tests::slapd::{Options, SUFFIX, Slapd};
 use postern_tests::wait;
 use serde_json::json;
 
-use super::command;
+use super::command::command;
 use crate::line::Line;
 
 /// A directory with two departments, whose bind account may write people and groups, and no more.

@@ -1,5 +1,6 @@
 //! Which directory says which field of a user.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

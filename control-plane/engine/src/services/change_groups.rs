@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::access::{Access, Services};
 use super::actor::Actor;
 use super::again::again;
+use super::assigned_groups::directories_that_name;
 use super::change::Change;
-use super::consequences;
 use super::error::{Error, Message, Result};
 use super::names;
 use super::resolve;
@@ -135,7 +135,7 @@ impl GroupChanges<'_> {
     /// of provisioning name is only deleted if `provisioned`.
     pub async fn delete(&self, named: &str, known: Option<&str>, provisioned: bool) -> Result<()> {
         let id = resolve::group(self.0, named).await?;
-        if !provisioned && let Some(message) = consequences::directories_that_name(self.0, id).await? {
+        if !provisioned && let Some(message) = directories_that_name(self.0, id).await? {
             return Err(Error::Conflict(message));
         }
         again(|| self.delete_once(id, known)).await?;

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::access::{Access, Services};
 use super::actor::Actor;
-use super::error::{Error, Message, Result};
+use super::assigned_groups::read;
+use super::error::{Error, Result};
 use super::rights::Right;
 use super::{deleted_users, members, resolve};
 use crate::provisioning::leaving;
@@ -193,29 +194,4 @@ impl Consequences<'_> {
         }
         Ok(losers)
     }
-}
-
-/// The directories whose settings name a group, for people. `None`: none does.
-pub(super) async fn directories_that_name(access: Access<'_>, group: GroupId) -> Result<Option<Message>> {
-    let mut names = Vec::new();
-    for provisioning in access.store().list_provisioning(access.organization()).await? {
-        let settings = read(&provisioning)?;
-        if settings.assigned_groups().iter().chain(&settings.groups).any(|named| *named == group.as_uuid()) {
-            let found = access.store().get_directory(access.organization(), provisioning.target.directory()).await?;
-            names.extend(found.map(|directory| directory.name));
-        }
-    }
-    if names.is_empty() {
-        return Ok(None);
-    }
-    let text = format!("What {} gets depends on this group: its members may lose their accounts.", names.join(", "));
-    Ok(Some(Message::new(text).cure(
-        "Change the settings first (`postern provisioning set`), or delete the group all the same: `postern groups \
-         delete` asks, and says how many accounts there are; the API takes `provisioned=true`.",
-    )))
-}
-
-fn read(provisioning: &Provisioning) -> Result<Settings> {
-    serde_json::from_value(provisioning.settings.clone())
-        .map_err(|error| Error::Internal(postern_store::Error::corrupt(error.to_string())))
 }

@@ -104,7 +104,7 @@ async fn a_plan_that_is_over_is_refused_with_the_reason() {
     assert_eq!((&row["plan_id"], &row["target"]), (&plan["id"], &json!("corp")), "{report}");
     // Another one expires.
     let plan = planned(&site, &acme, json!({"again": plan["id"], "expires_in_hours": 2})).await;
-    site.clock.advance(std::time::Duration::from_secs(2 * 3_600));
+    site.clock.advance(std::time::Duration::from_hours(2));
     refused(&site, &acme, &plan, "expired").await;
     let plan = planned(&site, &acme, json!({})).await;
     let path = format!("{PLANS}/{}", plan["id"].as_str().unwrap());

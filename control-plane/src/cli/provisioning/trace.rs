@@ -17,7 +17,7 @@ use super::super::name::Name;
 use super::super::screen::{Screen, text_or, time};
 
 /// How long to wait for what comes back, and how often to look.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// One user to compare.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::figures::{Figures, cpu_between, megabytes};
 use super::server_log::{ADDED, Reader};
-use super::{provision, user};
+use super::users::{provision, user};
 use crate::line::Line;
 
 /// Users in one request.
@@ -74,7 +74,7 @@ async fn plain(slapd: &Slapd, count: u32) -> Result<Duration> {
     slapd.apply_over_tls((0..=count).map(entry).collect::<Vec<_>>().concat()).await?;
     let lines = log.lines(slapd)?;
     let mut results = lines.iter().filter(|(_, line)| line.contains(ADDED)).map(|(time, _)| *time);
-    let (first, last) = (results.next(), results.last());
+    let (first, last) = (results.next(), results.next_back());
     Ok(last.context("nothing was added")?.saturating_sub(first.unwrap_or_default()))
 }
 

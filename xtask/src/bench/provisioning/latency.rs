@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::super::figures::{Figures, percentile_ms};
 use super::server_log::{MODIFIED, Reader};
-use super::user;
+use super::users::user;
 use crate::line::Line;
 
 /// Measures bare modifies of `ldapmodify` first, then changes with and without other agents.
