@@ -126,8 +126,8 @@ mod tests {
         let of = |department: &str, expression| container(expression, &json!({"attributes.department": department}));
         for (department, expression, expected) in [
             ("Sales", "'ou=' + attributes.department", "ou=Sales"),
-            ("people,dc=evil", "'ou=' + attributes.department", "ou=people\\,dc=evil"),
-            ("a+cn=b", "'ou=' + lower(attributes.department) + ',ou=x'", "ou=a\\+cn=b,ou=x"),
+            ("people,dc=evil", "'ou=' + attributes.department", "ou=people\\,dc\\=evil"),
+            ("a+cn=b", "'ou=' + lower(attributes.department) + ',ou=x'", "ou=a\\+cn\\=b,ou=x"),
             ("R\\2CD", "'ou=' + attributes.department", "ou=R\\\\2CD"),
             ("#04024869", "'ou=' + attributes.department", "ou=\\#04024869"),
             ("a,b", "attributes.department == 'a,b' ? 'ou=c,ou=d' : 'ou=e'", "ou=c,ou=d"),
