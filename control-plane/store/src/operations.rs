@@ -83,7 +83,7 @@ fn page_by(filter: &OperationFilter) -> &'static str {
     } else if filter.target.is_some() {
         page!("o.target = (SELECT seq FROM targets WHERE id = $5) AND (o.organization_id = $1) IS TRUE")
     } else {
-        page!("o.organization_id = $1")
+        page!("o.organization_id = $1 AND o.kind >= 0")
     }
 }
 

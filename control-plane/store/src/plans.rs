@@ -184,9 +184,8 @@ async fn a_page_of_the_report_is_read_in_its_order_by_the_index_of_its_filter() 
         ("operations_of_organization", OperationFilter { from: Some(NOW), until: Some(NOW), ..all() }),
         ("operations_of_identity", OperationFilter { identity: Some(uuid::Uuid::nil()), from: Some(NOW), ..all() }),
         ("operations_of_target", OperationFilter { target: Some(DirectoryId::new().into()), ..all() }),
-        // Of an empty table, either index of the organization is as good.
-        ("operations_", OperationFilter { action: Some("delete".to_owned()), until: Some(NOW), ..all() }),
-        ("operations_", OperationFilter { state: Some(OperationState::Failed), ..all() }),
+        ("operations_by_action", OperationFilter { action: Some("delete".to_owned()), until: Some(NOW), ..all() }),
+        ("operations_by_state", OperationFilter { state: Some(OperationState::Failed), ..all() }),
     ];
     for (index, filter) in filters {
         site.steps();

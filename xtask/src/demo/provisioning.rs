@@ -47,8 +47,10 @@ pub(super) fn allow(directory: &mut DirectorySettings) {
 /// Shows the whole of it, each step as an administrator types it, and checks in the directory that it happened.
 pub(super) async fn show(line: &Line, slapd: &Slapd) -> Result<()> {
     println!("\nThe other way: users of the organization in the directory.");
-    set_up(line)?;
+    post(line, "groups create Newcomers")?;
+    set_up(line, &[])?;
     life(line, slapd).await?;
+    planned(line, slapd).await?;
     held(line, slapd).await?;
     post(line, "users delete ada --yes")?;
     entry(slapd, "ada is gone", |found| found.is_none()).await?;
@@ -57,8 +59,7 @@ pub(super) async fn show(line: &Line, slapd: &Slapd) -> Result<()> {
 }
 
 /// Who has an account, and what may be done.
-fn set_up(line: &Line) -> Result<()> {
-    post(line, "groups create Newcomers")?;
+fn set_up(line: &Line, more: &[&str]) -> Result<()> {
     let allowed = "create-users,edit-users,delete-users,enable-disable-users,sync-passwords";
     let set = [
         "provisioning",
@@ -73,7 +74,7 @@ fn set_up(line: &Line) -> Result<()> {
         "--leaving",
         "delete",
     ];
-    run(line, &set).map(drop)
+    run(line, &[&set, more].concat()).map(drop)
 }
 
 /// One user: made, changed, moved, given a password, disabled and enabled.
@@ -92,10 +93,27 @@ async fn life(line: &Line, slapd: &Slapd) -> Result<()> {
     let password = post(line, &format!("users set-password ada --target {DIRECTORY} --generate"))?;
     let password = password.trim();
     binds(slapd, &dn, password, true).await?;
-    post(line, "users disable ada --reason left")?;
+    post(line, "users disable ada --reason left --yes")?;
     binds(slapd, &dn, password, false).await?;
     post(line, "users enable ada")?;
     binds(slapd, &dn, password, true).await
+}
+
+/// Nothing is sent but what a plan has shown and somebody has applied.
+async fn planned(line: &Line, slapd: &Slapd) -> Result<()> {
+    set_up(line, &["--report-only"])?;
+    post(line, "users create barbara --family-name Liskov --attribute department=Sales")?;
+    post(line, "groups add Newcomers barbara")?;
+    post(line, &format!("provisioning plan {DIRECTORY}"))?;
+    let here = async || Ok(slapd.entries("(uid=barbara)").await?.len() == 1);
+    ensure!(!here().await?, "barbara was made before the plan was applied");
+    let plans = line.api.get(&format!("/api/v1/directories/{DIRECTORY}/provisioning/plans")).await?;
+    let plan = plans["items"][0]["id"].as_str().context("no plan")?.to_owned();
+    post(line, &format!("provisioning apply {DIRECTORY} {plan} --yes"))?;
+    wait::until_true("barbara is made", wait::SOON, here).await?;
+    ended(line).await?;
+    post(line, &format!("provisioning plans {DIRECTORY} {plan}"))?;
+    set_up(line, &[])
 }
 
 /// More newcomers than the threshold allows wait for an administrator.

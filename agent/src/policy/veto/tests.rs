@@ -25,6 +25,7 @@ attributes = ["uid"]
 [policy]
 read_only = false
 operations = ["update", "delete", "disable"]
+writable_containers = ["ou=people,dc=example"]
 max_deletes_per_hour = 2
 "#;
 

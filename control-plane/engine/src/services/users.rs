@@ -79,6 +79,8 @@ impl Users<'_> {
     pub async fn get(&self, named: &str) -> Result<WholeUser> {
         let id = deleted_users::resolve(self.0, named).await?;
         let (store, organization) = (self.0.store(), self.0.organization());
+        // First: whoever finds nothing pending finds the values that were.
+        let pending = store.pending_of(organization, id.as_uuid()).await?;
         let Some(user) = store.get_owned_user(organization, id).await? else {
             return Err(match no_user(self.0, id).await? {
                 Error::NotFound(message) => deleted_users::explained(self.0, named, message).await?,
@@ -88,7 +90,6 @@ impl Users<'_> {
         let sources = sources::of(self.0, id).await?;
         let groups = store.groups_of(organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
         let accounts = store.accounts_of(organization, id.as_uuid()).await?;
-        let pending = store.pending_of(organization, id.as_uuid()).await?;
         Ok(WholeUser { user, sources, accounts, groups: groups.items, pending })
     }
 }

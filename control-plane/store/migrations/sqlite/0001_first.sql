@@ -617,7 +617,8 @@ CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN
 CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting' AND action = 'set_password';
 CREATE INDEX operations_passwords ON operations (created_at) WHERE state IN ('waiting', 'sent') AND action = 'set_password';
 -- The report: the latest first, by what it is narrowed to.
-CREATE INDEX operations_of_organization ON operations (organization_id, created_at, id);
+-- Of all; narrow, or SQLite would take it for a state or an action, too.
+CREATE INDEX operations_of_organization ON operations (organization_id, created_at, id) WHERE kind >= 0;
 CREATE INDEX operations_by_state ON operations (organization_id, state, created_at, id);
 CREATE INDEX operations_by_action ON operations (organization_id, action, created_at, id);
 CREATE INDEX operations_of_identity ON operations (identity, created_at, id);
