@@ -125,11 +125,13 @@ fn an_import_and_another_transaction_that_wait_for_each_other_are_set_free_by_th
             let names: Vec<String> = persons.map(|person| format!("('{}')", Person::nth(person).uid)).collect();
             format!(
                 "INSERT INTO users (id, organization, name_key, user_name, active, created_at, updated_at, attributes) \
-                 SELECT gen_random_uuid(), seq, taken, taken, true, 0, 0, '{{}}' FROM organizations, (VALUES {}) v(taken);",
+                 SELECT gen_random_uuid(), seq, taken, taken, true, 0, 0, '{{}}' FROM organizations, (VALUES {}) v(taken) \
+                 ON CONFLICT DO NOTHING;",
                 names.join(",")
             )
         };
-        // It takes a name, and when a transaction of the import waits for that, it asks for names that this one has.
+        // It takes a name, and when a transaction of the import waits for that, it asks for names that this one has. What an
+        // earlier one has made, it passes over.
         let waits = "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')";
         let other = format!(
             "BEGIN; {} DO $$ BEGIN WHILE NOT {waits} LOOP PERFORM pg_sleep(0.02), pg_stat_clear_snapshot(); \

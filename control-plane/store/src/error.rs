@@ -23,6 +23,11 @@ pub enum EngineError {
     /// All connections to the file were in use for too long.
     #[error("no connection became free in time")]
     NoConnection,
+    /// The disk has failed to keep what was written to a file.
+    #[error(
+        "the disk has failed to keep what was written; check the volume of the database, and start the control plane again"
+    )]
+    Lost,
     /// The store was closed.
     #[error("the database is closed")]
     Closed,

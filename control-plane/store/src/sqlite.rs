@@ -4,6 +4,8 @@
 //! On a full volume `SQLite` may roll a transaction back by itself, and only a new connection is certainly outside of
 //! one. So a transaction that does not end well drops its connection, which rolls it back.
 
+mod blocking;
+mod durable;
 mod fill;
 mod migrate;
 mod run;
@@ -18,6 +20,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
+pub(crate) use self::blocking::blocking;
+use self::durable::Durable;
 pub(crate) use self::fill::Filling;
 pub(crate) use self::run::{Outcome, bulk, execute, rows, rows_within};
 use crate::error::{EngineError, Error, Result};
@@ -39,8 +43,8 @@ const STATEMENTS: usize = 250;
 /// Settings of the connection that writes. Pages are large, because an import's tables have many indexes: fewer, fuller
 /// pages are written. With 4 KB a small change writes less, but a first import takes a fifth longer
 /// (docs/benchmarks.md). The cache (48 MB) and the log (64 MB) are large, because each transaction of a large import
-/// changes nearly every page of some indexes again.
-const WRITING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+/// changes nearly every page of some indexes again. A commit does not wait for the disk; [`Durable`] does, for many at once.
+const WRITING: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
      PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -49152";
 /// Settings of the connection that writes to a file that nobody needs after a crash.
@@ -66,6 +70,8 @@ pub(crate) struct File {
     reading: Arc<Semaphore>,
     /// Whether the last write found the volume full.
     full: Arc<AtomicBool>,
+    /// Nothing: the file is one that nobody needs after a crash.
+    durable: Option<Durable>,
 }
 
 /// A write transaction. Without [`Writing::commit`] nothing is stored.
@@ -74,12 +80,14 @@ pub(crate) struct Writing {
     connection: Connection,
     turn: OwnedMutexGuard<Option<Connection>>,
     full: Arc<AtomicBool>,
+    durable: Option<Durable>,
 }
 
 impl File {
     /// Opens the file, creates it if it does not exist, and updates its schema; several processes may do so at once.
     pub(crate) async fn open(path: &Path) -> Result<Self> {
-        Self::open_with(path, WRITING).await
+        let durable = Some(Durable::new(path));
+        Ok(Self { durable, ..Self::open_with(path, WRITING).await? })
     }
 
     /// Does the same with a file that nobody needs after a crash. It takes less memory, and may be damaged by a crash.
@@ -101,6 +109,7 @@ impl File {
             readers: Arc::default(),
             reading: Arc::new(Semaphore::new(READERS as usize)),
             full: Arc::default(),
+            durable: None,
         })
     }
 
@@ -137,6 +146,10 @@ impl File {
 
     /// Starts a write transaction, once all earlier ones are over.
     pub(crate) async fn begin(&self) -> Result<Writing> {
+        let durable = self.durable.clone();
+        if let Some(durable) = &durable {
+            durable.check()?;
+        }
         let turn = tokio::time::timeout(WRITE_TIMEOUT, Arc::clone(&self.writer).lock_owned()).await;
         let mut turn = turn.map_err(|_| Error::Unavailable(EngineError::NoConnection))?;
         let (free, path, full) = (turn.take(), Arc::clone(&self.path), Arc::clone(&self.full));
@@ -147,7 +160,7 @@ impl File {
                 None => connect(&path, settings)?,
             };
             connection.execute_batch("BEGIN IMMEDIATE")?;
-            Ok(Writing { connection, turn, full })
+            Ok(Writing { connection, turn, full, durable })
         })
         .await;
         notice(&self.full, &begun);
@@ -215,19 +228,24 @@ impl Writing {
     /// Makes everything durable. Returns the targets with marks that are due.
     pub(crate) async fn commit(self) -> Result<Vec<TargetId>> {
         let full = Arc::clone(&self.full);
-        let Self { connection, mut turn, .. } = self;
+        let Self { connection, mut turn, durable, .. } = self;
+        let counting = durable.clone();
         let committed = blocking(move || {
-            let marked = rows(&connection, &sql(MARKED))?.into_iter().map(|mut row| row.take()).collect();
+            let marked: Result<Vec<_>> =
+                rows(&connection, &sql(MARKED))?.into_iter().map(|mut row| row.take()).collect();
             connection.execute_batch("COMMIT")?;
+            let committed = counting.map(|durable| durable.committed());
             *turn = Some(connection);
-            marked
+            Ok((marked?, committed))
         })
         .await;
         notice(&full, &committed);
-        if committed.is_ok() {
-            full.store(false, Ordering::Relaxed);
+        let (marked, committed) = committed?;
+        full.store(false, Ordering::Relaxed);
+        if let (Some(durable), Some(committed)) = (durable, committed) {
+            durable.flushed(committed).await?;
         }
-        committed
+        Ok(marked)
     }
 
     /// Undoes everything. Dropping it does the same, but loses its connection.
@@ -245,18 +263,6 @@ impl Writing {
 fn notice<T>(full: &AtomicBool, done: &Result<T>) {
     if matches!(done, Err(Error::StorageFull(_))) {
         full.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Runs work on a thread that may wait for a disk.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The program is ending.
-            Err(_) => Err(Error::Unavailable(EngineError::Closed)),
-        },
     }
 }
 

@@ -1,7 +1,9 @@
-//! `bench provisioning`: from a change in the API to the changed entry, and many creates, both beside OpenLDAP's own tools.
+//! `bench provisioning`: from a change in the API to the changed entry, and many creates, both beside OpenLDAP's own tools;
+//! then a plan and pages of the report.
 
 mod creates;
 mod latency;
+mod plan;
 mod server_log;
 mod users;
 
@@ -24,12 +26,15 @@ pub(crate) struct Arguments {
     /// How many users are made.
     #[arg(long, default_value_t = 10_000)]
     creates: u32,
+    /// How many of these users differ when a plan is made.
+    #[arg(long, default_value_t = 500)]
+    differences: u32,
     /// Measure on this PostgreSQL database, which must be empty. Default: SQLite.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
 }
 
-/// Measures both.
+/// Measures all.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     let binaries = line::build(line::MEASURED)?;
     let fleet = line::build_fleet()?;
@@ -41,6 +46,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Figures> {
     users::provision(&line, false).await?;
     latency::measure(&stage, &fleet, &line, &slapd, (arguments.changes, arguments.agents), &mut figures).await?;
     creates::measure(&mut line, &slapd, arguments.creates, &mut figures).await?;
+    plan::measure(&line, &slapd, arguments.differences.min(arguments.creates), &mut figures).await?;
     line.stop().await?;
     Ok(figures)
 }

@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 
 use super::super::figures::{Figures, cpu_between, megabytes};
 use super::server_log::{ADDED, Reader};
-use super::users::{provision, user};
+use super::users::{FIRST, provision, user};
 use crate::line::Line;
 
 /// Users in one request.
 const BATCH: usize = 500;
 /// All of them, on a slow machine.
-const PATIENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(20);
 
 /// Makes the users while nothing is sent, then lets them go.
 pub(super) async fn measure(line: &mut Line, slapd: &Slapd, count: u32, figures: &mut Figures) -> Result<()> {
     let plain = plain(slapd, count).await?;
     figures.row("ldapadd", &[("s", plain.as_secs_f64()), ("each_ms", each(plain, count))]);
     provision(line, true).await?;
-    let numbers: Vec<u32> = (10..10 + count).collect();
+    let numbers: Vec<u32> = (FIRST..FIRST + count).collect();
     for batch in numbers.chunks(BATCH) {
         let users: Vec<Value> = batch.iter().map(|number| user(*number)).collect();
         line.api.post("/api/v1/bulk-users", json!({ "users": users })).await?;
