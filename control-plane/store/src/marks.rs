@@ -102,6 +102,14 @@ impl Identities {
 }
 
 impl Identities {
+    /// How often a mark was set, as this transaction sees it.
+    pub async fn times_marked(&mut self, target: TargetId, identity: IdentityId) -> Result<Option<i64>> {
+        let query = sql("SELECT times FROM marks WHERE identity = $1 \
+             AND target = (SELECT seq FROM targets WHERE id = $2 AND organization_id = $3)");
+        let query = query.bind(identity.as_uuid()).bind(target).bind(self.organization);
+        self.tx.row(query, |mut row| row.take()).await
+    }
+
     /// Notes that those whom the changes of groups may concern were marked, too. A group that has changed again stays as it is.
     pub async fn end_spread(&mut self, target: TargetId, marks: &[Mark]) -> Result<u64> {
         let update = Bulk::new(

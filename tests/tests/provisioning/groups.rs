@@ -1,9 +1,9 @@
 //! Groups of the organization in a directory: made with their members, and then only what differs is sent.
 
 use anyhow::{Context as _, Result, ensure};
-use postern_tests::site::Site;
+use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::{scenario, wait};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{ended, provision, start, user};
 
@@ -137,5 +137,48 @@ fn whoever_was_renamed_and_then_removed_from_a_group_is_no_member_in_the_directo
             .await?;
         site.api.delete(&format!("/api/v1/groups/{group}/members/{bert}")).await?;
         wait::until_true("carl is no member", wait::SOON, async || Ok(named().await? == ["uid=anna"])).await
+    })
+}
+
+#[test]
+fn a_member_that_the_directory_has_lost_is_tried_later_and_not_without_end() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = site.api.post("/api/v1/groups", json!({"display_name": "Pilots"})).await?;
+        let group = group["id"].as_str().context("no id")?.to_owned();
+        let switches = json!({ "create_users": true, "create_groups": true, "sync_members": true });
+        provision(&site, json!({ "switches": switches, "assignment": { "kind": "all" }, "groups": [group] })).await?;
+        let (anna, bert) = (user(&site, "anna").await?, user(&site, "bert").await?);
+        ended(&site, &anna, "create").await?;
+        ended(&site, &bert, "create").await?;
+        // The hub does not know of it before the next import.
+        let dn = site.slapd.entries("(uid=anna)").await?.first().context("no entry")?.dn.clone();
+        site.slapd.delete(&dn).await?;
+        for id in [&anna, &bert] {
+            site.api.put(&format!("/api/v1/groups/{group}/members/{id}"), &json!({})).await?;
+        }
+        wait::until_true("bert is a member", wait::SOON, async || Ok(members_of(&site, "Pilots").await? == ["bert"]))
+            .await?;
+        let path = format!("/api/v1/directories/{DIRECTORY}/provisioning/failures");
+        let failing = async || Ok(site.api.get(&path).await?["items"].clone());
+        wait::until_true("the group waits", wait::SOON, async || {
+            let found: Value = failing().await?;
+            Ok(found.as_array().is_some_and(|all| all.iter().any(|it| it.to_string().contains("no entry"))))
+        })
+        .await?;
+        let sent = async || {
+            let found = site.api.get("/api/v1/reports/provisioning?action=change_members").await?;
+            anyhow::Ok(found["items"].as_array().map(Vec::len).unwrap_or_default())
+        };
+        let before = sent().await?;
+        // Others go on, and the group is not sent again meanwhile.
+        for name in ["carla", "dora"] {
+            let other = user(&site, name).await?;
+            ended(&site, &other, "create").await?;
+        }
+        ensure!(sent().await? == before, "it was sent again");
+        // The import says that she is gone.
+        site.api.import(DIRECTORY).await?;
+        wait::until_true("nothing waits", wait::SOON, async || Ok(failing().await? == json!([]))).await
     })
 }

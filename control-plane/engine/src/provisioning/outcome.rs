@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use postern_dn::Dn;
 use postern_store::{
     AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId, UserId,
 };
@@ -9,6 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::change::{Attributes, Change, Reference, Step};
+use super::compare;
 use super::connector::{Done, RefusedAttribute};
 use super::load::Target;
 use crate::identity::membership;
@@ -142,6 +144,11 @@ impl Prepared {
             if let Some((kind, key)) = key {
                 self.agree(target, tx, kind, &key).await?;
                 self.members(target, tx, &key).await?;
+                let asked = self.step.change.asked();
+                if self.outbound && asked.is_empty() && !self.unknown_members.is_empty() {
+                    // The same would be sent again at once, and without end.
+                    self.failure = Some(absent(&self.unknown_members));
+                }
             }
         }
         tx.identities().end_operation(&self.ended).await?;
@@ -188,6 +195,13 @@ impl Prepared {
         tx.identities().forget_changes(&done).await.map(|_| ())
     }
 
+    /// The value of the attribute that names the entry, if it was given another one.
+    fn renamed(&self) -> Option<(String, Vec<String>)> {
+        let Change::Move { name: Some(name), .. } = &self.step.change else { return None };
+        let dn = Dn::parse(&self.step.entry.as_ref()?.dn).ok()?;
+        Some((compare::naming(&dn)?.to_owned(), vec![name.clone()]))
+    }
+
     /// Notes which members a group has now.
     async fn members(&self, target: &Target, tx: &mut Intake, key: &ExternalKey) -> Result<()> {
         let (add, remove) = match &self.step.change {
@@ -229,9 +243,11 @@ impl Prepared {
 
     /// Notes the values that both ends have now.
     async fn agree(&self, target: &Target, tx: &mut Intake, kind: AccountKind, key: &ExternalKey) -> Result<()> {
+        let renamed = self.renamed();
         let sent: Vec<(&String, &Vec<String>)> = match &self.step.change {
             Change::Create { attributes, .. } => attributes.iter().collect(),
             Change::Update { changes, .. } => changes.iter().map(|change| (&change.name, &change.wanted)).collect(),
+            Change::Move { .. } => renamed.iter().map(|(name, values)| (name, values)).collect(),
             _ => return Ok(()),
         };
         let known = target.store.account_of_key(target.provisioning.organization, target.id(), kind, key).await?;
@@ -245,6 +261,20 @@ impl Prepared {
             }
         }
         tx.agree(kind, key, &Value::Object(agreed)).await
+    }
+}
+
+/// The members of a group that could be added were; these wait.
+fn absent(members: &[String]) -> Failure {
+    let number = members.len();
+    let which = members.first().map(String::as_str).unwrap_or_default();
+    Failure {
+        retryable: true,
+        ..Failure::new(
+            "unknown_members",
+            format!("The directory has no entry of {number} of the members, as {which}; the others are members."),
+            "Import the directory: who was deleted there leaves the group.",
+        )
     }
 }
 

@@ -6,6 +6,7 @@ mod answers;
 mod approved;
 mod asked;
 mod due;
+mod tried;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use self::tried::Tried;
 use super::change::Step;
 use super::connector::{Answer, Connector, Request};
 use super::load::Target;
@@ -64,6 +66,7 @@ pub(super) struct Worker {
     under_way: JoinSet<(IdentityId, Answer)>,
     /// Operations that nobody could take, which wait.
     parked: Vec<IdentityId>,
+    tried: Tried,
 }
 
 impl Worker {
@@ -75,8 +78,8 @@ impl Worker {
         wake: Arc<Notify>,
     ) -> Self {
         let (lines, under_way, parked) = (HashMap::new(), JoinSet::new(), Vec::new());
-        let (pace, rate, accounts) = (Pace::default(), Rate::default(), 0);
-        Self { store, clock, connector, target, wake, pace, rate, accounts, lines, under_way, parked }
+        let (pace, rate, accounts, tried) = (Pace::default(), Rate::default(), 0, Tried::default());
+        Self { store, clock, connector, target, wake, pace, rate, accounts, lines, under_way, parked, tried }
     }
 
     /// Works until the settings change, or the caller drops it.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_store::{IdentityId, OperationId};
+use postern_store::{IdentityId, Mark, OperationId};
 
 use super::{Result, Worker, later, step};
 use crate::jobs::failure::Failure;
@@ -68,19 +68,27 @@ impl Worker {
             let named = matches!(prepared.operation.action.as_str(), "create" | "move");
             let password = prepared.operation.action == "set_password";
             durable.push((operation, generation));
+            let before = tx.identities().times_marked(id, identity).await?;
             let failure = prepared.write(&self.target, &mut tx, now).await?;
             let Some(line) = self.lines.get_mut(&identity) else { continue };
-            line.operations.pop_front();
             if let Some(failure) = failure {
-                if let Some(mark) = line.mark.as_ref().filter(|_| !line.failed) {
+                self.tried.note(identity, line.operations.iter().map(|operation| operation.action.as_str()));
+                if let Some(mark) = line.mark.clone().filter(|_| !line.failed) {
                     let at = if failure.retryable { later(now, mark.failures) } else { later(now, mark.failures + 4) };
-                    tx.identities().delay_mark(id, mark, at, &failure.message).await?;
+                    // What this outcome itself has changed of the account is no reason to try at once.
+                    let times =
+                        tx.identities().times_marked(id, identity).await?.filter(|_| before == Some(mark.times));
+                    let mark = Mark { times: times.unwrap_or(mark.times), ..mark };
+                    tx.identities().delay_mark(id, &mark, at, &failure.message).await?;
                 }
                 line.failed = true;
+                line.operations.pop_front();
                 if !is_of_one_step(&failure) {
                     tx.identities().drop_waiting(id, &[identity]).await?;
                     line.operations.clear();
                 }
+            } else {
+                line.operations.pop_front();
             }
             if password && !line.failed {
                 // A new account of Active Directory waits for it, to be enabled.
@@ -95,6 +103,7 @@ impl Worker {
                 next.push(identity);
             } else {
                 if !line.failed {
+                    self.tried.forget(identity);
                     tx.identities().clear_marks(id, line.mark.as_slice()).await?;
                 }
                 over.insert(identity);

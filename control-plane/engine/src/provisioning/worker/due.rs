@@ -91,7 +91,8 @@ impl Worker {
             return Ok(());
         }
         // An administrator's decision to lock somebody out does not wait, and another try of the same is no other change.
-        let counts = mark.failures == 0 && !decision.suspended;
+        let again = mark.failures > 0 && self.tried.has(mark.identity, &decision.steps);
+        let counts = !again && !decision.suspended;
         let thresholds = &self.target.settings.thresholds;
         let admitted = if counts { self.pace.admit(&decision.steps, thresholds, self.accounts, now) } else { Ok(()) };
         let (outbound, mut operations) = self.operations(mark, decision, now).await?;
