@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_store::{IdentityId, OperationId};
 
-use super::{Result, Worker, later, step};
+use super::{RETRY_LONGEST, RETRY_OUTAGE, Result, Worker, later, step};
 use crate::jobs::failure::Failure;
 use crate::provisioning::connector::Answer;
 use crate::provisioning::outcome::{self, Prepared};
@@ -73,7 +73,12 @@ impl Worker {
             line.operations.pop_front();
             if let Some(failure) = failure {
                 if let Some(mark) = line.mark.as_ref().filter(|_| !line.failed) {
-                    let at = if failure.retryable { later(now, mark.failures) } else { later(now, mark.failures + 4) };
+                    let at = if failure.retryable {
+                        let longest = if is_outage(&failure) { RETRY_OUTAGE } else { RETRY_LONGEST };
+                        later(now, mark.failures, longest)
+                    } else {
+                        later(now, mark.failures + 4, RETRY_LONGEST)
+                    };
                     tx.identities().delay_mark(id, mark, at, &failure.message).await?;
                 }
                 line.failed = true;
@@ -106,6 +111,11 @@ impl Worker {
         self.lines.retain(|identity, _| !over.contains(identity));
         Ok((durable, next))
     }
+}
+
+/// Whether the target as a whole cannot be used.
+fn is_outage(failure: &Failure) -> bool {
+    ["unreachable", "timeout"].contains(&failure.code.as_str())
 }
 
 /// Whether the target refuses this step, and may take those that follow: one bad value keeps nobody locked out.
