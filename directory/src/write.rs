@@ -33,6 +33,7 @@ mod state;
 mod syntax;
 mod target;
 mod unlock;
+mod unsettled;
 mod update;
 mod values;
 mod work;

@@ -1,6 +1,8 @@
 //! A client of the control plane's REST interface, as a customer would write it: JSON in, JSON out, nothing shared
 //! with the server's code.
 
+mod versions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

@@ -108,6 +108,30 @@ impl Samba {
         Ok(())
     }
 
+    /// Turns the optional feature "Recycle Bin" on (MS-ADTS §6.1.1.2.4.1.3.1), for good.
+    pub async fn enable_recycle_bin(&self) -> Result<()> {
+        let feature = format!("CN=Partitions,CN=Configuration,{SUFFIX}:766ddcd8-acd0-445e-f3b9-a7f9b6744f2a");
+        let change = format!("dn:\nchangetype: modify\nadd: enableOptionalFeature\nenableOptionalFeature: {feature}\n");
+        // Samba lets nobody do it over LDAP.
+        let modify = Launch::new("ldbmodify", "/usr/bin/ldbmodify").env("PATH", SEARCH_PATH);
+        let modify = modify.arg("-H").arg(self.folder.join("domain/private/sam.ldb"));
+        let modify = modify.arg(format!("--configfile={}", self.folder.join("domain/etc/smb.conf").display()));
+        modify.input(change).success().await?;
+        Ok(())
+    }
+
+    /// Brings a deleted entry back to where it was (MS-ADTS §3.1.1.5.3.7), as an administrator would.
+    pub async fn undelete(&self, guid: &str, dn: &str) -> Result<()> {
+        let (name, _) = dn.split_once(',').context("no name")?;
+        let change = format!(
+            "dn: {name}\\0ADEL:{guid},CN=Deleted Objects,{SUFFIX}\nchangetype: modify\ndelete: isDeleted\n-\n\
+             replace: distinguishedName\ndistinguishedName: {dn}\n"
+        );
+        // LDAP_SERVER_SHOW_DELETED_OID
+        self.client("ldapmodify").args(["-e", "!1.2.840.113556.1.4.417"]).input(change).success().await?;
+        Ok(())
+    }
+
     /// An ordinary account for the agent to bind as; its DN.
     pub async fn add_reader(&self) -> Result<String> {
         let dn = format!("CN=svc-reader,CN=Users,{SUFFIX}");

@@ -1,5 +1,7 @@
-//! What the organization changes happens in the directory: through the hub, the agent and a real OpenLDAP.
+//! What the organization changes happens in the directory: through the hub, the agent and a real OpenLDAP or Active Directory.
 
+#[path = "provisioning/active_directory.rs"]
+mod active_directory;
 #[path = "provisioning/common.rs"]
 mod common;
 #[path = "provisioning/consequences.rs"]
@@ -14,6 +16,10 @@ mod holds;
 mod kills;
 #[path = "provisioning/life.rs"]
 mod life;
+#[path = "provisioning/meanwhile.rs"]
+mod meanwhile;
+#[path = "provisioning/outages.rs"]
+mod outages;
 #[path = "provisioning/passwords.rs"]
 mod passwords;
 #[path = "provisioning/plans.rs"]
@@ -26,5 +32,7 @@ mod same_name;
 mod settings;
 #[path = "provisioning/steps.rs"]
 mod steps;
+#[path = "provisioning/two_agents.rs"]
+mod two_agents;
 #[path = "provisioning/write_through.rs"]
 mod write_through;

@@ -4,6 +4,8 @@
 mod accounts;
 #[path = "writes_active_directory/common.rs"]
 mod common;
+#[path = "writes_active_directory/deleted.rs"]
+mod deleted;
 #[path = "writes_active_directory/groups.rs"]
 mod groups;
 #[path = "writes_active_directory/protection.rs"]

@@ -1,13 +1,15 @@
 //! Carries an operation to its end, over a connection that may break: what was sent and not answered is settled by
 //! looking at the same server again.
 
-use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
+
+use tokio::time::Instant;
 
 use super::gate::Gate;
 use super::operation::{Change, Operation};
 use super::outcome::{Done, Effect};
 use super::session::{Lease, Pool};
+use super::unsettled::{Key, Place};
 use super::work::Work;
 use crate::connection::Servers;
 use crate::error::Error;
@@ -19,7 +21,7 @@ const MOST_CUTS: u32 = 3;
 /// What a broken connection leaves behind.
 #[derive(Clone, Copy)]
 struct Cut {
-    server: (usize, SocketAddr),
+    server: Place,
     unanswered: Option<Action>,
 }
 
@@ -29,9 +31,28 @@ pub(crate) async fn operate(
     operation: &Operation,
     gate: &dyn Gate,
 ) -> Result<Done, Error> {
+    let key = Key::of(operation, &servers.config);
+    let asked = key.as_ref().and_then(|key| pool.unsettled.place(key, Instant::now()));
+    let mut cut = asked.map(|server| Cut { server, unanswered: Some(Action::Add) });
+    let answer = carry_out(servers, pool, operation, gate, &mut cut).await;
+    match (key, cut) {
+        (Some(key), Some(cut)) => pool.unsettled.remember(key, cut.server, Instant::now()),
+        (Some(key), None) => pool.unsettled.forget(&key),
+        (None, _) => {}
+    }
+    answer
+}
+
+/// `cut` names the server that was asked last and has to say what it did. It is empty once a server has answered.
+async fn carry_out(
+    servers: &Servers,
+    pool: &Pool,
+    operation: &Operation,
+    gate: &dyn Gate,
+    cut: &mut Option<Cut>,
+) -> Result<Done, Error> {
     let Some(write) = &servers.config.write else { return Err(Failure::Off.into()) };
     let mut question = servers.question();
-    let mut cut: Option<Cut> = None;
     let mut cuts = 0;
     let permitted = AtomicBool::new(false);
     loop {
@@ -39,7 +60,7 @@ pub(crate) async fn operate(
             None => pool.take(servers).await?,
             Some(cut) => pool.take_at(servers, cut.server).await.map_err(|error| unsettled(*cut, error))?,
         };
-        let again = cut.is_some();
+        let again = cuts > 0 && cut.is_some();
         let phase = operation.phase;
         let session = &mut lease.session;
         let (config, permitted) = (&servers.config, &permitted);
@@ -47,29 +68,34 @@ pub(crate) async fn operate(
         work.bring_back();
         let error = match work.run(operation).await {
             Ok(done) => {
+                *cut = None;
                 pool.give(lease);
                 return Ok(settled(done, again));
             }
             Err(error) => error,
         };
         if lease.session.connection.is_fresh() {
+            *cut = None;
             pool.give(lease);
             return Err(error);
         }
         cuts += 1;
-        match leaves(&lease) {
-            left if cuts >= MOST_CUTS => {
-                return Err(match left.or(cut) {
-                    Some(cut) => unsettled(cut, error),
-                    None => error,
-                });
-            }
-            Some(left) => cut = Some(left),
+        let left = leaves(&lease);
+        *cut = left.or(*cut);
+        if cuts >= MOST_CUTS {
+            return Err(match *cut {
+                Some(cut) => unsettled(cut, error),
+                None => error,
+            });
+        }
+        let goes_on = left.is_some()
             // Nothing was sent yet: another server or a new connection will do.
-            None if question.is_worth_repeating(&lease.session.connection, &error) => {}
-            None if cut.is_some() || lease.is_old => {}
-            None if cuts == 1 && !matches!(error, Error::Timeout { .. }) => {}
-            None => return Err(error),
+            || question.is_worth_repeating(&lease.session.connection, &error)
+            || cut.is_some()
+            || lease.is_old
+            || (cuts == 1 && !matches!(error, Error::Timeout { .. }));
+        if !goes_on {
+            return Err(error);
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::syntax::Schema;
+use super::unsettled::Unsettled;
 use crate::config::DirectoryConfig;
 use crate::connection::{Connection, Servers};
 use crate::error::Error;
@@ -59,6 +60,7 @@ pub(crate) struct Pool {
     idle: Mutex<Vec<Session>>,
     permits: Arc<Semaphore>,
     schema: OnceCell<Arc<Schema>>,
+    pub(crate) unsettled: Unsettled,
 }
 
 impl Pool {
@@ -68,6 +70,7 @@ impl Pool {
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(1))),
             schema: OnceCell::new(),
+            unsettled: Unsettled::default(),
         }
     }
 

@@ -106,12 +106,20 @@ pub(crate) const WRITTEN_ATTRIBUTES: &str = "replPropertyMetaData";
 /// each password, while `unicodePwd` counts as written from the beginning.
 const CREDENTIALS: u32 = 0x0009_007D;
 
-/// Refuses to enable an account that never had a password: Samba would let everybody in by it, Windows refuses itself.
+/// `isDeleted` (1.2.840.113556.1.2.48) in the same table: only who was deleted and brought back has it written.
+const IS_DELETED: u32 = 0x0002_0030;
+
+/// Refuses to enable an account that never had a password, or lost it when it was deleted: Samba would let everybody in by
+/// it, Windows refuses itself.
 pub(crate) fn has_password(target: &Target) -> Result<(), Failure> {
     let was_set = target.values.text("pwdLastSet").is_some_and(|time| time != "0");
-    let was_written =
-        target.values.first(WRITTEN_ATTRIBUTES).is_some_and(|changes| switch::is_written(changes, CREDENTIALS));
-    if was_set || was_written {
+    let changes = target.values.first(WRITTEN_ATTRIBUTES);
+    let at = |attribute| changes.and_then(|changes| switch::written_at(changes, attribute));
+    let has_one = match (at(CREDENTIALS), at(IS_DELETED)) {
+        (written, Some(deleted)) => written > Some(deleted),
+        (written, None) => was_set || written.is_some(),
+    };
+    if has_one {
         return Ok(());
     }
     Err(Failure::invalid("password", "the account has no password yet; set one before it is enabled"))

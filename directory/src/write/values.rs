@@ -73,11 +73,19 @@ fn one(form: Form, value: &Bytes) -> Result<Bytes, String> {
     }
 }
 
-/// `20261128100000.0Z`, from this form or from `2026-11-28T10:00:00Z`. Active Directory asks for the fraction, and
-/// others take it.
+/// `20261128100000.0Z`, from this form, from `2026-11-28T10:00:00Z` or from a date, which is the beginning of that day in
+/// UTC. Active Directory asks for the fraction, and others take it.
 fn generalized(value: &Bytes) -> Result<String, String> {
-    let wrong = || "not a time as 2026-11-28T10:00:00Z".to_owned();
-    let text = std::str::from_utf8(value).map_err(|_| wrong())?.trim();
+    let wrong = || "not a time as 2026-11-28T10:00:00Z or 2026-11-28".to_owned();
+    let mut text = std::str::from_utf8(value).map_err(|_| wrong())?.trim().to_owned();
+    let is_date = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if is_date {
+        text.push_str("T00:00:00Z");
+    }
     let whole = text.strip_suffix(['Z', 'z']).ok_or_else(wrong)?;
     let whole = whole.split(['.', ',']).next().unwrap_or_default();
     let digits: String = whole.chars().filter(|character| !matches!(character, '-' | ':' | 'T' | 't' | ' ')).collect();
@@ -162,6 +170,7 @@ mod tests {
         assert_eq!(of("116444736010000000"), Ok(bytes(&["116444736010000000"])));
         assert_eq!((of("never"), of("")), (Ok(bytes(&[NEVER])), Ok(bytes(&[NEVER]))));
         assert!(never(&bytes(&["0"])) && never(&bytes(&[NEVER])) && !never(&bytes(&["1"])));
-        assert!(of("soon").is_err());
+        assert_eq!(of("2020-06-30"), Ok(bytes(&["132379488000000000"])), "a date is its beginning");
+        assert!(of("soon").is_err() && of("2020-13-30").is_err() && of("2020/06/30").is_err());
     }
 }

@@ -1,11 +1,15 @@
 //! A site that lets the agent write, and questions to the report.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use postern_tests::agent::{SitePolicySettings, WriteSettings};
+use postern_tests::api::Api;
+use postern_tests::people::USER_ATTRIBUTES;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::slapd::{self, SUFFIX, Slapd};
-use postern_tests::{Stage, control_plane, wait};
+use postern_tests::{Stage, compare, control_plane, wait};
 use serde_json::{Value, json};
+
+use crate::plans::plan;
 
 /// A site that lets the agent write, and a directory that gets all users.
 pub(crate) async fn start(stage: &Stage) -> Result<Site> {
@@ -64,4 +68,38 @@ pub(crate) async fn user(site: &Site, name: &str) -> Result<String> {
 pub(crate) async fn in_state(site: &Site, state: &str) -> Result<Vec<Value>> {
     let report = site.api.get(&format!("/api/v1/reports/provisioning?state={state}")).await?;
     Ok(report["items"].as_array().cloned().unwrap_or_default())
+}
+
+/// Fails if an import and a comparison of all find something to do, or to report.
+pub(crate) async fn rests(api: &Api) -> Result<()> {
+    let reported = async || {
+        let report = api.get("/api/v1/reports/provisioning?limit=1000").await?;
+        anyhow::Ok(report["items"].as_array().cloned().unwrap_or_default())
+    };
+    let before = reported().await?;
+    api.import(DIRECTORY).await?;
+    let plan = plan(api, json!({})).await?;
+    let path = format!(
+        "/api/v1/directories/{DIRECTORY}/provisioning/plans/{}/operations",
+        plan["id"].as_str().unwrap_or_default()
+    );
+    let differs = api.get(&path).await?;
+    ensure!(plan["state"] == "ready" && differs["items"] == json!([]), "{plan:#}\n{differs:#}");
+    let after = reported().await?;
+    ensure!(after.len() == before.len(), "reported beyond what was asked for: {after:#?}");
+    Ok(())
+}
+
+/// Fails unless the accounts of users are what the directory holds.
+pub(crate) async fn equal(site: &Site) -> Result<()> {
+    let accounts = site.api.accounts(DIRECTORY, "user").await?;
+    compare::same_accounts(&site.slapd.users().await?, &accounts, "entryUUID", &USER_ATTRIBUTES)
+}
+
+/// Waits until no operation is open.
+pub(crate) async fn nothing_under_way(site: &Site) -> Result<()> {
+    wait::until_true("nothing is under way", wait::SOON, async || {
+        Ok(in_state(site, "sent").await?.is_empty() && in_state(site, "waiting").await?.is_empty())
+    })
+    .await
 }

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::common::{all, in_state, provision, start};
 
 /// How many users are made.
-const USERS: usize = 60;
+pub(crate) const USERS: usize = 60;
 /// All of them, while processes come back.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
 
 /// Makes many users at once.
-async fn crowd(site: &Site, prefix: &str) -> Result<()> {
+pub(crate) async fn crowd(site: &Site, prefix: &str) -> Result<()> {
     let user = |number: usize| {
         let name = format!("{prefix}{number:02}");
         json!({"user_name": name, "family_name": name, "email": format!("{name}@corp.example")})
@@ -26,7 +26,7 @@ async fn crowd(site: &Site, prefix: &str) -> Result<()> {
 }
 
 /// How many of them the directory has.
-async fn arrived(site: &Site, prefix: &str) -> Result<usize> {
+pub(crate) async fn arrived(site: &Site, prefix: &str) -> Result<usize> {
     Ok(site.slapd.entries(&format!("(uid={prefix}*)")).await?.len())
 }
 

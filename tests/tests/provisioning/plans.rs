@@ -2,6 +2,7 @@
 //! refused and planned again. What was sent is read from the server's own log.
 
 use anyhow::{Context as _, Result, ensure};
+use postern_tests::api::Api;
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::{scenario, wait};
 use reqwest::Method;
@@ -10,12 +11,12 @@ use serde_json::{Value, json};
 use crate::common::{all, in_state, provision, start, user};
 
 /// Plans, and waits until the plan is made.
-pub(crate) async fn plan(site: &Site, asked: Value) -> Result<Value> {
+pub(crate) async fn plan(api: &Api, asked: Value) -> Result<Value> {
     let plans = format!("/api/v1/directories/{DIRECTORY}/provisioning/plans");
-    let asked = site.api.post(&plans, asked).await?;
+    let asked = api.post(&plans, asked).await?;
     let id = asked["id"].as_str().context("no id")?.to_owned();
     wait::until("the plan is made", wait::SOON, async || {
-        let plan = site.api.get(&format!("{plans}/{id}")).await?;
+        let plan = api.get(&format!("{plans}/{id}")).await?;
         Ok(Some(plan).filter(|plan| plan["state"] != "making"))
     })
     .await
@@ -81,14 +82,14 @@ fn a_plan_is_carried_out_exactly_and_what_has_changed_is_refused_and_planned_aga
         for name in ["plan-anna", "plan-bert", "plan-cora"] {
             ids.push(user(&site, name).await?);
         }
-        let shown = plan(&site, json!({})).await?;
+        let shown = plan(&site.api, json!({})).await?;
         ensure!(shown["state"] == "ready", "{shown:#}");
         ensure!(shown["summary"]["actions"] == json!({ "create": 3 }), "{shown:#}");
         ensure!(shown["summary"]["safeguards"][0]["planned"] == 3, "{shown:#}");
         let created = operations(&site, &shown).await?;
         ensure!(created[0]["after"]["mail"] == json!(["plan-anna@corp.example"]), "{created:#?}");
         // Only one, by name; and neither has sent anything.
-        let one = plan(&site, json!({ "users": ["plan-anna"] })).await?;
+        let one = plan(&site.api, json!({ "users": ["plan-anna"] })).await?;
         ensure!(outcomes(&site, &one).await? == [row("anna", "create", "-")], "{one:#}");
         ensure!(writes(&site) == 0 && in_state(&site, "held").await?.is_empty(), "nothing is sent by a plan");
         // One of them changes meanwhile.
@@ -110,13 +111,13 @@ fn a_plan_is_carried_out_exactly_and_what_has_changed_is_refused_and_planned_aga
         // Applying is once; what was made under other settings, or discarded, is refused.
         let (code, text) = status(&site, &shown, "/apply").await?;
         ensure!(code == 409 && text.contains("already applied"), "{code} {text}");
-        let again = plan(&site, json!({ "again": shown["id"] })).await?;
+        let again = plan(&site.api, json!({ "again": shown["id"] })).await?;
         ensure!(outcomes(&site, &again).await? == [row("bert", "create", "-")], "{again:#}");
         settings["leaving"] = json!("keep");
         provision(&site, settings).await?;
         let (code, text) = status(&site, &again, "/apply").await?;
         ensure!(code == 409 && text.contains("settings or rules"), "{code} {text}");
-        let again = plan(&site, json!({ "again": again["id"] })).await?;
+        let again = plan(&site.api, json!({ "again": again["id"] })).await?;
         site.api.delete(&path(&one, "")).await?;
         let (code, text) = status(&site, &one, "/apply").await?;
         ensure!(code == 409 && text.contains("discarded"), "{code} {text}");
@@ -141,7 +142,7 @@ fn a_paused_directory_is_planned_and_gets_nothing() -> Result<()> {
         let path_of_settings = format!("/api/v1/directories/{DIRECTORY}/provisioning");
         site.api.put(&path_of_settings, &json!({ "settings": all(), "paused": true })).await?;
         user(&site, "plan-anna").await?;
-        let shown = plan(&site, json!({})).await?;
+        let shown = plan(&site.api, json!({})).await?;
         ensure!(shown["summary"]["operations"] == 1, "{shown:#}");
         let (code, text) = status(&site, &shown, "/apply").await?;
         ensure!(code == 409 && text.contains("paused"), "{code} {text}");

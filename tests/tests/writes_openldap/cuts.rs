@@ -169,3 +169,65 @@ fn each_connection_has_one_request_at_a_time() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_new_entry_of_unknown_outcome_is_asked_for_where_it_may_be_and_nowhere_else() -> Result<()> {
+    scenario(async |stage| {
+        let (first, line, _) = start(stage).await?;
+        // Another server of the same directory, which has not got the changes of the first one yet.
+        let options = slapd::Options { statements: true, password_policy: true, ..slapd::Options::people(5) };
+        let second = Slapd::start(stage, options).await?;
+        let _ = writing::openldap(stage, &second, "").await?;
+        let mut settings = DirectorySettings::slapd("corp", &first, stage.path())?;
+        settings.urls = vec![format!("ldaps://localhost:{}", line.address().port()), second.ldaps_url()];
+        let both = [first.ca_file(), second.ca_file()].map(|file| std::fs::read_to_string(file).unwrap_or_default());
+        let ca_file = stage.path().join("both.pem");
+        std::fs::write(&ca_file, both.concat())?;
+        settings.ca_file = Some(ca_file);
+        let section = format!("\n[write]\nuser_container = 'ou=people,{SUFFIX}'\n");
+        let configuration = toml::to_string(&settings)? + &section;
+        let mut unknown = 0;
+        for bytes in (100..1_500).step_by(100) {
+            let uid = format!("away{bytes}");
+            let attributes: &[(&str, &[&str])] = &[("uid", &[&uid]), ("cn", &["A"]), ("sn", &["B"])];
+            let new = user(Subject::default(), Change::Create(create(attributes)));
+            let at = async || {
+                let filter = format!("(uid={uid})");
+                anyhow::Ok((first.entries(&filter).await?.len(), second.entries(&filter).await?.len()))
+            };
+            // The first server goes away when so many bytes have passed after the question to the site.
+            let directory = writing::configured(&configuration)?;
+            let relay = Arc::clone(&line);
+            let site = Site::default().meanwhile(move || relay.plan([(bytes, Fault::Hold)]));
+            let goes = async {
+                if line.struck().await.is_ok() {
+                    line.refuse(true);
+                    line.resume();
+                }
+                std::future::pending::<()>().await;
+            };
+            let answer = tokio::select! {
+                answer = directory.operate(&new, &site) => answer,
+                () = goes => anyhow::bail!("nobody comes here"),
+            };
+            line.plan([]);
+            if answer.is_err() {
+                unknown += 1;
+                let again = operate(&directory, new.clone()).await;
+                ensure!(
+                    matches!(again, Err(Error::Write(Failure::Unknown { .. }))),
+                    "another server was asked: {again:?}"
+                );
+                ensure!(at().await?.1 == 0, "{bytes}: it is at the second server");
+                line.refuse(false);
+                operate(&directory, new).await?;
+            } else {
+                line.refuse(false);
+            }
+            let (here, there) = at().await?;
+            ensure!(here + there == 1, "{bytes}: {here} at the first server, {there} at the second");
+        }
+        ensure!(unknown > 0, "the line was never cut between request and answer");
+        Ok(())
+    })
+}

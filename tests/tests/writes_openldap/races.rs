@@ -103,3 +103,40 @@ fn a_member_who_came_meanwhile_does_not_stop_the_others() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_membership_that_an_overlay_writes_meanwhile_is_no_reason_to_read_again() -> Result<()> {
+    scenario(async |stage| {
+        let (slapd, directory) = start(stage, PLACEHOLDER).await?;
+        let anna = created(&directory, "anna").await?;
+        created(&directory, "ben").await?;
+        let state = async |name: &str| {
+            let entry = slapd.operational(name).await?;
+            anyhow::Ok((entry.text("entryCSN"), entry.values("memberOf").len()))
+        };
+        let (before, _) = state(&dn("anna")).await?;
+        // The overlay memberof writes the entry, and leaves its version as it is.
+        let team = format!("cn=team,ou=groups,{SUFFIX}");
+        let join =
+            format!("dn: {team}\nobjectClass: groupOfNames\ncn: team\nmember: {}\nmember: {}\n", dn("anna"), dn("ben"));
+        let site = Site::default().meanwhile(apply_at_once(&slapd, join));
+        let change = Change::Update(vec![from_to("title", &[], &["Doctor"], BothChanged::Refuse)]);
+        let done = directory.operate(&user(id(&anna), change), &site).await?;
+        ensure!(done.effect == Effect::Changed && site.asked().len() == 1, "{:?}", site.asked());
+        ensure!(slapd.entries("(uid=anna)").await?[0].text("title") == "Doctor");
+        let (after, groups) = state(&dn("anna")).await?;
+        ensure!(groups == 1 && after != before, "it is our change that gives it a new version");
+        // The overlay refint writes the group when a member leaves, while another change of the group is under way.
+        let (before, _) = state(&team).await?;
+        let gone = format!("dn: {}\nchangetype: delete\n", dn("ben"));
+        let site = Site::default().meanwhile(apply_at_once(&slapd, gone));
+        let change = Change::Update(vec![from_to("description", &[], &["Ours"], BothChanged::Refuse)]);
+        let subject = postern_directory::write::Subject::dn(&team);
+        directory.operate(&group(subject, change), &site).await?;
+        ensure!(site.asked().len() == 1, "{:?}", site.asked());
+        let (after, _) = state(&team).await?;
+        let entry = slapd.operational(&team).await?;
+        ensure!(entry.values("member").len() == 1 && entry.text("description") == "Ours" && after != before);
+        Ok(())
+    })
+}

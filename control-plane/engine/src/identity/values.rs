@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 pub use self::flags::{FLAGS, SOURCES as FLAG_SOURCES, flag};
 pub use self::syntax::{Syntax, primary_mail};
-pub use self::times::{filetime, from_filetime, generalized_time, parse_generalized_time};
+pub use self::times::{filetime, from_filetime, generalized_time, parse_generalized_time, written_time};
 
 /// A value with its meaning. Clones share their text.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,8 +1,13 @@
 //! What differs between the account that should be there and the one that was last known: the steps to take.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
 use super::change::{AttributeChange, Attributes, Change, Reference, Step};
 use super::settings::{BothChanged, Existing, Leaving, Settings};
 use super::wanted::Wanted;
+use crate::identity::values::{Syntax, Value, written_time};
 use postern_dn::Dn;
 
 /// The account as it was last known.
@@ -131,11 +136,11 @@ fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Ste
     let (mut changes, mut name) = (Vec::new(), None);
     for (attribute, values) in &wanted.attributes {
         let current = of(&known.attributes, attribute).or_else(|| of(&known.agreed, attribute));
-        if current.is_some_and(|current| same(current, values)) || (current.is_none() && values.is_empty()) {
+        if current.is_some_and(|current| same(attribute, current, values)) || (current.is_none() && values.is_empty()) {
             continue;
         }
         let common = of(&known.agreed, attribute);
-        let drifted = common.is_some_and(|common| current.is_some_and(|current| !same(common, current)));
+        let drifted = common.is_some_and(|common| current.is_some_and(|current| !same(attribute, common, current)));
         if drifted && settings.both_changed == BothChanged::TargetWins {
             continue;
         }
@@ -183,9 +188,31 @@ pub(super) fn of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Vec<S
         .or_else(|| attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, values)| values))
 }
 
-/// Whether two lists have the same values. Their order means nothing.
-pub(super) fn same(one: &[String], other: &[String]) -> bool {
-    one.len() == other.len() && one.iter().all(|value| other.contains(value))
+/// Whether two lists are the same values of an attribute. Their order means nothing, and a time may be written in several
+/// ways: what a rule gives as a date comes back as a number.
+pub(super) fn same(attribute: &str, one: &[String], other: &[String]) -> bool {
+    if one.len() == other.len() && one.iter().all(|value| other.contains(value)) {
+        return true;
+    }
+    let syntax = Syntax::of(&attribute.to_ascii_lowercase());
+    matches!((times(syntax, one), times(syntax, other)), (Some(one), Some(other)) if one == other)
+}
+
+/// The times of an attribute that has times, those that never come left out. `None`: one of the values is no time.
+fn times(syntax: Syntax, values: &[String]) -> Option<BTreeSet<Timestamp>> {
+    if !matches!(syntax, Syntax::Time | Syntax::FileTime) {
+        return None;
+    }
+    let mut times = BTreeSet::new();
+    for text in values {
+        match syntax.read(text.as_bytes()) {
+            Some(Value::Time(time)) => drop(times.insert(time)),
+            Some(Value::Null) => {}
+            _ if text.eq_ignore_ascii_case("never") => {}
+            _ => drop(times.insert(written_time(text)?)),
+        }
+    }
+    Some(times)
 }
 
 #[cfg(test)]

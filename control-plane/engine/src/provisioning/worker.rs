@@ -36,6 +36,8 @@ const UNREACHABLE: Duration = Duration::from_secs(2);
 /// The first pause after a failure, and the longest.
 const RETRY_FIRST: i64 = 10;
 const RETRY_LONGEST: i64 = 3_600;
+/// The longest pause after a failure of the directory as a whole: once it is back, all that waits goes soon.
+const RETRY_OUTAGE: i64 = 300;
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
@@ -187,10 +189,12 @@ impl Worker {
         self.target.settings.mode == Mode::Report
     }
 
-    /// How many more lines there may be now.
+    /// How many more lines there may be now. The operations that follow in a line count, too.
     fn room(&mut self) -> usize {
         let most = self.target.settings.rate();
-        WINDOW.saturating_sub(self.lines.len()).min(self.rate.room(most, self.clock.now()))
+        let follow: usize = self.lines.values().map(|line| line.operations.len().saturating_sub(1)).sum();
+        let rate = self.rate.room(most, self.clock.now()).saturating_sub(follow);
+        WINDOW.saturating_sub(self.lines.len()).min(rate)
     }
 
     /// Sends the first operation of a line.
@@ -228,8 +232,7 @@ fn step(operation: &Operation) -> Option<Step> {
 }
 
 /// When to try again after so many failures.
-fn later(now: Timestamp, failures: u32) -> Timestamp {
-    let seconds =
-        RETRY_FIRST.saturating_mul(1_i64.checked_shl(failures.min(20)).unwrap_or(i64::MAX)).min(RETRY_LONGEST);
+fn later(now: Timestamp, failures: u32, longest: i64) -> Timestamp {
+    let seconds = RETRY_FIRST.saturating_mul(1_i64.checked_shl(failures.min(20)).unwrap_or(i64::MAX)).min(longest);
     now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
 }

@@ -65,7 +65,7 @@ pub fn of_user(pending: &[PendingChange], known: Option<&Known>, rules: &Outboun
         let before = changes.len();
         for name in attributes {
             let current = of(&known.attributes, name).cloned().unwrap_or_default();
-            if !same(&current, &wanted) {
+            if !same(name, &current, &wanted) {
                 let (name, wanted) = (name.to_owned(), wanted.clone());
                 changes.push(AttributeChange { name, known: current, wanted, pending: Some(pending.id) });
             }

@@ -49,16 +49,16 @@ impl Switch {
     }
 }
 
-/// Whether an attribute was ever written, by `replPropertyMetaData` (MS-DRSR §4.1.10.3.9): a header of 16 bytes with
-/// the count in its second half, then 48 bytes an attribute, of which the first four are its number and the next four
-/// how often it was written.
-pub(crate) fn is_written(changes: &[u8], attribute: u32) -> bool {
+/// When an attribute was last written, as a number that grows, by `replPropertyMetaData` (MS-DRSR §4.1.10.3.9): a header
+/// of 16 bytes with the count in its second half, then 48 bytes an attribute. The first four are its number, the next
+/// four how often it was written, and the last eight the server's own count of changes by then.
+pub(crate) fn written_at(changes: &[u8], attribute: u32) -> Option<u64> {
     let number =
         |bytes: &[u8], at: usize| -> Option<u32> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
-    let Some(entries) = changes.get(16..) else { return false };
-    entries
-        .chunks_exact(48)
-        .any(|entry| number(entry, 0) == Some(attribute) && number(entry, 4).is_some_and(|version| version > 0))
+    let mut entries = changes.get(16..)?.chunks_exact(48);
+    let found = entries
+        .find(|entry| number(entry, 0) == Some(attribute) && number(entry, 4).is_some_and(|version| version > 0))?;
+    Some(u64::from_le_bytes(found.get(40..48)?.try_into().ok()?))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Times as directories write them: generalized time (RFC 4517 §3.3.13) and FILETIME (MS-DTYP §2.3.3).
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 
 /// Seconds from 1601 to 1970.
@@ -34,6 +34,14 @@ pub fn parse_generalized_time(text: &str) -> Option<Timestamp> {
     }
     let time = DateTime::new(part(0, 4)?, small(4)?, small(6)?, small(8)?, minute, second, 0).ok()?;
     offset(rest)?.to_timestamp(time).ok()
+}
+
+/// Reads a time as people and rules write it: `2026-11-28T09:30:00Z`, `20261128093000Z`, or `2026-11-28`, which is the
+/// beginning of that day in UTC.
+pub fn written_time(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let day = || Offset::UTC.to_timestamp(text.parse::<Date>().ok()?.to_datetime(Time::midnight())).ok();
+    text.parse().ok().or_else(|| parse_generalized_time(text)).or_else(day)
 }
 
 /// The zone at the end of a generalized time.

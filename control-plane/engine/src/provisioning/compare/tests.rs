@@ -200,3 +200,27 @@ fn where_nobody_is_enabled_without_a_password_an_account_is_made_disabled_and_en
     let made = Known { enabled: Some(false), ..known() };
     assert_eq!(of_user(&wanted, Some(&made), &on()), ["enable"]);
 }
+
+#[test]
+fn a_time_that_comes_back_in_another_form_is_no_change() {
+    let list = |text: &str| if text.is_empty() { Vec::new() } else { vec![text.to_owned()] };
+    let same = |attribute, one, other| super::same(attribute, &list(one), &list(other));
+    for written in ["2020-06-30", "2020-06-30T00:00:00Z", "20200630000000Z", "132379488000000000"] {
+        assert!(same("accountExpires", "132379488000000000", written), "{written}");
+        assert!(!same("accountExpires", "132379488010000000", written), "{written}");
+        assert!(!same("accountExpires", "9223372036854775807", written), "{written}");
+        assert!(!same("title", "132379488000000000", written) || written.starts_with("13"), "{written}");
+    }
+    for never in ["", "0", "never", "9223372036854775807"] {
+        assert!(same("accountExpires", "9223372036854775807", never), "{never}");
+    }
+    assert!(same("pwdAccountLockedTime", "20261128100000.0Z", "20261128100000Z"));
+    assert!(!same("accountExpires", "132379488000000000", "soon"));
+    // Nothing to do, although rule and entry write it differently.
+    let mut wanted = anna();
+    wanted.attributes.extend(attributes(&[("accountExpires", &["2020-06-30"])]));
+    let mut known = known();
+    known.attributes.extend(attributes(&[("accountExpires", &["132379488000000000"])]));
+    known.agreed = attributes(&[("accountExpires", &["2020-06-30"])]);
+    assert_eq!(user(&wanted, Some(&known), &on()), []);
+}

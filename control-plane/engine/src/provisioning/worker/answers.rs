@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_store::{IdentityId, Mark, OperationId};
+use postern_store::{IdentityId, Intake, Mark, OperationId, TargetId};
 
-use super::{Result, Worker, later, step};
+use super::{RETRY_LONGEST, RETRY_OUTAGE, Result, Worker, later, step};
 use crate::jobs::failure::Failure;
 use crate::provisioning::connector::Answer;
 use crate::provisioning::outcome::{self, Prepared};
@@ -74,12 +74,7 @@ impl Worker {
             if let Some(failure) = failure {
                 self.tried.note(identity, line.operations.iter().map(|operation| operation.action.as_str()));
                 if let Some(mark) = line.mark.clone().filter(|_| !line.failed) {
-                    let at = if failure.retryable { later(now, mark.failures) } else { later(now, mark.failures + 4) };
-                    // What this outcome itself has changed of the account is no reason to try at once.
-                    let times =
-                        tx.identities().times_marked(id, identity).await?.filter(|_| before == Some(mark.times));
-                    let mark = Mark { times: times.unwrap_or(mark.times), ..mark };
-                    tx.identities().delay_mark(id, &mark, at, &failure.message).await?;
+                    delay(&mut tx, id, (mark, before), &failure, now).await?;
                 }
                 line.failed = true;
                 line.operations.pop_front();
@@ -115,6 +110,31 @@ impl Worker {
         self.lines.retain(|identity, _| !over.contains(identity));
         Ok((durable, next))
     }
+}
+
+/// Whether the target as a whole cannot be used.
+fn is_outage(failure: &Failure) -> bool {
+    ["unreachable", "timeout"].contains(&failure.code.as_str())
+}
+
+/// Makes a mark wait after a failure.
+async fn delay(
+    tx: &mut Intake,
+    target: TargetId,
+    (mark, before): (Mark, Option<i64>),
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<()> {
+    let at = if failure.retryable {
+        let longest = if is_outage(failure) { RETRY_OUTAGE } else { RETRY_LONGEST };
+        later(now, mark.failures, longest)
+    } else {
+        later(now, mark.failures + 4, RETRY_LONGEST)
+    };
+    // What this outcome itself has changed of the account is no reason to try at once.
+    let times = tx.identities().times_marked(target, mark.identity).await?.filter(|_| before == Some(mark.times));
+    let mark = Mark { times: times.unwrap_or(mark.times), ..mark };
+    tx.identities().delay_mark(target, &mark, at, &failure.message).await
 }
 
 /// Whether the target refuses this step, and may take those that follow: one bad value keeps nobody locked out.

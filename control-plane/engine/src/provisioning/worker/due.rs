@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use postern_store::{IdentityId, Mark, Operation, OperationId, OperationState, PendingId};
 
-use super::{Line, Result, WINDOW, Worker, later};
+use super::{Line, RETRY_LONGEST, Result, WINDOW, Worker, later};
 use crate::provisioning::decide::Decision;
 
 /// Users and groups that a comparison of all marks at a time.
@@ -25,6 +25,13 @@ struct Decided {
     /// What somebody asked for and the target has already, or cannot get.
     done: Vec<PendingId>,
     refused: Vec<(PendingId, String)>,
+}
+
+impl Decided {
+    /// How many operations will be sent.
+    fn operations(&self) -> usize {
+        self.lines.iter().map(|(.., operations)| operations.len()).sum()
+    }
 }
 
 impl Worker {
@@ -51,7 +58,7 @@ impl Worker {
             let identities: Vec<IdentityId> = marks.iter().map(|mark| mark.identity).collect();
             let decisions = self.target.decide_many(&identities, now).await?;
             for (mark, decision) in marks.iter().zip(decisions) {
-                if decided.lines.len() >= room {
+                if decided.operations() >= room {
                     self.begin(decided, now).await?;
                     return Ok(true);
                 }
@@ -127,7 +134,7 @@ impl Worker {
         tx.insert_operations(&rows).await?;
         tx.clear_marks(id, &settled).await?;
         for (mark, problem) in &failed {
-            tx.delay_mark(id, mark, later(now, mark.failures), problem).await?;
+            tx.delay_mark(id, mark, later(now, mark.failures, RETRY_LONGEST), problem).await?;
         }
         tx.commit().await?;
         if held > 0 {
