@@ -12,6 +12,8 @@ mod groups;
 mod holds;
 #[path = "provisioning/kills.rs"]
 mod kills;
+#[path = "provisioning/leaving.rs"]
+mod leaving;
 #[path = "provisioning/life.rs"]
 mod life;
 #[path = "provisioning/passwords.rs"]
