@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use postern_store::{
     AccountKind, Ended, Error, IdentityId, Operation, OperationFilter, OperationId, OperationState, Provisioning,
     ReplicaId, Store, TargetId,
@@ -326,9 +327,9 @@ async fn who_has_left_waits_until_there_is_something_to_do(database: TestDatabas
         assert_eq!(members[0].left, found[0].left_at.is_some());
         found[0].left_at
     };
-    let note = async |organization, at| {
+    let note = async |organization, left_at: Option<Timestamp>| {
         let mut tx = store.begin_identities(organization, at(2)).await.unwrap();
-        tx.note_left(account.id, at).await.unwrap();
+        tx.note_left(account.id, left_at).await.unwrap();
         tx.commit().await.unwrap();
     };
     note(world.org(), Some(at(2))).await;
@@ -342,9 +343,9 @@ async fn who_has_left_waits_until_there_is_something_to_do(database: TestDatabas
     assert_eq!(left_at().await, Some(at(2)));
     // It is due when its time comes, in whatever process.
     let again = database.again().await;
-    let due = async |now| again.due_marks(world.org(), target(&world), now, 10).await.unwrap().len();
+    let due = async |now: Timestamp| again.due_marks(world.org(), target(&world), now, 10).await.unwrap().len();
     let mark = async || again.get_mark(world.org(), target(&world), anna).await.unwrap();
-    let wait = async |organization, known: Option<&postern_store::Mark>, until| {
+    let wait = async |organization, known: Option<&postern_store::Mark>, until: Timestamp| {
         let mut tx = store.begin_identities(organization, at(3)).await.unwrap();
         tx.wait(target(&world), anna, known, until).await.unwrap();
         tx.commit().await.unwrap();
@@ -368,15 +369,16 @@ async fn who_has_left_waits_until_there_is_something_to_do(database: TestDatabas
     // Nobody is left of the user: it is due all the same. Failures are over once it waits.
     let failed = mark().await.unwrap();
     let mut tx = store.begin_identities(world.org(), at(5)).await.unwrap();
-    let owned = tx.owned_user(person.id).await.unwrap().unwrap();
     tx.delay_mark(target(&world), &failed, at(6), "it failed").await.unwrap();
     tx.wait(target(&world), anna, Some(&failed), at(95)).await.unwrap();
     tx.commit().await.unwrap();
     let waiting = mark().await.unwrap();
     assert_eq!((waiting.failures, waiting.problem, waiting.not_before), (0, None, at(95)));
     let mut tx = store.begin_identities(world.org(), at(6)).await.unwrap();
+    let owned = tx.owned_user(person.id).await.unwrap().unwrap();
     tx.delete_user(owned, "owner").await.unwrap();
     tx.commit().await.unwrap();
+    assert_eq!(due(at(7)).await, 1, "the deletion marks it");
     wait(world.org(), mark().await.as_ref(), at(95)).await;
     assert_eq!(store.purge_users(at(1_000)).await.unwrap(), 1);
     assert_eq!((due(at(94)).await, due(at(95)).await), (0, 1));
