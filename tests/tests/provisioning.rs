@@ -14,6 +14,8 @@ mod groups;
 mod holds;
 #[path = "provisioning/kills.rs"]
 mod kills;
+#[path = "provisioning/leaving.rs"]
+mod leaving;
 #[path = "provisioning/life.rs"]
 mod life;
 #[path = "provisioning/meanwhile.rs"]

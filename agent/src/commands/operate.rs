@@ -139,7 +139,10 @@ fn operation(operate: &v1::Operate) -> Result<write::Operation, Failure> {
     let change = match change {
         Wire::Create(create) => write::Change::Create(creation(create)?),
         Wire::Update(update) => write::Change::Update(changes(update)?),
-        Wire::Move(to) => write::Change::Move(write::Move { container: text(&to.container)?, name: text(&to.name)? }),
+        Wire::Move(to) => {
+            let container = if to.to_own_container { Some(String::new()) } else { text(&to.container)? };
+            write::Change::Move(write::Move { container, name: text(&to.name)? })
+        }
         Wire::Enable(_) => write::Change::Enable,
         Wire::Disable(_) => write::Change::Disable,
         Wire::Delete(_) => write::Change::Delete,

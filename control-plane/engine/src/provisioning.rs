@@ -11,6 +11,7 @@ mod decide;
 pub mod directory;
 pub mod explain;
 pub mod leaving;
+mod left;
 mod load;
 mod members;
 mod outcome;

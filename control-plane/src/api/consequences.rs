@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use postern_engine::provisioning::settings::Leaving;
+use postern_engine::provisioning::settings::{Leaving, LeavingThen};
 use postern_engine::services::consequences::{Consequence, Planned};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -55,6 +55,10 @@ pub struct ConsequenceView {
     pub more: bool,
     /// What becomes of the accounts.
     pub becomes: Leaving,
+    /// What else becomes of them: the container that they are moved to, whether they leave groups, and after how many days
+    /// they are deleted.
+    #[serde(default)]
+    pub then: LeavingThen,
     /// How many of them at once. The others wait for an administrator.
     pub at_once: u64,
     /// Whether the directory gets the group itself.
@@ -84,8 +88,8 @@ impl From<PlannedChange> for Planned {
 
 impl From<Consequence> for ConsequenceView {
     fn from(consequence: Consequence) -> Self {
-        let Consequence { directory, accounts, more, becomes, at_once, has_group, paused } = consequence;
-        Self { directory, accounts, more, becomes, at_once, has_group, paused }
+        let Consequence { directory, accounts, more, becomes, then, at_once, has_group, paused } = consequence;
+        Self { directory, accounts, more, becomes, then, at_once, has_group, paused }
     }
 }
 

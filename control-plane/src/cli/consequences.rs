@@ -5,6 +5,7 @@ use postern_engine::provisioning::settings::Leaving;
 use super::super::api::consequences::{ConsequenceView, ConsequencesView, PlannedChange};
 use super::client::Client;
 use super::error::Error;
+use super::leaving;
 
 /// A line for each directory in which a change does something.
 pub(super) async fn lines(client: &Client, change: &PlannedChange) -> Result<Vec<String>, Error> {
@@ -18,7 +19,7 @@ pub(super) fn in_words(found: &ConsequencesView) -> Vec<String> {
 }
 
 fn of_one(found: &ConsequenceView) -> Vec<String> {
-    let ConsequenceView { directory, accounts, more, becomes, at_once, has_group, paused } = found;
+    let ConsequenceView { directory, accounts, more, becomes, then, at_once, has_group, paused } = found;
     let mut lines = Vec::new();
     if *accounts > 0 {
         let (is, what) = match (*accounts, more) {
@@ -37,7 +38,8 @@ fn of_one(found: &ConsequenceView) -> Vec<String> {
             0 => "; that waits for approval, because there were many within an hour".to_owned(),
             some => format!("; {some} at once, and the others wait for approval"),
         };
-        lines.push(format!("{directory}: {becomes}{held}"));
+        let then: String = leaving::in_words(then).iter().map(|word| format!(", {word}")).collect();
+        lines.push(format!("{directory}: {becomes}{then}{held}"));
     }
     if *has_group {
         lines.push(format!("{directory}: the group is there too"));
@@ -50,11 +52,22 @@ fn of_one(found: &ConsequenceView) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use postern_engine::provisioning::settings::LeavingThen;
+
     use super::*;
 
     fn one(accounts: u64, more: bool, becomes: Leaving, at_once: u64) -> ConsequenceView {
         let directory = "corp".to_owned();
-        ConsequenceView { directory, accounts, more, becomes, at_once, has_group: false, paused: false }
+        ConsequenceView {
+            directory,
+            accounts,
+            more,
+            becomes,
+            then: LeavingThen::default(),
+            at_once,
+            has_group: false,
+            paused: false,
+        }
     }
 
     #[test]
@@ -73,6 +86,15 @@ mod tests {
         ] {
             assert_eq!(of_one(&found), [line]);
         }
+        let then =
+            LeavingThen { move_to: Some("ou=Former".to_owned()), remove_groups: true, delete_after_days: Some(30) };
+        assert_eq!(
+            of_one(&ConsequenceView { then, ..one(3, false, Leaving::Disable, 1) }),
+            [
+                "corp: up to 3 accounts are disabled, moved to ou=Former, removed from groups, deleted 30 days later; 1 at \
+              once, and the others wait for approval"
+            ]
+        );
         let group = ConsequenceView { has_group: true, paused: true, ..one(0, false, Leaving::Keep, 0) };
         assert_eq!(of_one(&group), ["corp: the group is there too (once provisioning is resumed)"]);
         assert!(of_one(&one(0, false, Leaving::Disable, 0)).is_empty());

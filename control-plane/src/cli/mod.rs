@@ -22,6 +22,7 @@ mod files;
 mod global;
 mod groups;
 mod jobs;
+mod leaving;
 mod list;
 mod login;
 mod mapping;

@@ -12,6 +12,7 @@ mod holds;
 mod identities;
 mod imports;
 mod leavers;
+mod left_behind;
 mod limits;
 mod mapping;
 mod match_rules;

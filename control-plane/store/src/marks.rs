@@ -79,6 +79,29 @@ impl Identities {
         Ok(cleared)
     }
 
+    /// Lets a user or group wait until there is something to do: it is due by itself then. `known` is the mark that was
+    /// carried out, if there was one. One that was set again meanwhile does not wait.
+    pub async fn wait(
+        &mut self,
+        target: TargetId,
+        identity: IdentityId,
+        known: Option<&Mark>,
+        until: Timestamp,
+    ) -> Result<()> {
+        let insert = sql("INSERT INTO marks (organization_id, target, identity, kind, times, marked_at, not_before) \
+             SELECT t.organization_id, t.seq, $1, $2, 1, $3, $4 FROM targets t WHERE t.id = $5 AND t.organization_id = $6 \
+             ON CONFLICT (target, identity) DO UPDATE SET not_before = excluded.not_before, failures = 0, problem = NULL \
+             WHERE marks.times = $7")
+        .bind(identity.as_uuid())
+        .bind(identity.code())
+        .bind(self.now)
+        .bind(until)
+        .bind(target)
+        .bind(self.organization)
+        .bind(known.map_or(0, |mark| mark.times));
+        self.tx.execute(insert).await.map(|_| ())
+    }
+
     /// Notes that a mark could not be carried out, why, and when it is tried again. One that was set again meanwhile is
     /// tried at once.
     pub async fn delay_mark(

@@ -23,11 +23,14 @@ pub struct TargetAccount {
     pub account: Account,
     /// The values that both ends had last, a JSON object.
     pub agreed: Value,
+    /// Since when it is the account of a user who should have none any more. `None`: the user should have it.
+    pub left_at: Option<Timestamp>,
 }
 
 fn read(mut row: Row) -> Result<TargetAccount> {
     let account = accounts::read(&mut row)?;
-    Ok(TargetAccount { account, agreed: row.take::<Option<Value>>()?.unwrap_or_default() })
+    let agreed = row.take::<Option<Value>>()?.unwrap_or_default();
+    Ok(TargetAccount { account, agreed, left_at: row.take()? })
 }
 
 impl Store {
@@ -43,7 +46,7 @@ impl Store {
             "WITH v(identity) AS ({rows}) SELECT a.id, a.organization_id, \
              (SELECT d.id FROM directories d WHERE d.seq = a.target), (SELECT d.name FROM directories d WHERE d.seq = a.target), \
              a.kind, a.external_key, a.dn, a.unique_value, a.attributes, a.missing_since, a.identity, a.former_user, \
-             a.conflict, a.updated_at, a.on_until, a.switch_hidden, a.outbound, a.agreed \
+             a.conflict, a.updated_at, a.on_until, a.switch_hidden, a.outbound, a.agreed, a.left_at \
              FROM v {each}accounts a{where}a.identity = v.identity AND (a.organization_id = :1) IS TRUE \
              AND (a.target = (SELECT seq FROM targets WHERE id = :2)) IS TRUE{every}",
         );
@@ -63,7 +66,7 @@ impl Store {
         key: &ExternalKey,
     ) -> Result<Option<TargetAccount>> {
         let query = sql(select_accounts!(
-            ", a.agreed",
+            ", a.agreed, a.left_at",
             "WHERE a.organization_id = $1 AND a.target = (SELECT seq FROM targets WHERE id = $2) AND a.kind = $3 \
              AND a.external_key = $4"
         ));
@@ -73,11 +76,17 @@ impl Store {
 }
 
 impl Identities {
+    /// Notes since when the user of an account should have none any more; `None`: the user should have it again.
+    pub async fn note_left(&mut self, account: AccountId, left_at: Option<Timestamp>) -> Result<()> {
+        let update = sql("UPDATE accounts SET left_at = $1 WHERE id = $2 AND organization_id = $3 AND outbound");
+        self.tx.execute(update.bind(left_at).bind(account).bind(self.organization)).await.map(|_| ())
+    }
+
     /// Makes an account that nobody has, or whose user was deleted, the outbound account of a user. `false`: somebody has it.
     pub async fn link_outbound(&mut self, account: AccountId, user: UserId) -> Result<bool> {
         let update =
-            sql("UPDATE accounts SET outbound = TRUE, identity = $1, conflict = NULL, agreed = NULL, updated_at = $4 \
-             WHERE id = $2 AND organization_id = $3 AND kind = 1 AND missing_since IS NULL \
+            sql("UPDATE accounts SET outbound = TRUE, identity = $1, conflict = NULL, agreed = NULL, left_at = NULL, \
+             updated_at = $4 WHERE id = $2 AND organization_id = $3 AND kind = 1 AND missing_since IS NULL \
              AND (identity IS NULL OR NOT EXISTS (SELECT 1 FROM users u WHERE u.id = accounts.identity))");
         let update = update.bind(user).bind(account).bind(self.organization).bind(self.now);
         if self.tx.execute(update).await? == 0 {
@@ -150,9 +159,9 @@ impl Intake {
         self.identities.tx.bulk(insert.column(Cells::Texts(add)).shared(account)).await.map(|_| ())
     }
 
-    /// Records that a member of groups has another name now. Some servers change the groups with it, others do not: until a
-    /// group is compared, it may have either name.
-    pub async fn rename_outbound_member(&mut self, before: &str, now: &str) -> Result<()> {
+    /// Records that a member of groups has another name now, and returns the groups. Some servers change the groups with it,
+    /// others do not: until a group is compared, it may have either name.
+    pub async fn rename_outbound_member(&mut self, before: &str, now: &str) -> Result<Vec<GroupId>> {
         let insert = sql("INSERT INTO outbound_members (account_id, name, sure) SELECT m.account_id, $1, FALSE \
              FROM outbound_members m JOIN accounts a ON a.id = m.account_id AND a.target = $3 AND a.organization_id = $4 \
              WHERE m.name = $2 ON CONFLICT (account_id, name) DO NOTHING")
@@ -160,7 +169,13 @@ impl Intake {
         .bind(before)
         .bind(self.directory)
         .bind(self.identities.organization);
-        self.identities.tx.execute(insert).await.map(|_| ())
+        self.identities.tx.execute(insert).await?;
+        let groups = sql("SELECT a.identity FROM outbound_members m JOIN accounts a ON a.id = m.account_id \
+             AND a.target = $2 AND a.organization_id = $3 WHERE m.name = $1 AND a.identity IS NOT NULL")
+        .bind(now)
+        .bind(self.directory)
+        .bind(self.identities.organization);
+        self.identities.tx.rows(groups, |mut row| row.take()).await
     }
 
     /// Records the members that these outbound groups have in their target; only differences are written.
@@ -214,13 +229,15 @@ pub struct MemberAccount {
     pub dn: String,
     /// The value of its unique attribute.
     pub unique_value: Option<String>,
+    /// Whether it is the account of a user who should have none any more.
+    pub left: bool,
 }
 
 fn read_member(mut row: Row) -> Result<MemberAccount> {
     let (kind, id) = (row.take()?, row.take()?);
     let external_key = ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?;
     let identity = IdentityId::from_code(kind, id)?;
-    Ok(MemberAccount { identity, external_key, dn: row.take()?, unique_value: row.take()? })
+    Ok(MemberAccount { identity, external_key, dn: row.take()?, unique_value: row.take()?, left: row.take()? })
 }
 
 impl Store {
@@ -232,8 +249,8 @@ impl Store {
         group: IdentityId,
         limit: u32,
     ) -> Result<Vec<MemberAccount>> {
-        let query = sql("SELECT a.kind, a.identity, a.external_key, a.dn, a.unique_value FROM own_members o \
-             JOIN accounts a ON a.identity = o.member_id AND a.target = (SELECT seq FROM targets WHERE id = $3) \
+        let query = sql("SELECT a.kind, a.identity, a.external_key, a.dn, a.unique_value, a.left_at IS NOT NULL \
+             FROM own_members o JOIN accounts a ON a.identity = o.member_id AND a.target = (SELECT seq FROM targets WHERE id = $3) \
              AND a.missing_since IS NULL WHERE o.organization_id = $1 AND o.group_id = $2 ORDER BY o.member_id LIMIT $4")
         .bind(organization)
         .bind(group.as_uuid())
@@ -250,7 +267,7 @@ impl Store {
         identities: &[Uuid],
     ) -> Result<Vec<MemberAccount>> {
         let query = Bulk::new(
-            "SELECT kind, identity, external_key, dn, unique_value FROM accounts WHERE identity {in} \
+            "SELECT kind, identity, external_key, dn, unique_value, left_at IS NOT NULL FROM accounts WHERE identity {in} \
              AND missing_since IS NULL AND (organization_id = :1) IS TRUE \
              AND (target = (SELECT seq FROM targets WHERE id = :2)) IS TRUE",
         )

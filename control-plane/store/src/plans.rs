@@ -124,6 +124,18 @@ async fn what_provisioning_reads_of_many_is_found_by_their_ids() {
     assert_eq!(site.by_no_other(&names, &[], &indexes), []);
 }
 
+#[tokio::test]
+async fn marks_that_are_due_are_read_without_those_that_wait() {
+    let site = Site::new().await;
+    let organization = site.store.create_organization("one", NOW).await.unwrap().id;
+    site.steps();
+    site.store.due_marks(organization, DirectoryId::new().into(), NOW, 10).await.unwrap();
+    let steps = site.steps();
+    let by_time = |(_, step): &(String, String)| step.contains("marks_by_time (target=? AND not_before<?)");
+    assert!(steps.iter().any(by_time), "{steps:#?}");
+    assert!(!steps.iter().any(|(_, step)| step.contains("TEMP B-TREE")), "they are read in their order: {steps:#?}");
+}
+
 /// A directory that an agent serves.
 async fn served_directory(store: &Store, organization: OrganizationId) -> DirectoryId {
     let agent = crate::NewAgent {

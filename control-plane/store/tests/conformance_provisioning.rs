@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use postern_store::{
     AccountKind, Ended, Error, IdentityId, Operation, OperationFilter, OperationId, OperationState, Provisioning,
     ReplicaId, Store, TargetId,
@@ -20,6 +21,7 @@ conformance! {
     a_change_within_groups_says_whom_else_it_concerns,
     one_replica_at_a_time_has_a_target,
     a_comparison_of_all_marks_everybody_once,
+    who_has_left_waits_until_there_is_something_to_do,
     operations_are_sent_ended_held_and_decided_once,
     nothing_comes_from_an_outbound_account,
 }
@@ -310,4 +312,83 @@ async fn a_change_within_groups_says_whom_else_it_concerns(database: TestDatabas
     tx.commit().await.unwrap();
     let mark = store.get_mark(world.org(), target(&world), above).await.unwrap().unwrap();
     assert!(!mark.members_changed && !mark.has_moved);
+}
+
+async fn who_has_left_waits_until_there_is_something_to_do(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    let (person, account) = world.person("anna");
+    let anna = IdentityId::User(person.id);
+    world.import(&[(person.clone(), account.clone())], &[]).await;
+    provision(store, &world, 0).await.unwrap();
+    let left_at = async || {
+        let found = store.accounts_in(world.org(), target(&world), &[anna]).await.unwrap();
+        let members = store.member_accounts(world.org(), target(&world), &[person.id.as_uuid()]).await.unwrap();
+        assert_eq!(members[0].left, found[0].left_at.is_some());
+        found[0].left_at
+    };
+    let note = async |organization, left_at: Option<Timestamp>| {
+        let mut tx = store.begin_identities(organization, at(2)).await.unwrap();
+        tx.note_left(account.id, left_at).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    note(world.org(), Some(at(2))).await;
+    assert_eq!(left_at().await, None, "the user comes from the directory");
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
+    assert!(tx.make_outbound(AccountKind::User, &account.external_key, person.id.as_uuid()).await.unwrap());
+    tx.commit().await.unwrap();
+    note(other.org(), Some(at(2))).await;
+    assert_eq!(left_at().await, None, "another organization says nothing here");
+    note(world.org(), Some(at(2))).await;
+    assert_eq!(left_at().await, Some(at(2)));
+    // It is due when its time comes, in whatever process.
+    let again = database.again().await;
+    let due = async |now: Timestamp| again.due_marks(world.org(), target(&world), now, 10).await.unwrap().len();
+    let mark = async || again.get_mark(world.org(), target(&world), anna).await.unwrap();
+    let wait = async |organization, known: Option<&postern_store::Mark>, until: Timestamp| {
+        let mut tx = store.begin_identities(organization, at(3)).await.unwrap();
+        tx.wait(target(&world), anna, known, until).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let known = mark().await.unwrap();
+    wait(other.org(), Some(&known), at(90)).await;
+    assert_eq!(due(at(89)).await, 1, "another organization lets nobody wait");
+    wait(world.org(), Some(&known), at(90)).await;
+    assert_eq!((due(at(89)).await, due(at(90)).await), (0, 1));
+    // Who was marked meanwhile does not wait, and who had no mark gets one.
+    let mut tx = store.begin_identities(world.org(), at(4)).await.unwrap();
+    tx.mark(target(&world), &[anna]).await.unwrap();
+    tx.commit().await.unwrap();
+    for known in [Some(&known), None] {
+        wait(world.org(), known, at(90)).await;
+        assert_eq!(due(at(5)).await, 1);
+    }
+    clear(store, &world).await;
+    wait(world.org(), None, at(90)).await;
+    assert_eq!((due(at(89)).await, due(at(90)).await), (0, 1));
+    // Nobody is left of the user: it is due all the same. Failures are over once it waits.
+    let failed = mark().await.unwrap();
+    let mut tx = store.begin_identities(world.org(), at(5)).await.unwrap();
+    tx.delay_mark(target(&world), &failed, at(6), "it failed").await.unwrap();
+    tx.wait(target(&world), anna, Some(&failed), at(95)).await.unwrap();
+    tx.commit().await.unwrap();
+    let waiting = mark().await.unwrap();
+    assert_eq!((waiting.failures, waiting.problem, waiting.not_before), (0, None, at(95)));
+    let mut tx = store.begin_identities(world.org(), at(6)).await.unwrap();
+    let owned = tx.owned_user(person.id).await.unwrap().unwrap();
+    tx.delete_user(owned, "owner").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(due(at(7)).await, 1, "the deletion marks it");
+    wait(world.org(), mark().await.as_ref(), at(95)).await;
+    assert_eq!(store.purge_users(at(1_000)).await.unwrap(), 1);
+    assert_eq!((due(at(94)).await, due(at(95)).await), (0, 1));
+    // Somebody who gets the entry has not left it.
+    let mut tx = store.begin_identities(world.org(), at(7)).await.unwrap();
+    let bert = world.person("bert").0;
+    tx.insert_own_users(vec![(bert.clone(), "{}".to_owned())]).await.unwrap();
+    assert!(tx.link_outbound(account.id, bert.id).await.unwrap());
+    tx.commit().await.unwrap();
+    let found = store.accounts_in(world.org(), target(&world), &[IdentityId::User(bert.id)]).await.unwrap();
+    assert_eq!(found[0].left_at, None);
+    again.close().await;
 }

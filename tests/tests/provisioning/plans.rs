@@ -22,7 +22,8 @@ pub(crate) async fn plan(api: &Api, asked: Value) -> Result<Value> {
     .await
 }
 
-fn path(plan: &Value, what: &str) -> String {
+/// The path of a plan, or of something of it.
+pub(crate) fn path(plan: &Value, what: &str) -> String {
     let id = plan["id"].as_str().unwrap_or_default();
     format!("/api/v1/directories/{DIRECTORY}/provisioning/plans/{id}{what}")
 }

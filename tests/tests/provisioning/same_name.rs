@@ -25,7 +25,7 @@ fn an_entry_of_a_deleted_person_is_only_linked_by_decision() -> Result<()> {
             ended(&site, &first, "create").await?;
             let (_, answer) = site.api.send(reqwest::Method::DELETE, &format!("/api/v1/users/{first}"), None).await?;
             let told = json!([{ "directory": DIRECTORY, "accounts": 1, "more": false, "becomes": "disable", "at_once": 1,
-                "has_group": false, "paused": false }]);
+                "then": { "move_to": null, "remove_groups": false, "delete_after_days": null }, "has_group": false, "paused": false }]);
             ensure!(answer["directories"] == told, "{answer:#}");
             ended(&site, &first, "disable").await?;
             let second = user(&site, &name).await?;

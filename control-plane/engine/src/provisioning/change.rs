@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use super::settings::BothChanged;
 
+/// The container that the site's configuration names, in reports.
+const SITES_OWN: &str = "the site's own container";
+
 /// The values of attributes by their names.
 pub type Attributes = BTreeMap<String, Vec<String>>;
 
@@ -94,7 +97,7 @@ pub enum Change {
     },
     /// It is in this container, under this name.
     Move {
-        /// The container. `None`: it stays.
+        /// The container; empty: the site's own. `None`: it stays.
         container: Option<String>,
         /// The value of the RDN. `None`: it stays.
         name: Option<String>,
@@ -184,7 +187,10 @@ impl Change {
                 };
                 json!({ "before": of(|change| &change.known), "after": of(|change| &change.wanted) })
             }
-            Self::Move { container, name } => json!({ "after": { "container": container, "name": name } }),
+            Self::Move { container, name } => {
+                let container = container.as_deref().map(|named| if named.is_empty() { SITES_OWN } else { named });
+                json!({ "after": { "container": container, "name": name } })
+            }
             Self::Enable => json!({ "before": { "enabled": false }, "after": { "enabled": true } }),
             Self::Disable => json!({ "before": { "enabled": true }, "after": { "enabled": false } }),
             Self::Delete => json!({}),

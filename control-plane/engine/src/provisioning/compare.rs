@@ -23,6 +23,10 @@ pub struct Known {
     pub enabled: Option<bool>,
     /// Whether provisioning has made or adopted it. Otherwise the user comes from the target.
     pub outbound: bool,
+    /// Whether its user was one who should have no account.
+    pub left: bool,
+    /// Whether that was for so long that it is deleted.
+    pub overdue: bool,
 }
 
 /// The members of a group that differ.
@@ -104,13 +108,34 @@ fn create(wanted: &Wanted, settings: &Settings, enabled: bool, members: Vec<Refe
 /// What becomes of an account that should not be there.
 fn leave(known: &Known, settings: &Settings) -> Vec<Step> {
     let switches = settings.switches;
-    match settings.leaving {
-        Leaving::Delete if switches.delete_users => vec![step(known, Change::Delete)],
-        Leaving::Disable if switches.enable_disable_users && known.enabled != Some(false) => {
-            vec![step(known, Change::Disable)]
-        }
-        _ => Vec::new(),
+    let deletes = settings.leaving == Leaving::Delete || (settings.leaving == Leaving::Disable && known.overdue);
+    if deletes && switches.delete_users {
+        return vec![step(known, Change::Delete)];
     }
+    let mut steps = Vec::new();
+    if settings.leaving != Leaving::Disable {
+        return steps;
+    }
+    if switches.enable_disable_users && known.enabled != Some(false) {
+        steps.push(step(known, Change::Disable));
+    }
+    let former = settings.leaving_then.move_to.as_ref().filter(|former| !lies_in(known, former));
+    if let Some(former) = former.filter(|_| switches.edit_users) {
+        steps.push(step(known, Change::Move { container: Some(former.clone()), name: None }));
+    }
+    steps
+}
+
+/// Whether an account lies directly in a container.
+fn lies_in(known: &Known, container: &str) -> bool {
+    Dn::parse(&known.entry.dn).is_ok_and(|dn| is_in(&dn, container))
+}
+
+/// The container that the account of a user who is back has to leave for: that of the settings, or the site's own.
+fn way_back(wanted: &Wanted, known: &Known, settings: &Settings) -> Option<String> {
+    let former = settings.leaving_then.move_to.as_ref().filter(|_| known.left && !wanted.nowhere)?;
+    let stays = wanted.container.as_ref().is_some_and(|container| lies_in(known, container));
+    (lies_in(known, former) && !stays).then(|| wanted.container.clone().unwrap_or_default())
 }
 
 /// Whether to enable or disable the account.
@@ -161,6 +186,7 @@ fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Ste
         let moves = known.outbound && settings.both_changed == BothChanged::OrganizationWins;
         moves && dn.as_ref().is_some_and(|dn| !is_in(dn, container))
     });
+    let container = container.or_else(|| way_back(wanted, known, settings));
     if name.is_some() || container.is_some() {
         steps.push(step(known, Change::Move { container, name }));
     }

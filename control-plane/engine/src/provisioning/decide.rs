@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::change::{Attributes, Reference, Step};
 use super::compare::{self, Known, MembersDiffer};
+use super::left::Left;
 use super::load::Target;
 use super::settings::Assignment;
 use super::wanted::{Subject, Wanted, wanted};
@@ -39,6 +40,8 @@ pub(super) struct Decision {
     pub(super) outbound: bool,
     /// Whether an administrator has disabled the user.
     pub(super) suspended: bool,
+    /// Whether the user has left the account behind.
+    pub(super) left: Left,
     /// The steps.
     pub(super) steps: Vec<Step>,
     /// What failed, for people.
@@ -161,7 +164,7 @@ impl Target {
 
     async fn decision(&self, identity: IdentityId, facts: &mut Facts, now: Timestamp) -> Result<Decision> {
         let account = facts.accounts.remove(&identity.as_uuid());
-        let known = account.as_ref().map(|account| known(account, now));
+        let known = account.as_ref().map(|account| self.known(account, now));
         let (name, subject) = match identity {
             IdentityId::User(id) => Self::user(id, facts, now),
             IdentityId::Group(id) => self.group(id, facts),
@@ -170,6 +173,10 @@ impl Target {
         // Active Directory lets nobody be enabled without a password.
         wanted.needs_password = self.directory.flavour == Flavour::ActiveDirectory;
         let mut failed = std::mem::take(&mut wanted.failed);
+        let left = match identity {
+            IdentityId::User(_) => Left::of(&wanted, account.as_ref(), &self.settings),
+            IdentityId::Group(_) => Left::No,
+        };
         let mut steps = match identity {
             IdentityId::User(_) => compare::user(&wanted, known.as_ref(), &self.settings),
             IdentityId::Group(id) => {
@@ -197,6 +204,7 @@ impl Target {
             outbound: account.as_ref().is_none_or(|account| account.account.outbound),
             account: account.map(|account| account.account.id),
             suspended: subject.suspended,
+            left,
             steps,
             failed,
             done,
@@ -234,25 +242,28 @@ impl Target {
             Subject { of: Some(RuleOf::Groups), fields, exists: true, active: true, chosen, ..Subject::default() };
         (Some(group.display_name), subject)
     }
-}
 
-/// An account as it was last known.
-fn known(found: &TargetAccount, now: Timestamp) -> Known {
-    let account = &found.account;
-    let enabled = match account.switch {
-        Switch::Unknown => None,
-        switch => Some(switch.is_on(now)),
-    };
-    Known {
-        entry: Reference {
-            external_id: account.external_key.to_text(),
-            dn: account.dn.clone(),
-            ..Reference::default()
-        },
-        attributes: texts(serde_json::from_str(&account.attributes).unwrap_or_default()),
-        agreed: texts(found.agreed.clone()),
-        enabled,
-        outbound: account.outbound,
+    /// An account as it was last known.
+    fn known(&self, found: &TargetAccount, now: Timestamp) -> Known {
+        let account = &found.account;
+        let enabled = match account.switch {
+            Switch::Unknown => None,
+            switch => Some(switch.is_on(now)),
+        };
+        let due = found.left_at.and_then(|at| self.settings.deletion_due(at));
+        Known {
+            entry: Reference {
+                external_id: account.external_key.to_text(),
+                dn: account.dn.clone(),
+                ..Reference::default()
+            },
+            attributes: texts(serde_json::from_str(&account.attributes).unwrap_or_default()),
+            agreed: texts(found.agreed.clone()),
+            enabled,
+            outbound: account.outbound,
+            left: found.left_at.is_some(),
+            overdue: due.is_some_and(|due| due <= now),
+        }
     }
 }
 

@@ -144,6 +144,7 @@ fn operate(request: &Request, agent: AgentId) -> v1::Operate {
         Change::Move { container, name } => Wire::Move(v1::MoveEntry {
             container: container.clone().unwrap_or_default(),
             name: name.clone().unwrap_or_default(),
+            to_own_container: container.as_ref().is_some_and(String::is_empty),
         }),
         Change::Enable => Wire::Enable(v1::EnableUser {}),
         Change::Disable => Wire::Disable(v1::DisableUser {}),

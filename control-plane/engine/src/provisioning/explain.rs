@@ -95,6 +95,10 @@ pub struct ExplainedAccount {
     pub outbound: bool,
     /// Whether the user may sign in. `null`: the directory does not say.
     pub enabled: Option<bool>,
+    /// Since when it is the account of a user who should have none any more. `null`: the user should have it.
+    pub left_at: Option<Timestamp>,
+    /// When it is deleted, if the user should not have it again by then. `null`: never.
+    pub deleted_at: Option<Timestamp>,
     /// The values of the attributes that rules fill, as last read.
     #[schema(value_type = Object)]
     pub known: BTreeMap<String, Value>,
@@ -260,6 +264,8 @@ impl Target {
             external_id: account.external_key.to_text(),
             outbound: account.outbound,
             enabled: (account.switch != Switch::Unknown).then(|| account.switch.is_on(now)),
+            left_at: found.left_at,
+            deleted_at: found.left_at.and_then(|at| self.settings.deletion_due(at)),
             known: shown(serde_json::from_str(&account.attributes).unwrap_or_default()),
             agreed: shown(found.agreed.clone()),
         }

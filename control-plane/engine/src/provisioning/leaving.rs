@@ -5,7 +5,7 @@ use postern_store::{AccountKind, Provisioning, Store};
 
 use super::change::Change;
 use super::pace::{self, Pace};
-use super::settings::{Leaving, Settings};
+use super::settings::{Leaving, LeavingThen, Settings};
 
 impl Settings {
     /// What becomes of the account of a user who should have none any more. What is not allowed does not happen.
@@ -14,6 +14,19 @@ impl Settings {
             Leaving::Delete if self.switches.delete_users => Leaving::Delete,
             Leaving::Disable if self.switches.enable_disable_users => Leaving::Disable,
             _ => Leaving::Keep,
+        }
+    }
+
+    /// What else becomes of it. What is not allowed does not happen.
+    pub fn also_becomes(&self) -> LeavingThen {
+        if self.leaving != Leaving::Disable {
+            return LeavingThen::default();
+        }
+        let LeavingThen { move_to, remove_groups, delete_after_days } = &self.leaving_then;
+        LeavingThen {
+            move_to: move_to.clone().filter(|_| self.switches.edit_users),
+            remove_groups: *remove_groups && self.switches.sync_members,
+            delete_after_days: delete_after_days.filter(|_| self.switches.delete_users),
         }
     }
 }

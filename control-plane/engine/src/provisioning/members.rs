@@ -93,6 +93,9 @@ impl Target {
                 }
             }
         }
+        if self.settings.leaving_then.remove_groups {
+            own.retain(|member| !member.left);
+        }
         Ok(own)
     }
 

@@ -112,7 +112,10 @@ impl Prepared {
         let key = self.entry.as_ref().and_then(|entry| entry.key.clone());
         let dn = self.entry.as_ref().and_then(Written::dn);
         if let (Some(dn), Some(before), Change::Move { .. }) = (dn, &self.step.entry, &self.step.change) {
-            tx.rename_outbound_member(&membership::dn_key(&before.dn), &membership::dn_key(dn)).await?;
+            let groups = tx.rename_outbound_member(&membership::dn_key(&before.dn), &membership::dn_key(dn)).await?;
+            // Also those that it is leaving just now: the name that was sent may be the one before.
+            let groups: Vec<IdentityId> = groups.into_iter().map(IdentityId::Group).collect();
+            tx.identities().mark(target.id(), &groups).await?;
         }
         if let Some(entry) = self.entry.take() {
             let written = if self.outbound {

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use jiff::{SignedDuration, Timestamp};
+use postern_dn::Dn;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -81,6 +83,19 @@ pub enum Leaving {
     Delete,
     /// It stays as it is.
     Keep,
+}
+
+/// What else happens to the account of a user who should have none any more, where `leaving` is `disable`. All of it but
+/// the deletion is undone if the user should have an account again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeavingThen {
+    /// It is moved to this container, named below the site's own, as `ou=Former`. Needs `edit_users`.
+    pub move_to: Option<String>,
+    /// It leaves the groups that Postern has put it into. Needs `sync_members`.
+    pub remove_groups: bool,
+    /// It is deleted so many days later, 1 to 3,650. Needs `delete_users`.
+    pub delete_after_days: Option<u16>,
 }
 
 /// Whose value stays if the organization and the target have both changed one.
@@ -165,6 +180,8 @@ pub struct Settings {
     pub existing: Existing,
     /// What becomes of the accounts of users who should have none any more.
     pub leaving: Leaving,
+    /// What else happens to them, where they are disabled.
+    pub leaving_then: LeavingThen,
     /// Whose value stays if both ends have changed one.
     pub both_changed: BothChanged,
     /// Where the accounts of users are: an expression that gives a container, as `'ou=' + attributes.department`. Without
@@ -179,6 +196,8 @@ pub struct Settings {
     pub operations_per_minute: Option<NonZeroU32>,
 }
 
+/// The most days until an account is deleted.
+const MOST_DAYS: u16 = 3_650;
 /// The most operations that are sent within a minute where the settings say nothing.
 const MOST_IN_A_MINUTE: u32 = 60_000;
 
@@ -196,7 +215,36 @@ impl Settings {
         if self.groups.len() > 1_000 {
             return Err(("groups", "at most 1,000 groups can be chosen".to_owned()));
         }
+        self.check_leaving()?;
         self.compile().map(|_| ())
+    }
+
+    fn check_leaving(&self) -> Result<(), Wrong> {
+        let LeavingThen { move_to, delete_after_days, .. } = &self.leaving_then;
+        if self.leaving_then != LeavingThen::default() && self.leaving != Leaving::Disable {
+            return Err(("leaving_then", "it goes with leaving: disable".to_owned()));
+        }
+        if let Some(container) = move_to
+            && Dn::parse(container).map_or(true, |dn| dn.is_root())
+        {
+            return Err((
+                "leaving_then.move_to",
+                "it must be a container below the site's own, as ou=Former".to_owned(),
+            ));
+        }
+        match delete_after_days {
+            Some(days) if !(1..=MOST_DAYS).contains(days) => {
+                Err(("leaving_then.delete_after_days", format!("it must be 1 to {MOST_DAYS}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// When the account of a user who has left then is deleted. `None`: never.
+    pub fn deletion_due(&self, left_at: Timestamp) -> Option<Timestamp> {
+        let allowed = self.leaving == Leaving::Disable && self.switches.delete_users;
+        let days = self.leaving_then.delete_after_days.filter(|_| allowed)?;
+        left_at.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
     }
 
     /// The most operations within a minute.
@@ -259,6 +307,35 @@ mod tests {
         assert_eq!((settings.mode, settings.assignment), (Mode::Enforce, Assignment::Nobody));
         assert_eq!((settings.existing, settings.leaving), (Existing::Conflict, Leaving::Disable));
         assert!(serde_json::from_value::<Settings>(json!({"switches": {"create_user": true}})).is_err());
+    }
+
+    #[test]
+    fn what_else_happens_goes_with_disabling_and_is_checked() {
+        let settings = |then: serde_json::Value, leaving| -> Settings {
+            serde_json::from_value(
+                json!({"leaving": leaving, "leaving_then": then, "switches": {"delete_users": true}}),
+            )
+            .unwrap()
+        };
+        let field = |then, leaving| settings(then, leaving).check().map_err(|(field, _)| field);
+        let all = json!({"move_to": "ou=Former", "remove_groups": true, "delete_after_days": 30});
+        assert_eq!(field(all.clone(), "disable"), Ok(()));
+        for leaving in ["delete", "keep"] {
+            assert_eq!(field(all.clone(), leaving), Err("leaving_then"));
+            assert_eq!(field(json!({}), leaving), Ok(()));
+        }
+        for container in ["", " ", "Former"] {
+            assert_eq!(field(json!({"move_to": container}), "disable"), Err("leaving_then.move_to"), "{container:?}");
+        }
+        for (days, accepted) in [(0, false), (1, true), (3_650, true), (3_651, false)] {
+            assert_eq!(field(json!({"delete_after_days": days}), "disable").is_ok(), accepted, "{days}");
+        }
+        let left_at = Timestamp::UNIX_EPOCH;
+        let due = settings(all.clone(), "disable").deletion_due(left_at);
+        assert_eq!(due, Some(left_at + SignedDuration::from_hours(30 * 24)));
+        assert_eq!(settings(json!({}), "disable").deletion_due(left_at), None);
+        let forbidden = Settings { switches: Switches::default(), ..settings(all, "disable") };
+        assert_eq!(forbidden.deletion_due(left_at), None, "what is not allowed does not happen");
     }
 
     #[test]

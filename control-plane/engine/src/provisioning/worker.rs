@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postern_runtime::clock::SharedClock;
-use postern_store::{AccountKind, IdentityId, Mark, Operation, OperationState, Store};
+use postern_store::{AccountId, AccountKind, IdentityId, Mark, Operation, OperationState, Store};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use self::tried::Tried;
 use super::change::Step;
 use super::connector::{Answer, Connector, Request};
+use super::left::Left;
 use super::load::Target;
 use super::pace::{self, Pace};
 use super::passwords;
@@ -46,6 +47,9 @@ type Result<T> = std::result::Result<T, postern_store::Error>;
 struct Line {
     mark: Option<Mark>,
     outbound: bool,
+    account: Option<AccountId>,
+    /// Whether the user has left the account behind.
+    left: Left,
     /// The first one is sent; the others wait.
     operations: VecDeque<Operation>,
     /// One of them has failed; those after it were carried out all the same.
@@ -134,9 +138,10 @@ impl Worker {
                         "set_password" => None,
                         _ => self.store.get_mark(organization, self.target.id(), identity).await?,
                     };
-                    let outbound = self.is_outbound(&operation).await?;
+                    let (account, outbound, left) = self.account_of(&operation).await?;
                     let failed = mark.as_ref().is_some_and(|mark| mark.not_before > self.clock.now());
-                    lines.push((identity, Line { mark, outbound, operations: VecDeque::from([operation]), failed }));
+                    let operations = VecDeque::from([operation]);
+                    lines.push((identity, Line { mark, outbound, account, left, operations, failed }));
                 }
             }
         }
@@ -147,11 +152,14 @@ impl Worker {
         self.unpark().await
     }
 
-    /// Whether the account that an operation changes gets nothing from the target.
-    async fn is_outbound(&self, operation: &Operation) -> Result<bool> {
-        let Some(account) = operation.account else { return Ok(true) };
-        let known = self.store.get_account(self.target.provisioning.organization, account).await?;
-        Ok(known.is_none_or(|account| account.outbound))
+    /// The account that an operation changes, whether it gets nothing from the target, and whether its user has left it.
+    async fn account_of(&self, operation: &Operation) -> Result<(Option<AccountId>, bool, Left)> {
+        let Some(account) = operation.account else { return Ok((None, true, Left::No)) };
+        let (organization, id) = (self.target.provisioning.organization, self.target.id());
+        let known = self.store.accounts_in(organization, id, &[operation.identity]).await?;
+        let known = known.into_iter().find(|known| known.account.id == account);
+        let left = known.as_ref().and_then(|known| known.left_at).map_or(Left::No, Left::Since);
+        Ok((Some(account), known.is_none_or(|known| known.account.outbound), left))
     }
 
     /// Sends what waits, as new generations.
@@ -187,6 +195,17 @@ impl Worker {
     /// Whether nothing is sent but plans and passwords.
     fn only_reports(&self) -> bool {
         self.target.settings.mode == Mode::Report
+    }
+
+    /// The groups whose members change because these users have left or are back.
+    async fn groups_of(&self, users: &[IdentityId]) -> Result<Vec<IdentityId>> {
+        let mut groups = Vec::new();
+        if self.target.settings.leaving_then.remove_groups {
+            for user in users {
+                groups.extend(self.target.groups_above(user.as_uuid()).await?);
+            }
+        }
+        Ok(groups)
     }
 
     /// How many more lines there may be now. The operations that follow in a line count, too.

@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use super::rights::Right;
 use super::{deleted_users, members, resolve};
 use crate::provisioning::leaving;
-use crate::provisioning::settings::{Leaving, Settings};
+use crate::provisioning::settings::{Leaving, LeavingThen, Settings};
 use crate::records::{GroupId, MemberIdentity, PageRequest, Provisioning};
 
 /// The most users of a group that are counted.
@@ -50,6 +50,8 @@ pub struct Consequence {
     pub more: bool,
     /// What becomes of the accounts.
     pub becomes: Leaving,
+    /// What else becomes of them.
+    pub then: LeavingThen,
     /// How many of them at once. The others wait for an administrator.
     pub at_once: u64,
     /// Whether the directory gets the group itself.
@@ -130,18 +132,20 @@ impl Consequences<'_> {
         if accounts == 0 && !has_group {
             return Ok(None);
         }
-        let (becomes, at_once) = if disabled {
+        let (becomes, then, at_once) = if disabled {
             let becomes = if settings.switches.enable_disable_users { Leaving::Disable } else { Leaving::Keep };
             // Who is locked out does not wait.
-            (becomes, u64::MAX)
+            (becomes, LeavingThen::default(), u64::MAX)
         } else {
-            (settings.becomes(), leaving::room(store, provisioning, settings, self.0.now()).await?)
+            let (becomes, then) = (settings.becomes(), settings.also_becomes());
+            (becomes, then, leaving::room(store, provisioning, settings, self.0.now()).await?)
         };
         Ok(Some(Consequence {
             directory: directory.name,
             accounts,
             more: losers.more,
             becomes,
+            then,
             at_once: at_once.min(accounts),
             has_group,
             paused: provisioning.paused,

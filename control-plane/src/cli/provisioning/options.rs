@@ -1,7 +1,9 @@
 //! What a directory gets, as options of the command line.
 
 use clap::{Args, ValueEnum};
-use postern_engine::provisioning::settings::{Assignment, BothChanged, Existing, Leaving, Mode, Settings, Switches};
+use postern_engine::provisioning::settings::{
+    Assignment, BothChanged, Existing, Leaving, LeavingThen, Mode, Settings, Switches,
+};
 
 use super::super::super::api::groups::GroupView;
 use super::super::super::api::provisioning::ProvisioningRequest;
@@ -34,6 +36,15 @@ pub(in crate::cli) struct Options {
     /// What to do with the account of a user who should have none any more [default: disable]
     #[arg(long, value_name = "WHAT")]
     leaving: Option<LeavingChoice>,
+    /// Move such an account to this container, relative to the site's own, as ou=Former
+    #[arg(long, value_name = "CONTAINER")]
+    leaving_move_to: Option<String>,
+    /// Remove such an account from the groups that Postern has put it into
+    #[arg(long)]
+    leaving_remove_groups: bool,
+    /// Delete such an account so many days later
+    #[arg(long, value_name = "DAYS")]
+    leaving_delete_after: Option<u16>,
     /// Keep the directory's value where both ends have changed it
     #[arg(long)]
     directory_wins: bool,
@@ -121,6 +132,11 @@ impl Options {
             groups: ids(client, &self.group).await?,
             existing: if self.adopt { Existing::Adopt } else { Existing::Conflict },
             leaving,
+            leaving_then: LeavingThen {
+                move_to: self.leaving_move_to,
+                remove_groups: self.leaving_remove_groups,
+                delete_after_days: self.leaving_delete_after,
+            },
             both_changed: if self.directory_wins { BothChanged::TargetWins } else { BothChanged::OrganizationWins },
             user_container: self.container,
             // These only the API sets; what is set there stays.

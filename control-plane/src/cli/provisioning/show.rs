@@ -5,10 +5,11 @@ use uuid::Uuid;
 
 use super::super::super::api::provisioning::{ProvisioningRequest, ProvisioningView};
 use super::super::error::Error;
+use super::super::leaving;
 use super::super::screen::{Screen, note, text_or, word};
 
 pub(super) fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), Error> {
-    let Settings { switches, assignment, groups, existing, leaving, both_changed, user_container, thresholds, .. } =
+    let Settings { switches, assignment, groups, existing, both_changed, user_container, thresholds, .. } =
         &view.settings;
     let imports = match (view.settings.imports.users, view.settings.imports.groups) {
         (true, true) => "users and groups",
@@ -38,7 +39,7 @@ pub(super) fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), E
             ("accounts for", assigned),
             ("groups", if groups.is_empty() { "none".to_owned() } else { names(view, groups) }),
             ("existing entries", word(existing)),
-            ("leaving users", word(leaving)),
+            ("leaving users", leaving_users(&view.settings)),
             ("both ends changed", word(both_changed)),
             ("container", text_or(user_container.as_deref(), "the site decides")),
             ("imports make", imports.to_owned()),
@@ -54,6 +55,16 @@ pub(super) fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), E
             ("changed by", text_or(view.updated_by.as_deref(), "-")),
         ],
     )
+}
+
+/// What becomes of accounts, and what of it is not allowed.
+fn leaving_users(settings: &Settings) -> String {
+    let (wanted, allowed) = (leaving::in_words(&settings.leaving_then), leaving::in_words(&settings.also_becomes()));
+    let also = wanted.into_iter().map(|word| match allowed.contains(&word) {
+        true => format!(", {word}"),
+        false => format!(", {word} (not allowed)"),
+    });
+    word(&settings.leaving) + &also.collect::<String>()
 }
 
 fn limits(thresholds: &Thresholds) -> String {
@@ -106,6 +117,30 @@ fn waiting(view: &ProvisioningView) -> String {
 
 /// What to ask before these settings are saved. `None`: nobody can lose an account by them.
 pub(super) fn question(before: &ProvisioningView, request: &ProvisioningRequest) -> Option<String> {
+    unassigned(before, request).or_else(|| sooner(before, &request.settings))
+}
+
+/// Accounts that were left behind may be deleted sooner.
+fn sooner(before: &ProvisioningView, settings: &Settings) -> Option<String> {
+    let days = |settings: &Settings| settings.also_becomes().delete_after_days;
+    let now = days(settings)?;
+    let sooner = before.accounts > 0 && days(&before.settings).is_none_or(|before| now < before);
+    sooner.then(|| {
+        format!(
+            "Accounts of {} that users lost {now} days ago or earlier are deleted: {} of them within an hour, and what is \
+             beyond waits for approval.",
+            before.directory,
+            most(settings.thresholds.deletes, before.accounts)
+        )
+    })
+}
+
+/// How many of so many accounts change within an hour.
+fn most(limit: Limit, accounts: u64) -> u64 {
+    u64::from(limit.number).max(accounts.saturating_mul(u64::from(limit.percent)) / 100)
+}
+
+fn unassigned(before: &ProvisioningView, request: &ProvisioningRequest) -> Option<String> {
     let Settings { assignment, thresholds, .. } = &request.settings;
     let (becomes, limit) = match request.settings.becomes() {
         Leaving::Delete => ("deleted", thresholds.deletes),
@@ -116,10 +151,11 @@ pub(super) fn question(before: &ProvisioningView, request: &ProvisioningRequest)
     if before.accounts == 0 || same || *assignment == Assignment::Nobody || *assignment == Assignment::All {
         return None;
     }
-    let most = u64::from(limit.number).max(before.accounts.saturating_mul(u64::from(limit.percent)) / 100);
+    let most = most(limit, before.accounts);
+    let then: String = leaving::in_words(&request.settings.also_becomes()).iter().map(|it| format!(", {it}")).collect();
     Some(format!(
         "{} has {} accounts that provisioning has made. Those of users who are not assigned by the new settings are \
-         {becomes}: about {most} of them within an hour, and what is beyond waits for approval.",
+         {becomes}{then}: about {most} of them within an hour, and what is beyond waits for approval.",
         before.directory, before.accounts
     ))
 }
@@ -183,5 +219,15 @@ mod tests {
         assert_eq!(asked(&some, 1_000, &all), None, "everybody is assigned");
         let kept = json!({ "assignment": { "kind": "condition", "expression": "active" }, "leaving": "keep" });
         assert_eq!(asked(&all, 1_000, &kept), None);
+        // Who has left already may lose the account now.
+        let switches = json!({ "delete_users": true });
+        let after = |days: u32| json!({ "switches": switches, "leaving_then": { "delete_after_days": days } });
+        let question = asked(&all, 1_000, &after(30)).unwrap();
+        assert!(question.contains("30 days ago or earlier are deleted: 5 of them"), "{question}");
+        assert!(asked(&after(30), 1_000, &after(29)).is_some() && asked(&after(30), 1_000, &after(31)).is_none());
+        let forbidden = json!({ "leaving_then": { "delete_after_days": 30 } });
+        assert_eq!(asked(&all, 1_000, &forbidden), None);
+        let shown = leaving_users(&serde_json::from_value(forbidden).unwrap());
+        assert_eq!(shown, "disable, deleted 30 days later (not allowed)");
     }
 }

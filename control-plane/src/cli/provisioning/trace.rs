@@ -118,6 +118,11 @@ fn print(explained: &Explanation, screen: &mut Screen) -> Result<(), Error> {
         Some(account) => {
             let whose = if account.outbound { "made by provisioning" } else { "the source of the user" };
             screen.line(format!("Account: {} ({whose})", account.dn))?;
+            if let Some(at) = account.left_at {
+                let deleted =
+                    account.deleted_at.map_or_else(String::new, |at| format!("; it is deleted at {}", time(at)));
+                screen.line(format!("  The user should not have it since {}{deleted}", time(at)))?;
+            }
             for (name, value) in &account.known {
                 let agreed = account.agreed.get(name).filter(|agreed| *agreed != value);
                 let agreed = agreed.map_or_else(String::new, |agreed| format!(" (last agreed: {})", text(agreed)));

@@ -376,6 +376,8 @@ CREATE TABLE accounts (
     switch_hidden BOOLEAN NOT NULL DEFAULT FALSE,
     -- Provisioning made or adopted it: its user or group gets nothing from it.
     outbound BOOLEAN NOT NULL DEFAULT FALSE,
+    -- Since when Postern treats the user of an outbound account as one who should have none any more.
+    left_at BIGINT,
     -- The values that both ends had last, a JSON object; only of outbound accounts and of values that were sent.
     agreed TEXT,
     dn TEXT NOT NULL,

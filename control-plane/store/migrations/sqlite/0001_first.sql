@@ -378,6 +378,8 @@ CREATE TABLE accounts (
     switch_hidden INTEGER NOT NULL DEFAULT 0,
     -- Provisioning made or adopted it: its user or group gets nothing from it.
     outbound INTEGER NOT NULL DEFAULT 0,
+    -- Since when Postern treats the user of an outbound account as one who should have none any more.
+    left_at INTEGER,
     -- The values that both ends had last, a JSON object; only of outbound accounts and of values that were sent.
     agreed TEXT,
     dn TEXT NOT NULL,

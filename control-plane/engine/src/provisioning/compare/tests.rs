@@ -1,6 +1,6 @@
 //! What is done about a user or group, by what is wanted, known and allowed.
 
-use super::super::settings::Switches;
+use super::super::settings::{LeavingThen, Switches};
 use super::*;
 
 fn on() -> Settings {
@@ -33,7 +33,15 @@ fn known() -> Known {
     let entry =
         Reference { external_id: "7".to_owned(), dn: "uid=anna,ou=people,dc=x".to_owned(), ..Reference::default() };
     let attributes = attributes(&[("uid", &["anna"]), ("mail", &["anna@corp.example"])]);
-    Known { entry, attributes, agreed: Attributes::new(), enabled: Some(true), outbound: true }
+    Known {
+        entry,
+        attributes,
+        agreed: Attributes::new(),
+        enabled: Some(true),
+        outbound: true,
+        left: false,
+        overdue: false,
+    }
 }
 
 fn actions(steps: &[Step]) -> Vec<&'static str> {
@@ -223,4 +231,48 @@ fn a_time_that_comes_back_in_another_form_is_no_change() {
     known.attributes.extend(attributes(&[("accountExpires", &["132379488000000000"])]));
     known.agreed = attributes(&[("accountExpires", &["2020-06-30"])]);
     assert_eq!(user(&wanted, Some(&known), &on()), []);
+}
+
+#[test]
+fn who_leaves_is_disabled_and_moved_and_deleted_days_later_and_comes_back() {
+    let leaving_then = LeavingThen { move_to: Some("ou=Former".to_owned()), ..LeavingThen::default() };
+    let settings = Settings { leaving_then, ..on() };
+    let gone = Wanted { exists: Some(false), ..anna() };
+    let steps = user(&gone, Some(&known()), &settings);
+    assert_eq!(actions(&steps), ["disable", "move"]);
+    assert_eq!(steps[1].change, Change::Move { container: Some("ou=Former".to_owned()), name: None });
+    let at = |dn: &str| {
+        let entry = Reference { dn: dn.to_owned(), ..known().entry };
+        Known { entry, enabled: Some(false), left: true, ..known() }
+    };
+    let former = at("uid=anna,OU=former,ou=people,dc=x");
+    assert!(of_user(&gone, Some(&former), &settings).is_empty());
+    assert_eq!(of_user(&gone, Some(&at("uid=anna,ou=other,ou=people,dc=x")), &settings), ["move"]);
+    let overdue = Known { overdue: true, ..former.clone() };
+    assert_eq!(of_user(&gone, Some(&overdue), &settings), ["delete"]);
+    // What is not allowed does not happen.
+    let allowed = |switches| Settings { switches, ..settings.clone() };
+    let switches = Switches { edit_users: false, ..on().switches };
+    assert_eq!(of_user(&gone, Some(&known()), &allowed(switches)), ["disable"]);
+    let switches = Switches { delete_users: false, ..on().switches };
+    assert!(of_user(&gone, Some(&overdue), &allowed(switches)).is_empty());
+    // Nobody says who is assigned: it stays.
+    assert!(of_user(&Wanted { exists: None, ..anna() }, Some(&overdue), &settings).is_empty());
+    // Back, even on the last day: moved to where the site or the settings say, and enabled at the end.
+    let back = |wanted: &Wanted, known: &Known| {
+        let steps = user(wanted, Some(known), &settings);
+        let Change::Move { container, .. } = &steps[0].change else { panic!("{steps:?}") };
+        (actions(&steps), container.clone())
+    };
+    assert_eq!(back(&anna(), &overdue), (vec!["move", "enable"], Some(String::new())));
+    let sales = Wanted { container: Some("ou=Sales".to_owned()), ..anna() };
+    assert_eq!(back(&sales, &former), (vec!["move", "enable"], Some("ou=Sales".to_owned())));
+    // Also where the target wins: Postern itself has moved it there.
+    let target_wins = Settings { both_changed: BothChanged::TargetWins, ..settings.clone() };
+    assert_eq!(of_user(&sales, Some(&former), &target_wins), ["move", "enable"]);
+    // Nobody knows where, or it may stay, or somebody else has put it there.
+    assert_eq!(of_user(&Wanted { nowhere: true, ..anna() }, Some(&former), &settings), ["enable"]);
+    let there = Wanted { container: Some("ou=Former".to_owned()), ..anna() };
+    assert_eq!(of_user(&there, Some(&former), &settings), ["enable"]);
+    assert_eq!(of_user(&anna(), Some(&Known { left: false, ..former }), &settings), ["enable"]);
 }

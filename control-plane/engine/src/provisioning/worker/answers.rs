@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_store::{IdentityId, Intake, Mark, OperationId, TargetId};
+use postern_store::{Identities, IdentityId, Intake, Mark, OperationId, TargetId};
 
-use super::{RETRY_LONGEST, RETRY_OUTAGE, Result, Worker, later, step};
+use super::{Line, RETRY_LONGEST, RETRY_OUTAGE, Result, Worker, later, step};
 use crate::jobs::failure::Failure;
 use crate::provisioning::connector::Answer;
+use crate::provisioning::left::Left;
+use crate::provisioning::load::Target;
 use crate::provisioning::outcome::{self, Prepared};
 
 impl Worker {
@@ -61,7 +63,7 @@ impl Worker {
         let (organization, id) = (self.target.provisioning.organization, self.target.id());
         let mut tx = self.store.begin_intake(organization, self.target.directory.id, now).await?;
         let (mut durable, mut next, mut over) = (Vec::new(), Vec::new(), HashSet::new());
-        let mut groups = Vec::new();
+        let (mut groups, mut moved) = (Vec::new(), Vec::new());
         for prepared in prepared {
             let (identity, operation, generation) =
                 (prepared.operation.identity, prepared.operation.id, prepared.operation.generation);
@@ -97,14 +99,18 @@ impl Worker {
                 tx.identities().send_operation(following.id, following.generation).await?;
                 next.push(identity);
             } else {
+                if line.left != Left::No {
+                    moved.push(identity);
+                }
                 if !line.failed {
                     self.tried.forget(identity);
-                    tx.identities().clear_marks(id, line.mark.as_slice()).await?;
+                    settle(&self.target, tx.identities(), identity, line, now).await?;
                 }
                 over.insert(identity);
             }
         }
-        // Their members have got accounts, or other names.
+        groups.extend(self.groups_of(&moved).await?);
+        // Their members have got accounts, or other names, or have left or come back.
         tx.identities().mark(id, &groups).await?;
         tx.commit().await?;
         self.lines.retain(|identity, _| !over.contains(identity));
@@ -135,6 +141,18 @@ async fn delay(
     let times = tx.identities().times_marked(target, mark.identity).await?.filter(|_| before == Some(mark.times));
     let mark = Mark { times: times.unwrap_or(mark.times), ..mark };
     tx.identities().delay_mark(target, &mark, at, &failure.message).await
+}
+
+/// What becomes of the mark of a user or group all of whose operations were carried out.
+async fn settle(target: &Target, tx: &mut Identities, identity: IdentityId, line: &Line, now: Timestamp) -> Result<()> {
+    match line.left.deletion(&target.settings, now) {
+        Some(until) => tx.wait(target.id(), identity, line.mark.as_ref(), until).await?,
+        None => drop(tx.clear_marks(target.id(), line.mark.as_slice()).await?),
+    }
+    match line.account.filter(|_| line.left == Left::Back) {
+        Some(account) => tx.note_left(account, None).await,
+        None => Ok(()),
+    }
 }
 
 /// Whether the target refuses this step, and may take those that follow: one bad value keeps nobody locked out.

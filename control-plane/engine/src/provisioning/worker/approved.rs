@@ -8,6 +8,8 @@ use serde_json::json;
 use super::{Line, Result, WINDOW, Worker, step};
 use crate::jobs::failure::Failure;
 use crate::provisioning::change::Step;
+use crate::provisioning::decide::Decision;
+use crate::provisioning::left::Left;
 
 /// The most operations of one user or group that one decision gives.
 const STEPS: usize = 8;
@@ -40,7 +42,8 @@ impl Worker {
                 first.generation += 1;
             }
             let mark = self.store.get_mark(organization, id, identity).await?;
-            lines.push((identity, Line { mark, outbound: decision.outbound, operations, failed: false }));
+            let Decision { outbound, account, left, .. } = decision;
+            lines.push((identity, Line { mark, outbound, account, left, operations, failed: false }));
         }
         let mut tx = self.store.begin_identities(organization, now).await?;
         tx.drop_waiting(id, &changed).await?;
@@ -48,6 +51,9 @@ impl Worker {
         tx.refuse_operations(&refused, &json!({ "error": changed_since_plan() })).await?;
         for first in lines.iter().filter_map(|(_, line)| line.operations.front()) {
             tx.send_operation(first.id, first.generation).await?;
+        }
+        for account in lines.iter().filter(|(_, line)| line.left == Left::Now).filter_map(|(_, line)| line.account) {
+            tx.note_left(account, Some(now)).await?;
         }
         tx.commit().await?;
         for (identity, line) in lines {

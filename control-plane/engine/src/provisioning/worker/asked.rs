@@ -25,9 +25,9 @@ impl Worker {
         }
         tx.commit().await?;
         for operation in sent {
-            let (identity, outbound) = (operation.identity, self.is_outbound(&operation).await?);
+            let (identity, (account, outbound, left)) = (operation.identity, self.account_of(&operation).await?);
             let operations = VecDeque::from([operation]);
-            self.lines.insert(identity, Line { mark: None, outbound, operations, failed: false });
+            self.lines.insert(identity, Line { mark: None, outbound, account, left, operations, failed: false });
             self.send(identity);
         }
         Ok(())

@@ -1,10 +1,11 @@
 //! Decides about marks that are due, and begins what has to be done.
 
 use jiff::Timestamp;
-use postern_store::{IdentityId, Mark, Operation, OperationId, OperationState, PendingId};
+use postern_store::{AccountId, IdentityId, Mark, Operation, OperationId, OperationState, PendingId};
 
 use super::{Line, RETRY_LONGEST, Result, WINDOW, Worker, later};
 use crate::provisioning::decide::Decision;
+use crate::provisioning::left::Left;
 
 /// Users and groups that a comparison of all marks at a time.
 const SWEPT: u32 = 1_000;
@@ -12,12 +13,16 @@ const SWEPT: u32 = 1_000;
 /// What was decided about some marks.
 #[derive(Default)]
 struct Decided {
-    /// Marks with nothing to do, or whose operations are held.
-    settled: Vec<Mark>,
+    /// Marks with nothing to do, or whose operations are held, and when there will be something to do by itself.
+    settled: Vec<(Mark, Option<Timestamp>)>,
     /// Marks whose rules fail, each with the reason.
     failed: Vec<(Mark, String)>,
-    /// Marks with operations that are sent, and whether the account gets nothing from the target.
-    lines: Vec<(Mark, bool, Vec<Operation>)>,
+    /// Users and groups with operations that are sent.
+    lines: Vec<(IdentityId, Line)>,
+    /// Accounts whose users have left or are back: since when users should have none any more.
+    left: Vec<(AccountId, Option<Timestamp>)>,
+    /// Those of them who have no operations.
+    moved: Vec<IdentityId>,
     /// All operations.
     rows: Vec<Operation>,
     /// How many marks have operations that are held.
@@ -87,11 +92,18 @@ impl Worker {
         now: Timestamp,
         decided: &mut Decided,
     ) -> Result<()> {
+        let identity = mark.identity;
         decided.done.append(&mut decision.done);
         decided.refused.append(&mut decision.refused);
+        let (left, account) = (decision.left, decision.account);
+        let waits_until = left.deletion(&self.target.settings, now);
         if decision.steps.is_empty() {
+            if matches!(left, Left::Now | Left::Back) {
+                decided.left.extend(account.map(|account| (account, (left == Left::Now).then_some(now))));
+                decided.moved.push(identity);
+            }
             if decision.failed.is_empty() {
-                decided.settled.push(mark.clone());
+                decided.settled.push((mark.clone(), waits_until));
             } else {
                 decided.failed.push((mark.clone(), decision.failed.join("; ")));
             }
@@ -106,33 +118,46 @@ impl Worker {
         if let Err(reason) = admitted {
             hold(&mut operations, &reason);
             decided.held += 1;
-            decided.settled.push(mark.clone());
+            // The days do not count before somebody has approved it.
+            let waits_until = waits_until.filter(|_| left != Left::Now);
+            decided.settled.push((mark.clone(), waits_until));
             decided.rows.append(&mut operations);
         } else {
             decided.rows.extend(operations.iter().cloned());
-            decided.lines.push((mark.clone(), outbound, operations));
+            decided.left.extend(account.filter(|_| left == Left::Now).map(|account| (account, Some(now))));
+            let (mark, operations) = (Some(mark.clone()), operations.into());
+            decided.lines.push((identity, Line { mark, outbound, account, left, operations, failed: false }));
         }
         Ok(())
     }
 
     /// Writes what was decided, and sends the first operation of each line.
     async fn begin(&mut self, decided: Decided, now: Timestamp) -> Result<()> {
-        let Decided { settled, failed, lines, rows, held, done, refused } = decided;
+        let Decided { settled, failed, lines, rows, left, moved, held, done, refused } = decided;
         if settled.is_empty() && failed.is_empty() && rows.is_empty() {
             return Ok(());
         }
         let id = self.target.id();
+        let groups = self.groups_of(&moved).await?;
         let mut tx = self.store.begin_identities(self.target.provisioning.organization, now).await?;
         // What was held before is decided anew.
-        let anew: Vec<IdentityId> =
-            settled.iter().chain(lines.iter().map(|(mark, ..)| mark)).map(|mark| mark.identity).collect();
+        let anew = settled.iter().map(|(mark, _)| mark.identity).chain(lines.iter().map(|(identity, _)| *identity));
+        let anew: Vec<IdentityId> = anew.collect();
         tx.drop_waiting(id, &anew).await?;
         tx.forget_changes(&done).await?;
         for (pending, reason) in &refused {
             tx.refuse_changes(&[*pending], reason).await?;
         }
         tx.insert_operations(&rows).await?;
-        tx.clear_marks(id, &settled).await?;
+        let (over, waiting): (Vec<_>, Vec<_>) = settled.into_iter().partition(|(_, until)| until.is_none());
+        tx.clear_marks(id, &over.into_iter().map(|(mark, _)| mark).collect::<Vec<_>>()).await?;
+        for (mark, until) in waiting.iter().filter_map(|(mark, until)| Some((mark, (*until)?))) {
+            tx.wait(id, mark.identity, Some(mark), until).await?;
+        }
+        for (account, at) in left {
+            tx.note_left(account, at).await?;
+        }
+        tx.mark(id, &groups).await?;
         for (mark, problem) in &failed {
             tx.delay_mark(id, mark, later(now, mark.failures, RETRY_LONGEST), problem).await?;
         }
@@ -140,10 +165,8 @@ impl Worker {
         if held > 0 {
             tracing::warn!(target = %id, objects = held, "provisioning.held");
         }
-        for (mark, outbound, operations) in lines {
-            let identity = mark.identity;
-            let operations = operations.into();
-            self.lines.insert(identity, Line { mark: Some(mark), outbound, operations, failed: false });
+        for (identity, line) in lines {
+            self.lines.insert(identity, line);
             self.send(identity);
         }
         Ok(())
