@@ -21,6 +21,7 @@ mod rate;
 pub mod rules;
 pub mod runner;
 pub mod settings;
+mod size;
 mod spread;
 pub mod wanted;
 mod worker;

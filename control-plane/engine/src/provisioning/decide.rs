@@ -15,6 +15,7 @@ use super::change::{Attributes, Reference, Step};
 use super::compare::{self, Known, MembersDiffer};
 use super::load::Target;
 use super::settings::Assignment;
+use super::size;
 use super::wanted::{Subject, Wanted, wanted};
 use super::write_through::Asked;
 use crate::identity::attributes::MASK;
@@ -197,7 +198,7 @@ impl Target {
             outbound: account.as_ref().is_none_or(|account| account.account.outbound),
             account: account.map(|account| account.account.id),
             suspended: subject.suspended,
-            steps,
+            steps: size::divided(steps),
             failed,
             done,
             refused,

@@ -10,7 +10,7 @@ use crate::jobs::failure::Failure;
 use crate::provisioning::change::Step;
 
 /// The most operations of one user or group that one decision gives.
-const STEPS: usize = 8;
+const STEPS: usize = 64;
 
 impl Worker {
     /// Sends approved operations, if they are still what has to be done. Otherwise their objects are decided anew.
