@@ -6,6 +6,7 @@
 
 mod after;
 mod attributes;
+mod below;
 mod container;
 mod create;
 mod delete;
@@ -25,6 +26,7 @@ mod protected;
 mod read_back;
 mod rehearse;
 mod relocate;
+mod renamed;
 mod request;
 mod rules;
 pub(crate) mod run;

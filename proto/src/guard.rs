@@ -4,7 +4,7 @@
 use crate::{limits, v1};
 
 /// More fields than this are in no message of ours. The largest lists are far shorter, see [`limits`].
-const MAX_FIELDS: usize = 4 * limits::MAX_HELD_COMMANDS;
+const MAX_FIELDS: usize = 8 * limits::MAX_HELD_COMMANDS;
 
 /// A message that a peer sends.
 pub trait Guarded {

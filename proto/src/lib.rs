@@ -8,6 +8,7 @@ pub mod directory_name;
 pub mod enrollment_token;
 pub mod guard;
 pub mod limits;
+pub mod operation;
 pub mod sealed;
 pub mod text;
 mod varint;

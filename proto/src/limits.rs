@@ -50,6 +50,14 @@ pub const MAX_CHUNK_GROUP_NAMES: usize = 100_000;
 pub const MAX_DIRECTORIES: usize = 256;
 /// Commands that one agent holds: running, or ended and not yet acknowledged.
 pub const MAX_HELD_COMMANDS: usize = 1024;
+/// Attributes of one operation. These limits together are below what the guard of messages lets pass.
+pub const MAX_OPERATION_ATTRIBUTES: usize = 1_000;
+/// Values of all attributes of one operation, those that are known and those that are wanted; and values of its outcome.
+pub const MAX_OPERATION_VALUES: usize = 2_000;
+/// Members that one operation adds and removes.
+pub const MAX_OPERATION_MEMBERS: usize = 2_000;
+/// One operation as a whole. Its outcome has to fit into a frame together with the entry as it is then.
+pub const MAX_OPERATION_BYTES: usize = 2 << 20;
 /// Any other text of a message: a reason, a cure, a version, the value that a look-up asks for.
 pub const MAX_TEXT_BYTES: usize = 4 << 10;
 /// Rows of a diagnosis, and names in any list of samples.

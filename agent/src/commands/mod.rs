@@ -7,6 +7,7 @@ mod import;
 pub mod kind;
 mod lookup_user;
 mod operate;
+mod room;
 mod sealed;
 mod test_connection;
 pub mod turns;

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use postern_proto::{limits, v1};
+use postern_proto::limits::{self, MAX_OPERATION_ATTRIBUTES, MAX_OPERATION_MEMBERS};
+use postern_proto::{operation, v1};
 
 use super::entries::{subject, text, wrong};
 use super::kind::{Kind, Run, Work};
+use super::room::Room;
 use super::sealed::Sealed;
 use crate::command::End;
 use crate::encode::chunk;
 use crate::failure::{Code, Failure};
 use crate::served::{Phase, write};
 
-/// The most attributes, values and members of one operation.
-const MAX_ATTRIBUTES: usize = 1_000;
-const MAX_VALUES: usize = 10_000;
-const MAX_MEMBERS: usize = 10_000;
+/// Why an attribute was refused is no longer than this: there may be as many reasons as attributes.
+const MAX_REASON_BYTES: usize = limits::MAX_TEXT_BYTES / 16;
 
 /// Changes an entry.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Kind for Operate {
             Some(v1::operate::Change::SetPassword(wanted)) => {
                 Sealed::read(wanted, operate.entry_kind(), operate.entry.as_ref()).map(Change::Password)
             }
-            _ => operation(operate).map(Change::Plain),
+            _ => read(operate).map(Change::Plain),
         };
         Some(change.map(|change| Arc::new(change) as Arc<dyn Run>))
     }
@@ -89,13 +89,18 @@ async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome
         write::Effect::AlreadySo => v1::Effect::AlreadySo,
         write::Effect::Deleted => v1::Effect::Deleted,
     };
+    let mut room = Room::default();
+    let mut both = |ends: Vec<write::BothEnds>| -> Vec<v1::AttributeValues> {
+        ends.into_iter().take(MAX_OPERATION_ATTRIBUTES).map(|both| both_ends(both, work, &mut room)).collect()
+    };
     Ok(v1::outcome::Result::Operate(v1::OperateResult {
         effect: effect.into(),
         entry,
-        overwritten: done.overwritten.into_iter().take(MAX_ATTRIBUTES).map(|both| both_ends(both, work)).collect(),
-        kept: done.kept.into_iter().take(MAX_ATTRIBUTES).map(|both| both_ends(both, work)).collect(),
-        refused: done.refused.into_iter().take(MAX_ATTRIBUTES).map(refused).collect(),
-        unknown_members: done.unknown_members.into_iter().take(MAX_ATTRIBUTES).collect(),
+        overwritten: both(done.overwritten),
+        kept: both(done.kept),
+        refused: done.refused.into_iter().take(MAX_OPERATION_ATTRIBUTES).map(refused).collect(),
+        // Each was named by the operation: they are no larger than that.
+        unknown_members: done.unknown_members.into_iter().take(MAX_OPERATION_MEMBERS).collect(),
     }))
 }
 
@@ -107,23 +112,25 @@ fn denied_by_the_site(denied: &write::Denied) -> Failure {
 }
 
 /// What the directory had; nothing of an attribute that may not leave.
-fn both_ends(both: write::BothEnds, work: &Work) -> v1::AttributeValues {
+fn both_ends(both: write::BothEnds, work: &Work, room: &mut Room) -> v1::AttributeValues {
     let values = both.found.filter(|_| !work.policy.excludes(&both.name)).unwrap_or_default();
-    v1::AttributeValues { name: both.name, values }
+    v1::AttributeValues { name: both.name, values: room.shown(values) }
 }
 
 fn refused(refused: write::RefusedAttribute) -> v1::RefusedAttribute {
     let cure = refused.cure.map_or_else(String::new, |cure| format!("; {cure}"));
+    let message = format!("{}{cure}", refused.reason);
     v1::RefusedAttribute {
         name: refused.name,
-        message: format!("{}{cure}", refused.reason),
+        message: message[..message.floor_char_boundary(MAX_REASON_BYTES)].to_owned(),
         ldap_result_code: refused.code,
     }
 }
 
 /// Reads an operation, and checks what no directory needs to be asked for.
-fn operation(operate: &v1::Operate) -> Result<write::Operation, Failure> {
+fn read(operate: &v1::Operate) -> Result<write::Operation, Failure> {
     use v1::operate::Change as Wire;
+    operation::check(operate).map_err(|too_large| wrong(&format!("the operation is too large: {too_large}")))?;
     let phase = match operate.entry_kind() {
         v1::EntryKind::User => Phase::Users,
         v1::EntryKind::Group => Phase::Groups,
@@ -163,7 +170,6 @@ fn creation(create: &v1::CreateEntry) -> Result<write::Create, Failure> {
     if create.password.is_some() {
         return Err(wrong("a password is set with an operation of its own"));
     }
-    bounded(create.attributes.len(), create.attributes.iter().map(|attribute| attribute.values.len()).sum())?;
     let attributes = create.attributes.iter().map(|attribute| Ok((named(&attribute.name)?, attribute.values.clone())));
     Ok(write::Create {
         container: text(&create.container)?,
@@ -176,8 +182,6 @@ fn creation(create: &v1::CreateEntry) -> Result<write::Create, Failure> {
 }
 
 fn changes(update: &v1::UpdateEntry) -> Result<Vec<write::AttributeChange>, Failure> {
-    let values = update.changes.iter().map(|change| change.known.len() + change.wanted.len()).sum();
-    bounded(update.changes.len(), values)?;
     let change = |change: &v1::AttributeChange| {
         Ok(write::AttributeChange {
             name: named(&change.name)?,
@@ -198,17 +202,7 @@ fn member_change(members: &v1::ChangeMembers) -> Result<write::MemberChange, Fai
 }
 
 fn references(references: &[v1::EntryReference]) -> Result<Vec<write::Subject>, Failure> {
-    if references.len() > MAX_MEMBERS {
-        return Err(wrong("the operation has too many members"));
-    }
     references.iter().map(subject).collect()
-}
-
-fn bounded(attributes: usize, values: usize) -> Result<(), Failure> {
-    if attributes > MAX_ATTRIBUTES || values > MAX_VALUES {
-        return Err(wrong("the operation has too many attributes or values"));
-    }
-    Ok(())
 }
 
 fn named(name: &str) -> Result<String, Failure> {
@@ -243,6 +237,10 @@ mod tests {
         assert_eq!(read(delete(v1::EntryKind::User, None)), Err(Code::Invalid));
         assert_eq!(read(delete(v1::EntryKind::User, Some(entry("")))), Err(Code::Invalid));
         assert_eq!(read(delete(v1::EntryKind::User, Some(entry(&"x".repeat(1 << 20))))), Err(Code::Invalid));
+        let add = vec![entry("id"); MAX_OPERATION_MEMBERS + 1];
+        let members = v1::operate::Change::ChangeMembers(v1::ChangeMembers { add, remove: Vec::new() });
+        let many = v1::Operate { change: Some(members), ..delete(v1::EntryKind::Group, Some(entry("id"))) };
+        assert_eq!(read(many), Err(Code::Invalid));
         let nothing = v1::Operate { change: None, ..delete(v1::EntryKind::User, Some(entry("id"))) };
         assert_eq!(read(nothing), Err(Code::Unsupported));
     }

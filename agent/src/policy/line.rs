@@ -126,6 +126,17 @@ impl Line {
         Self { outcome: "denied_by_site_policy", rule, because, ..self }
     }
 
+    /// About the entry that was found in the place of a new one. Nothing of it was written.
+    fn adopted(self, done: &Done) -> Self {
+        let (external_id, dn) = match &done.entry {
+            Some(entry) => (Some(entry.external_id.clone()), Some(entry.dn.clone())),
+            None => (None, None),
+        };
+        let none = Vec::new;
+        let (attributes, groups, members) = (none(), none(), none());
+        Self { external_id, dn, attributes, groups, members, members_count: None, sets_password: false, ..self }
+    }
+
     /// With what became of it.
     pub(super) fn ended(self, result: &Result<Done, Failure>) -> Self {
         match result {
@@ -137,7 +148,8 @@ impl Line {
                     Effect::AlreadySo => "already_so",
                     Effect::Deleted => "deleted",
                 };
-                Self { outcome: "done", effect: Some(effect), ..self }
+                let line = if done.effect == Effect::Adopted { self.adopted(done) } else { self };
+                Self { outcome: "done", effect: Some(effect), ..line }
             }
             Err(failure) => Self {
                 outcome: "failed",

@@ -180,6 +180,9 @@ impl Rules {
         if let Some(group) = intent.members_group {
             return Err(broken("protected_groups", format!("one of the members is a member of {group}")));
         }
+        if let Some(group) = &intent.facts.protected_below {
+            return Err(broken("protected_groups", format!("somebody below {} is a member of {group}", intent.dn)));
+        }
         match &intent.facts.protected_group {
             Some(group) => Err(broken("protected_groups", format!("{} is a member of {group}", intent.dn))),
             None => Ok(()),

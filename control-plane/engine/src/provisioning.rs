@@ -22,6 +22,7 @@ mod rate;
 pub mod rules;
 pub mod runner;
 pub mod settings;
+mod size;
 mod spread;
 pub mod wanted;
 mod worker;

@@ -78,7 +78,7 @@ impl Work<'_> {
     }
 
     /// The groups that list an entry. Active Directory takes care of them itself.
-    async fn listing(&mut self, dn: &str, uid: Option<&Bytes>) -> Result<BTreeMap<String, Dn>, Error> {
+    pub(crate) async fn listing(&mut self, dn: &str, uid: Option<&Bytes>) -> Result<BTreeMap<String, Dn>, Error> {
         if self.is_active_directory() || self.config.group_entries().is_none() {
             return Ok(BTreeMap::new());
         }

@@ -53,7 +53,7 @@ impl Work<'_> {
 
     /// The DNs of entries that match, where entries of this kind are. Active Directory keeps names unique in the whole
     /// domain.
-    async fn search(&mut self, filter: &str, limit: usize) -> Result<Vec<String>, Error> {
+    pub(crate) async fn search(&mut self, filter: &str, limit: usize) -> Result<Vec<String>, Error> {
         let bases = match &self.session.root.default_naming_context {
             Some(domain) if self.is_active_directory() => vec![domain.clone()],
             _ => self.bases(self.phase),

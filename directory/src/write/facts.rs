@@ -31,6 +31,7 @@ impl Work<'_> {
                 .is_some_and(|(of_the_server, rid)| of_the_server || rid.is_some_and(|rid| rid < FIRST_OWN_RID)),
             is_bind_account: self.is_bind_account(dn, values),
             protected_group: None,
+            protected_below: None,
         }
     }
 

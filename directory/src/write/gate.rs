@@ -82,4 +82,6 @@ pub struct Facts {
     pub is_bind_account: bool,
     /// The first protected group that it is, or that it is a member of through any number of groups.
     pub protected_group: Option<Dn>,
+    /// The first protected group that an entry below this one is a member of. Looked up where entries below go with it.
+    pub protected_below: Option<Dn>,
 }

@@ -25,6 +25,9 @@ const GROUPS: [&str; 6] =
 const MACHINES: [&str; 4] =
     ["computer", "msDS-ManagedServiceAccount", "msDS-GroupManagedServiceAccount", "trustedDomain"];
 
+/// Superior classes of the usual ones (RFC 4519 §3).
+const SUPERIORS: [&str; 3] = ["top", "person", "organizationalPerson"];
+
 /// What these classes make of an entry. `None`: they do not say, or say both.
 pub(crate) fn kind_of(classes: &[Bytes]) -> Option<Phase> {
     let one_of = |known: &[&str]| {
@@ -65,18 +68,38 @@ impl Work<'_> {
         kind_of(target.values.of(&self.session.schema, "objectClass")) == Some(self.phase)
     }
 
-    /// The same for the classes that an operation asks for.
-    pub(crate) fn classes_fit(&self, classes: &[Bytes]) -> Result<(), Failure> {
-        let configured = match self.phase {
-            Phase::Users => &self.write.user_object_classes,
-            Phase::Groups => &self.write.group_object_classes,
-        };
-        let is_configured = |class: &Bytes| configured.iter().any(|known| class.eq_ignore_ascii_case(known.as_bytes()));
-        if kind_of(classes) == Some(self.phase) || (!classes.is_empty() && classes.iter().all(is_configured)) {
-            return Ok(());
+    /// The same for the classes that an operation asks for, of an entry that has some already. A class brings attributes
+    /// with it, and with them rights: there are none but those that the site gives to new entries.
+    pub(crate) fn classes_fit(&self, classes: &[Bytes], now: &[Bytes]) -> Result<(), Failure> {
+        let configured = self.object_classes();
+        if classes.is_empty() || kind_of(classes).is_some_and(|found| found != self.phase) {
+            return Err(other_kind(self.phase));
         }
-        Err(other_kind(self.phase))
+        if kind_of(classes).is_none() && !classes.iter().all(|class| is_one_of(class, &configured)) {
+            return Err(other_kind(self.phase));
+        }
+        match foreign(classes, &configured, now) {
+            None => Ok(()),
+            Some(class) => Err(Failure::invalid(
+                "objectClass",
+                format!("{class} is none of the classes that the site gives to new entries"),
+            )),
+        }
     }
+}
+
+/// The first class that neither the site gives nor the entry has. The superior classes of persons are everybody's.
+fn foreign(classes: &[Bytes], configured: &[Bytes], now: &[Bytes]) -> Option<String> {
+    let is_known = |class: &Bytes| {
+        let is = |known: &&str| class.eq_ignore_ascii_case(known.as_bytes());
+        SUPERIORS.iter().any(|known| is(known)) || is_one_of(class, configured) || is_one_of(class, now)
+    };
+    let class = classes.iter().find(|class| !is_known(class))?;
+    Some(String::from_utf8_lossy(class).into_owned())
+}
+
+fn is_one_of(class: &[u8], known: &[Bytes]) -> bool {
+    known.iter().any(|known| class.eq_ignore_ascii_case(known))
 }
 
 fn other_kind(phase: Phase) -> Failure {
@@ -101,5 +124,18 @@ mod tests {
         {
             assert_eq!(of(other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn no_class_comes_that_the_site_does_not_give() {
+        let classes = |names: &[&str]| -> Vec<Bytes> {
+            names.iter().map(|name| Bytes::copy_from_slice(name.as_bytes())).collect()
+        };
+        let found =
+            |wanted: &[&str], now: &[&str]| foreign(&classes(wanted), &classes(&["inetOrgPerson"]), &classes(now));
+        assert_eq!(found(&["top", "Person", "organizationalPerson", "INETORGPERSON"], &[]), None);
+        assert_eq!(found(&["inetOrgPerson", "posixAccount"], &[]).as_deref(), Some("posixAccount"));
+        assert_eq!(found(&["inetOrgPerson", "extensibleObject"], &["top"]).as_deref(), Some("extensibleObject"));
+        assert_eq!(found(&["inetOrgPerson", "posixAccount"], &["posixaccount"]), None, "it has that one");
     }
 }

@@ -68,6 +68,16 @@ impl Work<'_> {
 
     /// The first of the protected groups that one of these is a member of. Who is one of them is known by the DN alone.
     pub(crate) async fn protected_members(&mut self, members: &[&Dn]) -> Result<Option<Dn>, Error> {
+        let by_uid = members.iter().filter_map(|dn| uid_in(dn)).map(|uid| filter::equals("memberUid", uid.as_bytes()));
+        self.protected_entries(members, by_uid.collect()).await
+    }
+
+    /// The same with the conditions for groups that list them by `uid`.
+    pub(crate) async fn protected_entries(
+        &mut self,
+        members: &[&Dn],
+        by_uid: Vec<String>,
+    ) -> Result<Option<Dn>, Error> {
         let groups = self.gate.protected_groups().to_vec();
         if groups.is_empty() || members.is_empty() {
             return Ok(None);
@@ -75,8 +85,6 @@ impl Work<'_> {
         if self.is_active_directory() {
             return self.members_in_chain(members, groups).await;
         }
-        let by_uid = members.iter().filter_map(|dn| uid_in(dn)).map(|uid| filter::equals("memberUid", uid.as_bytes()));
-        let by_uid: Vec<String> = by_uid.collect();
         for some in by_uid.chunks(AT_ONCE) {
             if let Some(group) = self.walk(Vec::new(), some.concat(), groups.clone()).await? {
                 return Ok(Some(group));
@@ -153,7 +161,7 @@ pub(crate) fn lists(dn: &str) -> String {
 }
 
 /// The `uid` by which an entry is named, for groups that list members by it.
-fn uid_in(dn: &Dn) -> Option<String> {
+pub(crate) fn uid_in(dn: &Dn) -> Option<String> {
     let is_uid = |ava: &&Ava| attribute(ava.attribute()) == "uid";
     let ava = dn.rdns().first()?.avas().iter().find(is_uid)?;
     String::from_utf8(ava.value().as_bytes().to_vec()).ok()

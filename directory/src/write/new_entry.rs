@@ -32,7 +32,7 @@ impl Work<'_> {
     pub(crate) fn new_entry(&self, create: &Create) -> Result<NewEntry, Error> {
         let mut attributes = Vec::with_capacity(create.attributes.len() + 2);
         for (name, wanted) in &create.attributes {
-            self.writable(name)?;
+            self.writable(name, wanted)?;
             let rule = self.session.schema.rule(name);
             let wanted = self.convert(name, rule, wanted)?;
             if !wanted.is_empty() {
@@ -40,7 +40,7 @@ impl Work<'_> {
             }
         }
         if let Some((_, classes)) = attributes.iter().find(|(name, _)| self.session.schema.same(name, CLASS)) {
-            self.classes_fit(classes)?;
+            self.classes_fit(classes, &[])?;
         }
         let rdn = self.rdn_attribute().to_owned();
         self.fill(&mut attributes, &rdn);
@@ -110,7 +110,8 @@ impl Work<'_> {
         configured.as_deref().unwrap_or(usual)
     }
 
-    fn object_classes(&self) -> Vec<Bytes> {
+    /// The classes of new entries, as the site says.
+    pub(crate) fn object_classes(&self) -> Vec<Bytes> {
         let (configured, usual) = match (self.phase, self.is_active_directory()) {
             (Phase::Users, true) => (&self.write.user_object_classes, "user"),
             (Phase::Users, false) => (&self.write.user_object_classes, "inetOrgPerson"),

@@ -30,6 +30,9 @@ impl Work<'_> {
         }
         self.must_be_of_kind(target).await?;
         target.facts.protected_group = self.protected_group(target).await?;
+        if matches!(kind, Kind::Move | Kind::Delete) {
+            target.facts.protected_below = self.protected_below(target).await?;
+        }
         let Plan { destination, attributes, groups, members, sets_password } = plan;
         let members_group = self.protected_members(&members).await?;
         let attributes = attributes.iter().map(|name| self.session.schema.written(name)).collect();
@@ -95,7 +98,7 @@ impl Work<'_> {
 }
 
 /// Why an entry is never written.
-fn protection(facts: &Facts) -> Option<&'static str> {
+pub(crate) fn protection(facts: &Facts) -> Option<&'static str> {
     Some(match facts {
         Facts { is_bind_account: true, .. } => "it is the account by which the agent binds",
         Facts { is_critical: true, .. } => "the system needs it (isCriticalSystemObject)",

@@ -30,14 +30,21 @@ impl Work<'_> {
             }
             let (leaf, container) = self.destination(&target, to)?;
             let destination = leaf.below(&container);
-            self.allowed(Kind::Move, &mut target, Plan { destination: Some(&destination), ..Plan::default() }).await?;
             if is_there(&target.dn, &destination) {
-                return self.finish(&target.text, Done::new(Effect::AlreadySo)).await;
+                return self.is_moved(subject, target, &destination).await;
             }
+            let renamed = self.renamed(&target, &target.dn, &destination).await?;
+            let groups = self.naming(&renamed).await?;
+            let plan = Plan { destination: Some(&destination), groups: groups.iter().collect(), ..Plan::default() };
+            self.allowed(Kind::Move, &mut target, plan).await?;
             let moved = (target.dn.parent().map(|parent| parent.case_folded()) != Some(container.case_folded()))
                 .then(|| container.to_string());
             match self.session.rename(&target.text, &leaf.to_string(), moved.as_deref()).await {
-                Ok(()) => return self.finish(&destination.to_string(), Done::new(Effect::Changed)).await,
+                Ok(()) => {
+                    let refused_members = self.rename_in_groups(&renamed).await?;
+                    let done = Done { refused_members, ..Done::new(Effect::Changed) };
+                    return self.finish(&destination.to_string(), done).await;
+                }
                 Err(Error::Write(Failure::Refused(refusal))) if refusal.code == NO_SUCH_OBJECT => {
                     before = Some((target.dn.clone(), Failure::Refused(refusal).into()));
                 }
@@ -48,6 +55,26 @@ impl Work<'_> {
             }
         }
         Err(Failure::KeepsChanging.into())
+    }
+
+    /// It is where it is to be. Who has moved it may have had no time for the groups. That these name the DN that the
+    /// operation knows is not ours to believe: to put the new one there is a change of members, and permitted as such.
+    async fn is_moved(&mut self, subject: &Subject, mut target: Target, now: &Dn) -> Result<Done, Error> {
+        let plan = Plan { destination: Some(now), ..Plan::default() };
+        self.allowed(Kind::Move, &mut target, plan).await?;
+        let mut done = Done::new(Effect::AlreadySo);
+        if let Some(before) = self.left_behind(subject, &target).await? {
+            let renamed = self.renamed(&target, &before, &target.dn).await?;
+            let groups = self.naming(&renamed).await?;
+            if !groups.is_empty() {
+                let dn = target.dn.clone();
+                let plan = Plan { groups: groups.iter().collect(), members: vec![&dn], ..Plan::default() };
+                self.allowed(Kind::Members, &mut target, plan).await?;
+                done.refused_members = self.rename_in_groups(&renamed).await?;
+                done.effect = Effect::Changed;
+            }
+        }
+        self.finish(&target.text, done).await
     }
 
     /// The relative name and the container that the entry is to have.

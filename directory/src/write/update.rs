@@ -33,8 +33,8 @@ struct Difference {
 impl Work<'_> {
     pub(crate) async fn update(&mut self, subject: &Subject, changes: &[AttributeChange]) -> Result<Done, Error> {
         let names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
-        for name in &names {
-            self.writable(name)?;
+        for AttributeChange { name, wanted, .. } in changes {
+            self.writable(name, wanted)?;
             if self.switch().is_ok_and(|switch| self.session.schema.same(&switch.attribute, name)) {
                 return Err(Failure::invalid(name, "it has an operation of its own: enable, disable").into());
             }
@@ -128,10 +128,10 @@ impl Work<'_> {
                     continue;
                 }
             };
-            if self.session.schema.same(&change.name, "objectClass") {
-                self.classes_fit(&wanted)?;
-            }
             let now = target.values.of(&self.session.schema, &change.name);
+            if self.session.schema.same(&change.name, "objectClass") {
+                self.classes_fit(&wanted, now)?;
+            }
             if self.is_same(&change.name, rule, now, &wanted) {
                 continue;
             }

@@ -1,10 +1,10 @@
 //! Entries that get another name or container.
 
 use anyhow::{Context as _, Result, ensure};
-use postern_directory::write::{Change, Effect, Failure, Move};
+use postern_directory::write::{Change, Effect, Failure, Move, Subject};
 use postern_tests::scenario;
-use postern_tests::slapd::SUFFIX;
-use postern_tests::writing::{self, Site, user};
+use postern_tests::slapd::{self, SUFFIX, Slapd};
+use postern_tests::writing::{self, Site, openldap, user};
 
 use crate::common::{created, dn, fails, id, operate, start};
 
@@ -56,9 +56,55 @@ fn a_move_that_cannot_be_is_refused_in_words() -> Result<()> {
         ensure!(nowhere.cure().context("no cure")?.contains("create the container"), "{nowhere:?}");
         let below = fails(&directory, user(id(&anna), to(Some("uid=anna"), None))).await?;
         ensure!(matches!(&below, Failure::Invalid { what, .. } if what == "container"), "{below:?}");
-        let gone =
-            fails(&directory, user(postern_directory::write::Subject::id("no-such"), to(None, Some("x")))).await?;
+        let gone = fails(&directory, user(Subject::id("no-such"), to(None, Some("x")))).await?;
         ensure!(matches!(gone, Failure::NotFound), "{gone:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn groups_get_the_new_name_where_the_server_does_not_follow() -> Result<()> {
+    scenario(async |stage| {
+        let options = slapd::Options { statements: true, ..slapd::Options::people(5) };
+        let slapd = Slapd::start(stage, options).await?;
+        let directory = openldap(stage, &slapd, "").await?;
+        let anna = created(&directory, "anna").await?;
+        let group = |name: &str| format!("cn={name},ou=groups,{SUFFIX}");
+        for (name, class, members) in [
+            ("only", "groupOfNames", format!("member: {}\n", dn("anna"))),
+            ("unique", "groupOfUniqueNames", format!("uniqueMember: {}\nuniqueMember: cn=x\n", dn("anna"))),
+            ("unix", "posixGroup", "gidNumber: 5\nmemberUid: anna\nmemberUid: ben\n".to_owned()),
+        ] {
+            slapd.apply(format!("dn: {}\nobjectClass: {class}\ncn: {name}\n{members}", group(name))).await?;
+        }
+        operate(&directory, user(id(&anna), to(None, Some("annabel")))).await?;
+        let members = async |name: &str, attribute: &str| -> Result<Vec<String>> {
+            let found = slapd.operational(&group(name)).await?;
+            let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
+            let mut values: Vec<String> = found.values(attribute).iter().map(text).collect();
+            values.sort_unstable();
+            Ok(values)
+        };
+        ensure!(members("only", "member").await? == [dn("annabel")], "the sole member");
+        ensure!(members("unique", "uniqueMember").await? == ["cn=x".to_owned(), dn("annabel")]);
+        ensure!(members("unix", "memberUid").await? == ["annabel", "ben"]);
+
+        // As after a crash between the two: the entry has its new name, and a group has the old one.
+        let late = format!("dn: {}\nobjectClass: groupOfNames\ncn: late\nmember: {}\n", group("late"), dn("anna"));
+        slapd.apply(late).await?;
+        let subject = Subject { dn: Some(dn("anna")), ..id(&anna) };
+        let again = operate(&directory, user(subject.clone(), to(None, Some("annabel")))).await?;
+        ensure!(again.effect == Effect::Changed && members("late", "member").await? == [dn("annabel")]);
+        let sent = writing::written(&slapd).len();
+        let once_more = operate(&directory, user(subject.clone(), to(None, Some("annabel")))).await?;
+        ensure!(once_more.effect == Effect::AlreadySo && writing::written(&slapd).len() == sent);
+
+        // Somebody else has the old name by now: the groups mean that one.
+        created(&directory, "anna").await?;
+        let other = format!("dn: {}\nobjectClass: groupOfNames\ncn: other\nmember: {}\n", group("other"), dn("anna"));
+        slapd.apply(other).await?;
+        operate(&directory, user(subject, to(None, Some("annabel")))).await?;
+        ensure!(members("other", "member").await? == [dn("anna")]);
         Ok(())
     })
 }

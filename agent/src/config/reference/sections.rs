@@ -79,7 +79,7 @@ pub(super) const SECTIONS: [Section; 10] = [
                 TEXTS,
                 Value("[]"),
                 "Attributes that never leave the site under any of their names, even if a directory lists them. \
-                 Attributes that hold passwords or keys never leave in any case. Whether a user is enabled always leaves, as one word, even if the attribute that says so is excluded.",
+                 No change compares or writes them either. Attributes that hold passwords or keys never leave in any case. Whether a user is enabled always leaves, as one word, even if the attribute that says so is excluded.",
             ),
             key(
                 "imports_at_once",

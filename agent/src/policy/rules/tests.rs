@@ -255,3 +255,13 @@ fn protected_groups_protect_themselves_and_their_members() {
         assert_eq!(decided(&strict, &Tried { facts, ..tried(kind) }), "protected_groups", "{kind:?} of a member");
     }
 }
+
+#[test]
+fn nobody_protected_is_carried_along() {
+    let admins = Dn::parse("cn=admins,ou=groups,dc=example").ok();
+    for kind in [Kind::Move, Kind::Delete] {
+        let facts = Facts { protected_below: admins.clone(), ..Facts::default() };
+        let tried = Tried { destination: (kind == Kind::Move).then_some(ANNA), facts, ..tried(kind) };
+        assert_eq!(decided(&rules(STRICT), &tried), "protected_groups", "{kind:?}");
+    }
+}

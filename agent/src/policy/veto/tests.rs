@@ -176,3 +176,40 @@ fn without_a_log_nothing_is_permitted() {
     let nowhere = Veto::new((Arc::clone(&place.rules), None), key, "corp", &operation);
     assert_eq!(ask(&nowhere, Kind::Delete, ANNA).unwrap_err().rule, AUDIT_LOG);
 }
+
+#[test]
+fn an_adopted_entry_stands_in_the_log_as_it_was_found() {
+    use crate::served::write::{Done, Effect};
+    use crate::served::{Entry, Switch};
+
+    let boss = "uid=boss,ou=vip,dc=example";
+    let place = Place::new();
+    let veto = place.veto(Change::Update(Vec::new()));
+    ask(&veto, Kind::Update, "uid=boss,ou=people,dc=example").unwrap();
+    let entry = Entry {
+        external_id: "id-boss".into(),
+        dn: boss.into(),
+        unique_value: None,
+        attributes: Vec::new(),
+        members: Vec::new(),
+        switch: Switch::On,
+    };
+    veto.ended(&Ok(Done {
+        effect: Effect::Adopted,
+        entry: Some(entry),
+        in_scope: true,
+        kept: Vec::new(),
+        overwritten: Vec::new(),
+        refused: Vec::new(),
+        unknown_members: Vec::new(),
+        refused_members: Vec::new(),
+        members_added: 0,
+        members_removed: 0,
+    }));
+    drop(veto);
+    let log = place.log();
+    let last = log.last().unwrap();
+    assert_eq!((&last["outcome"], &last["effect"]), (&Value::from("done"), &Value::from("adopted")), "{last}");
+    assert_eq!((&last["dn"], &last["external_id"]), (&Value::from(boss), &Value::from("id-boss")), "{last}");
+    assert!(last.get("attributes").is_none(), "nothing was written: {last}");
+}

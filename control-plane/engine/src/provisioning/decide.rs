@@ -16,6 +16,7 @@ use super::compare::{self, Known, MembersDiffer};
 use super::left::Left;
 use super::load::Target;
 use super::settings::Assignment;
+use super::size;
 use super::wanted::{Subject, Wanted, wanted};
 use super::write_through::Asked;
 use crate::identity::attributes::MASK;
@@ -205,7 +206,7 @@ impl Target {
             account: account.map(|account| account.account.id),
             suspended: subject.suspended,
             left,
-            steps,
+            steps: size::divided(steps),
             failed,
             done,
             refused,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dashmap::DashMap;
+use postern_proto::operation::{self, TooLarge};
 use postern_proto::{limits, text, v1};
 use postern_store::{AccountKind, AgentId, JobId, OperationId};
 use tokio::sync::oneshot;
@@ -15,6 +16,7 @@ use super::change::{AttributeChange, Attributes, Change, Reference};
 use super::connector::{Answer, Connector, Done, Effect, RefusedAttribute, Request};
 use super::passwords;
 use super::settings::BothChanged;
+use super::size;
 use crate::jobs::command::{AgentOutcome, Command};
 use crate::jobs::failure::Failure;
 use crate::jobs::reach::{Reach, Route, ToAgent};
@@ -66,13 +68,19 @@ impl DirectoryConnector {
         self.under_way.retain(|_, entry| entry.session != route.session() || entry.answer.is_none());
     }
 
-    /// Queues an operation for one of the directory's agents.
-    fn send(&self, request: &Request, routes: &[Arc<Route>]) -> Option<oneshot::Receiver<AgentOutcome>> {
+    /// Queues an operation for one of the directory's agents. `Err`: it holds more than an operation may.
+    fn send(
+        &self,
+        request: &Request,
+        routes: &[Arc<Route>],
+    ) -> Result<Option<oneshot::Receiver<AgentOutcome>>, TooLarge> {
         let place = (request.generation as usize).saturating_sub(1);
         // What an older generation left behind.
         self.under_way.retain(|(id, generation), _| *id != request.id || *generation >= request.generation);
         for turn in 0..routes.len() {
-            let route = routes.get((place + turn) % routes.len())?;
+            let Some(route) = routes.get((place + turn) % routes.len()) else { return Ok(None) };
+            let operate = operate(request, route.agent());
+            operation::check(&operate)?;
             let (sender, receiver) = oneshot::channel();
             let entry = UnderWay {
                 agent: route.agent(),
@@ -85,15 +93,15 @@ impl DirectoryConnector {
                 job: JobId::from_uuid(request.id.as_uuid()),
                 attempt: request.generation,
                 directory: request.target_name.clone(),
-                work: v1::command::Kind::Operate(operate(request, route.agent())),
+                work: v1::command::Kind::Operate(operate),
                 timeout: TIMEOUT,
             };
             match route.send(ToAgent::Command(command)) {
-                Ok(()) => return Some(receiver),
+                Ok(()) => return Ok(Some(receiver)),
                 Err(_) => drop(self.under_way.remove(&(request.id, request.generation))),
             }
         }
-        None
+        Ok(None)
     }
 }
 
@@ -106,7 +114,11 @@ impl Connector for DirectoryConnector {
         if any && routes.is_empty() {
             return Answer::Failed(passwords::no_key(), Duration::ZERO);
         }
-        let Some(receiver) = self.send(request, &routes) else { return Answer::Unreachable };
+        let receiver = match self.send(request, &routes) {
+            Ok(Some(receiver)) => receiver,
+            Ok(None) => return Answer::Unreachable,
+            Err(too_large) => return Answer::Failed(size::refused(too_large), Duration::ZERO),
+        };
         let answered = tokio::time::timeout(TIMEOUT + Duration::from_secs(10), receiver).await;
         let Ok(Ok(outcome)) = answered else {
             self.under_way.remove(&(request.id, request.generation));
@@ -209,7 +221,12 @@ pub fn done(result: v1::OperateResult) -> Done {
         refused: refused.collect(),
         overwritten: values(&result.overwritten),
         kept: values(&result.kept),
-        unknown_members: result.unknown_members.iter().take(MOST).map(|name| text::clean(name)).collect(),
+        unknown_members: result
+            .unknown_members
+            .iter()
+            .take(limits::MAX_OPERATION_MEMBERS)
+            .map(|name| text::clean(name))
+            .collect(),
         entry: (!result.entry.is_empty()).then_some(result.entry),
     }
 }

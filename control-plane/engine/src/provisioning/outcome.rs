@@ -13,6 +13,7 @@ use super::change::{Attributes, Change, Reference, Step};
 use super::compare;
 use super::connector::{Done, RefusedAttribute};
 use super::load::Target;
+use super::size;
 use crate::identity::membership;
 use crate::intake::listed::Listed;
 use crate::intake::place::Place;
@@ -162,6 +163,11 @@ impl Prepared {
             self.failure = self.failure.filter(|failure| failure.retryable);
         }
         Ok(self.failure)
+    }
+
+    /// Whether it makes a group that may have to get more members.
+    pub(super) fn is_begun(&self) -> bool {
+        size::is_begun(&self.step.change)
     }
 
     /// The changes that somebody asked for, each with the reason if the target has not taken it.

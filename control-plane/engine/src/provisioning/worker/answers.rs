@@ -69,6 +69,7 @@ impl Worker {
                 (prepared.operation.identity, prepared.operation.id, prepared.operation.generation);
             let named = matches!(prepared.operation.action.as_str(), "create" | "move");
             let password = prepared.operation.action == "set_password";
+            let is_begun = prepared.is_begun();
             durable.push((operation, generation));
             let before = tx.identities().times_marked(id, identity).await?;
             let failure = prepared.write(&self.target, &mut tx, now).await?;
@@ -94,6 +95,9 @@ impl Worker {
             if named && !line.failed {
                 groups.extend(self.target.groups_above(identity.as_uuid()).await?);
             }
+            if is_begun && !line.failed {
+                groups.push(identity);
+            }
             if let Some(following) = line.operations.front_mut() {
                 following.generation += 1;
                 tx.identities().send_operation(following.id, following.generation).await?;
@@ -110,7 +114,7 @@ impl Worker {
             }
         }
         groups.extend(self.groups_of(&moved).await?);
-        // Their members have got accounts, or other names, or have left or come back.
+        // Their members have got accounts, or other names, have left or come back, or are more than one operation holds.
         tx.identities().mark(id, &groups).await?;
         tx.commit().await?;
         self.lines.retain(|identity, _| !over.contains(identity));

@@ -12,7 +12,7 @@ use crate::provisioning::decide::Decision;
 use crate::provisioning::left::Left;
 
 /// The most operations of one user or group that one decision gives.
-const STEPS: usize = 8;
+const STEPS: usize = 64;
 
 impl Worker {
     /// Sends approved operations, if they are still what has to be done. Otherwise their objects are decided anew.
