@@ -5,8 +5,12 @@ use std::borrow::Cow;
 /// A line of these cells, with its line end. A cell that a spreadsheet would run as a formula gets an apostrophe in front of
 /// it, which spreadsheets do not show.
 pub fn line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let cells = cells.into_iter().map(|cell| neutral(cell.as_ref()).into_owned());
+    let cells: Vec<String> = cells.into_iter().map(|cell| neutral(cell.as_ref()).into_owned()).collect();
+    // Some spreadsheets take these for separators, too: what comes after one would be a cell of its own.
+    let quoted = cells.iter().any(|cell| cell.contains([';', '\t']));
+    let style = if quoted { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
+    let mut builder = csv::WriterBuilder::new();
+    let mut writer = builder.terminator(csv::Terminator::CRLF).quote_style(style).from_writer(Vec::new());
     // Nothing fails on the way into memory.
     let _ = writer.write_record(cells);
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
@@ -58,5 +62,7 @@ mod tests {
     #[test]
     fn a_quote_or_a_line_end_stays_within_its_cell() {
         assert_eq!(line(["a\"b", "c\nd", "e,f"]), "\"a\"\"b\",\"c\nd\",\"e,f\"\r\n");
+        assert_eq!(line(["x;=1+1;y", "z"]), "\"x;=1+1;y\",\"z\"\r\n", "a semicolon separates cells for some");
+        assert_eq!(line(["x\t=1"]), "\"x\t=1\"\r\n");
     }
 }

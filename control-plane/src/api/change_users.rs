@@ -157,7 +157,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 async fn answer(users: &UserChanges<'_>, user: OwnedUser) -> Result<(Tag, Json<ChangedUser>), Problem> {
     let pending = users.pending(user.row.id).await?;
-    Ok((etag(&user), Json(ChangedUser::new(user, pending)?)))
+    Ok((etag(&(&user, &pending)), Json(ChangedUser::new(user, pending)?)))
 }
 
 /// Creates a user

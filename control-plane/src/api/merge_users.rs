@@ -114,8 +114,9 @@ async fn merge(
     let MergeRequest { user: other, preview } = body.read()?;
     let Merge { user, merged, accounts, groups } = users.merge(&id, &other, known.known(), preview).await?;
     let groups = groups.into_iter().map(|(id, display_name)| GroupRef { id, display_name }).collect();
-    let tag = etag(&user);
-    let (user, merged) = (ChangedUser::new(user, Vec::new())?, merged.try_into()?);
+    let pending = api.services.change_users(&caller.actor)?.pending(user.row.id).await?;
+    let tag = etag(&(&user, &pending));
+    let (user, merged) = (ChangedUser::new(user, pending)?, merged.try_into()?);
     Ok((tag, Json(MergeView { preview, user, merged, accounts: moved(accounts), groups })))
 }
 
@@ -137,7 +138,8 @@ async fn split(
     let users = api.services.merge_users(&caller.actor)?;
     let SplitRequest { accounts, user_name, preview } = body.read()?;
     let Split { user, new_user, accounts } = users.split(&id, (&accounts, &user_name), known.known(), preview).await?;
-    let tag = etag(&user);
-    let (user, new_user) = (ChangedUser::new(user, Vec::new())?, ChangedUser::new(new_user, Vec::new())?);
+    let pending = api.services.change_users(&caller.actor)?.pending(user.row.id).await?;
+    let tag = etag(&(&user, &pending));
+    let (user, new_user) = (ChangedUser::new(user, pending)?, ChangedUser::new(new_user, Vec::new())?);
     Ok((tag, Json(SplitView { preview, user, new_user, accounts: moved(accounts) })))
 }

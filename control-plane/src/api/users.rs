@@ -243,7 +243,7 @@ async fn list(
     responses((status = 200, body = UserDetail, headers(("ETag" = String, description = "Its version")))))]
 async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<(Tag, Json<UserDetail>), Problem> {
     let found = api.services.users(&caller.actor)?.get(&id).await?;
-    let tag = etag(&found.user);
+    let tag = etag(&(&found.user, &found.pending));
     let detail = UserDetail {
         user: found.user.row.try_into()?,
         suspension: found.user.suspension.map(SuspensionView::from),

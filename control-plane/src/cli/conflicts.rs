@@ -11,7 +11,7 @@ use super::confirm::Yes;
 use super::error::Error;
 use super::list::{Found, ListArgs};
 use super::name::Name;
-use super::screen::{Screen, text_or, time};
+use super::screen::{Screen, plain, text_or, time};
 
 /// Commands of `postern conflicts`.
 #[derive(Debug, Subcommand)]
@@ -123,7 +123,7 @@ async fn decide(
         return screen.json(&decided);
     }
     let Some(user) = decided.user else { return screen.line("The account has no user.") };
-    screen.line(format!("The account belongs to the user {} ({}).", user.user_name, user.id))
+    screen.line(plain(&format!("The account belongs to the user {} ({}).", user.user_name, user.id)))
 }
 
 async fn ignored(args: &ListArgs, client: &Client, screen: &mut Screen) -> Result<(), Error> {

@@ -276,6 +276,7 @@ async fn decide(client: &Client, held: Held, what: &str, screen: &mut Screen) ->
     let request = HeldRequest { operations: (!all).then_some(operations) };
     let path = format!("directories/{directory}/provisioning/{what}");
     let HeldDecision { decided } = client.post(&path, &request).await?;
-    let done = if what == "approve" { "approved; they are sent now" } else { "dropped" };
-    screen.done(&decided, what, &format!("{decided} held operations were {done}."))
+    let (were, are) = if decided == 1 { ("operation was", "it is") } else { ("operations were", "they are") };
+    let done = if what == "approve" { format!("approved; {are} sent now") } else { "dropped".to_owned() };
+    screen.done(&decided, what, &format!("{decided} held {were} {done}."))
 }

@@ -181,6 +181,14 @@ impl Identities {
 }
 
 impl Identities {
+    /// Up to `limit` held operations of a target.
+    pub async fn held_operations(&mut self, target: TargetId, limit: u32) -> Result<Vec<OperationId>> {
+        let query = sql("SELECT id FROM operations WHERE state = 'held' AND organization_id = $1 \
+             AND target = (SELECT seq FROM targets WHERE id = $2) ORDER BY id LIMIT $3");
+        let query = query.bind(self.organization).bind(target).bind(limit);
+        self.tx.rows(query, |mut row| row.take()).await
+    }
+
     /// Lets held operations of a target be sent, or drops them. `None`: all that are held. Returns how many there were.
     pub async fn decide_held(
         &mut self,

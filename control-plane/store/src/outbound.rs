@@ -84,10 +84,16 @@ impl Identities {
 
     /// Makes an account that nobody has, or whose user was deleted, the outbound account of a user. `false`: somebody has it.
     pub async fn link_outbound(&mut self, account: AccountId, user: UserId) -> Result<bool> {
+        // One at a time for a user, so that each sees what the one before it has linked.
+        if self.owned_user(user).await?.is_none() {
+            return Ok(false);
+        }
         let update =
             sql("UPDATE accounts SET outbound = TRUE, identity = $1, conflict = NULL, agreed = NULL, left_at = NULL, \
              updated_at = $4 WHERE id = $2 AND organization_id = $3 AND kind = 1 AND missing_since IS NULL \
-             AND (identity IS NULL OR NOT EXISTS (SELECT 1 FROM users u WHERE u.id = accounts.identity))");
+             AND (identity IS NULL OR NOT EXISTS (SELECT 1 FROM users u WHERE u.id = accounts.identity)) \
+             AND NOT EXISTS (SELECT 1 FROM accounts o WHERE o.identity = $1 AND o.target = accounts.target \
+             AND o.missing_since IS NULL)");
         let update = update.bind(user).bind(account).bind(self.organization).bind(self.now);
         if self.tx.execute(update).await? == 0 {
             return Ok(false);

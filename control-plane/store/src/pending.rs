@@ -71,6 +71,16 @@ impl Identities {
         self.tx.rows(query.bind(user).bind(self.organization), read).await
     }
 
+    /// What other users are to have in a field. Until the transaction ends, no other one asks that.
+    pub async fn wanted_by_others(&mut self, user: UserId, field: &str) -> Result<Vec<PendingChange>> {
+        self.tx.hold_asked_values(self.organization).await?;
+        let query = sql(select_pending!(
+            "WHERE p.target IN (SELECT seq FROM targets WHERE organization_id = $1) AND p.organization_id = $1 \
+             AND p.what = $2 AND p.identity <> $3 AND p.refused_at IS NULL ORDER BY p.identity"
+        ));
+        self.tx.rows(query.bind(self.organization).bind(field).bind(user), read).await
+    }
+
     /// Of these members of a group: what is wanted, or was refused.
     pub async fn pending_members(&mut self, group: GroupId, members: &[Uuid]) -> Result<Vec<PendingChange>> {
         let query =

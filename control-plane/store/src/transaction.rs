@@ -84,6 +84,12 @@ impl Tx {
             .await
     }
 
+    /// Lets one transaction of an organization after another ask for values that nobody else may have.
+    pub(crate) async fn hold_asked_values(&mut self, organization: OrganizationId) -> Result<()> {
+        self.advise("SELECT pg_advisory_xact_lock(2, seq::int)::text FROM organizations WHERE id = $1", organization)
+            .await
+    }
+
     async fn advise(&mut self, lock: &'static str, organization: OrganizationId) -> Result<()> {
         if let Inner::Postgres(_) = self.inner {
             self.rows(sql(lock).bind(organization), |_| Ok(())).await?;

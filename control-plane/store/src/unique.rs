@@ -71,6 +71,14 @@ impl Identities {
         Ok(())
     }
 
+    /// Whether another user has this value of a unique attribute.
+    pub async fn is_taken(&mut self, user: UserId, name: &str, value: &str) -> Result<bool> {
+        let query =
+            sql("SELECT user_id FROM unique_values WHERE organization_id = $1 AND name = $2 AND value_key = $3");
+        let query = query.bind(self.organization).bind(name).bind(fold(value));
+        Ok(self.tx.row(query, |mut row| row.take::<UserId>()).await?.is_some_and(|holder| holder != user))
+    }
+
     /// Gives users the values of a unique attribute, or takes them away, as [`Self::claim`] does for one. Returns the
     /// users whose value somebody else has; nothing is written for them.
     pub async fn claim_values(&mut self, name: &str, values: &[(UserId, Option<String>)]) -> Result<Vec<UserId>> {

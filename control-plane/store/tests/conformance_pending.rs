@@ -4,16 +4,18 @@
 
 mod support;
 
-use postern_store::{IdentityId, PendingChange, PendingId, Provisioning, Store};
+use postern_store::{AccountId, AccountKind, IdentityId, PendingChange, PendingId, Provisioning, Store};
 use serde_json::{Value, json};
-use support::world::{World, at};
+use support::world::{World, account_of, at};
 use support::{TestDatabase, conformance};
 
 conformance! {
     a_later_request_takes_the_place_of_an_earlier_one,
     what_is_refused_can_be_read_for_a_while,
     whoever_is_deleted_wants_nothing_any_more,
+    what_others_want_is_seen_until_it_is_refused,
     a_member_that_provisioning_has_added_is_known,
+    a_user_gets_one_account_however_many_are_linked_at_once,
 }
 
 fn change(world: &World, identity: IdentityId, what: &str, wanted: Value) -> PendingChange {
@@ -131,6 +133,26 @@ async fn whoever_is_deleted_wants_nothing_any_more(database: TestDatabase) {
     }
 }
 
+async fn what_others_want_is_seen_until_it_is_refused(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    let (anna, bert) = (world.person("anna"), world.person("bert"));
+    world.import(&[anna.clone(), bert.clone()], &[]).await;
+    provision(store, &world).await;
+    let badge = change(&world, IdentityId::User(anna.0.id), "attributes.badge", json!("B-1"));
+    ask(&world, std::slice::from_ref(&badge)).await;
+    let mut tx = store.begin_identities(world.org(), at(6)).await.unwrap();
+    assert_eq!(tx.wanted_by_others(bert.0.id, "attributes.badge").await.unwrap(), std::slice::from_ref(&badge));
+    assert_eq!(tx.wanted_by_others(anna.0.id, "attributes.badge").await.unwrap(), [], "it is her own");
+    assert_eq!(tx.wanted_by_others(bert.0.id, "attributes.title").await.unwrap(), []);
+    tx.refuse_changes(&[badge.id], "no").await.unwrap();
+    assert_eq!(tx.wanted_by_others(bert.0.id, "attributes.badge").await.unwrap(), []);
+    tx.rollback().await.unwrap();
+    let mut tx = store.begin_identities(other.org(), at(6)).await.unwrap();
+    assert_eq!(tx.wanted_by_others(bert.0.id, "attributes.badge").await.unwrap(), []);
+    tx.rollback().await.unwrap();
+}
+
 async fn a_member_that_provisioning_has_added_is_known(database: TestDatabase) {
     let store = &database.store;
     let world = World::new(store, "one").await;
@@ -147,4 +169,26 @@ async fn a_member_that_provisioning_has_added_is_known(database: TestDatabase) {
     let there = tx.identities().with_accounts_in(world.directory.id.into(), &[ids[0], team.0.id.as_uuid()]).await;
     assert_eq!(there.unwrap(), [ids[0], team.0.id.as_uuid()].into());
     tx.rollback().await.unwrap();
+}
+
+async fn a_user_gets_one_account_however_many_are_linked_at_once(database: TestDatabase) {
+    let store = &database.store;
+    let world = World::new(store, "one").await;
+    let user = world.person("anna").0;
+    let accounts = ["l1", "l2", "l3"].map(|name| account_of(AccountKind::User, name, None));
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(1)).await.unwrap();
+    tx.identities().insert_own_users(vec![(user.clone(), "{}".to_owned())]).await.unwrap();
+    tx.insert_accounts(accounts.to_vec()).await.unwrap();
+    tx.commit().await.unwrap();
+    let link = async |account: AccountId| {
+        let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
+        let linked = tx.link_outbound(account, user.id).await.unwrap();
+        tx.commit().await.unwrap();
+        linked
+    };
+    let [one, two, three] = accounts.map(|account| account.id);
+    let linked = tokio::join!(link(one), link(two), link(three));
+    assert_eq!([linked.0, linked.1, linked.2].into_iter().filter(|linked| *linked).count(), 1);
+    let found = store.accounts_in(world.org(), world.directory.id.into(), &[IdentityId::User(user.id)]).await.unwrap();
+    assert_eq!(found.len(), 1);
 }

@@ -209,12 +209,17 @@ async fn operations_are_sent_ended_held_and_decided_once(database: TestDatabase)
         Ended { id: sent.id, state: OperationState::Succeeded, elapsed_ms: 7, answer: json!({ "effect": "created" }) };
     let mut tx = store.begin_identities(other.org(), at(2)).await.unwrap();
     assert!(!tx.end_operation(&ended).await.unwrap(), "another organization ends nothing");
+    assert_eq!(tx.held_operations(target(&world), 10).await.unwrap(), []);
     assert_eq!(tx.decide_held(target(&world), None, (true, "x")).await.unwrap(), 0);
     tx.commit().await.unwrap();
     let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
     assert!(tx.end_operation(&ended).await.unwrap());
     assert!(!tx.end_operation(&ended).await.unwrap(), "it has ended");
     assert!(!tx.send_operation(sent.id, 2).await.unwrap());
+    let mut all_held = [held.id, rejected.id];
+    all_held.sort_unstable();
+    assert_eq!(tx.held_operations(target(&world), 10).await.unwrap(), all_held);
+    assert_eq!(tx.held_operations(target(&world), 1).await.unwrap(), all_held[..1]);
     assert_eq!(tx.decide_held(target(&world), Some(&[held.id]), (true, "owner")).await.unwrap(), 1);
     assert_eq!(tx.decide_held(target(&world), Some(&[held.id]), (true, "owner")).await.unwrap(), 0);
     assert_eq!(tx.decide_held(target(&world), None, (false, "owner")).await.unwrap(), 1);

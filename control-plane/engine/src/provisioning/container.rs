@@ -10,9 +10,8 @@ use crate::identity::mapping::outbound::Outbound;
 use crate::identity::mapping::rules::RuleOf;
 
 /// What means something in a DN (RFC 4514 §2.4).
-const SPECIAL: &[char] = &[',', '+', '"', '\\', ';', '<', '>', '=', '#'];
-/// Stands for a special character while the DN is read: this and the character's own number. No text has such a letter
-/// (they are of private use).
+const SPECIAL: &[char] = &[',', '+', '"', '\\', ';', '<', '>', '=', '#', '\0'];
+/// The first of the letters that stand for others while the DN is read. They are of private use (planes 15 and 16).
 const MASK: u32 = 0xF_0000;
 
 type Fields = BTreeMap<String, Value>;
@@ -23,26 +22,27 @@ pub(super) fn of(expression: &Outbound, fields: &Fields) -> Result<Option<String
     let Some(plain) = given(fields) else { return Ok(None) };
     let Some(text) = single(plain.values?)? else { return Ok(None) };
     let risky: Vec<&String> =
-        plain.reads.iter().filter(|field| fields.get(*field).is_some_and(|value| any(value, is_special))).collect();
-    if risky.is_empty() {
-        return dn(&text, &text).map(|dn| Some(dn.to_string()));
-    }
-    let mut masked = fields.clone();
+        plain.reads.iter().filter(|field| fields.get(*field).is_some_and(|value| any(value, is_risky))).collect();
+    let Some(first) = risky.first() else { return dn(&text, &text).map(|dn| Some(dn.to_string())) };
+    let (mut masks, mut masked) = (Masks::default(), fields.clone());
     for field in &risky {
-        masked.entry((*field).clone()).and_modify(|value| *value = mask(value));
+        masked.entry((*field).clone()).and_modify(|value| *value = masks.mask(value));
     }
     let read = given(&masked).map_or(Ok(Vec::new()), |given| given.values).and_then(single).ok().flatten();
-    match read.filter(|read| unmask(read) == text) {
-        Some(read) => unmasked(&dn(&read, &text)?).map(|dn| Some(dn.to_string())),
-        // The expression asks about these characters. Then the values themselves must not be in the result.
-        None => {
-            match risky.iter().find(|field| fields.get(**field).is_some_and(|value| any(value, |it| is_in(it, &text))))
-            {
-                Some(field) => Err(format!("{field} has characters that separate the parts of a DN")),
-                None => dn(&text, &text).map(|dn| Some(dn.to_string())),
-            }
-        }
+    if let Some(read) = read.filter(|read| masks.unmask(read) == text) {
+        // What separates the parts is in the expression: no value has such a letter here.
+        return masks.unmasked(&dn(&read, &text)?).map(|dn| Some(dn.to_string()));
     }
+    // The expression asks about these letters, or makes others of them.
+    if is_one_name(&text) || is_literal(&plain.expression, &text) {
+        return dn(&text, &text).map(|dn| Some(dn.to_string()));
+    }
+    let field = risky.iter().find(|field| fields.get(**field).is_some_and(|value| any(value, |it| is_in(it, &text))));
+    Err(format!(
+        "{} has characters that separate the parts of a DN, or that the expression makes such characters of. It is not \
+         known which parts are the rule's",
+        field.unwrap_or(first)
+    ))
 }
 
 fn single(values: Vec<String>) -> Result<Option<String>, String> {
@@ -66,46 +66,79 @@ fn any(value: &Value, is: impl Fn(&str) -> bool + Copy) -> bool {
     }
 }
 
-fn is_special(text: &str) -> bool {
-    text.contains(SPECIAL)
+fn is_risky(text: &str) -> bool {
+    text.chars().any(needs_mask)
+}
+
+/// Whether a letter means something in a DN, is one of the masks, or becomes what means something by `ascii`.
+fn needs_mask(letter: char) -> bool {
+    SPECIAL.contains(&letter)
+        || u32::from(letter) >= MASK
+        || (!letter.is_ascii() && deunicode::deunicode_char(letter).is_some_and(|letters| letters.contains(SPECIAL)))
 }
 
 fn is_in(value: &str, text: &str) -> bool {
-    is_special(value) && text.to_lowercase().contains(&value.to_lowercase())
+    is_risky(value) && text.to_lowercase().contains(&value.to_lowercase())
 }
 
-fn mask(value: &Value) -> Value {
-    let masked = |letter: char| {
-        if SPECIAL.contains(&letter) { char::from_u32(MASK + u32::from(letter)).unwrap_or(letter) } else { letter }
-    };
-    match value {
-        Value::String(text) => text.chars().map(masked).collect::<String>().into(),
-        Value::Array(values) => values.iter().map(mask).collect::<Vec<Value>>().into(),
-        other => other.clone(),
+/// Whether a text can only be one name, as `ou=Sales`: nothing in it but one `=` means something.
+fn is_one_name(text: &str) -> bool {
+    text.matches(SPECIAL).eq(["="])
+}
+
+/// Whether the whole text is written in the expression.
+fn is_literal(expression: &str, text: &str) -> bool {
+    !text.contains(['\'', '"', '\\'])
+        && (expression.contains(&format!("'{text}'")) || expression.contains(&format!("\"{text}\"")))
+}
+
+/// The letters of values that are masked, each by the letter of its place.
+#[derive(Default)]
+struct Masks(Vec<char>);
+
+impl Masks {
+    fn mask(&mut self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => text.chars().map(|letter| self.masked(letter)).collect::<String>().into(),
+            Value::Array(values) => values.iter().map(|value| self.mask(value)).collect::<Vec<Value>>().into(),
+            other => other.clone(),
+        }
     }
-}
 
-fn unmask(text: &str) -> String {
-    let plain = |letter: char| {
-        let masked = u32::from(letter).checked_sub(MASK).and_then(char::from_u32);
-        masked.filter(|letter| SPECIAL.contains(letter)).unwrap_or(letter)
-    };
-    text.chars().map(plain).collect()
-}
-
-/// The same name with its values unmasked. They are escaped when it is written.
-fn unmasked(dn: &Dn) -> Result<Dn, String> {
-    let mut whole = Dn::root();
-    for rdn in dn.rdns().iter().rev() {
-        let [part] = rdn.avas() else {
-            return Err("a part of the container has several values".to_owned());
-        };
-        let Part::Text(value) = part.value() else {
-            return Err("a part of the container is no text".to_owned());
-        };
-        whole = whole.child(part.attribute(), &unmask(value));
+    fn masked(&mut self, letter: char) -> char {
+        if !needs_mask(letter) {
+            return letter;
+        }
+        let place = self.0.iter().position(|known| *known == letter).unwrap_or_else(|| {
+            self.0.push(letter);
+            self.0.len() - 1
+        });
+        let mask = u32::try_from(place).ok().and_then(|place| char::from_u32(MASK + place));
+        mask.unwrap_or(char::REPLACEMENT_CHARACTER)
     }
-    Ok(whole)
+
+    fn unmask(&self, text: &str) -> String {
+        let plain = |letter: char| {
+            let place = u32::from(letter).checked_sub(MASK).and_then(|place| usize::try_from(place).ok());
+            place.and_then(|place| self.0.get(place)).copied().unwrap_or(letter)
+        };
+        text.chars().map(plain).collect()
+    }
+
+    /// The same name with its values unmasked. They are escaped when it is written.
+    fn unmasked(&self, dn: &Dn) -> Result<Dn, String> {
+        let mut whole = Dn::root();
+        for rdn in dn.rdns().iter().rev() {
+            let [part] = rdn.avas() else {
+                return Err("a part of the container has several values".to_owned());
+            };
+            let Part::Text(value) = part.value() else {
+                return Err("a part of the container is no text".to_owned());
+            };
+            whole = whole.child(part.attribute(), &self.unmask(value));
+        }
+        Ok(whole)
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +169,34 @@ mod tests {
             assert_eq!(of(department, expression), Ok(Some(expected.to_owned())), "{department} {expression}");
         }
         assert_eq!(of("", "attributes.department"), Ok(None));
+    }
+
+    #[test]
+    fn no_function_makes_a_separator_of_what_a_value_has() {
+        for (expression, department, one_name) in [
+            ("'ou=' + ascii(attributes.department)", "admins，ou＝it", None),
+            ("'ou=' + rdn(attributes.department)", "cn=a\\,ou\\=vip", None),
+            ("'ou=' + replace(attributes.department, '#', '')", "a#,ou=vip", None),
+            ("'ou=' + split(attributes.department, ';')[0]", "a,ou=vip;b", None),
+            ("'ou=' + replace(attributes.department, ',', ' ')", "a,b;ou=vip", None),
+            ("'ou=' + replace(attributes.department, '#', '') + ',ou=staff'", "vip,ou=x\\#", None),
+            ("'ou=' + attributes.department", "admins，ou＝it", Some("ou=admins，ou＝it")),
+            ("'ou=' + attributes.department", "a\u{f0000},\u{f0001}", Some("ou=a\u{f0000}\\,\u{f0001}")),
+            ("'ou=' + replace(attributes.department, ',', ' ')", "a,b", Some("ou=a b")),
+            ("'ou=' + split(attributes.department, ';')[0]", "a;b", Some("ou=a")),
+            ("'ou=' + rdn(attributes.department)", "cn=a,dc=x", Some("ou=a")),
+            ("'ou=' + ascii(attributes.department)", "Ärzte", Some("ou=Arzte")),
+            ("'ou=' + ascii(attributes.department) + ',ou=x'", "Ärzte", Some("ou=Arzte,ou=x")),
+        ] {
+            let found = container(expression, &json!({"attributes.department": department}));
+            match one_name {
+                Some(expected) => assert_eq!(found, Ok(Some(expected.to_owned())), "{expression} {department}"),
+                None => {
+                    let refused = found.unwrap_err();
+                    assert!(refused.starts_with("attributes.department has characters"), "{expression}: {refused}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,6 @@ use super::wanted::{Subject, wanted};
 use crate::identity::attributes::MASK;
 use crate::identity::mapping::outbound::Wanted;
 use crate::identity::mapping::rules::RuleOf;
-use crate::identity::profile;
 use crate::intake::said::{self, SavedRules};
 
 /// The most groups of a user that are looked at.
@@ -154,7 +153,7 @@ impl Target {
             let (before, after) = (part("before"), part("after"));
             ExplainedStep { action: step.change.action().to_owned(), before, after }
         };
-        let sensitive = self.sensitive_fields().await?;
+        let sensitive = &self.compiled.sensitive;
         let state = match (self.provisioning.paused, self.settings.mode) {
             (true, _) => "paused",
             (false, Mode::Report) => "report",
@@ -165,11 +164,12 @@ impl Target {
             user_name: name,
             directory: self.directory.name.clone(),
             state: state.to_owned(),
-            fields: self.fields(user, &subject, &sensitive, now).await?,
+            fields: self.fields(user, &subject, sensitive, now).await?,
             assigned,
             assignment,
             rules: self.rules.wanted(RuleOf::Users, &subject.fields).into_iter().map(shown).collect(),
-            container: container.map(|wanted| container_of(wanted, &sensitive)),
+            container: container
+                .map(|wanted| ExplainedRule { attribute: "container".to_owned(), ..self.explained(wanted) }),
             account: account.map(|account| self.account(&account, now)),
             steps: decision.steps.iter().map(step).collect(),
             problem: mark.as_ref().and_then(|mark| mark.problem.clone()),
@@ -199,12 +199,6 @@ impl Target {
             source: name(field),
         });
         Ok(fields.collect())
-    }
-
-    async fn sensitive_fields(&self) -> Result<BTreeSet<String>> {
-        let defined = self.store.attribute_definitions(self.provisioning.organization).await?;
-        let sensitive = defined.into_iter().filter(|defined| defined.sensitive);
-        Ok(sensitive.map(|defined| profile::further(&defined.name)).collect())
     }
 
     /// Whether a user should have an account, and why.
@@ -243,9 +237,18 @@ impl Target {
     fn rule(&self, wanted: Wanted, subject: &Subject) -> ExplainedRule {
         let skipped = !wanted.reads.is_empty() && wanted.reads.iter().all(|read| subject.from_target.contains(read));
         let secret = self.is_secret(&wanted.attribute);
-        let rule = explained(wanted);
+        let rule = self.explained(wanted);
         let values = if secret { masked(&rule.values) } else { rule.values };
         ExplainedRule { values, skipped, ..rule }
+    }
+
+    fn explained(&self, wanted: Wanted) -> ExplainedRule {
+        let Wanted { attribute, expression, reads, values } = wanted;
+        let (values, error) = match values {
+            Ok(values) => (values, None),
+            Err(error) => (Vec::new(), Some(self.compiled.shown(&reads, error))),
+        };
+        ExplainedRule { attribute, expression, reads, values, error, skipped: false }
     }
 
     fn account(&self, found: &TargetAccount, now: Timestamp) -> ExplainedAccount {
@@ -270,23 +273,6 @@ impl Target {
             agreed: shown(found.agreed.clone()),
         }
     }
-}
-
-fn explained(wanted: Wanted) -> ExplainedRule {
-    let Wanted { attribute, expression, reads, values } = wanted;
-    let (values, error) = match values {
-        Ok(values) => (values, None),
-        Err(error) => (Vec::new(), Some(error)),
-    };
-    ExplainedRule { attribute, expression, reads, values, error, skipped: false }
-}
-
-/// Where an account is made, masked if that reads a sensitive field.
-fn container_of(wanted: Wanted, sensitive: &BTreeSet<String>) -> ExplainedRule {
-    let rule = ExplainedRule { attribute: "container".to_owned(), ..explained(wanted) };
-    let secret = rule.reads.iter().any(|read| sensitive.contains(read));
-    let values = if secret { masked(&rule.values) } else { rule.values };
-    ExplainedRule { values, ..rule }
 }
 
 fn masked(values: &[String]) -> Vec<String> {

@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use postern_store::{Directory, MemberForm, PageRequest, Provisioning, Store, TargetId};
 
 use super::rules;
-use super::settings::{Compiled, Settings};
+use super::settings::{Compiled, Settings, sensitive_fields};
 use crate::identity::mapping::outbound::Outbound;
-use crate::identity::profile;
 
 /// The most directories of an organization.
 const MOST_DIRECTORIES: u32 = 1_000;
@@ -45,21 +44,16 @@ impl Target {
             Ok(settings) => settings,
             Err(error) => return Ok(Err(format!("the settings cannot be read: {error}"))),
         };
-        let compiled = match settings.compile() {
-            Ok(compiled) => compiled,
-            Err((field, reason)) => return Ok(Err(format!("{field}: {reason}"))),
-        };
         let rules = match rules::of(store, &directory).await? {
             Ok(rules) => rules,
             Err(fault) => return Ok(Err(fault)),
         };
-        let sensitive: Vec<String> = store
-            .attribute_definitions(organization)
-            .await?
-            .into_iter()
-            .filter(|defined| defined.sensitive)
-            .map(|defined| profile::further(&defined.name))
-            .collect();
+        let sensitive: Vec<String> = sensitive_fields(&store.attribute_definitions(organization).await?);
+        let compiled = settings.compile().and_then(|compiled| compiled.knowing(sensitive.iter().cloned().collect()));
+        let compiled = match compiled {
+            Ok(compiled) => compiled,
+            Err((field, reason)) => return Ok(Err(format!("{field}: {reason}"))),
+        };
         let secrets = rules.attributes_that_read(&sensitive).map(str::to_ascii_lowercase).collect();
         let directories = store.list_directories(organization, &PageRequest::first(MOST_DIRECTORIES)).await?.items;
         let form = store.member_form(organization, id).await?.unwrap_or(MemberForm::Dn);

@@ -71,7 +71,9 @@ pub fn wanted(subject: &Subject, settings: &Settings, compiled: &Compiled, rules
         }
         match given.values {
             Ok(values) => drop(wanted.attributes.insert(given.attribute, values)),
-            Err(reason) => wanted.failed.push(format!("{}: {reason}", given.attribute)),
+            Err(reason) => {
+                wanted.failed.push(format!("{}: {}", given.attribute, compiled.shown(&given.reads, reason)));
+            }
         }
     }
     if let Some(expression) = compiled.container.as_ref().filter(|_| of == RuleOf::Users) {
@@ -92,7 +94,7 @@ fn assigned(subject: &Subject, settings: &Settings, compiled: &Compiled, failed:
         Assignment::Nobody => None,
         Assignment::All => Some(true),
         Assignment::Groups { .. } => Some(subject.in_group),
-        Assignment::Condition { .. } => match value(compiled.condition.as_ref()?, subject) {
+        Assignment::Condition { .. } => match value(compiled, subject)? {
             // Nothing is no.
             Ok(values) if values.is_empty() || values == ["FALSE"] => Some(false),
             Ok(values) if values == ["TRUE"] => Some(true),
@@ -108,7 +110,8 @@ fn assigned(subject: &Subject, settings: &Settings, compiled: &Compiled, failed:
     }
 }
 
-fn value(expression: &Outbound, subject: &Subject) -> Result<Vec<String>, String> {
-    let given = expression.wanted(RuleOf::Users, &subject.fields).into_iter().next();
-    given.map_or_else(|| Ok(Vec::new()), |given| given.values)
+/// What the condition gives. `None`: there is none.
+fn value(compiled: &Compiled, subject: &Subject) -> Option<Result<Vec<String>, String>> {
+    let given = compiled.condition.as_ref()?.wanted(RuleOf::Users, &subject.fields).into_iter().next()?;
+    Some(given.values.map_err(|reason| compiled.shown(&given.reads, reason)))
 }

@@ -19,6 +19,8 @@ const HOURS: usize = 24;
 const MOST_PASSED: usize = 3 * 60;
 /// Longer than any name of a time zone.
 const MAX_ZONE_BYTES: usize = 64;
+/// What lies among the zones of many machines and is none of IANA's: each machine has another one by that name.
+const NOT_IANA: &[&str] = &["localtime", "posixrules", "Factory"];
 
 /// The times of a timing.
 #[derive(Debug)]
@@ -67,7 +69,8 @@ impl Times {
 }
 
 fn zone(name: &str) -> Result<TimeZone, InputError> {
-    let found = Some(name).filter(|name| name.len() <= MAX_ZONE_BYTES).and_then(|name| TimeZone::get(name).ok());
+    let fits = |name: &&str| name.len() <= MAX_ZONE_BYTES && !NOT_IANA.iter().any(|it| name.eq_ignore_ascii_case(it));
+    let found = Some(name).filter(fits).and_then(|name| TimeZone::get(name).ok());
     found.filter(|zone| !zone.is_unknown()).ok_or_else(|| {
         let known: Vec<String> = jiff::tz::db().available().map(|known| known.to_string()).collect();
         let is_city = |zone: &&str| zone.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(name));

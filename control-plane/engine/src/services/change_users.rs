@@ -222,12 +222,14 @@ impl UserChanges<'_> {
     /// The user, who cannot change until the transaction ends, if it is still the version that is known.
     async fn locked(&self, tx: &mut Identities, id: UserId, known: Option<&str>) -> Result<OwnedUser> {
         let Some(user) = tx.owned_user(id).await? else { return Err(users::no_user(self.0, id).await?) };
-        match known {
-            Some(known) if !versions::fits(known, &versions::of(&user)) => {
-                Err(versions::changed(self.0, "user", id.as_uuid(), user.row.updated_at).await?)
+        if let Some(known) = known {
+            // What is wanted of a directory is part of the version: the next change may be about the same.
+            let pending = tx.pending_of(id).await?;
+            if !versions::fits(known, &versions::of(&(&user, &pending))) {
+                return Err(versions::changed(self.0, "user", id.as_uuid(), user.row.updated_at).await?);
             }
-            _ => Ok(user),
         }
+        Ok(user)
     }
 
     async fn get(&self, id: UserId) -> Result<OwnedUser> {

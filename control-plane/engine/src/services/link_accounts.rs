@@ -44,14 +44,14 @@ impl AccountLinks<'_> {
                 message.cure("For a user who comes from the directory, see `postern conflicts`."),
             ));
         }
-        let own = store.accounts_in(organization, target, &[IdentityId::User(user)]).await?;
-        if let Some(own) = own.iter().find(|own| own.account.missing_since.is_none()) {
-            let message = Message::new(format!("The user has the account {} there already.", own.account.dn));
-            return Err(Error::Conflict(message.cure("A user has one account in a directory.")));
-        }
         let mut tx = store.begin_identities(organization, self.0.now()).await?;
         if !tx.link_outbound(account.id, user).await? {
             tx.rollback().await?;
+            let own = store.accounts_in(organization, target, &[IdentityId::User(user)]).await?;
+            if let Some(own) = own.iter().find(|own| own.account.missing_since.is_none()) {
+                let message = Message::new(format!("The user has the account {} there already.", own.account.dn));
+                return Err(Error::Conflict(message.cure("A user has one account in a directory.")));
+            }
             let message = Message::new(format!("{} is the account of another user, or is gone.", account.dn));
             return Err(Error::Conflict(
                 message.cure(format!("`postern accounts show {}` says whose it is.", account.id)),

@@ -16,6 +16,7 @@ use crate::identity::attributes::MASK;
 use crate::identity::mapping::outbound::Wanted;
 use crate::identity::mapping::rules::{Rule, RuleOf};
 use crate::identity::profile;
+use crate::provisioning::settings::shown;
 use crate::records::{Directory, MappingDirection};
 
 /// Previews of outbound rules, for somebody who may save them.
@@ -67,10 +68,9 @@ impl OutboundPreviews<'_> {
         for defined in store.attribute_definitions(organization).await?.iter().filter(|defined| defined.sensitive) {
             let field = profile::further(&defined.name);
             for wanted in wanted.iter_mut().filter(|wanted| wanted.reads.contains(&field)) {
-                if let Ok(values) = &mut wanted.values {
-                    for value in values {
-                        MASK.clone_into(value);
-                    }
+                match &mut wanted.values {
+                    Ok(values) => values.iter_mut().for_each(|value| MASK.clone_into(value)),
+                    Err(reason) => *reason = shown(|read| *read == field, &wanted.reads, std::mem::take(reason)),
                 }
             }
             if let Some(value) = fields.get_mut(&field) {

@@ -14,7 +14,7 @@ use super::known_directories::find;
 use super::pages::{Listed, uncounted};
 use super::rights::Right;
 use super::{resolve, versions};
-use crate::provisioning::settings::{Mode, Settings};
+use crate::provisioning::settings::{Mode, Settings, sensitive_fields};
 use crate::records::{
     Directory, GroupId, IdentityId, Operation, OperationFilter, OperationId, OperationState, PageRequest, PlanId,
     Provisioning, TargetId, UserId,
@@ -199,7 +199,9 @@ impl ProvisioningChanges<'_> {
         if known.is_some_and(|known| !versions::fits(known, &versions::of(&before.version()))) {
             return Err(outdated(&before));
         }
-        if let Err((field, reason)) = settings.check() {
+        let sensitive = sensitive_fields(&self.0.store().attribute_definitions(self.0.organization()).await?);
+        let checked = settings.check().and_then(|()| settings.compile()?.knowing(sensitive.into_iter().collect()));
+        if let Err((field, reason)) = checked {
             return Err(Error::field(field, reason));
         }
         self.groups(&settings, &before.settings).await?;
@@ -293,6 +295,10 @@ impl ProvisioningRuns<'_> {
         }
         let mut tx = self.0.store().begin_identities(self.0.organization(), self.0.now()).await?;
         let by = self.0.actor().who.name();
+        let named = match operations {
+            Some(operations) => operations.iter().take(100).copied().collect(),
+            None => tx.held_operations(directory.id.into(), 100).await?,
+        };
         let decided = tx.decide_held(directory.id.into(), operations, (approve, by)).await?;
         if decided == 0 {
             tx.rollback().await?;
@@ -303,8 +309,7 @@ impl ProvisioningRuns<'_> {
         }
         let action = if approve { "operations.approved" } else { "operations.rejected" };
         let change = Change::new(action, directory.id.as_uuid(), &directory.name);
-        let ids = operations.map(|operations| operations.iter().take(100).collect::<Vec<_>>());
-        tx.note(self.0.note(change.after(&json!({ "count": decided, "operations": ids }))));
+        tx.note(self.0.note(change.after(&json!({ "count": decided, "operations": named }))));
         tx.commit().await?;
         Ok(decided)
     }

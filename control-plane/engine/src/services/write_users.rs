@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use postern_runtime::plain::quoted;
-use postern_store::{AttributeDefinition, Identities, OwnedUser};
+use postern_store::{AttributeDefinition, Identities, OwnedUser, PendingChange};
 use serde_json::{Value, json};
 
 use super::access::Access;
@@ -38,6 +38,7 @@ pub(super) async fn create(
     bounded(&user.row)?;
     free(tx, &user.row).await?;
     let id = user.row.id;
+    unwanted(tx, defined, profile, id).await?;
     // The last that may be refused: nothing is written before it.
     claim(tx, defined, profile, id).await?;
     let values = profile::values(&user.row);
@@ -87,6 +88,7 @@ pub(super) async fn change(
     if user.row.name_key != name_key {
         free(tx, &user.row).await?;
     }
+    unwanted(tx, defined, profile, id).await?;
     // The last that may be refused: nothing is written before it.
     claim(tx, defined, &profile.without(&through), id).await?;
     if through.len() < changed.len() {
@@ -150,11 +152,42 @@ pub(super) async fn claim(
         .collect();
     match tx.claim(user, &values).await? {
         None => Ok(()),
-        Some(name) => {
-            let text = format!("Another user has this {name}, and no two users have the same.");
-            Err(Error::Conflict(Message::new(text)))
+        Some(name) => Err(has(&name)),
+    }
+}
+
+/// Fails if a directory was asked to give another user one of the unique values that a profile changes, or if another user
+/// has one of them.
+async fn unwanted(
+    tx: &mut Identities,
+    defined: &[AttributeDefinition],
+    profile: &ProfileChange,
+    user: UserId,
+) -> Result<()> {
+    for defined in defined.iter().filter(|defined| defined.unique) {
+        let Some(Some(value)) = profile.attributes.get(&defined.name) else { continue };
+        let (name, text) = (&defined.name, attributes::compared(value));
+        let wanted = tx.wanted_by_others(user, &profile::further(name)).await?;
+        let same =
+            |it: &&PendingChange| postern_store::fold(&attributes::compared(&it.wanted)) == postern_store::fold(&text);
+        if let Some(other) = wanted.iter().find(same) {
+            let text = format!(
+                "{} has asked for this {name} for the user {}, and no two users have the same.",
+                other.asked_by,
+                other.identity.as_uuid()
+            );
+            let cure = "The directory has not answered yet. `postern users show` of that user says what becomes of it.";
+            return Err(Error::Conflict(Message::new(text).cure(cure)));
+        }
+        if tx.is_taken(user, name, &text).await? {
+            return Err(has(name));
         }
     }
+    Ok(())
+}
+
+fn has(name: &str) -> Error {
+    Error::Conflict(Message::new(format!("Another user has this {name}, and no two users have the same.")))
 }
 
 /// Fails if all values of further attributes together are too large.

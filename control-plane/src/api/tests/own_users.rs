@@ -1,6 +1,7 @@
 //! Users that administrators make and change: values, versions, names, decisions, deletion.
 
 use axum::http::{Method, StatusCode};
+use postern_engine::records::{DirectoryId, IdentityId, PendingChange, PendingId, UserId};
 use serde_json::{Value, json};
 
 use super::{Answer, Organization, Site};
@@ -66,6 +67,67 @@ async fn a_name_belongs_to_one_user() {
     let wrong = site.post("/api/v1/users", &acme.operator, json!({"user_name": "x", "email": "nobody"})).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(wrong.body["errors"][0]["field"], "email");
+}
+
+/// A change of an attribute that a directory has been asked to make.
+async fn ask(site: &Site, acme: &Organization, directory: DirectoryId, (user, what): (&Value, &str), wanted: Value) {
+    let change = PendingChange {
+        id: PendingId::new(),
+        target: directory.into(),
+        identity: IdentityId::User(UserId::from_uuid(serde_json::from_value(user["id"].clone()).unwrap())),
+        what: what.to_owned(),
+        wanted,
+        asked_at: site.now(),
+        asked_by: "ada".to_owned(),
+        refused: None,
+    };
+    let mut tx = site.store.begin_identities(acme.id, site.now()).await.unwrap();
+    tx.ask_changes(&[change]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_directory_was_asked_for_is_part_of_the_version() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let directory = site.inhabit(acme.id).await.directory;
+    let bo = create(&site, &acme, "bo").await;
+    let path = format!("/api/v1/users/{}", bo["id"].as_str().unwrap());
+    let tag = async || site.get(&path, &acme.operator).await.headers["etag"].to_str().unwrap().to_owned();
+    let change = async |tag: &str, name: &str| {
+        let headers = [("if-match", tag)];
+        site.call_with(Method::PATCH, &path, &acme.operator, &headers, Some(json!({"given_name": name}))).await
+    };
+    let before = tag().await;
+    ask(&site, &acme, directory, (&bo, "email"), json!("bo@x.example")).await;
+    let after = tag().await;
+    assert_ne!(before, after);
+    assert_eq!(change(&before, "Bo").await.status, StatusCode::PRECONDITION_FAILED);
+    let changed = change(&after, "Bo").await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
+    assert_eq!(changed.headers["etag"].to_str().unwrap(), tag().await, "the answer has the version that is read");
+}
+
+#[tokio::test]
+async fn a_unique_value_that_a_directory_was_asked_for_is_nobody_elses() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let directory = site.inhabit(acme.id).await.directory;
+    let badge = json!({"name": "badge", "type": "string", "unique": true});
+    assert_eq!(site.post("/api/v1/attributes", &acme.owner, badge).await.status, StatusCode::CREATED);
+    let (di, ed) = (create(&site, &acme, "di").await, create(&site, &acme, "ed").await);
+    ask(&site, &acme, directory, (&di, "attributes.badge"), json!("B-1")).await;
+    let wanted = |badge: &str| json!({"attributes": {"badge": badge}});
+    let path = |user: &Value| format!("users/{}", user["id"].as_str().unwrap());
+    for taken in ["B-1", "b-1"] {
+        let refused = patch(&site, &acme, &path(&ed), wanted(taken)).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(detail.contains("ada has asked") && detail.contains(di["id"].as_str().unwrap()), "{detail}");
+    }
+    assert_eq!(patch(&site, &acme, &path(&ed), wanted("B-2")).await.status, StatusCode::OK);
+    let refused = patch(&site, &acme, &path(&di), wanted("B-2")).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
 }
 
 #[tokio::test]

@@ -80,6 +80,20 @@ async fn a_plan_shows_what_would_be_done_and_hides_what_is_sensitive() {
 }
 
 #[tokio::test]
+async fn a_container_that_reads_a_sensitive_attribute_is_refused() {
+    let site = Site::new().await;
+    let acme = ready(&site, &[]).await;
+    let save = async |container: &str| {
+        let body = json!({"settings": {"user_container": container}, "paused": false});
+        site.call(Method::PUT, "/api/v1/directories/corp/provisioning", &acme.owner, Some(body)).await
+    };
+    let refused = save("'ou=' + attributes.pin").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+    assert_eq!(refused.body["errors"][0]["field"], "user_container", "{}", refused.body);
+    assert_eq!(save("'ou=' + attributes.department").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_plan_that_is_over_is_refused_with_the_reason() {
     let site = Site::new().await;
     let acme = ready(&site, &["bert"]).await;

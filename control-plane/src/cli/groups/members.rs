@@ -13,7 +13,7 @@ use super::super::client::Client;
 use super::super::error::Error;
 use super::super::files;
 use super::super::name::Name;
-use super::super::screen::Screen;
+use super::super::screen::{Screen, plain};
 
 /// Members in one request.
 const BATCH: usize = 1_000;
@@ -158,7 +158,7 @@ impl Sending<'_> {
                     self.counts.failures.push(result);
                 } else {
                     let why = result.detail.as_deref().unwrap_or("There is no such user or group.");
-                    self.screen.line(format!("{}: {why}", result.member))?;
+                    self.screen.line(plain(&format!("{}: {why}", result.member)))?;
                 }
             }
         }

@@ -28,6 +28,7 @@ pub(super) fn one(found: &OperationView, screen: &mut Screen) -> Result<(), Erro
             ("state", word(&found.state)),
             ("cause", found.cause.clone()),
             ("by", text_or(found.actor.as_deref(), "-")),
+            ("approved by", text_or(found.approved_by.as_deref(), "-")),
             ("changes", found.changes.to_string()),
             ("answer", found.answer.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)),
             ("sent", found.sent.to_string()),

@@ -17,7 +17,7 @@ use super::super::confirm::Yes;
 use super::super::error::Error;
 use super::super::list::{Found, ListArgs};
 use super::super::name::Name;
-use super::super::screen::{Colour, Screen, text_or, time, word};
+use super::super::screen::{Colour, Screen, plain, text_or, time, word};
 
 /// How often to look whether a plan is made.
 const LOOK: Duration = Duration::from_millis(250);
@@ -118,8 +118,10 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             let url = format!("{}/apply", path(&directory, plan));
             let applied: PlanView = client.post(&url, &serde_json::json!({})).await?;
             let text = format!(
-                "{} are sent now. `postern provisioning plans {directory} {plan}` shows what becomes of them.",
-                operations(&applied)
+                "{} {} sent now. `postern provisioning plans {directory} {plan}` shows what becomes of {}.",
+                operations(&applied),
+                if applied.summary.operations == 1 { "is" } else { "are" },
+                if applied.summary.operations == 1 { "it" } else { "them" },
             );
             screen.done(&plan, "applied", &text)
         }
@@ -194,7 +196,7 @@ async fn show(plan: PlanView, directory: &Name, csv: bool, client: &Client, scre
         let page: Listing<PlanOperationView> = client.get(&url, &query).await?;
         for operation in &page.items {
             if last.replace(operation.identity_id) != Some(operation.identity_id) {
-                screen.line(format!("{} {}", operation.kind, operation.name))?;
+                screen.line(plain(&format!("{} {}", operation.kind, operation.name)))?;
             }
             diff(operation, screen)?;
         }
@@ -212,15 +214,21 @@ fn diff(operation: &PlanOperationView, screen: &mut Screen) -> Result<(), Error>
         let reason = operation.answer.as_ref().and_then(|answer| answer["error"]["message"].as_str());
         reason.map_or_else(|| format!(": {state}"), |reason| format!(": {state}. {reason}"))
     });
-    screen.line(format!("  {}{}", operation.action.replace('_', " "), outcome.unwrap_or_default()))?;
+    // Values of users and directories: one that has line ends would look like several.
+    screen.line(plain(&format!("  {}{}", operation.action.replace('_', " "), outcome.unwrap_or_default())))?;
     for (sign, colour, side) in [('-', Colour::Red, &operation.before), ('+', Colour::Green, &operation.after)] {
         for (name, value) in side.iter().filter_map(Value::as_object).flatten() {
             for text in texts(value) {
-                screen.colored(colour, &format!("    {sign} {name}: {text}"))?;
+                screen.colored(colour, &value(sign, name, &text))?;
             }
         }
     }
     Ok(())
+}
+
+/// A value as one line, whatever it has of line ends.
+fn value(sign: char, name: &str, text: &str) -> String {
+    plain(&format!("    {sign} {name}: {text}"))
 }
 
 /// The values of an attribute.
@@ -251,7 +259,7 @@ fn summary(plan: &PlanView, directory: &Name, screen: &mut Screen) -> Result<(),
     if found.failing > 0 {
         screen.line(format!("The rules fail for {} users and groups:", found.failing))?;
         for failing in &found.failures {
-            screen.line(format!("  {}: {}", failing.name, failing.problem))?;
+            screen.line(plain(&format!("  {}: {}", failing.name, failing.problem)))?;
         }
     }
     match plan.state {
@@ -262,5 +270,16 @@ fn summary(plan: &PlanView, directory: &Name, screen: &mut Screen) -> Result<(),
         )),
         PlanState::Ready => Ok(()),
         state => screen.line(format!("The plan is {state}.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_pass_for_several_lines() {
+        let forged = value('+', "title", "x\n    + mail: evil@x.example\n0 operations: nothing has to be done.");
+        assert_eq!(forged.lines().count(), 1, "{forged}");
     }
 }

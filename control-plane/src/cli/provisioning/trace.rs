@@ -14,7 +14,7 @@ use super::super::super::api::provisioning_report::{OperationView, ProvisionRequ
 use super::super::client::Client;
 use super::super::error::Error;
 use super::super::name::Name;
-use super::super::screen::{Screen, text_or, time};
+use super::super::screen::{Screen, plain, text_or, time};
 
 /// How long to wait for what comes back, and how often to look.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -102,22 +102,22 @@ async fn outcome(
 
 fn print(explained: &Explanation, screen: &mut Screen) -> Result<(), Error> {
     let name = text_or(explained.user_name.as_deref(), "(deleted)");
-    screen.line(format!("{name} in {}", explained.directory))?;
+    screen.line(plain(&format!("{name} in {}", explained.directory)))?;
     screen.line("Read:")?;
     for field in &explained.fields {
         let source = text_or(field.source.as_deref(), "the organization");
-        screen.line(format!("  {} = {} (from {source})", field.name, text(&field.value)))?;
+        screen.line(plain(&format!("  {} = {} (from {source})", field.name, text(&field.value))))?;
     }
-    screen.line(format!("Assigned: {}", explained.assignment))?;
+    screen.line(plain(&format!("Assigned: {}", explained.assignment)))?;
     screen.line("Rules:")?;
     for rule in explained.rules.iter().chain(&explained.container) {
-        screen.line(format!("  {}", line(rule)))?;
+        screen.line(plain(&format!("  {}", line(rule))))?;
     }
     match &explained.account {
         None => screen.line("Account: none is known.")?,
         Some(account) => {
             let whose = if account.outbound { "made by provisioning" } else { "the source of the user" };
-            screen.line(format!("Account: {} ({whose})", account.dn))?;
+            screen.line(plain(&format!("Account: {} ({whose})", account.dn)))?;
             if let Some(at) = account.left_at {
                 let deleted =
                     account.deleted_at.map_or_else(String::new, |at| format!("; it is deleted at {}", time(at)));
@@ -126,16 +126,16 @@ fn print(explained: &Explanation, screen: &mut Screen) -> Result<(), Error> {
             for (name, value) in &account.known {
                 let agreed = account.agreed.get(name).filter(|agreed| *agreed != value);
                 let agreed = agreed.map_or_else(String::new, |agreed| format!(" (last agreed: {})", text(agreed)));
-                screen.line(format!("  {name} = {}{agreed}", text(value)))?;
+                screen.line(plain(&format!("  {name} = {}{agreed}", text(value))))?;
             }
         }
     }
     if let Some(problem) = &explained.problem {
         let next = explained.next_try_at.map_or_else(String::new, |at| format!(" It is tried again at {}.", time(at)));
-        screen.line(format!("It failed last: {problem}{next}"))?;
+        screen.line(plain(&format!("It failed last: {problem}{next}")))?;
     }
     for step in &explained.steps {
-        screen.line(format!("To do: {}{}", step.action, sides(step.before.as_ref(), step.after.as_ref())))?;
+        screen.line(plain(&format!("To do: {}{}", step.action, sides(step.before.as_ref(), step.after.as_ref()))))?;
     }
     Ok(())
 }
@@ -162,7 +162,7 @@ fn answers(sent: &[OperationView], screen: &mut Screen) -> Result<(), Error> {
     for operation in sent {
         let answer = operation.answer.as_ref().map_or_else(String::new, |answer| format!(" {answer}"));
         let took = operation.elapsed_ms.map_or_else(String::new, |ms| format!(" after {ms} ms"));
-        screen.line(format!("Sent: {}: {}{took}{answer}", operation.action, operation.state))?;
+        screen.line(plain(&format!("Sent: {}: {}{took}{answer}", operation.action, operation.state)))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::super::api::bulk_users::{BulkAnswer, BulkOutcome, BulkResult};
 use super::super::error::Error;
-use super::super::screen::Screen;
+use super::super::screen::{Screen, plain};
 use super::csv_file::Line;
 
 /// How many users became what, and where the import is.
@@ -51,7 +51,7 @@ impl ImportReport {
             if screen.is_json() {
                 self.lines.push(json!({ "line": line.number, "user_name": name, "result": result }));
             } else {
-                screen.line(self.said(line.number, name, &result))?;
+                screen.line(plain(&self.said(line.number, name, &result)))?;
             }
         }
         Ok(())

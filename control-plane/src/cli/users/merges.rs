@@ -8,7 +8,7 @@ use super::super::client::Client;
 use super::super::confirm::Yes;
 use super::super::error::Error;
 use super::super::name::Name;
-use super::super::screen::{Screen, yes_no};
+use super::super::screen::{Screen, plain, yes_no};
 
 /// Commands that merge and split users.
 #[derive(Debug, Subcommand)]
@@ -56,7 +56,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             if screen.is_json() {
                 return screen.json(&merged);
             }
-            screen.line(format!("{} is merged into {}.", merged.merged.user_name, merged.user.user.user_name))
+            screen.line(plain(&format!("{} is merged into {}.", merged.merged.user_name, merged.user.user.user_name)))
         }
         Command::Split { user, accounts, user_name, yes } => {
             let path = format!("users/{user}/split");
@@ -69,7 +69,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
                 return screen.json(&split);
             }
             let new = &split.new_user.user;
-            screen.line(format!("The new user is {} ({}).", new.user_name, new.id))
+            screen.line(plain(&format!("The new user is {} ({}).", new.user_name, new.id)))
         }
     }
 }

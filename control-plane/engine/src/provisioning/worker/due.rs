@@ -1,7 +1,10 @@
 //! Decides about marks that are due, and begins what has to be done.
 
 use jiff::Timestamp;
-use postern_store::{AccountId, IdentityId, Mark, Operation, OperationId, OperationState, PendingId};
+use postern_store::{
+    AccountId, IdentityId, Mark, Operation, OperationFilter, OperationId, OperationState, PageRequest, PendingId,
+};
+use uuid::Uuid;
 
 use super::{Line, RETRY_LONGEST, Result, WINDOW, Worker, later};
 use crate::provisioning::decide::Decision;
@@ -172,16 +175,43 @@ impl Worker {
         Ok(())
     }
 
+    /// Why the account of a user or group is to change, and who caused it.
+    async fn cause(&self, mark: &Mark) -> Result<(String, Option<String>)> {
+        let is_membership = mark.marked_at == Timestamp::UNIX_EPOCH;
+        let otherwise = if is_membership { "membership" } else { "comparison" };
+        let nobody = Ok((otherwise.to_owned(), None));
+        if is_membership && matches!(mark.identity, IdentityId::User(_)) {
+            return nobody;
+        }
+        let identity = mark.identity.as_uuid();
+        let last = self.store.last_change_of(self.target.provisioning.organization, identity).await?;
+        let Some((at, action, actor)) = last else { return nobody };
+        // The entry is written in the transaction that sets the mark, a moment later.
+        let is_new = !is_membership && at >= mark.marked_at;
+        // A later mark, as of a comparison, may have taken the place of the one that the change has set.
+        if is_new || self.nothing_since(identity, at).await? { Ok((action, Some(actor))) } else { nobody }
+    }
+
+    /// Whether the settings are older than this time, and no operation about a user or group was decided since.
+    async fn nothing_since(&self, identity: Uuid, at: Timestamp) -> Result<bool> {
+        let provisioning = &self.target.provisioning;
+        if at < provisioning.updated_at {
+            return Ok(false);
+        }
+        let filter = OperationFilter {
+            identity: Some(identity),
+            target: Some(self.target.id()),
+            from: Some(at),
+            ..OperationFilter::default()
+        };
+        let since = self.store.list_operations(provisioning.organization, &filter, &PageRequest::first(1)).await?;
+        Ok(since.items.is_empty())
+    }
+
     /// The rows of the operations that a decision means. The first is sent at once.
     async fn operations(&self, mark: &Mark, decision: Decision, now: Timestamp) -> Result<(bool, Vec<Operation>)> {
         let organization = self.target.provisioning.organization;
-        let last = self.store.last_change_of(organization, mark.identity.as_uuid()).await?;
-        // The entry is written in the transaction that sets the mark, a moment later.
-        let (cause, actor) = match last.filter(|(at, ..)| *at >= mark.marked_at) {
-            _ if mark.marked_at == Timestamp::UNIX_EPOCH => ("membership".to_owned(), None),
-            Some((_, action, actor)) => (action, Some(actor)),
-            None => ("comparison".to_owned(), None),
-        };
+        let (cause, actor) = self.cause(mark).await?;
         let Decision { name, account, outbound, steps, .. } = decision;
         let rows = steps.into_iter().enumerate().map(|(place, step)| Operation {
             id: OperationId::new(),
