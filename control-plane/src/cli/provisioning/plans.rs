@@ -219,7 +219,7 @@ fn diff(operation: &PlanOperationView, screen: &mut Screen) -> Result<(), Error>
     for (sign, colour, side) in [('-', Colour::Red, &operation.before), ('+', Colour::Green, &operation.after)] {
         for (name, value) in side.iter().filter_map(Value::as_object).flatten() {
             for text in texts(value) {
-                screen.colored(colour, &value(sign, name, &text))?;
+                screen.colored(colour, &one_line(sign, name, &text))?;
             }
         }
     }
@@ -227,7 +227,7 @@ fn diff(operation: &PlanOperationView, screen: &mut Screen) -> Result<(), Error>
 }
 
 /// A value as one line, whatever it has of line ends.
-fn value(sign: char, name: &str, text: &str) -> String {
+fn one_line(sign: char, name: &str, text: &str) -> String {
     plain(&format!("    {sign} {name}: {text}"))
 }
 
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_value_cannot_pass_for_several_lines() {
-        let forged = value('+', "title", "x\n    + mail: evil@x.example\n0 operations: nothing has to be done.");
+        let forged = one_line('+', "title", "x\n    + mail: evil@x.example\n0 operations: nothing has to be done.");
         assert_eq!(forged.lines().count(), 1, "{forged}");
     }
 }
