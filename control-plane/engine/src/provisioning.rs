@@ -21,6 +21,7 @@ pub mod plan;
 mod rate;
 pub mod rules;
 pub mod runner;
+pub(crate) mod sensitive;
 pub mod settings;
 mod size;
 mod spread;

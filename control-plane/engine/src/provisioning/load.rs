@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use postern_store::{Directory, MemberForm, PageRequest, Provisioning, Store, TargetId};
 
 use super::rules;
-use super::settings::{Compiled, Settings, sensitive_fields};
+use super::sensitive::sensitive_fields;
+use super::settings::{Compiled, Settings};
 use crate::identity::mapping::outbound::Outbound;
 
 /// The most directories of an organization.

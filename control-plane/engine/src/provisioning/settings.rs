@@ -286,42 +286,6 @@ pub struct Compiled {
     pub sensitive: BTreeSet<String>,
 }
 
-impl Compiled {
-    /// The same, with the sensitive fields of users known. Refuses to make containers of them: everybody who reads a
-    /// directory sees where an entry is.
-    pub fn knowing(self, sensitive: BTreeSet<String>) -> Result<Self, Wrong> {
-        let fields: Vec<String> = sensitive.iter().cloned().collect();
-        let reads = |field: &&String| {
-            let field = std::slice::from_ref(*field);
-            self.container.as_ref().is_some_and(|rule| rule.attributes_that_read(field).next().is_some())
-        };
-        if let Some(field) = fields.iter().find(reads) {
-            let reason =
-                format!("it reads {field}, which is sensitive, and everybody sees in which container an entry is");
-            return Err(("user_container", reason));
-        }
-        Ok(Self { sensitive, ..self })
-    }
-
-    /// Why an expression that reads these fields fails.
-    pub fn shown(&self, reads: &[String], reason: String) -> String {
-        shown(|field| self.sensitive.contains(field), reads, reason)
-    }
-}
-
-/// The fields of users whose values are sensitive.
-pub(crate) fn sensitive_fields(defined: &[AttributeDefinition]) -> Vec<String> {
-    defined.iter().filter(|defined| defined.sensitive).map(|defined| profile::further(&defined.name)).collect()
-}
-
-/// Why an expression that reads these fields fails, unless one of them is sensitive.
-pub fn shown(is_sensitive: impl Fn(&String) -> bool, reads: &[String], reason: String) -> String {
-    match reads.iter().find(|field| is_sensitive(field)) {
-        Some(field) => format!("it reads {field}, which is sensitive: the reason may have its value, and is not shown"),
-        None => reason,
-    }
-}
-
 fn compiled(field: &'static str, expression: &str, kind: Kind) -> Result<Outbound, Wrong> {
     let rule = Rule { of: RuleOf::Users, target: "value".to_owned(), expression: expression.to_owned() };
     let compiled = Outbound::compile(&[rule]).map_err(|faults| {

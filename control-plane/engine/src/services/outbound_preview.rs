@@ -16,7 +16,7 @@ use crate::identity::attributes::MASK;
 use crate::identity::mapping::outbound::Wanted;
 use crate::identity::mapping::rules::{Rule, RuleOf};
 use crate::identity::profile;
-use crate::provisioning::settings::shown;
+use crate::provisioning::sensitive::shown;
 use crate::records::{Directory, MappingDirection};
 
 /// Previews of outbound rules, for somebody who may save them.

@@ -14,7 +14,7 @@ use super::known_directories::find;
 use super::pages::{Listed, uncounted};
 use super::rights::Right;
 use super::{resolve, versions};
-use crate::provisioning::settings::{Mode, Settings, sensitive_fields};
+use crate::provisioning::{sensitive::sensitive_fields, settings::Mode, settings::Settings};
 use crate::records::{
     Directory, GroupId, IdentityId, Operation, OperationFilter, OperationId, OperationState, PageRequest, PlanId,
     Provisioning, TargetId, UserId,
