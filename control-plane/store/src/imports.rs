@@ -114,6 +114,7 @@ impl Intake {
              on_until = COALESCE(v.on_until, CASE WHEN accounts.missing_since IS NULL \
               OR accounts.on_until <= accounts.missing_since THEN accounts.on_until END), \
               switch_hidden = (v.kind = 1 AND v.on_until IS NULL), \
+             disabled_here = (accounts.disabled_here AND COALESCE(v.on_until, 0) <= 0), \
              updated_at = :3, conflict = v.conflict, dn = v.dn, \
              unique_value = v.unique_value, attributes = v.attributes, missing_since = NULL, missing_job = NULL FROM v \
              WHERE accounts.id = v.id AND (accounts.organization_id = :1) IS TRUE AND (accounts.target = :2) IS TRUE",

@@ -25,12 +25,14 @@ pub struct TargetAccount {
     pub agreed: Value,
     /// Since when it is the account of a user who should have none any more. `None`: the user should have it.
     pub left_at: Option<Timestamp>,
+    /// Whether it is disabled because provisioning has disabled it.
+    pub disabled_here: bool,
 }
 
 fn read(mut row: Row) -> Result<TargetAccount> {
     let account = accounts::read(&mut row)?;
     let agreed = row.take::<Option<Value>>()?.unwrap_or_default();
-    Ok(TargetAccount { account, agreed, left_at: row.take()? })
+    Ok(TargetAccount { account, agreed, left_at: row.take()?, disabled_here: row.take()? })
 }
 
 impl Store {
@@ -46,7 +48,7 @@ impl Store {
             "WITH v(identity) AS ({rows}) SELECT a.id, a.organization_id, \
              (SELECT d.id FROM directories d WHERE d.seq = a.target), (SELECT d.name FROM directories d WHERE d.seq = a.target), \
              a.kind, a.external_key, a.dn, a.unique_value, a.attributes, a.missing_since, a.identity, a.former_user, \
-             a.conflict, a.updated_at, a.on_until, a.switch_hidden, a.outbound, a.agreed, a.left_at \
+             a.conflict, a.updated_at, a.on_until, a.switch_hidden, a.outbound, a.agreed, a.left_at, a.disabled_here \
              FROM v {each}accounts a{where}a.identity = v.identity AND (a.organization_id = :1) IS TRUE \
              AND (a.target = (SELECT seq FROM targets WHERE id = :2)) IS TRUE{every}",
         );
@@ -66,7 +68,7 @@ impl Store {
         key: &ExternalKey,
     ) -> Result<Option<TargetAccount>> {
         let query = sql(select_accounts!(
-            ", a.agreed, a.left_at",
+            ", a.agreed, a.left_at, a.disabled_here",
             "WHERE a.organization_id = $1 AND a.target = (SELECT seq FROM targets WHERE id = $2) AND a.kind = $3 \
              AND a.external_key = $4"
         ));
@@ -136,6 +138,17 @@ impl Intake {
         let update = sql("UPDATE accounts SET agreed = $1 \
              WHERE organization_id = $2 AND target = $3 AND kind = $4 AND external_key = $5")
         .bind(agreed)
+        .bind(self.identities.organization)
+        .bind(self.directory)
+        .bind(kind.code())
+        .bind(key.as_bytes());
+        self.identities.tx.execute(update).await.map(|_| ())
+    }
+
+    /// Records that provisioning has disabled an account. An import that finds it enabled forgets it.
+    pub async fn note_disabled(&mut self, kind: AccountKind, key: &ExternalKey) -> Result<()> {
+        let update = sql("UPDATE accounts SET disabled_here = TRUE \
+             WHERE organization_id = $1 AND target = $2 AND kind = $3 AND external_key = $4")
         .bind(self.identities.organization)
         .bind(self.directory)
         .bind(kind.code())

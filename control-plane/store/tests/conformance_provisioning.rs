@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use postern_store::{
-    AccountKind, Ended, Error, IdentityId, Operation, OperationFilter, OperationId, OperationState, Provisioning,
-    ReplicaId, Store, TargetId,
+    AccountKind, Ended, Error, IdentityId, NewAccount, Operation, OperationFilter, OperationId, OperationState,
+    Provisioning, ReplicaId, Store, Switch, TargetId,
 };
 use serde_json::json;
 use support::world::{World, all, at};
@@ -24,6 +24,7 @@ conformance! {
     who_has_left_waits_until_there_is_something_to_do,
     operations_are_sent_ended_held_and_decided_once,
     nothing_comes_from_an_outbound_account,
+    who_has_disabled_an_account_is_known_until_it_is_enabled,
 }
 
 fn target(world: &World) -> TargetId {
@@ -264,6 +265,36 @@ async fn nothing_comes_from_an_outbound_account(database: TestDatabase) {
     tx.delete_user(owned, "owner").await.unwrap();
     tx.commit().await.unwrap();
     assert!(store.get_account(world.org(), account.id).await.unwrap().is_some());
+}
+
+async fn who_has_disabled_an_account_is_known_until_it_is_enabled(database: TestDatabase) {
+    let store = &database.store;
+    let world = World::new(store, "one").await;
+    let (person, account) = world.person("anna");
+    world.import(&[(person.clone(), account.clone())], &[]).await;
+    let disabled_here = async || {
+        let found = store.accounts_in(world.org(), target(&world), &[IdentityId::User(person.id)]).await.unwrap();
+        found[0].disabled_here
+    };
+    let imported = async |switch: Switch| {
+        let now = NewAccount { identity: Some(person.id.as_uuid()), switch, ..account.clone() };
+        let mut tx = store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
+        tx.update_accounts(vec![now]).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    imported(Switch::Off).await;
+    assert!(!disabled_here().await, "the directory has disabled it");
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(3)).await.unwrap();
+    tx.note_disabled(AccountKind::User, &account.external_key).await.unwrap();
+    tx.commit().await.unwrap();
+    imported(Switch::Off).await;
+    assert!(disabled_here().await);
+    imported(Switch::Unknown).await;
+    assert!(disabled_here().await, "an entry that does not say it is no news");
+    imported(Switch::On).await;
+    assert!(!disabled_here().await);
+    imported(Switch::Off).await;
+    assert!(!disabled_here().await, "what the directory disables later is its own");
 }
 
 async fn a_change_within_groups_says_whom_else_it_concerns(database: TestDatabase) {

@@ -45,3 +45,31 @@ fn a_user_of_the_organization_lives_in_the_directory() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn an_imported_user_who_was_disabled_here_is_enabled_again() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        provision(&site, all()).await?;
+        let users = site.api.get("/api/v1/users?limit=1").await?;
+        let id = users["items"][0]["id"].as_str().context("no user")?.to_owned();
+        let name = users["items"][0]["user_name"].as_str().context("no name")?;
+        let state = async || {
+            let found = site.slapd.entries(&format!("(uid={name})")).await?;
+            Ok::<_, anyhow::Error>(found.first().context("no entry")?.text("employeeType"))
+        };
+        let before = state().await?;
+        site.api.post(&format!("/api/v1/users/{id}/disable"), json!({})).await?;
+        ended(&site, &id, "disable").await?;
+        ensure!(state().await? == "disabled");
+        // An import finds it disabled, and that is still the organization's decision.
+        site.api.import(DIRECTORY).await?;
+        site.api.post(&format!("/api/v1/users/{id}/enable"), json!({})).await?;
+        let enabled = ended(&site, &id, "enable").await?;
+        ensure!(enabled["state"] == "succeeded", "{enabled:#}");
+        ensure!(state().await? != "disabled", "it was {before}");
+        let user = site.api.get(&format!("/api/v1/users/{id}")).await?;
+        ensure!(user["active"] == true, "{user:#}");
+        Ok(())
+    })
+}

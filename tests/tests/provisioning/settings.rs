@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use postern_tests::site::DIRECTORY;
+use postern_tests::slapd::SUFFIX;
 use postern_tests::{scenario, wait};
 use serde_json::{Value, json};
 
@@ -60,5 +61,26 @@ fn an_entry_that_is_somebody_elses_account_is_not_adopted() -> Result<()> {
         ensure!(refused["answer"]["error"]["code"] == "conflict", "{refused:#}");
         ensure!(site.slapd.entries("(cn=anna)").await?.len() == 1, "the entry is anna's");
         Ok(())
+    })
+}
+
+#[test]
+fn an_adopted_entry_gets_what_it_lacked() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let mut settings = all();
+        settings["existing"] = json!("adopt");
+        provision(&site, settings).await?;
+        let entry = "objectClass: inetOrgPerson\nuid: hugo\ncn: Hugo\nsn: Hugo\n";
+        let ldif = format!("dn: uid=hugo,ou=people,{SUFFIX}\nchangetype: add\n{entry}");
+        site.slapd.apply(ldif).await?;
+        let hugo = user(&site, "hugo").await?;
+        let adopted = ended(&site, &hugo, "create").await?;
+        ensure!(adopted["answer"]["effect"] == "adopted", "{adopted:#}");
+        wait::until_true("the entry has what it lacked", wait::SOON, async || {
+            let found = site.slapd.entries("(uid=hugo)").await?;
+            Ok(found.len() == 1 && found[0].text("mail") == "hugo@corp.example")
+        })
+        .await
     })
 }

@@ -11,6 +11,7 @@ use super::effect::{Counting, Effect, MOST};
 use super::joined_profiles::JoinedProfiles;
 use super::pace::Pace;
 use super::place::Place;
+use super::reading::Skips;
 use super::{decide, last_good};
 use crate::identity::mapping::rules::{RuleOf, Rules};
 use crate::identity::stored::{Mappings, StoredAccount};
@@ -37,7 +38,9 @@ pub async fn of(store: &Store, directory: &Directory, rules: &Arc<Rules>, now: T
         claimed_until: now,
     };
     let joined = JoinedProfiles::new(store, place.organization).with_rules(place, Some(Arc::clone(rules)));
-    let mut look = Look { store, place, now, joined, counting: Counting::default(), seen: BTreeSet::new(), steps: 0 };
+    let skips = Skips::of_directory(store, directory).await?;
+    let counting = Counting::default();
+    let mut look = Look { store, place, now, joined, skips, counting, seen: BTreeSet::new(), steps: 0 };
     let mut mappings = Mappings::new(place.flavour, Some(rules));
     let mut mapped = 0;
     while mapped < MOST && look.steps < MOST_STEPS {
@@ -66,6 +69,8 @@ struct Look<'s> {
     place: Place,
     now: Timestamp,
     joined: JoinedProfiles<'s>,
+    /// What imports of the directory leave alone.
+    skips: Skips,
     counting: Counting,
     /// The attributes that accounts of users have.
     seen: BTreeSet<String>,
@@ -84,6 +89,9 @@ impl Look<'_> {
         let known = last_good::profiles(self.store, self.place.organization, users, groups).await?;
         let (mut pace, mut losers) = (Pace::default(), Vec::new());
         for StaleAccount { account, .. } in accounts {
+            if self.skips.account(account) {
+                continue;
+            }
             let Some(view) = StoredAccount::of(account) else { continue };
             if account.kind == AccountKind::User {
                 self.counting.effect.users += 1;

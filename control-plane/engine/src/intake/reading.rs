@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use postern_store::{Directory, DirectoryId, MappingDirection, MappingVersion, OrganizationId, Store};
+use postern_store::{
+    Account, AccountKind, Directory, DirectoryId, MappingDirection, MappingVersion, OrganizationId, Store,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,10 +65,35 @@ impl Reading {
         listed: Listed,
     ) -> Result<Self, postern_store::Error> {
         let rules = rules_in(store, organization, directory).await?;
+        let skips = Skips::of_target(store, organization, directory).await?;
+        Ok(Self { listed, rules, skips })
+    }
+}
+
+impl Skips {
+    /// What imports of a directory leave alone today.
+    pub async fn of_directory(store: &Store, directory: &Directory) -> Result<Self, postern_store::Error> {
+        Self::of_target(store, directory.organization, directory.id).await
+    }
+
+    async fn of_target(
+        store: &Store,
+        organization: OrganizationId,
+        directory: DirectoryId,
+    ) -> Result<Self, postern_store::Error> {
         let saved = store.get_provisioning(organization, directory.into()).await?;
         let said = saved.and_then(|saved| serde_json::from_value::<Said>(saved.settings).ok());
         let Imports { users, groups } = said.unwrap_or_default().imports;
-        Ok(Self { listed, rules, skips: Skips { users: !users, groups: !groups } })
+        Ok(Self { users: !users, groups: !groups })
+    }
+
+    /// Whether a stored account gives nothing: provisioning has made it, or imports leave its kind alone.
+    pub fn account(self, account: &Account) -> bool {
+        let skipped = match account.kind {
+            AccountKind::User => self.users,
+            AccountKind::Group => self.groups,
+        };
+        account.outbound || skipped
     }
 }
 

@@ -17,7 +17,7 @@ use super::joined_profiles::JoinedProfiles;
 use super::last_good;
 use super::pace::Pace;
 use super::place::Place;
-use super::reading::rules_of;
+use super::reading::{Skips, rules_of};
 use crate::identity::mapping::rules::{Failed, Rules};
 use crate::identity::stored::{Mappings, StoredAccount};
 
@@ -45,7 +45,8 @@ pub async fn run(store: &Store, clock: &SharedClock) -> Result<bool> {
         return Ok(true);
     };
     let place = Place::of(&directory);
-    let anew = Anew { store, place, rules };
+    let skips = Skips::of_directory(store, &directory).await?;
+    let anew = Anew { store, place, rules, skips };
     anew.all(&directory, &mut run, clock, later).await
 }
 
@@ -53,6 +54,8 @@ struct Anew<'a> {
     store: &'a Store,
     place: Place,
     rules: Arc<Rules>,
+    /// What imports of the directory leave alone.
+    skips: Skips,
 }
 
 /// What becomes of a batch.
@@ -146,6 +149,9 @@ impl Anew<'_> {
                 version.copy_from_slice(&version_bytes(self.rules.version()));
             }
             batch.restamps.push(Restamp { account: account.id, before: hash, after });
+            if self.skips.account(&account) {
+                continue;
+            }
             let Some((id, profile)) = account.identity.and_then(|id| Some((id, known.get(&id)?))) else { continue };
             let Some(view) = StoredAccount::of(&account) else { continue };
             let mapping = mappings.of(&view);

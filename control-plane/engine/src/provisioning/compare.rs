@@ -12,6 +12,7 @@ use postern_dn::Dn;
 
 /// The account as it was last known.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts about one account")]
 pub struct Known {
     /// The entry.
     pub entry: Reference,
@@ -27,6 +28,8 @@ pub struct Known {
     pub left: bool,
     /// Whether that was for so long that it is deleted.
     pub overdue: bool,
+    /// Whether it is disabled because provisioning has disabled it.
+    pub disabled_here: bool,
 }
 
 /// The members of a group that differ.
@@ -49,8 +52,8 @@ pub fn user(wanted: &Wanted, known: Option<&Known>, settings: &Settings) -> Vec<
     };
     match wanted.exists {
         Some(true) => {}
-        // The user comes from the target, or nobody has said who is assigned.
-        _ if !known.outbound && !wanted.suspended => return Vec::new(),
+        // The user comes from the target: only what an administrator's decision has done is undone.
+        _ if !known.outbound && !wanted.suspended && !known.disabled_here => return Vec::new(),
         _ if !known.outbound => {}
         None => return Vec::new(),
         Some(false) => return leave(known, settings),
@@ -147,6 +150,8 @@ fn enabling(wanted: &Wanted, known: &Known, settings: &Settings) -> Option<bool>
         wanted.active && !wanted.suspended
     } else if wanted.suspended {
         false
+    } else if known.disabled_here && known.enabled == Some(false) {
+        true
     } else {
         // The target itself says whether this user may sign in.
         return None;

@@ -264,6 +264,7 @@ impl Target {
             outbound: account.outbound,
             left: found.left_at.is_some(),
             overdue: due.is_some_and(|due| due <= now),
+            disabled_here: found.disabled_here,
         }
     }
 }

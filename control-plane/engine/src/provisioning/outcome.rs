@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::change::{Attributes, Change, Reference, Step};
 use super::compare;
-use super::connector::{Done, RefusedAttribute};
+use super::connector::{Done, Effect, RefusedAttribute};
 use super::load::Target;
 use super::size;
 use crate::identity::membership;
@@ -41,6 +41,8 @@ pub(super) struct Prepared {
     kept: Attributes,
     refused: Vec<RefusedAttribute>,
     unknown_members: Vec<String>,
+    /// What was done. `None`: it failed.
+    effect: Option<Effect>,
 }
 
 /// Prepares the answer to an operation that was carried out.
@@ -75,7 +77,8 @@ pub(super) async fn done(
     let state = if failure.is_some() { OperationState::Failed } else { OperationState::Succeeded };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer };
     let (kept, refused, unknown_members) = (done.kept, done.refused, done.unknown_members);
-    Ok(Prepared { operation, outbound, step, entry, ended, failure, kept, refused, unknown_members })
+    let effect = Some(done.effect);
+    Ok(Prepared { operation, outbound, step, entry, ended, failure, kept, refused, unknown_members, effect })
 }
 
 /// Prepares the answer to an operation that failed.
@@ -93,7 +96,8 @@ pub(super) fn failed(
     let state = if is_refusal(&failure) { OperationState::Refused } else { OperationState::Failed };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer: json!({ "error": failure }) };
     let (kept, refused, unknown_members) = (Attributes::new(), Vec::new(), Vec::new());
-    Prepared { operation, outbound, step, entry: None, ended, failure: Some(failure), kept, refused, unknown_members }
+    let (entry, effect, failure) = (None, None, Some(failure));
+    Prepared { operation, outbound, step, entry, ended, failure, kept, refused, unknown_members, effect }
 }
 
 async fn read(target: &Target, entry: &Bytes, now: Timestamp) -> Result<std::result::Result<Option<Written>, String>> {
@@ -148,6 +152,9 @@ impl Prepared {
             if let Some((kind, key)) = key {
                 self.agree(target, tx, kind, &key).await?;
                 self.members(target, tx, &key).await?;
+                if self.has_disabled() {
+                    tx.note_disabled(kind, &key).await?;
+                }
                 let asked = self.step.change.asked();
                 if self.outbound && asked.is_empty() && !self.unknown_members.is_empty() {
                     // The same would be sent again at once, and without end.
@@ -168,6 +175,13 @@ impl Prepared {
     /// Whether it makes a group that may have to get more members.
     pub(super) fn is_begun(&self) -> bool {
         size::is_begun(&self.step.change)
+    }
+
+    /// Whether it has disabled an account that the target is the source of. One that was disabled already stays the
+    /// target's; what an earlier send has done was done by this.
+    fn has_disabled(&self) -> bool {
+        let was_so = self.effect == Some(Effect::AlreadySo) && self.operation.generation <= 1;
+        matches!(self.step.change, Change::Disable) && !self.outbound && !was_so
     }
 
     /// The changes that somebody asked for, each with the reason if the target has not taken it.
@@ -254,6 +268,10 @@ impl Prepared {
     async fn agree(&self, target: &Target, tx: &mut Intake, kind: AccountKind, key: &ExternalKey) -> Result<()> {
         let renamed = self.renamed();
         let sent: Vec<(&String, &Vec<String>)> = match &self.step.change {
+            // Nothing of it was written: what differs is compared with what the entry has.
+            Change::Create { .. } if self.effect == Some(Effect::Adopted) => {
+                return tx.agree(kind, key, &json!({})).await;
+            }
             Change::Create { attributes, .. } => attributes.iter().collect(),
             Change::Update { changes, .. } => changes.iter().map(|change| (&change.name, &change.wanted)).collect(),
             Change::Move { .. } => renamed.iter().map(|(name, values)| (name, values)).collect(),
@@ -315,7 +333,7 @@ fn settled_by(target: &Target, operation: &Operation) -> String {
     let IdentityId::User(_) = operation.identity else { return "Give one of the two another name.".to_owned() };
     format!(
         "Give one of the two another value; if two users exchange theirs, give one a third value first. If the entry is \
-         {name}'s own, link it: `postern accounts list --directory {directory}` shows its id (import first), `postern \
+         {name}'s own, link it: `postern accounts list --directory {directory}` shows its id once an import has read it, `postern \
          provisioning link {name} --target {directory} --account ID` links it."
     )
 }

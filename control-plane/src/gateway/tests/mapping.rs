@@ -11,7 +11,7 @@ use postern_engine::services::{self, Actor, Services};
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm};
 use postern_proto::v1;
 use postern_proto::v1::control_frame::Kind as FromControl;
-use postern_store::{AttributeDefinition, AttributeType, JobState, MappingProgress, UserRow};
+use postern_store::{AccountKind, AttributeDefinition, AttributeType, JobState, MappingProgress, UserRow};
 use serde_json::{Value, json};
 
 use super::agent::raw_outcome;
@@ -95,6 +95,24 @@ async fn other_rules_map_every_stored_account_anew_without_an_import() {
         let import = line.done(&company(4), 4).await;
         assert_eq!((&import["updated"], &import["unchanged"]), (&0.into(), &5.into()), "{import}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_rules_pass_over_accounts_that_provisioning_has_made() {
+    let mut line = Line::start().await;
+    line.done(&company(4), 4).await;
+    let (store, organization) = (line.site.store(), line.site.organization);
+    let directory = store.find_directory(organization, "corp").await.unwrap().unwrap().id;
+    let own = line.user("user01").await;
+    let account = store.present_accounts_of(organization, &[own.id]).await.unwrap().remove(0);
+    let mut tx = store.begin_intake(organization, directory, line.site.clock().now()).await.unwrap();
+    assert!(tx.make_outbound(AccountKind::User, &account.external_key, own.id.as_uuid()).await.unwrap());
+    tx.commit().await.unwrap();
+    line.save(json!([{"target": "display_name", "expression": "upper(cn)"}])).await.unwrap();
+    line.mapped().await;
+    assert_eq!(line.user("user01").await.display_name, own.display_name, "the organization says what its user is");
+    let imported = line.user("user02").await.display_name.unwrap();
+    assert_eq!(imported, imported.to_uppercase());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -380,6 +380,8 @@ CREATE TABLE accounts (
     left_at BIGINT,
     -- The values that both ends had last, a JSON object; only of outbound accounts and of values that were sent.
     agreed TEXT,
+    -- It is disabled because provisioning has disabled it; an import that finds it enabled forgets this.
+    disabled_here BOOLEAN NOT NULL DEFAULT FALSE,
     dn TEXT NOT NULL,
     unique_value TEXT,
     attributes TEXT NOT NULL,

@@ -382,6 +382,8 @@ CREATE TABLE accounts (
     left_at INTEGER,
     -- The values that both ends had last, a JSON object; only of outbound accounts and of values that were sent.
     agreed TEXT,
+    -- It is disabled because provisioning has disabled it; an import that finds it enabled forgets this.
+    disabled_here INTEGER NOT NULL DEFAULT 0,
     dn TEXT NOT NULL,
     unique_value TEXT,
     attributes TEXT NOT NULL,

@@ -41,6 +41,7 @@ fn known() -> Known {
         outbound: true,
         left: false,
         overdue: false,
+        disabled_here: false,
     }
 }
 
@@ -116,6 +117,18 @@ fn who_comes_from_the_target_is_only_disabled_by_an_administrator() {
     assert_eq!(of_user(&suspended, Some(&inbound), &on()), ["disable"]);
     let suspended = Wanted { exists: Some(false), ..suspended };
     assert_eq!(of_user(&suspended, Some(&inbound), &on()), ["disable"]);
+    // What provisioning has disabled is enabled again; what the target has disabled is not.
+    let disabled = Known { enabled: Some(false), disabled_here: true, ..inbound.clone() };
+    let off = Wanted { active: false, ..anna() };
+    for exists in [Some(true), Some(false), None] {
+        let wanted = Wanted { exists, ..off.clone() };
+        assert_eq!(of_user(&wanted, Some(&disabled), &on()), ["enable"], "{exists:?}");
+        let theirs = Known { disabled_here: false, ..disabled.clone() };
+        assert!(of_user(&wanted, Some(&theirs), &on()).is_empty(), "{exists:?}");
+    }
+    assert!(of_user(&suspended, Some(&disabled), &on()).is_empty());
+    let switches = Switches { enable_disable_users: false, ..on().switches };
+    assert!(of_user(&off, Some(&disabled), &Settings { switches, ..on() }).is_empty());
 }
 
 #[test]
