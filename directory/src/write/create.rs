@@ -157,8 +157,10 @@ impl Work<'_> {
             }
         };
         let mut done = Done::new(effect);
-        if effect != Effect::Adopted {
-            // It is another entry than the one that was asked about: this one may be protected.
+        // It is another entry than the one that was asked about: this one may be protected, or elsewhere.
+        if effect == Effect::Adopted {
+            self.allowed(Kind::Create, &mut existing, Plan::default()).await?;
+        } else {
             let sets_password = create.password.is_some();
             let groups = if members.is_empty() { Vec::new() } else { vec![&new.dn] };
             let attributes = create.attributes.iter().map(|(name, _)| name.as_str()).collect();

@@ -18,10 +18,30 @@ const MOST_GROUPS: usize = 2_000;
 /// DNs in one filter.
 const AT_ONCE: usize = 50;
 
+/// The administrators' groups of Active Directory, which the system itself has made.
+const ADMINISTRATORS: &str = "(&(objectCategory=group)(isCriticalSystemObject=TRUE)(adminCount=1))";
+
 impl Work<'_> {
+    /// The site's protected groups, and in Active Directory those of administrators.
+    async fn protected_groups(&mut self) -> Result<Vec<Dn>, Error> {
+        let mut groups = self.gate.protected_groups().to_vec();
+        let Some(domain) = self.session.root.default_naming_context.clone().filter(|_| self.is_active_directory())
+        else {
+            return Ok(groups);
+        };
+        if self.session.administrators.is_none() {
+            let ids = [self.flavour().external_id_attribute()];
+            let (connection, root) = (&mut self.session.connection, &self.session.root);
+            let found = everywhere(connection, root, &[domain], ADMINISTRATORS, &ids).await?;
+            self.session.administrators = Some(found.into_values().filter_map(|dn| Dn::parse(&dn).ok()).collect());
+        }
+        groups.extend(self.session.administrators.iter().flatten().cloned());
+        Ok(groups)
+    }
+
     /// The first of the site's protected groups that the entry is, or is a member of through any number of groups.
     pub(crate) async fn protected_group(&mut self, target: &Target) -> Result<Option<Dn>, Error> {
-        let groups = self.gate.protected_groups().to_vec();
+        let groups = self.protected_groups().await?;
         if let Some(group) = groups.iter().find(|group| **group == target.dn) {
             return Ok(Some(group.clone()));
         }
@@ -78,8 +98,11 @@ impl Work<'_> {
         members: &[&Dn],
         by_uid: Vec<String>,
     ) -> Result<Option<Dn>, Error> {
-        let groups = self.gate.protected_groups().to_vec();
-        if groups.is_empty() || members.is_empty() {
+        if members.is_empty() {
+            return Ok(None);
+        }
+        let groups = self.protected_groups().await?;
+        if groups.is_empty() {
             return Ok(None);
         }
         if self.is_active_directory() {
@@ -98,22 +121,33 @@ impl Work<'_> {
         let ids = [self.flavour().external_id_attribute()];
         let mut bases = self.bases(Phase::Users);
         bases.extend(self.bases(Phase::Groups));
-        for group in groups {
+        let mut through = Vec::with_capacity(groups.len());
+        for group in &groups {
             let text = group.to_string();
-            let mut through = filter::equals(&format!("memberOf:{IN_CHAIN}:"), text.as_bytes());
+            let mut condition = filter::equals(&format!("memberOf:{IN_CHAIN}:"), text.as_bytes());
             let found = self.read(&text, &[]).await?;
             let sid = found.as_ref().and_then(|found| found.values.first("objectSid")).map(|sid| kinds::sid(sid));
             if let Some((_, Some(rid))) = sid {
-                through += &filter::equals("primaryGroupID", rid.to_string().as_bytes());
+                condition += &filter::equals("primaryGroupID", rid.to_string().as_bytes());
             }
-            for some in members.chunks(AT_ONCE) {
-                let one = |dn: &&Dn| filter::equals("distinguishedName", dn.to_string().as_bytes());
-                let condition = format!("(&(|{})(|{through}))", some.iter().map(one).collect::<String>());
-                let (connection, root) = (&mut self.session.connection, &self.session.root);
+            through.push(condition);
+        }
+        let any = through.concat();
+        for some in members.chunks(AT_ONCE) {
+            let one = |dn: &&Dn| filter::equals("distinguishedName", dn.to_string().as_bytes());
+            let listed = some.iter().map(one).collect::<String>();
+            let (connection, root) = (&mut self.session.connection, &self.session.root);
+            if everywhere(connection, root, &bases, &format!("(&(|{listed})(|{any}))"), &ids).await?.is_empty() {
+                continue;
+            }
+            for (group, condition) in groups.iter().zip(&through) {
+                let condition = format!("(&(|{listed})(|{condition}))");
                 if !everywhere(connection, root, &bases, &condition, &ids).await?.is_empty() {
-                    return Ok(Some(group));
+                    return Ok(Some(group.clone()));
                 }
             }
+            // One of them was a member a moment ago.
+            return Ok(groups.into_iter().next());
         }
         Ok(None)
     }

@@ -34,6 +34,7 @@ impl Work<'_> {
             target.facts.protected_below = self.protected_below(target).await?;
         }
         let Plan { destination, attributes, groups, members, sets_password } = plan;
+        self.not_ourselves(&members)?;
         let members_group = self.protected_members(&members).await?;
         let attributes = attributes.iter().map(|name| self.session.schema.written(name)).collect();
         let intent = Intent {
@@ -55,6 +56,7 @@ impl Work<'_> {
 
     /// Asks the site about an entry that is to be made.
     pub(crate) async fn allowed_new(&mut self, dn: &Dn, create: &Create, members: Vec<&Dn>) -> Result<(), Error> {
+        self.not_ourselves(&members)?;
         let members_group = self.protected_members(&members).await?;
         self.permit(&Intent {
             kind: Kind::Create,
@@ -88,6 +90,18 @@ impl Work<'_> {
             facts: &Facts::default(),
             again: self.permitted.load(Ordering::Relaxed),
         })
+    }
+
+    /// A group gives rights: whoever writes members cannot give them to the account by which the agent binds.
+    fn not_ourselves(&self, members: &[&Dn]) -> Result<(), Error> {
+        let own = self.config.bind_dn.as_deref().and_then(|name| Dn::parse(name).ok());
+        let is_own = |dn: &&&Dn| self.session.own_dn.as_ref() == Some(**dn) || own.as_ref() == Some(**dn);
+        match members.iter().find(is_own) {
+            Some(_) => {
+                Err(Failure::Protected { reason: "one of the members is the account by which the agent binds" }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     fn permit(&self, intent: &Intent<'_>) -> Result<(), Error> {

@@ -36,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) judge: Judge,
     /// Who we are, where the configuration does not say by a DN.
     pub(crate) own_dn: Option<Dn>,
+    /// The administrators' groups of Active Directory; nothing: not asked for yet.
+    pub(crate) administrators: Option<Vec<Dn>>,
     /// A request that was sent and not answered.
     pub(crate) unanswered: Option<Action>,
     /// Something was written by the operation that has the session.
@@ -142,6 +144,7 @@ impl Pool {
             schema,
             judge,
             own_dn,
+            administrators: None,
             unanswered: None,
             has_written: false,
             brought_back: None,

@@ -194,7 +194,8 @@ const POLICY: &[Key] = &[
         "protected_groups",
         TEXTS,
         Value("[]"),
-        "DNs of groups that are never changed. Neither are their members, including members of groups in these groups.",
+        "DNs of groups that are never changed. Neither are their members, including members of groups in these groups. \
+         In Active Directory the administrators' groups that the system has made are always among them.",
     ),
     key("max_deletes_per_hour", LIMIT, NO_LIMIT, "The most entries that are deleted within any hour."),
     key("max_disables_per_hour", LIMIT, NO_LIMIT, "The most users that are disabled within any hour."),
