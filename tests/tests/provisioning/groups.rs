@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::{scenario, wait};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::common::{ended, provision, start, user};
 
@@ -160,9 +160,9 @@ fn a_member_that_the_directory_has_lost_is_tried_later_and_not_without_end() -> 
         wait::until_true("bert is a member", wait::SOON, async || Ok(members_of(&site, "Pilots").await? == ["bert"]))
             .await?;
         let path = format!("/api/v1/directories/{DIRECTORY}/provisioning/failures");
-        let failing = async || Ok(site.api.get(&path).await?["items"].clone());
+        let failing = async || anyhow::Ok(site.api.get(&path).await?["items"].clone());
         wait::until_true("the group waits", wait::SOON, async || {
-            let found: Value = failing().await?;
+            let found = failing().await?;
             Ok(found.as_array().is_some_and(|all| all.iter().any(|it| it.to_string().contains("no entry"))))
         })
         .await?;

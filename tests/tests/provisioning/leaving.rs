@@ -97,7 +97,7 @@ fn a_plan_shows_what_leaving_does_and_the_days_begin_once_it_is_applied() -> Res
         let explained = site.api.get(&explain).await?;
         ensure!(explained["account"]["left_at"].is_null(), "nobody has done anything: {explained:#}");
 
-        let shown = plan(&site, json!({ "users": ["anna"] })).await?;
+        let shown = plan(&site.api, json!({ "users": ["anna"] })).await?;
         ensure!(shown["summary"]["actions"] == json!({ "disable": 1, "move": 1 }), "{shown:#}");
         site.api.post(&path(&shown, "/apply"), json!({})).await?;
         ended(&site, &id, "move").await?;

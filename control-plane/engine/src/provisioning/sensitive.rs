@@ -35,7 +35,7 @@ pub(crate) fn sensitive_fields(defined: &[AttributeDefinition]) -> Vec<String> {
 }
 
 /// Why an expression that reads these fields fails, unless one of them is sensitive.
-pub fn shown(is_sensitive: impl Fn(&String) -> bool, reads: &[String], reason: String) -> String {
+pub(crate) fn shown(is_sensitive: impl Fn(&String) -> bool, reads: &[String], reason: String) -> String {
     match reads.iter().find(|field| is_sensitive(field)) {
         Some(field) => format!("it reads {field}, which is sensitive: the reason may have its value, and is not shown"),
         None => reason,

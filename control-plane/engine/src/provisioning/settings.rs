@@ -12,9 +12,7 @@ use uuid::Uuid;
 use crate::identity::mapping::expression::Kind;
 use crate::identity::mapping::outbound::Outbound;
 use crate::identity::mapping::rules::{Rule, RuleOf};
-use crate::identity::profile;
 pub use crate::intake::reading::Imports;
-use crate::records::AttributeDefinition;
 
 /// What Postern may do in a target. What is off is never sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

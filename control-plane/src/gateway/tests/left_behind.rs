@@ -10,7 +10,7 @@ use postern_engine::services::{Actor, Services};
 use postern_proto::chunk::{ChunkWriter, Kind, MemberForm, Switch};
 use postern_proto::v1::control_frame::Kind as FromControl;
 use postern_proto::v1::operate::Change;
-use postern_runtime::clock::ManualClock;
+use postern_runtime::clock::{Clock as _, ManualClock};
 use postern_store::{IdentityId, Mark, OperationFilter, OperationState, PageRequest, TargetAccount, UserId};
 
 use super::company::Line;
@@ -63,7 +63,7 @@ impl World {
         let change = ProfileChange { user_name: Some("anna".to_owned()), ..in_department("Sales") };
         let user = self.services().change_users(&self.actor()).unwrap().create(change).await.unwrap();
         assert_eq!(self.carried_out().await, "create");
-        user.user.id
+        user.row.id
     }
 
     async fn department(&self, name: &str) {
