@@ -176,7 +176,7 @@ fn show(mapping: &MappingView, screen: &mut Screen) -> Result<(), Error> {
         return screen.json(mapping);
     }
     screen.line(match mapping.version {
-        0 => format!("{}: no rules are saved. These are the rules to begin with:", mapping.directory),
+        0 => format!("{}: no rules are saved. These are the initial rules:", mapping.directory),
         version => format!(
             "{}: version {version}, saved by {} at {}",
             mapping.directory,

@@ -33,15 +33,16 @@ use options::Options;
 use show::show;
 
 const AFTER_SET: &str = "\
-What is not given is off. Thresholds, imports and operations_per_minute, which only the API sets, stay. The site must allow writes, too: [directory.write] in the agent's configuration.
+What is not given stays as it is; at first everything is off. Thresholds, imports and operations_per_minute are set by the API. The site must allow writes, too: [directory.write] in the agent's configuration.
 
   postern provisioning set corp --assign-group staff --allow create-users,edit-users,enable-disable-users
-  postern provisioning set corp --assign-all --allow create-users --container \"'ou=' + attributes.department\"";
+  postern provisioning set corp --assign-all --allow create-users --container \"'ou=' + any_of(attributes.department, 'People')\"
+  postern provisioning set corp --allow write-through --forbid delete-users";
 
 const AFTER_RECONCILE: &str = "\
 It is an import job that ends with the comparison. A schedule does the same:
 
-  postern schedules create reconcile-corp --directory corp --daily 02:30 --input '{\"reconcile\": \"report\"}'";
+  postern schedules create reconcile-corp --job import --directory corp --daily 02:30 --input '{\"reconcile\": \"report\"}'";
 
 /// Commands of `postern provisioning`.
 #[derive(Debug, Subcommand)]
@@ -51,7 +52,7 @@ pub(super) enum Command {
         /// Name, display name or id of the directory
         directory: Name,
     },
-    /// Set what a directory gets; what is not given is off
+    /// Change what a directory gets; what is not given stays as it is
     #[command(after_help = AFTER_SET)]
     Set {
         /// Name, display name or id of the directory
@@ -83,7 +84,8 @@ pub(super) enum Command {
     Reconcile {
         /// Name, display name or id of the directory
         directory: String,
-        /// Make a plan of what differs, and carry nothing out
+        /// Make a plan of what differs. What the import has found changed is carried out all the same, unless the directory
+        /// is paused or set to --report-only
         #[arg(long)]
         report: bool,
     },
@@ -169,7 +171,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Pause { directory } => pause(client, &directory, true, screen).await,
         Command::Resume { directory } => pause(client, &directory, false, screen).await,
         Command::Remove { directory, yes } => {
-            yes.or_ask(&format!("Nothing is sent to {directory} any more. Its accounts stay as they are."))?;
+            yes.or_ask(&format!("From then on nothing is sent to {directory}. Its accounts stay as they are."))?;
             client.delete(&format!("directories/{directory}/provisioning")).await?;
             screen.done(&directory, "removed", &format!("Nothing is sent to {directory} any more."))
         }
@@ -208,12 +210,17 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
 
 async fn set(directory: &Name, options: Options, yes: Yes, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let before = get(client, directory).await?;
-    let request = options.request(client, &before.settings).await?;
+    let request = options.request(client, &before).await?;
     if let Some(question) = show::question(&before, &request) {
         yes.or_ask(&question)?;
     }
     let saved = put(client, directory, &request).await?;
     show(&saved, screen)?;
+    if !screen.is_json() {
+        for line in show::changed(&before, &saved) {
+            screen.line(line)?;
+        }
+    }
     show::what_follows(&saved, screen)
 }
 
@@ -247,7 +254,11 @@ async fn reconcile(directory: &str, report: bool, client: &Client, screen: &mut 
     };
     let job: JobView = client.post("jobs", &request).await?;
     let then = if report {
-        format!("Its plan: postern provisioning plans {directory} {}", job.id)
+        format!(
+            "Its plan: postern provisioning plans {directory} {}. The plan itself carries nothing out; what the import \
+             finds changed is carried out as always, unless the directory is paused or set to --report-only",
+            job.id
+        )
     } else {
         "What differs is carried out then: postern provisioning report".to_owned()
     };

@@ -48,7 +48,7 @@ pub(super) fn allow(directory: &mut DirectorySettings) {
 pub(super) async fn show(line: &Line, slapd: &Slapd) -> Result<()> {
     println!("\nThe other way: users of the organization in the directory.");
     post(line, "groups create Newcomers")?;
-    set_up(line, &[])?;
+    set_up(line)?;
     life(line, slapd).await?;
     planned(line, slapd).await?;
     held(line, slapd).await?;
@@ -59,7 +59,7 @@ pub(super) async fn show(line: &Line, slapd: &Slapd) -> Result<()> {
 }
 
 /// Who has an account, and what may be done.
-fn set_up(line: &Line, more: &[&str]) -> Result<()> {
+fn set_up(line: &Line) -> Result<()> {
     let allowed = "create-users,edit-users,delete-users,enable-disable-users,sync-passwords";
     let set = [
         "provisioning",
@@ -74,7 +74,7 @@ fn set_up(line: &Line, more: &[&str]) -> Result<()> {
         "--leaving",
         "delete",
     ];
-    run(line, &[&set, more].concat()).map(drop)
+    run(line, &set).map(drop)
 }
 
 /// One user: made, changed, moved, given a password, disabled and enabled.
@@ -101,7 +101,7 @@ async fn life(line: &Line, slapd: &Slapd) -> Result<()> {
 
 /// Nothing is sent but what a plan has shown and somebody has applied.
 async fn planned(line: &Line, slapd: &Slapd) -> Result<()> {
-    set_up(line, &["--report-only"])?;
+    post(line, &format!("provisioning set {DIRECTORY} --report-only"))?;
     post(line, "users create barbara --family-name Liskov --attribute department=Sales")?;
     post(line, "groups add Newcomers barbara")?;
     post(line, &format!("provisioning plan {DIRECTORY}"))?;
@@ -113,7 +113,7 @@ async fn planned(line: &Line, slapd: &Slapd) -> Result<()> {
     wait::until_true("barbara is made", wait::SOON, here).await?;
     ended(line).await?;
     post(line, &format!("provisioning plans {DIRECTORY} {plan}"))?;
-    set_up(line, &[])
+    post(line, &format!("provisioning set {DIRECTORY} --carry-out")).map(drop)
 }
 
 /// More newcomers than the threshold allows wait for an administrator.

@@ -4,20 +4,24 @@ use clap::{Args, ValueEnum};
 use postern_engine::provisioning::settings::{
     Assignment, BothChanged, Existing, Leaving, LeavingThen, Mode, Settings, Switches,
 };
+use uuid::Uuid;
 
 use super::super::super::api::groups::GroupView;
-use super::super::super::api::provisioning::ProvisioningRequest;
+use super::super::super::api::provisioning::{ProvisioningRequest, ProvisioningView};
 use super::super::client::Client;
 use super::super::error::Error;
 use super::super::name::Name;
 
-/// What a directory gets.
+/// What a directory gets. What is not given stays as it is.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(in crate::cli) struct Options {
-    /// What Postern may do there
+    /// Allow this, beside what is allowed already
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Allow>,
+    /// Do not allow this any more
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    forbid: Vec<Allow>,
     /// Give an account to the members of this group, nested groups too; several times for several groups
     #[arg(long, value_name = "GROUP", group = "assigned")]
     assign_group: Vec<String>,
@@ -27,13 +31,23 @@ pub(in crate::cli) struct Options {
     /// Give an account to users for whom this expression in CEL is true
     #[arg(long, value_name = "EXPRESSION", group = "assigned")]
     assign_if: Option<String>,
-    /// Make this group of the organization in the directory; several times for several groups
+    /// Give an account to nobody; accounts that are there stay as they are
+    #[arg(long, group = "assigned")]
+    assign_nobody: bool,
+    /// Make this group of the organization in the directory; several times for several groups, which replace those before
     #[arg(long, value_name = "GROUP")]
     group: Vec<String>,
-    /// Take over an entry that has the same unique value; otherwise the operation fails
+    /// Make no groups
+    #[arg(long, conflicts_with = "group")]
+    no_groups: bool,
+    /// Take over an entry that has the same unique value
     #[arg(long)]
     adopt: bool,
-    /// What to do with the account of a user who should have none any more [default: disable]
+    /// Let the operation fail if an entry has the same unique value [default]
+    #[arg(long, conflicts_with = "adopt")]
+    no_adopt: bool,
+    /// What to do with the account of a user who should have none any more, and with such a group [default: disable].
+    /// It takes back the options --leaving-… that are saved and not given again
     #[arg(long, value_name = "WHAT")]
     leaving: Option<LeavingChoice>,
     /// Move such an account to this container, relative to the site's own, as ou=Former
@@ -47,14 +61,23 @@ pub(in crate::cli) struct Options {
     leaving_delete_after: Option<u16>,
     /// Keep the directory's value where both ends have changed it
     #[arg(long)]
-    directory_wins: bool,
+    target_wins: bool,
+    /// Write the organization's value where both ends have changed it [default]
+    #[arg(long, conflicts_with = "target_wins")]
+    organization_wins: bool,
     /// Where accounts are: an expression in CEL that gives a container, relative to the site's own
     #[arg(long, value_name = "EXPRESSION")]
     container: Option<String>,
+    /// Let the site decide where new accounts are; those that are there do not move
+    #[arg(long, conflicts_with = "container")]
+    no_container: bool,
     /// Only compare: what differs is sent by plans that somebody applies
     #[arg(long)]
     report_only: bool,
-    /// Send nothing yet
+    /// Carry out what differs, without a plan [default]
+    #[arg(long, conflicts_with = "report_only")]
+    carry_out: bool,
+    /// Send nothing until `postern provisioning resume`
     #[arg(long)]
     paused: bool,
 }
@@ -96,60 +119,97 @@ enum LeavingChoice {
 }
 
 impl Options {
-    /// The request, with the thresholds that stay.
-    pub(super) async fn request(self, client: &Client, before: &Settings) -> Result<ProvisioningRequest, Error> {
-        let assignment = if self.assign_all {
-            Assignment::All
-        } else if let Some(expression) = self.assign_if {
-            Assignment::Condition { expression }
-        } else if self.assign_group.is_empty() {
-            Assignment::Nobody
+    /// The request: what is saved, with what the options change.
+    pub(super) async fn request(
+        self,
+        client: &Client,
+        before: &ProvisioningView,
+    ) -> Result<ProvisioningRequest, Error> {
+        let assigned = ids(client, &self.assign_group).await?;
+        let groups = ids(client, &self.group).await?;
+        let settings = self.changed(before.settings.clone(), assigned, groups);
+        Ok(ProvisioningRequest { settings, paused: before.paused || self.paused })
+    }
+
+    /// Settings with what the options change. `assigned` and `groups` are the ids of the groups that they name.
+    fn changed(&self, mut settings: Settings, assigned: Vec<Uuid>, groups: Vec<Uuid>) -> Settings {
+        if let Some(assignment) = self.assignment(assigned) {
+            settings.assignment = assignment;
+        }
+        for (given, on) in [(&self.allow, true), (&self.forbid, false)] {
+            for what in given {
+                what.set(&mut settings.switches, on);
+            }
+        }
+        if self.no_groups || !groups.is_empty() {
+            settings.groups = groups;
+        }
+        if let Some(leaving) = self.leaving {
+            settings.leaving_then = LeavingThen::default();
+            settings.leaving = match leaving {
+                LeavingChoice::Disable => Leaving::Disable,
+                LeavingChoice::Delete => Leaving::Delete,
+                LeavingChoice::Keep => Leaving::Keep,
+            };
+        }
+        let then = &mut settings.leaving_then;
+        if self.leaving_move_to.is_some() {
+            then.move_to.clone_from(&self.leaving_move_to);
+        }
+        then.remove_groups |= self.leaving_remove_groups;
+        then.delete_after_days = self.leaving_delete_after.or(then.delete_after_days);
+        if self.no_container || self.container.is_some() {
+            settings.user_container.clone_from(&self.container);
+        }
+        choose((self.adopt, Existing::Adopt), (self.no_adopt, Existing::Conflict), &mut settings.existing);
+        let organization = (self.organization_wins, BothChanged::OrganizationWins);
+        choose((self.target_wins, BothChanged::TargetWins), organization, &mut settings.both_changed);
+        choose((self.report_only, Mode::Report), (self.carry_out, Mode::Enforce), &mut settings.mode);
+        settings
+    }
+
+    /// Who has an account. `None`: that stays.
+    fn assignment(&self, groups: Vec<Uuid>) -> Option<Assignment> {
+        if self.assign_all {
+            Some(Assignment::All)
+        } else if self.assign_nobody {
+            Some(Assignment::Nobody)
+        } else if let Some(expression) = &self.assign_if {
+            Some(Assignment::Condition { expression: expression.clone() })
         } else {
-            Assignment::Groups { groups: ids(client, &self.assign_group).await? }
+            (!groups.is_empty()).then_some(Assignment::Groups { groups })
+        }
+    }
+}
+
+/// Sets what one of two options says, if one is given.
+fn choose<T>(one: (bool, T), other: (bool, T), setting: &mut T) {
+    let given = [one, other].into_iter().find(|(given, _)| *given);
+    if let Some((_, value)) = given {
+        *setting = value;
+    }
+}
+
+impl Allow {
+    fn set(self, switches: &mut Switches, on: bool) {
+        let switch = match self {
+            Self::CreateUsers => &mut switches.create_users,
+            Self::EditUsers => &mut switches.edit_users,
+            Self::DeleteUsers => &mut switches.delete_users,
+            Self::EnableDisableUsers => &mut switches.enable_disable_users,
+            Self::SyncPasswords => &mut switches.sync_passwords,
+            Self::CreateGroups => &mut switches.create_groups,
+            Self::EditGroups => &mut switches.edit_groups,
+            Self::DeleteGroups => &mut switches.delete_groups,
+            Self::SyncMembers => &mut switches.sync_members,
+            Self::WriteThrough => &mut switches.write_through,
         };
-        let on = |what: Allow| self.allow.contains(&what);
-        let switches = Switches {
-            create_users: on(Allow::CreateUsers),
-            edit_users: on(Allow::EditUsers),
-            delete_users: on(Allow::DeleteUsers),
-            enable_disable_users: on(Allow::EnableDisableUsers),
-            sync_passwords: on(Allow::SyncPasswords),
-            create_groups: on(Allow::CreateGroups),
-            edit_groups: on(Allow::EditGroups),
-            delete_groups: on(Allow::DeleteGroups),
-            sync_members: on(Allow::SyncMembers),
-            write_through: on(Allow::WriteThrough),
-        };
-        let leaving = match self.leaving {
-            None | Some(LeavingChoice::Disable) => Leaving::Disable,
-            Some(LeavingChoice::Delete) => Leaving::Delete,
-            Some(LeavingChoice::Keep) => Leaving::Keep,
-        };
-        let settings = Settings {
-            mode: if self.report_only { Mode::Report } else { Mode::Enforce },
-            switches,
-            assignment,
-            groups: ids(client, &self.group).await?,
-            existing: if self.adopt { Existing::Adopt } else { Existing::Conflict },
-            leaving,
-            leaving_then: LeavingThen {
-                move_to: self.leaving_move_to,
-                remove_groups: self.leaving_remove_groups,
-                delete_after_days: self.leaving_delete_after,
-            },
-            both_changed: if self.directory_wins { BothChanged::TargetWins } else { BothChanged::OrganizationWins },
-            user_container: self.container,
-            // These only the API sets; what is set there stays.
-            thresholds: before.thresholds,
-            imports: before.imports,
-            operations_per_minute: before.operations_per_minute,
-        };
-        Ok(ProvisioningRequest { settings, paused: self.paused })
+        *switch = on;
     }
 }
 
 /// The ids of groups.
-async fn ids(client: &Client, groups: &[String]) -> Result<Vec<uuid::Uuid>, Error> {
+async fn ids(client: &Client, groups: &[String]) -> Result<Vec<Uuid>, Error> {
     let mut ids = Vec::with_capacity(groups.len());
     for group in groups {
         let name: Name = group.parse().map_err(|error| Error::Usage(format!("{group:?}: {error}")))?;
@@ -157,4 +217,50 @@ async fn ids(client: &Client, groups: &[String]) -> Result<Vec<uuid::Uuid>, Erro
         ids.push(found.id.as_uuid());
     }
     Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn changed(line: &str, before: &Settings) -> Settings {
+        let words = ["set"].into_iter().chain(line.split_whitespace());
+        Line::try_parse_from(words).unwrap().options.changed(before.clone(), Vec::new(), Vec::new())
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let before: Settings = serde_json::from_value(json!({
+            "mode": "report", "switches": { "create_users": true, "delete_users": true }, "assignment": { "kind": "all" },
+            "groups": [Uuid::nil()], "existing": "adopt", "leaving": "delete", "both_changed": "target_wins",
+            "user_container": "'ou=Sales'", "operations_per_minute": 7,
+        }))
+        .unwrap();
+        assert_eq!(changed("", &before), before);
+        let mut wanted = before.clone();
+        wanted.switches.write_through = true;
+        wanted.switches.delete_users = false;
+        assert_eq!(changed("--allow write-through --forbid delete-users", &before), wanted);
+        let moved = changed("--leaving-move-to ou=Former --leaving-delete-after 30", &before).leaving_then;
+        assert_eq!((moved.move_to.as_deref(), moved.delete_after_days), (Some("ou=Former"), Some(30)));
+        let line =
+            "--assign-nobody --no-groups --no-adopt --leaving keep --organization-wins --no-container --carry-out";
+        let wanted = Settings {
+            switches: before.switches,
+            leaving: Leaving::Keep,
+            operations_per_minute: before.operations_per_minute,
+            ..Settings::default()
+        };
+        assert_eq!(changed(line, &before), wanted);
+        assert!(Line::try_parse_from(["set", "--assign-all", "--assign-nobody"]).is_err());
+    }
 }

@@ -9,6 +9,20 @@ use super::super::leaving;
 use super::super::screen::{Screen, note, text_or, word};
 
 pub(super) fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), Error> {
+    screen.fields(view, &fields(view))
+}
+
+/// What saved settings have changed, one line each.
+pub(super) fn changed(before: &ProvisioningView, after: &ProvisioningView) -> Vec<String> {
+    let both = fields(before).into_iter().zip(fields(after)).take_while(|((name, _), _)| *name != COUNTS_FROM);
+    let differ = both.filter(|((_, before), (_, after))| before != after);
+    differ.map(|((name, before), (_, after))| format!("changed: {name}: {before} -> {after}")).collect()
+}
+
+/// The first field that is no setting.
+const COUNTS_FROM: &str = "accounts";
+
+fn fields(view: &ProvisioningView) -> Vec<(&'static str, String)> {
     let Settings { switches, assignment, groups, existing, both_changed, user_container, thresholds, .. } =
         &view.settings;
     let imports = match (view.settings.imports.users, view.settings.imports.groups) {
@@ -30,31 +44,25 @@ pub(super) fn show(view: &ProvisioningView, screen: &mut Screen) -> Result<(), E
         (_, false) if view.settings.mode == Mode::Report => "on; only plans are carried out",
         (_, false) => "on",
     };
-    screen.fields(
-        view,
-        &[
-            ("directory", view.directory.clone()),
-            ("state", state.to_owned()),
-            ("allowed", allowed),
-            ("accounts for", assigned),
-            ("groups", if groups.is_empty() { "none".to_owned() } else { names(view, groups) }),
-            ("existing entries", word(existing)),
-            ("leaving users", leaving_users(&view.settings)),
-            ("both ends changed", word(both_changed)),
-            ("container", text_or(user_container.as_deref(), "the site decides")),
-            ("imports make", imports.to_owned()),
-            ("most in an hour", limits),
-            ("most in a minute", format!("{} operations", view.settings.rate())),
-            ("accounts", view.accounts.to_string()),
-            ("held", view.held.to_string()),
-            ("waiting after failures", waiting(view)),
-            (
-                "agent",
-                if view.agent_connected { "connected" } else { "none is connected; everything waits" }.to_owned(),
-            ),
-            ("changed by", text_or(view.updated_by.as_deref(), "-")),
-        ],
-    )
+    vec![
+        ("directory", view.directory.clone()),
+        ("state", state.to_owned()),
+        ("allowed", allowed),
+        ("accounts for", assigned),
+        ("groups", if groups.is_empty() { "none".to_owned() } else { names(view, groups) }),
+        ("existing entries", word(existing)),
+        ("leaving users", leaving_users(&view.settings)),
+        ("both ends changed", word(both_changed)),
+        ("container", text_or(user_container.as_deref(), "the site decides")),
+        ("imports make", imports.to_owned()),
+        ("most in an hour", limits),
+        ("most in a minute", format!("{} operations", view.settings.rate())),
+        ("accounts", view.accounts.to_string()),
+        ("held", view.held.to_string()),
+        ("waiting after failures", waiting(view)),
+        ("agent", if view.agent_connected { "connected" } else { "none is connected; everything waits" }.to_owned()),
+        ("changed by", text_or(view.updated_by.as_deref(), "-")),
+    ]
 }
 
 /// What becomes of accounts, and what of it is not allowed.
@@ -166,10 +174,17 @@ pub(super) fn what_follows(view: &ProvisioningView, screen: &mut Screen) -> Resu
         note(format!("warning: no agent of {} is connected; everything waits until one is", view.directory));
     }
     if let Some(why) = view.most_fail_because.as_ref().filter(|_| view.failing > 0) {
-        note(format!("warning: {} users and groups failed before, mostly because {why}", view.failing));
+        note(format!("warning: users and groups that failed before: {}, mostly because {why}", view.failing));
     }
     if screen.is_json() || view.paused {
         return Ok(());
+    }
+    if view.settings.mode == Mode::Report {
+        return screen.line(format!(
+            "Nothing is sent to {0} but passwords and plans that somebody applies: postern provisioning plan {0} shows \
+             what differs",
+            view.directory
+        ));
     }
     screen.line(format!(
         "All users and groups are compared with {0} now. What differs is carried out as far as it is allowed: postern \
@@ -201,6 +216,14 @@ mod tests {
             updated_at: None,
             updated_by: None,
         }
+    }
+
+    #[test]
+    fn what_settings_have_changed_is_said() {
+        let before = view(&json!({ "switches": { "create_users": true } }), 1);
+        let after = view(&json!({ "switches": { "create_users": true, "write_through": true } }), 2);
+        assert_eq!(changed(&before, &after), ["changed: allowed: create-users -> create-users, write-through"]);
+        assert!(changed(&after, &after).is_empty());
     }
 
     #[test]

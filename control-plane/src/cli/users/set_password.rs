@@ -60,6 +60,9 @@ pub(super) async fn run(args: SetPassword, client: &Client, screen: &mut Screen)
     let user: UserDetail = client.get(&format!("users/{}", args.user), &[]).await?;
     let known = account(&user, &keys.directory)?;
     let password = if args.generate { generate() } else { ask()? };
+    if args.generate {
+        announce(&password, &keys.directory, screen)?;
+    }
     let external_id = match known {
         Some(external_id) => external_id,
         None => awaited(client, &user, &keys.directory).await?,
@@ -78,10 +81,18 @@ pub(super) async fn run(args: SetPassword, client: &Client, screen: &mut Screen)
     if screen.is_json() {
         return screen.json(&json!({ "operation": ended, "password": generated }));
     }
-    if let Some(password) = generated {
+    note(format!("the password of {} in {} is set", user.user.user_name, keys.directory));
+    Ok(())
+}
+
+/// Prints a generated password before anything is waited for: it may be set after this command was ended.
+fn announce(password: &str, directory: &str, screen: &mut Screen) -> Result<(), Error> {
+    if screen.is_json() {
+        note(format!("the generated password is {password}"));
+    } else {
         screen.line(password)?;
     }
-    note(format!("the password of {} in {} is set", user.user.user_name, keys.directory));
+    note(format!("it counts once {directory} has it: waiting until an agent has set it"));
     Ok(())
 }
 

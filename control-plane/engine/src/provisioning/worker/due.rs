@@ -38,7 +38,7 @@ struct Decided {
 impl Decided {
     /// How many operations will be sent.
     fn operations(&self) -> usize {
-        self.lines.iter().map(|(_, line)| line.operations.len()).sum()
+        self.lines.iter().map(|(.., line)| line.operations.len()).sum()
     }
 }
 
