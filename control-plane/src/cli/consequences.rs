@@ -42,8 +42,8 @@ fn of_one(found: &ConsequenceView) -> Vec<String> {
             0 => "; that waits for approval, because there were many within an hour".to_owned(),
             some => format!("; {some} at once, and the others wait for approval"),
         };
-        let then: String = leaving::in_words(then).iter().map(|word| format!(", {word}")).collect();
-        lines.push(format!("{directory}: {becomes}{then}{held}"));
+        let becomes = std::iter::once(becomes).chain(leaving::in_words(then)).collect::<Vec<_>>().join(", ");
+        lines.push(format!("{directory}: {becomes}{held}"));
     }
     if *has_group {
         lines.push(format!("{directory}: the group is there too"));

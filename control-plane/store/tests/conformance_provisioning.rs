@@ -21,6 +21,7 @@ conformance! {
     a_change_within_groups_says_whom_else_it_concerns,
     one_replica_at_a_time_has_a_target,
     a_comparison_of_all_marks_everybody_once,
+    when_somebody_has_left_is_known,
     who_has_left_waits_until_there_is_something_to_do,
     operations_are_sent_ended_held_and_decided_once,
     nothing_comes_from_an_outbound_account,
@@ -350,7 +351,7 @@ async fn a_change_within_groups_says_whom_else_it_concerns(database: TestDatabas
     assert!(!mark.members_changed && !mark.has_moved);
 }
 
-async fn who_has_left_waits_until_there_is_something_to_do(database: TestDatabase) {
+async fn when_somebody_has_left_is_known(database: TestDatabase) {
     let store = &database.store;
     let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
     let (person, account) = world.person("anna");
@@ -377,6 +378,29 @@ async fn who_has_left_waits_until_there_is_something_to_do(database: TestDatabas
     assert_eq!(left_at().await, None, "another organization says nothing here");
     note(world.org(), Some(at(2))).await;
     assert_eq!(left_at().await, Some(at(2)));
+    // Somebody who gets the entry has not left it.
+    let mut tx = store.begin_identities(world.org(), at(3)).await.unwrap();
+    let bert = world.person("bert").0;
+    tx.insert_own_users(vec![(bert.clone(), "{}".to_owned())]).await.unwrap();
+    assert!(tx.link_outbound(account.id, bert.id).await.unwrap());
+    tx.commit().await.unwrap();
+    let found = store.accounts_in(world.org(), target(&world), &[IdentityId::User(bert.id)]).await.unwrap();
+    assert_eq!(found[0].left_at, None);
+}
+
+async fn who_has_left_waits_until_there_is_something_to_do(database: TestDatabase) {
+    let store = &database.store;
+    let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
+    let (person, account) = world.person("anna");
+    let anna = IdentityId::User(person.id);
+    world.import(&[(person.clone(), account.clone())], &[]).await;
+    provision(store, &world, 0).await.unwrap();
+    let mut tx = store.begin_intake(world.org(), world.directory.id, at(2)).await.unwrap();
+    assert!(tx.make_outbound(AccountKind::User, &account.external_key, person.id.as_uuid()).await.unwrap());
+    tx.commit().await.unwrap();
+    let mut tx = store.begin_identities(world.org(), at(2)).await.unwrap();
+    tx.mark(target(&world), &[anna]).await.unwrap();
+    tx.commit().await.unwrap();
     // It is due when its time comes, in whatever process.
     let again = database.again().await;
     let due = async |now: Timestamp| again.due_marks(world.org(), target(&world), now, 10).await.unwrap().len();
@@ -418,13 +442,5 @@ async fn who_has_left_waits_until_there_is_something_to_do(database: TestDatabas
     wait(world.org(), mark().await.as_ref(), at(95)).await;
     assert_eq!(store.purge_users(at(1_000)).await.unwrap(), 1);
     assert_eq!((due(at(94)).await, due(at(95)).await), (0, 1));
-    // Somebody who gets the entry has not left it.
-    let mut tx = store.begin_identities(world.org(), at(7)).await.unwrap();
-    let bert = world.person("bert").0;
-    tx.insert_own_users(vec![(bert.clone(), "{}".to_owned())]).await.unwrap();
-    assert!(tx.link_outbound(account.id, bert.id).await.unwrap());
-    tx.commit().await.unwrap();
-    let found = store.accounts_in(world.org(), target(&world), &[IdentityId::User(bert.id)]).await.unwrap();
-    assert_eq!(found[0].left_at, None);
     again.close().await;
 }

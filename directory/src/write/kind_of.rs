@@ -92,7 +92,7 @@ impl Work<'_> {
 fn foreign(classes: &[Bytes], configured: &[Bytes], now: &[Bytes]) -> Option<String> {
     let is_known = |class: &Bytes| {
         let is = |known: &&str| class.eq_ignore_ascii_case(known.as_bytes());
-        SUPERIORS.iter().any(|known| is(known)) || is_one_of(class, configured) || is_one_of(class, now)
+        SUPERIORS.iter().any(is) || is_one_of(class, configured) || is_one_of(class, now)
     };
     let class = classes.iter().find(|class| !is_known(class))?;
     Some(String::from_utf8_lossy(class).into_owned())

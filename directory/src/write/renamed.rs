@@ -49,7 +49,7 @@ impl Work<'_> {
             return Ok(Vec::new());
         }
         let below = self.dns_below(at).await?;
-        Ok(pairs(&at.dn, below, old, new))
+        Ok(pairs(&at.dn, &below, old, new))
     }
 
     /// The groups that name one of these entries by the DN or `uid` that it had.
@@ -129,7 +129,7 @@ impl Work<'_> {
 }
 
 /// The entry and those below it, each with both names. `at`: where they are now, one of the two.
-fn pairs(at: &Dn, below: Vec<Dn>, old: &Dn, new: &Dn) -> Vec<Renamed> {
+fn pairs(at: &Dn, below: &[Dn], old: &Dn, new: &Dn) -> Vec<Renamed> {
     let both = |dn: &Dn| {
         let levels = dn.rdns().len().saturating_sub(at.rdns().len());
         Renamed { old: dn.moved_below(levels, old), new: dn.moved_below(levels, new) }
@@ -156,8 +156,8 @@ mod tests {
             renamed("uid=amy,ou=a,dc=x", "uid=amelia,ou=b,dc=x"),
             renamed("cn=one,uid=amy,ou=a,dc=x", "cn=one,uid=amelia,ou=b,dc=x"),
         ];
-        assert_eq!(pairs(&old, vec![dn("cn=one,uid=amy,ou=a,dc=x")], &old, &new), expected);
-        assert_eq!(pairs(&new, vec![dn("cn=one,uid=amelia,ou=b,dc=x")], &old, &new), expected, "after the move");
+        assert_eq!(pairs(&old, &[dn("cn=one,uid=amy,ou=a,dc=x")], &old, &new), expected);
+        assert_eq!(pairs(&new, &[dn("cn=one,uid=amelia,ou=b,dc=x")], &old, &new), expected, "after the move");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Api;
 
 impl Api {
-    /// The version of a resource (ETag), on which a change can be based.
+    /// The version of a resource (`ETag`), on which a change can be based.
     pub async fn version(&self, path: &str) -> Result<String> {
         let answer = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await?;
         let version = answer.headers().get("etag").context("no version")?;

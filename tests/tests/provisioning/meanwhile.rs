@@ -65,12 +65,12 @@ fn an_import_loses_no_change_that_is_made_meanwhile_and_writes_none_again() -> R
             anyhow::Ok(count)
         };
         let changes = async {
-            let changed = changes.await;
+            let outcome = changes.await;
             over.send_replace(true);
-            changed
+            outcome
         };
-        let (changed, imported) = tokio::join!(changes, imports);
-        changed?;
+        let (outcome, imported) = tokio::join!(changes, imports);
+        outcome?;
         ensure!(imported? >= ROUNDS, "the imports were too few to meet the changes");
         nothing_under_way(&site).await?;
         // Each change was written once. One that an import had read before may be sent again, and is found done.
@@ -78,9 +78,9 @@ fn an_import_loses_no_change_that_is_made_meanwhile_and_writes_none_again() -> R
         let written = log.lines().filter(|line| line.contains(" MOD dn=") && line.contains("ou=people")).count();
         ensure!(written == ROUNDS * (USERS + 1), "{written} changes in the directory");
         let report = site.api.get("/api/v1/reports/provisioning?action=update&limit=1000").await?;
-        let changed =
-            report["items"].as_array().context("no report")?.iter().filter(|row| row["answer"]["effect"] == "changed");
-        ensure!(changed.count() == ROUNDS * (USERS + 1), "{report:#}");
+        let rows = report["items"].as_array().context("no report")?;
+        let effective = rows.iter().filter(|row| row["answer"]["effect"] == "changed");
+        ensure!(effective.count() == ROUNDS * (USERS + 1), "{report:#}");
         site.api.import(DIRECTORY).await?;
         for (number, id) in ids.iter().chain([&theirs]).enumerate() {
             let user = site.api.get(&format!("/api/v1/users/{id}")).await?;

@@ -73,15 +73,15 @@ fn one_of_two_agents_is_killed_and_each_change_and_password_arrives_once() -> Re
         // The line to the directory stops in the middle of it all.
         site.ldap_line.plan([(30_000, Fault::Hold)]);
         crowd(&site, "two").await?;
-        let set = |name: &str| {
+        let password = |name: &str| {
             let line = site.control_plane.command_line(&site.api);
             line.args(["users", "set-password", name, "--target", DIRECTORY]).input(format!("Sealed-{name}-4711\n"))
         };
         let passwords = async {
-            let [anna, bert, cora, dora] = NAMES.map(|name| set(name).success());
+            let [anna, bert, cora, dora] = NAMES.map(|name| password(name).success());
             tokio::try_join!(anna, bert, cora, dora)
         };
-        let dies = async {
+        let death = async {
             site.ldap_line.struck().await?;
             // The one that has the operations dies.
             let sent = in_state(&site, "sent").await?;
@@ -91,9 +91,9 @@ fn one_of_two_agents_is_killed_and_each_change_and_password_arrives_once() -> Re
             site.ldap_line.resume();
             anyhow::Ok(())
         };
-        let (set, died) = tokio::join!(passwords, dies);
-        died?;
-        set?;
+        let (outcome, killed) = tokio::join!(passwords, death);
+        killed?;
+        outcome?;
         wait::until_true("all have arrived", PATIENCE, async || Ok(arrived(&site, "two").await? == USERS)).await?;
         nothing_under_way(&site).await?;
         ensure!(in_state(&site, "failed").await?.is_empty(), "{:?}", in_state(&site, "failed").await?);

@@ -68,11 +68,9 @@ fn fields(view: &ProvisioningView) -> Vec<(&'static str, String)> {
 /// What becomes of accounts, and what of it is not allowed.
 fn leaving_users(settings: &Settings) -> String {
     let (wanted, allowed) = (leaving::in_words(&settings.leaving_then), leaving::in_words(&settings.also_becomes()));
-    let also = wanted.into_iter().map(|word| match allowed.contains(&word) {
-        true => format!(", {word}"),
-        false => format!(", {word} (not allowed)"),
-    });
-    word(&settings.leaving) + &also.collect::<String>()
+    let also =
+        wanted.into_iter().map(|word| if allowed.contains(&word) { word } else { format!("{word} (not allowed)") });
+    std::iter::once(word(&settings.leaving)).chain(also).collect::<Vec<_>>().join(", ")
 }
 
 fn limits(thresholds: &Thresholds) -> String {
@@ -160,10 +158,11 @@ fn unassigned(before: &ProvisioningView, request: &ProvisioningRequest) -> Optio
         return None;
     }
     let most = most(limit, before.accounts);
-    let then: String = leaving::in_words(&request.settings.also_becomes()).iter().map(|it| format!(", {it}")).collect();
+    let also = leaving::in_words(&request.settings.also_becomes());
+    let becomes = std::iter::once(becomes.to_owned()).chain(also).collect::<Vec<_>>().join(", ");
     Some(format!(
         "{} has {} accounts that provisioning has made. Those of users who are not assigned by the new settings are \
-         {becomes}{then}: about {most} of them within an hour, and what is beyond waits for approval.",
+         {becomes}: about {most} of them within an hour, and what is beyond waits for approval.",
         before.directory, before.accounts
     ))
 }

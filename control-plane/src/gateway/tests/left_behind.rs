@@ -76,9 +76,8 @@ impl World {
         let Self { line, clock, entry } = self;
         let next = async {
             loop {
-                match line.session.next().await.expect("the session is over") {
-                    FromControl::Command(command) => return command,
-                    _ => continue,
+                if let FromControl::Command(command) = line.session.next().await.expect("the session is over") {
+                    return command;
                 }
             }
         };
