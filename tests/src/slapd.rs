@@ -161,7 +161,9 @@ impl Slapd {
 
     /// The same over TLS, as the agent would.
     pub async fn apply_over_tls(&self, changes: impl Into<Vec<u8>>) -> Result<()> {
-        let admin = LdapClient::new(&self.ldaps_url(), &Self::admin_dn(), ADMIN_PASSWORD);
+        // OpenLDAP's clients take the machine's own name for `localhost`.
+        let url = format!("ldaps://{}", self.ldaps_address());
+        let admin = LdapClient::new(&url, &Self::admin_dn(), ADMIN_PASSWORD);
         admin.trusting(self.ca_file()).apply(changes).await
     }
 
